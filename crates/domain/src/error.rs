@@ -1,0 +1,189 @@
+//! The one error type of the house and its closed list of kinds.
+//!
+//! A [`Kind`] answers "what can the caller do about it?", not "who failed". It is deliberately not
+//! `#[non_exhaustive]`: every adapter matches it without a catch-all, so a new kind stops the build until each vendor
+//! has an answer for it.
+
+use std::fmt;
+
+/// Result of everything that can fail in the house.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, as far as a caller can act on it. Closed on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A value is malformed or out of its range; the message names the field, the value and what is accepted.
+    InvalidArgument,
+    /// A needed value is missing.
+    MissingArgument,
+    /// The caller has no grant for this act.
+    Forbidden,
+    /// No face set of that name in the caller's tenant.
+    FaceSetNotFound,
+    /// The name is taken by another face set of the tenant.
+    FaceSetExists,
+    /// The face set holds faces and the caller asked to delete it only if it is empty.
+    FaceSetNotEmpty,
+    /// The tenant has as many face sets as it may have.
+    TooManyFaceSets,
+    /// The face set, person or tenant is full; nothing was stored.
+    CapacityExceeded,
+    /// No face with that id where the caller looked for it.
+    FaceNotFound,
+    /// A face with the same external id is already enrolled there.
+    FaceExists,
+    /// No person with that key in the caller's tenant.
+    PersonNotFound,
+    /// The key is taken by another person of the tenant.
+    PersonExists,
+    /// A custom field was named that the face set does not define (in a filter, sort or selector).
+    UnknownField,
+    /// A value was given for a custom field that the face set does not define.
+    FieldNotDefined,
+    /// A custom field's value has another type than the face set defines.
+    FieldTypeMismatch,
+    /// Results were to be sorted by a field that is not numeric.
+    SortFieldNotNumeric,
+    /// The picture shows no face.
+    NoFaceInImage,
+    /// The picture shows several faces where exactly one is asked for.
+    SeveralFacesInImage,
+    /// The bytes are not a picture in an accepted format.
+    ImageFormat,
+    /// The bytes claim an accepted format but cannot be decoded.
+    ImageCorrupt,
+    /// The picture's width or height is outside the accepted range.
+    ImageDimensions,
+    /// The picture has too many bytes.
+    ImageTooLarge,
+    /// The image address is not a usable URL.
+    UrlInvalid,
+    /// The image address points where this server may not fetch from.
+    UrlForbidden,
+    /// The image could not be fetched: refused, not found, too slow, cut off.
+    UrlUnreachable,
+    /// The named model pack is not installed, or cannot do what is asked.
+    PackUnavailable,
+    /// The operation or stage is not available in this installation.
+    Unsupported,
+    /// A bounded queue is full; the same request may succeed a moment later.
+    Overloaded,
+    /// The disk or the quota under the store is full; nothing was stored.
+    StorageFull,
+    /// A fault of ours or of the machine; details are in the log under the request id.
+    Internal,
+}
+
+impl Kind {
+    /// Every kind, for tables and their tests.
+    pub const ALL: &'static [Kind] = &[
+        Kind::InvalidArgument,
+        Kind::MissingArgument,
+        Kind::Forbidden,
+        Kind::FaceSetNotFound,
+        Kind::FaceSetExists,
+        Kind::FaceSetNotEmpty,
+        Kind::TooManyFaceSets,
+        Kind::CapacityExceeded,
+        Kind::FaceNotFound,
+        Kind::FaceExists,
+        Kind::PersonNotFound,
+        Kind::PersonExists,
+        Kind::UnknownField,
+        Kind::FieldNotDefined,
+        Kind::FieldTypeMismatch,
+        Kind::SortFieldNotNumeric,
+        Kind::NoFaceInImage,
+        Kind::SeveralFacesInImage,
+        Kind::ImageFormat,
+        Kind::ImageCorrupt,
+        Kind::ImageDimensions,
+        Kind::ImageTooLarge,
+        Kind::UrlInvalid,
+        Kind::UrlForbidden,
+        Kind::UrlUnreachable,
+        Kind::PackUnavailable,
+        Kind::Unsupported,
+        Kind::Overloaded,
+        Kind::StorageFull,
+        Kind::Internal,
+    ];
+
+    /// Whether the same request may succeed later without the caller changing anything.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Kind::Overloaded | Kind::StorageFull | Kind::UrlUnreachable)
+    }
+}
+
+/// An error: its kind, a message fit for the caller, and (for the log only) the source below it.
+///
+/// Messages are lower case without a full stop and never hold a secret, an image or a template.
+pub struct Error {
+    kind: Kind,
+    message: String,
+    field: Option<&'static str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` is shown to the caller.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), field: None, source: None }
+    }
+
+    /// An [`Kind::InvalidArgument`] that names the offending field in our words.
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: Kind::InvalidArgument, message: message.into(), field: Some(field), source: None }
+    }
+
+    /// A fault of ours: `doing` says what was being done, `source` goes to the log only.
+    pub fn internal(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { kind: Kind::Internal, message: doing.into(), field: None, source: Some(source.into()) }
+    }
+
+    /// Adds what failed below; it is logged, never sent to the caller.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Text for the caller.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The field at fault, in our words, when there is one.
+    pub fn field(&self) -> Option<&'static str> {
+        self.field
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.message)?;
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}

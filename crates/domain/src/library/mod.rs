@@ -1,0 +1,223 @@
+//! The use cases of a face library, designed for an ideal client: no vendor's, not even our own wire.
+//!
+//! Every method takes a [`crate::caller::Caller`]; authentication was the adapter's job, authorisation is done here.
+
+mod face_sets;
+mod faces;
+mod probes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::filter::Expr;
+use crate::policy::FaceChoice;
+use crate::ports::{
+    Analysis, Clock, FaceAnalyzer, GalleryStore, IdSource, ImageFetcher, ImageRules, Orientation, PackInfo, VectorIndex,
+};
+use crate::types::{
+    Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue, FieldValues, Note,
+    PackId, Similarity, Subject,
+};
+
+/// A face library over its ports.
+pub struct Library {
+    ports: Ports,
+}
+
+/// What a library stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Finds and embeds faces.
+    pub analyzer: Arc<dyn FaceAnalyzer>,
+    /// Keeps them.
+    pub store: Arc<dyn GalleryStore>,
+    /// Searches them; fed by the store.
+    pub index: Arc<dyn VectorIndex>,
+    /// Gets images by address.
+    pub fetcher: Arc<dyn ImageFetcher>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Library {
+    /// A library over these ports.
+    pub fn new(ports: Ports) -> Self {
+        Self { ports }
+    }
+
+    /// The packs that can be used, the default one first.
+    pub fn packs(&self) -> &[PackInfo] {
+        self.ports.analyzer.packs()
+    }
+
+    /// The pack with that id, if it is loaded.
+    pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
+        self.packs().iter().find(|pack| pack.id == *id)
+    }
+}
+
+/// Where an image comes from.
+#[derive(Clone)]
+pub enum ImageSource {
+    /// It came with the request.
+    Bytes(Bytes),
+    /// It is to be fetched.
+    Url(String),
+}
+
+/// An image and what it may be.
+#[derive(Clone)]
+pub struct ImageInput {
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// What it may be.
+    pub rules: ImageRules,
+    /// Time a fetch may take.
+    pub fetch_deadline: Duration,
+    /// Which way up faces are looked for.
+    pub orientation: Orientation,
+}
+
+/// See [`Library::create_face_set`].
+#[derive(Debug, Clone)]
+pub struct CreateFaceSet {
+    /// Unique within the tenant.
+    pub name: FaceSetName,
+    /// Name for people.
+    pub label: Option<Note>,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its custom fields.
+    pub schema: FieldSchema,
+    /// Most faces it may hold.
+    pub capacity: Option<u64>,
+    /// Most face sets the tenant may have.
+    pub face_sets_max: Option<u64>,
+}
+
+/// See [`Library::add_faces`].
+#[derive(Clone)]
+pub struct AddFaces {
+    /// Into which set.
+    pub face_set: FaceSetName,
+    /// From which image.
+    pub image: ImageInput,
+    /// Which of its faces; [`FaceChoice::None`] is refused.
+    pub choice: FaceChoice,
+    /// Label for all of them.
+    pub subject: Option<Subject>,
+    /// The caller's own id of the first; the others get `#1`, `#2` and so on added.
+    pub external_id: Option<ExternalId>,
+    /// Custom values for all of them.
+    pub fields: FieldValues,
+    /// Free text for all of them.
+    pub note: Option<Note>,
+}
+
+/// Answer of [`Library::add_faces`].
+#[derive(Debug)]
+pub struct FacesAdded {
+    /// The set.
+    pub face_set: FaceSet,
+    /// The new faces, largest first; at least one.
+    pub faces: Vec<Face>,
+}
+
+/// Which faces of a set to delete.
+#[derive(Debug, Clone)]
+pub enum DeleteFaces {
+    /// These; those not in the set are passed over.
+    Ids(Vec<FaceId>),
+    /// All with this label.
+    Subject(Subject),
+    /// All whose custom field has exactly this value.
+    Field {
+        /// Which field.
+        name: FieldName,
+        /// Its value, of the field's type.
+        value: FieldValue,
+    },
+    /// All that pass.
+    Filter(Expr),
+}
+
+/// Whom to look for.
+#[derive(Clone)]
+pub enum Probe {
+    /// The largest face in this image.
+    Image(ImageInput),
+    /// An enrolled face of the same set.
+    Face(FaceId),
+}
+
+/// Order of one sort key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// One key to order candidates by, after the cut.
+#[derive(Debug, Clone)]
+pub struct SortKey {
+    /// A numeric custom field.
+    pub field: String,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// See [`Library::search`].
+#[derive(Clone)]
+pub struct Search {
+    /// In which set.
+    pub face_set: FaceSetName,
+    /// Whom to look for.
+    pub probe: Probe,
+    /// Most candidates, 1 to [`crate::limits::TOP_K_MAX`].
+    pub top_k: usize,
+    /// Least similarity of a candidate (inclusive).
+    pub similarity_min: Similarity,
+    /// Only faces that pass.
+    pub filter: Option<Expr>,
+    /// Orders the kept candidates; ties and the empty list by falling similarity. Faces without the field come last.
+    pub sort: Vec<SortKey>,
+    /// At most one face of each person.
+    pub one_per_person: bool,
+}
+
+/// A face that may be the one looked for.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The enrolled face.
+    pub face: Face,
+    /// How similar it is to the probe.
+    pub similarity: Similarity,
+}
+
+/// Answer of [`Library::search`].
+#[derive(Debug)]
+pub struct SearchAnswer {
+    /// The set.
+    pub face_set: FaceSet,
+    /// Where the probe face was, if the probe was an image.
+    pub probe: Option<Detection>,
+    /// Best first, or as sorted.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Answer of [`Library::compare`].
+#[derive(Debug)]
+pub struct Comparison {
+    /// The largest face of each image.
+    pub faces: [Detection; 2],
+    /// How similar they are.
+    pub similarity: Similarity,
+    /// The pack that said so.
+    pub pack: PackId,
+}

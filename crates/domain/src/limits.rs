@@ -1,0 +1,37 @@
+//! Every upper bound of the house, named, with its reason. Dialects may be stricter, never laxer.
+
+/// Bytes of one image file. The most generous vendor takes 20 MB.
+pub const IMAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// Width or height of an image. JPEG ends at 65,535, but memory would not; 12,000 covers every camera sold.
+pub const IMAGE_SIDE_MAX: u32 = 12_000;
+
+/// Pixels of an image: decoded as RGB this is 192 MB, the most one worker of the pool may hold.
+pub const IMAGE_PIXELS_MAX: u64 = 64_000_000;
+
+/// Scans of a progressive JPEG. Real files have about 10; thousands of empty ones keep a decoder busy for minutes.
+pub const JPEG_SCANS_MAX: usize = 100;
+
+/// Faces taken from one image: a class photograph has a hundred, a stadium must not fill the gallery.
+pub const FACES_PER_IMAGE_MAX: usize = 256;
+
+/// Most candidates of one search, the largest of the vendors' bounds.
+pub const TOP_K_MAX: usize = 1000;
+
+/// Most entries of one page of a listing.
+pub const PAGE_LIMIT_MAX: u64 = 10_000;
+
+/// Most faces named in one delete.
+pub const SELECTOR_IDS_MAX: usize = 1000;
+
+/// Most external ids asked about in one question.
+pub const EXTERNAL_IDS_MAX: usize = 1000;
+
+/// Characters of a filter's text.
+pub const FILTER_CHARS_MAX: usize = 4096;
+
+/// Nesting of a filter's parentheses and negations.
+pub const FILTER_DEPTH_MAX: usize = 32;
+
+/// Sort keys of one search: one per custom field.
+pub const SORT_KEYS_MAX: usize = 10;

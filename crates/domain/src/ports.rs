@@ -1,0 +1,476 @@
+//! What the domain needs of others, in behaviour first.
+//!
+//! Ports are object-safe and held as `Arc<dyn Port>`. Slow ones answer with a [`Pending`] future.
+//!
+//! # Writes, revisions and the index
+//! Each writing method of [`GalleryStore`] is one atomic commit. When its future resolves to `Ok`, the write is
+//! durable (it survives `kill -9` and power loss) and visible to every read and search that starts afterwards; when it
+//! resolves to `Err`, nothing was written. Dropping the future does not undo a write that was handed over.
+//!
+//! A store is opened with a [`VectorIndex`] and feeds it: every commit's [`GalleryChange`]s are applied in revision
+//! order, after the commit is durable and before it is acknowledged. So the index can never miss a change because a
+//! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Result;
+use crate::filter::Filter;
+use crate::policy::FaceChoice;
+use crate::score::Calibration;
+use crate::types::{
+    AccessKey, AccessKeyId, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
+    FaceSetSummary, FieldName, FieldSchema, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
+    PersonKey, PersonPatch, Quality, Revision, Similarity, Subject, Template, Tenant, TenantId, TenantName,
+    TimestampMs,
+};
+
+/// The answer of a port, later.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+// ---------------------------------------------------------------------------------------------------- analysis
+
+/// Picture formats, as a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageFormats(pub u8);
+
+impl ImageFormats {
+    /// JPEG, any colour model.
+    pub const JPEG: ImageFormats = ImageFormats(1);
+    /// PNG.
+    pub const PNG: ImageFormats = ImageFormats(2);
+    /// Windows bitmap.
+    pub const BMP: ImageFormats = ImageFormats(4);
+    /// WebP.
+    pub const WEBP: ImageFormats = ImageFormats(8);
+    /// GIF, of which the first frame is used.
+    pub const GIF: ImageFormats = ImageFormats(16);
+    /// All of them.
+    pub const ALL: ImageFormats = ImageFormats(31);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn and(self, other: ImageFormats) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every format of `other` is in this set.
+    pub const fn contains(self, other: ImageFormats) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What an image may be; a dialect states its own, within [`crate::limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageRules {
+    /// Accepted formats; another gives [`crate::Kind::ImageFormat`].
+    pub formats: ImageFormats,
+    /// Most bytes of the file; more gives [`crate::Kind::ImageTooLarge`].
+    pub bytes_max: usize,
+    /// Largest width and height; a larger one gives [`crate::Kind::ImageDimensions`].
+    pub side_max: u32,
+    /// Smallest width and height.
+    pub side_min: u32,
+}
+
+/// Which way up faces are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orientation {
+    /// As the EXIF orientation says.
+    Upright,
+    /// If none is found upright, also turned by 90, 180 and 270 degrees; the turn with the best detection score wins.
+    AnyQuarterTurn,
+}
+
+/// What to do with an image.
+#[derive(Debug, Clone)]
+pub struct AnalyzeRequest {
+    /// With which pack.
+    pub pack: PackId,
+    /// What the image may be.
+    pub rules: ImageRules,
+    /// Which of the detected faces get a template.
+    pub embed: FaceChoice,
+    /// Which way up.
+    pub orientation: Orientation,
+}
+
+/// What was found in an image.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// Width of the upright image in pixels.
+    pub image_width: u32,
+    /// Height of the upright image in pixels.
+    pub image_height: u32,
+    /// Every face, largest box first ([`crate::policy::by_size`]).
+    pub faces: Vec<AnalyzedFace>,
+}
+
+/// A face found in an image.
+#[derive(Debug, Clone)]
+pub struct AnalyzedFace {
+    /// Where it is.
+    pub detection: Detection,
+    /// Its template, if it was among those to be embedded.
+    pub template: Option<Template>,
+    /// How good it is, as far as measured.
+    pub quality: Quality,
+}
+
+/// What a loaded pack is.
+#[derive(Debug, Clone)]
+pub struct PackInfo {
+    /// Its id.
+    pub id: PackId,
+    /// Dimensions of its templates.
+    pub dimensions: usize,
+    /// How its similarities relate to false-accept rates.
+    pub calibration: Calibration,
+}
+
+/// Finds and embeds faces. Blocking work happens on its own bounded pool; when that is full the answer is
+/// [`crate::Kind::Overloaded`] at once.
+pub trait FaceAnalyzer: Send + Sync {
+    /// The packs that can be used, the default one first; never empty.
+    fn packs(&self) -> &[PackInfo];
+
+    /// Decodes, detects and embeds. No face is an empty list, not an error. Errors: the image kinds,
+    /// [`crate::Kind::PackUnavailable`], [`crate::Kind::Overloaded`].
+    fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis>;
+}
+
+// ----------------------------------------------------------------------------------------------------- fetching
+
+/// Bounds of one fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchRules {
+    /// Most bytes taken; more gives [`crate::Kind::ImageTooLarge`].
+    pub bytes_max: usize,
+    /// Time for everything together; longer gives [`crate::Kind::UrlUnreachable`].
+    pub deadline: Duration,
+}
+
+/// Fetches images by address, keeping private, loopback and link-local addresses out unless the operator allowed the
+/// host by name. Errors: the URL kinds and [`crate::Kind::ImageTooLarge`]; messages never hold the answer's body or
+/// an internal address.
+pub trait ImageFetcher: Send + Sync {
+    /// The bytes behind `url`.
+    fn fetch(&self, url: &str, rules: FetchRules) -> Pending<'_, Bytes>;
+}
+
+// -------------------------------------------------------------------------------------------------------- index
+
+/// One row of a gallery.
+#[derive(Debug, Clone)]
+pub struct GalleryEntry {
+    /// Which face.
+    pub face: FaceId,
+    /// Place in order of enrolment within the installation; of equally similar faces the lower one comes first.
+    pub sequence: u64,
+    /// The person that owns the face, if one does.
+    pub person: Option<PersonId>,
+    /// Its vector.
+    pub template: Template,
+    /// Its label, for filters.
+    pub subject: Option<Arc<str>>,
+    /// Its custom values, one slot per field of the set's schema, for filters.
+    pub values: Box<[Option<FieldValue>]>,
+}
+
+/// A change of what a search sees.
+#[derive(Debug, Clone)]
+pub enum GalleryChange {
+    /// A face set now exists, with an empty gallery. Repeating it for a set that exists changes nothing.
+    Open {
+        /// Which set.
+        face_set: FaceSetId,
+        /// The pack of all its templates.
+        pack: PackId,
+        /// Its custom fields, giving meaning to [`GalleryEntry::values`].
+        schema: Arc<FieldSchema>,
+    },
+    /// The face set is gone, with its gallery.
+    Close {
+        /// Which set.
+        face_set: FaceSetId,
+    },
+    /// The face is in the gallery with these values; replaces a row of the same face.
+    Put {
+        /// In which set.
+        face_set: FaceSetId,
+        /// The row.
+        entry: GalleryEntry,
+    },
+    /// The face is no longer in the gallery.
+    Remove {
+        /// In which set.
+        face_set: FaceSetId,
+        /// Which face.
+        face: FaceId,
+    },
+}
+
+/// A question to the index.
+#[derive(Debug, Clone)]
+pub struct GallerySearch {
+    /// In which set.
+    pub face_set: FaceSetId,
+    /// Whom to look for; of the set's pack.
+    pub probe: Template,
+    /// Most hits wanted.
+    pub top_k: usize,
+    /// Least similarity of a hit (inclusive).
+    pub similarity_min: Similarity,
+    /// Only rows that pass; evaluated before the cut to `top_k`.
+    pub filter: Option<Arc<Filter>>,
+    /// Of the faces of one person only the most similar (then oldest) is a hit; faces without a person stand alone.
+    pub one_per_person: bool,
+}
+
+/// A row found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// Which face.
+    pub face: FaceId,
+    /// Its owner, if a person.
+    pub person: Option<PersonId>,
+    /// How similar to the probe.
+    pub similarity: Similarity,
+}
+
+/// The gallery as searched. Derived: it may be dropped and rebuilt from the store at any time.
+pub trait VectorIndex: Send + Sync {
+    /// Takes over one commit. Called by the store in revision order, from one thread at a time; must be quick and must
+    /// not fail. When it returns, every later search sees the changes.
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>);
+
+    /// The most similar rows, best first, older first among equals. Exact: equal to scanning every row in f32. An
+    /// unknown face set has an empty gallery. Errors: [`crate::Kind::Overloaded`].
+    fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>>;
+
+    /// Rows in the gallery of a set.
+    fn n_rows(&self, face_set: FaceSetId) -> usize;
+}
+
+// -------------------------------------------------------------------------------------------------------- store
+
+/// A stretch of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Entries to leave out at the start.
+    pub offset: u64,
+    /// Most entries to return.
+    pub limit: u64,
+}
+
+/// Which faces of a scope are meant.
+#[derive(Debug, Clone)]
+pub enum FaceSelector {
+    /// These; ids that are not in the scope are passed over.
+    Ids(Vec<FaceId>),
+    /// All with this label.
+    Subject(Subject),
+    /// All whose custom field has exactly this value.
+    Field {
+        /// Which field.
+        name: FieldName,
+        /// Its value.
+        value: FieldValue,
+    },
+    /// All that pass, evaluated by [`Filter::matches`].
+    Filter(Arc<Filter>),
+}
+
+/// Where faces are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaceScope {
+    /// The gallery of a face set: its own faces and those of its member persons.
+    FaceSet(FaceSetId),
+    /// The faces a person owns.
+    Person(PersonId),
+}
+
+/// What a store holds, for `check` and for people who wonder where their disk went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreReport {
+    /// Backend and place, for people.
+    pub backend: String,
+    /// Version of the layout on disk.
+    pub schema_version: u32,
+    /// Number of the last commit.
+    pub revision: Revision,
+    /// Tenants.
+    pub n_tenants: u64,
+    /// Face sets.
+    pub n_face_sets: u64,
+    /// Persons.
+    pub n_persons: u64,
+    /// Faces.
+    pub n_faces: u64,
+    /// Faces whose set or person is deleted and whose bytes are not yet erased.
+    pub n_faces_to_erase: u64,
+    /// Bytes of all files of the store.
+    pub bytes_on_disk: u64,
+    /// Of those, free for reuse.
+    pub bytes_free: u64,
+    /// What is damaged; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.
+///
+/// Every method takes the tenant, and nothing of another tenant is ever returned, counted or touched: an id of another
+/// tenant's thing behaves exactly like an id that does not exist.
+///
+/// Ids inside `New*` values are proposals: an id already in use is replaced by the next free one (counting up, from
+/// the largest to 1), so returned values, not proposed ones, are what was stored.
+///
+/// Any method may answer [`crate::Kind::Overloaded`] (queue full), [`crate::Kind::StorageFull`] (writes only) or
+/// [`crate::Kind::Internal`]; other kinds are named with the method.
+pub trait GalleryStore: Send + Sync {
+    /// Makes a face set. `FaceSetExists` if the name is taken; `TooManyFaceSets` if the tenant already has
+    /// `face_sets_max`; a taken name is reported before a full quota.
+    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
+
+    /// The set of that name.
+    fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>>;
+
+    /// Every set, oldest first.
+    fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>>;
+
+    /// Deletes a set with its own faces; member persons lose the membership only. The name is free at once and the
+    /// call is quick however many faces there are: their rows may be erased a little later, even across a restart, but
+    /// nothing ever shows them again. `FaceSetNotFound`; `FaceSetNotEmpty` if `only_if_empty` and the gallery is not.
+    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()>;
+
+    /// Enrols faces, all or none, in the given order. The owner must exist (`FaceSetNotFound`, `PersonNotFound`).
+    /// `CapacityExceeded` if the owner would own more than `faces_max` faces, or a set's gallery would pass the set's
+    /// capacity. `FaceExists` if an external id is already used within the owner.
+    fn add_faces(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        faces: Vec<NewFace>,
+        faces_max: Option<u64>,
+    ) -> Pending<'_, Vec<Face>>;
+
+    /// Those of `ids` that are in the scope, in the order asked for, each once.
+    fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>>;
+
+    /// The faces of the scope in order of enrolment.
+    fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>>;
+
+    /// Which of these external ids are used by faces the owner owns.
+    fn external_ids(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        ids: Vec<ExternalId>,
+    ) -> Pending<'_, Vec<(ExternalId, FaceId)>>;
+
+    /// Changes a face's words. `FaceNotFound` if it is not in the scope.
+    fn update_face(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        face: FaceId,
+        patch: FacePatch,
+        now: TimestampMs,
+    ) -> Pending<'_, Face>;
+
+    /// Deletes every face of the scope that the selector means, all in one commit, and returns their ids in order of
+    /// enrolment. Faces of member persons are deleted from the person, so from every set. None is an empty list.
+    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
+
+    /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
+    /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given.
+    fn create_person(
+        &self,
+        tenant: TenantId,
+        new: NewPerson,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, (Person, Vec<FaceSet>)>;
+
+    /// The person with that key.
+    fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>>;
+
+    /// Those persons that exist, in the order asked for.
+    fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>>;
+
+    /// Changes a person's words. `PersonNotFound`.
+    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
+
+    /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.
+    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64>;
+
+    /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
+    /// fine. A set's pack need not be the person's faces' pack: faces of another pack join no gallery. Returns all sets
+    /// of the person after the call, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
+    fn join_face_sets(
+        &self,
+        tenant: TenantId,
+        person: PersonId,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, Vec<FaceSet>>;
+
+    /// Ends memberships; returns the sets the person really left, in the order given. `PersonNotFound`.
+    fn leave_face_sets(&self, tenant: TenantId, person: PersonId, names: Vec<FaceSetName>)
+    -> Pending<'_, Vec<FaceSet>>;
+
+    /// The sets a person is a member of, in order of joining.
+    fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>>;
+
+    /// The member persons of a set in order of joining, and how many there are in all.
+    fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)>;
+
+    /// What is stored, over all tenants. `thorough` also reads every row and checks every template.
+    fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;
+}
+
+/// Tenants and their access keys. Changes made by another process (`likeness key` beside a running server) are seen
+/// by the next call.
+pub trait CredentialStore: Send + Sync {
+    /// The tenant of that name, made with the proposed id and time if it does not exist.
+    fn ensure_tenant(&self, proposed: Tenant) -> Pending<'_, Tenant>;
+
+    /// The tenant of that name.
+    fn tenant(&self, name: TenantName) -> Pending<'_, Option<Tenant>>;
+
+    /// Every tenant, oldest first.
+    fn tenants(&self) -> Pending<'_, Vec<Tenant>>;
+
+    /// Stores a key. `InvalidArgument` if its id is taken or its tenant unknown.
+    fn add_key(&self, key: AccessKey) -> Pending<'_, ()>;
+
+    /// The key with that id, also when disabled.
+    fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>>;
+
+    /// The keys of a tenant, oldest first.
+    fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>>;
+
+    /// Switches a key on or off; false if there is none.
+    fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool>;
+
+    /// Deletes a key; false if there is none.
+    fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool>;
+}
+
+// -------------------------------------------------------------------------------------------- time and randomness
+
+/// Tells the time, so that a failing run can be replayed.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> TimestampMs;
+}
+
+/// Gives random numbers: from the operating system in service, from a seed in tests.
+pub trait IdSource: Send + Sync {
+    /// Fills `bytes` with unpredictable bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}

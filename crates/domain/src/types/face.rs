@@ -1,0 +1,96 @@
+//! Faces: enrolled observations.
+
+use super::{
+    Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PersonId, Subject, Template, TenantId, TimestampMs,
+};
+
+/// Who a face belongs to. It lives and dies with its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaceOwner {
+    /// The face set it was enrolled into; it is searched there only.
+    FaceSet(FaceSetId),
+    /// A person; it is searched in every face set the person is a member of.
+    Person(PersonId),
+}
+
+/// Fitness of the image a face came from; each figure is 0 (worst) to 1 (best) and absent when it was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Quality {
+    /// Everything together.
+    pub total: Option<f32>,
+    /// Not blurred.
+    pub sharpness: Option<f32>,
+    /// Evenly and sufficiently lit.
+    pub illumination: Option<f32>,
+    /// Looking at the camera.
+    pub pose: Option<f32>,
+    /// Not hidden.
+    pub visibility: Option<f32>,
+}
+
+/// A face to be enrolled. Ids and times are given by the library before the store sees it.
+#[derive(Debug, Clone)]
+pub struct NewFace {
+    /// Its future id.
+    pub id: FaceId,
+    /// Its vector and pack.
+    pub template: Template,
+    /// Where it was in the image it came from.
+    pub detection: Detection,
+    /// How good that image was.
+    pub quality: Quality,
+    /// Label saying who it is.
+    pub subject: Option<Subject>,
+    /// The caller's own id of this observation, unique within the owner.
+    pub external_id: Option<ExternalId>,
+    /// Custom values, fitting the owner set's schema; empty for faces of persons.
+    pub fields: FieldValues,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Where the image came from, as the caller spelled it (an address); kept only if the caller's dialect needs it.
+    pub source: Option<Note>,
+    /// When it was enrolled.
+    pub created_at: TimestampMs,
+}
+
+/// An enrolled face.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// Its identity.
+    pub id: FaceId,
+    /// Whose data it is.
+    pub tenant: TenantId,
+    /// The face set or person it belongs to.
+    pub owner: FaceOwner,
+    /// Its vector and pack.
+    pub template: Template,
+    /// Where it was in the image it came from.
+    pub detection: Detection,
+    /// How good that image was.
+    pub quality: Quality,
+    /// Label saying who it is.
+    pub subject: Option<Subject>,
+    /// The caller's own id of this observation.
+    pub external_id: Option<ExternalId>,
+    /// Custom values.
+    pub fields: FieldValues,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Where the image came from.
+    pub source: Option<Note>,
+    /// When it was enrolled.
+    pub created_at: TimestampMs,
+    /// When its words last changed; equal to `created_at` at first.
+    pub updated_at: TimestampMs,
+}
+
+/// What an update changes; `None` keeps what is there. The template of a face never changes.
+#[derive(Debug, Clone, Default)]
+pub struct FacePatch {
+    /// New label.
+    pub subject: Option<Subject>,
+    /// Values laid over the present ones.
+    pub fields: FieldValues,
+    /// New free text.
+    pub note: Option<Note>,
+}

@@ -1,0 +1,222 @@
+//! Custom fields: typed columns that a face set defines and its faces may fill.
+
+use crate::{Error, Kind, Result};
+use std::fmt;
+use std::sync::Arc;
+
+/// Name of a custom field: 1 to 36 of `A-Z a-z 0-9 _ -`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldName(Arc<str>);
+
+impl FieldName {
+    /// Checks length and alphabet.
+    pub fn new(text: &str) -> Result<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if (1..=36).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        Err(Error::invalid(
+            "field name",
+            format!("field name `{}` is not valid, expected 1 to 36 of A-Z a-z 0-9 _ -", shortened(text)),
+        ))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Type of a custom field. Integer and Long differ in range only, Float and Double in name only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FieldType {
+    /// UTF-8 text of 1 to 256 characters.
+    String,
+    /// Whole number from -2^31 to 2^31 - 1.
+    Integer,
+    /// Whole number from -2^63 to 2^63 - 1.
+    Long,
+    /// Finite real number.
+    Float,
+    /// Finite real number.
+    Double,
+    /// True or false.
+    Boolean,
+}
+
+impl FieldType {
+    /// Every type, in the order of their declaration.
+    pub const ALL: [FieldType; 6] = [
+        FieldType::String,
+        FieldType::Integer,
+        FieldType::Long,
+        FieldType::Float,
+        FieldType::Double,
+        FieldType::Boolean,
+    ];
+
+    /// The type's lower-case word.
+    pub fn word(self) -> &'static str {
+        match self {
+            FieldType::String => "string",
+            FieldType::Integer => "integer",
+            FieldType::Long => "long",
+            FieldType::Float => "float",
+            FieldType::Double => "double",
+            FieldType::Boolean => "boolean",
+        }
+    }
+
+    /// The type of that lower-case word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field_type| field_type.word() == word)
+    }
+
+    /// Whether values can be ordered as numbers.
+    pub fn is_numeric(self) -> bool {
+        matches!(self, FieldType::Integer | FieldType::Long | FieldType::Float | FieldType::Double)
+    }
+}
+
+/// A value of a custom field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue {
+    /// Of a string field.
+    Text(Arc<str>),
+    /// Of an integer or long field.
+    Whole(i64),
+    /// Of a float or double field; finite.
+    Real(f64),
+    /// Of a boolean field.
+    Boolean(bool),
+}
+
+/// Most characters of a text value.
+pub const TEXT_CHARS_MAX: usize = 256;
+
+impl FieldValue {
+    /// Whether the value may stand in a field of `field_type`: its type, range and length all fit.
+    pub fn fits(&self, field_type: FieldType) -> bool {
+        match (self, field_type) {
+            (FieldValue::Text(text), FieldType::String) => (1..=TEXT_CHARS_MAX).contains(&text.chars().count()),
+            (FieldValue::Whole(number), FieldType::Integer) => i32::try_from(*number).is_ok(),
+            (FieldValue::Whole(_), FieldType::Long) => true,
+            (FieldValue::Real(number), FieldType::Float | FieldType::Double) => number.is_finite(),
+            (FieldValue::Boolean(_), FieldType::Boolean) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The custom fields a face set defines, in their order; fixed when the set is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FieldSchema(Vec<(FieldName, FieldType)>);
+
+impl FieldSchema {
+    /// Most fields of one face set.
+    pub const FIELDS_MAX: usize = 10;
+
+    /// Checks the number of fields; of two with one name the later one wins.
+    pub fn new(fields: impl IntoIterator<Item = (FieldName, FieldType)>) -> Result<Self> {
+        let mut kept: Vec<(FieldName, FieldType)> = Vec::new();
+        for (name, field_type) in fields {
+            match kept.iter_mut().find(|(other, _)| *other == name) {
+                Some(slot) => slot.1 = field_type,
+                None => kept.push((name, field_type)),
+            }
+            if kept.len() > Self::FIELDS_MAX {
+                return Err(Error::invalid("fields", "more than 10 custom fields, expected 0 to 10"));
+            }
+        }
+        Ok(Self(kept))
+    }
+
+    /// The definitions in order.
+    pub fn fields(&self) -> &[(FieldName, FieldType)] {
+        &self.0
+    }
+
+    /// Position and type of the field with that name.
+    pub fn find(&self, name: &str) -> Option<(usize, FieldType)> {
+        self.0.iter().position(|(other, _)| other.as_str() == name).map(|field_idx| (field_idx, self.0[field_idx].1))
+    }
+}
+
+/// The custom values of one face, by name, in the order they were given. A field without a value is simply absent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FieldValues(Vec<(FieldName, FieldValue)>);
+
+impl FieldValues {
+    /// Collects values; of two with one name the later one wins.
+    pub fn new(values: impl IntoIterator<Item = (FieldName, FieldValue)>) -> Self {
+        let mut kept = Self::default();
+        for (name, value) in values {
+            kept.set(name, value);
+        }
+        kept
+    }
+
+    fn set(&mut self, name: FieldName, value: FieldValue) {
+        match self.0.iter_mut().find(|(other, _)| *other == name) {
+            Some(slot) => slot.1 = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// The values in order.
+    pub fn values(&self) -> &[(FieldName, FieldValue)] {
+        &self.0
+    }
+
+    /// The value of one field.
+    pub fn get(&self, name: &str) -> Option<&FieldValue> {
+        self.0.iter().find(|(other, _)| other.as_str() == name).map(|(_, value)| value)
+    }
+
+    /// These values with `patch` laid over them: named ones are overwritten, the others stay.
+    #[must_use]
+    pub fn merged(&self, patch: &FieldValues) -> FieldValues {
+        let mut merged = self.clone();
+        for (name, value) in &patch.0 {
+            merged.set(name.clone(), value.clone());
+        }
+        merged
+    }
+
+    /// Checks every value against the schema: [`Kind::FieldNotDefined`] or [`Kind::FieldTypeMismatch`] on the first
+    /// that does not fit.
+    pub fn check(&self, schema: &FieldSchema) -> Result<()> {
+        for (name, value) in &self.0 {
+            let Some((_, field_type)) = schema.find(name.as_str()) else {
+                return Err(Error::new(
+                    Kind::FieldNotDefined,
+                    format!("custom field `{name}` is not defined by the face set"),
+                ));
+            };
+            if !value.fits(field_type) {
+                return Err(Error::new(
+                    Kind::FieldTypeMismatch,
+                    format!("value of custom field `{name}` does not fit its type {}", field_type.word()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// At most 64 characters of a caller's text, for an error message.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
+}

@@ -1,0 +1,102 @@
+//! Tenants and the access keys that speak for them.
+
+use super::{TenantId, TimestampMs};
+use crate::{Error, Result};
+use std::fmt;
+
+/// Name of a tenant: 1 to 64 of `A-Z a-z 0-9 _ - .`, unique in the installation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantName(Box<str>);
+
+impl TenantName {
+    /// Checks length and alphabet.
+    pub fn new(text: &str) -> Result<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        Err(Error::invalid("tenant", "tenant name is not valid, expected 1 to 64 of A-Z a-z 0-9 _ - ."))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose data it is.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its identity.
+    pub id: TenantId,
+    /// Its name.
+    pub name: TenantName,
+    /// When it was made.
+    pub created_at: TimestampMs,
+}
+
+/// Public half of an access key: 1 to 64 of `A-Z a-z 0-9 _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessKeyId(Box<str>);
+
+impl AccessKeyId {
+    /// Checks length and alphabet.
+    pub fn new(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Secret half of an access key. Signatures need it in the clear, so it cannot be stored as a digest; it prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// A secret of 1 to 128 visible ASCII characters.
+    pub fn new(text: &str) -> Option<Self> {
+        ((1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.into()))
+    }
+
+    /// The secret itself: for signatures and for showing a new key once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A key pair that signs in every dialect for one tenant.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    /// Public half.
+    pub id: AccessKeyId,
+    /// Secret half.
+    pub secret: Secret,
+    /// Whose data it opens.
+    pub tenant: Tenant,
+    /// A disabled key is known but refused.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: TimestampMs,
+}

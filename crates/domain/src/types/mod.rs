@@ -1,0 +1,22 @@
+//! The nouns of the house, each made valid once, at construction.
+
+mod face;
+mod face_set;
+mod field;
+mod geometry;
+mod id;
+mod key;
+mod person;
+mod template;
+mod text;
+
+pub use face::{Face, FaceOwner, FacePatch, NewFace, Quality};
+pub use face_set::{FaceSet, FaceSetSummary, NewFaceSet};
+pub use field::TEXT_CHARS_MAX;
+pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
+pub use geometry::{BoundingBox, Detection, Landmarks, Point};
+pub use id::{FaceId, FaceSetId, ID_END, PersonId, Revision, TenantId, TimestampMs};
+pub use key::{AccessKey, AccessKeyId, Secret, Tenant, TenantName};
+pub use person::{NewPerson, Person, PersonKey, PersonPatch};
+pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
+pub use text::{ExternalId, FaceSetName, Note, Subject};

@@ -1,0 +1,67 @@
+//! Short texts callers give us, checked once. Dialects may be stricter; none may be laxer.
+
+use crate::{Error, Result};
+use std::fmt;
+
+macro_rules! short_text {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Most characters (Unicode scalar values) it may have.
+            pub const CHARS_MAX: usize = $chars_max;
+
+            /// Checks the length and refuses control characters.
+            pub fn new(text: impl Into<String>) -> Result<Self> {
+                let text: String = text.into();
+                let n_chars = text.chars().count();
+                if (n_chars == 0 && !$allow_empty) || n_chars > Self::CHARS_MAX {
+                    let least = if $allow_empty { 0 } else { 1 };
+                    return Err(Error::invalid($field, format!(
+                        concat!("`", $field, "` has {} characters, expected {} to ", $chars_max), n_chars, least)));
+                }
+                if text.chars().any(|character| character.is_control() && !($allow_empty && "\n\r\t".contains(character))) {
+                    return Err(Error::invalid($field, concat!("`", $field, "` has a control character, expected printable text")));
+                }
+                Ok(Self(text.into()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0)
+            }
+        }
+    };
+}
+
+short_text! {
+    /// Name of a face set, unique within a tenant, case-sensitive.
+    FaceSetName, "face set name", 255, false
+}
+short_text! {
+    /// Label on a face saying who it is; many faces may share one, and it is not an entity.
+    Subject, "subject", 255, false
+}
+short_text! {
+    /// The caller's own id of one observation, unique within its owner; enrolling it twice is refused, which makes
+    /// imports repeatable.
+    ExternalId, "external id", 512, false
+}
+short_text! {
+    /// Free text kept with a face, a person or a face set; line breaks are allowed.
+    Note, "note", 16384, true
+}
