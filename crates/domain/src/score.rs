@@ -44,4 +44,17 @@ impl Calibration {
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
         Similarity::new((low + share * (high - low)) as f32)
     }
+    /// The false-accept rate that a similarity stands for: the inverse of [`Calibration::similarity_at`], but never
+    /// below the smallest measured rate, since nobody has seen what lies there; at most 1.
+    pub fn far_at(&self, similarity: Similarity) -> f64 {
+        let similarity = f64::from(similarity.get());
+        let last = self.0.len() - 2;
+        let reaches = |point: &OperatingPoint| similarity <= f64::from(point.similarity.get());
+        let segment = self.0[1..].iter().position(reaches).unwrap_or(last);
+        let (a, b) = (&self.0[segment], &self.0[segment + 1]);
+        let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
+        let share = (similarity - low) / (high - low);
+        let log = a.far.log10() + share * (b.far.log10() - a.far.log10());
+        10f64.powf(log).clamp(self.0[last + 1].far, 1.0)
+    }
 }
