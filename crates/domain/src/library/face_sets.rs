@@ -1,32 +1,50 @@
 //! Face sets: make, list, get, delete.
 
 use super::{CreateFaceSet, Library};
-use crate::Result;
-use crate::caller::Caller;
-use crate::types::{FaceSet, FaceSetName, FaceSetSummary};
+use crate::caller::{Caller, Grant};
+use crate::types::{FaceSet, FaceSetName, FaceSetSummary, NewFaceSet};
+use crate::{Error, Kind, Result};
 
 impl Library {
     /// Makes a face set pinned to the default pack. Needs the write grant. `FaceSetExists`, `TooManyFaceSets`.
     pub async fn create_face_set(&self, caller: &Caller, request: CreateFaceSet) -> Result<FaceSet> {
-        let _ = (&self.ports, caller, request);
-        todo!()
+        caller.require(Grant::Write)?;
+        let new = NewFaceSet {
+            id: self.fresh_id(crate::types::FaceSetId::new),
+            name: request.name,
+            label: request.label,
+            note: request.note,
+            pack: self.default_pack()?.id.clone(),
+            schema: request.schema,
+            capacity: request.capacity,
+            created_at: self.ports.clock.now(),
+        };
+        self.ports.store.create_face_set(caller.tenant, new, request.face_sets_max).await
     }
 
     /// Every face set of the tenant, oldest first. Needs the read grant.
     pub async fn face_sets(&self, caller: &Caller) -> Result<Vec<FaceSetSummary>> {
-        let _ = caller;
-        todo!()
+        caller.require(Grant::Read)?;
+        self.ports.store.face_sets(caller.tenant).await
     }
 
     /// One face set. Needs the read grant. `FaceSetNotFound`.
     pub async fn face_set(&self, caller: &Caller, name: &FaceSetName) -> Result<FaceSetSummary> {
-        let _ = (caller, name);
-        todo!()
+        caller.require(Grant::Read)?;
+        self.existing_face_set(caller, name).await
     }
 
     /// Deletes a face set and its own faces. Needs the write grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
     pub async fn delete_face_set(&self, caller: &Caller, name: &FaceSetName, only_if_empty: bool) -> Result<FaceSet> {
-        let _ = (caller, name, only_if_empty);
-        todo!()
+        caller.require(Grant::Write)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        self.ports.store.delete_face_set(caller.tenant, face_set.id, only_if_empty).await?;
+        Ok(face_set)
+    }
+
+    /// The set of that name in the caller's tenant, or [`Kind::FaceSetNotFound`]. Asks for no grant: the use case did.
+    pub(super) async fn existing_face_set(&self, caller: &Caller, name: &FaceSetName) -> Result<FaceSetSummary> {
+        let found = self.ports.store.face_set(caller.tenant, name.clone()).await?;
+        found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")))
     }
 }

@@ -1,40 +1,99 @@
 //! Faces of a face set: enrol, list, get, update, delete.
 
+use std::sync::Arc;
+
 use super::{AddFaces, DeleteFaces, FacesAdded, Library};
-use crate::Result;
-use crate::caller::Caller;
-use crate::ports::Page;
-use crate::types::{ExternalId, Face, FaceId, FacePatch, FaceSet, FaceSetName};
+use crate::caller::{Caller, Grant};
+use crate::limits;
+use crate::policy::FaceChoice;
+use crate::ports::{AnalyzedFace, FaceScope, FaceSelector, Page};
+use crate::types::{
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetName, FieldSchema, NewFace, TimestampMs,
+};
+use crate::{Error, Kind, Result};
 
 impl Library {
     /// Enrols faces from an image, all or none. Needs the write grant. Checked in this order: `FaceSetNotFound`, custom
-    /// fields (`FieldNotDefined`, `FieldTypeMismatch`), the image kinds, `NoFaceInImage`, `CapacityExceeded`,
-    /// `FaceExists`.
+    /// fields (`FieldNotDefined`, `FieldTypeMismatch`), `PackUnavailable`, the image kinds, `NoFaceInImage`,
+    /// `CapacityExceeded`, `FaceExists`.
     pub async fn add_faces(&self, caller: &Caller, request: AddFaces) -> Result<FacesAdded> {
-        let _ = (caller, request);
-        todo!()
+        caller.require(Grant::Write)?;
+        if matches!(request.choice, FaceChoice::None | FaceChoice::LargestFew(0)) {
+            return Err(Error::invalid("choice", "`choice` means no face, expected at least one"));
+        }
+        let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
+        request.fields.check(&face_set.schema)?;
+        self.pack_of(&face_set)?;
+
+        let analysis = self.analyze(&request.image, &face_set.pack, request.choice).await?;
+        let n_chosen = request.choice.count(analysis.faces.len());
+        if n_chosen == 0 {
+            return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
+        }
+        let now = self.ports.clock.now();
+        let mut faces = Vec::with_capacity(n_chosen);
+        for (face_idx, analyzed) in analysis.faces.into_iter().take(n_chosen).enumerate() {
+            faces.push(self.new_face(&request, &face_set, face_idx, analyzed, now)?);
+        }
+        let owner = FaceOwner::FaceSet(face_set.id);
+        let faces = self.ports.store.add_faces(caller.tenant, owner, faces, None).await?;
+        Ok(FacesAdded { face_set, faces })
     }
 
-    /// Faces in order of enrolment. Needs the read grant. `FaceSetNotFound`.
+    fn new_face(
+        &self,
+        request: &AddFaces,
+        face_set: &FaceSet,
+        face_idx: usize,
+        analyzed: AnalyzedFace,
+        now: TimestampMs,
+    ) -> Result<NewFace> {
+        Ok(NewFace {
+            id: self.fresh_id(FaceId::new),
+            template: super::template_of(&analyzed, &face_set.pack)?,
+            detection: analyzed.detection,
+            quality: analyzed.quality,
+            subject: request.subject.clone(),
+            external_id: request.external_id.as_ref().map(|first| numbered(first, face_idx)).transpose()?,
+            fields: request.fields.clone(),
+            note: request.note.clone(),
+            source: None,
+            created_at: now,
+        })
+    }
+
+    /// Faces in order of enrolment. Needs the read grant. `InvalidArgument` if the page is longer than
+    /// [`limits::PAGE_LIMIT_MAX`]; `FaceSetNotFound`.
     pub async fn list_faces(&self, caller: &Caller, name: &FaceSetName, page: Page) -> Result<(FaceSet, Vec<Face>)> {
-        let _ = (caller, name, page);
-        todo!()
+        caller.require(Grant::Read)?;
+        super::check_page(page)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let faces = self.ports.store.list_faces(caller.tenant, FaceScope::FaceSet(face_set.id), page).await?;
+        Ok((face_set, faces))
     }
 
     /// One face. Needs the read grant. `FaceSetNotFound`, `FaceNotFound`.
     pub async fn face(&self, caller: &Caller, name: &FaceSetName, face: FaceId) -> Result<(FaceSet, Face)> {
-        let _ = (caller, name, face);
-        todo!()
+        caller.require(Grant::Read)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let face = self.existing_face(caller, &face_set, face).await?;
+        Ok((face_set, face))
     }
 
-    /// Which of these external ids are already enrolled in the set. Needs the read grant. `FaceSetNotFound`.
+    /// Which of these external ids are already enrolled in the set. Needs the read grant. `InvalidArgument` for more
+    /// than [`limits::EXTERNAL_IDS_MAX`] ids; `FaceSetNotFound`.
     pub async fn enrolled(&self, caller: &Caller, name: &FaceSetName, ids: Vec<ExternalId>) -> Result<Vec<ExternalId>> {
-        let _ = (caller, name, ids);
-        todo!()
+        caller.require(Grant::Read)?;
+        super::check_count("external ids", ids.len(), limits::EXTERNAL_IDS_MAX)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let owner = FaceOwner::FaceSet(face_set.id);
+        let used = self.ports.store.external_ids(caller.tenant, owner, ids).await?;
+        Ok(used.into_iter().map(|(external_id, _)| external_id).collect())
     }
 
     /// Changes a face's words; custom values are laid over the present ones. Needs the write grant.
-    /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined`, `FieldTypeMismatch`.
+    /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined` (also for any custom value of a person's face, since those
+    /// have none), `FieldTypeMismatch`.
     pub async fn update_face(
         &self,
         caller: &Caller,
@@ -42,19 +101,73 @@ impl Library {
         face: FaceId,
         patch: FacePatch,
     ) -> Result<(FaceSet, Face)> {
-        let _ = (caller, name, face, patch);
-        todo!()
+        caller.require(Grant::Write)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        if !patch.fields.values().is_empty() {
+            match self.existing_face(caller, &face_set, face).await?.owner {
+                FaceOwner::FaceSet(_) => patch.fields.check(&face_set.schema)?,
+                // A person is in many sets, each with its own fields, so its faces can have none.
+                FaceOwner::Person(_) => patch.fields.check(&FieldSchema::default())?,
+            }
+        }
+        let scope = FaceScope::FaceSet(face_set.id);
+        let now = self.ports.clock.now();
+        let face = self.ports.store.update_face(caller.tenant, scope, face, patch, now).await?;
+        Ok((face_set, face))
     }
 
     /// Deletes faces, all that are meant or none, and returns their ids; none is an empty list. Needs the write
-    /// grant. `FaceSetNotFound`, `UnknownField`, and `InvalidArgument` for a filter that does not fit the fields.
+    /// grant. `FaceSetNotFound`, `UnknownField`, and `InvalidArgument` for a filter or value that does not fit the
+    /// fields or for more than [`limits::SELECTOR_IDS_MAX`] ids.
     pub async fn delete_faces(
         &self,
         caller: &Caller,
         name: &FaceSetName,
         which: DeleteFaces,
     ) -> Result<(FaceSet, Vec<FaceId>)> {
-        let _ = (caller, name, which);
-        todo!()
+        caller.require(Grant::Write)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let selector = selector(which, &face_set.schema)?;
+        let scope = FaceScope::FaceSet(face_set.id);
+        let deleted = self.ports.store.delete_faces(caller.tenant, scope, selector).await?;
+        Ok((face_set, deleted))
     }
+
+    /// The face of that id in the set's gallery, or [`Kind::FaceNotFound`].
+    pub(super) async fn existing_face(&self, caller: &Caller, face_set: &FaceSet, face: FaceId) -> Result<Face> {
+        let scope = FaceScope::FaceSet(face_set.id);
+        let found = self.ports.store.faces(caller.tenant, scope, vec![face]).await?;
+        let missing = || Error::new(Kind::FaceNotFound, format!("face set `{}` has no such face", face_set.name));
+        found.into_iter().next().ok_or_else(missing)
+    }
+}
+
+/// The external id of the face at `face_idx` of an image: the caller's own for the first, numbered for the others.
+fn numbered(first: &ExternalId, face_idx: usize) -> Result<ExternalId> {
+    match face_idx {
+        0 => Ok(first.clone()),
+        _ => ExternalId::new(format!("{first}#{face_idx}")),
+    }
+}
+
+/// What the caller means, with fields looked up in the set's schema.
+fn selector(which: DeleteFaces, schema: &FieldSchema) -> Result<FaceSelector> {
+    Ok(match which {
+        DeleteFaces::Ids(ids) => {
+            super::check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
+            FaceSelector::Ids(ids)
+        }
+        DeleteFaces::Subject(subject) => FaceSelector::Subject(subject),
+        DeleteFaces::Field { name, value } => {
+            let Some((_, field_type)) = schema.find(name.as_str()) else {
+                return Err(super::unknown_field(name.as_str()));
+            };
+            if !value.fits(field_type) {
+                let message = format!("value for custom field `{name}` does not fit its type {}", field_type.word());
+                return Err(Error::invalid("field value", message));
+            }
+            FaceSelector::Field { name, value }
+        }
+        DeleteFaces::Filter(expr) => FaceSelector::Filter(Arc::new(expr.check(schema)?)),
+    })
 }

@@ -11,15 +11,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, Clock, FaceAnalyzer, GalleryStore, IdSource, ImageFetcher, ImageRules, Orientation, PackInfo, VectorIndex,
+    Analysis, AnalyzeRequest, AnalyzedFace, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource, ImageFetcher,
+    ImageRules, Orientation, PackInfo, Page, VectorIndex,
 };
 use crate::types::{
-    Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue, FieldValues, Note,
-    PackId, Similarity, Subject,
+    Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue, FieldValues, ID_END,
+    Note, PackId, Similarity, Subject, Template,
 };
+use crate::{Error, Kind, Result, limits};
 
 /// A face library over its ports.
 pub struct Library {
@@ -58,6 +61,80 @@ impl Library {
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)
     }
+
+    fn default_pack(&self) -> Result<&PackInfo> {
+        self.packs().first().ok_or_else(|| Error::new(Kind::PackUnavailable, "no model pack is loaded"))
+    }
+
+    /// The pack a face set is pinned to. Checked before an image is touched, since without it no answer is possible.
+    fn pack_of(&self, face_set: &FaceSet) -> Result<&PackInfo> {
+        self.pack(&face_set.pack).ok_or_else(|| {
+            let message = format!(
+                "face set `{}` is pinned to model pack `{}`, which is not loaded",
+                face_set.name, face_set.pack
+            );
+            Error::new(Kind::PackUnavailable, message)
+        })
+    }
+
+    /// Gets the image's bytes and has them analysed; too many bytes are refused before anything looks at them.
+    async fn analyze(&self, image: &ImageInput, pack: &PackId, embed: FaceChoice) -> Result<Analysis> {
+        let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
+        let bytes = match &image.source {
+            ImageSource::Bytes(bytes) => bytes.clone(),
+            ImageSource::Url(url) => {
+                let rules = FetchRules { bytes_max, deadline: image.fetch_deadline };
+                self.ports.fetcher.fetch(url, rules).await?
+            }
+        };
+        if bytes.len() > bytes_max {
+            let message = format!("the image has {} bytes, expected at most {bytes_max}", bytes.len());
+            return Err(Error::new(Kind::ImageTooLarge, message));
+        }
+        let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, embed, orientation: image.orientation };
+        self.ports.analyzer.analyze(bytes, request).await
+    }
+
+    /// A random identity: `make` accepts what is above 0 and below 2^45. The store replaces one that is taken.
+    fn fresh_id<T>(&self, make: impl Fn(u64) -> Option<T>) -> T {
+        loop {
+            let mut bytes = [0; 8];
+            self.ports.ids.fill(&mut bytes);
+            // ID_END is a power of two, so the remainder is as evenly spread as the bytes are. Only zero is refused.
+            if let Some(id) = make(u64::from_le_bytes(bytes) % ID_END) {
+                return id;
+            }
+        }
+    }
+}
+
+/// The template the analyzer was asked to make; a missing or foreign one is a fault of ours, never stored or compared.
+fn template_of(face: &AnalyzedFace, pack: &PackId) -> Result<Template> {
+    let fitting = face.template.as_ref().filter(|template| template.pack() == pack);
+    fitting.cloned().ok_or_else(foreign_template)
+}
+
+fn foreign_template() -> Error {
+    Error::internal("cannot use the template of a face", "the analyzer gave none, or one of another pack or dimension")
+}
+
+fn unknown_field(name: &str) -> Error {
+    Error::new(Kind::UnknownField, format!("custom field `{}` is not defined by the face set", shortened(name)))
+}
+
+fn check_page(page: Page) -> Result<()> {
+    if page.limit <= limits::PAGE_LIMIT_MAX {
+        return Ok(());
+    }
+    let message = format!("`page limit` is {}, expected at most {}", page.limit, limits::PAGE_LIMIT_MAX);
+    Err(Error::invalid("page limit", message))
+}
+
+fn check_count(field: &'static str, n_given: usize, n_max: usize) -> Result<()> {
+    if n_given <= n_max {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("{n_given} {field} given, expected at most {n_max}")))
 }
 
 /// Where an image comes from.

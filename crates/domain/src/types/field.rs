@@ -1,5 +1,6 @@
 //! Custom fields: typed columns that a face set defines and its faces may fill.
 
+use crate::error::shortened;
 use crate::{Error, Kind, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -214,9 +215,4 @@ impl FieldValues {
         }
         Ok(())
     }
-}
-
-/// At most 64 characters of a caller's text, for an error message.
-fn shortened(text: &str) -> &str {
-    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }

@@ -142,7 +142,8 @@ impl Similarity {
 
     /// A cosine; float error beyond -1 or 1 is clamped, NaN becomes -1.
     pub fn new(cosine: f32) -> Self {
-        // `max` of NaN and a number is the number.
+        // `max` of NaN and a number is the number; `clamp` would let NaN through.
+        #[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
         Self(cosine.max(-1.0).min(1.0))
     }
 
