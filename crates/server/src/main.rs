@@ -1,2 +1,14 @@
-//! placeholder
-fn main() {}
+//! `likeness`: a self-hosted face library behind several clouds' APIs.
+//!
+//! This crate sees every other one and is seen by none. It reads the command line and the configuration, brings the
+//! concrete rooms together ([`assemble`](crate::assemble)), and answers on sockets; what a face library *does* is in
+//! `likeness-domain`. Start at [`cli::run`].
+
+mod cli;
+mod config;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

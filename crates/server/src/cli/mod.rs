@@ -1,0 +1,145 @@
+//! The command line: the tree of commands, what they share, and their exit codes.
+//!
+//! Data goes to standard output, talk to standard error. A command ends with 0 when it did what was asked, 1 when the
+//! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
+
+mod config;
+pub(crate) mod terminal;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Key, RawConfig};
+
+/// A self-hosted face library: enrol faces, compare them, search them.
+#[derive(Debug, Parser)]
+#[command(name = "likeness", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    shared: SharedArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Settings every command takes; the rest of the settings are in the file and the environment.
+#[derive(Debug, Args)]
+struct SharedArgs {
+    /// Read settings from this TOML file [default: none; or LIKENESS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder: faces, keys and everything that must be backed up
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// What is worth a log line: error, warn, info, debug, trace, or `target=level,..`
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look: text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Settings and where they come from
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+impl Command {
+    /// The settings given as flags of the command itself.
+    fn settings(&self, _raw: &mut RawConfig) {
+        match self {
+            Command::Config(_) => {}
+        }
+    }
+
+    async fn run(self, _config: &Config, resolved: &RawConfig) -> Outcome {
+        match self {
+            Command::Config(command) => config::run(command, resolved),
+        }
+    }
+}
+
+/// How a command that could do its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It did what was asked: exit code 0.
+    Done,
+    /// The answer is "no": exit code 1.
+    #[expect(dead_code, reason = "the commands that can answer no come next")]
+    No,
+}
+
+/// What a command returns; an error is exit code 2.
+pub(crate) type Outcome = Result<Verdict, Failure>;
+
+/// Why a command could not do its work: one clear line, and a hint if there is a cure.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with nothing to advise.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<likeness_domain::Error> for Failure {
+    /// Rooms put a hint on a line of its own, after the message: `hint: ...`.
+    fn from(error: likeness_domain::Error) -> Self {
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        match error.message().split_once("\nhint: ") {
+            Some((message, hint)) => Self::new(format!("{message}{source}")).with_hint(hint),
+            None => Self::new(format!("{}{source}", error.message())),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+/// Parses the command line, settles the configuration, runs the command, and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    // clap's own errors end with 2 as well, and `--help` with 0.
+    let cli = Cli::parse();
+    match settle_and_run(cli) {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::from(1),
+        Err(failure) => {
+            terminal::talk(failure);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn settle_and_run(cli: Cli) -> Outcome {
+    let mut flags = RawConfig::default();
+    flags.set_flag(Key::Data, "--data", cli.shared.data.as_deref());
+    flags.set_flag(Key::LogLevel, "--log-level", cli.shared.log_level.as_deref());
+    flags.set_flag(Key::LogFormat, "--log-format", cli.shared.log_format.as_deref());
+    cli.command.settings(&mut flags);
+    let resolved = crate::config::resolve(cli.shared.config.as_deref(), std::env::vars_os(), flags)?;
+    let config = Config::from_raw(&resolved)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
+    runtime.block_on(cli.command.run(&config, &resolved))
+}

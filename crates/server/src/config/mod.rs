@@ -1,0 +1,222 @@
+//! Configuration: default, then file, then environment, then flag; the later wins.
+//!
+//! [`RawConfig`] is what was written, all of it optional, each value with its origin. [`Config`] is complete, checked
+//! and in typed units; the rest of the server sees only that.
+
+mod raw;
+pub(crate) mod show;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(crate) use raw::{Key, RawConfig};
+
+use crate::cli::Failure;
+use raw::{ENV_CONFIG, Origin, Written};
+
+/// The settings, complete and checked. What each means is said in [`raw::SETTINGS`].
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where to answer.
+    pub(crate) listen: SocketAddr,
+    /// Data folder; see [`Config::data`].
+    data: Option<PathBuf>,
+    /// Where packs live; see [`Config::home`].
+    home: Option<PathBuf>,
+    /// Pack of new face sets.
+    pub(crate) pack: String,
+    /// Threads that analyse images.
+    pub(crate) workers: usize,
+    /// Images that may wait for one.
+    pub(crate) queue_max: usize,
+    /// Bounds on connections.
+    pub(crate) listener: ListenerConfig,
+    /// Bounds on fetching.
+    pub(crate) fetch: FetchConfig,
+    /// What is logged and how.
+    pub(crate) log: LogConfig,
+}
+
+/// Bounds that keep clients from holding the server up.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerConfig {
+    /// Connections open at once.
+    pub(crate) connections_max: usize,
+    /// For a head to arrive and for an idle connection.
+    pub(crate) head_timeout: Duration,
+    /// For a body to arrive.
+    pub(crate) body_timeout: Duration,
+    /// For an answer to be taken.
+    pub(crate) write_timeout: Duration,
+    /// Most bytes of a head.
+    pub(crate) head_bytes_max: usize,
+    /// For requests in flight on shutdown.
+    pub(crate) grace: Duration,
+}
+
+/// Where images may be fetched from.
+#[derive(Debug, Clone)]
+pub(crate) struct FetchConfig {
+    /// Hosts the operator allowed by name.
+    pub(crate) allow: Vec<String>,
+    /// Fetches at once.
+    pub(crate) concurrent_max: usize,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    /// Filter in the form of `tracing_subscriber::filter::Targets`.
+    pub(crate) level: String,
+    /// How a line looks.
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Config {
+    /// Checks every setting.
+    pub(crate) fn from_raw(raw: &RawConfig) -> Result<Config, Failure> {
+        let read = Reader { raw };
+        Ok(Config {
+            listen: read.parsed(Key::Listen, "an address and port such as 127.0.0.1:7080")?,
+            data: read.text(Key::Data).map(PathBuf::from),
+            home: read.text(Key::Home).map(PathBuf::from),
+            pack: read.parsed(Key::Pack, "the id of a model pack")?,
+            workers: read.number(Key::Workers, 1..=256)?,
+            queue_max: read.number(Key::QueueMax, 1..=65_536)?,
+            listener: ListenerConfig {
+                connections_max: read.number(Key::ConnectionsMax, 1..=65_536)?,
+                head_timeout: read.seconds(Key::HeadTimeoutS, 1..=3600)?,
+                body_timeout: read.seconds(Key::BodyTimeoutS, 1..=3600)?,
+                write_timeout: read.seconds(Key::WriteTimeoutS, 1..=3600)?,
+                head_bytes_max: read.number(Key::HeadBytesMax, 8192..=1_048_576)?,
+                grace: read.seconds(Key::GraceS, 0..=3600)?,
+            },
+            fetch: FetchConfig {
+                allow: read.list(Key::FetchAllow),
+                concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
+            },
+            log: LogConfig {
+                level: read.parsed(Key::LogLevel, "a level")?,
+                format: read.parsed(Key::LogFormat, "text or json")?,
+            },
+        })
+    }
+
+    /// The data folder of the library.
+    pub(crate) fn data(&self) -> Result<&Path, Failure> {
+        self.data.as_deref().ok_or_else(|| {
+            Failure::new("no data folder is set, and the user has no home folder to put one in")
+                .with_hint("name one with `--data DIR` or LIKENESS_DATA")
+        })
+    }
+
+    /// Where model packs and runtimes are installed.
+    pub(crate) fn home(&self) -> Result<&Path, Failure> {
+        self.home.as_deref().ok_or_else(|| {
+            Failure::new("no folder for model packs is set, and the user has no home folder to put one in")
+                .with_hint("name one with LIKENESS_HOME")
+        })
+    }
+}
+
+/// Puts the layers together: defaults, the file (`--config`, else `LIKENESS_CONFIG`), the environment, the flags.
+pub(crate) fn resolve(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    flags: RawConfig,
+) -> Result<RawConfig, Failure> {
+    let variables: Vec<_> = variables.collect();
+    let variable = |name: &str| {
+        variables.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| PathBuf::from(value))
+    };
+    // The XDG rule: an absolute XDG_DATA_HOME, else ~/.local/share.
+    let user_data = variable("XDG_DATA_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| variable("HOME").map(|home| home.join(".local").join("share")));
+    let from_file = match file.map(Path::to_owned).or_else(|| variable(ENV_CONFIG)) {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| Failure::new(format!("cannot read settings file {}: {error}", path.display())))?;
+            RawConfig::from_toml(&text, &path)?
+        }
+        None => RawConfig::default(),
+    };
+    Ok(RawConfig::defaults(user_data.as_deref())
+        .overruled_by(from_file)
+        .overruled_by(RawConfig::from_env(&variables)?)
+        .overruled_by(flags))
+}
+
+/// Turns written values into typed ones; a refusal names the setting, the value, its origin and what is accepted.
+struct Reader<'a> {
+    raw: &'a RawConfig,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: Key) -> Option<&str> {
+        match self.raw.get(key) {
+            Some((Written::Text(text), _)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn list(&self, key: Key) -> Vec<String> {
+        match self.raw.get(key) {
+            Some((Written::List(items), _)) => items.clone(),
+            Some((Written::Text(text), _)) => vec![text.clone()],
+            None => Vec::new(),
+        }
+    }
+
+    fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Failure> {
+        let text = self.text(key).unwrap_or_default();
+        match text.parse() {
+            Ok(value) if !text.is_empty() => Ok(value),
+            _ => Err(self.refusal(key, text, expected)),
+        }
+    }
+
+    fn number(&self, key: Key, range: RangeInclusive<usize>) -> Result<usize, Failure> {
+        let text = self.text(key).unwrap_or_default();
+        match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(self.refusal(key, text, &format!("{} to {}", range.start(), range.end()))),
+        }
+    }
+
+    fn seconds(&self, key: Key, range: RangeInclusive<usize>) -> Result<Duration, Failure> {
+        self.number(key, range).map(|seconds| Duration::from_secs(seconds as u64))
+    }
+
+    fn refusal(&self, key: Key, text: &str, expected: &str) -> Failure {
+        let origin = self.raw.get(key).map_or(&Origin::Default, |(_, origin)| origin);
+        Failure::new(format!("`{}` is `{text}` ({origin}), expected {expected}", key.setting().name))
+    }
+}

@@ -1,0 +1,55 @@
+//! The settings that won, as text that could be a settings file and as JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::RawConfig;
+use super::raw::{SETTINGS, Setting, Shape, Written};
+
+/// A settings file that says the same; with `origin`, a comment after each value says who set it.
+pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {
+    let mut lines = Vec::new();
+    let mut table = "";
+    for setting in SETTINGS {
+        let (outer, key) = setting.name.split_once('.').unwrap_or(("", setting.name));
+        if outer != table {
+            table = outer;
+            lines.push(format!("\n[{table}]"));
+        }
+        let comment = |text: &dyn std::fmt::Display| if origin { format!(" # {text}") } else { String::new() };
+        lines.push(match resolved.get(setting.key) {
+            Some((written, from)) => format!("{key} = {}{}", value(setting, written), comment(from)),
+            None => format!("# {key} is not set"),
+        });
+    }
+    lines.join("\n")
+}
+
+/// `{"listen": {"value": .., "origin": "..", "env": "..", "about": ".."}, ..}`.
+pub(crate) fn json(resolved: &RawConfig) -> String {
+    let mut settings = Map::new();
+    for setting in SETTINGS {
+        let (written, origin) =
+            resolved.get(setting.key).map(|(written, origin)| (written, origin.to_string())).unzip();
+        settings.insert(
+            setting.name.to_owned(),
+            json!({
+                "value": written.map(|written| value(setting, written)),
+                "origin": origin,
+                "env": setting.env,
+                "about": setting.about,
+            }),
+        );
+    }
+    Value::Object(settings).to_string()
+}
+
+/// A value in the syntax that TOML and JSON share.
+fn value(setting: &Setting, written: &Written) -> Value {
+    match (setting.shape, written) {
+        (Shape::Number, Written::Text(text)) => {
+            text.parse::<i64>().map_or_else(|_| Value::from(text.as_str()), Value::from)
+        }
+        (_, Written::Text(text)) => Value::from(text.as_str()),
+        (_, Written::List(items)) => Value::from(items.clone()),
+    }
+}
