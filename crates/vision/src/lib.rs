@@ -1,1 +1,5 @@
-//! placeholder
+//! From bytes to templates: decode, detect, align, embed, and the model packs that say how.
+//!
+//! This crate must never know a wire format or a store; it fulfils `likeness_domain::ports::FaceAnalyzer`.
+
+pub mod pack;

@@ -1,0 +1,320 @@
+//! The manifest as written, and the checks that turn it into a [`Manifest`].
+//!
+//! Problems are sentences without the file's name: the caller puts that in front.
+
+use likeness_domain::score::{Calibration, OperatingPoint};
+use likeness_domain::types::{DIMENSIONS_MAX, PackId, Similarity};
+use serde::Deserialize;
+
+use super::{
+    Align, AlignTemplate, ColourOrder, DETECT_SIDE_MAX, Detect, DetectFamily, DetectFrame, DetectInput, Embed,
+    EmbedFamily, EmbedInput, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Score,
+};
+use crate::pack::digest::Digest;
+
+/// Side of the crop that `five-point-112` makes.
+const FIVE_POINT_112_SIDE: u32 = 112;
+
+/// Characters of a name within the pack (file, output, version-less pack name).
+const NAME_CHARS_MAX: usize = 128;
+
+/// Most strides of a detector: each is a set of output tensors.
+const STRIDES_MAX: usize = 8;
+
+/// Most operating points: enough for a finely measured curve.
+const OPERATING_POINTS_MAX: usize = 64;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawManifest {
+    pack: RawPack,
+    detect: RawDetect,
+    align: RawAlign,
+    embed: RawEmbed,
+    score: RawScore,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPack {
+    id: String,
+    version: u32,
+    dimension: usize,
+    licence: String,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetect {
+    family: RawDetectFamily,
+    file: String,
+    sha256: String,
+    input: RawDetectInput,
+    strides: Vec<u32>,
+    score_min: f32,
+    nms_iou: f32,
+    side_max: u32,
+}
+
+#[derive(Deserialize)]
+enum RawDetectFamily {
+    #[serde(rename = "yunet")]
+    YuNet,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetectInput {
+    order: RawOrder,
+    mean: f32,
+    scale: f32,
+    multiple_of: Option<u32>,
+    side: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawOrder {
+    Rgb,
+    Bgr,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAlign {
+    template: RawTemplate,
+}
+
+#[derive(Deserialize)]
+enum RawTemplate {
+    #[serde(rename = "five-point-112")]
+    FivePoint112,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEmbed {
+    family: RawEmbedFamily,
+    file: String,
+    sha256: String,
+    input: RawEmbedInput,
+    output: Option<String>,
+}
+
+#[derive(Deserialize)]
+enum RawEmbedFamily {
+    #[serde(rename = "arcface-112")]
+    ArcFace112,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEmbedInput {
+    size: u32,
+    order: RawOrder,
+    mean: f32,
+    scale: f32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScore {
+    operating_points: Vec<RawOperatingPoint>,
+    measured_on: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperatingPoint {
+    far: f64,
+    similarity: f32,
+}
+
+type Checked<T> = Result<T, String>;
+
+pub(super) fn parse(text: &str) -> Checked<Manifest> {
+    let raw: RawManifest = toml::from_str(text).map_err(|err| syntax_problem(text, &err))?;
+    let (id, pack) = check_pack(raw.pack)?;
+    let manifest = Manifest {
+        id,
+        pack,
+        detect: check_detect(raw.detect)?,
+        align: Align {
+            template: match raw.align.template {
+                RawTemplate::FivePoint112 => AlignTemplate::FivePoint112,
+            },
+        },
+        embed: check_embed(raw.embed)?,
+        score: check_score(raw.score)?,
+    };
+    let [first, second] = manifest.files();
+    if first.name == second.name && first.sha256 != second.sha256 {
+        return Err(format!("`detect` and `embed` both name `{}` but state different digests", first.name));
+    }
+    Ok(manifest)
+}
+
+/// What the TOML reader says, with the line it speaks of: its message alone does not name the key.
+fn syntax_problem(text: &str, err: &toml::de::Error) -> String {
+    let message = err.message().trim_end().replace('\n', "; ");
+    // A missing key is reported at the table that lacks it, which for the root is the whole file.
+    let Some(span) = err.span().filter(|span| span.start < text.len() && text.is_char_boundary(span.start)) else {
+        return message;
+    };
+    let line_number = text[..span.start].matches('\n').count() + 1;
+    let line: String = text.lines().nth(line_number - 1).unwrap_or_default().trim().chars().take(80).collect();
+    format!("line {line_number} (`{line}`): {message}")
+}
+
+fn check_pack(raw: RawPack) -> Checked<(PackId, PackDescription)> {
+    let lawful = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    let begins_well = raw.id.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !begins_well || raw.id.len() > 48 || !raw.id.bytes().all(lawful) {
+        return Err(format!(
+            "`pack.id` is {:?}, expected 1 to 48 of a-z, 0-9, - and _, beginning with a letter or digit",
+            raw.id
+        ));
+    }
+    within("pack.version", raw.version, 1, 9999)?;
+    within("pack.dimension", raw.dimension, 1, DIMENSIONS_MAX)?;
+    if raw.licence.trim().is_empty() {
+        return Err("`pack.licence` is empty, expected the licence of the weights in words".into());
+    }
+    let id = format!("{}-{}", raw.id, raw.version);
+    let id = PackId::new(&id).ok_or_else(|| format!("`pack.id` and `pack.version` make {id:?}, not a pack id"))?;
+    let pack = PackDescription {
+        name: raw.id,
+        version: raw.version,
+        dimensions: raw.dimension,
+        licence: raw.licence,
+        note: raw.note,
+    };
+    Ok((id, pack))
+}
+
+fn check_detect(raw: RawDetect) -> Checked<Detect> {
+    let file = check_file("detect", raw.file, &raw.sha256)?;
+    let RawDetectInput { order, mean, scale, multiple_of, side } = raw.input;
+    check_scaling("detect.input", mean, scale)?;
+    within("detect.side_max", raw.side_max, 32, DETECT_SIDE_MAX)?;
+    let (frame, step) = match (multiple_of, side) {
+        (Some(step), None) => {
+            within("detect.input.multiple_of", step, 1, 256)?;
+            (DetectFrame::MultipleOf(step), step)
+        }
+        (None, Some(side)) => {
+            within("detect.input.side", side, raw.side_max, DETECT_SIDE_MAX)?;
+            (DetectFrame::Fixed(side), side)
+        }
+        _ => return Err("`detect.input` needs either `multiple_of` (free size) or `side` (fixed size)".into()),
+    };
+    let rising = raw.strides.windows(2).all(|pair| pair[0] < pair[1]);
+    let fitting = raw.strides.iter().all(|&stride| stride > 0 && step.is_multiple_of(stride));
+    if raw.strides.is_empty() || raw.strides.len() > STRIDES_MAX || !rising || !fitting {
+        return Err(format!(
+            "`detect.strides` is {:?}, expected 1 to {STRIDES_MAX} rising divisors of the input size {step}",
+            raw.strides
+        ));
+    }
+    share("detect.score_min", raw.score_min)?;
+    share("detect.nms_iou", raw.nms_iou)?;
+    Ok(Detect {
+        family: match raw.family {
+            RawDetectFamily::YuNet => DetectFamily::YuNet,
+        },
+        file,
+        input: DetectInput { order: colour_order(&order), mean, scale, frame },
+        strides: raw.strides,
+        score_min: raw.score_min,
+        nms_iou: raw.nms_iou,
+        side_max: raw.side_max,
+    })
+}
+
+fn check_embed(raw: RawEmbed) -> Checked<Embed> {
+    let file = check_file("embed", raw.file, &raw.sha256)?;
+    let RawEmbedInput { size, order, mean, scale } = raw.input;
+    check_scaling("embed.input", mean, scale)?;
+    if size != FIVE_POINT_112_SIDE {
+        return Err(format!("`embed.input.size` is {size}, expected {FIVE_POINT_112_SIDE}, the aligned crop's side"));
+    }
+    if let Some(output) = &raw.output {
+        check_name("embed.output", output)?;
+    }
+    Ok(Embed {
+        family: match raw.family {
+            RawEmbedFamily::ArcFace112 => EmbedFamily::ArcFace112,
+        },
+        file,
+        input: EmbedInput { side: size, order: colour_order(&order), mean, scale },
+        output: raw.output,
+    })
+}
+
+fn check_score(raw: RawScore) -> Checked<Score> {
+    if raw.measured_on.trim().is_empty() {
+        return Err("`score.measured_on` is empty, expected the evaluation set in words".into());
+    }
+    within("number of `score.operating_points`", raw.operating_points.len(), 2, OPERATING_POINTS_MAX)?;
+    let mut points = Vec::with_capacity(raw.operating_points.len());
+    for RawOperatingPoint { far, similarity } in raw.operating_points {
+        if !(-1.0..=1.0).contains(&similarity) {
+            return Err(format!("`score.operating_points` has similarity {similarity}, expected -1 to 1"));
+        }
+        points.push(OperatingPoint { far, similarity: Similarity::new(similarity) });
+    }
+    let calibration = Calibration::new(points).ok_or(
+        "`score.operating_points` must have `far` between 0 and 1, each once, and a lower `far` a higher `similarity`",
+    )?;
+    Ok(Score { calibration, measured_on: raw.measured_on })
+}
+
+fn check_file(stage: &str, name: String, sha256: &str) -> Checked<ModelFile> {
+    check_name(&format!("{stage}.file"), &name)?;
+    // A pack is half-trusted: its manifest must not reach outside its folder, nor be its own model.
+    if name.starts_with('.') || name.contains(['/', '\\', ':']) || name == MANIFEST_FILE {
+        return Err(format!("`{stage}.file` is {name:?}, expected the plain name of a file beside the manifest"));
+    }
+    let sha256 = Digest::parse(sha256)
+        .ok_or_else(|| format!("`{stage}.sha256` is {sha256:?}, expected 64 lower-case hex digits"))?;
+    Ok(ModelFile { name, sha256 })
+}
+
+fn check_name(key: &str, name: &str) -> Checked<()> {
+    let n_chars = name.chars().count();
+    if n_chars == 0 || n_chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(format!("`{key}` has {n_chars} characters, expected 1 to {NAME_CHARS_MAX} printable ones"));
+    }
+    Ok(())
+}
+
+fn check_scaling(key: &str, mean: f32, scale: f32) -> Checked<()> {
+    if !mean.is_finite() {
+        return Err(format!("`{key}.mean` is {mean}, expected a finite number"));
+    }
+    if !scale.is_normal() {
+        return Err(format!("`{key}.scale` is {scale}, expected a finite number other than 0"));
+    }
+    Ok(())
+}
+
+fn share(key: &str, value: f32) -> Checked<()> {
+    if value > 0.0 && value <= 1.0 { Ok(()) } else { Err(format!("`{key}` is {value}, expected above 0 to 1")) }
+}
+
+fn within<N: PartialOrd + std::fmt::Display>(key: &str, value: N, least: N, most: N) -> Checked<()> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    let key = if key.contains('`') { key.to_owned() } else { format!("`{key}`") };
+    Err(format!("{key} is {value}, expected {least} to {most}"))
+}
+
+fn colour_order(raw: &RawOrder) -> ColourOrder {
+    match raw {
+        RawOrder::Rgb => ColourOrder::Rgb,
+        RawOrder::Bgr => ColourOrder::Bgr,
+    }
+}
