@@ -1,0 +1,128 @@
+"""Fixtures: one server for the suite, two tenants, the vendor's own SDK, and photographs by their part in the story."""
+
+import base64
+import io
+import itertools
+import json
+import types
+
+import harness
+import pytest
+import requests
+import signing
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+from huaweicloudsdkfrs.v2 import FrsClient
+from PIL import Image
+
+
+class TokenCredentials(BasicCredentials):
+    """Sends a token instead of a signature, through the SDK's own extension point."""
+
+    def __init__(self, token, project_id):
+        super().__init__("unused", "unused", project_id)
+        self.token = token
+
+    def sign_request(self, request):
+        signed = super().sign_request(request)
+        signed.header_params.pop("Authorization", None)
+        signed.header_params["X-Auth-Token"] = self.token
+        return signed
+
+
+def login(url, key, **changes):
+    """The IAM call; returns the raw answer."""
+    user = {"name": key.id, "password": key.secret, "domain": {"name": key.tenant}}
+    user.update(changes)
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": {"project": {"id": key.project}}}}
+    return requests.post(f"{url}/v3/auth/tokens", json=body)
+
+
+def client_for(url, credentials):
+    return FrsClient.new_builder().with_credentials(credentials).with_endpoint(url).build()
+
+
+def sdk(url, key):
+    return client_for(url, BasicCredentials(key.id, key.secret, key.project))
+
+
+class Raw:
+    """Calls that the SDK cannot make: signed by the suite's own signer, any path, any body."""
+
+    def __init__(self, url, key):
+        self.url, self.key = url, key
+
+    def __call__(self, method, path, body=None, headers=None, **options):
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        url = f"{self.url}{path.replace('{P}', self.key.project)}"
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        signed = signing.sign(self.key.id, self.key.secret, method, url, data, sent, **options)
+        return requests.request(method, url, data=data, headers=signed)
+
+    def multipart(self, path, fields, files, unsigned_payload=True):
+        boundary = "likeness-boundary-0001"
+        data = b"".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields
+        )
+        for name, content in files:
+            data += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="photo"\r\n\r\n'.encode() + content + b"\r\n"
+        data += f"--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return self("POST", path, data, headers, unsigned_payload=unsigned_payload)
+
+
+def refused(call, *arguments):
+    """Calls and returns (status, code) of the vendor error the SDK raises."""
+    with pytest.raises(ClientRequestException) as caught:
+        call(*arguments)
+    assert caught.value.error_msg, "an error has a message"
+    assert caught.value.request_id, "an error has a request id"
+    return caught.value.status_code, caught.value.error_code
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """F1 and F1b show one person, F2 another, G two people, N nobody; as bytes."""
+    names = {"F1": "obama.jpg", "F1b": "obama2.jpg", "F2": "biden.jpg", "G": "obama_and_biden.jpg"}
+    found = {role: harness.portrait(name).read_bytes() for role, name in names.items()}
+    nobody = io.BytesIO()
+    Image.linear_gradient("L").resize((320, 240)).convert("RGB").save(nobody, "JPEG")
+    return types.SimpleNamespace(**found, N=nobody.getvalue())
+
+
+@pytest.fixture(scope="session")
+def b64(photos):
+    return types.SimpleNamespace(**{role: base64.b64encode(data).decode() for role, data in vars(photos).items()})
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    data = tmp_path_factory.mktemp("data")
+    folder = harness.PORTRAITS if harness.PORTRAITS.exists() else tmp_path_factory.mktemp("photos")
+    with harness.photo_server(folder) as (host, base), harness.Server(data, "--fetch-allow", host) as running:
+        running.photos = base
+        yield running
+
+
+_tenants = itertools.count()
+
+
+@pytest.fixture
+def key(server):
+    """A tenant of the test's own, so that quotas and lists are its own too."""
+    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
+
+
+@pytest.fixture
+def other_key(server):
+    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
+
+
+@pytest.fixture
+def frs(server, key):
+    return sdk(server.url, key)
+
+
+@pytest.fixture
+def raw(server, key):
+    return Raw(server.url, key)
