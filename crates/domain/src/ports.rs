@@ -11,6 +11,8 @@
 //! order, after the commit is durable and before it is acknowledged. So the index can never miss a change because a
 //! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
 
+mod jobs;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use crate::types::{
     PersonKey, PersonPatch, Quality, Revision, Similarity, Subject, Template, Tenant, TenantId, TenantName,
     TimestampMs,
 };
+
+pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
 
 /// The answer of a port, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

@@ -53,6 +53,11 @@ small_id! {
     PersonId
 }
 
+small_id! {
+    /// One piece of work that outlives its request.
+    JobId
+}
+
 /// Whose data it is: 128 random bits, unguessable, printed as 32 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(u128);

@@ -15,7 +15,7 @@ pub use face_set::{FaceSet, FaceSetSummary, NewFaceSet};
 pub use field::TEXT_CHARS_MAX;
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
-pub use id::{FaceId, FaceSetId, ID_END, PersonId, Revision, TenantId, TimestampMs};
+pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};
 pub use key::{AccessKey, AccessKeyId, Secret, Tenant, TenantName};
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};

@@ -1,0 +1,94 @@
+//! Work that outlives its request, and things that may be used only once.
+
+use bytes::Bytes;
+
+use super::Pending;
+use crate::types::{JobId, TenantId, TimestampMs};
+
+/// Work to be done later.
+#[derive(Clone)]
+pub struct NewJob {
+    /// Its future id; a proposal, as with faces.
+    pub id: JobId,
+    /// Whose work it is.
+    pub tenant: TenantId,
+    /// Who can do it: a short word owned by one worker, as in `scan`.
+    pub kind: &'static str,
+    /// What is to be done, in the worker's own words; may hold personal data, so it is never logged.
+    pub payload: Bytes,
+    /// Not before this time.
+    pub due_at: TimestampMs,
+    /// When it was asked for.
+    pub created_at: TimestampMs,
+}
+
+/// Work that was asked for.
+#[derive(Clone)]
+pub struct Job {
+    /// Its identity.
+    pub id: JobId,
+    /// Whose work it is.
+    pub tenant: TenantId,
+    /// Who can do it.
+    pub kind: String,
+    /// What is to be done.
+    pub payload: Bytes,
+    /// What came out; `None` until it is done.
+    pub result: Option<Bytes>,
+    /// How often it was claimed.
+    pub n_attempts: u32,
+    /// When it may be claimed next; of no meaning once it is done.
+    pub due_at: TimestampMs,
+    /// When it was asked for.
+    pub created_at: TimestampMs,
+    /// When it is forgotten; `None` until it is done.
+    pub expires_at: Option<TimestampMs>,
+}
+
+/// What becomes of a claimed job.
+#[derive(Clone)]
+pub enum JobOutcome {
+    /// It is done: the result is kept until then. An empty result with a time in the past forgets it at once.
+    Done {
+        /// What came out.
+        result: Bytes,
+        /// When it is forgotten.
+        expires_at: TimestampMs,
+    },
+    /// Try again at that time.
+    Again {
+        /// Not before this time.
+        due_at: TimestampMs,
+    },
+}
+
+/// A durable queue of jobs. An accepted job survives restarts; a job whose worker died becomes due again when its lease
+/// ends, so work happens at least once.
+pub trait JobStore: Send + Sync {
+    /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone.
+    fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>>;
+
+    /// Takes the undone job of this kind that is longest due, if one is due, and hides it until `lease_until`.
+    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>>;
+
+    /// Settles a claimed job and accepts its follow-ups in one commit; false if the job is gone or already done (then
+    /// nothing is written).
+    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool>;
+
+    /// The job, done or not, unless it is forgotten at `now`.
+    fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>>;
+
+    /// When the next job of this kind is due, so that a worker knows how long to rest.
+    fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;
+
+    /// Erases jobs that are done and past their time; returns how many.
+    fn forget(&self, now: TimestampMs) -> Pending<'_, u64>;
+}
+
+/// Remembers things that may be used only once, such as nonces and single-use signatures, across restarts.
+pub trait OnceStore: Send + Sync {
+    /// True if `token` was not spent within `scope` before; it is remembered until `expires_at`. The answer is durable:
+    /// of two calls with one token, in any processes and across any crash, at most one hears true. At most 64 bytes of
+    /// scope and 128 of token: hash what is longer.
+    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool>;
+}
