@@ -1,0 +1,291 @@
+//! Getting words and images out of requests, and JSON into answers.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use likeness_domain::caller::Caller;
+use likeness_domain::types::{FaceId, FaceSetName};
+use likeness_domain::{Error, Kind, limits};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::errors::NativeError;
+use super::{Api, convert, dto};
+
+/// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the words
+/// around them.
+const BODY_BYTES_MAX: usize = 2 * (limits::IMAGE_BYTES_MAX / 3 * 4 + 4) + 64 * 1024;
+
+/// Bytes of a text part of a form; no text we take is longer.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Parts of a form: every option and every custom field, with room.
+const PARTS_MAX: usize = 64;
+
+/// `value` as a JSON answer.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => {
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
+        }
+        // Our own plain data with text keys: it cannot fail, and if it does the client learns at least that much.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The caller, proved. Stands before the body in every handler, so a stranger's body is never read.
+pub(super) struct Signed(pub(super) Caller);
+
+impl FromRequestParts<Api> for Signed {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        Ok(Self(api.authenticate.caller(parts).await?))
+    }
+}
+
+/// The face set a path names.
+pub(super) struct InFaceSet(pub(super) FaceSetName);
+
+impl FromRequestParts<Api> for InFaceSet {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        Ok(Self(FaceSetName::new(path_word(parts, api, "name").await?)?))
+    }
+}
+
+/// The face a path names.
+pub(super) struct OfFace(pub(super) FaceId);
+
+impl FromRequestParts<Api> for OfFace {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        Ok(Self(convert::face_id(&path_word(parts, api, "id").await?)?))
+    }
+}
+
+async fn path_word(parts: &mut Parts, api: &Api, key: &'static str) -> Result<String, NativeError> {
+    let words = RawPathParams::from_request_parts(parts, api)
+        .await
+        .map_err(|_| Error::invalid("path", "the path is not percent-encoded UTF-8"))?;
+    let word = words.iter().find(|(name, _)| *name == key).map(|(_, word)| word.to_owned());
+    Ok(word.unwrap_or_default())
+}
+
+/// Options as texts, from a query or a form. Each is taken out as it is read; what is left over at the end was
+/// misspelt.
+#[derive(Default)]
+pub(super) struct Words(BTreeMap<String, String>);
+
+impl Words {
+    fn of_query(query: &str) -> Result<Self, Error> {
+        let mut words = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            words.put(decoded(name)?, decoded(value)?)?;
+        }
+        Ok(words)
+    }
+
+    fn put(&mut self, name: String, value: String) -> Result<(), Error> {
+        match self.0.insert(name.clone(), value) {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid("options", format!("`{name}` is given twice"))),
+        }
+    }
+
+    /// The text of an option.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// The value of an option; `expected` says what is accepted.
+    pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>, Error> {
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Error::invalid(name, format!("`{name}` is `{text}`, expected {expected}"))),
+        }
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
+        Ok(self.parsed(name, "true or false")?.unwrap_or(false))
+    }
+
+    /// Custom values, spelled `field.NAME`.
+    pub(super) fn fields(&mut self) -> BTreeMap<String, String> {
+        let is_field = |name: &str| name.starts_with("field.");
+        let (fields, rest) = std::mem::take(&mut self.0).into_iter().partition(|(name, _)| is_field(name));
+        self.0 = rest;
+        let fields: BTreeMap<String, String> = fields;
+        fields.into_iter().map(|(name, value)| (name["field.".len()..].to_owned(), value)).collect()
+    }
+
+    /// Refuses what was not taken.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::invalid("options", format!("`{name}` is not an option of this operation"))),
+        }
+    }
+}
+
+fn decoded(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    match percent_encoding::percent_decode_str(&spaced).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(Error::invalid("query", "the query is not percent-encoded UTF-8")),
+    }
+}
+
+/// The options in a request's query.
+pub(super) struct Query(pub(super) Words);
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, NativeError> {
+        Ok(Self(Words::of_query(parts.uri.query().unwrap_or(""))?))
+    }
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = NativeError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
+        Ok(Self(from_json(&read(request.into_body()).await?)?))
+    }
+}
+
+/// What came as a form: options as texts, images as bytes.
+#[derive(Default)]
+pub(super) struct Form {
+    pub(super) words: Words,
+    images: BTreeMap<String, Bytes>,
+}
+
+impl Form {
+    /// The image of that name, if it came.
+    pub(super) fn image(&mut self, name: &str) -> Option<dto::Image> {
+        self.images.remove(name).map(dto::Image::Bytes)
+    }
+
+    /// The image of that name.
+    pub(super) fn needed_image(&mut self, name: &'static str) -> Result<dto::Image, Error> {
+        self.image(name).ok_or_else(|| Error::new(Kind::MissingArgument, format!("`{name}` is missing")))
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        if let Some(name) = self.images.keys().next() {
+            return Err(Error::invalid("options", format!("`{name}` is not an image of this operation")));
+        }
+        self.words.finish()
+    }
+}
+
+/// Requests that may come as a form as well as in JSON.
+pub(super) trait FromForm: Sized {
+    /// Takes everything it knows out of the form.
+    fn from_form(form: &mut Form) -> Result<Self, Error>;
+}
+
+/// A body in any of the three spellings: JSON, a form, or one raw image with the options in the query.
+pub(super) struct Posted<T>(pub(super) T);
+
+impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
+    type Rejection = NativeError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
+        let (head, body) = request.into_parts();
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let mut form = match essence.as_str() {
+            "application/json" => return Ok(Self(from_json(&read(body).await?)?)),
+            "multipart/form-data" => read_form(content_type, body).await?,
+            "" | "application/octet-stream" => raw_image(&head, body).await?,
+            image if image.starts_with("image/") => raw_image(&head, body).await?,
+            _ => {
+                let expected = "expected application/json, multipart/form-data, application/octet-stream or an image";
+                return Err(Error::invalid("content-type", format!("content type is not accepted, {expected}")).into());
+            }
+        };
+        let posted = T::from_form(&mut form)?;
+        form.finish()?;
+        Ok(Self(posted))
+    }
+}
+
+async fn raw_image(head: &Parts, body: Body) -> Result<Form, Error> {
+    let words = Words::of_query(head.uri.query().unwrap_or(""))?;
+    let image = read(body).await?;
+    let images = if image.is_empty() { BTreeMap::new() } else { BTreeMap::from([("image".to_owned(), image)]) };
+    Ok(Form { words, images })
+}
+
+async fn read_form(content_type: &str, body: Body) -> Result<Form, Error> {
+    let damaged = |error: multer::Error| {
+        if let multer::Error::StreamReadFailed(source) = &error
+            && source.downcast_ref::<LengthLimitError>().is_some()
+        {
+            return too_large();
+        }
+        Error::invalid("body", "the multipart body is damaged").with_source(error)
+    };
+    let boundary = multer::parse_boundary(content_type).map_err(damaged)?;
+    let stream = Limited::new(body, BODY_BYTES_MAX).into_data_stream();
+    let mut parts = multer::Multipart::new(stream, boundary);
+    let mut form = Form::default();
+    let mut n_parts = 0;
+    while let Some(part) = parts.next_field().await.map_err(damaged)? {
+        n_parts += 1;
+        if n_parts > PARTS_MAX {
+            return Err(Error::invalid("body", format!("the form has too many parts, expected at most {PARTS_MAX}")));
+        }
+        let name = part.name().unwrap_or("").to_owned();
+        if part.file_name().is_some() || name.starts_with("image") {
+            let image = part.bytes().await.map_err(damaged)?;
+            if form.images.insert(name.clone(), image).is_some() {
+                return Err(Error::invalid("body", format!("`{name}` is given twice")));
+            }
+        } else {
+            let text = part.bytes().await.map_err(damaged)?;
+            if text.len() > TEXT_BYTES_MAX {
+                return Err(Error::invalid("body", format!("`{name}` is too long")));
+            }
+            let text = String::from_utf8(text.into())
+                .map_err(|_| Error::invalid("body", format!("`{name}` is not UTF-8 text")))?;
+            form.words.put(name, text)?;
+        }
+    }
+    Ok(form)
+}
+
+fn too_large() -> Error {
+    Error::new(Kind::ImageTooLarge, format!("the request body has more than {BODY_BYTES_MAX} bytes"))
+}
+
+async fn read(body: Body) -> Result<Bytes, Error> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Err(error) => Err(Error::invalid("body", "the request body broke off").with_source(error)),
+    }
+}
+
+fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // serde's own words name the member, the place and what is accepted, and never quote a value of ours.
+    serde_json::from_slice(body).map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
+}

@@ -1,0 +1,495 @@
+//! Native words to ours and back: the one file that knows both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use likeness_domain::filter::{self, Vocabulary};
+use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
+use likeness_domain::score::Calibration;
+use likeness_domain::types::{
+    self, ExternalId, FaceId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
+    Note, PackId, Similarity, Subject, TimestampMs,
+};
+use likeness_domain::{Error, Kind, limits};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::body::{Form, FromForm};
+use super::dto;
+
+/// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
+const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Candidates of a search that does not say how many.
+const TOP_DEFAULT: u64 = 10;
+
+/// Faces of a listing that does not say how many.
+const PAGE_LIMIT_DEFAULT: u64 = 100;
+
+/// False-accept rate of a verdict that does not say which: one stranger in ten thousand.
+const FAR_DEFAULT: f64 = 1e-4;
+
+// ------------------------------------------------------------------------------------------------ their words to ours
+
+/// Our own API takes whatever the library takes.
+const IMAGE_RULES: ImageRules = ImageRules {
+    formats: ImageFormats::ALL,
+    bytes_max: limits::IMAGE_BYTES_MAX,
+    side_max: limits::IMAGE_SIDE_MAX,
+    side_min: 1,
+};
+
+const VOCABULARY: Vocabulary = Vocabulary { subject: "subject", face_id: ("face_id", read_face_id) };
+
+fn read_face_id(text: &str) -> Option<FaceId> {
+    // Only the spelling that is printed: no sign, no leading zero.
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    canonical.then(|| text.parse().ok().and_then(FaceId::new)).flatten()
+}
+
+/// A face id; what cannot be one is an id that no face has.
+pub(super) fn face_id(text: &str) -> Result<FaceId, Error> {
+    read_face_id(text).ok_or_else(|| Error::new(Kind::FaceNotFound, "there is no face with that id in the face set"))
+}
+
+pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::CreateFaceSet, Error> {
+    let fields = body.fields.into_iter().map(|field| {
+        let Some(field_type) = FieldType::from_word(&field.field_type) else {
+            let words = FieldType::ALL.map(FieldType::word).join(", ");
+            return Err(Error::invalid(
+                "fields",
+                format!("field `{}` has an unknown type, expected one of {words}", field.name),
+            ));
+        };
+        Ok((FieldName::new(&field.name)?, field_type))
+    });
+    Ok(library::CreateFaceSet {
+        name: FaceSetName::new(body.name)?,
+        label: body.label.map(Note::new).transpose()?,
+        note: body.note.map(Note::new).transpose()?,
+        schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
+        capacity: body.capacity,
+        face_sets_max: None,
+    })
+}
+
+fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Error> {
+    let source = match image {
+        dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
+        dto::Image::Url(url) => ImageSource::Url(url),
+        dto::Image::Base64(text) => {
+            let bytes = STANDARD.decode(text.trim_end()).map_err(|error| {
+                Error::invalid("base64", format!("`base64` is not standard base64 with padding: {error}"))
+            })?;
+            ImageSource::Bytes(bytes.into())
+        }
+    };
+    let orientation = if any_turn { Orientation::AnyQuarterTurn } else { Orientation::Upright };
+    Ok(ImageInput { source, rules: IMAGE_RULES, fetch_deadline: FETCH_DEADLINE, orientation })
+}
+
+fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
+    match text {
+        None | Some("largest") => Ok(FaceChoice::Largest),
+        Some("all") => Ok(FaceChoice::All),
+        Some(text) => match text.parse() {
+            Ok(n_max) if (1..=limits::FACES_PER_IMAGE_MAX).contains(&n_max) => Ok(FaceChoice::LargestFew(n_max)),
+            _ => {
+                let max = limits::FACES_PER_IMAGE_MAX;
+                Err(Error::invalid("faces", format!("`faces` is `{text}`, expected `largest`, `all` or 1 to {max}")))
+            }
+        },
+    }
+}
+
+/// Custom values by the types of the schema. JSON values must have the field's own type; texts are read as it.
+pub(super) fn field_values(
+    schema: &FieldSchema,
+    values: dto::Values,
+    texts: BTreeMap<String, String>,
+) -> Result<FieldValues, Error> {
+    let mut read = Vec::new();
+    for (name, value) in values {
+        let field_type = field_type(schema, &name)?;
+        let value = json_value(&value, field_type).ok_or_else(|| mismatch(&name, field_type))?;
+        read.push((FieldName::new(&name)?, value));
+    }
+    for (name, text) in texts {
+        let field_type = field_type(schema, &name)?;
+        let value = text_value(&text, field_type).ok_or_else(|| mismatch(&name, field_type))?;
+        read.push((FieldName::new(&name)?, value));
+    }
+    Ok(FieldValues::new(read))
+}
+
+fn field_type(schema: &FieldSchema, name: &str) -> Result<FieldType, Error> {
+    FieldName::new(name)?;
+    schema.find(name).map(|(_, field_type)| field_type).ok_or_else(|| {
+        Error::new(Kind::FieldNotDefined, format!("custom field `{name}` is not defined by the face set"))
+    })
+}
+
+fn mismatch(name: &str, field_type: FieldType) -> Error {
+    let word = field_type.word();
+    Error::new(Kind::FieldTypeMismatch, format!("value of custom field `{name}` does not fit its type {word}"))
+}
+
+fn json_value(value: &Value, field_type: FieldType) -> Option<FieldValue> {
+    let read = match (value, field_type) {
+        (Value::String(text), FieldType::String) => FieldValue::Text(Arc::from(text.as_str())),
+        (Value::Number(number), FieldType::Integer | FieldType::Long) => FieldValue::Whole(number.as_i64()?),
+        (Value::Number(number), FieldType::Float | FieldType::Double) => FieldValue::Real(number.as_f64()?),
+        (Value::Bool(flag), FieldType::Boolean) => FieldValue::Boolean(*flag),
+        _ => return None,
+    };
+    read.fits(field_type).then_some(read)
+}
+
+fn text_value(text: &str, field_type: FieldType) -> Option<FieldValue> {
+    let read = match field_type {
+        FieldType::String => FieldValue::Text(Arc::from(text)),
+        FieldType::Integer | FieldType::Long => FieldValue::Whole(text.parse().ok()?),
+        FieldType::Float | FieldType::Double => FieldValue::Real(text.parse().ok()?),
+        FieldType::Boolean => FieldValue::Boolean(text.parse().ok()?),
+    };
+    read.fits(field_type).then_some(read)
+}
+
+pub(super) fn add_faces(
+    face_set: FaceSetName,
+    fields: FieldValues,
+    body: dto::AddFaces,
+) -> Result<library::AddFaces, Error> {
+    Ok(library::AddFaces {
+        face_set,
+        choice: face_choice(body.faces.as_deref())?,
+        subject: body.subject.map(Subject::new).transpose()?,
+        external_id: body.external_id.map(ExternalId::new).transpose()?,
+        fields,
+        note: body.note.map(Note::new).transpose()?,
+        image: image(body.image, body.any_turn)?,
+    })
+}
+
+pub(super) fn update_face(
+    subject: Option<String>,
+    note: Option<String>,
+    fields: FieldValues,
+) -> Result<types::FacePatch, Error> {
+    Ok(types::FacePatch {
+        subject: subject.map(Subject::new).transpose()?,
+        fields,
+        note: note.map(Note::new).transpose()?,
+    })
+}
+
+pub(super) fn delete_faces(
+    schema: Option<&FieldSchema>,
+    body: dto::DeleteFaces,
+) -> Result<library::DeleteFaces, Error> {
+    Ok(match body {
+        dto::DeleteFaces::Ids(ids) => {
+            let max = limits::SELECTOR_IDS_MAX;
+            if ids.is_empty() || ids.len() > max {
+                let n_ids = ids.len();
+                return Err(Error::invalid("ids", format!("`ids` has {n_ids} entries, expected 1 to {max}")));
+            }
+            // An id that cannot be one is passed over like any other id that is not in the set.
+            library::DeleteFaces::Ids(ids.iter().filter_map(|id| read_face_id(id)).collect())
+        }
+        dto::DeleteFaces::Subject(subject) => library::DeleteFaces::Subject(Subject::new(subject)?),
+        dto::DeleteFaces::Filter(text) => library::DeleteFaces::Filter(
+            filter::parse(&text, &VOCABULARY)?
+                .ok_or_else(|| Error::invalid("filter", "`filter` is empty; delete the face set to delete all"))?,
+        ),
+        dto::DeleteFaces::Field { name, value } => {
+            let schema = schema.ok_or_else(|| Error::new(Kind::UnknownField, "the face set has no custom fields"))?;
+            let (_, field_type) = schema.find(&name).ok_or_else(|| {
+                Error::new(Kind::UnknownField, format!("custom field `{name}` is not defined by the face set"))
+            })?;
+            let value = json_value(&value, field_type).ok_or_else(|| mismatch(&name, field_type))?;
+            library::DeleteFaces::Field { name: FieldName::new(&name)?, value }
+        }
+    })
+}
+
+pub(super) fn external_ids(body: dto::ExternalIds) -> Result<Vec<ExternalId>, Error> {
+    let (n_ids, max) = (body.external_ids.len(), limits::EXTERNAL_IDS_MAX);
+    if n_ids > max {
+        let message = format!("`external_ids` has {n_ids} entries, expected 0 to {max}");
+        return Err(Error::invalid("external_ids", message));
+    }
+    body.external_ids.into_iter().map(ExternalId::new).collect()
+}
+
+/// The stretch of a listing that is asked for.
+pub(super) fn page(offset: Option<u64>, limit: Option<u64>) -> Result<likeness_domain::ports::Page, Error> {
+    let limit = limit.unwrap_or(PAGE_LIMIT_DEFAULT);
+    if !(1..=limits::PAGE_LIMIT_MAX).contains(&limit) {
+        let max = limits::PAGE_LIMIT_MAX;
+        return Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {max}")));
+    }
+    Ok(likeness_domain::ports::Page { offset: offset.unwrap_or(0), limit })
+}
+
+/// The least similarity that `similarity_min` or `far` asks for, in the words of one pack.
+pub(super) fn threshold(
+    calibration: &Calibration,
+    similarity_min: Option<f32>,
+    far: Option<f64>,
+) -> Result<Similarity, Error> {
+    match (similarity_min, far) {
+        (Some(_), Some(_)) => Err(Error::invalid("far", "`far` and `similarity_min` exclude each other")),
+        (Some(cosine), None) if (-1.0..=1.0).contains(&cosine) => Ok(Similarity::new(cosine)),
+        (Some(cosine), None) => {
+            Err(Error::invalid("similarity_min", format!("`similarity_min` is {cosine}, expected -1 to 1")))
+        }
+        (None, far) => {
+            let far = far.unwrap_or(FAR_DEFAULT);
+            if 0.0 < far && far <= 1.0 {
+                return Ok(calibration.similarity_at(far));
+            }
+            Err(Error::invalid("far", format!("`far` is {far}, expected more than 0 and at most 1")))
+        }
+    }
+}
+
+pub(super) fn search(
+    face_set: FaceSetName,
+    calibration: &Calibration,
+    body: dto::Search,
+) -> Result<library::Search, Error> {
+    let top = body.top.unwrap_or(TOP_DEFAULT);
+    if !(1..=limits::TOP_K_MAX as u64).contains(&top) {
+        return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
+    }
+    let probe = match (body.image, body.face_id) {
+        (Some(given), None) => Probe::Image(image(given, body.any_turn)?),
+        (None, Some(id)) => Probe::Face(face_id(&id)?),
+        (Some(_), Some(_)) => return Err(Error::invalid("face_id", "`image` and `face_id` exclude each other")),
+        (None, None) => return Err(Error::new(Kind::MissingArgument, "one of `image` and `face_id` is needed")),
+    };
+    Ok(library::Search {
+        face_set,
+        probe,
+        top_k: top as usize,
+        similarity_min: threshold(calibration, body.similarity_min, body.far)?,
+        filter: body.filter.map(|text| filter::parse(&text, &VOCABULARY)).transpose()?.flatten(),
+        sort: body.sort.iter().map(|text| sort_key(text)).collect::<Result<_, _>>()?,
+        one_per_person: body.one_per_person,
+    })
+}
+
+fn sort_key(text: &str) -> Result<SortKey, Error> {
+    let (field, direction) = match text.split_once(':') {
+        None | Some((_, "ascending")) => (text.split(':').next().unwrap_or(text), library::Direction::Ascending),
+        Some((field, "descending")) => (field, library::Direction::Descending),
+        Some(_) => {
+            let message =
+                format!("`sort` has `{text}`, expected a field, or a field with `:ascending` or `:descending`");
+            return Err(Error::invalid("sort", message));
+        }
+    };
+    Ok(SortKey { field: field.to_owned(), direction })
+}
+
+pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Error> {
+    Ok([image(body.image_a, body.any_turn)?, image(body.image_b, body.any_turn)?])
+}
+
+pub(super) fn detect(body: dto::Detect) -> Result<ImageInput, Error> {
+    image(body.image, body.any_turn)
+}
+
+impl FromForm for dto::AddFaces {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self {
+            image: form.needed_image("image")?,
+            subject: form.words.text("subject"),
+            external_id: form.words.text("external_id"),
+            note: form.words.text("note"),
+            fields: dto::Values::new(),
+            fields_as_text: form.words.fields(),
+            faces: form.words.text("faces"),
+            any_turn: form.words.flag("any_turn")?,
+        })
+    }
+}
+
+impl FromForm for dto::Search {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self {
+            image: form.image("image"),
+            face_id: form.words.text("face_id"),
+            top: form.words.parsed("top", "a whole number")?,
+            similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
+            far: form.words.parsed("far", "a number from 0 to 1")?,
+            filter: form.words.text("filter"),
+            sort: form.words.text("sort").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            one_per_person: form.words.flag("one_per_person")?,
+            any_turn: form.words.flag("any_turn")?,
+        })
+    }
+}
+
+impl FromForm for dto::Compare {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self {
+            image_a: form.needed_image("image_a")?,
+            image_b: form.needed_image("image_b")?,
+            far: form.words.parsed("far", "a number from 0 to 1")?,
+            any_turn: form.words.flag("any_turn")?,
+        })
+    }
+}
+
+impl FromForm for dto::Detect {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self { image: form.needed_image("image")?, any_turn: form.words.flag("any_turn")? })
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ our words to theirs
+
+pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
+    let FaceSetSummary { face_set, n_faces } = summary;
+    let field = |(name, field_type): &(FieldName, FieldType)| dto::Field {
+        name: name.to_string(),
+        field_type: field_type.word().to_owned(),
+    };
+    dto::FaceSet {
+        name: face_set.name.to_string(),
+        label: text(face_set.label),
+        note: text(face_set.note),
+        pack: face_set.pack.to_string(),
+        fields: face_set.schema.fields().iter().map(field).collect(),
+        capacity: face_set.capacity,
+        n_faces,
+        created_at: time_text(face_set.created_at),
+    }
+}
+
+fn text(note: Option<Note>) -> Option<String> {
+    note.map(|note| note.to_string()).filter(|text| !text.is_empty())
+}
+
+fn time_text(at: TimestampMs) -> String {
+    let nanos = i128::from(at.0) * 1_000_000;
+    let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    // RFC 3339 has no years beyond 9999; neither has a clock that works.
+    utc.format(&Rfc3339).unwrap_or_default()
+}
+
+pub(super) fn detection(detection: types::Detection) -> dto::Detection {
+    let types::BoundingBox { left, top, width, height } = detection.bounding_box;
+    let [right_eye, left_eye, nose, mouth_right, mouth_left] =
+        detection.landmarks.0.map(|point| [point.x, point.y].map(tenth_of_a_pixel));
+    dto::Detection {
+        bounding_box: dto::BoundingBox { left, top, width, height },
+        landmarks: dto::Landmarks { right_eye, left_eye, nose, mouth_right, mouth_left },
+        score: detection.score,
+    }
+}
+
+/// Nobody can place an eye more exactly.
+fn tenth_of_a_pixel(pixels: f32) -> f32 {
+    (pixels * 10.0).round() / 10.0
+}
+
+pub(super) fn face(face: types::Face) -> dto::Face {
+    dto::Face {
+        id: face.id.to_string(),
+        subject: face.subject.map(|subject| subject.to_string()),
+        external_id: face.external_id.map(|id| id.to_string()),
+        note: text(face.note),
+        fields: face.fields.values().iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
+        detection: detection(face.detection),
+        created_at: time_text(face.created_at),
+        updated_at: time_text(face.updated_at),
+    }
+}
+
+fn json_of(value: &FieldValue) -> Value {
+    match value {
+        FieldValue::Text(text) => Value::from(&**text),
+        FieldValue::Whole(number) => Value::from(*number),
+        FieldValue::Real(number) => Value::from(*number),
+        FieldValue::Boolean(flag) => Value::from(*flag),
+    }
+}
+
+/// A pack's calibration, which every face set's pack has as long as it is installed.
+pub(super) fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
+    let info = library
+        .pack(pack)
+        .ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not installed")))?;
+    Ok(&info.calibration)
+}
+
+pub(super) fn search_answer(
+    calibration: &Calibration,
+    similarity_min: Similarity,
+    answer: library::SearchAnswer,
+) -> dto::SearchAnswer {
+    let candidate = |candidate: library::Candidate| dto::Candidate {
+        similarity: candidate.similarity.get(),
+        far: calibration.far_at(candidate.similarity),
+        face: face(candidate.face),
+    };
+    dto::SearchAnswer {
+        pack: answer.face_set.pack.to_string(),
+        similarity_min: similarity_min.get(),
+        probe: answer.probe.map(detection),
+        candidates: answer.candidates.into_iter().map(candidate).collect(),
+    }
+}
+
+pub(super) fn comparison(
+    library: &Library,
+    far: Option<f64>,
+    answer: library::Comparison,
+) -> Result<dto::Comparison, Error> {
+    let calibration = calibration(library, &answer.pack)?;
+    let similarity_min = threshold(calibration, None, far)?;
+    Ok(dto::Comparison {
+        similarity: answer.similarity.get(),
+        far: calibration.far_at(answer.similarity),
+        same: answer.similarity >= similarity_min,
+        similarity_min: similarity_min.get(),
+        pack: answer.pack.to_string(),
+        faces: answer.faces.map(detection),
+    })
+}
+
+pub(super) fn pack(info: &PackInfo) -> dto::Pack {
+    let points = info.calibration.points().iter();
+    dto::Pack {
+        id: info.id.to_string(),
+        dimensions: info.dimensions,
+        operating_points: points
+            .map(|point| dto::OperatingPoint { far: point.far, similarity: point.similarity.get() })
+            .collect(),
+    }
+}
+
+pub(super) fn report(report: StoreReport) -> dto::Report {
+    dto::Report {
+        backend: report.backend,
+        schema_version: report.schema_version,
+        revision: report.revision.0,
+        n_tenants: report.n_tenants,
+        n_face_sets: report.n_face_sets,
+        n_persons: report.n_persons,
+        n_faces: report.n_faces,
+        n_faces_to_erase: report.n_faces_to_erase,
+        bytes_on_disk: report.bytes_on_disk,
+        bytes_free: report.bytes_free,
+        problems: report.problems,
+    }
+}

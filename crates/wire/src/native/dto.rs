@@ -1,0 +1,447 @@
+//! The JSON of the native API: plain data, no methods. Our own command line reads the same types, so the two cannot
+//! drift apart; that is why the answers can be read and the requests written as well.
+//!
+//! Absent members are left out, never `null`. Unknown members of a request are refused: a misspelt option must not
+//! silently become its default.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Body of every answer that is not a success.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// A word of the closed list in `errors.rs`, as `face_set_not_found`.
+    pub kind: String,
+    /// For people.
+    pub message: String,
+    /// The option at fault, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// A custom field of a face set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// `string`, `integer`, `long`, `float`, `double` or `boolean`.
+    #[serde(rename = "type")]
+    pub field_type: String,
+}
+
+/// Request to make a face set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateFaceSet {
+    /// Unique within the tenant.
+    pub name: String,
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Its custom fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    /// Most faces it may hold; without one it has no bound of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
+}
+
+/// A face set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FaceSet {
+    /// Unique within the tenant.
+    pub name: String,
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The model pack of all its faces.
+    pub pack: String,
+    /// Its custom fields.
+    pub fields: Vec<Field>,
+    /// Most faces it may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
+    /// Faces in its gallery: its own and those of its member persons.
+    pub n_faces: u64,
+    /// When it was made, RFC 3339, UTC.
+    pub created_at: String,
+}
+
+/// Every face set of the tenant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FaceSets {
+    /// Oldest first.
+    pub face_sets: Vec<FaceSet>,
+}
+
+/// A box in pixels of the upright image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundingBox {
+    /// Left edge.
+    pub left: u32,
+    /// Top edge.
+    pub top: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+/// Five points, each `[x, y]` in pixels of the upright image, named from the person's own side.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Landmarks {
+    /// Right eye.
+    pub right_eye: [f32; 2],
+    /// Left eye.
+    pub left_eye: [f32; 2],
+    /// Tip of the nose.
+    pub nose: [f32; 2],
+    /// Right corner of the mouth.
+    pub mouth_right: [f32; 2],
+    /// Left corner of the mouth.
+    pub mouth_left: [f32; 2],
+}
+
+/// Where a face is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Detection {
+    /// Its box.
+    #[serde(rename = "box")]
+    pub bounding_box: BoundingBox,
+    /// Its five points.
+    pub landmarks: Landmarks,
+    /// How sure the detector is, 0 to 1.
+    pub score: f32,
+}
+
+/// An enrolled face. The template itself is never sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Face {
+    /// Its id: a decimal number in a string.
+    pub id: String,
+    /// Label saying who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The caller's own id of this observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Custom values by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, serde_json::Value>,
+    /// Where it was in the image it came from.
+    #[serde(flatten)]
+    pub detection: Detection,
+    /// When it was enrolled, RFC 3339, UTC.
+    pub created_at: String,
+    /// When its words last changed.
+    pub updated_at: String,
+}
+
+/// An image inside JSON.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Image {
+    /// Its bytes in base64.
+    Base64(String),
+    /// Where to fetch it.
+    Url(String),
+    /// Its bytes, as they came in a raw or multipart body.
+    #[serde(skip)]
+    Bytes(bytes::Bytes),
+}
+
+// Photographs never reach a log: shape only.
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Image::Base64(text) => write!(f, "Base64({} characters)", text.len()),
+            Image::Url(_) => f.write_str("Url(..)"),
+            Image::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// Custom values by name, as JSON.
+pub type Values = BTreeMap<String, serde_json::Value>;
+
+/// Request to enrol the faces of an image.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddFaces {
+    /// The image.
+    pub image: Image,
+    /// Label saying who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The caller's own id of this observation; the same one twice in a set is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Custom values by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: Values,
+    /// Custom values that came as texts, in a query or form: read by the type of their field.
+    #[serde(skip)]
+    pub fields_as_text: BTreeMap<String, String>,
+    /// `largest` (the default), `all`, or how many of the largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces: Option<String>,
+    /// Also look for faces that lie on their side or head down.
+    #[serde(default)]
+    pub any_turn: bool,
+}
+
+/// The faces that were enrolled, or a stretch of those in a set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Faces {
+    /// New faces: largest first. A listing: in order of enrolment.
+    pub faces: Vec<Face>,
+    /// Where the next stretch of a listing begins, if there may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_offset: Option<u64>,
+}
+
+/// Request to change a face's words; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateFace {
+    /// New label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// New free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Custom values, laid over the present ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: Values,
+}
+
+/// Which faces to delete: exactly one of these.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DeleteFaces {
+    /// These; ids that are not in the set are passed over.
+    Ids(Vec<String>),
+    /// All with this label.
+    Subject(String),
+    /// All whose custom field has exactly this value.
+    Field {
+        /// Which field.
+        name: String,
+        /// Its value.
+        value: serde_json::Value,
+    },
+    /// All that pass this filter.
+    Filter(String),
+}
+
+/// The faces that were deleted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FacesDeleted {
+    /// Their ids, in order of enrolment.
+    pub deleted: Vec<String>,
+}
+
+/// External ids: those asked about, and in the answer those enrolled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalIds {
+    /// The ids.
+    pub external_ids: Vec<String>,
+}
+
+/// Request to find out who resembles a face. Exactly one of `image` and `face_id`; at most one of `similarity_min`
+/// and `far`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The largest face in this image is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    /// This enrolled face of the same set is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_id: Option<String>,
+    /// Most candidates; 10 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<u64>,
+    /// Least similarity (cosine, inclusive).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity_min: Option<f32>,
+    /// False-accept rate that the least similarity stands for; 1e-4 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<f64>,
+    /// Only faces that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Numeric custom fields to order the kept candidates by: `name` or `name:descending`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<String>,
+    /// At most one face of each person.
+    #[serde(default)]
+    pub one_per_person: bool,
+    /// Also look for a face that lies on its side or head down.
+    #[serde(default)]
+    pub any_turn: bool,
+}
+
+/// A face that may be the one looked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Cosine to the probe, -1 to 1.
+    pub similarity: f32,
+    /// Share of comparisons between strangers that come out at least so similar; never below the smallest measured
+    /// one.
+    pub far: f64,
+    /// The enrolled face.
+    pub face: Face,
+}
+
+/// Who resembles the probe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    /// The model pack that compared.
+    pub pack: String,
+    /// The threshold that was applied.
+    pub similarity_min: f32,
+    /// Where the probe face was, if the probe was an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Detection>,
+    /// Best first, or as sorted.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Request to compare the largest faces of two images.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// One image.
+    pub image_a: Image,
+    /// The other.
+    pub image_b: Image,
+    /// False-accept rate of the verdict; 1e-4 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<f64>,
+    /// Also look for faces that lie on their side or head down.
+    #[serde(default)]
+    pub any_turn: bool,
+}
+
+/// How similar two faces are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Cosine, -1 to 1.
+    pub similarity: f32,
+    /// See [`Candidate::far`].
+    pub far: f64,
+    /// Whether the similarity reaches the threshold.
+    pub same: bool,
+    /// The threshold that was applied.
+    pub similarity_min: f32,
+    /// The model pack that compared.
+    pub pack: String,
+    /// The face of each image.
+    pub faces: [Detection; 2],
+}
+
+/// Request to find the faces in an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// The image.
+    pub image: Image,
+    /// Also look for faces that lie on their side or head down.
+    #[serde(default)]
+    pub any_turn: bool,
+}
+
+/// The faces in an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Detections {
+    /// Width of the upright image in pixels.
+    pub image_width: u32,
+    /// Height of the upright image in pixels.
+    pub image_height: u32,
+    /// Largest first; none is an empty list.
+    pub faces: Vec<Detection>,
+}
+
+/// A measured point of a pack.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct OperatingPoint {
+    /// False-accept rate.
+    pub far: f64,
+    /// The similarity it was measured at.
+    pub similarity: f32,
+}
+
+/// A model pack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pack {
+    /// Its name and version.
+    pub id: String,
+    /// Dimensions of its templates.
+    pub dimensions: usize,
+    /// How its similarities relate to false-accept rates.
+    pub operating_points: Vec<OperatingPoint>,
+}
+
+/// The packs that can be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Packs {
+    /// The default one first.
+    pub packs: Vec<Pack>,
+}
+
+/// The tenants of the installation; for the operator only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tenants {
+    /// Oldest first.
+    pub tenants: Vec<String>,
+}
+
+/// What the store holds, over all tenants; for the operator only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// Backend and place.
+    pub backend: String,
+    /// Version of the layout on disk.
+    pub schema_version: u32,
+    /// Number of the last commit.
+    pub revision: u64,
+    /// Tenants.
+    pub n_tenants: u64,
+    /// Face sets.
+    pub n_face_sets: u64,
+    /// Persons.
+    pub n_persons: u64,
+    /// Faces.
+    pub n_faces: u64,
+    /// Faces that are deleted and whose bytes are not yet erased.
+    pub n_faces_to_erase: u64,
+    /// Bytes of all files.
+    pub bytes_on_disk: u64,
+    /// Of those, free for reuse.
+    pub bytes_free: u64,
+    /// What is damaged; empty when all is well.
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,89 @@
+//! The native API, `/likeness/v1`: one more adapter, for our own command line and console.
+//!
+//! It covers the whole library in plain JSON and has no quirks to keep, so it is the one to read first. Ids of faces
+//! are decimal numbers in strings: the same digits stand in the store's table, and no JSON reader can round them.
+//! Requests with an image take it raw (`image/*` or `application/octet-stream`, options in the query), as
+//! `multipart/form-data`, or inside JSON (`{"base64": ..}` or `{"url": ..}`).
+//!
+//! | Operation | Method and path below `/likeness/v1` |
+//! |---|---|
+//! | make, list face sets | `POST`, `GET /face-sets` |
+//! | show, delete a face set | `GET`, `DELETE /face-sets/{name}` (`?only_if_empty=true`) |
+//! | enrol, list faces | `POST`, `GET /face-sets/{name}/faces` (`?offset=&limit=`) |
+//! | show, change, delete a face | `GET`, `PATCH`, `DELETE /face-sets/{name}/faces/{id}` |
+//! | delete faces by ids, subject, field or filter | `POST /face-sets/{name}/faces/delete` |
+//! | which external ids are enrolled | `POST /face-sets/{name}/faces/enrolled` |
+//! | search | `POST /face-sets/{name}/search` |
+//! | compare, detect | `POST /compare`, `POST /detect` |
+//! | model packs | `GET /packs` |
+//! | tenants, state of the store ([`operator_router`] only) | `GET /tenants`, `GET /report` (`?thorough=true`) |
+//!
+//! Persons are not covered yet.
+//!
+//! [`router`] takes the authentication as a parameter: today it is served through the socket in the data folder
+//! ([`OwnerOfTheFolder`]) and within the process.
+
+mod auth;
+mod body;
+mod convert;
+pub mod dto;
+mod errors;
+mod routes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use likeness_domain::library::Library;
+use likeness_domain::ports::{CredentialStore, GalleryStore};
+
+pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
+pub use errors::kind_of_word;
+
+/// Where the native API lives.
+pub const PREFIX: &str = "/likeness/v1";
+
+#[derive(Clone)]
+struct Api {
+    library: Arc<Library>,
+    authenticate: Arc<dyn Authenticate>,
+}
+
+/// Every operation a tenant may ask for.
+pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Router {
+    let routes = Router::new()
+        .route("/face-sets", get(routes::list_face_sets).post(routes::create_face_set))
+        .route("/face-sets/{name}", get(routes::show_face_set).delete(routes::delete_face_set))
+        .route("/face-sets/{name}/faces", get(routes::list_faces).post(routes::add_faces))
+        .route("/face-sets/{name}/faces/delete", post(routes::delete_faces))
+        .route("/face-sets/{name}/faces/enrolled", post(routes::enrolled))
+        .route(
+            "/face-sets/{name}/faces/{id}",
+            get(routes::show_face).patch(routes::update_face).delete(routes::delete_face),
+        )
+        .route("/face-sets/{name}/search", post(routes::search))
+        .route("/compare", post(routes::compare))
+        .route("/detect", post(routes::detect))
+        .route("/packs", get(routes::packs))
+        .with_state(Api { library, authenticate });
+    Router::new()
+        .nest(PREFIX, routes)
+        .fallback(routes::unknown_operation)
+        .method_not_allowed_fallback(routes::unknown_operation)
+}
+
+#[derive(Clone)]
+struct Operator {
+    store: Arc<dyn GalleryStore>,
+    credentials: Arc<dyn CredentialStore>,
+}
+
+/// Questions over all tenants. It asks for no proof: merge it with [`router`] only behind a door that nobody but the
+/// owner of the data folder can open.
+pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn CredentialStore>) -> Router {
+    let routes = Router::new()
+        .route("/tenants", get(routes::tenants))
+        .route("/report", get(routes::report))
+        .with_state(Operator { store, credentials });
+    Router::new().nest(PREFIX, routes)
+}

@@ -1,0 +1,219 @@
+//! One function an operation: their words to ours, one call, our words to theirs.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::caller::Caller;
+use likeness_domain::library;
+use likeness_domain::types::{FaceSetName, FaceSetSummary, FieldValues};
+use likeness_domain::{Error, Kind};
+
+use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
+use super::errors::NativeError;
+use super::{Api, Operator, convert, dto};
+
+type Answer = Result<Response, NativeError>;
+
+pub(super) async fn create_face_set(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Json(body): Json<dto::CreateFaceSet>,
+) -> Answer {
+    let face_set = api.library.create_face_set(&caller, convert::create_face_set(body)?).await?;
+    Ok(json(StatusCode::CREATED, &convert::face_set(FaceSetSummary { face_set, n_faces: 0 })))
+}
+
+pub(super) async fn list_face_sets(State(api): State<Api>, Signed(caller): Signed) -> Answer {
+    let face_sets = api.library.face_sets(&caller).await?;
+    Ok(json(StatusCode::OK, &dto::FaceSets { face_sets: face_sets.into_iter().map(convert::face_set).collect() }))
+}
+
+pub(super) async fn show_face_set(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+) -> Answer {
+    Ok(json(StatusCode::OK, &convert::face_set(api.library.face_set(&caller, &name).await?)))
+}
+
+pub(super) async fn delete_face_set(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+) -> Answer {
+    let only_if_empty = words.flag("only_if_empty")?;
+    words.finish()?;
+    api.library.delete_face_set(&caller, &name, only_if_empty).await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({})))
+}
+
+pub(super) async fn add_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Posted(mut body): Posted<dto::AddFaces>,
+) -> Answer {
+    let (values, texts) = (std::mem::take(&mut body.fields), std::mem::take(&mut body.fields_as_text));
+    let fields = if values.is_empty() && texts.is_empty() {
+        FieldValues::default()
+    } else {
+        let schema = api.library.face_set(&caller, &name).await?.face_set.schema;
+        convert::field_values(&schema, values, texts)?
+    };
+    let added = api.library.add_faces(&caller, convert::add_faces(name, fields, body)?).await?;
+    let faces = added.faces.into_iter().map(convert::face).collect();
+    Ok(json(StatusCode::CREATED, &dto::Faces { faces, next_offset: None }))
+}
+
+pub(super) async fn list_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+) -> Answer {
+    let page = convert::page(words.parsed("offset", "a whole number")?, words.parsed("limit", "a whole number")?)?;
+    words.finish()?;
+    let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
+    let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
+    Ok(json(StatusCode::OK, &dto::Faces { faces: faces.into_iter().map(convert::face).collect(), next_offset }))
+}
+
+pub(super) async fn show_face(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    OfFace(id): OfFace,
+) -> Answer {
+    let (_, face) = api.library.face(&caller, &name, id).await?;
+    Ok(json(StatusCode::OK, &convert::face(face)))
+}
+
+pub(super) async fn update_face(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    OfFace(id): OfFace,
+    Json(body): Json<dto::UpdateFace>,
+) -> Answer {
+    let fields = if body.fields.is_empty() {
+        FieldValues::default()
+    } else {
+        let schema = api.library.face_set(&caller, &name).await?.face_set.schema;
+        convert::field_values(&schema, body.fields, Default::default())?
+    };
+    let patch = convert::update_face(body.subject, body.note, fields)?;
+    let (_, face) = api.library.update_face(&caller, &name, id, patch).await?;
+    Ok(json(StatusCode::OK, &convert::face(face)))
+}
+
+pub(super) async fn delete_face(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    OfFace(id): OfFace,
+) -> Answer {
+    let (_, deleted) = api.library.delete_faces(&caller, &name, library::DeleteFaces::Ids(vec![id])).await?;
+    if deleted.is_empty() {
+        return Err(Error::new(Kind::FaceNotFound, "there is no face with that id in the face set").into());
+    }
+    Ok(json(StatusCode::OK, &faces_deleted(&deleted)))
+}
+
+pub(super) async fn delete_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::DeleteFaces>,
+) -> Answer {
+    let schema = match &body {
+        dto::DeleteFaces::Field { .. } => Some(api.library.face_set(&caller, &name).await?.face_set.schema),
+        dto::DeleteFaces::Ids(_) | dto::DeleteFaces::Subject(_) | dto::DeleteFaces::Filter(_) => None,
+    };
+    let which = convert::delete_faces(schema.as_ref(), body)?;
+    let (_, deleted) = api.library.delete_faces(&caller, &name, which).await?;
+    Ok(json(StatusCode::OK, &faces_deleted(&deleted)))
+}
+
+fn faces_deleted(ids: &[likeness_domain::types::FaceId]) -> dto::FacesDeleted {
+    dto::FacesDeleted { deleted: ids.iter().map(ToString::to_string).collect() }
+}
+
+pub(super) async fn enrolled(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::ExternalIds>,
+) -> Answer {
+    let enrolled = api.library.enrolled(&caller, &name, convert::external_ids(body)?).await?;
+    let external_ids = enrolled.iter().map(ToString::to_string).collect();
+    Ok(json(StatusCode::OK, &dto::ExternalIds { external_ids }))
+}
+
+pub(super) async fn search(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Posted(body): Posted<dto::Search>,
+) -> Answer {
+    let pack = pack_of(&api, &caller, &name).await?;
+    let calibration = convert::calibration(&api.library, &pack)?;
+    let request = convert::search(name, calibration, body)?;
+    let similarity_min = request.similarity_min;
+    let answer = api.library.search(&caller, request).await?;
+    Ok(json(StatusCode::OK, &convert::search_answer(calibration, similarity_min, answer)))
+}
+
+/// The pack gives a false-accept rate its similarity, so it has to be known before the search.
+async fn pack_of(api: &Api, caller: &Caller, name: &FaceSetName) -> Result<likeness_domain::types::PackId, Error> {
+    Ok(api.library.face_set(caller, name).await?.face_set.pack)
+}
+
+pub(super) async fn compare(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Posted(body): Posted<dto::Compare>,
+) -> Answer {
+    let far = body.far;
+    let answer = api.library.compare(&caller, convert::compare_images(body)?).await?;
+    Ok(json(StatusCode::OK, &convert::comparison(&api.library, far, answer)?))
+}
+
+pub(super) async fn detect(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Posted(body): Posted<dto::Detect>,
+) -> Answer {
+    let analysis = api.library.detect(&caller, convert::detect(body)?).await?;
+    let answer = dto::Detections {
+        image_width: analysis.image_width,
+        image_height: analysis.image_height,
+        faces: analysis.faces.into_iter().map(|face| convert::detection(face.detection)).collect(),
+    };
+    Ok(json(StatusCode::OK, &answer))
+}
+
+pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {
+    Ok(json(StatusCode::OK, &dto::Packs { packs: api.library.packs().iter().map(convert::pack).collect() }))
+}
+
+pub(super) async fn tenants(State(operator): State<Operator>) -> Answer {
+    let tenants = operator.credentials.tenants().await?;
+    let tenants = tenants.into_iter().map(|tenant| tenant.name.to_string()).collect();
+    Ok(json(StatusCode::OK, &dto::Tenants { tenants }))
+}
+
+pub(super) async fn report(State(operator): State<Operator>, Query(mut words): Query) -> Answer {
+    let thorough = words.flag("thorough")?;
+    words.finish()?;
+    Ok(json(StatusCode::OK, &convert::report(operator.store.report(thorough).await?)))
+}
+
+pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {
+    let body = dto::ErrorBody {
+        kind: "unsupported".to_owned(),
+        message: format!("there is no operation {method} {}", uri.path()),
+        field: None,
+    };
+    json(StatusCode::NOT_FOUND, &dto::ErrorAnswer { error: body })
+}
