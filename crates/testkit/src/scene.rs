@@ -1,0 +1,125 @@
+//! The text that stands for a photograph.
+
+use likeness_domain::Kind;
+use likeness_domain::ports::ImageFormats;
+use likeness_domain::types::BoundingBox;
+
+/// What a fake photograph shows.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Scene {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) format: ImageFormats,
+    pub(crate) turned: bool,
+    pub(crate) faces: Vec<SceneFace>,
+    pub(crate) fails: Option<Kind>,
+}
+
+/// One face of it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct SceneFace {
+    pub(crate) name: String,
+    pub(crate) bounding_box: BoundingBox,
+    pub(crate) score: f32,
+}
+
+const WORDS: [&str; 5] = ["face", "size", "format", "turned", "error"];
+
+/// Reads a scene. `None` if the bytes are no scene at all; `Err` says what is wrong with one.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Result<Scene, String>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let first_word = text.split_whitespace().next()?;
+    WORDS.contains(&first_word).then(|| parse_lines(text))
+}
+
+fn parse_lines(text: &str) -> Result<Scene, String> {
+    let mut scene =
+        Scene { width: 640, height: 480, format: ImageFormats::JPEG, turned: false, faces: Vec::new(), fails: None };
+    for (line_idx, line) in text.lines().enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let result = match words[..] {
+            [] => Ok(()),
+            ["size", size] => {
+                two_numbers(size, 'x').map(|(width, height)| (scene.width, scene.height) = (width, height))
+            }
+            ["format", word] => format_of(word).map(|format| scene.format = format),
+            ["turned"] => {
+                scene.turned = true;
+                Ok(())
+            }
+            ["error", word] => kind_of(word).map(|kind| scene.fails = Some(kind)),
+            ["face", name, place] => face(name, place, "0.95").map(|face| scene.faces.push(face)),
+            ["face", name, place, score] => face(name, place, score).map(|face| scene.faces.push(face)),
+            _ => Err("unknown words".to_owned()),
+        };
+        result.map_err(|problem| format!("fake image line {}: {problem}", line_idx + 1))?;
+    }
+    let inside = |face: &SceneFace| {
+        let BoundingBox { left, top, width, height } = face.bounding_box;
+        let fits = |start: u32, size: u32, end: u32| size > 0 && u64::from(start) + u64::from(size) <= u64::from(end);
+        fits(left, width, scene.width) && fits(top, height, scene.height)
+    };
+    match scene.faces.iter().find(|face| !inside(face)) {
+        Some(face) => Err(format!("fake image: the box of {} is not inside the picture", face.name)),
+        None => Ok(scene),
+    }
+}
+
+fn face(name: &str, place: &str, score: &str) -> Result<SceneFace, String> {
+    let mut parts = place.split('+');
+    let (Some(size), Some(left), Some(top), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(format!("`{place}` is no box, expected WIDTHxHEIGHT+LEFT+TOP"));
+    };
+    split_name(name)?;
+    let (width, height) = two_numbers(size, 'x')?;
+    let bounding_box = BoundingBox { left: number(left)?, top: number(top)?, width, height };
+    let score = score.parse().map_err(|_| format!("`{score}` is no score"))?;
+    Ok(SceneFace { name: name.to_owned(), bounding_box, score })
+}
+
+/// The person a face's name stands for and, after a `~`, how close this picture of them is to the first.
+pub(crate) fn split_name(name: &str) -> Result<(&str, Option<f64>), String> {
+    let Some((base, rest)) = name.split_once('~') else { return Ok((name, None)) };
+    let number = rest.split('#').next().unwrap_or(rest);
+    match number.parse::<f64>() {
+        Ok(closeness) if (-1.0..=1.0).contains(&closeness) => Ok((base, Some(closeness))),
+        _ => Err(format!("`{number}` is no cosine, expected a name such as anna or anna~0.8")),
+    }
+}
+
+fn two_numbers(text: &str, between: char) -> Result<(u32, u32), String> {
+    let (first, second) = text.split_once(between).ok_or_else(|| format!("`{text}` is no size"))?;
+    Ok((number(first)?, number(second)?))
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no whole number"))
+}
+
+fn format_of(word: &str) -> Result<ImageFormats, String> {
+    Ok(match word {
+        "jpeg" => ImageFormats::JPEG,
+        "png" => ImageFormats::PNG,
+        "bmp" => ImageFormats::BMP,
+        "webp" => ImageFormats::WEBP,
+        "gif" => ImageFormats::GIF,
+        _ => return Err(format!("`{word}` is no format")),
+    })
+}
+
+fn kind_of(word: &str) -> Result<Kind, String> {
+    let named = |kind: &&Kind| format!("{kind:?}") == word;
+    Kind::ALL.iter().find(named).copied().ok_or_else(|| format!("`{word}` is no kind of error"))
+}
+
+/// The format of a real picture by its first bytes.
+pub(crate) fn sniff(bytes: &[u8]) -> Option<ImageFormats> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => Some(ImageFormats::JPEG),
+        [0x89, b'P', b'N', b'G', ..] => Some(ImageFormats::PNG),
+        [b'B', b'M', ..] => Some(ImageFormats::BMP),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(ImageFormats::WEBP),
+        [b'G', b'I', b'F', b'8', ..] => Some(ImageFormats::GIF),
+        _ => None,
+    }
+}

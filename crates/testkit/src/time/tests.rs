@@ -1,0 +1,31 @@
+use super::*;
+
+#[test]
+fn the_clock_moves_only_when_told() {
+    let clock = FakeClock::default();
+    assert_eq!(clock.now(), TimestampMs(1_772_352_000_000));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(clock.now(), TimestampMs(1_772_352_002_000));
+    clock.set(5);
+    assert_eq!(clock.now(), TimestampMs(5));
+}
+
+#[test]
+fn one_seed_gives_one_sequence() {
+    let draw = |seed| {
+        let (ids, mut bytes) = (SeededIds::new(seed), [0; 21]);
+        ids.fill(&mut bytes);
+        bytes
+    };
+    assert_eq!(draw(7), draw(7));
+    assert_ne!(draw(7), draw(8));
+    assert_ne!(draw(7)[..8], draw(7)[8..16]);
+}
+
+#[test]
+fn the_generator_is_splitmix64() {
+    // First number of the reference implementation for seed 1234567.
+    let (ids, mut bytes) = (SeededIds::new(1_234_567), [0; 8]);
+    ids.fill(&mut bytes);
+    assert_eq!(u64::from_le_bytes(bytes), 6_457_827_717_110_365_317);
+}
