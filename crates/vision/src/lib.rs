@@ -2,4 +2,5 @@
 //!
 //! This crate must never know a wire format or a store; it fulfils `likeness_domain::ports::FaceAnalyzer`.
 
+pub mod onnx;
 pub mod pack;

@@ -1,0 +1,32 @@
+//! ONNX files as data: read, changed and written without any runtime.
+//!
+//! What is read is half-trusted: [`parse`] bounds bytes and records before anything is allocated, and no function here
+//! panics on a damaged model. Start at [`fold`], which turns block-quantised weights into plain ones.
+
+pub mod message;
+
+mod bounds;
+mod constant;
+mod fold;
+
+use bytes::Bytes;
+use likeness_domain::{Error, Kind, Result};
+use prost::Message as _;
+
+pub use bounds::{MODEL_BYTES_MAX, RECORDS_MAX};
+pub use fold::{InputSize, fold};
+
+/// Reads a model. Errors are [`Kind::PackUnavailable`]: too large, or not an ONNX file.
+pub fn parse(bytes: Bytes) -> Result<message::Model> {
+    bounds::check(&bytes).map_err(damaged)?;
+    message::Model::decode(bytes).map_err(|err| damaged("not an ONNX model").with_source(err))
+}
+
+/// Writes a model. The same model always gives the same bytes.
+pub fn write(model: &message::Model) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+fn damaged(problem: impl Into<String>) -> Error {
+    Error::new(Kind::PackUnavailable, format!("model file: {}", problem.into()))
+}
