@@ -2,5 +2,7 @@
 //!
 //! This crate must never know a wire format or a store; it fulfils `likeness_domain::ports::FaceAnalyzer`.
 
+pub mod decode;
 pub mod onnx;
 pub mod pack;
+pub mod raster;
