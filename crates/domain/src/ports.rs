@@ -353,7 +353,8 @@ pub trait GalleryStore: Send + Sync {
 
     /// Enrols faces, all or none, in the given order. The owner must exist (`FaceSetNotFound`, `PersonNotFound`).
     /// `CapacityExceeded` if the owner would own more than `faces_max` faces, or a set's gallery would pass the set's
-    /// capacity. `FaceExists` if an external id is already used within the owner.
+    /// capacity. `FaceExists` if an external id is already used within the owner. `InvalidArgument` if a template is not
+    /// of the owning set's pack.
     fn add_faces(
         &self,
         tenant: TenantId,
@@ -362,7 +363,8 @@ pub trait GalleryStore: Send + Sync {
         faces_max: Option<u64>,
     ) -> Pending<'_, Vec<Face>>;
 
-    /// Those of `ids` that are in the scope, in the order asked for, each once.
+    /// Those of `ids` that are in the scope, in the order asked for, each once. As everywhere, a scope that does not exist
+    /// is empty.
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>>;
 
     /// The faces of the scope in order of enrolment.
@@ -387,11 +389,12 @@ pub trait GalleryStore: Send + Sync {
     ) -> Pending<'_, Face>;
 
     /// Deletes every face of the scope that the selector means, all in one commit, and returns their ids in order of
-    /// enrolment. Faces of member persons are deleted from the person, so from every set. None is an empty list.
+    /// enrolment. Faces of member persons are deleted from the person, so from every set. None is an empty list. In the
+    /// scope of a person a filter sees no custom fields, as they have no schema there.
     fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
 
     /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
-    /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given.
+    /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
     fn create_person(
         &self,
         tenant: TenantId,

@@ -1,1 +1,10 @@
-//! placeholder
+//! Where faces are kept and searched: the gallery stores and the vector index.
+//!
+//! This crate must never know a wire format, a pixel or a policy: it keeps what it is given and says what it has.
+//! The contract is [`likeness_domain::ports`]; every backend proves it with the same cases.
+
+pub mod folder;
+pub mod memory;
+
+mod gallery;
+mod id;

@@ -1,0 +1,96 @@
+//! The data folder: one process at a time owns it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use likeness_domain::{Error, Kind, Result};
+
+/// Name of the file whose lock means "this folder is in use"; it holds the owner's process id for people.
+pub const LOCK_FILE: &str = "likeness.lock";
+
+/// A data folder that this process owns until the value is dropped.
+///
+/// The operating system releases the lock when the process ends, however it ends; a left-over lock file means nothing.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    // Never read: closing the file releases the lock.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes the folder if need be and takes its lock. [`Kind::InvalidArgument`] naming the process that has it.
+    pub fn lock(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        make_private_folder(&path)?;
+        let lock_path = path.join(LOCK_FILE);
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // The owner may be between locking and writing; its number is a courtesy.
+                let _ = lock.read_to_string(&mut owner);
+                let owner =
+                    owner.trim().parse::<u32>().map_or("another process".to_owned(), |id| format!("process {id}"));
+                return Err(Error::invalid(
+                    "data folder",
+                    format!(
+                        "data folder `{}` is in use by {owner}\nhint: stop that process, or let it do the work: commands talk \
+                         to a running server",
+                        path.display()
+                    ),
+                ));
+            }
+            Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
+        }
+        let written = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| write!(lock, "{}", std::process::id()))
+            .and_then(|()| lock.flush());
+        if let Err(err) = written {
+            // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
+            tracing::debug!(error = %err, "process id not written to the lock file");
+        }
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes the folder, readable by its owner only, unless it exists. An existing folder keeps the rights its owner gave
+/// it; the files inside are private in either case.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|err| folder_error("cannot make data folder", path, err))
+}
+
+fn folder_error(doing: &str, path: &Path, err: std::io::Error) -> Error {
+    let kind = match err.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Kind::StorageFull,
+        _ => Kind::InvalidArgument,
+    };
+    Error::new(kind, format!("{doing} `{}`: {err}", path.display())).with_source(err)
+}
+
+#[cfg(test)]
+mod tests;

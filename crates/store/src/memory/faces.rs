@@ -1,0 +1,228 @@
+//! Faces: enrol, find, change, delete.
+
+use likeness_domain::filter::FilterRow;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange};
+use likeness_domain::types::{
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FieldSchema, NewFace, TenantId, TimestampMs,
+};
+use likeness_domain::{Error, Kind, Result};
+
+use super::{State, each_once};
+use crate::gallery::{entry, slots};
+use crate::id::free_id;
+
+impl State {
+    /// Sequences of the faces in the scope, in order; empty for a scope the tenant does not have.
+    pub(super) fn scope(&self, tenant: TenantId, scope: FaceScope) -> Vec<u64> {
+        match scope {
+            FaceScope::FaceSet(id) => match self.face_set(tenant, id) {
+                Ok(face_set) => self.gallery(face_set).map(|(sequence, _)| sequence).collect(),
+                Err(_) => Vec::new(),
+            },
+            FaceScope::Person(id) if self.person(tenant, id).is_ok() => self.owned(FaceOwner::Person(id)),
+            FaceScope::Person(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn owned(&self, owner: FaceOwner) -> Vec<u64> {
+        self.faces.iter().filter(|(_, face)| face.owner == owner).map(|(&sequence, _)| sequence).collect()
+    }
+
+    fn check_owner(&self, tenant: TenantId, owner: FaceOwner) -> Result<()> {
+        match owner {
+            FaceOwner::FaceSet(id) => self.face_set(tenant, id).map(drop),
+            FaceOwner::Person(id) => self.person(tenant, id).map(drop),
+        }
+    }
+
+    pub(super) fn add_faces(
+        &mut self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        faces: Vec<NewFace>,
+        faces_max: Option<u64>,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<Vec<Face>> {
+        self.check_owner(tenant, owner)?;
+        self.check_packs(tenant, owner, &faces)?;
+        self.check_capacity(owner, &faces, faces_max)?;
+        self.check_external_ids(owner, &faces)?;
+        let mut enrolled = Vec::with_capacity(faces.len());
+        for new in faces {
+            let used = |id: u64| self.faces.values().any(|face| face.id.get() == id);
+            let id = free_id(new.id.get(), used);
+            let face = Face {
+                id: FaceId::new(id).unwrap_or(new.id),
+                tenant,
+                owner,
+                template: new.template,
+                detection: new.detection,
+                quality: new.quality,
+                subject: new.subject,
+                external_id: new.external_id,
+                fields: new.fields,
+                note: new.note,
+                source: new.source,
+                created_at: new.created_at,
+                updated_at: new.created_at,
+            };
+            let sequence = self.next_sequence();
+            self.faces.insert(sequence, face.clone());
+            self.show(sequence, changes);
+            enrolled.push(face);
+        }
+        Ok(enrolled)
+    }
+
+    /// Tells every gallery that has the face.
+    pub(super) fn show(&self, sequence: u64, changes: &mut Vec<GalleryChange>) {
+        let face = &self.faces[&sequence];
+        changes.extend(self.galleries_of(face).map(|face_set| GalleryChange::Put {
+            face_set: face_set.id,
+            entry: entry(face, sequence, &face_set.schema),
+        }));
+    }
+
+    fn check_packs(&self, tenant: TenantId, owner: FaceOwner, faces: &[NewFace]) -> Result<()> {
+        let FaceOwner::FaceSet(id) = owner else { return Ok(()) };
+        let pack = &self.face_set(tenant, id)?.pack;
+        match faces.iter().find(|face| face.template.pack() != pack) {
+            None => Ok(()),
+            Some(face) => Err(Error::invalid(
+                "template",
+                format!("a template of pack `{}` does not fit a face set of pack `{pack}`", face.template.pack()),
+            )),
+        }
+    }
+
+    fn check_capacity(&self, owner: FaceOwner, faces: &[NewFace], faces_max: Option<u64>) -> Result<()> {
+        let n_owned = self.owned(owner).len() as u64;
+        if faces_max.is_some_and(|n_max| n_owned + faces.len() as u64 > n_max) {
+            return Err(Error::new(
+                Kind::CapacityExceeded,
+                format!("{} faces on top of {n_owned} are more than allowed", faces.len()),
+            ));
+        }
+        for face_set in self.face_sets.values() {
+            let n_more = match owner {
+                FaceOwner::FaceSet(id) if id == face_set.id => faces.len(),
+                FaceOwner::Person(id) if self.is_member(face_set.id, id) => {
+                    faces.iter().filter(|face| *face.template.pack() == face_set.pack).count()
+                }
+                _ => 0,
+            };
+            self.check_room(face_set, n_more as u64)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_room(&self, face_set: &likeness_domain::types::FaceSet, n_more: u64) -> Result<()> {
+        match face_set.capacity {
+            Some(capacity) if n_more > 0 && self.n_gallery(face_set) + n_more > capacity => Err(Error::new(
+                Kind::CapacityExceeded,
+                format!("face set `{}` holds at most {capacity} faces", face_set.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_external_ids(&self, owner: FaceOwner, faces: &[NewFace]) -> Result<()> {
+        let owned = self.faces.values().filter(|face| face.owner == owner);
+        let mut used: Vec<&ExternalId> = owned.filter_map(|face| face.external_id.as_ref()).collect();
+        for external_id in faces.iter().filter_map(|face| face.external_id.as_ref()) {
+            if used.contains(&external_id) {
+                let message = format!("a face with external id `{external_id}` is enrolled already");
+                return Err(Error::new(Kind::FaceExists, message));
+            }
+            used.push(external_id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn faces_by_id(&self, tenant: TenantId, scope: FaceScope, ids: &[FaceId]) -> Vec<Face> {
+        let inside = self.scope(tenant, scope);
+        let find = |id: FaceId| inside.iter().map(|sequence| &self.faces[sequence]).find(|face| face.id == id).cloned();
+        each_once(ids.to_vec()).into_iter().filter_map(find).collect()
+    }
+
+    pub(super) fn external_ids(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        ids: Vec<ExternalId>,
+    ) -> Vec<(ExternalId, FaceId)> {
+        if self.check_owner(tenant, owner).is_err() {
+            return Vec::new();
+        }
+        let owned: Vec<&Face> = self.faces.values().filter(|face| face.owner == owner).collect();
+        let mut answer: Vec<(ExternalId, FaceId)> = Vec::new();
+        for id in ids {
+            let user = owned.iter().find(|face| face.external_id.as_ref() == Some(&id));
+            if let Some(user) = user
+                && !answer.iter().any(|(other, _)| *other == id)
+            {
+                answer.push((id, user.id));
+            }
+        }
+        answer
+    }
+
+    pub(super) fn update_face(
+        &mut self,
+        tenant: TenantId,
+        scope: FaceScope,
+        id: FaceId,
+        patch: FacePatch,
+        now: TimestampMs,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<Face> {
+        let inside = self.scope(tenant, scope);
+        let sequence = inside
+            .into_iter()
+            .find(|sequence| self.faces[sequence].id == id)
+            .ok_or_else(|| Error::new(Kind::FaceNotFound, format!("face {id} does not exist there")))?;
+        let mut face = self.faces[&sequence].clone();
+        face.subject = patch.subject.or(face.subject);
+        face.fields = face.fields.merged(&patch.fields);
+        face.note = patch.note.or(face.note);
+        face.updated_at = now;
+        self.faces.insert(sequence, face.clone());
+        self.show(sequence, changes);
+        Ok(face)
+    }
+
+    pub(super) fn delete_faces(
+        &mut self,
+        tenant: TenantId,
+        scope: FaceScope,
+        selector: &FaceSelector,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Vec<FaceId> {
+        let no_fields = FieldSchema::default();
+        let schema = match scope {
+            FaceScope::FaceSet(id) => self.face_set(tenant, id).map_or(&no_fields, |face_set| &face_set.schema),
+            FaceScope::Person(_) => &no_fields,
+        };
+        let is_meant = |face: &Face| match selector {
+            FaceSelector::Ids(ids) => ids.contains(&face.id),
+            FaceSelector::Subject(subject) => face.subject.as_ref() == Some(subject),
+            FaceSelector::Field { name, value } => face.fields.get(name.as_str()) == Some(value),
+            FaceSelector::Filter(filter) => filter.matches(FilterRow {
+                face: face.id,
+                subject: face.subject.as_ref().map(|subject| subject.as_str()),
+                values: &slots(&face.fields, schema),
+            }),
+        };
+        let mut meant = self.scope(tenant, scope);
+        meant.retain(|sequence| is_meant(&self.faces[sequence]));
+        meant.into_iter().map(|sequence| self.remove_face(sequence, changes)).collect()
+    }
+
+    pub(super) fn remove_face(&mut self, sequence: u64, changes: &mut Vec<GalleryChange>) -> FaceId {
+        let face = self.faces[&sequence].id;
+        let galleries = self.galleries_of(&self.faces[&sequence]);
+        changes.extend(galleries.map(|face_set| GalleryChange::Remove { face_set: face_set.id, face }));
+        self.faces.remove(&sequence);
+        face
+    }
+}

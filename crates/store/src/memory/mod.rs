@@ -1,0 +1,398 @@
+//! The store that forgets: everything in plain maps behind one lock.
+//!
+//! It is the oracle of the conformance suite and of random tests, so it is written to be obviously right, not fast: a
+//! gallery is found by looking at every face. Each write checks everything first and changes something only afterwards,
+//! which makes it all or nothing without a way back.
+
+mod faces;
+mod persons;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use likeness_domain::ports::{
+    CredentialStore, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport, VectorIndex,
+};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
+    FaceSetSummary, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, Revision, Tenant,
+    TenantId, TenantName, TimestampMs,
+};
+use likeness_domain::{Error, Kind, Result};
+
+use crate::id::free_id;
+
+/// Faces and keys in memory, gone with the process.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    index: Arc<dyn VectorIndex>,
+}
+
+/// Everything, in the order it came: maps are keyed by a number that only grows.
+#[derive(Default)]
+struct State {
+    revision: Revision,
+    last_sequence: u64,
+    face_sets: BTreeMap<u64, FaceSet>,
+    persons: BTreeMap<u64, Person>,
+    memberships: BTreeMap<u64, (FaceSetId, PersonId)>,
+    faces: BTreeMap<u64, Face>,
+    tenants: Vec<Tenant>,
+    keys: Vec<AccessKey>,
+}
+
+impl MemoryStore {
+    /// An empty store that feeds `index`.
+    pub fn open(index: Arc<dyn VectorIndex>) -> Self {
+        Self { state: Mutex::default(), index }
+    }
+
+    fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One commit: the index learns of it under the same lock, so in order and before anybody is told.
+    fn write<T>(&self, act: impl FnOnce(&mut State, &mut Vec<GalleryChange>) -> Result<T>) -> Result<T> {
+        let mut state = self.read();
+        let mut changes = Vec::new();
+        let answer = act(&mut state, &mut changes)?;
+        state.revision.0 += 1;
+        self.index.apply(state.revision, changes);
+        Ok(answer)
+    }
+}
+
+fn ready<'a, T: Send + 'a>(answer: Result<T>) -> Pending<'a, T> {
+    Box::pin(std::future::ready(answer))
+}
+
+impl State {
+    fn next_sequence(&mut self) -> u64 {
+        self.last_sequence += 1;
+        self.last_sequence
+    }
+
+    fn face_set(&self, tenant: TenantId, id: FaceSetId) -> Result<&FaceSet> {
+        self.face_sets
+            .values()
+            .find(|face_set| face_set.tenant == tenant && face_set.id == id)
+            .ok_or_else(|| Error::new(Kind::FaceSetNotFound, "the face set does not exist"))
+    }
+
+    fn face_set_named(&self, tenant: TenantId, name: &FaceSetName) -> Option<&FaceSet> {
+        self.face_sets.values().find(|face_set| face_set.tenant == tenant && face_set.name == *name)
+    }
+
+    fn person(&self, tenant: TenantId, id: PersonId) -> Result<&Person> {
+        self.persons
+            .values()
+            .find(|person| person.tenant == tenant && person.id == id)
+            .ok_or_else(|| Error::new(Kind::PersonNotFound, "the person does not exist"))
+    }
+
+    fn n_face_sets(&self, tenant: TenantId) -> u64 {
+        self.face_sets.values().filter(|face_set| face_set.tenant == tenant).count() as u64
+    }
+
+    fn is_member(&self, face_set: FaceSetId, person: PersonId) -> bool {
+        self.memberships.values().any(|&membership| membership == (face_set, person))
+    }
+
+    /// Whether the face is in the gallery of the set.
+    fn is_shown(&self, face: &Face, face_set: &FaceSet) -> bool {
+        match face.owner {
+            FaceOwner::FaceSet(owner) => owner == face_set.id,
+            FaceOwner::Person(owner) => self.is_member(face_set.id, owner) && *face.template.pack() == face_set.pack,
+        }
+    }
+
+    /// The gallery of a set in order of enrolment.
+    fn gallery<'a>(&'a self, face_set: &'a FaceSet) -> impl Iterator<Item = (u64, &'a Face)> {
+        self.faces.iter().filter(|(_, face)| self.is_shown(face, face_set)).map(|(&sequence, face)| (sequence, face))
+    }
+
+    fn n_gallery(&self, face_set: &FaceSet) -> u64 {
+        self.gallery(face_set).count() as u64
+    }
+
+    /// Every set that shows the face.
+    fn galleries_of<'a>(&'a self, face: &'a Face) -> impl Iterator<Item = &'a FaceSet> {
+        self.face_sets.values().filter(|face_set| self.is_shown(face, face_set))
+    }
+
+    /// `TooManyFaceSets` if `n_more` would be more than the tenant may have.
+    fn check_quota(&self, tenant: TenantId, n_more: u64, face_sets_max: Option<u64>) -> Result<()> {
+        match face_sets_max {
+            Some(n_max) if n_more > 0 && self.n_face_sets(tenant).saturating_add(n_more) > n_max => Err(Error::new(
+                Kind::TooManyFaceSets,
+                format!("the tenant may have {n_max} face sets and has {}", self.n_face_sets(tenant)),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn insert_face_set(&mut self, tenant: TenantId, new: NewFaceSet, changes: &mut Vec<GalleryChange>) -> FaceSet {
+        let used = |id: u64| self.face_sets.values().any(|face_set| face_set.id.get() == id);
+        let id = free_id(new.id.get(), used);
+        let face_set = FaceSet {
+            id: FaceSetId::new(id).unwrap_or(new.id),
+            tenant,
+            name: new.name,
+            label: new.label,
+            note: new.note,
+            pack: new.pack,
+            schema: new.schema,
+            capacity: new.capacity,
+            created_at: new.created_at,
+        };
+        let sequence = self.next_sequence();
+        self.face_sets.insert(sequence, face_set.clone());
+        changes.push(GalleryChange::Open {
+            face_set: face_set.id,
+            pack: face_set.pack.clone(),
+            schema: Arc::new(face_set.schema.clone()),
+        });
+        face_set
+    }
+
+    fn create_face_set(
+        &mut self,
+        tenant: TenantId,
+        new: NewFaceSet,
+        face_sets_max: Option<u64>,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<FaceSet> {
+        if self.face_set_named(tenant, &new.name).is_some() {
+            return Err(Error::new(Kind::FaceSetExists, format!("face set `{}` exists already", new.name)));
+        }
+        self.check_quota(tenant, 1, face_sets_max)?;
+        Ok(self.insert_face_set(tenant, new, changes))
+    }
+
+    fn delete_face_set(
+        &mut self,
+        tenant: TenantId,
+        id: FaceSetId,
+        only_if_empty: bool,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<()> {
+        let face_set = self.face_set(tenant, id)?;
+        if only_if_empty && self.n_gallery(face_set) > 0 {
+            return Err(Error::new(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", face_set.name)));
+        }
+        self.faces.retain(|_, face| face.owner != FaceOwner::FaceSet(id));
+        self.memberships.retain(|_, (face_set, _)| *face_set != id);
+        self.face_sets.retain(|_, face_set| face_set.id != id);
+        changes.push(GalleryChange::Close { face_set: id });
+        Ok(())
+    }
+
+    fn summary(&self, face_set: &FaceSet) -> FaceSetSummary {
+        FaceSetSummary { face_set: face_set.clone(), n_faces: self.n_gallery(face_set) }
+    }
+
+    fn report(&self) -> StoreReport {
+        StoreReport {
+            backend: "memory".into(),
+            revision: self.revision,
+            n_tenants: self.tenants.len() as u64,
+            n_face_sets: self.face_sets.len() as u64,
+            n_persons: self.persons.len() as u64,
+            n_faces: self.faces.len() as u64,
+            ..StoreReport::default()
+        }
+    }
+}
+
+/// The entries of a page.
+fn paged<T>(entries: impl Iterator<Item = T>, page: Page) -> Vec<T> {
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    entries.skip(whole(page.offset)).take(whole(page.limit)).collect()
+}
+
+impl GalleryStore for MemoryStore {
+    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
+        ready(self.write(|state, changes| state.create_face_set(tenant, new, face_sets_max, changes)))
+    }
+
+    fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
+        let state = self.read();
+        ready(Ok(state.face_set_named(tenant, &name).map(|face_set| state.summary(face_set))))
+    }
+
+    fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {
+        let state = self.read();
+        let own = state.face_sets.values().filter(|face_set| face_set.tenant == tenant);
+        ready(Ok(own.map(|face_set| state.summary(face_set)).collect()))
+    }
+
+    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
+        ready(self.write(|state, changes| state.delete_face_set(tenant, face_set, only_if_empty, changes)))
+    }
+
+    fn add_faces(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        faces: Vec<NewFace>,
+        faces_max: Option<u64>,
+    ) -> Pending<'_, Vec<Face>> {
+        ready(self.write(|state, changes| state.add_faces(tenant, owner, faces, faces_max, changes)))
+    }
+
+    fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
+        ready(Ok(self.read().faces_by_id(tenant, scope, &ids)))
+    }
+
+    fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>> {
+        let state = self.read();
+        ready(Ok(paged(state.scope(tenant, scope).into_iter().map(|sequence| state.faces[&sequence].clone()), page)))
+    }
+
+    fn external_ids(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        ids: Vec<ExternalId>,
+    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
+        ready(Ok(self.read().external_ids(tenant, owner, ids)))
+    }
+
+    fn update_face(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        face: FaceId,
+        patch: FacePatch,
+        now: TimestampMs,
+    ) -> Pending<'_, Face> {
+        ready(self.write(|state, changes| state.update_face(tenant, scope, face, patch, now, changes)))
+    }
+
+    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
+        ready(self.write(|state, changes| Ok(state.delete_faces(tenant, scope, &selector, changes))))
+    }
+
+    fn create_person(
+        &self,
+        tenant: TenantId,
+        new: NewPerson,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, (Person, Vec<FaceSet>)> {
+        ready(self.write(|state, changes| state.create_person(tenant, new, join, face_sets_max, changes)))
+    }
+
+    fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
+        let state = self.read();
+        ready(Ok(state.persons.values().find(|person| person.tenant == tenant && person.key == key).cloned()))
+    }
+
+    fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
+        let state = self.read();
+        ready(Ok(each_once(ids).into_iter().filter_map(|id| state.person(tenant, id).ok().cloned()).collect()))
+    }
+
+    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
+        ready(self.write(|state, _| state.update_person(tenant, person, patch)))
+    }
+
+    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
+        ready(self.write(|state, changes| state.delete_person(tenant, person, changes)))
+    }
+
+    fn join_face_sets(
+        &self,
+        tenant: TenantId,
+        person: PersonId,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, Vec<FaceSet>> {
+        ready(self.write(|state, changes| state.join_face_sets(tenant, person, join, face_sets_max, changes)))
+    }
+
+    fn leave_face_sets(
+        &self,
+        tenant: TenantId,
+        person: PersonId,
+        names: Vec<FaceSetName>,
+    ) -> Pending<'_, Vec<FaceSet>> {
+        ready(self.write(|state, changes| state.leave_face_sets(tenant, person, &names, changes)))
+    }
+
+    fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>> {
+        ready(Ok(self.read().face_sets_of(tenant, person)))
+    }
+
+    fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)> {
+        let members = self.read().members(tenant, face_set);
+        let n_members = members.len() as u64;
+        ready(Ok((paged(members.into_iter(), page), n_members)))
+    }
+
+    fn report(&self, _thorough: bool) -> Pending<'_, StoreReport> {
+        ready(Ok(self.read().report()))
+    }
+}
+
+impl CredentialStore for MemoryStore {
+    fn ensure_tenant(&self, proposed: Tenant) -> Pending<'_, Tenant> {
+        let mut state = self.read();
+        let known = state.tenants.iter().find(|tenant| tenant.name == proposed.name).cloned();
+        if known.is_none() && state.tenants.iter().any(|tenant| tenant.id == proposed.id) {
+            return ready(Err(Error::invalid("tenant", "the proposed tenant id is taken by another tenant")));
+        }
+        ready(Ok(known.unwrap_or_else(|| {
+            state.tenants.push(proposed.clone());
+            proposed
+        })))
+    }
+
+    fn tenant(&self, name: TenantName) -> Pending<'_, Option<Tenant>> {
+        ready(Ok(self.read().tenants.iter().find(|tenant| tenant.name == name).cloned()))
+    }
+
+    fn tenants(&self) -> Pending<'_, Vec<Tenant>> {
+        ready(Ok(self.read().tenants.clone()))
+    }
+
+    fn add_key(&self, mut key: AccessKey) -> Pending<'_, ()> {
+        let mut state = self.read();
+        if state.keys.iter().any(|other| other.id == key.id) {
+            return ready(Err(Error::invalid("access key", format!("access key `{}` exists already", key.id))));
+        }
+        let Some(tenant) = state.tenants.iter().find(|tenant| tenant.id == key.tenant.id).cloned() else {
+            return ready(Err(Error::invalid("tenant", format!("tenant `{}` does not exist", key.tenant.name))));
+        };
+        key.tenant = tenant;
+        state.keys.push(key);
+        ready(Ok(()))
+    }
+
+    fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
+        ready(Ok(self.read().keys.iter().find(|key| key.id == id).cloned()))
+    }
+
+    fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>> {
+        ready(Ok(self.read().keys.iter().filter(|key| key.tenant.id == tenant).cloned().collect()))
+    }
+
+    fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
+        let mut state = self.read();
+        let key = state.keys.iter_mut().find(|key| key.id == id);
+        ready(Ok(key.map(|key| key.enabled = enabled).is_some()))
+    }
+
+    fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool> {
+        let mut state = self.read();
+        let n_before = state.keys.len();
+        state.keys.retain(|key| key.id != id);
+        ready(Ok(state.keys.len() < n_before))
+    }
+}
+
+/// The same without repetitions, in the order of first mention.
+fn each_once<T: Copy + Eq + std::hash::Hash>(ids: Vec<T>) -> Vec<T> {
+    let mut seen = HashMap::new();
+    ids.into_iter().filter(|&id| seen.insert(id, ()).is_none()).collect()
+}

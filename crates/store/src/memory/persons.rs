@@ -1,0 +1,187 @@
+//! Persons and the sets they are members of.
+
+use likeness_domain::ports::GalleryChange;
+use likeness_domain::types::{
+    FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch, TenantId,
+};
+use likeness_domain::{Error, Kind, Result};
+
+use super::State;
+use crate::id::free_id;
+
+impl State {
+    pub(super) fn create_person(
+        &mut self,
+        tenant: TenantId,
+        new: NewPerson,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<(Person, Vec<FaceSet>)> {
+        if self.persons.values().any(|person| person.tenant == tenant && person.key == new.key) {
+            return Err(Error::new(Kind::PersonExists, format!("person `{}` exists already", new.key)));
+        }
+        self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
+        let used = |id: u64| self.persons.values().any(|person| person.id.get() == id);
+        let id = free_id(new.id.get(), used);
+        let person = Person {
+            id: PersonId::new(id).unwrap_or(new.id),
+            tenant,
+            key: new.key,
+            name: new.name,
+            note: new.note,
+            created_at: new.created_at,
+        };
+        let sequence = self.next_sequence();
+        self.persons.insert(sequence, person.clone());
+        let mut joined: Vec<FaceSet> = Vec::new();
+        for new_set in join {
+            let face_set = self.join_face_set(tenant, person.id, new_set, changes);
+            if joined.iter().all(|other| other.id != face_set.id) {
+                joined.push(face_set);
+            }
+        }
+        Ok((person, joined))
+    }
+
+    /// How many of these sets would have to be made.
+    fn n_missing(&self, tenant: TenantId, join: &[NewFaceSet]) -> u64 {
+        let mut names: Vec<&FaceSetName> = join.iter().map(|new| &new.name).collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().filter(|name| self.face_set_named(tenant, name).is_none()).count() as u64
+    }
+
+    /// Makes the person a member of the set of that name, made if it is missing. Checks were done.
+    fn join_face_set(
+        &mut self,
+        tenant: TenantId,
+        person: PersonId,
+        new: NewFaceSet,
+        changes: &mut Vec<GalleryChange>,
+    ) -> FaceSet {
+        let face_set = match self.face_set_named(tenant, &new.name) {
+            Some(face_set) => face_set.clone(),
+            None => self.insert_face_set(tenant, new, changes),
+        };
+        if !self.is_member(face_set.id, person) {
+            let sequence = self.next_sequence();
+            self.memberships.insert(sequence, (face_set.id, person));
+            for sequence in self.owned(FaceOwner::Person(person)) {
+                let face = &self.faces[&sequence];
+                if self.is_shown(face, &face_set) {
+                    let entry = crate::gallery::entry(face, sequence, &face_set.schema);
+                    changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+                }
+            }
+        }
+        face_set
+    }
+
+    pub(super) fn join_face_sets(
+        &mut self,
+        tenant: TenantId,
+        person: PersonId,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<Vec<FaceSet>> {
+        self.person(tenant, person)?;
+        self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
+        let n_of_pack = |pack: &likeness_domain::types::PackId| {
+            let owned = self.owned(FaceOwner::Person(person));
+            owned.iter().filter(|sequence| self.faces[sequence].template.pack() == pack).count() as u64
+        };
+        let mut checked: Vec<&FaceSetName> = Vec::new();
+        for new in &join {
+            if checked.contains(&&new.name) {
+                continue;
+            }
+            checked.push(&new.name);
+            match self.face_set_named(tenant, &new.name) {
+                Some(face_set) if self.is_member(face_set.id, person) => {}
+                Some(face_set) => self.check_room(face_set, n_of_pack(&face_set.pack))?,
+                None if new.capacity.is_some_and(|capacity| n_of_pack(&new.pack) > capacity) => {
+                    let message = format!("face set `{}` would be made too small for the person's faces", new.name);
+                    return Err(Error::new(Kind::CapacityExceeded, message));
+                }
+                None => {}
+            }
+        }
+        for new in join {
+            self.join_face_set(tenant, person, new, changes);
+        }
+        Ok(self.face_sets_of(tenant, person))
+    }
+
+    pub(super) fn leave_face_sets(
+        &mut self,
+        tenant: TenantId,
+        person: PersonId,
+        names: &[FaceSetName],
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<Vec<FaceSet>> {
+        self.person(tenant, person)?;
+        let mut left = Vec::new();
+        for name in names {
+            let Some(face_set) = self.face_set_named(tenant, name).cloned() else { continue };
+            if !self.is_member(face_set.id, person) {
+                continue;
+            }
+            self.hide(&face_set, person, changes);
+            self.memberships.retain(|_, membership| *membership != (face_set.id, person));
+            left.push(face_set);
+        }
+        Ok(left)
+    }
+
+    /// Tells the set that it no longer shows the person's faces.
+    fn hide(&self, face_set: &FaceSet, person: PersonId, changes: &mut Vec<GalleryChange>) {
+        let gallery = self.gallery(face_set).filter(|(_, face)| face.owner == FaceOwner::Person(person));
+        changes.extend(gallery.map(|(_, face)| GalleryChange::Remove { face_set: face_set.id, face: face.id }));
+    }
+
+    pub(super) fn update_person(&mut self, tenant: TenantId, id: PersonId, patch: PersonPatch) -> Result<Person> {
+        let mut person = self.person(tenant, id)?.clone();
+        person.name = patch.name.or(person.name).filter(|name| !name.as_str().is_empty());
+        person.note = patch.note.or(person.note).filter(|note| !note.as_str().is_empty());
+        let slot = self.persons.values_mut().find(|other| other.id == id);
+        if let Some(slot) = slot {
+            slot.clone_from(&person);
+        }
+        Ok(person)
+    }
+
+    pub(super) fn delete_person(
+        &mut self,
+        tenant: TenantId,
+        id: PersonId,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<u64> {
+        self.person(tenant, id)?;
+        for face_set in self.face_sets_of(tenant, id) {
+            self.hide(&face_set, id, changes);
+        }
+        let n_faces = self.owned(FaceOwner::Person(id)).len() as u64;
+        self.faces.retain(|_, face| face.owner != FaceOwner::Person(id));
+        self.memberships.retain(|_, (_, person)| *person != id);
+        self.persons.retain(|_, person| person.id != id);
+        Ok(n_faces)
+    }
+
+    pub(super) fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Vec<FaceSet> {
+        if self.person(tenant, person).is_err() {
+            return Vec::new();
+        }
+        let joined = self.memberships.values().filter(|(_, member)| *member == person);
+        joined.filter_map(|&(face_set, _)| self.face_set(tenant, face_set).ok().cloned()).collect()
+    }
+
+    pub(super) fn members(&self, tenant: TenantId, face_set: FaceSetId) -> Vec<Person> {
+        if self.face_set(tenant, face_set).is_err() {
+            return Vec::new();
+        }
+        let members = self.memberships.values().filter(|(joined, _)| *joined == face_set);
+        members.filter_map(|&(_, person)| self.person(tenant, person).ok().cloned()).collect()
+    }
+}
