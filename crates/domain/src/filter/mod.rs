@@ -4,13 +4,22 @@
 //! so evaluating it cannot fail. [`Filter::matches`] is the plain definition of its meaning; an index may evaluate it
 //! any faster way that agrees.
 
-mod expr;
+//!
+//! From text to filter: `lexer` makes tokens, `parser` a tree ([`Expr`]), `check` looks up fields and types.
 
-pub use expr::{Expr, Vocabulary, parse};
+mod check;
+mod expr;
+mod lexer;
+mod number;
+mod parser;
+
+pub use expr::{Expr, Vocabulary};
+pub use parser::parse;
 
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::Error;
 use crate::types::{FaceId, FieldValue};
 
 /// A condition on a face. A face without a value never passes a test on that value, so it does pass its negation.
@@ -106,3 +115,11 @@ impl Filter {
         }
     }
 }
+
+/// What is wrong with a filter, and where.
+fn syntax_error(at: expr::At, problem: &str) -> Error {
+    Error::invalid("filter", format!("filter at character {}: {problem}", at.0))
+}
+
+#[cfg(test)]
+mod tests;
