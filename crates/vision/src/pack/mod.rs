@@ -1,13 +1,35 @@
 //! Model packs: a folder with a manifest that states everything a pipeline needs to know about its models.
 //!
-//! This room ends where files end: it knows digests, archives and folders, but no tensor, no pixel and no runtime.
-//! Start at [`Manifest`] for what a pack is.
+//! This room ends where files end: it knows digests, archives and folders, but no pixel and no runtime. Start at
+//! [`ensure_default`] to get a working installation, at [`Manifest`] for what a pack is, at [`Home`] for where it lives.
+//! A user's own pack needs no install: it is a folder with a manifest under `packs/`.
 
 mod digest;
+mod home;
+mod install;
+mod installed;
 mod manifest;
+mod progress;
+
+mod archive;
+mod files;
+mod pip;
+mod recipe;
+
+use likeness_domain::{Error, Kind};
 
 pub use digest::Digest;
+pub use home::{HOME_VAR, Home};
+pub use install::{Installed, Source, ensure_default, install};
+pub use installed::{Finding, InstalledPack, RuntimeLibrary, list, load, runtime, verify};
 pub use manifest::{
     Align, AlignTemplate, ColourOrder, DETECT_SIDE_MAX, Detect, DetectFamily, DetectFrame, DetectInput, Embed,
     EmbedFamily, EmbedInput, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Score,
 };
+pub use progress::{Progress, Stage};
+pub use recipe::default_pack_id;
+
+/// Something about packs that does not work, and its cure on a line of its own.
+fn unavailable(message: impl Into<String>, hint: impl AsRef<str>) -> Error {
+    Error::new(Kind::PackUnavailable, format!("{}\nhint: {}", message.into(), hint.as_ref()))
+}

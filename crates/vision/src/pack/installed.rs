@@ -1,0 +1,177 @@
+//! What is installed: listed, verified and loaded, never written.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use likeness_domain::Result;
+use likeness_domain::types::PackId;
+
+use super::digest::Digest;
+use super::files::{cannot, read_bounded};
+use super::home::Home;
+use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile};
+use super::recipe::RuntimeRecipe;
+use super::unavailable;
+use crate::onnx::MODEL_BYTES_MAX;
+
+/// Folders looked at under `packs/`; nobody has a hundred packs.
+const PACKS_MAX: usize = 1000;
+
+/// A pack in its folder.
+#[derive(Debug, Clone)]
+pub struct InstalledPack {
+    manifest: Manifest,
+    dir: PathBuf,
+}
+
+impl InstalledPack {
+    /// Opens a pack's folder: reads the manifest, but no model file yet.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST_FILE);
+        let bytes = read_bounded(&path, MANIFEST_BYTES_MAX).map_err(|err| cannot("read", &path, err))?;
+        let manifest = Manifest::parse(&bytes, &format!("`{}`", path.display()))?;
+        // Face sets pin a pack by its id, so a renamed folder must not answer for another pack.
+        if dir.file_name().is_none_or(|name| name != manifest.id().as_str()) {
+            let message = format!("`{}`: `pack.id` and `pack.version` make `{}`", path.display(), manifest.id());
+            return Err(unavailable(message, format!("rename the folder to `{}`", manifest.id())));
+        }
+        Ok(Self { manifest, dir: dir.to_owned() })
+    }
+
+    /// What the pack states.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The bytes of one of its files, whose digest is checked on these very bytes.
+    pub fn read(&self, file: &ModelFile) -> Result<Bytes> {
+        let path = self.dir.join(&file.name);
+        let bytes = read_bounded(&path, MODEL_BYTES_MAX).map_err(|err| cannot("read", &path, err))?;
+        self.check(file, Digest::of(&bytes))?;
+        Ok(bytes.into())
+    }
+
+    /// Checks every file against the manifest.
+    pub fn verify(&self) -> Result<()> {
+        for file in self.manifest.files() {
+            let path = self.dir.join(&file.name);
+            let digest = Digest::of_file(&path).map_err(|err| cannot("read", &path, err))?;
+            self.check(file, digest)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, file: &ModelFile, digest: Digest) -> Result<()> {
+        if digest == file.sha256 {
+            return Ok(());
+        }
+        let path = self.dir.join(&file.name);
+        Err(unavailable(
+            format!("`{}` has digest {digest}, its manifest states {}", path.display(), file.sha256),
+            format!("the file is damaged or was replaced; remove `{}` and install the pack again", self.dir.display()),
+        ))
+    }
+}
+
+/// The ONNX Runtime shared library, to be loaded by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeLibrary {
+    /// The file.
+    pub path: PathBuf,
+    /// Its version.
+    pub version: String,
+}
+
+/// A folder under `packs/`, or the runtime, and what is known of it.
+#[derive(Debug)]
+pub struct Finding<T> {
+    /// The folder's name; a pack's id if all is well.
+    pub name: String,
+    /// What it is, or what is wrong with it.
+    pub outcome: Result<T>,
+}
+
+/// Every folder under `packs/` by name, without a look at the model files. A home that does not exist has none.
+pub fn list(home: &Home) -> Result<Vec<Finding<InstalledPack>>> {
+    let dir = home.packs_dir();
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(err) => return Err(cannot("read", &dir, err)),
+    };
+    let mut findings = Vec::new();
+    for entry in entries.take(PACKS_MAX) {
+        let path = entry.map_err(|err| cannot("read", &dir, err))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') {
+            findings.push(Finding { name, outcome: InstalledPack::open(&path) });
+        }
+    }
+    findings.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(findings)
+}
+
+/// A pack, every digest checked.
+pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
+    let dir = home.pack_dir(id);
+    if !dir.is_dir() {
+        let message = format!("model pack `{id}` is not installed");
+        return Err(unavailable(message, "run `likeness pack list` to see the installed packs"));
+    }
+    let pack = InstalledPack::open(&dir)?;
+    pack.verify()?;
+    Ok(pack)
+}
+
+/// Digests every file of one pack, or of all packs and the runtime, and says of each whether it is as it should be.
+/// Only an unreadable home and an unknown `id` are errors.
+pub fn verify(home: &Home, id: Option<&PackId>) -> Result<Vec<Finding<()>>> {
+    let checked = |pack: Result<InstalledPack>| pack.and_then(|pack| pack.verify());
+    if let Some(id) = id {
+        if !home.pack_dir(id).is_dir() {
+            return load(home, id).map(|_| Vec::new());
+        }
+        let outcome = checked(InstalledPack::open(&home.pack_dir(id)));
+        return Ok(vec![Finding { name: id.to_string(), outcome }]);
+    }
+    let packs = list(home)?.into_iter();
+    let mut findings: Vec<_> =
+        packs.map(|Finding { name, outcome }| Finding { name, outcome: checked(outcome) }).collect();
+    let recipe = RuntimeRecipe::pinned();
+    let name = format!("{}-{}", recipe.package.name, recipe.package.version);
+    findings.push(Finding { name, outcome: runtime_of(home, &recipe).map(drop) });
+    Ok(findings)
+}
+
+/// The installed ONNX Runtime, its digest checked.
+pub fn runtime(home: &Home) -> Result<RuntimeLibrary> {
+    runtime_of(home, &RuntimeRecipe::pinned())
+}
+
+pub(super) fn runtime_of(home: &Home, recipe: &RuntimeRecipe) -> Result<RuntimeLibrary> {
+    let version = &recipe.package.version;
+    let path = home.runtime_dir(version).join(&recipe.library);
+    let digest = match Digest::of_file(&path) {
+        Ok(digest) => digest,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            let message = format!("ONNX Runtime {version} is not installed in `{}`", home.path().display());
+            return Err(unavailable(message, "run `likeness pack install`"));
+        }
+        Err(err) => return Err(cannot("read", &path, err)),
+    };
+    // Where no digest is pinned the operator has put the file there, and answers for it.
+    match recipe.sha256 {
+        Some(expected) if expected != digest => Err(unavailable(
+            format!("`{}` has digest {digest}, expected {expected}", path.display()),
+            "the file is damaged or was replaced; run `likeness pack install` to fetch it again",
+        )),
+        _ => Ok(RuntimeLibrary { path, version: version.clone() }),
+    }
+}
