@@ -6,6 +6,7 @@
 
 mod cli;
 mod config;
+mod fetch;
 
 use std::process::ExitCode;
 

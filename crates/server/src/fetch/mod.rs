@@ -1,0 +1,163 @@
+//! `ImageFetcher` over HTTP: images by address, without becoming a stranger's hand inside the network.
+//!
+//! A connector of our own, over `hyper` and `tokio-rustls`: the address that was checked must be the address that is
+//! connected to, at every redirect, and with a few lines between look-up and connect that is evident. General clients
+//! reach the same through hooks, and bring cookies, proxies and pools that would have to be switched off again.
+//!
+//! # Invariants
+//! - A connection is opened only to an address that [`address::is_public`], or to a host the operator allowed by name.
+//! - Every look-up happens once per hop; there is no second one between check and connect (no DNS rebinding).
+//! - No proxy, no cookie, no credential, no pooled connection; at most three redirects, never from https to http.
+//! - Time is bounded by one deadline over all hops, bytes while they stream, fetches by a semaphore.
+
+mod address;
+mod connect;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use likeness_domain::ports::{FetchRules, ImageFetcher, Pending};
+use likeness_domain::{Error, Kind, Result};
+use tokio::sync::Semaphore;
+
+use connect::{Exchange, Resolve, SystemResolver, Tls};
+use target::{Scheme, Target};
+
+pub(crate) use target::AllowedHost;
+
+/// Redirects followed. Object stores and link shorteners need one or two.
+const REDIRECTS_MAX: usize = 3;
+
+/// Fetches images over HTTP and HTTPS.
+pub(crate) struct HttpFetcher {
+    allow: Vec<AllowedHost>,
+    slots: Semaphore,
+    resolver: Arc<dyn Resolve>,
+    tls: Tls,
+}
+
+impl HttpFetcher {
+    /// A fetcher that trusts the machine's certificates and uses its name service.
+    pub(crate) fn new(allow: Vec<AllowedHost>, concurrent_max: usize) -> Self {
+        Self::with(allow, concurrent_max, Arc::new(SystemResolver), Tls::native())
+    }
+
+    fn with(allow: Vec<AllowedHost>, concurrent_max: usize, resolver: Arc<dyn Resolve>, tls: Tls) -> Self {
+        Self { allow, slots: Semaphore::new(concurrent_max), resolver, tls }
+    }
+
+    async fn fetch_within_deadline(&self, url: &str, rules: FetchRules) -> Result<Bytes> {
+        let target = Target::parse(url)?;
+        let fetching = async {
+            let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            self.follow(target, rules.bytes_max).await
+        };
+        tokio::time::timeout(rules.deadline, fetching).await.unwrap_or_else(|_| Err(too_slow(rules.deadline)))
+    }
+
+    async fn follow(&self, mut target: Target, bytes_max: usize) -> Result<Bytes> {
+        for n_redirects in 0.. {
+            let mut exchange =
+                self.get(&target).await.map_err(|error| if n_redirects > 0 { after_redirect(error) } else { error })?;
+            if !is_redirect(exchange.response.status()) {
+                return read_image(&mut exchange, bytes_max).await;
+            }
+            if n_redirects == REDIRECTS_MAX {
+                break;
+            }
+            let location = location(exchange.response.headers())?;
+            let next = target.redirected(location).map_err(after_redirect)?;
+            if target.scheme == Scheme::Https && next.scheme == Scheme::Http {
+                return Err(Error::new(Kind::UrlForbidden, "image address redirects from https to http"));
+            }
+            target = next;
+        }
+        Err(unreachable(format!("image address redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    /// One request and the head of its answer.
+    async fn get(&self, target: &Target) -> Result<Exchange> {
+        let allowed = self.allow.iter().any(|allowed| allowed.covers(target));
+        if !allowed && !target::is_web_port(target.port) {
+            return Err(forbidden(format!("image address has port {}, expected 80 or 443", target.port)));
+        }
+        let addresses = connect::addresses(&*self.resolver, target).await?;
+        // One private address among several is enough to refuse: an honest name has none.
+        if !allowed && !addresses.iter().all(|address| address::is_public(address.ip())) {
+            return Err(forbidden("image address is not on the public internet"));
+        }
+        connect::get(target, &addresses, &self.tls).await
+    }
+}
+
+impl ImageFetcher for HttpFetcher {
+    fn fetch(&self, url: &str, rules: FetchRules) -> Pending<'_, Bytes> {
+        let url = url.to_owned();
+        Box::pin(async move { self.fetch_within_deadline(&url, rules).await })
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn location(headers: &HeaderMap) -> Result<&str> {
+    headers
+        .get(header::LOCATION)
+        .and_then(|location| std::str::from_utf8(location.as_bytes()).ok())
+        .ok_or_else(|| unreachable("image address redirects without saying where to"))
+}
+
+async fn read_image(exchange: &mut Exchange, bytes_max: usize) -> Result<Bytes> {
+    let response = &mut exchange.response;
+    if response.status() != StatusCode::OK {
+        let status = response.status().as_u16();
+        return Err(unreachable(format!("image address answers with status {status}, expected 200")));
+    }
+    let too_large = || Error::new(Kind::ImageTooLarge, format!("image has more than {bytes_max} bytes"));
+    let announced: Option<u64> = response
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let mut image = BytesMut::new();
+    while let Some(frame) = response.body_mut().frame().await {
+        let frame = frame.map_err(|error| unreachable("image was cut off while it was fetched").with_source(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > bytes_max - image.len() {
+            return Err(too_large());
+        }
+        image.extend_from_slice(&data);
+    }
+    Ok(image.freeze())
+}
+
+fn too_slow(deadline: Duration) -> Error {
+    unreachable(format!("image could not be fetched within {} s", deadline.as_secs_f32()))
+}
+
+/// The caller wrote the first address, not this one: say which hop is at fault, and keep the rest.
+fn after_redirect(error: Error) -> Error {
+    let kind = match error.kind() {
+        Kind::UrlInvalid => Kind::UrlUnreachable,
+        kind => kind,
+    };
+    Error::new(kind, format!("after a redirect: {}", error.message())).with_source(error)
+}
+
+fn unreachable(message: impl Into<String>) -> Error {
+    Error::new(Kind::UrlUnreachable, message)
+}
+
+fn forbidden(message: impl Into<String>) -> Error {
+    Error::new(Kind::UrlForbidden, message)
+}
