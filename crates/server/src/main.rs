@@ -7,6 +7,8 @@
 mod cli;
 mod config;
 mod fetch;
+mod system;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -15,9 +15,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use tracing_subscriber::filter::Targets;
+
 pub(crate) use raw::{Key, RawConfig};
 
 use crate::cli::Failure;
+use crate::fetch::AllowedHost;
 use raw::{ENV_CONFIG, Origin, Written};
 
 /// The settings, complete and checked. What each means is said in [`raw::SETTINGS`].
@@ -64,7 +67,7 @@ pub(crate) struct ListenerConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct FetchConfig {
     /// Hosts the operator allowed by name.
-    pub(crate) allow: Vec<String>,
+    pub(crate) allow: Vec<AllowedHost>,
     /// Fetches at once.
     pub(crate) concurrent_max: usize,
 }
@@ -72,8 +75,8 @@ pub(crate) struct FetchConfig {
 /// What is logged and how.
 #[derive(Debug, Clone)]
 pub(crate) struct LogConfig {
-    /// Filter in the form of `tracing_subscriber::filter::Targets`.
-    pub(crate) level: String,
+    /// What is worth a line; each command has its own default.
+    pub(crate) level: Option<Targets>,
     /// How a line looks.
     pub(crate) format: LogFormat,
 }
@@ -119,11 +122,16 @@ impl Config {
                 grace: read.seconds(Key::GraceS, 0..=3600)?,
             },
             fetch: FetchConfig {
-                allow: read.list(Key::FetchAllow),
+                allow: read.list(Key::FetchAllow, "HOST or HOST:PORT")?,
                 concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
             },
             log: LogConfig {
-                level: read.parsed(Key::LogLevel, "a level")?,
+                level: match read.text(Key::LogLevel) {
+                    Some(_) => {
+                        Some(read.parsed(Key::LogLevel, "a level, or a list such as `info,likeness_wire=debug`")?)
+                    }
+                    None => None,
+                },
                 format: read.parsed(Key::LogFormat, "text or json")?,
             },
         })
@@ -187,12 +195,13 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&self, key: Key) -> Vec<String> {
-        match self.raw.get(key) {
-            Some((Written::List(items), _)) => items.clone(),
-            Some((Written::Text(text), _)) => vec![text.clone()],
-            None => Vec::new(),
-        }
+    fn list<T: FromStr>(&self, key: Key, expected: &str) -> Result<Vec<T>, Failure> {
+        let items = match self.raw.get(key) {
+            Some((Written::List(items), _)) => items.as_slice(),
+            Some((Written::Text(text), _)) => std::slice::from_ref(text),
+            None => &[],
+        };
+        items.iter().map(|item| item.parse().map_err(|_| self.refusal(key, item, expected))).collect()
     }
 
     fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Failure> {

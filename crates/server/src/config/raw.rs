@@ -189,8 +189,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "log.level",
         "LIKENESS_LOG_LEVEL",
         Shape::Text,
-        "info",
-        "least level of a log line: error, warn, info, debug, trace, or a list such as `info,likeness_wire=debug`",
+        "",
+        "least level of a log line: error, warn, info, debug, trace, or a list such as `info,likeness_wire=debug`; \
+         by default info in `serve` and warn elsewhere",
     ),
     setting(
         Key::LogFormat,
