@@ -67,3 +67,6 @@ impl Caller {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

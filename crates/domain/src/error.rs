@@ -199,3 +199,6 @@ impl std::error::Error for Error {
 pub(crate) fn shortened(text: &str) -> &str {
     text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,3 +33,6 @@ pub fn by_size(a: &Detection, b: &Detection) -> Ordering {
     let place = |detection: &Detection| (detection.bounding_box.top, detection.bounding_box.left);
     (b.bounding_box.area().cmp(&a.bounding_box.area())).then(b.score.total_cmp(&a.score)).then(place(a).cmp(&place(b)))
 }
+
+#[cfg(test)]
+mod tests;

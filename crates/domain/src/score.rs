@@ -1,5 +1,9 @@
 //! The last stage, needing no image: what a similarity means.
 
+mod scale;
+
+pub use scale::Scale;
+
 use crate::types::Similarity;
 
 /// A false-accept rate together with the similarity it was measured at.
@@ -44,6 +48,7 @@ impl Calibration {
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
         Similarity::new((low + share * (high - low)) as f32)
     }
+
     /// The false-accept rate that a similarity stands for: the inverse of [`Calibration::similarity_at`], but never
     /// below the smallest measured rate, since nobody has seen what lies there; at most 1.
     pub fn far_at(&self, similarity: Similarity) -> f64 {
@@ -58,3 +63,6 @@ impl Calibration {
         10f64.powf(log).clamp(self.0[last + 1].far, 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

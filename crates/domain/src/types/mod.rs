@@ -20,3 +20,6 @@ pub use key::{AccessKey, AccessKeyId, Secret, Tenant, TenantName};
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
 pub use text::{ExternalId, FaceSetName, Note, Subject};
+
+#[cfg(test)]
+mod tests;

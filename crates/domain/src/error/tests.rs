@@ -1,0 +1,41 @@
+use std::collections::HashSet;
+use std::io;
+
+use super::*;
+
+#[test]
+fn every_kind_is_listed_once() {
+    let distinct: HashSet<_> = Kind::ALL.iter().collect();
+    assert_eq!(distinct.len(), Kind::ALL.len());
+    // The last variant's number plus one is how many there are.
+    assert_eq!(Kind::Internal as usize + 1, Kind::ALL.len());
+}
+
+#[test]
+fn a_caller_sees_the_message_and_the_log_the_sources_too() {
+    let err = Error::internal("cannot commit 3 faces", io::Error::other("sector 7 unreadable"));
+    assert_eq!(err.to_string(), "cannot commit 3 faces");
+    assert_eq!(err.message(), "cannot commit 3 faces");
+    assert_eq!(format!("{err:?}"), "Internal: cannot commit 3 faces: sector 7 unreadable");
+}
+
+#[test]
+fn the_field_at_fault_is_named() {
+    assert_eq!(Error::invalid("top_k", "too many").field(), Some("top_k"));
+    assert_eq!(Error::new(Kind::NoFaceInImage, "none").field(), None);
+    let err = Error::new(Kind::NoFaceInImage, "none").with_field("first image").with_source(io::Error::other("x"));
+    assert_eq!((err.kind(), err.field()), (Kind::NoFaceInImage, Some("first image")));
+}
+
+#[test]
+fn only_passing_troubles_are_retryable() {
+    let retryable: Vec<_> = Kind::ALL.iter().filter(|kind| kind.is_retryable()).collect();
+    assert_eq!(retryable, [&Kind::UrlUnreachable, &Kind::Overloaded, &Kind::StorageFull]);
+}
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    assert_eq!(shortened("short"), "short");
+    assert_eq!(shortened(&"ü".repeat(64)), "ü".repeat(64));
+    assert_eq!(shortened(&"ü".repeat(65)), "ü".repeat(64));
+}

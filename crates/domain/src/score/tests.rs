@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn similarity(cosine: f32) -> Similarity {
+    Similarity::new(cosine)
+}
+
+/// The default pack's measured points.
+fn points() -> Vec<OperatingPoint> {
+    let points = [(1e-1, 0.1987), (1e-2, 0.2908), (1e-3, 0.3582), (1e-4, 0.4148), (1e-5, 0.4632), (1e-6, 0.5125)];
+    points.map(|(far, cosine)| OperatingPoint { far, similarity: similarity(cosine) }).to_vec()
+}
+
+fn calibration() -> Calibration {
+    Calibration::new(points()).unwrap()
+}
+
+#[track_caller]
+fn check_near(found: f64, expected: f64, tolerance: f64) {
+    assert!((found - expected).abs() <= tolerance, "{found} is not {expected} within {tolerance}");
+}
+
+#[test]
+fn a_calibration_needs_two_points_that_fall_and_rise() {
+    assert!(Calibration::new(points()[..1].to_vec()).is_none());
+    assert!(Calibration::new(vec![]).is_none());
+    let with = |far, cosine| {
+        let mut points = points();
+        points.push(OperatingPoint { far, similarity: similarity(cosine) });
+        Calibration::new(points)
+    };
+    assert!(with(1e-7, 0.6).is_some());
+    assert!(with(1e-7, 0.5).is_none(), "a lower rate needs a higher similarity");
+    assert!(with(1e-6, 0.6).is_none(), "one rate has one similarity");
+    assert!(with(0.0, 0.9).is_none());
+    assert!(with(1.0, 0.0).is_none());
+    assert!(with(f64::NAN, 0.9).is_none());
+}
+
+#[test]
+fn points_come_sorted_whatever_their_order_was() {
+    let mut shuffled = points();
+    shuffled.swap(0, 4);
+    assert_eq!(Calibration::new(shuffled).unwrap(), calibration());
+}
+
+#[test]
+fn thresholds_are_measured_points_and_log_linear_between() {
+    for point in points() {
+        check_near(calibration().similarity_at(point.far).get().into(), point.similarity.get().into(), 1e-6);
+        check_near(calibration().far_at(point.similarity).log10(), point.far.log10(), 1e-5);
+    }
+    check_near(
+        calibration().similarity_at(1e-3f64.sqrt() * 1e-2f64.sqrt()).get().into(),
+        (0.2908 + 0.3582) / 2.0,
+        1e-5,
+    );
+}
+
+#[test]
+fn beyond_the_measured_points_thresholds_go_on_and_rates_stop() {
+    check_near(calibration().similarity_at(1e-7).get().into(), 0.5125 + (0.5125 - 0.4632), 1e-5);
+    check_near(calibration().similarity_at(1.0).get().into(), 0.1987 - (0.2908 - 0.1987), 1e-5);
+    assert_eq!(calibration().similarity_at(0.0), calibration().similarity_at(1e-12));
+    assert_eq!(calibration().similarity_at(7.0), calibration().similarity_at(1.0));
+    assert_eq!(calibration().far_at(Similarity::MAX), 1e-6, "nobody has measured beyond");
+    assert_eq!(calibration().far_at(Similarity::MIN), 1.0);
+}
+
+fn scale() -> Scale {
+    let knots = [(-1.0, 0.0), (0.0, 0.30), (0.2908, 0.80), (0.4148, 0.93), (0.666, 0.99), (1.0, 1.0)];
+    Scale::new(knots.map(|(cosine, number)| (similarity(cosine), number)).to_vec()).unwrap()
+}
+
+#[test]
+fn a_scale_spans_all_similarities_and_rises() {
+    let new = |knots: &[(f32, f64)]| Scale::new(knots.iter().map(|&(at, number)| (similarity(at), number)).collect());
+    assert!(new(&[(-1.0, 0.0), (1.0, 1.0)]).is_some());
+    for knots in [
+        &[][..],
+        &[(-1.0, 0.0)],
+        &[(-1.0, 0.0), (0.9, 1.0)],
+        &[(-0.9, 0.0), (1.0, 1.0)],
+        &[(-1.0, 1.0), (1.0, 0.0)],
+        &[(-1.0, 0.0), (0.5, 0.0), (1.0, 1.0)],
+        &[(-1.0, 0.0), (0.5, 0.4), (0.5, 0.5), (1.0, 1.0)],
+        &[(-1.0, 0.0), (1.0, f64::INFINITY)],
+        &[(-1.0, f64::NAN), (1.0, 1.0)],
+    ] {
+        assert!(new(knots).is_none(), "{knots:?}");
+    }
+}
+
+#[test]
+fn knots_are_exact() {
+    for (cosine, number) in [(-1.0, 0.0), (0.0, 0.30), (0.2908, 0.80), (0.4148, 0.93), (0.666, 0.99), (1.0, 1.0)] {
+        assert_eq!(scale().to_number(similarity(cosine)), number);
+        // The least similarity with that number may be a few last bits below the knot.
+        let threshold = scale().to_similarity(number);
+        assert!(threshold <= similarity(cosine) && cosine - threshold.get() < 1e-6, "{cosine}: {threshold:?}");
+    }
+}
+
+#[test]
+fn between_knots_it_is_linear() {
+    check_near(scale().to_number(similarity(0.1454)), 0.55, 1e-7);
+    check_near(scale().to_number(similarity(-0.5)), 0.15, 1e-7);
+}
+
+#[test]
+fn numbers_off_the_scale_keep_all_or_nearly_nothing() {
+    assert_eq!(scale().to_similarity(-3.0), Similarity::MIN);
+    assert_eq!(scale().to_similarity(f64::NEG_INFINITY), Similarity::MIN);
+    for number in [1.001, f64::INFINITY, f64::NAN] {
+        assert_eq!(scale().to_similarity(number), Similarity::MAX);
+    }
+}
+
+#[test]
+fn a_rounded_number_that_reaches_the_threshold_is_kept() {
+    let scale = scale().with_decimals(2);
+    // Unrounded it is 0.9295, below the threshold; printed it is the threshold.
+    let just_below = similarity(0.4143);
+    assert_eq!(scale.to_number(just_below), 0.93);
+    assert!(just_below >= scale.to_similarity(0.93));
+}
+
+proptest! {
+    #[test]
+    fn thresholds_keep_what_reaches_them_and_nothing_else(
+        cosine in -1.0f32..=1.0, number in -0.1f64..=1.0, n_decimals in proptest::option::of(0u32..10),
+    ) {
+        let scale = match n_decimals {
+            Some(n_decimals) => scale().with_decimals(n_decimals),
+            None => scale(),
+        };
+        // Also around the threshold itself, where mistakes are.
+        let threshold = scale.to_similarity(number);
+        for cosine in [cosine, threshold.get(), threshold.get().next_up(), threshold.get().next_down()] {
+            let similarity = similarity(cosine);
+            prop_assert_eq!(similarity >= threshold, scale.to_number(similarity) >= number, "{}", cosine);
+        }
+    }
+
+    #[test]
+    fn a_similarity_survives_the_way_there_and_back(cosine in -1.0f32..=1.0) {
+        let number = scale().to_number(similarity(cosine));
+        prop_assert_eq!(scale().to_number(scale().to_similarity(number)), number);
+        prop_assert!(f64::from((scale().to_similarity(number).get() - cosine).abs()) < 1e-6);
+    }
+
+    #[test]
+    fn numbers_rise_with_similarities(a in -1.0f32..=1.0, b in -1.0f32..=1.0, n_decimals in 0u32..10) {
+        let (low, high) = (similarity(a.min(b)), similarity(a.max(b)));
+        prop_assert!(scale().to_number(low) <= scale().to_number(high));
+        let rounded = scale().with_decimals(n_decimals);
+        prop_assert!(rounded.to_number(low) <= rounded.to_number(high));
+    }
+}
