@@ -4,6 +4,7 @@
 //! The contract is [`likeness_domain::ports`]; every backend proves it with the same cases.
 
 pub mod folder;
+pub mod index;
 pub mod memory;
 
 mod gallery;

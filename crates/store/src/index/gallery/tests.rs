@@ -1,0 +1,113 @@
+use likeness_domain::types::Template;
+
+use super::*;
+use crate::index::kernel::{CodeLine, FloatLine};
+
+const DIMENSIONS: usize = 20;
+
+fn gallery() -> Gallery {
+    Gallery::new(PackId::new("pack-1").unwrap(), Arc::default())
+}
+
+fn entry(number: u64) -> GalleryEntry {
+    let raw: Vec<f32> = (0..DIMENSIONS).map(|idx| (number as f32 + idx as f32).sin() + 2.0).collect();
+    GalleryEntry {
+        face: FaceId::new(number).unwrap(),
+        sequence: number,
+        person: None,
+        template: Template::new(PackId::new("pack-1").unwrap(), &raw).unwrap(),
+        subject: Some(format!("subject {}", number % 10).into()),
+        values: Box::new([]),
+    }
+}
+
+fn put(gallery: &Gallery, numbers: impl Iterator<Item = u64>) {
+    gallery.apply(numbers.map(|number| RowChange::Put(entry(number))).collect());
+}
+
+fn remove(gallery: &Gallery, numbers: impl Iterator<Item = u64>) {
+    gallery.apply(numbers.map(|number| RowChange::Remove(FaceId::new(number).unwrap())).collect());
+}
+
+fn segments(gallery: &Gallery) -> Arc<Vec<Arc<Segment>>> {
+    gallery.snapshot([]).0.segments
+}
+
+#[test]
+fn a_removed_template_is_overwritten() {
+    let gallery = gallery();
+    put(&gallery, 1..=40);
+    remove(&gallery, (1..=40).filter(|number| number % 2 == 0));
+    for segment in segments(&gallery).iter() {
+        assert_eq!(segment.n_rows(), 20);
+        for row in 0..20 {
+            assert!(segment.floats(row).iter().any(|line| *line != FloatLine::ZERO), "row {row} is in use");
+        }
+        for row in 20..40 {
+            assert!(segment.floats(row).iter().all(|line| *line == FloatLine::ZERO), "numbers of row {row} are left");
+        }
+        // Rows 20..32 are the last twelve of block 1; block 2 has no row any more.
+        let (codes, scales) = segment.block(1);
+        assert!(codes.iter().all(|line| line.0[16..] == [128; 48]), "codes of removed rows are left");
+        assert_eq!(scales.scales[4..], [0.0; 12]);
+        assert!(segment.block(2).0.iter().all(|line| *line == CodeLine::ZERO), "codes of removed rows are left");
+    }
+}
+
+#[test]
+fn rows_fill_segments_without_gaps_whatever_is_removed() {
+    let n_rows = 3 * SEGMENT_ROWS as u64 + 5;
+    let gallery = gallery();
+    put(&gallery, 1..=n_rows);
+    // From the first, the middle and the last segment, until one segment is gone.
+    remove(&gallery, (1..=n_rows).filter(|number| number % 3 == 1));
+    let left: Vec<u64> = (1..=n_rows).filter(|number| number % 3 != 1).collect();
+    let segments = segments(&gallery);
+    let n_in_segments: Vec<usize> = segments.iter().map(|segment| segment.n_rows()).collect();
+    assert_eq!(n_in_segments, [SEGMENT_ROWS, SEGMENT_ROWS, left.len() - 2 * SEGMENT_ROWS]);
+    let mut faces = Vec::new();
+    for segment in segments.iter() {
+        for row in 0..segment.n_rows() {
+            let face = segment.label(row).face.get();
+            let numbers = segment.floats(row).iter().flat_map(|line| line.0).take(DIMENSIONS);
+            assert!(numbers.eq(entry(face).template.unit().iter().copied()), "face {face} has another's numbers");
+            faces.push(face);
+        }
+    }
+    faces.sort_unstable();
+    assert_eq!(faces, left);
+}
+
+#[test]
+fn a_subject_without_a_face_is_forgotten() {
+    let gallery = gallery();
+    put(&gallery, 1..=30);
+    assert_eq!(gallery.n_texts(), 10);
+    remove(&gallery, (1..=30).filter(|number| number % 10 != 4));
+    assert_eq!(gallery.n_texts(), 1);
+    remove(&gallery, [4, 14, 24].into_iter());
+    assert_eq!((gallery.n_texts(), gallery.n_rows()), (0, 0));
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let gallery = gallery();
+    put(&gallery, 1..=20);
+    let before = segments(&gallery);
+    let numbers: Vec<FloatLine> = (0..20).flat_map(|row| before[0].floats(row).to_vec()).collect();
+    remove(&gallery, 1..=10);
+    put(&gallery, 100..=2000);
+    assert_eq!((before.len(), before[0].n_rows()), (1, 20));
+    let after: Vec<FloatLine> = (0..20).flat_map(|row| before[0].floats(row).to_vec()).collect();
+    assert_eq!(numbers, after);
+}
+
+#[test]
+fn a_gallery_that_is_empty_again_takes_templates_of_any_length() {
+    let gallery = gallery();
+    put(&gallery, 1..=3);
+    remove(&gallery, 1..=3);
+    let short = Template::new(PackId::new("pack-1").unwrap(), &[1.0, 2.0]).unwrap();
+    gallery.apply(vec![RowChange::Put(GalleryEntry { template: short, ..entry(9) })]);
+    assert_eq!(gallery.n_rows(), 1);
+}

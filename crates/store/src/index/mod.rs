@@ -1,0 +1,42 @@
+//! The gallery as searched: the exact in-memory index, its kernels, and what every index must do.
+//!
+//! Start at [`FlatIndex`]. A search is one pass over int8 codes that gives each row an upper bound of its similarity;
+//! only rows whose bound can still make them a hit have their similarity computed from the f32 vectors. The bound is
+//! proved in `quantise`, so the answer equals computing every similarity ([`ScanIndex`] does just that), in every tie.
+//!
+//! | Part | What it is |
+//! |---|---|
+//! | `flat` | the index: galleries by face set, changes taken over |
+//! | `gallery` | the rows of one face set: one writer, many readers |
+//! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
+//! | `quantise` | int8 codes and the bound |
+//! | `columns` | values that filters look at, filters over 64 rows at a time |
+//! | `pass`, `best` | one pass for several probes; the best rows so far |
+//! | `pool` | threads, bounded queue, questions answered together |
+//! | `kernel` | inner loops by instruction set |
+//!
+//! Nothing here is kept on disk and nothing knows of a store: an index is fed by one and may be rebuilt at any time.
+//!
+//! # When a removed template is gone
+//! When `apply` returns, no later search sees the row, and its place in the gallery is overwritten. A search that was
+//! running at that moment may hold the old place until it ends, milliseconds later; then that is overwritten as well. A
+//! closed gallery is overwritten by a thread of the pool, right after the task it is at.
+
+mod best;
+mod columns;
+pub mod conformance;
+mod flat;
+mod gallery;
+pub mod kernel;
+mod pass;
+mod plain;
+mod pool;
+mod quantise;
+mod segment;
+mod wiped;
+
+pub use flat::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+pub use plain::ScanIndex;
+
+#[cfg(test)]
+mod tests;

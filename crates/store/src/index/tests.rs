@@ -1,0 +1,372 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use likeness_domain::Kind;
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, VectorIndex};
+use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, Similarity, Template};
+use proptest::prelude::*;
+
+use super::conformance::{check_all, hits};
+use super::flat::Galleries;
+use super::pool::Pool;
+use super::*;
+
+/// Answers on the caller's thread.
+fn flat_inline() -> Arc<dyn VectorIndex> {
+    let options = FlatOptions { n_threads: 1, queue_len_max: 1, inline_numbers_max: usize::MAX };
+    Arc::new(FlatIndex::new(options).unwrap())
+}
+
+/// Every search goes through queue and threads.
+fn flat_pooled() -> Arc<dyn VectorIndex> {
+    Arc::new(FlatIndex::new(FlatOptions { n_threads: 2, queue_len_max: 64, inline_numbers_max: 0 }).unwrap())
+}
+
+#[test]
+fn flat_conforms_on_the_callers_thread() {
+    check_all(flat_inline);
+}
+
+#[test]
+fn flat_conforms_on_its_threads() {
+    check_all(flat_pooled);
+}
+
+#[test]
+fn the_oracle_conforms() {
+    check_all(|| Arc::new(ScanIndex::new()));
+}
+
+// ------------------------------------------------------------------------------------------- equal to a full scan
+
+fn set() -> FaceSetId {
+    FaceSetId::new(1).unwrap()
+}
+
+fn pack() -> PackId {
+    PackId::new("pack-1").unwrap()
+}
+
+fn opening() -> GalleryChange {
+    GalleryChange::Open { face_set: set(), pack: pack(), schema: Arc::new(FieldSchema::default()) }
+}
+
+fn entry(number: u64, template: Template) -> GalleryEntry {
+    GalleryEntry {
+        face: FaceId::new(number).unwrap(),
+        sequence: number,
+        person: None,
+        template,
+        subject: None,
+        values: Box::new([]),
+    }
+}
+
+fn putting(entry: GalleryEntry) -> GalleryChange {
+    GalleryChange::Put { face_set: set(), entry }
+}
+
+fn question(probe: Template, top_k: usize) -> GallerySearch {
+    GallerySearch {
+        face_set: set(),
+        probe,
+        top_k,
+        similarity_min: Similarity::MIN,
+        filter: None,
+        one_per_person: false,
+    }
+}
+
+/// How a row's vector is made of the few base vectors of a case: what makes a cheap bound go wrong.
+#[derive(Debug, Clone)]
+enum Shape {
+    /// The base itself: ties.
+    Same,
+    /// One number moved by a few units in the last place: near ties, often with the same codes.
+    Nudged { dimension: usize, n_ulps: i32 },
+    /// A little of another base mixed in.
+    Mixed { share: f32, with: usize },
+    /// One number made much larger than all others: a coarse scale.
+    Spiked { dimension: usize, factor: f32 },
+    /// The opposite direction.
+    Opposite,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![
+        2 => Just(Shape::Same),
+        3 => (any::<usize>(), -4_i32..=4).prop_map(|(dimension, n_ulps)| Shape::Nudged { dimension, n_ulps }),
+        3 => (-1e-3_f32..1e-3, any::<usize>()).prop_map(|(share, with)| Shape::Mixed { share, with }),
+        1 => (any::<usize>(), -1000.0_f32..1000.0).prop_map(|(dimension, factor)| Shape::Spiked { dimension, factor }),
+        1 => Just(Shape::Opposite),
+    ]
+}
+
+fn shaped(bases: &[Vec<f32>], base_idx: usize, shape: &Shape) -> Option<Template> {
+    let base = &bases[base_idx % bases.len()];
+    let mut raw = base.clone();
+    match *shape {
+        Shape::Same => {}
+        Shape::Nudged { dimension, n_ulps } => {
+            // Already of unit length, so that the nudge survives.
+            let mut unit = Template::new(pack(), base).ok()?.unit().to_vec();
+            let number = &mut unit[dimension % base.len()];
+            for _ in 0..n_ulps.abs() {
+                *number = if n_ulps > 0 { number.next_up() } else { number.next_down() };
+            }
+            return Template::from_unit(pack(), unit.into()).ok();
+        }
+        Shape::Mixed { share, with } => {
+            let other = &bases[with % bases.len()];
+            raw.iter_mut().zip(other).for_each(|(number, other)| *number += share * other);
+        }
+        Shape::Spiked { dimension, factor } => raw[dimension % base.len()] *= factor,
+        Shape::Opposite => raw.iter_mut().for_each(|number| *number = -*number),
+    }
+    Template::new(pack(), &raw).ok()
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    number: u64,
+    sequence: u64,
+    person: Option<u64>,
+    base_idx: usize,
+    shape: Shape,
+    is_removed: bool,
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    // Few numbers and sequences: faces are put again, and sequences are not in order of arrival.
+    (1_u64..400, 1_u64..1000, prop::option::of(1_u64..6), any::<usize>(), shape(), prop::bool::weighted(0.1)).prop_map(
+        |(number, sequence, person, base_idx, shape, is_removed)| Row {
+            number,
+            sequence,
+            person,
+            base_idx,
+            shape,
+            is_removed,
+        },
+    )
+}
+
+fn bases() -> impl Strategy<Value = Vec<Vec<f32>>> {
+    prop_oneof![1_usize..8, 8_usize..130, 130_usize..600].prop_flat_map(|dimensions| {
+        let number = prop_oneof![8 => -1.0_f32..1.0, 1 => Just(0.0_f32), 1 => -1e-5_f32..1e-5];
+        prop::collection::vec(prop::collection::vec(number, dimensions), 1..4)
+    })
+}
+
+#[derive(Debug, Clone)]
+struct Ask {
+    base_idx: usize,
+    shape: Shape,
+    top_k: usize,
+    /// Of a row's own similarity, to meet thresholds exactly.
+    threshold_row: Option<usize>,
+    one_per_person: bool,
+    every_nth: Option<u64>,
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    (any::<usize>(), shape(), 0_usize..60, prop::option::of(any::<usize>()), any::<bool>(), prop::option::of(1_u64..12))
+        .prop_map(|(base_idx, shape, top_k, threshold_row, one_per_person, every_nth)| Ask {
+            base_idx,
+            shape,
+            top_k,
+            threshold_row,
+            one_per_person,
+            every_nth,
+        })
+}
+
+fn check_equal_to_full_scan(bases: &[Vec<f32>], rows: &[Row], asks: &[Ask]) {
+    let indexes = [flat_inline(), flat_pooled()];
+    let oracle = ScanIndex::new();
+    let mut changes = vec![opening()];
+    for row in rows {
+        let face = FaceId::new(row.number).unwrap();
+        if row.is_removed {
+            changes.push(GalleryChange::Remove { face_set: set(), face });
+        } else if let Some(template) = shaped(bases, row.base_idx, &row.shape) {
+            let person = row.person.and_then(PersonId::new);
+            changes.push(putting(GalleryEntry { sequence: row.sequence, person, ..entry(row.number, template) }));
+        }
+    }
+    for changes in changes.chunks(50) {
+        oracle.apply(Revision(1), changes.to_vec());
+        indexes.iter().for_each(|index| index.apply(Revision(1), changes.to_vec()));
+    }
+    let kept = oracle.rows(set());
+    for ask in asks {
+        let Some(probe) = shaped(bases, ask.base_idx, &ask.shape) else { continue };
+        let threshold_row = ask.threshold_row.and_then(|row_idx| kept.get(row_idx % kept.len().max(1)));
+        let similarity_min = threshold_row.and_then(|row| row.template.similarity(&probe)).unwrap_or(Similarity::MIN);
+        let wanted = |every_nth: u64| (1..400).step_by(every_nth as usize).filter_map(FaceId::new).map(Filter::Face);
+        let filter = ask.every_nth.map(|every_nth| Arc::new(Filter::AnyOf(wanted(every_nth).collect())));
+        let one_per_person = ask.one_per_person;
+        let question = GallerySearch { similarity_min, filter, one_per_person, ..question(probe, ask.top_k) };
+        let expected = hits(&oracle, question.clone());
+        for index in &indexes {
+            assert_eq!(hits(&**index, question.clone()), expected);
+        }
+    }
+    for index in &indexes {
+        assert_eq!(index.n_rows(set()), kept.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn every_search_equals_a_full_scan(
+        bases in bases(),
+        rows in prop::collection::vec(row(), 0..120),
+        asks in prop::collection::vec(ask(), 1..6),
+    ) {
+        check_equal_to_full_scan(&bases, &rows, &asks);
+    }
+}
+
+/// Different directions in a fixed order, without a pattern that a scale could follow.
+fn scattered(seed: u64, dimensions: usize) -> Template {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    Template::new(pack(), &(0..dimensions).map(|_| next()).collect::<Vec<f32>>()).unwrap()
+}
+
+#[test]
+fn a_gallery_of_many_stretches_equals_a_full_scan() {
+    // More than one stretch, so that several threads share a scan; a low dimension gives close similarities.
+    let (index, oracle) = (flat_pooled(), ScanIndex::new());
+    let rows: Vec<GalleryChange> = (1..=20_000).map(|number| putting(entry(number, scattered(number, 6)))).collect();
+    oracle.apply(Revision(1), vec![opening()]);
+    index.apply(Revision(1), vec![opening()]);
+    // The oracle looks for a face to replace in every row: give it fewer, all far from the others.
+    index.apply(Revision(2), rows.clone());
+    let probe = scattered(777_777, 6);
+    let mut found: Vec<(Similarity, FaceId)> = rows
+        .iter()
+        .filter_map(|change| match change {
+            GalleryChange::Put { entry, .. } => Some((entry.template.similarity(&probe)?, entry.face)),
+            _ => None,
+        })
+        .collect();
+    found.sort_by(|a, b| b.0.get().total_cmp(&a.0.get()).then(a.1.cmp(&b.1)));
+    for top_k in [1, 10, 1000] {
+        let hits = hits(&*index, question(probe.clone(), top_k));
+        let hits: Vec<(Similarity, FaceId)> = hits.iter().map(|hit| (hit.similarity, hit.face)).collect();
+        assert_eq!(hits, found[..top_k]);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- at the same time
+
+#[test]
+fn searches_see_whole_commits_while_they_arrive() {
+    const N_COMMITS: u64 = 300;
+    const PAIRS: u64 = 40;
+    let index = flat_pooled();
+    index.apply(Revision(1), vec![opening()]);
+    let is_done = AtomicBool::new(false);
+    // Each commit puts or removes both faces of a pair.
+    let commit = |number: u64| {
+        let pair = number % PAIRS;
+        let faces = [2 * pair + 1, 2 * pair + 2];
+        let change = |face: u64| match (number / PAIRS).is_multiple_of(2) {
+            true => putting(entry(face, scattered(face, 24))),
+            false => GalleryChange::Remove { face_set: set(), face: FaceId::new(face).unwrap() },
+        };
+        index.apply(Revision(2 + number), faces.map(change).to_vec());
+        // Own writes are read at once.
+        let face = FaceId::new(faces[0]).unwrap();
+        let found = hits(&*index, question(scattered(faces[0], 24), 1000));
+        assert_eq!(found.iter().any(|hit| hit.face == face), (number / PAIRS).is_multiple_of(2));
+    };
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (index, is_done) = (&index, &is_done);
+            scope.spawn(move || {
+                let mut n_searches = 0;
+                while !is_done.load(Ordering::Relaxed) || n_searches == 0 {
+                    let mut faces: Vec<u64> = hits(&**index, question(scattered(reader + 500, 24), 1000))
+                        .iter()
+                        .map(|hit| hit.face.get())
+                        .collect();
+                    faces.sort_unstable();
+                    for pair in faces.chunks(2) {
+                        assert!(
+                            pair.len() == 2 && pair[0] % 2 == 1 && pair[1] == pair[0] + 1,
+                            "half a commit: {faces:?}"
+                        );
+                    }
+                    n_searches += 1;
+                }
+            });
+        }
+        (0..N_COMMITS).for_each(commit);
+        is_done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_full_queue_is_overloaded_and_askers_who_left_free_their_place() {
+    let pool = Pool::new(2);
+    let ask = || pool.submit(question(scattered(1, 8), 1));
+    let (first, _second) = (ask().unwrap(), ask().unwrap());
+    assert_eq!(ask().unwrap_err().kind(), Kind::Overloaded);
+    drop(first);
+    let _third = ask().unwrap();
+    assert_eq!(ask().unwrap_err().kind(), Kind::Overloaded);
+}
+
+#[test]
+fn a_closing_pool_answers_nobody_and_its_threads_leave() {
+    let pool = Pool::new(2);
+    let mut answer = pool.submit(question(scattered(1, 8), 1)).unwrap();
+    pool.close();
+    assert!(answer.try_recv().is_err());
+    pool.work_off(&Galleries::default());
+}
+
+#[test]
+fn waiting_searches_are_answered_together_each_with_its_own_answer() {
+    let index = FlatIndex::new(FlatOptions { n_threads: 1, queue_len_max: 64, inline_numbers_max: 0 }).unwrap();
+    let oracle = ScanIndex::new();
+    let rows: Vec<GalleryChange> = (1..=500).map(|number| putting(entry(number, scattered(number, 40)))).collect();
+    for changes in [vec![opening()], rows] {
+        index.apply(Revision(1), changes.clone());
+        oracle.apply(Revision(1), changes);
+    }
+    let questions: Vec<GallerySearch> = (0..40)
+        .map(|number| GallerySearch {
+            // Some for a face set that does not exist.
+            face_set: FaceSetId::new(if number % 7 == 3 { 2 } else { 1 }).unwrap(),
+            filter: (number % 3 == 0).then(|| Arc::new(Filter::Not(Box::new(Filter::Face(FaceId::new(1).unwrap()))))),
+            ..question(scattered(9000 + number, 40), number as usize % 9)
+        })
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let index = Arc::new(index);
+    let answers = runtime.block_on(async {
+        let ask = |question: GallerySearch| {
+            let index = index.clone();
+            tokio::spawn(async move { index.search(question).await })
+        };
+        let mut answers = Vec::new();
+        for asked in questions.iter().cloned().map(ask).collect::<Vec<_>>() {
+            answers.push(asked.await.unwrap().unwrap());
+        }
+        answers
+    });
+    for (question, answer) in questions.into_iter().zip(answers) {
+        assert_eq!(answer, hits(&oracle, question));
+    }
+}
