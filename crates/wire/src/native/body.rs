@@ -21,7 +21,7 @@ use super::{Api, convert, dto};
 
 /// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the words
 /// around them.
-const BODY_BYTES_MAX: usize = 2 * (limits::IMAGE_BYTES_MAX / 3 * 4 + 4) + 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 2 * (limits::IMAGE_BYTES_MAX / 3 * 4 + 4) + 64 * 1024;
 
 /// Bytes of a text part of a form; no text we take is longer.
 const TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
+use likeness_domain::ports::{Analysis, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
     self, ExternalId, FaceId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
@@ -85,7 +85,7 @@ fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Error> {
         dto::Image::Url(url) => ImageSource::Url(url),
         dto::Image::Base64(text) => {
             let bytes = STANDARD.decode(text.trim_end()).map_err(|error| {
-                Error::invalid("base64", format!("`base64` is not standard base64 with padding: {error}"))
+                Error::invalid("base64", "`base64` is not standard base64 with padding").with_source(error)
             })?;
             ImageSource::Bytes(bytes.into())
         }
@@ -394,6 +394,14 @@ pub(super) fn detection(detection: types::Detection) -> dto::Detection {
         bounding_box: dto::BoundingBox { left, top, width, height },
         landmarks: dto::Landmarks { right_eye, left_eye, nose, mouth_right, mouth_left },
         score: detection.score,
+    }
+}
+
+pub(super) fn detections(analysis: Analysis) -> dto::Detections {
+    dto::Detections {
+        image_width: analysis.image_width,
+        image_height: analysis.image_height,
+        faces: analysis.faces.into_iter().map(|face| detection(face.detection)).collect(),
     }
 }
 

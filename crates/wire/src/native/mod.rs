@@ -29,13 +29,17 @@ mod convert;
 pub mod dto;
 mod errors;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use likeness_domain::Error;
+use likeness_domain::caller::Caller;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{CredentialStore, GalleryStore};
+use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
 pub use errors::kind_of_word;
@@ -86,4 +90,21 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
         .route("/report", get(routes::report))
         .with_state(Operator { store, credentials });
     Router::new().nest(PREFIX, routes)
+}
+
+/// Compares in our own words, for callers within the process that have a library but no router.
+pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
+    let far = body.far;
+    let answer = library.compare(caller, convert::compare_images(body)?).await?;
+    convert::comparison(library, far, answer)
+}
+
+/// Detects in our own words, for callers within the process; what was found comes as it is, fit for drawing.
+pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Result<Analysis, Error> {
+    library.detect(caller, convert::detect(body)?).await
+}
+
+/// What was found in an image, in our own words.
+pub fn detections(analysis: Analysis) -> dto::Detections {
+    convert::detections(analysis)
 }

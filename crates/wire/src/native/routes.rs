@@ -174,9 +174,7 @@ pub(super) async fn compare(
     Signed(caller): Signed,
     Posted(body): Posted<dto::Compare>,
 ) -> Answer {
-    let far = body.far;
-    let answer = api.library.compare(&caller, convert::compare_images(body)?).await?;
-    Ok(json(StatusCode::OK, &convert::comparison(&api.library, far, answer)?))
+    Ok(json(StatusCode::OK, &super::compare(&api.library, &caller, body).await?))
 }
 
 pub(super) async fn detect(
@@ -184,13 +182,8 @@ pub(super) async fn detect(
     Signed(caller): Signed,
     Posted(body): Posted<dto::Detect>,
 ) -> Answer {
-    let analysis = api.library.detect(&caller, convert::detect(body)?).await?;
-    let answer = dto::Detections {
-        image_width: analysis.image_width,
-        image_height: analysis.image_height,
-        faces: analysis.faces.into_iter().map(|face| convert::detection(face.detection)).collect(),
-    };
-    Ok(json(StatusCode::OK, &answer))
+    let analysis = super::detect(&api.library, &caller, body).await?;
+    Ok(json(StatusCode::OK, &super::detections(analysis)))
 }
 
 pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {

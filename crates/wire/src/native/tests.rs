@@ -1,0 +1,607 @@
+//! The native API over the real library, on the store and index that are written to be obviously right.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use expect_test::{Expect, expect};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use likeness_domain::Kind;
+use likeness_domain::library::{Library, Ports};
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
+use likeness_store::index::ScanIndex;
+use likeness_store::memory::MemoryStore;
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor, SeededIds};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::errors::status_and_word;
+use super::{OwnerOfTheFolder, TENANT_HEADER, operator_router, router};
+
+const ANNA: &str = "face anna 40x40+10+5\n";
+const ANNA_AGAIN: &str = "face anna~0.8 60x60+10+5\n";
+const BERT: &str = "face bert 40x40+10+5\n";
+
+/// A house with the tenants `north` and `south`.
+struct House {
+    router: Router,
+    fetcher: Arc<FakeFetcher>,
+    analyzer: Arc<FakeAnalyzer>,
+}
+
+impl House {
+    async fn new() -> Self {
+        let index = Arc::new(ScanIndex::new());
+        let store = Arc::new(MemoryStore::open(index.clone()));
+        for (bits, name) in [(1, "north"), (2, "south")] {
+            let name = TenantName::new(name).expect("a name");
+            let proposed = Tenant { id: TenantId::from_bits(bits), name, created_at: TimestampMs(0) };
+            store.ensure_tenant(proposed).await.expect("made");
+        }
+        let (fetcher, analyzer) = (Arc::new(FakeFetcher::new()), Arc::new(FakeAnalyzer::new()));
+        let library = Library::new(Ports {
+            analyzer: analyzer.clone(),
+            store: store.clone(),
+            index,
+            fetcher: fetcher.clone(),
+            clock: Arc::new(FakeClock::default()),
+            ids: Arc::new(SeededIds::new(7)),
+        });
+        let door = Arc::new(OwnerOfTheFolder::new(store.clone()));
+        let router = router(Arc::new(library), door).merge(operator_router(store.clone(), store));
+        Self { router, fetcher, analyzer }
+    }
+
+    async fn with_set() -> Self {
+        let house = Self::new().await;
+        let fields = json!([{"name": "age", "type": "integer"}, {"name": "city", "type": "string"}]);
+        let (status, body) = house.json(Method::POST, "/face-sets", json!({"name": "staff", "fields": fields})).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        house
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let answer = self.router.clone().oneshot(request).await.expect("a router cannot fail");
+        let status = answer.status();
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
+        let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+        (status, serde_json::from_slice(&body).expect("every answer is JSON"))
+    }
+
+    async fn as_tenant(&self, tenant: &str, method: Method, path: &str, kind: &str, body: Body) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/likeness/v1{path}"))
+            .header(TENANT_HEADER, tenant)
+            .header(header::CONTENT_TYPE, kind);
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    async fn json(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        self.as_tenant("north", method, path, "application/json", Body::from(body.to_string())).await
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.as_tenant("north", Method::GET, path, "", Body::empty()).await
+    }
+
+    async fn raw(&self, path: &str, image: &str) -> (StatusCode, Value) {
+        self.as_tenant("north", Method::POST, path, "image/jpeg", Body::from(image.to_owned())).await
+    }
+
+    /// Enrols a picture and gives the new face's id.
+    async fn enrol(&self, query: &str, image: &str) -> String {
+        let (status, body) = self.raw(&format!("/face-sets/staff/faces?{query}"), image).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        body["faces"][0]["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+#[track_caller]
+fn check((status, body): (StatusCode, Value), expect: Expect) {
+    let body = serde_json::to_string_pretty(&body).expect("JSON");
+    let text = format!("{}\n{body}\n", status.as_u16());
+    expect.assert_eq(&Redactor::new().member("id").redact(&text));
+}
+
+/// The status and word of an answer.
+#[track_caller]
+fn check_refused((status, body): (StatusCode, Value), kind: Kind) {
+    let word = body["error"]["kind"].as_str().unwrap_or("no error");
+    assert_eq!((status, word), status_and_word(kind), "{body}");
+    let message = body["error"]["message"].as_str().unwrap_or("");
+    assert!(!message.is_empty() && !message.ends_with('.'), "{message}");
+}
+
+#[test]
+fn every_kind_has_its_status_and_word() {
+    let mut table = String::new();
+    for &kind in Kind::ALL {
+        let (status, word) = status_and_word(kind);
+        table.push_str(&format!("{} {word}\n", status.as_u16()));
+        assert_eq!(super::kind_of_word(word), Some(kind), "a word stands for one kind");
+    }
+    expect![[r#"
+        400 invalid_argument
+        400 missing_argument
+        403 forbidden
+        404 face_set_not_found
+        409 face_set_exists
+        409 face_set_not_empty
+        409 too_many_face_sets
+        409 capacity_exceeded
+        404 face_not_found
+        409 face_exists
+        404 person_not_found
+        409 person_exists
+        400 unknown_field
+        400 field_not_defined
+        400 field_type_mismatch
+        400 sort_field_not_numeric
+        422 no_face_in_image
+        422 several_faces_in_image
+        422 image_format
+        422 image_corrupt
+        422 image_dimensions
+        413 image_too_large
+        400 url_invalid
+        403 url_forbidden
+        502 url_unreachable
+        503 pack_unavailable
+        501 unsupported
+        503 overloaded
+        507 storage_full
+        500 internal
+    "#]]
+    .assert_eq(&table);
+}
+
+#[tokio::test]
+async fn face_sets_come_and_go() {
+    let house = House::with_set().await;
+    check(
+        house.get("/face-sets").await,
+        expect![[r#"
+        200
+        {
+          "face_sets": [
+            {
+              "created_at": "[time 1]",
+              "fields": [
+                {
+                  "name": "age",
+                  "type": "integer"
+                },
+                {
+                  "name": "city",
+                  "type": "string"
+                }
+              ],
+              "n_faces": 0,
+              "name": "staff",
+              "pack": "fake-1"
+            }
+          ]
+        }
+    "#]],
+    );
+    check(
+        house.json(Method::POST, "/face-sets", json!({"name": "ü/&", "label": "L", "note": "N", "capacity": 5})).await,
+        expect![[r#"
+            201
+            {
+              "capacity": 5,
+              "created_at": "[time 1]",
+              "fields": [],
+              "label": "L",
+              "n_faces": 0,
+              "name": "ü/&",
+              "note": "N",
+              "pack": "fake-1"
+            }
+        "#]],
+    );
+    let (status, body) = house.get("/face-sets/%C3%BC%2F%26").await;
+    assert_eq!((status, &body["name"]), (StatusCode::OK, &json!("ü/&")));
+    check_refused(house.json(Method::POST, "/face-sets", json!({"name": "staff"})).await, Kind::FaceSetExists);
+    house.enrol("", ANNA).await;
+    let delete = |query: &'static str| house.json(Method::DELETE, query, json!({}));
+    check_refused(delete("/face-sets/staff?only_if_empty=true").await, Kind::FaceSetNotEmpty);
+    check_refused(delete("/face-sets/staff?only_if_empty=yes").await, Kind::InvalidArgument);
+    check_refused(delete("/face-sets/staff?onlyifempty=true").await, Kind::InvalidArgument);
+    assert_eq!(delete("/face-sets/staff").await.0, StatusCode::OK);
+    check_refused(house.get("/face-sets/staff").await, Kind::FaceSetNotFound);
+}
+
+#[tokio::test]
+async fn an_image_can_come_in_every_spelling() {
+    let house = House::with_set().await;
+    check(
+        house.raw("/face-sets/staff/faces?subject=Anna+Smith&external_id=a%2F1&field.age=41&note=hello", ANNA).await,
+        expect![[r#"
+            201
+            {
+              "faces": [
+                {
+                  "box": {
+                    "height": 40,
+                    "left": 10,
+                    "top": 5,
+                    "width": 40
+                  },
+                  "created_at": "[time 1]",
+                  "external_id": "a/1",
+                  "fields": {
+                    "age": 41
+                  },
+                  "id": "[id 1]",
+                  "landmarks": {
+                    "left_eye": [
+                      38.0,
+                      21.0
+                    ],
+                    "mouth_left": [
+                      36.0,
+                      37.0
+                    ],
+                    "mouth_right": [
+                      24.0,
+                      37.0
+                    ],
+                    "nose": [
+                      30.0,
+                      29.0
+                    ],
+                    "right_eye": [
+                      22.0,
+                      21.0
+                    ]
+                  },
+                  "note": "hello",
+                  "score": 0.95,
+                  "subject": "Anna Smith",
+                  "updated_at": "[time 1]"
+                }
+              ]
+            }
+        "#]],
+    );
+    house.fetcher.serve("https://example.com/a.jpg", ANNA);
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ANNA);
+    for image in [json!({"base64": encoded}), json!({"url": "https://example.com/a.jpg"})] {
+        let body = json!({"image": image, "subject": "Anna", "fields": {"age": 41, "city": "Rome"}});
+        let (status, answer) = house.json(Method::POST, "/face-sets/staff/faces", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        assert_eq!(answer["faces"][0]["fields"], json!({"age": 41, "city": "Rome"}));
+    }
+    let form = "--x\r\nContent-Disposition: form-data; name=\"subject\"\r\n\r\nAnna\r\n\
+        --x\r\nContent-Disposition: form-data; name=\"field.city\"\r\n\r\nRome\r\n\
+        --x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\nface anna 40x40+10+5\r\n--x--\r\n";
+    let kind = "multipart/form-data; boundary=x";
+    let answer = house.as_tenant("north", Method::POST, "/face-sets/staff/faces", kind, Body::from(form)).await;
+    assert_eq!(answer.0, StatusCode::CREATED, "{}", answer.1);
+    assert_eq!(answer.1["faces"][0]["fields"], json!({"city": "Rome"}));
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_in_words() {
+    let house = House::with_set().await;
+    let faces = "/face-sets/staff/faces";
+    let raw = |query: &str, image: &'static str| {
+        let path = format!("{faces}?{query}");
+        let house = &house;
+        async move { house.raw(&path, image).await }
+    };
+    check_refused(raw("", "").await, Kind::MissingArgument);
+    check_refused(raw("", "not a picture").await, Kind::ImageFormat);
+    check_refused(raw("", "size 100x100\n").await, Kind::NoFaceInImage);
+    check_refused(raw("subjct=anna", ANNA).await, Kind::InvalidArgument);
+    check_refused(raw("subject=a&subject=b", ANNA).await, Kind::InvalidArgument);
+    check_refused(raw("subject=%ff", ANNA).await, Kind::InvalidArgument);
+    check_refused(raw("faces=0", ANNA).await, Kind::InvalidArgument);
+    check_refused(raw("faces=257", ANNA).await, Kind::InvalidArgument);
+    check_refused(raw("field.size=1", ANNA).await, Kind::FieldNotDefined);
+    check_refused(raw("field.age=old", ANNA).await, Kind::FieldTypeMismatch);
+    let json = |body: Value| house.json(Method::POST, faces, body);
+    check_refused(json(json!({})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"image": {"base64": "?"}})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"image": {"file": "/etc/passwd"}})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"image": {"bytes": [1]}})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"image": {"url": "https://example.com/x"}})).await, Kind::UrlUnreachable);
+    check_refused(json(json!({"image": {"url": "x"}, "fields": {"age": "41"}})).await, Kind::FieldTypeMismatch);
+    check_refused(json(json!({"image": {"url": "x"}, "unknown": 1})).await, Kind::InvalidArgument);
+    let other = |kind, body: &'static str| house.as_tenant("north", Method::POST, faces, kind, Body::from(body));
+    check_refused(other("text/html", "").await, Kind::InvalidArgument);
+    check_refused(other("multipart/form-data", "").await, Kind::InvalidArgument);
+    check_refused(other("multipart/form-data; boundary=x", "--x\r\nbroken").await, Kind::InvalidArgument);
+    check_refused(other("application/json", "{\"image\"").await, Kind::InvalidArgument);
+    house.analyzer.fail_next(Kind::Overloaded);
+    check_refused(raw("", ANNA).await, Kind::Overloaded);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_not_read() {
+    let house = House::with_set().await;
+    let body = Body::from(vec![b' '; super::body::BODY_BYTES_MAX + 1]);
+    let answer = house.as_tenant("north", Method::POST, "/face-sets/staff/faces", "image/png", body).await;
+    check_refused(answer, Kind::ImageTooLarge);
+}
+
+#[tokio::test]
+async fn faces_are_listed_changed_and_deleted() {
+    let house = House::with_set().await;
+    let anna = house.enrol("subject=anna&external_id=1&field.age=40", ANNA).await;
+    let bert = house.enrol("subject=bert&external_id=2&field.age=20", BERT).await;
+    house.enrol("subject=anna&external_id=3", ANNA_AGAIN).await;
+
+    let (_, page) = house.get("/face-sets/staff/faces?limit=2").await;
+    let ids = |page: &Value| {
+        page["faces"].as_array().expect("faces").iter().map(|face| face["external_id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(&page), &page["next_offset"]), (vec![json!("1"), json!("2")], &json!(2)));
+    let (_, page) = house.get("/face-sets/staff/faces?limit=2&offset=2").await;
+    assert_eq!((ids(&page), page.get("next_offset")), (vec![json!("3")], None));
+    check_refused(house.get("/face-sets/staff/faces?limit=0").await, Kind::InvalidArgument);
+
+    let path = format!("/face-sets/staff/faces/{anna}");
+    let patch = json!({"note": "new", "fields": {"city": "Rome"}});
+    check(
+        house.json(Method::PATCH, &path, patch).await,
+        expect![[r#"
+        200
+        {
+          "box": {
+            "height": 40,
+            "left": 10,
+            "top": 5,
+            "width": 40
+          },
+          "created_at": "[time 1]",
+          "external_id": "1",
+          "fields": {
+            "age": 40,
+            "city": "Rome"
+          },
+          "id": "[id 1]",
+          "landmarks": {
+            "left_eye": [
+              38.0,
+              21.0
+            ],
+            "mouth_left": [
+              36.0,
+              37.0
+            ],
+            "mouth_right": [
+              24.0,
+              37.0
+            ],
+            "nose": [
+              30.0,
+              29.0
+            ],
+            "right_eye": [
+              22.0,
+              21.0
+            ]
+          },
+          "note": "new",
+          "score": 0.95,
+          "subject": "anna",
+          "updated_at": "[time 1]"
+        }
+    "#]],
+    );
+    let asked = json!({"external_ids": ["2", "9", "1"]});
+    let (_, known) = house.json(Method::POST, "/face-sets/staff/faces/enrolled", asked).await;
+    let mut known = known["external_ids"].as_array().expect("ids").clone();
+    known.sort_by_key(ToString::to_string);
+    assert_eq!(known, ["1", "2"]);
+
+    let delete = |which: Value| house.json(Method::POST, "/face-sets/staff/faces/delete", which);
+    assert_eq!(delete(json!({"ids": ["1", "no id", bert]})).await.1, json!({"deleted": [bert]}));
+    assert_eq!(delete(json!({"filter": "age:[30 TO 50]"})).await.1, json!({"deleted": [anna]}));
+    assert_eq!(delete(json!({"field": {"name": "age", "value": 40}})).await.1, json!({"deleted": []}));
+    assert_eq!(delete(json!({"subject": "anna"})).await.1["deleted"].as_array().map(Vec::len), Some(1));
+    check_refused(delete(json!({"filter": " "})).await, Kind::InvalidArgument);
+    check_refused(delete(json!({"ids": []})).await, Kind::InvalidArgument);
+    check_refused(delete(json!({"field": {"name": "size", "value": 40}})).await, Kind::UnknownField);
+    check_refused(delete(json!({"subject": "x", "filter": "y"})).await, Kind::InvalidArgument);
+    check_refused(house.get(&path).await, Kind::FaceNotFound);
+    check_refused(house.json(Method::DELETE, &path, json!({})).await, Kind::FaceNotFound);
+    check_refused(house.get(&format!("/face-sets/staff/faces/0{anna}")).await, Kind::FaceNotFound);
+}
+
+#[tokio::test]
+async fn search_says_who_and_how_surely() {
+    let house = House::with_set().await;
+    let anna = house.enrol("subject=anna&field.age=40", ANNA).await;
+    house.enrol("subject=bert", BERT).await;
+    let (status, answer) = house.raw("/face-sets/staff/search", ANNA_AGAIN).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["candidates"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(answer["candidates"][0]["face"]["id"], json!(anna));
+    assert!((answer["candidates"][0]["similarity"].as_f64().expect("a number") - 0.8).abs() < 1e-5);
+    assert_eq!(answer["candidates"][0]["far"], json!(1e-6), "never below the smallest measured rate");
+    assert_eq!(answer["probe"]["box"], json!({"left": 10, "top": 5, "width": 60, "height": 60}));
+
+    let n =
+        |answer: (StatusCode, Value)| answer.1["candidates"].as_array().unwrap_or_else(|| panic!("{}", answer.1)).len();
+    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=-1", ANNA_AGAIN).await), 2);
+    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=-1&top=1", ANNA_AGAIN).await), 1);
+    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=0.81", ANNA_AGAIN).await), 0);
+    assert_eq!(n(house.raw("/face-sets/staff/search?filter=age:[0+TO+39]", ANNA_AGAIN).await), 0);
+    let by_id = json!({"face_id": anna, "similarity_min": -1.0, "filter": "subject:bert", "sort": ["age:descending"]});
+    assert_eq!(n(house.json(Method::POST, "/face-sets/staff/search", by_id).await), 1);
+
+    let json = |body: Value| house.json(Method::POST, "/face-sets/staff/search", body);
+    check_refused(json(json!({})).await, Kind::MissingArgument);
+    check_refused(json(json!({"face_id": "1"})).await, Kind::FaceNotFound);
+    check_refused(json(json!({"face_id": anna, "top": 0})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "far": 0.0})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "far": 0.1, "similarity_min": 0.1})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "similarity_min": 2.0})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "sort": ["city"]})).await, Kind::SortFieldNotNumeric);
+    check_refused(json(json!({"face_id": anna, "sort": ["age:up"]})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "filter": "size:1"})).await, Kind::UnknownField);
+    check_refused(json(json!({"face_id": anna, "image": {"url": "x"}})).await, Kind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn two_images_are_compared_and_one_is_looked_through() {
+    let house = House::new().await;
+    let encoded =
+        |image: &str| json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image)});
+    let compare = |a: &str, b: &str, far: f64| {
+        house.json(Method::POST, "/compare", json!({"image_a": encoded(a), "image_b": encoded(b), "far": far}))
+    };
+    check(
+        compare(ANNA, ANNA_AGAIN, 1e-4).await,
+        expect![[r#"
+        200
+        {
+          "faces": [
+            {
+              "box": {
+                "height": 40,
+                "left": 10,
+                "top": 5,
+                "width": 40
+              },
+              "landmarks": {
+                "left_eye": [
+                  38.0,
+                  21.0
+                ],
+                "mouth_left": [
+                  36.0,
+                  37.0
+                ],
+                "mouth_right": [
+                  24.0,
+                  37.0
+                ],
+                "nose": [
+                  30.0,
+                  29.0
+                ],
+                "right_eye": [
+                  22.0,
+                  21.0
+                ]
+              },
+              "score": 0.95
+            },
+            {
+              "box": {
+                "height": 60,
+                "left": 10,
+                "top": 5,
+                "width": 60
+              },
+              "landmarks": {
+                "left_eye": [
+                  52.0,
+                  29.0
+                ],
+                "mouth_left": [
+                  49.0,
+                  53.0
+                ],
+                "mouth_right": [
+                  31.0,
+                  53.0
+                ],
+                "nose": [
+                  40.0,
+                  41.0
+                ],
+                "right_eye": [
+                  28.0,
+                  29.0
+                ]
+              },
+              "score": 0.95
+            }
+          ],
+          "far": 1e-6,
+          "pack": "fake-1",
+          "same": true,
+          "similarity": 0.8,
+          "similarity_min": 0.4148
+        }
+    "#]],
+    );
+    assert_eq!(compare(ANNA, BERT, 1e-6).await.1["same"], json!(false));
+    check_refused(compare(ANNA, "size 9x9\n", 1e-4).await, Kind::NoFaceInImage);
+    let (_, found) = house.raw("/detect", "face anna 40x40+10+5\nface bert 50x50+90+5\n").await;
+    let widths: Vec<_> = found["faces"].as_array().expect("faces").iter().map(|face| &face["box"]["width"]).collect();
+    assert_eq!((widths, &found["image_width"]), (vec![&json!(50), &json!(40)], &json!(640)));
+    let (_, packs) = house.get("/packs").await;
+    assert_eq!(packs["packs"][0]["id"], json!("fake-1"));
+}
+
+#[tokio::test]
+async fn a_tenant_never_sees_another_ones_things() {
+    let house = House::with_set().await;
+    let anna = house.enrol("subject=anna&external_id=1", ANNA).await;
+    let south = |method: Method, path: String, body: Value| {
+        let house = &house;
+        async move { house.as_tenant("south", method, &path, "application/json", Body::from(body.to_string())).await }
+    };
+    let (_, listed) = south(Method::GET, "/face-sets".to_owned(), json!({})).await;
+    assert_eq!(listed, json!({"face_sets": []}));
+    let set = "/face-sets/staff".to_owned();
+    let face = format!("{set}/faces/{anna}");
+    for (method, path, body) in [
+        (Method::GET, set.clone(), json!({})),
+        (Method::DELETE, set.clone(), json!({})),
+        (Method::GET, format!("{set}/faces"), json!({})),
+        (Method::POST, format!("{set}/faces"), json!({"image": {"base64": "ZmFjZSBhIDQweDQwKzErMQ=="}})),
+        (Method::POST, format!("{set}/faces/delete"), json!({"ids": [anna]})),
+        (Method::POST, format!("{set}/faces/enrolled"), json!({"external_ids": ["1"]})),
+        (Method::GET, face.clone(), json!({})),
+        (Method::PATCH, face.clone(), json!({"note": "x"})),
+        (Method::DELETE, face, json!({})),
+        (Method::POST, format!("{set}/search"), json!({"face_id": anna})),
+    ] {
+        check_refused(south(method, path, body).await, Kind::FaceSetNotFound);
+    }
+    // Nor with a set of the same name.
+    south(Method::POST, "/face-sets".to_owned(), json!({"name": "staff"})).await;
+    check_refused(south(Method::GET, format!("/face-sets/staff/faces/{anna}"), json!({})).await, Kind::FaceNotFound);
+    let (_, listed) = south(Method::GET, "/face-sets/staff/faces".to_owned(), json!({})).await;
+    assert_eq!(listed, json!({"faces": []}));
+}
+
+#[tokio::test]
+async fn nobody_comes_in_without_a_tenant() {
+    let house = House::with_set().await;
+    let nameless = Request::get("/likeness/v1/face-sets").body(Body::empty()).expect("a request");
+    check_refused(house.send(nameless).await, Kind::MissingArgument);
+    let stranger = house.as_tenant("west", Method::GET, "/face-sets", "", Body::empty()).await;
+    check_refused(stranger, Kind::Forbidden);
+    // The body of a stranger is not looked at.
+    let stranger = house.as_tenant("west", Method::POST, "/detect", "application/json", Body::from("{")).await;
+    check_refused(stranger, Kind::Forbidden);
+}
+
+#[tokio::test]
+async fn the_operator_sees_tenants_and_the_state_of_the_store() {
+    let house = House::with_set().await;
+    house.enrol("", ANNA).await;
+    assert_eq!(house.get("/tenants").await.1, json!({"tenants": ["north", "south"]}));
+    let (status, report) = house.get("/report?thorough=true").await;
+    assert_eq!((status, &report["n_faces"], &report["problems"]), (StatusCode::OK, &json!(1), &json!([])));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_in_json() {
+    let house = House::new().await;
+    let (status, body) = house.get("/people").await;
+    assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
+    let (status, body) = house.json(Method::PUT, "/face-sets", json!({})).await;
+    assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
+}
