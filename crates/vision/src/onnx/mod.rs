@@ -9,6 +9,9 @@ mod bounds;
 mod constant;
 mod fold;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, Result};
 use prost::Message as _;
@@ -28,5 +31,7 @@ pub fn write(model: &message::Model) -> Vec<u8> {
 }
 
 fn damaged(problem: impl Into<String>) -> Error {
-    Error::new(Kind::PackUnavailable, format!("model file: {}", problem.into()))
+    // Names in a damaged file may be megabytes long.
+    let problem: String = problem.into().chars().take(300).collect();
+    Error::new(Kind::PackUnavailable, format!("model file: {problem}"))
 }

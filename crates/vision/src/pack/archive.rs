@@ -87,7 +87,8 @@ fn wrong_digest(what: &str, digest: Digest, expected: Digest) -> Error {
 
 fn unreadable(path: &Path, err: ZipError) -> Error {
     let reason = match &err {
-        ZipError::Io(err) if err.kind() == io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+        ZipError::InvalidArchive(_) => "it is not a whole zip file".to_owned(),
+        ZipError::Io(err) if err.kind() == io::ErrorKind::UnexpectedEof => "it is not a whole zip file".to_owned(),
         err => err.to_string(),
     };
     let message = format!("`{}` cannot be unpacked: {reason}", path.display());

@@ -9,6 +9,9 @@
 //! ```
 //! Nothing in it is precious: all of it can be installed again.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -25,9 +28,10 @@ pub const HOME_VAR: &str = "LIKENESS_HOME";
 pub struct Home(PathBuf);
 
 impl Home {
-    /// This folder.
+    /// This folder; a relative path is taken from the working folder now, not later.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        let path = path.into();
+        Self(std::path::absolute(&path).unwrap_or(path))
     }
 
     /// The folder that the environment names: `LIKENESS_HOME`, else `likeness` in the user's data folder
@@ -35,9 +39,7 @@ impl Home {
     pub fn resolve(var: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let set = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(home) = set(HOME_VAR) {
-            // Relative ones would move with the working folder of every command.
-            let home = std::path::absolute(&home).unwrap_or(home);
-            return Ok(Self(home));
+            return Ok(Self::at(home));
         }
         // The specification of XDG says that relative paths are to be ignored.
         if let Some(data) = set("XDG_DATA_HOME").filter(|path| path.is_absolute()) {

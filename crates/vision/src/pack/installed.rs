@@ -1,5 +1,8 @@
 //! What is installed: listed, verified and loaded, never written.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

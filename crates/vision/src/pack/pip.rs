@@ -56,10 +56,6 @@ impl Pip {
 
     /// Downloads a package's archive into a folder of its own under `staging`.
     pub(super) fn download(&self, package: &Package, staging: &Path, progress: &dyn Progress) -> Result<PathBuf> {
-        progress.stage(&Stage::Download {
-            package: format!("{} {}", package.name, package.version),
-            bytes_about: package.bytes_about,
-        });
         let dir = staging.join(&package.name);
         create_dir(&dir)?;
         let talk = match self.run(package, &dir, &[], progress)? {
@@ -76,6 +72,10 @@ impl Pip {
     }
 
     fn run(&self, package: &Package, dir: &Path, more: &[&str], progress: &dyn Progress) -> Result<Outcome> {
+        progress.stage(&Stage::Download {
+            package: format!("{} {}", package.name, package.version),
+            bytes_about: package.bytes_about,
+        });
         // pip writes to its own scratch folder first; here it counts for the progress and is swept with the rest.
         let scratch = dir.join("scratch");
         create_dir(&scratch)?;
@@ -117,7 +117,8 @@ impl Pip {
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.spelling[0]);
-        command.args(&self.spelling[1..]);
+        // `python -m` looks for modules in the working folder first; nobody's `pip.py` is to be run from there.
+        command.args(&self.spelling[1..]).current_dir("/");
         if let Some(search_path) = &self.search_path {
             command.env("PATH", search_path);
         }
