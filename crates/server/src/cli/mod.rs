@@ -4,6 +4,8 @@
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
 mod config;
+mod pack;
+mod progress;
 pub(crate) mod terminal;
 
 use std::fmt;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Key, RawConfig};
+use crate::telemetry;
 
 /// A self-hosted face library: enrol faces, compare them, search them.
 #[derive(Debug, Parser)]
@@ -43,6 +46,9 @@ struct SharedArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Model packs and the runtime they need
+    #[command(subcommand)]
+    Pack(pack::Command),
     /// Settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
@@ -52,12 +58,21 @@ impl Command {
     /// The settings given as flags of the command itself.
     fn settings(&self, _raw: &mut RawConfig) {
         match self {
-            Command::Config(_) => {}
+            Command::Pack(_) | Command::Config(_) => {}
         }
     }
 
-    async fn run(self, _config: &Config, resolved: &RawConfig) -> Outcome {
+    /// The level of log lines where the configuration says nothing: a server's log tells what it does, another
+    /// command's only what went wrong.
+    fn log_level(&self) -> &'static str {
         match self {
+            Command::Pack(_) | Command::Config(_) => "warn",
+        }
+    }
+
+    async fn run(self, config: &Config, resolved: &RawConfig) -> Outcome {
+        match self {
+            Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, resolved),
         }
     }
@@ -69,7 +84,6 @@ pub(crate) enum Verdict {
     /// It did what was asked: exit code 0.
     Done,
     /// The answer is "no": exit code 1.
-    #[expect(dead_code, reason = "the commands that can answer no come next")]
     No,
 }
 
@@ -137,6 +151,7 @@ fn settle_and_run(cli: Cli) -> Outcome {
     cli.command.settings(&mut flags);
     let resolved = crate::config::resolve(cli.shared.config.as_deref(), std::env::vars_os(), flags)?;
     let config = Config::from_raw(&resolved)?;
+    telemetry::start(&config.log, cli.command.log_level());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

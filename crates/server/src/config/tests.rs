@@ -1,1 +1,222 @@
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
 
+use expect_test::{Expect, expect};
+
+use super::raw::{ENV_CONFIG, SETTINGS, Written};
+use super::{Config, Key, RawConfig, resolve, show};
+use crate::cli::Failure;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Settings from a file's text and an environment; the machine is one with a home folder and two processors.
+fn settle(file: &str, environment: &[(&str, &str)], flags: RawConfig) -> Result<RawConfig, Failure> {
+    let two_processors = RawConfig::from_toml("workers = 2", Path::new("machine"))?;
+    Ok(RawConfig::defaults(Some(Path::new("/home/u/.local/share")))
+        .overruled_by(two_processors)
+        .overruled_by(RawConfig::from_toml(file, Path::new("likeness.toml"))?)
+        .overruled_by(RawConfig::from_env(&variables(environment))?)
+        .overruled_by(flags))
+}
+
+#[track_caller]
+fn check_refused(file: &str, environment: &[(&str, &str)], expected: Expect) {
+    let refused = settle(file, environment, RawConfig::default()).and_then(|raw| Config::from_raw(&raw));
+    expected.assert_eq(&refused.expect_err("these settings should be refused").to_string());
+}
+
+#[test]
+fn the_reference_is_complete_and_without_doubles() {
+    let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    let variables: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.env).collect();
+    let keys: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+    assert_eq!([names.len(), variables.len(), keys.len()], [SETTINGS.len(); 3]);
+    for setting in SETTINGS {
+        let from_name = format!("LIKENESS_{}", setting.name.replace('.', "_").to_uppercase());
+        assert_eq!(setting.env, from_name);
+        assert_ne!(setting.env, ENV_CONFIG);
+        assert_eq!(setting.key.setting().name, setting.name);
+    }
+    // A table may be opened once in a file, so its settings must stand together, behind those of no table.
+    let tables: Vec<_> = SETTINGS.iter().map(|s| s.name.split_once('.').map_or("", |(table, _)| table)).collect();
+    let mut runs = tables.clone();
+    runs.dedup();
+    assert_eq!(runs.len(), tables.iter().collect::<BTreeSet<_>>().len());
+    assert_eq!(runs[0], "");
+}
+
+#[test]
+fn defaults_are_a_complete_configuration() {
+    let config = Config::from_raw(&settle("", &[], RawConfig::default()).unwrap()).unwrap();
+    assert!(config.listen.ip().is_loopback());
+    assert_eq!(config.data().unwrap(), Path::new("/home/u/.local/share/likeness/library"));
+    assert_eq!(config.home().unwrap(), Path::new("/home/u/.local/share/likeness"));
+    assert_eq!(config.listener.grace, Duration::from_secs(25));
+    assert!(config.fetch.allow.is_empty());
+}
+
+#[test]
+fn flag_beats_environment_beats_file_beats_default() {
+    let mut flags = RawConfig::default();
+    flags.set_flag(Key::Listen, "--listen", Some("127.0.0.1:4"));
+    let file = "listen = '127.0.0.1:2'\nqueue_max = 2\n[log]\nformat = 'json'\n[fetch]\nallow = ['a', 'b:81']";
+    let environment = &[("LIKENESS_LISTEN", "127.0.0.1:3"), ("LIKENESS_QUEUE_MAX", "3"), ("LIKENESS_PACK", "")];
+    let raw = settle(file, environment, flags).unwrap();
+    expect![[r#"
+        listen = "127.0.0.1:4" # flag --listen
+        data = "/home/u/.local/share/likeness/library" # default
+        home = "/home/u/.local/share/likeness" # default
+        pack = "default-1" # default
+        workers = 2 # file machine
+        queue_max = 3 # environment LIKENESS_QUEUE_MAX
+
+        [listener]
+        connections_max = 512 # default
+        head_timeout_s = 20 # default
+        body_timeout_s = 60 # default
+        write_timeout_s = 30 # default
+        head_bytes_max = 65536 # default
+        grace_s = 25 # default
+
+        [fetch]
+        allow = ["a","b:81"] # file likeness.toml
+        concurrent_max = 32 # default
+
+        [log]
+        # level is not set
+        format = "json" # file likeness.toml"#]]
+    .assert_eq(&show::text(&raw, true));
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let environment = &[("LIKENESS_FETCH_ALLOW", "photos.test, [::1]:9000,"), ("LIKENESS_LOG_LEVEL", "debug")];
+    let raw = settle("", environment, RawConfig::default()).unwrap();
+    let again = RawConfig::from_toml(&show::text(&raw, false), Path::new("again")).unwrap();
+    for setting in SETTINGS {
+        let written = |raw: &RawConfig| raw.get(setting.key).map(|(written, _)| written.clone());
+        assert_eq!(written(&raw), written(&again), "{}", setting.name);
+    }
+    let allowed = Written::List(vec!["photos.test".to_owned(), "[::1]:9000".to_owned()]);
+    assert_eq!(raw.get(Key::FetchAllow).unwrap().0, allowed);
+}
+
+#[test]
+fn json_tells_value_origin_and_meaning() {
+    let raw = settle("[fetch]\nallow = ['photos.test']", &[], RawConfig::default()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&show::json(&raw)).unwrap();
+    assert_eq!(json.as_object().unwrap().len(), SETTINGS.len());
+    assert_eq!(json["queue_max"]["value"], 64);
+    assert_eq!(json["queue_max"]["origin"], "default");
+    assert_eq!(json["queue_max"]["env"], "LIKENESS_QUEUE_MAX");
+    assert_eq!(json["fetch.allow"]["value"][0], "photos.test");
+    assert_eq!(json["fetch.allow"]["origin"], "file likeness.toml");
+    assert_eq!(json["log.level"]["value"], serde_json::Value::Null);
+}
+
+#[test]
+fn mistakes_name_the_setting_its_origin_and_the_cure() {
+    check_refused(
+        "[listener]\nconnection_max = 1",
+        &[],
+        expect![[r#"
+            error: settings file likeness.toml has an unknown key `listener.connection_max`
+              hint: did you mean `listener.connections_max`?"#]],
+    );
+    check_refused(
+        "colour = 'blue'",
+        &[],
+        expect![[r#"
+            error: settings file likeness.toml has an unknown key `colour`
+              hint: run `likeness config show` to see all keys"#]],
+    );
+    check_refused(
+        "",
+        &[("LIKENESS_QUEUEMAX", "1")],
+        expect![[r#"
+            error: unknown environment variable LIKENESS_QUEUEMAX
+              hint: did you mean LIKENESS_QUEUE_MAX?"#]],
+    );
+    check_refused("queue_max = 0", &[], expect!["error: `queue_max` is `0` (file likeness.toml), expected 1 to 65536"]);
+    check_refused(
+        "",
+        &[("LIKENESS_WORKERS", "many")],
+        expect!["error: `workers` is `many` (environment LIKENESS_WORKERS), expected 1 to 256"],
+    );
+    check_refused(
+        "listen = 'localhost'",
+        &[],
+        expect![
+            "error: `listen` is `localhost` (file likeness.toml), expected an address and port such as 127.0.0.1:7080"
+        ],
+    );
+    check_refused(
+        "[fetch]\nallow = ['http://photos.test']",
+        &[],
+        expect!["error: `fetch.allow` is `http://photos.test` (file likeness.toml), expected HOST or HOST:PORT"],
+    );
+    check_refused(
+        "[log]\nformat = 'xml'",
+        &[],
+        expect!["error: `log.format` is `xml` (file likeness.toml), expected text or json"],
+    );
+    check_refused(
+        "workers = '2'",
+        &[],
+        expect!["error: `workers` in settings file likeness.toml is not a whole number"],
+    );
+    check_refused(
+        "queue_max = 1\nqueue_max = 2",
+        &[],
+        expect![[r#"
+            error: cannot read settings file likeness.toml: TOML parse error at line 2, column 1
+              |
+            2 | queue_max = 2
+              | ^^^^^^^^^
+            duplicate key"#]],
+    );
+}
+
+#[test]
+fn variables_of_others_are_passed_over() {
+    // Container managers make these for a service named likeness; the quick start's file makes the last two.
+    let others = &[
+        ("LIKENESS_PORT", "tcp://10.0.0.1:80"),
+        ("LIKENESS_SERVICE_HOST", "10.0.0.1"),
+        ("LIKENESS_PORT_7080_TCP_ADDR", "10.0.0.1"),
+        ("LIKENESS_URL", "http://127.0.0.1:7080"),
+        ("LIKENESS_TENANT", "demo"),
+    ];
+    assert_eq!(RawConfig::from_env(&variables(others)).unwrap(), RawConfig::default());
+}
+
+#[test]
+fn the_file_is_found_by_flag_or_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (by_flag, by_env) = (folder.path().join("flag.toml"), folder.path().join("env.toml"));
+    std::fs::write(&by_flag, "queue_max = 1").unwrap();
+    std::fs::write(&by_env, "queue_max = 2").unwrap();
+    let environment = variables(&[(ENV_CONFIG, by_env.to_str().unwrap()), ("HOME", "/home/u")]);
+    let queue_max = |file| {
+        let raw = resolve(file, environment.clone().into_iter(), RawConfig::default()).unwrap();
+        Config::from_raw(&raw).unwrap().queue_max
+    };
+    assert_eq!(queue_max(Some(by_flag.as_path())), 1);
+    assert_eq!(queue_max(None), 2);
+    let missing = resolve(Some(Path::new("/nonexistent/likeness.toml")), std::iter::empty(), RawConfig::default());
+    assert!(
+        missing.unwrap_err().to_string().starts_with("error: cannot read settings file /nonexistent/likeness.toml")
+    );
+}
+
+#[test]
+fn a_user_without_a_home_is_asked_for_a_folder() {
+    let raw = resolve(None, std::iter::empty(), RawConfig::default()).unwrap();
+    let config = Config::from_raw(&raw).unwrap();
+    assert!(config.data().unwrap_err().to_string().contains("`--data DIR`"));
+    assert!(config.home().unwrap_err().to_string().contains("LIKENESS_HOME"));
+}

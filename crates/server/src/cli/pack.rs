@@ -1,0 +1,139 @@
+//! `likeness pack`: model packs and the runtime they need.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use likeness_domain::types::PackId;
+use likeness_vision::pack::{self, Home, Source};
+use serde_json::json;
+
+use super::progress::InstallProgress;
+use super::{Failure, Outcome, Verdict, terminal};
+use crate::config::Config;
+
+/// Model packs and the runtime they need.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install the default pack and the runtime; what is there and intact is left alone
+    Install(InstallArgs),
+    /// List the installed packs
+    List(JsonArgs),
+    /// Compare every installed file with the digest its manifest states
+    Verify(VerifyArgs),
+}
+
+/// See [`Command::Install`].
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Take the archives from this file or folder instead of downloading them
+    #[arg(long, value_name = "PATH")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// See [`Command::Verify`].
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Only this pack [default: all packs and the runtime]
+    id: Option<String>,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command on the packs of `config.home()`.
+pub(crate) fn run(command: Command, config: &Config) -> Outcome {
+    let home = Home::at(config.home()?);
+    match command {
+        Command::Install(args) => install(&home, args),
+        Command::List(args) => list(&home, args.json),
+        Command::Verify(args) => verify(&home, args),
+    }
+}
+
+fn install(home: &Home, args: InstallArgs) -> Outcome {
+    let source = args.from.map_or(Source::Pip, Source::Path);
+    let progress = InstallProgress::new();
+    let installed = pack::install(home, &source, &progress)?;
+    progress.finish();
+    let (id, runtime) = (installed.pack.manifest().id(), &installed.runtime);
+    if args.json.json {
+        let runtime = json!({ "version": runtime.version, "path": path_text(&runtime.path) });
+        terminal::data(json!({ "pack": id.as_str(), "path": path_text(installed.pack.dir()), "runtime": runtime }));
+    } else {
+        terminal::data(format_args!("model pack {id} in {}", installed.pack.dir().display()));
+        terminal::data(format_args!("ONNX Runtime {} in {}", runtime.version, runtime.path.display()));
+    }
+    Ok(Verdict::Done)
+}
+
+fn list(home: &Home, as_json: bool) -> Outcome {
+    let found = pack::list(home)?;
+    let default = pack::default_pack_id();
+    if as_json {
+        let packs: Vec<_> = found
+            .iter()
+            .map(|found| {
+                let pack = found.outcome.as_ref().ok().map(|pack| pack.manifest().pack());
+                json!({
+                    "id": found.name,
+                    "dimensions": pack.map(|pack| pack.dimensions),
+                    "licence": pack.map(|pack| pack.licence.as_str()),
+                    "default": found.name == default.as_str(),
+                    "problem": found.outcome.as_ref().err().map(|error| error.message()),
+                })
+            })
+            .collect();
+        terminal::data(json!({ "home": path_text(home.path()), "packs": packs }));
+        return Ok(Verdict::Done);
+    }
+    for found in &found {
+        match &found.outcome {
+            Ok(pack) => {
+                let pack = pack.manifest().pack();
+                terminal::data(format_args!("{}  {} dimensions  {}", found.name, pack.dimensions, pack.licence));
+            }
+            Err(error) => terminal::data(format_args!("{}  cannot be used: {}", found.name, error.message())),
+        }
+    }
+    if found.is_empty() {
+        terminal::talk(format_args!("no model pack in {}", home.path().display()));
+        terminal::talk("  hint: `likeness pack install` installs the default one");
+    }
+    Ok(Verdict::Done)
+}
+
+fn verify(home: &Home, args: VerifyArgs) -> Outcome {
+    let id = args.id.map(|id| PackId::new(&id).ok_or_else(|| Failure::new(format!("`{id}` is not the id of a pack"))));
+    let checked = pack::verify(home, id.transpose()?.as_ref())?;
+    let n_damaged = checked.iter().filter(|checked| checked.outcome.is_err()).count();
+    if args.json.json {
+        let results: Vec<_> = checked
+            .iter()
+            .map(|checked| json!({ "name": checked.name, "problem": checked.outcome.as_ref().err().map(|e| e.message()) }))
+            .collect();
+        terminal::data(json!({ "intact": n_damaged == 0, "checked": results }));
+    } else {
+        for checked in &checked {
+            match &checked.outcome {
+                Ok(()) => terminal::data(format_args!("{}  intact", checked.name)),
+                Err(error) => {
+                    terminal::data(format_args!("{}  {}", checked.name, error.message().replace('\n', "\n  ")))
+                }
+            }
+        }
+    }
+    Ok(if n_damaged == 0 { Verdict::Done } else { Verdict::No })
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

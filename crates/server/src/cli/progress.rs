@@ -1,0 +1,64 @@
+//! How an install shows on the terminal: a bar where one can be drawn, a line per stage where not.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use likeness_vision::pack::{Progress, Stage};
+
+use super::terminal;
+
+/// Shows an install's stages on standard error.
+pub(crate) struct InstallProgress {
+    /// `None` where standard error is no terminal.
+    bar: Option<Mutex<ProgressBar>>,
+}
+
+impl InstallProgress {
+    /// Shows nothing until the first stage.
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self { bar: std::io::stderr().is_terminal().then(|| Mutex::new(bar)) }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.lock().expect("drawing does not panic").finish_and_clear();
+        }
+    }
+}
+
+impl Progress for InstallProgress {
+    fn stage(&self, stage: &Stage) {
+        let Some(bar) = &self.bar else {
+            if *stage != Stage::Done {
+                terminal::talk(stage);
+            }
+            return;
+        };
+        let mut bar = bar.lock().expect("drawing does not panic");
+        bar.finish_and_clear();
+        if *stage == Stage::Done {
+            return;
+        }
+        // One bar a stage: their lengths have nothing to do with each other.
+        let style = match stage.bytes_about() {
+            Some(_) => "{msg:32} {bar:30} {bytes:>10} of about {total_bytes}",
+            None => "{msg:32} {spinner}",
+        };
+        *bar = ProgressBar::with_draw_target(stage.bytes_about(), ProgressDrawTarget::stderr())
+            .with_style(ProgressStyle::with_template(style).expect("our own templates parse"))
+            .with_message(stage.to_string());
+        bar.enable_steady_tick(Duration::from_millis(120));
+    }
+
+    fn advance(&self, bytes_done: u64) {
+        if let Some(bar) = &self.bar {
+            let bar = bar.lock().expect("drawing does not panic");
+            // The size is an estimate; a bar beyond its end would look broken.
+            bar.set_position(bar.length().map_or(bytes_done, |length| bytes_done.min(length)));
+        }
+    }
+}
