@@ -5,12 +5,14 @@
 
 mod analyzer;
 mod fetcher;
+mod index;
 mod redact;
 mod scene;
 mod time;
 
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
 pub use fetcher::FakeFetcher;
+pub use index::PlainIndex;
 pub use redact::Redactor;
 pub use time::{FakeClock, SeededIds};
 

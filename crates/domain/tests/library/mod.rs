@@ -1,0 +1,204 @@
+//! A house for tests, and short ways to act in it.
+
+mod face_sets;
+mod faces;
+mod images;
+mod search;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use likeness_domain::caller::{Caller, Grant, Grants};
+use likeness_domain::filter::{self, Expr, Vocabulary};
+use likeness_domain::library::{
+    AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
+};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
+use likeness_domain::types::{
+    ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Similarity,
+    Subject,
+};
+use likeness_domain::{Error, Kind, Result};
+use likeness_store::memory::MemoryStore;
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, PlainIndex, SeededIds, block_on, caller};
+
+/// A library and the fakes it stands on.
+struct House {
+    library: Library,
+    analyzer: Arc<FakeAnalyzer>,
+    store: Arc<MemoryStore>,
+    index: Arc<PlainIndex>,
+    fetcher: Arc<FakeFetcher>,
+    clock: Arc<FakeClock>,
+    caller: Caller,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with_analyzer(FakeAnalyzer::new())
+    }
+
+    fn with_analyzer(analyzer: FakeAnalyzer) -> Self {
+        let index = Arc::new(PlainIndex::new());
+        let store = Arc::new(MemoryStore::open(index.clone()));
+        Self::over(analyzer, store, index)
+    }
+
+    /// Another library over what another house has stored, as after a restart.
+    fn over(analyzer: FakeAnalyzer, store: Arc<MemoryStore>, index: Arc<PlainIndex>) -> Self {
+        let (analyzer, fetcher) = (Arc::new(analyzer), Arc::new(FakeFetcher::new()));
+        let clock = Arc::new(FakeClock::default());
+        let library = Library::new(Ports {
+            analyzer: analyzer.clone(),
+            store: store.clone(),
+            index: index.clone(),
+            fetcher: fetcher.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(SeededIds::new(1)),
+        });
+        Self { library, analyzer, store, index, fetcher, clock, caller: caller(1) }
+    }
+
+    /// A house with an empty face set `staff` that has the custom fields age, team and score.
+    fn with_staff() -> Self {
+        let house = Self::new();
+        house.create("staff").unwrap();
+        house
+    }
+
+    fn create(&self, set: &str) -> Result<FaceSet> {
+        block_on(self.library.create_face_set(&self.caller, create(set)))
+    }
+
+    fn add(&self, request: AddFaces) -> Result<FacesAdded> {
+        block_on(self.library.add_faces(&self.caller, request))
+    }
+
+    /// Enrols the only face of a name, with its age if it is not negative.
+    fn enrol(&self, person: &str, age: i64) -> FaceId {
+        let mut request = add(&format!("face {person} 40x40+10+5"));
+        request.subject = Some(Subject::new(person).unwrap());
+        if age >= 0 {
+            request.fields = values(&[("age", FieldValue::Whole(age))]);
+        }
+        self.add(request).unwrap().faces[0].id
+    }
+
+    fn search(&self, request: Search) -> Result<SearchAnswer> {
+        block_on(self.library.search(&self.caller, request))
+    }
+
+    /// Subjects of the candidates in their order.
+    fn found(&self, request: Search) -> Vec<String> {
+        subjects(&self.search(request).unwrap())
+    }
+
+    fn n_faces(&self, set: &str) -> u64 {
+        block_on(self.library.face_set(&self.caller, &name(set))).unwrap().n_faces
+    }
+
+    /// Requests that the analyzer has seen.
+    fn n_analysed(&self) -> usize {
+        self.analyzer.requests().len()
+    }
+}
+
+fn subjects(answer: &SearchAnswer) -> Vec<String> {
+    let subject = |subject: &Option<Subject>| subject.as_ref().map_or("-".to_owned(), Subject::to_string);
+    answer.candidates.iter().map(|candidate| subject(&candidate.face.subject)).collect()
+}
+
+fn name(set: &str) -> FaceSetName {
+    FaceSetName::new(set).unwrap()
+}
+
+fn field(field: &str) -> FieldName {
+    FieldName::new(field).unwrap()
+}
+
+fn values(values: &[(&str, FieldValue)]) -> FieldValues {
+    FieldValues::new(values.iter().map(|(name, value)| (field(name), value.clone())))
+}
+
+fn external_id(text: &str) -> ExternalId {
+    ExternalId::new(text).unwrap()
+}
+
+fn image(scene: impl Into<Bytes>) -> ImageInput {
+    input(ImageSource::Bytes(scene.into()))
+}
+
+fn at_url(url: &str) -> ImageInput {
+    input(ImageSource::Url(url.to_owned()))
+}
+
+fn input(source: ImageSource) -> ImageInput {
+    let rules = ImageRules { formats: ImageFormats::JPEG, bytes_max: 500, side_max: 4096, side_min: 10 };
+    ImageInput { source, rules, fetch_deadline: Duration::from_secs(3), orientation: Orientation::Upright }
+}
+
+fn create(set: &str) -> CreateFaceSet {
+    let fields = [("age", FieldType::Integer), ("team", FieldType::String), ("score", FieldType::Double)];
+    CreateFaceSet {
+        name: name(set),
+        label: None,
+        note: None,
+        schema: FieldSchema::new(fields.map(|(name, field_type)| (field(name), field_type))).unwrap(),
+        capacity: Some(20),
+        face_sets_max: Some(3),
+    }
+}
+
+/// The largest face of the scene into `staff`.
+fn add(scene: &str) -> AddFaces {
+    AddFaces {
+        face_set: name("staff"),
+        image: image(scene.to_owned()),
+        choice: FaceChoice::Largest,
+        subject: None,
+        external_id: None,
+        fields: FieldValues::default(),
+        note: None,
+    }
+}
+
+/// Everybody in `staff` by closeness to the person.
+fn search(person: &str) -> Search {
+    search_by(Probe::Image(image(format!("face {person} 30x30+100+50"))))
+}
+
+fn search_by(probe: Probe) -> Search {
+    Search {
+        face_set: name("staff"),
+        probe,
+        top_k: 10,
+        similarity_min: Similarity::MIN,
+        filter: None,
+        sort: Vec::new(),
+        one_per_person: false,
+    }
+}
+
+fn expr(text: &str) -> Expr {
+    let read = |text: &str| text.parse().ok().and_then(FaceId::new);
+    filter::parse(text, &Vocabulary { subject: "subject", face_id: ("face_id", read) }).unwrap().unwrap()
+}
+
+/// A caller of the same tenant with everything but one grant.
+fn without(missing: Grant) -> Caller {
+    let others = [Grant::Read, Grant::Write, Grant::Search].into_iter().filter(|&grant| grant != missing);
+    Caller { grants: others.fold(Grants::NONE, Grants::with), ..caller(1) }
+}
+
+#[track_caller]
+fn check_kind<T>(answer: Result<T>, kind: Kind) -> Error {
+    match answer {
+        Ok(_) => panic!("expected {kind:?}, it went well"),
+        Err(err) => {
+            assert_eq!(err.kind(), kind, "{err:?}");
+            err
+        }
+    }
+}
