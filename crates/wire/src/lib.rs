@@ -1,3 +1,18 @@
 //! The HTTP dialects: one folder a vendor, each translating its words to the library's and back.
+//!
+//! This crate must never know a store, a model or a pixel, and no dialect knows another. Start at [`router`] for the
+//! way in and at [`ADAPTERS`] for what there is.
 
+pub mod adapter;
+pub mod http;
+pub mod huawei;
 pub mod native;
+mod router;
+
+pub use adapter::{ADAPTERS, Adapter, Operation, State};
+pub use router::{Settings, Wire, router};
+
+/// Entries for fuzzing: whatever the bytes, they return.
+pub mod fuzz {
+    pub use crate::huawei::fuzz_signature as huawei_signature;
+}

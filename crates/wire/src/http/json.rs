@@ -1,0 +1,181 @@
+//! JSON as clients send it and as they can read it.
+//!
+//! Incoming: [`Value`] keeps the order of members (a sort order may depend on it), lets the last of equal names win,
+//! and is bounded in depth and number of values. Outgoing: [`answer`] writes reals without an exponent, because some
+//! clients read answers with tools that know none.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Most values in one text. A megabyte of `[0,0,..` would otherwise become many megabytes of memory.
+pub const VALUES_MAX: usize = 100_000;
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A number written without fraction or exponent, within 64 signed bits.
+    Whole(i64),
+    /// Any other number; finite.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// An array.
+    List(Vec<Value>),
+    /// An object.
+    Object(Object),
+}
+
+/// The members of a JSON object, in order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object(Vec<(String, Value)>);
+
+impl Object {
+    /// Every member as sent, repeated names included.
+    pub fn members(&self) -> &[(String, Value)] {
+        &self.0
+    }
+
+    /// The last member with that name; `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.0.iter().rfind(|(other, _)| other == name);
+        found.map(|(_, value)| value).filter(|value| **value != Value::Null)
+    }
+}
+
+impl Value {
+    /// Reads a whole text. `None` if it is not JSON, not UTF-8, nested deeper than 128, has more than [`VALUES_MAX`]
+    /// values or a number no 64-bit float can hold.
+    pub fn parse(text: &[u8]) -> Option<Value> {
+        let n_left = Cell::new(VALUES_MAX);
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let value = Seed(&n_left).deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
+        Some(value)
+    }
+
+    /// What the value is, for an error message.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Boolean(_) => "a boolean",
+            Value::Whole(_) | Value::Real(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+/// Reads one value and counts it.
+#[derive(Clone, Copy)]
+struct Seed<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let n_left = self.0.get();
+        if n_left == 0 {
+            return Err(serde::de::Error::custom("too many values"));
+        }
+        self.0.set(n_left - 1);
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Whole(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(i64::try_from(number).map_or(Value::Real(number as f64), Value::Whole))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Real(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Object::default();
+        while let Some(name) = members.next_key()? {
+            object.0.push((name, members.next_value_seed(self)?));
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// A complete answer with a JSON body.
+pub fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut response = Response::new(Body::from(write(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    response
+}
+
+/// `body` as JSON text, reals without exponent.
+///
+/// # Panics
+/// If `body` has a map with keys that are not text: a bug in a DTO.
+pub fn write(body: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut writer = serde_json::Serializer::with_formatter(&mut text, PlainReals);
+    body.serialize(&mut writer).expect("a DTO has only text keys and memory does not fail to write");
+    text
+}
+
+/// `1e-7` becomes `0.0000001` and `2e3` becomes `2000.0`.
+struct PlainReals;
+
+impl serde_json::ser::Formatter for PlainReals {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        // `Display` of a float never has an exponent; it leaves out the fraction of a whole one.
+        if number.fract() == 0.0 { write!(writer, "{number}.0") } else { write!(writer, "{number}") }
+    }
+
+    fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: f32) -> io::Result<()> {
+        self.write_f64(writer, f64::from(number))
+    }
+}

@@ -1,0 +1,14 @@
+//! Plumbing that every dialect needs and none owns: bodies, forms, JSON, request targets, request ids.
+//!
+//! Nothing here knows a vendor's word or error code: failures are small enums and each dialect says them its own way.
+
+pub mod base64_text;
+pub mod body;
+pub mod form;
+pub mod json;
+pub mod media_type;
+pub mod request_id;
+pub mod target;
+
+#[cfg(test)]
+mod tests;

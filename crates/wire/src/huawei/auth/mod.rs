@@ -1,0 +1,105 @@
+//! Who asks: by token or by signature.
+//!
+//! Authentication works on what was really sent: raw path, raw query, raw header bytes, raw body. All that fails
+//! before the caller's identity is established is one answer, `APIG.0301`.
+
+mod signature;
+mod token;
+
+use http::request::Parts;
+use likeness_domain::ports::{CredentialStore, Pending};
+use likeness_domain::types::{AccessKey, AccessKeyId, TenantId, TimestampMs};
+
+use super::errors::{Failure, Origin, code};
+use super::operations::Operation;
+
+pub(super) use signature::Signed;
+pub use signature::fuzz_signature;
+pub(super) use token::{TOKEN_LIFETIME_MS, Token};
+
+/// An established identity.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    /// The key that spoke.
+    pub(super) key: AccessKey,
+    /// Whether it may speak for its project; a token for an account alone may not.
+    pub(super) has_project: bool,
+}
+
+impl Identity {
+    pub(super) fn tenant(&self) -> TenantId {
+        self.key.tenant.id
+    }
+}
+
+/// How far a request's head has got us.
+pub(super) enum Evidence {
+    /// The head was enough.
+    Identity(Identity),
+    /// The key is known and the time is right; the signature also covers the body.
+    Signature(Box<Signed>),
+}
+
+/// Looks at a request's head. If both a token and a signature are there, the signature counts.
+pub(super) async fn examine(
+    head: &Parts,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+    operation: Operation,
+) -> Result<Evidence, Failure> {
+    let header = |name| head.headers.get(name).filter(|value| !value.is_empty());
+    if header("authorization").is_some() {
+        let claim = signature::Claim::read(head, now).map_err(unauthenticated)?;
+        let key = look_up(credentials.key(claim.access_key_id.clone()), operation).await?;
+        // A disabled key and an unknown one are the same to whoever cannot prove to hold it.
+        let key = key.filter(|key| key.enabled).ok_or_else(|| unauthenticated("the access key is not valid"))?;
+        return Ok(Evidence::Signature(Box::new(Signed { claim, key })));
+    }
+    let Some(text) = header("x-auth-token") else {
+        return Err(unauthenticated("neither `X-Auth-Token` nor `Authorization` is there"));
+    };
+    let wrong = || unauthenticated("the token is not valid");
+    let claim = token::Claim::read(text.as_bytes()).ok_or_else(wrong)?;
+    let key = look_up(credentials.key(claim.access_key_id.clone()), operation).await?.ok_or_else(wrong)?;
+    let token = claim.verify(&key.secret).ok_or_else(wrong)?;
+    if token.expires_at <= now {
+        return Err(unauthenticated("the token has expired"));
+    }
+    if !key.enabled {
+        return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled"));
+    }
+    Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
+}
+
+/// The key with that id, as a failure of ours when the store cannot tell.
+pub(super) async fn look_up(
+    question: Pending<'_, Option<AccessKey>>,
+    operation: Operation,
+) -> Result<Option<AccessKey>, Failure> {
+    question.await.map_err(|error| Failure::library(error, operation, Origin::Inline))
+}
+
+/// An access key id as sent, if it can be one.
+fn access_key_id(bytes: &[u8]) -> Option<AccessKeyId> {
+    AccessKeyId::new(std::str::from_utf8(bytes).ok()?)
+}
+
+pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {
+    Failure::gateway(code::APIG_0301, message)
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use hmac::{KeyInit, Mac};
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
+}

@@ -1,0 +1,276 @@
+//! Signatures with an access key: `SDK-HMAC-SHA256` and `V11-HMAC-SHA256`.
+//!
+//! Both sign the same canonical request; the second derives its key from the secret and names day, region and service.
+
+use http::HeaderMap;
+use http::request::Parts;
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{Identity, access_key_id, hex, hmac_sha256, unauthenticated};
+use crate::http::target;
+use crate::huawei::errors::Failure;
+
+/// How far a client's clock may be off, either way.
+const CLOCK_TOLERANCE_MS: i64 = 15 * 60 * 1000;
+/// Header that holds the body's hash, or a word instead of it.
+const CONTENT_SHA256: &str = "x-sdk-content-sha256";
+/// What clients send there for bodies they do not sign, such as uploads.
+const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
+/// Most signed headers; the vendor's SDKs sign eight at most.
+const SIGNED_HEADERS_MAX: usize = 64;
+
+/// What is signed besides the canonical request.
+#[derive(Debug, PartialEq)]
+enum Algorithm {
+    /// Keyed with the secret itself.
+    Sdk,
+    /// Keyed with a key derived for `YYYYMMDD/region/service`.
+    V11 { scope: String },
+}
+
+impl Algorithm {
+    fn word(&self) -> &'static str {
+        match self {
+            Algorithm::Sdk => "SDK-HMAC-SHA256",
+            Algorithm::V11 { .. } => "V11-HMAC-SHA256",
+        }
+    }
+}
+
+/// A well-formed `Authorization` header with a date that is near enough.
+pub(super) struct Claim {
+    pub(super) access_key_id: AccessKeyId,
+    algorithm: Algorithm,
+    signed_headers: String,
+    signature: [u8; 32],
+    date: String,
+}
+
+impl Claim {
+    /// Reads the header and checks the date; the error says what is wrong, for the caller.
+    pub(super) fn read(head: &Parts, now: TimestampMs) -> Result<Claim, &'static str> {
+        let authorization = one(&head.headers, "authorization").ok_or("`Authorization` is there more than once")?;
+        let (algorithm, access_key_id, signed_headers, signature) =
+            parse(authorization).ok_or("`Authorization` is malformed or names an algorithm that is not supported")?;
+        let date = one(&head.headers, "x-sdk-date").ok_or("`X-Sdk-Date` is missing")?;
+        let signed_at = parse_date(date).ok_or("`X-Sdk-Date` is malformed, expected YYYYMMDDThhmmssZ")?;
+        if (now.0 - signed_at.0).abs() > CLOCK_TOLERANCE_MS {
+            return Err("`X-Sdk-Date` is more than 15 minutes from the server's time");
+        }
+        let date = String::from_utf8_lossy(date).into_owned();
+        if let Algorithm::V11 { scope } = &algorithm
+            && scope.get(..8) != date.get(..8)
+        {
+            return Err("the credential's day is not the day of `X-Sdk-Date`");
+        }
+        if signed_headers.split(';').count() > SIGNED_HEADERS_MAX {
+            return Err("too many signed headers, expected at most 64");
+        }
+        if !signed_headers.split(';').any(|name| name == "x-sdk-date") {
+            return Err("`X-Sdk-Date` is not among the signed headers");
+        }
+        Ok(Claim { access_key_id, algorithm, signed_headers, signature, date })
+    }
+}
+
+/// A claim and the key it names; believed only after [`Signed::verify`].
+pub(in super::super) struct Signed {
+    pub(super) claim: Claim,
+    pub(super) key: AccessKey,
+}
+
+impl Signed {
+    /// The identity, if the holder of the key's secret signed this head and this body.
+    pub(in super::super) fn verify(self, head: &Parts, body: &[u8]) -> Result<Identity, Failure> {
+        let payload = payload_hash(&head.headers, body).map_err(unauthenticated)?;
+        let canonical = canonical_request(head, &self.claim.signed_headers, &payload).map_err(unauthenticated)?;
+        let expected = sign(&self.claim, &self.key.secret, &canonical);
+        if !bool::from(expected.ct_eq(&self.claim.signature)) {
+            return Err(unauthenticated(mismatch(&canonical)));
+        }
+        Ok(Identity { key: self.key, has_project: true })
+    }
+}
+
+/// The vendor echoes what it signed, which finds most mistakes at once. It may hold a header somebody thinks of as a
+/// secret, so only debug builds do.
+fn mismatch(canonical: &[u8]) -> String {
+    let mut message = "the signature does not match".to_owned();
+    if cfg!(debug_assertions) {
+        let text = String::from_utf8_lossy(canonical).replace('\n', "|");
+        message = format!("{message}, canonical request: {text}");
+    }
+    message
+}
+
+/// Takes an `Authorization` header apart: algorithm, key id, signed headers, signature.
+fn parse(header: &[u8]) -> Option<(Algorithm, AccessKeyId, String, [u8; 32])> {
+    let text = std::str::from_utf8(header).ok()?.trim();
+    let (word, rest) = text.split_once(|character: char| character.is_ascii_whitespace())?;
+    let mut values = [None; 3];
+    for pair in rest.split(',') {
+        let (name, value) = pair.trim().split_once('=')?;
+        let place = match name.trim() {
+            "Access" if word == "SDK-HMAC-SHA256" => 0,
+            "Credential" if word == "V11-HMAC-SHA256" => 0,
+            "SignedHeaders" => 1,
+            "Signature" => 2,
+            _ => return None,
+        };
+        if values[place].replace(value.trim()).is_some() {
+            return None;
+        }
+    }
+    let [Some(credential), Some(signed_headers), Some(signature)] = values else { return None };
+    let (algorithm, key_id) = if word == "SDK-HMAC-SHA256" {
+        (Algorithm::Sdk, credential)
+    } else {
+        let (key_id, scope) = credential.split_once('/')?;
+        let pieces: Vec<&str> = scope.split('/').collect();
+        let well_formed = pieces.len() == 3
+            && pieces.iter().all(|piece| !piece.is_empty())
+            && pieces[0].len() == 8
+            && pieces[0].bytes().all(|byte| byte.is_ascii_digit());
+        (Algorithm::V11 { scope: well_formed.then(|| scope.to_owned())? }, key_id)
+    };
+    Some((algorithm, access_key_id(key_id.as_bytes())?, signed_headers.to_owned(), unhex(signature)?))
+}
+
+/// 64 lower-case hex digits as bytes.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(digits[0])? << 4 | digit(digits[1])?;
+    }
+    Some(bytes)
+}
+
+/// `YYYYMMDDThhmmssZ`, nothing else.
+fn parse_date(text: &[u8]) -> Option<TimestampMs> {
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
+        time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let shaped = text.len() == 16 && text.iter().all(|byte| byte.is_ascii_digit() || b"TZ".contains(byte));
+    let text = std::str::from_utf8(text).ok().filter(|_| shaped)?;
+    let time = time::PrimitiveDateTime::parse(text, FORMAT).ok()?.assume_utc();
+    Some(TimestampMs(time.unix_timestamp() * 1000))
+}
+
+/// The bytes of a header that is there exactly once, without the blanks around them.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then(|| value.as_bytes().trim_ascii())
+}
+
+/// Piece 6 of the canonical request. A header that gives a hash must give the body's; the only other lawful content
+/// is the word that says the body is not signed.
+fn payload_hash(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let actual = || hex(&Sha256::digest(body)).into_bytes();
+    if body.is_empty() || !headers.contains_key(CONTENT_SHA256) {
+        return Ok(actual());
+    }
+    match one(headers, CONTENT_SHA256) {
+        None => Err("`X-Sdk-Content-Sha256` is there more than once"),
+        Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.to_vec()),
+        Some(given) if given.eq_ignore_ascii_case(&actual()) => Ok(given.to_vec()),
+        Some(_) => Err("`X-Sdk-Content-Sha256` is not the body's hash"),
+    }
+}
+
+/// The canonical request: method, path, query, headers, their names, payload hash, joined by line feeds.
+fn canonical_request(head: &Parts, signed_headers: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
+    let mut canonical = Vec::with_capacity(1024);
+    canonical.extend_from_slice(head.method.as_str().as_bytes());
+    canonical.push(b'\n');
+    canonical.extend_from_slice(canonical_path(head.uri.path()).as_bytes());
+    canonical.push(b'\n');
+    canonical.extend_from_slice(canonical_query(head.uri.query().unwrap_or_default()).as_bytes());
+    canonical.push(b'\n');
+    for name in signed_headers.split(';') {
+        // Twice the same header has no canonical form; which of the two a handler reads must not be left to luck.
+        let Some(value) = one(&head.headers, name) else {
+            return Err(format!("signed header `{}` is not there exactly once", super::super::params::shortened(name)));
+        };
+        canonical.extend_from_slice(name.as_bytes());
+        canonical.push(b':');
+        canonical.extend_from_slice(value);
+        canonical.push(b'\n');
+    }
+    canonical.push(b'\n');
+    canonical.extend_from_slice(signed_headers.as_bytes());
+    canonical.push(b'\n');
+    canonical.extend_from_slice(payload);
+    Ok(canonical)
+}
+
+/// The path decoded as a whole and encoded segment by segment, with a slash at its end.
+fn canonical_path(raw_path: &str) -> String {
+    let plain = target::decode(raw_path.as_bytes());
+    let segments: Vec<String> = plain.split(|&byte| byte == b'/').map(target::encode).collect();
+    let mut path = segments.join("/");
+    if !path.ends_with('/') {
+        path.push('/');
+    }
+    path
+}
+
+/// The query's pairs sorted as plain bytes, encoded again.
+fn canonical_query(raw_query: &str) -> String {
+    let mut pairs = target::query_pairs(raw_query);
+    pairs.sort();
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", target::encode(name), target::encode(value))).collect();
+    pairs.join("&")
+}
+
+fn sign(claim: &Claim, secret: &Secret, canonical: &[u8]) -> [u8; 32] {
+    let hash = hex(&Sha256::digest(canonical));
+    let (word, date) = (claim.algorithm.word(), &claim.date);
+    match &claim.algorithm {
+        Algorithm::Sdk => hmac_sha256(secret.reveal().as_bytes(), format!("{word}\n{date}\n{hash}").as_bytes()),
+        Algorithm::V11 { scope } => {
+            let key = derived_key(&claim.access_key_id, secret, scope);
+            hmac_sha256(key.as_bytes(), format!("{word}\n{date}\n{scope}\n{hash}").as_bytes())
+        }
+    }
+}
+
+/// HKDF-SHA256 (RFC 5869) with one block of output, as hex text, which is itself the key.
+fn derived_key(access_key_id: &AccessKeyId, secret: &Secret, scope: &str) -> String {
+    let extracted = hmac_sha256(access_key_id.as_str().as_bytes(), secret.reveal().as_bytes());
+    hex(&hmac_sha256(&extracted, &[scope.as_bytes(), &[1]].concat()))
+}
+
+/// Drives the header parser and the canonical request with anything: the first line is the path and query, the second
+/// the `Authorization` header, the rest the body.
+pub fn fuzz_signature(data: &[u8]) {
+    let mut lines = data.splitn(3, |&byte| byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (target, authorization, body) = (line(), line(), line());
+    let Ok(uri) = http::Uri::try_from(target) else { return };
+    let Ok(value) = http::HeaderValue::from_bytes(authorization) else { return };
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.uri = uri;
+    head.headers.insert("authorization", value.clone());
+    head.headers.insert("x-sdk-date", http::HeaderValue::from_static("20260102T030405Z"));
+    head.headers.insert("host", value);
+    let now = TimestampMs(1_767_323_045_000);
+    if let (Ok(claim), Ok(payload)) = (Claim::read(&head, now), payload_hash(&head.headers, body))
+        && let Ok(canonical) = canonical_request(&head, &claim.signed_headers, &payload)
+    {
+        let secret = Secret::new("fuzz").expect("visible ASCII");
+        assert_eq!(sign(&claim, &secret, &canonical).len(), 32);
+    }
+    let _ = (canonical_path(head.uri.path()), canonical_query(head.uri.query().unwrap_or_default()));
+}
+
+#[cfg(test)]
+mod tests;

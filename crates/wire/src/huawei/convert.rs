@@ -1,0 +1,407 @@
+//! Their words to ours and back: the one file that knows both vocabularies.
+
+use likeness_domain::filter::Vocabulary;
+use likeness_domain::library::{Candidate, Direction, SortKey};
+use likeness_domain::ports::AnalyzedFace;
+use likeness_domain::types::{
+    BoundingBox, Face, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Quality,
+    Similarity, Subject, TEXT_CHARS_MAX, TimestampMs,
+};
+use likeness_domain::{Error, Kind, limits};
+
+use super::dto::{self, Ordered};
+use super::errors::{Failure, code};
+use super::params::{Params, shortened};
+use super::settings::Settings;
+use super::{ids, scale};
+use crate::http::json::{Object, Value};
+
+/// What this dialect calls the built-in columns of a filter.
+pub(super) const VOCABULARY: Vocabulary =
+    Vocabulary { subject: "external_image_id", face_id: ("face_id", ids::read_face_id) };
+
+/// Names no custom field may have: members of the vendor's own records.
+const RESERVED_FIELDS: [&str; 9] =
+    ["external_image_id", "bounding_box", "similarity", "face_id", "create_time", "vector", "_id", "_all", "_source"];
+
+// ------------------------------------------------------------------------------------------------- theirs to ours
+
+/// A face set's name in a body: stricter than the house, as documented.
+pub(super) fn new_face_set_name(text: &str) -> Result<FaceSetName, Failure> {
+    check_word("face_set_name", text, 64)?;
+    FaceSetName::new(text).map_err(|error| Failure::invalid(error.message()))
+}
+
+/// A face set's name in a path. A text that cannot be a name is the name of no set; sets made through other dialects
+/// may have names this one could not give.
+pub(super) fn named_face_set(text: &str) -> Result<FaceSetName, Failure> {
+    let unknown = |_| Failure::service(code::FRS_0302, format!("face set `{}` does not exist", shortened(text)));
+    FaceSetName::new(text).map_err(unknown)
+}
+
+/// A label to be given to faces: stricter than the house, as documented.
+pub(super) fn new_external_image_id(text: &str) -> Result<Subject, Failure> {
+    check_word("external_image_id", text, 36)?;
+    Subject::new(text).map_err(|error| Failure::invalid(error.message()))
+}
+
+fn check_word(name: &str, text: &str, chars_max: usize) -> Result<(), Failure> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (1..=chars_max).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    let message = format!("`{name}` is `{}`, expected 1 to {chars_max} of A-Z a-z 0-9 _ -", shortened(text));
+    Err(Failure::invalid(message))
+}
+
+/// The capacity of a new face set.
+pub(super) fn capacity(params: &Params, settings: &Settings) -> Result<u64, Failure> {
+    let Some(number) = params.integer("face_set_capacity")? else { return Ok(settings.capacity_max) };
+    let Settings { capacity_step: step, capacity_max: max, .. } = *settings;
+    match u64::try_from(number) {
+        Ok(capacity) if (step..=max).contains(&capacity) && capacity.is_multiple_of(step) => Ok(capacity),
+        _ => Err(Failure::invalid(format!(
+            "`face_set_capacity` is {number}, expected a multiple of {step} from {step} to {max}"
+        ))),
+    }
+}
+
+/// The custom fields a new face set defines.
+pub(super) fn field_schema(params: &Params) -> Result<FieldSchema, Failure> {
+    let Some(definitions) = object(params, "external_fields")? else { return Ok(FieldSchema::default()) };
+    let mut fields = Vec::new();
+    for (name, definition) in definitions.members() {
+        let wrong = |what: &str| Failure::invalid(format!("`external_fields`: field `{}` {what}", shortened(name)));
+        if *definition == Value::Null {
+            continue;
+        }
+        if RESERVED_FIELDS.contains(&name.as_str()) {
+            return Err(wrong("has a reserved name"));
+        }
+        let word = match definition {
+            Value::Object(definition) => match definition.get("type") {
+                Some(Value::Text(word)) => word.to_ascii_lowercase(),
+                _ => return Err(wrong("has no type")),
+            },
+            _ => return Err(wrong("is not defined by an object with a type")),
+        };
+        let Some(field_type) = FieldType::from_word(&word) else {
+            return Err(wrong("has another type than string, integer, long, float, double or boolean"));
+        };
+        fields.push((FieldName::new(name).map_err(|error| Failure::invalid(error.message()))?, field_type));
+        // Repeated names replace each other, so there may be more members than fields; hardly so many more.
+        if fields.len() > 10 * FieldSchema::FIELDS_MAX {
+            return Err(Failure::invalid("`external_fields` defines too many fields, expected at most 10"));
+        }
+    }
+    FieldSchema::new(fields).map_err(|error| Failure::invalid(error.message()))
+}
+
+/// A member that must be an object if it is there.
+pub(super) fn object(params: &Params, name: &str) -> Result<Option<Object>, Failure> {
+    match params.structure(name)?.map(|value| value.into_owned()) {
+        None => Ok(None),
+        Some(Value::Object(object)) => Ok(Some(object)),
+        Some(other) => Err(Failure::invalid(format!("`{name}` is {}, expected an object", other.kind()))),
+    }
+}
+
+/// Values for custom fields, of the types the set defines. `null` is no value. Text is never read as a number.
+pub(super) fn field_values(given: &Object, schema: &FieldSchema, settings: &Settings) -> Result<FieldValues, Error> {
+    let mut values = Vec::new();
+    for (name, value) in given.members() {
+        if *value == Value::Null {
+            continue;
+        }
+        let Some((_, field_type)) = schema.find(name) else {
+            let message = format!("custom field `{}` is not defined by the face set", shortened(name));
+            return Err(Error::new(Kind::FieldNotDefined, message));
+        };
+        let value = match (value, field_type) {
+            (Value::Text(text), FieldType::String) if text_is_fine(text, settings) => {
+                Some(FieldValue::Text(text.as_str().into()))
+            }
+            (Value::Whole(number), FieldType::Integer | FieldType::Long) => Some(FieldValue::Whole(*number)),
+            (Value::Whole(number), FieldType::Float | FieldType::Double) => Some(FieldValue::Real(*number as f64)),
+            (Value::Real(number), FieldType::Float | FieldType::Double) => Some(FieldValue::Real(*number)),
+            (Value::Boolean(flag), FieldType::Boolean) => Some(FieldValue::Boolean(*flag)),
+            _ => None,
+        };
+        let Some(value) = value.filter(|value| value.fits(field_type)) else {
+            let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
+            return Err(Error::new(Kind::FieldTypeMismatch, message));
+        };
+        values.push((FieldName::new(name)?, value));
+    }
+    Ok(FieldValues::new(values))
+}
+
+fn text_is_fine(text: &str, settings: &Settings) -> bool {
+    !settings.field_text_strict || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// A value in a query, read by its field's type.
+pub(super) fn field_value(text: &str, name: &str, field_type: FieldType) -> Result<FieldValue, Failure> {
+    let value = match field_type {
+        FieldType::String => (text.chars().count() <= TEXT_CHARS_MAX).then(|| FieldValue::Text(text.into())),
+        FieldType::Integer | FieldType::Long => text.parse().ok().map(FieldValue::Whole),
+        FieldType::Float | FieldType::Double => text.parse().ok().map(FieldValue::Real),
+        FieldType::Boolean if text.eq_ignore_ascii_case("true") => Some(FieldValue::Boolean(true)),
+        FieldType::Boolean if text.eq_ignore_ascii_case("false") => Some(FieldValue::Boolean(false)),
+        FieldType::Boolean => None,
+    };
+    value.filter(|value| value.fits(field_type)).ok_or_else(|| {
+        let text = shortened(text);
+        Failure::invalid(format!("`{name}` is `{text}`, which is no value of its type {}", field_type.word()))
+    })
+}
+
+/// How many candidates a search may answer.
+pub(super) fn top_n(params: &Params, settings: &Settings) -> Result<usize, Failure> {
+    const DEFAULT: usize = 10;
+    let most = settings.top_n_max.min(limits::TOP_K_MAX);
+    match params.integer("top_n")? {
+        None | Some(0) => Ok(DEFAULT.min(most)),
+        Some(number) => usize::try_from(number)
+            .ok()
+            .filter(|number| *number <= most)
+            .ok_or_else(|| Failure::invalid(format!("`top_n` is {number}, expected 1 to {most}"))),
+    }
+}
+
+/// The least similarity a search may answer, 0 to 1.
+pub(super) fn threshold(params: &Params) -> Result<f64, Failure> {
+    match params.number("threshold")? {
+        None => Ok(0.0),
+        Some(number) if (0.0..=1.0).contains(&number) => Ok(number),
+        Some(number) => Err(Failure::invalid(format!("`threshold` is {number}, expected 0 to 1"))),
+    }
+}
+
+/// Sort keys: an array of objects, or one object; of a field named twice the later direction wins.
+pub(super) fn sort_keys(params: &Params) -> Result<Vec<SortKey>, Failure> {
+    let Some(value) = params.structure("sort")? else { return Ok(Vec::new()) };
+    let items = match value.as_ref() {
+        Value::List(items) => items.as_slice(),
+        Value::Object(_) => std::slice::from_ref(value.as_ref()),
+        other => return Err(Failure::invalid(format!("`sort` is {}, expected an array of objects", other.kind()))),
+    };
+    let mut keys: Vec<SortKey> = Vec::new();
+    for item in items {
+        let Value::Object(members) = item else {
+            return Err(Failure::invalid(format!("`sort` holds {}, expected objects", item.kind())));
+        };
+        for (field, direction) in members.members() {
+            let direction = match direction {
+                Value::Null => continue,
+                Value::Text(word) if word.eq_ignore_ascii_case("asc") => Direction::Ascending,
+                Value::Text(word) if word.eq_ignore_ascii_case("desc") => Direction::Descending,
+                _ => {
+                    let field = shortened(field);
+                    return Err(Failure::invalid(format!("`sort`: direction of `{field}` is not asc or desc")));
+                }
+            };
+            if RESERVED_FIELDS.contains(&field.as_str()) {
+                let message = format!("`sort`: `{field}` is not a numeric custom field");
+                return Err(Failure::service(code::FRS_0032, message));
+            }
+            match keys.iter().position(|key| key.field == *field) {
+                Some(key_idx) => keys[key_idx].direction = direction,
+                None if keys.len() == limits::SORT_KEYS_MAX => {
+                    return Err(Failure::invalid("`sort` has too many keys, expected at most 10"));
+                }
+                None => keys.push(SortKey { field: field.clone(), direction }),
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// Names of the custom fields to return: an array, its text, or names between commas.
+pub(super) fn return_fields(params: &Params) -> Result<Vec<String>, Failure> {
+    let wrong = |what: &str| Failure::invalid(format!("`return_fields` {what}, expected an array of names"));
+    let value = match params.structure("return_fields") {
+        Ok(None) => return Ok(Vec::new()),
+        Ok(Some(value)) => value.into_owned(),
+        Err(failure) => match params.text("return_fields")? {
+            Some(text) if !text.contains(['[', '{', '"', '\'']) => Value::Text(text.to_owned()),
+            _ => return Err(failure),
+        },
+    };
+    match value {
+        Value::List(items) => items
+            .into_iter()
+            .filter(|item| *item != Value::Null)
+            .map(|item| match item {
+                Value::Text(name) => Ok(name),
+                other => Err(wrong(&format!("holds {}", other.kind()))),
+            })
+            .collect(),
+        Value::Text(names) => Ok(names.split(',').map(|name| name.trim().to_owned()).collect()),
+        // Python's and JSON's numbers and words are also what a single field could be called.
+        Value::Whole(_) | Value::Boolean(_) => {
+            Ok(params.text("return_fields")?.into_iter().map(str::to_owned).collect())
+        }
+        other => Err(wrong(&format!("is {}", other.kind()))),
+    }
+}
+
+/// Attribute codes of a detect call; `None` when none are asked for.
+pub(super) fn attribute_codes(params: &Params) -> Result<Option<Vec<u8>>, Failure> {
+    let whole;
+    let text = match params {
+        Params::Json(members) => match members.get("attributes") {
+            Some(Value::Whole(number)) => {
+                whole = number.to_string();
+                Some(whole.as_str())
+            }
+            _ => params.text("attributes")?,
+        },
+        Params::Form(_) => params.text("attributes")?,
+    };
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let code = |piece: &str| piece.trim().parse().ok().filter(|code| *code <= 99);
+    text.split(',').map(code).collect::<Option<Vec<u8>>>().map(Some).ok_or_else(|| {
+        Failure::invalid(format!("`attributes` is `{}`, expected numbers from 0 to 99 between commas", shortened(text)))
+    })
+}
+
+// ------------------------------------------------------------------------------------------------- ours to theirs
+
+/// A time as the vendor writes it, in UTC.
+pub(super) fn create_date(time: TimestampMs) -> String {
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
+        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let seconds = time.0.div_euclid(1000);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    time.format(FORMAT).unwrap_or_default()
+}
+
+pub(super) fn bounding_box(bounding_box: BoundingBox) -> dto::BoundingBox {
+    let BoundingBox { left, top, width, height } = bounding_box;
+    dto::BoundingBox { width, height, top_left_x: left, top_left_y: top }
+}
+
+/// A face set; one made through another dialect without a bound is shown with the largest capacity there is here, or
+/// with what it holds if that is more.
+pub(super) fn face_set_info(face_set: FaceSet, n_faces: u64, settings: &Settings) -> dto::FaceSetInfo {
+    let definition = |(name, field_type): &(FieldName, FieldType)| {
+        (name.as_str().to_owned(), dto::FieldDefinition { field_type: field_type.word() })
+    };
+    dto::FaceSetInfo {
+        face_number: n_faces,
+        face_set_id: ids::face_set_id(face_set.id),
+        face_set_name: face_set.name.as_str().to_owned(),
+        create_date: create_date(face_set.created_at),
+        face_set_capacity: face_set.capacity.unwrap_or_else(|| settings.capacity_max.max(n_faces)),
+        external_fields: Ordered(face_set.schema.fields().iter().map(definition).collect()),
+    }
+}
+
+fn field_values_shown(values: &FieldValues, wanted: impl Fn(&str) -> bool) -> Ordered<dto::FieldValue> {
+    let shown = |value: &FieldValue| match value {
+        FieldValue::Text(text) => dto::FieldValue::Text(text.as_ref().to_owned()),
+        FieldValue::Whole(number) => dto::FieldValue::Whole(*number),
+        FieldValue::Real(number) => dto::FieldValue::Real(*number),
+        FieldValue::Boolean(flag) => dto::FieldValue::Boolean(*flag),
+    };
+    let values = values.values().iter().filter(|(name, _)| wanted(name.as_str()));
+    Ordered(values.map(|(name, value)| (name.as_str().to_owned(), shown(value))).collect())
+}
+
+fn external_image_id(face: &Face) -> Option<String> {
+    face.subject.as_ref().map(|subject| subject.as_str().to_owned())
+}
+
+pub(super) fn faces_shown(face_set: &FaceSet, faces: &[Face]) -> dto::FacesShown {
+    let shown = |face: &Face| dto::Face {
+        face_id: ids::face_id(face.id),
+        external_image_id: external_image_id(face),
+        bounding_box: bounding_box(face.detection.bounding_box),
+        external_fields: field_values_shown(&face.fields, |_| true),
+    };
+    dto::FacesShown {
+        face_set_id: ids::face_set_id(face_set.id),
+        face_set_name: face_set.name.as_str().to_owned(),
+        faces: faces.iter().map(shown).collect(),
+    }
+}
+
+pub(super) fn faces_changed(face_set: &FaceSet, n_faces: usize) -> dto::FacesChanged {
+    dto::FacesChanged {
+        face_number: n_faces as u64,
+        face_set_id: ids::face_set_id(face_set.id),
+        face_set_name: face_set.name.as_str().to_owned(),
+    }
+}
+
+/// Candidates shown with at least `threshold`, with the wanted custom fields; unknown names want nothing.
+pub(super) fn faces_found(
+    candidates: &[Candidate],
+    schema: &FieldSchema,
+    return_fields: &[String],
+    similarity_of: impl Fn(Similarity) -> f64,
+    threshold: f64,
+) -> dto::FacesFound {
+    // Against the schema first: a caller may name very many fields, a set has ten.
+    let is_wanted = |name: &FieldName| return_fields.iter().any(|wanted| wanted == name.as_str());
+    let wanted: Vec<&str> =
+        schema.fields().iter().map(|(name, _)| name).filter(|name| is_wanted(name)).map(FieldName::as_str).collect();
+    let shown = |candidate: &Candidate| {
+        let face = &candidate.face;
+        dto::FoundFace {
+            face_id: ids::face_id(face.id),
+            external_image_id: external_image_id(face),
+            similarity: similarity_of(candidate.similarity),
+            bounding_box: bounding_box(face.detection.bounding_box),
+            external_fields: field_values_shown(&face.fields, |name| wanted.contains(&name)),
+        }
+    };
+    dto::FacesFound { faces: candidates.iter().map(shown).filter(|face| face.similarity >= threshold).collect() }
+}
+
+pub(super) fn faces_compared(
+    faces: [BoundingBox; 2],
+    similarity: Similarity,
+    scale: &scale::Scale,
+) -> dto::FacesCompared {
+    let [image1_face, image2_face] = faces.map(|face| dto::ComparedFace { bounding_box: bounding_box(face) });
+    dto::FacesCompared { image1_face, image2_face, similarity: scale.shown(similarity) }
+}
+
+/// A detected face with the attributes that were asked for. What no installed stage measures is `unknown` where the
+/// vendor has that word, and left out elsewhere.
+pub(super) fn detected_face(face: &AnalyzedFace, codes: Option<&[u8]>) -> dto::DetectedFace {
+    const UNKNOWN: &str = "unknown";
+    let attributes = codes.map(|codes| {
+        let asked = |code: u8| codes.contains(&code);
+        let unknown = |code: u8| asked(code).then_some(UNKNOWN);
+        dto::Attributes {
+            dress: asked(4).then_some(dto::Dress { glass: UNKNOWN, hat: UNKNOWN }),
+            smile: unknown(5),
+            mask: unknown(6),
+            hair: unknown(7),
+            beard: unknown(8),
+            quality: asked(12).then(|| quality(face.quality)).flatten(),
+            expression: unknown(13).map(|word| dto::Expression { expression_type: word }),
+        }
+    });
+    dto::DetectedFace { bounding_box: bounding_box(face.detection.bounding_box), attributes }
+}
+
+/// Their figures but the total count defects, ours count virtues. `None` when nothing was measured.
+fn quality(quality: Quality) -> Option<dto::Quality> {
+    if quality == Quality::default() {
+        return None;
+    }
+    // Four decimals, so that 0.81 is not shown as the nearest f32.
+    let shown = |figure: f32| (f64::from(figure) * 1e4).round() / 1e4;
+    let defect = |virtue: Option<f32>| virtue.map(|virtue| shown(1.0 - virtue));
+    Some(dto::Quality {
+        total_score: quality.total.map(shown),
+        blur: defect(quality.sharpness),
+        pose: defect(quality.pose),
+        occlusion: defect(quality.visibility),
+        illumination: defect(quality.illumination),
+    })
+}

@@ -1,0 +1,262 @@
+//! The bodies of answers, member for member as the vendor writes them: legacy clients refuse members they do not
+//! know, and cannot read `null`.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+/// Members of a JSON object in a given order.
+#[derive(Debug, PartialEq)]
+pub(super) struct Ordered<T>(pub(super) Vec<(String, T)>);
+
+impl<T: Serialize> Serialize for Ordered<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ServiceError<'a> {
+    pub(super) error_code: &'a str,
+    pub(super) error_msg: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct GatewayError<'a> {
+    pub(super) error_msg: &'a str,
+    pub(super) error_code: &'a str,
+    pub(super) request_id: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct IdentityError<'a> {
+    pub(super) error: IdentityErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct IdentityErrorBody<'a> {
+    pub(super) code: u16,
+    pub(super) message: &'a str,
+    pub(super) title: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct BoundingBox {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) top_left_x: u32,
+    pub(super) top_left_y: u32,
+}
+
+#[derive(Serialize)]
+pub(super) struct FieldDefinition {
+    #[serde(rename = "type")]
+    pub(super) field_type: &'static str,
+}
+
+/// A value of a custom field.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum FieldValue {
+    Text(String),
+    Whole(i64),
+    Real(f64),
+    Boolean(bool),
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetInfo {
+    pub(super) face_number: u64,
+    pub(super) face_set_id: String,
+    pub(super) face_set_name: String,
+    pub(super) create_date: String,
+    pub(super) face_set_capacity: u64,
+    pub(super) external_fields: Ordered<FieldDefinition>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetShown {
+    pub(super) face_set_info: FaceSetInfo,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetsShown {
+    pub(super) face_sets_info: Vec<FaceSetInfo>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetDeleted {
+    pub(super) face_set_name: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Face {
+    pub(super) face_id: String,
+    // Only faces enrolled through another dialect have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) external_image_id: Option<String>,
+    pub(super) bounding_box: BoundingBox,
+    pub(super) external_fields: Ordered<FieldValue>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesShown {
+    pub(super) face_set_id: String,
+    pub(super) face_set_name: String,
+    pub(super) faces: Vec<Face>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesChanged {
+    pub(super) face_number: u64,
+    pub(super) face_set_id: String,
+    pub(super) face_set_name: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct FoundFace {
+    pub(super) face_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) external_image_id: Option<String>,
+    pub(super) similarity: f64,
+    pub(super) bounding_box: BoundingBox,
+    pub(super) external_fields: Ordered<FieldValue>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesFound {
+    pub(super) faces: Vec<FoundFace>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ComparedFace {
+    pub(super) bounding_box: BoundingBox,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesCompared {
+    pub(super) image1_face: ComparedFace,
+    pub(super) image2_face: ComparedFace,
+    pub(super) similarity: f64,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesDetected {
+    pub(super) faces: Vec<DetectedFace>,
+}
+
+#[derive(Serialize)]
+pub(super) struct DetectedFace {
+    pub(super) bounding_box: BoundingBox,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attributes: Option<Attributes>,
+}
+
+/// What is known of a face; members that were not asked for or cannot be told are left out.
+#[derive(Serialize, Default)]
+pub(super) struct Attributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dress: Option<Dress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) smile: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mask: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hair: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beard: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quality: Option<Quality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expression: Option<Expression>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Dress {
+    pub(super) glass: &'static str,
+    pub(super) hat: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Expression {
+    #[serde(rename = "type")]
+    pub(super) expression_type: &'static str,
+}
+
+/// Figures from 0 to 1: the total is better when higher, the others when lower.
+#[derive(Serialize)]
+pub(super) struct Quality {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) blur: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pose: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) occlusion: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) illumination: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ServiceStatus {
+    pub(super) subscribe_status: bool,
+    pub(super) create_time: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct TokenIssued<'a> {
+    pub(super) token: Token<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Token<'a> {
+    pub(super) methods: [&'a str; 1],
+    pub(super) issued_at: String,
+    pub(super) expires_at: String,
+    pub(super) user: User<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) project: Option<TokenProject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) domain: Option<Domain<'a>>,
+    pub(super) roles: [BTreeMap<&'a str, &'a str>; 1],
+    pub(super) catalog: [(); 0],
+}
+
+#[derive(Serialize)]
+pub(super) struct User<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) domain: Domain<'a>,
+    pub(super) password_expires_at: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct TokenProject<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) domain: Domain<'a>,
+}
+
+#[derive(Serialize, Clone, Copy)]
+pub(super) struct Domain<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct ProjectsShown<'a> {
+    pub(super) projects: Vec<Project<'a>>,
+    pub(super) links: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Project<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) domain_id: &'a str,
+    pub(super) parent_id: &'a str,
+    pub(super) is_domain: bool,
+    pub(super) enabled: bool,
+    pub(super) description: &'a str,
+}

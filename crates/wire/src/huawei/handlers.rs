@@ -1,0 +1,310 @@
+//! One function an operation: their words to ours, one call (seldom two), ours to theirs.
+
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::filter::{self, Expr};
+use likeness_domain::library::{AddFaces, Candidate, CreateFaceSet, DeleteFaces, Probe, Search};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::Page;
+use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject};
+use serde::Serialize;
+
+use super::convert::{self, VOCABULARY};
+use super::errors::{Failure, Origin, code};
+use super::image::{self, Picture};
+use super::operations::Operation;
+use super::params::shortened;
+use super::routes::Call;
+use super::{dto, ids};
+use crate::http::json;
+
+type Answer = Result<Response, Failure>;
+
+/// Runs the operation.
+pub(super) async fn handle(call: Call<'_>) -> Answer {
+    match call.operation {
+        Operation::DetectFaces => detect_faces(&call).await,
+        Operation::CompareFaces => compare_faces(&call).await,
+        Operation::CreateFaceSet => create_face_set(&call).await,
+        Operation::ListFaceSets => list_face_sets(&call).await,
+        Operation::ShowFaceSet => show_face_set(&call).await,
+        Operation::DeleteFaceSet => delete_face_set(&call).await,
+        Operation::AddFaces => add_faces(&call).await,
+        Operation::ListFaces => list_faces(&call).await,
+        Operation::UpdateFace => update_face(&call).await,
+        Operation::DeleteFaces => delete_faces(&call).await,
+        Operation::BatchDeleteFaces => batch_delete_faces(&call).await,
+        Operation::SearchFaces => search_faces(&call).await,
+        Operation::ServiceStatus => Ok(service_status(&call)),
+        Operation::CreateToken | Operation::ListProjects | Operation::DetectLive | Operation::DetectLiveFace => {
+            unreachable!("answered before a handler is chosen")
+        }
+    }
+}
+
+// Also for what is created: clients of this service insist on 200.
+fn ok(body: &impl Serialize) -> Answer {
+    Ok(json::answer(StatusCode::OK, body))
+}
+
+async fn detect_faces(call: &Call<'_>) -> Answer {
+    let codes = convert::attribute_codes(&call.params)?;
+    let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
+    let analysis = call.library.detect(&call.caller, input).await;
+    let analysis = analysis.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
+    ok(&dto::FacesDetected { faces })
+}
+
+async fn compare_faces(call: &Call<'_>) -> Answer {
+    let first = image::needed(&call.params, "image1", call.settings())?;
+    let second = image::needed(&call.params, "image2", call.settings())?;
+    image::check_size("both images", first.n_bytes_sent + second.n_bytes_sent, call.settings())?;
+    // A failure does not say which of the two it is about. They mostly come the same way; if not, the one that had to
+    // be fetched is the likelier cause of the failures this is used for.
+    let origin = if first.origin == Origin::Inline { second.origin } else { first.origin };
+    let comparison = call.library.compare(&call.caller, [first.input, second.input]).await;
+    let comparison = comparison.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let scale = call.house.scale(&comparison.pack).ok_or_else(|| no_scale(call))?;
+    let boxes = comparison.faces.map(|face| face.bounding_box);
+    ok(&convert::faces_compared(boxes, comparison.similarity, scale))
+}
+
+async fn create_face_set(call: &Call<'_>) -> Answer {
+    let settings = call.settings();
+    let request = CreateFaceSet {
+        name: convert::new_face_set_name(call.params.needed_text("face_set_name")?)?,
+        label: None,
+        note: None,
+        capacity: Some(convert::capacity(&call.params, settings)?),
+        schema: convert::field_schema(&call.params)?,
+        face_sets_max: Some(settings.face_sets_max),
+    };
+    let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
+    ok(&dto::FaceSetShown { face_set_info: convert::face_set_info(face_set, 0, settings) })
+}
+
+async fn list_face_sets(call: &Call<'_>) -> Answer {
+    let face_sets = call.library.face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    let info = |summary: likeness_domain::types::FaceSetSummary| {
+        convert::face_set_info(summary.face_set, summary.n_faces, call.settings())
+    };
+    ok(&dto::FaceSetsShown { face_sets_info: face_sets.into_iter().map(info).collect() })
+}
+
+async fn show_face_set(call: &Call<'_>) -> Answer {
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let face_set_info = convert::face_set_info(summary.face_set, summary.n_faces, call.settings());
+    ok(&dto::FaceSetShown { face_set_info })
+}
+
+async fn delete_face_set(call: &Call<'_>) -> Answer {
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let face_set =
+        call.library.delete_face_set(&call.caller, &name, false).await.map_err(|error| call.failed(error))?;
+    ok(&dto::FaceSetDeleted { face_set_name: face_set.name.as_str().to_owned() })
+}
+
+async fn add_faces(call: &Call<'_>) -> Answer {
+    let single = call.params.boolean("single")?.unwrap_or(false);
+    let given_fields = convert::object(&call.params, "external_fields")?.unwrap_or_default();
+    let subject = match call.params.text("external_image_id")? {
+        Some(text) => convert::new_external_image_id(text)?,
+        None => {
+            let text = ids::fresh_external_image_id(&*call.house.wire.ids);
+            Subject::new(text).map_err(|error| call.failed(error))?
+        }
+    };
+    let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
+    let face_set = named(call).await?;
+    let fields = convert::field_values(&given_fields, &face_set.schema, call.settings());
+    let request = AddFaces {
+        face_set: face_set.name,
+        image: input,
+        choice: if single { FaceChoice::Largest } else { FaceChoice::All },
+        subject: Some(subject),
+        external_id: None,
+        fields: fields.map_err(|error| call.failed(error))?,
+        note: None,
+    };
+    let added = call.library.add_faces(&call.caller, request).await;
+    let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;
+    ok(&convert::faces_shown(&added.face_set, &added.faces))
+}
+
+async fn list_faces(call: &Call<'_>) -> Answer {
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let (face_set, faces): (FaceSet, Vec<Face>) = match query_value(call, "face_id") {
+        Some(text) => {
+            let Some(id) = ids::read_face_id(text) else {
+                named(call).await?;
+                return Err(Failure::service(code::FRS_0403, format!("face `{}` does not exist", shortened(text))));
+            };
+            let (face_set, face) =
+                call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
+            (face_set, vec![face])
+        }
+        None => {
+            let page = page(call)?;
+            call.library.list_faces(&call.caller, &name, page).await.map_err(|error| call.failed(error))?
+        }
+    };
+    ok(&convert::faces_shown(&face_set, &faces))
+}
+
+async fn update_face(call: &Call<'_>) -> Answer {
+    let face_id = call.params.needed_text("face_id")?;
+    let subject = call.params.text("external_image_id")?.map(convert::new_external_image_id).transpose()?;
+    let given_fields = convert::object(&call.params, "external_fields")?.unwrap_or_default();
+    if subject.is_none() && given_fields.members().is_empty() {
+        return Err(Failure::missing("nothing to change: expected `external_image_id` or `external_fields`"));
+    }
+    let face_set = named(call).await?;
+    let unknown = || Failure::service(code::FRS_0303, format!("face `{}` does not exist", shortened(face_id)));
+    let id = ids::read_face_id(face_id).ok_or_else(unknown)?;
+    let fields = convert::field_values(&given_fields, &face_set.schema, call.settings());
+    let patch = FacePatch { subject, fields: fields.map_err(|error| call.failed(error))?, note: None };
+    let updated = call.library.update_face(&call.caller, &face_set.name, id, patch).await;
+    let (face_set, _) = updated.map_err(|error| call.failed(error))?;
+    ok(&convert::faces_changed(&face_set, 1))
+}
+
+async fn delete_faces(call: &Call<'_>) -> Answer {
+    // One name is documented; of several a face id is meant before a label, and a label before any other.
+    let named_first = |name: &str| call.query.iter().find(|(other, _)| other == name);
+    let chosen = named_first("face_id").or_else(|| named_first("external_image_id")).or(call.query.first());
+    let Some((name, text)) = chosen else {
+        return Err(Failure::missing("expected `face_id`, `external_image_id` or a custom field in the query"));
+    };
+    if text.is_empty() {
+        return Err(Failure::missing(format!("`{}` has no value", shortened(name))));
+    }
+    let face_set = named(call).await?;
+    let (which, none_found) = match name.as_str() {
+        "face_id" => (ids::read_face_id(text).map(|id| DeleteFaces::Ids(vec![id])), code::FRS_0303),
+        // A text that no label can be is the label of no face.
+        "external_image_id" => (Subject::new(text.as_str()).ok().map(DeleteFaces::Subject), code::FRS_0401),
+        field => {
+            let Some((field_idx, field_type)) = face_set.schema.find(field) else {
+                return Err(Failure::service(code::FRS_0402, format!("field `{}` does not exist", shortened(field))));
+            };
+            let value = convert::field_value(text, field, field_type)?;
+            let name = face_set.schema.fields()[field_idx].0.clone();
+            (Some(DeleteFaces::Field { name, value }), code::FRS_0401)
+        }
+    };
+    let deleted = match which {
+        Some(which) => {
+            let deleted = call.library.delete_faces(&call.caller, &face_set.name, which).await;
+            deleted.map_err(|error| call.failed(error))?.1.len()
+        }
+        None => 0,
+    };
+    if deleted == 0 {
+        let message = format!("no face has `{}` `{}`", shortened(name), shortened(text));
+        return Err(Failure::service(none_found, message));
+    }
+    ok(&convert::faces_changed(&face_set, deleted))
+}
+
+async fn batch_delete_faces(call: &Call<'_>) -> Answer {
+    let filter = parsed_filter(call)?.ok_or_else(|| Failure::missing("`filter` is missing"))?;
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let deleted = call.library.delete_faces(&call.caller, &name, DeleteFaces::Filter(filter)).await;
+    let (face_set, deleted) = deleted.map_err(|error| call.failed(error))?;
+    if deleted.is_empty() {
+        return Err(Failure::service(code::FRS_0407, "no face passes the filter, nothing was deleted"));
+    }
+    ok(&convert::faces_changed(&face_set, deleted.len()))
+}
+
+async fn search_faces(call: &Call<'_>) -> Answer {
+    let settings = call.settings();
+    let top_k = convert::top_n(&call.params, settings)?;
+    let threshold = convert::threshold(&call.params)?;
+    let sort = convert::sort_keys(&call.params)?;
+    let return_fields = convert::return_fields(&call.params)?;
+    let filter = parsed_filter(call)?;
+    let picture = image::find(&call.params, "image", settings)?;
+    let face_id = call.params.text("face_id")?;
+    if picture.is_none() && face_id.is_none() {
+        let message = "no probe: expected `image_base64`, `image_url`, `image_file` or `face_id`";
+        return Err(Failure::missing(message));
+    }
+    let face_set = named(call).await?;
+    let (probe, origin) = match (picture, face_id) {
+        (Some(Picture { input, origin, .. }), _) => (Probe::Image(input), origin),
+        (None, face_id) => {
+            let text = face_id.unwrap_or_default();
+            let unknown = || Failure::service(code::FRS_0403, format!("face `{}` does not exist", shortened(text)));
+            (Probe::Face(ids::read_face_id(text).ok_or_else(unknown)?), Origin::Inline)
+        }
+    };
+    // A pack that is not loaded has no scale; the library then says so in its own words.
+    let scale = call.house.scale(&face_set.pack);
+    let request = Search {
+        face_set: face_set.name,
+        probe,
+        top_k,
+        similarity_min: scale.map_or(Similarity::MIN, |scale| scale.cosine_for(threshold)),
+        filter,
+        sort,
+        one_per_person: false,
+    };
+    let answer = call.library.search(&call.caller, request).await;
+    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let scale = call.house.scale(&answer.face_set.pack).ok_or_else(|| no_scale(call))?;
+    let candidates: &[Candidate] = &answer.candidates;
+    let schema = &answer.face_set.schema;
+    ok(&convert::faces_found(candidates, schema, &return_fields, |similarity| scale.shown(similarity), threshold))
+}
+
+fn service_status(call: &Call<'_>) -> Response {
+    let create_time = convert::create_date(call.identity.key.tenant.created_at);
+    json::answer(StatusCode::OK, &dto::ServiceStatus { subscribe_status: true, create_time })
+}
+
+/// The face set that the path names.
+async fn named(call: &Call<'_>) -> Result<FaceSet, Failure> {
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    Ok(summary.face_set)
+}
+
+fn parsed_filter(call: &Call<'_>) -> Result<Option<Expr>, Failure> {
+    match call.params.text("filter")? {
+        Some(text) => filter::parse(text, &VOCABULARY).map_err(|error| call.failed(error)),
+        None => Ok(None),
+    }
+}
+
+/// The last value of a query name; an empty one is absent.
+fn query_value<'a>(call: &'a Call<'_>, name: &str) -> Option<&'a str> {
+    call.query.iter().rfind(|(other, _)| other == name).map(|(_, value)| value.as_str()).filter(|text| !text.is_empty())
+}
+
+fn page(call: &Call<'_>) -> Result<Page, Failure> {
+    let number = |name: &str, default: u64| match query_value(call, name) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| {
+            Failure::invalid(format!("`{name}` is `{}`, expected a whole number that is not negative", shortened(text)))
+        }),
+    };
+    let (offset, limit) = (number("offset", 0)?, number("limit", 5)?);
+    let end_max = call.settings().page_end_max.min(likeness_domain::limits::PAGE_LIMIT_MAX);
+    if limit == 0 {
+        return Err(Failure::invalid("`limit` is 0, expected at least 1"));
+    }
+    if offset.checked_add(limit).is_none_or(|end| end > end_max) {
+        let message = format!("`offset` {offset} and `limit` {limit} together are above {end_max}");
+        return Err(Failure::invalid(message));
+    }
+    Ok(Page { offset, limit })
+}
+
+/// A pack was unloaded between two calls: cannot happen while packs are fixed at start.
+fn no_scale(call: &Call<'_>) -> Failure {
+    let error = likeness_domain::Error::new(likeness_domain::Kind::PackUnavailable, "the model pack is not loaded");
+    call.failed(error)
+}

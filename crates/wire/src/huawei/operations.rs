@@ -1,0 +1,128 @@
+//! Every operation of the vendor's reference: the table that routes and that tells what is done.
+
+use super::errors::{Code, code};
+use crate::adapter::{self, State};
+
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    DetectFaces,
+    CompareFaces,
+    CreateFaceSet,
+    ListFaceSets,
+    ShowFaceSet,
+    DeleteFaceSet,
+    AddFaces,
+    ListFaces,
+    UpdateFace,
+    DeleteFaces,
+    BatchDeleteFaces,
+    SearchFaces,
+    DetectLive,
+    DetectLiveFace,
+    CreateToken,
+    ListProjects,
+    ServiceStatus,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) operation: Operation,
+    pub(super) info: adapter::Operation,
+    /// First path segments it answers under; `{v}` in the path.
+    pub(super) versions: &'static [&'static str],
+}
+
+/// This dialect, for [`crate::ADAPTERS`].
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "huawei", mounts: &["v1", "v2", "v3"], operations: &INFOS };
+
+const FRS: &[&str] = &["v2", "v1"];
+const IAM: &[&str] = &["v3"];
+
+const fn row(
+    operation: Operation,
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+    versions: &'static [&'static str],
+    state: State,
+) -> Row {
+    Row { operation, info: adapter::Operation { name, method, path, state }, versions }
+}
+
+const SETS: &str = "/{v}/{project_id}/face-sets";
+const SET: &str = "/{v}/{project_id}/face-sets/{face_set_name}";
+const FACES: &str = "/{v}/{project_id}/face-sets/{face_set_name}/faces";
+const BATCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/faces/batch";
+const SEARCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/search";
+const STATUS: &str = "/{v}/{project_id}/subscribe";
+const NO_ATTRIBUTES: State = State::Partly("attributes are answered `unknown` or left out");
+const NO_PASSWORD_ONLY: State = State::Partly("the password method only, with an access key as user");
+/// What the service answers when a part of it is not switched on.
+pub(super) const NOT_AVAILABLE: Code = code::FRS_0020;
+const REFUSED: State = State::Refused(NOT_AVAILABLE.text);
+
+/// Every operation.
+#[rustfmt::skip]
+pub(super) const TABLE: [Row; 18] = [
+    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, NO_ATTRIBUTES),
+    row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done),
+    row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done),
+    row(Operation::ListFaceSets, "ShowAllFaceSets", "GET", SETS, FRS, State::Done),
+    row(Operation::ShowFaceSet, "ShowFaceSet", "GET", SET, FRS, State::Done),
+    row(Operation::DeleteFaceSet, "DeleteFaceSet", "DELETE", SET, FRS, State::Done),
+    row(Operation::AddFaces, "AddFaces", "POST", FACES, FRS, State::Done),
+    row(Operation::ListFaces, "ShowFaces", "GET", FACES, FRS, State::Done),
+    row(Operation::UpdateFace, "UpdateFace", "PUT", FACES, FRS, State::Done),
+    row(Operation::DeleteFaces, "DeleteFace", "DELETE", FACES, FRS, State::Done),
+    row(Operation::BatchDeleteFaces, "BatchDeleteFaces", "DELETE", BATCH, FRS, State::Done),
+    row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done),
+    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, REFUSED),
+    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, REFUSED),
+    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, NO_PASSWORD_ONLY),
+    row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done),
+    row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done),
+    row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done),
+];
+
+const INFOS: [adapter::Operation; TABLE.len()] = {
+    let mut infos = [TABLE[0].info; TABLE.len()];
+    let mut row_idx = 0;
+    while row_idx < TABLE.len() {
+        infos[row_idx] = TABLE[row_idx].info;
+        row_idx += 1;
+    }
+    infos
+};
+
+/// A request's place in the table.
+pub(super) struct Route {
+    pub(super) operation: Operation,
+    pub(super) project_id: String,
+    pub(super) face_set_name: String,
+}
+
+/// Finds the operation of a method and raw path.
+pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Route> {
+    let segments = crate::http::target::segments(raw_path)?;
+    TABLE.iter().find_map(|row| {
+        let mut route = Route { operation: row.operation, project_id: String::new(), face_set_name: String::new() };
+        let pattern = row.info.path.split('/').skip(1);
+        let fits = row.info.method == method.as_str()
+            && pattern.clone().count() == segments.len()
+            && pattern.zip(&segments).all(|(wanted, segment)| match wanted {
+                "{v}" => row.versions.contains(&segment.as_str()),
+                "{project_id}" => {
+                    route.project_id.clone_from(segment);
+                    !segment.is_empty()
+                }
+                "{face_set_name}" => {
+                    route.face_set_name.clone_from(segment);
+                    !segment.is_empty()
+                }
+                word => word == segment,
+            });
+        fits.then_some(route)
+    })
+}

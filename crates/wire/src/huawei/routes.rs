@@ -1,0 +1,183 @@
+//! From a request to its handler: route, authenticate, match the project, read the body.
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::library::Library;
+use likeness_domain::types::PackId;
+
+use super::auth::{self, Evidence, Identity};
+use super::errors::{Failure, Origin, code};
+use super::limiter::Limiter;
+use super::operations::{self, NOT_AVAILABLE, Operation, Route};
+use super::params::{Params, shortened};
+use super::scale::Scale;
+use super::settings::Settings;
+use super::{handlers, iam};
+use crate::http::body::{BodyError, Upload};
+use crate::http::json::Object;
+use crate::http::target;
+use crate::router::Wire;
+
+/// This dialect, ready to answer.
+pub(crate) struct Huawei {
+    pub(super) wire: Wire,
+    scales: Vec<(PackId, Scale)>,
+    limiter: Limiter,
+}
+
+/// An authenticated call: who asks what of the library.
+pub(super) struct Call<'a> {
+    pub(super) library: &'a Library,
+    pub(super) house: &'a Huawei,
+    pub(super) operation: Operation,
+    pub(super) identity: Identity,
+    pub(super) caller: Caller,
+    /// From the path, as sent.
+    pub(super) face_set_name: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) params: Params,
+}
+
+impl Call<'_> {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.house.wire.settings.huawei
+    }
+
+    /// A failed library call as a failure of this operation.
+    pub(super) fn failed(&self, error: likeness_domain::Error) -> Failure {
+        Failure::library(error, self.operation, Origin::Inline)
+    }
+}
+
+impl Huawei {
+    pub(crate) fn new(wire: Wire) -> Self {
+        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), Scale::new(&pack.calibration))).collect();
+        let limiter = Limiter::new(wire.settings.huawei.calls_per_second);
+        Self { wire, scales, limiter }
+    }
+
+    /// The scale of a pack, if it is loaded.
+    pub(super) fn scale(&self, pack: &PackId) -> Option<&Scale> {
+        self.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale)
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
+        let (head, body) = request.into_parts();
+        let mut upload = Upload::new(&head.headers, body);
+        let route = operations::find(&head.method, head.uri.path());
+        let operation = route.as_ref().map(|route| route.operation);
+        let outcome = match route {
+            Some(route) => self.run(route, &head, &mut upload, request_id).await,
+            None => Err(Failure::gateway(code::APIG_0101, "the API does not exist")),
+        };
+        upload.discard(2 * self.wire.settings.huawei.body_bytes_max).await;
+        outcome.unwrap_or_else(|failure| failure.answer(operation, request_id))
+    }
+
+    async fn run(
+        &self,
+        route: Route,
+        head: &Parts,
+        upload: &mut Upload,
+        request_id: &str,
+    ) -> Result<Response, Failure> {
+        let operation = route.operation;
+        if operation == Operation::CreateToken {
+            return iam::create_token(self, &self.read(upload).await?).await;
+        }
+        let now = self.wire.clock.now();
+        let mut body = None;
+        let identity = match auth::examine(head, &*self.wire.credentials, now, operation).await? {
+            Evidence::Identity(identity) => identity,
+            Evidence::Signature(signed) => {
+                let bytes = body.insert(self.read(upload).await?);
+                signed.verify(head, bytes)?
+            }
+        };
+        if operation != Operation::ListProjects {
+            check_project(&route.project_id, &identity, head)?;
+        }
+        if !self.limiter.admits(identity.tenant(), operation, now) {
+            return Err(Failure::service(code::FRS_0033, "too many requests, try again in a second"));
+        }
+        let query = query(head)?;
+        match operation {
+            Operation::ListProjects => return Ok(iam::list_projects(self, &identity, &query)),
+            Operation::DetectLive | Operation::DetectLiveFace => {
+                return Err(Failure::service(NOT_AVAILABLE, "liveness detection is not available on this server"));
+            }
+            _ => {}
+        }
+        let params = match takes_body(operation) {
+            None => Params::Json(Object::default()),
+            Some(takes_forms) => {
+                let body = match body {
+                    Some(body) => body,
+                    None => self.read(upload).await?,
+                };
+                Params::read(&head.headers, body, takes_forms).await?
+            }
+        };
+        let caller = Caller { tenant: identity.tenant(), grants: Grants::ALL, request_id: request_id.to_owned() };
+        let library = &*self.wire.library;
+        let face_set_name = route.face_set_name;
+        handlers::handle(Call { library, house: self, operation, identity, caller, face_set_name, query, params }).await
+    }
+
+    async fn read(&self, upload: &mut Upload) -> Result<Bytes, Failure> {
+        let bytes_max = self.wire.settings.huawei.body_bytes_max;
+        upload.read(bytes_max).await.map_err(|error| match error {
+            BodyError::TooLong => {
+                let message = format!("the body is too long, expected at most {bytes_max} bytes");
+                Failure::gateway(code::APIG_0201_TOO_LONG, message)
+            }
+            BodyError::Broken => Failure::gateway(code::APIG_0201, "the body ended before its time"),
+        })
+    }
+}
+
+/// Whether an operation has a body, and whether that may be a form.
+fn takes_body(operation: Operation) -> Option<bool> {
+    match operation {
+        Operation::DetectFaces | Operation::CompareFaces | Operation::AddFaces | Operation::SearchFaces => Some(true),
+        Operation::CreateFaceSet | Operation::UpdateFace | Operation::BatchDeleteFaces => Some(false),
+        Operation::ListFaceSets
+        | Operation::ShowFaceSet
+        | Operation::DeleteFaceSet
+        | Operation::ListFaces
+        | Operation::DeleteFaces
+        | Operation::ServiceStatus
+        | Operation::ListProjects
+        | Operation::CreateToken
+        | Operation::DetectLive
+        | Operation::DetectLiveFace => None,
+    }
+}
+
+/// The project in the path, and in the header if it is there, must be the caller's.
+fn check_project(project_id: &str, identity: &Identity, head: &Parts) -> Result<(), Failure> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if project_id.len() > 64 || !project_id.bytes().all(allowed) {
+        let message = format!("project id `{}` is malformed, expected 32 hex digits", shortened(project_id));
+        return Err(Failure::invalid(message));
+    }
+    let own = identity.tenant().to_string();
+    let header = head.headers.get("x-project-id").filter(|value| !value.is_empty());
+    let fits =
+        identity.has_project && project_id == own && header.is_none_or(|value| value.as_bytes() == own.as_bytes());
+    if fits {
+        return Ok(());
+    }
+    Err(Failure::service(code::FRS_0028, "the credentials are not for this project"))
+}
+
+fn query(head: &Parts) -> Result<Vec<(String, String)>, Failure> {
+    let pairs = target::query_pairs(head.uri.query().unwrap_or_default()).into_iter();
+    let pairs: Result<_, std::string::FromUtf8Error> =
+        pairs.map(|(name, value)| Ok((String::from_utf8(name)?, String::from_utf8(value)?))).collect();
+    pairs.map_err(|_| Failure::invalid("the query is not UTF-8"))
+}

@@ -1,0 +1,101 @@
+//! The way in: tells the dialects apart and answers for the house itself.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode};
+use likeness_domain::library::Library;
+use likeness_domain::ports::{Clock, CredentialStore, IdSource};
+use serde::Serialize;
+
+use crate::http::{json, request_id};
+use crate::huawei::{self, Huawei};
+
+/// What the dialects stand on.
+#[derive(Clone)]
+pub struct Wire {
+    /// The library they all speak for.
+    pub library: Arc<Library>,
+    /// Tenants and their keys.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// Tells the time, for tokens and signatures.
+    pub clock: Arc<dyn Clock>,
+    /// Gives random numbers, for tokens and ids.
+    pub ids: Arc<dyn IdSource>,
+    /// What an operator may set.
+    pub settings: Settings,
+    /// Whether the server can do its work; asked by `/readyz`.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// What an operator may set, dialect by dialect. The defaults are the vendors' own values.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// Of the `huawei` dialect.
+    pub huawei: huawei::Settings,
+}
+
+struct House {
+    huawei: Huawei,
+    ids: Arc<dyn IdSource>,
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Every dialect on one port, told apart by the first path segment, and `/healthz` and `/readyz`, which need no
+/// authentication.
+///
+/// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
+/// route has to answer in its vendor's own shape.
+pub fn router(wire: Wire) -> Router {
+    let house = House { ids: Arc::clone(&wire.ids), ready: Arc::clone(&wire.ready), huawei: Huawei::new(wire) };
+    Router::new().fallback(dispatch).with_state(Arc::new(house))
+}
+
+async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response {
+    let request_id = request_id::of(request.extensions(), &*house.ids);
+    let path = request.uri().path();
+    let mut response = match path {
+        "/healthz" => house.health(false),
+        "/readyz" => house.health(true),
+        // Every version segment, also one that no operation has: the vendor's gateway answers those too.
+        _ if is_version(path.split('/').nth(1).unwrap_or_default()) => house.huawei.answer(request, &request_id).await,
+        _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
+    };
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl House {
+    fn health(&self, asks_for_readiness: bool) -> Response<Body> {
+        #[derive(Serialize)]
+        struct Health {
+            status: &'static str,
+        }
+        if asks_for_readiness && !(self.ready)() {
+            return json::answer(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready" });
+        }
+        json::answer(StatusCode::OK, &Health { status: "ok" })
+    }
+}
+
+fn plain(status: StatusCode, kind: &'static str, message: &'static str) -> Response {
+    #[derive(Serialize)]
+    struct Refusal {
+        error: Reason,
+    }
+    #[derive(Serialize)]
+    struct Reason {
+        kind: &'static str,
+        message: &'static str,
+    }
+    json::answer(status, &Refusal { error: Reason { kind, message } })
+}
