@@ -2,7 +2,12 @@
 //!
 //! This crate must never know a wire format or a store; it fulfils `likeness_domain::ports::FaceAnalyzer`.
 
+pub mod align;
 pub mod decode;
+pub mod detect;
+pub mod embed;
 pub mod onnx;
 pub mod pack;
 pub mod raster;
+pub mod runtime;
+mod tensor;

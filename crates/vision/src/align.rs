@@ -1,0 +1,104 @@
+//! Five landmarks to the crop an embedder expects.
+//!
+//! The transform turns, scales and shifts (no shear, no mirror) so that the sum of squared distances between the moved
+//! landmarks and the template is smallest: Umeyama, "Least-squares estimation of transformation parameters between two
+//! point patterns", 1991. In the plane it has a closed form over complex numbers, used here. Pixels are then taken from
+//! the picture by bilinear interpolation, black beyond its edges, as OpenCV's `alignCrop` does.
+
+use likeness_domain::types::{Landmarks, Point};
+
+use crate::pack::AlignTemplate;
+use crate::raster::RgbImage;
+
+#[cfg(test)]
+mod tests;
+
+/// Where the landmarks belong in a crop of 112 x 112 pixels (the ArcFace template).
+const FIVE_POINT_112: [Point; 5] = [
+    Point { x: 38.2946, y: 51.6963 },
+    Point { x: 73.5318, y: 51.5014 },
+    Point { x: 56.0252, y: 71.7366 },
+    Point { x: 41.5493, y: 92.3655 },
+    Point { x: 70.7299, y: 92.2041 },
+];
+
+/// The map from crop to picture: `x = a u - b v + shift_x`, `y = b u + a v + shift_y`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Placement {
+    /// Scale times cosine of the turn.
+    pub a: f64,
+    /// Scale times sine of the turn.
+    pub b: f64,
+    /// Picture column of the crop's top left pixel.
+    pub shift_x: f64,
+    /// Picture row of the crop's top left pixel.
+    pub shift_y: f64,
+}
+
+/// The crop of `image` in which `landmarks` lie on `template`; `None` if all landmarks coincide or are not finite.
+pub fn align(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<RgbImage> {
+    let (points, side) = match template {
+        AlignTemplate::FivePoint112 => (&FIVE_POINT_112, 112),
+    };
+    Some(warp(image, placement(landmarks, points)?, side))
+}
+
+/// The map from the crop into the picture that undoes the least-squares transform of `landmarks` onto `template`;
+/// `None` if there is none.
+pub fn placement(landmarks: &Landmarks, template: &[Point; 5]) -> Option<Placement> {
+    let mean = |points: &[Point; 5]| {
+        let sum = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + f64::from(p.x), sum.1 + f64::from(p.y)));
+        (sum.0 / 5.0, sum.1 / 5.0)
+    };
+    let (from, to) = (mean(&landmarks.0), mean(template));
+    // With points as complex numbers about their means: factor = sum(conj(p) q) / sum(|p|^2).
+    let (mut real, mut imaginary, mut spread) = (0.0, 0.0, 0.0);
+    for (p, q) in landmarks.0.iter().zip(template) {
+        let (px, py) = (f64::from(p.x) - from.0, f64::from(p.y) - from.1);
+        let (qx, qy) = (f64::from(q.x) - to.0, f64::from(q.y) - to.1);
+        real += px * qx + py * qy;
+        imaginary += px * qy - py * qx;
+        spread += px * px + py * py;
+    }
+    // The inverse's factor is conj(factor) / |factor|^2; the spread cancels from numerator to here.
+    let squared = real * real + imaginary * imaginary;
+    let (a, b) = (real * spread / squared, -imaginary * spread / squared);
+    let placement =
+        Placement { a, b, shift_x: from.0 - (a * to.0 - b * to.1), shift_y: from.1 - (b * to.0 + a * to.1) };
+    let is_usable = a.is_finite() && b.is_finite() && spread > 0.0 && from.0.is_finite() && from.1.is_finite();
+    is_usable.then_some(placement)
+}
+
+fn warp(image: &RgbImage, placement: Placement, side: u32) -> RgbImage {
+    let Placement { a, b, shift_x, shift_y } = placement;
+    let mut data = Vec::with_capacity((side * side * 3) as usize);
+    for v in 0..side {
+        for u in 0..side {
+            let (u, v) = (f64::from(u), f64::from(v));
+            data.extend(sample(image, a * u - b * v + shift_x, b * u + a * v + shift_y));
+        }
+    }
+    RgbImage::new(side, side, data).expect("as many bytes as the crop has")
+}
+
+/// The picture between its pixel centres.
+fn sample(image: &RgbImage, x: f64, y: f64) -> [u8; 3] {
+    let (left, top) = (x.floor(), y.floor());
+    let (right_share, bottom_share) = ((x - left) as f32, (y - top) as f32);
+    // `as` saturates, so points far outside stay outside.
+    let (left, top) = (left as i64, top as i64);
+    let mut sum = [0.0_f32; 3];
+    for (dy, row_share) in [(0, 1.0 - bottom_share), (1, bottom_share)] {
+        for (dx, column_share) in [(0, 1.0 - right_share), (1, right_share)] {
+            let (column, row) = (left.saturating_add(dx), top.saturating_add(dy));
+            if !(0..i64::from(image.width())).contains(&column) || !(0..i64::from(image.height())).contains(&row) {
+                continue;
+            }
+            let pixel = image.pixel(column as u32, row as u32);
+            for channel in 0..3 {
+                sum[channel] += row_share * column_share * f32::from(pixel[channel]);
+            }
+        }
+    }
+    sum.map(|value| (value + 0.5) as u8)
+}

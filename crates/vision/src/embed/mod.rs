@@ -1,0 +1,32 @@
+//! An aligned crop to a template: one file per embedding family.
+
+use likeness_domain::Result;
+use likeness_domain::types::Template;
+
+use crate::pack::{EmbedFamily, Manifest};
+use crate::raster::RgbImage;
+use crate::runtime::Runtime;
+
+pub mod arcface;
+
+/// A loaded embedder of a known family.
+pub enum Embedder {
+    /// Any net from a 112 x 112 crop to a vector.
+    ArcFace(arcface::ArcFace),
+}
+
+impl Embedder {
+    /// Makes the embedder of a pack from the bytes of its model, and tries it once.
+    pub fn open(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
+        match manifest.embed().family {
+            EmbedFamily::ArcFace112 => Ok(Embedder::ArcFace(arcface::ArcFace::open(runtime, manifest, model)?)),
+        }
+    }
+
+    /// The template of a crop made for this family.
+    pub fn embed(&mut self, crop: &RgbImage) -> Result<Template> {
+        match self {
+            Embedder::ArcFace(arcface) => arcface.embed(crop),
+        }
+    }
+}
