@@ -5,9 +5,12 @@
 pub mod align;
 pub mod decode;
 pub mod detect;
+pub mod draw;
 pub mod embed;
 pub mod onnx;
 pub mod pack;
+pub mod pipeline;
+pub mod pool;
 pub mod raster;
 pub mod runtime;
 mod tensor;

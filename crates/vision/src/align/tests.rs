@@ -1,1 +1,102 @@
+use likeness_domain::types::{Landmarks, Point};
 
+use super::*;
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-4
+}
+
+/// The template, turned by `degrees`, scaled and shifted.
+fn moved(degrees: f64, scale: f64, shift: (f64, f64)) -> Landmarks {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    Landmarks(FIVE_POINT_112.map(|p| {
+        let (x, y) = (f64::from(p.x), f64::from(p.y));
+        Point { x: (scale * (cos * x - sin * y) + shift.0) as f32, y: (scale * (sin * x + cos * y) + shift.1) as f32 }
+    }))
+}
+
+#[test]
+fn landmarks_on_the_template_are_left_where_they_are() {
+    let placement = placement(&Landmarks(FIVE_POINT_112), &FIVE_POINT_112).expect("exists");
+    assert!(close(placement.a, 1.0) && close(placement.b, 0.0), "{placement:?}");
+    assert!(close(placement.shift_x, 0.0) && close(placement.shift_y, 0.0), "{placement:?}");
+}
+
+#[test]
+fn turn_scale_and_shift_are_found_again() {
+    for (degrees, scale) in [(0.0, 3.0), (30.0, 0.5), (90.0, 1.0), (180.0, 2.0), (-100.0, 7.0)] {
+        let found = placement(&moved(degrees, scale, (250.0, -30.0)), &FIVE_POINT_112).expect("exists");
+        let (sin, cos) = f64::to_radians(degrees).sin_cos();
+        assert!(close(found.a, scale * cos) && close(found.b, scale * sin), "{degrees} degrees: {found:?}");
+        assert!((found.shift_x - 250.0).abs() < 1e-3 && (found.shift_y + 30.0).abs() < 1e-3, "{found:?}");
+    }
+}
+
+#[test]
+fn noisy_landmarks_get_the_least_squares_transform() {
+    let points = [(101.0, 122.0), (163.0, 118.0), (134.0, 151.0), (109.0, 190.0), (160.0, 185.0)];
+    let landmarks = Landmarks(points.map(|(x, y)| Point { x, y }));
+    let found = placement(&landmarks, &FIVE_POINT_112).expect("exists");
+    let error = |placement: Placement| -> f64 {
+        // In the crop: where each landmark lands, against where it belongs.
+        let squared = placement.a * placement.a + placement.b * placement.b;
+        let landed = |p: &Point| {
+            let (x, y) = (f64::from(p.x) - placement.shift_x, f64::from(p.y) - placement.shift_y);
+            ((placement.a * x + placement.b * y) / squared, (placement.a * y - placement.b * x) / squared)
+        };
+        let distance = |(p, q): (&Point, &Point)| {
+            let (x, y) = landed(p);
+            (x - f64::from(q.x)).powi(2) + (y - f64::from(q.y)).powi(2)
+        };
+        landmarks.0.iter().zip(&FIVE_POINT_112).map(distance).sum()
+    };
+    let best = error(found);
+    for (da, db, dx, dy) in [
+        (0.01, 0., 0., 0.),
+        (-0.01, 0., 0., 0.),
+        (0., 0.01, 0., 0.),
+        (0., -0.01, 0., 0.),
+        (0., 0., 0.3, 0.),
+        (0., 0., 0., -0.3),
+    ] {
+        let other =
+            Placement { a: found.a + da, b: found.b + db, shift_x: found.shift_x + dx, shift_y: found.shift_y + dy };
+        assert!(error(other) > best, "{other:?} is better than the least squares");
+    }
+}
+
+#[test]
+fn landmarks_that_coincide_or_are_no_numbers_have_no_placement() {
+    let same = Landmarks([Point { x: 5.0, y: 5.0 }; 5]);
+    assert_eq!(placement(&same, &FIVE_POINT_112), None);
+    let mut broken = Landmarks(FIVE_POINT_112);
+    broken.0[2].x = f32::NAN;
+    assert_eq!(placement(&broken, &FIVE_POINT_112), None);
+    broken.0[2].x = f32::INFINITY;
+    assert_eq!(placement(&broken, &FIVE_POINT_112), None);
+}
+
+#[test]
+fn crop_shows_the_picture_between_its_pixels() {
+    let image = RgbImage::new(2, 2, [0, 100, 40, 140].into_iter().flat_map(|v| [v; 3]).collect()).expect("lawful");
+    assert_eq!(sample(&image, 0.0, 0.0), [0; 3]);
+    assert_eq!(sample(&image, 1.0, 1.0), [140; 3]);
+    assert_eq!(sample(&image, 0.5, 0.0), [50; 3]);
+    assert_eq!(sample(&image, 0.5, 0.5), [70; 3]);
+}
+
+#[test]
+fn crop_is_black_beyond_the_edges() {
+    let image = RgbImage::new(2, 2, vec![200; 12]).expect("lawful");
+    assert_eq!(sample(&image, -0.5, 0.0), [100; 3]);
+    assert_eq!(sample(&image, -1.0, 0.0), [0; 3]);
+    assert_eq!(sample(&image, 1e300, -1e300), [0; 3]);
+}
+
+#[test]
+fn plain_picture_gives_a_plain_crop() {
+    let image = RgbImage::new(400, 400, [9, 99, 199].repeat(160_000)).expect("lawful");
+    let crop = align(&image, &moved(20.0, 1.5, (150.0, 60.0)), AlignTemplate::FivePoint112).expect("aligns");
+    assert_eq!((crop.width(), crop.height()), (112, 112));
+    assert_eq!(crop.data(), [9, 99, 199].repeat(112 * 112));
+}

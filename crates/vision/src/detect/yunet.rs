@@ -147,8 +147,7 @@ pub fn candidates(outputs: &[Tensor], strides: &[u32], size: (u32, u32), score_m
         let unit = stride as f32;
         for cell in 0..n_cells {
             let score = (cls[cell].clamp(0.0, 1.0) * obj[cell].clamp(0.0, 1.0)).sqrt();
-            // Written so that a NaN is no face.
-            if !(score >= score_min) {
+            if score.is_nan() || score < score_min {
                 continue;
             }
             let (row, column) = ((cell / n_columns) as f32, (cell % n_columns) as f32);

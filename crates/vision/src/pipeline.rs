@@ -1,0 +1,212 @@
+//! The stages in order, for every loaded pack: decode, detect, align, embed.
+//!
+//! [`Pipeline`] is the house's `FaceAnalyzer`. Stages run on a [`Pool`] of threads, each with sessions of its own, since
+//! a session serves one picture at a time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use likeness_domain::limits::FACES_PER_IMAGE_MAX;
+use likeness_domain::policy::by_size;
+use likeness_domain::ports::{
+    Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageRules, Orientation, PackInfo, Pending,
+};
+use likeness_domain::types::{BoundingBox, Detection, Landmarks, Point, Quality, Template};
+use likeness_domain::{Error, Kind, Result};
+
+use crate::align::align;
+use crate::decode::decode;
+use crate::detect::{Detector, FoundFace};
+use crate::embed::Embedder;
+use crate::pack::{Align, InstalledPack};
+use crate::pool::{Pool, PoolLoad, describe};
+use crate::raster::{ExifOrientation, RgbImage};
+use crate::runtime::Runtime;
+
+#[cfg(test)]
+mod tests;
+
+/// How much work is done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineSettings {
+    /// Threads, each with sessions of its own; as many as cores is right.
+    pub workers: usize,
+    /// Most pictures that wait when all threads are busy; each holds its file in memory.
+    pub queue_max: usize,
+}
+
+/// Finds and embeds faces with the loaded packs.
+pub struct Pipeline {
+    packs: Vec<PackInfo>,
+    pool: Pool<Worker>,
+}
+
+/// One thread's sessions, in the order of the packs.
+struct Worker(Vec<Stages>);
+
+/// The loaded models of one pack.
+pub struct Stages {
+    detector: Detector,
+    align: Align,
+    embedder: Embedder,
+}
+
+impl Pipeline {
+    /// Loads `packs`, of which the first is the default one, into every worker, so that a damaged model is found now
+    /// and not by the first request. [`Kind::PackUnavailable`] names the pack and what is wrong with it.
+    pub fn open(runtime: &Runtime, packs: &[InstalledPack], settings: PipelineSettings) -> Result<Self> {
+        if packs.is_empty() {
+            return Err(Error::new(Kind::PackUnavailable, "no model pack is given"));
+        }
+        let mut workers: Vec<_> = (0..settings.workers).map(|_| Worker(Vec::with_capacity(packs.len()))).collect();
+        for pack in packs {
+            let manifest = pack.manifest();
+            let (detect, embed) = (pack.read(&manifest.detect().file)?, pack.read(&manifest.embed().file)?);
+            for Worker(stages) in &mut workers {
+                let opened = Stages::open(runtime, pack, &detect, &embed);
+                stages.push(opened.map_err(|err| {
+                    let message = format!("model pack `{}`: {}", manifest.id(), err.message());
+                    Error::new(err.kind(), message).with_source(err)
+                })?);
+            }
+        }
+        let info = |pack: &InstalledPack| PackInfo {
+            id: pack.manifest().id().clone(),
+            dimensions: pack.manifest().pack().dimensions,
+            calibration: pack.manifest().score().calibration.clone(),
+        };
+        Ok(Self { packs: packs.iter().map(info).collect(), pool: Pool::start(workers, settings.queue_max)? })
+    }
+
+    /// How busy the threads are, for metrics.
+    pub fn load(&self) -> PoolLoad {
+        self.pool.load()
+    }
+
+    /// Takes no more pictures, finishes those that still have a caller, and ends the threads. Blocks until then.
+    pub fn shut_down(&self) {
+        self.pool.shut_down();
+    }
+
+    fn submit(&self, image: Bytes, request: AnalyzeRequest) -> Result<crate::pool::Answer<Analysis>> {
+        let pack_idx = self.packs.iter().position(|pack| pack.id == request.pack).ok_or_else(|| {
+            let message = format!("model pack `{}` is not loaded", request.pack);
+            Error::new(Kind::PackUnavailable, message)
+        })?;
+        self.pool.submit(move |Worker(stages)| {
+            let picture = decode_safely(&image, &request.rules)?;
+            drop(image);
+            stages[pack_idx].analyze(&picture, &request)
+        })
+    }
+}
+
+impl FaceAnalyzer for Pipeline {
+    fn packs(&self) -> &[PackInfo] {
+        &self.packs
+    }
+
+    fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
+        let submitted = self.submit(image, request);
+        Box::pin(async move {
+            let answer = submitted?.await;
+            answer.unwrap_or_else(|_| Err(Error::new(Kind::Overloaded, "image analysis is shutting down")))
+        })
+    }
+}
+
+impl Stages {
+    /// Loads the models of a pack whose bytes were read and checked.
+    pub fn open(runtime: &Runtime, pack: &InstalledPack, detect: &[u8], embed: &[u8]) -> Result<Self> {
+        let manifest = pack.manifest();
+        Ok(Self {
+            detector: Detector::open(runtime, manifest.detect(), detect)?,
+            align: manifest.align(),
+            embedder: Embedder::open(runtime, manifest, embed)?,
+        })
+    }
+
+    /// Detects, and embeds the faces asked for, on the calling thread.
+    pub fn analyze(&mut self, picture: &RgbImage, request: &AnalyzeRequest) -> Result<Analysis> {
+        let found = self.detect(picture, request.orientation)?;
+        let (image_width, image_height) = (picture.width(), picture.height());
+        let mut detections: Vec<_> = found.iter().map(|face| detection(face, image_width, image_height)).collect();
+        detections.sort_by(by_size);
+        detections.truncate(FACES_PER_IMAGE_MAX);
+        let n_embed = request.embed.count(detections.len());
+        let mut faces = Vec::with_capacity(detections.len());
+        for (face_idx, detection) in detections.into_iter().enumerate() {
+            let template = if face_idx < n_embed { Some(self.embed(picture, &detection.landmarks)?) } else { None };
+            faces.push(AnalyzedFace { detection, template, quality: Quality::default() });
+        }
+        Ok(Analysis { image_width, image_height, faces })
+    }
+
+    fn detect(&mut self, picture: &RgbImage, orientation: Orientation) -> Result<Vec<FoundFace>> {
+        let upright = self.detector.detect(picture)?;
+        if !upright.is_empty() || orientation == Orientation::Upright {
+            return Ok(upright);
+        }
+        // The detector also fires on faces that lie or stand on their heads, only less surely: the best score tells
+        // which turn is right.
+        let mut best: Vec<FoundFace> = Vec::new();
+        let best_score = |faces: &[FoundFace]| faces.iter().map(|face| face.score).fold(0.0, f32::max);
+        for turn in [ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270] {
+            let found = self.detector.detect(&picture.clone().oriented(turn))?;
+            if best_score(&found) > best_score(&best) {
+                best = found.iter().map(|face| turned_back(face, turn, picture.width(), picture.height())).collect();
+            }
+        }
+        Ok(best)
+    }
+
+    fn embed(&mut self, picture: &RgbImage, landmarks: &Landmarks) -> Result<Template> {
+        let crop = align(picture, landmarks, self.align.template)
+            .ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))?;
+        self.embedder.embed(&crop)
+    }
+}
+
+/// A decoder is third-party code that reads hostile bytes: its panic is the picture's fault, not the server's.
+fn decode_safely(image: &Bytes, rules: &ImageRules) -> Result<RgbImage> {
+    catch_unwind(AssertUnwindSafe(|| decode(image, rules))).unwrap_or_else(|panic| {
+        let panic = describe(panic.as_ref());
+        tracing::error!(n_bytes = image.len(), "image decoder failed: {panic}");
+        Err(Error::new(Kind::ImageCorrupt, "image cannot be decoded").with_source(panic))
+    })
+}
+
+fn detection(face: &FoundFace, image_width: u32, image_height: u32) -> Detection {
+    Detection {
+        bounding_box: BoundingBox::clamped(face.corners, image_width, image_height),
+        score: face.score.clamp(0.0, 1.0),
+        landmarks: face.landmarks,
+    }
+}
+
+/// A face found in a turned picture, in pixels of the picture before it was turned (`width` x `height`).
+fn turned_back(face: &FoundFace, turn: ExifOrientation, width: u32, height: u32) -> FoundFace {
+    let [left, top, right, bottom] = face.corners;
+    // Edges lie between pixels, half a pixel before the centre that `to_stored` counts from.
+    let edge = |x: f32, y: f32| {
+        let (x, y) = turn.to_stored(x - 0.5, y - 0.5, width, height);
+        (x + 0.5, y + 0.5)
+    };
+    let ((x1, y1), (x2, y2)) = (edge(left, top), edge(right, bottom));
+    let point = |point: Point| {
+        let (x, y) = turn.to_stored(point.x, point.y, width, height);
+        Point { x, y }
+    };
+    FoundFace {
+        corners: [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)],
+        landmarks: Landmarks(face.landmarks.0.map(point)),
+        score: face.score,
+    }
+}
+
+// A pipeline is shared between all requests of the server.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Arc<Pipeline>>();
+};
