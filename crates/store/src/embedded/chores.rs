@@ -1,0 +1,119 @@
+//! What the writing thread does between commits, a little at a time so that nobody waits: erase the faces of deleted
+//! sets and persons, give free space back to the disk, clean the log of what was deleted.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::errors::Answer;
+
+/// Faces erased in one go while others wait; some milliseconds.
+const ERASE_ROWS_BUSY: usize = 100;
+
+/// Faces erased in one go when nobody waits. A caller who comes meanwhile waits for it.
+const ERASE_ROWS_IDLE: usize = 500;
+
+/// Free pages (4 KiB) that are kept for the next faces instead of shrinking the file.
+const FREE_PAGES_KEPT: u64 = 256;
+
+/// Pages moved in one go when the file is shrunk.
+const VACUUM_PAGES: u64 = 256;
+
+/// From a delete to the moment the log is cleaned of its traces: several deletes share one cleaning.
+const SCRUB_DELAY: Duration = Duration::from_millis(250);
+
+/// How long cleaning waits for readers to finish before it tries again later.
+const SCRUB_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Pause after a chore failed (a full disk, mostly).
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be done.
+pub(super) struct Chores {
+    to_erase: bool,
+    to_shrink: bool,
+    scrub_at: Option<Instant>,
+    paused_until: Option<Instant>,
+}
+
+impl Chores {
+    /// The chores a store may have right after opening: whatever an earlier process left.
+    pub(super) fn after_opening() -> Self {
+        Self { to_erase: true, to_shrink: true, scrub_at: Some(Instant::now()), paused_until: None }
+    }
+
+    /// Rows were deleted or overwritten: their old bytes are still in the log, and there may be rows left to erase.
+    pub(super) fn something_was_erased(&mut self) {
+        self.to_erase = true;
+        self.to_shrink = true;
+        self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
+    }
+
+    /// When the next chore is due; `None` when there is none.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let due_at = if self.to_erase || self.to_shrink { Some(now) } else { self.scrub_at };
+        due_at.map(|due_at| due_at.max(self.paused_until.unwrap_or(due_at)).saturating_duration_since(now))
+    }
+
+    /// Does a little of what is due. `idle`: nobody waits to write.
+    pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) {
+        if self.due_in().is_none_or(|due_in| !due_in.is_zero()) {
+            return;
+        }
+        self.paused_until = None;
+        if let Err(failure) = self.try_some(conn, idle) {
+            // Nobody waits for a chore, so nobody can be told; it is tried again.
+            tracing::warn!(?failure, "tidying the store failed, it is tried again");
+            if !conn.is_autocommit() {
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            self.paused_until = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    fn try_some(&mut self, conn: &Connection, idle: bool) -> Answer<()> {
+        if self.scrub_at.is_some_and(|scrub_at| scrub_at <= Instant::now()) {
+            self.scrub_at = if scrub(conn)? { None } else { Some(Instant::now() + SCRUB_DELAY) };
+        } else if self.to_erase {
+            let n_rows_max = if idle { ERASE_ROWS_IDLE } else { ERASE_ROWS_BUSY };
+            let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+            let n_erased = super::erase::erase_some(&tx, n_rows_max)?;
+            tx.commit()?;
+            self.to_erase = n_erased > 0;
+            if n_erased > 0 {
+                self.something_was_erased();
+            }
+        } else if self.to_shrink && idle {
+            self.to_shrink = shrink_some(conn)?;
+            if !self.to_shrink {
+                // The file gets shorter when the log is folded into it.
+                self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Folds the log into the database and truncates it, so that no deleted row is left in it. False if a reader was in the
+/// way.
+fn scrub(conn: &Connection) -> Answer<bool> {
+    conn.busy_timeout(SCRUB_PATIENCE)?;
+    let in_the_way: rusqlite::Result<bool> = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    conn.busy_timeout(super::schema::BUSY_TIMEOUT)?;
+    Ok(!in_the_way?)
+}
+
+/// Gives some free pages back; whether there may be more.
+fn shrink_some(conn: &Connection) -> Answer<bool> {
+    let n_free: u64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    if n_free <= FREE_PAGES_KEPT {
+        return Ok(false);
+    }
+    let n_pages = VACUUM_PAGES.min(n_free - FREE_PAGES_KEPT);
+    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
+    let mut rows = statement.query([])?;
+    // It frees a page per step.
+    while rows.next()?.is_some() {}
+    Ok(true)
+}

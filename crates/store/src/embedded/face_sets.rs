@@ -1,0 +1,148 @@
+//! Face sets: make, find, delete.
+
+use std::sync::Arc;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{GalleryChange, Page};
+use likeness_domain::types::{FaceSet, FaceSetId, FaceSetSummary, NewFaceSet, Person, TenantId};
+use rusqlite::Connection;
+
+use super::codec;
+use super::errors::{Answer, Failure};
+use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
+use super::writer::WriteTx;
+use crate::id::next_id;
+
+/// See `GalleryStore::create_face_set`.
+pub(super) fn create(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    new: NewFaceSet,
+    face_sets_max: Option<u64>,
+) -> Answer<FaceSet> {
+    if rows::face_set_named(tx.conn, tenant, &new.name)?.is_some() {
+        return Err(Failure::said(Kind::FaceSetExists, format!("face set `{}` exists already", new.name)));
+    }
+    check_quota(tx.conn, tenant, 1, face_sets_max)?;
+    insert(tx, tenant, new)
+}
+
+/// `TooManyFaceSets` if `n_more` would be more than the tenant may have.
+pub(super) fn check_quota(conn: &Connection, tenant: TenantId, n_more: u64, face_sets_max: Option<u64>) -> Answer<()> {
+    let Some(n_max) = face_sets_max.filter(|_| n_more > 0) else { return Ok(()) };
+    let sql = "SELECT count(*) FROM face_sets WHERE tenant = ?1 AND name IS NOT NULL";
+    let n_now: u64 = conn.prepare_cached(sql)?.query_row([codec::tenant_bytes(tenant)], |row| row.get(0))?;
+    if n_now.saturating_add(n_more) > n_max {
+        let message = format!("the tenant may have {n_max} face sets and has {n_now}");
+        return Err(Failure::said(Kind::TooManyFaceSets, message));
+    }
+    Ok(())
+}
+
+/// Makes the set; name and quota were checked.
+pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) -> Answer<FaceSet> {
+    let id = free_id(tx.conn, "SELECT 1 FROM face_sets WHERE id = ?1", new.id.get())?;
+    let face_set = FaceSet {
+        id: rows::face_set_id(id)?,
+        tenant,
+        name: new.name,
+        label: new.label,
+        note: new.note,
+        pack: new.pack,
+        schema: new.schema,
+        capacity: new.capacity,
+        created_at: new.created_at,
+    };
+    let sequence = tx.next_sequence();
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute((
+            id,
+            sequence,
+            codec::tenant_bytes(tenant),
+            face_set.name.as_str(),
+            face_set.label.as_ref().map(|label| label.as_str()),
+            face_set.note.as_ref().map(|note| note.as_str()),
+            face_set.pack.as_str(),
+            codec::schema_text(&face_set.schema),
+            face_set.capacity.map(|capacity| capacity as i64),
+            face_set.created_at.0,
+        ))?;
+    tx.changes.push(GalleryChange::Open {
+        face_set: face_set.id,
+        pack: face_set.pack.clone(),
+        schema: Arc::new(face_set.schema.clone()),
+    });
+    Ok(face_set)
+}
+
+/// The proposed id, or the next free one. Rows that wait to be erased still use theirs. `sql` finds a user of `?1`.
+pub(super) fn free_id(conn: &Connection, sql: &str, proposed: u64) -> Answer<u64> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut id = proposed;
+    while statement.exists([id])? {
+        id = next_id(id);
+    }
+    Ok(id)
+}
+
+fn summary(row: SetRow) -> FaceSetSummary {
+    FaceSetSummary { face_set: row.face_set, n_faces: row.n_gallery }
+}
+
+/// See `GalleryStore::face_set`.
+pub(super) fn named(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &likeness_domain::types::FaceSetName,
+) -> Answer<Option<FaceSetSummary>> {
+    Ok(rows::face_set_named(conn, tenant, name)?.map(summary))
+}
+
+/// See `GalleryStore::face_sets`.
+pub(super) fn list(conn: &Connection, tenant: TenantId) -> Answer<Vec<FaceSetSummary>> {
+    let sql = format!(
+        "SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.tenant = ?1 AND s.name IS NOT NULL ORDER BY s.sequence"
+    );
+    rows::all(conn, &sql, [codec::tenant_bytes(tenant)], |row| Ok(summary(rows::set_row(row)?)))
+}
+
+/// Takes the set's name and words away, which hides it and everything in it from every query; the eraser does the rest.
+/// See `GalleryStore::delete_face_set`.
+pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only_if_empty: bool) -> Answer<()> {
+    let set = rows::need_face_set(tx.conn, tenant, id)?;
+    if only_if_empty && set.n_gallery > 0 {
+        return Err(Failure::said(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", set.face_set.name)));
+    }
+    let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '' WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute([id.get()])?;
+    tx.changes.push(GalleryChange::Close { face_set: id });
+    tx.erased = true;
+    Ok(())
+}
+
+/// See `GalleryStore::members`.
+pub(super) fn members(conn: &Connection, tenant: TenantId, id: FaceSetId, page: Page) -> Answer<(Vec<Person>, u64)> {
+    if rows::face_set(conn, tenant, id)?.is_none() {
+        return Ok((Vec::new(), 0));
+    }
+    let sql = format!(
+        "SELECT {PERSON_COLUMNS} FROM memberships AS m JOIN persons AS p ON p.id = m.person
+         WHERE m.face_set = ?1 ORDER BY m.sequence LIMIT ?2 OFFSET ?3"
+    );
+    let (limit, offset) = limit_and_offset(page);
+    let persons = rows::all(conn, &sql, (id.get(), limit, offset), |row| Ok(rows::person_row(row)?.person))?;
+    let n_members = conn
+        .prepare_cached("SELECT count(*) FROM memberships WHERE face_set = ?1")?
+        .query_row([id.get()], |row| row.get(0))?;
+    Ok((persons, n_members))
+}
+
+/// The page in SQL's numbers, which end at 2^63.
+pub(super) fn limit_and_offset(page: Page) -> (i64, i64) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    (whole(page.limit), whole(page.offset))
+}

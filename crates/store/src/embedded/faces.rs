@@ -1,0 +1,445 @@
+//! Faces: enrol, find, change, delete.
+//!
+//! Every function first looks its scope or owner up under the tenant; all later queries go by the id found there, so none
+//! can reach another tenant's rows.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use likeness_domain::filter::FilterRow;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange, Page};
+use likeness_domain::types::{
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, PersonId, TenantId,
+    TimestampMs,
+};
+use likeness_domain::{Error, Kind};
+use rusqlite::{Connection, Row};
+
+use super::codec;
+use super::errors::{Answer, Failure};
+use super::face_sets::{free_id, limit_and_offset};
+use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
+use super::writer::WriteTx;
+use crate::gallery::{entry, slots};
+
+/// A scope that exists and is the tenant's.
+enum Scope {
+    FaceSet(Box<SetRow>),
+    Person(PersonId),
+}
+
+fn find_scope(conn: &Connection, tenant: TenantId, scope: FaceScope) -> Answer<Option<Scope>> {
+    Ok(match scope {
+        FaceScope::FaceSet(id) => rows::face_set(conn, tenant, id)?.map(|set| Scope::FaceSet(Box::new(set))),
+        FaceScope::Person(id) => rows::person(conn, tenant, id)?.map(|_| Scope::Person(id)),
+    })
+}
+
+/// The sets whose galleries show the person's faces of some pack, with their counts.
+pub(super) fn sets_of_person(conn: &Connection, person: PersonId) -> Answer<Vec<SetRow>> {
+    let sql = format!(
+        "SELECT {SET_COLUMNS} FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
+         WHERE m.person = ?1 AND s.name IS NOT NULL ORDER BY m.sequence"
+    );
+    rows::all(conn, &sql, [person.get()], rows::set_row)
+}
+
+/// See `GalleryStore::add_faces`.
+pub(super) fn add(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    owner: FaceOwner,
+    faces: Vec<NewFace>,
+    faces_max: Option<u64>,
+) -> Answer<Vec<Face>> {
+    let n_new = faces.len() as u64;
+    let (n_owned, sets) = match owner {
+        FaceOwner::FaceSet(id) => {
+            let set = rows::need_face_set(tx.conn, tenant, id)?;
+            check_packs(&set.face_set, &faces)?;
+            (set.n_owned, vec![set])
+        }
+        FaceOwner::Person(id) => (rows::need_person(tx.conn, tenant, id)?.n_faces, sets_of_person(tx.conn, id)?),
+    };
+    if faces_max.is_some_and(|n_max| n_owned.saturating_add(n_new) > n_max) {
+        let message = format!("{n_new} faces on top of {n_owned} are more than allowed");
+        return Err(Failure::said(Kind::CapacityExceeded, message));
+    }
+    for set in &sets {
+        let n_shown = faces.iter().filter(|face| *face.template.pack() == set.face_set.pack).count() as u64;
+        check_room(set, n_shown)?;
+        tx.conn
+            .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
+            .execute((set.face_set.id.get(), n_shown))?;
+    }
+    let count = match owner {
+        FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned + ?2 WHERE id = ?1",
+        FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces + ?2 WHERE id = ?1",
+    };
+    tx.conn.prepare_cached(count)?.execute((owner_id(owner), n_new))?;
+    faces.into_iter().map(|new| add_one(tx, tenant, owner, new, &sets)).collect()
+}
+
+fn owner_id(owner: FaceOwner) -> u64 {
+    match owner {
+        FaceOwner::FaceSet(id) => id.get(),
+        FaceOwner::Person(id) => id.get(),
+    }
+}
+
+fn check_packs(face_set: &FaceSet, faces: &[NewFace]) -> Answer<()> {
+    let pack = &face_set.pack;
+    match faces.iter().map(|face| face.template.pack()).find(|other| *other != pack) {
+        None => Ok(()),
+        Some(other) => Err(Failure::Said(Error::invalid(
+            "template",
+            format!("a template of pack `{other}` does not fit a face set of pack `{pack}`"),
+        ))),
+    }
+}
+
+/// `CapacityExceeded` if `n_more` faces do not fit the gallery.
+pub(super) fn check_room(set: &SetRow, n_more: u64) -> Answer<()> {
+    match set.face_set.capacity {
+        Some(capacity) if n_more > 0 && set.n_gallery.saturating_add(n_more) > capacity => Err(Failure::said(
+            Kind::CapacityExceeded,
+            format!("face set `{}` holds at most {capacity} faces", set.face_set.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Enrols one face into the galleries of `sets` that share its pack; counts were taken.
+fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFace, sets: &[SetRow]) -> Answer<Face> {
+    if let Some(external_id) = &new.external_id
+        && user_of_external_id(tx.conn, owner, external_id)?.is_some()
+    {
+        let message = format!("a face with external id `{external_id}` is enrolled already");
+        return Err(Failure::said(Kind::FaceExists, message));
+    }
+    let id = free_id(tx.conn, "SELECT 1 FROM faces WHERE id = ?1", new.id.get())?;
+    let face = Face {
+        id: rows::face_id(id)?,
+        tenant,
+        owner,
+        template: new.template,
+        detection: new.detection,
+        quality: new.quality,
+        subject: new.subject,
+        external_id: new.external_id,
+        fields: new.fields,
+        note: new.note,
+        source: new.source,
+        created_at: new.created_at,
+        updated_at: new.created_at,
+    };
+    let sequence = tx.next_sequence();
+    let (owner_set, owner_person) = match owner {
+        FaceOwner::FaceSet(id) => (Some(id.get()), None),
+        FaceOwner::Person(id) => (None, Some(id.get())),
+    };
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO faces (sequence, id, face_set, person, pack, detection, quality, subject, external_id, fields, note,
+                                source, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute((
+            sequence,
+            id,
+            owner_set,
+            owner_person,
+            face.template.pack().as_str(),
+            codec::detection_bytes(&face.detection),
+            codec::quality_bytes(&face.quality),
+            face.subject.as_ref().map(|subject| subject.as_str()),
+            face.external_id.as_ref().map(|external_id| external_id.as_str()),
+            codec::fields_bytes(&face.fields),
+            face.note.as_ref().map(|note| note.as_str()),
+            face.source.as_ref().map(|source| source.as_str()),
+            face.created_at.0,
+            face.updated_at.0,
+        ))?;
+    tx.conn
+        .prepare_cached("INSERT INTO templates (sequence, vector) VALUES (?1, ?2)")?
+        .execute((sequence, codec::vector_bytes(&face.template)))?;
+    for set in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
+        show(tx, &set.face_set, &face, sequence)?;
+    }
+    Ok(face)
+}
+
+/// Puts the face into the gallery of the set.
+pub(super) fn show(tx: &mut WriteTx<'_>, face_set: &FaceSet, face: &Face, sequence: u64) -> Answer<()> {
+    tx.conn
+        .prepare_cached("INSERT INTO gallery (face_set, sequence) VALUES (?1, ?2)")?
+        .execute((face_set.id.get(), sequence))?;
+    tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry: entry(face, sequence, &face_set.schema) });
+    Ok(())
+}
+
+fn user_of_external_id(conn: &Connection, owner: FaceOwner, external_id: &ExternalId) -> Answer<Option<FaceId>> {
+    let sql = match owner {
+        FaceOwner::FaceSet(_) => "SELECT id FROM faces WHERE face_set = ?1 AND external_id = ?2",
+        FaceOwner::Person(_) => "SELECT id FROM faces WHERE person = ?1 AND external_id = ?2",
+    };
+    rows::first(conn, sql, (owner_id(owner), external_id.as_str()), |row| rows::face_id(row.get(0)?))
+}
+
+/// See `GalleryStore::external_ids`.
+pub(super) fn external_ids(
+    conn: &Connection,
+    tenant: TenantId,
+    owner: FaceOwner,
+    ids: Vec<ExternalId>,
+) -> Answer<Vec<(ExternalId, FaceId)>> {
+    let exists = match owner {
+        FaceOwner::FaceSet(id) => rows::face_set(conn, tenant, id)?.is_some(),
+        FaceOwner::Person(id) => rows::person(conn, tenant, id)?.is_some(),
+    };
+    let mut seen = HashSet::new();
+    let mut used = Vec::new();
+    for id in ids.into_iter().filter(|id| exists && seen.insert(id.clone())) {
+        if let Some(face) = user_of_external_id(conn, owner, &id)? {
+            used.push((id, face));
+        }
+    }
+    Ok(used)
+}
+
+/// The face, if it is in the scope.
+fn find_one(conn: &Connection, tenant: TenantId, scope: &Scope, id: FaceId) -> Answer<Option<FaceRow>> {
+    let (condition, scope_id) = match scope {
+        Scope::FaceSet(set) => (
+            "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)",
+            set.face_set.id.get(),
+        ),
+        Scope::Person(person) => ("f.person = ?1", person.get()),
+    };
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence
+         WHERE f.id = ?2 AND {condition}"
+    );
+    rows::first(conn, &sql, (scope_id, id.get()), |row| rows::face_row(row, tenant))
+}
+
+/// See `GalleryStore::faces`.
+pub(super) fn by_id(conn: &Connection, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Answer<Vec<Face>> {
+    let Some(scope) = find_scope(conn, tenant, scope)? else { return Ok(Vec::new()) };
+    let mut seen = HashSet::new();
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids.into_iter().filter(|&id| seen.insert(id)) {
+        found.extend(find_one(conn, tenant, &scope, id)?.map(|row| row.face));
+    }
+    Ok(found)
+}
+
+/// See `GalleryStore::list_faces`.
+pub(super) fn list(conn: &Connection, tenant: TenantId, scope: FaceScope, page: Page) -> Answer<Vec<Face>> {
+    // The page is cut from the narrow table, so that faces before the offset are not read. The cross joins keep SQLite
+    // from choosing another order of tables.
+    let (sql, scope_id) = match find_scope(conn, tenant, scope)? {
+        None => return Ok(Vec::new()),
+        Some(Scope::FaceSet(set)) => (
+            format!(
+                "SELECT {FACE_COLUMNS} FROM
+                     (SELECT sequence FROM gallery WHERE face_set = ?1 ORDER BY sequence LIMIT ?2 OFFSET ?3) AS g
+                 CROSS JOIN faces AS f ON f.sequence = g.sequence
+                 CROSS JOIN templates AS t ON t.sequence = g.sequence"
+            ),
+            set.face_set.id.get(),
+        ),
+        Some(Scope::Person(person)) => (
+            format!(
+                "SELECT {FACE_COLUMNS} FROM
+                     (SELECT sequence FROM faces WHERE person = ?1 ORDER BY sequence LIMIT ?2 OFFSET ?3) AS g
+                 CROSS JOIN faces AS f ON f.sequence = g.sequence
+                 CROSS JOIN templates AS t ON t.sequence = g.sequence"
+            ),
+            person.get(),
+        ),
+    };
+    let (limit, offset) = limit_and_offset(page);
+    rows::all(conn, &sql, (scope_id, limit, offset), |row| Ok(rows::face_row(row, tenant)?.face))
+}
+
+/// See `GalleryStore::update_face`.
+pub(super) fn update(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    scope: FaceScope,
+    id: FaceId,
+    patch: FacePatch,
+    now: TimestampMs,
+) -> Answer<Face> {
+    let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist there"));
+    let scope = find_scope(tx.conn, tenant, scope)?.ok_or_else(not_found)?;
+    let FaceRow { sequence, mut face } = find_one(tx.conn, tenant, &scope, id)?.ok_or_else(not_found)?;
+    face.subject = patch.subject.or(face.subject);
+    face.fields = face.fields.merged(&patch.fields);
+    face.note = patch.note.or(face.note);
+    face.updated_at = now;
+    tx.conn
+        .prepare_cached("UPDATE faces SET subject = ?2, fields = ?3, note = ?4, updated_at = ?5 WHERE sequence = ?1")?
+        .execute((
+            sequence,
+            face.subject.as_ref().map(|subject| subject.as_str()),
+            codec::fields_bytes(&face.fields),
+            face.note.as_ref().map(|note| note.as_str()),
+            now.0,
+        ))?;
+    tx.erased = true;
+    let sets = match face.owner {
+        FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
+        FaceOwner::Person(id) => sets_of_person(tx.conn, id)?,
+    };
+    for SetRow { face_set, .. } in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
+        let entry = entry(&face, sequence, &face_set.schema);
+        tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+    }
+    Ok(face)
+}
+
+/// What a delete has to know of a face: everything but its template.
+struct Doomed {
+    sequence: u64,
+    id: FaceId,
+    owner: FaceOwner,
+    pack: PackId,
+}
+
+/// See `GalleryStore::delete_faces`.
+pub(super) fn delete(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    scope: FaceScope,
+    selector: &FaceSelector,
+) -> Answer<Vec<FaceId>> {
+    let Some(scope) = find_scope(tx.conn, tenant, scope)? else { return Ok(Vec::new()) };
+    let doomed = select(tx.conn, &scope, selector)?;
+    let mut n_gone_by_set: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut n_gone_by_owner: HashMap<FaceOwner, u64> = HashMap::new();
+    let mut sets_by_person: HashMap<PersonId, Vec<SetRow>> = HashMap::new();
+    for face in &doomed {
+        erase_face(tx.conn, face.sequence)?;
+        *n_gone_by_owner.entry(face.owner).or_default() += 1;
+        let galleries: Vec<_> = match face.owner {
+            FaceOwner::FaceSet(id) => vec![id],
+            FaceOwner::Person(person) => {
+                let sets = match sets_by_person.entry(person) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(sets_of_person(tx.conn, person)?),
+                };
+                let showing = sets.iter().filter(|set| set.face_set.pack == face.pack);
+                showing.map(|set| set.face_set.id).collect()
+            }
+        };
+        for face_set in galleries {
+            tx.conn
+                .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
+                .execute((face_set.get(), face.sequence))?;
+            *n_gone_by_set.entry(face_set.get()).or_default() += 1;
+            tx.changes.push(GalleryChange::Remove { face_set, face: face.id });
+        }
+    }
+    for (face_set, n_gone) in n_gone_by_set {
+        tx.conn
+            .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery - ?2 WHERE id = ?1")?
+            .execute((face_set, n_gone))?;
+    }
+    for (owner, n_gone) in n_gone_by_owner {
+        let sql = match owner {
+            FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned - ?2 WHERE id = ?1",
+            FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces - ?2 WHERE id = ?1",
+        };
+        tx.conn.prepare_cached(sql)?.execute((owner_id(owner), n_gone))?;
+    }
+    tx.erased |= !doomed.is_empty();
+    Ok(doomed.into_iter().map(|face| face.id).collect())
+}
+
+/// Erases the rows of one face, but for the galleries.
+pub(super) fn erase_face(conn: &Connection, sequence: u64) -> Answer<()> {
+    conn.prepare_cached("DELETE FROM templates WHERE sequence = ?1")?.execute([sequence])?;
+    conn.prepare_cached("DELETE FROM faces WHERE sequence = ?1")?.execute([sequence])?;
+    Ok(())
+}
+
+/// The faces of the scope that are meant, in order of enrolment. Templates are not read.
+fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<Vec<Doomed>> {
+    const COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack";
+    let doomed = |row: &Row<'_>| {
+        Ok(Doomed {
+            sequence: row.get(0)?,
+            id: rows::face_id(row.get(1)?)?,
+            owner: rows::owner(row.get(2)?, row.get(3)?)?,
+            pack: codec::pack_of(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?)?,
+        })
+    };
+    let (from, scope_id) = match scope {
+        Scope::FaceSet(set) => (
+            "gallery AS g CROSS JOIN faces AS f ON f.sequence = g.sequence WHERE g.face_set = ?1",
+            set.face_set.id.get(),
+        ),
+        Scope::Person(person) => ("faces AS f WHERE f.person = ?1", person.get()),
+    };
+    match selector {
+        FaceSelector::Ids(ids) => {
+            let condition = match scope {
+                Scope::FaceSet(_) => {
+                    "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)"
+                }
+                Scope::Person(_) => "f.person = ?1",
+            };
+            let sql = format!("SELECT {COLUMNS} FROM faces AS f WHERE f.id = ?2 AND {condition}");
+            let mut found = BTreeMap::new();
+            for id in ids {
+                if let Some(face) = rows::first(conn, &sql, (scope_id, id.get()), doomed)? {
+                    found.insert(face.sequence, face);
+                }
+            }
+            Ok(found.into_values().collect())
+        }
+        FaceSelector::Subject(subject) => match scope {
+            Scope::FaceSet(_) => {
+                // The set's own faces by index; those of its member persons person by person.
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM faces AS f WHERE f.face_set = ?1 AND f.subject = ?2
+                     UNION ALL
+                     SELECT {COLUMNS} FROM memberships AS m CROSS JOIN faces AS f ON f.person = m.person
+                     WHERE m.face_set = ?1 AND f.subject = ?2
+                       AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)
+                     ORDER BY 1"
+                );
+                rows::all(conn, &sql, (scope_id, subject.as_str()), doomed)
+            }
+            Scope::Person(_) => {
+                let sql = format!("SELECT {COLUMNS} FROM {from} AND f.subject = ?2 ORDER BY f.sequence");
+                rows::all(conn, &sql, (scope_id, subject.as_str()), doomed)
+            }
+        },
+        FaceSelector::Field { .. } | FaceSelector::Filter(_) => {
+            let no_fields = FieldSchema::default();
+            let schema = match scope {
+                Scope::FaceSet(set) => &set.face_set.schema,
+                Scope::Person(_) => &no_fields,
+            };
+            let sql = format!("SELECT {COLUMNS}, f.subject, f.fields FROM {from} ORDER BY f.sequence");
+            let meant = rows::all(conn, &sql, [scope_id], |row| {
+                let face = rows::face_id(row.get(1)?)?;
+                let fields = codec::fields_of(row.get_ref(6)?.as_blob_or_null().map_err(rusqlite::Error::from)?)?;
+                let is_meant = match selector {
+                    FaceSelector::Field { name, value } => fields.get(name.as_str()) == Some(value),
+                    FaceSelector::Filter(filter) => filter.matches(FilterRow {
+                        face,
+                        subject: row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?,
+                        values: &slots(&fields, schema),
+                    }),
+                    FaceSelector::Ids(_) | FaceSelector::Subject(_) => false,
+                };
+                is_meant.then(|| doomed(row)).transpose()
+            })?;
+            Ok(meant.into_iter().flatten().collect())
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The default store: one SQLite file in the data folder.
+//!
+//! One thread writes ([`writer`]), a few read ([`pool`]); both kinds sit behind bounded queues. What is on disk and what
+//! a delete leaves when is told in `docs/storage.md`. Start at [`EmbeddedStore::open`].
+//!
+//! # Invariants
+//! - A row of another tenant is unreachable: each function of [`face_sets`], [`faces`] and [`persons`] looks its face set
+//!   or person up under the tenant and goes on by the id found ([`rows`]).
+//! - Counters (`n_gallery`, `n_owned`, `n_faces`) change in the transaction that changes what they count; a thorough report
+//!   verifies them.
+
+mod chores;
+mod codec;
+mod credentials;
+mod erase;
+mod errors;
+mod face_sets;
+mod faces;
+mod persons;
+mod pool;
+mod queue;
+mod rebuild;
+mod report;
+mod rows;
+mod schema;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use likeness_domain::Result;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex};
+use likeness_domain::types::{
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetSummary, NewFace,
+    NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId, TimestampMs,
+};
+
+use self::errors::Answer;
+use self::writer::WriteTx;
+use crate::folder::DataFolder;
+
+pub use self::credentials::Credentials;
+pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
+
+/// What an operator may choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Threads that read. Reads are short; two keep one long listing from holding up the rest.
+    pub n_readers: usize,
+    /// Most reads that wait; more are refused as overloaded.
+    pub reads_max: usize,
+    /// Most writes that wait; more are refused as overloaded.
+    pub writes_max: usize,
+    /// Most bytes of the database file; `None` for as much as the disk holds.
+    pub bytes_max: Option<u64>,
+}
+
+impl Settings {
+    /// What suits one machine: queues that are worked off within about a second.
+    pub const DEFAULT: Settings = Settings { n_readers: 4, reads_max: 8192, writes_max: 4096, bytes_max: None };
+}
+
+/// Faces and persons in the data folder's database.
+pub struct EmbeddedStore {
+    // Dropped in this order: reads end, writes end, and only then somebody else may own the folder.
+    readers: pool::Pool,
+    writer: writer::Writer,
+    folder: DataFolder,
+}
+
+impl EmbeddedStore {
+    /// Takes the data folder's lock, opens the store in it or makes an empty one, brings an older layout up to date, and
+    /// fills `index`. [`likeness_domain::Kind::InvalidArgument`] if the folder is in use, holds something else, or was
+    /// written by a newer program.
+    pub fn open(dir: impl AsRef<Path>, index: Arc<dyn VectorIndex>) -> Result<Self> {
+        Self::open_locked(DataFolder::lock(dir.as_ref())?, index, Settings::DEFAULT)
+    }
+
+    /// The same in a folder that this process owns already.
+    pub fn open_locked(folder: DataFolder, index: Arc<dyn VectorIndex>, settings: Settings) -> Result<Self> {
+        let dir = folder.path().to_owned();
+        let connect = |purpose| schema::opened(schema::connect(&dir, purpose), &dir);
+        let mut conn = connect(schema::Purpose::Write)?;
+        schema::opened(schema::migrate(&mut conn, schema::MIGRATIONS), &dir)?;
+        schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
+        let counters = schema::opened(rebuild::counters(&conn), &dir)?;
+        schema::opened(rebuild::rebuild(&conn, counters.revision, index.as_ref()), &dir)?;
+        let readers =
+            (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
+        let chores = chores::Chores::after_opening();
+        Ok(Self {
+            readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
+            writer: writer::Writer::start(conn, counters, chores, dir, index, settings.writes_max)?,
+            folder,
+        })
+    }
+
+    fn read<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> Answer<T> + Send + 'static,
+    {
+        self.readers.read(doing, act)
+    }
+
+    /// Hands the write over at once, so that dropping the future changes nothing.
+    fn write<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
+    {
+        let handed_over = self.writer.submit(doing, act);
+        Box::pin(async move { handed_over?.await.unwrap_or_else(|_| Err(writer::stopped())) })
+    }
+}
+
+impl GalleryStore for EmbeddedStore {
+    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
+        self.write("make the face set", move |tx| face_sets::create(tx, tenant, new, face_sets_max))
+    }
+
+    fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
+        self.read("look up the face set", move |conn| face_sets::named(conn, tenant, &name))
+    }
+
+    fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {
+        self.read("list the face sets", move |conn| face_sets::list(conn, tenant))
+    }
+
+    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
+        self.write("delete the face set", move |tx| face_sets::delete(tx, tenant, face_set, only_if_empty))
+    }
+
+    fn add_faces(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        faces: Vec<NewFace>,
+        faces_max: Option<u64>,
+    ) -> Pending<'_, Vec<Face>> {
+        self.write("add the faces", move |tx| faces::add(tx, tenant, owner, faces, faces_max))
+    }
+
+    fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
+        self.read("look up the faces", move |conn| faces::by_id(conn, tenant, scope, ids))
+    }
+
+    fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>> {
+        self.read("list the faces", move |conn| faces::list(conn, tenant, scope, page))
+    }
+
+    fn external_ids(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        ids: Vec<ExternalId>,
+    ) -> Pending<'_, Vec<(ExternalId, FaceId)>> {
+        self.read("look up the external ids", move |conn| faces::external_ids(conn, tenant, owner, ids))
+    }
+
+    fn update_face(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        face: FaceId,
+        patch: FacePatch,
+        now: TimestampMs,
+    ) -> Pending<'_, Face> {
+        self.write("change the face", move |tx| faces::update(tx, tenant, scope, face, patch, now))
+    }
+
+    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
+        self.write("delete the faces", move |tx| faces::delete(tx, tenant, scope, &selector))
+    }
+
+    fn create_person(
+        &self,
+        tenant: TenantId,
+        new: NewPerson,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, (Person, Vec<FaceSet>)> {
+        self.write("make the person", move |tx| persons::create(tx, tenant, new, join, face_sets_max))
+    }
+
+    fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
+        self.read("look up the person", move |conn| persons::by_key(conn, tenant, &key))
+    }
+
+    fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
+        self.read("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
+    }
+
+    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
+        self.write("change the person", move |tx| persons::update(tx, tenant, person, patch))
+    }
+
+    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
+        self.write("delete the person", move |tx| persons::delete(tx, tenant, person))
+    }
+
+    fn join_face_sets(
+        &self,
+        tenant: TenantId,
+        person: PersonId,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, Vec<FaceSet>> {
+        self.write("join the face sets", move |tx| persons::join(tx, tenant, person, join, face_sets_max))
+    }
+
+    fn leave_face_sets(
+        &self,
+        tenant: TenantId,
+        person: PersonId,
+        names: Vec<FaceSetName>,
+    ) -> Pending<'_, Vec<FaceSet>> {
+        self.write("leave the face sets", move |tx| persons::leave(tx, tenant, person, &names))
+    }
+
+    fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>> {
+        self.read("list the person's face sets", move |conn| persons::face_sets_of(conn, tenant, person))
+    }
+
+    fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)> {
+        self.read("list the members", move |conn| face_sets::members(conn, tenant, face_set, page))
+    }
+
+    fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {
+        let dir = self.folder.path().to_owned();
+        self.read("report on the store", move |conn| report::report(conn, &dir, thorough))
+    }
+}

@@ -1,0 +1,226 @@
+//! Persons and the sets they are members of.
+
+use std::collections::HashSet;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::GalleryChange;
+use likeness_domain::types::{
+    FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, TenantId,
+};
+use rusqlite::Connection;
+
+use super::errors::{Answer, Failure};
+use super::face_sets::{self, free_id};
+use super::faces::{self, sets_of_person};
+use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow};
+use super::writer::WriteTx;
+use super::{codec, erase};
+
+/// See `GalleryStore::create_person`.
+pub(super) fn create(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    new: NewPerson,
+    join: Vec<NewFaceSet>,
+    face_sets_max: Option<u64>,
+) -> Answer<(Person, Vec<FaceSet>)> {
+    if by_key(tx.conn, tenant, &new.key)?.is_some() {
+        return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
+    }
+    let join = each_name_once(join);
+    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, face_sets_max)?;
+    let id = free_id(tx.conn, "SELECT 1 FROM persons WHERE id = ?1", new.id.get())?;
+    let person = Person {
+        id: rows::person_id(id)?,
+        tenant,
+        key: new.key,
+        name: new.name,
+        note: new.note,
+        created_at: new.created_at,
+    };
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO persons (id, tenant, key, name, note, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            id,
+            codec::tenant_bytes(tenant),
+            person.key.as_str(),
+            person.name.as_ref().map(|name| name.as_str()),
+            person.note.as_ref().map(|note| note.as_str()),
+            person.created_at.0,
+        ))?;
+    let mut joined = Vec::with_capacity(join.len());
+    for new_set in join {
+        joined.push(join_one(tx, tenant, person.id, new_set)?);
+    }
+    Ok((person, joined))
+}
+
+fn each_name_once(mut join: Vec<NewFaceSet>) -> Vec<NewFaceSet> {
+    let mut seen = HashSet::new();
+    join.retain(|new| seen.insert(new.name.clone()));
+    join
+}
+
+fn n_missing(conn: &Connection, tenant: TenantId, join: &[NewFaceSet]) -> Answer<u64> {
+    let mut n_missing = 0;
+    for new in join {
+        n_missing += u64::from(rows::face_set_named(conn, tenant, &new.name)?.is_none());
+    }
+    Ok(n_missing)
+}
+
+/// Makes the person a member of the set of that name, made if it is missing; the tenant's quota was checked.
+fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFaceSet) -> Answer<FaceSet> {
+    let set = match rows::face_set_named(tx.conn, tenant, &new.name)? {
+        Some(set) => set,
+        None => SetRow { face_set: face_sets::insert(tx, tenant, new)?, n_gallery: 0, n_owned: 0 },
+    };
+    let is_member = tx
+        .conn
+        .prepare_cached("SELECT 1 FROM memberships WHERE person = ?1 AND face_set = ?2")?
+        .exists((person.get(), set.face_set.id.get()))?;
+    if is_member {
+        return Ok(set.face_set);
+    }
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence
+         WHERE f.person = ?1 AND f.pack = ?2 ORDER BY f.sequence"
+    );
+    let shown =
+        rows::all(tx.conn, &sql, (person.get(), set.face_set.pack.as_str()), |row| rows::face_row(row, tenant))?;
+    faces::check_room(&set, shown.len() as u64)?;
+    let sequence = tx.next_sequence();
+    tx.conn.prepare_cached("INSERT INTO memberships (face_set, sequence, person) VALUES (?1, ?2, ?3)")?.execute((
+        set.face_set.id.get(),
+        sequence,
+        person.get(),
+    ))?;
+    tx.conn
+        .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
+        .execute((set.face_set.id.get(), shown.len() as u64))?;
+    for FaceRow { sequence, face } in shown {
+        faces::show(tx, &set.face_set, &face, sequence)?;
+    }
+    Ok(set.face_set)
+}
+
+/// See `GalleryStore::join_face_sets`.
+pub(super) fn join(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    person: PersonId,
+    join: Vec<NewFaceSet>,
+    face_sets_max: Option<u64>,
+) -> Answer<Vec<FaceSet>> {
+    rows::need_person(tx.conn, tenant, person)?;
+    let join = each_name_once(join);
+    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, face_sets_max)?;
+    for new_set in join {
+        join_one(tx, tenant, person, new_set)?;
+    }
+    face_sets_of(tx.conn, tenant, person)
+}
+
+/// Takes the person's faces out of the gallery of the set and ends the membership.
+fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answer<()> {
+    let hidden: Vec<(u64, FaceId)> = owned_of_pack(tx.conn, person, &face_set.pack)?;
+    for &(sequence, face) in &hidden {
+        tx.conn
+            .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
+            .execute((face_set.id.get(), sequence))?;
+        tx.changes.push(GalleryChange::Remove { face_set: face_set.id, face });
+    }
+    tx.conn
+        .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery - ?2 WHERE id = ?1")?
+        .execute((face_set.id.get(), hidden.len() as u64))?;
+    tx.conn
+        .prepare_cached("DELETE FROM memberships WHERE person = ?1 AND face_set = ?2")?
+        .execute((person.get(), face_set.id.get()))?;
+    tx.erased = true;
+    Ok(())
+}
+
+fn owned_of_pack(conn: &Connection, person: PersonId, pack: &PackId) -> Answer<Vec<(u64, FaceId)>> {
+    let sql = "SELECT sequence, id FROM faces WHERE person = ?1 AND pack = ?2 ORDER BY sequence";
+    rows::all(conn, sql, (person.get(), pack.as_str()), |row| Ok((row.get(0)?, rows::face_id(row.get(1)?)?)))
+}
+
+/// See `GalleryStore::leave_face_sets`.
+pub(super) fn leave(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    person: PersonId,
+    names: &[FaceSetName],
+) -> Answer<Vec<FaceSet>> {
+    rows::need_person(tx.conn, tenant, person)?;
+    let joined = sets_of_person(tx.conn, person)?;
+    let mut left: Vec<FaceSet> = Vec::new();
+    for name in names {
+        let Some(set) = joined.iter().find(|set| set.face_set.name == *name) else { continue };
+        if left.iter().any(|other| other.id == set.face_set.id) {
+            continue;
+        }
+        leave_one(tx, &set.face_set, person)?;
+        left.push(set.face_set.clone());
+    }
+    Ok(left)
+}
+
+/// See `GalleryStore::person`.
+pub(super) fn by_key(conn: &Connection, tenant: TenantId, key: &PersonKey) -> Answer<Option<Person>> {
+    let sql = format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.tenant = ?1 AND p.key = ?2");
+    let row = rows::first(conn, &sql, (codec::tenant_bytes(tenant), key.as_str()), rows::person_row)?;
+    Ok(row.map(|row| row.person))
+}
+
+/// See `GalleryStore::persons`.
+pub(super) fn by_id(conn: &Connection, tenant: TenantId, ids: Vec<PersonId>) -> Answer<Vec<Person>> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids.into_iter().filter(|&id| seen.insert(id)) {
+        found.extend(rows::person(conn, tenant, id)?.map(|row| row.person));
+    }
+    Ok(found)
+}
+
+/// See `GalleryStore::update_person`.
+pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch: PersonPatch) -> Answer<Person> {
+    let mut person = rows::need_person(tx.conn, tenant, id)?.person;
+    person.name = patch.name.or(person.name).filter(|name| !name.as_str().is_empty());
+    person.note = patch.note.or(person.note).filter(|note| !note.as_str().is_empty());
+    tx.conn.prepare_cached("UPDATE persons SET name = ?2, note = ?3 WHERE id = ?1")?.execute((
+        id.get(),
+        person.name.as_ref().map(|name| name.as_str()),
+        person.note.as_ref().map(|note| note.as_str()),
+    ))?;
+    tx.erased = true;
+    Ok(person)
+}
+
+/// Takes the person out of every gallery and its key and words away; the eraser does the rest.
+/// See `GalleryStore::delete_person`.
+pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> Answer<u64> {
+    let row = rows::need_person(tx.conn, tenant, id)?;
+    for set in sets_of_person(tx.conn, id)? {
+        leave_one(tx, &set.face_set, id)?;
+    }
+    // Memberships in sets that are being erased.
+    tx.conn.prepare_cached("DELETE FROM memberships WHERE person = ?1")?.execute([id.get()])?;
+    tx.conn
+        .prepare_cached("UPDATE persons SET key = NULL, name = NULL, note = NULL WHERE id = ?1")?
+        .execute([id.get()])?;
+    tx.erased = true;
+    // The usual handful is gone at once; thousands are left to the chores.
+    erase::erase_person(tx.conn, id.get(), erase::AT_ONCE_MAX)?;
+    Ok(row.n_faces)
+}
+
+/// See `GalleryStore::face_sets_of`.
+pub(super) fn face_sets_of(conn: &Connection, tenant: TenantId, person: PersonId) -> Answer<Vec<FaceSet>> {
+    if rows::person(conn, tenant, person)?.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(sets_of_person(conn, person)?.into_iter().map(|set| set.face_set).collect())
+}

@@ -1,0 +1,59 @@
+//! Filling the index from the store when it is opened.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use likeness_domain::ports::{GalleryChange, VectorIndex};
+use likeness_domain::types::Revision;
+use rusqlite::Connection;
+
+use super::errors::Answer;
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
+use super::writer::Counters;
+use crate::gallery::entry;
+
+/// Rows handed to the index at once: bounds the memory held twice.
+const CHUNK_ROWS: usize = 4096;
+
+/// What the file remembers of earlier runs.
+pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
+    let sql = "SELECT revision, next_sequence FROM store";
+    Ok(conn.query_row(sql, [], |row| Ok(Counters { revision: Revision(row.get(0)?), next_sequence: row.get(1)? }))?)
+}
+
+/// Tells `index` every gallery, as of `revision`; returns the number of rows.
+pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorIndex) -> Answer<u64> {
+    let started = Instant::now();
+    let sets_sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
+    let rows_sql = format!(
+        "SELECT {FACE_COLUMNS} FROM gallery AS g
+         CROSS JOIN faces AS f ON f.sequence = g.sequence
+         CROSS JOIN templates AS t ON t.sequence = g.sequence
+         WHERE g.face_set = ?1 ORDER BY g.sequence"
+    );
+    let mut n_rows = 0;
+    for set in rows::all(conn, &sets_sql, (), rows::set_row)? {
+        let face_set = set.face_set;
+        let mut chunk = vec![GalleryChange::Open {
+            face_set: face_set.id,
+            pack: face_set.pack.clone(),
+            schema: Arc::new(face_set.schema.clone()),
+        }];
+        let mut statement = conn.prepare_cached(&rows_sql)?;
+        let mut found = statement.query([face_set.id.get()])?;
+        while let Some(row) = found.next()? {
+            let row = rows::face_row(row, face_set.tenant)?;
+            let entry = entry(&row.face, row.sequence, &face_set.schema);
+            chunk.push(GalleryChange::Put { face_set: face_set.id, entry });
+            n_rows += 1;
+            if chunk.len() >= CHUNK_ROWS {
+                index.apply(revision, std::mem::take(&mut chunk));
+            }
+        }
+        index.apply(revision, chunk);
+    }
+    let elapsed = started.elapsed();
+    let rows_per_s = (n_rows as f64 / elapsed.as_secs_f64().max(1e-6)) as u64;
+    tracing::info!(n_rows, elapsed_ms = elapsed.as_millis() as u64, rows_per_s, "index filled from the store");
+    Ok(n_rows)
+}

@@ -1,0 +1,135 @@
+//! What is stored, and whether it hangs together.
+
+use std::path::Path;
+
+use likeness_domain::ports::StoreReport;
+use likeness_domain::types::TenantId;
+use rusqlite::Connection;
+
+use super::errors::{Answer, Failure};
+use super::rows::{self, FACE_COLUMNS};
+use super::schema::DATABASE_FILE;
+use super::{codec, rebuild};
+
+/// Most problems that are listed: the first ones are what a person can use.
+const PROBLEMS_MAX: usize = 100;
+
+/// Checks of the counters and links that SQLite does not hold by itself. Each finds the broken ones; `{}` is their text.
+const RULES: &[(&str, &str)] = &[
+    (
+        "a face set counts another number of gallery rows than it has",
+        "SELECT s.id FROM face_sets AS s WHERE s.name IS NOT NULL
+         AND s.n_gallery <> (SELECT count(*) FROM gallery AS g WHERE g.face_set = s.id)",
+    ),
+    (
+        "a face set counts another number of own faces than it has",
+        "SELECT s.id FROM face_sets AS s WHERE s.n_owned <> (SELECT count(*) FROM faces AS f WHERE f.face_set = s.id)",
+    ),
+    (
+        "a person counts another number of faces than it has",
+        "SELECT p.id FROM persons AS p WHERE p.n_faces <> (SELECT count(*) FROM faces AS f WHERE f.person = p.id)",
+    ),
+    (
+        "a face set's own face is missing from its gallery",
+        "SELECT f.id FROM faces AS f WHERE f.face_set IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = f.face_set AND g.sequence = f.sequence)",
+    ),
+    (
+        "a member's face is missing from a gallery",
+        "SELECT f.id FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
+         JOIN faces AS f ON f.person = m.person AND f.pack = s.pack
+         WHERE s.name IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = s.id AND g.sequence = f.sequence)",
+    ),
+    (
+        "a gallery shows a face that does not belong there",
+        "SELECT g.face_set FROM gallery AS g JOIN face_sets AS s ON s.id = g.face_set
+         LEFT JOIN faces AS f ON f.sequence = g.sequence
+         WHERE s.name IS NOT NULL
+         AND (f.pack IS NULL OR f.pack <> s.pack OR NOT (f.face_set IS g.face_set OR EXISTS
+             (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = g.face_set)))",
+    ),
+    (
+        "a membership joins a face set and a person of different tenants",
+        "SELECT m.person FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set JOIN persons AS p ON p.id = m.person
+         WHERE s.tenant <> p.tenant OR p.key IS NULL",
+    ),
+    (
+        "a face has no template",
+        "SELECT f.id FROM faces AS f LEFT JOIN templates AS t ON t.sequence = f.sequence WHERE t.sequence IS NULL",
+    ),
+];
+
+/// See `GalleryStore::report`.
+pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool) -> Answer<StoreReport> {
+    let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
+    let n_free = number("PRAGMA freelist_count")?;
+    let page_bytes = number("PRAGMA page_size")?;
+    let mut report = StoreReport {
+        backend: format!("sqlite:{}", dir.join(DATABASE_FILE).display()),
+        schema_version: conn.query_row("PRAGMA user_version", [], |row| row.get(0))?,
+        revision: rebuild::counters(conn)?.revision,
+        n_tenants: number("SELECT count(*) FROM tenants")?,
+        n_face_sets: number("SELECT count(*) FROM face_sets WHERE name IS NOT NULL")?,
+        n_persons: number("SELECT count(*) FROM persons WHERE key IS NOT NULL")?,
+        n_faces: number(
+            "SELECT (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NOT NULL)
+                  + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NOT NULL)",
+        )?,
+        n_faces_to_erase: number(
+            "SELECT (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NULL)
+                  + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NULL)",
+        )?,
+        bytes_on_disk: ["", "-wal", "-shm"].iter().map(|end| file_bytes(dir, end)).sum(),
+        bytes_free: n_free * page_bytes,
+        problems: Vec::new(),
+    };
+    if thorough {
+        match check(conn, &mut report.problems) {
+            Err(Failure::Sqlite(error)) => report.problems.push(format!("reading on failed: {error}")),
+            other => other?,
+        }
+    }
+    Ok(report)
+}
+
+fn file_bytes(dir: &Path, end: &str) -> u64 {
+    std::fs::metadata(dir.join(format!("{DATABASE_FILE}{end}"))).map_or(0, |metadata| metadata.len())
+}
+
+/// Reads everything and lists what is wrong.
+fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+    let found = rows::all(conn, "PRAGMA integrity_check(100)", (), |row| Ok(row.get::<_, String>(0)?))?;
+    problems.extend(found.into_iter().filter(|line| line != "ok"));
+    let broken = rows::all(conn, "PRAGMA foreign_key_check", (), |row| {
+        Ok(format!("a row of `{}` refers to nothing", row.get::<_, String>(0)?))
+    })?;
+    problems.extend(broken);
+    for (text, sql) in RULES {
+        problems.extend(rows::all(conn, sql, (), |row| Ok(format!("{text} ({})", row.get::<_, u64>(0)?)))?);
+    }
+    // The tenant is of no matter here: it is the owner's.
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence ORDER BY f.sequence"
+    );
+    let mut statement = conn.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        if let Err(failure) = rows::face_row(row, TenantId::from_bits(0)) {
+            match failure {
+                Failure::Damaged(what) => problems.push(format!("face {}: {what}", row.get::<_, i64>(1)?)),
+                other => return Err(other),
+            }
+        }
+        if problems.len() >= PROBLEMS_MAX {
+            break;
+        }
+    }
+    for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {
+        if row.is_err() {
+            problems.push("a tenant id is malformed".into());
+        }
+    }
+    problems.truncate(PROBLEMS_MAX);
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Rows as the domain's types, and the look-ups that guard every other query: a face set or person of another tenant,
+//! or a deleted one, is not there.
+
+use likeness_domain::types::{
+    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, Person, PersonId, PersonKey, Subject,
+    TenantId, TimestampMs,
+};
+use likeness_domain::{Kind, Result};
+use rusqlite::{Connection, Params, Row};
+
+use super::codec;
+use super::errors::{Answer, Failure};
+
+/// A live face set with its exact counts.
+#[derive(Debug, Clone)]
+pub(super) struct SetRow {
+    pub(super) face_set: FaceSet,
+    /// Faces in its gallery.
+    pub(super) n_gallery: u64,
+    /// Faces it owns.
+    pub(super) n_owned: u64,
+}
+
+/// A live person with its exact count.
+#[derive(Debug, Clone)]
+pub(super) struct PersonRow {
+    pub(super) person: Person,
+    pub(super) n_faces: u64,
+}
+
+/// A face with its place in the order of enrolment.
+#[derive(Debug, Clone)]
+pub(super) struct FaceRow {
+    pub(super) sequence: u64,
+    pub(super) face: Face,
+}
+
+/// Columns of [`set_row`], of `face_sets AS s`.
+pub(super) const SET_COLUMNS: &str =
+    "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned";
+
+/// Columns of [`person_row`], of `persons AS p`.
+pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces";
+
+/// Columns of [`face_row`], of `faces AS f` and `templates AS t`.
+pub(super) const FACE_COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, \
+     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector";
+
+/// A checked type read back: the database never held anything else, unless it was damaged.
+fn checked<T>(made: Result<T>) -> Answer<T> {
+    made.map_err(|error| Failure::Damaged(error.message().to_owned()))
+}
+
+fn text<T>(row: &Row<'_>, column: usize, make: impl Fn(String) -> Result<T>) -> Answer<Option<T>> {
+    row.get::<_, Option<String>>(column)?.map(|text| checked(make(text))).transpose()
+}
+
+fn damaged_id(what: &str) -> Failure {
+    Failure::Damaged(format!("the id of a {what} is out of range"))
+}
+
+pub(super) fn face_id(value: u64) -> Answer<FaceId> {
+    FaceId::new(value).ok_or_else(|| damaged_id("face"))
+}
+
+pub(super) fn face_set_id(value: u64) -> Answer<FaceSetId> {
+    FaceSetId::new(value).ok_or_else(|| damaged_id("face set"))
+}
+
+pub(super) fn person_id(value: u64) -> Answer<PersonId> {
+    PersonId::new(value).ok_or_else(|| damaged_id("person"))
+}
+
+pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
+    Ok(SetRow {
+        face_set: FaceSet {
+            id: face_set_id(row.get(0)?)?,
+            tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            name: checked(FaceSetName::new(row.get::<_, String>(2)?))?,
+            label: text(row, 3, Note::new)?,
+            note: text(row, 4, Note::new)?,
+            pack: codec::pack_of(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
+            schema: codec::schema_of(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
+            // SQLite's integers end at 2^63; the sign bit carries the rest.
+            capacity: row.get::<_, Option<i64>>(7)?.map(|capacity| capacity as u64),
+            created_at: TimestampMs(row.get(8)?),
+        },
+        n_gallery: row.get(9)?,
+        n_owned: row.get(10)?,
+    })
+}
+
+pub(super) fn person_row(row: &Row<'_>) -> Answer<PersonRow> {
+    Ok(PersonRow {
+        person: Person {
+            id: person_id(row.get(0)?)?,
+            tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            key: checked(PersonKey::new(row.get::<_, String>(2)?))?,
+            name: text(row, 3, Note::new)?,
+            note: text(row, 4, Note::new)?,
+            created_at: TimestampMs(row.get(5)?),
+        },
+        n_faces: row.get(6)?,
+    })
+}
+
+pub(super) fn owner(face_set: Option<u64>, person: Option<u64>) -> Answer<FaceOwner> {
+    match (face_set, person) {
+        (Some(face_set), None) => Ok(FaceOwner::FaceSet(face_set_id(face_set)?)),
+        (None, Some(person)) => Ok(FaceOwner::Person(person_id(person)?)),
+        _ => Err(Failure::Damaged("a face has not exactly one owner".into())),
+    }
+}
+
+pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
+    let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+    let blob_or_null = |column: usize| row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from);
+    let pack = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(FaceRow {
+        sequence: row.get(0)?,
+        face: Face {
+            id: face_id(row.get(1)?)?,
+            tenant,
+            owner: owner(row.get(2)?, row.get(3)?)?,
+            template: codec::template_of(pack, blob(14)?)?,
+            detection: codec::detection_of(blob(5)?)?,
+            quality: codec::quality_of(blob_or_null(6)?)?,
+            subject: text(row, 7, Subject::new)?,
+            external_id: text(row, 8, ExternalId::new)?,
+            fields: codec::fields_of(blob_or_null(9)?)?,
+            note: text(row, 10, Note::new)?,
+            source: text(row, 11, Note::new)?,
+            created_at: TimestampMs(row.get(12)?),
+            updated_at: TimestampMs(row.get(13)?),
+        },
+    })
+}
+
+/// Every row of a question, read.
+pub(super) fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The first row of a question, read.
+pub(super) fn first<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Answer<T>,
+) -> Answer<Option<T>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// The tenant's face set with that id.
+pub(super) fn face_set(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answer<Option<SetRow>> {
+    let sql =
+        format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ?2 AND s.tenant = ?1 AND s.name IS NOT NULL");
+    first(conn, &sql, (codec::tenant_bytes(tenant), id.get()), set_row)
+}
+
+/// The same, or `FaceSetNotFound`.
+pub(super) fn need_face_set(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answer<SetRow> {
+    face_set(conn, tenant, id)?.ok_or_else(|| Failure::said(Kind::FaceSetNotFound, "the face set does not exist"))
+}
+
+/// The tenant's face set of that name.
+pub(super) fn face_set_named(conn: &Connection, tenant: TenantId, name: &FaceSetName) -> Answer<Option<SetRow>> {
+    let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.tenant = ?1 AND s.name = ?2");
+    first(conn, &sql, (codec::tenant_bytes(tenant), name.as_str()), set_row)
+}
+
+/// The tenant's person with that id.
+pub(super) fn person(conn: &Connection, tenant: TenantId, id: PersonId) -> Answer<Option<PersonRow>> {
+    let sql =
+        format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.id = ?2 AND p.tenant = ?1 AND p.key IS NOT NULL");
+    first(conn, &sql, (codec::tenant_bytes(tenant), id.get()), person_row)
+}
+
+/// The same, or `PersonNotFound`.
+pub(super) fn need_person(conn: &Connection, tenant: TenantId, id: PersonId) -> Answer<PersonRow> {
+    person(conn, tenant, id)?.ok_or_else(|| Failure::said(Kind::PersonNotFound, "the person does not exist"))
+}

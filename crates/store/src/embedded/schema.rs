@@ -1,0 +1,148 @@
+//! The database file: how it is opened, which layout it has, how an older layout becomes the present one.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use likeness_domain::{Error, Kind, Result};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::errors::{Answer, Failure};
+
+/// Name of the database inside the data folder.
+pub const DATABASE_FILE: &str = "likeness.db";
+
+/// Marks the file as ours (`file` and SQLite's shell show it): "Lkns".
+pub(super) const APPLICATION_ID: i32 = 0x4c6b_6e73;
+
+/// The scripts that lead from an empty file to the present layout; number `n` makes version `n + 1`. A script may hold
+/// several statements, and runs in one transaction with all that follow it. Append only.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// Version of the present layout.
+pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// How long a statement waits for another process (`likeness key`) that writes.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Write,
+    Read,
+}
+
+/// Where the database of a data folder is.
+pub(super) fn database_path(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_FILE)
+}
+
+/// Opens the file, making an empty one readable by its owner only if there is none. No layout is made.
+pub(super) fn connect(dir: &Path, purpose: Purpose) -> Answer<Connection> {
+    let path = database_path(dir);
+    // SQLite would make the file with the umask's rights; its `-wal` and `-shm` take theirs from it.
+    if let Err(err) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
+        && err.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        return Err(Failure::Said(open_error(&path, err)));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(&path, flags)?;
+    conn.set_prepared_statement_cache_capacity(96);
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // `auto_vacuum` is settled by the first page that is written, and WAL writes it.
+    // `temp_store`: no template ever reaches a temporary file.
+    conn.execute_batch(
+        "PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = ON;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA synchronous = FULL;
+         PRAGMA cache_size = -16384;",
+    )?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::said(
+            Kind::Unsupported,
+            format!("the file system under `{}` cannot hold a write-ahead log; use a local disk", path.display()),
+        ));
+    }
+    match purpose {
+        Purpose::Write => {
+            // A checkpoint costs two flushes: let 16 MiB of log gather before one is due.
+            conn.execute_batch("PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 67108864;")?;
+        }
+        Purpose::Read => conn.execute_batch("PRAGMA query_only = ON;")?,
+    }
+    Ok(conn)
+}
+
+/// Keeps the file below `bytes_max`: a write that would pass it finds the disk full.
+pub(super) fn limit_size(conn: &Connection, bytes_max: Option<u64>) -> Answer<()> {
+    if let Some(bytes_max) = bytes_max {
+        let page_bytes: u64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let n_pages = (bytes_max / page_bytes).clamp(1, 0xffff_fffe);
+        conn.query_row(&format!("PRAGMA max_page_count = {n_pages}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Version of the layout in the file; 0 for an empty one. Refuses a file that is not ours or newer than this program.
+pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
+    let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let n_tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application_id != APPLICATION_ID && (application_id, found, n_tables) != (0, 0, 0) {
+        return Err(Failure::said(
+            Kind::InvalidArgument,
+            format!("`{DATABASE_FILE}` in the data folder is not a Likeness store\nhint: choose another data folder"),
+        ));
+    }
+    if found > n_known {
+        return Err(Failure::said(
+            Kind::InvalidArgument,
+            format!(
+                "the store has layout version {found}, this program knows versions up to {n_known}\n\
+                 hint: use the newer program that wrote it"
+            ),
+        ));
+    }
+    Ok(found)
+}
+
+/// Brings the file to the last of `migrations`, in one transaction: after a crash it is the old layout or the new one.
+/// Call it with the data folder's lock held.
+pub(super) fn migrate(conn: &mut Connection, migrations: &[&str]) -> Answer<()> {
+    let n_known = migrations.len() as u32;
+    let found = version(conn, n_known)?;
+    if found == n_known {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for script in &migrations[found as usize..] {
+        tx.execute_batch(script)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", n_known)?;
+    tx.commit()?;
+    if found > 0 {
+        tracing::info!(from = found, to = n_known, "store layout upgraded");
+    }
+    Ok(())
+}
+
+fn open_error(path: &Path, err: std::io::Error) -> Error {
+    let kind = if err.kind() == std::io::ErrorKind::StorageFull { Kind::StorageFull } else { Kind::InvalidArgument };
+    Error::new(kind, format!("cannot make `{}`: {err}", path.display())).with_source(err)
+}
+
+/// The error of opening, for callers outside this room.
+pub(super) fn opened<T>(answer: Answer<T>, dir: &Path) -> Result<T> {
+    answer.map_err(|failure| failure.into_error(&format!("open the store in `{}`", dir.display()), dir))
+}
+
+#[cfg(test)]
+mod tests;

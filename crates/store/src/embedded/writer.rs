@@ -1,0 +1,246 @@
+//! The one thread that writes, and its group commit.
+//!
+//! Writes wait in a bounded queue. The thread takes all that wait, runs each inside a savepoint of one transaction,
+//! flushes once, tells the index, and only then answers. So the cost of a flush is shared by everybody who came while
+//! the last one was under way, a write that fails takes nobody with it, and nobody is told of what is not yet on disk.
+//!
+//! Between commits the thread does the chores: erasing what was deleted, giving space back, cleaning the log.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use likeness_domain::ports::{GalleryChange, VectorIndex};
+use likeness_domain::types::Revision;
+use likeness_domain::{Error, Kind, Result};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::chores::Chores;
+use super::errors::{Answer, Failure};
+use super::queue::{Queue, Refused, Taken};
+
+/// Most writes of one commit: bounds how long the first of them waits for the last.
+const BATCH_MAX: usize = 256;
+
+/// What a restart must not forget; kept in memory between commits and written with each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counters {
+    pub(super) revision: Revision,
+    pub(super) next_sequence: u64,
+}
+
+/// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
+pub(super) struct WriteTx<'a> {
+    pub(super) conn: &'a Connection,
+    /// What the index will be told.
+    pub(super) changes: Vec<GalleryChange>,
+    /// Set by a write that removed or overwrote data, so that the log is cleaned of it soon.
+    pub(super) erased: bool,
+    counters: Counters,
+}
+
+impl WriteTx<'_> {
+    /// A number larger than all before it, also across restarts.
+    pub(super) fn next_sequence(&mut self) -> u64 {
+        let sequence = self.counters.next_sequence;
+        self.counters.next_sequence += 1;
+        sequence
+    }
+}
+
+/// A write in the queue.
+trait Job: Send {
+    /// Does it; whether it worked.
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
+    /// Replaces what `run` found: the whole commit did not work.
+    fn fail(&mut self, failure: Failure);
+    /// Answers the caller. One who has hung up is no reason to undo anything.
+    fn answer(self: Box<Self>);
+}
+
+struct Write<T, F> {
+    doing: &'static str,
+    dir: Arc<PathBuf>,
+    act: Option<F>,
+    answer: Option<Answer<T>>,
+    caller: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send> Job for Write<T, F> {
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
+        let Some(act) = self.act.take() else { return false };
+        // A bug in one write must not stop all others for ever; its savepoint is rolled back like any failure's.
+        let answer = catch_unwind(AssertUnwindSafe(|| act(tx)));
+        let answer = answer.unwrap_or_else(|_| Err(Failure::said(Kind::Internal, "a write of the store panicked")));
+        self.answer.insert(answer).is_ok()
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        // A write that was refused on its own account keeps its reason.
+        if !matches!(self.answer, Some(Err(_))) {
+            self.answer = Some(Err(failure));
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        let answer = self.answer.unwrap_or_else(|| Err(Failure::said(Kind::Internal, "a write was left undone")));
+        let _ = self.caller.send(answer.map_err(|failure| failure.into_error(self.doing, &self.dir)));
+    }
+}
+
+/// Handle of the writing thread. Dropping it lets the writes that wait finish first.
+pub(super) struct Writer {
+    queue: Arc<Queue<Box<dyn Job>>>,
+    dir: Arc<PathBuf>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread. `counters` are those in the file, and the index has been told everything up to them.
+    pub(super) fn start(
+        conn: Connection,
+        counters: Counters,
+        chores: Chores,
+        dir: PathBuf,
+        index: Arc<dyn VectorIndex>,
+        queue_max: usize,
+    ) -> Result<Self> {
+        let queue = Arc::new(Queue::new(queue_max));
+        let loop_queue = Arc::clone(&queue);
+        let mut state = Thread { conn, counters, chores, index };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || {
+                // However the thread ends, callers are told instead of waiting for ever.
+                let _closing = Closing(&loop_queue);
+                state.serve(&loop_queue);
+            })
+            .map_err(|err| Error::internal("cannot start the writing thread of the store", err))?;
+        Ok(Self { queue, dir: Arc::new(dir), thread: Some(thread) })
+    }
+
+    /// Hands a write over; `doing` completes "cannot ...".
+    pub(super) fn submit<T, F>(&self, doing: &'static str, act: F) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let job = Write { doing, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
+        match self.queue.push(Box::new(job)) {
+            Ok(()) => Ok(answer),
+            Err(Refused::Full) => Err(Error::new(
+                Kind::Overloaded,
+                format!("cannot {doing}: too many writes are waiting, try again in a moment"),
+            )),
+            Err(Refused::Closed) => Err(stopped()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The answer of a store whose thread is gone.
+pub(super) fn stopped() -> Error {
+    Error::new(Kind::Internal, "the store has stopped")
+}
+
+struct Closing<'a>(&'a Queue<Box<dyn Job>>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        // Dropping what is left drops the callers' channels, which answers them.
+        while let Taken::Items(_) = self.0.take(BATCH_MAX, None) {}
+    }
+}
+
+struct Thread {
+    conn: Connection,
+    counters: Counters,
+    chores: Chores,
+    index: Arc<dyn VectorIndex>,
+}
+
+impl Thread {
+    fn serve(&mut self, queue: &Queue<Box<dyn Job>>) {
+        loop {
+            match queue.take(BATCH_MAX, self.chores.due_in()) {
+                Taken::Items(jobs) => self.commit(jobs),
+                Taken::Nothing => {}
+                Taken::Closed => return,
+            }
+            self.chores.do_some(&self.conn, queue.is_empty());
+        }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        match self.try_commit(&mut jobs) {
+            Ok(commits) => {
+                for (revision, changes) in commits {
+                    self.index.apply(revision, changes);
+                }
+            }
+            Err(failure) => {
+                if !self.conn.is_autocommit() {
+                    // Fails only when SQLite has rolled back by itself already.
+                    let _ = self.conn.execute_batch("ROLLBACK");
+                }
+                for job in &mut jobs {
+                    job.fail(failure.shared());
+                }
+            }
+        }
+        for job in jobs {
+            job.answer();
+        }
+    }
+
+    /// One transaction for all. `Err` means that nothing of any of them is on disk.
+    fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Answer<Vec<(Revision, Vec<GalleryChange>)>> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut commits = Vec::with_capacity(jobs.len());
+        let mut erased = false;
+        let mut tx = WriteTx { conn: &self.conn, changes: Vec::new(), erased: false, counters: self.counters };
+        for job in jobs {
+            tx.conn.prepare_cached("SAVEPOINT one_write")?.execute([])?;
+            let counters_before = tx.counters;
+            if job.run(&mut tx) {
+                tx.counters.revision.0 += 1;
+                commits.push((tx.counters.revision, std::mem::take(&mut tx.changes)));
+                erased |= tx.erased;
+            } else {
+                // A full disk makes SQLite roll back everything, not only the statement that met it. Then this fails too,
+                // and with it the whole batch, as it must.
+                tx.conn.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
+                tx.counters = counters_before;
+                tx.changes.clear();
+            }
+            tx.erased = false;
+            tx.conn.prepare_cached("RELEASE one_write")?.execute([])?;
+        }
+        let counters = tx.counters;
+        if commits.is_empty() {
+            self.conn.prepare_cached("ROLLBACK")?.execute([])?;
+            return Ok(commits);
+        }
+        self.conn
+            .prepare_cached("UPDATE store SET revision = ?1, next_sequence = ?2")?
+            .execute((counters.revision.0, counters.next_sequence))?;
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.counters = counters;
+        if erased {
+            self.chores.something_was_erased();
+        }
+        Ok(commits)
+    }
+}

@@ -1,0 +1,74 @@
+//! From an address to a store: the one place that knows every backend.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use likeness_domain::ports::{CredentialStore, GalleryStore, VectorIndex};
+use likeness_domain::{Error, Kind, Result};
+
+use crate::embedded::{Credentials, EmbeddedStore};
+use crate::memory::MemoryStore;
+
+/// Where a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In memory, gone with the process: `memory:`.
+    Memory,
+    /// In a data folder: `sqlite:/path`, or a path alone.
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// Reads an address. [`Kind::Unsupported`] for a backend that this program does not have.
+    pub fn parse(address: &str) -> Result<Self> {
+        if address == "memory:" {
+            return Ok(Self::Memory);
+        }
+        let path = match address.split_once(':') {
+            Some(("sqlite", path)) => path,
+            Some(("postgres" | "postgresql", _)) => {
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    "this program has no PostgreSQL store\nhint: use `sqlite:/path/to/folder` or `memory:`",
+                ));
+            }
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                return Err(Error::invalid(
+                    "store",
+                    format!("store `{scheme}:` is not known, expected `sqlite:/path/to/folder` or `memory:`"),
+                ));
+            }
+            // A colon may stand in a path.
+            _ => address,
+        };
+        if path.is_empty() {
+            return Err(Error::invalid("store", "the path of the data folder is empty"));
+        }
+        Ok(Self::Folder(path.into()))
+    }
+}
+
+/// An open store and the credentials beside it.
+pub struct Opened {
+    /// Faces and persons.
+    pub gallery: Arc<dyn GalleryStore>,
+    /// Tenants and keys.
+    pub credentials: Arc<dyn CredentialStore>,
+}
+
+/// Opens the store at `place`, which fills `index` and feeds it from then on. Errors as for [`EmbeddedStore::open`].
+pub fn open(place: &Place, index: Arc<dyn VectorIndex>) -> Result<Opened> {
+    Ok(match place {
+        Place::Memory => {
+            let store = Arc::new(MemoryStore::open(index));
+            Opened { gallery: Arc::clone(&store) as _, credentials: store }
+        }
+        Place::Folder(dir) => Opened {
+            gallery: Arc::new(EmbeddedStore::open(dir, index)?),
+            credentials: Arc::new(Credentials::open(dir)?),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;
