@@ -28,6 +28,10 @@ pub enum InputSize {
 /// Folds a model. Errors are [`likeness_domain::Kind::PackUnavailable`] and name the node or constant at fault.
 pub fn fold(model: Model, input_size: InputSize) -> likeness_domain::Result<Model> {
     let graph = model.graph.ok_or_else(|| damaged("has no graph"))?;
+    // What they use would not be seen here and could be dropped.
+    if graph.node.iter().any(Node::has_graphs) || !model.functions.is_empty() {
+        return Err(damaged("has sub-graphs or functions, which are not supported"));
+    }
     if !graph.sparse_initializer.is_empty() {
         return Err(damaged("has sparse constants, which are not supported"));
     }
@@ -42,6 +46,7 @@ pub fn fold(model: Model, input_size: InputSize) -> likeness_domain::Result<Mode
         producer_version: None,
         graph: Some(graph),
         opset_import: vec![OperatorSet { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
+        functions: Vec::new(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The messages of `onnx.proto` (proto2, IR version 7 and its additions), as far as inference models use them.
 //!
 //! Field numbers and presence are the format's. Sub-graphs, sequences, maps and sparse tensors stay undecoded bytes, so
-//! the nesting of what is decoded is bounded by these types; they are written back as they were. Model functions,
-//! training information and metadata are not kept.
+//! the nesting of what is decoded is bounded by these types; they are written back as they were. Training information
+//! and metadata are not kept.
 
 use bytes::Bytes;
 use prost::Message;
@@ -25,6 +25,9 @@ pub struct Model {
     /// Operator sets the nodes refer to.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
+    /// Operators defined in the file itself, undecoded.
+    #[prost(bytes = "bytes", repeated, tag = "25")]
+    pub functions: Vec<Bytes>,
 }
 
 /// `OperatorSetIdProto`.
@@ -91,6 +94,16 @@ pub struct Node {
     /// The operator set.
     #[prost(string, optional, tag = "7")]
     pub domain: Option<String>,
+    /// Which of several functions of one name.
+    #[prost(string, optional, tag = "8")]
+    pub overload: Option<String>,
+}
+
+impl Node {
+    /// Whether it holds sub-graphs, which may use any value of the graph around them.
+    pub fn has_graphs(&self) -> bool {
+        self.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty())
+    }
 }
 
 /// `AttributeProto`.

@@ -8,6 +8,7 @@ pub mod message;
 mod bounds;
 mod constant;
 mod fold;
+mod prelu;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,6 +19,7 @@ use prost::Message as _;
 
 pub use bounds::{MODEL_BYTES_MAX, RECORDS_MAX};
 pub use fold::{InputSize, fold};
+pub use prelu::ease_prelu;
 
 /// Reads a model. Errors are [`Kind::PackUnavailable`]: too large, or not an ONNX file.
 pub fn parse(bytes: Bytes) -> Result<message::Model> {

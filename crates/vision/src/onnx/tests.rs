@@ -36,7 +36,7 @@ pub(crate) fn quantised_model() -> Vec<u8> {
     write(&Model { ir_version: Some(10), graph: Some(graph), opset_import: vec![opset], ..Model::default() })
 }
 
-fn node(op_type: &str, input: &[&str], output: &str) -> Node {
+pub(crate) fn node(op_type: &str, input: &[&str], output: &str) -> Node {
     Node {
         input: input.iter().map(|&name| name.into()).collect(),
         output: vec![output.into()],
@@ -77,7 +77,7 @@ fn raw(name: &str, data_type: i32, dims: &[i64], bytes: &[u8]) -> Tensor {
     }
 }
 
-fn listed_f32s(name: &str, dims: &[i64], numbers: &[f32]) -> Tensor {
+pub(crate) fn listed_f32s(name: &str, dims: &[i64], numbers: &[f32]) -> Tensor {
     Tensor {
         dims: dims.into(),
         data_type: Some(1),
