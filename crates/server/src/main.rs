@@ -4,9 +4,11 @@
 //! concrete rooms together ([`assemble`](crate::assemble)), and answers on sockets; what a face library *does* is in
 //! `likeness-domain`. Start at [`cli::run`].
 
+mod assemble;
 mod cli;
 mod config;
 mod fetch;
+mod listener;
 mod system;
 mod telemetry;
 

@@ -4,13 +4,17 @@
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
 mod config;
+mod key;
 mod pack;
-mod progress;
+pub(crate) mod progress;
+mod quickstart;
+mod serve;
 pub(crate) mod terminal;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -46,6 +50,11 @@ struct SharedArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Answer clients until told to stop
+    Serve(serve::ServeArgs),
+    /// Access keys: one key pair opens one tenant's faces, in every dialect
+    #[command(subcommand)]
+    Key(key::Command),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -56,9 +65,10 @@ enum Command {
 
 impl Command {
     /// The settings given as flags of the command itself.
-    fn settings(&self, _raw: &mut RawConfig) {
+    fn settings(&self, raw: &mut RawConfig) {
         match self {
-            Command::Pack(_) | Command::Config(_) => {}
+            Command::Serve(args) => args.settings(raw),
+            Command::Key(_) | Command::Pack(_) | Command::Config(_) => {}
         }
     }
 
@@ -66,12 +76,15 @@ impl Command {
     /// command's only what went wrong.
     fn log_level(&self) -> &'static str {
         match self {
-            Command::Pack(_) | Command::Config(_) => "warn",
+            Command::Serve(_) => "info",
+            Command::Key(_) | Command::Pack(_) | Command::Config(_) => "warn",
         }
     }
 
     async fn run(self, config: &Config, resolved: &RawConfig) -> Outcome {
         match self {
+            Command::Serve(args) => serve::run(args, config).await,
+            Command::Key(command) => key::run(command, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, resolved),
         }
@@ -156,5 +169,8 @@ fn settle_and_run(cli: Cli) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
-    runtime.block_on(cli.command.run(&config, &resolved))
+    let outcome = runtime.block_on(cli.command.run(&config, &resolved));
+    // A name look-up may still hang in a thread; nothing waits for its answer any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use likeness_domain::limits;
+use likeness_domain::types::PackId;
+use likeness_wire::huawei;
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use raw::{Key, RawConfig};
@@ -33,7 +36,7 @@ pub(crate) struct Config {
     /// Where packs live; see [`Config::home`].
     home: Option<PathBuf>,
     /// Pack of new face sets.
-    pub(crate) pack: String,
+    pub(crate) pack: PackId,
     /// Threads that analyse images.
     pub(crate) workers: usize,
     /// Images that may wait for one.
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) listener: ListenerConfig,
     /// Bounds on fetching.
     pub(crate) fetch: FetchConfig,
+    /// Limits and habits of the dialects.
+    pub(crate) wire: likeness_wire::Settings,
     /// What is logged and how.
     pub(crate) log: LogConfig,
 }
@@ -110,7 +115,7 @@ impl Config {
             listen: read.parsed(Key::Listen, "an address and port such as 127.0.0.1:7080")?,
             data: read.text(Key::Data).map(PathBuf::from),
             home: read.text(Key::Home).map(PathBuf::from),
-            pack: read.parsed(Key::Pack, "the id of a model pack")?,
+            pack: read.with(Key::Pack, "1 to 64 of a-z 0-9 - _ .", PackId::new)?,
             workers: read.number(Key::Workers, 1..=256)?,
             queue_max: read.number(Key::QueueMax, 1..=65_536)?,
             listener: ListenerConfig {
@@ -125,13 +130,12 @@ impl Config {
                 allow: read.list(Key::FetchAllow, "HOST or HOST:PORT")?,
                 concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
             },
+            wire: likeness_wire::Settings { huawei: huawei(&read)? },
             log: LogConfig {
-                level: match read.text(Key::LogLevel) {
-                    Some(_) => {
-                        Some(read.parsed(Key::LogLevel, "a level, or a list such as `info,likeness_wire=debug`")?)
-                    }
-                    None => None,
-                },
+                level: read
+                    .text(Key::LogLevel)
+                    .map(|_| read.parsed(Key::LogLevel, "a level, or a list such as `info,likeness_wire=debug`"))
+                    .transpose()?,
                 format: read.parsed(Key::LogFormat, "text or json")?,
             },
         })
@@ -152,6 +156,29 @@ impl Config {
                 .with_hint("name one with LIKENESS_HOME")
         })
     }
+}
+
+fn huawei(read: &Reader<'_>) -> Result<huawei::Settings, Failure> {
+    // The upper bounds are the library's own; a dialect may be stricter, never laxer.
+    let as_many = |key, max: u64| read.number(key, 1..=usize::try_from(max).unwrap_or(usize::MAX));
+    Ok(huawei::Settings {
+        project_name: read.parsed(Key::HuaweiProjectName, "a name")?,
+        face_sets_max: as_many(Key::HuaweiFaceSetsMax, 1_000_000)? as u64,
+        capacity_max: as_many(Key::HuaweiCapacityMax, 1_000_000_000)? as u64,
+        capacity_step: as_many(Key::HuaweiCapacityStep, 1_000_000_000)? as u64,
+        page_end_max: as_many(Key::HuaweiPageEndMax, 1_000_000_000)? as u64,
+        top_n_max: read.number(Key::HuaweiTopNMax, 1..=limits::TOP_K_MAX)?,
+        body_bytes_max: read.number(Key::HuaweiBodyBytesMax, 1024..=2 * limits::IMAGE_BYTES_MAX)?,
+        image_bytes_max: read.number(Key::HuaweiImageBytesMax, 1024..=limits::IMAGE_BYTES_MAX)?,
+        image_side_max: as_many(Key::HuaweiImageSideMax, limits::IMAGE_SIDE_MAX.into())? as u32,
+        fetch_deadline_ms: as_many(Key::HuaweiFetchDeadlineMs, 600_000)? as u64,
+        object_storage: read.text(Key::HuaweiObjectStorage).map(str::to_owned),
+        field_text_strict: read.parsed(Key::HuaweiFieldTextStrict, "true or false")?,
+        calls_per_second: match read.text(Key::HuaweiCallsPerSecond) {
+            Some(_) => Some(as_many(Key::HuaweiCallsPerSecond, 1_000_000)? as u32),
+            None => None,
+        },
+    })
 }
 
 /// Puts the layers together: defaults, the file (`--config`, else `LIKENESS_CONFIG`), the environment, the flags.
@@ -205,11 +232,12 @@ impl Reader<'_> {
     }
 
     fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Failure> {
+        self.with(key, expected, |text| text.parse().ok().filter(|_| !text.is_empty()))
+    }
+
+    fn with<T>(&self, key: Key, expected: &str, make: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
         let text = self.text(key).unwrap_or_default();
-        match text.parse() {
-            Ok(value) if !text.is_empty() => Ok(value),
-            _ => Err(self.refusal(key, text, expected)),
-        }
+        make(text).ok_or_else(|| self.refusal(key, text, expected))
     }
 
     fn number(&self, key: Key, range: RangeInclusive<usize>) -> Result<usize, Failure> {

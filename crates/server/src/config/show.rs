@@ -49,6 +49,9 @@ fn value(setting: &Setting, written: &Written) -> Value {
         (Shape::Number, Written::Text(text)) => {
             text.parse::<i64>().map_or_else(|_| Value::from(text.as_str()), Value::from)
         }
+        (Shape::Truth, Written::Text(text)) => {
+            text.parse::<bool>().map_or_else(|_| Value::from(text.as_str()), Value::from)
+        }
         (_, Written::Text(text)) => Value::from(text.as_str()),
         (_, Written::List(items)) => Value::from(items.clone()),
     }

@@ -57,6 +57,8 @@ fn defaults_are_a_complete_configuration() {
     assert_eq!(config.home().unwrap(), Path::new("/home/u/.local/share/likeness"));
     assert_eq!(config.listener.grace, Duration::from_secs(25));
     assert!(config.fetch.allow.is_empty());
+    assert_eq!(config.pack, likeness_vision::pack::default_pack_id());
+    assert_eq!(config.wire, likeness_wire::Settings::default(), "the dialects' own defaults are the vendors' values");
 }
 
 #[test]
@@ -85,6 +87,21 @@ fn flag_beats_environment_beats_file_beats_default() {
         [fetch]
         allow = ["a","b:81"] # file likeness.toml
         concurrent_max = 32 # default
+
+        [huawei]
+        project_name = "cn-north-4" # default
+        face_sets_max = 10 # default
+        capacity_max = 100000 # default
+        capacity_step = 10000 # default
+        page_end_max = 10000 # default
+        top_n_max = 1000 # default
+        body_bytes_max = 12582912 # default
+        image_bytes_max = 8388608 # default
+        image_side_max = 4096 # default
+        fetch_deadline_ms = 10000 # default
+        # object_storage is not set
+        field_text_strict = false # default
+        # calls_per_second is not set
 
         [log]
         # level is not set

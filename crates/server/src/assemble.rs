@@ -1,0 +1,179 @@
+//! The one place where concrete types meet: packs, pipeline, index, store, library, dialects.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use likeness_domain::caller::{Caller, Grant, Grants};
+use likeness_domain::library::{Library, Ports};
+use likeness_domain::ports::{
+    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, PackInfo, Pending, VectorIndex,
+};
+use likeness_domain::types::TenantId;
+use likeness_domain::{Error, Kind};
+use likeness_store::embedded::{self, Credentials, EmbeddedStore};
+use likeness_store::folder::DataFolder;
+use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+use likeness_store::memory::MemoryStore;
+use likeness_vision::pack::{self, Home, InstalledPack};
+use likeness_vision::pipeline::{Pipeline, PipelineSettings};
+use likeness_vision::runtime::Runtime;
+use likeness_wire::Wire;
+use likeness_wire::native::{self, OwnerOfTheFolder};
+
+use crate::cli::Failure;
+use crate::cli::progress::InstallProgress;
+use crate::config::Config;
+use crate::fetch::HttpFetcher;
+use crate::system::{SystemClock, SystemIds};
+
+/// Name of the socket in the data folder through which commands reach a running server.
+pub(crate) const SOCKET_FILE: &str = "likeness.sock";
+
+/// Searches that may wait for a scanning thread: about a second of them in a gallery of a hundred thousand.
+const SEARCH_QUEUE_MAX: usize = 1024;
+
+/// A library whose data folder belongs to this process until the value is dropped.
+pub(crate) struct Opened {
+    /// The library.
+    pub(crate) library: Arc<Library>,
+    /// Its faces, for questions over all tenants.
+    pub(crate) store: Arc<dyn GalleryStore>,
+    /// Its tenants and keys.
+    pub(crate) credentials: Arc<dyn CredentialStore>,
+}
+
+impl Opened {
+    /// Every dialect, for the network. `ready` says whether the server takes work.
+    pub(crate) fn wire_router(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Router {
+        likeness_wire::router(Wire {
+            library: Arc::clone(&self.library),
+            credentials: Arc::clone(&self.credentials),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            settings: config.wire.clone(),
+            ready,
+        })
+    }
+
+    /// The native API with the operator's questions, for whoever owns the data folder.
+    pub(crate) fn native_router(&self) -> Router {
+        let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
+        native::router(Arc::clone(&self.library), authenticate)
+            .merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
+    }
+}
+
+/// Takes the data folder and opens the library in it. Without `needs_pack` nothing is installed or loaded, and what
+/// looks at images answers [`Kind::PackUnavailable`].
+pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Failure> {
+    let config = config.clone();
+    blocking(move || {
+        // The lock comes first: nobody should wait for a download to learn that the folder is in use.
+        let folder = DataFolder::lock(config.data()?)?;
+        let analyzer = if needs_pack { load_analyzer(&config)? } else { Arc::new(NoPack) };
+        let index = index(&config)?;
+        let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), embedded::Settings::DEFAULT)?;
+        let store: Arc<dyn GalleryStore> = Arc::new(store);
+        // After the store, which has made or upgraded the layout that both use.
+        let credentials = credentials(config.data()?)?;
+        let library = library(&config, analyzer, Arc::clone(&store), index);
+        Ok(Opened { library, store, credentials })
+    })
+    .await
+}
+
+/// A library that remembers nothing, for commands that only look at images.
+pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Failure> {
+    let config = config.clone();
+    blocking(move || {
+        let index = index(&config)?;
+        let store = Arc::new(MemoryStore::open(Arc::clone(&index)));
+        Ok(library(&config, load_analyzer(&config)?, store, index))
+    })
+    .await
+}
+
+/// Who asks where no tenant is concerned: the person at the command line, who may look at images.
+pub(crate) fn nobody() -> Caller {
+    Caller { tenant: TenantId::from_bits(0), grants: Grants::NONE.with(Grant::Search), request_id: "local".to_owned() }
+}
+
+/// Tenants and keys of a data folder, which may be in use by a server.
+pub(crate) fn credentials(data: &Path) -> Result<Arc<dyn CredentialStore>, Failure> {
+    Ok(Arc::new(Credentials::open(data)?))
+}
+
+/// A pipeline over the configured pack and every other one that is installed, so that face sets pinned to those work
+/// too. Installs the default pack and the runtime if need be.
+pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
+    let config = config.clone();
+    blocking(move || load_analyzer(&config)).await
+}
+
+fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
+    let home = Home::at(config.home()?);
+    let progress = InstallProgress::new();
+    let installed = pack::ensure_default(&home, &progress)?;
+    progress.finish();
+    let first =
+        if config.pack == *installed.pack.manifest().id() { installed.pack } else { pack::load(&home, &config.pack)? };
+    let mut packs = vec![first];
+    for found in pack::list(&home)? {
+        match found.outcome.and_then(|pack| pack.verify().map(|()| pack)) {
+            Ok(pack) if is_new(&packs, &pack) => packs.push(pack),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(pack = found.name, %error, "an installed model pack cannot be used"),
+        }
+    }
+    let settings = PipelineSettings { workers: config.workers, queue_max: config.queue_max };
+    let pipeline = Pipeline::open(&Runtime::load(&installed.runtime.path)?, &packs, settings)?;
+    Ok(Arc::new(pipeline))
+}
+
+fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {
+    packs.iter().all(|known| known.manifest().id() != pack.manifest().id())
+}
+
+fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Failure> {
+    let options = FlatOptions {
+        n_threads: config.workers,
+        queue_len_max: SEARCH_QUEUE_MAX,
+        inline_numbers_max: INLINE_NUMBERS_MAX,
+    };
+    Ok(Arc::new(FlatIndex::new(options)?))
+}
+
+fn library(
+    config: &Config,
+    analyzer: Arc<dyn FaceAnalyzer>,
+    store: Arc<dyn GalleryStore>,
+    index: Arc<dyn VectorIndex>,
+) -> Arc<Library> {
+    Arc::new(Library::new(Ports {
+        analyzer,
+        store,
+        index,
+        fetcher: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+    }))
+}
+
+/// Runs what blocks (files, downloads, model loading) off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Stands in where a command looks at no image.
+struct NoPack;
+
+impl FaceAnalyzer for NoPack {
+    fn packs(&self) -> &[PackInfo] {
+        &[]
+    }
+
+    fn analyze(&self, _: bytes::Bytes, _: AnalyzeRequest) -> Pending<'_, Analysis> {
+        Box::pin(async { Err(Error::new(Kind::PackUnavailable, "this command was started without a model pack")) })
+    }
+}

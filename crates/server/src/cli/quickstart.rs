@@ -1,0 +1,113 @@
+//! The first start: a tenant, a key, and something to paste. The secret goes to a private file, never to the screen.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{AccessKey, TenantName};
+
+use super::{Failure, key};
+
+/// Name of the file in the data folder; a shell sources it.
+const ENV_FILE: &str = "quickstart.env";
+
+/// Makes the tenant `demo` with a key if there is no tenant yet, and returns what to tell the user.
+pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url: &str) -> Result<String, Failure> {
+    // Absolute, since the terminal it is pasted into may stand elsewhere.
+    let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned()).join(ENV_FILE);
+    if credentials.tenants().await?.is_empty() {
+        let key = key::create(credentials, &TenantName::new("demo").expect("a lawful name")).await?;
+        write_private(&path, &variables(&key, url))?;
+        return Ok(format!("tenant `demo` and its first key are made{}", example(&path)));
+    }
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            // The key is the old one; the port may be another.
+            let is_url = |line: &&str| line.starts_with("export LIKENESS_URL=");
+            let rest: Vec<_> = text.lines().filter(|line| !is_url(line)).collect();
+            write_private(&path, &format!("export LIKENESS_URL={url}\n{}\n", rest.join("\n")))?;
+            Ok(format!("tenant and key of the first start are still there{}", example(&path)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok("this library has tenants already: `likeness key list` shows their keys".to_owned())
+        }
+        Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+fn variables(key: &AccessKey, url: &str) -> String {
+    // Values are letters, digits and URL characters: nothing a shell would read otherwise.
+    format!(
+        "export LIKENESS_URL={url}\n\
+         export LIKENESS_TENANT={}\n\
+         export LIKENESS_PROJECT_ID={}\n\
+         export LIKENESS_ACCESS_KEY_ID={}\n\
+         export LIKENESS_ACCESS_KEY_SECRET={}\n",
+        key.tenant.name,
+        key.tenant.id,
+        key.id,
+        key.secret.reveal()
+    )
+}
+
+/// Replaces the file as a whole, readable by its owner only from its first moment.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    let draft = path.with_extension("env.new");
+    let write = || {
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Something to paste into a second terminal. `A`, `B` and `PROBE` are photographs of the user's.
+fn example(env_file: &Path) -> String {
+    format!(
+        r#"; in a second terminal, with photographs of yours:
+
+  . {}
+  A=anna.jpg B=bert.jpg PROBE=anna-again.jpg
+  TOKEN=$(curl -s -D - -o /dev/null "$LIKENESS_URL/v3/auth/tokens" -H 'Content-Type: application/json' -d @- <<JSON | tr -d '\r' | sed -n 's/^x-subject-token: //Ip'
+  {{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"$LIKENESS_ACCESS_KEY_ID","password":"$LIKENESS_ACCESS_KEY_SECRET","domain":{{"name":"$LIKENESS_TENANT"}}}}}}}},"scope":{{"project":{{"id":"$LIKENESS_PROJECT_ID"}}}}}}}}
+JSON
+  )
+  api() {{ curl -s -H "X-Auth-Token: $TOKEN" "$@"; echo; }}
+  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets" -H 'Content-Type: application/json' -d '{{"face_set_name":"lobby"}}'
+  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/faces" -F "image_file=@$A" -F external_image_id=anna
+  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/faces" -F "image_file=@$B" -F external_image_id=bert
+  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/search" -F "image_file=@$PROBE"
+
+The README has the same with the official Python SDK.
+"#,
+        shell_quoted(&env_file.to_string_lossy())
+    )
+}
+
+/// A path as one word of a shell. `.` looks names without a slash up elsewhere, so one is put in front.
+fn shell_quoted(path: &str) -> String {
+    let path = if path.contains('/') { path.to_owned() } else { format!("./{path}") };
+    if path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+=:@%".contains(&byte)) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_quoted;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(shell_quoted("./data/quickstart.env"), "./data/quickstart.env");
+        assert_eq!(shell_quoted("quickstart.env"), "./quickstart.env");
+        assert_eq!(shell_quoted("/my data/it's $HOME"), r"'/my data/it'\''s $HOME'");
+    }
+}

@@ -1,0 +1,162 @@
+//! `likeness serve`: open the library, answer until told to stop.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use rustix::fs::Mode;
+use rustix::process::umask;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Failure, Outcome, Verdict, quickstart, terminal};
+use crate::assemble::{self, SOCKET_FILE};
+use crate::config::{Config, Key, ListenerConfig, RawConfig};
+use crate::listener::{self, Socket};
+use crate::system::SystemIds;
+
+/// Connections of commands on this machine.
+const COMMANDS_MAX: usize = 64;
+
+/// Answer clients until told to stop.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to answer on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Allow images to be fetched from this host although its address is private or its port unusual (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    fetch_allow: Vec<String>,
+    /// On the first start make a tenant and a key, and show what to do with them
+    #[arg(long)]
+    quickstart: bool,
+}
+
+impl ServeArgs {
+    /// The settings among the flags.
+    pub(super) fn settings(&self, raw: &mut RawConfig) {
+        raw.set_flag(Key::Listen, "--listen", self.listen.as_deref());
+        raw.set_flag_list(Key::FetchAllow, "--fetch-allow", &self.fetch_allow);
+    }
+}
+
+/// Runs the server.
+pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
+    // Signals are heard from here on, so that a stop during a long start is a clean one too.
+    let (stop, stopping) = watch::channel(false);
+    let stopped_early = stop_on_signal(stop)?;
+    // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
+    let listener = bind(config.listen).await?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::new(format!("cannot read the bound port: {error}")))?;
+    let opened = tokio::select! {
+        opened = assemble::open(config, true) => opened?,
+        () = stopped_early => return Ok(Verdict::Done),
+    };
+    let quickstart = match args.quickstart {
+        true => Some(quickstart::prepare(&*opened.credentials, config.data()?, &url(address)).await?),
+        false => None,
+    };
+
+    let is_ready = stopping.clone();
+    let wire = opened.wire_router(config, Arc::new(move || !*is_ready.borrow()));
+    let ids = Arc::new(SystemIds);
+    let network = listener::serve(Socket::Tcp(listener), wire, ids.clone(), &config.listener, stopping.clone());
+    let socket_path = config.data()?.join(SOCKET_FILE);
+    let commands = async {
+        match bind_for_owner(&socket_path) {
+            Ok(socket) => {
+                let bounds = ListenerConfig { connections_max: COMMANDS_MAX, ..config.listener.clone() };
+                let router = opened.native_router();
+                let n_cut = listener::serve(Socket::Unix(socket), router, ids, &bounds, stopping.clone()).await;
+                let _ = fs::remove_file(&socket_path);
+                n_cut
+            }
+            Err(error) => {
+                tracing::warn!(%error, "commands on this machine cannot reach this server");
+                0
+            }
+        }
+    };
+    terminal::talk(format_args!("listening on http://{address}"));
+    if let Some(quickstart) = quickstart {
+        terminal::talk(quickstart);
+    }
+    let (n_network, n_commands) = tokio::join!(network, commands);
+    match n_network + n_commands {
+        0 => tracing::info!("stopped"),
+        n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),
+    }
+    Ok(Verdict::Done)
+}
+
+/// Turns `stop` true at the first SIGTERM or SIGINT; the second ends the process at once. The returned future is ready
+/// after the first.
+fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, Failure> {
+    let hear = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+    let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let mut stopping = stop.subscribe();
+    tokio::spawn(async move {
+        let mut any = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        any().await;
+        tracing::info!("stopping: no new connections, requests in flight are answered");
+        stop.send_replace(true);
+        any().await;
+        // Nothing acknowledged is lost by this; unanswered requests are.
+        terminal::talk("stopped at the second signal, without waiting for requests in flight");
+        std::process::exit(2);
+    });
+    Ok(async move {
+        // The sender lives as long as the task above, which ends with the process.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::new(format!("cannot listen on {address}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                failure.with_hint("another program has that port; choose one with `--listen`, or 0 for any free one")
+            }
+            std::io::ErrorKind::PermissionDenied => failure.with_hint("ports below 1024 belong to the system"),
+            _ => failure,
+        }
+    })
+}
+
+/// Binds a socket that only this user can open. Called by the owner of the folder's lock, so a socket file that is
+/// there already was left behind by a killed server.
+fn bind_for_owner(path: &Path) -> std::io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Private from its first moment: setting the mode afterwards would leave a gap. The mask is the process's, but
+    // everything else made meanwhile is private by its own mode anyway.
+    let before = umask(Mode::RWXG | Mode::RWXO);
+    let bound = UnixListener::bind(path);
+    umask(before);
+    let bound = bound?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(bound)
+}
+
+/// Where clients on this machine find the server.
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

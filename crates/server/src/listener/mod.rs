@@ -1,0 +1,103 @@
+//! The doors: sockets, connections and what every request meets before a dialect sees it.
+//!
+//! HTTP/1.1, over `hyper` directly rather than through `axum::serve`, because each bound here (heads, bodies, writes,
+//! connections, shutdown) is a setting of the connection. Request targets reach the dialects as they were sent, since
+//! signatures cover them.
+
+mod connection;
+mod io;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::io::Result;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use likeness_domain::ports::IdSource;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::config::ListenerConfig;
+use connection::Connection;
+use request::Front;
+
+/// Pause after a failed accept; it fails while the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A bound socket.
+pub(crate) enum Socket {
+    /// Open to the network.
+    Tcp(TcpListener),
+    /// Open to the owner of the data folder.
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    async fn accept(&self) -> Result<Stream> {
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are written whole; waiting to fill a packet only adds 40 ms.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Socket::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Answers on `socket` with `router` until `stop` turns true; then refuses new connections, lets requests in flight
+/// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut.
+pub(crate) async fn serve(
+    socket: Socket,
+    router: Router,
+    ids: Arc<dyn IdSource>,
+    bounds: &ListenerConfig,
+    mut stop: watch::Receiver<bool>,
+) -> usize {
+    let slots = Arc::new(Semaphore::new(bounds.connections_max));
+    let front = Front { router, ids, body_timeout: bounds.body_timeout };
+    let mut connections = JoinSet::new();
+    loop {
+        // The slot is taken first: at the limit, further clients wait in the kernel's queue instead of in our memory.
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            (socket.accept().await, slot)
+        };
+        let (stream, slot) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = Connection { front: front.clone(), bounds: bounds.clone(), stop: stop.clone() };
+        connections.spawn(async move {
+            match stream {
+                Stream::Tcp(stream) => connection.run(stream).await,
+                Stream::Unix(stream) => connection.run(stream).await,
+            }
+            drop(slot);
+        });
+    }
+    drop(socket);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(bounds.grace, all_ended).await;
+    let n_cut = connections.len();
+    connections.shutdown().await;
+    n_cut
+}

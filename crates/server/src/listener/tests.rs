@@ -1,0 +1,215 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::{Socket, serve};
+use crate::config::ListenerConfig;
+use crate::system::SystemIds;
+
+const BOUNDS: ListenerConfig = ListenerConfig {
+    connections_max: 8,
+    head_timeout: Duration::from_secs(20),
+    body_timeout: Duration::from_secs(20),
+    write_timeout: Duration::from_secs(20),
+    head_bytes_max: 8192,
+    grace: Duration::from_secs(20),
+};
+
+/// A running listener over a router with a few strange places.
+struct Door {
+    port: u16,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<usize>,
+    /// A request to `/wait` has arrived.
+    arrived: Arc<Notify>,
+    /// Lets requests to `/wait` go on.
+    release: Arc<Notify>,
+    n_waiting_dropped: Arc<AtomicUsize>,
+}
+
+impl Door {
+    async fn open(bounds: ListenerConfig) -> Door {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let n_waiting_dropped = Arc::new(AtomicUsize::new(0));
+        let places = (arrived.clone(), release.clone(), n_waiting_dropped.clone());
+        let router = Router::new().fallback(move |request| strange_place(places.clone(), request));
+        let (stop, stopped) = watch::channel(false);
+        let served =
+            tokio::spawn(
+                async move { serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, stopped).await },
+            );
+        Door { port, stop, served, arrived, release, n_waiting_dropped }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+
+    /// Sends raw bytes on a fresh connection and reads to its end.
+    async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_ref()).await.unwrap();
+        read_to_end(&mut stream).await
+    }
+}
+
+type Places = (Arc<Notify>, Arc<Notify>, Arc<AtomicUsize>);
+
+async fn strange_place((arrived, release, n_dropped): Places, request: Request) -> Response {
+    match request.uri().path() {
+        "/wait" => {
+            let guard = CountDrop(n_dropped);
+            arrived.notify_one();
+            release.notified().await;
+            std::mem::forget(guard);
+            Response::new(Body::from("waited"))
+        }
+        "/panic" => panic!("a fault of ours"),
+        "/large" => Response::new(Body::from(vec![b'x'; 64 << 20])),
+        "/body" => {
+            let text = match request.into_body().collect().await {
+                Ok(body) => format!("{} bytes", body.to_bytes().len()),
+                Err(error) => format!("broken: {error}"),
+            };
+            Response::new(Body::from(text))
+        }
+        _ => Response::new(Body::from(request.uri().to_string())),
+    }
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Whatever comes until the other side closes or resets.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(n_bytes @ 1..) = stream.read(&mut buffer).await {
+        received.extend_from_slice(&buffer[..n_bytes]);
+    }
+    String::from_utf8_lossy(&received).into_owned()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_target_reaches_the_router_as_it_was_sent() {
+    let door = Door::open(BOUNDS).await;
+    let answer = door.exchange(get("/a%2fb/../c//%E4%BD%A0?x=%2B+1&y")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n/a%2fb/../c//%E4%BD%A0?x=%2B+1&y"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_and_the_server_goes_on() {
+    let door = Door::open(BOUNDS).await;
+    let answer = door.exchange(get("/panic")).await;
+    assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+    assert!(answer.ends_with(r#"{"error":{"kind":"internal","message":"internal error"}}"#), "{answer}");
+    assert!(door.exchange(get("/next")).await.ends_with("/next"));
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_cut() {
+    let door = Door::open(ListenerConfig { head_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    assert_eq!(door.exchange("").await, "");
+    assert_eq!(door.exchange("GET / HTTP/1.1\r\nX-Slow").await, "");
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let door = Door::open(BOUNDS).await;
+    let answer = door.exchange(format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000))).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let many = "X: y\r\n".repeat(200);
+    let answer = door.exchange(format!("GET / HTTP/1.1\r\n{many}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_broken_off() {
+    let door = Door::open(ListenerConfig { body_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let answer = door.exchange("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
+    assert!(answer.ends_with("broken: the body did not arrive in time"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut() {
+    let door = Door::open(ListenerConfig { write_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let mut stream = door.connect().await;
+    stream.write_all(get("/large").as_bytes()).await.unwrap();
+    stream.read_u8().await.unwrap();
+    door.stop.send_replace(true);
+    // The server ends long before its grace, with almost all of the answer unread.
+    assert_eq!(door.served.await.unwrap(), 0);
+    assert!(read_to_end(&mut stream).await.len() < 64 << 20);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_for_one_to_close() {
+    let door = Door::open(ListenerConfig { connections_max: 1, ..BOUNDS }).await;
+    let mut first = door.connect().await;
+    first.write_all(get("/wait").as_bytes()).await.unwrap();
+    door.arrived.notified().await;
+    let mut second = door.connect().await;
+    second.write_all(get("/second").as_bytes()).await.unwrap();
+    // The first is answered and closes; only then is the second looked at.
+    let mut early = [0; 1];
+    assert!(second.try_read(&mut early).is_err());
+    door.release.notify_one();
+    assert!(read_to_end(&mut first).await.ends_with("waited"));
+    assert!(read_to_end(&mut second).await.ends_with("/second"));
+}
+
+#[tokio::test]
+async fn stopping_answers_what_is_in_flight_and_closes_what_is_idle() {
+    let door = Door::open(BOUNDS).await;
+    let mut silent = door.connect().await;
+    let mut idle = door.connect().await;
+    idle.write_all(b"GET /idle HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut head = [0; 15];
+    idle.read_exact(&mut head).await.unwrap();
+    let mut busy = door.connect().await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    door.arrived.notified().await;
+
+    door.stop.send_replace(true);
+    assert!(read_to_end(&mut idle).await.ends_with("/idle"));
+    assert_eq!(read_to_end(&mut silent).await, "");
+    assert!(TcpStream::connect(("127.0.0.1", door.port)).await.is_err(), "new connections are refused");
+    assert!(!door.served.is_finished());
+    door.release.notify_one();
+    assert!(read_to_end(&mut busy).await.ends_with("waited"));
+    assert_eq!(door.served.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_grace_is_cut() {
+    let door = Door::open(ListenerConfig { grace: Duration::from_millis(400), ..BOUNDS }).await;
+    let mut busy = door.connect().await;
+    busy.write_all(get("/wait").as_bytes()).await.unwrap();
+    door.arrived.notified().await;
+    door.stop.send_replace(true);
+    assert_eq!(door.served.await.unwrap(), 1);
+    assert_eq!(door.n_waiting_dropped.load(Ordering::SeqCst), 1);
+    assert_eq!(read_to_end(&mut busy).await, "");
+}
