@@ -53,6 +53,41 @@ pub type Quad = [i8; 4];
 /// For each row of a block, the sum of stored code times probe code. At most 4096 × 255 × 127: fits well.
 pub type Sums = [i32; BLOCK_ROWS];
 
+/// Scales and residuals of a block's rows: what each row brings to its bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BlockScales {
+    /// What a row's codes are multiplied with.
+    pub scales: [f32; BLOCK_ROWS],
+    /// Length of what a row's codes leave out.
+    pub residuals: [f32; BLOCK_ROWS],
+}
+
+impl BlockScales {
+    /// Of all-zero rows.
+    pub const ZERO: BlockScales = BlockScales { scales: [0.0; BLOCK_ROWS], residuals: [0.0; BLOCK_ROWS] };
+}
+
+/// What a probe brings to the bound of a row's similarity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoundTerms {
+    /// Taken from each code sum, for the 128 that was added to each code.
+    pub sum_offset: i32,
+    /// What the probe's codes are multiplied with.
+    pub scale: f32,
+    /// What a row's residual is multiplied with.
+    pub residual_weight: f32,
+    /// Added to every bound.
+    pub slack: f32,
+}
+
+impl BoundTerms {
+    /// Upper bound of the similarity of a row with this code sum, scale and residual.
+    #[inline]
+    pub fn bound(&self, sum: i32, scale: f32, residual: f32) -> f32 {
+        (sum - self.sum_offset) as f32 * (scale * self.scale) + (residual * self.residual_weight + self.slack)
+    }
+}
+
 type BlockSums<const P: usize> = fn(&[CodeLine], [&[Quad]; P], &mut [Sums; P]);
 
 /// One implementation of the inner loops.
@@ -61,6 +96,7 @@ pub struct Kernel {
     sums_1: BlockSums<1>,
     sums_4: BlockSums<4>,
     sums_8: BlockSums<8>,
+    reaching: fn(&Sums, &BlockScales, &BoundTerms, f32) -> u16,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
 }
 
@@ -91,6 +127,14 @@ impl Kernel {
             probes = &probes[n_taken..];
             sums = &mut sums[n_taken..];
         }
+    }
+
+    /// The rows of a block whose bound is at least `cutoff`, row 0 in the lowest bit. Implementations may round
+    /// [`BoundTerms::bound`] differently, by less than the slack allows for: a row within rounding of the cutoff may be
+    /// in or out, and no row whose similarity reaches the cutoff is ever out.
+    #[inline]
+    pub fn reaching(&self, sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
+        (self.reaching)(sums, scales, terms, cutoff)
     }
 
     /// The similarity of two unit vectors of the same number of lines, as [`Similarity::of_units`] defines it.

@@ -9,7 +9,7 @@ use super::best::{Best, Ranked};
 use super::columns::{Bits, Plan};
 use super::kernel::{self, BLOCK_ROWS, Kernel, PROBES_MAX, Quad, Sums};
 use super::quantise::ReadyProbe;
-use super::segment::{BlockScales, Segment};
+use super::segment::Segment;
 
 /// With so few rows of a block to look at, their similarities are computed at once: four rows of f32 are as many bytes
 /// as the codes of the whole block.
@@ -75,24 +75,15 @@ fn scan_segment(kernel: &Kernel, segment: &Segment, questions: &[Question], best
         kernel.block_sums(codes, &quads[..n_sharing], &mut sums[..n_sharing]);
         for (&question_idx, sums) in sharing[..n_sharing].iter().zip(&sums) {
             let (question, best) = (&questions[question_idx], &mut bests[question_idx]);
-            let bounds = bounds(&question.probe, sums, scales);
-            let cutoff = best.cutoff();
-            // Nearly every block ends here: looking at all sixteen without branches is cheapest.
-            if !bounds.iter().fold(false, |any, &bound| any | (bound >= cutoff)) {
-                continue;
-            }
-            for row in set_rows(block_rows(&rows[question_idx], block_idx)) {
-                if bounds[row] >= best.cutoff() {
+            let reaching = kernel.reaching(sums, scales, &question.probe.terms, best.cutoff());
+            for row in set_rows(reaching & block_rows(&rows[question_idx], block_idx)) {
+                // Each offer may have raised the cutoff.
+                if question.probe.terms.bound(sums[row], scales.scales[row], scales.residuals[row]) >= best.cutoff() {
                     offer(kernel, segment, block_idx * BLOCK_ROWS + row, question, best);
                 }
             }
         }
     }
-}
-
-#[inline]
-fn bounds(probe: &ReadyProbe, sums: &Sums, scales: &BlockScales) -> [f32; BLOCK_ROWS] {
-    std::array::from_fn(|row| probe.bound(sums[row], scales.scales[row], scales.residuals[row]))
 }
 
 /// The bits of one block.

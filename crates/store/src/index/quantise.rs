@@ -20,11 +20,11 @@
 //!
 //! Lengths are computed in f64 and rounded up to f32. `ROUNDING` covers the f32 arithmetic of `bound` itself: each of
 //! its at most 8 roundings is of a number below 1.2 (a product or sum of the terms above) and errs by at most
-//! 1.2 × 2⁻²⁴, together below 6e-7; and the similarity's own rounding to f32, below 1e-7 (its f64 sums err by less than
+//! 1.2 × 2⁻²⁴, together below 6e-7 (kernels that fuse a multiplication with an addition round less often); and the similarity's own rounding to f32, below 1e-7 (its f64 sums err by less than
 //! 1e-12). 128 dimensions of a real template give a bound about 0.015 above the similarity, so a search computes little
 //! more than the similarities it returns.
 
-use super::kernel::{CodeLine, FloatLine, Quad, float_lines};
+use super::kernel::{BoundTerms, CodeLine, FloatLine, Quad, float_lines};
 
 /// Above the length of any [`likeness_domain::types::Template`], whose square is within 2e-3 of 1.
 const LENGTH_MAX: f64 = 1.002;
@@ -80,14 +80,7 @@ pub(super) fn stored_code(code: i8) -> u8 {
 pub(super) struct ReadyProbe {
     pub(super) quads: Vec<Quad>,
     pub(super) lines: Vec<FloatLine>,
-    /// What [`CODE_OFFSET`] adds to each code sum.
-    pub(super) sum_offset: i32,
-    /// `t`.
-    pub(super) scale: f32,
-    /// `|p| + |f|`.
-    pub(super) residual_weight: f32,
-    /// `LENGTH_MAX |f| + ROUNDING`.
-    pub(super) slack: f32,
+    pub(super) terms: BoundTerms,
 }
 
 impl ReadyProbe {
@@ -96,20 +89,13 @@ impl ReadyProbe {
         let length = rounded_up(unit.iter().map(|&number| f64::from(number).powi(2)).sum::<f64>().sqrt());
         let quads =
             codes.chunks(4).map(|chunk| std::array::from_fn(|idx| chunk.get(idx).copied().unwrap_or(0))).collect();
-        Self {
-            quads,
-            lines: float_lines(unit).collect(),
+        let terms = BoundTerms {
             sum_offset: CODE_OFFSET * codes.iter().map(|&code| i32::from(code)).sum::<i32>(),
             scale,
             residual_weight: f32_above(length + residual),
             slack: f32_above(LENGTH_MAX * residual + ROUNDING),
-        }
-    }
-
-    /// Upper bound of the similarity of a row with this code sum, scale and residual.
-    #[inline]
-    pub(super) fn bound(&self, sum: i32, scale: f32, residual: f32) -> f32 {
-        (sum - self.sum_offset) as f32 * (scale * self.scale) + residual * self.residual_weight + self.slack
+        };
+        Self { quads, lines: float_lines(unit).collect(), terms }
     }
 }
 

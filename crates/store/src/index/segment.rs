@@ -10,20 +10,9 @@
 use likeness_domain::types::{FaceId, FieldSchema, PersonId};
 
 use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
-use super::kernel::{BLOCK_ROWS, CodeLine, FloatLine, float_lines};
+use super::kernel::{BLOCK_ROWS, BlockScales, CodeLine, FloatLine, float_lines};
 use super::quantise::{f32_above, n_code_lines, n_float_lines, quantise, write_codes};
 use super::wiped::Wiped;
-
-/// Scales and residuals of a block's rows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BlockScales {
-    pub(super) scales: [f32; BLOCK_ROWS],
-    pub(super) residuals: [f32; BLOCK_ROWS],
-}
-
-impl BlockScales {
-    const ZERO: BlockScales = BlockScales { scales: [0.0; BLOCK_ROWS], residuals: [0.0; BLOCK_ROWS] };
-}
 
 /// What a row says besides its vector and its cells.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use core::arch::aarch64::*;
 
-use super::{BLOCK_ROWS, CodeLine, FloatLine, Kernel, Quad, Sums};
+use super::{BLOCK_ROWS, BlockScales, BoundTerms, CodeLine, FloatLine, Kernel, Quad, Sums};
 
 /// The kernels this processor can run, fastest first.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernel> {
@@ -19,6 +19,8 @@ static NEON: Kernel = Kernel {
     sums_4: |block, probes, sums| unsafe { sums_neon(block, probes, sums) },
     // SAFETY: see above the table.
     sums_8: |block, probes, sums| unsafe { sums_neon(block, probes, sums) },
+    // SAFETY: see above the table.
+    reaching: |sums, scales, terms, cutoff| unsafe { reaching_neon(sums, scales, terms, cutoff) },
     // SAFETY: see above the table.
     dot: |a, b| unsafe { dot_neon(a, b) },
 };
@@ -58,6 +60,32 @@ unsafe fn sums_neon<const P: usize>(block: &[CodeLine], probes: [&[Quad]; P], su
             unsafe { vst1q_s32(quarter.as_mut_ptr(), vpaddq_s32(total[0], total[1])) };
         }
     }
+}
+
+/// # Safety
+/// The processor has NEON.
+#[target_feature(enable = "neon")]
+unsafe fn reaching_neon(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
+    const BITS: [u32; 4] = [1, 2, 4, 8];
+    // SAFETY: `BITS` is four u32, as wide as the register.
+    let bits = unsafe { vld1q_u32(BITS.as_ptr()) };
+    let mut rows = 0;
+    for first_row in (0..BLOCK_ROWS).step_by(4) {
+        // SAFETY: all three have sixteen numbers of 32 bits, of which four follow `first_row` (at most 12).
+        let (sums, scales, residuals) = unsafe {
+            (
+                vld1q_s32(sums.as_ptr().add(first_row)),
+                vld1q_f32(scales.scales.as_ptr().add(first_row)),
+                vld1q_f32(scales.residuals.as_ptr().add(first_row)),
+            )
+        };
+        let sums = vcvtq_f32_s32(vsubq_s32(sums, vdupq_n_s32(terms.sum_offset)));
+        let slack = vfmaq_f32(vdupq_n_f32(terms.slack), residuals, vdupq_n_f32(terms.residual_weight));
+        let bounds = vfmaq_f32(slack, sums, vmulq_f32(scales, vdupq_n_f32(terms.scale)));
+        let reaching = vandq_u32(vcgeq_f32(bounds, vdupq_n_f32(cutoff)), bits);
+        rows |= (vaddvq_u32(reaching) as u16) << first_row;
+    }
+    rows
 }
 
 /// # Safety

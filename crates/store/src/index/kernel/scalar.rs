@@ -1,9 +1,9 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
-use super::{BLOCK_ROWS, CodeLine, FloatLine, Kernel, Quad, Sums};
+use super::{BLOCK_ROWS, BlockScales, BoundTerms, CodeLine, FloatLine, Kernel, Quad, Sums};
 
 pub(super) static KERNEL: Kernel =
-    Kernel { name: "scalar", sums_1: block_sums, sums_4: block_sums, sums_8: block_sums, dot };
+    Kernel { name: "scalar", sums_1: block_sums, sums_4: block_sums, sums_8: block_sums, reaching, dot };
 
 fn block_sums<const P: usize>(block: &[CodeLine], probes: [&[Quad]; P], sums: &mut [Sums; P]) {
     for (probe, sums) in probes.into_iter().zip(sums) {
@@ -15,6 +15,16 @@ fn block_sums<const P: usize>(block: &[CodeLine], probes: [&[Quad]; P], sums: &m
         }
         *sums = rows;
     }
+}
+
+fn reaching(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
+    let bounds: [f32; BLOCK_ROWS] =
+        std::array::from_fn(|row| terms.bound(sums[row], scales.scales[row], scales.residuals[row]));
+    // Nearly every block has no such row: looking at all sixteen without branches first is cheapest.
+    if !bounds.iter().fold(false, |any, &bound| any | (bound >= cutoff)) {
+        return 0;
+    }
+    bounds.iter().enumerate().fold(0, |rows, (row, &bound)| rows | u16::from(bound >= cutoff) << row)
 }
 
 fn dot(a: &[FloatLine], b: &[FloatLine]) -> f64 {

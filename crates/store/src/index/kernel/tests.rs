@@ -39,6 +39,30 @@ fn the_active_kernel_is_the_fastest_available_and_stays() {
     assert!(std::ptr::eq(active(), active()));
 }
 
+#[track_caller]
+fn check_reaching(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) {
+    for kernel in kernels() {
+        let reaching = kernel.reaching(sums, scales, terms, cutoff);
+        for (row, &sum) in sums.iter().enumerate() {
+            let bound = terms.bound(sum, scales.scales[row], scales.residuals[row]);
+            let is_reaching = reaching >> row & 1 == 1;
+            // Half of the slack that a search allows for.
+            if (bound - cutoff).abs() > 5e-7 {
+                assert_eq!(is_reaching, bound >= cutoff, "{}: row {row}, bound {bound}", kernel.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cutoff_of_minus_infinity_is_reached_by_every_row_and_infinity_by_none() {
+    let terms = BoundTerms { sum_offset: 5, scale: 0.01, residual_weight: 1.01, slack: 0.01 };
+    for kernel in kernels() {
+        let reaching = |cutoff: f32| kernel.reaching(&[-10_000; BLOCK_ROWS], &BlockScales::ZERO, &terms, cutoff);
+        assert_eq!((reaching(f32::NEG_INFINITY), reaching(f32::INFINITY)), (u16::MAX, 0), "{}", kernel.name());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
@@ -53,6 +77,22 @@ proptest! {
             .map(|codes| codes.as_chunks::<4>().0[..block.len()].to_vec())
             .collect();
         check_sums(&block, &probes);
+    }
+
+    #[test]
+    fn every_kernel_finds_the_rows_that_reach_a_cutoff(
+        // As templates have them: scale times 127 at most 1, and similarities around the cutoff.
+        rows in prop::collection::vec((-16_000_i32..16_000, 0.001_f32..0.0078, 0.0_f32..0.1), BLOCK_ROWS),
+        sum_offset in -1_000_000_i32..1_000_000,
+        cutoff in -0.5_f32..0.5,
+    ) {
+        let terms = BoundTerms { sum_offset, scale: 0.0078, residual_weight: 1.05, slack: 0.01 };
+        let sums: Sums = std::array::from_fn(|row| rows[row].0 + sum_offset);
+        let scales = BlockScales {
+            scales: std::array::from_fn(|row| rows[row].1),
+            residuals: std::array::from_fn(|row| rows[row].2),
+        };
+        check_reaching(&sums, &scales, &terms, cutoff);
     }
 
     #[test]

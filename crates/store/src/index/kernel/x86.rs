@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{BLOCK_ROWS, CodeLine, FloatLine, Kernel, Quad, Sums};
+use super::{BLOCK_ROWS, BlockScales, BoundTerms, CodeLine, FloatLine, Kernel, Quad, Sums};
 
 /// The kernels this processor can run, fastest first.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernel> {
@@ -29,6 +29,8 @@ static AVX512_VNNI: Kernel = Kernel {
     // SAFETY: see above the tables.
     sums_8: |block, probes, sums| unsafe { sums_avx512(block, probes, sums) },
     // SAFETY: see above the tables.
+    reaching: |sums, scales, terms, cutoff| unsafe { reaching_avx512(sums, scales, terms, cutoff) },
+    // SAFETY: see above the tables.
     dot: |a, b| unsafe { dot_avx512(a, b) },
 };
 
@@ -41,6 +43,8 @@ static AVX_VNNI: Kernel = Kernel {
     // SAFETY: see above the tables.
     sums_8: |block, probes, sums| unsafe { sums_avx_vnni(block, probes, sums) },
     // SAFETY: see above the tables.
+    reaching: |sums, scales, terms, cutoff| unsafe { reaching_avx2(sums, scales, terms, cutoff) },
+    // SAFETY: see above the tables.
     dot: |a, b| unsafe { dot_avx2(a, b) },
 };
 
@@ -52,6 +56,8 @@ static AVX2: Kernel = Kernel {
     sums_4: |block, probes, sums| unsafe { sums_avx2(block, probes, sums) },
     // SAFETY: see above the tables.
     sums_8: |block, probes, sums| unsafe { sums_avx2(block, probes, sums) },
+    // SAFETY: see above the tables.
+    reaching: |sums, scales, terms, cutoff| unsafe { reaching_avx2(sums, scales, terms, cutoff) },
     // SAFETY: see above the tables.
     dot: |a, b| unsafe { dot_avx2(a, b) },
 };
@@ -160,6 +166,48 @@ unsafe fn sums_avx2<const P: usize>(block: &[CodeLine], probes: [&[Quad]; P], su
 
 /// # Safety
 /// The processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn reaching_avx512(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
+    // SAFETY: all three are sixteen numbers of 32 bits, as wide as the register; the loads need no alignment.
+    let (sums, scales, residuals) = unsafe {
+        (
+            _mm512_loadu_si512(sums.as_ptr().cast()),
+            _mm512_loadu_ps(scales.scales.as_ptr()),
+            _mm512_loadu_ps(scales.residuals.as_ptr()),
+        )
+    };
+    let sums = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, _mm512_set1_epi32(terms.sum_offset)));
+    let slack = _mm512_fmadd_ps(residuals, _mm512_set1_ps(terms.residual_weight), _mm512_set1_ps(terms.slack));
+    let bounds = _mm512_fmadd_ps(sums, _mm512_mul_ps(scales, _mm512_set1_ps(terms.scale)), slack);
+    _mm512_cmp_ps_mask::<_CMP_GE_OQ>(bounds, _mm512_set1_ps(cutoff))
+}
+
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn reaching_avx2(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
+    let mut rows = 0;
+    for first_row in (0..BLOCK_ROWS).step_by(8) {
+        // SAFETY: all three have sixteen numbers of 32 bits, of which eight follow `first_row` (0 or 8) and fill the
+        // register; the loads need no alignment.
+        let (sums, scales, residuals) = unsafe {
+            (
+                _mm256_loadu_si256(sums.as_ptr().add(first_row).cast()),
+                _mm256_loadu_ps(scales.scales.as_ptr().add(first_row)),
+                _mm256_loadu_ps(scales.residuals.as_ptr().add(first_row)),
+            )
+        };
+        let sums = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, _mm256_set1_epi32(terms.sum_offset)));
+        let slack = _mm256_fmadd_ps(residuals, _mm256_set1_ps(terms.residual_weight), _mm256_set1_ps(terms.slack));
+        let bounds = _mm256_fmadd_ps(sums, _mm256_mul_ps(scales, _mm256_set1_ps(terms.scale)), slack);
+        let reaching = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(bounds, _mm256_set1_ps(cutoff)));
+        rows |= (reaching as u16) << first_row;
+    }
+    rows
+}
+
+/// # Safety
+/// The processor has AVX-512 F, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx2,fma")]
 unsafe fn dot_avx512(a: &[FloatLine], b: &[FloatLine]) -> f64 {
     let (mut low, mut high) = (_mm512_setzero_pd(), _mm512_setzero_pd());

@@ -16,7 +16,7 @@ fn check_bound(row: &[f32], probe: &[f32]) {
         .zip(ready.quads.as_flattened())
         .map(|(&code, &probe)| i32::from(stored_code(code)) * i32::from(probe))
         .sum();
-    let bound = ready.bound(stored_sum, scale, f32_above(residual));
+    let bound = ready.terms.bound(stored_sum, scale, f32_above(residual));
     let similarity = Similarity::of_units(row, probe).get();
     assert!(bound >= similarity, "bound {bound} of similarity {similarity}");
     let dimensions = row.len() as f32;
@@ -38,7 +38,7 @@ fn a_typical_template_is_bounded_closely() {
     let (row, probe) = (unit(&raw(12.9898)).unwrap(), unit(&raw(78.233)).unwrap());
     let ready = ReadyProbe::new(probe.unit());
     let quantised = quantise(row.unit());
-    let width = quantised.residual * f64::from(ready.residual_weight) + f64::from(ready.slack);
+    let width = quantised.residual * f64::from(ready.terms.residual_weight) + f64::from(ready.terms.slack);
     assert!(width < 0.01, "{width}");
 }
 
