@@ -15,8 +15,14 @@ pub const JPEG_SCANS_MAX: usize = 100;
 /// Faces taken from one image: a class photograph has a hundred, a stadium must not fill the gallery.
 pub const FACES_PER_IMAGE_MAX: usize = 256;
 
+/// Images of one request, the largest of the vendors' bounds.
+pub const IMAGES_PER_REQUEST_MAX: usize = 100;
+
 /// Most candidates of one search, the largest of the vendors' bounds.
 pub const TOP_K_MAX: usize = 1000;
+
+/// Most candidates of one request, over all faces of its image: each is read from the store with its template.
+pub const CANDIDATES_MAX: usize = 10_000;
 
 /// Most entries of one page of a listing.
 pub const PAGE_LIMIT_MAX: u64 = 10_000;

@@ -4,7 +4,11 @@
 
 mod face_sets;
 mod faces;
+mod persons;
 mod probes;
+mod together;
+
+pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +24,7 @@ use crate::ports::{
 };
 use crate::types::{
     Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue, FieldValues, ID_END,
-    Note, PackId, Similarity, Subject, Template,
+    Note, PackId, Person, Similarity, Subject, Template,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -285,6 +289,45 @@ pub struct SearchAnswer {
     /// Where the probe face was, if the probe was an image.
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
+    pub candidates: Vec<Candidate>,
+}
+
+/// See [`Library::search_faces`].
+#[derive(Clone)]
+pub struct SearchFaces {
+    /// In which set.
+    pub face_set: FaceSetName,
+    /// Whose faces to look for.
+    pub image: ImageInput,
+    /// Most faces of the image, the largest ones, 1 to [`crate::limits::FACES_PER_IMAGE_MAX`].
+    pub faces_max: usize,
+    /// Most candidates of each face, 1 to [`crate::limits::TOP_K_MAX`].
+    pub top_k: usize,
+    /// Least similarity of a candidate (inclusive).
+    pub similarity_min: Similarity,
+    /// Only faces that pass.
+    pub filter: Option<Expr>,
+    /// At most one face of each person.
+    pub one_per_person: bool,
+}
+
+/// Answer of [`Library::search_faces`].
+#[derive(Debug)]
+pub struct FacesFound {
+    /// The set.
+    pub face_set: FaceSet,
+    /// The faces of the image, largest first.
+    pub faces: Vec<FaceFound>,
+    /// Every person that owns a candidate, each once, in no particular order.
+    pub persons: Vec<Person>,
+}
+
+/// One face of an image and who resembles it.
+#[derive(Debug)]
+pub struct FaceFound {
+    /// Where it was.
+    pub probe: Detection,
+    /// Best first.
     pub candidates: Vec<Candidate>,
 }
 

@@ -4,13 +4,15 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Candidate, Comparison, Direction, ImageInput, Library, Probe, Search, SearchAnswer, SortKey};
+use super::{
+    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, Probe, Search, SearchAnswer,
+    SearchFaces, SortKey, check_count, together,
+};
 use crate::caller::{Caller, Grant};
-use crate::filter::Filter;
 use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, FaceScope, GallerySearch};
-use crate::types::{Detection, Face, FaceSet, FieldSchema, FieldValue, PackId, Template};
+use crate::types::{Detection, Face, FaceOwner, FaceSet, FieldSchema, FieldValue, PackId, Person, PersonId, Template};
 use crate::{Error, Kind, Result};
 
 /// Hits asked of the index beyond `top_k`: as many may vanish between the scan and the look-up in the store without
@@ -32,9 +34,11 @@ impl Library {
         caller.require(Grant::Search)?;
         let pack = self.default_pack()?.id.clone();
         let [first, second] = &images;
-        let (first, second) =
-            join(self.compared_face(first, &pack, "first image"), self.compared_face(second, &pack, "second image"))
-                .await?;
+        let (first, second) = together::both(
+            self.compared_face(first, &pack, "first image"),
+            self.compared_face(second, &pack, "second image"),
+        )
+        .await?;
         let similarity = first.1.similarity(&second.1).ok_or_else(super::foreign_template)?;
         Ok(Comparison { faces: [first.0, second.0], similarity, pack })
     }
@@ -61,16 +65,76 @@ impl Library {
         let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?;
         check_sort(&request.sort, &face_set.schema)?;
-        if !(1..=limits::TOP_K_MAX).contains(&request.top_k) {
-            let message = format!("`top_k` is {}, expected 1 to {}", request.top_k, limits::TOP_K_MAX);
-            return Err(Error::invalid("top_k", message));
-        }
+        check_top_k(request.top_k)?;
         self.pack_of(&face_set)?;
 
         let (probe, detection) = self.probe(caller, &face_set, &request.probe).await?;
-        let mut candidates = self.candidates(caller, &face_set, probe, filter, &request).await?;
+        let question = GallerySearch {
+            face_set: face_set.id,
+            probe,
+            top_k: request.top_k,
+            similarity_min: request.similarity_min,
+            filter: filter.map(Arc::new),
+            one_per_person: request.one_per_person,
+        };
+        let mut candidates = self.candidates(caller, question).await?;
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
         Ok(SearchAnswer { face_set, probe: detection, candidates })
+    }
+
+    /// Who resembles each face of an image, largest face first; no face is an empty list. Needs the search grant.
+    /// Checked in this order: `FaceSetNotFound`, filter (`UnknownField`, `InvalidArgument`), `PackUnavailable`, the
+    /// image kinds.
+    pub async fn search_faces(&self, caller: &Caller, request: SearchFaces) -> Result<FacesFound> {
+        caller.require(Grant::Search)?;
+        let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
+        let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?.map(Arc::new);
+        check_top_k(request.top_k)?;
+        if !(1..=limits::FACES_PER_IMAGE_MAX).contains(&request.faces_max) {
+            let (given, most) = (request.faces_max, limits::FACES_PER_IMAGE_MAX);
+            return Err(Error::invalid("faces_max", format!("`faces_max` is {given}, expected 1 to {most}")));
+        }
+        check_count("candidates", request.faces_max * request.top_k, limits::CANDIDATES_MAX)?;
+        self.pack_of(&face_set)?;
+
+        let choice = FaceChoice::LargestFew(request.faces_max);
+        let analysis = self.analyze(&request.image, &face_set.pack, choice).await?;
+        let mut questions = Vec::new();
+        let mut faces = Vec::new();
+        for face in analysis.faces.into_iter().take(request.faces_max) {
+            let question = GallerySearch {
+                face_set: face_set.id,
+                probe: super::template_of(&face, &face_set.pack)?,
+                top_k: request.top_k,
+                similarity_min: request.similarity_min,
+                filter: filter.clone(),
+                one_per_person: request.one_per_person,
+            };
+            questions.push(self.candidates(caller, question));
+            faces.push(FaceFound { probe: face.detection, candidates: Vec::new() });
+        }
+        // All at once, since the index answers several questions with one pass over the gallery.
+        for (face, candidates) in faces.iter_mut().zip(together::all(questions, limits::FACES_PER_IMAGE_MAX).await) {
+            face.candidates = candidates?;
+        }
+        let persons = self.persons_of(caller, &faces).await?;
+        Ok(FacesFound { face_set, faces, persons })
+    }
+
+    /// The persons that own candidates, each once.
+    async fn persons_of(&self, caller: &Caller, faces: &[FaceFound]) -> Result<Vec<Person>> {
+        let mut ids: Vec<PersonId> = Vec::new();
+        for candidate in faces.iter().flat_map(|face| &face.candidates) {
+            if let FaceOwner::Person(person) = candidate.face.owner {
+                ids.push(person);
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ports.store.persons(caller.tenant, ids).await
     }
 
     /// The template to look for, and where it was if it came from an image.
@@ -91,27 +155,14 @@ impl Library {
     }
 
     /// The best `top_k` by similarity, older first among equals, as the store knows them now.
-    async fn candidates(
-        &self,
-        caller: &Caller,
-        face_set: &FaceSet,
-        probe: Template,
-        filter: Option<Filter>,
-        request: &Search,
-    ) -> Result<Vec<Candidate>> {
-        let question = GallerySearch {
-            face_set: face_set.id,
-            probe,
-            top_k: request.top_k + SPARE_HITS,
-            similarity_min: request.similarity_min,
-            filter: filter.map(Arc::new),
-            one_per_person: request.one_per_person,
-        };
+    async fn candidates(&self, caller: &Caller, mut question: GallerySearch) -> Result<Vec<Candidate>> {
+        let top_k = question.top_k;
+        question.top_k += SPARE_HITS;
+        let scope = FaceScope::FaceSet(question.face_set);
         let hits = self.ports.index.search(question).await?;
         if hits.is_empty() {
             return Ok(Vec::new());
         }
-        let scope = FaceScope::FaceSet(face_set.id);
         let ids = hits.iter().map(|hit| hit.face).collect();
         let faces = self.ports.store.faces(caller.tenant, scope, ids).await?;
         let mut faces: HashMap<_, Face> = faces.into_iter().map(|face| (face.id, face)).collect();
@@ -120,12 +171,19 @@ impl Library {
             let face = faces.remove(&hit.face)?;
             Some(Candidate { face, similarity: hit.similarity })
         });
-        Ok(known.take(request.top_k).collect())
+        Ok(known.take(top_k).collect())
     }
 }
 
+fn check_top_k(top_k: usize) -> Result<()> {
+    if (1..=limits::TOP_K_MAX).contains(&top_k) {
+        return Ok(());
+    }
+    Err(Error::invalid("top_k", format!("`top_k` is {top_k}, expected 1 to {}", limits::TOP_K_MAX)))
+}
+
 fn check_sort(sort: &[SortKey], schema: &FieldSchema) -> Result<()> {
-    super::check_count("sort keys", sort.len(), limits::SORT_KEYS_MAX)?;
+    check_count("sort keys", sort.len(), limits::SORT_KEYS_MAX)?;
     for key in sort {
         let (_, field_type) = schema.find(&key.field).ok_or_else(|| super::unknown_field(&key.field))?;
         if !field_type.is_numeric() {
@@ -163,35 +221,4 @@ fn by_number(a: &FieldValue, b: &FieldValue) -> Ordering {
         (FieldValue::Real(a), FieldValue::Real(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         _ => Ordering::Equal,
     }
-}
-
-/// Drives both at once. The first one's error ends it; the second one's waits for the first, so that the same two
-/// images always give the same error.
-async fn join<A, B>(first: impl Future<Output = Result<A>>, second: impl Future<Output = Result<B>>) -> Result<(A, B)> {
-    use std::task::Poll;
-    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
-    let (mut first_done, mut second_done) = (None, None);
-    std::future::poll_fn(move |context| {
-        if first_done.is_none()
-            && let Poll::Ready(result) = first.as_mut().poll(context)
-        {
-            match result {
-                Ok(value) => first_done = Some(value),
-                Err(err) => return Poll::Ready(Err(err)),
-            }
-        }
-        if second_done.is_none()
-            && let Poll::Ready(result) = second.as_mut().poll(context)
-        {
-            second_done = Some(result);
-        }
-        match (first_done.take(), second_done.take()) {
-            (Some(first), Some(second)) => Poll::Ready(second.map(|second| (first, second))),
-            (first, second) => {
-                (first_done, second_done) = (first, second);
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }

@@ -3,6 +3,7 @@
 mod face_sets;
 mod faces;
 mod images;
+mod persons;
 mod search;
 
 use std::sync::Arc;

@@ -1,0 +1,283 @@
+//! Persons: identities of the tenant that own faces and are members of face sets.
+
+use super::{ImageInput, Library, check_count, check_page, together};
+use crate::caller::{Caller, Grant};
+use crate::limits;
+use crate::policy::FaceChoice;
+use crate::ports::{FaceScope, FaceSelector, Page};
+use crate::types::{
+    Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch,
+};
+use crate::{Error, Kind, Result};
+
+/// Images of one request that are fetched and analysed at a time: enough that one slow host does not hold up the
+/// others, few enough to leave the analyzer's queue to other callers.
+const IMAGES_AT_ONCE: usize = 4;
+
+/// See [`Library::create_person`].
+#[derive(Debug, Clone)]
+pub struct CreatePerson {
+    /// Unique within the tenant.
+    pub key: PersonKey,
+    /// Name for people.
+    pub name: Option<Note>,
+    /// Free text.
+    pub note: Option<Note>,
+    /// The sets to be a member of.
+    pub join: Join,
+}
+
+/// Face sets to become a member of; those that do not exist are made, without custom fields, for the default pack.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// Their names.
+    pub face_sets: Vec<FaceSetName>,
+    /// Most faces a set that is made may hold.
+    pub capacity: Option<u64>,
+    /// Most face sets the tenant may have.
+    pub face_sets_max: Option<u64>,
+}
+
+/// See [`Library::add_person_faces`].
+#[derive(Clone)]
+pub struct AddPersonFaces {
+    /// Whose faces they are.
+    pub person: PersonKey,
+    /// The images, 1 to [`limits::IMAGES_PER_REQUEST_MAX`].
+    pub images: Vec<PersonImage>,
+    /// Most faces the person may own.
+    pub faces_max: Option<u64>,
+}
+
+/// One image of a person.
+#[derive(Clone)]
+pub struct PersonImage {
+    /// It must show exactly one face.
+    pub image: ImageInput,
+    /// The caller's spelling of where it comes from, to be kept with the face.
+    pub source: Option<Note>,
+}
+
+/// Answer of [`Library::add_person_faces`].
+#[derive(Debug)]
+pub struct PersonFacesAdded {
+    /// The person.
+    pub person: Person,
+    /// The sets that show the faces, in order of joining.
+    pub face_sets: Vec<FaceSet>,
+    /// What became of each image, in their order.
+    pub faces: Vec<Result<Face>>,
+}
+
+/// Answer of [`Library::members`].
+#[derive(Debug)]
+pub struct Members {
+    /// The set.
+    pub face_set: FaceSet,
+    /// The page of its member persons, in order of joining.
+    pub persons: Vec<Person>,
+    /// How many there are in all.
+    pub n_persons: u64,
+}
+
+impl Library {
+    /// Makes a person that is a member of some sets; all or nothing. Needs the write grant. `PersonExists`,
+    /// `TooManyFaceSets`. The sets come back in the order given, each once.
+    pub async fn create_person(&self, caller: &Caller, request: CreatePerson) -> Result<(Person, Vec<FaceSet>)> {
+        caller.require(Grant::Write)?;
+        let new = NewPerson {
+            id: self.fresh_id(PersonId::new),
+            key: request.key,
+            name: request.name,
+            note: request.note,
+            created_at: self.ports.clock.now(),
+        };
+        let join = self.new_face_sets(&request.join)?;
+        self.ports.store.create_person(caller.tenant, new, join, request.join.face_sets_max).await
+    }
+
+    /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
+    pub async fn person(&self, caller: &Caller, key: &PersonKey) -> Result<(Person, Vec<FaceSet>)> {
+        caller.require(Grant::Read)?;
+        let person = self.existing_person(caller, key).await?;
+        let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+        Ok((person, face_sets))
+    }
+
+    /// Changes a person's words. Needs the write grant. `PersonNotFound`.
+    pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
+        caller.require(Grant::Write)?;
+        let person = self.existing_person(caller, key).await?;
+        self.ports.store.update_person(caller.tenant, person.id, patch).await
+    }
+
+    /// Deletes a person with its memberships and faces, and returns how many faces. Needs the write grant.
+    /// `PersonNotFound`.
+    pub async fn delete_person(&self, caller: &Caller, key: &PersonKey) -> Result<u64> {
+        caller.require(Grant::Write)?;
+        let person = self.existing_person(caller, key).await?;
+        self.ports.store.delete_person(caller.tenant, person.id).await
+    }
+
+    /// Enrols one face from each image; each succeeds or fails by itself, and they are stored in their order. Needs the
+    /// write grant. Refused as a whole: `InvalidArgument` (no image or too many), `PersonNotFound`, `PackUnavailable`.
+    /// Each image: the image kinds, `NoFaceInImage`, `SeveralFacesInImage`, `CapacityExceeded`.
+    ///
+    /// The pack is that of the set the person joined first, or the default one if it is in none: a face of another pack
+    /// would be stored and never found.
+    pub async fn add_person_faces(&self, caller: &Caller, request: AddPersonFaces) -> Result<PersonFacesAdded> {
+        caller.require(Grant::Write)?;
+        if request.images.is_empty() {
+            return Err(Error::invalid("images", "no image given, expected at least one"));
+        }
+        check_count("images", request.images.len(), limits::IMAGES_PER_REQUEST_MAX)?;
+        let person = self.existing_person(caller, &request.person).await?;
+        let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+        let pack = match face_sets.first() {
+            Some(face_set) => self.pack_of(face_set)?.id.clone(),
+            None => self.default_pack()?.id.clone(),
+        };
+        let analysed =
+            together::all(request.images.into_iter().map(|image| self.person_face(image, &pack)), IMAGES_AT_ONCE).await;
+        let mut faces = Vec::with_capacity(analysed.len());
+        for new in analysed {
+            faces.push(match new {
+                Ok(new) => self.add_person_face(caller, &person, new, request.faces_max).await,
+                Err(err) => Err(err),
+            });
+        }
+        Ok(PersonFacesAdded { person, face_sets, faces })
+    }
+
+    /// The only face of an image, ready to be stored.
+    async fn person_face(&self, image: PersonImage, pack: &PackId) -> Result<NewFace> {
+        let analysis = self.analyze(&image.image, pack, FaceChoice::Largest).await?;
+        let n_faces = analysis.faces.len();
+        if n_faces > 1 {
+            let message = format!("the image shows {n_faces} faces, expected exactly one");
+            return Err(Error::new(Kind::SeveralFacesInImage, message));
+        }
+        let Some(face) = analysis.faces.into_iter().next() else {
+            return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
+        };
+        Ok(NewFace {
+            id: self.fresh_id(FaceId::new),
+            template: super::template_of(&face, pack)?,
+            detection: face.detection,
+            quality: face.quality,
+            subject: None,
+            external_id: None,
+            fields: FieldValues::default(),
+            note: None,
+            source: image.source,
+            created_at: self.ports.clock.now(),
+        })
+    }
+
+    async fn add_person_face(
+        &self,
+        caller: &Caller,
+        person: &Person,
+        new: NewFace,
+        faces_max: Option<u64>,
+    ) -> Result<Face> {
+        let owner = FaceOwner::Person(person.id);
+        let added = self.ports.store.add_faces(caller.tenant, owner, vec![new], faces_max).await?;
+        let missing = || Error::internal("cannot add a face to a person", "the store returned none");
+        added.into_iter().next().ok_or_else(missing)
+    }
+
+    /// The faces a person owns, in order of enrolment. Needs the read grant. `InvalidArgument` for too long a page,
+    /// `PersonNotFound`.
+    pub async fn list_person_faces(&self, caller: &Caller, key: &PersonKey, page: Page) -> Result<(Person, Vec<Face>)> {
+        caller.require(Grant::Read)?;
+        check_page(page)?;
+        let person = self.existing_person(caller, key).await?;
+        let faces = self.ports.store.list_faces(caller.tenant, FaceScope::Person(person.id), page).await?;
+        Ok((person, faces))
+    }
+
+    /// Those of `ids` that the person owns, in the order asked for, each once. Needs the read grant. `InvalidArgument`
+    /// for more than [`limits::SELECTOR_IDS_MAX`] ids, `PersonNotFound`.
+    pub async fn person_faces(
+        &self,
+        caller: &Caller,
+        key: &PersonKey,
+        ids: Vec<FaceId>,
+    ) -> Result<(Person, Vec<Face>)> {
+        caller.require(Grant::Read)?;
+        check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
+        let person = self.existing_person(caller, key).await?;
+        let faces = self.ports.store.faces(caller.tenant, FaceScope::Person(person.id), ids).await?;
+        Ok((person, faces))
+    }
+
+    /// Deletes those of `ids` that the person owns, from every set, and returns them. Needs the write grant.
+    /// `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`] ids, `PersonNotFound`.
+    pub async fn delete_person_faces(
+        &self,
+        caller: &Caller,
+        key: &PersonKey,
+        ids: Vec<FaceId>,
+    ) -> Result<(Person, Vec<FaceId>)> {
+        caller.require(Grant::Write)?;
+        check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
+        let person = self.existing_person(caller, key).await?;
+        let scope = FaceScope::Person(person.id);
+        let deleted = self.ports.store.delete_faces(caller.tenant, scope, FaceSelector::Ids(ids)).await?;
+        Ok((person, deleted))
+    }
+
+    /// Makes a person a member of these sets, all or none; being one already is fine. Needs the write grant. Returns
+    /// all sets of the person, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
+    pub async fn join_face_sets(&self, caller: &Caller, key: &PersonKey, join: Join) -> Result<Vec<FaceSet>> {
+        caller.require(Grant::Write)?;
+        let person = self.existing_person(caller, key).await?;
+        let face_sets = self.new_face_sets(&join)?;
+        self.ports.store.join_face_sets(caller.tenant, person.id, face_sets, join.face_sets_max).await
+    }
+
+    /// Ends memberships; the faces stay the person's. Needs the write grant. Returns the sets that were really left, in
+    /// the order given. `PersonNotFound`.
+    pub async fn leave_face_sets(
+        &self,
+        caller: &Caller,
+        key: &PersonKey,
+        names: Vec<FaceSetName>,
+    ) -> Result<Vec<FaceSet>> {
+        caller.require(Grant::Write)?;
+        let person = self.existing_person(caller, key).await?;
+        self.ports.store.leave_face_sets(caller.tenant, person.id, names).await
+    }
+
+    /// The member persons of a set. Needs the read grant. `InvalidArgument` for too long a page, `FaceSetNotFound`.
+    pub async fn members(&self, caller: &Caller, name: &FaceSetName, page: Page) -> Result<Members> {
+        caller.require(Grant::Read)?;
+        check_page(page)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let (persons, n_persons) = self.ports.store.members(caller.tenant, face_set.id, page).await?;
+        Ok(Members { face_set, persons, n_persons })
+    }
+
+    async fn existing_person(&self, caller: &Caller, key: &PersonKey) -> Result<Person> {
+        let found = self.ports.store.person(caller.tenant, key.clone()).await?;
+        found.ok_or_else(|| Error::new(Kind::PersonNotFound, format!("person `{key}` does not exist")))
+    }
+
+    /// What the sets would be if they have to be made.
+    fn new_face_sets(&self, join: &Join) -> Result<Vec<NewFaceSet>> {
+        let (pack, now) = (&self.default_pack()?.id, self.ports.clock.now());
+        let new = |name: &FaceSetName| NewFaceSet {
+            id: self.fresh_id(FaceSetId::new),
+            name: name.clone(),
+            label: None,
+            note: None,
+            pack: pack.clone(),
+            schema: FieldSchema::default(),
+            capacity: join.capacity,
+            created_at: now,
+        };
+        Ok(join.face_sets.iter().map(new).collect())
+    }
+}
