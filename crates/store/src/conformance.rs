@@ -1,0 +1,199 @@
+//! What every store must do, written once: a backend joins with one line, `conformance!(name, open)`.
+//!
+//! A case is an async function over a [`Bench`]. It sees a store through the ports only, so it cannot ask anything that a
+//! contract does not promise. After each case the index is compared with the store ([`Bench::check_in_step`]).
+
+pub mod credentials;
+pub mod face_sets;
+pub mod faces;
+mod ledger;
+pub mod persons;
+pub mod samples;
+pub mod tenants;
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, Page, VectorIndex};
+use likeness_domain::types::{FaceId, TenantId};
+
+pub use ledger::{Ledger, LedgerRow, Words};
+
+/// An open store under test.
+pub struct Opened {
+    /// Faces and persons.
+    pub gallery: Arc<dyn GalleryStore>,
+    /// Tenants and keys.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// What must live as long (a scratch folder).
+    pub keep: Box<dyn Any>,
+}
+
+/// What a case works with.
+pub struct Bench {
+    /// Faces and persons of an empty store.
+    pub store: Arc<dyn GalleryStore>,
+    /// Its tenants and keys.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// The index it feeds.
+    pub index: Arc<Ledger>,
+    _keep: Box<dyn Any>,
+}
+
+/// A tenant.
+pub const OURS: u128 = 0x0a;
+/// Another tenant, who has no business with the first one's faces.
+pub const THEIRS: u128 = 0x0b;
+
+/// Everything, as a page.
+pub const EVERYTHING: Page = Page { offset: 0, limit: u64::MAX };
+
+impl Bench {
+    /// A bench over the store that `open` makes.
+    pub fn new(open: impl FnOnce(Arc<dyn VectorIndex>) -> Opened) -> Self {
+        let index = Arc::new(Ledger::default());
+        let opened = open(Arc::clone(&index) as _);
+        Self { store: opened.gallery, credentials: opened.credentials, index, _keep: opened.keep }
+    }
+
+    /// Ids of the faces of a scope, in order.
+    pub async fn ids(&self, tenant: TenantId, scope: FaceScope) -> Vec<FaceId> {
+        let faces = self.store.list_faces(tenant, scope, EVERYTHING).await.expect("listing works");
+        faces.into_iter().map(|face| face.id).collect()
+    }
+
+    /// Compares what the index was told with what the store says, for every set of these tenants, and sees that the
+    /// index knows no other set.
+    pub async fn check_in_step(&self, tenants: &[TenantId]) {
+        let mut n_sets = 0;
+        for &tenant in tenants {
+            for set in self.store.face_sets(tenant).await.expect("listing works") {
+                n_sets += 1;
+                let id = set.face_set.id;
+                let faces =
+                    self.store.list_faces(tenant, FaceScope::FaceSet(id), EVERYTHING).await.expect("listing works");
+                let rows = self.index.rows(id);
+                assert_eq!(set.n_faces, faces.len() as u64, "the count of set {id} is exact");
+                assert_eq!(
+                    rows.iter().map(LedgerRow::words).collect::<Vec<_>>(),
+                    faces.iter().map(|face| ledger::words(face, &set.face_set.schema)).collect::<Vec<_>>(),
+                    "the index shows the gallery of set {id}"
+                );
+                assert!(
+                    rows.iter().zip(&faces).all(|(row, face)| row.entry.template == face.template),
+                    "the index has the templates of set {id}"
+                );
+            }
+        }
+        assert_eq!(self.index.n_galleries(), n_sets, "the index has no gallery of a set that is gone");
+    }
+}
+
+/// Runs one case to its end and compares store and index afterwards. Called by `conformance!`.
+pub fn run<F: Future<Output = Bench>>(
+    open: impl FnOnce(Arc<dyn VectorIndex>) -> Opened,
+    case: impl FnOnce(Bench) -> F,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
+    runtime.block_on(async {
+        let bench = Bench::new(open);
+        bench.index.is_filled(bench.store.report(false).await.expect("a report").revision);
+        let bench = case(bench).await;
+        bench.check_in_step(&[OURS, THEIRS].map(TenantId::from_bits)).await;
+    });
+}
+
+/// Asserts that an answer is a refusal of that kind.
+#[track_caller]
+pub fn refused<T>(answer: likeness_domain::Result<T>, kind: Kind) {
+    match answer {
+        Ok(_) => panic!("expected {kind:?}, but it worked"),
+        Err(error) => assert_eq!(error.kind(), kind, "{error:?}"),
+    }
+}
+
+/// One test per case for the stores that `open` makes, a function from a `VectorIndex` to an [`Opened`] store.
+#[macro_export]
+macro_rules! conformance {
+    ($backend:ident, $open:expr) => {
+        $crate::conformance!(@each $backend, $open,
+            face_sets: [
+                a_set_comes_back_as_it_was_made
+                a_name_is_taken_once_per_tenant
+                sets_are_listed_oldest_first
+                a_full_quota_is_told_after_a_taken_name
+                a_deleted_set_is_gone_everywhere_and_its_name_is_free
+                a_set_with_faces_is_kept_if_asked_to
+                members_of_a_deleted_set_keep_their_faces
+                a_used_set_id_is_replaced_by_the_next
+                revisions_grow_by_one_per_write
+            ],
+            faces: [
+                a_face_comes_back_as_it_was_enrolled
+                enrolment_is_all_or_nothing
+                an_owner_must_exist
+                a_template_of_another_pack_is_refused
+                capacity_is_exact
+                external_ids_are_used_once_per_owner
+                faces_are_listed_in_order_of_enrolment_by_pages
+                faces_are_found_by_id_in_the_order_asked
+                an_update_changes_words_and_nothing_else
+                faces_are_deleted_by_id
+                faces_are_deleted_by_subject
+                faces_are_deleted_by_field_value_and_type
+                faces_are_deleted_by_filter
+                a_used_face_id_is_replaced_by_the_next
+                an_acknowledged_face_is_in_the_index
+                a_dropped_future_does_not_undo_a_write
+                many_writers_at_once_lose_nothing
+            ],
+            persons: [
+                a_person_comes_back_as_it_was_made
+                a_key_is_taken_once_per_tenant
+                a_person_brings_its_sets_with_it
+                nothing_is_made_when_the_quota_is_passed
+                a_members_faces_are_in_every_set
+                faces_of_another_pack_join_no_gallery
+                joining_respects_capacity_all_or_nothing
+                enrolling_for_a_member_respects_each_sets_capacity
+                joining_twice_is_fine
+                leaving_takes_the_faces_out
+                a_deleted_person_leaves_no_trace
+                a_members_face_deleted_through_a_set_leaves_every_set
+                a_members_face_is_changed_in_every_set
+                a_persons_words_can_be_changed_and_cleared
+                members_are_listed_in_order_of_joining
+                external_ids_are_apart_between_owners
+                a_persons_faces_are_deleted_by_every_selector
+                a_used_person_id_is_replaced_by_the_next
+            ],
+            tenants: [
+                sets_of_another_tenant_are_not_there
+                faces_of_another_tenant_are_not_there
+                persons_of_another_tenant_are_not_there
+                two_tenants_may_use_the_same_words
+            ],
+            credentials: [
+                a_tenant_is_made_once
+                a_key_comes_back_as_it_was_stored
+                a_key_id_is_taken_once
+                a_key_needs_its_tenant
+                keys_are_listed_oldest_first
+                a_key_is_switched_and_deleted
+            ]
+        );
+    };
+    (@each $backend:ident, $open:expr, $($room:ident: [$($case:ident)*]),*) => {
+        mod $backend {
+            use super::*;
+            $($(
+                #[test]
+                fn $case() {
+                    $crate::conformance::run($open, $crate::conformance::$room::$case);
+                }
+            )*)*
+        }
+    };
+}

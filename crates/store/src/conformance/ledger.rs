@@ -1,0 +1,156 @@
+//! An index that writes down what it is told and finds fault with what breaks the contract.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
+use likeness_domain::types::{Face, FaceId, FaceOwner, FaceSetId, FieldSchema, PackId, PersonId, Revision};
+use likeness_domain::{Error, Kind};
+
+use crate::gallery::slots;
+
+/// An index for tests. It panics in the store's hands when changes come out of order or make no sense; a store that is
+/// told so has a bug.
+#[derive(Default)]
+pub struct Ledger {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    revision: Revision,
+    n_applied: usize,
+    filled: bool,
+    galleries: BTreeMap<u64, Gallery>,
+    faults: Vec<String>,
+}
+
+struct Gallery {
+    pack: PackId,
+    schema: Arc<FieldSchema>,
+    rows: BTreeMap<u64, GalleryEntry>,
+}
+
+/// A row as the index was told of it.
+#[derive(Debug, Clone)]
+pub struct LedgerRow {
+    /// The row.
+    pub entry: GalleryEntry,
+}
+
+/// What can be compared of a row at a glance.
+pub type Words = (FaceId, Option<PersonId>, Option<String>, String);
+
+impl LedgerRow {
+    /// Everything but the template and the sequence.
+    pub fn words(&self) -> Words {
+        let entry = &self.entry;
+        (entry.face, entry.person, entry.subject.as_deref().map(str::to_owned), format!("{:?}", entry.values))
+    }
+}
+
+/// What a gallery of that schema should show of the face.
+pub(super) fn words(face: &Face, schema: &FieldSchema) -> Words {
+    let person = match face.owner {
+        FaceOwner::FaceSet(_) => None,
+        FaceOwner::Person(person) => Some(person),
+    };
+    let subject = face.subject.as_ref().map(|subject| subject.as_str().to_owned());
+    (face.id, person, subject, format!("{:?}", slots(&face.fields, schema)))
+}
+
+impl Ledger {
+    fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(state.faults, [] as [&str; 0], "the store broke its contract with the index");
+        look(&state)
+    }
+
+    /// The store is open: from now on each commit is the one after the last. `revision` is the store's.
+    pub fn is_filled(&self, revision: Revision) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.filled = true;
+        state.revision = revision;
+    }
+
+    /// The rows of a set, oldest first.
+    pub fn rows(&self, face_set: FaceSetId) -> Vec<LedgerRow> {
+        self.with(|state| {
+            let Some(gallery) = state.galleries.get(&face_set.get()) else { return Vec::new() };
+            gallery.rows.values().map(|entry| LedgerRow { entry: entry.clone() }).collect()
+        })
+    }
+
+    /// Sets that are open.
+    pub fn n_galleries(&self) -> usize {
+        self.with(|state| state.galleries.len())
+    }
+
+    /// Number of the last commit, and of commits in all.
+    pub fn progress(&self) -> (Revision, usize) {
+        self.with(|state| (state.revision, state.n_applied))
+    }
+}
+
+impl State {
+    fn take(&mut self, change: GalleryChange) -> Result<(), String> {
+        match change {
+            GalleryChange::Open { face_set, pack, schema } => {
+                let gallery = Gallery { pack, schema, rows: BTreeMap::new() };
+                self.galleries.entry(face_set.get()).or_insert(gallery);
+            }
+            GalleryChange::Close { face_set } => {
+                self.galleries.remove(&face_set.get()).ok_or(format!("closes unknown set {face_set}"))?;
+            }
+            GalleryChange::Put { face_set, entry } => {
+                let gallery =
+                    self.galleries.get_mut(&face_set.get()).ok_or(format!("puts into unknown set {face_set}"))?;
+                if *entry.template.pack() != gallery.pack || entry.values.len() != gallery.schema.fields().len() {
+                    return Err(format!("row of face {} does not fit set {face_set}", entry.face));
+                }
+                let other = gallery.rows.values().find(|row| row.face == entry.face && row.sequence != entry.sequence);
+                if let Some(other) = other {
+                    return Err(format!("face {} moved from {} to {}", entry.face, other.sequence, entry.sequence));
+                }
+                gallery.rows.insert(entry.sequence, entry);
+            }
+            GalleryChange::Remove { face_set, face } => {
+                let gallery =
+                    self.galleries.get_mut(&face_set.get()).ok_or(format!("removes from unknown set {face_set}"))?;
+                let n_before = gallery.rows.len();
+                gallery.rows.retain(|_, entry| entry.face != face);
+                if gallery.rows.len() == n_before {
+                    return Err(format!("removes face {face}, which is not in set {face_set}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl VectorIndex for Ledger {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // While a store is opened, all of a long past comes as one revision.
+        let is_next = if state.filled { revision.0 == state.revision.0 + 1 } else { revision >= state.revision };
+        if !is_next {
+            let fault = format!("revision {} after {}", revision.0, state.revision.0);
+            state.faults.push(fault);
+        }
+        state.revision = revision;
+        state.n_applied += 1;
+        for change in changes {
+            if let Err(fault) = state.take(change) {
+                state.faults.push(fault);
+            }
+        }
+    }
+
+    fn search(&self, _question: GallerySearch) -> Pending<'_, Vec<Hit>> {
+        Box::pin(std::future::ready(Err(Error::new(Kind::Unsupported, "a ledger is not searched"))))
+    }
+
+    fn n_rows(&self, face_set: FaceSetId) -> usize {
+        self.rows(face_set).len()
+    }
+}

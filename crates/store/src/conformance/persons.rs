@@ -1,0 +1,331 @@
+//! Persons, their faces and their memberships.
+
+use std::sync::Arc;
+
+use likeness_domain::Kind;
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{FaceScope, FaceSelector, Page};
+use likeness_domain::types::{
+    FaceOwner, FacePatch, FaceSet, FieldValue, ID_END, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
+    TimestampMs,
+};
+
+use super::samples::*;
+use super::{Bench, EVERYTHING, refused};
+
+/// A person with the faces `numbers`, member of the sets `names`.
+async fn member(bench: &Bench, key: &str, numbers: &[u64], names: &[&str]) -> (Person, Vec<FaceSet>) {
+    let join = names.iter().map(|name| face_set(name)).collect();
+    let (person, sets) = bench.store.create_person(ours(), person(key), join, None).await.unwrap();
+    let faces = numbers.iter().map(|&number| face(number)).collect();
+    bench.store.add_faces(ours(), FaceOwner::Person(person.id), faces, None).await.unwrap();
+    (person, sets)
+}
+
+async fn gallery(bench: &Bench, set: &FaceSet) -> Vec<u64> {
+    bench.ids(ours(), FaceScope::FaceSet(set.id)).await.into_iter().map(|id| id.get()).collect()
+}
+
+async fn names_of(bench: &Bench, person: PersonId) -> Vec<String> {
+    let sets = bench.store.face_sets_of(ours(), person).await.unwrap();
+    sets.into_iter().map(|set| set.name.to_string()).collect()
+}
+
+/// Every part of a person is kept, through each way of reading.
+pub async fn a_person_comes_back_as_it_was_made(bench: Bench) -> Bench {
+    let new = NewPerson { name: Some(note("Anna")), note: Some(note("a\nb")), ..person("anna") };
+    let (made, sets) = bench.store.create_person(ours(), new.clone(), vec![], None).await.unwrap();
+    assert!(sets.is_empty());
+    let by_key = bench.store.person(ours(), key("anna")).await.unwrap().unwrap();
+    let by_id = bench.store.persons(ours(), vec![made.id]).await.unwrap().remove(0);
+    for found in [&made, &by_key, &by_id] {
+        assert_eq!((found.id, found.tenant, &found.key), (new.id, ours(), &new.key));
+        assert_eq!((&found.name, &found.note, found.created_at), (&new.name, &new.note, new.created_at));
+    }
+    assert!(bench.store.person(ours(), key("Anna")).await.unwrap().is_none(), "keys are case-sensitive");
+    let (other, _) = bench.store.create_person(ours(), person("bert"), vec![], None).await.unwrap();
+    let asked = vec![other.id, PersonId::new(3).unwrap(), made.id, other.id];
+    let found = bench.store.persons(ours(), asked).await.unwrap();
+    assert_eq!(found.iter().map(|person| person.id).collect::<Vec<_>>(), [other.id, made.id]);
+    bench
+}
+
+/// A refused person makes no sets either.
+pub async fn a_key_is_taken_once_per_tenant(bench: Bench) -> Bench {
+    member(&bench, "anna", &[], &[]).await;
+    let again = bench.store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await;
+    refused(again, Kind::PersonExists);
+    assert!(bench.store.face_sets(ours()).await.unwrap().is_empty());
+    bench
+}
+
+/// Missing sets are made, existing ones joined as they are; the answer is in the order given, each once.
+pub async fn a_person_brings_its_sets_with_it(bench: Bench) -> Bench {
+    let staff = bench.store.create_face_set(ours(), small_face_set("staff", 7), None).await.unwrap();
+    let join = ["guests", "staff", "guests"].map(face_set).to_vec();
+    let (person, sets) = bench.store.create_person(ours(), person("anna"), join, Some(2)).await.unwrap();
+    assert_eq!(sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["guests", "staff"]);
+    assert_eq!((sets[1].id, sets[1].capacity), (staff.id, Some(7)));
+    assert_eq!(names_of(&bench, person.id).await, ["guests", "staff"]);
+    bench
+}
+
+/// Neither person nor sets.
+pub async fn nothing_is_made_when_the_quota_is_passed(bench: Bench) -> Bench {
+    let (bert, _) = member(&bench, "bert", &[], &["staff"]).await;
+    let join = || ["staff", "b", "c"].map(face_set).to_vec();
+    refused(bench.store.create_person(ours(), person("anna"), join(), Some(2)).await, Kind::TooManyFaceSets);
+    refused(bench.store.join_face_sets(ours(), bert.id, join(), Some(2)).await, Kind::TooManyFaceSets);
+    assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
+    assert_eq!(bench.store.face_sets(ours()).await.unwrap().len(), 1);
+    // Sets that exist cost no quota.
+    bench.store.create_person(ours(), person("anna"), vec![face_set("staff")], Some(0)).await.unwrap();
+    bench
+}
+
+/// Faces enrolled before and after joining, next to the set's own, in order of enrolment.
+pub async fn a_members_faces_are_in_every_set(bench: Bench) -> Bench {
+    let staff = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![face(1)], None).await.unwrap();
+    let (anna, _) = member(&bench, "anna", &[2], &[]).await;
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![face(3)], None).await.unwrap();
+    let join = vec![face_set("guests"), face_set("staff")];
+    let joined = bench.store.join_face_sets(ours(), anna.id, join, None).await.unwrap();
+    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(4)], None).await.unwrap();
+    assert_eq!(gallery(&bench, &staff).await, [1, 2, 3, 4]);
+    assert_eq!(gallery(&bench, &joined[0]).await, [2, 4]);
+    assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [2, 4].map(face_id));
+    let found = bench.store.faces(ours(), FaceScope::FaceSet(staff.id), vec![face_id(4)]).await.unwrap();
+    assert_eq!(found[0].owner, FaceOwner::Person(anna.id));
+    bench
+}
+
+/// Scores across packs mean nothing, so a set shows only what it can compare.
+pub async fn faces_of_another_pack_join_no_gallery(bench: Bench) -> Bench {
+    let other = pack_named("other-1");
+    let (anna, sets) = member(&bench, "anna", &[1], &["staff"]).await;
+    let foreign = NewFace { template: template_of_pack(2, other.clone()), ..face(2) };
+    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), vec![foreign], None).await.unwrap();
+    let other_set = NewFaceSet { pack: other, ..face_set("other") };
+    let joined = bench.store.join_face_sets(ours(), anna.id, vec![other_set], None).await.unwrap();
+    assert_eq!(gallery(&bench, &sets[0]).await, [1]);
+    assert_eq!(gallery(&bench, &joined[1]).await, [2]);
+    assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [1, 2].map(face_id));
+    bench
+}
+
+/// All sets or none.
+pub async fn joining_respects_capacity_all_or_nothing(bench: Bench) -> Bench {
+    let small = bench.store.create_face_set(ours(), small_face_set("small", 2), None).await.unwrap();
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(small.id), vec![face(1)], None).await.unwrap();
+    let (anna, _) = member(&bench, "anna", &[2, 3], &[]).await;
+    let join = vec![face_set("new"), face_set("small")];
+    refused(bench.store.join_face_sets(ours(), anna.id, join.clone(), None).await, Kind::CapacityExceeded);
+    assert!(names_of(&bench, anna.id).await.is_empty());
+    assert!(bench.store.face_set(ours(), name("new")).await.unwrap().is_none());
+    refused(
+        bench.store.join_face_sets(ours(), anna.id, vec![small_face_set("tiny", 1)], None).await,
+        Kind::CapacityExceeded,
+    );
+    bench.store.delete_faces(ours(), FaceScope::FaceSet(small.id), FaceSelector::Ids(vec![face_id(1)])).await.unwrap();
+    bench.store.join_face_sets(ours(), anna.id, join, None).await.unwrap();
+    assert_eq!(gallery(&bench, &small).await, [2, 3]);
+    bench
+}
+
+/// A person's new face must fit every set that would show it.
+pub async fn enrolling_for_a_member_respects_each_sets_capacity(bench: Bench) -> Bench {
+    bench.store.create_face_set(ours(), small_face_set("small", 1), None).await.unwrap();
+    let (anna, sets) = member(&bench, "anna", &[1], &["large", "small"]).await;
+    let owner = FaceOwner::Person(anna.id);
+    refused(bench.store.add_faces(ours(), owner, vec![face(2)], None).await, Kind::CapacityExceeded);
+    assert_eq!(gallery(&bench, &sets[0]).await, [1]);
+    bench.store.leave_face_sets(ours(), anna.id, vec![name("small")]).await.unwrap();
+    bench.store.add_faces(ours(), owner, vec![face(2)], Some(2)).await.unwrap();
+    refused(bench.store.add_faces(ours(), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
+    bench
+}
+
+/// The place in the order of joining stays.
+pub async fn joining_twice_is_fine(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1], &["a", "b"]).await;
+    let joined =
+        bench.store.join_face_sets(ours(), anna.id, ["b", "c", "a"].map(face_set).to_vec(), None).await.unwrap();
+    assert_eq!(joined.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(gallery(&bench, &sets[0]).await, [1]);
+    let nobody = PersonId::new(3).unwrap();
+    refused(bench.store.join_face_sets(ours(), nobody, vec![face_set("d")], None).await, Kind::PersonNotFound);
+    assert!(bench.store.face_set(ours(), name("d")).await.unwrap().is_none());
+    bench
+}
+
+/// Only sets the person was in are returned, in the order given.
+pub async fn leaving_takes_the_faces_out(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1, 2], &["a", "b", "c"]).await;
+    member(&bench, "bert", &[3], &["a"]).await;
+    bench.store.create_face_set(ours(), face_set("d"), None).await.unwrap();
+    let names = ["c", "none", "a", "d", "c"].map(name).to_vec();
+    let left = bench.store.leave_face_sets(ours(), anna.id, names).await.unwrap();
+    assert_eq!(left.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!(gallery(&bench, &sets[0]).await, [3]);
+    assert_eq!(gallery(&bench, &sets[1]).await, [1, 2]);
+    assert_eq!(names_of(&bench, anna.id).await, ["b"]);
+    assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await.len(), 2);
+    let nobody = PersonId::new(3).unwrap();
+    refused(bench.store.leave_face_sets(ours(), nobody, vec![name("a")]).await, Kind::PersonNotFound);
+    bench
+}
+
+/// Also with more faces than are erased within the delete itself.
+pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
+    let numbers: Vec<u64> = (1..=150).collect();
+    let (anna, sets) = member(&bench, "anna", &numbers, &["a", "b"]).await;
+    member(&bench, "bert", &[500], &["a"]).await;
+    assert_eq!(bench.store.delete_person(ours(), anna.id).await.unwrap(), 150);
+    assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
+    assert!(bench.store.persons(ours(), vec![anna.id]).await.unwrap().is_empty());
+    assert!(bench.ids(ours(), FaceScope::Person(anna.id)).await.is_empty());
+    assert!(names_of(&bench, anna.id).await.is_empty());
+    assert_eq!(gallery(&bench, &sets[0]).await, [500]);
+    assert!(gallery(&bench, &sets[1]).await.is_empty());
+    let (members, n_members) = bench.store.members(ours(), sets[0].id, EVERYTHING).await.unwrap();
+    assert_eq!((members.len(), n_members), (1, 1));
+    refused(bench.store.delete_person(ours(), anna.id).await, Kind::PersonNotFound);
+    let owner = FaceOwner::Person(anna.id);
+    refused(bench.store.add_faces(ours(), owner, vec![face(900)], None).await, Kind::PersonNotFound);
+    let report = bench.store.report(true).await.unwrap();
+    assert_eq!((report.n_persons, report.n_faces, report.problems), (1, 1, vec![]));
+    let (again, _) = member(&bench, "anna", &[900], &["b"]).await;
+    assert_eq!(bench.ids(ours(), FaceScope::Person(again.id)).await, [face_id(900)]);
+    bench
+}
+
+/// The face is the person's, so it is gone from everywhere.
+pub async fn a_members_face_deleted_through_a_set_leaves_every_set(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1, 2, 3], &["a", "b"]).await;
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![face(4)], None).await.unwrap();
+    let selector = FaceSelector::Ids([4, 2].map(face_id).to_vec());
+    let deleted = bench.store.delete_faces(ours(), FaceScope::FaceSet(sets[0].id), selector).await.unwrap();
+    assert_eq!(deleted, [2, 4].map(face_id));
+    for set in &sets {
+        assert_eq!(gallery(&bench, set).await, [1, 3]);
+    }
+    assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [1, 3].map(face_id));
+    assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    bench
+}
+
+/// Through a set or through the person: one face, many rows of the index.
+pub async fn a_members_face_is_changed_in_every_set(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1], &["a", "b"]).await;
+    for (scope, label) in [(FaceScope::FaceSet(sets[0].id), "x"), (FaceScope::Person(anna.id), "y")] {
+        let patch = FacePatch { subject: Some(subject(label)), ..FacePatch::default() };
+        bench.store.update_face(ours(), scope, face_id(1), patch, TimestampMs(9)).await.unwrap();
+        for set in &sets {
+            assert_eq!(bench.index.rows(set.id)[0].entry.subject.as_deref(), Some(label));
+        }
+    }
+    bench
+}
+
+/// An empty text clears, an absent one keeps.
+pub async fn a_persons_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
+    let new = NewPerson { name: Some(note("Anna")), note: Some(note("x")), ..person("anna") };
+    let (anna, _) = bench.store.create_person(ours(), new, vec![], None).await.unwrap();
+    let patch = PersonPatch { name: Some(note("Anna B")), note: None };
+    let changed = bench.store.update_person(ours(), anna.id, patch).await.unwrap();
+    assert_eq!((changed.name, changed.note), (Some(note("Anna B")), Some(note("x"))));
+    let patch = PersonPatch { name: None, note: Some(note("")) };
+    bench.store.update_person(ours(), anna.id, patch).await.unwrap();
+    let found = bench.store.person(ours(), key("anna")).await.unwrap().unwrap();
+    assert_eq!((found.name, found.note), (Some(note("Anna B")), None));
+    let nobody = PersonId::new(3).unwrap();
+    refused(bench.store.update_person(ours(), nobody, PersonPatch::default()).await, Kind::PersonNotFound);
+    bench
+}
+
+/// Pages and the exact number.
+pub async fn members_are_listed_in_order_of_joining(bench: Bench) -> Bench {
+    let set = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+    let mut persons = Vec::new();
+    for key in ["c", "a", "d", "b"] {
+        persons.push(member(&bench, key, &[], &[]).await.0);
+    }
+    for key_idx in [2, 0, 3, 1] {
+        bench.store.join_face_sets(ours(), persons[key_idx].id, vec![face_set("staff")], None).await.unwrap();
+    }
+    let page = async |offset, limit| {
+        let (members, n_members) = bench.store.members(ours(), set.id, Page { offset, limit }).await.unwrap();
+        (members.iter().map(|person| person.key.to_string()).collect::<Vec<_>>().concat(), n_members)
+    };
+    assert_eq!(page(0, u64::MAX).await, ("dcba".into(), 4));
+    assert_eq!(page(1, 2).await, ("cb".into(), 4));
+    assert_eq!(page(4, 2).await, (String::new(), 4));
+    bench.store.leave_face_sets(ours(), persons[0].id, vec![name("staff")]).await.unwrap();
+    bench.store.join_face_sets(ours(), persons[0].id, vec![face_set("staff")], None).await.unwrap();
+    assert_eq!(page(0, 9).await, ("dbac".into(), 4));
+    bench
+}
+
+/// A set's own faces and each person's have their own space, also inside one gallery.
+pub async fn external_ids_are_apart_between_owners(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[], &["staff"]).await;
+    let (bert, _) = member(&bench, "bert", &[], &["staff"]).await;
+    let owners = [FaceOwner::Person(anna.id), FaceOwner::Person(bert.id), FaceOwner::FaceSet(sets[0].id)];
+    for (owner, number) in owners.into_iter().zip(1..) {
+        bench.store.add_faces(ours(), owner, vec![known_as(number, "x")], None).await.unwrap();
+        refused(bench.store.add_faces(ours(), owner, vec![known_as(9, "x")], None).await, Kind::FaceExists);
+    }
+    for (owner, number) in owners.into_iter().zip(1..) {
+        let used = bench.store.external_ids(ours(), owner, vec![external_id("x")]).await.unwrap();
+        assert_eq!(used, [(external_id("x"), face_id(number))]);
+    }
+    assert_eq!(gallery(&bench, &sets[0]).await, [1, 2, 3]);
+    bench
+}
+
+/// In the scope of the person and through a set that shows them.
+pub async fn a_persons_faces_are_deleted_by_every_selector(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1], &["staff"]).await;
+    let (person, set) = (FaceScope::Person(anna.id), FaceScope::FaceSet(sets[0].id));
+    let faces = vec![
+        labelled(2, "x"),
+        labelled(3, "x"),
+        valued(4, "age", FieldValue::Whole(4)),
+        valued(5, "age", FieldValue::Whole(4)),
+        labelled(6, "y"),
+        face(7),
+    ];
+    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), faces, None).await.unwrap();
+    let delete = async |scope, selector| {
+        let deleted = bench.store.delete_faces(ours(), scope, selector).await.unwrap();
+        deleted.into_iter().map(|id| id.get()).collect::<Vec<_>>()
+    };
+    let filter = |filter: Filter| FaceSelector::Filter(Arc::new(filter));
+    assert_eq!(delete(set, FaceSelector::Subject(subject("x"))).await, [2, 3]);
+    assert_eq!(delete(person, FaceSelector::Subject(subject("y"))).await, [6]);
+    // A person's scope has no schema, so no filter can name a field; a selector by name still can.
+    assert!(delete(person, filter(Filter::Has { field_idx: 1 })).await.is_empty());
+    let four = || FaceSelector::Field { name: field("age"), value: FieldValue::Whole(4) };
+    assert_eq!(
+        delete(set, filter(Filter::Every(vec![Filter::Has { field_idx: 1 }, Filter::Face(face_id(4))]))).await,
+        [4]
+    );
+    assert_eq!(delete(person, four()).await, [5]);
+    assert_eq!(delete(person, FaceSelector::Ids([7, 2].map(face_id).to_vec())).await, [7]);
+    assert_eq!(delete(person, filter(Filter::Every(vec![]))).await, [1]);
+    assert!(gallery(&bench, &sets[0]).await.is_empty());
+    assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    bench
+}
+
+/// The next free id is used, from the largest on with 1.
+pub async fn a_used_person_id_is_replaced_by_the_next(bench: Bench) -> Bench {
+    let mut made = Vec::new();
+    for (text, id) in [("a", 5), ("b", 5), ("c", ID_END - 1), ("d", ID_END - 1)] {
+        let new = NewPerson { id: PersonId::new(id).unwrap(), ..person(text) };
+        made.push(bench.store.create_person(theirs(), new, vec![], None).await.unwrap().0.id.get());
+    }
+    assert_eq!(made, [5, 6, ID_END - 1, 1]);
+    bench
+}

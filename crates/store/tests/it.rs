@@ -1,0 +1,26 @@
+//! The stores against their contract, against each other, and against disasters.
+
+use std::sync::Arc;
+
+use likeness_domain::ports::VectorIndex;
+use likeness_store::conformance;
+use likeness_store::conformance::Opened;
+use likeness_store::embedded::{Credentials, EmbeddedStore};
+use likeness_store::memory::MemoryStore;
+
+fn open_memory(index: Arc<dyn VectorIndex>) -> Opened {
+    let store = Arc::new(MemoryStore::open(index));
+    Opened { gallery: Arc::clone(&store) as _, credentials: store, keep: Box::new(()) }
+}
+
+fn open_embedded(index: Arc<dyn VectorIndex>) -> Opened {
+    let dir = tempfile::tempdir().unwrap();
+    Opened {
+        gallery: Arc::new(EmbeddedStore::open(dir.path(), index).unwrap()),
+        credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
+        keep: Box::new(dir),
+    }
+}
+
+conformance!(memory, open_memory);
+conformance!(embedded, open_embedded);
