@@ -244,7 +244,7 @@ pub enum Direction {
     Descending,
 }
 
-/// One key to order candidates by, after the cut.
+/// One key to order candidates by, after the cut. A field that an earlier key has named orders nothing any more.
 #[derive(Debug, Clone)]
 pub struct SortKey {
     /// A numeric custom field.
