@@ -37,8 +37,8 @@ const FAR_DEFAULT: f64 = 1e-4;
 
 // ------------------------------------------------------------------------------------------------ their words to ours
 
-/// Our own API takes whatever the library takes.
-const IMAGE_RULES: ImageRules = ImageRules {
+/// What an image may be: our own API takes whatever the library takes.
+pub const IMAGE_RULES: ImageRules = ImageRules {
     formats: ImageFormats::ALL,
     bytes_max: limits::IMAGE_BYTES_MAX,
     side_max: limits::IMAGE_SIDE_MAX,

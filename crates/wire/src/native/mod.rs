@@ -42,6 +42,7 @@ use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
+pub use convert::IMAGE_RULES;
 pub use errors::kind_of_word;
 
 /// Where the native API lives.
