@@ -3,12 +3,23 @@
 //! Data goes to standard output, talk to standard error. A command ends with 0 when it did what was asked, 1 when the
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
+mod bench;
+mod compare;
 mod config;
+mod connection;
+mod detect;
+mod eval;
+mod face;
+mod face_set;
+mod import;
 mod key;
 mod pack;
+mod photo;
 pub(crate) mod progress;
 mod quickstart;
+mod search;
 mod serve;
+mod table;
 pub(crate) mod terminal;
 
 use std::fmt;
@@ -55,6 +66,23 @@ enum Command {
     /// Access keys: one key pair opens one tenant's faces, in every dialect
     #[command(subcommand)]
     Key(key::Command),
+    /// Named collections of faces that are searched as one
+    #[command(subcommand)]
+    FaceSet(face_set::Command),
+    /// Enrolled faces: add, import, list, show, delete
+    #[command(subcommand)]
+    Face(face::Command),
+    /// Find who resembles the face in a photograph
+    Search(search::SearchArgs),
+    /// Tell whether two photographs show one person
+    Compare(compare::CompareArgs),
+    /// Find the faces in a photograph
+    Detect(detect::DetectArgs),
+    /// Accuracy of a model pack, measured on labelled photographs
+    #[command(subcommand)]
+    Eval(eval::Command),
+    /// Measure what this machine can do, on faces that are made up
+    Bench(bench::BenchArgs),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -69,6 +97,9 @@ impl Command {
         match self {
             Command::Serve(args) => args.settings(raw),
             Command::Key(_) | Command::Pack(_) | Command::Config(_) => {}
+            Command::Eval(eval::Command::Pairs(args)) => raw.set_flag(Key::Pack, "--pack", args.pack.as_deref()),
+            Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
+            Command::Bench(_) => {}
         }
     }
 
@@ -78,6 +109,10 @@ impl Command {
         match self {
             Command::Serve(_) => "info",
             Command::Key(_) | Command::Pack(_) | Command::Config(_) => "warn",
+            Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {
+                "warn"
+            }
+            Command::Eval(_) | Command::Bench(_) => "warn",
         }
     }
 
@@ -85,9 +120,33 @@ impl Command {
         match self {
             Command::Serve(args) => serve::run(args, config).await,
             Command::Key(command) => key::run(command, config).await,
+            Command::FaceSet(command) => face_set::run(command, config).await,
+            Command::Face(command) => face::run(command, config).await,
+            Command::Search(args) => search::run(args, config).await,
+            Command::Compare(args) => compare::run(args, config).await,
+            Command::Detect(args) => detect::run(args, config).await,
+            Command::Eval(command) => eval::run(command, config).await,
+            Command::Bench(args) => bench::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, resolved),
         }
+    }
+}
+
+/// What every command that works on a library takes.
+#[derive(Debug, Args)]
+pub(crate) struct LibraryArgs {
+    /// Whose faces [default: the only tenant]
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl LibraryArgs {
+    fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 }
 
@@ -120,6 +179,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says first which thing it was about.
+    #[must_use]
+    pub(crate) fn about(mut self, thing: impl fmt::Display) -> Self {
+        self.message = format!("{thing}: {}", self.message);
         self
     }
 }

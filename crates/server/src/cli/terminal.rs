@@ -3,6 +3,10 @@
 use std::fmt::Display;
 use std::io::Write;
 
+use serde::Serialize;
+
+use super::Failure;
+
 /// Writes one line of data. A reader that went away (`likeness .. | head`) is no error.
 pub(crate) fn data(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
@@ -11,4 +15,11 @@ pub(crate) fn data(line: impl Display) {
 /// Writes one line of talk.
 pub(crate) fn talk(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes one line of data as JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+    data(line);
+    Ok(())
 }

@@ -1,0 +1,332 @@
+//! The measurements themselves. Unlike other commands these reach past the library for single rooms: that is what
+//! they measure.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{
+    AnalyzeRequest, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, Orientation, VectorIndex,
+};
+use likeness_domain::types::{
+    BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
+    NewFaceSet, PackId, Point, Quality, Revision, Similarity, Template, TenantId, TimestampMs,
+};
+use likeness_store::embedded::EmbeddedStore;
+use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+use likeness_vision::decode::decode;
+use likeness_vision::embed::Embedder;
+use likeness_vision::pack::{self, Home};
+use likeness_vision::pipeline::Stages;
+use likeness_vision::raster::RgbImage;
+use likeness_vision::runtime::Runtime;
+use likeness_wire::native;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::super::Failure;
+use crate::cli::progress::InstallProgress;
+use crate::config::Config;
+
+/// What templates are made up for.
+#[derive(Debug, Clone)]
+pub(super) struct Pack {
+    pub(super) id: PackId,
+    pub(super) dimensions: usize,
+}
+
+/// Search in one gallery.
+#[derive(Debug, Serialize)]
+pub(super) struct SearchLatency {
+    pub(super) faces: u64,
+    pub(super) median_ms: f64,
+    pub(super) p99_ms: f64,
+    pub(super) per_second: f64,
+}
+
+/// Median times of image analysis on one thread.
+#[derive(Debug, Serialize)]
+pub(super) struct StageTimes {
+    /// Width x height.
+    pub(super) picture: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decode_ms: Option<f64>,
+    pub(super) detect_ms: f64,
+    pub(super) embed_ms: f64,
+}
+
+/// Durable enrolment.
+#[derive(Debug, Serialize)]
+pub(super) struct Enrolment {
+    pub(super) writers: u64,
+    pub(super) per_second: f64,
+}
+
+/// Repeats `act` for `time`, at least three times, and gives the durations in order of size.
+fn durations<E>(time: Duration, mut act: impl FnMut() -> Result<(), E>) -> Result<Vec<Duration>, E> {
+    let start = Instant::now();
+    let mut taken = Vec::new();
+    while taken.len() < 3 || start.elapsed() < time {
+        let before = Instant::now();
+        act()?;
+        taken.push(before.elapsed());
+    }
+    taken.sort_unstable();
+    Ok(taken)
+}
+
+/// The duration that `share` of them do not exceed, in milliseconds.
+fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
+    let idx = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1;
+    sorted[idx].as_secs_f64() * 1000.0
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A template in a random direction: the sum of four uniform numbers is nearly normal, which is what makes the
+    /// direction uniform.
+    fn template(&mut self, pack: &Pack) -> Result<Template, Failure> {
+        let mut component = || {
+            let bits = self.next();
+            (0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65_535.0 - 0.5).sum::<f32>()
+        };
+        let raw: Vec<f32> = (0..pack.dimensions).map(|_| component()).collect();
+        Template::new(pack.id.clone(), &raw).map_err(|error| Failure::new(error.to_string()))
+    }
+}
+
+/// Times of decode, detect and embed with the configured pack, which is installed if need be. Without a photograph the
+/// picture is made up, which a network takes as long for.
+pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> Result<(Pack, StageTimes), Failure> {
+    let home = Home::at(config.home()?);
+    let progress = InstallProgress::new();
+    let runtime = Runtime::load(&pack::ensure_default(&home, &progress)?.runtime.path)?;
+    progress.finish();
+    let installed = pack::load(&home, &config.pack)?;
+    let manifest = installed.manifest();
+    let (detect, embed) = (installed.read(&manifest.detect().file)?, installed.read(&manifest.embed().file)?);
+    let mut stages = Stages::open(&runtime, &installed, &detect, &embed)?;
+    let mut embedder = Embedder::open(&runtime, manifest, &embed)?;
+
+    let rules = native::IMAGE_RULES;
+    let (picture, decode_ms) = match photo {
+        Some(photo) => {
+            let taken = durations(time, || decode(photo, &rules).map(drop))?;
+            (decode(photo, &rules)?, Some(quantile_ms(&taken, 0.5)))
+        }
+        None => (made_up_picture(640, 480), None),
+    };
+    let pack = manifest.id().clone();
+    let request = AnalyzeRequest { pack, rules, embed: FaceChoice::None, orientation: Orientation::Upright };
+    let detected = durations(time, || stages.analyze(&picture, &request).map(drop))?;
+    let crop = made_up_picture(manifest.embed().input.side, manifest.embed().input.side);
+    let embedded = durations(time, || embedder.embed(&crop).map(drop))?;
+    let times = StageTimes {
+        picture: format!("{} x {}", picture.width(), picture.height()),
+        decode_ms,
+        detect_ms: quantile_ms(&detected, 0.5),
+        embed_ms: quantile_ms(&embedded, 0.5),
+    };
+    Ok((Pack { id: manifest.id().clone(), dimensions: manifest.pack().dimensions }, times))
+}
+
+/// Colours that change slowly, with some noise: nothing a detector takes for a face.
+fn made_up_picture(width: u32, height: u32) -> RgbImage {
+    let mut numbers = Numbers(1);
+    let mut data = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let noise = (numbers.next() & 15) as u32;
+            data.extend([x * 200 / width + noise, y * 200 / height + noise, 100 + noise].map(|level| level as u8));
+        }
+    }
+    RgbImage::new(width, height, data).expect("three bytes a pixel")
+}
+
+/// Latency of single searches for the best ten.
+pub(super) async fn search(
+    config: &Config,
+    pack: &Pack,
+    n_faces: u64,
+    time: Duration,
+) -> Result<SearchLatency, Failure> {
+    let index = FlatIndex::new(FlatOptions {
+        n_threads: config.workers,
+        queue_len_max: 16,
+        inline_numbers_max: INLINE_NUMBERS_MAX,
+    })?;
+    let face_set = FaceSetId::new(1).expect("in range");
+    let mut numbers = Numbers(n_faces);
+    let open = GalleryChange::Open { face_set, pack: pack.id.clone(), schema: Arc::new(FieldSchema::default()) };
+    index.apply(Revision(1), vec![open]);
+    // In commits of a thousand, so that no list is as large as the gallery.
+    for first in (1..=n_faces).step_by(1000) {
+        let last = n_faces.min(first + 999);
+        let put = |sequence: u64| {
+            let face = FaceId::new(sequence).expect("fewer faces than ids");
+            let template = numbers.template(pack)?;
+            let entry = GalleryEntry { face, sequence, person: None, template, subject: None, values: Box::new([]) };
+            Ok(GalleryChange::Put { face_set, entry })
+        };
+        let changes: Result<Vec<_>, Failure> = (first..=last).map(put).collect();
+        index.apply(Revision(1 + last), changes?);
+    }
+    let mut taken = Vec::new();
+    let start = Instant::now();
+    while taken.len() < 10 || start.elapsed() < time {
+        let probe = numbers.template(pack)?;
+        let question = GallerySearch {
+            face_set,
+            probe,
+            top_k: 10,
+            similarity_min: Similarity::MIN,
+            filter: None,
+            one_per_person: false,
+        };
+        let before = Instant::now();
+        index.search(question).await?;
+        taken.push(before.elapsed());
+    }
+    taken.sort_unstable();
+    let total: Duration = taken.iter().sum();
+    Ok(SearchLatency {
+        faces: n_faces,
+        median_ms: quantile_ms(&taken, 0.5),
+        p99_ms: quantile_ms(&taken, 0.99),
+        per_second: taken.len() as f64 / total.as_secs_f64(),
+    })
+}
+
+/// Faces a second that `writers` at once can enrol, each waiting for its acknowledgement before the next.
+pub(super) async fn enrolment(
+    scratch_parent: &Path,
+    pack: &Pack,
+    writers: u64,
+    time: Duration,
+) -> Result<Enrolment, Failure> {
+    let scratch = Scratch::make(scratch_parent)?;
+    let index: Arc<dyn VectorIndex> = Arc::new(NoIndex);
+    let store = Arc::new(EmbeddedStore::open(&scratch.0, index)?);
+    let tenant = TenantId::from_bits(1);
+    let new = NewFaceSet {
+        id: FaceSetId::new(1).expect("in range"),
+        name: FaceSetName::new("bench")?,
+        label: None,
+        note: None,
+        pack: pack.id.clone(),
+        schema: FieldSchema::default(),
+        capacity: None,
+        created_at: TimestampMs(0),
+    };
+    let face_set = store.create_face_set(tenant, new, None).await?;
+    let next_id = Arc::new(AtomicU64::new(1));
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    for writer in 0..writers {
+        let (store, pack, next_id, owner) =
+            (Arc::clone(&store), pack.clone(), Arc::clone(&next_id), FaceOwner::FaceSet(face_set.id));
+        tasks.spawn(async move {
+            let mut numbers = Numbers(writer);
+            let mut n_added = 0_u64;
+            while start.elapsed() < time {
+                let face = made_up_face(next_id.fetch_add(1, Ordering::Relaxed), numbers.template(&pack)?);
+                store.add_faces(tenant, owner, vec![face], None).await?;
+                n_added += 1;
+            }
+            Ok::<u64, Failure>(n_added)
+        });
+    }
+    let mut n_added = 0;
+    while let Some(done) = tasks.join_next().await {
+        n_added += done.map_err(|error| Failure::new(format!("a writer failed: {error}")))??;
+    }
+    Ok(Enrolment { writers, per_second: n_added as f64 / start.elapsed().as_secs_f64() })
+}
+
+fn made_up_face(id: u64, template: Template) -> NewFace {
+    let corner = Point { x: 0.0, y: 0.0 };
+    NewFace {
+        id: FaceId::new(id).expect("fewer faces than ids"),
+        template,
+        detection: Detection {
+            bounding_box: BoundingBox { left: 0, top: 0, width: 1, height: 1 },
+            score: 1.0,
+            landmarks: Landmarks([corner; 5]),
+        },
+        quality: Quality::default(),
+        subject: None,
+        external_id: None,
+        fields: FieldValues::default(),
+        note: None,
+        source: None,
+        created_at: TimestampMs(0),
+    }
+}
+
+/// What is measured is the disk; the index would only take its share of the processor.
+struct NoIndex;
+
+impl VectorIndex for NoIndex {
+    fn apply(&self, _: Revision, _: Vec<GalleryChange>) {}
+
+    fn search(&self, _: GallerySearch) -> likeness_domain::ports::Pending<'_, Vec<likeness_domain::ports::Hit>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn n_rows(&self, _: FaceSetId) -> usize {
+        0
+    }
+}
+
+/// A folder that goes when the measurement ends.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn make(parent: &Path) -> Result<Self, Failure> {
+        let path = parent.join(format!(".likeness-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .map_err(|error| Failure::new(format!("cannot make scratch folder {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // If it cannot be removed, its name says whose it was.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_what_was_measured() {
+        let sorted: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(quantile_ms(&sorted, 0.5), 50.0);
+        assert_eq!(quantile_ms(&sorted, 0.99), 99.0);
+        assert_eq!(quantile_ms(&sorted[..1], 0.99), 1.0);
+    }
+
+    #[test]
+    fn made_up_templates_are_strangers() {
+        let pack = Pack { id: PackId::new("bench-1").expect("an id"), dimensions: 128 };
+        let mut numbers = Numbers(1);
+        let a = numbers.template(&pack).expect("a template");
+        let b = numbers.template(&pack).expect("a template");
+        assert!(a.similarity(&b).expect("one pack").get().abs() < 0.4);
+    }
+}

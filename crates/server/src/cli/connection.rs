@@ -1,0 +1,215 @@
+//! How a command reaches a library: through a running server's socket in the data folder, or by opening the folder
+//! itself and calling the same native router within the process. Commands cannot tell which it was.
+
+use std::path::Path;
+
+use axum::Router;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use likeness_domain::{Error, Kind};
+use likeness_wire::native::{self, dto};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tower::ServiceExt;
+
+use super::Failure;
+use crate::assemble;
+use crate::config::Config;
+
+/// A way to a library, as one tenant.
+pub(crate) struct Connection {
+    transport: Transport,
+    tenant: String,
+}
+
+enum Transport {
+    /// A server that runs; the path of its socket.
+    Socket(std::path::PathBuf),
+    /// The folder is ours, and locked, as long as the store behind the router lives.
+    InProcess(Router),
+}
+
+/// What a request carries.
+pub(crate) enum Payload {
+    /// Nothing.
+    Empty,
+    /// A JSON text.
+    Json(Bytes),
+    /// One image; the options are in the query.
+    Image(Bytes),
+}
+
+impl Payload {
+    /// A request type as JSON.
+    pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Failure> {
+        let bytes = serde_json::to_vec(value).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+        Ok(Payload::Json(bytes.into()))
+    }
+}
+
+/// Whether a command needs a model pack, which is installed on first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// It looks at images or makes face sets.
+    Pack,
+    /// It only reads or deletes what is stored.
+    StoreOnly,
+}
+
+impl Connection {
+    /// Finds the library of `config` and the tenant: the one named, else the only one there is.
+    pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Failure> {
+        let socket = config.data()?.join(assemble::SOCKET_FILE);
+        let transport = if answers(&socket).await {
+            Transport::Socket(socket)
+        } else {
+            Transport::InProcess(assemble::open(config, needs == Needs::Pack).await?.native_router())
+        };
+        let mut connection = Self { transport, tenant: String::new() };
+        connection.tenant = connection.chosen_tenant(tenant).await?;
+        Ok(connection)
+    }
+
+    async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Failure> {
+        let dto::Tenants { mut tenants } = self.call(Method::GET, &["tenants"], &[], Payload::Empty).await?;
+        let hint = "make one with `likeness key create --tenant NAME`";
+        match (named, tenants.len()) {
+            (Some(named), _) if tenants.iter().any(|tenant| tenant == named) => Ok(named.to_owned()),
+            (_, 0) => Err(Failure::new("the data folder has no tenant yet").with_hint(hint)),
+            (None, 1) => Ok(tenants.remove(0)),
+            (Some(named), _) => Err(Failure::new(format!("there is no tenant `{named}`"))
+                .with_hint(format!("the tenants are: {}", tenants.join(", ")))),
+            (None, _) => Err(Failure::new("there are several tenants")
+                .with_hint(format!("choose one with `--tenant`: {}", tenants.join(", ")))),
+        }
+    }
+
+    /// Sends one request and reads the answer. Path segments and query values are given plain. An error the library
+    /// answers with comes back with its own kind; one of the transport is [`Kind::Internal`].
+    pub(crate) async fn call<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        payload: Payload,
+    ) -> Result<A, Error> {
+        let mut request = Request::builder().method(method).uri(target(path, query)).header(header::HOST, "localhost");
+        if !self.tenant.is_empty() {
+            request = request.header(native::TENANT_HEADER, &self.tenant);
+        }
+        let (content_type, body) = match payload {
+            Payload::Empty => (None, Bytes::new()),
+            Payload::Json(text) => (Some("application/json"), text),
+            Payload::Image(image) => (Some("application/octet-stream"), image),
+        };
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| Error::invalid("request", "a name cannot be part of a request").with_source(error))?;
+        let (status, body) = match &self.transport {
+            Transport::Socket(path) => over_socket(path, request).await?,
+            Transport::InProcess(router) => in_process(router.clone(), request).await?,
+        };
+        read(status, &body)
+    }
+}
+
+/// Whether a server listens. A socket file without a listener was left behind by a killed server and counts as none.
+async fn answers(socket: &Path) -> bool {
+    UnixStream::connect(socket).await.is_ok()
+}
+
+fn target(path: &[&str], query: &[(&str, &str)]) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let mut target = native::PREFIX.to_owned();
+    for segment in path {
+        target.push_str(&format!("/{}", encoded(segment)));
+    }
+    for (idx, (name, value)) in query.iter().enumerate() {
+        let mark = if idx == 0 { '?' } else { '&' };
+        target.push_str(&format!("{mark}{}={}", encoded(name), encoded(value)));
+    }
+    target
+}
+
+async fn over_socket(path: &Path, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+    let lost = |doing: &str| {
+        let doing = format!("{doing} the server at {}", path.display());
+        move |error: Box<dyn std::error::Error + Send + Sync>| Error::internal(doing, error)
+    };
+    let stream = UnixStream::connect(path).await.map_err(|error| lost("cannot reach")(error.into()))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| lost("cannot talk to")(error.into()))?;
+    // It ends when the sender is dropped; what goes wrong on it is seen by the request below.
+    let driver = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(|error| lost("no answer from")(error.into()))?;
+    let answer = collected(answer).await.map_err(lost("the answer broke off:"));
+    drop(sender);
+    driver.abort();
+    answer
+}
+
+async fn in_process(router: Router, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
+    let request = request.map(axum::body::Body::new);
+    let answer = match router.oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    collected(answer).await.map_err(|error| Error::internal("the answer broke off", error))
+}
+
+async fn collected<B>(answer: Response<B>) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let status = answer.status();
+    let body = answer.into_body().collect().await.map_err(Into::into)?;
+    Ok((status, body.to_bytes()))
+}
+
+fn read<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, Error> {
+    if status.is_success() {
+        return serde_json::from_slice(body)
+            .map_err(|error| Error::internal("the server's answer is not understood", error));
+    }
+    match serde_json::from_slice::<dto::ErrorAnswer>(body) {
+        Ok(dto::ErrorAnswer { error }) => {
+            // A newer server may know kinds that we do not.
+            let kind = native::kind_of_word(&error.kind).unwrap_or(Kind::Internal);
+            Err(Error::new(kind, error.message))
+        }
+        Err(_) => Err(Error::new(Kind::Internal, format!("the server answered with status {status}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_segment() {
+        assert_eq!(target(&["face-sets", "a/b ?#%"], &[("only_if_empty", "true")]), {
+            "/likeness/v1/face%2Dsets/a%2Fb%20%3F%23%25?only%5Fif%5Fempty=true"
+        });
+    }
+
+    #[test]
+    fn an_error_answer_keeps_its_kind() {
+        let body = br#"{"error":{"kind":"face_set_not_found","message":"no face set `x`"}}"#;
+        let error = read::<dto::FaceSet>(StatusCode::NOT_FOUND, body).expect_err("an error");
+        assert_eq!((error.kind(), error.message()), (Kind::FaceSetNotFound, "no face set `x`"));
+        let error = read::<dto::FaceSet>(StatusCode::BAD_GATEWAY, b"<html>").expect_err("an error");
+        assert_eq!(
+            (error.kind(), error.message()),
+            (Kind::Internal, "the server answered with status 502 Bad Gateway")
+        );
+    }
+}

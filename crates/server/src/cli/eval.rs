@@ -1,0 +1,245 @@
+//! `likeness eval`: how well a pack tells people apart, measured on labelled pairs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{AnalyzeRequest, FaceAnalyzer, Orientation};
+use likeness_domain::types::{PackId, Template};
+use likeness_domain::{Error, Kind};
+use likeness_wire::native;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::table::{self, Align, counted};
+use super::{Outcome, Verdict, photo, terminal};
+use crate::assemble;
+use crate::cli::Failure;
+use crate::config::Config;
+use crate::eval::metrics::{Evaluation, Figures, ScoredPair, evaluate, roc};
+use crate::eval::pairs::{self, Pairs};
+use crate::eval::plot;
+
+/// Accuracy of a model pack.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verification by the k-fold protocol: accuracy, EER, TAR at FAR
+    Pairs(PairsArgs),
+}
+
+/// Embeds the largest face of every photograph in a list of pairs and measures how well similarity tells pairs of one
+/// person from pairs of two. Each fold is judged with the threshold that is best on the other folds. A pair with a
+/// photograph that shows no face counts as an error.
+#[derive(Debug, Args)]
+pub(crate) struct PairsArgs {
+    /// The list: CSV with the columns fold,image_a,image_b,same
+    pairs: PathBuf,
+    /// Folder that the list's paths start from
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// Measure this pack [default: the configured one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) pack: Option<String>,
+    /// Draw the ROC
+    #[arg(long, value_name = "OUT.svg")]
+    plot: Option<PathBuf>,
+    /// Print one JSON object; shares are fractions
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    pairs: usize,
+    accuracy: f64,
+    accuracy_sd: f64,
+    eer: f64,
+    tar_at_far: TarAtFar,
+    threshold: f64,
+    no_face: usize,
+    pack: String,
+    folds: Vec<Fold>,
+}
+
+#[derive(Serialize)]
+struct Fold {
+    fold: u32,
+    pairs: usize,
+    accuracy: f64,
+    eer: f64,
+    tar_at_far: TarAtFar,
+    threshold: f64,
+}
+
+#[derive(Serialize)]
+struct TarAtFar {
+    #[serde(rename = "1e-2")]
+    at_1e_2: f64,
+    #[serde(rename = "1e-3")]
+    at_1e_3: f64,
+}
+
+impl TarAtFar {
+    fn of(figures: &Figures) -> Self {
+        let [at_1e_2, at_1e_3] = figures.tar_at_far;
+        Self { at_1e_2, at_1e_3 }
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    let Command::Pairs(args) = command;
+    let list = pairs::read(&args.pairs)?;
+    let analyzer = assemble::analyzer(config).await?;
+    let pack = analyzer.packs()[0].id.clone();
+    let templates = embed_all(&analyzer, &pack, &list.images, &args.images, config.workers).await?;
+    let no_face = templates.iter().filter(|template| template.is_none()).count();
+    let scored = score(&list, &templates);
+    let evaluation = evaluate(&scored);
+    if let Some(path) = &args.plot {
+        std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation))
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        terminal::talk(format!("ROC drawn to {}", path.display()));
+    }
+    if args.json {
+        terminal::json(&answer(&evaluation, no_face, &pack))?;
+    } else {
+        print(&evaluation, &pack, list.images.len(), no_face);
+    }
+    if evaluation.folds.len() == 1 {
+        terminal::talk("there is one fold only, so its threshold was chosen on itself: the accuracy flatters");
+    }
+    Ok(Verdict::Done)
+}
+
+/// The template of each image's largest face; `None` where there is no face or no picture.
+async fn embed_all(
+    analyzer: &Arc<dyn FaceAnalyzer>,
+    pack: &PackId,
+    images: &[String],
+    dir: &Path,
+    workers: usize,
+) -> Result<Vec<Option<Template>>, Failure> {
+    let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(images.len() as u64).with_style(style.progress_chars("=> "));
+    let mut templates = vec![None; images.len()];
+    let mut waiting = images.iter().enumerate();
+    let mut in_flight = JoinSet::new();
+    loop {
+        // One in work and one waiting for each worker: the pool's queue is never full.
+        while in_flight.len() < workers * 2 {
+            let Some((image_idx, name)) = waiting.next() else { break };
+            let (analyzer, pack, path) = (Arc::clone(analyzer), pack.clone(), dir.join(name));
+            in_flight.spawn(async move { (embed(&*analyzer, pack, &path).await, image_idx) });
+        }
+        let Some(done) = in_flight.join_next().await else { break };
+        let (template, image_idx) = done.map_err(|error| Failure::new(format!("embedding failed: {error}")))?;
+        bar.inc(1);
+        let name = &images[image_idx];
+        match template? {
+            Ok(Some(template)) => templates[image_idx] = Some(template),
+            Ok(None) => bar.suspend(|| terminal::talk(format!("no face: {name}"))),
+            Err(error) => bar.suspend(|| terminal::talk(format!("no picture: {name}: {error}"))),
+        }
+    }
+    bar.finish_and_clear();
+    Ok(templates)
+}
+
+/// The outer error ends the evaluation; the inner one is the picture's own fault.
+async fn embed(
+    analyzer: &dyn FaceAnalyzer,
+    pack: PackId,
+    path: &Path,
+) -> Result<Result<Option<Template>, Error>, Failure> {
+    let rules = native::IMAGE_RULES;
+    let request = AnalyzeRequest { pack, rules, embed: FaceChoice::Largest, orientation: Orientation::Upright };
+    match analyzer.analyze(photo::read(path)?, request).await {
+        Ok(analysis) => Ok(Ok(analysis.faces.into_iter().next().and_then(|face| face.template))),
+        Err(error) => match error.kind() {
+            Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions => Ok(Err(error)),
+            _ => Err(photo::failure(path, error)),
+        },
+    }
+}
+
+fn score(list: &Pairs, templates: &[Option<Template>]) -> Vec<ScoredPair> {
+    let similarity = |a: usize, b: usize| Some(templates[a].as_ref()?.similarity(templates[b].as_ref()?)?.get());
+    let scored = |pair: &pairs::Pair| ScoredPair {
+        fold: pair.fold,
+        similarity: similarity(pair.image_a, pair.image_b),
+        same: pair.same,
+    };
+    list.pairs.iter().map(scored).collect()
+}
+
+fn answer(evaluation: &Evaluation, no_face: usize, pack: &PackId) -> Answer {
+    let overall = &evaluation.overall;
+    let fold = |(fold, figures): &(u32, Figures)| Fold {
+        fold: *fold,
+        pairs: figures.n_pairs,
+        accuracy: figures.accuracy,
+        eer: figures.eer,
+        tar_at_far: TarAtFar::of(figures),
+        threshold: figures.threshold,
+    };
+    Answer {
+        pairs: overall.n_pairs,
+        accuracy: overall.accuracy,
+        accuracy_sd: evaluation.accuracy_sd,
+        eer: overall.eer,
+        tar_at_far: TarAtFar::of(overall),
+        threshold: overall.threshold,
+        no_face,
+        pack: pack.to_string(),
+        folds: evaluation.folds.iter().map(fold).collect(),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, no_face: usize) {
+    let columns = ["fold", "pairs", "accuracy", "EER", "TAR at FAR 1e-2", "TAR at FAR 1e-3", "threshold"]
+        .map(|name| (name, Align::Right));
+    let row = |name: String, figures: &Figures| {
+        let [at_1e_2, at_1e_3] = figures.tar_at_far.map(percent);
+        let threshold = format!("{:.4}", figures.threshold);
+        let (accuracy, eer) = (percent(figures.accuracy), percent(figures.eer));
+        vec![name, figures.n_pairs.to_string(), accuracy, eer, at_1e_2, at_1e_3, threshold]
+    };
+    let mut rows: Vec<_> = evaluation.folds.iter().map(|(fold, figures)| row(fold.to_string(), figures)).collect();
+    rows.push(row("all".to_owned(), &evaluation.overall));
+    table::lines(&columns, &rows).iter().for_each(terminal::data);
+    let (accuracy, deviation) = (percent(evaluation.overall.accuracy), percent(evaluation.accuracy_sd));
+    terminal::data(format!("accuracy {accuracy}, standard deviation over the folds {deviation}"));
+    terminal::data(format!("pack {pack}, {}, {no_face} without a face", counted(n_images as u64, "photograph")));
+}
+
+fn draw(list: &Path, pack: &PackId, scored: &[ScoredPair], evaluation: &Evaluation) -> String {
+    let of_fold = |fold: u32| scored.iter().filter(|pair| pair.fold == fold).copied().collect::<Vec<_>>();
+    let folds: Vec<_> = evaluation.folds.iter().map(|(fold, _)| roc(&of_fold(*fold))).collect();
+    let overall = &evaluation.overall;
+    let name = list.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (accuracy, deviation) = (percent(overall.accuracy), percent(evaluation.accuracy_sd));
+    let mut figures = vec![format!("accuracy {accuracy} ± {deviation}"), format!("EER {}", percent(overall.eer))];
+    for (tar, far) in overall.tar_at_far.iter().zip(["1 %", "0.1 %"]) {
+        figures.push(format!("TAR {} at FAR {far}", percent(*tar)));
+    }
+    plot::svg(&plot::Plot {
+        title: &format!("Telling people apart: ROC of pack {pack}"),
+        subtitle: &format!(
+            "{} in {} folds of {name}; bold: all pairs, faint: each fold",
+            counted(overall.n_pairs as u64, "pair"),
+            evaluation.folds.len()
+        ),
+        figures: &figures,
+        overall: &roc(scored),
+        folds: &folds,
+        n_impostors: scored.iter().filter(|pair| !pair.same).count(),
+    })
+}

@@ -1,0 +1,220 @@
+//! `likeness face`: enrol, list, show, delete. Enrolling a whole folder is in [`super::import`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use http::Method;
+use likeness_wire::native::dto;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::{self, Align, counted};
+use super::{LibraryArgs, Outcome, Verdict, import, photo, terminal};
+use crate::cli::Failure;
+use crate::config::Config;
+
+/// Enrolled faces.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Enrol the largest face of a photograph
+    Add(AddArgs),
+    /// Enrol a folder of photographs; can be run again without enrolling twice
+    Import(import::ImportArgs),
+    /// List faces in order of enrolment
+    List(ListArgs),
+    /// Show one face
+    Show(ShowArgs),
+    /// Delete faces by id, subject or filter; there is no way back
+    Delete(DeleteArgs),
+}
+
+/// See [`Command::Add`].
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The photograph
+    photo: PathBuf,
+    /// Into which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    /// Label saying who it is
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// Your own id of this face; the same one twice is refused
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    /// A value of a custom field; can be repeated
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    fields: Vec<String>,
+    /// Enrol every face of the photograph, not only the largest
+    #[arg(long)]
+    all_faces: bool,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::List`].
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Of which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    /// Faces to leave out at the start
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    offset: u64,
+    /// Most faces to list
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: u64,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Show`].
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Its id
+    id: String,
+    /// Of which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Delete`].
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    which: WhichFaces,
+    /// Of which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// Exactly one way to say which.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct WhichFaces {
+    /// Their ids
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// All with this label
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// All that pass this filter, as in `age:[30 TO 40]`
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    match command {
+        Command::Add(args) => add(args, config).await,
+        Command::Import(args) => import::run(args, config).await,
+        Command::List(args) => list(args, config).await,
+        Command::Show(args) => show(args, config).await,
+        Command::Delete(args) => delete(args, config).await,
+    }
+}
+
+async fn add(args: AddArgs, config: &Config) -> Outcome {
+    let image = photo::read(&args.photo)?;
+    let mut query = vec![("faces", if args.all_faces { "all" } else { "largest" })];
+    query.extend(args.subject.as_deref().map(|subject| ("subject", subject)));
+    query.extend(args.external_id.as_deref().map(|id| ("external_id", id)));
+    let fields = args.fields.iter().map(|text| match text.split_once('=') {
+        Some((name, value)) => Ok((format!("field.{name}"), value)),
+        None => Err(Failure::new(format!("`--field` is `{text}`, expected NAME=VALUE"))),
+    });
+    let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    query.extend(fields.iter().map(|(name, value)| (name.as_str(), *value)));
+    let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+    let path = ["face-sets", &args.face_set, "faces"];
+    let added: dto::Faces = connection
+        .call(Method::POST, &path, &query, Payload::Image(image))
+        .await
+        .map_err(|error| photo::failure(&args.photo, error))?;
+    if args.library.json {
+        terminal::json(&added)?;
+    } else {
+        for face in &added.faces {
+            terminal::data(format!("enrolled face {} into `{}`{}", face.id, args.face_set, of_subject(face)));
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+fn of_subject(face: &dto::Face) -> String {
+    face.subject.as_ref().map(|subject| format!(" as `{subject}`")).unwrap_or_default()
+}
+
+async fn list(args: ListArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let (offset, limit) = (args.offset.to_string(), args.limit.to_string());
+    let query = [("offset", offset.as_str()), ("limit", limit.as_str())];
+    let path = ["face-sets", &args.face_set, "faces"];
+    let listed: dto::Faces = connection.call(Method::GET, &path, &query, Payload::Empty).await?;
+    if args.library.json {
+        terminal::json(&listed)?;
+        return Ok(Verdict::Done);
+    }
+    let columns =
+        [("id", Align::Right), ("subject", Align::Left), ("external id", Align::Left), ("enrolled", Align::Left)];
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let row =
+        |face: &dto::Face| vec![face.id.clone(), text(&face.subject), text(&face.external_id), face.created_at.clone()];
+    let rows: Vec<_> = listed.faces.iter().map(row).collect();
+    if rows.is_empty() {
+        terminal::talk("no face here");
+    } else {
+        table::lines(&columns, &rows).iter().for_each(terminal::data);
+    }
+    if let Some(next_offset) = listed.next_offset {
+        terminal::talk(format!("there may be more: go on with `--offset {next_offset}`"));
+    }
+    Ok(Verdict::Done)
+}
+
+async fn show(args: ShowArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let path = ["face-sets", &args.face_set, "faces", &args.id];
+    let face: dto::Face = connection.call(Method::GET, &path, &[], Payload::Empty).await?;
+    if args.library.json {
+        terminal::json(&face)?;
+        return Ok(Verdict::Done);
+    }
+    let dto::BoundingBox { left, top, width, height } = face.detection.bounding_box;
+    let words = [("subject", &face.subject), ("external id", &face.external_id), ("note", &face.note)];
+    terminal::data(format!("id           {}", face.id));
+    for (name, text) in words {
+        if let Some(text) = text {
+            terminal::data(format!("{name:<11}  {text}"));
+        }
+    }
+    for (name, value) in &face.fields {
+        terminal::data(format!("field        {name} = {value}"));
+    }
+    terminal::data(format!("box          {width} x {height} at {left}, {top}"));
+    terminal::data(format!("score        {:.3}", face.detection.score));
+    terminal::data(format!("enrolled     {}", face.created_at));
+    terminal::data(format!("changed      {}", face.updated_at));
+    Ok(Verdict::Done)
+}
+
+async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
+    let which = match args.which {
+        WhichFaces { subject: Some(subject), .. } => dto::DeleteFaces::Subject(subject),
+        WhichFaces { filter: Some(filter), .. } => dto::DeleteFaces::Filter(filter),
+        WhichFaces { ids, .. } => dto::DeleteFaces::Ids(ids),
+    };
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let path = ["face-sets", &args.face_set, "faces", "delete"];
+    let gone: dto::FacesDeleted = connection.call(Method::POST, &path, &[], Payload::json(&which)?).await?;
+    if args.library.json {
+        terminal::json(&gone)?;
+    } else {
+        terminal::data(format!("deleted {} from `{}`", counted(gone.deleted.len() as u64, "face"), args.face_set));
+    }
+    // Asking for what is not there is answered "no", so that a script sees the difference.
+    Ok(if gone.deleted.is_empty() { Verdict::No } else { Verdict::Done })
+}

@@ -1,0 +1,147 @@
+//! `likeness face-set`: make, list, show, delete.
+
+use clap::{Args, Subcommand};
+use http::Method;
+use likeness_wire::native::dto;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::{self, Align};
+use super::{LibraryArgs, Outcome, Verdict, terminal};
+use crate::cli::Failure;
+use crate::config::Config;
+
+/// Named collections of faces that are searched as one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an empty face set
+    Create(CreateArgs),
+    /// List the face sets, oldest first
+    List(ListArgs),
+    /// Show one face set
+    Show(NameArgs),
+    /// Delete a face set and its faces; there is no way back
+    Delete(DeleteArgs),
+}
+
+/// See [`Command::Create`].
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Name, unique within the tenant
+    name: String,
+    /// A custom field: string, integer, long, float, double or boolean; can be repeated
+    #[arg(long = "field", value_name = "NAME:TYPE")]
+    fields: Vec<String>,
+    /// Most faces it may hold [default: no bound]
+    #[arg(long, value_name = "N")]
+    capacity: Option<u64>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::List`].
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// A face set by name.
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Delete`].
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    which: NameArgs,
+    /// Refuse if it holds faces
+    #[arg(long)]
+    only_if_empty: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    match command {
+        Command::Create(args) => create(args, config).await,
+        Command::List(args) => list(args, config).await,
+        Command::Show(args) => show(args, config).await,
+        Command::Delete(args) => delete(args, config).await,
+    }
+}
+
+async fn create(args: CreateArgs, config: &Config) -> Outcome {
+    let field = |text: &String| match text.rsplit_once(':') {
+        Some((name, field_type)) => Ok(dto::Field { name: name.to_owned(), field_type: field_type.to_owned() }),
+        None => Err(Failure::new(format!("`--field` is `{text}`, expected NAME:TYPE"))),
+    };
+    let fields = args.fields.iter().map(field).collect::<Result<_, _>>()?;
+    let body = dto::CreateFaceSet { name: args.name, fields, capacity: args.capacity, ..Default::default() };
+    let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+    let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
+    if args.library.json {
+        terminal::json(&made)?;
+    } else {
+        terminal::data(format!("made face set `{}` with pack {}", made.name, made.pack));
+    }
+    Ok(Verdict::Done)
+}
+
+async fn list(args: ListArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let listed: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await?;
+    if args.library.json {
+        terminal::json(&listed)?;
+        return Ok(Verdict::Done);
+    }
+    let columns = [("name", Align::Left), ("faces", Align::Right), ("capacity", Align::Right), ("pack", Align::Left)];
+    let row = |face_set: &dto::FaceSet| {
+        let capacity = face_set.capacity.map_or("-".to_owned(), |capacity| capacity.to_string());
+        vec![face_set.name.clone(), face_set.n_faces.to_string(), capacity, face_set.pack.clone()]
+    };
+    let rows: Vec<_> = listed.face_sets.iter().map(row).collect();
+    if rows.is_empty() {
+        terminal::talk("there is no face set yet");
+    } else {
+        table::lines(&columns, &rows).iter().for_each(terminal::data);
+    }
+    Ok(Verdict::Done)
+}
+
+async fn show(args: NameArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let shown: dto::FaceSet = connection.call(Method::GET, &["face-sets", &args.name], &[], Payload::Empty).await?;
+    if args.library.json {
+        terminal::json(&shown)?;
+        return Ok(Verdict::Done);
+    }
+    terminal::data(format!("name      {}", shown.name));
+    if let Some(label) = &shown.label {
+        terminal::data(format!("label     {label}"));
+    }
+    terminal::data(format!("faces     {}", shown.n_faces));
+    terminal::data(format!("capacity  {}", shown.capacity.map_or("no bound".to_owned(), |n| n.to_string())));
+    terminal::data(format!("pack      {}", shown.pack));
+    terminal::data(format!("made      {}", shown.created_at));
+    for field in &shown.fields {
+        terminal::data(format!("field     {}:{}", field.name, field.field_type));
+    }
+    Ok(Verdict::Done)
+}
+
+async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
+    let DeleteArgs { which: NameArgs { name, library }, only_if_empty } = args;
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let query: &[(&str, &str)] = if only_if_empty { &[("only_if_empty", "true")] } else { &[] };
+    let _: serde_json::Value = connection.call(Method::DELETE, &["face-sets", &name], query, Payload::Empty).await?;
+    if library.json {
+        terminal::json(&serde_json::json!({ "deleted": name }))?;
+    } else {
+        terminal::data(format!("deleted face set `{name}`"));
+    }
+    Ok(Verdict::Done)
+}

@@ -1,0 +1,366 @@
+//! `likeness face import`: enrols a folder of photographs, several at a time, and can be run again.
+
+mod folder;
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use likeness_domain::{Error, Kind, limits};
+use likeness_wire::native::dto;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::counted;
+use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
+use crate::cli::Failure;
+use crate::config::Config;
+use folder::Found;
+
+/// Files whose external ids are asked about at once: few enough that the bar moves, many enough that asking costs
+/// nothing.
+const BATCH: usize = 200;
+
+/// Waits between attempts when the server is busy: doubled from the first to the last, then given up. In sum
+/// more than a minute and a half, in which a full queue has long been worked off.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+
+/// Enrols the largest face of every photograph below a folder. A photograph's subject is the name of the sub-folder
+/// of DIR it is in; photographs directly in DIR get their file's name without extension and trailing number, so
+/// `anna_smith_02.jpg` is `anna_smith`. A photograph is enrolled once however often this runs: it is known by its path
+/// below DIR and its content.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Into which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    /// Make the face set if there is none
+    #[arg(long)]
+    create: bool,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// What became of the photographs.
+#[derive(Debug, Serialize)]
+struct Report {
+    face_set: String,
+    /// Photographs in the folder.
+    n_files: usize,
+    /// Enrolled by this run.
+    enrolled: usize,
+    /// Enrolled by an earlier run.
+    already_enrolled: usize,
+    /// Not enrolled, each with its reason.
+    refused: Vec<Refusal>,
+    /// Whether it was ended before every photograph was looked at.
+    interrupted: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Refusal {
+    file: String,
+    kind: String,
+    message: String,
+}
+
+/// What became of one photograph.
+enum Fate {
+    Enrolled,
+    AlreadyEnrolled,
+    Refused(String, Error),
+    /// Not its own fault: the rest would fare no better.
+    Stop(Error),
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
+    let files = folder::photographs(&args.dir)?;
+    if files.is_empty() {
+        return Err(Failure::new(format!("there is no photograph below {}", args.dir.display()))
+            .with_hint("photographs are files ending in jpg, jpeg, png, bmp, webp or gif"));
+    }
+    let connection = Arc::new(Connection::open(config, args.library.tenant(), Needs::Pack).await?);
+    ensure_face_set(&connection, &args.face_set, args.create).await?;
+
+    let mut report = Report {
+        face_set: args.face_set.clone(),
+        n_files: files.len(),
+        enrolled: 0,
+        already_enrolled: 0,
+        refused: Vec::new(),
+        interrupted: false,
+    };
+    let bar = bar(files.len() as u64);
+    // Two for each worker: one in work, one waiting.
+    let in_flight_max = config.workers * 2;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut subjects = BTreeSet::new();
+    let mut stopped = None;
+    'batches: for batch in files.chunks(BATCH) {
+        let known = match already_enrolled(&connection, &args.face_set, batch).await {
+            Ok(known) => known,
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        };
+        let mut waiting = batch.iter();
+        let mut in_flight = JoinSet::new();
+        loop {
+            while stopped.is_none() && !report.interrupted && in_flight.len() < in_flight_max {
+                let Some(file) = waiting.next() else { break };
+                let (connection, face_set) = (Arc::clone(&connection), args.face_set.clone());
+                let (file, known) = (file.clone(), Arc::clone(&known));
+                in_flight.spawn(async move { (enrol(&connection, &face_set, &file, &known).await, file) });
+            }
+            let done = tokio::select! {
+                done = in_flight.join_next() => done,
+                _ = &mut interrupt, if !report.interrupted => {
+                    report.interrupted = true;
+                    bar.suspend(|| terminal::talk("ending: the photographs in work are still enrolled"));
+                    continue;
+                }
+            };
+            let Some(done) = done else { break };
+            let (fate, file) = done.map_err(|error| Failure::new(format!("enrolling failed: {error}")))?;
+            bar.inc(1);
+            match fate {
+                Fate::Enrolled => {
+                    report.enrolled += 1;
+                    subjects.insert(file.subject);
+                }
+                Fate::AlreadyEnrolled => report.already_enrolled += 1,
+                Fate::Refused(word, error) => {
+                    bar.suspend(|| terminal::talk(format!("refused: {}: {error}", file.relative)));
+                    let message = error.message().to_owned();
+                    report.refused.push(Refusal { file: file.relative, kind: word, message });
+                }
+                Fate::Stop(error) => stopped = Some(error),
+            }
+        }
+        if stopped.is_some() || report.interrupted {
+            break 'batches;
+        }
+    }
+    bar.finish_and_clear();
+    report.interrupted |= stopped.is_some();
+    report.refused.sort_by(|a, b| a.file.cmp(&b.file));
+    if args.library.json {
+        terminal::json(&report)?;
+    } else {
+        terminal::data(summary(&report, subjects.len()));
+    }
+    let again = "run the same command again to go on";
+    match stopped {
+        Some(error) => Err(Failure::from(error).with_hint(again)),
+        None if report.interrupted => Err(Failure::new("interrupted").with_hint(again)),
+        None if report.refused.is_empty() => Ok(Verdict::Done),
+        None => Ok(Verdict::No),
+    }
+}
+
+fn bar(n_files: u64) -> ProgressBar {
+    // It draws on standard error, and only if that is a terminal.
+    let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
+    ProgressBar::new(n_files).with_style(
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+    )
+}
+
+fn summary(report: &Report, n_subjects: usize) -> String {
+    let mut summary = format!("enrolled {}", counted(report.enrolled as u64, "face"));
+    if n_subjects > 0 {
+        summary.push_str(&format!(" of {}", counted(n_subjects as u64, "subject")));
+    }
+    summary.push_str(&format!(" into `{}`", report.face_set));
+    if report.already_enrolled > 0 {
+        summary.push_str(&format!(", {} already enrolled", report.already_enrolled));
+    }
+    if !report.refused.is_empty() {
+        summary.push_str(&format!(", {} refused", report.refused.len()));
+    }
+    let n_left = report.n_files - report.enrolled - report.already_enrolled - report.refused.len();
+    if n_left > 0 {
+        summary.push_str(&format!(", {n_left} left"));
+    }
+    summary
+}
+
+async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> Result<(), Failure> {
+    let found: Result<dto::FaceSet, Error> =
+        connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
+    match found {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::FaceSetNotFound && create => {
+            let body = dto::CreateFaceSet { name: name.to_owned(), ..Default::default() };
+            let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
+            terminal::talk(format!("made face set `{}`", made.name));
+            Ok(())
+        }
+        Err(error) if error.kind() == Kind::FaceSetNotFound => {
+            Err(Failure::from(error).with_hint("add `--create` to make it"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a photograph is known by: its path, and enough of its digest that another photograph put in its place is new.
+/// Of a path that is too long the end is kept.
+fn external_id(relative: &str, content: &[u8]) -> String {
+    const DIGEST_HEX: usize = 16;
+    let digest = Sha256::digest(content);
+    let hex: String = digest.iter().take(DIGEST_HEX / 2).map(|byte| format!("{byte:02x}")).collect();
+    let room = likeness_domain::types::ExternalId::CHARS_MAX - DIGEST_HEX - 1;
+    let n_over = relative.chars().count().saturating_sub(room);
+    let tail: String = relative.chars().skip(n_over).collect();
+    format!("{tail}@{hex}")
+}
+
+/// Which photographs of a batch the face set already has.
+async fn already_enrolled(
+    connection: &Connection,
+    face_set: &str,
+    batch: &[Found],
+) -> Result<Arc<HashSet<String>>, Error> {
+    const { assert!(BATCH <= limits::EXTERNAL_IDS_MAX) }
+    let files: Vec<Found> = batch.to_vec();
+    let ids = tokio::task::spawn_blocking(move || {
+        // A file that cannot be read is refused when its turn comes.
+        let read = |file: &Found| photo::read_within(&file.path, limits::IMAGE_BYTES_MAX).ok();
+        files.iter().filter_map(|file| Some(external_id(&file.relative, &read(file)?))).collect()
+    });
+    let external_ids = ids.await.map_err(|error| Error::internal("reading the photographs failed", error))?;
+    let body = Payload::Json(
+        serde_json::to_vec(&dto::ExternalIds { external_ids })
+            .map_err(|error| Error::internal("cannot write JSON", error))?
+            .into(),
+    );
+    let path = ["face-sets", face_set, "faces", "enrolled"];
+    let known: dto::ExternalIds = connection.call(Method::POST, &path, &[], body).await?;
+    Ok(Arc::new(known.external_ids.into_iter().collect()))
+}
+
+async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &HashSet<String>) -> Fate {
+    let path = file.path.clone();
+    let read = tokio::task::spawn_blocking(move || photo::read_within(&path, limits::IMAGE_BYTES_MAX)).await;
+    let image = match read {
+        Ok(Ok(image)) => image,
+        Ok(Err(reason)) => return Fate::Refused("unreadable".to_owned(), Error::invalid("file", reason)),
+        Err(error) => return Fate::Stop(Error::internal("reading a photograph failed", error)),
+    };
+    let external_id = external_id(&file.relative, &image);
+    if known.contains(&external_id) {
+        return Fate::AlreadyEnrolled;
+    }
+    match send(connection, face_set, &file.subject, &external_id, image).await {
+        Ok(()) => Fate::Enrolled,
+        Err(error) => fate_of(error),
+    }
+}
+
+async fn send(
+    connection: &Connection,
+    face_set: &str,
+    subject: &str,
+    external_id: &str,
+    image: Bytes,
+) -> Result<(), Error> {
+    let path = ["face-sets", face_set, "faces"];
+    let query = [("subject", subject), ("external_id", external_id)];
+    let mut wait = RETRY_FIRST;
+    loop {
+        let added = connection.call::<dto::Faces>(Method::POST, &path, &query, Payload::Image(image.clone())).await;
+        match added {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == Kind::Overloaded && wait <= RETRY_LAST => {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether an error is the photograph's own, or would meet the next one too.
+fn fate_of(error: Error) -> Fate {
+    let word = match error.kind() {
+        // Somebody else enrolled it meanwhile.
+        Kind::FaceExists => return Fate::AlreadyEnrolled,
+        Kind::NoFaceInImage => "no_face_in_image",
+        Kind::SeveralFacesInImage => "several_faces_in_image",
+        Kind::ImageFormat => "image_format",
+        Kind::ImageCorrupt => "image_corrupt",
+        Kind::ImageDimensions => "image_dimensions",
+        Kind::ImageTooLarge => "image_too_large",
+        Kind::InvalidArgument => "invalid_argument",
+        _ => return Fate::Stop(error),
+    };
+    Fate::Refused(word.to_owned(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photograph_is_known_by_path_and_content() {
+        let id = external_id("anna/1.jpg", b"abc");
+        // SHA-256 of "abc" begins with ba7816bf 8f01cfea.
+        assert_eq!(id, "anna/1.jpg@ba7816bf8f01cfea");
+        assert_ne!(id, external_id("anna/1.jpg", b"abd"));
+        assert_ne!(id, external_id("bert/1.jpg", b"abc"));
+    }
+
+    #[test]
+    fn a_long_path_keeps_its_end() {
+        let id = external_id(&format!("{}/1.jpg", "ä".repeat(600)), b"abc");
+        assert_eq!(id.chars().count(), 512);
+        assert!(id.ends_with("ä/1.jpg@ba7816bf8f01cfea"));
+    }
+
+    #[test]
+    fn faults_of_the_house_end_the_import_and_those_of_a_photograph_do_not() {
+        for &kind in Kind::ALL {
+            let own = matches!(
+                kind,
+                Kind::NoFaceInImage
+                    | Kind::SeveralFacesInImage
+                    | Kind::ImageFormat
+                    | Kind::ImageCorrupt
+                    | Kind::ImageDimensions
+                    | Kind::ImageTooLarge
+                    | Kind::InvalidArgument
+            );
+            let refused = matches!(fate_of(Error::new(kind, "")), Fate::Refused(..));
+            assert_eq!(refused, own, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_summary_leaves_out_what_did_not_happen() {
+        let mut report = Report {
+            face_set: "staff".to_owned(),
+            n_files: 4,
+            enrolled: 1,
+            already_enrolled: 0,
+            refused: Vec::new(),
+            interrupted: false,
+        };
+        assert_eq!(summary(&report, 1), "enrolled 1 face of 1 subject into `staff`, 3 left");
+        report.enrolled = 0;
+        report.already_enrolled = 4;
+        assert_eq!(summary(&report, 0), "enrolled 0 faces into `staff`, 4 already enrolled");
+    }
+}

@@ -1,0 +1,41 @@
+//! Photographs named on the command line.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use likeness_domain::{Error, limits};
+
+use super::Failure;
+
+/// Ends of file names that photographs have.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
+
+/// Whether a file's name says that it is a photograph. Only a folder is sifted this way; a file named by the user is
+/// judged by its bytes.
+pub(crate) fn has_photo_name(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+}
+
+/// The bytes of a photograph. One that no library would take is not read at all.
+pub(crate) fn read(path: &Path) -> Result<Bytes, Failure> {
+    read_within(path, limits::IMAGE_BYTES_MAX)
+        .map_err(|reason| Failure::new(format!("cannot read photograph {}: {reason}", path.display())))
+}
+
+/// The bytes of a file, or why they cannot be had.
+pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if size.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    if size.len() > bytes_max as u64 {
+        return Err(format!("it has {} bytes, expected at most {bytes_max}", size.len()));
+    }
+    std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string())
+}
+
+/// A failure that says which photograph it was about.
+pub(crate) fn failure(path: &Path, error: Error) -> Failure {
+    Failure::from(error).about(path.display())
+}

@@ -1,0 +1,98 @@
+//! `likeness search`: who in a face set resembles the face in a photograph.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use http::Method;
+use likeness_wire::native::dto;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::{self, Align};
+use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
+use crate::config::Config;
+
+/// Finds who resembles the largest face of a photograph. Ends with 1 when nobody does.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// The photograph
+    photo: PathBuf,
+    /// In which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    /// Most candidates
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    top: u64,
+    /// Only candidates as similar as two strangers are in this share of comparisons [default: 1e-4]
+    #[arg(long, value_name = "RATE", conflicts_with = "similarity")]
+    far: Option<f64>,
+    /// Only candidates at least so similar: a cosine, -1 to 1
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    similarity: Option<f32>,
+    /// Only faces that pass, as in `age:[30 TO 40]`
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
+    let image = photo::read(&args.photo)?;
+    let (top, far, similarity) =
+        (args.top.to_string(), args.far.map(|far| far.to_string()), args.similarity.map(|least| least.to_string()));
+    let mut query = vec![("top", top.as_str())];
+    query.extend(far.as_deref().map(|far| ("far", far)));
+    query.extend(similarity.as_deref().map(|similarity| ("similarity_min", similarity)));
+    query.extend(args.filter.as_deref().map(|filter| ("filter", filter)));
+    let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+    let path = ["face-sets", &args.face_set, "search"];
+    let answer: dto::SearchAnswer = connection
+        .call(Method::POST, &path, &query, Payload::Image(image))
+        .await
+        .map_err(|error| photo::failure(&args.photo, error))?;
+    if args.library.json {
+        terminal::json(&answer)?;
+    } else if answer.candidates.is_empty() {
+        terminal::talk(format!("nobody in `{}` reaches similarity {:.4}", args.face_set, answer.similarity_min));
+    } else {
+        let columns = [
+            ("similarity", Align::Right),
+            ("FAR", Align::Left),
+            ("subject", Align::Left),
+            ("face id", Align::Right),
+            ("external id", Align::Left),
+        ];
+        let rows: Vec<_> = answer.candidates.iter().map(row).collect();
+        table::lines(&columns, &rows).iter().for_each(terminal::data);
+    }
+    Ok(if answer.candidates.is_empty() { Verdict::No } else { Verdict::Done })
+}
+
+fn row(candidate: &dto::Candidate) -> Vec<String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let face = &candidate.face;
+    vec![
+        format!("{:.4}", candidate.similarity),
+        rate(candidate.far),
+        text(&face.subject),
+        face.id.clone(),
+        text(&face.external_id),
+    ]
+}
+
+/// A false-accept rate with two digits, as in `3.2e-5`. Rates below the smallest one that was measured come as that one.
+pub(crate) fn rate(far: f64) -> String {
+    format!("{far:.1e}").replace(".0e", "e")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn rates_are_short() {
+        assert_eq!(rate(1e-6), "1e-6");
+        assert_eq!(rate(0.000_032_1), "3.2e-5");
+        assert_eq!(rate(1.0), "1e0");
+    }
+}
