@@ -26,9 +26,9 @@ use crate::policy::FaceChoice;
 use crate::score::Calibration;
 use crate::types::{
     AccessKey, AccessKeyId, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetSummary, FieldName, FieldSchema, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
-    PersonKey, PersonPatch, Quality, Revision, Similarity, Subject, Template, Tenant, TenantId, TenantName,
-    TimestampMs,
+    FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId,
+    Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity, Subject, Template, Tenant, TenantId,
+    TenantName, TimestampMs,
 };
 
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
@@ -466,6 +466,10 @@ pub trait CredentialStore: Send + Sync {
 
     /// Deletes a key; false if there is none.
     fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool>;
+
+    /// The installation's secret: the one stored, or `proposed`, which is then stored for good. Every process hears the
+    /// same.
+    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret>;
 }
 
 // -------------------------------------------------------------------------------------------- time and randomness

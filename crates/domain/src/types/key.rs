@@ -86,6 +86,31 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What makes an installation's keyed words its own: 256 random bits, made once, never shown. It prints as `***`.
+///
+/// It signs nothing by itself: derive a key of your own from it for each use (HMAC-SHA256 over a label such as
+/// `huawei token`), so that no use can stand in for another.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InstallationSecret([u8; 32]);
+
+impl InstallationSecret {
+    /// The secret with these bytes, which came from an [`crate::ports::IdSource`] or a store.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The secret itself, to derive keys from.
+    pub fn reveal(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InstallationSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// A key pair that signs in every dialect for one tenant.
 #[derive(Debug, Clone)]
 pub struct AccessKey {

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use likeness_domain::ports::{CredentialStore, Pending};
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName, TimestampMs};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName, TimestampMs,
+};
 use likeness_domain::{Error, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
@@ -193,6 +195,16 @@ impl CredentialStore for Credentials {
                 conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             }
             Ok(deleted)
+        })
+    }
+
+    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
+        self.write("look up the secret of the installation", move |conn| {
+            conn.prepare_cached("INSERT INTO installation (id, secret) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING")?
+                .execute([proposed.reveal()])?;
+            let stored: Vec<u8> = conn.query_row("SELECT secret FROM installation", [], |row| row.get(0))?;
+            let bytes = stored.try_into().map_err(|_| Failure::Damaged("the secret has not 32 bytes".into()))?;
+            Ok(InstallationSecret::from_bytes(bytes))
         })
     }
 }

@@ -15,8 +15,8 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetSummary, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, Revision, Tenant,
-    TenantId, TenantName, TimestampMs,
+    FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
+    Revision, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -39,6 +39,7 @@ struct State {
     faces: BTreeMap<u64, Face>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
+    secret: Option<InstallationSecret>,
 }
 
 impl MemoryStore {
@@ -388,6 +389,10 @@ impl CredentialStore for MemoryStore {
         let n_before = state.keys.len();
         state.keys.retain(|key| key.id != id);
         ready(Ok(state.keys.len() < n_before))
+    }
+
+    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
+        ready(Ok(self.read().secret.get_or_insert(proposed).clone()))
     }
 }
 
