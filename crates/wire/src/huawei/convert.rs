@@ -3,6 +3,7 @@
 use likeness_domain::filter::Vocabulary;
 use likeness_domain::library::{Candidate, Direction, SortKey};
 use likeness_domain::ports::AnalyzedFace;
+use likeness_domain::score::Scale;
 use likeness_domain::types::{
     BoundingBox, Face, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Quality,
     Similarity, Subject, TEXT_CHARS_MAX, TimestampMs,
@@ -11,9 +12,9 @@ use likeness_domain::{Error, Kind, limits};
 
 use super::dto::{self, Ordered};
 use super::errors::{Failure, code};
+use super::ids;
 use super::params::{Params, shortened};
 use super::settings::Settings;
-use super::{ids, scale};
 use crate::http::json::{Object, Value};
 
 /// What this dialect calls the built-in columns of a filter.
@@ -335,13 +336,12 @@ pub(super) fn faces_changed(face_set: &FaceSet, n_faces: usize) -> dto::FacesCha
     }
 }
 
-/// Candidates shown with at least `threshold`, with the wanted custom fields; unknown names want nothing.
+/// Candidates with the wanted custom fields; unknown names want nothing.
 pub(super) fn faces_found(
     candidates: &[Candidate],
     schema: &FieldSchema,
     return_fields: &[String],
-    similarity_of: impl Fn(Similarity) -> f64,
-    threshold: f64,
+    scale: &Scale,
 ) -> dto::FacesFound {
     // Against the schema first: a caller may name very many fields, a set has ten.
     let is_wanted = |name: &FieldName| return_fields.iter().any(|wanted| wanted == name.as_str());
@@ -352,21 +352,17 @@ pub(super) fn faces_found(
         dto::FoundFace {
             face_id: ids::face_id(face.id),
             external_image_id: external_image_id(face),
-            similarity: similarity_of(candidate.similarity),
+            similarity: scale.to_number(candidate.similarity),
             bounding_box: bounding_box(face.detection.bounding_box),
             external_fields: field_values_shown(&face.fields, |name| wanted.contains(&name)),
         }
     };
-    dto::FacesFound { faces: candidates.iter().map(shown).filter(|face| face.similarity >= threshold).collect() }
+    dto::FacesFound { faces: candidates.iter().map(shown).collect() }
 }
 
-pub(super) fn faces_compared(
-    faces: [BoundingBox; 2],
-    similarity: Similarity,
-    scale: &scale::Scale,
-) -> dto::FacesCompared {
+pub(super) fn faces_compared(faces: [BoundingBox; 2], similarity: Similarity, scale: &Scale) -> dto::FacesCompared {
     let [image1_face, image2_face] = faces.map(|face| dto::ComparedFace { bounding_box: bounding_box(face) });
-    dto::FacesCompared { image1_face, image2_face, similarity: scale.shown(similarity) }
+    dto::FacesCompared { image1_face, image2_face, similarity: scale.to_number(similarity) }
 }
 
 /// A detected face with the attributes that were asked for. What no installed stage measures is `unknown` where the

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
-use likeness_domain::library::{AddFaces, Candidate, CreateFaceSet, DeleteFaces, Probe, Search};
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject};
@@ -247,7 +247,7 @@ async fn search_faces(call: &Call<'_>) -> Answer {
         face_set: face_set.name,
         probe,
         top_k,
-        similarity_min: scale.map_or(Similarity::MIN, |scale| scale.cosine_for(threshold)),
+        similarity_min: scale.map_or(Similarity::MIN, |scale| scale.to_similarity(threshold)),
         filter,
         sort,
         one_per_person: false,
@@ -255,9 +255,7 @@ async fn search_faces(call: &Call<'_>) -> Answer {
     let answer = call.library.search(&call.caller, request).await;
     let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
     let scale = call.house.scale(&answer.face_set.pack).ok_or_else(|| no_scale(call))?;
-    let candidates: &[Candidate] = &answer.candidates;
-    let schema = &answer.face_set.schema;
-    ok(&convert::faces_found(candidates, schema, &return_fields, |similarity| scale.shown(similarity), threshold))
+    ok(&convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
 }
 
 fn service_status(call: &Call<'_>) -> Response {

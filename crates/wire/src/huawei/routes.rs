@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::Library;
+use likeness_domain::score::Scale;
 use likeness_domain::types::PackId;
 
 use super::auth::{self, Evidence, Identity};
@@ -13,7 +14,7 @@ use super::errors::{Failure, Origin, code};
 use super::limiter::Limiter;
 use super::operations::{self, NOT_AVAILABLE, Operation, Route};
 use super::params::{Params, shortened};
-use super::scale::Scale;
+use super::scale::scale;
 use super::settings::Settings;
 use super::{handlers, iam};
 use crate::http::body::{BodyError, Upload};
@@ -54,7 +55,7 @@ impl Call<'_> {
 
 impl Huawei {
     pub(crate) fn new(wire: Wire) -> Self {
-        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), Scale::new(&pack.calibration))).collect();
+        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
         let limiter = Limiter::new(wire.settings.huawei.calls_per_second);
         Self { wire, scales, limiter }
     }

@@ -1,0 +1,159 @@
+//! Detect and compare, routes in general, and what is not available.
+
+use axum::body::Body;
+use serde_json::{Value, json};
+
+use super::server::{F1, F1B, F2, G, N, Server, base64};
+
+fn detect(server: &Server, picture: &str, attributes: Value) -> super::server::Reply {
+    server.post("/face-detect", json!({"image_base64": base64(picture), "attributes": attributes}))
+}
+
+fn compare(server: &Server, first: &str, second: &str) -> super::server::Reply {
+    server.post("/face-compare", json!({"image1_base64": base64(first), "image2_base64": base64(second)}))
+}
+
+#[test]
+fn case_082_and_083_compare() {
+    let server = Server::new();
+    let same = compare(&server, F1, F1B).ok();
+    assert!(same.json["similarity"].as_f64().unwrap() >= 0.93, "{}", same.text);
+    assert_eq!(same.json["image1_face"]["bounding_box"]["width"], 120);
+    assert_eq!(same.json["image2_face"]["bounding_box"]["width"], 100);
+    let other = compare(&server, F1, F2).ok();
+    assert!(other.json["similarity"].as_f64().unwrap() < 0.93, "{}", other.text);
+    assert_eq!(compare(&server, F1, F1).ok().json["similarity"], 1.0);
+    compare(&server, F1, N).bad("FRS.0501");
+    compare(&server, N, F1).bad("FRS.0501");
+}
+
+#[test]
+fn case_084_one_image_is_not_enough() {
+    let server = Server::new();
+    for body in [json!({"image1_base64": base64(F1)}), json!({"image2_base64": base64(F1)}), json!({})] {
+        server.post("/face-compare", body).bad("FRS.0011");
+    }
+}
+
+#[test]
+fn case_085_compare_by_form() {
+    let server = Server::new();
+    let reply = server.post_form("/face-compare", &[("image1_file", F1), ("image2_file", F1B)]).ok();
+    assert!(reply.json["similarity"].as_f64().unwrap() >= 0.93);
+}
+
+#[test]
+fn case_086_and_088_detect() {
+    let server = Server::new();
+    let reply = detect(&server, G, json!(null)).ok();
+    assert_eq!(
+        reply.json,
+        json!({"faces": [
+            {"bounding_box": {"width": 150, "height": 150, "top_left_x": 200, "top_left_y": 200}},
+            {"bounding_box": {"width": 80, "height": 80, "top_left_x": 10, "top_left_y": 10}},
+        ]})
+    );
+    assert_eq!(detect(&server, N, json!("2")).ok().json, json!({"faces": []}));
+}
+
+#[test]
+fn attributes_nobody_measures_are_unknown_or_left_out() {
+    let server = Server::new();
+    let attributes = |codes: Value| detect(&server, F1, codes).ok().json["faces"][0].get("attributes").cloned();
+    assert_eq!(attributes(json!("")), None);
+    let dress = json!({"glass": "unknown", "hat": "unknown"});
+    assert_eq!(
+        attributes(json!("0,1,2,3,4, 5,6,7,8,11,12,13,21")),
+        Some(json!({"dress": dress, "smile": "unknown", "mask": "unknown", "hair": "unknown", "beard": "unknown",
+            "expression": {"type": "unknown"}}))
+    );
+    assert_eq!(attributes(json!("2,12")), Some(json!({})));
+    assert_eq!(attributes(json!(6)), Some(json!({"mask": "unknown"})));
+}
+
+#[test]
+fn case_089_and_090_codes() {
+    let server = Server::new();
+    detect(&server, F1, json!("2,99")).ok();
+    for wrong in [json!("age"), json!("2,"), json!("2,x"), json!("-1"), json!("100"), json!("1.5"), json!([2])] {
+        detect(&server, F1, wrong).bad("FRS.0012");
+    }
+}
+
+#[test]
+fn case_091_the_older_version_s_path_answers_the_same() {
+    let server = Server::with_lib_a();
+    server.add(F1, "anna", json!({}));
+    let post = |version: &str, path: &str| {
+        let target = format!("/{version}/{}{path}", server.acme.project);
+        let body = json!({"image_base64": base64(F1)}).to_string();
+        server.send_signed_in(server.request("POST", &target, body)).ok().json
+    };
+    for path in ["/face-detect", "/face-sets/lib-a/search"] {
+        assert_eq!(post("v1", path), post("v2", path));
+    }
+}
+
+#[test]
+fn liveness_says_that_it_is_not_available() {
+    let server = Server::new();
+    for version in ["v1", "v2"] {
+        for path in ["live-detect", "live-detect-face"] {
+            let target = format!("/{version}/{}/{path}", server.acme.project);
+            let body = json!({"image_base64": base64(F1)}).to_string();
+            server.send_signed_in(server.request("POST", &target, body)).bad("FRS.0020");
+            server.send(server.request("POST", &target, "{}")).refused(401, "APIG.0301");
+        }
+    }
+}
+
+#[test]
+fn case_097_unknown_routes_and_methods_are_the_gateway_s_404() {
+    let server = Server::new();
+    let project = &server.acme.project;
+    for (method, target) in [
+        ("GET", format!("/v2/{project}/unknown")),
+        ("PATCH", format!("/v2/{project}/face-sets")),
+        ("POST", format!("/v2/{project}/face/quality/blur-classify")),
+        ("GET", format!("/v3/{project}/face-sets")),
+        ("GET", format!("/v4/{project}/face-sets")),
+        ("GET", format!("/v2/{project}/face-sets//faces")),
+        ("GET", format!("/v2/{project}/face-sets/lib-a/faces//")),
+        ("GET", "/v2".to_owned()),
+        ("GET", "/v3/auth/tokens".to_owned()),
+        ("GET", format!("/v2/{project}/%FF")),
+        ("OPTIONS", format!("/v2/{project}/face-sets")),
+    ] {
+        let reply = server.send_signed_in(server.request(method, &target, Body::empty())).refused(404, "APIG.0101");
+        assert_eq!(reply.json["request_id"].as_str().unwrap(), reply.headers["x-request-id"]);
+    }
+}
+
+#[test]
+fn a_trailing_slash_is_forgiven() {
+    let server = Server::with_lib_a();
+    for path in ["/face-sets/", "/face-sets/lib-a/", "/face-sets/lib-a/faces/"] {
+        server.get(path).ok();
+    }
+}
+
+#[test]
+fn case_098_headers_that_mean_nothing_here_change_nothing() {
+    let server = Server::new();
+    let mut request = server.request("GET", &server.target("/face-sets"), Body::empty());
+    let headers = request.headers_mut();
+    headers.insert("enterprise-project-id", "nonsense".parse().unwrap());
+    headers.insert("x-security-token", "whatever".parse().unwrap());
+    headers.remove("content-type");
+    server.send_signed_in(request).ok();
+}
+
+#[test]
+fn outside_the_dialects_paths_are_plainly_unknown() {
+    let server = Server::new();
+    for (target, status) in [("/healthz", 200), ("/readyz", 200), ("/readyz/x", 404), ("/", 404), ("/vx", 404)] {
+        let request = server.request("GET", target, Body::empty());
+        let status_of = |request| likeness_testkit::block_on(server.raw(request)).status().as_u16();
+        assert_eq!(status_of(request), status, "{target}");
+    }
+}
