@@ -35,6 +35,7 @@ pub const CASES: &[Case] = cases![
     one_hit_per_person_is_the_best_then_the_oldest,
     persons_are_folded_before_the_cut,
     a_probe_of_another_pack_finds_nothing,
+    similarities_beyond_the_ends_are_ties_and_not_lost,
     many_rows_come_and_go,
 ];
 
@@ -317,6 +318,19 @@ fn a_probe_of_another_pack_finds_nothing(index: &dyn VectorIndex) {
     let other = PackId::new("pack-2").expect("a pack id");
     let probe = Template::new(other, &[1.0, 0.0]).expect("numbers of a template");
     check_faces(index, GallerySearch { probe, ..question(1, &[1.0, 0.0]) }, &[]);
+}
+
+fn similarities_beyond_the_ends_are_ties_and_not_lost(index: &dyn VectorIndex) {
+    // Read back from a store, a template's length may be a little off 1: cosines beyond 1 and -1 are clamped.
+    let stored = |unit: f32| Template::from_unit(pack(), [unit].into()).expect("within tolerance of length 1");
+    let row = |number, unit| GalleryEntry { template: stored(unit), ..entry(number, &[1.0]) };
+    open(index, 1);
+    put(index, 1, [row(1, -1.0009), row(2, 1.0002), row(3, 1.0009), row(4, -1.0002)]);
+    let ask = |unit: f32| GallerySearch { probe: stored(unit), ..question(1, &[1.0]) };
+    check_faces(index, ask(1.0009), &[2, 3, 1, 4]);
+    check_faces(index, ask(-1.0009), &[1, 4, 2, 3]);
+    check_faces(index, GallerySearch { top_k: 3, ..ask(1.0009) }, &[2, 3, 1]);
+    check_faces(index, GallerySearch { similarity_min: Similarity::MAX, ..ask(1.0009) }, &[2, 3]);
 }
 
 fn many_rows_come_and_go(index: &dyn VectorIndex) {
