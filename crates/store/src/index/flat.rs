@@ -23,8 +23,8 @@ pub struct FlatOptions {
     pub inline_numbers_max: usize,
 }
 
-/// A good [`FlatOptions::inline_numbers_max`]: 1024 rows of 128 dimensions. Scanning takes some 10 µs, and 200 µs if
-/// every similarity has to be computed.
+/// A good [`FlatOptions::inline_numbers_max`]: 1024 rows of 128 dimensions. Scanning takes some 15 µs, and 200 µs if
+/// every row has to be ranked.
 pub const INLINE_NUMBERS_MAX: usize = 1024 * 128;
 
 /// Scans every row of a face set's gallery in int8 and computes the similarity of those rows that can be hits, which
