@@ -86,7 +86,8 @@ pub struct ImageRules {
 pub enum Orientation {
     /// As the EXIF orientation says.
     Upright,
-    /// If none is found upright, also turned by 90, 180 and 270 degrees; the turn with the best detection score wins.
+    /// If none is found upright, or none that is surely upright (the detector also fires on faces that stand on their
+    /// heads), also turned by 90, 180 and 270 degrees; the turn with the best detection score wins.
     AnyQuarterTurn,
 }
 

@@ -71,34 +71,37 @@ pub fn placement(landmarks: &Landmarks, template: &[Point; 5]) -> Option<Placeme
 
 fn warp(image: &RgbImage, placement: Placement, side: u32) -> RgbImage {
     let Placement { a, b, shift_x, shift_y } = placement;
+    // OpenCV's arithmetic: each term in 1/1024 pixel, their sum in 1/32 pixel. Finer positions would be as good, but
+    // templates are compared with those of programs that run the same model through OpenCV.
+    let fixed = |pixels: f64| (pixels * 1024.0).round_ties_even().clamp(-FIXED_MAX, FIXED_MAX) as i64;
     let mut data = Vec::with_capacity((side * side * 3) as usize);
-    for v in 0..side {
-        for u in 0..side {
-            let (u, v) = (f64::from(u), f64::from(v));
-            data.extend(sample(image, a * u - b * v + shift_x, b * u + a * v + shift_y));
+    for v in (0..side).map(f64::from) {
+        let (row_x, row_y) = (fixed(shift_x - b * v) + 16, fixed(shift_y + a * v) + 16);
+        for u in (0..side).map(f64::from) {
+            data.extend(sample(image, (row_x + fixed(a * u)) >> 5, (row_y + fixed(b * u)) >> 5));
         }
     }
     RgbImage::new(side, side, data).expect("as many bytes as the crop has")
 }
 
-/// The picture between its pixel centres.
-fn sample(image: &RgbImage, x: f64, y: f64) -> [u8; 3] {
-    let (left, top) = (x.floor(), y.floor());
-    let (right_share, bottom_share) = ((x - left) as f32, (y - top) as f32);
-    // `as` saturates, so points far outside stay outside.
-    let (left, top) = (left as i64, top as i64);
-    let mut sum = [0.0_f32; 3];
-    for (dy, row_share) in [(0, 1.0 - bottom_share), (1, bottom_share)] {
-        for (dx, column_share) in [(0, 1.0 - right_share), (1, right_share)] {
-            let (column, row) = (left.saturating_add(dx), top.saturating_add(dy));
+/// Far outside of any picture, yet sums of it do not overflow.
+const FIXED_MAX: f64 = (1_u64 << 50) as f64;
+
+/// The picture between its pixel centres, at a position in 1/32 pixel.
+fn sample(image: &RgbImage, x: i64, y: i64) -> [u8; 3] {
+    let (left, top) = (x >> 5, y >> 5);
+    let (right_share, bottom_share) = ((x & 31) as u32, (y & 31) as u32);
+    let mut sum = [0_u32; 3];
+    for (row, row_share) in [(top, 32 - bottom_share), (top + 1, bottom_share)] {
+        for (column, column_share) in [(left, 32 - right_share), (left + 1, right_share)] {
             if !(0..i64::from(image.width())).contains(&column) || !(0..i64::from(image.height())).contains(&row) {
                 continue;
             }
             let pixel = image.pixel(column as u32, row as u32);
             for channel in 0..3 {
-                sum[channel] += row_share * column_share * f32::from(pixel[channel]);
+                sum[channel] += row_share * column_share * u32::from(pixel[channel]);
             }
         }
     }
-    sum.map(|value| (value + 0.5) as u8)
+    sum.map(|value| ((value + 512) >> 10) as u8)
 }

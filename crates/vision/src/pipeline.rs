@@ -27,6 +27,11 @@ use crate::runtime::Runtime;
 #[cfg(test)]
 mod tests;
 
+/// A picture with a face of at least this score is the right way up. Measured on 205 photographs: upright, 98 % of them
+/// reach it; upside down 1 %, though 96 % reach the detector's own minimum of 0.6; lying, none. The best score of the
+/// four was the upright one's in all but one.
+const SURE_SCORE_MIN: f32 = 0.9;
+
 /// How much work is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
@@ -144,14 +149,13 @@ impl Stages {
     }
 
     fn detect(&mut self, picture: &RgbImage, orientation: Orientation) -> Result<Vec<FoundFace>> {
-        let upright = self.detector.detect(picture)?;
-        if !upright.is_empty() || orientation == Orientation::Upright {
-            return Ok(upright);
-        }
-        // The detector also fires on faces that lie or stand on their heads, only less surely: the best score tells
-        // which turn is right.
-        let mut best: Vec<FoundFace> = Vec::new();
+        let mut best = self.detector.detect(picture)?;
         let best_score = |faces: &[FoundFace]| faces.iter().map(|face| face.score).fold(0.0, f32::max);
+        if best_score(&best) >= SURE_SCORE_MIN || orientation == Orientation::Upright {
+            return Ok(best);
+        }
+        // The detector also fires on faces that lie or stand on their heads, only less surely and with landmarks that
+        // make no usable template: the best score tells which turn is right.
         for turn in [ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270] {
             let found = self.detector.detect(&picture.clone().oriented(turn))?;
             if best_score(&found) > best_score(&best) {

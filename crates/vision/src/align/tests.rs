@@ -79,18 +79,19 @@ fn landmarks_that_coincide_or_are_no_numbers_have_no_placement() {
 #[test]
 fn crop_shows_the_picture_between_its_pixels() {
     let image = RgbImage::new(2, 2, [0, 100, 40, 140].into_iter().flat_map(|v| [v; 3]).collect()).expect("lawful");
-    assert_eq!(sample(&image, 0.0, 0.0), [0; 3]);
-    assert_eq!(sample(&image, 1.0, 1.0), [140; 3]);
-    assert_eq!(sample(&image, 0.5, 0.0), [50; 3]);
-    assert_eq!(sample(&image, 0.5, 0.5), [70; 3]);
+    assert_eq!(sample(&image, 0, 0), [0; 3]);
+    assert_eq!(sample(&image, 32, 32), [140; 3]);
+    assert_eq!(sample(&image, 16, 0), [50; 3]);
+    assert_eq!(sample(&image, 16, 16), [70; 3]);
 }
 
 #[test]
 fn crop_is_black_beyond_the_edges() {
     let image = RgbImage::new(2, 2, vec![200; 12]).expect("lawful");
-    assert_eq!(sample(&image, -0.5, 0.0), [100; 3]);
-    assert_eq!(sample(&image, -1.0, 0.0), [0; 3]);
-    assert_eq!(sample(&image, 1e300, -1e300), [0; 3]);
+    assert_eq!(sample(&image, -16, 0), [100; 3]);
+    assert_eq!(sample(&image, -32, 0), [0; 3]);
+    let far = Placement { a: 1e300, b: -1e300, shift_x: -1e300, shift_y: 1e12 };
+    assert_eq!(warp(&image, far, 4).data(), [0; 48]);
 }
 
 #[test]

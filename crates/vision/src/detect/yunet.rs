@@ -6,7 +6,7 @@
 //!
 //! # Why two looks
 //! The picture is shown to the net as large as the manifest allows, because landmarks found on a scaled copy move the
-//! embedding (cosine 0.95). But the net knows faces up to about 600 pixels: measured on twelve portraits, its score is
+//! embedding (cosine 0.95). But the net knows faces up to about 700 pixels: measured on twelve portraits, its score is
 //! 0.95 at 300 pixels, 0.9 at 600, 0.7 at 900 and nothing at 1300, where it sees small faces of score up to 0.75 on
 //! eyes and mouths instead. So a large frame gets a second, coarse look, of which only the giant faces count; see
 //! [`merge`].
@@ -30,7 +30,7 @@ const SECOND_LOOK_SIDE_MIN: u32 = 800;
 const COARSE_SIDE_MAX: u32 = 640;
 
 /// From this height on in the first frame, in pixels, a face is giant: the coarse look knows better.
-const GIANT_HEIGHT_MIN: f32 = 600.0;
+const GIANT_HEIGHT_MIN: f32 = 700.0;
 
 /// A small face on a giant one is believed from this score on; false ones reach 0.75, real ones 0.9.
 const SCORE_ON_GIANT_MIN: f32 = 0.8;

@@ -1,0 +1,228 @@
+//! The whole way from bytes to templates, and the ways it can be refused.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use image::{DynamicImage, ImageFormat};
+use likeness_domain::Kind;
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{AnalyzeRequest, FaceAnalyzer, Orientation};
+use likeness_domain::types::PackId;
+use likeness_vision::draw::annotate;
+use likeness_vision::pipeline::{Pipeline, PipelineSettings};
+
+use super::support::{RULES, analyze, installation, portrait};
+
+fn png(image: &DynamicImage) -> Bytes {
+    let mut bytes = Vec::new();
+    image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("encodes");
+    bytes.into()
+}
+
+/// A portrait as pixels, through our own decoder.
+fn pixels(name: &str) -> Option<DynamicImage> {
+    let picture = likeness_vision::decode::decode(&portrait(name)?, &RULES).expect("decodes");
+    let raw = image::RgbImage::from_raw(picture.width(), picture.height(), picture.data().to_vec());
+    Some(DynamicImage::ImageRgb8(raw.expect("fits")))
+}
+
+#[test]
+fn two_photographs_of_one_person_are_alike_and_of_two_are_not() {
+    let (Some(installation), Some(obama)) = (installation(), portrait("obama.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 8);
+    let template = |bytes: Bytes| {
+        let found = analyze(&pipeline, bytes, installation.request(FaceChoice::Largest)).expect("analyses");
+        found.faces[0].template.clone().expect("was asked for")
+    };
+    let obama = template(obama);
+    let again = template(portrait("obama2.jpg").expect("there"));
+    let other = template(portrait("biden.jpg").expect("there"));
+    assert_eq!(obama.unit().len(), 128);
+    assert!(obama.similarity(&again).expect("one pack").get() > 0.6);
+    assert!(obama.similarity(&other).expect("one pack").get() < 0.2);
+}
+
+#[test]
+fn only_the_faces_asked_for_are_embedded_and_the_largest_come_first() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama_and_biden.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 8);
+    for (choice, n_expected) in [(FaceChoice::None, 0), (FaceChoice::Largest, 1), (FaceChoice::LargestFew(2), 2)] {
+        let found = analyze(&pipeline, photo.clone(), installation.request(choice)).expect("analyses");
+        assert_eq!((found.image_width, found.image_height), (2000, 1428));
+        let areas: Vec<_> = found.faces.iter().map(|face| face.detection.bounding_box.area()).collect();
+        assert!(areas.len() >= 3 && areas.is_sorted_by(|a, b| a >= b), "{areas:?}");
+        let has_template: Vec<_> = found.faces.iter().map(|face| face.template.is_some()).collect();
+        assert_eq!(has_template.iter().filter(|&&has| has).count(), n_expected);
+        assert!(has_template.is_sorted_by(|a, b| a >= b), "the first ones: {has_template:?}");
+    }
+}
+
+#[test]
+fn the_same_photograph_gives_the_same_answer_every_time() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(2, 8);
+    let answer = || analyze(&pipeline, photo.clone(), installation.request(FaceChoice::All)).expect("analyses");
+    let first = answer();
+    for _ in 0..4 {
+        let next = answer();
+        assert_eq!(next.faces[0].detection, first.faces[0].detection);
+        assert!(next.faces[0].template == first.faces[0].template);
+    }
+}
+
+#[test]
+fn picture_without_a_face_is_an_empty_answer() {
+    let Some(installation) = installation() else { return };
+    let plain = png(&DynamicImage::ImageRgb8(image::RgbImage::from_pixel(300, 200, image::Rgb([90, 120, 150]))));
+    for orientation in [Orientation::Upright, Orientation::AnyQuarterTurn] {
+        let request = AnalyzeRequest { orientation, ..installation.request(FaceChoice::All) };
+        let found = analyze(&installation.pipeline(1, 1), plain.clone(), request).expect("analyses");
+        assert_eq!((found.image_width, found.image_height, found.faces.len()), (300, 200, 0));
+    }
+}
+
+#[test]
+fn face_that_lies_gets_the_template_of_the_upright_face() {
+    let (Some(installation), Some(upright)) = (installation(), pixels("astronaut.png")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let request = |orientation| AnalyzeRequest { orientation, ..installation.request(FaceChoice::Largest) };
+    let expected = analyze(&pipeline, png(&upright), request(Orientation::Upright)).expect("analyses");
+    let expected = &expected.faces[0];
+    let side = upright.width();
+    for (turned, is_clockwise) in [(upright.rotate90(), true), (upright.rotate270(), false)] {
+        let found = analyze(&pipeline, png(&turned), request(Orientation::AnyQuarterTurn)).expect("analyses");
+        let face = &found.faces[0];
+        let cosine = face.template.as_ref().expect("asked for").similarity(expected.template.as_ref().expect("too"));
+        assert!(cosine.expect("one pack").get() > 0.999, "the template is that of the upright face: {cosine:?}");
+        // Where the box must be: column and row change places.
+        let (here, there) = (face.detection.bounding_box, expected.detection.bounding_box);
+        let left = if is_clockwise { side - there.top - there.height } else { there.top };
+        let top = if is_clockwise { there.left } else { side - there.left - there.width };
+        assert!(here.left.abs_diff(left) <= 1 && here.top.abs_diff(top) <= 1, "{here:?}, expected {left}, {top}");
+        assert!(here.width.abs_diff(there.height) <= 1 && here.height.abs_diff(there.width) <= 1);
+    }
+}
+
+#[test]
+fn face_that_stands_on_its_head_is_turned_although_the_detector_finds_it_so() {
+    let (Some(installation), Some(upright)) = (installation(), pixels("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let request = |orientation| AnalyzeRequest { orientation, ..installation.request(FaceChoice::Largest) };
+    let expected = analyze(&pipeline, png(&upright), request(Orientation::Upright)).expect("analyses");
+    let expected = expected.faces[0].template.as_ref().expect("asked for");
+    let similarity = |orientation| {
+        let found = analyze(&pipeline, png(&upright.rotate180()), request(orientation)).expect("analyses");
+        found.faces[0].template.as_ref().expect("asked for").similarity(expected).expect("one pack").get()
+    };
+    assert!(similarity(Orientation::Upright) < 0.5, "as it stands, it makes another template");
+    assert!(similarity(Orientation::AnyQuarterTurn) > 0.999);
+}
+
+#[test]
+fn face_that_fills_a_large_picture_is_found_once_and_whole() {
+    let (Some(installation), Some(photo)) = (installation(), pixels("biden2.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let found = analyze(&pipeline, png(&photo), installation.request(FaceChoice::None)).expect("analyses");
+    let face = found.faces[0].detection.bounding_box;
+    let close_up = photo.crop_imm(face.left - 40, face.top - 40, face.width + 80, face.height + 80);
+    let scale = 1800.0 / f64::from(close_up.height());
+    let giant = close_up.resize_exact(
+        (f64::from(close_up.width()) * scale) as u32,
+        1800,
+        image::imageops::FilterType::Triangle,
+    );
+    let found = analyze(&pipeline, png(&giant), installation.request(FaceChoice::None)).expect("analyses");
+    assert_eq!(found.faces.len(), 1, "{:?}", found.faces);
+    let height = f64::from(found.faces[0].detection.bounding_box.height);
+    assert!((height / (f64::from(face.height) * scale) - 1.0).abs() < 0.1, "{height} pixels high");
+    assert!(found.faces[0].detection.score > 0.85);
+}
+
+#[test]
+fn stored_turned_with_exif_is_analysed_upright() {
+    let (Some(installation), Some(upright)) = (installation(), portrait("biden.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let expected = analyze(&pipeline, upright.clone(), installation.request(FaceChoice::None)).expect("analyses");
+    // The portrait carries EXIF orientation 1; the same pixels with 6 are shown lying.
+    let at = upright.windows(4).position(|window| window == [0x12, 0x01, 0x03, 0x00]);
+    let at = at.or_else(|| upright.windows(4).position(|window| window == [0x01, 0x12, 0x00, 0x03]));
+    let at = at.expect("an orientation entry");
+    let mut turned = upright.to_vec();
+    let value = turned[at + 8..at + 10].iter().position(|&byte| byte == 1).expect("orientation 1");
+    turned[at + 8 + value] = 6;
+    let found = analyze(&pipeline, turned, installation.request(FaceChoice::None)).expect("analyses");
+    assert_eq!((found.image_width, found.image_height), (expected.image_height, expected.image_width));
+}
+
+#[test]
+fn refusals_have_their_kinds() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let request = || installation.request(FaceChoice::None);
+    let kind = |bytes: &[u8], request| analyze(&pipeline, bytes.to_vec(), request).expect_err("refused").kind();
+    assert_eq!(kind(b"no picture", request()), Kind::ImageFormat);
+    assert_eq!(kind(&photo[..photo.len() / 2], request()), Kind::ImageCorrupt);
+    let other_pack = AnalyzeRequest { pack: PackId::new("other-1").expect("lawful"), ..request() };
+    assert_eq!(kind(&photo, other_pack), Kind::PackUnavailable);
+    let small = AnalyzeRequest { rules: likeness_domain::ports::ImageRules { side_max: 100, ..RULES }, ..request() };
+    assert_eq!(kind(&photo, small), Kind::ImageDimensions);
+}
+
+#[test]
+fn crowd_of_requests_is_answered_or_refused_at_once() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 2);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("builds");
+    let outcomes = runtime.block_on(async {
+        let pending: Vec<_> =
+            (0..10).map(|_| pipeline.analyze(photo.clone(), installation.request(FaceChoice::None))).collect();
+        let mut outcomes = Vec::new();
+        for answer in pending {
+            outcomes.push(answer.await);
+        }
+        outcomes
+    });
+    let n_answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!((2..=4).contains(&n_answered), "one at work and two waiting, {n_answered} were answered");
+    for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(refused.kind(), Kind::Overloaded);
+    }
+    assert_eq!(pipeline.load().n_queued, 0);
+    let again = analyze(&pipeline, photo, installation.request(FaceChoice::None));
+    assert_eq!(again.expect("there is room again").faces.len(), 1);
+}
+
+#[test]
+fn shut_down_pipeline_is_overloaded() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 2);
+    pipeline.shut_down();
+    let error = analyze(&pipeline, photo, installation.request(FaceChoice::None)).expect_err("is shut down");
+    assert_eq!(error.kind(), Kind::Overloaded);
+}
+
+#[test]
+fn packs_say_what_they_are() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let [pack] = pipeline.packs() else { panic!("one pack") };
+    assert_eq!((pack.id.as_str(), pack.dimensions), ("default-1", 128));
+    assert!((pack.calibration.similarity_at(1e-3).get() - 0.3582).abs() < 1e-6);
+    let settings = PipelineSettings { workers: 1, queue_max: 1 };
+    assert_eq!(
+        Pipeline::open(&installation.runtime, &[], settings).err().expect("refused").kind(),
+        Kind::PackUnavailable
+    );
+}
+
+#[test]
+fn annotated_photograph_is_a_picture_of_the_same_size() {
+    let (Some(installation), Some(photo)) = (installation(), portrait("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let found = analyze(&pipeline, photo.clone(), installation.request(FaceChoice::None)).expect("analyses");
+    let png = annotate(&photo, &RULES, &found).expect("draws");
+    let drawn = likeness_vision::decode::decode(&png, &RULES).expect("is a PNG");
+    let bounding_box = found.faces[0].detection.bounding_box;
+    let edge = drawn.pixel(bounding_box.left, bounding_box.top + bounding_box.height / 2);
+    assert_eq!(edge, [0, 220, 90]);
+}

@@ -1,0 +1,72 @@
+//! The seam to the inference library: what is missing, damaged or of another kind is an error with a hint.
+
+use std::path::Path;
+
+use likeness_domain::Kind;
+use likeness_vision::detect::Detector;
+use likeness_vision::embed::Embedder;
+use likeness_vision::runtime::{Runtime, Session};
+
+use super::support::installation;
+
+#[track_caller]
+fn check_unloadable(path: &Path, words: &str) {
+    let error = Runtime::load(path).err().expect("cannot be loaded");
+    assert_eq!(error.kind(), Kind::PackUnavailable);
+    assert!(error.message().contains(words), "{error}");
+    assert!(error.message().contains("\nhint: run `likeness pack install`"), "{error}");
+}
+
+#[test]
+fn library_that_is_missing_or_none_is_named() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    check_unloadable(&scratch.path().join("absent.so"), "absent.so` cannot be read");
+    let text = scratch.path().join("text.so");
+    std::fs::write(&text, "not a library").expect("is written");
+    // In this process another test may have loaded the real one already.
+    let error = Runtime::load(&text).err().expect("cannot be loaded");
+    assert_eq!(error.kind(), Kind::PackUnavailable);
+}
+
+#[test]
+fn library_is_loaded_once_and_no_other_beside_it() {
+    let Some(installation) = installation() else { return };
+    Runtime::load(&installation.library).expect("the same again");
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let other = scratch.path().join("other.so");
+    std::fs::write(&other, "").expect("is written");
+    check_unloadable(&other, "cannot be loaded beside");
+}
+
+#[test]
+fn damaged_models_are_refused_and_do_no_harm() {
+    let Some(installation) = installation() else { return };
+    let manifest = installation.pack.manifest();
+    let model = installation.pack.read(&manifest.detect().file).expect("is readable");
+    let refused = |bytes: &[u8]| {
+        let error = Session::open(&installation.runtime, "det.onnx", bytes).err().expect("is damaged");
+        assert_eq!(error.kind(), Kind::PackUnavailable);
+        assert!(error.message().starts_with("model `det.onnx` cannot be loaded"), "{error}");
+    };
+    refused(b"");
+    refused(b"not a model");
+    refused(&model[..model.len() / 2]);
+    let mut scrambled = model.to_vec();
+    scrambled.iter_mut().take(4000).for_each(|byte| *byte ^= 0x5A);
+    refused(&scrambled);
+    Session::open(&installation.runtime, "det.onnx", &model).expect("whole, it opens");
+}
+
+#[test]
+fn models_that_changed_places_are_refused_when_opened() {
+    let Some(installation) = installation() else { return };
+    let (runtime, manifest) = (&installation.runtime, installation.pack.manifest());
+    let detect = installation.pack.read(&manifest.detect().file).expect("is readable");
+    let embed = installation.pack.read(&manifest.embed().file).expect("is readable");
+    let error = Detector::open(runtime, manifest.detect(), &embed).err().expect("an embedder finds no faces");
+    assert_eq!(error.kind(), Kind::PackUnavailable);
+    assert!(error.message().contains("is no YuNet detector"), "{error}");
+    let error = Embedder::open(runtime, manifest, &detect).err().expect("a detector makes no templates");
+    assert_eq!(error.kind(), Kind::PackUnavailable);
+    assert!(error.message().contains("is no embedder of 128 dimensions"), "{error}");
+}
