@@ -63,15 +63,24 @@ pub(crate) enum Needs {
 impl Connection {
     /// Finds the library of `config` and the tenant: the one named, else the only one there is.
     pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Failure> {
+        let mut connection = Self::reach(config, needs).await?;
+        connection.tenant = connection.chosen_tenant(tenant).await?;
+        Ok(connection)
+    }
+
+    /// Finds the library of `config`, for questions that concern no tenant.
+    pub(crate) async fn as_operator(config: &Config) -> Result<Self, Failure> {
+        Self::reach(config, Needs::StoreOnly).await
+    }
+
+    async fn reach(config: &Config, needs: Needs) -> Result<Self, Failure> {
         let socket = config.data()?.join(assemble::SOCKET_FILE);
         let transport = if answers(&socket).await {
             Transport::Socket(socket)
         } else {
             Transport::InProcess(assemble::open(config, needs == Needs::Pack).await?.native_router())
         };
-        let mut connection = Self { transport, tenant: String::new() };
-        connection.tenant = connection.chosen_tenant(tenant).await?;
-        Ok(connection)
+        Ok(Self { transport, tenant: String::new() })
     }
 
     async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Failure> {

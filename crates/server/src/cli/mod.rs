@@ -4,6 +4,7 @@
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
 mod bench;
+mod check;
 mod compare;
 mod config;
 mod connection;
@@ -83,6 +84,8 @@ enum Command {
     Eval(eval::Command),
     /// Measure what this machine can do, on faces that are made up
     Bench(bench::BenchArgs),
+    /// What is stored, and whether it is intact
+    Check(check::CheckArgs),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -96,7 +99,7 @@ impl Command {
     fn settings(&self, raw: &mut RawConfig) {
         match self {
             Command::Serve(args) => args.settings(raw),
-            Command::Key(_) | Command::Pack(_) | Command::Config(_) => {}
+            Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
             Command::Eval(eval::Command::Pairs(args)) => raw.set_flag(Key::Pack, "--pack", args.pack.as_deref()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) => {}
@@ -108,7 +111,7 @@ impl Command {
     fn log_level(&self) -> &'static str {
         match self {
             Command::Serve(_) => "info",
-            Command::Key(_) | Command::Pack(_) | Command::Config(_) => "warn",
+            Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => "warn",
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {
                 "warn"
             }
@@ -127,6 +130,7 @@ impl Command {
             Command::Detect(args) => detect::run(args, config).await,
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
+            Command::Check(args) => check::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, resolved),
         }
@@ -193,7 +197,10 @@ impl Failure {
 impl From<likeness_domain::Error> for Failure {
     /// Rooms put a hint on a line of its own, after the message: `hint: ...`.
     fn from(error: likeness_domain::Error) -> Self {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        // Rooms that speak to people put the cause into the message themselves.
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        let source = source.filter(|source| !error.message().contains(source.as_str()));
+        let source = source.map(|source| format!(": {source}")).unwrap_or_default();
         match error.message().split_once("\nhint: ") {
             Some((message, hint)) => Self::new(format!("{message}{source}")).with_hint(hint),
             None => Self::new(format!("{}{source}", error.message())),

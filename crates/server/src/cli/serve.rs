@@ -67,20 +67,20 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let ids = Arc::new(SystemIds);
     let network = listener::serve(Socket::Tcp(listener), wire, ids.clone(), &config.listener, stopping.clone());
     let socket_path = config.data()?.join(SOCKET_FILE);
-    let commands = async {
-        match bind_for_owner(&socket_path) {
-            Ok(socket) => {
-                let bounds = ListenerConfig { connections_max: COMMANDS_MAX, ..config.listener.clone() };
-                let router = opened.native_router();
-                let n_cut = listener::serve(Socket::Unix(socket), router, ids, &bounds, stopping.clone()).await;
-                let _ = fs::remove_file(&socket_path);
-                n_cut
-            }
-            Err(error) => {
-                tracing::warn!(%error, "commands on this machine cannot reach this server");
-                0
-            }
+    // Bound before the line below is printed: whoever waits for that line may run a command next.
+    let socket = match bind_for_owner(&socket_path) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(%error, "commands on this machine cannot reach this server");
+            None
         }
+    };
+    let commands = async {
+        let Some(socket) = socket else { return 0 };
+        let bounds = ListenerConfig { connections_max: COMMANDS_MAX, ..config.listener.clone() };
+        let n_cut = listener::serve(Socket::Unix(socket), opened.native_router(), ids, &bounds, stopping.clone()).await;
+        let _ = fs::remove_file(&socket_path);
+        n_cut
     };
     terminal::talk(format_args!("listening on http://{address}"));
     if let Some(quickstart) = quickstart {

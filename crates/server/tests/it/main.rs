@@ -1,0 +1,6 @@
+//! The real binary in a scratch folder, seen from outside: outputs, exit codes, sockets, signals, files.
+
+mod configuration;
+mod harness;
+mod keys;
+mod serve;

@@ -1,0 +1,186 @@
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use expect_test::expect;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Scratch, password_body, read_to_end, request};
+
+#[test]
+fn it_answers_without_authentication_whether_it_lives_and_ends_cleanly() {
+    let scratch = Scratch::new();
+    for signal in [Signal::TERM, Signal::INT] {
+        let Some(mut server) = scratch.serve(&[]) else { return };
+        for place in ["/healthz", "/readyz"] {
+            let answer = server.exchange("GET", place, "");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
+        }
+        assert!(scratch.data().join("likeness.sock").exists());
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(!scratch.data().join("likeness.sock").exists());
+    }
+}
+
+#[test]
+fn a_request_in_flight_is_answered_after_sigterm() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let key: Value =
+        serde_json::from_str(&scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme", "--json"]))
+            .unwrap();
+    let whole = request("POST", "/v3/auth/tokens", &password_body(&key));
+    let (first, rest) = whole.split_at(whole.len() - 10);
+    // Connections are accepted in order: once the second is answered, the first is known to be accepted.
+    let mut stream = server.connect();
+    stream.write_all(first.as_bytes()).unwrap();
+    let mut probe = server.connect();
+    probe.write_all(request("GET", "/healthz", "").as_bytes()).unwrap();
+    read_to_end(&mut probe);
+    server.signal(Signal::TERM);
+    server.wait_for("stopping");
+    stream.write_all(rest.as_bytes()).unwrap();
+    let answer = read_to_end(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn keys_made_and_disabled_beside_it_count_at_once() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let key: Value =
+        serde_json::from_str(&scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme", "--json"]))
+            .unwrap();
+    let id = key["access_key_id"].as_str().unwrap();
+    let log_in = || {
+        let answer = server.exchange("POST", "/v3/auth/tokens", &password_body(&key));
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(log_in(), "201");
+    scratch.data_of(&["key", "disable", "--data", "data", id]);
+    assert_eq!(log_in(), "401");
+    scratch.data_of(&["key", "enable", "--data", "data", id]);
+    assert_eq!(log_in(), "201");
+    scratch.data_of(&["key", "delete", "--data", "data", id]);
+    assert_eq!(log_in(), "401");
+    // Another command asks the server itself, through the socket.
+    assert!(scratch.data_of(&["check", "--data", "data"]).contains("tenants         1\n"));
+    assert!(!server.talk().contains(key["access_key_secret"].as_str().unwrap()));
+    server.stop();
+}
+
+#[test]
+fn a_folder_belongs_to_one_server() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let second = scratch.run(&["serve", "--listen", "127.0.0.1:0", "--data", "data"]);
+    assert_eq!(second.code, Some(2));
+    let owner = fs::read_to_string(scratch.data().join("likeness.lock")).unwrap();
+    let expected = format!("is in use by process {}\n  hint: stop that process", owner.trim());
+    assert!(second.talk.contains(&expected), "{}", second.talk);
+    // The first goes on as if nothing had been.
+    assert!(server.exchange("GET", "/healthz", "").starts_with("HTTP/1.1 200 "));
+    server.stop();
+}
+
+#[test]
+fn a_killed_server_leaves_nothing_in_the_way_of_the_next() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    server.signal(Signal::KILL);
+    server.wait();
+    assert!(scratch.data().join("likeness.sock").exists());
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    assert!(scratch.data_of(&["check", "--data", "data"]).contains("problems        none\n"));
+    server.stop();
+}
+
+#[test]
+fn a_busy_port_is_reported_before_anything_is_made() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let scratch = Scratch::new();
+    let refused = scratch.run(&["serve", "--listen", &address, "--data", "data"]);
+    assert_eq!(refused.code, Some(2));
+    expect![[r#"
+        error: cannot listen on [ADDRESS]: Address already in use (os error 98)
+          hint: another program has that port; choose one with `--listen`, or 0 for any free one
+    "#]]
+    .assert_eq(&refused.talk.replace(&address, "[ADDRESS]"));
+    assert!(!scratch.data().exists());
+}
+
+#[test]
+fn only_the_owner_can_read_what_it_makes() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&scratch.data()), 0o700);
+    let mut names: Vec<_> = fs::read_dir(scratch.data())
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        })
+        .collect();
+    names.sort();
+    let expected =
+        ["likeness.db", "likeness.db-shm", "likeness.db-wal", "likeness.lock", "likeness.sock", "quickstart.env"];
+    assert_eq!(names, expected);
+    server.stop();
+}
+
+#[test]
+fn quickstart_makes_a_key_once_and_keeps_its_secret_off_the_screen() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    server.wait_for("The README has the same");
+    let file = scratch.data().join("quickstart.env");
+    let first = fs::read_to_string(&file).unwrap();
+    let variable = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("export LIKENESS_{name}=")));
+        line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    assert_eq!(variable(&first, "URL"), format!("http://127.0.0.1:{}", server.port()));
+    let key = serde_json::json!({
+        "tenant": variable(&first, "TENANT"),
+        "project_id": variable(&first, "PROJECT_ID"),
+        "access_key_id": variable(&first, "ACCESS_KEY_ID"),
+        "access_key_secret": variable(&first, "ACCESS_KEY_SECRET"),
+    });
+    let answer = server.exchange("POST", "/v3/auth/tokens", &password_body(&key));
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert!(!server.talk().contains(&variable(&first, "ACCESS_KEY_SECRET")));
+    server.stop();
+
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    server.wait_for("The README has the same");
+    let second = fs::read_to_string(&file).unwrap();
+    assert_eq!(variable(&second, "ACCESS_KEY_ID"), variable(&first, "ACCESS_KEY_ID"));
+    assert_eq!(variable(&second, "URL"), format!("http://127.0.0.1:{}", server.port()));
+    assert_eq!(scratch.data_of(&["key", "list", "--data", "data"]).lines().count(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_log_line_has_the_request_id_of_the_answer_and_no_query() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--log-format", "json"]) else { return };
+    let answer = server.exchange("GET", "/v3/projects?name=secret", "");
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().to_owned();
+    server.wait_for("/v3/projects");
+    server.stop();
+    let talk = server.talk();
+    let line = talk.lines().find(|line| line.contains("/v3/projects")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["message"], "answered");
+    assert_eq!(line["span"]["id"], id);
+    assert_eq!(line["path"], "/v3/projects");
+    assert_eq!(line["status"], 401);
+    assert!(!talk.contains("secret"), "{talk}");
+}
