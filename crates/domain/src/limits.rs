@@ -41,3 +41,12 @@ pub const FILTER_DEPTH_MAX: usize = 32;
 
 /// Sort keys of one search: one per custom field.
 pub const SORT_KEYS_MAX: usize = 10;
+
+/// Bytes of a job's payload, and of its result: a few hundred addresses or answers, never an image.
+pub const JOB_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the scope of something that may be used only once: a dialect's word and a short id.
+pub const ONCE_SCOPE_BYTES_MAX: usize = 64;
+
+/// Bytes of a token that may be used only once: any digest, and the nonces clients make.
+pub const ONCE_TOKEN_BYTES_MAX: usize = 128;

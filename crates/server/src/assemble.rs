@@ -7,9 +7,10 @@ use axum::Router;
 use likeness_domain::caller::{Caller, Grant, Grants};
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, PackInfo, Pending, VectorIndex,
+    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, OnceStore, PackInfo,
+    Pending, VectorIndex,
 };
-use likeness_domain::types::TenantId;
+use likeness_domain::types::{InstallationSecret, TenantId};
 use likeness_domain::{Error, Kind};
 use likeness_store::embedded::{self, Credentials, EmbeddedStore};
 use likeness_store::folder::DataFolder;
@@ -41,6 +42,11 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn GalleryStore>,
     /// Its tenants and keys.
     pub(crate) credentials: Arc<dyn CredentialStore>,
+    /// Its jobs.
+    pub(crate) jobs: Arc<dyn JobStore>,
+    /// What was used and may be used only once.
+    pub(crate) once: Arc<dyn OnceStore>,
+    secret: InstallationSecret,
 }
 
 impl Opened {
@@ -51,6 +57,9 @@ impl Opened {
             credentials: Arc::clone(&self.credentials),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
+            secret: self.secret.clone(),
+            jobs: Arc::clone(&self.jobs),
+            once: Arc::clone(&self.once),
             settings: config.wire.clone(),
             ready,
         })
@@ -68,19 +77,30 @@ impl Opened {
 /// looks at images answers [`Kind::PackUnavailable`].
 pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Failure> {
     let config = config.clone();
-    blocking(move || {
+    let (store, library, credentials) = blocking(move || {
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = if needs_pack { load_analyzer(&config)? } else { Arc::new(NoPack) };
         let index = index(&config)?;
         let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), embedded::Settings::DEFAULT)?;
-        let store: Arc<dyn GalleryStore> = Arc::new(store);
+        let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(config.data()?)?;
-        let library = library(&config, analyzer, Arc::clone(&store), index);
-        Ok(Opened { library, store, credentials })
+        let library = library(&config, analyzer, Arc::clone(&store) as _, index);
+        Ok((store, library, credentials))
     })
-    .await
+    .await?;
+    let mut proposed = [0; 32];
+    SystemIds.fill(&mut proposed);
+    let secret = credentials.installation_secret(InstallationSecret::from_bytes(proposed)).await?;
+    Ok(Opened {
+        library,
+        store: Arc::clone(&store) as _,
+        credentials,
+        jobs: Arc::clone(&store) as _,
+        once: store,
+        secret,
+    })
 }
 
 /// A library that remembers nothing, for commands that only look at images.

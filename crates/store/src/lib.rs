@@ -10,5 +10,6 @@ pub mod index;
 pub mod memory;
 pub mod open;
 
+mod bounds;
 mod gallery;
 mod id;

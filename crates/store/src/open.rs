@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use likeness_domain::ports::{CredentialStore, GalleryStore, VectorIndex};
+use likeness_domain::ports::{CredentialStore, GalleryStore, JobStore, OnceStore, VectorIndex};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::embedded::{Credentials, EmbeddedStore};
@@ -48,12 +48,16 @@ impl Place {
     }
 }
 
-/// An open store and the credentials beside it.
+/// An open store and the credentials beside it. Faces, jobs and tokens share its commits.
 pub struct Opened {
     /// Faces and persons.
     pub gallery: Arc<dyn GalleryStore>,
     /// Tenants and keys.
     pub credentials: Arc<dyn CredentialStore>,
+    /// Work that outlives its request.
+    pub jobs: Arc<dyn JobStore>,
+    /// What may be used only once.
+    pub once: Arc<dyn OnceStore>,
 }
 
 /// Opens the store at `place`, which fills `index` and feeds it from then on. Errors as for [`EmbeddedStore::open`].
@@ -61,12 +65,22 @@ pub fn open(place: &Place, index: Arc<dyn VectorIndex>) -> Result<Opened> {
     Ok(match place {
         Place::Memory => {
             let store = Arc::new(MemoryStore::open(index));
-            Opened { gallery: Arc::clone(&store) as _, credentials: store }
+            Opened {
+                gallery: Arc::clone(&store) as _,
+                credentials: Arc::clone(&store) as _,
+                jobs: Arc::clone(&store) as _,
+                once: store,
+            }
         }
-        Place::Folder(dir) => Opened {
-            gallery: Arc::new(EmbeddedStore::open(dir, index)?),
-            credentials: Arc::new(Credentials::open(dir)?),
-        },
+        Place::Folder(dir) => {
+            let store = Arc::new(EmbeddedStore::open(dir, index)?);
+            Opened {
+                gallery: Arc::clone(&store) as _,
+                jobs: Arc::clone(&store) as _,
+                once: store,
+                credentials: Arc::new(Credentials::open(dir)?),
+            }
+        }
     })
 }
 

@@ -8,7 +8,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, OnceStore};
+use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 
 use crate::http::{json, request_id};
@@ -25,6 +26,12 @@ pub struct Wire {
     pub clock: Arc<dyn Clock>,
     /// Gives random numbers, for tokens and ids.
     pub ids: Arc<dyn IdSource>,
+    /// What the dialects derive the keys of their keyed ids from.
+    pub secret: InstallationSecret,
+    /// Work that outlives its request.
+    pub jobs: Arc<dyn JobStore>,
+    /// What may be used only once, such as nonces.
+    pub once: Arc<dyn OnceStore>,
     /// What an operator may set.
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.

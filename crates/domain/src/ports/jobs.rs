@@ -48,7 +48,7 @@ pub struct Job {
 /// What becomes of a claimed job.
 #[derive(Clone)]
 pub enum JobOutcome {
-    /// It is done: the result is kept until then. An empty result with a time in the past forgets it at once.
+    /// It is done: the result is kept until then.
     Done {
         /// What came out.
         result: Bytes,
@@ -60,18 +60,24 @@ pub enum JobOutcome {
         /// Not before this time.
         due_at: TimestampMs,
     },
+    /// It is done and nobody will ask for it: its bytes are erased in the same commit.
+    Forgotten,
 }
 
 /// A durable queue of jobs. An accepted job survives restarts; a job whose worker died becomes due again when its lease
-/// ends, so work happens at least once.
+/// ends, so work happens at least once: what a handler does must bear being done twice.
+///
+/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; they are told to no index. Payloads and
+/// results have at most [`crate::limits::JOB_BYTES_MAX`] bytes, more is `InvalidArgument`.
 pub trait JobStore: Send + Sync {
     /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone.
     fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>>;
 
-    /// Takes the undone job of this kind that is longest due, if one is due, and hides it until `lease_until`.
+    /// Takes the undone job of this kind that is longest due, if one is due, and hides it until `lease_until`. Of
+    /// jobs due at the same time the one accepted first.
     fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>>;
 
-    /// Settles a claimed job and accepts its follow-ups in one commit; false if the job is gone or already done (then
+    /// Settles a claimed job and accepts its follow-ups, however many wait, in one commit; false if the job is gone or already done (then
     /// nothing is written).
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool>;
 
@@ -81,14 +87,15 @@ pub trait JobStore: Send + Sync {
     /// When the next job of this kind is due, so that a worker knows how long to rest.
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;
 
-    /// Erases jobs that are done and past their time; returns how many.
+    /// Erases jobs that are done and past their time, a few per commit; returns how many.
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64>;
 }
 
 /// Remembers things that may be used only once, such as nonces and single-use signatures, across restarts.
 pub trait OnceStore: Send + Sync {
     /// True if `token` was not spent within `scope` before; it is remembered until `expires_at`. The answer is durable:
-    /// of two calls with one token, in any processes and across any crash, at most one hears true. At most 64 bytes of
-    /// scope and 128 of token: hash what is longer.
+    /// of two calls with one token, at once or across any crash, at most one hears true before `expires_at` has come. A
+    /// refused token keeps its first time. `InvalidArgument` above [`crate::limits::ONCE_SCOPE_BYTES_MAX`] and
+    /// [`crate::limits::ONCE_TOKEN_BYTES_MAX`]: hash what is longer.
     fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool>;
 }

@@ -16,6 +16,8 @@ mod erase;
 mod errors;
 mod face_sets;
 mod faces;
+mod jobs;
+mod once;
 mod persons;
 mod pool;
 mod queue;

@@ -55,6 +55,13 @@ const RULES: &[(&str, &str)] = &[
          WHERE s.tenant <> p.tenant OR p.key IS NULL",
     ),
     (
+        "a kind of job counts another number of undone jobs than it has",
+        "SELECT 1 FROM job_kinds AS k
+         WHERE k.n_undone <> (SELECT count(*) FROM jobs AS j WHERE j.kind = k.kind AND j.expires_at IS NULL)
+         UNION ALL
+         SELECT 1 FROM jobs AS j WHERE NOT EXISTS (SELECT 1 FROM job_kinds AS k WHERE k.kind = j.kind)",
+    ),
+    (
         "a face has no template",
         "SELECT f.id FROM faces AS f LEFT JOIN templates AS t ON t.sequence = f.sequence WHERE t.sequence IS NULL",
     ),

@@ -38,6 +38,8 @@ pub(super) struct WriteTx<'a> {
     pub(super) changes: Vec<GalleryChange>,
     /// Set by a write that removed or overwrote data, so that the log is cleaned of it soon.
     pub(super) erased: bool,
+    /// Set by a write that found nothing to do, so that no flush is spent on it.
+    pub(super) idle: bool,
     counters: Counters,
 }
 
@@ -210,11 +212,15 @@ impl Thread {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut commits = Vec::with_capacity(jobs.len());
         let mut erased = false;
-        let mut tx = WriteTx { conn: &self.conn, changes: Vec::new(), erased: false, counters: self.counters };
+        let mut tx =
+            WriteTx { conn: &self.conn, changes: Vec::new(), erased: false, idle: false, counters: self.counters };
         for job in jobs {
             tx.conn.prepare_cached("SAVEPOINT one_write")?.execute([])?;
             let counters_before = tx.counters;
-            if job.run(&mut tx) {
+            let worked = job.run(&mut tx);
+            if worked && tx.idle {
+                debug_assert!(tx.changes.is_empty() && !tx.erased, "who found nothing to do has changed nothing");
+            } else if worked {
                 tx.counters.revision.0 += 1;
                 commits.push((tx.counters.revision, std::mem::take(&mut tx.changes)));
                 erased |= tx.erased;
@@ -226,6 +232,7 @@ impl Thread {
                 tx.changes.clear();
             }
             tx.erased = false;
+            tx.idle = false;
             tx.conn.prepare_cached("RELEASE one_write")?.execute([])?;
         }
         let counters = tx.counters;

@@ -5,6 +5,7 @@
 //! which makes it all or nothing without a way back.
 
 mod faces;
+mod jobs;
 mod persons;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +23,7 @@ use likeness_domain::{Error, Kind, Result};
 
 use crate::id::free_id;
 
-/// Faces and keys in memory, gone with the process.
+/// Faces, keys and jobs in memory, gone with the process.
 pub struct MemoryStore {
     state: Mutex<State>,
     index: Arc<dyn VectorIndex>,
@@ -40,6 +41,8 @@ struct State {
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
     secret: Option<InstallationSecret>,
+    jobs: jobs::Jobs,
+    spent: jobs::Spent,
 }
 
 impl MemoryStore {

@@ -1,0 +1,52 @@
+//! Bounds of jobs and tokens, the same in every backend.
+
+use likeness_domain::limits::{JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX};
+use likeness_domain::ports::{JobOutcome, NewJob};
+use likeness_domain::{Error, Kind, Result};
+
+/// `InvalidArgument` if a payload is too long.
+pub(crate) fn check_jobs(jobs: &[NewJob]) -> Result<()> {
+    jobs.iter().try_for_each(|job| check_len("job payload", job.payload.len(), JOB_BYTES_MAX))
+}
+
+/// `InvalidArgument` if a result is too long.
+pub(crate) fn check_outcome(outcome: &JobOutcome) -> Result<()> {
+    match outcome {
+        JobOutcome::Done { result, .. } => check_len("job result", result.len(), JOB_BYTES_MAX),
+        JobOutcome::Again { .. } | JobOutcome::Forgotten => Ok(()),
+    }
+}
+
+/// `InvalidArgument` if scope or token is too long.
+pub(crate) fn check_token(scope: &str, token: &[u8]) -> Result<()> {
+    check_len("scope", scope.len(), ONCE_SCOPE_BYTES_MAX)?;
+    check_len("token", token.len(), ONCE_TOKEN_BYTES_MAX)
+}
+
+/// How many jobs of each kind there are, kinds in order of first mention.
+pub(crate) fn by_kind(jobs: &[NewJob]) -> Vec<(&'static str, u64)> {
+    let mut kinds: Vec<(&'static str, u64)> = Vec::new();
+    for job in jobs {
+        match kinds.iter_mut().find(|(kind, _)| *kind == job.kind) {
+            Some((_, n_jobs)) => *n_jobs += 1,
+            None => kinds.push((job.kind, 1)),
+        }
+    }
+    kinds
+}
+
+/// `Overloaded` if `n_more` jobs beside `n_undone` are more than may wait.
+pub(crate) fn check_room(kind: &str, n_undone: u64, n_more: u64, waiting_max: u64) -> Result<()> {
+    if n_undone.saturating_add(n_more) <= waiting_max {
+        return Ok(());
+    }
+    let message = format!("{n_undone} jobs `{kind}` are waiting, at most {waiting_max} may; try again in a moment");
+    Err(Error::new(Kind::Overloaded, message))
+}
+
+fn check_len(field: &'static str, len: usize, len_max: usize) -> Result<()> {
+    if len <= len_max {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("the {field} has {len} bytes, expected at most {len_max}")))
+}

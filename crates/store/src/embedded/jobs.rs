@@ -1,0 +1,192 @@
+//! Jobs: a queue in a table.
+//!
+//! # Invariants
+//! - A job is undone while `expires_at` is NULL, and done, with a result, once it is not.
+//! - `job_kinds.n_undone` counts the undone jobs of a kind; a thorough report verifies it.
+
+use bytes::Bytes;
+use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, Pending};
+use likeness_domain::types::{JobId, TenantId, TimestampMs};
+use rusqlite::{Connection, Row};
+
+use super::errors::{Answer, Failure};
+use super::face_sets::free_id;
+use super::writer::WriteTx;
+use super::{EmbeddedStore, codec, rows};
+use crate::bounds;
+
+/// Jobs forgotten in one commit: bounds how long other writes wait.
+const FORGET_ROWS: u64 = 200;
+
+/// Columns of [`job_row`].
+const JOB_COLUMNS: &str = "id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at";
+
+fn job_row(row: &Row<'_>) -> Answer<Job> {
+    Ok(Job {
+        id: job_id(row.get(0)?)?,
+        tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
+        kind: row.get(2)?,
+        payload: Bytes::from(row.get::<_, Vec<u8>>(3)?),
+        result: row.get::<_, Option<Vec<u8>>>(4)?.map(Bytes::from),
+        n_attempts: row.get(5)?,
+        due_at: TimestampMs(row.get(6)?),
+        created_at: TimestampMs(row.get(7)?),
+        expires_at: row.get::<_, Option<i64>>(8)?.map(TimestampMs),
+    })
+}
+
+fn job_id(value: u64) -> Answer<JobId> {
+    JobId::new(value).ok_or_else(|| Failure::Damaged("the id of a job is out of range".into()))
+}
+
+fn enqueue(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>, waiting_max: u64) -> Answer<Vec<JobId>> {
+    for (kind, n_more) in bounds::by_kind(&new_jobs) {
+        let sql = "SELECT n_undone FROM job_kinds WHERE kind = ?1";
+        let n_undone = rows::first(tx.conn, sql, [kind], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0);
+        bounds::check_room(kind, n_undone, n_more, waiting_max)?;
+    }
+    tx.idle = new_jobs.is_empty();
+    insert(tx, new_jobs)
+}
+
+fn insert(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>) -> Answer<Vec<JobId>> {
+    for (kind, n_more) in bounds::by_kind(&new_jobs) {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO job_kinds (kind, n_undone) VALUES (?1, ?2)
+                 ON CONFLICT (kind) DO UPDATE SET n_undone = n_undone + excluded.n_undone",
+            )?
+            .execute((kind, n_more))?;
+    }
+    let mut ids = Vec::with_capacity(new_jobs.len());
+    for new in new_jobs {
+        let id = free_id(tx.conn, "SELECT 1 FROM jobs WHERE id = ?1", new.id.get())?;
+        let sequence = tx.next_sequence();
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO jobs (sequence, id, tenant, kind, payload, due_at, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute((
+                sequence,
+                id,
+                codec::tenant_bytes(new.tenant),
+                new.kind,
+                &*new.payload,
+                new.due_at.0,
+                new.created_at.0,
+            ))?;
+        ids.push(job_id(id)?);
+    }
+    Ok(ids)
+}
+
+fn claim(tx: &mut WriteTx<'_>, kind: &str, now: TimestampMs, lease_until: TimestampMs) -> Answer<Option<Job>> {
+    let sql = "SELECT sequence FROM jobs WHERE kind = ?1 AND expires_at IS NULL AND due_at <= ?2
+               ORDER BY due_at, sequence LIMIT 1";
+    let Some(sequence) = rows::first(tx.conn, sql, (kind, now.0), |row| Ok(row.get::<_, u64>(0)?))? else {
+        tx.idle = true;
+        return Ok(None);
+    };
+    tx.conn
+        .prepare_cached("UPDATE jobs SET due_at = ?2, n_attempts = n_attempts + 1 WHERE sequence = ?1")?
+        .execute((sequence, lease_until.0))?;
+    rows::first(tx.conn, &format!("SELECT {JOB_COLUMNS} FROM jobs WHERE sequence = ?1"), [sequence], job_row)
+}
+
+fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Answer<bool> {
+    let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND expires_at IS NULL";
+    let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?));
+    let Some((sequence, kind)) = rows::first(tx.conn, sql, [id.get()], found)? else {
+        tx.idle = true;
+        return Ok(false);
+    };
+    let is_done = match outcome {
+        JobOutcome::Done { result, expires_at } => {
+            tx.conn.prepare_cached("UPDATE jobs SET result = ?2, expires_at = ?3 WHERE sequence = ?1")?.execute((
+                sequence,
+                &*result,
+                expires_at.0,
+            ))?;
+            true
+        }
+        JobOutcome::Again { due_at } => {
+            tx.conn.prepare_cached("UPDATE jobs SET due_at = ?2 WHERE sequence = ?1")?.execute((sequence, due_at.0))?;
+            false
+        }
+        JobOutcome::Forgotten => {
+            tx.conn.prepare_cached("DELETE FROM jobs WHERE sequence = ?1")?.execute([sequence])?;
+            tx.erased = true;
+            true
+        }
+    };
+    if is_done {
+        tx.conn.prepare_cached("UPDATE job_kinds SET n_undone = n_undone - 1 WHERE kind = ?1")?.execute([kind])?;
+    }
+    insert(tx, follow_ups)?;
+    Ok(true)
+}
+
+fn by_id(conn: &Connection, tenant: TenantId, id: JobId, now: TimestampMs) -> Answer<Option<Job>> {
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1 AND tenant = ?2 AND (expires_at IS NULL OR expires_at > ?3)"
+    );
+    rows::first(conn, &sql, (id.get(), codec::tenant_bytes(tenant), now.0), job_row)
+}
+
+fn next_due(conn: &Connection, kind: &str) -> Answer<Option<TimestampMs>> {
+    let sql = "SELECT due_at FROM jobs WHERE kind = ?1 AND expires_at IS NULL ORDER BY due_at LIMIT 1";
+    rows::first(conn, sql, [kind], |row| Ok(TimestampMs(row.get(0)?)))
+}
+
+/// Erases some of what is past its time; fewer than [`FORGET_ROWS`] means that nothing is left.
+fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+    let sql = "DELETE FROM jobs WHERE sequence IN
+               (SELECT sequence FROM jobs WHERE expires_at IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
+    let n_forgotten = tx.conn.prepare_cached(sql)?.execute((now.0, FORGET_ROWS))? as u64;
+    tx.erased = n_forgotten > 0;
+    tx.idle = n_forgotten == 0;
+    Ok(n_forgotten)
+}
+
+impl JobStore for EmbeddedStore {
+    fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
+        self.write("accept the jobs", move |tx| {
+            bounds::check_jobs(&jobs)?;
+            enqueue(tx, jobs, waiting_max)
+        })
+    }
+
+    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
+        self.write("claim a job", move |tx| claim(tx, kind, now, lease_until))
+    }
+
+    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        self.write("settle the job", move |tx| {
+            bounds::check_outcome(&outcome)?;
+            bounds::check_jobs(&follow_ups)?;
+            settle(tx, id, outcome, follow_ups)
+        })
+    }
+
+    fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
+        self.read("look up the job", move |conn| by_id(conn, tenant, id, now))
+    }
+
+    fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
+        self.read("see when a job is due", move |conn| next_due(conn, kind))
+    }
+
+    fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
+        Box::pin(async move {
+            let mut n_forgotten = 0;
+            loop {
+                let n_more = self.write("forget jobs", move |tx| forget_some(tx, now)).await?;
+                n_forgotten += n_more;
+                if n_more < FORGET_ROWS {
+                    return Ok(n_forgotten);
+                }
+            }
+        })
+    }
+}

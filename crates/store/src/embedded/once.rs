@@ -1,0 +1,45 @@
+//! What may be used only once.
+
+use likeness_domain::ports::{OnceStore, Pending};
+use likeness_domain::types::TimestampMs;
+
+use super::EmbeddedStore;
+use super::errors::Answer;
+use super::writer::WriteTx;
+use crate::bounds;
+
+/// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so
+/// that no spend is slow.
+const PRUNE_ROWS: u64 = 16;
+
+fn spend(tx: &mut WriteTx<'_>, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Answer<bool> {
+    let still_counts = "SELECT 1 FROM spent WHERE scope = ?1 AND token = ?2 AND expires_at > ?3";
+    if tx.conn.prepare_cached(still_counts)?.exists((scope, token, now.0))? {
+        tx.idle = true;
+        return Ok(false);
+    }
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM spent WHERE (scope, token) IN
+             (SELECT scope, token FROM spent WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        )?
+        .execute((now.0, PRUNE_ROWS))?;
+    // An expired row of this very token may be beyond those swept away.
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO spent (scope, token, expires_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (scope, token) DO UPDATE SET expires_at = excluded.expires_at",
+        )?
+        .execute((scope, token, expires_at.0))?;
+    Ok(true)
+}
+
+impl OnceStore for EmbeddedStore {
+    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
+        if let Err(error) = bounds::check_token(scope, token) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (scope, token) = (scope.to_owned(), token.to_owned());
+        self.write("spend the token", move |tx| spend(tx, &scope, &token, now, expires_at))
+    }
+}

@@ -1,0 +1,141 @@
+//! Jobs, and what may be used only once.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use likeness_domain::Result;
+use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, OnceStore, Pending};
+use likeness_domain::types::{JobId, TenantId, TimestampMs};
+
+use super::{MemoryStore, ready};
+use crate::bounds;
+use crate::id::free_id;
+
+/// Every job in order of acceptance.
+#[derive(Default)]
+pub(super) struct Jobs {
+    last_sequence: u64,
+    jobs: BTreeMap<u64, Job>,
+}
+
+/// When each token in its scope may be used again.
+pub(super) type Spent = HashMap<(String, Vec<u8>), TimestampMs>;
+
+fn is_undone(job: &Job) -> bool {
+    job.expires_at.is_none()
+}
+
+fn is_forgotten(job: &Job, now: TimestampMs) -> bool {
+    job.expires_at.is_some_and(|expires_at| expires_at <= now)
+}
+
+impl Jobs {
+    fn undone_of<'a>(&'a mut self, kind: &'a str) -> impl Iterator<Item = &'a mut Job> {
+        self.jobs.values_mut().filter(move |job| is_undone(job) && job.kind == kind)
+    }
+
+    fn enqueue(&mut self, new_jobs: Vec<NewJob>, waiting_max: u64) -> Result<Vec<JobId>> {
+        bounds::check_jobs(&new_jobs)?;
+        for (kind, n_more) in bounds::by_kind(&new_jobs) {
+            bounds::check_room(kind, self.undone_of(kind).count() as u64, n_more, waiting_max)?;
+        }
+        Ok(new_jobs.into_iter().map(|new| self.insert(new)).collect())
+    }
+
+    fn insert(&mut self, new: NewJob) -> JobId {
+        let id = free_id(new.id.get(), |id| self.jobs.values().any(|job| job.id.get() == id));
+        let id = JobId::new(id).unwrap_or(new.id);
+        let job = Job {
+            id,
+            tenant: new.tenant,
+            kind: new.kind.to_owned(),
+            payload: new.payload,
+            result: None,
+            n_attempts: 0,
+            due_at: new.due_at,
+            created_at: new.created_at,
+            expires_at: None,
+        };
+        self.last_sequence += 1;
+        self.jobs.insert(self.last_sequence, job);
+        id
+    }
+
+    fn claim(&mut self, kind: &str, now: TimestampMs, lease_until: TimestampMs) -> Option<Job> {
+        // Of those due at the same time the first is taken, which is the one accepted first.
+        let job = self.undone_of(kind).filter(|job| job.due_at <= now).min_by_key(|job| job.due_at)?;
+        job.due_at = lease_until;
+        job.n_attempts += 1;
+        Some(job.clone())
+    }
+
+    fn settle(&mut self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Result<bool> {
+        bounds::check_outcome(&outcome)?;
+        bounds::check_jobs(&follow_ups)?;
+        let Some((&sequence, job)) = self.jobs.iter_mut().find(|(_, job)| job.id == id && is_undone(job)) else {
+            return Ok(false);
+        };
+        match outcome {
+            JobOutcome::Done { result, expires_at } => {
+                job.result = Some(result);
+                job.expires_at = Some(expires_at);
+            }
+            JobOutcome::Again { due_at } => job.due_at = due_at,
+            JobOutcome::Forgotten => {
+                self.jobs.remove(&sequence);
+            }
+        }
+        for new in follow_ups {
+            self.insert(new);
+        }
+        Ok(true)
+    }
+}
+
+impl JobStore for MemoryStore {
+    fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
+        ready(self.read().jobs.enqueue(jobs, waiting_max))
+    }
+
+    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
+        ready(Ok(self.read().jobs.claim(kind, now, lease_until)))
+    }
+
+    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        ready(self.read().jobs.settle(id, outcome, follow_ups))
+    }
+
+    fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
+        let state = self.read();
+        let mut known = state.jobs.jobs.values();
+        ready(Ok(known.find(|job| job.tenant == tenant && job.id == id && !is_forgotten(job, now)).cloned()))
+    }
+
+    fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
+        ready(Ok(self.read().jobs.undone_of(kind).map(|job| job.due_at).min()))
+    }
+
+    fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
+        let jobs = &mut self.read().jobs.jobs;
+        let n_before = jobs.len();
+        jobs.retain(|_, job| !is_forgotten(job, now));
+        ready(Ok((n_before - jobs.len()) as u64))
+    }
+}
+
+impl OnceStore for MemoryStore {
+    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
+        if let Err(error) = bounds::check_token(scope, token) {
+            return ready(Err(error));
+        }
+        let spent = &mut self.read().spent;
+        spent.retain(|_, &mut expires_at| now < expires_at);
+        match spent.entry((scope.to_owned(), token.to_owned())) {
+            Entry::Occupied(_) => ready(Ok(false)),
+            Entry::Vacant(place) => {
+                place.insert(expires_at);
+                ready(Ok(true))
+            }
+        }
+    }
+}
