@@ -10,7 +10,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{Clock, CredentialStore};
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName};
+use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, SeededIds, block_on};
@@ -94,6 +94,9 @@ impl Server {
             credentials: store.clone(),
             clock: clock.clone(),
             ids,
+            secret: InstallationSecret::from_bytes([7; 32]),
+            jobs: store.clone(),
+            once: store.clone(),
             settings: crate::Settings { huawei: settings },
             ready: Arc::new(|| true),
         });
