@@ -56,6 +56,8 @@ impl WriteTx<'_> {
 trait Job: Send {
     /// Does it; whether it worked.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
+    /// Why `run` did not work.
+    fn failure(&self) -> Option<Failure>;
     /// Replaces what `run` found: the whole commit did not work.
     fn fail(&mut self, failure: Failure);
     /// Answers the caller. One who has hung up is no reason to undo anything.
@@ -77,6 +79,10 @@ impl<T: Send, F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send> Job for Write<T, 
         let answer = catch_unwind(AssertUnwindSafe(|| act(tx)));
         let answer = answer.unwrap_or_else(|_| Err(Failure::said(Kind::Internal, "a write of the store panicked")));
         self.answer.insert(answer).is_ok()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.answer.as_ref()?.as_ref().err().map(Failure::shared)
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -225,8 +231,12 @@ impl Thread {
                 commits.push((tx.counters.revision, std::mem::take(&mut tx.changes)));
                 erased |= tx.erased;
             } else {
-                // A full disk makes SQLite roll back everything, not only the statement that met it. Then this fails too,
-                // and with it the whole batch, as it must.
+                if tx.conn.is_autocommit() {
+                    // A full disk makes SQLite roll back everything, not only the statement that met it: the writes before
+                    // this one are undone as well, so the whole batch has met a full disk.
+                    let lost = || Failure::said(Kind::Internal, "SQLite gave a transaction up without a reason");
+                    return Err(job.failure().unwrap_or_else(lost));
+                }
                 tx.conn.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
                 tx.counters = counters_before;
                 tx.changes.clear();

@@ -1,5 +1,13 @@
 //! The stores against their contract, against each other, and against disasters.
 
+mod crash;
+mod erasure;
+mod full_disk;
+mod model;
+mod opening;
+
+mod patience;
+
 use std::sync::Arc;
 
 use likeness_domain::ports::VectorIndex;

@@ -1,0 +1,162 @@
+//! Power gone: a process that writes is killed at random moments, again and again on the same folder.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore};
+use likeness_domain::types::FaceOwner;
+use likeness_store::conformance::samples::*;
+use likeness_store::conformance::{EVERYTHING, Ledger};
+use likeness_store::embedded::EmbeddedStore;
+
+use crate::patience::block_on;
+
+/// Kills of one run.
+const N_ROUNDS: u64 = 25;
+
+/// Where the child works, and the number of its first face.
+const CHILD_DIR: &str = "LIKENESS_TEST_CRASH_DIR";
+const CHILD_FIRST: &str = "LIKENESS_TEST_CRASH_FIRST";
+
+/// Writes and deletes for ever, saying beforehand what is tried and afterwards what was acknowledged.
+async fn write_for_ever(dir: &Path, first: u64) {
+    let say = |word: &str, number: u64| {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{word} {number}").unwrap();
+        out.flush().unwrap();
+    };
+    let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
+    let set = match store.face_set(ours(), name("staff")).await.unwrap() {
+        Some(set) => set.face_set,
+        None => store.create_face_set(ours(), face_set("staff"), None).await.unwrap(),
+    };
+    let (owner, scope) = (FaceOwner::FaceSet(set.id), FaceScope::FaceSet(set.id));
+    for number in (first..).step_by(8) {
+        // Eight writes under way at once; then three deletes, one of them of a whole set that was just filled.
+        let writes: Vec<_> = (number..number + 8)
+            .map(|number| {
+                say("adding", number);
+                (number, store.add_faces(ours(), owner, vec![full_face(number)], None))
+            })
+            .collect();
+        for (number, write) in writes {
+            write.await.unwrap();
+            say("added", number);
+        }
+        let deletes: Vec<_> = [number + 1, number + 5]
+            .map(|number| {
+                say("deleting", number);
+                (number, store.delete_faces(ours(), scope, FaceSelector::Ids(vec![face_id(number)])))
+            })
+            .into_iter()
+            .collect();
+        for (number, delete) in deletes {
+            assert_eq!(delete.await.unwrap(), [face_id(number)]);
+            say("deleted", number);
+        }
+        let passing = format!("passing-{number}");
+        let other = store.create_face_set(ours(), face_set(&passing), None).await.unwrap();
+        let faces = (0..50).map(|face_idx| face((1 << 40) + number * 64 + face_idx)).collect();
+        store.add_faces(ours(), FaceOwner::FaceSet(other.id), faces, None).await.unwrap();
+        store.delete_face_set(ours(), other.id, false).await.unwrap();
+        say("set-gone", number);
+    }
+}
+
+/// What the parent knows from the child's words.
+#[derive(Default)]
+struct Known {
+    added: BTreeSet<u64>,
+    maybe_added: BTreeSet<u64>,
+    maybe_deleted: BTreeSet<u64>,
+    deleted: BTreeSet<u64>,
+    sets_gone: BTreeSet<u64>,
+}
+
+impl Known {
+    fn hear(&mut self, line: &str) {
+        // The test harness prints around it.
+        let Some((word, number)) = line.split_once(' ') else { return };
+        let Ok(number) = number.trim().parse() else { return };
+        match word {
+            "adding" => self.maybe_added.insert(number),
+            "added" => self.added.insert(number),
+            "deleting" => self.maybe_deleted.insert(number),
+            "deleted" => self.deleted.insert(number),
+            "set-gone" => self.sets_gone.insert(number),
+            _ => false,
+        };
+    }
+
+    fn n_heard(&self) -> usize {
+        self.added.len() + self.deleted.len() + self.sets_gone.len()
+    }
+}
+
+/// Every acknowledged face is there, no face whose delete was acknowledged is, in lists, counts and the index, and the
+/// store hangs together.
+#[test]
+fn acknowledged_writes_survive_a_kill_at_any_moment() {
+    if let (Some(dir), Ok(first)) = (std::env::var_os(CHILD_DIR), std::env::var(CHILD_FIRST)) {
+        block_on(write_for_ever(Path::new(&dir), first.parse().unwrap()));
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let mut known = Known::default();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..N_ROUNDS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::acknowledged_writes_survive_a_kill_at_any_moment", "--nocapture"])
+            .env(CHILD_DIR, scratch.path())
+            .env(CHILD_FIRST, (1 + round * 100_000).to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let mut n_lines_left = 1 + random % 150;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            known.hear(&line.unwrap());
+            n_lines_left = n_lines_left.saturating_sub(1);
+            if n_lines_left == 0 {
+                // What the child said until it was dead is read to its end.
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        block_on(check(scratch.path(), &known));
+    }
+    assert!(known.n_heard() > 20, "the children had time to write: {}", known.n_heard());
+}
+
+async fn check(dir: &Path, known: &Known) {
+    let index = Arc::new(Ledger::default());
+    let store = EmbeddedStore::open(dir, Arc::clone(&index) as _).unwrap();
+    let report = store.report(true).await.unwrap();
+    assert_eq!(report.problems, [] as [String; 0]);
+    for number in &known.sets_gone {
+        let passing = name(&format!("passing-{number}"));
+        assert!(store.face_set(ours(), passing).await.unwrap().is_none(), "set {number} is back");
+    }
+    let Some(set) = store.face_set(ours(), name("staff")).await.unwrap() else {
+        assert!(known.added.is_empty(), "the set is lost");
+        return;
+    };
+    let faces = store.list_faces(ours(), FaceScope::FaceSet(set.face_set.id), EVERYTHING).await.unwrap();
+    let listed: BTreeSet<u64> = faces.iter().map(|face| face.id.get()).collect();
+    for number in known.added.difference(&known.maybe_deleted) {
+        assert!(listed.contains(number), "acknowledged face {number} is lost");
+    }
+    for number in &listed {
+        assert!(!known.deleted.contains(number), "deleted face {number} is back");
+        assert!(known.maybe_added.contains(number), "face {number} comes from nowhere");
+    }
+    assert!(faces.iter().all(|face| face.template == template(face.id.get())), "a template changed");
+    assert_eq!(set.n_faces, listed.len() as u64);
+    let searched: BTreeSet<u64> = index.rows(set.face_set.id).iter().map(|row| row.entry.face.get()).collect();
+    assert_eq!(searched, listed);
+}

@@ -1,0 +1,419 @@
+//! Random histories: the embedded store and the memory store, which is plain enough to be believed, must agree on every
+//! answer and on what the index is told, with restarts in between.
+
+use std::sync::Arc;
+
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
+use likeness_domain::types::{
+    Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace, NewFaceSet,
+    Person, PersonId, PersonPatch, TenantId, TimestampMs,
+};
+use likeness_store::conformance::samples::*;
+use likeness_store::conformance::{EVERYTHING, Ledger};
+use likeness_store::embedded::EmbeddedStore;
+use likeness_store::memory::MemoryStore;
+use proptest::prelude::*;
+
+use crate::patience::block_on;
+
+/// One step; small numbers choose among few names, so that steps meet.
+#[derive(Debug, Clone)]
+enum Step {
+    CreateSet { tenant: u8, name: u8, capacity: Option<u64>, quota: Option<u64> },
+    DeleteSet { tenant: u8, name: u8, only_if_empty: bool },
+    Add { tenant: u8, owner: Owner, faces: Vec<Enrol>, faces_max: Option<u64> },
+    Update { tenant: u8, owner: Owner, pick: usize, label: Option<u8>, age: Option<i64> },
+    Delete { tenant: u8, owner: Owner, which: Which },
+    CreatePerson { tenant: u8, key: u8, join: Vec<u8>, quota: Option<u64> },
+    UpdatePerson { tenant: u8, key: u8, text: u8 },
+    DeletePerson { tenant: u8, key: u8 },
+    Join { tenant: u8, key: u8, join: Vec<u8>, quota: Option<u64> },
+    Leave { tenant: u8, key: u8, names: Vec<u8> },
+    Restart,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    Set(u8),
+    Person(u8),
+}
+
+#[derive(Debug, Clone)]
+struct Enrol {
+    label: Option<u8>,
+    external_id: Option<u8>,
+    age: Option<i64>,
+    other_pack: bool,
+    /// Proposes the id of a face that exists.
+    used_id: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Which {
+    Pick(Vec<usize>),
+    Label(u8),
+    Age(i64),
+    Older(i64),
+}
+
+fn owner() -> impl Strategy<Value = Owner> {
+    prop_oneof![3 => (0..4_u8).prop_map(Owner::Set), 2 => (0..3_u8).prop_map(Owner::Person)]
+}
+
+fn enrol() -> impl Strategy<Value = Enrol> {
+    let label = proptest::option::of(0..3_u8);
+    let external_id = proptest::option::weighted(0.3, 0..6_u8);
+    let age = proptest::option::of(0..4_i64);
+    (label, external_id, age, proptest::bool::weighted(0.1), proptest::bool::weighted(0.1)).prop_map(
+        |(label, external_id, age, other_pack, used_id)| Enrol { label, external_id, age, other_pack, used_id },
+    )
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        proptest::collection::vec(0..20_usize, 0..4).prop_map(Which::Pick),
+        (0..3_u8).prop_map(Which::Label),
+        (0..4_i64).prop_map(Which::Age),
+        (0..4_i64).prop_map(Which::Older),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let tenant = || prop_oneof![4 => Just(0_u8), 1 => Just(1_u8)];
+    let quota = || proptest::option::weighted(0.3, 0..6_u64);
+    let names = || proptest::collection::vec(0..4_u8, 0..3);
+    prop_oneof![
+        4 => (tenant(), 0..4_u8, proptest::option::weighted(0.3, 0..6_u64), quota())
+            .prop_map(|(tenant, name, capacity, quota)| Step::CreateSet { tenant, name, capacity, quota }),
+        1 => (tenant(), 0..4_u8, any::<bool>())
+            .prop_map(|(tenant, name, only_if_empty)| Step::DeleteSet { tenant, name, only_if_empty }),
+        10 => (tenant(), owner(), proptest::collection::vec(enrol(), 0..4), proptest::option::weighted(0.3, 0..12_u64))
+            .prop_map(|(tenant, owner, faces, faces_max)| Step::Add { tenant, owner, faces, faces_max }),
+        3 => (tenant(), owner(), 0..20_usize, proptest::option::of(0..3_u8), proptest::option::of(0..4_i64))
+            .prop_map(|(tenant, owner, pick, label, age)| Step::Update { tenant, owner, pick, label, age }),
+        3 => (tenant(), owner(), which()).prop_map(|(tenant, owner, which)| Step::Delete { tenant, owner, which }),
+        3 => (tenant(), 0..3_u8, names(), quota())
+            .prop_map(|(tenant, key, join, quota)| Step::CreatePerson { tenant, key, join, quota }),
+        1 => (tenant(), 0..3_u8, 0..3_u8).prop_map(|(tenant, key, text)| Step::UpdatePerson { tenant, key, text }),
+        1 => (tenant(), 0..3_u8).prop_map(|(tenant, key)| Step::DeletePerson { tenant, key }),
+        3 => (tenant(), 0..3_u8, names(), quota())
+            .prop_map(|(tenant, key, join, quota)| Step::Join { tenant, key, join, quota }),
+        2 => (tenant(), 0..3_u8, names()).prop_map(|(tenant, key, names)| Step::Leave { tenant, key, names }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn tenant_of(number: u8) -> TenantId {
+    [ours(), theirs()][usize::from(number)]
+}
+
+/// Both stores, and what numbers were given out.
+struct Pair {
+    memory: MemoryStore,
+    memory_index: Arc<Ledger>,
+    embedded: Option<EmbeddedStore>,
+    embedded_index: Arc<Ledger>,
+    dir: tempfile::TempDir,
+    last_id: u64,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let memory_index = Arc::new(Ledger::default());
+        let embedded_index = Arc::new(Ledger::default());
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            memory: MemoryStore::open(Arc::clone(&memory_index) as _),
+            memory_index,
+            embedded: Some(EmbeddedStore::open(dir.path(), Arc::clone(&embedded_index) as _).unwrap()),
+            embedded_index,
+            dir,
+            last_id: 0,
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 10;
+        self.last_id
+    }
+
+    fn restart(&mut self) {
+        drop(self.embedded.take());
+        self.embedded_index = Arc::new(Ledger::default());
+        self.embedded = Some(EmbeddedStore::open(self.dir.path(), Arc::clone(&self.embedded_index) as _).unwrap());
+    }
+
+    /// Asks both and compares what they say; `Err` is compared by kind.
+    async fn both<T>(
+        &self,
+        ask: impl AsyncFn(&dyn GalleryStore) -> likeness_domain::Result<T>,
+        tell: impl Fn(T) -> String,
+    ) {
+        let answer = async |store: &dyn GalleryStore| match ask(store).await {
+            Ok(answer) => tell(answer),
+            Err(error) => format!("{:?}", error.kind()),
+        };
+        assert_eq!(answer(self.embedded.as_ref().unwrap()).await, answer(&self.memory).await, "embedded and memory");
+    }
+
+    fn new_set(&mut self, name: u8, capacity: Option<u64>) -> NewFaceSet {
+        let id = FaceSetId::new(self.next_id()).unwrap();
+        // One of the names makes sets of another pack.
+        let pack = pack_named(if name == 3 { "other-1" } else { "sample-1" });
+        NewFaceSet { id, pack, capacity, ..face_set(&format!("set-{name}")) }
+    }
+
+    async fn set_id(&self, tenant: u8, number: u8) -> FaceSetId {
+        let found = self.memory.face_set(tenant_of(tenant), name(&format!("set-{number}"))).await.unwrap();
+        found.map_or(FaceSetId::new(1).unwrap(), |set| set.face_set.id)
+    }
+
+    async fn person_id(&self, tenant: u8, number: u8) -> PersonId {
+        let found = self.memory.person(tenant_of(tenant), key(&format!("person-{number}"))).await.unwrap();
+        found.map_or(PersonId::new(1).unwrap(), |person| person.id)
+    }
+
+    async fn owner(&self, tenant: u8, owner: Owner) -> FaceOwner {
+        match owner {
+            Owner::Set(number) => FaceOwner::FaceSet(self.set_id(tenant, number).await),
+            Owner::Person(number) => FaceOwner::Person(self.person_id(tenant, number).await),
+        }
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::CreateSet { tenant, name, capacity, quota } => {
+                let new = self.new_set(name, capacity);
+                self.both(
+                    async |store| store.create_face_set(tenant_of(tenant), new.clone(), quota).await,
+                    |set| format!("{set:?}"),
+                )
+                .await;
+            }
+            Step::DeleteSet { tenant, name, only_if_empty } => {
+                let id = self.set_id(tenant, name).await;
+                self.both(
+                    async |store| store.delete_face_set(tenant_of(tenant), id, only_if_empty).await,
+                    |()| "deleted".into(),
+                )
+                .await;
+            }
+            Step::Add { tenant, owner, faces, faces_max } => {
+                let owner = self.owner(tenant, owner).await;
+                let some_used = self.scoped(tenant, owner).await.first().map(|face| face.id);
+                let other_set = matches!(owner, FaceOwner::FaceSet(_)) && self.is_other_pack(tenant, owner).await;
+                let new: Vec<NewFace> = faces.iter().map(|enrol| self.new_face(enrol, some_used, other_set)).collect();
+                self.both(
+                    async |store| store.add_faces(tenant_of(tenant), owner, new.clone(), faces_max).await,
+                    |faces| tell_faces(&faces),
+                )
+                .await;
+            }
+            Step::Update { tenant, owner, pick, label, age } => {
+                let owner = self.owner(tenant, owner).await;
+                let id = self.picked(tenant, owner, pick).await;
+                let patch = FacePatch {
+                    subject: label.map(|label| subject(&format!("label-{label}"))),
+                    fields: FieldValues::new(age.map(|age| (field("age"), FieldValue::Whole(age)))),
+                    note: None,
+                };
+                self.both(
+                    async |store| {
+                        let now = TimestampMs(pick as i64);
+                        store.update_face(tenant_of(tenant), scope(owner), id, patch.clone(), now).await
+                    },
+                    |face| tell_faces(&[face]),
+                )
+                .await;
+            }
+            Step::Delete { tenant, owner, which } => {
+                let owner = self.owner(tenant, owner).await;
+                let selector = match which {
+                    Which::Pick(picks) => {
+                        let mut ids = Vec::new();
+                        for pick in picks {
+                            ids.push(self.picked(tenant, owner, pick).await);
+                        }
+                        FaceSelector::Ids(ids)
+                    }
+                    Which::Label(label) => FaceSelector::Subject(subject(&format!("label-{label}"))),
+                    Which::Age(age) => FaceSelector::Field { name: field("age"), value: FieldValue::Whole(age) },
+                    Which::Older(min) => {
+                        FaceSelector::Filter(Arc::new(Filter::Whole { field_idx: 1, min, max: i64::MAX }))
+                    }
+                };
+                self.both(
+                    async |store| store.delete_faces(tenant_of(tenant), scope(owner), selector.clone()).await,
+                    |ids| format!("{ids:?}"),
+                )
+                .await;
+            }
+            Step::CreatePerson { tenant, key, join, quota } => {
+                let id = PersonId::new(self.next_id()).unwrap();
+                let new = likeness_domain::types::NewPerson { id, ..person(&format!("person-{key}")) };
+                let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
+                self.both(
+                    async |store| store.create_person(tenant_of(tenant), new.clone(), join.clone(), quota).await,
+                    |answer| format!("{answer:?}"),
+                )
+                .await;
+            }
+            Step::UpdatePerson { tenant, key, text } => {
+                let id = self.person_id(tenant, key).await;
+                let words = ["", "one", "two"][usize::from(text)];
+                let patch = PersonPatch { name: Some(note(words)), note: None };
+                self.both(
+                    async |store| store.update_person(tenant_of(tenant), id, patch.clone()).await,
+                    |person| format!("{person:?}"),
+                )
+                .await;
+            }
+            Step::DeletePerson { tenant, key } => {
+                let id = self.person_id(tenant, key).await;
+                self.both(
+                    async |store| store.delete_person(tenant_of(tenant), id).await,
+                    |n_faces| n_faces.to_string(),
+                )
+                .await;
+            }
+            Step::Join { tenant, key, join, quota } => {
+                let id = self.person_id(tenant, key).await;
+                let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
+                self.both(
+                    async |store| store.join_face_sets(tenant_of(tenant), id, join.clone(), quota).await,
+                    |sets| format!("{sets:?}"),
+                )
+                .await;
+            }
+            Step::Leave { tenant, key, names } => {
+                let id = self.person_id(tenant, key).await;
+                let names: Vec<_> = names.into_iter().map(|number| name(&format!("set-{number}"))).collect();
+                self.both(
+                    async |store| store.leave_face_sets(tenant_of(tenant), id, names.clone()).await,
+                    |sets| format!("{sets:?}"),
+                )
+                .await;
+            }
+            Step::Restart => self.restart(),
+        }
+    }
+
+    fn new_face(&mut self, enrol: &Enrol, used: Option<FaceId>, other_set: bool) -> NewFace {
+        let number = self.next_id();
+        let id = used.filter(|_| enrol.used_id).unwrap_or(face_id(number));
+        let pack = if enrol.other_pack != other_set { pack_named("other-1") } else { pack() };
+        NewFace {
+            id,
+            template: template_of_pack(number, pack),
+            subject: enrol.label.map(|label| subject(&format!("label-{label}"))),
+            external_id: enrol.external_id.map(|id| external_id(&format!("external-{id}"))),
+            fields: FieldValues::new(enrol.age.map(|age| (field("age"), FieldValue::Whole(age)))),
+            ..face(number)
+        }
+    }
+
+    async fn is_other_pack(&self, tenant: u8, owner: FaceOwner) -> bool {
+        let sets = self.memory.face_sets(tenant_of(tenant)).await.unwrap();
+        sets.iter().any(|set| owner == FaceOwner::FaceSet(set.face_set.id) && set.face_set.pack != pack())
+    }
+
+    async fn scoped(&self, tenant: u8, owner: FaceOwner) -> Vec<Face> {
+        self.memory.list_faces(tenant_of(tenant), scope(owner), EVERYTHING).await.unwrap()
+    }
+
+    /// A face of the scope, or one that does not exist.
+    async fn picked(&self, tenant: u8, owner: FaceOwner, pick: usize) -> FaceId {
+        self.scoped(tenant, owner).await.get(pick).map_or(face_id(3), |face| face.id)
+    }
+
+    /// Compares everything that can be asked, and what the indexes were told.
+    async fn compare(&self) {
+        let mut n_sets = 0;
+        for tenant in [ours(), theirs()] {
+            self.both(async |store| store.face_sets(tenant).await, |sets| tell_sets(&sets)).await;
+            for set in self.memory.face_sets(tenant).await.unwrap() {
+                n_sets += 1;
+                let id = set.face_set.id;
+                self.both(
+                    async |store| store.list_faces(tenant, FaceScope::FaceSet(id), EVERYTHING).await,
+                    |faces| tell_faces(&faces),
+                )
+                .await;
+                let page = Page { offset: 1, limit: 2 };
+                self.both(
+                    async |store| store.list_faces(tenant, FaceScope::FaceSet(id), page).await,
+                    |faces| tell_faces(&faces),
+                )
+                .await;
+                self.both(
+                    async |store| store.members(tenant, id, EVERYTHING).await,
+                    |(persons, n_members): (Vec<Person>, u64)| format!("{n_members} {persons:?}"),
+                )
+                .await;
+                let told = |index: &Ledger| {
+                    let rows = index.rows(id);
+                    rows.iter().map(|row| (row.words(), row.entry.template.unit().to_vec())).collect::<Vec<_>>()
+                };
+                assert_eq!(told(&self.embedded_index), told(&self.memory_index), "what the indexes know");
+            }
+            for number in 0..3 {
+                let key = key(&format!("person-{number}"));
+                self.both(async |store| store.person(tenant, key.clone()).await, |person| format!("{person:?}")).await;
+                let Some(person) = self.memory.person(tenant, key).await.unwrap() else { continue };
+                self.both(async |store| store.face_sets_of(tenant, person.id).await, |sets| format!("{sets:?}")).await;
+                self.both(
+                    async |store| store.list_faces(tenant, FaceScope::Person(person.id), EVERYTHING).await,
+                    |faces| tell_faces(&faces),
+                )
+                .await;
+                let ids: Vec<_> = (0..6).map(|id| external_id(&format!("external-{id}"))).collect();
+                self.both(
+                    async |store| store.external_ids(tenant, FaceOwner::Person(person.id), ids.clone()).await,
+                    |used| format!("{used:?}"),
+                )
+                .await;
+            }
+        }
+        assert_eq!(self.embedded_index.n_galleries(), n_sets);
+        let report = async |store: &dyn GalleryStore| {
+            let report = store.report(true).await.unwrap();
+            (report.revision, report.n_face_sets, report.n_persons, report.n_faces, report.problems)
+        };
+        assert_eq!(report(self.embedded.as_ref().unwrap()).await, report(&self.memory).await);
+    }
+}
+
+fn scope(owner: FaceOwner) -> FaceScope {
+    match owner {
+        FaceOwner::FaceSet(id) => FaceScope::FaceSet(id),
+        FaceOwner::Person(id) => FaceScope::Person(id),
+    }
+}
+
+fn tell_faces(faces: &[Face]) -> String {
+    // A template's own Debug tells its shape only.
+    let lines = faces.iter().map(|face| format!("{face:?} {:?}\n", face.template.unit()));
+    lines.collect()
+}
+
+fn tell_sets(sets: &[FaceSetSummary]) -> String {
+    format!("{sets:?}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_tell_the_same_story(steps in proptest::collection::vec(step(), 1..60)) {
+        block_on(async {
+            let mut pair = Pair::new();
+            for step in steps {
+                pair.take(step).await;
+            }
+            pair.compare().await;
+            pair.restart();
+            pair.compare().await;
+        });
+    }
+}

@@ -1,0 +1,195 @@
+//! Opening, closing, opening again, and doing so beside another process.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{CredentialStore, FaceScope, FaceSelector, GalleryStore};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceOwner, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
+};
+use likeness_store::conformance::samples::*;
+use likeness_store::conformance::{EVERYTHING, Ledger, refused};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, Settings};
+use likeness_store::folder::DataFolder;
+
+use crate::patience::block_on;
+
+/// The index is filled from what is on disk, in order; numbers go on where they were.
+#[test]
+fn everything_is_there_after_a_restart() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let (anna, sets) = store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await.unwrap();
+        store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![full_face(9), face(3)], None).await.unwrap();
+        store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(7)], None).await.unwrap();
+        store.delete_faces(ours(), FaceScope::Person(anna.id), FaceSelector::Ids(vec![face_id(7)])).await.unwrap();
+        store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(5)], None).await.unwrap();
+        let before = store.report(false).await.unwrap();
+        drop(store);
+
+        let index = Arc::new(Ledger::default());
+        let store = EmbeddedStore::open(scratch.path(), Arc::clone(&index) as _).unwrap();
+        index.is_filled(before.revision);
+        let rows = index.rows(sets[0].id);
+        assert_eq!(rows.iter().map(|row| row.entry.face.get()).collect::<Vec<_>>(), [9, 3, 5]);
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(sets[0].id), EVERYTHING).await.unwrap();
+        assert!(rows.iter().zip(&faces).all(|(row, face)| row.entry.template == face.template));
+        assert_eq!(rows[2].entry.person, Some(anna.id));
+        let after = store.report(true).await.unwrap();
+        assert_eq!((after.revision, after.n_faces, after.problems), (before.revision, 3, vec![]));
+        store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![face(1)], None).await.unwrap();
+        let order: Vec<_> = index.rows(sets[0].id).iter().map(|row| row.entry.face.get()).collect();
+        assert_eq!(order, [9, 3, 5, 1]);
+        assert_eq!(store.report(false).await.unwrap().revision, Revision(before.revision.0 + 1));
+    });
+}
+
+/// A second store on the folder is refused while the first lives, and welcome afterwards.
+#[test]
+fn one_process_owns_the_folder() {
+    let scratch = tempfile::tempdir().unwrap();
+    let open = || EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default()));
+    let store = open().unwrap();
+    refused(open(), Kind::InvalidArgument);
+    drop(store);
+    open().unwrap();
+}
+
+fn acme() -> Tenant {
+    Tenant { id: TenantId::from_bits(7), name: TenantName::new("acme").unwrap(), created_at: TimestampMs(1) }
+}
+
+fn access_key() -> AccessKey {
+    AccessKey {
+        id: AccessKeyId::new("AK1").unwrap(),
+        secret: Secret::new("hush").unwrap(),
+        tenant: acme(),
+        enabled: true,
+        created_at: TimestampMs(2),
+    }
+}
+
+/// `likeness key create` beside a running server: the server sees the key, and later its end, with the next question.
+#[test]
+fn keys_are_made_beside_an_open_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let server = Credentials::open(scratch.path()).unwrap();
+        assert!(server.key(access_key().id).await.unwrap().is_none());
+        let tool = Credentials::open(scratch.path()).unwrap();
+        tool.ensure_tenant(acme()).await.unwrap();
+        tool.add_key(access_key()).await.unwrap();
+        assert_eq!(server.key(access_key().id).await.unwrap().unwrap().secret.reveal(), "hush");
+        tool.set_key_enabled(access_key().id, false).await.unwrap();
+        assert!(!server.key(access_key().id).await.unwrap().unwrap().enabled);
+        store.create_face_set(acme().id, face_set("staff"), None).await.unwrap();
+        tool.delete_key(access_key().id).await.unwrap();
+        assert!(server.key(access_key().id).await.unwrap().is_none());
+        assert_eq!(store.report(false).await.unwrap().n_tenants, 1);
+    });
+}
+
+/// The first key may come before the first server.
+#[test]
+fn keys_are_made_in_an_empty_folder() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("new");
+    block_on(async {
+        let tool = Credentials::open(&dir).unwrap();
+        tool.ensure_tenant(acme()).await.unwrap();
+        let store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
+        assert_eq!(store.report(true).await.unwrap().n_tenants, 1);
+    });
+}
+
+/// A deleted key's secret is in no file any more.
+#[test]
+fn a_deleted_secret_leaves_no_trace() {
+    let scratch = tempfile::tempdir().unwrap();
+    let on_disk = || {
+        let files = std::fs::read_dir(scratch.path()).unwrap();
+        let mut all = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        all.any(|bytes| bytes.windows(17).any(|window| window == b"secret-of-nobody!"))
+    };
+    block_on(async {
+        let store = Credentials::open(scratch.path()).unwrap();
+        store.ensure_tenant(acme()).await.unwrap();
+        let key = AccessKey { secret: Secret::new("secret-of-nobody!").unwrap(), ..access_key() };
+        store.add_key(key).await.unwrap();
+        assert!(on_disk());
+        store.delete_key(access_key().id).await.unwrap();
+        assert!(!on_disk());
+    });
+}
+
+/// Faces are nobody's business but the owner's.
+#[test]
+fn files_are_private() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let _store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
+    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in std::fs::read_dir(&dir).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+    assert!(dir.join(DATABASE_FILE).exists());
+}
+
+/// Callers beyond the queues are told at once, and what was taken is done.
+#[test]
+fn full_queues_refuse_and_lose_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let settings = Settings { n_readers: 1, reads_max: 2, writes_max: 2, ..Settings::DEFAULT };
+        let folder = DataFolder::lock(scratch.path()).unwrap();
+        let store = EmbeddedStore::open_locked(folder, Arc::new(Ledger::default()), settings).unwrap();
+        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        let writes: Vec<_> = (1..=500)
+            .map(|number| store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(number)], None))
+            .collect();
+        let mut n_done = 0;
+        let mut n_refused = 0;
+        for write in writes {
+            match write.await {
+                Ok(_) => n_done += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), Kind::Overloaded);
+                    n_refused += 1;
+                }
+            }
+        }
+        assert!(n_refused > 0, "500 writes fit a queue of 2");
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
+        assert_eq!(faces.len(), n_done);
+    });
+}
+
+/// Damage is found by a thorough report, not by a search that answers with somebody else.
+#[test]
+fn damage_is_reported() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1), face(2)], None).await.unwrap();
+        let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
+        conn.execute_batch(
+            "UPDATE templates SET vector = zeroblob(64) WHERE sequence = (SELECT sequence FROM faces WHERE id = 1);
+             UPDATE face_sets SET n_gallery = 7;",
+        )
+        .unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!(
+            report.problems,
+            [
+                format!("a face set counts another number of gallery rows than it has ({})", set.id),
+                "face 1: a stored template has length 1".into(),
+            ]
+        );
+        refused(store.faces(ours(), FaceScope::FaceSet(set.id), vec![face_id(1)]).await, Kind::Internal);
+    });
+}
