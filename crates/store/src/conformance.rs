@@ -6,7 +6,9 @@
 pub mod credentials;
 pub mod face_sets;
 pub mod faces;
+pub mod jobs;
 mod ledger;
+pub mod once;
 pub mod persons;
 pub mod samples;
 pub mod tenants;
@@ -16,7 +18,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, Page, VectorIndex};
+use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, JobStore, OnceStore, Page, VectorIndex};
 use likeness_domain::types::{FaceId, TenantId};
 
 pub use ledger::{Ledger, LedgerRow, Words};
@@ -27,6 +29,10 @@ pub struct Opened {
     pub gallery: Arc<dyn GalleryStore>,
     /// Tenants and keys.
     pub credentials: Arc<dyn CredentialStore>,
+    /// Work that outlives its request.
+    pub jobs: Arc<dyn JobStore>,
+    /// What may be used only once.
+    pub once: Arc<dyn OnceStore>,
     /// What must live as long (a scratch folder).
     pub keep: Box<dyn Any>,
 }
@@ -37,6 +43,10 @@ pub struct Bench {
     pub store: Arc<dyn GalleryStore>,
     /// Its tenants and keys.
     pub credentials: Arc<dyn CredentialStore>,
+    /// Its jobs.
+    pub jobs: Arc<dyn JobStore>,
+    /// What was spent.
+    pub once: Arc<dyn OnceStore>,
     /// The index it feeds.
     pub index: Arc<Ledger>,
     _keep: Box<dyn Any>,
@@ -55,7 +65,14 @@ impl Bench {
     pub fn new(open: impl FnOnce(Arc<dyn VectorIndex>) -> Opened) -> Self {
         let index = Arc::new(Ledger::default());
         let opened = open(Arc::clone(&index) as _);
-        Self { store: opened.gallery, credentials: opened.credentials, index, _keep: opened.keep }
+        Self {
+            store: opened.gallery,
+            credentials: opened.credentials,
+            jobs: opened.jobs,
+            once: opened.once,
+            index,
+            _keep: opened.keep,
+        }
     }
 
     /// Ids of the faces of a scope, in order.
@@ -182,6 +199,28 @@ macro_rules! conformance {
                 a_key_needs_its_tenant
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted
+                an_installation_keeps_one_secret
+            ],
+            jobs: [
+                a_job_comes_back_as_it_was_accepted
+                jobs_are_claimed_in_order_of_their_times
+                kinds_of_jobs_are_apart
+                a_job_is_due_again_when_its_lease_ends
+                a_job_is_settled_once
+                a_result_is_kept_until_its_time
+                many_jobs_are_forgotten_together
+                no_more_jobs_wait_than_may
+                a_used_job_id_is_replaced_by_the_next
+                jobs_of_another_tenant_are_not_there
+                jobs_that_are_too_large_are_refused
+                many_workers_get_different_jobs
+            ],
+            once: [
+                a_token_is_spent_once
+                tokens_are_bytes
+                many_tokens_expire_one_by_one
+                of_many_at_once_one_is_first
+                tokens_have_a_length
             ]
         );
     };

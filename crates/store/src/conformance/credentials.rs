@@ -1,7 +1,9 @@
 //! Tenants and access keys.
 
 use likeness_domain::Kind;
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName, TimestampMs};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName, TimestampMs,
+};
 
 use super::samples::{ours, theirs};
 use super::{Bench, refused};
@@ -98,5 +100,15 @@ pub async fn a_key_is_switched_and_deleted(bench: Bench) -> Bench {
     assert!(!store.delete_key(key_id("AK1")).await.unwrap());
     assert!(!store.set_key_enabled(key_id("AK1"), true).await.unwrap());
     store.add_key(key("AK1", &acme)).await.unwrap();
+    bench
+}
+
+/// The one proposed first, which says nothing when it is printed.
+pub async fn an_installation_keeps_one_secret(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let first = InstallationSecret::from_bytes([1; 32]);
+    assert!(store.installation_secret(first.clone()).await.unwrap() == first);
+    assert!(store.installation_secret(InstallationSecret::from_bytes([2; 32])).await.unwrap() == first);
+    assert_eq!(format!("{first:?}"), "***");
     bench
 }

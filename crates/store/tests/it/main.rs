@@ -18,13 +18,22 @@ use likeness_store::memory::MemoryStore;
 
 fn open_memory(index: Arc<dyn VectorIndex>) -> Opened {
     let store = Arc::new(MemoryStore::open(index));
-    Opened { gallery: Arc::clone(&store) as _, credentials: store, keep: Box::new(()) }
+    Opened {
+        gallery: Arc::clone(&store) as _,
+        credentials: Arc::clone(&store) as _,
+        jobs: Arc::clone(&store) as _,
+        once: store,
+        keep: Box::new(()),
+    }
 }
 
 fn open_embedded(index: Arc<dyn VectorIndex>) -> Opened {
     let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(EmbeddedStore::open(dir.path(), index).unwrap());
     Opened {
-        gallery: Arc::new(EmbeddedStore::open(dir.path(), index).unwrap()),
+        gallery: Arc::clone(&store) as _,
+        jobs: Arc::clone(&store) as _,
+        once: store,
         credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
         keep: Box::new(dir),
     }

@@ -1,0 +1,259 @@
+//! Jobs.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use likeness_domain::Kind;
+use likeness_domain::limits::JOB_BYTES_MAX;
+use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob};
+use likeness_domain::types::{ID_END, JobId, TimestampMs};
+
+use super::samples::{ours, theirs};
+use super::{Bench, refused};
+
+/// A job `scan` of ours, due at 100.
+pub fn job(number: u64) -> NewJob {
+    NewJob {
+        id: job_id(number),
+        tenant: ours(),
+        kind: "scan",
+        payload: Bytes::from(format!("payload {number}")),
+        due_at: at(100),
+        created_at: at(50),
+    }
+}
+
+/// The id with that number.
+pub fn job_id(number: u64) -> JobId {
+    JobId::new(number).expect("a valid id")
+}
+
+/// That many milliseconds since 1970.
+pub fn at(ms: i64) -> TimestampMs {
+    TimestampMs(ms)
+}
+
+/// Everything of a job, to be compared: the type has no `Debug`, since a payload must not reach a log.
+pub fn words(job: &Job) -> String {
+    let Job { id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at } = job;
+    format!("{id} {tenant} {kind} {payload:?} {result:?} {n_attempts} {due_at:?} {created_at:?} {expires_at:?}")
+}
+
+fn done(result: &str, expires_at: i64) -> JobOutcome {
+    JobOutcome::Done { result: Bytes::copy_from_slice(result.as_bytes()), expires_at: at(expires_at) }
+}
+
+async fn enqueue(store: &dyn JobStore, jobs: Vec<NewJob>) -> Vec<u64> {
+    store.enqueue(jobs, u64::MAX).await.unwrap().into_iter().map(JobId::get).collect()
+}
+
+/// Number of the job that a worker gets at that time, with a lease of ten seconds.
+async fn claim(store: &dyn JobStore, now: i64) -> Option<u64> {
+    store.claim("scan", at(now), at(now + 10_000)).await.unwrap().map(|job| job.id.get())
+}
+
+/// Through claim and look-up, every part; then with its result.
+pub async fn a_job_comes_back_as_it_was_accepted(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    assert_eq!(enqueue(store, vec![job(7)]).await, [7]);
+    let waiting = store.job(ours(), job_id(7), at(0)).await.unwrap().unwrap();
+    let expected = format!("7 {} scan b\"payload 7\" None 0 {:?} {:?} None", ours(), at(100), at(50));
+    assert_eq!(words(&waiting), expected);
+    let claimed = store.claim("scan", at(100), at(900)).await.unwrap().unwrap();
+    let expected = format!("7 {} scan b\"payload 7\" None 1 {:?} {:?} None", ours(), at(900), at(50));
+    assert_eq!(words(&claimed), expected);
+    let no_text = Bytes::from_static(&[0, 255, 10, 0]);
+    let outcome = JobOutcome::Done { result: no_text.clone(), expires_at: at(5_000) };
+    assert!(store.settle(job_id(7), outcome, vec![]).await.unwrap());
+    let found = store.job(ours(), job_id(7), at(4_999)).await.unwrap().unwrap();
+    assert_eq!((found.result, found.expires_at, found.n_attempts), (Some(no_text), Some(at(5_000)), 1));
+    assert_eq!(found.payload, "payload 7");
+    bench
+}
+
+/// Not before its time, the one that is longest due first, of equals the one accepted first.
+pub async fn jobs_are_claimed_in_order_of_their_times(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let due = |number, due_at| NewJob { due_at: at(due_at), ..job(number) };
+    enqueue(store, vec![due(4, 300), due(9, 200), due(2, 200), due(5, 100)]).await;
+    assert_eq!(store.next_due("scan").await.unwrap(), Some(at(100)));
+    assert_eq!(claim(store, 99).await, None);
+    assert_eq!(claim(store, 100).await, Some(5));
+    assert_eq!(claim(store, 199).await, None);
+    let mut claimed = Vec::new();
+    while let Some(number) = claim(store, 1_000).await {
+        claimed.push(number);
+    }
+    assert_eq!(claimed, [9, 2, 4]);
+    assert_eq!(store.next_due("scan").await.unwrap(), Some(at(10_100)), "the first lease ends first");
+    bench
+}
+
+/// A worker of one kind never gets work of another.
+pub async fn kinds_of_jobs_are_apart(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![NewJob { kind: "callback", due_at: at(1), ..job(1) }, job(2)]).await;
+    assert_eq!(store.next_due("scan").await.unwrap(), Some(at(100)));
+    assert_eq!(store.next_due("callback").await.unwrap(), Some(at(1)));
+    assert_eq!(store.next_due("other").await.unwrap(), None);
+    assert_eq!(claim(store, 500).await, Some(2));
+    assert_eq!(claim(store, 500).await, None);
+    let other = store.claim("callback", at(500), at(600)).await.unwrap().unwrap();
+    assert_eq!((other.id.get(), other.kind.as_str()), (1, "callback"));
+    bench
+}
+
+/// The work of a worker that died is done by another, and the attempts are counted.
+pub async fn a_job_is_due_again_when_its_lease_ends(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1)]).await;
+    for n_attempts in 1..=3_u32 {
+        let lease_until = 1_000 * i64::from(n_attempts);
+        let claimed = store.claim("scan", at(lease_until - 900), at(lease_until)).await.unwrap().unwrap();
+        assert_eq!(claimed.n_attempts, n_attempts);
+        assert!(store.claim("scan", at(lease_until - 1), at(9_999)).await.unwrap().is_none(), "it is taken");
+        assert_eq!(store.next_due("scan").await.unwrap(), Some(at(lease_until)));
+        assert!(store.settle(job_id(1), JobOutcome::Again { due_at: at(lease_until + 100) }, vec![]).await.unwrap());
+    }
+    let put_off = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
+    assert_eq!((put_off.due_at, put_off.n_attempts, put_off.result), (at(3_100), 3, None));
+    bench
+}
+
+/// The second worker to finish hears that it was too late, and its follow-ups are not accepted.
+pub async fn a_job_is_settled_once(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1)]).await;
+    assert_eq!(claim(store, 100).await, Some(1));
+    assert_eq!(claim(store, 20_000).await, Some(1));
+    assert!(store.settle(job_id(1), done("first", 90_000), vec![job(2)]).await.unwrap());
+    assert!(!store.settle(job_id(1), done("second", 95_000), vec![job(3)]).await.unwrap());
+    assert!(!store.settle(job_id(1), JobOutcome::Again { due_at: at(0) }, vec![job(3)]).await.unwrap());
+    assert!(!store.settle(job_id(1), JobOutcome::Forgotten, vec![job(3)]).await.unwrap());
+    assert!(!store.settle(job_id(99), JobOutcome::Forgotten, vec![job(3)]).await.unwrap(), "there is none");
+    let found = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
+    assert_eq!((found.result, found.expires_at), (Some(Bytes::from("first")), Some(at(90_000))));
+    assert!(store.job(ours(), job_id(2), at(0)).await.unwrap().is_some());
+    assert!(store.job(ours(), job_id(3), at(0)).await.unwrap().is_none());
+    assert_eq!(claim(store, 200_000).await, Some(2), "what is done is not claimed again");
+    assert_eq!(claim(store, 200_000).await, None);
+    bench
+}
+
+/// Its result until then, and nothing of it afterwards.
+pub async fn a_result_is_kept_until_its_time(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, (1..=5).map(job).collect()).await;
+    for (number, expires_at) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
+        assert!(store.settle(job_id(number), done("", expires_at), vec![]).await.unwrap());
+    }
+    assert!(store.settle(job_id(4), JobOutcome::Forgotten, vec![]).await.unwrap());
+    let known = async |now| {
+        let mut known = Vec::new();
+        for number in 1..=5 {
+            if store.job(ours(), job_id(number), at(now)).await.unwrap().is_some() {
+                known.push(number);
+            }
+        }
+        known
+    };
+    assert_eq!(known(999).await, [1, 2, 3, 5]);
+    assert_eq!(known(1_000).await, [2, 3, 5]);
+    assert_eq!(store.forget(at(2_000)).await.unwrap(), 2);
+    assert_eq!(store.forget(at(2_000)).await.unwrap(), 0);
+    assert_eq!(known(0).await, [3, 5], "what is erased was erased, whatever the clock says later");
+    assert_eq!(store.forget(at(i64::MAX)).await.unwrap(), 1);
+    assert_eq!(known(0).await, [5], "an undone job has no time to be forgotten at");
+    bench
+}
+
+/// More of them than are erased in one commit.
+pub async fn many_jobs_are_forgotten_together(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, (1..=450).map(job).collect()).await;
+    for number in 1..=450 {
+        assert!(store.settle(job_id(number), done("done", 10), vec![]).await.unwrap());
+    }
+    assert_eq!(store.forget(at(9)).await.unwrap(), 0);
+    assert_eq!(store.forget(at(10)).await.unwrap(), 450);
+    assert!(store.job(ours(), job_id(450), at(0)).await.unwrap().is_none());
+    bench
+}
+
+/// Counted per kind over all tenants; done jobs do not wait any more; all or none.
+pub async fn no_more_jobs_wait_than_may(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let other_kind = |number| NewJob { kind: "callback", ..job(number) };
+    let of_theirs = NewJob { tenant: theirs(), ..job(2) };
+    store.enqueue(vec![job(1), of_theirs, other_kind(3)], 2).await.unwrap();
+    refused(store.enqueue(vec![other_kind(4), job(5)], 2).await, Kind::Overloaded);
+    assert!(store.job(ours(), job_id(4), at(0)).await.unwrap().is_none(), "all or none");
+    refused(store.enqueue(vec![job(5), job(6)], 3).await, Kind::Overloaded);
+    refused(store.enqueue(vec![job(5)], 0).await, Kind::Overloaded);
+    assert_eq!(store.enqueue(vec![job(5)], 3).await.unwrap(), [job_id(5)]);
+    assert_eq!(claim(store, 100).await, Some(1));
+    refused(store.enqueue(vec![job(7)], 3).await, Kind::Overloaded);
+    assert!(store.settle(job_id(1), done("", 1_000), vec![]).await.unwrap());
+    assert_eq!(store.enqueue(vec![job(7)], 3).await.unwrap(), [job_id(7)]);
+    assert!(
+        store.settle(job_id(2), JobOutcome::Forgotten, vec![job(8), job(9)]).await.unwrap(),
+        "follow-ups always fit"
+    );
+    refused(store.enqueue(vec![job(10)], 4).await, Kind::Overloaded);
+    assert_eq!(store.enqueue(vec![], 0).await.unwrap(), []);
+    bench
+}
+
+/// Counting up, from the largest to 1, also within one call; a done job still uses its id.
+pub async fn a_used_job_id_is_replaced_by_the_next(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    assert_eq!(enqueue(store, vec![job(5), job(5), job(6)]).await, [5, 6, 7]);
+    assert!(store.settle(job_id(5), done("", 1_000), vec![job(5)]).await.unwrap());
+    assert!(store.job(ours(), job_id(8), at(0)).await.unwrap().is_some());
+    assert_eq!(enqueue(store, vec![job(ID_END - 1), job(ID_END - 1)]).await, [ID_END - 1, 1]);
+    bench
+}
+
+/// A result is for whoever asked for the work.
+pub async fn jobs_of_another_tenant_are_not_there(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1)]).await;
+    assert!(store.job(theirs(), job_id(1), at(0)).await.unwrap().is_none());
+    assert!(store.settle(job_id(1), done("secret", 1_000), vec![]).await.unwrap());
+    assert!(store.job(theirs(), job_id(1), at(0)).await.unwrap().is_none());
+    assert!(store.job(ours(), job_id(1), at(0)).await.unwrap().is_some());
+    bench
+}
+
+/// And nothing of what came with them is accepted.
+pub async fn jobs_that_are_too_large_are_refused(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let large = || Bytes::from(vec![b'x'; JOB_BYTES_MAX + 1]);
+    let too_large = || NewJob { payload: large(), ..job(2) };
+    refused(store.enqueue(vec![job(1), too_large()], u64::MAX).await, Kind::InvalidArgument);
+    assert!(store.job(ours(), job_id(1), at(0)).await.unwrap().is_none());
+    let largest = NewJob { payload: large().slice(1..), ..job(1) };
+    assert_eq!(enqueue(store, vec![largest]).await, [1]);
+    let outcome = JobOutcome::Done { result: large(), expires_at: at(1_000) };
+    refused(store.settle(job_id(1), outcome, vec![]).await, Kind::InvalidArgument);
+    refused(store.settle(job_id(1), done("", 1_000), vec![too_large()]).await, Kind::InvalidArgument);
+    let found = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
+    assert_eq!((found.payload.len(), found.result), (JOB_BYTES_MAX, None));
+    bench
+}
+
+/// However many ask at once, each job is given out once.
+pub async fn many_workers_get_different_jobs(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, (1..=30).map(job).collect()).await;
+    let claims: Vec<_> = (0..40).map(|_| store.claim("scan", at(100), at(9_000))).collect();
+    let mut claimed = BTreeSet::new();
+    let mut n_claimed = 0;
+    for claim in claims {
+        let number = claim.await.unwrap().map(|job| job.id.get());
+        n_claimed += usize::from(number.is_some());
+        claimed.extend(number);
+    }
+    assert_eq!((n_claimed, claimed.len()), (30, 30));
+    bench
+}
