@@ -4,6 +4,7 @@
 //! and in typed units; the rest of the server sees only that.
 
 mod raw;
+mod settings;
 pub(crate) mod show;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,15 @@ use likeness_domain::types::PackId;
 use likeness_wire::huawei;
 use tracing_subscriber::filter::Targets;
 
-pub(crate) use raw::{Key, RawConfig};
+pub(crate) use raw::RawConfig;
+pub(crate) use settings::Key;
 
 use crate::cli::Failure;
 use crate::fetch::AllowedHost;
-use raw::{ENV_CONFIG, Origin, Written};
+use raw::{Origin, Written};
+use settings::ENV_CONFIG;
 
-/// The settings, complete and checked. What each means is said in [`raw::SETTINGS`].
+/// The settings, complete and checked. What each means is said in [`settings::SETTINGS`].
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// Where to answer.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::RawConfig;
-use super::raw::{SETTINGS, Setting, Shape, Written};
+use super::raw::Written;
+use super::settings::{SETTINGS, Setting, Shape};
 
 /// A settings file that says the same; with `origin`, a comment after each value says who set it.
 pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {

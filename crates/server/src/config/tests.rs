@@ -3,9 +3,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 
-use super::raw::{ENV_CONFIG, SETTINGS, Written};
+use super::raw::Written;
+use super::settings::{ENV_CONFIG, SETTINGS, Shape};
 use super::{Config, Key, RawConfig, resolve, show};
 use crate::cli::Failure;
 
@@ -236,4 +237,24 @@ fn a_user_without_a_home_is_asked_for_a_folder() {
     let config = Config::from_raw(&raw).unwrap();
     assert!(config.data().unwrap_err().to_string().contains("`--data DIR`"));
     assert!(config.home().unwrap_err().to_string().contains("LIKENESS_HOME"));
+}
+
+/// The table of `docs/configuration.md` is made from the reference, so it cannot drift: run with `UPDATE_EXPECT=1`.
+#[test]
+fn the_documented_reference_is_the_one_in_the_code() {
+    let mut table = String::from("| Key | Variable | Default | Meaning |\n|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let default = match (setting.shape, setting.default) {
+            (Shape::List, "") => "none".to_owned(),
+            (_, "") => "see meaning".to_owned(),
+            (_, text) => format!("`{text}`"),
+        };
+        table += &format!("| `{}` | `{}` | {default} | {} |\n", setting.name, setting.env, setting.about);
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once("<!-- reference begins -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- reference ends -->\n").unwrap();
+    expect_file![path]
+        .assert_eq(&format!("{before}<!-- reference begins -->\n{table}<!-- reference ends -->\n{after}"));
 }
