@@ -10,24 +10,25 @@ import harness
 import pytest
 import requests
 import signing
+from huaweicloudsdkcore.auth import credentials as sdk_credentials
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdkfrs.v2 import FrsClient
 from PIL import Image
 
 
-class TokenCredentials(BasicCredentials):
-    """Sends a token instead of a signature, through the SDK's own extension point."""
+def token_credentials(token, project_id):
+    """Credentials that send a token instead of a signature, through the SDK's own extension point."""
 
-    def __init__(self, token, project_id):
-        super().__init__("unused", "unused", project_id)
-        self.token = token
+    # The SDK accepts credentials by the name of their class.
+    class BasicCredentials(sdk_credentials.BasicCredentials):
+        def sign_request(self, request):
+            signed = super().sign_request(request)
+            signed.header_params.pop("Authorization", None)
+            signed.header_params["X-Auth-Token"] = token
+            return signed
 
-    def sign_request(self, request):
-        signed = super().sign_request(request)
-        signed.header_params.pop("Authorization", None)
-        signed.header_params["X-Auth-Token"] = self.token
-        return signed
+    return BasicCredentials("unused", "unused", project_id)
 
 
 def login(url, key, **changes):
@@ -83,8 +84,15 @@ def refused(call, *arguments):
 @pytest.fixture(scope="session")
 def photos():
     """F1 and F1b show one person, F2 another, G two people, N nobody; as bytes."""
-    names = {"F1": "obama.jpg", "F1b": "obama2.jpg", "F2": "biden.jpg", "G": "obama_and_biden.jpg"}
+    names = {"F1": "obama.jpg", "F1b": "obama2.jpg", "F2": "biden.jpg"}
     found = {role: harness.portrait(name).read_bytes() for role, name in names.items()}
+    left, right = (Image.open(io.BytesIO(found[role])).convert("RGB") for role in ("F1", "F2"))
+    both = Image.new("RGB", (left.width + right.width, max(left.height, right.height)))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    together = io.BytesIO()
+    both.save(together, "JPEG", quality=92)
+    found["G"] = together.getvalue()
     nobody = io.BytesIO()
     Image.linear_gradient("L").resize((320, 240)).convert("RGB").save(nobody, "JPEG")
     return types.SimpleNamespace(**found, N=nobody.getvalue())

@@ -15,7 +15,7 @@ def client(request, server, key):
     else:
         answer = conftest.login(server.url, key)
         assert answer.status_code == 201
-        credentials = conftest.TokenCredentials(answer.headers["X-Subject-Token"], key.project)
+        credentials = conftest.token_credentials(answer.headers["X-Subject-Token"], key.project)
     return conftest.client_for(server.url, credentials)
 
 
@@ -106,5 +106,5 @@ def test_derived_signature(server, key):
 
     credentials = BasicCredentials(key.id, key.secret, key.project).with_derived_predicate(lambda _request: True)
     client = (frs_v2.FrsClient.new_builder().with_credentials(credentials)
-              .with_derived_auth_service_name("frs").with_region(Region("cn-north-4", server.url)).build())
+              ._with_derived_auth_service_name("frs").with_region(Region("cn-north-4", server.url)).build())
     assert client.show_all_face_sets(frs_v2.ShowAllFaceSetsRequest()).face_sets_info == []
