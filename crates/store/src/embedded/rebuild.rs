@@ -7,7 +7,7 @@ use likeness_domain::ports::{GalleryChange, VectorIndex};
 use likeness_domain::types::Revision;
 use rusqlite::Connection;
 
-use super::errors::Answer;
+use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
 use super::writer::Counters;
 use crate::gallery::entry;
@@ -42,7 +42,16 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
         let mut statement = conn.prepare_cached(&rows_sql)?;
         let mut found = statement.query([face_set.id.get()])?;
         while let Some(row) = found.next()? {
-            let row = rows::face_row(row, face_set.tenant)?;
+            let row = match rows::face_row(row, face_set.tenant) {
+                Err(Failure::Damaged(what)) => {
+                    // One damaged face must not take the whole library away: it is not searched, reading it fails, a
+                    // thorough report names it, and it can be deleted by its id.
+                    let face = row.get::<_, i64>(1)?;
+                    tracing::error!(face, what, "a damaged face is left out of the index");
+                    continue;
+                }
+                row => row?,
+            };
             let entry = entry(&row.face, row.sequence, &face_set.schema);
             chunk.push(GalleryChange::Put { face_set: face_set.id, entry });
             n_rows += 1;

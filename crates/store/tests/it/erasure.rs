@@ -59,7 +59,7 @@ fn a_large_set_is_deleted_at_once_and_its_space_comes_back() {
         assert!(slowest < Duration::from_secs(1), "an enrolment waited {slowest:?}");
 
         let tidy = until_tidy(&store, scratch.path()).await;
-        println!(
+        eprintln!(
             "{n_faces} faces: deleted in {acknowledged:?}, erased in {:?}, slowest enrolment meanwhile {slowest:?}, \
              {} bytes became {}",
             started.elapsed(),

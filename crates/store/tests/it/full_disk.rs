@@ -90,7 +90,7 @@ fn a_small_file_system_is_full() {
         .arg(scratch.path())
         .output();
     if !mount.as_ref().is_ok_and(|output| output.status.success()) {
-        println!("skipped: mounting a small file system is not allowed here");
+        eprintln!("skipped: mounting a small file system is not allowed here");
         return;
     }
     let mounted = Mounted(scratch.path());

@@ -190,6 +190,17 @@ fn damage_is_reported() {
                 "face 1: a stored template has length 1".into(),
             ]
         );
-        refused(store.faces(ours(), FaceScope::FaceSet(set.id), vec![face_id(1)]).await, Kind::Internal);
+        let scope = FaceScope::FaceSet(set.id);
+        refused(store.faces(ours(), scope, vec![face_id(1)]).await, Kind::Internal);
+        conn.execute_batch("UPDATE face_sets SET n_gallery = 2;").unwrap();
+        drop((conn, store));
+
+        // The others are still searched after a restart, and the damaged one can be deleted.
+        let index = Arc::new(Ledger::default());
+        let store = EmbeddedStore::open(scratch.path(), Arc::clone(&index) as _).unwrap();
+        assert_eq!(index.rows(set.id).iter().map(|row| row.entry.face).collect::<Vec<_>>(), [face_id(2)]);
+        let selector = FaceSelector::Ids(vec![face_id(1)]);
+        assert_eq!(store.delete_faces(ours(), scope, selector).await.unwrap(), [face_id(1)]);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     });
 }

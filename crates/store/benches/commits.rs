@@ -1,0 +1,117 @@
+//! Durable writes by number of writers, and what reading costs: `cargo bench -p likeness-store --bench commits`.
+//!
+//! Every write is one face with a template of 128 dimensions, flushed before it is acknowledged. The folder is made under
+//! `TMPDIR`: a memory file system there measures something else.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use likeness_domain::ports::{FaceScope, GalleryStore, Page};
+use likeness_domain::types::{FaceId, FaceOwner, FaceSet, NewFace, Template};
+use likeness_store::conformance::Ledger;
+use likeness_store::conformance::samples::{face, face_set, name, ours, pack, template};
+use likeness_store::embedded::EmbeddedStore;
+use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+use tokio::runtime::Runtime;
+
+fn real_face(number: u64) -> NewFace {
+    let raw: Vec<f32> = (0..8).flat_map(|part| template(number + (part << 32)).unit().to_vec()).collect();
+    NewFace { template: Template::new(pack(), &raw).expect("not all zero"), ..face(number) }
+}
+
+fn open(dir: &Path) -> Arc<EmbeddedStore> {
+    Arc::new(EmbeddedStore::open(dir, Arc::new(Ledger::default())).expect("an empty folder opens"))
+}
+
+fn set_of(runtime: &Runtime, store: &EmbeddedStore) -> FaceSet {
+    runtime.block_on(store.create_face_set(ours(), face_set("bench"), None)).expect("an empty store takes a set")
+}
+
+/// One face per commit request; writers wait for their acknowledgement before they write again.
+fn writers(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let mut group = criterion.benchmark_group("durable enrolments");
+    group.sample_size(10).measurement_time(Duration::from_secs(5)).throughput(Throughput::Elements(1));
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let store = open(scratch.path());
+    let set = set_of(&runtime, &store);
+    let mut last = 0;
+    for n_writers in [1_u64, 8, 32, 128] {
+        group.bench_with_input(BenchmarkId::from_parameter(n_writers), &n_writers, |bencher, &n_writers| {
+            bencher.iter_custom(|n_faces| {
+                let first = last + 1;
+                last += n_faces;
+                let end = last;
+                let started = Instant::now();
+                runtime.block_on(async {
+                    let tasks: Vec<_> = (0..n_writers)
+                        .map(|writer| {
+                            let store = Arc::clone(&store);
+                            tokio::spawn(async move {
+                                for number in (first + writer..=end).step_by(n_writers as usize) {
+                                    let faces = vec![real_face(number)];
+                                    let added = store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None).await;
+                                    assert_eq!(added.expect("there is room").len(), 1);
+                                }
+                            })
+                        })
+                        .collect();
+                    for task in tasks {
+                        task.await.expect("a writer does not panic");
+                    }
+                });
+                started.elapsed()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Reading beside nothing else: what a search needs after the index has answered, a page, a look-up by name, and opening.
+fn readers(criterion: &mut Criterion) {
+    const N_FACES: u64 = 100_000;
+    let runtime = Runtime::new().expect("a runtime starts");
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let store = open(scratch.path());
+    let set = set_of(&runtime, &store);
+    for first in (1..=N_FACES).step_by(1000) {
+        let faces = (first..first + 1000).map(real_face).collect();
+        runtime.block_on(store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None)).expect("there is room");
+    }
+    let scope = FaceScope::FaceSet(set.id);
+    let mut group = criterion.benchmark_group("reads of 100 k faces");
+    group.sample_size(20);
+    group.bench_function("10 faces by id", |bencher| {
+        let mut first = 1;
+        bencher.iter(|| {
+            first = first % 90_000 + 1;
+            let ids: Vec<_> = (0..10).filter_map(|step| FaceId::new(first + step * 997)).collect();
+            let faces = runtime.block_on(store.faces(ours(), scope, ids)).expect("reading works");
+            assert_eq!(faces.len(), 10);
+            black_box(faces)
+        });
+    });
+    group.bench_function("page of 100 at 50 k", |bencher| {
+        let page = Page { offset: 50_000, limit: 100 };
+        bencher.iter(|| black_box(runtime.block_on(store.list_faces(ours(), scope, page)).expect("reading works")));
+    });
+    group.bench_function("face set by name", |bencher| {
+        bencher.iter(|| black_box(runtime.block_on(store.face_set(ours(), name("bench"))).expect("reading works")));
+    });
+    drop(store);
+    group.sample_size(10).throughput(Throughput::Elements(N_FACES));
+    group.bench_function("opening, index filled", |bencher| {
+        bencher.iter(|| {
+            let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX };
+            let index = Arc::new(FlatIndex::new(options).expect("a thread starts"));
+            black_box(EmbeddedStore::open(scratch.path(), index).expect("it opens"))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, writers, readers);
+criterion_main!(benches);
