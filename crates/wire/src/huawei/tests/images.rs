@@ -168,3 +168,10 @@ fn compare_fetches_both() {
     assert_eq!(server.post("/face-compare", body("https://example.org/1")).ok().json["similarity"], 1.0);
     server.post("/face-compare", body("https://example.org/2")).bad("FRS.0036");
 }
+
+#[test]
+fn a_small_face_is_a_face() {
+    let server = Server::with_lib_a();
+    assert_eq!(width_found(detect(&server, json!({"image_base64": base64("face dora 12x12+0+0")}))), 12);
+    server.add("face dora 12x12+0+0", "dora", json!({}));
+}

@@ -9,6 +9,7 @@ mod hostile;
 mod images;
 mod legacy;
 mod limits;
+mod page;
 mod probes;
 mod search;
 mod server;
