@@ -202,7 +202,8 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
         None => 0,
     };
     if deleted == 0 {
-        let message = format!("no face has `{}` `{}`", shortened(name), shortened(text));
+        // Without the value: it may name a person, and messages are logged.
+        let message = format!("no face has that `{}`", shortened(name));
         return Err(Failure::service(none_found, message));
     }
     ok(&convert::faces_changed(&face_set, deleted))
