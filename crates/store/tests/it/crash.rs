@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -14,20 +14,66 @@ use likeness_store::embedded::EmbeddedStore;
 
 use crate::patience::block_on;
 
-/// Kills of one run.
-const N_ROUNDS: u64 = 25;
-
 /// Where the child works, and the number of its first face.
 const CHILD_DIR: &str = "LIKENESS_TEST_CRASH_DIR";
 const CHILD_FIRST: &str = "LIKENESS_TEST_CRASH_FIRST";
 
+/// What this process is to do if it is a child that will be killed.
+pub(crate) fn child_task() -> Option<(PathBuf, u64)> {
+    let first = std::env::var(CHILD_FIRST).ok()?.parse().unwrap();
+    Some((std::env::var_os(CHILD_DIR)?.into(), first))
+}
+
+/// The child tells its parent.
+pub(crate) fn say(word: &str, number: u64) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{word} {number}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Runs one test of this binary again and again as a child, and kills it at random moments.
+pub(crate) struct Killer {
+    test: &'static str,
+    n_rounds: u64,
+    random: u64,
+}
+
+impl Killer {
+    /// Kills of one run.
+    pub(crate) const N_ROUNDS: u64 = 25;
+
+    pub(crate) fn new(test: &'static str) -> Self {
+        Self { test, n_rounds: 0, random: 0x2545_f491_4f6c_dd1d }
+    }
+
+    /// One child, from its start to its death; `hear` gets every line it said.
+    pub(crate) fn run_and_kill(&mut self, dir: &Path, mut hear: impl FnMut(&str)) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", self.test, "--nocapture"])
+            .env(CHILD_DIR, dir)
+            .env(CHILD_FIRST, (1 + self.n_rounds * 100_000).to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.n_rounds += 1;
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let mut n_lines_left = 1 + self.random % 150;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            hear(&line.unwrap());
+            n_lines_left = n_lines_left.saturating_sub(1);
+            if n_lines_left == 0 {
+                // What the child said until it was dead is read to its end.
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+    }
+}
+
 /// Writes and deletes for ever, saying beforehand what is tried and afterwards what was acknowledged.
 async fn write_for_ever(dir: &Path, first: u64) {
-    let say = |word: &str, number: u64| {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{word} {number}").unwrap();
-        out.flush().unwrap();
-    };
     let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
     let set = match store.face_set(ours(), name("staff")).await.unwrap() {
         Some(set) => set.face_set,
@@ -100,34 +146,15 @@ impl Known {
 /// store hangs together.
 #[test]
 fn acknowledged_writes_survive_a_kill_at_any_moment() {
-    if let (Some(dir), Ok(first)) = (std::env::var_os(CHILD_DIR), std::env::var(CHILD_FIRST)) {
-        block_on(write_for_ever(Path::new(&dir), first.parse().unwrap()));
+    if let Some((dir, first)) = child_task() {
+        block_on(write_for_ever(&dir, first));
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
     let mut known = Known::default();
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    for round in 0..N_ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::acknowledged_writes_survive_a_kill_at_any_moment", "--nocapture"])
-            .env(CHILD_DIR, scratch.path())
-            .env(CHILD_FIRST, (1 + round * 100_000).to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let mut n_lines_left = 1 + random % 150;
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            known.hear(&line.unwrap());
-            n_lines_left = n_lines_left.saturating_sub(1);
-            if n_lines_left == 0 {
-                // What the child said until it was dead is read to its end.
-                child.kill().unwrap();
-            }
-        }
-        child.wait().unwrap();
+    let mut killer = Killer::new("crash::acknowledged_writes_survive_a_kill_at_any_moment");
+    for _ in 0..Killer::N_ROUNDS {
+        killer.run_and_kill(scratch.path(), |line| known.hear(line));
         block_on(check(scratch.path(), &known));
     }
     assert!(known.n_heard() > 20, "the children had time to write: {}", known.n_heard());

@@ -2,8 +2,11 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says why, a slow one what it measured")]
 
 mod crash;
+mod crash_jobs;
 mod erasure;
 mod full_disk;
+mod jobs;
+mod layouts;
 mod model;
 mod opening;
 
