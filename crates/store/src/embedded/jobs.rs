@@ -35,6 +35,19 @@ fn job_row(row: &Row<'_>) -> Answer<Job> {
     })
 }
 
+/// Reads every job; lists those that cannot be what was written.
+pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+    let mut statement = conn.prepare(&format!("SELECT {JOB_COLUMNS} FROM jobs ORDER BY sequence"))?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        match job_row(row) {
+            Err(Failure::Damaged(what)) => problems.push(format!("job {}: {what}", row.get::<_, i64>(0)?)),
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}
+
 fn job_id(value: u64) -> Answer<JobId> {
     JobId::new(value).ok_or_else(|| Failure::Damaged("the id of a job is out of range".into()))
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, rebuild};
+use super::{codec, jobs, rebuild};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -132,6 +132,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
             break;
         }
     }
+    jobs::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {
         if row.is_err() {
             problems.push("a tenant id is malformed".into());
