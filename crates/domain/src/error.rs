@@ -60,8 +60,14 @@ pub enum Kind {
     UrlInvalid,
     /// The image address points where this server may not fetch from.
     UrlForbidden,
-    /// The image could not be fetched: refused, not found, too slow, cut off.
+    /// The image could not be fetched: no such host, refused, cut off, an answer that is no image.
     UrlUnreachable,
+    /// The host of the image address says that there is nothing at it.
+    UrlNotFound,
+    /// The host of the image address does not give the image to this server.
+    UrlDenied,
+    /// Fetching the image took longer than it may.
+    UrlTimeout,
     /// The named model pack is not installed, or cannot do what is asked.
     PackUnavailable,
     /// The operation or stage is not available in this installation.
@@ -102,6 +108,9 @@ impl Kind {
         Kind::UrlInvalid,
         Kind::UrlForbidden,
         Kind::UrlUnreachable,
+        Kind::UrlNotFound,
+        Kind::UrlDenied,
+        Kind::UrlTimeout,
         Kind::PackUnavailable,
         Kind::Unsupported,
         Kind::Overloaded,
@@ -111,7 +120,7 @@ impl Kind {
 
     /// Whether the same request may succeed later without the caller changing anything.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Kind::Overloaded | Kind::StorageFull | Kind::UrlUnreachable)
+        matches!(self, Kind::Overloaded | Kind::StorageFull | Kind::UrlUnreachable | Kind::UrlTimeout)
     }
 }
 

@@ -155,7 +155,7 @@ pub trait FaceAnalyzer: Send + Sync {
 pub struct FetchRules {
     /// Most bytes taken; more gives [`crate::Kind::ImageTooLarge`].
     pub bytes_max: usize,
-    /// Time for everything together; longer gives [`crate::Kind::UrlUnreachable`].
+    /// Time for everything together; longer gives [`crate::Kind::UrlTimeout`].
     pub deadline: Duration,
 }
 
@@ -165,6 +165,27 @@ pub struct FetchRules {
 pub trait ImageFetcher: Send + Sync {
     /// The bytes behind `url`.
     fn fetch(&self, url: &str, rules: FetchRules) -> Pending<'_, Bytes>;
+}
+
+/// A message to an address that a caller named.
+#[derive(Clone)]
+pub struct Message {
+    /// What the body is.
+    pub content_type: &'static str,
+    /// The body; never logged.
+    pub body: Bytes,
+}
+
+/// Delivers messages over HTTP, under the address rules of [`ImageFetcher`] and following no redirect. Errors: the URL
+/// kinds; an answer is none, whatever it says.
+pub trait Messenger: Send + Sync {
+    /// Refuses an address that [`Messenger::deliver`] would refuse now (`UrlInvalid`, `UrlForbidden`,
+    /// `UrlUnreachable` for an unknown host) without connecting to it.
+    fn check(&self, url: &str) -> Pending<'_, ()>;
+
+    /// Posts the message and returns the answer's HTTP status; its body is not read. Longer than `deadline` for
+    /// everything together gives [`crate::Kind::UrlTimeout`].
+    fn deliver(&self, url: &str, message: Message, deadline: Duration) -> Pending<'_, u16>;
 }
 
 // -------------------------------------------------------------------------------------------------------- index
@@ -396,6 +417,9 @@ pub trait GalleryStore: Send + Sync {
 
     /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
     /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
+    ///
+    /// A set that was made by joining it is there for its members: when the last one leaves (or is deleted) and the set
+    /// owns no face, it is deleted in the same commit. Sets made by [`GalleryStore::create_face_set`] stay.
     fn create_person(
         &self,
         tenant: TenantId,

@@ -177,6 +177,7 @@ macro_rules! conformance {
                 enrolling_for_a_member_respects_each_sets_capacity
                 joining_twice_is_fine
                 leaving_takes_the_faces_out
+                a_set_made_by_joining_goes_with_its_last_member
                 a_deleted_person_leaves_no_trace
                 a_members_face_deleted_through_a_set_leaves_every_set
                 a_members_face_is_changed_in_every_set

@@ -12,8 +12,9 @@ use crate::types::{
 use crate::{Error, Kind, Result};
 
 /// Images of one request that are fetched and analysed at a time: enough that one slow host does not hold up the
-/// others, few enough to leave the analyzer's queue to other callers.
-const IMAGES_AT_ONCE: usize = 4;
+/// others (twenty hosts that never answer take three deadlines), few enough to leave the analyzer's queue to other
+/// callers.
+const IMAGES_AT_ONCE: usize = 8;
 
 /// See [`Library::create_person`].
 #[derive(Debug, Clone)]
@@ -239,7 +240,8 @@ impl Library {
     }
 
     /// Ends memberships; the faces stay the person's. Needs the write grant. Returns the sets that were really left, in
-    /// the order given. `PersonNotFound`.
+    /// the order given; one that was made by joining it, and has neither members nor faces of its own now, is gone.
+    /// `PersonNotFound`.
     pub async fn leave_face_sets(
         &self,
         caller: &Caller,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body_util::Empty;
+use http::{Request, Response, header, request};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use likeness_domain::ports::Pending;
+use likeness_domain::ports::{Message, Pending};
 use likeness_domain::{Error, Kind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -120,11 +120,40 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Sends a GET to the first of `addresses` that accepts.
+/// Asks the first of `addresses` that accepts for an image.
 pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) -> Result<Exchange> {
+    let head = Request::get(&target.path).header(header::ACCEPT, "image/*, */*;q=0.5");
+    send(target, addresses, tls, head, Bytes::new()).await
+}
+
+/// Posts a message to the first of `addresses` that accepts.
+pub(super) async fn post(
+    target: &Target,
+    addresses: &[SocketAddr],
+    tls: &Tls,
+    message: Message,
+) -> Result<Exchange> {
+    let head = Request::post(&target.path).header(header::CONTENT_TYPE, message.content_type);
+    send(target, addresses, tls, head, message.body).await
+}
+
+async fn send(
+    target: &Target,
+    addresses: &[SocketAddr],
+    tls: &Tls,
+    head: request::Builder,
+    body: Bytes,
+) -> Result<Exchange> {
+    let request = head
+        .header(header::HOST, target.host_header())
+        .header(header::USER_AGENT, concat!("likeness/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::CONNECTION, "close")
+        .body(Full::new(body))
+        .map_err(|error| Error::new(Kind::UrlInvalid, "image address has a malformed path").with_source(error))?;
     let stream = connect(addresses).await?;
     match target.scheme {
-        Scheme::Http => exchange(stream, target).await,
+        Scheme::Http => exchange(stream, request).await,
         Scheme::Https => {
             let name = match &target.host {
                 Host::Name(name) => pki_types::ServerName::try_from(name.clone()).map_err(|error| {
@@ -136,7 +165,7 @@ pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) ->
                 tls.connector().connect(name, stream).await.map_err(|error| {
                     unreachable("image address offers no trusted TLS connection").with_source(error)
                 })?;
-            exchange(stream, target).await
+            exchange(stream, request).await
         }
     }
 }
@@ -154,7 +183,10 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream> {
     Err(unreachable("host of the image address cannot be connected to").with_source(error))
 }
 
-async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, target: &Target) -> Result<Exchange> {
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Exchange> {
     let no_answer = |error: hyper::Error| unreachable("image address gives no valid HTTP answer").with_source(error);
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
@@ -165,14 +197,6 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
         // Its failure is seen by whoever reads the answer.
         let _ = connection.await;
     }));
-    let request = Request::get(&target.path)
-        .header(header::HOST, target.host_header())
-        .header(header::USER_AGENT, concat!("likeness/", env!("CARGO_PKG_VERSION")))
-        .header(header::ACCEPT, "image/*, */*;q=0.5")
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Error::new(Kind::UrlInvalid, "image address has a malformed path").with_source(error))?;
     let response = sender.send_request(request).await.map_err(no_answer)?;
     Ok(Exchange { response, _connection: connection })
 }

@@ -16,13 +16,14 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use likeness_domain::ports::{FetchRules, ImageFetcher, Pending};
+use likeness_domain::ports::{FetchRules, ImageFetcher, Message, Messenger, Pending};
 use likeness_domain::{Error, Kind, Result};
 use tokio::sync::Semaphore;
 
@@ -81,8 +82,26 @@ impl HttpFetcher {
         Err(unreachable(format!("image address redirects more than {REDIRECTS_MAX} times")))
     }
 
-    /// One request and the head of its answer.
+    /// One request for an image and the head of its answer.
     async fn get(&self, target: &Target) -> Result<Exchange> {
+        let addresses = self.addresses(target).await?;
+        connect::get(target, &addresses, &self.tls).await
+    }
+
+    async fn post_within_deadline(&self, url: &str, message: Message, deadline: Duration) -> Result<u16> {
+        let target = Target::parse(url)?;
+        let posting = async {
+            let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let addresses = self.addresses(&target).await?;
+            let exchange = connect::post(&target, &addresses, &self.tls, message).await?;
+            Ok(exchange.response.status().as_u16())
+        };
+        let too_slow = || Error::new(Kind::UrlTimeout, format!("no answer within {} s", deadline.as_secs_f32()));
+        tokio::time::timeout(deadline, posting).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    /// Where the target is, if this server may connect to it.
+    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>> {
         let allowed = self.allow.iter().any(|allowed| allowed.covers(target));
         if !allowed && !target::is_web_port(target.port) {
             return Err(forbidden(format!("image address has port {}, expected 80 or 443", target.port)));
@@ -92,7 +111,7 @@ impl HttpFetcher {
         if !allowed && !addresses.iter().all(|address| address::is_public(address.ip())) {
             return Err(forbidden("image address is not on the public internet"));
         }
-        connect::get(target, &addresses, &self.tls).await
+        Ok(addresses)
     }
 }
 
@@ -100,6 +119,18 @@ impl ImageFetcher for HttpFetcher {
     fn fetch(&self, url: &str, rules: FetchRules) -> Pending<'_, Bytes> {
         let url = url.to_owned();
         Box::pin(async move { self.fetch_within_deadline(&url, rules).await })
+    }
+}
+
+impl Messenger for HttpFetcher {
+    fn check(&self, url: &str) -> Pending<'_, ()> {
+        let url = url.to_owned();
+        Box::pin(async move { self.addresses(&Target::parse(&url)?).await.map(|_| ()) })
+    }
+
+    fn deliver(&self, url: &str, message: Message, deadline: Duration) -> Pending<'_, u16> {
+        let url = url.to_owned();
+        Box::pin(async move { self.post_within_deadline(&url, message, deadline).await })
     }
 }
 
@@ -118,7 +149,12 @@ async fn read_image(exchange: &mut Exchange, bytes_max: usize) -> Result<Bytes> 
     let response = &mut exchange.response;
     if response.status() != StatusCode::OK {
         let status = response.status().as_u16();
-        return Err(unreachable(format!("image address answers with status {status}, expected 200")));
+        let kind = match status {
+            401 | 403 => Kind::UrlDenied,
+            404 | 410 => Kind::UrlNotFound,
+            _ => Kind::UrlUnreachable,
+        };
+        return Err(Error::new(kind, format!("image address answers with status {status}, expected 200")));
     }
     let too_large = || Error::new(Kind::ImageTooLarge, format!("image has more than {bytes_max} bytes"));
     let announced: Option<u64> = response
@@ -142,7 +178,7 @@ async fn read_image(exchange: &mut Exchange, bytes_max: usize) -> Result<Bytes> 
 }
 
 fn too_slow(deadline: Duration) -> Error {
-    unreachable(format!("image could not be fetched within {} s", deadline.as_secs_f32()))
+    Error::new(Kind::UrlTimeout, format!("image could not be fetched within {} s", deadline.as_secs_f32()))
 }
 
 /// The caller wrote the first address, not this one: say which hop is at fault, and keep the rest.

@@ -201,7 +201,7 @@ fn parse_host(text: &str) -> Result<Host> {
     if hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())) {
         let ip: Ipv4Addr = name
             .parse()
-            .map_err(|_| invalid("image address has a number as host, expected a name or four decimal numbers"))?;
+            .map_err(|_| forbidden("image address has a number as host, expected a name or four decimal numbers"))?;
         return Ok(Host::Ip(ip.into()));
     }
     let label_is_fine = |label: &str| {
@@ -248,6 +248,11 @@ fn without_dot_segments(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+/// The only use of such a host is to hide an address from a check.
+fn forbidden(message: impl Into<String>) -> Error {
+    Error::new(Kind::UrlForbidden, message)
 }
 
 fn invalid(message: impl Into<String>) -> Error {

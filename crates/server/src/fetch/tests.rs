@@ -258,7 +258,7 @@ async fn one_deadline_covers_head_and_body() {
     let fetcher = fetcher(web.allowed(), &[]);
     for path in ["/head", "/body"] {
         let slow = fetcher.fetch(&web.url(path), rules).await;
-        check_refused(slow, Kind::UrlUnreachable, "image could not be fetched within 0.25 s");
+        check_refused(slow, Kind::UrlTimeout, "image could not be fetched within 0.25 s");
     }
 }
 
@@ -272,7 +272,7 @@ async fn what_is_not_a_whole_200_is_unreachable_and_its_body_is_not_repeated() {
     ])
     .await;
     let status = |status| format!("image address answers with status {status}, expected 200");
-    check_refused(fetch(&web, "/404").await, Kind::UrlUnreachable, &status(404));
+    check_refused(fetch(&web, "/404").await, Kind::UrlNotFound, &status(404));
     check_refused(fetch(&web, "/206").await, Kind::UrlUnreachable, &status(206));
     check_refused(fetch(&web, "/cut").await, Kind::UrlUnreachable, "image was cut off while it was fetched");
     check_refused(fetch(&web, "/nonsense").await, Kind::UrlUnreachable, "image address gives no valid HTTP answer");
@@ -351,5 +351,5 @@ async fn fetches_beyond_the_bound_wait_for_a_slot() {
     // The first poll takes the only slot; the other fetch then finds none before its deadline.
     assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(holding.as_mut().poll(cx).is_pending())).await);
     let waiting = fetcher.fetch(&url, rules).await;
-    check_refused(waiting, Kind::UrlUnreachable, "image could not be fetched within 0.25 s");
+    check_refused(waiting, Kind::UrlTimeout, "image could not be fetched within 0.25 s");
 }

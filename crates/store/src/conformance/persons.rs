@@ -176,6 +176,28 @@ pub async fn leaving_takes_the_faces_out(bench: Bench) -> Bench {
     bench
 }
 
+/// Unless it owns faces or was made on purpose; its name and its place in the quota are free at once.
+pub async fn a_set_made_by_joining_goes_with_its_last_member(bench: Bench) -> Bench {
+    bench.store.create_face_set(ours(), face_set("lasting"), None).await.unwrap();
+    let (anna, sets) = member(&bench, "anna", &[1], &["lasting", "a", "b", "own"]).await;
+    let (bert, _) = member(&bench, "bert", &[2], &["b"]).await;
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(sets[3].id), vec![face(3)], None).await.unwrap();
+    let names = async || -> Vec<String> {
+        let sets = bench.store.face_sets(ours()).await.unwrap();
+        sets.into_iter().map(|set| set.face_set.name.to_string()).collect()
+    };
+    let left = bench.store.leave_face_sets(ours(), anna.id, vec![name("a"), name("own")]).await.unwrap();
+    assert_eq!(left.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "own"]);
+    assert_eq!(names().await, ["lasting", "b", "own"]);
+    bench.store.delete_person(ours(), anna.id).await.unwrap();
+    assert_eq!(names().await, ["lasting", "b", "own"]);
+    bench.store.delete_person(ours(), bert.id).await.unwrap();
+    assert_eq!(names().await, ["lasting", "own"]);
+    let (_, again) = bench.store.create_person(ours(), person("anna"), vec![face_set("a")], Some(3)).await.unwrap();
+    assert_ne!(again[0].id, sets[1].id, "the name is free, the id is a new one");
+    bench
+}
+
 /// Also with more faces than are erased within the delete itself.
 pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
     let numbers: Vec<u64> = (1..=150).collect();

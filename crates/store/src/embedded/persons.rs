@@ -75,7 +75,12 @@ fn n_missing(conn: &Connection, tenant: TenantId, join: &[NewFaceSet]) -> Answer
 fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFaceSet) -> Answer<FaceSet> {
     let set = match rows::face_set_named(tx.conn, tenant, &new.name)? {
         Some(set) => set,
-        None => SetRow { face_set: face_sets::insert(tx, tenant, new)?, n_gallery: 0, n_owned: 0 },
+        None => {
+            let face_set = face_sets::insert(tx, tenant, new)?;
+            let sql = "UPDATE face_sets SET made_by_joining = 1 WHERE id = ?1";
+            tx.conn.prepare_cached(sql)?.execute([face_set.id.get()])?;
+            SetRow { face_set, n_gallery: 0, n_owned: 0 }
+        }
     };
     let is_member = tx
         .conn
@@ -123,7 +128,8 @@ pub(super) fn join(
     face_sets_of(tx.conn, tenant, person)
 }
 
-/// Takes the person's faces out of the gallery of the set and ends the membership.
+/// Takes the person's faces out of the gallery of the set and ends the membership; a set that was there for its members
+/// only goes with the last of them.
 fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answer<()> {
     let hidden: Vec<(u64, FaceId)> = owned_of_pack(tx.conn, person, &face_set.pack)?;
     for &(sequence, face) in &hidden {
@@ -139,6 +145,11 @@ fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answ
         .prepare_cached("DELETE FROM memberships WHERE person = ?1 AND face_set = ?2")?
         .execute((person.get(), face_set.id.get()))?;
     tx.erased = true;
+    let is_of_no_use = "SELECT 1 FROM face_sets WHERE id = ?1 AND made_by_joining = 1 AND n_owned = 0
+         AND NOT EXISTS (SELECT 1 FROM memberships WHERE face_set = ?1)";
+    if tx.conn.prepare_cached(is_of_no_use)?.exists([face_set.id.get()])? {
+        face_sets::delete(tx, face_set.tenant, face_set.id, true)?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ mod faces;
 mod jobs;
 mod persons;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::{
@@ -37,6 +37,7 @@ struct State {
     face_sets: BTreeMap<u64, FaceSet>,
     persons: BTreeMap<u64, Person>,
     memberships: BTreeMap<u64, (FaceSetId, PersonId)>,
+    made_by_joining: HashSet<FaceSetId>,
     faces: BTreeMap<u64, Face>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,

@@ -62,7 +62,11 @@ impl State {
     ) -> FaceSet {
         let face_set = match self.face_set_named(tenant, &new.name) {
             Some(face_set) => face_set.clone(),
-            None => self.insert_face_set(tenant, new, changes),
+            None => {
+                let face_set = self.insert_face_set(tenant, new, changes);
+                self.made_by_joining.insert(face_set.id);
+                face_set
+            }
         };
         if !self.is_member(face_set.id, person) {
             let sequence = self.next_sequence();
@@ -130,9 +134,21 @@ impl State {
             }
             self.hide(&face_set, person, changes);
             self.memberships.retain(|_, membership| *membership != (face_set.id, person));
+            self.drop_if_unused(&face_set, changes);
             left.push(face_set);
         }
         Ok(left)
+    }
+
+    /// Deletes a set that was there for its members only, if it has none and no face of its own.
+    fn drop_if_unused(&mut self, face_set: &FaceSet, changes: &mut Vec<GalleryChange>) {
+        let has_members = self.memberships.values().any(|(joined, _)| *joined == face_set.id);
+        let owns_faces = !self.owned(FaceOwner::FaceSet(face_set.id)).is_empty();
+        if self.made_by_joining.contains(&face_set.id) && !has_members && !owns_faces {
+            self.made_by_joining.remove(&face_set.id);
+            self.face_sets.retain(|_, other| other.id != face_set.id);
+            changes.push(GalleryChange::Close { face_set: face_set.id });
+        }
     }
 
     /// Tells the set that it no longer shows the person's faces.
@@ -159,13 +175,17 @@ impl State {
         changes: &mut Vec<GalleryChange>,
     ) -> Result<u64> {
         self.person(tenant, id)?;
-        for face_set in self.face_sets_of(tenant, id) {
-            self.hide(&face_set, id, changes);
+        let joined = self.face_sets_of(tenant, id);
+        for face_set in &joined {
+            self.hide(face_set, id, changes);
         }
         let n_faces = self.owned(FaceOwner::Person(id)).len() as u64;
         self.faces.retain(|_, face| face.owner != FaceOwner::Person(id));
         self.memberships.retain(|_, (_, person)| *person != id);
         self.persons.retain(|_, person| person.id != id);
+        for face_set in &joined {
+            self.drop_if_unused(face_set, changes);
+        }
         Ok(n_faces)
     }
 

@@ -151,7 +151,7 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         },
         Kind::UrlInvalid => code::FRS_0021,
         Kind::UrlForbidden => code::FRS_0035,
-        Kind::UrlUnreachable => match origin {
+        Kind::UrlUnreachable | Kind::UrlNotFound | Kind::UrlDenied | Kind::UrlTimeout => match origin {
             Origin::Inline | Origin::Url => code::FRS_0036,
             Origin::Bucket => code::FRS_0022,
         },
