@@ -127,12 +127,7 @@ pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) ->
 }
 
 /// Posts a message to the first of `addresses` that accepts.
-pub(super) async fn post(
-    target: &Target,
-    addresses: &[SocketAddr],
-    tls: &Tls,
-    message: Message,
-) -> Result<Exchange> {
+pub(super) async fn post(target: &Target, addresses: &[SocketAddr], tls: &Tls, message: Message) -> Result<Exchange> {
     let head = Request::post(&target.path).header(header::CONTENT_TYPE, message.content_type);
     send(target, addresses, tls, head, message.body).await
 }

@@ -149,6 +149,9 @@ fn every_kind_has_its_status_and_word() {
         400 url_invalid
         403 url_forbidden
         502 url_unreachable
+        502 url_not_found
+        502 url_denied
+        504 url_timeout
         503 pack_unavailable
         501 unsupported
         503 overloaded

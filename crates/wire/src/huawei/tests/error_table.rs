@@ -66,6 +66,12 @@ fn every_kind_at_every_operation() {
         UrlForbidden: 400 FRS.0035
         UrlUnreachable: 400 FRS.0036
           DetectFaces (Bucket): 400 FRS.0022
+        UrlNotFound: 400 FRS.0036
+          DetectFaces (Bucket): 400 FRS.0022
+        UrlDenied: 400 FRS.0036
+          DetectFaces (Bucket): 400 FRS.0022
+        UrlTimeout: 400 FRS.0036
+          DetectFaces (Bucket): 400 FRS.0022
         PackUnavailable: 400 FRS.0020
         Unsupported: 400 FRS.0020
         Overloaded: 429 FRS.0033
