@@ -204,3 +204,15 @@ fn rooms_named_in_the_architecture_exist() {
     let missing = plain.filter(|room| !root.join(room).exists()).map(str::to_owned);
     check_none("ARCHITECTURE.md names what is not there", missing.collect());
 }
+
+#[test]
+fn third_parties_are_named() {
+    let page = read(&root().join("THIRD_PARTY.md"));
+    let workspace: toml::Table = read(&root().join("Cargo.toml")).parse().expect("the root manifest is TOML");
+    let declared = dependencies(workspace["workspace"].as_table().expect("a workspace"), "dependencies");
+    let unnamed: Vec<String> = declared
+        .into_iter()
+        .filter(|name| !name.starts_with("likeness-") && !page.contains(&format!("| `{name}` |")))
+        .collect();
+    check_none("dependencies that THIRD_PARTY.md does not name", unnamed);
+}
