@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, FaceAnalyzer, Orientation};
-use likeness_domain::types::{PackId, Template};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, Orientation};
+use likeness_domain::types::{BoundingBox, PackId, Template};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native;
 use serde::Serialize;
@@ -29,9 +29,9 @@ pub(crate) enum Command {
     Pairs(PairsArgs),
 }
 
-/// Embeds the largest face of every photograph in a list of pairs and measures how well similarity tells pairs of one
-/// person from pairs of two. Each fold is judged with the threshold that is best on the other folds. A pair with a
-/// photograph that shows no face counts as an error.
+/// Embeds one face of every photograph in a list of pairs and measures how well similarity tells pairs of one person
+/// from pairs of two. Each fold is judged with the threshold that is best on the other folds. A pair with a photograph
+/// that shows no face counts as an error.
 #[derive(Debug, Args)]
 pub(crate) struct PairsArgs {
     /// The list: CSV with the columns fold,image_a,image_b,same
@@ -42,12 +42,50 @@ pub(crate) struct PairsArgs {
     /// Measure this pack [default: the configured one]
     #[arg(long, value_name = "ID")]
     pub(crate) pack: Option<String>,
+    /// Which face of a photograph with several is meant
+    #[arg(long, value_enum, default_value_t = MeantFace::Central, value_name = "WHICH")]
+    face: MeantFace,
     /// Draw the ROC
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
     /// Print one JSON object; shares are fractions
     #[arg(long)]
     json: bool,
+}
+
+/// Which of several faces the list is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MeantFace {
+    /// The one whose centre is nearest to the picture's: lists made from pictures cropped around a person, as LFW is
+    Central,
+    /// The one with the largest box
+    Largest,
+}
+
+impl MeantFace {
+    /// Which faces have to be embedded to have the one that is meant.
+    fn choice(self) -> FaceChoice {
+        match self {
+            MeantFace::Central => FaceChoice::All,
+            MeantFace::Largest => FaceChoice::Largest,
+        }
+    }
+
+    /// The face that is meant, of those found; of equally central ones the largest.
+    fn of(self, analysis: Analysis) -> Option<AnalyzedFace> {
+        // Twice the distance between the centres, squared: whole numbers, so equal is equal.
+        let (width, height) = (i64::from(analysis.image_width), i64::from(analysis.image_height));
+        let off_centre = |face: &AnalyzedFace| {
+            let BoundingBox { left, top, width: box_width, height: box_height } = face.detection.bounding_box;
+            let x = 2 * i64::from(left) + i64::from(box_width) - width;
+            let y = 2 * i64::from(top) + i64::from(box_height) - height;
+            x * x + y * y
+        };
+        match self {
+            MeantFace::Central => analysis.faces.into_iter().min_by_key(off_centre),
+            MeantFace::Largest => analysis.faces.into_iter().next(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -94,7 +132,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     let list = pairs::read(&args.pairs)?;
     let analyzer = assemble::analyzer(config).await?;
     let pack = analyzer.packs()[0].id.clone();
-    let templates = embed_all(&analyzer, &pack, &list.images, &args.images, config.workers).await?;
+    let templates = embed_all(&analyzer, &pack, &list.images, &args, config.workers).await?;
     let no_face = templates.iter().filter(|template| template.is_none()).count();
     let scored = score(&list, &templates);
     let evaluation = evaluate(&scored);
@@ -114,12 +152,12 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-/// The template of each image's largest face; `None` where there is no face or no picture.
+/// The template of the face that is meant in each image; `None` where there is no face or no picture.
 async fn embed_all(
     analyzer: &Arc<dyn FaceAnalyzer>,
     pack: &PackId,
     images: &[String],
-    dir: &Path,
+    args: &PairsArgs,
     workers: usize,
 ) -> Result<Vec<Option<Template>>, Failure> {
     let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
@@ -132,8 +170,8 @@ async fn embed_all(
         // One in work and one waiting for each worker: the pool's queue is never full.
         while in_flight.len() < workers * 2 {
             let Some((image_idx, name)) = waiting.next() else { break };
-            let (analyzer, pack, path) = (Arc::clone(analyzer), pack.clone(), dir.join(name));
-            in_flight.spawn(async move { (embed(&*analyzer, pack, &path).await, image_idx) });
+            let (analyzer, pack, path, face) = (Arc::clone(analyzer), pack.clone(), args.images.join(name), args.face);
+            in_flight.spawn(async move { (embed(&*analyzer, pack, &path, face).await, image_idx) });
         }
         let Some(done) = in_flight.join_next().await else { break };
         let (template, image_idx) = done.map_err(|error| Failure::new(format!("embedding failed: {error}")))?;
@@ -154,11 +192,12 @@ async fn embed(
     analyzer: &dyn FaceAnalyzer,
     pack: PackId,
     path: &Path,
+    face: MeantFace,
 ) -> Result<Result<Option<Template>, Error>, Failure> {
     let rules = native::IMAGE_RULES;
-    let request = AnalyzeRequest { pack, rules, embed: FaceChoice::Largest, orientation: Orientation::Upright };
+    let request = AnalyzeRequest { pack, rules, embed: face.choice(), orientation: Orientation::Upright };
     match analyzer.analyze(photo::read(path)?, request).await {
-        Ok(analysis) => Ok(Ok(analysis.faces.into_iter().next().and_then(|face| face.template))),
+        Ok(analysis) => Ok(Ok(face.of(analysis).and_then(|face| face.template))),
         Err(error) => match error.kind() {
             Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions => Ok(Err(error)),
             _ => Err(photo::failure(path, error)),

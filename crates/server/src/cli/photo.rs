@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use likeness_domain::{Error, limits};
+use likeness_domain::{Error, Kind, limits};
 
 use super::Failure;
 
@@ -35,7 +35,17 @@ pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String
     std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string())
 }
 
-/// A failure that says which photograph it was about.
+/// A failure that says which photograph it was about, if it was the photograph's.
 pub(crate) fn failure(path: &Path, error: Error) -> Failure {
-    Failure::from(error).about(path.display())
+    let own = matches!(
+        error.kind(),
+        Kind::NoFaceInImage
+            | Kind::SeveralFacesInImage
+            | Kind::ImageFormat
+            | Kind::ImageCorrupt
+            | Kind::ImageDimensions
+            | Kind::ImageTooLarge
+    );
+    let failure = Failure::from(error);
+    if own { failure.about(path.display()) } else { failure }
 }
