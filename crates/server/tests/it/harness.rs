@@ -84,7 +84,7 @@ pub(crate) fn ended(mut command: Command) -> Ended {
 }
 
 #[expect(clippy::print_stdout, reason = "a skipped test says why")]
-fn has_pack() -> bool {
+pub(crate) fn has_pack() -> bool {
     let home = std::env::var_os("LIKENESS_HOME").map(PathBuf::from).unwrap_or_default();
     let installed = home.join("packs/default-1/manifest.toml").is_file();
     if !installed {

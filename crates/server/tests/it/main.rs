@@ -3,4 +3,6 @@
 mod configuration;
 mod harness;
 mod keys;
+mod library;
+mod pictures;
 mod serve;

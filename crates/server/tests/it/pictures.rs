@@ -1,0 +1,94 @@
+//! Commands that only look at pictures: compare, detect, eval, bench. They make no data folder.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{Scratch, has_pack};
+use crate::library::{grey_bmp, portraits};
+
+#[test]
+fn two_photographs_of_one_person_are_the_same() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    let compare = |a: &str, b: &str, more: &[&str]| {
+        let (a, b) = (portraits.join(a), portraits.join(b));
+        scratch.run(&[&["compare", a.to_str().unwrap(), b.to_str().unwrap()], more].concat())
+    };
+    let same = compare("obama.jpg", "obama2.jpg", &[]);
+    assert_eq!((same.code, same.talk.as_str()), (Some(0), ""));
+    assert!(same.data.starts_with("similarity  0."), "{}", same.data);
+    assert!(same.data.ends_with("\nverdict     same person at FAR 1e-4 (threshold 0.4148)\n"), "{}", same.data);
+
+    let different = compare("obama.jpg", "biden.jpg", &["--json", "--far", "1e-6"]);
+    assert_eq!(different.code, Some(1));
+    let answer: Value = serde_json::from_str(&different.data).unwrap();
+    assert_eq!(answer["same"], Value::Bool(false));
+    assert!((answer["similarity_min"].as_f64().unwrap() - 0.5125).abs() < 1e-6, "{answer}");
+    assert!(!scratch.path().join(".local/share/likeness/data").exists(), "no library is made");
+}
+
+#[test]
+fn faces_are_found_and_drawn() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    let photo = portraits.join("biden.jpg");
+    let found = scratch.run(&["detect", photo.to_str().unwrap(), "-o", "out.png"]);
+    assert_eq!(found.code, Some(0), "{}", found.talk);
+    assert!(found.data.starts_with("left  top  width  height  score\n"), "{}", found.data);
+    assert!(found.talk.starts_with("1 face in a picture of ") && found.talk.ends_with("drawn to out.png\n"));
+    assert!(fs::read(scratch.path().join("out.png")).unwrap().starts_with(b"\x89PNG\r\n"));
+
+    fs::write(scratch.path().join("grey.bmp"), grey_bmp()).unwrap();
+    let none = scratch.run(&["detect", "grey.bmp", "--json"]);
+    assert_eq!(none.code, Some(1));
+    assert_eq!(none.data, "{\"image_width\":64,\"image_height\":64,\"faces\":[]}\n");
+}
+
+#[test]
+fn an_evaluation_counts_missing_faces_as_errors() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "biden2.jpg"] {
+        fs::copy(portraits.join(name), scratch.path().join(name)).unwrap();
+    }
+    fs::write(scratch.path().join("grey.bmp"), grey_bmp()).unwrap();
+    let pairs = "fold,image_a,image_b,same\n1,obama.jpg,obama2.jpg,1\n1,obama.jpg,biden.jpg,0\n\
+        2,biden.jpg,biden2.jpg,1\n2,obama2.jpg,biden2.jpg,0\n2,obama.jpg,grey.bmp,1\n2,biden.jpg,grey.bmp,0\n";
+    fs::write(scratch.path().join("pairs.csv"), pairs).unwrap();
+    let ended = scratch.run(&["eval", "pairs", "pairs.csv", "--images", ".", "--json", "--plot", "roc.svg"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.talk);
+    assert_eq!(ended.talk, "no face: grey.bmp\nROC drawn to roc.svg\n");
+    let answer: Value = serde_json::from_str(&ended.data).unwrap();
+    assert_eq!((&answer["pairs"], &answer["no_face"]), (&6.into(), &1.into()));
+    assert_eq!(answer["folds"][0]["accuracy"], 1.0);
+    assert_eq!(answer["folds"][1]["accuracy"], 0.5);
+    assert_eq!((&answer["accuracy"], &answer["accuracy_sd"]), (&0.75.into(), &0.25.into()));
+    assert_eq!(answer["tar_at_far"]["1e-2"], 2.0 / 3.0);
+    assert!(fs::read_to_string(scratch.path().join("roc.svg")).unwrap().starts_with("<svg "));
+
+    let missing = scratch.run(&["eval", "pairs", "nowhere.csv", "--images", "."]);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.talk.starts_with("error: cannot read pairs file nowhere.csv: "), "{}", missing.talk);
+}
+
+#[test]
+fn anybody_can_run_the_bench() {
+    if !has_pack() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let data = scratch.data_of(&["bench", "--faces", "1000", "--seconds", "1", "--json", "--scratch", "."]);
+    let report: Value = serde_json::from_str(&data).unwrap();
+    assert_eq!((&report["pack"], &report["dimensions"]), (&"default-1".into(), &128.into()));
+    assert_eq!(report["search"][0]["faces"], 1000);
+    for figure in ["/search/0/per_second", "/stages/detect_ms", "/stages/embed_ms", "/enrolment/1/per_second"] {
+        assert!(
+            report.pointer(figure).and_then(Value::as_f64).is_some_and(|figure| figure > 0.0),
+            "{figure}: {report}"
+        );
+    }
+    let names = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("likeness-bench")).collect();
+    assert!(left.is_empty(), "the scratch library is removed: {left:?}");
+}
