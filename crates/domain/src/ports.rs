@@ -505,6 +505,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> TimestampMs;
 }
 
+/// Wakes those who rest, by the same time as the [`Clock`].
+pub trait Alarm: Send + Sync {
+    /// Ready when the clock says `at` or later. It may be ready earlier: ask the clock.
+    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
 /// Gives random numbers: from the operating system in service, from a seed in tests.
 pub trait IdSource: Send + Sync {
     /// Fills `bytes` with unpredictable bytes.

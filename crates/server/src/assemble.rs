@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use likeness_domain::caller::{Caller, Grant, Grants};
+use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, OnceStore, PackInfo,
-    Pending, VectorIndex,
+    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, OnceStore, PackInfo, Pending,
+    VectorIndex,
 };
 use likeness_domain::types::{InstallationSecret, TenantId};
 use likeness_domain::{Error, Kind};
@@ -43,7 +44,7 @@ pub(crate) struct Opened {
     /// Its tenants and keys.
     pub(crate) credentials: Arc<dyn CredentialStore>,
     /// Its jobs.
-    pub(crate) jobs: Arc<dyn JobStore>,
+    pub(crate) jobs: Arc<Jobs>,
     /// What was used and may be used only once.
     pub(crate) once: Arc<dyn OnceStore>,
     secret: InstallationSecret,
@@ -58,7 +59,7 @@ impl Opened {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             secret: self.secret.clone(),
-            jobs: Arc::clone(&self.jobs),
+            jobs: Arc::clone(&self.jobs) as _,
             once: Arc::clone(&self.once),
             settings: config.wire.clone(),
             ready,
@@ -97,7 +98,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Fa
         library,
         store: Arc::clone(&store) as _,
         credentials,
-        jobs: Arc::clone(&store) as _,
+        jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),
         once: store,
         secret,
     })

@@ -1,8 +1,9 @@
 //! Time and randomness from the operating system.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use likeness_domain::ports::{Clock, IdSource};
+use likeness_domain::ports::{Alarm, Clock, IdSource};
 use likeness_domain::types::TimestampMs;
 
 /// The machine's clock.
@@ -13,6 +14,13 @@ impl Clock for SystemClock {
         // A clock before 1970 is a machine whose time was never set; signatures will say so.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         TimestampMs(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl Alarm for SystemClock {
+    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let left_ms = u64::try_from(at.0.saturating_sub(self.now().0)).unwrap_or(0);
+        Box::pin(tokio::time::sleep(Duration::from_millis(left_ms)))
     }
 }
 

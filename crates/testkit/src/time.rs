@@ -1,30 +1,53 @@
 //! A clock that stands still and ids that repeat.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use likeness_domain::ports::{Clock, IdSource};
+use likeness_domain::ports::{Alarm, Clock, IdSource};
 use likeness_domain::types::TimestampMs;
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only when it is told to, and rings for those who wait for a time.
 #[derive(Debug)]
-pub struct FakeClock(AtomicI64);
+pub struct FakeClock(Mutex<Now>);
+
+#[derive(Debug)]
+struct Now {
+    now_ms: i64,
+    waiting: Vec<Waker>,
+}
 
 impl FakeClock {
     /// A clock that says `now_ms` milliseconds since 1970.
     pub fn new(now_ms: i64) -> Self {
-        Self(AtomicI64::new(now_ms))
+        Self(Mutex::new(Now { now_ms, waiting: Vec::new() }))
     }
 
     /// Sets it to `now_ms`.
     pub fn set(&self, now_ms: i64) {
-        self.0.store(now_ms, Ordering::SeqCst);
+        self.change(|_| now_ms);
     }
 
     /// Moves it forward, by whole milliseconds.
     pub fn advance(&self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).expect("a test stays within 292 million years");
-        self.0.fetch_add(by_ms, Ordering::SeqCst);
+        self.change(|now_ms| now_ms + by_ms);
+    }
+
+    fn state(&self) -> MutexGuard<'_, Now> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, act: impl FnOnce(i64) -> i64) {
+        let waiting = {
+            let mut now = self.state();
+            now.now_ms = act(now.now_ms);
+            std::mem::take(&mut now.waiting)
+        };
+        // Each looks at the clock and waits on if it was not its time.
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -37,7 +60,20 @@ impl Default for FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> TimestampMs {
-        TimestampMs(self.0.load(Ordering::SeqCst))
+        TimestampMs(self.state().now_ms)
+    }
+}
+
+impl Alarm for FakeClock {
+    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut now = self.state();
+            if at.0 <= now.now_ms {
+                return Poll::Ready(());
+            }
+            now.waiting.push(context.waker().clone());
+            Poll::Pending
+        }))
     }
 }
 

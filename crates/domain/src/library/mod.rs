@@ -4,6 +4,7 @@
 
 mod face_sets;
 mod faces;
+pub mod jobs;
 mod persons;
 mod probes;
 mod together;

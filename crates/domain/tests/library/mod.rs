@@ -3,6 +3,7 @@
 mod face_sets;
 mod faces;
 mod images;
+mod jobs;
 mod persons;
 mod search;
 

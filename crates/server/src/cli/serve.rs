@@ -86,7 +86,14 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     if let Some(quickstart) = quickstart {
         terminal::talk(quickstart);
     }
-    let (n_network, n_commands) = tokio::join!(network, commands);
+    // After the last request, since requests may hand work over.
+    let requests = async {
+        let n_cut = tokio::join!(network, commands);
+        opened.jobs.stop();
+        n_cut
+    };
+    let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results whose time is over are still stored");
+    let ((n_network, n_commands), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed));
     match n_network + n_commands {
         0 => tracing::info!("stopped"),
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),

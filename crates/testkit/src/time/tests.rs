@@ -11,6 +11,23 @@ fn the_clock_moves_only_when_told() {
 }
 
 #[test]
+fn the_clock_rings_when_the_time_has_come() {
+    let clock = std::sync::Arc::new(FakeClock::new(0));
+    let sleeper = std::thread::spawn({
+        let clock = clock.clone();
+        move || {
+            crate::block_on(clock.ring_at(TimestampMs(30)));
+            clock.now()
+        }
+    });
+    for _ in 0..3 {
+        clock.advance(Duration::from_millis(10));
+    }
+    assert_eq!(sleeper.join().unwrap(), TimestampMs(30));
+    crate::block_on(clock.ring_at(TimestampMs(29)));
+}
+
+#[test]
 fn one_seed_gives_one_sequence() {
     let draw = |seed| {
         let (ids, mut bytes) = (SeededIds::new(seed), [0; 21]);

@@ -1,0 +1,284 @@
+//! Doing work that outlives its request: claim, hand to a handler, settle, try again later.
+//!
+//! [`Jobs`] stands between the [`JobStore`] and those who use it: it is a `JobStore` itself, so whoever accepts work needs
+//! to know nothing of workers, and it rings a bell when there is something new. Start at [`Jobs::work`].
+//!
+//! No thread and no runtime is known here: one call of [`Jobs::work`] does one job at a time, and whoever assembles the
+//! house runs as many calls at once as jobs of that kind may be under way.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::ports::{Alarm, Clock, Job, JobOutcome, JobStore, NewJob, Pending};
+use crate::types::{JobId, TenantId, TimestampMs};
+use crate::{Error, Kind, Result};
+
+/// Longest rest of a worker. The bell wakes it at once for work that this process accepted; this is for work accepted
+/// by others, for a clock that was set, and for a store that failed.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// How often results whose time is over are erased. Nobody is shown one in between.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Knows how to do one kind of job.
+///
+/// Work happens at least once: a process may die after the work and before the settling.
+pub trait JobHandler: Send + Sync {
+    /// The kind of job it does.
+    fn kind(&self) -> &'static str;
+
+    /// Most time a job may take. A run that is not done by then is dropped and counts as failed; a job whose process
+    /// died is due again after this time.
+    fn lease(&self) -> Duration;
+
+    /// How long to wait before each further try; after the last it is given up. `[]` for a single try.
+    fn retries(&self) -> &[Duration];
+
+    /// Does the job. An error of a kind that [is retryable](Kind::is_retryable), or of ours ([`Kind::Internal`], also a
+    /// panic), leads to a further try; any other is given up at once.
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled>;
+
+    /// What becomes of a job that is given up because of `error`: a result that says so, or nothing.
+    fn give_up(&self, job: &Job, error: &Error) -> Settled;
+
+    /// Told of each failed run and each failure of the store, for the log.
+    fn failed(&self, error: &Error);
+}
+
+/// What becomes of a job, and what is to be done next because of it.
+pub struct Settled {
+    /// What becomes of it.
+    pub outcome: JobOutcome,
+    /// Jobs accepted in the same commit.
+    pub follow_ups: Vec<NewJob>,
+}
+
+impl From<JobOutcome> for Settled {
+    /// Without follow-ups.
+    fn from(outcome: JobOutcome) -> Self {
+        Self { outcome, follow_ups: Vec::new() }
+    }
+}
+
+/// The queue, and the bell that tells workers of something new in it.
+pub struct Jobs {
+    store: Arc<dyn JobStore>,
+    clock: Arc<dyn Clock>,
+    alarm: Arc<dyn Alarm>,
+    bell: Bell,
+}
+
+impl Jobs {
+    /// The queue in `store`. `alarm` goes by `clock`.
+    pub fn new(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>, alarm: Arc<dyn Alarm>) -> Self {
+        Self { store, clock, alarm, bell: Bell::default() }
+    }
+
+    /// Does jobs of the handler's kind, one at a time, until [`Jobs::stop`]; a job under way is finished first. Failures
+    /// are the handler's to hear; they never end this.
+    pub async fn work(&self, handler: &dyn JobHandler) {
+        while !self.bell.is_stopped() {
+            // Before looking, so that a job that comes while nothing was found is not slept through.
+            let n_rings = self.bell.n_rings();
+            let wake_at = match self.work_once(handler).await {
+                Ok(true) => continue,
+                Ok(false) => self.store.next_due(handler.kind()).await.unwrap_or_else(|error| {
+                    handler.failed(&error);
+                    None
+                }),
+                Err(error) => {
+                    handler.failed(&error);
+                    None
+                }
+            };
+            let at_latest = later(self.clock.now(), REST_MAX);
+            self.rest(n_rings, wake_at.map_or(at_latest, |wake_at| wake_at.min(at_latest))).await;
+        }
+    }
+
+    /// Erases results whose time is over, until [`Jobs::stop`]. `failed` is told of failures of the store.
+    pub async fn forget_in_time(&self, failed: &(dyn Fn(&Error) + Send + Sync)) {
+        while !self.bell.is_stopped() {
+            let now = self.clock.now();
+            if let Err(error) = self.store.forget(now).await {
+                failed(&error);
+            }
+            let next = later(now, FORGET_EVERY);
+            while !self.bell.is_stopped() && self.clock.now() < next {
+                self.rest(self.bell.n_rings(), next).await;
+            }
+        }
+    }
+
+    /// Ends [`Jobs::work`] and [`Jobs::forget_in_time`] as soon as they have nothing under way.
+    pub fn stop(&self) {
+        self.bell.stop();
+    }
+
+    /// Does one job if one is due; whether there was one.
+    async fn work_once(&self, handler: &dyn JobHandler) -> Result<bool> {
+        let now = self.clock.now();
+        let lease_until = later(now, handler.lease());
+        let Some(job) = self.store.claim(handler.kind(), now, lease_until).await? else { return Ok(false) };
+        let n_tries_before = usize::try_from(job.n_attempts).unwrap_or(usize::MAX).saturating_sub(1);
+        let settled = if n_tries_before > handler.retries().len() {
+            // Nobody settled the last try that was allowed: the job took its process with it, or the store did not answer.
+            let error = Error::new(Kind::Internal, "the job was tried as often as it may be, and never settled");
+            handler.failed(&error);
+            handler.give_up(&job, &error)
+        } else {
+            match self.run_in_time(handler, &job, lease_until).await {
+                Ok(settled) => settled,
+                Err(error) => {
+                    handler.failed(&error);
+                    let may_pass = error.kind().is_retryable() || error.kind() == Kind::Internal;
+                    match handler.retries().get(n_tries_before) {
+                        Some(&pause) if may_pass => JobOutcome::Again { due_at: later(self.clock.now(), pause) }.into(),
+                        _ => handler.give_up(&job, &error),
+                    }
+                }
+            }
+        };
+        self.settle(job.id, settled.outcome, settled.follow_ups).await?;
+        Ok(true)
+    }
+
+    async fn run_in_time(&self, handler: &dyn JobHandler, job: &Job, lease_until: TimestampMs) -> Result<Settled> {
+        let mut run = pin!(async { handler.run(job).await });
+        let caught = poll_fn(|context| {
+            // A bug in one handler must not end the worker, and with it every later job.
+            catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)))
+                .unwrap_or_else(|_| Poll::Ready(Err(Error::new(Kind::Internal, "the handler of the job panicked"))))
+        });
+        let too_late = async {
+            while self.clock.now() < lease_until {
+                self.alarm.ring_at(lease_until).await;
+            }
+        };
+        first_of(caught, too_late).await.unwrap_or_else(|| {
+            let message = format!("the job `{}` took longer than {} s", job.kind, handler.lease().as_secs());
+            Err(Error::new(Kind::Internal, message))
+        })
+    }
+
+    /// Until the bell rings or the time comes; may end earlier.
+    async fn rest(&self, n_rings: u64, until: TimestampMs) {
+        first_of(self.bell.next_ring(n_rings), self.alarm.ring_at(until)).await;
+    }
+}
+
+impl JobStore for Jobs {
+    fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
+        // Handed over now, so that dropping the future changes nothing; if it is dropped, nobody rings and the job is
+        // found after a rest.
+        let enqueued = self.store.enqueue(jobs, waiting_max);
+        Box::pin(async move {
+            let ids = enqueued.await?;
+            self.bell.ring();
+            Ok(ids)
+        })
+    }
+
+    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
+        self.store.claim(kind, now, lease_until)
+    }
+
+    fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+        let is_news = !follow_ups.is_empty() || matches!(outcome, JobOutcome::Again { .. });
+        let settled = self.store.settle(id, outcome, follow_ups);
+        Box::pin(async move {
+            let settled = settled.await?;
+            if settled && is_news {
+                self.bell.ring();
+            }
+            Ok(settled)
+        })
+    }
+
+    fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
+        self.store.job(tenant, id, now)
+    }
+
+    fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
+        self.store.next_due(kind)
+    }
+
+    fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.store.forget(now)
+    }
+}
+
+fn later(now: TimestampMs, by: Duration) -> TimestampMs {
+    TimestampMs(now.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// What `one` gives, or `None` if `other` is ready before it.
+async fn first_of<T>(one: impl Future<Output = T>, other: impl Future) -> Option<T> {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => other.as_mut().poll(context).map(|_| None),
+    })
+    .await
+}
+
+/// Wakes everybody who rests. Rings are counted, so one that comes between looking and resting is not missed.
+#[derive(Default)]
+struct Bell(Mutex<BellState>);
+
+#[derive(Default)]
+struct BellState {
+    n_rings: u64,
+    stopped: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Bell {
+    fn state(&self) -> MutexGuard<'_, BellState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        self.change(|state| state.n_rings += 1);
+    }
+
+    fn stop(&self) {
+        self.change(|state| state.stopped = true);
+    }
+
+    fn change(&self, act: impl FnOnce(&mut BellState)) {
+        let waiting = {
+            let mut state = self.state();
+            act(&mut state);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn n_rings(&self) -> u64 {
+        self.state().n_rings
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Ready when it has rung more often than that, or for the last time.
+    async fn next_ring(&self, n_rings: u64) {
+        poll_fn(|context: &mut Context<'_>| {
+            let mut state = self.state();
+            if state.stopped || state.n_rings != n_rings {
+                return Poll::Ready(());
+            }
+            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                state.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}

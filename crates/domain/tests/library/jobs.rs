@@ -1,0 +1,409 @@
+//! Workers over the in-memory store, by a clock that stands still: a turn drives them until all of them rest.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use likeness_domain::library::jobs::{JobHandler, Jobs, Settled};
+use likeness_domain::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending};
+use likeness_domain::types::{JobId, TenantId, TimestampMs};
+use likeness_domain::{Error, Kind};
+use likeness_store::memory::MemoryStore;
+use likeness_testkit::{FakeClock, PlainIndex, block_on};
+
+const LEASE: Duration = Duration::from_secs(10);
+const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// What a run does.
+#[derive(Clone, Copy)]
+enum Run {
+    Done,
+    DoneAndMore(&'static str),
+    Fails(Kind),
+    Panics,
+    Hangs,
+}
+
+/// Does as it is told, and remembers what it did.
+struct Script {
+    kind: &'static str,
+    runs: Mutex<VecDeque<Run>>,
+    told: Mutex<Vec<String>>,
+}
+
+impl Script {
+    fn new(kind: &'static str, runs: &[Run]) -> Self {
+        Self { kind, runs: Mutex::new(runs.iter().copied().collect()), told: Mutex::default() }
+    }
+
+    fn tell(&self, line: String) {
+        self.told.lock().unwrap().push(line);
+    }
+
+    /// What happened since this was asked last.
+    #[track_caller]
+    fn check(&self, expected: &[&str]) {
+        assert_eq!(std::mem::take(&mut *self.told.lock().unwrap()), expected);
+    }
+}
+
+impl JobHandler for Script {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn retries(&self) -> &[Duration] {
+        &RETRIES
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
+        self.tell(format!("run {}", job.id));
+        let run = self.runs.lock().unwrap().pop_front().unwrap_or(Run::Done);
+        let outcome = JobOutcome::Done { result: "done".into(), expires_at: TimestampMs(1_000_000) };
+        match run {
+            Run::Done => Box::pin(async { Ok(outcome.into()) }),
+            Run::DoneAndMore(kind) => {
+                let follow_ups = vec![NewJob { kind, ..job_due(job.id.get() + 1, 0) }];
+                Box::pin(async { Ok(Settled { outcome, follow_ups }) })
+            }
+            Run::Fails(kind) => Box::pin(async move { Err(Error::new(kind, "it does not work")) }),
+            Run::Panics => panic!("a bug in the handler"),
+            Run::Hangs => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn give_up(&self, job: &Job, error: &Error) -> Settled {
+        self.tell(format!("give up {} after {}: {error}", job.id, job.n_attempts));
+        let result = Bytes::from("given up");
+        JobOutcome::Done { result, expires_at: TimestampMs(1_000_000) }.into()
+    }
+
+    fn failed(&self, error: &Error) {
+        self.tell(format!("failed: {error}"));
+    }
+}
+
+fn job_due(number: u64, due_at: i64) -> NewJob {
+    NewJob {
+        id: JobId::new(number).unwrap(),
+        tenant: TenantId::from_bits(1),
+        kind: "scan",
+        payload: Bytes::new(),
+        due_at: TimestampMs(due_at),
+        created_at: TimestampMs(0),
+    }
+}
+
+struct Desk {
+    store: Arc<MemoryStore>,
+    clock: Arc<FakeClock>,
+    jobs: Jobs,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let store = Arc::new(MemoryStore::open(Arc::new(PlainIndex::default())));
+        let clock = Arc::new(FakeClock::new(0));
+        let jobs = Jobs::new(store.clone(), clock.clone(), clock.clone());
+        Self { store, clock, jobs }
+    }
+
+    fn enqueue(&self, jobs: Vec<NewJob>) {
+        block_on(self.jobs.enqueue(jobs, 100)).unwrap();
+    }
+
+    fn result_of(&self, number: u64) -> Option<Bytes> {
+        let id = JobId::new(number).unwrap();
+        block_on(self.jobs.job(TenantId::from_bits(1), id, self.clock.now())).unwrap().and_then(|job| job.result)
+    }
+
+    fn advance(&self, ms: u64) {
+        self.clock.advance(Duration::from_millis(ms));
+    }
+}
+
+type Worker<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Workers under way.
+struct Crew<'a>(Vec<Option<Worker<'a>>>);
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl<'a> Crew<'a> {
+    fn of_one(worker: impl Future<Output = ()> + 'a) -> Self {
+        Self::of([Box::pin(worker) as Worker<'a>])
+    }
+
+    fn of(workers: impl IntoIterator<Item = Worker<'a>>) -> Self {
+        let mut crew = Self(workers.into_iter().map(Some).collect());
+        crew.turn();
+        crew
+    }
+
+    /// Drives all until nobody has anything to do; how many are still there.
+    fn turn(&mut self) -> usize {
+        let flag = Arc::new(Flag(AtomicBool::new(true)));
+        let waker = Waker::from(flag.clone());
+        // Also the first time, as whatever woke them between turns was not heard.
+        while flag.0.swap(false, Ordering::SeqCst) {
+            for place in &mut self.0 {
+                let is_done = place
+                    .as_mut()
+                    .is_some_and(|worker| worker.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+                if is_done {
+                    *place = None;
+                }
+            }
+        }
+        self.0.iter().flatten().count()
+    }
+}
+
+#[test]
+fn a_new_job_wakes_a_resting_worker() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    script.check(&[]);
+    desk.enqueue(vec![job_due(1, 0), job_due(2, 0)]);
+    crew.turn();
+    script.check(&["run 1", "run 2"]);
+    assert_eq!(desk.result_of(1).unwrap(), "done");
+}
+
+/// It rests exactly until then, with no tick in between.
+#[test]
+fn a_job_is_done_when_it_is_due() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 5_000), job_due(2, 3_000)]);
+    crew.turn();
+    desk.advance(2_999);
+    crew.turn();
+    script.check(&[]);
+    desk.advance(1);
+    crew.turn();
+    script.check(&["run 2"]);
+    desk.advance(2_000);
+    crew.turn();
+    script.check(&["run 1"]);
+}
+
+#[test]
+fn a_failed_job_is_tried_again_after_its_pauses_and_then_given_up() {
+    let desk = Desk::new();
+    let fails = Run::Fails(Kind::UrlUnreachable);
+    let script = Script::new("scan", &[fails, fails, fails, fails]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    script.check(&["run 1", "failed: it does not work"]);
+    desk.advance(999);
+    crew.turn();
+    script.check(&[]);
+    desk.advance(1);
+    crew.turn();
+    script.check(&["run 1", "failed: it does not work"]);
+    desk.advance(59_999);
+    crew.turn();
+    script.check(&[]);
+    desk.advance(1);
+    crew.turn();
+    script.check(&["run 1", "failed: it does not work", "give up 1 after 3: it does not work"]);
+    assert_eq!(desk.result_of(1).unwrap(), "given up");
+    desk.advance(900_000);
+    crew.turn();
+    script.check(&[]);
+}
+
+/// What cannot get better by waiting is not tried again.
+#[test]
+fn a_hopeless_job_is_given_up_at_once() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Fails(Kind::ImageCorrupt)]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    script.check(&["run 1", "failed: it does not work", "give up 1 after 1: it does not work"]);
+}
+
+#[test]
+fn a_panicking_handler_ends_neither_its_job_nor_the_worker() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Panics, Run::Done]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    script.check(&["run 1", "failed: the handler of the job panicked"]);
+    desk.advance(1_000);
+    crew.turn();
+    script.check(&["run 1"]);
+    assert_eq!(desk.result_of(1).unwrap(), "done");
+}
+
+/// Another worker could claim it from then on, so this one lets go.
+#[test]
+fn a_run_ends_with_its_lease() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Hangs, Run::Done]);
+    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    desk.advance(9_999);
+    crew.turn();
+    script.check(&["run 1"]);
+    desk.advance(1);
+    crew.turn();
+    script.check(&["failed: the job `scan` took longer than 10 s"]);
+    desk.advance(1_000);
+    crew.turn();
+    script.check(&["run 1"]);
+    assert_eq!(desk.result_of(1).unwrap(), "done");
+}
+
+/// A process died with it, as often as it may be tried.
+#[test]
+fn a_job_that_kills_its_workers_is_given_up() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[]);
+    desk.enqueue(vec![job_due(1, 0)]);
+    for try_idx in 0..3 {
+        let now = TimestampMs(try_idx * 10_000);
+        let claimed = block_on(desk.store.claim("scan", now, TimestampMs(now.0 + 10_000))).unwrap();
+        assert!(claimed.is_some(), "try {try_idx}");
+    }
+    desk.advance(30_000);
+    Crew::of_one(desk.jobs.work(&script));
+    let error = "the job was tried as often as it may be, and never settled";
+    script.check(&[&format!("failed: {error}"), &format!("give up 1 after 4: {error}")]);
+    assert_eq!(desk.result_of(1).unwrap(), "given up");
+}
+
+#[test]
+fn follow_ups_wake_the_workers_of_their_kind() {
+    let desk = Desk::new();
+    let scan = Script::new("scan", &[Run::DoneAndMore("callback")]);
+    let callback = Script::new("callback", &[]);
+    let workers: [Worker<'_>; 2] = [Box::pin(desk.jobs.work(&callback)), Box::pin(desk.jobs.work(&scan))];
+    let mut crew = Crew::of(workers);
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    scan.check(&["run 1"]);
+    callback.check(&["run 2"]);
+}
+
+/// As many jobs are under way as there are workers.
+#[test]
+fn each_worker_does_one_job_at_a_time() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Hangs, Run::Hangs, Run::Hangs]);
+    let workers: [Worker<'_>; 2] = [Box::pin(desk.jobs.work(&script)), Box::pin(desk.jobs.work(&script))];
+    let mut crew = Crew::of(workers);
+    desk.enqueue(vec![job_due(1, 0), job_due(2, 0), job_due(3, 0)]);
+    crew.turn();
+    script.check(&["run 1", "run 2"]);
+}
+
+/// No job is begun any more, the one under way is finished.
+#[test]
+fn a_stopped_worker_finishes_what_it_has_begun() {
+    let desk = Desk::new();
+    let script = Script::new("scan", &[Run::Hangs, Run::Done]);
+    let failed = |error: &Error| panic!("{error}");
+    let workers: [Worker<'_>; 3] = [
+        Box::pin(desk.jobs.work(&script)),
+        Box::pin(desk.jobs.work(&script)),
+        Box::pin(desk.jobs.forget_in_time(&failed)),
+    ];
+    let mut crew = Crew::of(workers);
+    desk.enqueue(vec![job_due(1, 0)]);
+    crew.turn();
+    desk.jobs.stop();
+    desk.enqueue(vec![job_due(2, 0)]);
+    assert_eq!(crew.turn(), 1, "one job is under way");
+    desk.advance(10_000);
+    assert_eq!(crew.turn(), 0);
+    script.check(&["run 1", "failed: the job `scan` took longer than 10 s"]);
+}
+
+/// Within a minute, whatever else goes on.
+#[test]
+fn results_are_erased_when_their_time_is_over() {
+    let desk = Desk::new();
+    let failed = |error: &Error| panic!("{error}");
+    let mut crew = Crew::of_one(desk.jobs.forget_in_time(&failed));
+    desk.enqueue(vec![job_due(1, 0)]);
+    let outcome = JobOutcome::Done { result: Bytes::new(), expires_at: TimestampMs(30_000) };
+    assert!(block_on(desk.jobs.settle(JobId::new(1).unwrap(), outcome, vec![])).unwrap());
+    // At a time when it was not forgotten: only erasing hides it.
+    let is_stored = || {
+        let found = block_on(desk.store.job(TenantId::from_bits(1), JobId::new(1).unwrap(), TimestampMs(0)));
+        found.unwrap().is_some()
+    };
+    desk.advance(59_999);
+    crew.turn();
+    assert!(is_stored());
+    desk.advance(1);
+    crew.turn();
+    assert!(!is_stored());
+}
+
+/// The store fails twice; the worker says so, rests, and goes on by itself.
+#[test]
+fn a_failing_store_does_not_end_a_worker() {
+    struct Failing(Arc<MemoryStore>, Mutex<u32>);
+    impl JobStore for Failing {
+        fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
+            self.0.enqueue(jobs, waiting_max)
+        }
+        fn claim(&self, kind: &'static str, now: TimestampMs, until: TimestampMs) -> Pending<'_, Option<Job>> {
+            let mut n_failures = self.1.lock().unwrap();
+            if *n_failures > 0 {
+                *n_failures -= 1;
+                return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is busy")) });
+            }
+            self.0.claim(kind, now, until)
+        }
+        fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
+            self.0.settle(id, outcome, follow_ups)
+        }
+        fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
+            self.0.job(tenant, id, now)
+        }
+        fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
+            self.0.next_due(kind)
+        }
+        fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
+            self.0.forget(now)
+        }
+    }
+    let desk = Desk::new();
+    let jobs = Jobs::new(Arc::new(Failing(desk.store.clone(), Mutex::new(2))), desk.clock.clone(), desk.clock.clone());
+    let script = Script::new("scan", &[]);
+    desk.enqueue(vec![job_due(1, 0)]);
+    let mut crew = Crew::of_one(jobs.work(&script));
+    script.check(&["failed: the store is busy"]);
+    for expected in [&["failed: the store is busy"], &["run 1"]] {
+        desk.advance(29_999);
+        crew.turn();
+        script.check(&[]);
+        desk.advance(1);
+        crew.turn();
+        script.check(expected);
+    }
+}
