@@ -18,7 +18,7 @@ use likeness_domain::{Error, Kind, Result};
 use crate::align::align;
 use crate::decode::decode;
 use crate::detect::{Detector, FoundFace};
-use crate::embed::Embedder;
+use crate::embed::{Embedder, prepared};
 use crate::pack::{Align, InstalledPack};
 use crate::pool::{Pool, PoolLoad, describe};
 use crate::raster::{ExifOrientation, RgbImage};
@@ -67,7 +67,8 @@ impl Pipeline {
         let mut workers: Vec<_> = (0..settings.workers).map(|_| Worker(Vec::with_capacity(packs.len()))).collect();
         for pack in packs {
             let manifest = pack.manifest();
-            let (detect, embed) = (pack.read(&manifest.detect().file)?, pack.read(&manifest.embed().file)?);
+            let detect = pack.read(&manifest.detect().file)?;
+            let embed = prepared(pack.read(&manifest.embed().file)?);
             for Worker(stages) in &mut workers {
                 let opened = Stages::open(runtime, pack, &detect, &embed);
                 stages.push(opened.map_err(|err| {

@@ -1,13 +1,24 @@
 //! An aligned crop to a template: one file per embedding family.
 
+use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::types::Template;
 
+use crate::onnx;
 use crate::pack::{EmbedFamily, Manifest};
 use crate::raster::RgbImage;
 use crate::runtime::Runtime;
 
 pub mod arcface;
+
+/// The bytes of a checked model in the form the runtime is quickest at. What cannot be read here stays as it is, for the
+/// runtime to judge. Worth doing once per pack rather than once per thread.
+pub fn prepared(model: Bytes) -> Bytes {
+    match onnx::parse(model.clone()) {
+        Ok(graph) => onnx::write(&onnx::ease_prelu(graph)).into(),
+        Err(_) => model,
+    }
+}
 
 /// A loaded embedder of a known family.
 pub enum Embedder {
