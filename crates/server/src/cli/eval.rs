@@ -97,7 +97,6 @@ struct Answer {
     tar_at_far: TarAtFar,
     threshold: f64,
     no_face: usize,
-    pack: String,
     folds: Vec<Fold>,
 }
 
@@ -142,7 +141,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
     if args.json {
-        terminal::json(&answer(&evaluation, no_face, &pack))?;
+        terminal::json(&answer(&evaluation, no_face))?;
     } else {
         print(&evaluation, &pack, list.images.len(), no_face);
     }
@@ -215,7 +214,7 @@ fn score(list: &Pairs, templates: &[Option<Template>]) -> Vec<ScoredPair> {
     list.pairs.iter().map(scored).collect()
 }
 
-fn answer(evaluation: &Evaluation, no_face: usize, pack: &PackId) -> Answer {
+fn answer(evaluation: &Evaluation, no_face: usize) -> Answer {
     let overall = &evaluation.overall;
     let fold = |(fold, figures): &(u32, Figures)| Fold {
         fold: *fold,
@@ -233,7 +232,6 @@ fn answer(evaluation: &Evaluation, no_face: usize, pack: &PackId) -> Answer {
         tar_at_far: TarAtFar::of(overall),
         threshold: overall.threshold,
         no_face,
-        pack: pack.to_string(),
         folds: evaluation.folds.iter().map(fold).collect(),
     }
 }

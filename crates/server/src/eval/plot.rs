@@ -38,7 +38,7 @@ text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f23
 .all{fill:none;stroke:#0969da;stroke-width:2.6;stroke-linejoin:round}.fold{fill:none;stroke:#0969da;stroke-opacity:.35;stroke-width:1.1}\
 .mark{fill:#ffffff;stroke:#0969da;stroke-width:2.2}\
 @media(prefers-color-scheme:dark){.paper{fill:#0d1117}.grid{stroke:#30363d}.fine{stroke:#1c2128}.frame{stroke:#656c76}\
-text{fill:#e6edf3}.small,.tick{fill:#9198a1}.all,.fold,.mark{stroke:#58a6ff}.mark{fill:#0d1117}}";
+text{fill:#e6edf3}.small,.tick{fill:#9198a1}.all,.fold,.mark{stroke:#58a6ff}.mark{fill:#0d1117}.fold{stroke-opacity:.6}}";
 
 /// Draws the plot. FAR runs on a logarithmic axis, down to what so many impostor pairs can show.
 pub(crate) fn svg(plot: &Plot<'_>) -> String {

@@ -22,6 +22,7 @@ fn tenant(scratch: &Scratch, name: &str) {
 
 /// The shared portraits; `None`, with the reason printed, where they are absent. They are never copied into the
 /// project.
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
 pub(crate) fn portraits() -> Option<PathBuf> {
     let portraits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/eval/portraits");
     if portraits.is_dir() {
