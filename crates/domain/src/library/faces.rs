@@ -30,6 +30,9 @@ impl Library {
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         }
+        if let Some(faces_max) = request.tenant_faces_max {
+            self.check_room(caller, n_chosen as u64, faces_max).await?;
+        }
         let now = self.ports.clock.now();
         let mut faces = Vec::with_capacity(n_chosen);
         for (face_idx, analyzed) in analysis.faces.into_iter().take(n_chosen).enumerate() {
@@ -38,6 +41,18 @@ impl Library {
         let owner = FaceOwner::FaceSet(face_set.id);
         let faces = self.ports.store.add_faces(caller.tenant, owner, faces, None).await?;
         Ok(FacesAdded { face_set, faces })
+    }
+
+    /// Whether so many more faces fit into the tenant. Calls that ask at the same time may together pass the bound by
+    /// as many faces as they add: it guards against a gallery that grows for months, not against a race.
+    async fn check_room(&self, caller: &Caller, n_more: u64, faces_max: u64) -> Result<()> {
+        let face_sets = self.ports.store.face_sets(caller.tenant).await?;
+        let n_held: u64 = face_sets.iter().map(|set| set.n_faces).sum();
+        if n_held.saturating_add(n_more) <= faces_max {
+            return Ok(());
+        }
+        let message = format!("the tenant holds {n_held} faces, expected at most {faces_max} with {n_more} more");
+        Err(Error::new(Kind::CapacityExceeded, message))
     }
 
     fn new_face(

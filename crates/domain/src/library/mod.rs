@@ -198,6 +198,8 @@ pub struct AddFaces {
     pub fields: FieldValues,
     /// Free text for all of them.
     pub note: Option<Note>,
+    /// Most faces that the galleries of the tenant may hold together; more is `CapacityExceeded`.
+    pub tenant_faces_max: Option<u64>,
 }
 
 /// Answer of [`Library::add_faces`].

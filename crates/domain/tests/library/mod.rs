@@ -163,6 +163,7 @@ fn add(scene: &str) -> AddFaces {
         external_id: None,
         fields: FieldValues::default(),
         note: None,
+        tenant_faces_max: None,
     }
 }
 

@@ -127,6 +127,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         external_id: None,
         fields: fields.map_err(|error| call.failed(error))?,
         note: None,
+        tenant_faces_max: None,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;

@@ -174,6 +174,7 @@ pub(super) fn add_faces(
         fields,
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image, body.any_turn)?,
+        tenant_faces_max: None,
     })
 }
 

@@ -97,7 +97,7 @@ impl Server {
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: store.clone(),
             once: store.clone(),
-            settings: crate::Settings { huawei: settings },
+            settings: crate::Settings { huawei: settings, ..crate::Settings::default() },
             ready: Arc::new(|| true),
         });
         let mut server = Self { router, store, clock, analyzer, fetcher, acme, other, token: String::new() };
