@@ -8,6 +8,7 @@ pub mod http;
 pub mod huawei;
 pub mod native;
 mod router;
+pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};
 pub use router::{Settings, Wire, router};
@@ -15,4 +16,5 @@ pub use router::{Settings, Wire, router};
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {
     pub use crate::huawei::fuzz_signature as huawei_signature;
+    pub use crate::yuanli::fuzz_sign as yuanli_sign;
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::http::{json, request_id};
 use crate::huawei::{self, Huawei};
+use crate::yuanli::{self, Yuanli};
 
 /// What the dialects stand on.
 #[derive(Clone)]
@@ -43,10 +44,13 @@ pub struct Wire {
 pub struct Settings {
     /// Of the `huawei` dialect.
     pub huawei: huawei::Settings,
+    /// Of the `yuanli` dialect.
+    pub yuanli: yuanli::Settings,
 }
 
 struct House {
     huawei: Huawei,
+    yuanli: Yuanli,
     ids: Arc<dyn IdSource>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -57,18 +61,25 @@ struct House {
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
 /// route has to answer in its vendor's own shape.
 pub fn router(wire: Wire) -> Router {
-    let house = House { ids: Arc::clone(&wire.ids), ready: Arc::clone(&wire.ready), huawei: Huawei::new(wire) };
+    let house = House {
+        ids: Arc::clone(&wire.ids),
+        ready: Arc::clone(&wire.ready),
+        yuanli: Yuanli::new(wire.clone()),
+        huawei: Huawei::new(wire),
+    };
     Router::new().fallback(dispatch).with_state(Arc::new(house))
 }
 
 async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response {
     let request_id = request_id::of(request.extensions(), &*house.ids);
     let path = request.uri().path();
+    let first_segment = path.split('/').nth(1).unwrap_or_default();
     let mut response = match path {
         "/healthz" => house.health(false),
         "/readyz" => house.health(true),
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
-        _ if is_version(path.split('/').nth(1).unwrap_or_default()) => house.huawei.answer(request, &request_id).await,
+        _ if is_version(first_segment) => house.huawei.answer(request, &request_id).await,
+        _ if first_segment == "finauth" => house.yuanli.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use likeness_domain::limits;
 use likeness_domain::types::PackId;
-use likeness_wire::huawei;
+use likeness_wire::{huawei, yuanli};
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use raw::RawConfig;
@@ -133,7 +133,7 @@ impl Config {
                 allow: read.list(Key::FetchAllow, "HOST or HOST:PORT")?,
                 concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
             },
-            wire: likeness_wire::Settings { huawei: huawei(&read)? },
+            wire: likeness_wire::Settings { huawei: huawei(&read)?, yuanli: yuanli(&read)? },
             log: LogConfig {
                 level: read
                     .text(Key::LogLevel)
@@ -181,6 +181,46 @@ fn huawei(read: &Reader<'_>) -> Result<huawei::Settings, Failure> {
             Some(_) => Some(as_many(Key::HuaweiCallsPerSecond, 1_000_000)? as u32),
             None => None,
         },
+    })
+}
+
+fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
+    const TRUTH: &str = "true or false";
+    // A code as clients compare it: nothing that would need escaping, and nothing that looks like a detail.
+    let is_code = |text: &&str| {
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let code = |key| read.with(key, "A-Z and _", |text| Some(text).filter(is_code).map(str::to_owned));
+    let unless_zero = |key, max: usize| Ok::<_, Failure>(Some(read.number(key, 0..=max)?).filter(|number| *number > 0));
+    let side_max = limits::IMAGE_SIDE_MAX as usize;
+    Ok(yuanli::Settings {
+        superset_responses: read.parsed(Key::YuanliSupersetResponses, TRUTH)?,
+        bad_sign_error: read.parsed(Key::YuanliBadSignError, "authorization or authentication")?,
+        sign_skew_s: read.number(Key::YuanliSignSkewS, 0..=86_400)? as u64,
+        concurrency_status: read.with(Key::YuanliConcurrencyStatus, "403 or 429", |text| match text {
+            "403" => Some(403),
+            "429" => Some(429),
+            _ => None,
+        })?,
+        unknown_group_error: read.parsed(Key::YuanliUnknownGroupError, "INVALID_GROUP_ID or INVALID_OUTER_ID")?,
+        group_exist_error: code(Key::YuanliGroupExistError)?,
+        group_quota_error: code(Key::YuanliGroupQuotaError)?,
+        face_quota_error: code(Key::YuanliFaceQuotaError)?,
+        group_time_offset: read.parsed(Key::YuanliGroupTimeOffset, "an offset such as +08:00")?,
+        next_type: read.parsed(Key::YuanliNextType, "string or int")?,
+        strict_start_max: read.parsed(Key::YuanliStrictStartMax, TRUTH)?,
+        clamp_limits: read.parsed(Key::YuanliClampLimits, TRUTH)?,
+        strict_coexistence: read.parsed(Key::YuanliStrictCoexistence, TRUTH)?,
+        allow_remove_all: read.parsed(Key::YuanliAllowRemoveAll, TRUTH)?,
+        empty_group_error: read.parsed(Key::YuanliEmptyGroupError, TRUTH)?,
+        allow_dot_in_ids: read.parsed(Key::YuanliAllowDotInIds, TRUTH)?,
+        min_side: read.number(Key::YuanliMinSide, 1..=side_max)? as u32,
+        max_side: read.number(Key::YuanliMaxSide, 1..=side_max)? as u32,
+        max_image_bytes: read.number(Key::YuanliMaxImageBytes, 1024..=limits::IMAGE_BYTES_MAX)?,
+        max_body_bytes: read.number(Key::YuanliMaxBodyBytes, 1024..=2 * limits::IMAGE_BYTES_MAX)?,
+        max_groups: unless_zero(Key::YuanliMaxGroups, 1_000_000)?.map(|number| number as u64),
+        max_faces_total: unless_zero(Key::YuanliMaxFacesTotal, 1_000_000_000)?.map(|number| number as u64),
+        max_qps: unless_zero(Key::YuanliMaxQps, 1_000_000)?.map(|number| number as u32),
     })
 }
 

@@ -104,6 +104,31 @@ fn flag_beats_environment_beats_file_beats_default() {
         field_text_strict = false # default
         # calls_per_second is not set
 
+        [yuanli]
+        superset_responses = true # default
+        bad_sign_error = "authorization" # default
+        sign_skew_s = 0 # default
+        concurrency_status = 403 # default
+        unknown_group_error = "INVALID_GROUP_ID" # default
+        group_exist_error = "GROUP_EXIST" # default
+        group_quota_error = "GROUP_QUOTA_EXCEEDED" # default
+        face_quota_error = "QUOTA_EXCEEDED" # default
+        group_time_offset = "+08:00" # default
+        next_type = "string" # default
+        strict_start_max = false # default
+        clamp_limits = false # default
+        strict_coexistence = false # default
+        allow_remove_all = false # default
+        empty_group_error = false # default
+        allow_dot_in_ids = false # default
+        min_side = 48 # default
+        max_side = 4096 # default
+        max_image_bytes = 10485760 # default
+        max_body_bytes = 20971520 # default
+        max_groups = 10 # default
+        max_faces_total = 5000000 # default
+        max_qps = 0 # default
+
         [log]
         # level is not set
         format = "json" # file likeness.toml"#]]

@@ -6,6 +6,8 @@ pub mod base64_text;
 pub mod body;
 pub mod form;
 pub mod json;
+pub mod keyed_ids;
+pub mod limiter;
 pub mod media_type;
 pub mod request_id;
 pub mod target;

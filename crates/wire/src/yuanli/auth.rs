@@ -1,0 +1,167 @@
+//! Who asks: the `sign` that carries key, times and signature.
+//!
+//! `sign` is Base64 of an HMAC followed by the text it was made over, `a=KEY&b=END&c=NOW&d=RANDOM`. Neither path nor
+//! fields are signed, so one sign is good for any call until it ends. The signature is checked over the text as it was
+//! received: a text made anew from the numbers would lose leading zeros, and with them its signature.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use likeness_domain::ports::{CredentialStore, OnceStore};
+use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::errors::Failure;
+use super::fields::Fields;
+use super::settings::Settings;
+
+/// Bytes of a `sign`. The longest honest one has some 200.
+const SIGN_LEN_MAX: usize = 4096;
+/// Digits of a number in it.
+const DIGITS_MAX: usize = 20;
+/// Seconds between the making and the use of a sign that is good once.
+const ONCE_WINDOW_S: u64 = 300;
+/// Scope in which spent signs are remembered.
+const ONCE_SCOPE: &str = "yuanli sign";
+
+/// The digests a sign may be made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Digest {
+    Sha1,
+    Sha256,
+}
+
+/// A `sign`, taken apart and not yet believed.
+#[derive(Debug, PartialEq, Eq)]
+struct Sign {
+    mac: Vec<u8>,
+    /// What the signature is over, as received.
+    raw: Vec<u8>,
+    api_key: String,
+    /// Unix seconds; 0 means good once.
+    ends_at: u64,
+    /// Unix seconds.
+    made_at: u64,
+}
+
+/// Establishes who asks, in the vendor's order of checks.
+pub(super) async fn authenticate(
+    fields: &Fields,
+    credentials: &dyn CredentialStore,
+    once: &dyn OnceStore,
+    now: TimestampMs,
+    settings: &Settings,
+) -> Result<AccessKey, Failure> {
+    fields.require(&["sign", "sign_version"])?;
+    let digest = match fields.needed("sign_version")? {
+        "hmac_sha1" => Digest::Sha1,
+        "hmac_sha256" => Digest::Sha256,
+        _ => return Err(Failure::malformed("sign_version")),
+    };
+    let invalid = || Failure::refused("INVALID_SIGN");
+    let expired = || Failure::refused("EXPIRED_SIGN");
+    let sign = fields.get("sign").and_then(|field| Sign::read(&field.bytes, digest)).ok_or_else(invalid)?;
+    let of_ours = |error| Failure::library(error, "", settings);
+    let key = match AccessKeyId::new(&sign.api_key) {
+        Some(id) => credentials.key(id).await.map_err(of_ours)?,
+        None => None,
+    };
+    let key = key.ok_or_else(Failure::unknown_key)?;
+    if !sign.is_of(key.secret.reveal().as_bytes(), digest) {
+        return Err(Failure::wrong_mac(settings));
+    }
+    let now_s = u64::try_from(now.0 / 1000).unwrap_or(0);
+    if sign.ends_at != 0 {
+        if sign.made_at > sign.ends_at {
+            return Err(invalid());
+        }
+        if now_s > sign.ends_at.saturating_add(settings.sign_skew_s) {
+            return Err(expired());
+        }
+    } else {
+        // Remembered for as long as any sign that is good now could be shown again.
+        let forgotten_at = TimestampMs(now.0 + (2 * ONCE_WINDOW_S as i64 + 1) * 1000);
+        let in_time = now_s.abs_diff(sign.made_at) <= ONCE_WINDOW_S;
+        if !in_time || !once.spend(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
+            return Err(expired());
+        }
+    }
+    if !key.enabled {
+        return Err(Failure::refused("API_KEY_BE_DISCONTINUED"));
+    }
+    Ok(key)
+}
+
+impl Sign {
+    /// Takes a `sign` apart; `None` if it is malformed.
+    fn read(text: &[u8], digest: Digest) -> Option<Sign> {
+        if text.len() > SIGN_LEN_MAX {
+            return None;
+        }
+        // Line breaks come from encoders that wrap, blanks from clients that did not escape `+`.
+        let kept = text.iter().filter(|byte| !b"\r\n\t".contains(byte));
+        let compact: Vec<u8> = kept.map(|&byte| if byte == b' ' { b'+' } else { byte }).collect();
+        let mut mac = STANDARD.decode(compact).ok()?;
+        let mac_len = digest.mac_len();
+        if mac.len() <= mac_len || !mac[mac_len..].is_ascii() {
+            return None;
+        }
+        let raw = mac.split_off(mac_len);
+        let parts: Vec<&str> = std::str::from_utf8(&raw).ok()?.split('&').collect();
+        let [a, b, c, d] = parts[..] else { return None };
+        let api_key = a.strip_prefix("a=")?.to_owned();
+        let (ends_at, made_at) = (number(b.strip_prefix("b=")?)?, number(c.strip_prefix("c=")?)?);
+        // Only a salt, so its value does not matter: 20 digits need not fit into a number.
+        if !is_number(d.strip_prefix("d=")?) {
+            return None;
+        }
+        Some(Sign { mac, raw, api_key, ends_at, made_at })
+    }
+
+    /// Whether the signature was made with this secret, told in constant time.
+    fn is_of(&self, secret: &[u8], digest: Digest) -> bool {
+        const ANY_LENGTH: &str = "HMAC takes a key of any length";
+        match digest {
+            Digest::Sha1 => {
+                let mac = Hmac::<Sha1>::new_from_slice(secret).expect(ANY_LENGTH).chain_update(&self.raw);
+                mac.verify_slice(&self.mac).is_ok()
+            }
+            Digest::Sha256 => {
+                let mac = Hmac::<Sha256>::new_from_slice(secret).expect(ANY_LENGTH).chain_update(&self.raw);
+                mac.verify_slice(&self.mac).is_ok()
+            }
+        }
+    }
+}
+
+impl Digest {
+    fn mac_len(self) -> usize {
+        match self {
+            Digest::Sha1 => 20,
+            Digest::Sha256 => 32,
+        }
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    if is_number(text) { text.parse().ok() } else { None }
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Entry for fuzzing: whatever the bytes, both readings return, and what they read is what was sent.
+pub fn fuzz_sign(bytes: &[u8]) {
+    for digest in [Digest::Sha1, Digest::Sha256] {
+        if let Some(sign) = Sign::read(bytes, digest) {
+            assert_eq!(sign.mac.len(), digest.mac_len());
+            assert!(sign.raw.starts_with(format!("a={}&b=", sign.api_key).as_bytes()));
+            let _ = sign.is_of(b"secret", digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

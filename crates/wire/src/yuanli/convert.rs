@@ -1,0 +1,188 @@
+//! Their words to ours and back: the one file that knows both vocabularies.
+
+use likeness_domain::ports::IdSource;
+use likeness_domain::score::Scale;
+use likeness_domain::types::{
+    BoundingBox, Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs,
+};
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::dto;
+use super::errors::Failure;
+use super::fields::Fields;
+use super::scale;
+use super::settings::{NextType, Settings, TimeOffset};
+use crate::http::keyed_ids::KeyedIds;
+
+/// The vendor's only model version. Ours is the pack of the face set, which this vocabulary has no word for.
+pub(super) const MODEL_VERSION: &str = "s21";
+
+const ID_LEN_MAX: usize = 48;
+const GROUP_NAME_CHARS_MAX: usize = 60;
+const DATA_CHARS_MAX: usize = 128;
+
+/// An id of the caller's own: letters, digits and `- % @ # & _`.
+fn own_id<'a>(fields: &'a Fields, name: &str, settings: &Settings) -> Result<&'a str, Failure> {
+    let text = fields.needed(name)?;
+    let dot = settings.allow_dot_in_ids;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-%@#&_".contains(&byte) || (byte == b'.' && dot);
+    if text.len() > ID_LEN_MAX || !text.bytes().all(allowed) {
+        return Err(Failure::malformed(name));
+    }
+    Ok(text)
+}
+
+/// The id of a library to be made.
+pub(super) fn new_group_id(fields: &Fields, settings: &Settings) -> Result<FaceSetName, Failure> {
+    FaceSetName::new(own_id(fields, "group_id", settings)?).map_err(|_| Failure::malformed("group_id"))
+}
+
+/// The id of a library that may exist. Sets made through other APIs can have names that this one would not give; they
+/// are listed, so they can be named.
+pub(super) fn group_id(fields: &Fields) -> Result<FaceSetName, Failure> {
+    FaceSetName::new(fields.needed("group_id")?).map_err(|_| Failure::malformed("group_id"))
+}
+
+/// The name of a library to be made. It must be there; unlike other required fields, an empty one is malformed.
+pub(super) fn group_name(fields: &Fields) -> Result<Note, Failure> {
+    let text = fields.text("group_name")?.unwrap_or_default();
+    if !(1..=GROUP_NAME_CHARS_MAX).contains(&text.chars().count()) {
+        return Err(Failure::malformed("group_name"));
+    }
+    Note::new(text).map_err(|_| Failure::malformed("group_name"))
+}
+
+/// Free text; none and empty are the same.
+pub(super) fn data(fields: &Fields, name: &str) -> Result<Option<Note>, Failure> {
+    let Some(text) = fields.text(name)? else { return Ok(None) };
+    if text.chars().count() > DATA_CHARS_MAX {
+        return Err(Failure::malformed(name));
+    }
+    Note::new(text).map(Some).map_err(|_| Failure::malformed(name))
+}
+
+/// Who a face is said to be.
+pub(super) fn user_id(fields: &Fields, settings: &Settings) -> Result<Subject, Failure> {
+    Subject::new(own_id(fields, "user_id", settings)?).map_err(|_| Failure::malformed("user_id"))
+}
+
+/// A whole number of 1 to `max`, or what stands for none.
+pub(super) fn whole(fields: &Fields, name: &str, default: u64, max: u64, settings: &Settings) -> Result<u64, Failure> {
+    let Some(text) = fields.text(name)? else { return Ok(default) };
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Failure::malformed(name));
+    }
+    // More digits than fit are as good as very many.
+    let number = if text == digits { digits.parse().unwrap_or(u64::MAX) } else { 0 };
+    match number {
+        number if (1..=max).contains(&number) => Ok(number),
+        number if settings.clamp_limits => Ok(number.clamp(1, max)),
+        _ => Err(Failure::malformed(name)),
+    }
+}
+
+/// The score a result must be above, if one is given.
+pub(super) fn threshold(fields: &Fields) -> Result<Option<f64>, Failure> {
+    let Some(text) = fields.text("threshold")? else { return Ok(None) };
+    let number = text.parse().ok().filter(|number: &f64| (0.0..=100.0).contains(number));
+    number.map(Some).ok_or_else(|| Failure::malformed("threshold"))
+}
+
+/// The face that a token is for, if it is one of ours.
+pub(super) fn face_id(token: &str, tokens: &KeyedIds) -> Option<FaceId> {
+    tokens.read(token).and_then(FaceId::new)
+}
+
+fn text(note: Option<&Note>) -> String {
+    note.map(|note| note.as_str().to_owned()).unwrap_or_default()
+}
+
+pub(super) fn group_created(face_set: &FaceSet, settings: &Settings) -> dto::GroupCreated {
+    let info = group_info(face_set, None, settings);
+    dto::GroupCreated {
+        group_id: info.group_id.clone(),
+        group_name: info.group_name.clone(),
+        group_data: info.group_data.clone(),
+        model_version: MODEL_VERSION,
+        info: settings.superset_responses.then_some(info),
+    }
+}
+
+/// What there is to say of a library. One that was made through another API goes by its name.
+pub(super) fn group_info(face_set: &FaceSet, n_faces: Option<u64>, settings: &Settings) -> dto::GroupInfo {
+    let name = face_set.name.as_str();
+    dto::GroupInfo {
+        group_id: name.to_owned(),
+        group_name: face_set.label.as_ref().map_or(name, Note::as_str).to_owned(),
+        group_data: text(face_set.note.as_ref()),
+        model_version: MODEL_VERSION,
+        add_time: iso_time(face_set.created_at, settings.group_time_offset),
+        face_count: n_faces.filter(|_| settings.superset_responses),
+    }
+}
+
+pub(super) fn group_infos(summaries: &[FaceSetSummary], settings: &Settings) -> Vec<dto::GroupInfo> {
+    summaries.iter().map(|summary| group_info(&summary.face_set, None, settings)).collect()
+}
+
+pub(super) fn face_info(face: &Face, tokens: &KeyedIds) -> dto::FaceInfo {
+    dto::FaceInfo {
+        face_token: tokens.spell(face.id.get()),
+        user_id: face.subject.as_ref().map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
+        user_data: text(face.note.as_ref()),
+        add_time: face.created_at.0,
+    }
+}
+
+pub(super) fn face_found(face: &Face, score: f64, tokens: &KeyedIds, settings: &Settings) -> dto::FaceFound {
+    let info = face_info(face, tokens);
+    let shown = scale::shown(score);
+    dto::FaceFound {
+        face_token: info.face_token,
+        user_id: info.user_id,
+        user_data: info.user_data,
+        confidence: shown,
+        score: settings.superset_responses.then_some(shown),
+        add_time: settings.superset_responses.then_some(info.add_time),
+    }
+}
+
+/// The score of a similarity, not rounded.
+pub(super) fn score(scale: &Scale, similarity: likeness_domain::types::Similarity) -> f64 {
+    scale.to_number(similarity)
+}
+
+pub(super) fn rectangle(found: BoundingBox) -> dto::Rectangle {
+    let BoundingBox { left, top, width, height } = found;
+    dto::Rectangle { top, left, width, height }
+}
+
+pub(super) fn next(position: u64, settings: &Settings) -> dto::Next {
+    match settings.next_type {
+        NextType::String => dto::Next::Text(position.to_string()),
+        NextType::Int => dto::Next::Number(position),
+    }
+}
+
+/// `2026-09-21T21:33:21+08:00`.
+fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
+    let format = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
+    );
+    let offset = UtcOffset::from_whole_seconds(i32::from(offset.0) * 60).unwrap_or(UtcOffset::UTC);
+    let at = OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.checked_to_offset(offset).unwrap_or(at).format(format).unwrap_or_default()
+}
+
+/// Unix seconds, a comma and a random UUID (RFC 4122, version 4).
+pub(super) fn answer_id(now: TimestampMs, ids: &dyn IdSource) -> String {
+    let mut bits = [0; 16];
+    ids.fill(&mut bits);
+    bits[6] = bits[6] & 0x0f | 0x40;
+    bits[8] = bits[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bits));
+    let seconds = now.0.div_euclid(1000);
+    format!("{seconds},{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

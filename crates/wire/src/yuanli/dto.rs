@@ -1,0 +1,151 @@
+//! The bodies of answers, member for member. Members that are there only for clients that might look for them are
+//! `Option`s; see [`super::Settings::superset_responses`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What every answer has, and the answer itself.
+#[derive(Serialize)]
+pub(super) struct Envelope<'a, T> {
+    pub(super) request_id: &'a str,
+    pub(super) time_used: i64,
+    #[serde(flatten)]
+    pub(super) answer: T,
+}
+
+#[derive(Serialize)]
+pub(super) struct Refusal<'a> {
+    pub(super) error: &'a str,
+}
+
+/// The answer of a call that was done.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Created(GroupCreated),
+    Freed { group_id: String },
+    Groups { group_infos: Vec<GroupInfo> },
+    Group { info: GroupInfo },
+    Added(Box<FaceAdded>),
+    Deleted(FacesDeleted),
+    Faces(FacesListed),
+    Face { info: FaceInfo },
+    Found(Box<FacesFound>),
+}
+
+#[derive(Serialize)]
+pub(super) struct GroupCreated {
+    pub(super) group_id: String,
+    pub(super) group_name: String,
+    pub(super) group_data: String,
+    pub(super) model_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) info: Option<GroupInfo>,
+}
+
+#[derive(Serialize)]
+pub(super) struct GroupInfo {
+    pub(super) group_id: String,
+    pub(super) group_name: String,
+    pub(super) group_data: String,
+    pub(super) model_version: &'static str,
+    /// ISO 8601 with offset, unlike that of a face.
+    pub(super) add_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) face_count: Option<u64>,
+}
+
+#[derive(Serialize, Clone)]
+pub(super) struct FaceInfo {
+    pub(super) face_token: String,
+    pub(super) user_id: String,
+    pub(super) user_data: String,
+    /// Milliseconds since 1970, unlike that of a library.
+    pub(super) add_time: i64,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceAdded {
+    pub(super) group_id: String,
+    #[serde(flatten)]
+    pub(super) face: FaceInfo,
+    #[serde(flatten)]
+    pub(super) more: Option<MoreOfFaceAdded>,
+}
+
+#[derive(Serialize)]
+pub(super) struct MoreOfFaceAdded {
+    pub(super) face_added: u32,
+    pub(super) face_count: u64,
+    pub(super) failure_detail: Vec<FaceFailure>,
+    pub(super) info: FaceInfo,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceFailure {
+    pub(super) face_token: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesDeleted {
+    pub(super) group_id: String,
+    pub(super) face_removed: usize,
+    pub(super) face_count: u64,
+    pub(super) failure_detail: Vec<FaceFailure>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesListed {
+    pub(super) face_tokens: Vec<FaceInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Next>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Next {
+    Text(String),
+    Number(u64),
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesFound {
+    pub(super) group_id: String,
+    pub(super) results: Vec<FaceFound>,
+    #[serde(flatten)]
+    pub(super) more: Option<MoreOfFacesFound>,
+}
+
+#[derive(Serialize)]
+pub(super) struct MoreOfFacesFound {
+    pub(super) model_version: &'static str,
+    pub(super) faces: Vec<ProbeFace>,
+    pub(super) thresholds: BTreeMap<&'static str, u32>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceFound {
+    pub(super) face_token: String,
+    pub(super) user_id: String,
+    pub(super) user_data: String,
+    pub(super) confidence: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) add_time: Option<i64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ProbeFace {
+    pub(super) face_rectangle: Rectangle,
+}
+
+#[derive(Serialize)]
+pub(super) struct Rectangle {
+    pub(super) top: u32,
+    pub(super) left: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}

@@ -1,0 +1,97 @@
+//! What a request says, wherever it says it: form, urlencoded body, query.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::errors::Failure;
+use crate::http::form::{Form, PARTS_MAX};
+use crate::http::media_type::{self, MediaType};
+use crate::http::target;
+
+/// The fields of a request, those of the body before those of the query.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<Field>);
+
+/// One of them.
+pub(super) struct Field {
+    name: String,
+    /// Its value as sent, decoded from its envelope only.
+    pub(super) bytes: Bytes,
+    /// Whether it was sent as a file.
+    pub(super) is_file: bool,
+}
+
+// A field may be a photograph: shape only.
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Field({:?}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+impl Fields {
+    /// Takes body and query apart. A body that cannot be read as a form, JSON among them, is one without fields.
+    pub(super) async fn read(headers: &HeaderMap, body: Bytes, query: Option<&str>) -> Self {
+        let mut fields = match media_type::of(headers) {
+            MediaType::Form { boundary: Some(boundary) } => {
+                let parts = Form::read(body, &boundary).await.unwrap_or_default().parts.into_iter();
+                parts.map(|part| Field { name: part.name, bytes: part.bytes, is_file: part.is_file }).collect()
+            }
+            MediaType::UrlEncoded => std::str::from_utf8(&body).map(url_encoded).unwrap_or_default(),
+            MediaType::Form { boundary: None } | MediaType::Json | MediaType::Missing | MediaType::Other => Vec::new(),
+        };
+        fields.extend(url_encoded(query.unwrap_or_default()));
+        Self(fields)
+    }
+
+    /// The first field with that name, unless it is empty.
+    pub(super) fn get(&self, name: &str) -> Option<&Field> {
+        self.present(name).filter(|field| !field.bytes.is_empty())
+    }
+
+    /// The first field with that name.
+    pub(super) fn present(&self, name: &str) -> Option<&Field> {
+        self.0.iter().find(|field| field.name == name)
+    }
+
+    /// Refuses if one of these is absent or empty.
+    pub(super) fn require(&self, names: &[&str]) -> Result<(), Failure> {
+        match names.iter().find(|name| self.get(name).is_none()) {
+            Some(name) => Err(Failure::missing(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The text of a field, unless it is absent or empty.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let Some(field) = self.get(name) else { return Ok(None) };
+        std::str::from_utf8(&field.bytes).map(Some).map_err(|_| Failure::malformed(name))
+    }
+
+    /// The text of a required field.
+    pub(super) fn needed(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name)?.ok_or_else(|| Failure::missing(name))
+    }
+
+    /// A switch: `0` or `1`, or absent.
+    pub(super) fn switch(&self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.text(name)? {
+            None => Ok(None),
+            Some("0") => Ok(Some(false)),
+            Some("1") => Ok(Some(true)),
+            Some(_) => Err(Failure::malformed(name)),
+        }
+    }
+}
+
+/// Pairs of `application/x-www-form-urlencoded`, of which no more are taken than of a form: a body of nothing but `&a`
+/// would otherwise become hundreds of times as much memory.
+fn url_encoded(text: &str) -> Vec<Field> {
+    let pieces = text.split('&').filter(|piece| !piece.is_empty()).take(PARTS_MAX);
+    let decoded = |text: &str| target::decode(text.replace('+', " ").as_bytes()).into_owned();
+    let fields = pieces.filter_map(|piece| {
+        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        let name = String::from_utf8(decoded(name)).ok()?;
+        Some(Field { name, bytes: decoded(value).into(), is_file: false })
+    });
+    fields.collect()
+}

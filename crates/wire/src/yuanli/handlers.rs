@@ -1,0 +1,282 @@
+//! One function a call: their words to ours, one call of the library (seldom two), ours to theirs.
+
+use std::collections::HashSet;
+
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{Orientation, Page};
+use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, FieldValues, Similarity};
+use likeness_domain::{Error, Kind, limits};
+
+use super::convert::{self, MODEL_VERSION};
+use super::dto::{self, Answer};
+use super::errors::Failure;
+use super::image::{self, Given};
+use super::operations::Operation;
+use super::routes::Call;
+use super::scale;
+
+/// Tokens of one `delete`.
+const TOKENS_MAX: usize = limits::SELECTOR_IDS_MAX;
+/// Entries of one `list`: most, and when none is said.
+const LIST_MAX: u64 = 1000;
+const LIST_DEFAULT: u64 = 100;
+/// Largest `start` by the letter of the reference.
+const START_MAX_DOCUMENTED: u64 = 1000;
+/// No library is as long as this, and every store can take sums with it.
+const BEYOND_EVERY_END: u64 = 1 << 53;
+/// Results of one `search`.
+const RESULTS_MAX: u64 = 100;
+/// What another service of the family takes for "all faces".
+const REMOVE_ALL: &str = "RemoveAllFaceTokens";
+
+/// Runs the call.
+pub(super) async fn handle(call: &Call<'_>) -> Result<Answer, Failure> {
+    match call.operation {
+        Operation::Create => create(call).await,
+        Operation::Free => free(call).await,
+        Operation::GroupList => group_list(call).await,
+        Operation::GroupInfo => group_info(call).await,
+        Operation::Add => add(call).await,
+        Operation::Delete => delete(call).await,
+        Operation::List => list(call).await,
+        Operation::FaceInfo => face_info(call).await,
+        Operation::Search => search(call).await,
+    }
+}
+
+async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
+    if call.fields.present("group_name").is_none() {
+        return Err(Failure::missing("group_name"));
+    }
+    call.fields.require(&["group_id"])?;
+    let label = convert::group_name(&call.fields)?;
+    let name = convert::new_group_id(&call.fields, call.settings())?;
+    let note = convert::data(&call.fields, "group_data")?;
+    if call.fields.text("model_version")?.is_some_and(|version| version != MODEL_VERSION) {
+        return Err(Failure::malformed("model_version"));
+    }
+    let request = CreateFaceSet {
+        name,
+        label: Some(label),
+        note,
+        schema: FieldSchema::default(),
+        capacity: None,
+        face_sets_max: call.settings().max_groups,
+    };
+    let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
+    Ok(Answer::Created(convert::group_created(&face_set, call.settings())))
+}
+
+async fn free(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id"])?;
+    let name = convert::group_id(&call.fields)?;
+    let only_if_empty = call.fields.switch("check_empty")?.unwrap_or(true);
+    let freed = call.library.delete_face_set(&call.caller, &name, only_if_empty).await;
+    let freed = freed.map_err(|error| call.failed(error))?;
+    Ok(Answer::Freed { group_id: freed.name.as_str().to_owned() })
+}
+
+async fn group_list(call: &Call<'_>) -> Result<Answer, Failure> {
+    let found = call.library.face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    Ok(Answer::Groups { group_infos: convert::group_infos(&found, call.settings()) })
+}
+
+async fn group_info(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id"])?;
+    let name = convert::group_id(&call.fields)?;
+    let found = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    Ok(Answer::Group { info: convert::group_info(&found.face_set, Some(found.n_faces), call.settings()) })
+}
+
+async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id"])?;
+    let given = image::given(&call.fields)?;
+    call.fields.require(&["user_id"])?;
+    let name = convert::group_id(&call.fields)?;
+    image::check_coexistence(&call.fields, call.settings())?;
+    let subject = convert::user_id(&call.fields, call.settings())?;
+    let note = convert::data(&call.fields, "user_data")?;
+    let image = picture(call, &name, given, orientation(call)?).await?;
+    let request = AddFaces {
+        face_set: name.clone(),
+        image,
+        choice: FaceChoice::Largest,
+        subject: Some(subject),
+        external_id: None,
+        fields: FieldValues::default(),
+        note,
+        tenant_faces_max: call.settings().max_faces_total,
+    };
+    let added = call.library.add_faces(&call.caller, request).await;
+    let added = added.map_err(|error| Failure::library(error, given.name, call.settings()))?;
+    let face = added.faces.first().ok_or_else(|| call.failed(no_answer("the library added no face")))?;
+    let face = convert::face_info(face, call.tokens());
+    let more = if call.settings().superset_responses {
+        let face_count = count(call, &name).await?;
+        Some(dto::MoreOfFaceAdded { face_added: 1, face_count, failure_detail: Vec::new(), info: face.clone() })
+    } else {
+        None
+    };
+    Ok(Answer::Added(Box::new(dto::FaceAdded { group_id: name.as_str().to_owned(), face, more })))
+}
+
+async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id", "face_tokens"])?;
+    let name = convert::group_id(&call.fields)?;
+    let text = call.fields.needed("face_tokens")?;
+    if call.settings().allow_remove_all && text == REMOVE_ALL {
+        let face_removed = delete_all(call, &name).await?;
+        return deleted(call, &name, face_removed, Vec::new()).await;
+    }
+    let items = text.split(',').map(str::trim_ascii).filter(|item| !item.is_empty());
+    let items: Vec<&str> = items.take(TOKENS_MAX + 1).collect();
+    match items.len() {
+        0 => return Err(Failure::malformed("face_tokens")),
+        1..=TOKENS_MAX => {}
+        _ => return Err(Failure::bad("INVALID_FACE_TOKENS_SIZE")),
+    }
+    let ids: Vec<Option<FaceId>> = items.iter().map(|item| convert::face_id(item, call.tokens())).collect();
+    let which = DeleteFaces::Ids(ids.iter().flatten().copied().collect());
+    let (_, removed) = call.library.delete_faces(&call.caller, &name, which).await.map_err(|err| call.failed(err))?;
+    let face_removed = removed.len();
+    // A token given twice is removed once, and the second is reported like any other that is not there.
+    let mut removed: HashSet<FaceId> = removed.into_iter().collect();
+    let failed = items.iter().zip(&ids).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
+    let failure = |item: &str| dto::FaceFailure { face_token: item.to_owned(), reason: "FACE_NOT_IN_GROUP" };
+    let failures = failed.map(|(item, _)| failure(item)).collect();
+    deleted(call, &name, face_removed, failures).await
+}
+
+async fn deleted(
+    call: &Call<'_>,
+    name: &FaceSetName,
+    face_removed: usize,
+    failure_detail: Vec<dto::FaceFailure>,
+) -> Result<Answer, Failure> {
+    let face_count = count(call, name).await?;
+    let group_id = name.as_str().to_owned();
+    Ok(Answer::Deleted(dto::FacesDeleted { group_id, face_removed, face_count, failure_detail }))
+}
+
+/// Deletes page after page. Not all at once: a face added meanwhile may or may not go with the others.
+async fn delete_all(call: &Call<'_>, name: &FaceSetName) -> Result<usize, Failure> {
+    let mut n_removed = 0;
+    loop {
+        let page = Page { offset: 0, limit: TOKENS_MAX as u64 };
+        let listed = call.library.list_faces(&call.caller, name, page).await;
+        let (_, faces) = listed.map_err(|error| call.failed(error))?;
+        if faces.is_empty() {
+            return Ok(n_removed);
+        }
+        let which = DeleteFaces::Ids(faces.iter().map(|face| face.id).collect());
+        let (_, removed) =
+            call.library.delete_faces(&call.caller, name, which).await.map_err(|err| call.failed(err))?;
+        n_removed += removed.len();
+    }
+}
+
+async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id"])?;
+    let name = convert::group_id(&call.fields)?;
+    let start_max = if call.settings().strict_start_max { START_MAX_DOCUMENTED } else { u64::MAX };
+    let start = convert::whole(&call.fields, "start", 1, start_max, call.settings())?.min(BEYOND_EVERY_END);
+    let limit = convert::whole(&call.fields, "limit", LIST_DEFAULT, LIST_MAX, call.settings())?;
+    // One more than asked for tells whether there are more.
+    let page = Page { offset: start - 1, limit: limit + 1 };
+    let (_, mut faces) =
+        call.library.list_faces(&call.caller, &name, page).await.map_err(|error| call.failed(error))?;
+    let has_more = faces.len() as u64 > limit;
+    faces.truncate(limit as usize);
+    let next = has_more.then(|| convert::next(start + limit, call.settings()));
+    let face_tokens = faces.iter().map(|face| convert::face_info(face, call.tokens())).collect();
+    Ok(Answer::Faces(dto::FacesListed { face_tokens, next }))
+}
+
+async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id", "face_token"])?;
+    let name = convert::group_id(&call.fields)?;
+    let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens()) else {
+        call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+        return Err(Failure::no_face());
+    };
+    let (_, face) = call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
+    Ok(Answer::Face { info: convert::face_info(&face, call.tokens()) })
+}
+
+async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["group_id"])?;
+    let given = image::given(&call.fields)?;
+    let name = convert::group_id(&call.fields)?;
+    image::check_coexistence(&call.fields, call.settings())?;
+    let limit = convert::whole(&call.fields, "limit", 1, RESULTS_MAX, call.settings())?;
+    let threshold = convert::threshold(&call.fields)?;
+    let image = picture(call, &name, given, orientation(call)?).await?;
+    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    if summary.n_faces == 0 && call.settings().empty_group_error {
+        return Err(Failure::bad("EMPTY_FACESET"));
+    }
+    let pack = &summary.face_set.pack;
+    let scale = call
+        .house
+        .scale(pack)
+        .ok_or_else(|| call.failed(Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"))))?;
+    let request = Search {
+        face_set: name.clone(),
+        probe: Probe::Image(image),
+        top_k: limit as usize,
+        similarity_min: threshold.map_or(Similarity::MIN, |threshold| scale.to_similarity(threshold)),
+        filter: None,
+        sort: Vec::new(),
+        one_per_person: false,
+    };
+    let found = call.library.search(&call.caller, request).await;
+    let found = found.map_err(|error| Failure::library(error, given.name, call.settings()))?;
+    let scored = found.candidates.iter().map(|candidate| (candidate, convert::score(scale, candidate.similarity)));
+    let passed = scored.filter(|(_, score)| scale::passes(*score, threshold));
+    let results =
+        passed.map(|(candidate, score)| convert::face_found(&candidate.face, score, call.tokens(), call.settings()));
+    let results = results.collect();
+    let probe = found.probe.map(|probe| dto::ProbeFace { face_rectangle: convert::rectangle(probe.bounding_box) });
+    let more = call.settings().superset_responses.then(|| dto::MoreOfFacesFound {
+        model_version: MODEL_VERSION,
+        faces: probe.into_iter().collect(),
+        thresholds: scale::advice(summary.n_faces),
+    });
+    Ok(Answer::Found(Box::new(dto::FacesFound { group_id: name.as_str().to_owned(), results, more })))
+}
+
+/// Which way up faces are looked for.
+fn orientation(call: &Call<'_>) -> Result<Orientation, Failure> {
+    let any = call.fields.switch("multi_oriented_detection")?.unwrap_or(false);
+    Ok(if any { Orientation::AnyQuarterTurn } else { Orientation::Upright })
+}
+
+/// The picture. An unknown library is told before an unreadable picture.
+async fn picture(
+    call: &Call<'_>,
+    name: &FaceSetName,
+    given: Given<'_>,
+    orientation: Orientation,
+) -> Result<ImageInput, Failure> {
+    match given.picture(orientation, call.settings()) {
+        Ok(picture) => Ok(picture),
+        Err(failure) => {
+            call.library.face_set(&call.caller, name).await.map_err(|error| call.failed(error))?;
+            Err(failure)
+        }
+    }
+}
+
+/// How many faces the library holds now; none if it was freed this very moment.
+async fn count(call: &Call<'_>, name: &FaceSetName) -> Result<u64, Failure> {
+    match call.library.face_set(&call.caller, name).await {
+        Ok(summary) => Ok(summary.n_faces),
+        Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
+        Err(error) => Err(call.failed(error)),
+    }
+}
+
+fn no_answer(what: &str) -> Error {
+    Error::new(Kind::Internal, what)
+}

@@ -1,0 +1,75 @@
+//! The picture of a request: `file` as bytes or `image` as Base64, each also as the other where clients mix them up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use likeness_domain::library::{ImageInput, ImageSource};
+use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+
+use super::errors::Failure;
+use super::fields::{Field, Fields};
+use super::settings::Settings;
+use crate::http::base64_text;
+
+/// The field a picture came in, and what it holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'a> {
+    /// `file` or `image`.
+    pub(super) name: &'static str,
+    field: &'a Field,
+}
+
+/// The field that counts; of both it is `file`, as the family of these services prefers the shorter way.
+pub(super) fn given(fields: &Fields) -> Result<Given<'_>, Failure> {
+    let found = ["file", "image"].into_iter().find_map(|name| Some(Given { name, field: fields.get(name)? }));
+    found.ok_or_else(|| Failure::missing("image, file"))
+}
+
+/// Refuses both fields together, where the operator wants that.
+pub(super) fn check_coexistence(fields: &Fields, settings: &Settings) -> Result<(), Failure> {
+    if settings.strict_coexistence && fields.get("file").is_some() && fields.get("image").is_some() {
+        return Err(Failure::bad("COEXISTENCE_ARGUMENTS"));
+    }
+    Ok(())
+}
+
+impl Given<'_> {
+    /// The picture, for the library to look at.
+    pub(super) fn picture(self, orientation: Orientation, settings: &Settings) -> Result<ImageInput, Failure> {
+        let bytes = self.bytes().ok_or_else(|| Failure::no_picture(self.name))?;
+        Ok(ImageInput {
+            source: ImageSource::Bytes(bytes),
+            rules: ImageRules {
+                formats: ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP),
+                bytes_max: settings.max_image_bytes,
+                side_max: settings.max_side,
+                side_min: settings.min_side,
+            },
+            // Nothing is fetched in this dialect.
+            fetch_deadline: Duration::ZERO,
+            orientation,
+        })
+    }
+
+    fn bytes(self) -> Option<Bytes> {
+        let sent = &self.field.bytes;
+        if self.name == "file" {
+            let as_text = || decoded(sent).filter(|bytes| begins_like_a_picture(bytes));
+            return if begins_like_a_picture(sent) { Some(sent.clone()) } else { as_text().or(Some(sent.clone())) };
+        }
+        if self.field.is_file || begins_like_a_picture(sent) { Some(sent.clone()) } else { decoded(sent) }
+    }
+}
+
+/// Base64 as clients send it; a blank is a `+` that was not escaped.
+fn decoded(text: &[u8]) -> Option<Bytes> {
+    let text = std::str::from_utf8(text).ok()?.trim_ascii();
+    if text.contains(' ') { base64_text::decode(&text.replace(' ', "+")) } else { base64_text::decode(text) }
+}
+
+/// JPEG, PNG, BMP, GIF or WebP by their first bytes. No Base64 of such a file begins like one: it would begin with
+/// `/9j`, `iVB`, `Qk`, `R0lG` or `UklG`.
+fn begins_like_a_picture(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"RIFF"];
+    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+}

@@ -1,0 +1,58 @@
+//! Every call of the vendor's reference: the table that routes and that tells what is done.
+
+use crate::adapter::{self, State};
+
+/// A call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    Create,
+    Free,
+    GroupList,
+    GroupInfo,
+    Add,
+    Delete,
+    List,
+    FaceInfo,
+    Search,
+}
+
+const BASE: &str = "/finauth/search/group/";
+
+/// Every call with its row for the table of all dialects.
+#[rustfmt::skip]
+pub(super) const TABLE: [(Operation, adapter::Operation); 9] = [
+    (Operation::Create, row("create", "/finauth/search/group/create")),
+    (Operation::Free, row("free", "/finauth/search/group/free")),
+    (Operation::GroupList, row("group_list", "/finauth/search/group/group_list")),
+    (Operation::GroupInfo, row("group_info", "/finauth/search/group/group_info")),
+    (Operation::Add, row("add", "/finauth/search/group/add")),
+    (Operation::Delete, row("delete", "/finauth/search/group/delete")),
+    (Operation::List, row("list", "/finauth/search/group/list")),
+    (Operation::FaceInfo, row("face_info", "/finauth/search/group/face_info")),
+    (Operation::Search, row("search", "/finauth/search/group/search")),
+];
+
+/// This dialect, for [`crate::ADAPTERS`].
+pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "yuanli", mounts: &["finauth"], operations: &INFOS };
+
+const fn row(name: &'static str, path: &'static str) -> adapter::Operation {
+    adapter::Operation { name, method: "POST", path, state: State::Done }
+}
+
+const INFOS: [adapter::Operation; TABLE.len()] = {
+    let mut infos = [TABLE[0].1; TABLE.len()];
+    let mut row_idx = 0;
+    while row_idx < TABLE.len() {
+        infos[row_idx] = TABLE[row_idx].1;
+        row_idx += 1;
+    }
+    infos
+};
+
+/// The call of a method and raw path; a slash at the end changes nothing.
+pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Operation> {
+    let name = raw_path.strip_prefix(BASE)?;
+    let name = name.strip_suffix('/').unwrap_or(name);
+    let fits = |(_, info): &&(Operation, adapter::Operation)| info.name == name && info.method == method.as_str();
+    TABLE.iter().find(fits).map(|(operation, _)| *operation)
+}

@@ -1,0 +1,54 @@
+//! Every kind of failure with the error it is answered by: a changed one shows in review.
+
+use std::fmt::Write as _;
+
+use expect_test::expect;
+use likeness_domain::Kind;
+
+use crate::yuanli::Settings;
+use crate::yuanli::errors::of_kind;
+
+#[test]
+fn every_kind() {
+    let mut table = String::new();
+    for &kind in Kind::ALL {
+        let failure = of_kind(kind, None, "file", &Settings::default());
+        writeln!(table, "{kind:?}: {} {}", failure.status.as_u16(), failure.error).unwrap();
+    }
+    expect![[r#"
+        InvalidArgument: 400 BAD_ARGUMENTS: group_id
+        MissingArgument: 400 MISSING_ARGUMENTS: group_id
+        Forbidden: 403 AUTHORIZATION_ERROR: DENIED
+        FaceSetNotFound: 400 INVALID_GROUP_ID
+        FaceSetExists: 400 GROUP_EXIST
+        FaceSetNotEmpty: 400 NOT_EMPTY
+        TooManyFaceSets: 400 GROUP_QUOTA_EXCEEDED
+        CapacityExceeded: 400 QUOTA_EXCEEDED
+        FaceNotFound: 400 INVALID_FACE_TOKEN
+        FaceExists: 500 INTERNAL_ERROR
+        PersonNotFound: 500 INTERNAL_ERROR
+        PersonExists: 500 INTERNAL_ERROR
+        UnknownField: 500 INTERNAL_ERROR
+        FieldNotDefined: 500 INTERNAL_ERROR
+        FieldTypeMismatch: 500 INTERNAL_ERROR
+        SortFieldNotNumeric: 500 INTERNAL_ERROR
+        NoFaceInImage: 400 NO_FACE_FOUND: file
+        SeveralFacesInImage: 500 INTERNAL_ERROR
+        ImageFormat: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: file
+        ImageCorrupt: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: file
+        ImageDimensions: 400 INVALID_IMAGE_SIZE: file
+        ImageTooLarge: 400 IMAGE_FILE_TOO_LARGE: file
+        UrlInvalid: 500 INTERNAL_ERROR
+        UrlForbidden: 500 INTERNAL_ERROR
+        UrlUnreachable: 500 INTERNAL_ERROR
+        UrlNotFound: 500 INTERNAL_ERROR
+        UrlDenied: 500 INTERNAL_ERROR
+        UrlTimeout: 500 INTERNAL_ERROR
+        PackUnavailable: 500 INTERNAL_ERROR
+        Unsupported: 500 INTERNAL_ERROR
+        Overloaded: 403 CONCURRENCY_LIMIT_EXCEEDED
+        StorageFull: 500 INTERNAL_ERROR
+        Internal: 500 INTERNAL_ERROR
+    "#]]
+    .assert_eq(&table);
+}
