@@ -1,0 +1,58 @@
+"""Fixtures: one server for the suite, a tenant for each test, and photographs by their part in the story."""
+
+import io
+import itertools
+import types
+
+import facesearch
+import harness
+import pytest
+from PIL import Image
+
+
+def jpeg(image, format="JPEG"):
+    out = io.BytesIO()
+    image.save(out, format)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """P1 and P1b show one person, P2 another, nobody no one; as bytes."""
+    names = {"P1": "obama.jpg", "P1b": "obama2.jpg", "P2": "biden.jpg"}
+    found = {role: harness.portrait(name).read_bytes() for role, name in names.items()}
+    nobody = jpeg(Image.linear_gradient("L").resize((320, 240)).convert("RGB"))
+    return types.SimpleNamespace(**found, nobody=nobody)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with harness.Server(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+_tenants = itertools.count()
+
+
+@pytest.fixture
+def key(server):
+    """A tenant of the test's own, so that quotas and lists are its own too."""
+    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
+
+
+@pytest.fixture
+def api(server, key):
+    return facesearch.Client(server.url, key.id, key.secret)
+
+
+@pytest.fixture
+def other(server):
+    key = harness.create_key(server.data, f"tenant-{next(_tenants)}")
+    return facesearch.Client(server.url, key.id, key.secret)
+
+
+@pytest.fixture
+def lib(api):
+    """The caller's client, with the library of most cases."""
+    assert api("create", group_id="lib_a", group_name="Alpha").status == 200
+    return api
