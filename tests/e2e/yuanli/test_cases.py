@@ -121,9 +121,7 @@ def test_a16_a17_mangled_on_the_way(api):
 
 
 def test_a18_disabled_key(server, api, key):
-    done = harness.run("key", "disable", key.id, "--data", server.data, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"this build cannot disable a key: {done.stderr.strip()}")
+    harness.run("key", "disable", key.id, "--data", server.data)
     assert api("group_list").error == (403, "AUTHORIZATION_ERROR: API_KEY_BE_DISCONTINUED")
 
 

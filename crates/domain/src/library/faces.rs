@@ -51,7 +51,8 @@ impl Library {
         if n_held.saturating_add(n_more) <= faces_max {
             return Ok(());
         }
-        let message = format!("the tenant holds {n_held} faces, expected at most {faces_max} with {n_more} more");
+        let message =
+            format!("the tenant holds {n_held} faces and may hold {faces_max}, expected room for {n_more} more");
         Err(Error::new(Kind::CapacityExceeded, message))
     }
 

@@ -92,6 +92,24 @@ fn capacity_is_all_or_nothing() {
 }
 
 #[test]
+fn a_tenant_can_be_full_although_its_sets_are_not() {
+    let house = House::with_staff();
+    house.create("gate").unwrap();
+    let bounded = |set: &str| AddFaces {
+        face_set: name(set),
+        tenant_faces_max: Some(2),
+        ..add("face a 10x10+0+0\nface b 30x30+50+5")
+    };
+    house.add(bounded("staff")).unwrap();
+    let both = AddFaces { choice: FaceChoice::All, ..bounded("gate") };
+    let err = check_kind(house.add(both), Kind::CapacityExceeded);
+    assert_eq!(err.message(), "the tenant holds 1 faces and may hold 2, expected room for 2 more");
+    house.add(bounded("gate")).unwrap();
+    check_kind(house.add(bounded("gate")), Kind::CapacityExceeded);
+    assert_eq!((house.n_faces("staff"), house.n_faces("gate")), (1, 1));
+}
+
+#[test]
 fn an_external_id_is_enrolled_once() {
     let house = House::with_staff();
     let request = || AddFaces { external_id: Some(external_id("a.jpg")), ..add("face anna 40x40+10+5") };
