@@ -46,7 +46,7 @@ fn every_case_of_the_reference_has_a_test_with_its_number() {
         for case in 1..=n_cases {
             let number = format!("{letter}{case:02}");
             let has_number = |name: &&str| name.split('_').any(|word| word == number);
-            assert!(names.iter().any(|name| has_number(&name)), "no test for case {number}");
+            assert!(names.iter().any(has_number), "no test for case {number}");
         }
     }
 }
