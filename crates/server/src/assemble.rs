@@ -51,9 +51,9 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Every dialect, for the network. `ready` says whether the server takes work.
-    pub(crate) fn wire_router(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Router {
-        likeness_wire::router(Wire {
+    /// What the dialects on the network stand on. `ready` says whether the server takes work.
+    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Wire {
+        Wire {
             library: Arc::clone(&self.library),
             credentials: Arc::clone(&self.credentials),
             clock: Arc::new(SystemClock),
@@ -61,9 +61,11 @@ impl Opened {
             secret: self.secret.clone(),
             jobs: Arc::clone(&self.jobs) as _,
             once: Arc::clone(&self.once),
+            // With slots of its own: receivers that are slow must not hold up images.
+            messenger: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
             settings: config.wire.clone(),
             ready,
-        })
+        }
     }
 
     /// The native API with the operator's questions, for whoever owns the data folder.

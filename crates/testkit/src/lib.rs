@@ -6,6 +6,7 @@
 mod analyzer;
 mod fetcher;
 mod index;
+mod messenger;
 mod redact;
 mod scene;
 mod time;
@@ -13,6 +14,7 @@ mod time;
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
 pub use fetcher::FakeFetcher;
 pub use index::PlainIndex;
+pub use messenger::FakeMessenger;
 pub use redact::Redactor;
 pub use time::{FakeClock, SeededIds};
 

@@ -4,6 +4,7 @@
 //! way in and at [`ADAPTERS`] for what there is.
 
 pub mod adapter;
+pub mod aliyun;
 pub mod http;
 pub mod huawei;
 pub mod native;
@@ -15,6 +16,9 @@ pub use router::{Settings, Wire, router};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {
+    pub use crate::aliyun::{
+        fuzz_acs3 as aliyun_acs3, fuzz_client_info as aliyun_client_info, fuzz_signature as aliyun_signature,
+    };
     pub use crate::huawei::fuzz_signature as huawei_signature;
     pub use crate::yuanli::fuzz_sign as yuanli_sign;
 }

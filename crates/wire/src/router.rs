@@ -8,10 +8,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, OnceStore};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, Messenger, OnceStore};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 
+use crate::aliyun::{self, Aliyun};
 use crate::http::{json, request_id};
 use crate::huawei::{self, Huawei};
 use crate::yuanli::{self, Yuanli};
@@ -33,6 +34,8 @@ pub struct Wire {
     pub jobs: Arc<dyn JobStore>,
     /// What may be used only once, such as nonces.
     pub once: Arc<dyn OnceStore>,
+    /// Delivers what callers asked to be told.
+    pub messenger: Arc<dyn Messenger>,
     /// What an operator may set.
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.
@@ -44,12 +47,15 @@ pub struct Wire {
 pub struct Settings {
     /// Of the `huawei` dialect.
     pub huawei: huawei::Settings,
+    /// Of the `aliyun` dialect.
+    pub aliyun: aliyun::Settings,
     /// Of the `yuanli` dialect.
     pub yuanli: yuanli::Settings,
 }
 
 struct House {
     huawei: Huawei,
+    aliyun: Aliyun,
     yuanli: Yuanli,
     ids: Arc<dyn IdSource>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -64,6 +70,7 @@ pub fn router(wire: Wire) -> Router {
     let house = House {
         ids: Arc::clone(&wire.ids),
         ready: Arc::clone(&wire.ready),
+        aliyun: Aliyun::new(wire.clone()),
         yuanli: Yuanli::new(wire.clone()),
         huawei: Huawei::new(wire),
     };
@@ -79,6 +86,7 @@ async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response
         "/readyz" => house.health(true),
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
         _ if is_version(first_segment) => house.huawei.answer(request, &request_id).await,
+        _ if first_segment == "green" => house.aliyun.answer(request, &request_id).await,
         _ if first_segment == "finauth" => house.yuanli.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
+use likeness_wire::aliyun;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -63,7 +64,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     };
 
     let is_ready = stopping.clone();
-    let wire = opened.wire_router(config, Arc::new(move || !*is_ready.borrow()));
+    let wire = opened.wire(config, Arc::new(move || !*is_ready.borrow()));
+    let workers = aliyun::Workers::new(wire.clone()).run(stopping.clone());
+    let wire = likeness_wire::router(wire);
     let ids = Arc::new(SystemIds);
     let network = listener::serve(Socket::Tcp(listener), wire, ids.clone(), &config.listener, stopping.clone());
     let socket_path = config.data()?.join(SOCKET_FILE);
@@ -93,7 +96,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results whose time is over are still stored");
-    let ((n_network, n_commands), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed));
+    let ((n_network, n_commands), (), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed), workers);
     match n_network + n_commands {
         0 => tracing::info!("stopped"),
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use likeness_domain::limits;
 use likeness_domain::types::PackId;
-use likeness_wire::{huawei, yuanli};
+use likeness_wire::{aliyun, huawei, yuanli};
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use raw::RawConfig;
@@ -133,7 +133,7 @@ impl Config {
                 allow: read.list(Key::FetchAllow, "HOST or HOST:PORT")?,
                 concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
             },
-            wire: likeness_wire::Settings { huawei: huawei(&read)?, yuanli: yuanli(&read)? },
+            wire: likeness_wire::Settings { huawei: huawei(&read)?, aliyun: aliyun(&read)?, yuanli: yuanli(&read)? },
             log: LogConfig {
                 level: read
                     .text(Key::LogLevel)
@@ -221,6 +221,26 @@ fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
         max_groups: unless_zero(Key::YuanliMaxGroups, 1_000_000)?.map(|number| number as u64),
         max_faces_total: unless_zero(Key::YuanliMaxFacesTotal, 1_000_000_000)?.map(|number| number as u64),
         max_qps: unless_zero(Key::YuanliMaxQps, 1_000_000)?.map(|number| number as u32),
+    })
+}
+
+fn aliyun(read: &Reader<'_>) -> Result<aliyun::Settings, Failure> {
+    let number = |key, least: usize, most: usize| read.number(key, least..=most);
+    let side_max = usize::try_from(limits::IMAGE_SIDE_MAX).unwrap_or(usize::MAX);
+    Ok(aliyun::Settings {
+        groups_max: number(Key::AliyunGroupsMax, 1, 1_000_000)? as u64,
+        faces_max: number(Key::AliyunFacesMax, 1, limits::PAGE_LIMIT_MAX as usize)? as u64,
+        body_bytes_max: number(Key::AliyunBodyBytesMax, 1024, limits::IMAGE_BYTES_MAX)?,
+        image_bytes_max: number(Key::AliyunImageBytesMax, 1024, limits::IMAGE_BYTES_MAX)?,
+        image_side_max: number(Key::AliyunImageSideMax, 1, side_max)? as u32,
+        fetch_deadline_ms: number(Key::AliyunFetchDeadlineMs, 1, 600_000)? as u64,
+        scan_deadline_ms: number(Key::AliyunScanDeadlineMs, 1, 600_000)? as u64,
+        compare_review_rate: number(Key::AliyunCompareReviewRate, 0, 100)? as u32,
+        search_review_rate: number(Key::AliyunSearchReviewRate, 0, 100)? as u32,
+        search_rate_min: number(Key::AliyunSearchRateMin, 0, 100)? as u32,
+        unknown_person_code: number(Key::AliyunUnknownPersonCode, 400, 599)? as u16,
+        limited: read.list::<String>(Key::AliyunLimitedTenants, "names of tenants, or *")?.into_iter().collect(),
+        tasks_waiting_max: number(Key::AliyunTasksWaitingMax, 1, 1_000_000)? as u64,
     })
 }
 

@@ -13,7 +13,7 @@ use likeness_domain::ports::{Clock, CredentialStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, SeededIds, block_on};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, SeededIds, block_on};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -97,6 +97,7 @@ impl Server {
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: store.clone(),
             once: store.clone(),
+            messenger: Arc::new(FakeMessenger::new()),
             settings: crate::Settings { huawei: settings, ..crate::Settings::default() },
             ready: Arc::new(|| true),
         });

@@ -120,6 +120,7 @@ impl Server {
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: store.clone(),
             once: store.clone(),
+            messenger: Arc::new(likeness_testkit::FakeMessenger::new()),
             settings: crate::Settings { yuanli: settings, ..crate::Settings::default() },
             ready: Arc::new(|| true),
         });

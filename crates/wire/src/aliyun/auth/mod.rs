@@ -1,0 +1,207 @@
+//! Who asks: two signature schemes over what was really sent, each checked in the documented order.
+
+mod acs1;
+mod acs3;
+#[cfg(test)]
+pub(super) mod tests;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{KeyInit, Mac};
+use http::HeaderMap;
+use http::request::Parts;
+use likeness_domain::ports::{CredentialStore, OnceStore};
+use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::errors::Refusal;
+
+pub use acs1::fuzz_signature;
+pub use acs3::fuzz_acs3;
+
+/// How far a client's clock may be off, either way.
+const CLOCK_TOLERANCE_MS: i64 = 15 * 60 * 1000;
+/// For how long a nonce is remembered: both directions of the window.
+const NONCE_LIFETIME_MS: i64 = 2 * CLOCK_TOLERANCE_MS;
+/// Bytes of a string to sign that are shown to whoever got it wrong.
+const SHOWN_BYTES_MAX: usize = 4096;
+/// The vendor's word for a signature, or part of it, that is wrong.
+const MISMATCH: &str = "SignatureDoesNotMatch";
+
+/// How a request is signed.
+#[derive(Debug, PartialEq)]
+enum Scheme {
+    /// Signature version 1.0.
+    One,
+    /// `ACS3-HMAC-SHA256` over these headers.
+    Three { signed_headers: String },
+}
+
+/// A well-formed `Authorization` header with a time that is near enough.
+#[derive(Debug)]
+struct Claim {
+    access_key_id: String,
+    scheme: Scheme,
+    signature: String,
+}
+
+impl Claim {
+    /// Reads the header (check 3) and the time (check 4).
+    fn read(head: &Parts, now: TimestampMs) -> Result<Claim, Refusal> {
+        let missing = || Refusal::new("MissingAuthorization", "the header `Authorization` is missing or malformed");
+        let authorization = text(&head.headers, "authorization").ok_or_else(missing)?;
+        let claim = if let Some(rest) = authorization.strip_prefix("acs ") {
+            let (access_key_id, signature) = rest.split_once(':').ok_or_else(missing)?;
+            acs1::check_method(&head.headers)?;
+            let (access_key_id, signature) = (access_key_id.trim().to_owned(), signature.trim().to_owned());
+            Claim { access_key_id, scheme: Scheme::One, signature }
+        } else if let Some(rest) = authorization.strip_prefix("ACS3-HMAC-SHA256 ") {
+            acs3::parse(rest).ok_or_else(missing)?
+        } else if authorization.starts_with("ACS3-") {
+            return Err(Refusal::new("InvalidSignatureMethod", "expected ACS3-HMAC-SHA256 or HMAC-SHA1"));
+        } else {
+            return Err(missing());
+        };
+        check_time(&head.headers, &claim.scheme, now)?;
+        Ok(claim)
+    }
+}
+
+/// A claim and the key it names; believed only after [`Signed::verify`].
+pub(super) struct Signed {
+    claim: Claim,
+    key: AccessKey,
+}
+
+/// Checks what the head alone can tell: header, time, key (checks 3 to 5).
+pub(super) async fn examine(
+    head: &Parts,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+) -> Result<Signed, Refusal> {
+    let claim = Claim::read(head, now)?;
+    let unknown = || Refusal::not_found("InvalidAccessKeyId.NotFound", "the access key id does not exist");
+    let id = AccessKeyId::new(&claim.access_key_id).ok_or_else(unknown)?;
+    let key = credentials.key(id).await.map_err(Refusal::internal)?.ok_or_else(unknown)?;
+    if !key.enabled {
+        return Err(Refusal::new("InvalidAccessKeyId.Inactive", "the access key is disabled"));
+    }
+    Ok(Signed { claim, key })
+}
+
+impl Signed {
+    /// The key, if the holder of its secret signed this head and this body for the first time (checks 6 to 9).
+    pub(super) async fn verify(
+        self,
+        head: &Parts,
+        body: &[u8],
+        once: &dyn OnceStore,
+        now: TimestampMs,
+    ) -> Result<AccessKey, Refusal> {
+        self.check_signature(head, body)?;
+        if let Some(nonce) = head.headers.get("x-acs-signature-nonce").filter(|nonce| !nonce.is_empty()) {
+            // After the signature: else anybody could use up other people's nonces.
+            let token = Sha256::new().chain_update(&self.claim.access_key_id).chain_update([0]);
+            let token = token.chain_update(nonce.as_bytes()).finalize();
+            let expires_at = TimestampMs(now.0 + NONCE_LIFETIME_MS);
+            if !once.spend("acs nonce", &token, now, expires_at).await.map_err(Refusal::internal)? {
+                return Err(Refusal::new("SignatureNonceUsed", "the signature nonce was used before"));
+            }
+        }
+        // This server hands out no temporary keys, so no token can belong to the key that signed.
+        if head.headers.get("x-acs-security-token").is_some_and(|token| !token.is_empty()) {
+            let message = "the security token is not known; sign with an access key alone";
+            return Err(Refusal::new("InvalidSecurityToken.Malformed", message));
+        }
+        Ok(self.key)
+    }
+
+    fn check_signature(&self, head: &Parts, body: &[u8]) -> Result<(), Refusal> {
+        check_md5(&head.headers, body)?;
+        let secret = self.key.secret.reveal().as_bytes();
+        let (expected, to_sign) = match &self.claim.scheme {
+            Scheme::One => acs1::signatures(head, secret),
+            Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, secret, body)?,
+        };
+        let given = self.claim.signature.as_bytes();
+        // Every candidate is compared, so that time tells nothing.
+        let fits = expected.iter().fold(0, |fits, expected| fits | expected.as_bytes().ct_eq(given).unwrap_u8());
+        if fits == 1 {
+            return Ok(());
+        }
+        // The oldest SDK splits this message at a colon and dies without one. What it is shown is its own request.
+        let shown = String::from_utf8_lossy(&to_sign[..to_sign.len().min(SHOWN_BYTES_MAX)]).into_owned();
+        let message = "Specified signature is not matched with our calculation. server string to sign is:";
+        Err(Refusal::new(MISMATCH, format!("{message}{shown}")))
+    }
+}
+
+/// `Date`, or `x-acs-date`, within 15 minutes of now.
+fn check_time(headers: &HeaderMap, scheme: &Scheme, now: TimestampMs) -> Result<(), Refusal> {
+    let (name, value) = match scheme {
+        Scheme::One if headers.contains_key("date") => ("Date", text(headers, "date")),
+        Scheme::One if !headers.contains_key("x-acs-date") => {
+            return Err(Refusal::new("MissingDate", "the header `Date` is missing"));
+        }
+        Scheme::Three { .. } if !headers.contains_key("x-acs-date") => {
+            return Err(Refusal::new("MissingXAcsDate", "the header `x-acs-date` is missing"));
+        }
+        Scheme::One | Scheme::Three { .. } => ("x-acs-date", text(headers, "x-acs-date")),
+    };
+    let Some(at) = value.and_then(parse_time) else {
+        return Err(Refusal::new("InvalidTimeStamp.Format", format!("the header `{name}` is not a time in GMT")));
+    };
+    if now.0.saturating_sub(at.0).saturating_abs() > CLOCK_TOLERANCE_MS {
+        let message = format!("the header `{name}` is more than 15 minutes from the server's time");
+        return Err(Refusal::new("InvalidTimeStamp.Expired", message));
+    }
+    Ok(())
+}
+
+/// `Sat, 21 Nov 2026 20:36:33 GMT` or `2026-11-21T20:36:34Z`.
+fn parse_time(text: &str) -> Option<TimestampMs> {
+    const HTTP: &[BorrowedFormatItem<'_>] =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    const ISO: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let parse = |format| time::PrimitiveDateTime::parse(text, format).ok();
+    let at = parse(HTTP).or_else(|| parse(ISO))?.assume_utc();
+    Some(TimestampMs(at.unix_timestamp().checked_mul(1000)?))
+}
+
+/// Only the header is under the signature, so it must be the body's.
+fn check_md5(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    let Some(given) = headers.get("content-md5").filter(|value| !value.is_empty()) else { return Ok(()) };
+    if given.as_bytes() == STANDARD.encode(Md5::digest(body)).as_bytes() {
+        return Ok(());
+    }
+    Err(Refusal::new("ContentMD5NotMatched", "the header `Content-MD5` is not the body's digest"))
+}
+
+/// A header's first value as text, without the blanks around it.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
+}
+
+/// The decoded pairs of a raw query in form style, where `+` is a space.
+fn form_pairs(raw_query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    crate::http::target::query_pairs(&raw_query.replace('+', " "))
+}

@@ -1,0 +1,250 @@
+//! What goes over the wire, and nothing more. Lower camel case, but for the gateway's refusals.
+
+use serde::Serialize;
+
+/// What every service answer is wrapped in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Envelope<'a, T> {
+    pub(super) code: u16,
+    pub(super) msg: &'a str,
+    pub(super) request_id: &'a str,
+    /// The typed models of the newer SDK read this spelling only.
+    #[serde(rename = "RequestId")]
+    pub(super) typed_request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<T>,
+}
+
+/// A refusal of the gateway: Pascal case, because the older SDK looks for nothing else.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GatewayError<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) host_id: &'a str,
+    pub(super) code: &'a str,
+    pub(super) message: &'a str,
+}
+
+/// Answer of AddPerson, AddGroups and DeleteGroups.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonInGroups {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+    pub(super) group_ids: Vec<String>,
+}
+
+/// Answer of SetPerson.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonSet {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+}
+
+/// Answer of GetPerson. Ids of faces are texts here and numbers in [`FaceItem`]: so it is documented.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonShown {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+    pub(super) name: String,
+    pub(super) group_ids: Vec<String>,
+    pub(super) face_ids: Vec<String>,
+    pub(super) note: String,
+}
+
+/// Answer of DeletePerson.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonDeleted {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+    pub(super) delete_count: u64,
+}
+
+/// Answer of AddFaces and GetFaces.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FaceItems {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) group_ids: Option<Vec<String>>,
+    pub(super) face_image_items: Vec<FaceItem>,
+}
+
+/// One image or face of [`FaceItems`].
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FaceItem {
+    pub(super) success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) face_id: Option<FaceIdShown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) msg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+}
+
+/// A face's id as a number; what was asked for and is no number comes back as it was.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum FaceIdShown {
+    Number(u64),
+    Text(String),
+}
+
+/// Answer of DeleteFaces.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FacesDeleted {
+    pub(super) code: u16,
+    pub(super) person_id: String,
+    pub(super) face_ids: Vec<String>,
+    pub(super) delete_count: usize,
+}
+
+/// Answer of GetGroups.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Groups {
+    pub(super) code: u16,
+    pub(super) group_ids: Vec<String>,
+}
+
+/// Answer of GetPersons.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Persons {
+    pub(super) code: u16,
+    pub(super) person_ids: Vec<String>,
+    pub(super) current_page: u64,
+    pub(super) page_size: u64,
+    pub(super) total_count: u64,
+}
+
+/// One task of a scan.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskAnswer {
+    pub(super) code: u16,
+    pub(super) msg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) task_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extras: Option<Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) results: Option<Vec<SceneResult>>,
+}
+
+/// `{}`.
+#[derive(Debug, Serialize)]
+pub(super) struct Empty {}
+
+/// What a scene says of a task.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SceneResult {
+    pub(super) scene: &'static str,
+    pub(super) label: &'static str,
+    pub(super) suggestion: &'static str,
+    pub(super) rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) top_person_data: Option<Vec<FaceFound>>,
+}
+
+/// One face of the query image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FaceFound {
+    pub(super) face_item: FaceBox,
+    pub(super) persons: Vec<PersonFound>,
+}
+
+/// Where it is, in pixels of the upright image.
+#[derive(Debug, Serialize)]
+pub(super) struct FaceBox {
+    pub(super) x: u32,
+    pub(super) y: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+/// Who resembles it. The face's id is a text here.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonFound {
+    pub(super) person_id: String,
+    pub(super) face_id: String,
+    pub(super) rate: f64,
+    pub(super) name: String,
+    pub(super) note: String,
+}
+
+/// Answer of SearchPerson.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonsSearched {
+    pub(super) code: u16,
+    pub(super) top_person_data: Vec<FaceFound>,
+}
+
+/// Answer of DetectFace, and of SearchPerson where the image is at fault.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FacesDetected {
+    pub(super) code: u16,
+    pub(super) msg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) task_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces: Option<Vec<DetectedFace>>,
+}
+
+/// One face of [`FacesDetected`]. The names inside are unconfirmed; attributes nobody measured are left out.
+#[derive(Debug, Serialize)]
+pub(super) struct DetectedFace {
+    pub(super) location: Location,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quality: Option<Quality>,
+}
+
+/// Where it is.
+#[derive(Debug, Serialize)]
+pub(super) struct Location {
+    pub(super) x: u32,
+    pub(super) y: u32,
+    pub(super) w: u32,
+    pub(super) h: u32,
+}
+
+/// What was measured of it, 0 to 100.
+#[derive(Debug, Serialize)]
+pub(super) struct Quality {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) blur: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) integrity: Option<f64>,
+}
+
+/// A house request id (32 hex digits) in the vendor's spelling, an upper-case UUID. The log has the same digits.
+pub(super) fn request_id(id: &str) -> String {
+    let upper = id.to_ascii_uppercase();
+    let is_hex = upper.len() == 32 && upper.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hex {
+        return upper;
+    }
+    [&upper[..8], &upper[8..12], &upper[12..16], &upper[16..20], &upper[20..]].join("-")
+}

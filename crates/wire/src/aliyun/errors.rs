@@ -1,0 +1,243 @@
+//! Every code of the service, and which of our kinds gets which.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use likeness_domain::{Error, Kind};
+
+use super::dto;
+use super::operations::Operation;
+use super::settings::Settings;
+use crate::http::json;
+
+/// A code of an envelope, a task or an image, with the name the vendor gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Code {
+    pub(super) number: u16,
+    pub(super) name: &'static str,
+}
+
+/// The codes this server can answer. Those of the vendor's list that nobody can get from us are not here: 503, which is
+/// an HTTP status here, 585 (no cache), 587 (a full queue is 588), 591 and 595 (no video).
+pub(super) mod code {
+    use super::Code;
+
+    const fn code(number: u16, name: &'static str) -> Code {
+        Code { number, name }
+    }
+
+    pub(in super::super) const OK: Code = code(200, "OK");
+    pub(in super::super) const PROCESSING: Code = code(280, "PROCESSING");
+    pub(in super::super) const BAD_REQUEST: Code = code(400, "BAD_REQUEST");
+    pub(in super::super) const NOT_ALLOWED: Code = code(401, "NOT_ALLOWED");
+    pub(in super::super) const FORBIDDEN: Code = code(403, "FORBIDDEN");
+    pub(in super::super) const NOT_FOUND: Code = code(404, "NOT_FOUND");
+    pub(in super::super) const DOWNLOAD_FAILED: Code = code(480, "DOWNLOAD_FAILED");
+    pub(in super::super) const GENERAL_ERROR: Code = code(500, "GENERAL_ERROR");
+    pub(in super::super) const DB_FAILED: Code = code(580, "DB_FAILED");
+    pub(in super::super) const TIMEOUT: Code = code(581, "TIMEOUT");
+    pub(in super::super) const ALGO_FAILED: Code = code(586, "ALGO_FAILED");
+    pub(in super::super) const EXCEED_QUOTA: Code = code(588, "EXCEED_QUOTA");
+    pub(in super::super) const TOO_LARGE: Code = code(589, "TOO_LARGE");
+    pub(in super::super) const BAD_FORMAT: Code = code(590, "BAD_FORMAT");
+    pub(in super::super) const DOWNLOAD_TIMEOUT: Code = code(592, "DOWNLOAD_TIMEOUT");
+    pub(in super::super) const EXPIRED: Code = code(594, "EXPIRED");
+    pub(in super::super) const PERMISSION_DENY: Code = code(596, "PERMISSION_DENY");
+}
+
+/// Code of a kind, and the word that stands for it where it is not the code's name.
+///
+/// "Person exists", "too many faces" and the like have no published code: 400 with a word is our contract.
+pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
+    match kind {
+        Kind::InvalidArgument | Kind::MissingArgument => (code::BAD_REQUEST, None),
+        Kind::Forbidden => (code::PERMISSION_DENY, None),
+        Kind::FaceSetNotFound => (code::NOT_FOUND, Some("NOT_FOUND: group")),
+        Kind::TooManyFaceSets => (code::BAD_REQUEST, Some("BAD_REQUEST: too many groups")),
+        Kind::CapacityExceeded => (code::BAD_REQUEST, Some("FACE_LIMIT")),
+        Kind::FaceNotFound => (code::NOT_FOUND, Some("NOT_FOUND: face")),
+        Kind::PersonNotFound => (code::NOT_FOUND, Some("NOT_FOUND: person")),
+        Kind::PersonExists => (code::BAD_REQUEST, Some("BAD_REQUEST: person already exists")),
+        Kind::NoFaceInImage => (code::BAD_REQUEST, Some("NO_FACE")),
+        Kind::SeveralFacesInImage => (code::BAD_REQUEST, Some("MULTIPLE_FACES")),
+        Kind::ImageFormat | Kind::ImageCorrupt => (code::BAD_FORMAT, None),
+        Kind::ImageDimensions => (code::DOWNLOAD_FAILED, Some("DOWNLOAD_FAILED: IMAGE_TOO_MUCH_PIXELS")),
+        Kind::ImageTooLarge => (code::TOO_LARGE, None),
+        Kind::UrlInvalid => (code::BAD_REQUEST, None),
+        Kind::UrlForbidden => (code::NOT_ALLOWED, None),
+        Kind::UrlUnreachable => (code::DOWNLOAD_FAILED, None),
+        Kind::UrlNotFound => (code::NOT_FOUND, None),
+        Kind::UrlDenied => (code::FORBIDDEN, None),
+        Kind::UrlTimeout => (code::DOWNLOAD_TIMEOUT, None),
+        Kind::PackUnavailable => (code::ALGO_FAILED, None),
+        Kind::Unsupported => (code::PERMISSION_DENY, None),
+        Kind::Overloaded => (code::EXCEED_QUOTA, None),
+        Kind::StorageFull => (code::DB_FAILED, None),
+        Kind::Internal => (code::GENERAL_ERROR, None),
+        // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters and external
+        // ids are other dialects' words.
+        Kind::FaceSetExists | Kind::FaceSetNotEmpty | Kind::FaceExists => (code::BAD_REQUEST, None),
+        Kind::UnknownField | Kind::FieldNotDefined | Kind::FieldTypeMismatch | Kind::SortFieldNotNumeric => {
+            (code::BAD_REQUEST, None)
+        }
+    }
+}
+
+/// Why a call, a task or an image failed, in the vendor's words.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) number: u16,
+    pub(super) msg: String,
+    source: Option<Error>,
+}
+
+impl Fault {
+    /// A code and what is the matter.
+    pub(super) fn new(code: Code, detail: impl AsRef<str>) -> Self {
+        Self { number: code.number, msg: with_detail(code.name, detail.as_ref()), source: None }
+    }
+
+    /// A member that is missing, malformed or out of range.
+    pub(super) fn invalid(detail: impl AsRef<str>) -> Self {
+        Self::new(code::BAD_REQUEST, detail)
+    }
+
+    /// A failed library call; what lies below it goes to the log only.
+    pub(super) fn of(error: Error, settings: &Settings) -> Self {
+        let (code, word) = code_of(error.kind());
+        let number = if error.kind() == Kind::PersonNotFound { settings.unknown_person_code } else { code.number };
+        // What the person who calls can use: the words of the contract stand alone, the others say what is wrong.
+        let msg = match (word, error.kind()) {
+            (Some(word), _) => word.to_owned(),
+            (None, Kind::Internal) => with_detail(code.name, "the server's log has the reason under this request id"),
+            (None, _) => with_detail(code.name, error.message()),
+        };
+        Self { number, msg, source: Some(error) }
+    }
+
+    /// The same fault of one of several images: `NO_FACE: faceUrl`.
+    #[must_use]
+    pub(super) fn of_member(mut self, member: &str) -> Self {
+        self.msg = match self.msg.split_once(": ") {
+            Some((name, detail)) => format!("{name}: {member}: {detail}"),
+            None => format!("{}: {member}", self.msg),
+        };
+        self
+    }
+
+    /// Whether the log should have more than a line of information.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.number, 500 | 580 | 586)
+    }
+
+    /// What lies below, for the log.
+    pub(super) fn source(&self) -> Option<&Error> {
+        self.source.as_ref()
+    }
+
+    /// Whether trying again later may help: the server was too busy.
+    pub(super) fn is_passing(&self) -> bool {
+        self.source.as_ref().is_some_and(|error| error.kind() == Kind::Overloaded)
+    }
+}
+
+fn with_detail(name: &str, detail: &str) -> String {
+    if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") }
+}
+
+/// A request that the gateway did not let through.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    /// For the caller; may echo parts of the request, so it is never logged.
+    pub(super) message: String,
+    source: Option<Error>,
+}
+
+impl Refusal {
+    /// A refusal with status 400, as most have.
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), source: None }
+    }
+
+    /// A refusal with status 404.
+    pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..Self::new(code, message) }
+    }
+
+    /// Keys or nonces could not be looked up.
+    pub(super) fn internal(error: Error) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            source: Some(error),
+            ..Self::new("ServiceUnavailable", "the server cannot check the request now")
+        }
+    }
+}
+
+/// A request that was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Before the caller was known.
+    Gateway(Refusal),
+    /// After.
+    Service(Fault),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Gateway(refusal)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Service(fault)
+    }
+}
+
+impl Failure {
+    /// Logs the failure, once, and answers it.
+    pub(super) fn answer(self, operation: Option<Operation>, host: &str, request_id: &str) -> Response {
+        let shown_id = dto::request_id(request_id);
+        let operation = operation.map(tracing::field::debug);
+        match self {
+            Failure::Gateway(refusal) => {
+                let (status, code) = (refusal.status.as_u16(), refusal.code);
+                let source = refusal.source.as_ref().map(tracing::field::debug);
+                if status >= 500 {
+                    tracing::error!(dialect = "aliyun", operation, request_id, status, code, source, "refused");
+                } else {
+                    tracing::info!(dialect = "aliyun", operation, request_id, status, code, "refused");
+                }
+                let body = dto::GatewayError { request_id: &shown_id, host_id: host, code, message: &refusal.message };
+                answer(refusal.status, &body)
+            }
+            Failure::Service(fault) => {
+                let (code, message) = (fault.number, fault.msg.as_str());
+                if fault.is_ours() {
+                    let source = fault.source().map(tracing::field::debug);
+                    tracing::error!(dialect = "aliyun", operation, request_id, code, source, "{message}");
+                } else {
+                    tracing::info!(dialect = "aliyun", operation, request_id, code, "{message}");
+                }
+                let body = dto::Envelope::<()> {
+                    code,
+                    msg: message,
+                    request_id: &shown_id,
+                    typed_request_id: &shown_id,
+                    data: None,
+                };
+                answer(StatusCode::OK, &body)
+            }
+        }
+    }
+}
+
+/// A JSON answer with the vendor's spelling of its media type.
+pub(super) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
+    let mut response = json::answer(status, body);
+    let media_type = HeaderValue::from_static("application/json;charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    response
+}

@@ -1,0 +1,341 @@
+//! One function an operation: their words to ours, one call (seldom two), ours to theirs.
+
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::Kind;
+use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage, SearchFaces};
+use likeness_domain::ports::Page;
+use likeness_domain::types::{FaceSetName, Note, PersonPatch};
+use serde::Serialize;
+
+use super::errors::{Failure, Fault, answer, code};
+use super::operations::Operation;
+use super::params;
+use super::routes::Call;
+use super::scan::{self, FACES_MAX, TOP_K};
+use super::{convert, dto, jobs};
+use crate::http::json::Object;
+
+type Answer = Result<Response, Failure>;
+
+/// Most groups named in one request: as many as there may be.
+const GROUPS_MAX: usize = 100;
+/// Most images of one AddFaces.
+const URLS_MAX: usize = 20;
+
+/// Runs the operation.
+pub(super) async fn handle(call: Call<'_>) -> Answer {
+    match call.row.operation {
+        Operation::AddPerson => add_person(&call).await,
+        Operation::SetPerson => set_person(&call).await,
+        Operation::GetPerson => get_person(&call).await,
+        Operation::DeletePerson => delete_person(&call).await,
+        Operation::AddFaces => add_faces(&call).await,
+        Operation::DeleteFaces => delete_faces(&call).await,
+        Operation::GetFaces => get_faces(&call).await,
+        Operation::GetGroups => get_groups(&call).await,
+        Operation::GetPersons => get_persons(&call).await,
+        Operation::AddGroups => add_groups(&call).await,
+        Operation::DeleteGroups => delete_groups(&call).await,
+        Operation::ImageSyncScan => image_scan(&call).await,
+        Operation::ImageAsyncScan => image_async_scan(&call).await,
+        Operation::ImageAsyncScanResults => image_results(&call).await,
+        Operation::DetectFace => detect_face(&call).await,
+        Operation::UploadCredentials => {
+            Err(Fault::new(code::PERMISSION_DENY, "uploads are disabled on this server").into())
+        }
+        Operation::SearchPerson => search_person(&call).await,
+    }
+}
+
+impl Call<'_> {
+    fn object(&self) -> Result<Object, Fault> {
+        params::object(&self.body)
+    }
+
+    fn failed(&self, error: likeness_domain::Error) -> Fault {
+        self.api.fault(error)
+    }
+
+    fn ok(&self, data: impl Serialize) -> Answer {
+        let envelope = dto::Envelope {
+            code: code::OK.number,
+            msg: code::OK.name,
+            request_id: &self.shown_id,
+            typed_request_id: &self.shown_id,
+            data: Some(data),
+        };
+        Ok(answer(StatusCode::OK, &envelope))
+    }
+
+    fn join(&self, face_sets: Vec<FaceSetName>) -> Join {
+        Join { face_sets, capacity: None, face_sets_max: Some(self.api.settings().groups_max) }
+    }
+}
+
+async fn add_person(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let person_id = params::needed_text(&body, "personId")?;
+    let request = CreatePerson {
+        key: convert::person_key(person_id)?,
+        name: words(&body, "name", convert::name)?.filter(|name| !name.as_str().is_empty()),
+        note: words(&body, "note", convert::note)?.filter(|note| !note.as_str().is_empty()),
+        join: call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?),
+    };
+    let made = call.api.library().create_person(&call.caller, request).await;
+    let (person, face_sets) = made.map_err(|error| call.failed(error))?;
+    call.ok(dto::PersonInGroups {
+        code: code::OK.number,
+        person_id: person.key.as_str().to_owned(),
+        group_ids: convert::group_ids(&face_sets),
+    })
+}
+
+async fn set_person(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let patch = PersonPatch { name: words(&body, "name", convert::name)?, note: words(&body, "note", convert::note)? };
+    let updated = call.api.library().update_person(&call.caller, &key, patch).await;
+    let person = updated.map_err(|error| call.failed(error))?;
+    call.ok(dto::PersonSet { code: code::OK.number, person_id: person.key.as_str().to_owned() })
+}
+
+async fn get_person(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let library = call.api.library();
+    let (person, face_sets) = library.person(&call.caller, &key).await.map_err(|error| call.failed(error))?;
+    let (_, faces) = library.list_person_faces(&call.caller, &key, ALL).await.map_err(|error| call.failed(error))?;
+    call.ok(dto::PersonShown {
+        code: code::OK.number,
+        person_id: person.key.as_str().to_owned(),
+        name: convert::shown(person.name.as_ref()),
+        group_ids: convert::group_ids(&face_sets),
+        face_ids: faces.iter().map(|face| face.id.to_string()).collect(),
+        note: convert::shown(person.note.as_ref()),
+    })
+}
+
+async fn delete_person(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let delete_count = match call.api.library().delete_person(&call.caller, &key).await {
+        Ok(_) => 1,
+        Err(error) if error.kind() == Kind::PersonNotFound => 0,
+        Err(error) => return Err(call.failed(error).into()),
+    };
+    call.ok(dto::PersonDeleted { code: code::OK.number, person_id: key.as_str().to_owned(), delete_count })
+}
+
+async fn add_faces(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let urls = params::needed_texts(&body, "urls", URLS_MAX)?;
+    let mut images = Vec::new();
+    let mut refused = Vec::new();
+    for url in &urls {
+        let source = Note::new(*url).map_err(|_| Fault::invalid("the address has a control character"));
+        match source.and_then(|source| Ok(PersonImage { image: call.api.image(url)?, source: Some(source) })) {
+            Ok(image) => {
+                images.push(image);
+                refused.push(None);
+            }
+            Err(fault) => refused.push(Some(fault)),
+        }
+    }
+    let library = call.api.library();
+    let added = if images.is_empty() {
+        let (person, face_sets) = library.person(&call.caller, &key).await.map_err(|error| call.failed(error))?;
+        PersonFacesAdded { person, face_sets, faces: Vec::new() }
+    } else {
+        let faces_max = Some(call.api.settings().faces_max);
+        let request = AddPersonFaces { person: key, images, faces_max };
+        library.add_person_faces(&call.caller, request).await.map_err(|error| call.failed(error))?
+    };
+    let mut faces = added.faces.into_iter();
+    let item = |(url, refused): (&&str, Option<Fault>)| match refused {
+        Some(fault) => convert::failed_item(fault, url),
+        None => match faces.next() {
+            Some(Ok(face)) => convert::face_item(&face),
+            Some(Err(error)) => convert::failed_item(call.failed(error), url),
+            None => convert::failed_item(Fault::new(code::GENERAL_ERROR, "no answer for this image"), url),
+        },
+    };
+    let face_image_items = urls.iter().zip(refused).map(item).collect();
+    call.ok(dto::FaceItems {
+        code: code::OK.number,
+        person_id: added.person.key.as_str().to_owned(),
+        group_ids: Some(convert::group_ids(&added.face_sets)),
+        face_image_items,
+    })
+}
+
+async fn delete_faces(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let asked = convert::asked_faces(params::needed_list(&body, "faceIds", IDS_MAX)?)?;
+    let ids = asked.into_iter().filter_map(|face| face.id).collect();
+    let deleted = call.api.library().delete_person_faces(&call.caller, &key, ids).await;
+    let (person, deleted) = deleted.map_err(|error| call.failed(error))?;
+    call.ok(dto::FacesDeleted {
+        code: code::OK.number,
+        person_id: person.key.as_str().to_owned(),
+        delete_count: deleted.len(),
+        face_ids: deleted.iter().map(ToString::to_string).collect(),
+    })
+}
+
+async fn get_faces(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let asked = params::list(&body, "faceIds")?.unwrap_or_default();
+    if asked.len() > IDS_MAX {
+        return Err(Fault::invalid(format!("`faceIds` has {} entries, expected at most {IDS_MAX}", asked.len())).into());
+    }
+    let asked = convert::asked_faces(asked)?;
+    let library = call.api.library();
+    let (person, face_image_items) = if asked.is_empty() {
+        let listed = library.list_person_faces(&call.caller, &key, ALL).await;
+        let (person, faces) = listed.map_err(|error| call.failed(error))?;
+        (person, faces.iter().map(convert::face_item).collect())
+    } else {
+        let ids = asked.iter().filter_map(|face| face.id).collect();
+        let found = library.person_faces(&call.caller, &key, ids).await;
+        let (person, faces) = found.map_err(|error| call.failed(error))?;
+        let item = |asked: convert::AskedFace| match faces.iter().find(|face| Some(face.id) == asked.id) {
+            Some(face) => convert::face_item(face),
+            None => dto::FaceItem { success: false, face_id: Some(asked.shown), code: None, msg: None, url: None },
+        };
+        (person, asked.into_iter().map(item).collect())
+    };
+    let person_id = person.key.as_str().to_owned();
+    call.ok(dto::FaceItems { code: code::OK.number, person_id, group_ids: None, face_image_items })
+}
+
+async fn get_groups(call: &Call<'_>) -> Answer {
+    call.object()?;
+    let face_sets = call.api.library().face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    let mut group_ids = convert::group_ids(face_sets.iter().map(|summary| &summary.face_set));
+    group_ids.sort();
+    call.ok(dto::Groups { code: code::OK.number, group_ids })
+}
+
+async fn get_persons(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let name = convert::group(params::needed_text(&body, "groupId")?)?;
+    let current_page = params::whole(&body, "currentPage", 1, 1..=u64::from(u32::MAX))?;
+    let page_size = params::whole(&body, "pageSize", 20, 1..=100)?;
+    let page = Page { offset: (current_page - 1) * page_size, limit: page_size };
+    let (person_ids, total_count) = match call.api.library().members(&call.caller, &name, page).await {
+        Ok(members) => {
+            let ids = members.persons.iter().map(|person| person.key.as_str().to_owned()).collect();
+            (ids, members.n_persons)
+        }
+        Err(error) if error.kind() == Kind::FaceSetNotFound => (Vec::new(), 0),
+        Err(error) => return Err(call.failed(error).into()),
+    };
+    call.ok(dto::Persons { code: code::OK.number, person_ids, current_page, page_size, total_count })
+}
+
+async fn add_groups(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let join = call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?);
+    let joined = call.api.library().join_face_sets(&call.caller, &key, join).await;
+    let face_sets = joined.map_err(|error| call.failed(error))?;
+    let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
+    call.ok(dto::PersonInGroups { code: code::OK.number, person_id, group_ids })
+}
+
+async fn delete_groups(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+    let names = convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?;
+    let left = call.api.library().leave_face_sets(&call.caller, &key, names).await;
+    let face_sets = left.map_err(|error| call.failed(error))?;
+    let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
+    call.ok(dto::PersonInGroups { code: code::OK.number, person_id, group_ids })
+}
+
+async fn image_scan(call: &Call<'_>) -> Answer {
+    let tasks = scan::read(&call.object()?)?;
+    call.count(tasks.len())?;
+    let answers = scan::run_all(call.api, &call.caller, tasks).await;
+    call.ok(answers)
+}
+
+async fn image_async_scan(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let tasks = scan::read(&body)?;
+    call.count(tasks.len())?;
+    let callback = jobs::callback(call.api, &body).await?;
+    let answers = jobs::accept(call.api, &call.caller, tasks, callback).await?;
+    call.ok(answers)
+}
+
+async fn image_results(call: &Call<'_>) -> Answer {
+    let ids = jobs::task_ids(&call.body)?;
+    let answers = jobs::results(call.api, &call.caller, &ids).await?;
+    call.ok(answers)
+}
+
+async fn detect_face(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let url = params::needed_text(&body, "url")?;
+    let data_id = params::text(&body, "dataId")?.map(str::to_owned);
+    let detected = match call.api.image(url) {
+        Ok(image) => call.api.library().detect(&call.caller, image).await.map_err(|error| call.failed(error)),
+        Err(fault) => Err(fault),
+    };
+    let (code, msg, faces) = match detected {
+        Ok(analysis) => {
+            let faces = analysis.faces.iter().take(FACES_MAX).map(convert::detected_face).collect();
+            (code::OK.number, code::OK.name.to_owned(), Some(faces))
+        }
+        Err(fault) => (fault.number, fault.msg, None),
+    };
+    let task_id = Some(scan::fresh_task_id(call.api));
+    call.ok(dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
+}
+
+async fn search_person(call: &Call<'_>) -> Answer {
+    let body = call.object()?;
+    let url = params::needed_text(&body, "url")?;
+    let face_set = convert::group(params::needed_text(&body, "groupId")?)?;
+    let most = convert::PERSONS_MAX as u64;
+    let n_max = params::whole(&body, "topN", most, 1..=most)? as usize;
+    let image = match call.api.image(url) {
+        Ok(image) => image,
+        Err(fault) => return call.ok(unsearched(fault)),
+    };
+    let request = SearchFaces {
+        face_set,
+        image,
+        faces_max: FACES_MAX,
+        top_k: TOP_K,
+        similarity_min: scan::similarity_min(call.api),
+        filter: None,
+        one_per_person: true,
+    };
+    match call.api.library().search_faces(&call.caller, request).await {
+        Ok(found) => {
+            let scale = call.api.scale(&found.face_set.pack)?;
+            let top_person_data = convert::faces_found(&found, scale, n_max);
+            call.ok(dto::PersonsSearched { code: code::OK.number, top_person_data })
+        }
+        Err(error) => call.ok(unsearched(call.failed(error))),
+    }
+}
+
+fn unsearched(fault: Fault) -> dto::FacesDetected {
+    dto::FacesDetected { code: fault.number, msg: fault.msg, data_id: None, task_id: None, url: None, faces: None }
+}
+
+/// Most face ids of one request.
+const IDS_MAX: usize = 100;
+/// A person's faces fit on one page, also those that a laxer dialect enrolled.
+const ALL: Page = Page { offset: 0, limit: likeness_domain::limits::PAGE_LIMIT_MAX };
+
+fn words(body: &Object, member: &str, read: fn(&str) -> Result<Note, Fault>) -> Result<Option<Note>, Fault> {
+    params::text(body, member)?.map(read).transpose()
+}

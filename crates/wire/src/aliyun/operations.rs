@@ -1,0 +1,83 @@
+//! Every operation of the vendor's reference: the table that routes and that tells what is done.
+
+use crate::adapter::{self, State};
+
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    AddPerson,
+    SetPerson,
+    GetPerson,
+    DeletePerson,
+    AddFaces,
+    DeleteFaces,
+    GetFaces,
+    GetGroups,
+    GetPersons,
+    AddGroups,
+    DeleteGroups,
+    ImageSyncScan,
+    ImageAsyncScan,
+    ImageAsyncScanResults,
+    DetectFace,
+    UploadCredentials,
+    SearchPerson,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) operation: Operation,
+    pub(super) info: adapter::Operation,
+    /// Calls (for scans: images) per second of one account that the vendor allows, or that fit its habits where it is
+    /// silent.
+    pub(super) calls_per_second: u32,
+}
+
+/// This dialect, for [`crate::ADAPTERS`].
+pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "aliyun", mounts: &["green"], operations: &INFOS };
+
+const fn row(operation: Operation, name: &'static str, path: &'static str, calls_per_second: u32, state: State) -> Row {
+    Row { operation, info: adapter::Operation { name, method: "POST", path, state }, calls_per_second }
+}
+
+const SCENES: State = State::Partly("the scenes sface-1 and sface-n only");
+const NO_ATTRIBUTES: State = State::Partly("location and what quality is measured; no attributes");
+const NO_UPLOADS: State = State::Refused("596");
+
+/// Every operation.
+#[rustfmt::skip]
+pub(super) const TABLE: [Row; 17] = [
+    row(Operation::AddPerson, "AddPerson", "/green/sface/person/add", 20, State::Done),
+    row(Operation::SetPerson, "SetPerson", "/green/sface/person/update", 20, State::Done),
+    row(Operation::GetPerson, "GetPerson", "/green/sface/person", 20, State::Done),
+    row(Operation::DeletePerson, "DeletePerson", "/green/sface/person/delete", 20, State::Done),
+    row(Operation::AddFaces, "AddFaces", "/green/sface/face/add", 20, State::Done),
+    row(Operation::DeleteFaces, "DeleteFaces", "/green/sface/face/delete", 20, State::Done),
+    row(Operation::GetFaces, "GetFaces", "/green/sface/faces", 20, State::Done),
+    row(Operation::GetGroups, "GetGroups", "/green/sface/groups", 20, State::Done),
+    row(Operation::GetPersons, "GetPersons", "/green/sface/group/persons", 20, State::Done),
+    row(Operation::AddGroups, "AddGroups", "/green/sface/person/groups/add", 10, State::Done),
+    row(Operation::DeleteGroups, "DeleteGroups", "/green/sface/person/groups/delete", 10, State::Done),
+    row(Operation::ImageSyncScan, "ImageSyncScan", "/green/image/scan", 50, SCENES),
+    row(Operation::ImageAsyncScan, "ImageAsyncScan", "/green/image/asyncscan", 50, SCENES),
+    row(Operation::ImageAsyncScanResults, "ImageAsyncScanResults", "/green/image/results", 50, State::Done),
+    row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, NO_ATTRIBUTES),
+    row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, NO_UPLOADS),
+    row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done),
+];
+
+const INFOS: [adapter::Operation; TABLE.len()] = {
+    let mut infos = [TABLE[0].info; TABLE.len()];
+    let mut row_idx = 0;
+    while row_idx < TABLE.len() {
+        infos[row_idx] = TABLE[row_idx].info;
+        row_idx += 1;
+    }
+    infos
+};
+
+/// The row of a path, which must be exact but for a slash at its end.
+pub(super) fn find(raw_path: &str) -> Option<&'static Row> {
+    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
+    TABLE.iter().find(|row| row.info.path == path)
+}

@@ -1,0 +1,208 @@
+//! From a request to its handler: route, authenticate, count, read the body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Method;
+use http::request::Parts;
+use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::library::{ImageInput, ImageSource, Library};
+use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+use likeness_domain::score::Scale;
+use likeness_domain::types::{PackId, TenantId};
+
+use super::client_info::ClientInfo;
+use super::errors::{Failure, Fault, Refusal, code};
+use super::operations::{self, Operation};
+use super::scale::scale;
+use super::settings::Settings;
+use super::{auth, handlers};
+use crate::http::body::{BodyError, Upload};
+use crate::http::limiter::Limiter;
+use crate::http::media_type::{self, MediaType};
+use crate::http::target;
+use crate::router::Wire;
+
+/// The version of the API that is spoken here.
+const VERSION: &str = "2018-05-09";
+/// Characters of an image's address.
+const URL_CHARS_MAX: usize = 2048;
+
+/// This dialect, ready to answer.
+pub(crate) struct Aliyun {
+    pub(super) api: Arc<Api>,
+    limiter: Limiter<(TenantId, Operation)>,
+}
+
+/// What requests and the workers behind them stand on.
+pub(super) struct Api {
+    pub(super) wire: Wire,
+    scales: Vec<(PackId, Scale)>,
+}
+
+/// An authenticated call: who asks what of the library.
+pub(super) struct Call<'a> {
+    pub(super) api: &'a Arc<Api>,
+    pub(super) limiter: &'a Limiter<(TenantId, Operation)>,
+    /// Whether calls of this tenant are counted.
+    pub(super) is_limited: bool,
+    pub(super) row: &'static operations::Row,
+    pub(super) caller: Caller,
+    /// The id as the vendor spells it.
+    pub(super) shown_id: String,
+    pub(super) body: Bytes,
+}
+
+impl Api {
+    pub(super) fn new(wire: Wire) -> Self {
+        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
+        Self { wire, scales }
+    }
+
+    pub(super) fn library(&self) -> &Library {
+        &self.wire.library
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.wire.settings.aliyun
+    }
+
+    /// The scale of a pack.
+    pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Fault> {
+        let found = self.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale);
+        found.ok_or_else(|| Fault::new(code::ALGO_FAILED, "the group's model pack is not loaded"))
+    }
+
+    /// A failed library call as a fault.
+    pub(super) fn fault(&self, error: likeness_domain::Error) -> Fault {
+        Fault::of(error, self.settings())
+    }
+
+    /// The image behind an address. What the fetcher judges (hosts, ports, redirects) is not judged here.
+    pub(super) fn image(&self, url: &str) -> Result<ImageInput, Fault> {
+        if url.chars().count() > URL_CHARS_MAX {
+            return Err(Fault::invalid(format!("the address has more than {URL_CHARS_MAX} characters")));
+        }
+        if url.chars().any(char::is_control) {
+            return Err(Fault::invalid("the address has a control character"));
+        }
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref() {
+            Some("http" | "https") => {}
+            Some(_) => return Err(Fault::new(code::NOT_ALLOWED, "only http and https addresses are fetched")),
+            None => return Err(Fault::invalid("the address does not begin with http:// or https://")),
+        }
+        let settings = self.settings();
+        Ok(ImageInput {
+            source: ImageSource::Url(url.to_owned()),
+            rules: ImageRules {
+                formats: ImageFormats::ALL,
+                bytes_max: settings.image_bytes_max,
+                side_max: settings.image_side_max,
+                side_min: 1,
+            },
+            fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms),
+            orientation: Orientation::Upright,
+        })
+    }
+}
+
+impl Call<'_> {
+    /// Counts units of this operation, where they are bounded.
+    pub(super) fn count(&self, n_units: usize) -> Result<(), Fault> {
+        if !self.is_limited {
+            return Ok(());
+        }
+        let key = (self.caller.tenant, self.row.operation);
+        let (rate, now) = (self.row.calls_per_second, self.api.wire.clock.now());
+        if self.limiter.admits(key, rate, u32::try_from(n_units).unwrap_or(u32::MAX), now) {
+            return Ok(());
+        }
+        Err(Fault::new(code::EXCEED_QUOTA, format!("more than {rate} a second")))
+    }
+}
+
+impl Aliyun {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { api: Arc::new(Api::new(wire)), limiter: Limiter::default() }
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
+        let (head, body) = request.into_parts();
+        let mut upload = Upload::new(&head.headers, body);
+        let row = operations::find(head.uri.path());
+        let outcome = match row {
+            Some(row) => self.run(row, &head, &mut upload, request_id).await,
+            None => Err(Refusal::not_found("InvalidApi.NotFound", "the API does not exist").into()),
+        };
+        upload.discard(2 * self.api.settings().body_bytes_max).await;
+        outcome.unwrap_or_else(|failure| {
+            let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+            failure.answer(row.map(|row| row.operation), host, request_id)
+        })
+    }
+
+    async fn run(
+        &self,
+        row: &'static operations::Row,
+        head: &Parts,
+        upload: &mut Upload,
+        request_id: &str,
+    ) -> Result<Response, Failure> {
+        if head.method != Method::POST {
+            return Err(Refusal::new("UnsupportedHTTPMethod", "this API is called by POST only").into());
+        }
+        if head.headers.get("x-acs-version").is_none_or(|version| version.as_bytes() != VERSION.as_bytes()) {
+            return Err(
+                Refusal::new("InvalidAction.NotFound", "expected the header `x-acs-version: 2018-05-09`").into()
+            );
+        }
+        let wire = &self.api.wire;
+        let now = wire.clock.now();
+        let signed = auth::examine(head, &*wire.credentials, now).await?;
+        let body = self.read(upload).await?;
+        let key = signed.verify(head, &body, &*wire.once, now).await?;
+        log_client(head, request_id);
+
+        let call = Call {
+            api: &self.api,
+            limiter: &self.limiter,
+            is_limited: self.api.settings().limited.contains(key.tenant.name.as_str()),
+            row,
+            caller: Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() },
+            shown_id: super::dto::request_id(request_id),
+            body,
+        };
+        // Scans are counted by their images, which are known only after the body is read.
+        if !matches!(row.operation, Operation::ImageSyncScan | Operation::ImageAsyncScan) {
+            call.count(1)?;
+        }
+        // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.
+        if let MediaType::UrlEncoded | MediaType::Form { .. } = media_type::of(&head.headers) {
+            return Err(Fault::invalid("the body is a form, expected JSON").into());
+        }
+        handlers::handle(call).await
+    }
+
+    async fn read(&self, upload: &mut Upload) -> Result<Bytes, Fault> {
+        let bytes_max = self.api.settings().body_bytes_max;
+        upload.read(bytes_max).await.map_err(|error| match error {
+            BodyError::TooLong => Fault::invalid(format!("the body is too long, expected at most {bytes_max} bytes")),
+            BodyError::Broken => Fault::invalid("the body ended before its time"),
+        })
+    }
+}
+
+/// Clients tell of themselves in the query; none of it matters to the answer.
+fn log_client(head: &Parts, request_id: &str) {
+    let pairs = target::query_pairs(&head.uri.query().unwrap_or_default().replace('+', " "));
+    let found = pairs.iter().find(|(name, _)| name == b"ClientInfo" || name == b"clientInfo");
+    if let Some((_, value)) = found {
+        let ClientInfo { sdk_version, os, host_app } = ClientInfo::read(value);
+        tracing::debug!(dialect = "aliyun", request_id, sdk_version, os, host_app, "client");
+    }
+}

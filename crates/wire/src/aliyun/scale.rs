@@ -1,0 +1,30 @@
+//! Similarities to the vendor's rates, 0 to 100.
+//!
+//! Which rates the service prints is not documented; the specification asks for 80 as a sensible "same person". So a
+//! pack's measured operating points are placed on the scale (same false-accept rate, same verdict, whatever pack made
+//! the templates): FAR 1e-4 is 80. Between the points the scale is linear.
+
+use likeness_domain::score::{Calibration, Scale};
+use likeness_domain::types::Similarity;
+
+/// False-accept rates and the rate each is shown as.
+pub(super) const AT_FAR: [(f64, f64); 5] = [(1e-2, 60.0), (1e-3, 70.0), (1e-4, 80.0), (1e-5, 86.0), (1e-6, 91.0)];
+/// What cosine 0, two unrelated faces, is shown as.
+const AT_ZERO: f64 = 20.0;
+
+/// The scale of a pack with this calibration: similarity -1 is 0 and 1 is 100, two decimals.
+pub(super) fn scale(calibration: &Calibration) -> Scale {
+    let measured = AT_FAR.map(|(far, rate)| (calibration.similarity_at(far), rate));
+    let zero = Similarity::new(0.0);
+    // A pack whose impostors mostly score below zero has no use for the knot at zero.
+    let at_zero = (zero < measured[0].0).then_some((zero, AT_ZERO));
+    let mut knots = vec![(Similarity::MIN, 0.0)];
+    for knot in at_zero.into_iter().chain(measured) {
+        // Points extrapolated beyond 1 cannot be told apart; whatever would not rise is left out.
+        if knots[knots.len() - 1].0 < knot.0 && knot.0 < Similarity::MAX {
+            knots.push(knot);
+        }
+    }
+    knots.push((Similarity::MAX, 100.0));
+    Scale::new(knots).expect("the knots rise from -1 to 1").with_decimals(2)
+}

@@ -1,0 +1,235 @@
+//! Image scans: one picture against another (`sface-1`) or against a group (`sface-n`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use likeness_domain::caller::Caller;
+use likeness_domain::library::SearchFaces;
+use likeness_domain::types::{JobId, Similarity};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::errors::{Fault, code};
+use super::routes::Api;
+use super::{convert, dto, params};
+use crate::http::json::{Object, Value};
+
+/// Most faces of a query image.
+pub(super) const FACES_MAX: usize = 20;
+/// Candidates asked for per face. More than are shown, because several faces of one label fold to one person here.
+pub(super) const TOP_K: usize = 40;
+/// Most tasks of a request.
+pub(super) const TASKS_MAX: usize = 100;
+/// Tasks of one request that are worked on at a time; more would only take the analyzer's queue from others.
+const TASKS_AT_ONCE: usize = 8;
+/// Characters of a caller's own id of a task.
+const DATA_ID_CHARS_MAX: usize = 256;
+
+/// What is to be done with an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Scene {
+    /// Compare it with another.
+    Compare { face_url: String },
+    /// Look for its faces in a group.
+    Search { group: String },
+}
+
+/// A task that can be worked on; kept in this form while it waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ready {
+    pub(super) data_id: Option<String>,
+    pub(super) url: String,
+    pub(super) scenes: Vec<Scene>,
+}
+
+/// A task as it was asked for.
+pub(super) struct Task {
+    pub(super) data_id: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) ready: Result<Ready, Fault>,
+}
+
+/// Reads the scenes and tasks of a request. Faults of the request are errors; faults of one task are its own.
+pub(super) fn read(body: &Object) -> Result<Vec<Task>, Fault> {
+    let scenes = params::needed_texts(body, "scenes", 2)?;
+    if let Some(other) = scenes.iter().find(|scene| !["sface-1", "sface-n"].contains(scene)) {
+        let other: String = other.chars().take(32).collect();
+        return Err(Fault::invalid(format!("scene `{other}` is not supported, expected sface-1 or sface-n")));
+    }
+    let mut tasks: Vec<Task> = Vec::new();
+    for item in params::needed_list(body, "tasks", TASKS_MAX)? {
+        let Value::Object(task) = item else { return Err(Fault::invalid("`tasks` must hold objects")) };
+        let data_id = params::text(task, "dataId")?.map(str::to_owned);
+        if data_id.as_ref().is_some_and(|id| id.chars().count() > DATA_ID_CHARS_MAX) {
+            return Err(Fault::invalid(format!("`dataId` has more than {DATA_ID_CHARS_MAX} characters")));
+        }
+        if data_id.is_some() && tasks.iter().any(|other| other.data_id == data_id) {
+            return Err(Fault::invalid("`dataId` is there twice"));
+        }
+        let ready = read_task(task, &scenes, data_id.clone());
+        let url = match task.get("url") {
+            // What is too long to be fetched is too long to be echoed.
+            Some(Value::Text(url)) if url.len() <= 8192 => Some(url.clone()),
+            _ => None,
+        };
+        tasks.push(Task { data_id, url, ready });
+    }
+    Ok(tasks)
+}
+
+fn read_task(task: &Object, scenes: &[&str], data_id: Option<String>) -> Result<Ready, Fault> {
+    let url = params::needed_text(task, "url")?.to_owned();
+    let no_extras = Object::default();
+    let extras = match task.get("extras") {
+        Some(Value::Object(extras)) => extras,
+        Some(other) => return Err(Fault::invalid(format!("`extras` is {}, expected an object", other.kind()))),
+        None => &no_extras,
+    };
+    let read_scene = |scene: &&str| match *scene {
+        "sface-1" => Ok(Scene::Compare { face_url: params::needed_text(extras, "faceUrl")?.to_owned() }),
+        _ => {
+            let group = convert::group(params::needed_text(extras, "groupId")?)?;
+            Ok(Scene::Search { group: group.as_str().to_owned() })
+        }
+    };
+    Ok(Ready { data_id, url, scenes: scenes.iter().map(read_scene).collect::<Result<_, Fault>>()? })
+}
+
+/// Works on all tasks at once; those that are not done in time say so.
+pub(super) async fn run_all(api: &Arc<Api>, caller: &Caller, tasks: Vec<Task>) -> Vec<dto::TaskAnswer> {
+    let slots = Arc::new(Semaphore::new(TASKS_AT_ONCE));
+    // Dropping the set, with the request, stops what is under way.
+    let mut running = JoinSet::new();
+    let mut outcomes: Vec<Option<Result<Vec<dto::SceneResult>, Fault>>> = Vec::new();
+    let mut echoes = Vec::new();
+    for (task_idx, task) in tasks.into_iter().enumerate() {
+        echoes.push((task.data_id, task.url));
+        match task.ready {
+            Err(fault) => outcomes.push(Some(Err(fault))),
+            Ok(ready) => {
+                outcomes.push(None);
+                let (api, caller, slots) = (Arc::clone(api), caller.clone(), Arc::clone(&slots));
+                running.spawn(async move {
+                    let _slot = slots.acquire().await;
+                    (task_idx, run(&api, &caller, &ready).await)
+                });
+            }
+        }
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(api.settings().scan_deadline_ms);
+    let unfinished = loop {
+        match tokio::time::timeout_at(deadline, running.join_next()).await {
+            Ok(Some(Ok((task_idx, outcome)))) => outcomes[task_idx] = Some(outcome),
+            // A task that panicked; the log has it.
+            Ok(Some(Err(_))) => {}
+            Ok(None) => break code::GENERAL_ERROR,
+            Err(_) => break code::TIMEOUT,
+        }
+    };
+    let answer = |((data_id, url), outcome): ((Option<String>, Option<String>), Option<_>)| {
+        let outcome = outcome.unwrap_or_else(|| Err(Fault::new(unfinished, "")));
+        task_answer(outcome, data_id, Some(fresh_task_id(api)), url)
+    };
+    echoes.into_iter().zip(outcomes).map(answer).collect()
+}
+
+/// Works on one task.
+pub(super) async fn run(api: &Api, caller: &Caller, task: &Ready) -> Result<Vec<dto::SceneResult>, Fault> {
+    let mut results = Vec::with_capacity(task.scenes.len());
+    for scene in &task.scenes {
+        results.push(match scene {
+            Scene::Compare { face_url } => compare(api, caller, &task.url, face_url).await?,
+            Scene::Search { group } => search(api, caller, &task.url, group).await?,
+        });
+    }
+    Ok(results)
+}
+
+async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Result<dto::SceneResult, Fault> {
+    let first = api.image(url).map_err(|fault| fault.of_member("url"))?;
+    let second = api.image(face_url).map_err(|fault| fault.of_member("faceUrl"))?;
+    let compared = api.library().compare(caller, [first, second]).await.map_err(|error| {
+        let member = if error.field() == Some("second image") { "faceUrl" } else { "url" };
+        let is_of_an_image = error.field().is_some();
+        let fault = api.fault(error);
+        if is_of_an_image { fault.of_member(member) } else { fault }
+    })?;
+    let rate = api.scale(&compared.pack)?.to_number(compared.similarity);
+    let suggestion = suggestion(rate, api.settings().compare_review_rate);
+    Ok(dto::SceneResult { scene: "sface-1", label: "normal", suggestion, rate, top_person_data: None })
+}
+
+async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<dto::SceneResult, Fault> {
+    let request = SearchFaces {
+        face_set: convert::group(group)?,
+        image: api.image(url)?,
+        faces_max: FACES_MAX,
+        top_k: TOP_K,
+        similarity_min: similarity_min(api),
+        filter: None,
+        one_per_person: true,
+    };
+    let found = api.library().search_faces(caller, request).await.map_err(|error| api.fault(error))?;
+    let faces = convert::faces_found(&found, api.scale(&found.face_set.pack)?, convert::PERSONS_MAX);
+    let rate = faces.iter().flat_map(|face| &face.persons).map(|person| person.rate).fold(0.0, f64::max);
+    let suggestion = suggestion(rate, api.settings().search_review_rate);
+    Ok(dto::SceneResult { scene: "sface-n", label: "normal", suggestion, rate, top_person_data: Some(faces) })
+}
+
+/// The operator's floor. It is a rate of the default pack, as rates of other packs are not known before the search.
+pub(super) fn similarity_min(api: &Api) -> Similarity {
+    match (api.settings().search_rate_min, api.library().packs().first()) {
+        (0, _) | (_, None) => Similarity::MIN,
+        (rate, Some(pack)) => api.scale(&pack.id).map_or(Similarity::MIN, |scale| scale.to_similarity(f64::from(rate))),
+    }
+}
+
+fn suggestion(rate: f64, review_rate: u32) -> &'static str {
+    if rate >= f64::from(review_rate) { "review" } else { "pass" }
+}
+
+/// A task's element of the answer.
+pub(super) fn task_answer(
+    outcome: Result<Vec<dto::SceneResult>, Fault>,
+    data_id: Option<String>,
+    task_id: Option<String>,
+    url: Option<String>,
+) -> dto::TaskAnswer {
+    let (code, msg, results) = match outcome {
+        Ok(results) => (code::OK.number, code::OK.name.to_owned(), Some(results)),
+        Err(fault) => (fault.number, fault.msg, None),
+    };
+    dto::TaskAnswer { code, msg, data_id, task_id, url, extras: Some(dto::Empty {}), results }
+}
+
+/// A task id as clients see it.
+pub(super) fn task_id(id: JobId) -> String {
+    format!("img{:012x}", id.get())
+}
+
+/// The task with that id, if it can be one.
+pub(super) fn read_task_id(text: &str) -> Option<JobId> {
+    let digits = text.strip_prefix("img").filter(|digits| digits.len() == 12)?;
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if !digits.bytes().all(lower_hex) {
+        return None;
+    }
+    JobId::new(u64::from_str_radix(digits, 16).ok()?)
+}
+
+/// A task id of work that nobody can ask for later.
+pub(super) fn fresh_task_id(api: &Api) -> String {
+    task_id(fresh_job_id(api))
+}
+
+/// A random job id.
+pub(super) fn fresh_job_id(api: &Api) -> JobId {
+    loop {
+        let mut bytes = [0; 8];
+        api.wire.ids.fill(&mut bytes);
+        if let Some(id) = JobId::new(u64::from_le_bytes(bytes) % likeness_domain::types::ID_END) {
+            return id;
+        }
+    }
+}
