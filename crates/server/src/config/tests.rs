@@ -104,6 +104,21 @@ fn flag_beats_environment_beats_file_beats_default() {
         field_text_strict = false # default
         # calls_per_second is not set
 
+        [aliyun]
+        groups_max = 100 # default
+        faces_max = 20 # default
+        body_bytes_max = 1048576 # default
+        image_bytes_max = 20971520 # default
+        image_side_max = 12000 # default
+        fetch_deadline_ms = 3000 # default
+        scan_deadline_ms = 6000 # default
+        compare_review_rate = 70 # default
+        search_review_rate = 80 # default
+        search_rate_min = 0 # default
+        unknown_person_code = 404 # default
+        limited_tenants = [] # default
+        tasks_waiting_max = 10000 # default
+
         [yuanli]
         superset_responses = true # default
         bad_sign_error = "authorization" # default

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, header, request};
+use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -122,26 +122,30 @@ impl Drop for AbortOnDrop {
 
 /// Asks the first of `addresses` that accepts for an image.
 pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) -> Result<Exchange> {
-    let head = Request::get(&target.path).header(header::ACCEPT, "image/*, */*;q=0.5");
-    send(target, addresses, tls, head, Bytes::new()).await
+    let accept = (header::ACCEPT, "image/*, */*;q=0.5");
+    send(target, addresses, tls, Method::GET, accept, Bytes::new()).await
 }
 
 /// Posts a message to the first of `addresses` that accepts.
 pub(super) async fn post(target: &Target, addresses: &[SocketAddr], tls: &Tls, message: Message) -> Result<Exchange> {
-    let head = Request::post(&target.path).header(header::CONTENT_TYPE, message.content_type);
-    send(target, addresses, tls, head, message.body).await
+    let content_type = (header::CONTENT_TYPE, message.content_type);
+    send(target, addresses, tls, Method::POST, content_type, message.body).await
 }
 
 async fn send(
     target: &Target,
     addresses: &[SocketAddr],
     tls: &Tls,
-    head: request::Builder,
+    method: Method,
+    (name, value): (HeaderName, &'static str),
     body: Bytes,
 ) -> Result<Exchange> {
-    let request = head
+    let request = Request::builder()
+        .method(method)
+        .uri(&target.path)
         .header(header::HOST, target.host_header())
         .header(header::USER_AGENT, concat!("likeness/", env!("CARGO_PKG_VERSION")))
+        .header(name, value)
         .header(header::ACCEPT_ENCODING, "identity")
         .header(header::CONNECTION, "close")
         .body(Full::new(body))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::ports::{FetchRules, ImageFetcher, Pending};
+use likeness_domain::ports::{FetchRules, ImageFetcher, Message, Messenger, Pending};
 use likeness_domain::{Error, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +71,13 @@ async fn answer(mut stream: TcpStream, scripts: Arc<HashMap<&'static str, Script
             Err(_) => return,
         }
     }
-    let request = String::from_utf8(request).unwrap();
+    let mut request = String::from_utf8(request).unwrap();
+    let length = request.split_once("content-length: ").and_then(|(_, rest)| rest.split("\r\n").next());
+    if let Some(length) = length {
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await.unwrap();
+        request.push_str(std::str::from_utf8(&body).unwrap());
+    }
     let path = request.split(' ').nth(1).unwrap();
     // What the client sent is the answer to this one path, so that a test can look at it.
     if path == "/echo" {
@@ -352,4 +358,44 @@ async fn fetches_beyond_the_bound_wait_for_a_slot() {
     assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(holding.as_mut().poll(cx).is_pending())).await);
     let waiting = fetcher.fetch(&url, rules).await;
     check_refused(waiting, Kind::UrlTimeout, "image could not be fetched within 0.25 s");
+}
+
+fn message(body: &'static str) -> Message {
+    Message { content_type: "text/plain", body: body.into() }
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_message_is_posted_and_the_status_is_the_answer() {
+    let web = Web::start(vec![
+        ("/204", Script::Answer("HTTP/1.1 204 No Content\r\n\r\n".into())),
+        ("/302", redirect("/echo")),
+        ("/slow", Script::Hold(String::new())),
+    ])
+    .await;
+    let fetcher = fetcher(web.allowed(), &[]);
+    let deliver = async |path: &str, deadline| fetcher.deliver(&web.url(path), message("hello"), deadline).await;
+    assert_eq!(deliver("/echo", SOON).await.unwrap(), 200);
+    assert_eq!(deliver("/204", SOON).await.unwrap(), 204);
+    assert_eq!(deliver("/302", SOON).await.unwrap(), 302, "nobody is followed");
+    let slow = deliver("/slow", Duration::from_millis(250)).await;
+    assert_eq!(slow.unwrap_err().kind(), Kind::UrlTimeout);
+}
+
+#[tokio::test]
+async fn a_message_goes_where_an_image_may_come_from() {
+    let fetcher = fetcher(Vec::new(), &[("inside.test", &["10.0.0.1"]), ("outside.test", &["1.2.3.4"])]);
+    for (url, kind) in [
+        ("http://127.0.0.1/", Kind::UrlForbidden),
+        ("http://inside.test/", Kind::UrlForbidden),
+        ("http://outside.test:22/", Kind::UrlForbidden),
+        ("http://2130706433/", Kind::UrlForbidden),
+        ("http://nobody.test/", Kind::UrlUnreachable),
+        ("ftp://outside.test/", Kind::UrlInvalid),
+    ] {
+        assert_eq!(fetcher.check(url).await.unwrap_err().kind(), kind, "{url}");
+        assert_eq!(fetcher.deliver(url, message(""), SOON).await.unwrap_err().kind(), kind, "{url}");
+    }
+    fetcher.check("http://outside.test/").await.unwrap();
 }
