@@ -1,6 +1,6 @@
 //! An index that writes down what it is told and finds fault with what breaks the contract.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
@@ -28,7 +28,9 @@ struct State {
 struct Gallery {
     pack: PackId,
     schema: Arc<FieldSchema>,
+    /// By sequence.
     rows: BTreeMap<u64, GalleryEntry>,
+    sequences: HashMap<FaceId, u64>,
 }
 
 /// A row as the index was told of it.
@@ -96,7 +98,7 @@ impl State {
     fn take(&mut self, change: GalleryChange) -> Result<(), String> {
         match change {
             GalleryChange::Open { face_set, pack, schema } => {
-                let gallery = Gallery { pack, schema, rows: BTreeMap::new() };
+                let gallery = Gallery { pack, schema, rows: BTreeMap::new(), sequences: HashMap::new() };
                 self.galleries.entry(face_set.get()).or_insert(gallery);
             }
             GalleryChange::Close { face_set } => {
@@ -108,18 +110,17 @@ impl State {
                 if *entry.template.pack() != gallery.pack || entry.values.len() != gallery.schema.fields().len() {
                     return Err(format!("row of face {} does not fit set {face_set}", entry.face));
                 }
-                let other = gallery.rows.values().find(|row| row.face == entry.face && row.sequence != entry.sequence);
-                if let Some(other) = other {
-                    return Err(format!("face {} moved from {} to {}", entry.face, other.sequence, entry.sequence));
+                let before = gallery.sequences.insert(entry.face, entry.sequence);
+                if let Some(before) = before.filter(|&before| before != entry.sequence) {
+                    return Err(format!("face {} moved from {before} to {}", entry.face, entry.sequence));
                 }
                 gallery.rows.insert(entry.sequence, entry);
             }
             GalleryChange::Remove { face_set, face } => {
                 let gallery =
                     self.galleries.get_mut(&face_set.get()).ok_or(format!("removes from unknown set {face_set}"))?;
-                let n_before = gallery.rows.len();
-                gallery.rows.retain(|_, entry| entry.face != face);
-                if gallery.rows.len() == n_before {
+                let sequence = gallery.sequences.remove(&face);
+                if sequence.and_then(|sequence| gallery.rows.remove(&sequence)).is_none() {
                     return Err(format!("removes face {face}, which is not in set {face_set}"));
                 }
             }

@@ -24,7 +24,7 @@ pub(crate) async fn until(store: &dyn GalleryStore, what: &str, pleases: impl Fn
     }
 }
 
-/// Waits until everything deleted is erased and the log is clean.
+/// Waits until everything deleted is erased and the log is clean. The last write must have been a delete.
 pub(crate) async fn until_tidy(store: &dyn GalleryStore, dir: &Path) -> StoreReport {
     let log = dir.join(format!("{DATABASE_FILE}-wal"));
     until(store, "a tidy store", |report| {
