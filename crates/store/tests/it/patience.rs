@@ -32,5 +32,7 @@ pub(crate) async fn until_tidy(store: &dyn GalleryStore, dir: &Path) -> StoreRep
             && report.bytes_free <= 256 * 4096
             && std::fs::metadata(&log).map_or(0, |metadata| metadata.len()) == 0
     })
-    .await
+    .await;
+    // The log was cleaned after the report that pleased, so its sizes are old.
+    store.report(false).await.unwrap()
 }
