@@ -33,7 +33,6 @@ mod handlers;
 mod iam;
 mod ids;
 mod image;
-mod limiter;
 mod operations;
 mod params;
 mod python;

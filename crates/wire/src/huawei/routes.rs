@@ -7,11 +7,10 @@ use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
-use likeness_domain::types::PackId;
+use likeness_domain::types::{PackId, TenantId};
 
 use super::auth::{self, Evidence, Identity};
 use super::errors::{Failure, Origin, code};
-use super::limiter::Limiter;
 use super::operations::{self, NOT_AVAILABLE, Operation, Route};
 use super::params::{Params, shortened};
 use super::scale::scale;
@@ -19,6 +18,7 @@ use super::settings::Settings;
 use super::{handlers, iam};
 use crate::http::body::{BodyError, Upload};
 use crate::http::json::Object;
+use crate::http::limiter::Limiter;
 use crate::http::target;
 use crate::router::Wire;
 
@@ -26,7 +26,7 @@ use crate::router::Wire;
 pub(crate) struct Huawei {
     pub(super) wire: Wire,
     scales: Vec<(PackId, Scale)>,
-    limiter: Limiter,
+    limiter: Limiter<(TenantId, Operation)>,
 }
 
 /// An authenticated call: who asks what of the library.
@@ -56,8 +56,7 @@ impl Call<'_> {
 impl Huawei {
     pub(crate) fn new(wire: Wire) -> Self {
         let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
-        let limiter = Limiter::new(wire.settings.huawei.calls_per_second);
-        Self { wire, scales, limiter }
+        Self { wire, scales, limiter: Limiter::default() }
     }
 
     /// The scale of a pack, if it is loaded.
@@ -102,7 +101,9 @@ impl Huawei {
         if operation != Operation::ListProjects {
             check_project(&route.project_id, &identity, head)?;
         }
-        if !self.limiter.admits(identity.tenant(), operation, now) {
+        if let Some(rate) = self.wire.settings.huawei.calls_per_second
+            && !self.limiter.admits((identity.tenant(), operation), rate, 1, now)
+        {
             return Err(Failure::service(code::FRS_0033, "too many requests, try again in a second"));
         }
         let query = query(head)?;
