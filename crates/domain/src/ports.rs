@@ -25,10 +25,10 @@ use crate::filter::Filter;
 use crate::policy::FaceChoice;
 use crate::score::Calibration;
 use crate::types::{
-    AccessKey, AccessKeyId, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId,
-    Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity, Subject, Template, Tenant, TenantId,
-    TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet,
+    FaceSetId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret, NewFace,
+    NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity, Subject,
+    Template, Tenant, TenantId, TenantName, TimestampMs,
 };
 
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
@@ -102,6 +102,22 @@ pub struct AnalyzeRequest {
     pub embed: FaceChoice,
     /// Which way up.
     pub orientation: Orientation,
+    /// What else to measure.
+    pub assess: Assess,
+}
+
+/// What to measure of which faces, beyond detection and template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assess {
+    /// What to measure. What the installation cannot measure is left out of the answer, not refused.
+    pub aspects: Aspects,
+    /// Of which of the detected faces.
+    pub faces: FaceChoice,
+}
+
+impl Assess {
+    /// Nothing, which costs nothing.
+    pub const NOTHING: Assess = Assess { aspects: Aspects::NONE, faces: FaceChoice::None };
 }
 
 /// What was found in an image.
@@ -122,8 +138,10 @@ pub struct AnalyzedFace {
     pub detection: Detection,
     /// Its template, if it was among those to be embedded.
     pub template: Option<Template>,
-    /// How good it is, as far as measured.
+    /// How good it is, as far as measured: empty unless [`Aspects::QUALITY`] was asked of this face.
     pub quality: Quality,
+    /// What else was measured: empty unless asked of this face.
+    pub assessment: Assessment,
 }
 
 /// What a loaded pack is.
@@ -143,7 +161,10 @@ pub trait FaceAnalyzer: Send + Sync {
     /// The packs that can be used, the default one first; never empty.
     fn packs(&self) -> &[PackInfo];
 
-    /// Decodes, detects and embeds. No face is an empty list, not an error. Errors: the image kinds,
+    /// What can be measured, with any of the packs.
+    fn aspects(&self) -> Aspects;
+
+    /// Decodes, detects, embeds and assesses. No face is an empty list, not an error. Errors: the image kinds,
     /// [`crate::Kind::PackUnavailable`], [`crate::Kind::Overloaded`].
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis>;
 }

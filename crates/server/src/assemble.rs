@@ -11,7 +11,7 @@ use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, OnceStore, PackInfo, Pending,
     VectorIndex,
 };
-use likeness_domain::types::{InstallationSecret, TenantId};
+use likeness_domain::types::{Aspects, InstallationSecret, TenantId};
 use likeness_domain::{Error, Kind};
 use likeness_store::embedded::{self, Credentials, EmbeddedStore};
 use likeness_store::folder::DataFolder;
@@ -194,6 +194,10 @@ struct NoPack;
 impl FaceAnalyzer for NoPack {
     fn packs(&self) -> &[PackInfo] {
         &[]
+    }
+
+    fn aspects(&self) -> Aspects {
+        Aspects::NONE
     }
 
     fn analyze(&self, _: bytes::Bytes, _: AnalyzeRequest) -> Pending<'_, Analysis> {

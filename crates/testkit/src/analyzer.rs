@@ -9,7 +9,7 @@ use likeness_domain::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, Orientation, PackInfo, Pending,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
-use likeness_domain::types::{Detection, Landmarks, PackId, Point, Quality, Similarity, Template};
+use likeness_domain::types::{Aspects, Assessment, Detection, Landmarks, PackId, Point, Quality, Similarity, Template};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::scene::{self, Scene, SceneFace};
@@ -38,6 +38,9 @@ pub fn fake_pack(id: &str) -> PackInfo {
 /// face anna 40x40+10+5             whose face, and its box: width x height + left + top
 /// face anna~0.8 40x40+60+5 0.7     another picture of anna, cosine 0.8 to the first; detector score 0.7
 /// face anna~0.8#2 40x40+60+5       and another one, as far from anna in another direction
+/// face anna 40x40+10+5 age=34      what is measured of the face, if it is asked for: age, male (0-1), live (0-1),
+///                                  yaw, pitch, roll, expression=happy; quality: total, sharpness, illumination,
+///                                  frontal, visibility (0-1)
 /// error ImageCorrupt               the analysis fails with this kind
 /// ```
 ///
@@ -46,6 +49,7 @@ pub fn fake_pack(id: &str) -> PackInfo {
 /// [`Kind::ImageFormat`]. Rules for format, bytes and sides are kept as the real analyzer keeps them.
 pub struct FakeAnalyzer {
     packs: Vec<PackInfo>,
+    aspects: Aspects,
     fail_next: Mutex<Option<Kind>>,
     requests: Mutex<Vec<AnalyzeRequest>>,
 }
@@ -65,7 +69,13 @@ impl FakeAnalyzer {
     /// An analyzer with these packs, the default one first. Templates of one name differ from pack to pack.
     pub fn with_packs(packs: Vec<PackInfo>) -> Self {
         assert!(!packs.is_empty(), "an analyzer has at least one pack");
-        Self { packs, fail_next: Mutex::new(None), requests: Mutex::new(Vec::new()) }
+        Self { packs, aspects: Aspects::ALL, fail_next: Mutex::new(None), requests: Mutex::new(Vec::new()) }
+    }
+
+    /// Can measure no more than this; at first it can measure everything.
+    #[must_use]
+    pub fn limited_to(self, aspects: Aspects) -> Self {
+        Self { aspects, ..self }
     }
 
     /// Makes the next analysis fail with this kind, whatever the image.
@@ -96,11 +106,16 @@ impl FakeAnalyzer {
         let visible = !scene.turned || request.orientation == Orientation::AnyQuarterTurn;
         let mut shown: Vec<&SceneFace> = scene.faces.iter().filter(|_| visible).collect();
         shown.sort_by(|a, b| policy::by_size(&detection(a), &detection(b)));
-        let n_embedded = request.embed.count(shown.len());
-        let faces = shown.into_iter().enumerate().map(|(face_idx, face)| AnalyzedFace {
-            detection: detection(face),
-            template: (face_idx < n_embedded).then(|| fake_template(&request.pack, &face.name)),
-            quality: Quality::default(),
+        let (n_embedded, n_assessed) = (request.embed.count(shown.len()), request.assess.faces.count(shown.len()));
+        let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
+            let asked = if face_idx < n_assessed { request.assess.aspects } else { Aspects::NONE };
+            let aspects = asked.common(self.aspects);
+            AnalyzedFace {
+                detection: detection(face),
+                template: (face_idx < n_embedded).then(|| fake_template(&request.pack, &face.name)),
+                quality: if aspects.contains(Aspects::QUALITY) { face.quality } else { Quality::default() },
+                assessment: measured(&face.assessment, aspects),
+            }
         });
         Ok(Analysis { image_width: scene.width, image_height: scene.height, faces: faces.collect() })
     }
@@ -111,10 +126,27 @@ impl FaceAnalyzer for FakeAnalyzer {
         &self.packs
     }
 
+    fn aspects(&self) -> Aspects {
+        self.aspects
+    }
+
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
         let answer = self.analyze_now(&image, &request);
         self.requests.lock().expect("no test panics inside").push(request);
         Box::pin(std::future::ready(answer))
+    }
+}
+
+/// What of the scene's words was asked for. A scene has no landmarks to tell.
+fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
+    let asked = |aspect: Aspects| aspects.contains(aspect);
+    Assessment {
+        landmarks: None,
+        pose: known.pose.filter(|_| asked(Aspects::POSE)),
+        expression: known.expression.filter(|_| asked(Aspects::EXPRESSION)),
+        age: known.age.filter(|_| asked(Aspects::AGE_AND_GENDER)),
+        gender: known.gender.filter(|_| asked(Aspects::AGE_AND_GENDER)),
+        liveness: known.liveness.filter(|_| asked(Aspects::LIVENESS)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use likeness_domain::Kind;
 use likeness_domain::ports::ImageFormats;
-use likeness_domain::types::BoundingBox;
+use likeness_domain::types::{Assessment, BoundingBox, Expression, Expressions, GenderEstimate, Pose, Quality};
 
 /// What a fake photograph shows.
 #[derive(Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub(crate) struct SceneFace {
     pub(crate) name: String,
     pub(crate) bounding_box: BoundingBox,
     pub(crate) score: f32,
+    pub(crate) quality: Quality,
+    pub(crate) assessment: Assessment,
 }
 
 const WORDS: [&str; 5] = ["face", "size", "format", "turned", "error"];
@@ -48,8 +50,7 @@ fn parse_lines(text: &str) -> Result<Scene, String> {
                 Ok(())
             }
             ["error", word] => kind_of(word).map(|kind| scene.fails = Some(kind)),
-            ["face", name, place] => face(name, place, "0.95").map(|face| scene.faces.push(face)),
-            ["face", name, place, score] => face(name, place, score).map(|face| scene.faces.push(face)),
+            ["face", name, place, ref rest @ ..] => face(name, place, rest).map(|face| scene.faces.push(face)),
             _ => Err("unknown words".to_owned()),
         };
         result.map_err(|problem| format!("fake image line {}: {problem}", line_idx + 1))?;
@@ -65,7 +66,7 @@ fn parse_lines(text: &str) -> Result<Scene, String> {
     }
 }
 
-fn face(name: &str, place: &str, score: &str) -> Result<SceneFace, String> {
+fn face(name: &str, place: &str, rest: &[&str]) -> Result<SceneFace, String> {
     let mut parts = place.split('+');
     let (Some(size), Some(left), Some(top), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err(format!("`{place}` is no box, expected WIDTHxHEIGHT+LEFT+TOP"));
@@ -73,8 +74,49 @@ fn face(name: &str, place: &str, score: &str) -> Result<SceneFace, String> {
     split_name(name)?;
     let (width, height) = two_numbers(size, 'x')?;
     let bounding_box = BoundingBox { left: number(left)?, top: number(top)?, width, height };
-    let score = score.parse().map_err(|_| format!("`{score}` is no score"))?;
-    Ok(SceneFace { name: name.to_owned(), bounding_box, score })
+    let (score, findings) = match rest {
+        [score, findings @ ..] if !score.contains('=') => {
+            (score.parse().map_err(|_| format!("`{score}` is no score"))?, findings)
+        }
+        findings => (0.95, findings),
+    };
+    let name = name.to_owned();
+    let mut face =
+        SceneFace { name, bounding_box, score, quality: Quality::default(), assessment: Assessment::default() };
+    findings.iter().try_for_each(|finding| find(&mut face, finding))?;
+    Ok(face)
+}
+
+/// Takes over what a word such as `age=34` says about the face.
+fn find(face: &mut SceneFace, finding: &str) -> Result<(), String> {
+    let Some((what, value)) = finding.split_once('=') else {
+        return Err(format!("`{finding}` is no finding, expected a word such as age=34"));
+    };
+    let number = || value.parse::<f32>().map_err(|_| format!("`{value}` is no number"));
+    let pose = |face: &mut SceneFace| *face.assessment.pose.get_or_insert_with(Pose::default);
+    match what {
+        "total" => face.quality.total = Some(number()?),
+        "sharpness" => face.quality.sharpness = Some(number()?),
+        "illumination" => face.quality.illumination = Some(number()?),
+        "frontal" => face.quality.pose = Some(number()?),
+        "visibility" => face.quality.visibility = Some(number()?),
+        "yaw" => face.assessment.pose = Some(Pose { yaw: number()?, ..pose(face) }),
+        "pitch" => face.assessment.pose = Some(Pose { pitch: number()?, ..pose(face) }),
+        "roll" => face.assessment.pose = Some(Pose { roll: number()?, ..pose(face) }),
+        "age" => face.assessment.age = Some(number()?),
+        "male" => face.assessment.gender = Some(GenderEstimate { male: number()? }),
+        "live" => face.assessment.liveness = Some(number()?),
+        "expression" => face.assessment.expression = Some(expression(value)?),
+        _ => return Err(format!("`{what}` is nothing that is measured")),
+    }
+    Ok(())
+}
+
+/// The named expression at 0.94, the other six share the rest.
+fn expression(word: &str) -> Result<Expressions, String> {
+    let known = Expression::ALL.iter().any(|expression| expression.word() == word);
+    let probability = |expression: Expression| if expression.word() == word { 0.94 } else { 0.01 };
+    known.then(|| Expressions(Expression::ALL.map(probability))).ok_or_else(|| format!("`{word}` is no expression"))
 }
 
 /// The person a face's name stands for and, after a `~`, how close this picture of them is to the first.

@@ -12,7 +12,7 @@ use likeness_domain::policy::by_size;
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageRules, Orientation, PackInfo, Pending,
 };
-use likeness_domain::types::{BoundingBox, Detection, Landmarks, Point, Quality, Template};
+use likeness_domain::types::{Aspects, Assessment, BoundingBox, Detection, Landmarks, Point, Quality, Template};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::align::align;
@@ -113,6 +113,10 @@ impl FaceAnalyzer for Pipeline {
         &self.packs
     }
 
+    fn aspects(&self) -> Aspects {
+        Aspects::NONE
+    }
+
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
         let submitted = self.submit(image, request);
         Box::pin(async move {
@@ -144,7 +148,12 @@ impl Stages {
         let mut faces = Vec::with_capacity(detections.len());
         for (face_idx, detection) in detections.into_iter().enumerate() {
             let template = if face_idx < n_embed { Some(self.embed(picture, &detection.landmarks)?) } else { None };
-            faces.push(AnalyzedFace { detection, template, quality: Quality::default() });
+            faces.push(AnalyzedFace {
+                detection,
+                template,
+                quality: Quality::default(),
+                assessment: Assessment::default(),
+            });
         }
         Ok(Analysis { image_width, image_height, faces })
     }

@@ -6,7 +6,7 @@ use super::{AddFaces, DeleteFaces, FacesAdded, Library};
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::FaceChoice;
-use crate::ports::{AnalyzedFace, FaceScope, FaceSelector, Page};
+use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetName, FieldSchema, NewFace, TimestampMs,
 };
@@ -25,7 +25,7 @@ impl Library {
         request.fields.check(&face_set.schema)?;
         self.pack_of(&face_set)?;
 
-        let analysis = self.analyze(&request.image, &face_set.pack, request.choice).await?;
+        let analysis = self.analyze(&request.image, &face_set.pack, request.choice, Assess::NOTHING).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));

@@ -20,12 +20,12 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource, ImageFetcher,
-    ImageRules, Orientation, PackInfo, Page, VectorIndex,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
+    ImageFetcher, ImageRules, Orientation, PackInfo, Page, VectorIndex,
 };
 use crate::types::{
-    Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue, FieldValues, ID_END,
-    Note, PackId, Person, Similarity, Subject, Template,
+    Aspects, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
+    FieldValues, ID_END, Note, PackId, Person, Similarity, Subject, Template,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -62,6 +62,11 @@ impl Library {
         self.ports.analyzer.packs()
     }
 
+    /// What this installation can measure of a face.
+    pub fn aspects(&self) -> Aspects {
+        self.ports.analyzer.aspects()
+    }
+
     /// The pack with that id, if it is loaded.
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)
@@ -83,7 +88,7 @@ impl Library {
     }
 
     /// Gets the image's bytes and has them analysed; too many bytes are refused before anything looks at them.
-    async fn analyze(&self, image: &ImageInput, pack: &PackId, embed: FaceChoice) -> Result<Analysis> {
+    async fn analyze(&self, image: &ImageInput, pack: &PackId, embed: FaceChoice, assess: Assess) -> Result<Analysis> {
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
         let bytes = match &image.source {
             ImageSource::Bytes(bytes) => bytes.clone(),
@@ -96,7 +101,8 @@ impl Library {
             let message = format!("the image has {} bytes, expected at most {bytes_max}", bytes.len());
             return Err(Error::new(Kind::ImageTooLarge, message));
         }
-        let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, embed, orientation: image.orientation };
+        let (rules, orientation) = (image.rules, image.orientation);
+        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation, assess };
         self.ports.analyzer.analyze(bytes, request).await
     }
 

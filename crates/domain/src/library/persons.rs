@@ -4,7 +4,7 @@ use super::{ImageInput, Library, check_count, check_page, together};
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::FaceChoice;
-use crate::ports::{FaceScope, FaceSelector, Page};
+use crate::ports::{Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
     Note, PackId, Person, PersonId, PersonKey, PersonPatch,
@@ -153,7 +153,7 @@ impl Library {
 
     /// The only face of an image, ready to be stored.
     async fn person_face(&self, image: PersonImage, pack: &PackId) -> Result<NewFace> {
-        let analysis = self.analyze(&image.image, pack, FaceChoice::Largest).await?;
+        let analysis = self.analyze(&image.image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
         let n_faces = analysis.faces.len();
         if n_faces > 1 {
             let message = format!("the image shows {n_faces} faces, expected exactly one");

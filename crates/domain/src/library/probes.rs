@@ -11,8 +11,10 @@ use super::{
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::FaceChoice;
-use crate::ports::{Analysis, AnalyzedFace, FaceScope, GallerySearch};
-use crate::types::{Detection, Face, FaceOwner, FaceSet, FieldSchema, FieldValue, PackId, Person, PersonId, Template};
+use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch};
+use crate::types::{
+    Aspects, Detection, Face, FaceOwner, FaceSet, FieldSchema, FieldValue, PackId, Person, PersonId, Template,
+};
 use crate::{Error, Kind, Result};
 
 /// Hits asked of the index beyond `top_k`: as many may vanish between the scan and the look-up in the store without
@@ -20,11 +22,13 @@ use crate::{Error, Kind, Result};
 const SPARE_HITS: usize = 16;
 
 impl Library {
-    /// Every face in an image, largest first; none is an empty list. Needs the search grant. The image kinds.
-    pub async fn detect(&self, caller: &Caller, image: ImageInput) -> Result<Analysis> {
+    /// Every face in an image, largest first, with those `aspects` measured that this installation can measure
+    /// ([`Library::aspects`]); none is an empty list. Needs the search grant. The image kinds.
+    pub async fn detect(&self, caller: &Caller, image: ImageInput, aspects: Aspects) -> Result<Analysis> {
         caller.require(Grant::Search)?;
         let pack = self.default_pack()?.id.clone();
-        self.analyze(&image, &pack, FaceChoice::None).await
+        let assess = Assess { aspects, faces: FaceChoice::All };
+        self.analyze(&image, &pack, FaceChoice::None, assess).await
     }
 
     /// How similar the largest faces of two images are, with the default pack. Needs the search grant.
@@ -49,7 +53,10 @@ impl Library {
         pack: &PackId,
         which: &'static str,
     ) -> Result<(Detection, Template)> {
-        let analysis = self.analyze(image, pack, FaceChoice::Largest).await.map_err(|err| err.with_field(which))?;
+        let analysis = self
+            .analyze(image, pack, FaceChoice::Largest, Assess::NOTHING)
+            .await
+            .map_err(|err| err.with_field(which))?;
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, format!("the {which} shows no face")).with_field(which));
         };
@@ -98,7 +105,7 @@ impl Library {
         self.pack_of(&face_set)?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
-        let analysis = self.analyze(&request.image, &face_set.pack, choice).await?;
+        let analysis = self.analyze(&request.image, &face_set.pack, choice, Assess::NOTHING).await?;
         let mut questions = Vec::new();
         let mut faces = Vec::new();
         for face in analysis.faces.into_iter().take(request.faces_max) {
@@ -149,7 +156,7 @@ impl Library {
     }
 
     async fn largest_face(&self, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
-        let analysis = self.analyze(image, pack, FaceChoice::Largest).await?;
+        let analysis = self.analyze(image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
         analysis.faces.into_iter().next().ok_or_else(no_face)
     }

@@ -1,5 +1,6 @@
 //! The nouns of the house, each made valid once, at construction.
 
+mod assessment;
 mod face;
 mod face_set;
 mod field;
@@ -10,6 +11,7 @@ mod person;
 mod template;
 mod text;
 
+pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
 pub use face::{Face, FaceOwner, FacePatch, NewFace, Quality};
 pub use face_set::{FaceSet, FaceSetSummary, NewFaceSet};
 pub use field::TEXT_CHARS_MAX;

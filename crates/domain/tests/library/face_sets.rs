@@ -88,7 +88,7 @@ fn each_use_case_needs_its_grant_before_anything_else() {
 
     let ask = &without(Grant::Search);
     check_kind(block_on(library.search(ask, search("anna"))), Kind::Forbidden);
-    check_kind(block_on(library.detect(ask, image("x"))), Kind::Forbidden);
+    check_kind(block_on(library.detect(ask, image("x"), Aspects::NONE)), Kind::Forbidden);
     check_kind(block_on(library.compare(ask, [image("x"), image("x")])), Kind::Forbidden);
     assert_eq!(house.n_analysed(), 0);
 }

@@ -5,7 +5,7 @@ use likeness_domain::limits;
 use super::*;
 
 fn detect(house: &House, image: ImageInput) -> Result<usize> {
-    block_on(house.library.detect(&house.caller, image)).map(|analysis| analysis.faces.len())
+    block_on(house.library.detect(&house.caller, image, Aspects::NONE)).map(|analysis| analysis.faces.len())
 }
 
 fn compare(house: &House, first: &str, second: &str) -> Result<f32> {
@@ -17,7 +17,7 @@ fn compare(house: &House, first: &str, second: &str) -> Result<f32> {
 fn detect_finds_every_face_and_embeds_none() {
     let house = House::new();
     let scene = "face a 10x10+0+0\nface b 30x30+50+5";
-    let analysis = block_on(house.library.detect(&house.caller, image(scene))).unwrap();
+    let analysis = block_on(house.library.detect(&house.caller, image(scene), Aspects::NONE)).unwrap();
     assert_eq!(analysis.faces.len(), 2);
     assert!(analysis.faces.iter().all(|face| face.template.is_none()));
     assert_eq!(detect(&house, image("size 50x50")).unwrap(), 0);

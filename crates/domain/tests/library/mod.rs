@@ -19,8 +19,8 @@ use likeness_domain::library::{
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
 use likeness_domain::types::{
-    ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Similarity,
-    Subject,
+    Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
+    Similarity, Subject,
 };
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;

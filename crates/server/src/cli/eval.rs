@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, Orientation};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, Orientation};
 use likeness_domain::types::{BoundingBox, PackId, Template};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native;
@@ -194,7 +194,13 @@ async fn embed(
     face: MeantFace,
 ) -> Result<Result<Option<Template>, Error>, Failure> {
     let rules = native::IMAGE_RULES;
-    let request = AnalyzeRequest { pack, rules, embed: face.choice(), orientation: Orientation::Upright };
+    let request = AnalyzeRequest {
+        pack,
+        rules,
+        embed: face.choice(),
+        orientation: Orientation::Upright,
+        assess: Assess::NOTHING,
+    };
     match analyzer.analyze(photo::read(path)?, request).await {
         Ok(analysis) => Ok(Ok(face.of(analysis).and_then(|face| face.template))),
         Err(error) => match error.kind() {

@@ -3,6 +3,7 @@ use likeness_domain::types::BoundingBox;
 
 use super::*;
 use crate::block_on;
+use likeness_domain::ports::Assess;
 
 fn request(embed: FaceChoice) -> AnalyzeRequest {
     AnalyzeRequest {
@@ -10,6 +11,7 @@ fn request(embed: FaceChoice) -> AnalyzeRequest {
         rules: ImageRules { formats: ImageFormats::JPEG, bytes_max: 1000, side_max: 2000, side_min: 10 },
         embed,
         orientation: Orientation::Upright,
+        assess: Assess::NOTHING,
     }
 }
 
@@ -125,4 +127,25 @@ fn a_turned_scene_needs_any_quarter_turn() {
 fn an_unknown_pack_is_not_available() {
     let request = AnalyzeRequest { pack: PackId::new("other-1").unwrap(), ..request(FaceChoice::All) };
     assert_eq!(analyze(b"size 50x50", request).unwrap_err().kind(), Kind::PackUnavailable);
+}
+
+#[test]
+fn what_is_measured_is_told_of_the_faces_it_was_asked_of() {
+    let image = b"face anna 40x40+10+5 age=34 yaw=-20 sharpness=0.3 expression=happy\nface bert 20x20+100+5 0.7 age=50";
+    let assess = Assess { aspects: Aspects::AGE_AND_GENDER.and(Aspects::POSE), faces: FaceChoice::Largest };
+    let faces = analyze(image, AnalyzeRequest { assess, ..request(FaceChoice::None) }).unwrap().faces;
+    assert_eq!(faces[0].assessment.age, Some(34.0));
+    assert_eq!(faces[0].assessment.pose.unwrap().yaw, -20.0);
+    assert_eq!((faces[0].assessment.expression, faces[0].quality), (None, Quality::default()));
+    assert_eq!((faces[1].detection.score, &faces[1].assessment), (0.7, &Assessment::default()));
+
+    let analyzer = FakeAnalyzer::new().limited_to(Aspects::POSE);
+    let asked = AnalyzeRequest { assess, ..request(FaceChoice::None) };
+    let faces = block_on(analyzer.analyze(Bytes::from_static(image), asked)).unwrap().faces;
+    assert_eq!(faces[0].assessment.age, None);
+}
+
+#[test]
+fn an_unknown_finding_is_refused() {
+    check_error(b"face anna 40x40+10+5 shoe_size=34", Kind::ImageCorrupt);
 }

@@ -3,7 +3,7 @@ use std::io::Cursor;
 use likeness_domain::Kind;
 use likeness_domain::limits::IMAGE_BYTES_MAX;
 use likeness_domain::ports::ImageFormats;
-use likeness_domain::types::{BoundingBox, Detection, Landmarks, Point, Quality};
+use likeness_domain::types::{Assessment, BoundingBox, Detection, Landmarks, Point, Quality};
 
 use super::*;
 
@@ -19,7 +19,8 @@ fn grey(width: u32, height: u32) -> Vec<u8> {
 
 fn analysis(bounding_box: BoundingBox, points: [Point; 5]) -> Analysis {
     let detection = Detection { bounding_box, score: 0.174, landmarks: Landmarks(points) };
-    let face = AnalyzedFace { detection, template: None, quality: Quality::default() };
+    let face =
+        AnalyzedFace { detection, template: None, quality: Quality::default(), assessment: Assessment::default() };
     Analysis { image_width: 40, image_height: 30, faces: vec![face] }
 }
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use likeness_domain::Kind;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage, SearchFaces};
 use likeness_domain::ports::Page;
-use likeness_domain::types::{FaceSetName, Note, PersonPatch};
+use likeness_domain::types::{Aspects, FaceSetName, Note, PersonPatch};
 use serde::Serialize;
 
 use super::errors::{Failure, Fault, answer, code};
@@ -284,7 +284,9 @@ async fn detect_face(call: &Call<'_>) -> Answer {
     let url = params::needed_text(&body, "url")?;
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
     let detected = match call.api.image(url) {
-        Ok(image) => call.api.library().detect(&call.caller, image).await.map_err(|error| call.failed(error)),
+        Ok(image) => {
+            call.api.library().detect(&call.caller, image, Aspects::NONE).await.map_err(|error| call.failed(error))
+        }
         Err(fault) => Err(fault),
     };
     let (code, msg, faces) = match detected {

@@ -40,6 +40,7 @@ use likeness_domain::Error;
 use likeness_domain::caller::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
+use likeness_domain::types::Aspects;
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
 pub use convert::IMAGE_RULES;
@@ -102,7 +103,7 @@ pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> 
 
 /// Detects in our own words, for callers within the process; what was found comes as it is, fit for drawing.
 pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Result<Analysis, Error> {
-    library.detect(caller, convert::detect(body)?).await
+    library.detect(caller, convert::detect(body)?, Aspects::NONE).await
 }
 
 /// What was found in an image, in our own words.

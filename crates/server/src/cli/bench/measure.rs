@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{
-    AnalyzeRequest, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, Orientation, VectorIndex,
+    AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, Orientation, VectorIndex,
 };
 use likeness_domain::types::{
     BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
@@ -129,7 +129,13 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
         None => (made_up_picture(640, 480), None),
     };
     let pack = manifest.id().clone();
-    let request = AnalyzeRequest { pack, rules, embed: FaceChoice::None, orientation: Orientation::Upright };
+    let request = AnalyzeRequest {
+        pack,
+        rules,
+        embed: FaceChoice::None,
+        orientation: Orientation::Upright,
+        assess: Assess::NOTHING,
+    };
     let detected = durations(time, || stages.analyze(&picture, &request).map(drop))?;
     let crop = made_up_picture(manifest.embed().input.side, manifest.embed().input.side);
     let embedded = durations(time, || embedder.embed(&crop).map(drop))?;
