@@ -14,7 +14,7 @@ use crate::raster::RgbImage;
 mod tests;
 
 /// Where the landmarks belong in a crop of 112 x 112 pixels (the ArcFace template).
-const FIVE_POINT_112: [Point; 5] = [
+pub(crate) const FIVE_POINT_112: [Point; 5] = [
     Point { x: 38.2946, y: 51.6963 },
     Point { x: 73.5318, y: 51.5014 },
     Point { x: 56.0252, y: 71.7366 },

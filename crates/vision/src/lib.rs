@@ -3,6 +3,7 @@
 //! This crate must never know a wire format or a store; it fulfils `likeness_domain::ports::FaceAnalyzer`.
 
 pub mod align;
+pub mod assess;
 pub mod decode;
 pub mod detect;
 pub mod draw;
