@@ -4,6 +4,7 @@
 //! Start at [`FakeAnalyzer`]: its "photographs" are a few lines of text that say whose faces they show.
 
 mod analyzer;
+mod crew;
 mod fetcher;
 mod index;
 mod messenger;
@@ -12,6 +13,7 @@ mod scene;
 mod time;
 
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
+pub use crew::{Crew, Worker};
 pub use fetcher::FakeFetcher;
 pub use index::PlainIndex;
 pub use messenger::FakeMessenger;

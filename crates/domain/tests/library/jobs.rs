@@ -1,10 +1,7 @@
 //! Workers over the in-memory store, by a clock that stands still: a turn drives them until all of them rest.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +10,7 @@ use likeness_domain::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeClock, PlainIndex, block_on};
+use likeness_testkit::{Crew, FakeClock, PlainIndex, Worker, block_on};
 
 const LEASE: Duration = Duration::from_secs(10);
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -127,49 +124,6 @@ impl Desk {
 
     fn advance(&self, ms: u64) {
         self.clock.advance(Duration::from_millis(ms));
-    }
-}
-
-type Worker<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
-
-/// Workers under way.
-struct Crew<'a>(Vec<Option<Worker<'a>>>);
-
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-impl<'a> Crew<'a> {
-    fn of_one(worker: impl Future<Output = ()> + 'a) -> Self {
-        Self::of([Box::pin(worker) as Worker<'a>])
-    }
-
-    fn of(workers: impl IntoIterator<Item = Worker<'a>>) -> Self {
-        let mut crew = Self(workers.into_iter().map(Some).collect());
-        crew.turn();
-        crew
-    }
-
-    /// Drives all until nobody has anything to do; how many are still there.
-    fn turn(&mut self) -> usize {
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        let waker = Waker::from(flag.clone());
-        // Also the first time, as whatever woke them between turns was not heard.
-        while flag.0.swap(false, Ordering::SeqCst) {
-            for place in &mut self.0 {
-                let is_done = place
-                    .as_mut()
-                    .is_some_and(|worker| worker.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
-                if is_done {
-                    *place = None;
-                }
-            }
-        }
-        self.0.iter().flatten().count()
     }
 }
 
