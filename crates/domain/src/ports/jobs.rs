@@ -31,7 +31,7 @@ pub struct Job {
     pub tenant: TenantId,
     /// Who can do it.
     pub kind: String,
-    /// What is to be done.
+    /// What is to be done; empty once it is done.
     pub payload: Bytes,
     /// What came out; `None` until it is done.
     pub result: Option<Bytes>,
@@ -48,7 +48,7 @@ pub struct Job {
 /// What becomes of a claimed job.
 #[derive(Clone)]
 pub enum JobOutcome {
-    /// It is done: the result is kept until then.
+    /// It is done: the result is kept until then, and the payload is erased in the same commit.
     Done {
         /// What came out.
         result: Bytes,

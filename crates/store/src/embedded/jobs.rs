@@ -116,11 +116,10 @@ fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<
     };
     let is_done = match outcome {
         JobOutcome::Done { result, expires_at } => {
-            tx.conn.prepare_cached("UPDATE jobs SET result = ?2, expires_at = ?3 WHERE sequence = ?1")?.execute((
-                sequence,
-                &*result,
-                expires_at.0,
-            ))?;
+            tx.conn
+                .prepare_cached("UPDATE jobs SET payload = x'', result = ?2, expires_at = ?3 WHERE sequence = ?1")?
+                .execute((sequence, &*result, expires_at.0))?;
+            tx.erased = true;
             true
         }
         JobOutcome::Again { due_at } => {

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, OnceStore, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
@@ -77,6 +78,7 @@ impl Jobs {
         };
         match outcome {
             JobOutcome::Done { result, expires_at } => {
+                job.payload = Bytes::new();
                 job.result = Some(result);
                 job.expires_at = Some(expires_at);
             }
