@@ -12,7 +12,7 @@ mod router;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};
-pub use router::{Settings, Wire, router};
+pub use router::{Settings, Wire, Worker, router, workers};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {

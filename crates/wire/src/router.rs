@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::library::Library;
+use likeness_domain::library::jobs::JobHandler;
 use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, Messenger, OnceStore};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
@@ -51,6 +52,19 @@ pub struct Settings {
     pub aliyun: aliyun::Settings,
     /// Of the `yuanli` dialect.
     pub yuanli: yuanli::Settings,
+}
+
+/// Does one kind of the jobs that dialects accept.
+pub struct Worker {
+    /// Knows how.
+    pub handler: Arc<dyn JobHandler>,
+    /// Most of them under way at once.
+    pub n_at_once: usize,
+}
+
+/// What does the jobs of all dialects. Whoever assembles the house runs them, beside the [`router`].
+pub fn workers(wire: Wire) -> Vec<Worker> {
+    aliyun::workers(wire)
 }
 
 struct House {

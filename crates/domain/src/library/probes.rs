@@ -13,7 +13,8 @@ use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch};
 use crate::types::{
-    Aspects, Detection, Face, FaceOwner, FaceSet, FieldSchema, FieldValue, PackId, Person, PersonId, Template,
+    Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FieldSchema, FieldValue, PackId, Person, PersonId,
+    Template,
 };
 use crate::{Error, Kind, Result};
 
@@ -124,15 +125,38 @@ impl Library {
         for (face, candidates) in faces.iter_mut().zip(together::all(questions, limits::FACES_PER_IMAGE_MAX).await) {
             face.candidates = candidates?;
         }
-        let persons = self.persons_of(caller, &faces).await?;
+        let candidates = faces.iter().flat_map(|face| &face.candidates).map(|candidate| &candidate.face);
+        let persons = self.persons_of(caller, candidates).await?;
         Ok(FacesFound { face_set, faces, persons })
     }
 
-    /// The persons that own candidates, each once.
-    async fn persons_of(&self, caller: &Caller, faces: &[FaceFound]) -> Result<Vec<Person>> {
+    /// Faces that were found earlier, as they are now: those of `ids` that the set still shows, and the persons that own
+    /// them, each once. A set that is gone shows none. Needs the search grant. `InvalidArgument` for more than
+    /// [`limits::SELECTOR_IDS_MAX`] ids.
+    ///
+    /// Whoever keeps an answer for later keeps ids, and asks here when it is told: so what was deleted meanwhile is not
+    /// told, and no words about people are kept outside the gallery.
+    pub async fn found_earlier(
+        &self,
+        caller: &Caller,
+        face_set: FaceSetId,
+        ids: Vec<FaceId>,
+    ) -> Result<(Vec<Face>, Vec<Person>)> {
+        caller.require(Grant::Search)?;
+        check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
+        if ids.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let faces = self.ports.store.faces(caller.tenant, FaceScope::FaceSet(face_set), ids).await?;
+        let persons = self.persons_of(caller, &faces).await?;
+        Ok((faces, persons))
+    }
+
+    /// The persons that own these faces, each once.
+    async fn persons_of(&self, caller: &Caller, faces: impl IntoIterator<Item = &Face>) -> Result<Vec<Person>> {
         let mut ids: Vec<PersonId> = Vec::new();
-        for candidate in faces.iter().flat_map(|face| &face.candidates) {
-            if let FaceOwner::Person(person) = candidate.face.owner {
+        for face in faces {
+            if let FaceOwner::Person(person) = face.owner {
                 ids.push(person);
             }
         }

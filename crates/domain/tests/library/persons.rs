@@ -285,6 +285,33 @@ fn a_person_s_face_has_no_custom_fields() {
 }
 
 #[test]
+fn what_was_found_earlier_is_told_as_it_is_now() {
+    let (house, [anna, second, bert, carl]) = gate();
+    let gate = block_on(house.library.face_set(&house.caller, &name("gate"))).unwrap().face_set.id;
+    let now = |caller: &Caller| {
+        let ids = vec![carl, anna, second, bert];
+        let (faces, persons) = block_on(house.library.found_earlier(caller, gate, ids)).unwrap();
+        let names: Vec<_> = persons.iter().map(|person| person.key.to_string()).collect();
+        (faces.iter().map(|face| face.id).collect::<Vec<_>>(), names)
+    };
+    let (faces, mut persons) = now(&house.caller);
+    persons.sort();
+    assert_eq!((faces, persons), (vec![carl, anna, second, bert], vec!["anna".into(), "bert".into()]));
+    assert_eq!(now(&caller(2)), (vec![], vec![]), "nothing is told to others");
+    block_on(house.library.delete_person_faces(&house.caller, &key("anna"), vec![second])).unwrap();
+    block_on(house.library.leave_face_sets(&house.caller, &key("bert"), vec![name("gate")])).unwrap();
+    assert_eq!(now(&house.caller), (vec![carl, anna], vec!["anna".into()]));
+    block_on(house.library.delete_person(&house.caller, &key("anna"))).unwrap();
+    assert_eq!(now(&house.caller), (vec![carl], vec![]));
+    block_on(house.library.delete_face_set(&house.caller, &name("gate"), false)).unwrap();
+    assert_eq!(now(&house.caller), (vec![], vec![]));
+    let too_many = vec![anna; limits::SELECTOR_IDS_MAX + 1];
+    check_kind(block_on(house.library.found_earlier(&house.caller, gate, too_many)), Kind::InvalidArgument);
+    let forbidden = without(Grant::Search);
+    check_kind(block_on(house.library.found_earlier(&forbidden, gate, vec![])), Kind::Forbidden);
+}
+
+#[test]
 fn persons_of_another_tenant_do_not_exist() {
     let (mut house, [anna, ..]) = gate();
     house.caller = caller(2);

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use likeness_wire::aliyun;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::{Failure, Outcome, Verdict, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
@@ -65,7 +65,13 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
 
     let is_ready = stopping.clone();
     let wire = opened.wire(config, Arc::new(move || !*is_ready.borrow()));
-    let workers = aliyun::Workers::new(wire.clone()).run(stopping.clone());
+    let mut workers = JoinSet::new();
+    for worker in likeness_wire::workers(wire.clone()) {
+        for _ in 0..worker.n_at_once {
+            let (jobs, handler) = (Arc::clone(&opened.jobs), Arc::clone(&worker.handler));
+            workers.spawn(async move { jobs.work(&*handler).await });
+        }
+    }
     let wire = likeness_wire::router(wire);
     let ids = Arc::new(SystemIds);
     let network = listener::serve(Socket::Tcp(listener), wire, ids.clone(), &config.listener, stopping.clone());
@@ -96,7 +102,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results whose time is over are still stored");
-    let ((n_network, n_commands), (), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed), workers);
+    let ((n_network, n_commands), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed));
+    // Jobs under way are brought to their end.
+    while workers.join_next().await.is_some() {}
     match n_network + n_commands {
         0 => tracing::info!("stopped"),
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),

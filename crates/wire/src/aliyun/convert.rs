@@ -142,33 +142,35 @@ fn persons_found(found: &FaceFound, persons: &[Person], scale: &Scale, n_max: us
     let mut labels: Vec<&str> = Vec::new();
     let mut shown_persons = Vec::new();
     for candidate in &found.candidates {
-        let face = &candidate.face;
-        let (person_id, name, note) = match face.owner {
-            FaceOwner::Person(id) => {
-                // A person that is gone was deleted while we looked.
-                let Some(person) = persons.iter().find(|person| person.id == id) else { continue };
-                (person.key.as_str(), shown(person.name.as_ref()), shown(person.note.as_ref()))
+        let rate = scale.to_number(candidate.similarity);
+        let Some(shown) = person_found(&candidate.face, persons, rate) else { continue };
+        let label = candidate.face.subject.as_ref().map(|subject| subject.as_str()).unwrap_or_default();
+        if matches!(candidate.face.owner, FaceOwner::FaceSet(_)) && !label.is_empty() {
+            if labels.contains(&label) {
+                continue;
             }
-            FaceOwner::FaceSet(_) => {
-                let label = face.subject.as_ref().map(|subject| subject.as_str()).unwrap_or_default();
-                if labels.contains(&label) && !label.is_empty() {
-                    continue;
-                }
-                labels.push(label);
-                (label, String::new(), shown(face.note.as_ref()))
-            }
-        };
-        shown_persons.push(dto::PersonFound {
-            person_id: person_id.to_owned(),
-            face_id: face.id.to_string(),
-            rate: scale.to_number(candidate.similarity),
-            name,
-            note,
-        });
+            labels.push(label);
+        }
+        shown_persons.push(shown);
     }
     shown_persons.sort_by(|a, b| b.rate.total_cmp(&a.rate).then_with(|| a.person_id.cmp(&b.person_id)));
     shown_persons.truncate(n_max);
     shown_persons
+}
+
+/// A face as the person it stands for; `None` if its person is not among `persons`, since it was deleted meanwhile.
+pub(super) fn person_found(face: &Face, persons: &[Person], rate: f64) -> Option<dto::PersonFound> {
+    let (person_id, name, note) = match face.owner {
+        FaceOwner::Person(id) => {
+            let person = persons.iter().find(|person| person.id == id)?;
+            (person.key.as_str(), shown(person.name.as_ref()), shown(person.note.as_ref()))
+        }
+        FaceOwner::FaceSet(_) => {
+            let label = face.subject.as_ref().map(|subject| subject.as_str()).unwrap_or_default();
+            (label, String::new(), shown(face.note.as_ref()))
+        }
+    };
+    Some(dto::PersonFound { person_id: person_id.to_owned(), face_id: face.id.to_string(), rate, name, note })
 }
 
 /// A detected face with what was measured of it.

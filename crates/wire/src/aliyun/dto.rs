@@ -1,6 +1,6 @@
 //! What goes over the wire, and nothing more. Lower camel case, but for the gateway's refusals.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What every service answer is wrapped in.
 #[derive(Debug, Serialize)]
@@ -170,7 +170,7 @@ pub(super) struct FaceFound {
 }
 
 /// Where it is, in pixels of the upright image.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FaceBox {
     pub(super) x: u32,
     pub(super) y: u32,

@@ -134,9 +134,12 @@ impl Fault {
         self.source.as_ref()
     }
 
-    /// Whether trying again later may help: the server was too busy.
-    pub(super) fn is_passing(&self) -> bool {
-        self.source.as_ref().is_some_and(|error| error.kind() == Kind::Overloaded)
+    /// The library's error, if trying again later may help: the server was too busy.
+    pub(super) fn passing(self) -> Result<Error, Fault> {
+        match self.source {
+            Some(error) if error.kind() == Kind::Overloaded => Ok(error),
+            source => Err(Fault { source, ..self }),
+        }
     }
 }
 

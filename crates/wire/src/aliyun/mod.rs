@@ -31,19 +31,21 @@ mod dto;
 mod errors;
 mod handlers;
 mod jobs;
+mod kept;
 mod operations;
 mod params;
 mod routes;
 mod scale;
 mod scan;
 mod settings;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
 pub use auth::{fuzz_acs3, fuzz_signature};
 pub use client_info::fuzz_client_info;
-pub use jobs::Workers;
 pub use operations::ADAPTER;
 pub(crate) use routes::Aliyun;
 pub use settings::{LimitedTenants, Settings};
+pub(crate) use workers::workers;

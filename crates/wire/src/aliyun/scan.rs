@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use likeness_domain::caller::Caller;
 use likeness_domain::library::SearchFaces;
-use likeness_domain::types::{JobId, Similarity};
+use likeness_domain::types::{FaceSetId, JobId, Similarity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::errors::{Fault, code};
 use super::routes::Api;
+use super::settings::Settings;
 use super::{convert, dto, params};
 use crate::http::json::{Object, Value};
 
@@ -96,12 +97,35 @@ fn read_task(task: &Object, scenes: &[&str], data_id: Option<String>) -> Result<
     Ok(Ready { data_id, url, scenes: scenes.iter().map(read_scene).collect::<Result<_, Fault>>()? })
 }
 
+/// What a scene found.
+pub(super) enum Finding {
+    /// How alike the two pictures' faces are.
+    Compared { rate: f64 },
+    /// Who of the group resembles each face.
+    Searched { face_set: FaceSetId, faces: Vec<dto::FaceFound> },
+}
+
+impl Finding {
+    /// As it is told.
+    pub(super) fn shown(self, settings: &Settings) -> dto::SceneResult {
+        let (scene, rate, review_rate, top_person_data) = match self {
+            Finding::Compared { rate } => ("sface-1", rate, settings.compare_review_rate, None),
+            Finding::Searched { faces, .. } => {
+                let rates = faces.iter().flat_map(|face| &face.persons).map(|person| person.rate);
+                ("sface-n", rates.fold(0.0, f64::max), settings.search_review_rate, Some(faces))
+            }
+        };
+        let suggestion = if rate >= f64::from(review_rate) { "review" } else { "pass" };
+        dto::SceneResult { scene, label: "normal", suggestion, rate, top_person_data }
+    }
+}
+
 /// Works on all tasks at once; those that are not done in time say so.
 pub(super) async fn run_all(api: &Arc<Api>, caller: &Caller, tasks: Vec<Task>) -> Vec<dto::TaskAnswer> {
     let slots = Arc::new(Semaphore::new(TASKS_AT_ONCE));
     // Dropping the set, with the request, stops what is under way.
     let mut running = JoinSet::new();
-    let mut outcomes: Vec<Option<Result<Vec<dto::SceneResult>, Fault>>> = Vec::new();
+    let mut outcomes: Vec<Option<Result<Vec<Finding>, Fault>>> = Vec::new();
     let mut echoes = Vec::new();
     for (task_idx, task) in tasks.into_iter().enumerate() {
         echoes.push((task.data_id, task.url));
@@ -129,24 +153,24 @@ pub(super) async fn run_all(api: &Arc<Api>, caller: &Caller, tasks: Vec<Task>) -
     };
     let answer = |((data_id, url), outcome): ((Option<String>, Option<String>), Option<_>)| {
         let outcome = outcome.unwrap_or_else(|| Err(Fault::new(unfinished, "")));
-        task_answer(outcome, data_id, Some(fresh_task_id(api)), url)
+        task_answer(api, outcome, data_id, fresh_task_id(api), url)
     };
     echoes.into_iter().zip(outcomes).map(answer).collect()
 }
 
 /// Works on one task.
-pub(super) async fn run(api: &Api, caller: &Caller, task: &Ready) -> Result<Vec<dto::SceneResult>, Fault> {
-    let mut results = Vec::with_capacity(task.scenes.len());
+pub(super) async fn run(api: &Api, caller: &Caller, task: &Ready) -> Result<Vec<Finding>, Fault> {
+    let mut findings = Vec::with_capacity(task.scenes.len());
     for scene in &task.scenes {
-        results.push(match scene {
+        findings.push(match scene {
             Scene::Compare { face_url } => compare(api, caller, &task.url, face_url).await?,
             Scene::Search { group } => search(api, caller, &task.url, group).await?,
         });
     }
-    Ok(results)
+    Ok(findings)
 }
 
-async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Result<dto::SceneResult, Fault> {
+async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Result<Finding, Fault> {
     let first = api.image(url).map_err(|fault| fault.of_member("url"))?;
     let second = api.image(face_url).map_err(|fault| fault.of_member("faceUrl"))?;
     let compared = api.library().compare(caller, [first, second]).await.map_err(|error| {
@@ -155,12 +179,10 @@ async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Resul
         let fault = api.fault(error);
         if is_of_an_image { fault.of_member(member) } else { fault }
     })?;
-    let rate = api.scale(&compared.pack)?.to_number(compared.similarity);
-    let suggestion = suggestion(rate, api.settings().compare_review_rate);
-    Ok(dto::SceneResult { scene: "sface-1", label: "normal", suggestion, rate, top_person_data: None })
+    Ok(Finding::Compared { rate: api.scale(&compared.pack)?.to_number(compared.similarity) })
 }
 
-async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<dto::SceneResult, Fault> {
+async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Finding, Fault> {
     let request = SearchFaces {
         face_set: convert::group(group)?,
         image: api.image(url)?,
@@ -172,9 +194,7 @@ async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<dt
     };
     let found = api.library().search_faces(caller, request).await.map_err(|error| api.fault(error))?;
     let faces = convert::faces_found(&found, api.scale(&found.face_set.pack)?, convert::PERSONS_MAX);
-    let rate = faces.iter().flat_map(|face| &face.persons).map(|person| person.rate).fold(0.0, f64::max);
-    let suggestion = suggestion(rate, api.settings().search_review_rate);
-    Ok(dto::SceneResult { scene: "sface-n", label: "normal", suggestion, rate, top_person_data: Some(faces) })
+    Ok(Finding::Searched { face_set: found.face_set.id, faces })
 }
 
 /// The operator's floor. It is a rate of the default pack, as rates of other packs are not known before the search.
@@ -185,22 +205,22 @@ pub(super) fn similarity_min(api: &Api) -> Similarity {
     }
 }
 
-fn suggestion(rate: f64, review_rate: u32) -> &'static str {
-    if rate >= f64::from(review_rate) { "review" } else { "pass" }
-}
-
 /// A task's element of the answer.
 pub(super) fn task_answer(
-    outcome: Result<Vec<dto::SceneResult>, Fault>,
+    api: &Api,
+    outcome: Result<Vec<Finding>, Fault>,
     data_id: Option<String>,
-    task_id: Option<String>,
+    task_id: String,
     url: Option<String>,
 ) -> dto::TaskAnswer {
     let (code, msg, results) = match outcome {
-        Ok(results) => (code::OK.number, code::OK.name.to_owned(), Some(results)),
+        Ok(findings) => {
+            let results = findings.into_iter().map(|finding| finding.shown(api.settings())).collect();
+            (code::OK.number, code::OK.name.to_owned(), Some(results))
+        }
         Err(fault) => (fault.number, fault.msg, None),
     };
-    dto::TaskAnswer { code, msg, data_id, task_id, url, extras: Some(dto::Empty {}), results }
+    dto::TaskAnswer { code, msg, data_id, task_id: Some(task_id), url, extras: Some(dto::Empty {}), results }
 }
 
 /// A task id as clients see it.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use likeness_domain::Kind;
+use likeness_domain::ports::{Clock, JobStore};
 use serde_json::{Value, json};
 
 use super::server::{KEY, Server, img};
-use crate::aliyun::jobs::checksum_of;
+use crate::aliyun::workers;
 use crate::aliyun::{LimitedTenants, Settings};
 
 fn rate(task: &Value) -> f64 {
@@ -218,9 +219,7 @@ async fn cases_76_to_78_a_task_is_done_later_and_kept_for_an_hour() {
         json!({"code": 280, "msg": "PROCESSING", "dataId": "x", "taskId": id, "url": img("a2.jpg")})
     );
 
-    assert!(server.workers.clone().scan_one().await.unwrap());
-    assert!(server.workers.clone().scan_one().await.unwrap());
-    assert!(!server.workers.clone().scan_one().await.unwrap(), "the bad task was never queued");
+    server.work();
     let done = ask(&server, &json!({"taskIds": ids})).await;
     assert_eq!(codes(&done), [404, 200, 594, 594]);
     let sync = server.scan("sface-1", "a2.jpg", json!({"faceUrl": img("a1.jpg")})).await;
@@ -231,9 +230,9 @@ async fn cases_76_to_78_a_task_is_done_later_and_kept_for_an_hour() {
         server.post("/image/results", wrong).await.fault(400, "BAD_REQUEST");
     }
     // The requests of this suite are signed for a quarter of an hour at most, so an hour ends between two of them.
-    let before = likeness_domain::ports::Clock::now(&*server.clock).0;
+    let before = server.clock.now().0;
     server.clock.advance(Duration::from_secs(61 * 60));
-    server.jobs.forget(likeness_domain::ports::Clock::now(&*server.clock)).await.unwrap();
+    server.jobs.forget(server.clock.now()).await.unwrap();
     server.clock.set(before);
     assert_eq!(codes(&ask(&server, &ids).await), [594; 4]);
 }
@@ -241,23 +240,21 @@ async fn cases_76_to_78_a_task_is_done_later_and_kept_for_an_hour() {
 #[tokio::test]
 async fn case_79_a_result_is_pushed_with_its_checksum() {
     assert_eq!(
-        checksum_of("1000000000000001", "seed01", br#"{"code":200,"taskId":"img-1"}"#),
+        workers::checksum("1000000000000001", "seed01", br#"{"code":200,"taskId":"img-1"}"#),
         "3e7f8ca3c8c52b68ce6b36206536edfca77e70b9bf36379bfd84410ec6818d59"
     );
     let server = Server::new().await;
     let task = json!({"dataId": "小 &=+", "url": img("a2.jpg"), "extras": {"faceUrl": img("a1.jpg")}});
     let body = json!({"scenes": ["sface-1"], "tasks": [task], "callback": "http://back.test/x", "seed": "seed_01"});
     let id = server.post("/image/asyncscan", body).await.ok()[0]["taskId"].clone();
-    assert!(server.workers.clone().scan_one().await.unwrap());
-    assert!(server.workers.clone().push_one().await.unwrap());
-    assert!(!server.workers.clone().push_one().await.unwrap(), "one push per task");
+    server.work();
     let delivered = server.messenger.delivered();
     let [(url, form)] = delivered.as_slice() else { panic!("{delivered:?}") };
     assert_eq!(url, "http://back.test/x");
     let pairs = crate::http::target::query_pairs(std::str::from_utf8(form).unwrap());
     let [(checksum_name, checksum), (content_name, content)] = pairs.as_slice() else { panic!("{pairs:?}") };
     assert_eq!((checksum_name.as_slice(), content_name.as_slice()), (&b"checksum"[..], &b"content"[..]));
-    assert_eq!(checksum, checksum_of(&server.tenant.to_string(), "seed_01", content).as_bytes());
+    assert_eq!(checksum, workers::checksum(&server.tenant.to_string(), "seed_01", content).as_bytes());
     let content: Value = serde_json::from_slice(content).unwrap();
     assert_eq!(content, ask(&server, &json!([id])).await[0], "what asking for it tells too");
 }
@@ -268,19 +265,20 @@ async fn case_80_a_push_is_repeated_three_times() {
     let task = json!({"url": img("a2.jpg"), "extras": {"faceUrl": img("a1.jpg")}});
     let body = json!({"scenes": ["sface-1"], "tasks": [task], "callback": "http://back.test/", "seed": "s"});
     let ids = json!([server.post("/image/asyncscan", body).await.ok()[0]["taskId"]]);
-    server.workers.clone().scan_one().await.unwrap();
     server.messenger.answer(&[500, 302, 204, 500]);
     for (n_made, wait_s) in [(1, 5), (2, 30), (3, 120), (4, 3600)] {
-        assert!(server.workers.clone().push_one().await.unwrap());
+        server.work();
         assert_eq!(server.messenger.delivered().len(), n_made);
         server.clock.advance(Duration::from_millis(wait_s * 1000 - 1));
-        assert!(!server.workers.clone().push_one().await.unwrap(), "not before its time");
+        server.work();
+        assert_eq!(server.messenger.delivered().len(), n_made, "not before its time");
         server.clock.advance(Duration::from_millis(1));
         if n_made == 3 {
             assert_eq!(ask(&server, &ids).await[0]["code"], 200, "asking works beside it");
         }
     }
-    assert!(!server.workers.clone().push_one().await.unwrap(), "then it is given up");
+    server.work();
+    assert_eq!(server.messenger.delivered().len(), 4, "then it is given up");
 }
 
 #[tokio::test]
@@ -300,7 +298,8 @@ async fn case_81_callbacks_that_are_refused() {
         body.as_object_mut().unwrap().extend(callback.as_object().unwrap().clone());
         server.post("/image/asyncscan", body).await.fault(400, "BAD_REQUEST");
     }
-    assert!(!server.workers.clone().scan_one().await.unwrap(), "no task was made");
+    server.work();
+    assert_eq!(server.analyzer.requests().len(), 0, "no task was made");
     assert!(server.messenger.delivered().is_empty());
 }
 
@@ -313,29 +312,70 @@ async fn a_busy_moment_delays_a_task_and_a_full_queue_refuses_it() {
     server.post("/image/asyncscan", body.clone()).await.ok();
     server.post("/image/asyncscan", body).await.fault(588, "EXCEED_QUOTA");
     server.analyzer.fail_next(Kind::Overloaded);
-    assert!(server.workers.clone().scan_one().await.unwrap());
+    server.work();
     assert_eq!(ask(&server, &ids).await[0]["code"], 280);
     server.clock.advance(Duration::from_secs(1));
-    assert!(server.workers.clone().scan_one().await.unwrap());
-    assert!(server.workers.clone().scan_one().await.unwrap());
+    server.work();
     assert_eq!(ask(&server, &ids).await[0]["code"], 200);
 }
 
 #[tokio::test]
-async fn workers_stop_when_they_are_told_to() {
+async fn a_task_that_never_gets_its_turn_is_given_up_and_told() {
     let server = Server::new().await;
-    let task = json!({"url": img("a2.jpg"), "extras": {"faceUrl": img("a1.jpg")}});
+    let task = json!({"dataId": "x", "url": img("a2.jpg"), "extras": {"faceUrl": img("a1.jpg")}});
     let body = json!({"scenes": ["sface-1"], "tasks": [task], "callback": "http://back.test/", "seed": "s"});
-    server.post("/image/asyncscan", body).await.ok();
-    let (stop, stopping) = tokio::sync::watch::channel(false);
-    let Server { workers, messenger, router, .. } = server;
-    drop(router);
-    let running = tokio::spawn(std::sync::Arc::into_inner(workers).unwrap().run(stopping));
-    while messenger.delivered().is_empty() {
-        tokio::task::yield_now().await;
+    let ids = json!([server.post("/image/asyncscan", body).await.ok()[0]["taskId"]]);
+    for wait_s in 1..=10 {
+        server.analyzer.fail_next(Kind::Overloaded);
+        server.work();
+        assert_eq!(ask(&server, &ids).await[0]["code"], if wait_s < 10 { 280 } else { 588 });
+        server.clock.advance(Duration::from_secs(wait_s));
     }
-    stop.send_replace(true);
-    running.await.unwrap();
+    let told = &ask(&server, &ids).await[0];
+    assert_eq!((&told["dataId"], &told["url"]), (&json!("x"), &json!(img("a2.jpg"))));
+    assert_eq!(server.messenger.delivered().len(), 1, "whoever wanted to be told is told");
+}
+
+/// Whoever is deleted while a result or a push waits is in neither when it is told.
+#[tokio::test]
+async fn a_waiting_result_tells_nothing_of_who_was_deleted() {
+    let server = Server::new().await;
+    for (person, picture) in [("p-anna", "a1.jpg"), ("p-bert", "b1.jpg"), ("p-carl", "a2.jpg")] {
+        let body = json!({"personId": person, "groupIds": ["g1"], "name": format!("Name of {person}"), "note": "Note"});
+        server.post("/sface/person/add", body).await.ok();
+        server.faces(person, &[picture]).await;
+    }
+    let task = json!({"url": img("a1.jpg"), "extras": {"groupId": "g1"}});
+    let body = json!({"scenes": ["sface-n"], "tasks": [task], "callback": "http://back.test/", "seed": "s"});
+    let ids = json!([server.post("/image/asyncscan", body).await.ok()[0]["taskId"]]);
+    server.messenger.answer(&[500]);
+    server.work();
+    let persons = async || {
+        let told = ask(&server, &ids).await[0]["results"][0].clone();
+        let persons = told["topPersonData"][0]["persons"].as_array().unwrap().clone();
+        let ids: Vec<String> = persons.iter().map(|person| person["personId"].as_str().unwrap().to_owned()).collect();
+        (ids, told["rate"].as_f64().unwrap())
+    };
+    assert_eq!(persons().await, (vec!["p-anna".to_owned(), "p-carl".to_owned(), "p-bert".to_owned()], 100.0));
+    let id = crate::aliyun::scan::read_task_id(ids[0].as_str().unwrap()).unwrap();
+    let job = server.jobs.job(server.tenant, id, server.clock.now()).await.unwrap().unwrap();
+    let kept = String::from_utf8(job.result.unwrap().to_vec()).unwrap();
+    assert!(!kept.contains("p-") && !kept.contains("Name") && !kept.contains("Note"), "{kept}");
+    assert_eq!(job.payload, "", "the group's name is not kept either");
+
+    server.post("/sface/person/delete", json!({"personId": "p-anna"})).await.ok();
+    let (left, rate) = persons().await;
+    assert_eq!(left, ["p-carl", "p-bert"]);
+    assert!(rate < 100.0, "the rate is that of those who are left: {rate}");
+    server.post("/sface/person/groups/delete", json!({"personId": "p-carl", "groupIds": ["g1"]})).await.ok();
+    assert_eq!(persons().await.0, ["p-bert"], "who left the group is not told either");
+    server.clock.advance(Duration::from_secs(5));
+    server.work();
+    let delivered = server.messenger.delivered();
+    let told = |form: &[u8]| String::from_utf8(form.to_vec()).unwrap().contains("p-anna");
+    assert_eq!(delivered.iter().map(|(_, form)| told(form)).collect::<Vec<_>>(), [true, false]);
+    server.post("/sface/person/delete", json!({"personId": "p-bert"})).await.ok();
+    assert_eq!(persons().await, (vec![], 0.0), "the group went with its last member");
 }
 
 #[tokio::test]

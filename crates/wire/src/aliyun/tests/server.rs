@@ -10,18 +10,19 @@ use hmac::{KeyInit, Mac};
 use http::Request;
 use http_body_util::BodyExt;
 use likeness_domain::Kind;
+use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::{CredentialStore, JobStore};
+use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, SeededIds};
+use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, SeededIds};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::aliyun::Settings;
 use crate::aliyun::auth::tests::{KEY_ID, NOW, SECRET, Vector};
-use crate::aliyun::{Settings, Workers};
-use crate::{Wire, router};
+use crate::{Wire, Worker, router, workers};
 
 /// Who signs.
 #[derive(Clone, Copy)]
@@ -37,8 +38,8 @@ pub(super) const OTHER: Key = Key { id: "OtherKeyId001", secret: "OtherSecret" }
 pub(super) struct Server {
     pub(super) router: Router,
     pub(super) library: Arc<Library>,
-    pub(super) workers: Arc<Workers>,
-    pub(super) jobs: Arc<dyn JobStore>,
+    pub(super) jobs: Arc<Jobs>,
+    workers: Vec<Worker>,
     pub(super) clock: Arc<FakeClock>,
     pub(super) fetcher: Arc<FakeFetcher>,
     pub(super) analyzer: Arc<FakeAnalyzer>,
@@ -87,21 +88,22 @@ impl Server {
             let (id, secret) = (AccessKeyId::new(key.id).unwrap(), Secret::new(key.secret).unwrap());
             store.add_key(AccessKey { id, secret, tenant, enabled: true, created_at: NOW }).await.unwrap();
         }
+        let jobs = Arc::new(Jobs::new(store.clone(), clock.clone(), clock.clone()));
         let wire = Wire {
             library: library.clone(),
             credentials: store.clone(),
             clock: clock.clone(),
             ids,
             secret: InstallationSecret::from_bytes([7; 32]),
-            jobs: store.clone(),
+            jobs: jobs.clone(),
             once: store.clone(),
             messenger: messenger.clone(),
             settings: crate::Settings { aliyun: settings, ..crate::Settings::default() },
             ready: Arc::new(|| true),
         };
         let server = Self {
-            workers: Arc::new(Workers::new(wire.clone())),
-            jobs: store,
+            workers: workers(wire.clone()),
+            jobs,
             router: router(wire),
             library,
             clock,
@@ -137,6 +139,15 @@ impl Server {
         ] {
             self.fetcher.fail(&img(name), kind);
         }
+    }
+
+    /// Has everything done that is due now.
+    pub(super) fn work(&self) {
+        Crew::of(
+            self.workers
+                .iter()
+                .map(|worker| Box::pin(self.jobs.work(&*worker.handler)) as likeness_testkit::Worker<'_>),
+        );
     }
 
     /// Sends a vector as it is.
