@@ -11,6 +11,7 @@
 //! order, after the commit is durable and before it is acknowledged. So the index can never miss a change because a
 //! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
 
+mod held;
 mod jobs;
 
 use std::future::Future;
@@ -26,11 +27,12 @@ use crate::policy::FaceChoice;
 use crate::score::Calibration;
 use crate::types::{
     AccessKey, AccessKeyId, Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet,
-    FaceSetId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret, NewFace,
-    NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity, Subject,
-    Template, Tenant, TenantId, TenantName, TimestampMs,
+    FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret,
+    NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity,
+    Subject, Template, Tenant, TenantId, TenantName, TimestampMs,
 };
 
+pub use held::HeldFaceStore;
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
 
 /// The answer of a port, later.
@@ -358,6 +360,8 @@ pub struct StoreReport {
     pub n_persons: u64,
     /// Faces.
     pub n_faces: u64,
+    /// Faces that are held and not enrolled, expired ones that are not yet erased among them.
+    pub n_held_faces: u64,
     /// Faces whose set or person is deleted and whose bytes are not yet erased.
     pub n_faces_to_erase: u64,
     /// Bytes of all files of the store.
@@ -378,13 +382,19 @@ pub struct StoreReport {
 ///
 /// Any method may answer [`crate::Kind::Overloaded`] (queue full), [`crate::Kind::StorageFull`] (writes only) or
 /// [`crate::Kind::Internal`]; other kinds are named with the method.
-pub trait GalleryStore: Send + Sync {
+pub trait GalleryStore: HeldFaceStore {
     /// Makes a face set. `FaceSetExists` if the name is taken; `TooManyFaceSets` if the tenant already has
     /// `face_sets_max`; a taken name is reported before a full quota.
     fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
 
     /// The set of that name.
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>>;
+
+    /// The set with that id.
+    fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>>;
+
+    /// Changes a set's words. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
+    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
 
     /// Every set, oldest first.
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>>;

@@ -6,6 +6,7 @@
 pub mod credentials;
 pub mod face_sets;
 pub mod faces;
+pub mod held;
 pub mod jobs;
 mod ledger;
 pub mod once;
@@ -145,6 +146,8 @@ macro_rules! conformance {
                 a_set_with_faces_is_kept_if_asked_to
                 members_of_a_deleted_set_keep_their_faces
                 a_used_set_id_is_replaced_by_the_next
+                a_sets_words_can_be_changed_and_cleared
+                a_new_name_must_be_free
                 revisions_grow_by_one_per_write
             ],
             faces: [
@@ -165,6 +168,21 @@ macro_rules! conformance {
                 an_acknowledged_face_is_in_the_index
                 a_dropped_future_does_not_undo_a_write
                 many_writers_at_once_lose_nothing
+            ],
+            held: [
+                a_held_face_comes_back_as_it_was_held
+                held_faces_have_their_time
+                many_held_faces_are_forgotten_together
+                the_newest_are_held
+                a_held_face_is_enrolled_into_several_sets
+                an_enrolled_face_is_enrolled_once_more
+                enrolling_a_held_face_has_its_reasons_to_fail
+                faces_are_found_by_origin_in_their_scope
+                a_label_goes_to_all_of_an_origin
+                an_origin_is_deleted_everywhere
+                held_faces_of_another_tenant_are_not_there
+                no_id_is_given_to_two_faces
+                many_enrol_one_held_face_at_once
             ],
             persons: [
                 a_person_comes_back_as_it_was_made

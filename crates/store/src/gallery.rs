@@ -1,7 +1,7 @@
 //! A face as a gallery shows it.
 
 use likeness_domain::ports::GalleryEntry;
-use likeness_domain::types::{Face, FaceOwner, FieldSchema, FieldValue, FieldValues};
+use likeness_domain::types::{Face, FaceOwner, FaceSet, FaceSetPatch, FieldSchema, FieldValue, FieldValues};
 
 /// The values by position in the schema; a value the schema does not know, or of another type, is not shown.
 pub(crate) fn slots(fields: &FieldValues, schema: &FieldSchema) -> Box<[Option<FieldValue>]> {
@@ -24,4 +24,16 @@ pub(crate) fn entry(face: &Face, sequence: u64, schema: &FieldSchema) -> Gallery
         subject: face.subject.as_ref().map(|subject| subject.as_str().into()),
         values: slots(&face.fields, schema),
     }
+}
+
+/// Lays the patch over the set; an empty text clears.
+pub(crate) fn patched(face_set: &mut FaceSet, patch: FaceSetPatch) {
+    let laid_over = |new: Option<_>, old| match new {
+        None => old,
+        Some(text) => Some(text).filter(|text: &likeness_domain::types::Note| !text.as_str().is_empty()),
+    };
+    face_set.name = patch.name.unwrap_or_else(|| face_set.name.clone());
+    face_set.label = laid_over(patch.label, face_set.label.take());
+    face_set.note = laid_over(patch.note, face_set.note.take());
+    face_set.tags = patch.tags.unwrap_or_else(|| std::mem::take(&mut face_set.tags));
 }

@@ -1,8 +1,8 @@
-//! Face sets: make, list, get, delete.
+//! Face sets: make, list, get, change, delete.
 
 use super::{CreateFaceSet, Library};
 use crate::caller::{Caller, Grant};
-use crate::types::{FaceSet, FaceSetName, FaceSetSummary, NewFaceSet};
+use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet};
 use crate::{Error, Kind, Result};
 
 impl Library {
@@ -14,6 +14,7 @@ impl Library {
             name: request.name,
             label: request.label,
             note: request.note,
+            tags: request.tags,
             pack: self.default_pack()?.id.clone(),
             schema: request.schema,
             capacity: request.capacity,
@@ -29,22 +30,51 @@ impl Library {
     }
 
     /// One face set. Needs the read grant. `FaceSetNotFound`.
-    pub async fn face_set(&self, caller: &Caller, name: &FaceSetName) -> Result<FaceSetSummary> {
+    pub async fn face_set(&self, caller: &Caller, face_set: impl Into<FaceSetKey<'_>>) -> Result<FaceSetSummary> {
         caller.require(Grant::Read)?;
-        self.existing_face_set(caller, name).await
+        self.existing_face_set(caller, face_set).await
+    }
+
+    /// Changes a face set's words. Needs the write grant. `FaceSetNotFound`, `FaceSetExists`.
+    pub async fn update_face_set(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+        patch: FaceSetPatch,
+    ) -> Result<FaceSet> {
+        caller.require(Grant::Write)?;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
+        self.ports.store.update_face_set(caller.tenant, face_set.id, patch).await
     }
 
     /// Deletes a face set and its own faces. Needs the write grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
-    pub async fn delete_face_set(&self, caller: &Caller, name: &FaceSetName, only_if_empty: bool) -> Result<FaceSet> {
+    pub async fn delete_face_set(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+        only_if_empty: bool,
+    ) -> Result<FaceSet> {
         caller.require(Grant::Write)?;
-        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         self.ports.store.delete_face_set(caller.tenant, face_set.id, only_if_empty).await?;
         Ok(face_set)
     }
 
-    /// The set of that name in the caller's tenant, or [`Kind::FaceSetNotFound`]. Asks for no grant: the use case did.
-    pub(super) async fn existing_face_set(&self, caller: &Caller, name: &FaceSetName) -> Result<FaceSetSummary> {
-        let found = self.ports.store.face_set(caller.tenant, name.clone()).await?;
-        found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")))
+    /// The set that is meant in the caller's tenant, or [`Kind::FaceSetNotFound`]. Asks for no grant: the use case did.
+    pub(super) async fn existing_face_set(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+    ) -> Result<FaceSetSummary> {
+        match face_set.into() {
+            FaceSetKey::Name(name) => {
+                let found = self.ports.store.face_set(caller.tenant, name.clone()).await?;
+                found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")))
+            }
+            FaceSetKey::Id(id) => {
+                let found = self.ports.store.face_set_by_id(caller.tenant, id).await?;
+                found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "no face set has that id"))
+            }
+        }
     }
 }

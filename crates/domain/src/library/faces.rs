@@ -8,7 +8,7 @@ use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetName, FieldSchema, NewFace, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema, NewFace, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -80,10 +80,15 @@ impl Library {
 
     /// Faces in order of enrolment. Needs the read grant. `InvalidArgument` if the page is longer than
     /// [`limits::PAGE_LIMIT_MAX`]; `FaceSetNotFound`.
-    pub async fn list_faces(&self, caller: &Caller, name: &FaceSetName, page: Page) -> Result<(FaceSet, Vec<Face>)> {
+    pub async fn list_faces(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+        page: Page,
+    ) -> Result<(FaceSet, Vec<Face>)> {
         caller.require(Grant::Read)?;
         super::check_page(page)?;
-        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let faces = self.ports.store.list_faces(caller.tenant, FaceScope::FaceSet(face_set.id), page).await?;
         Ok((face_set, faces))
     }

@@ -4,6 +4,7 @@
 
 mod face_sets;
 mod faces;
+mod held;
 pub mod jobs;
 mod persons;
 mod probes;
@@ -24,8 +25,8 @@ use crate::ports::{
     ImageFetcher, ImageRules, Orientation, PackInfo, Page, VectorIndex,
 };
 use crate::types::{
-    Aspects, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
-    FieldValues, ID_END, Note, PackId, Person, Similarity, Subject, Template,
+    Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
+    FieldValues, HeldFace, ID_END, Note, PackId, Person, Similarity, Subject, Tags, Template, TimestampMs,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -74,6 +75,10 @@ impl Library {
 
     fn default_pack(&self) -> Result<&PackInfo> {
         self.packs().first().ok_or_else(|| Error::new(Kind::PackUnavailable, "no model pack is loaded"))
+    }
+
+    fn loaded_pack(&self, id: &PackId) -> Result<&PackInfo> {
+        self.pack(id).ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{id}` is not loaded")))
     }
 
     /// The pack a face set is pinned to. Checked before an image is touched, since without it no answer is possible.
@@ -179,6 +184,8 @@ pub struct CreateFaceSet {
     pub label: Option<Note>,
     /// Free text.
     pub note: Option<Note>,
+    /// Words to find it by.
+    pub tags: Tags,
     /// Its custom fields.
     pub schema: FieldSchema,
     /// Most faces it may hold.
@@ -242,6 +249,8 @@ pub enum Probe {
     Image(ImageInput),
     /// An enrolled face of the same set.
     Face(FaceId),
+    /// A held face, or one enrolled anywhere in the tenant, by its origin.
+    Origin(FaceId),
 }
 
 /// Order of one sort key.
@@ -345,6 +354,76 @@ pub struct FaceFound {
 pub struct Comparison {
     /// The largest face of each image.
     pub faces: [Detection; 2],
+    /// How similar they are.
+    pub similarity: Similarity,
+    /// The pack that said so.
+    pub pack: PackId,
+}
+
+/// See [`Library::hold_faces`].
+#[derive(Clone)]
+pub struct HoldFaces {
+    /// Whose faces.
+    pub image: ImageInput,
+    /// For sets of which pack; `None` for the default one.
+    pub pack: Option<PackId>,
+    /// How long; at most [`crate::limits::HELD_FACE_TIME_MAX`].
+    pub held_for: Duration,
+    /// What else to measure; only quality is kept.
+    pub assess: Assess,
+}
+
+/// Answer of [`Library::hold_faces`].
+#[derive(Debug)]
+pub struct FacesHeld {
+    /// Width of the upright image in pixels.
+    pub image_width: u32,
+    /// Height of the upright image in pixels.
+    pub image_height: u32,
+    /// Every face, largest first.
+    pub faces: Vec<FaceHeld>,
+}
+
+/// A face of an image.
+#[derive(Debug)]
+pub struct FaceHeld {
+    /// The face as it is held.
+    pub held: HeldFace,
+    /// What else was measured; not kept.
+    pub assessment: Assessment,
+}
+
+/// What became of one face that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldOutcome {
+    /// It is in the set now.
+    Added,
+    /// It was in the set before.
+    Present,
+    /// It is neither held nor enrolled.
+    Unknown,
+    /// The set is full.
+    Full,
+    /// Its template is of another pack than the set's.
+    OtherPack,
+}
+
+/// Answer of [`Library::known_face`].
+#[derive(Debug)]
+pub struct KnownFace {
+    /// Where it was in the image it came from.
+    pub detection: Detection,
+    /// Label saying who it is.
+    pub subject: Option<Subject>,
+    /// When it ceases to be held; `None` if it no longer is.
+    pub expires_at: Option<TimestampMs>,
+    /// The face sets whose galleries it is in.
+    pub face_sets: Vec<FaceSet>,
+}
+
+/// Answer of [`Library::compare_origins`].
+#[derive(Debug)]
+pub struct OriginComparison {
     /// How similar they are.
     pub similarity: Similarity,
     /// The pack that said so.

@@ -7,7 +7,7 @@ use crate::policy::FaceChoice;
 use crate::ports::{Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
-    Note, PackId, Person, PersonId, PersonKey, PersonPatch,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags,
 };
 use crate::{Error, Kind, Result};
 
@@ -275,6 +275,7 @@ impl Library {
             name: name.clone(),
             label: None,
             note: None,
+            tags: Tags::default(),
             pack: pack.clone(),
             schema: FieldSchema::default(),
             capacity: join.capacity,

@@ -67,7 +67,7 @@ impl Library {
     /// Who in a face set resembles the probe. Needs the search grant. No candidate is an empty list. Checked in this
     /// order: `FaceSetNotFound`, filter and sort (`UnknownField`, `SortFieldNotNumeric`, `InvalidArgument`),
     /// `PackUnavailable`, the image kinds, `NoFaceInImage`; `FaceNotFound` for an enrolled probe that is not in the
-    /// set.
+    /// set, and for one that is neither held nor enrolled.
     pub async fn search(&self, caller: &Caller, request: Search) -> Result<SearchAnswer> {
         caller.require(Grant::Search)?;
         let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
@@ -172,6 +172,14 @@ impl Library {
     async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe) -> Result<(Template, Option<Detection>)> {
         match probe {
             Probe::Face(face) => Ok((self.existing_face(caller, face_set, *face).await?.template, None)),
+            Probe::Origin(origin) => {
+                let template = self.known_template(caller, *origin).await?;
+                if *template.pack() != face_set.pack {
+                    let message = format!("the face's template is not of pack `{}`", face_set.pack);
+                    return Err(Error::invalid("probe", message));
+                }
+                Ok((template, None))
+            }
             Probe::Image(image) => {
                 let face = self.largest_face(image, &face_set.pack).await?;
                 Ok((super::template_of(&face, &face_set.pack)?, Some(face.detection)))

@@ -58,6 +58,9 @@ pub struct NewFace {
 pub struct Face {
     /// Its identity.
     pub id: FaceId,
+    /// Under which id it was first known: that of the held face it was made from, or its own. Faces made from one held
+    /// face are one face to whoever knows that id.
+    pub origin: FaceId,
     /// Whose data it is.
     pub tenant: TenantId,
     /// The face set or person it belongs to.
@@ -93,4 +96,42 @@ pub struct FacePatch {
     pub fields: FieldValues,
     /// New free text.
     pub note: Option<Note>,
+}
+
+/// A face found in an image, to be held.
+#[derive(Debug, Clone)]
+pub struct NewHeldFace {
+    /// Its future id.
+    pub id: FaceId,
+    /// Its vector and pack.
+    pub template: Template,
+    /// Where it was in the image it came from.
+    pub detection: Detection,
+    /// How good that image was.
+    pub quality: Quality,
+    /// When it was found.
+    pub created_at: TimestampMs,
+    /// From when on nobody is told of it; its bytes go soon after.
+    pub expires_at: TimestampMs,
+}
+
+/// A face that was found in an image and is kept for a while without being enrolled, so that it can be.
+#[derive(Debug, Clone)]
+pub struct HeldFace {
+    /// Its identity, which faces made from it have as their origin.
+    pub id: FaceId,
+    /// Whose data it is.
+    pub tenant: TenantId,
+    /// Its vector and pack.
+    pub template: Template,
+    /// Where it was in the image it came from.
+    pub detection: Detection,
+    /// How good that image was.
+    pub quality: Quality,
+    /// Label saying who it is.
+    pub subject: Option<Subject>,
+    /// When it was found.
+    pub created_at: TimestampMs,
+    /// From when on nobody is told of it.
+    pub expires_at: TimestampMs,
 }

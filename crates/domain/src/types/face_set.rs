@@ -1,6 +1,6 @@
 //! Face sets: named collections that are searched as one.
 
-use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, TenantId, TimestampMs};
+use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, Tags, TenantId, TimestampMs};
 
 /// A face set to be made. Id, pack and time are given by the library before the store sees it.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct NewFaceSet {
     pub label: Option<Note>,
     /// Free text.
     pub note: Option<Note>,
+    /// Words to find it by.
+    pub tags: Tags,
     /// The pack every face in it is made with.
     pub pack: PackId,
     /// Its custom fields.
@@ -36,6 +38,8 @@ pub struct FaceSet {
     pub label: Option<Note>,
     /// Free text.
     pub note: Option<Note>,
+    /// Words to find it by.
+    pub tags: Tags,
     /// The pack every face in it is made with.
     pub pack: PackId,
     /// Its custom fields.
@@ -53,4 +57,38 @@ pub struct FaceSetSummary {
     pub face_set: FaceSet,
     /// Faces in its gallery.
     pub n_faces: u64,
+}
+
+/// What an update changes; `None` keeps what is there. Pack, custom fields and capacity never change.
+#[derive(Debug, Clone, Default)]
+pub struct FaceSetPatch {
+    /// New name.
+    pub name: Option<FaceSetName>,
+    /// New name for people; an empty one clears it.
+    pub label: Option<Note>,
+    /// New text; an empty one clears it.
+    pub note: Option<Note>,
+    /// All of its tags from now on.
+    pub tags: Option<Tags>,
+}
+
+/// How a caller names a face set that exists.
+#[derive(Debug, Clone, Copy)]
+pub enum FaceSetKey<'a> {
+    /// By its name, which an update may give to another set.
+    Name(&'a FaceSetName),
+    /// By its id, which it keeps.
+    Id(FaceSetId),
+}
+
+impl<'a> From<&'a FaceSetName> for FaceSetKey<'a> {
+    fn from(name: &'a FaceSetName) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<FaceSetId> for FaceSetKey<'_> {
+    fn from(id: FaceSetId) -> Self {
+        Self::Id(id)
+    }
 }

@@ -8,18 +8,20 @@ mod geometry;
 mod id;
 mod key;
 mod person;
+mod tags;
 mod template;
 mod text;
 
 pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
-pub use face::{Face, FaceOwner, FacePatch, NewFace, Quality};
-pub use face_set::{FaceSet, FaceSetSummary, NewFaceSet};
+pub use face::{Face, FaceOwner, FacePatch, HeldFace, NewFace, NewHeldFace, Quality};
+pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet};
 pub use field::TEXT_CHARS_MAX;
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};
 pub use key::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantName};
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
+pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
 pub use text::{ExternalId, FaceSetName, Note, Subject};
 

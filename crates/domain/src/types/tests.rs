@@ -276,3 +276,23 @@ proptest! {
         prop_assert!(found.height >= 1 && found.top + found.height <= height);
     }
 }
+
+#[test]
+fn tags_are_words_each_once() {
+    let tags = Tags::parse(" red, dark blue ,,red,Red").unwrap();
+    assert_eq!(tags.words().iter().map(|word| &**word).collect::<Vec<_>>(), ["red", "dark blue", "Red"]);
+    assert_eq!(tags.to_string(), "red,dark blue,Red");
+    assert_eq!(Tags::parse(&tags.to_string()).unwrap(), tags);
+    assert!(tags.contains(&Tags::parse("Red,red").unwrap()) && tags.contains(&Tags::default()));
+    assert!(!tags.contains(&Tags::parse("red,green").unwrap()));
+    let many = |n_tags: usize| (0..n_tags).map(|number| format!("t{number},")).collect::<String>();
+    for (text, is_fine) in [
+        ("x".repeat(255), true),
+        ("x".repeat(256), false),
+        ("a\nb".to_owned(), false),
+        (many(128), true),
+        (many(129), false),
+    ] {
+        assert_eq!(Tags::parse(&text).is_ok(), is_fine, "{} bytes", text.len());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod face_sets;
 mod faces;
+mod held;
 mod images;
 mod jobs;
 mod persons;
@@ -20,7 +21,7 @@ use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
-    Similarity, Subject,
+    Similarity, Subject, Tags,
 };
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;
@@ -147,6 +148,7 @@ fn create(set: &str) -> CreateFaceSet {
         name: name(set),
         label: None,
         note: None,
+        tags: Tags::default(),
         schema: FieldSchema::new(fields.map(|(name, field_type)| (field(name), field_type))).unwrap(),
         capacity: Some(20),
         face_sets_max: Some(3),

@@ -50,6 +50,7 @@ fn print(report: &dto::Report) {
     line("face sets", &report.n_face_sets);
     line("persons", &report.n_persons);
     line("faces", &report.n_faces);
+    line("held faces", &report.n_held_faces);
     line("still to erase", &format_args!("{} deleted faces", report.n_faces_to_erase));
     line("on disk", &format_args!("{} bytes, of which {} are free", report.bytes_on_disk, report.bytes_free));
     for problem in &report.problems {

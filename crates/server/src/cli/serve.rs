@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use likeness_domain::ports::{Clock, GalleryStore};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -18,10 +20,13 @@ use super::{Failure, Outcome, Verdict, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, Key, ListenerConfig, RawConfig};
 use crate::listener::{self, Socket};
-use crate::system::SystemIds;
+use crate::system::{SystemClock, SystemIds};
 
 /// Connections of commands on this machine.
 const COMMANDS_MAX: usize = 64;
+
+/// How often held faces whose time is over are erased. Nobody is told of one in between.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Answer clients until told to stop.
 #[derive(Debug, Args)]
@@ -102,7 +107,8 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results whose time is over are still stored");
-    let ((n_network, n_commands), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed));
+    let held = forget_held_faces(&*opened.store, stopping.clone());
+    let ((n_network, n_commands), (), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed), held);
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
     match n_network + n_commands {
@@ -137,6 +143,18 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
         // The sender lives as long as the task above, which ends with the process.
         let _ = stopping.wait_for(|stop| *stop).await;
     })
+}
+
+/// Erases held faces whose time is over, soon after it is, until told to stop.
+async fn forget_held_faces(store: &dyn GalleryStore, mut stopping: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = store.forget_held_faces(SystemClock.now()).await {
+            tracing::warn!(%error, "held faces whose time is over are still stored");
+        }
+        if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

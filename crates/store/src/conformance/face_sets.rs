@@ -2,7 +2,7 @@
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{FaceScope, FaceSelector};
-use likeness_domain::types::{FaceOwner, FaceSetId, ID_END, NewFaceSet, TimestampMs};
+use likeness_domain::types::{FaceOwner, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, TimestampMs};
 
 use super::samples::*;
 use super::{Bench, EVERYTHING, refused};
@@ -12,6 +12,7 @@ pub async fn a_set_comes_back_as_it_was_made(bench: Bench) -> Bench {
     let new = NewFaceSet {
         label: Some(note("Staff")),
         note: Some(note("")),
+        tags: tags("red,blue"),
         capacity: Some(u64::MAX),
         created_at: TimestampMs(-5),
         ..face_set("staff")
@@ -21,7 +22,7 @@ pub async fn a_set_comes_back_as_it_was_made(bench: Bench) -> Bench {
     assert_eq!(found.n_faces, 0);
     for set in [&made, &found.face_set] {
         assert_eq!((set.id, set.tenant, &set.name), (new.id, ours(), &new.name));
-        assert_eq!((&set.label, &set.note, &set.pack), (&new.label, &new.note, &new.pack));
+        assert_eq!((&set.label, &set.note, &set.tags, &set.pack), (&new.label, &new.note, &new.tags, &new.pack));
         assert_eq!((&set.schema, set.capacity, set.created_at), (&new.schema, new.capacity, new.created_at));
     }
     assert!(bench.store.face_set(ours(), name("Staff")).await.unwrap().is_none(), "names are case-sensitive");
@@ -145,5 +146,44 @@ pub async fn revisions_grow_by_one_per_write(bench: Bench) -> Bench {
     let (end, n_applied_after) = bench.index.progress();
     assert_eq!((end.0 - start.0, n_applied_after - n_applied), (3, 3));
     assert_eq!(bench.store.report(false).await.unwrap().revision, end);
+    bench
+}
+
+/// What is not named stays; the gallery stays; the old name is free.
+pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
+    let new = NewFaceSet { label: Some(note("Staff")), note: Some(note("all")), tags: tags("a"), ..face_set("staff") };
+    let set = bench.store.create_face_set(ours(), new, None).await.unwrap();
+    bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1)], None).await.unwrap();
+    let patch = FaceSetPatch { name: Some(name("crew")), tags: Some(tags("b,c")), ..FaceSetPatch::default() };
+    let changed = bench.store.update_face_set(ours(), set.id, patch).await.unwrap();
+    assert!(bench.store.face_set(ours(), name("staff")).await.unwrap().is_none());
+    let found = bench.store.face_set(ours(), name("crew")).await.unwrap().unwrap();
+    assert_eq!(format!("{:?}", found.face_set), format!("{changed:?}"));
+    assert_eq!((found.n_faces, found.face_set.id, &found.face_set.tags), (1, set.id, &tags("b,c")));
+    assert_eq!((found.face_set.label, found.face_set.note), (Some(note("Staff")), Some(note("all"))));
+
+    let patch =
+        FaceSetPatch { name: Some(name("crew")), label: Some(note("")), note: Some(note("few")), tags: Some(tags("")) };
+    let changed = bench.store.update_face_set(ours(), set.id, patch).await.unwrap();
+    assert_eq!((changed.label, changed.note, changed.tags), (None, Some(note("few")), tags("")));
+    let by_id = bench.store.face_set_by_id(ours(), set.id).await.unwrap().unwrap();
+    assert_eq!((by_id.n_faces, by_id.face_set.name), (1, name("crew")));
+    assert!(bench.store.face_set_by_id(theirs(), set.id).await.unwrap().is_none());
+    bench
+}
+
+/// A refused change changes nothing; another tenant's set cannot be changed.
+pub async fn a_new_name_must_be_free(bench: Bench) -> Bench {
+    let set = bench.store.create_face_set(ours(), face_set("one"), None).await.unwrap();
+    bench.store.create_face_set(ours(), face_set("two"), None).await.unwrap();
+    bench.store.create_face_set(theirs(), face_set("three"), None).await.unwrap();
+    let renamed = |text: &str| FaceSetPatch { name: Some(name(text)), note: Some(note("x")), ..Default::default() };
+    refused(bench.store.update_face_set(ours(), set.id, renamed("two")).await, Kind::FaceSetExists);
+    assert_eq!(bench.store.face_set(ours(), name("one")).await.unwrap().unwrap().face_set.note, None);
+    refused(bench.store.update_face_set(theirs(), set.id, renamed("four")).await, Kind::FaceSetNotFound);
+    bench.store.update_face_set(ours(), set.id, renamed("three")).await.unwrap();
+    bench.store.delete_face_set(ours(), set.id, false).await.unwrap();
+    refused(bench.store.update_face_set(ours(), set.id, renamed("five")).await, Kind::FaceSetNotFound);
+    assert!(bench.store.face_set_by_id(ours(), set.id).await.unwrap().is_none());
     bench
 }

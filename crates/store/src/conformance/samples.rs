@@ -2,8 +2,8 @@
 
 use likeness_domain::types::{
     BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue,
-    FieldValues, Landmarks, NewFace, NewFaceSet, NewPerson, Note, PackId, PersonId, PersonKey, Point, Quality, Subject,
-    Template, TenantId, TimestampMs,
+    FieldValues, Landmarks, NewFace, NewFaceSet, NewHeldFace, NewPerson, Note, PackId, PersonId, PersonKey, Point,
+    Quality, Subject, Tags, Template, TenantId, TimestampMs,
 };
 
 use super::{OURS, THEIRS};
@@ -41,6 +41,11 @@ pub fn key(text: &str) -> PersonKey {
 /// A free text.
 pub fn note(text: &str) -> Note {
     Note::new(text).expect("a valid note")
+}
+
+/// Words joined by commas.
+pub fn tags(text: &str) -> Tags {
+    Tags::parse(text).expect("valid tags")
 }
 
 /// A label.
@@ -82,6 +87,7 @@ pub fn face_set(text: &str) -> NewFaceSet {
         name: name(text),
         label: None,
         note: None,
+        tags: Tags::default(),
         pack: pack(),
         schema: schema(),
         capacity: None,
@@ -123,6 +129,14 @@ pub fn face(number: u64) -> NewFace {
         source: None,
         created_at: TimestampMs(3_000),
     }
+}
+
+/// A face to be held until the time 10,000; its template follows from `number`, which is also its proposed id.
+pub fn held(number: u64) -> NewHeldFace {
+    let NewFace { id, template, detection, .. } = face(number);
+    let quality = Quality { total: Some(0.25), ..Quality::default() };
+    let (created_at, expires_at) = (TimestampMs(4_000), TimestampMs(10_000));
+    NewHeldFace { id, template, detection, quality, created_at, expires_at }
 }
 
 /// A face with every part filled.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{GalleryChange, Page};
-use likeness_domain::types::{FaceSet, FaceSetId, FaceSetSummary, NewFaceSet, Person, TenantId};
+use likeness_domain::types::{FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, TenantId};
 use rusqlite::Connection;
 
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
 use super::writer::WriteTx;
+use crate::gallery::patched;
 use crate::id::next_id;
 
 /// See `GalleryStore::create_face_set`.
@@ -48,6 +49,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         name: new.name,
         label: new.label,
         note: new.note,
+        tags: new.tags,
         pack: new.pack,
         schema: new.schema,
         capacity: new.capacity,
@@ -56,8 +58,8 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
     let sequence = tx.next_sequence();
     tx.conn
         .prepare_cached(
-            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at, tags)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((
             id,
@@ -70,6 +72,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
             codec::schema_text(&face_set.schema),
             face_set.capacity.map(|capacity| capacity as i64),
             face_set.created_at.0,
+            face_set.tags.to_string(),
         ))?;
     tx.changes.push(GalleryChange::Open {
         face_set: face_set.id,
@@ -102,6 +105,33 @@ pub(super) fn named(
     Ok(rows::face_set_named(conn, tenant, name)?.map(summary))
 }
 
+/// See `GalleryStore::face_set_by_id`.
+pub(super) fn by_id(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answer<Option<FaceSetSummary>> {
+    Ok(rows::face_set(conn, tenant, id)?.map(summary))
+}
+
+/// See `GalleryStore::update_face_set`.
+pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Answer<FaceSet> {
+    let mut face_set = rows::need_face_set(tx.conn, tenant, id)?.face_set;
+    if let Some(name) = &patch.name
+        && rows::face_set_named(tx.conn, tenant, name)?.is_some_and(|other| other.face_set.id != id)
+    {
+        return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
+    }
+    patched(&mut face_set, patch);
+    tx.conn.prepare_cached("UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5 WHERE id = ?1")?.execute(
+        (
+            id.get(),
+            face_set.name.as_str(),
+            face_set.label.as_ref().map(|label| label.as_str()),
+            face_set.note.as_ref().map(|note| note.as_str()),
+            face_set.tags.to_string(),
+        ),
+    )?;
+    tx.erased = true;
+    Ok(face_set)
+}
+
 /// See `GalleryStore::face_sets`.
 pub(super) fn list(conn: &Connection, tenant: TenantId) -> Answer<Vec<FaceSetSummary>> {
     let sql = format!(
@@ -117,7 +147,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only
     if only_if_empty && set.n_gallery > 0 {
         return Err(Failure::said(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", set.face_set.name)));
     }
-    let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '' WHERE id = ?1";
+    let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '', tags = '' WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute([id.get()])?;
     tx.changes.push(GalleryChange::Close { face_set: id });
     tx.erased = true;

@@ -23,12 +23,12 @@ use super::writer::WriteTx;
 use crate::gallery::{entry, slots};
 
 /// A scope that exists and is the tenant's.
-enum Scope {
+pub(super) enum Scope {
     FaceSet(Box<SetRow>),
     Person(PersonId),
 }
 
-fn find_scope(conn: &Connection, tenant: TenantId, scope: FaceScope) -> Answer<Option<Scope>> {
+pub(super) fn find_scope(conn: &Connection, tenant: TenantId, scope: FaceScope) -> Answer<Option<Scope>> {
     Ok(match scope {
         FaceScope::FaceSet(id) => rows::face_set(conn, tenant, id)?.map(|set| Scope::FaceSet(Box::new(set))),
         FaceScope::Person(id) => rows::person(conn, tenant, id)?.map(|_| Scope::Person(id)),
@@ -56,7 +56,7 @@ pub(super) fn add(
     let (n_owned, sets) = match owner {
         FaceOwner::FaceSet(id) => {
             let set = rows::need_face_set(tx.conn, tenant, id)?;
-            check_packs(&set.face_set, &faces)?;
+            check_packs(&set.face_set, faces.iter().map(|face| face.template.pack()))?;
             (set.n_owned, vec![set])
         }
         FaceOwner::Person(id) => (rows::need_person(tx.conn, tenant, id)?.n_faces, sets_of_person(tx.conn, id)?),
@@ -87,9 +87,10 @@ fn owner_id(owner: FaceOwner) -> u64 {
     }
 }
 
-fn check_packs(face_set: &FaceSet, faces: &[NewFace]) -> Answer<()> {
+/// `InvalidArgument` if one of these packs is not the set's.
+pub(super) fn check_packs<'a>(face_set: &FaceSet, packs: impl IntoIterator<Item = &'a PackId>) -> Answer<()> {
     let pack = &face_set.pack;
-    match faces.iter().map(|face| face.template.pack()).find(|other| *other != pack) {
+    match packs.into_iter().find(|other| *other != pack) {
         None => Ok(()),
         Some(other) => Err(Failure::Said(Error::invalid(
             "template",
@@ -117,9 +118,10 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         let message = format!("a face with external id `{external_id}` is enrolled already");
         return Err(Failure::said(Kind::FaceExists, message));
     }
-    let id = free_id(tx.conn, "SELECT 1 FROM faces WHERE id = ?1", new.id.get())?;
+    let id = free_face_id(tx.conn, new.id)?;
     let face = Face {
-        id: rows::face_id(id)?,
+        id,
+        origin: id,
         tenant,
         owner,
         template: new.template,
@@ -133,20 +135,33 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         created_at: new.created_at,
         updated_at: new.created_at,
     };
+    insert(tx, &face, sets)?;
+    Ok(face)
+}
+
+/// The proposed id, or the next one that names no face, held or enrolled, and is the origin of none.
+pub(super) fn free_face_id(conn: &Connection, proposed: FaceId) -> Answer<FaceId> {
+    let sql = "SELECT 1 FROM faces WHERE id = ?1 UNION ALL SELECT 1 FROM held_faces WHERE id = ?1
+               UNION ALL SELECT 1 FROM faces WHERE origin = ?1";
+    rows::face_id(free_id(conn, sql, proposed.get())?)
+}
+
+/// Writes a face and shows it in the galleries of `sets` that share its pack; counts were taken.
+pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, sets: &[SetRow]) -> Answer<()> {
     let sequence = tx.next_sequence();
-    let (owner_set, owner_person) = match owner {
+    let (owner_set, owner_person) = match face.owner {
         FaceOwner::FaceSet(id) => (Some(id.get()), None),
         FaceOwner::Person(id) => (None, Some(id.get())),
     };
     tx.conn
         .prepare_cached(
             "INSERT INTO faces (sequence, id, face_set, person, pack, detection, quality, subject, external_id, fields, note,
-                                source, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                source, created_at, updated_at, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute((
             sequence,
-            id,
+            face.id.get(),
             owner_set,
             owner_person,
             face.template.pack().as_str(),
@@ -159,14 +174,15 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
             face.source.as_ref().map(|source| source.as_str()),
             face.created_at.0,
             face.updated_at.0,
+            Some(face.origin.get()).filter(|&origin| origin != face.id.get()),
         ))?;
     tx.conn
         .prepare_cached("INSERT INTO templates (sequence, vector) VALUES (?1, ?2)")?
         .execute((sequence, codec::vector_bytes(&face.template)))?;
     for set in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
-        show(tx, &set.face_set, &face, sequence)?;
+        show(tx, &set.face_set, face, sequence)?;
     }
-    Ok(face)
+    Ok(())
 }
 
 /// Puts the face into the gallery of the set.
@@ -279,6 +295,12 @@ pub(super) fn update(
     face.fields = face.fields.merged(&patch.fields);
     face.note = patch.note.or(face.note);
     face.updated_at = now;
+    write_words(tx, tenant, sequence, &face)?;
+    Ok(face)
+}
+
+/// Writes what a patch may change, and tells every gallery that shows the face.
+pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64, face: &Face) -> Answer<()> {
     tx.conn
         .prepare_cached("UPDATE faces SET subject = ?2, fields = ?3, note = ?4, updated_at = ?5 WHERE sequence = ?1")?
         .execute((
@@ -286,7 +308,7 @@ pub(super) fn update(
             face.subject.as_ref().map(|subject| subject.as_str()),
             codec::fields_bytes(&face.fields),
             face.note.as_ref().map(|note| note.as_str()),
-            now.0,
+            face.updated_at.0,
         ))?;
     tx.erased = true;
     let sets = match face.owner {
@@ -294,18 +316,18 @@ pub(super) fn update(
         FaceOwner::Person(id) => sets_of_person(tx.conn, id)?,
     };
     for SetRow { face_set, .. } in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
-        let entry = entry(&face, sequence, &face_set.schema);
+        let entry = entry(face, sequence, &face_set.schema);
         tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
     }
-    Ok(face)
+    Ok(())
 }
 
 /// What a delete has to know of a face: everything but its template.
-struct Doomed {
-    sequence: u64,
-    id: FaceId,
-    owner: FaceOwner,
-    pack: PackId,
+pub(super) struct Doomed {
+    pub(super) sequence: u64,
+    pub(super) id: FaceId,
+    pub(super) owner: FaceOwner,
+    pub(super) pack: PackId,
 }
 
 /// See `GalleryStore::delete_faces`.
@@ -317,10 +339,16 @@ pub(super) fn delete(
 ) -> Answer<Vec<FaceId>> {
     let Some(scope) = find_scope(tx.conn, tenant, scope)? else { return Ok(Vec::new()) };
     let doomed = select(tx.conn, &scope, selector)?;
+    remove(tx, &doomed)?;
+    Ok(doomed.into_iter().map(|face| face.id).collect())
+}
+
+/// Erases faces and takes them out of the galleries and counts.
+pub(super) fn remove(tx: &mut WriteTx<'_>, doomed: &[Doomed]) -> Answer<()> {
     let mut n_gone_by_set: BTreeMap<u64, u64> = BTreeMap::new();
     let mut n_gone_by_owner: HashMap<FaceOwner, u64> = HashMap::new();
     let mut sets_by_person: HashMap<PersonId, Vec<SetRow>> = HashMap::new();
-    for face in &doomed {
+    for face in doomed {
         erase_face(tx.conn, face.sequence)?;
         *n_gone_by_owner.entry(face.owner).or_default() += 1;
         let galleries: Vec<_> = match face.owner {
@@ -355,7 +383,7 @@ pub(super) fn delete(
         tx.conn.prepare_cached(sql)?.execute((owner_id(owner), n_gone))?;
     }
     tx.erased |= !doomed.is_empty();
-    Ok(doomed.into_iter().map(|face| face.id).collect())
+    Ok(())
 }
 
 /// Erases the rows of one face, but for the galleries.

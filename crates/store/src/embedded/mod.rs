@@ -16,6 +16,7 @@ mod erase;
 mod errors;
 mod face_sets;
 mod faces;
+mod held;
 mod jobs;
 mod once;
 mod persons;
@@ -33,8 +34,8 @@ use std::sync::Arc;
 use likeness_domain::Result;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetSummary, NewFace,
-    NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary,
+    NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId, TimestampMs,
 };
 
 use self::errors::Answer;
@@ -123,6 +124,14 @@ impl GalleryStore for EmbeddedStore {
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
         self.read("look up the face set", move |conn| face_sets::named(conn, tenant, &name))
+    }
+
+    fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>> {
+        self.read("look up the face set", move |conn| face_sets::by_id(conn, tenant, id))
+    }
+
+    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
+        self.write("change the face set", move |tx| face_sets::update(tx, tenant, face_set, patch))
     }
 
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {

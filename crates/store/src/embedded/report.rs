@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, jobs, rebuild};
+use super::{codec, held, jobs, rebuild};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -62,6 +62,19 @@ const RULES: &[(&str, &str)] = &[
          SELECT 1 FROM jobs AS j WHERE NOT EXISTS (SELECT 1 FROM job_kinds AS k WHERE k.kind = j.kind)",
     ),
     (
+        "a tenant counts another number of held faces than it has",
+        "SELECT 1 FROM held_tenants AS h
+         WHERE h.n_held <> (SELECT count(*) FROM held_faces AS f WHERE f.tenant = h.tenant)
+         UNION ALL
+         SELECT 1 FROM held_faces AS f WHERE NOT EXISTS (SELECT 1 FROM held_tenants AS h WHERE h.tenant = f.tenant)",
+    ),
+    (
+        "a face has the id of a held face, or one that is the origin of another",
+        "SELECT f.id FROM faces AS f JOIN held_faces AS h ON h.id = f.id
+         UNION ALL
+         SELECT f.id FROM faces AS f JOIN faces AS g ON g.origin = f.id",
+    ),
+    (
         "a face has no template",
         "SELECT f.id FROM faces AS f LEFT JOIN templates AS t ON t.sequence = f.sequence WHERE t.sequence IS NULL",
     ),
@@ -83,6 +96,7 @@ pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool) -> Answer<St
             "SELECT (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NOT NULL)
                   + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NOT NULL)",
         )?,
+        n_held_faces: number("SELECT coalesce(sum(n_held), 0) FROM held_tenants")?,
         n_faces_to_erase: number(
             "SELECT (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NULL)
                   + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NULL)",
@@ -132,6 +146,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
             break;
         }
     }
+    held::check(conn, problems)?;
     jobs::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {
         if row.is_err() {

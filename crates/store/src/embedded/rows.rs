@@ -3,7 +3,7 @@
 
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, Person, PersonId, PersonKey, Subject,
-    TenantId, TimestampMs,
+    Tags, TenantId, TimestampMs,
 };
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
@@ -36,22 +36,22 @@ pub(super) struct FaceRow {
 }
 
 /// Columns of [`set_row`], of `face_sets AS s`.
-pub(super) const SET_COLUMNS: &str =
-    "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned";
+pub(super) const SET_COLUMNS: &str = "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned, \
+     s.tags";
 
 /// Columns of [`person_row`], of `persons AS p`.
 pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces";
 
 /// Columns of [`face_row`], of `faces AS f` and `templates AS t`.
 pub(super) const FACE_COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, \
-     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector";
+     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector, f.origin";
 
 /// A checked type read back: the database never held anything else, unless it was damaged.
-fn checked<T>(made: Result<T>) -> Answer<T> {
+pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {
     made.map_err(|error| Failure::Damaged(error.message().to_owned()))
 }
 
-fn text<T>(row: &Row<'_>, column: usize, make: impl Fn(String) -> Result<T>) -> Answer<Option<T>> {
+pub(super) fn text<T>(row: &Row<'_>, column: usize, make: impl Fn(String) -> Result<T>) -> Answer<Option<T>> {
     row.get::<_, Option<String>>(column)?.map(|text| checked(make(text))).transpose()
 }
 
@@ -79,6 +79,7 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
             name: checked(FaceSetName::new(row.get::<_, String>(2)?))?,
             label: text(row, 3, Note::new)?,
             note: text(row, 4, Note::new)?,
+            tags: checked(Tags::parse(row.get_ref(11)?.as_str().map_err(rusqlite::Error::from)?))?,
             pack: codec::pack_of(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
             schema: codec::schema_of(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
             // SQLite's integers end at 2^63; the sign bit carries the rest.
@@ -116,10 +117,12 @@ pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
     let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
     let blob_or_null = |column: usize| row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from);
     let pack = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
+    let id = face_id(row.get(1)?)?;
     Ok(FaceRow {
         sequence: row.get(0)?,
         face: Face {
-            id: face_id(row.get(1)?)?,
+            id,
+            origin: row.get::<_, Option<u64>>(15)?.map_or(Ok(id), face_id)?,
             tenant,
             owner: owner(row.get(2)?, row.get(3)?)?,
             template: codec::template_of(pack, blob(14)?)?,

@@ -18,8 +18,12 @@ pub(super) const APPLICATION_ID: i32 = 0x4c6b_6e73;
 
 /// The scripts that lead from an empty file to the present layout; number `n` makes version `n + 1`. A script may hold
 /// several statements, and runs in one transaction with all that follow it. Append only.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// Version of the present layout.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -49,10 +49,11 @@ impl State {
         self.check_external_ids(owner, &faces)?;
         let mut enrolled = Vec::with_capacity(faces.len());
         for new in faces {
-            let used = |id: u64| self.faces.values().any(|face| face.id.get() == id);
-            let id = free_id(new.id.get(), used);
+            let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
+            let id = FaceId::new(id).unwrap_or(new.id);
             let face = Face {
-                id: FaceId::new(id).unwrap_or(new.id),
+                id,
+                origin: id,
                 tenant,
                 owner,
                 template: new.template,

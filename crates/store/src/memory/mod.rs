@@ -5,6 +5,7 @@
 //! which makes it all or nothing without a way back.
 
 mod faces;
+mod held;
 mod jobs;
 mod persons;
 
@@ -16,11 +17,12 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
-    Revision, Tenant, TenantId, TenantName, TimestampMs,
+    FaceSetPatch, FaceSetSummary, HeldFace, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId,
+    PersonKey, PersonPatch, Revision, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
+use crate::gallery::patched;
 use crate::id::free_id;
 
 /// Faces, keys and jobs in memory, gone with the process.
@@ -39,6 +41,7 @@ struct State {
     memberships: BTreeMap<u64, (FaceSetId, PersonId)>,
     made_by_joining: HashSet<FaceSetId>,
     faces: BTreeMap<u64, Face>,
+    held: BTreeMap<u64, HeldFace>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
     secret: Option<InstallationSecret>,
@@ -145,6 +148,7 @@ impl State {
             name: new.name,
             label: new.label,
             note: new.note,
+            tags: new.tags,
             pack: new.pack,
             schema: new.schema,
             capacity: new.capacity,
@@ -172,6 +176,19 @@ impl State {
         }
         self.check_quota(tenant, 1, face_sets_max)?;
         Ok(self.insert_face_set(tenant, new, changes))
+    }
+
+    fn update_face_set(&mut self, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Result<FaceSet> {
+        self.face_set(tenant, id)?;
+        if let Some(name) = &patch.name
+            && self.face_set_named(tenant, name).is_some_and(|other| other.id != id)
+        {
+            return Err(Error::new(Kind::FaceSetExists, format!("face set `{name}` exists already")));
+        }
+        let known = self.face_sets.values_mut().find(|face_set| face_set.id == id);
+        let face_set = known.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "the face set does not exist"))?;
+        patched(face_set, patch);
+        Ok(face_set.clone())
     }
 
     fn delete_face_set(
@@ -204,6 +221,7 @@ impl State {
             n_face_sets: self.face_sets.len() as u64,
             n_persons: self.persons.len() as u64,
             n_faces: self.faces.len() as u64,
+            n_held_faces: self.held.len() as u64,
             ..StoreReport::default()
         }
     }
@@ -223,6 +241,15 @@ impl GalleryStore for MemoryStore {
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
         let state = self.read();
         ready(Ok(state.face_set_named(tenant, &name).map(|face_set| state.summary(face_set))))
+    }
+
+    fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>> {
+        let state = self.read();
+        ready(Ok(state.face_set(tenant, id).ok().map(|face_set| state.summary(face_set))))
+    }
+
+    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
+        ready(self.write(|state, _| state.update_face_set(tenant, face_set, patch)))
     }
 
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore};
-use likeness_domain::types::{Face, FaceOwner, FaceSet, NewFace, Template};
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, HeldFaceStore};
+use likeness_domain::types::{Face, FaceOwner, FaceSet, NewFace, NewHeldFace, Template, TimestampMs};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::EmbeddedStore;
@@ -103,9 +103,9 @@ fn erasing_goes_on_after_a_restart() {
 }
 
 /// The bytes by which a template can be recognised in a file.
-fn mark(face: &NewFace) -> [u8; 16] {
+fn mark(template: &Template) -> [u8; 16] {
     let mut mark = [0; 16];
-    for (slot, number) in mark.chunks_exact_mut(4).zip(face.template.unit()) {
+    for (slot, number) in mark.chunks_exact_mut(4).zip(template.unit()) {
         slot.copy_from_slice(&number.to_le_bytes());
     }
     mark
@@ -162,7 +162,7 @@ fn check_traces(n_dimensions: u64) {
                 None => sized(face(number), n_dimensions),
             });
             let faces: Vec<_> = faces.collect();
-            marks.extend(faces.iter().map(|face| (mark(face), face.id.get())));
+            marks.extend(faces.iter().map(|face| (mark(&face.template), face.id.get())));
             faces
         };
         let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
@@ -200,5 +200,53 @@ fn check_traces(n_dimensions: u64) {
         let traces: Vec<_> = found.difference(&kept).collect();
         assert!(traces.is_empty(), "{} of 1400 deleted templates are still on disk", traces.len());
         assert_eq!(found, kept);
+    });
+}
+
+/// Held faces that expired, were pushed out, or were deleted with everything made from them leave no trace either.
+#[test]
+fn no_trace_of_a_held_face_is_left_in_any_file() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = open(scratch.path());
+        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        let now = TimestampMs(9_999);
+        let mut marks = HashMap::new();
+        let mut all = |numbers: std::ops::Range<u64>, expires_at: i64| -> Vec<NewHeldFace> {
+            let faces = numbers.map(|number| {
+                let NewFace { template, .. } = sized(face(number), 128);
+                marks.insert(mark(&template), number);
+                NewHeldFace { template, expires_at: TimestampMs(expires_at), ..held(number) }
+            });
+            faces.collect()
+        };
+        let many = 1_000_000;
+        let (expiring, staying) = (all(0x1_0000..0x1_0000 + 300, 10_000), all(0x2_0000..0x2_0000 + 300, 20_000));
+        let (theirs_pushed_out, theirs_kept) =
+            (all(0x3_0000..0x3_0000 + 50, 20_000), all(0x4_0000..0x4_0000 + 50, 20_000));
+        store.hold_faces(ours(), expiring, many).await.unwrap();
+        store.hold_faces(ours(), staying, many).await.unwrap();
+        store.hold_faces(theirs(), theirs_pushed_out, many).await.unwrap();
+        assert_eq!(found_on_disk(scratch.path(), &marks).len(), 650, "what is held can be found");
+
+        // Enrolled from held faces: the one is removed from its only set, the other deleted everywhere, the third stays.
+        let doomed: Vec<u64> = (0x2_0000..0x2_0000 + 10).collect();
+        for &number in doomed.iter().chain(&[0x1_0000, 0x1_0001]) {
+            let id = face_id(0x9_0000 + number);
+            store.enrol_held_face(ours(), set.id, face_id(number), id, now).await.unwrap();
+        }
+        for &number in &doomed {
+            store.delete_origin(ours(), face_id(number), now).await.unwrap();
+        }
+        let selector = FaceSelector::Ids(vec![face_id(0x9_0000 + 0x1_0000)]);
+        store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
+        store.hold_faces(theirs(), theirs_kept, 50).await.unwrap();
+        assert_eq!(store.forget_held_faces(TimestampMs(10_000)).await.unwrap(), 300);
+        until_tidy(&store, scratch.path()).await;
+
+        let mut kept: HashSet<u64> = (0x2_0000 + 10..0x2_0000 + 300).chain(0x4_0000..0x4_0000 + 50).collect();
+        kept.insert(0x1_0001);
+        assert_eq!(found_on_disk(scratch.path(), &marks), kept);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     });
 }

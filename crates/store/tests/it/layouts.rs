@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, JobStore, OnceStore};
-use likeness_domain::types::{FaceOwner, InstallationSecret};
+use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, HeldFaceStore, JobStore, OnceStore};
+use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret};
 use likeness_store::conformance::jobs::{at, job, job_id};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
@@ -44,5 +44,33 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
         let secret_again = Credentials::open(scratch.path()).unwrap();
         let proposed = InstallationSecret::from_bytes([4; 32]);
         assert!(secret_again.installation_secret(proposed).await.unwrap() == secret);
+    });
+}
+
+/// A file that the program of layout 3 left behind gets held faces, origins and tags, and every face is its own origin.
+#[test]
+fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/3/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        assert_eq!((report.n_faces, report.n_held_faces), (2, 0));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert_eq!(set.tags, tags(""));
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
+        assert!(faces.iter().all(|face| face.origin == face.id && face.template == template(face.id.get())));
+
+        // What came with layout 4 works in it.
+        let held_ids = store.hold_faces(ours(), vec![held(7)], 10).await.unwrap();
+        store.enrol_held_face(ours(), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
+        let patch = FaceSetPatch { tags: Some(tags("a,b")), ..FaceSetPatch::default() };
+        store.update_face_set(ours(), set.id, patch).await.unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let found = store.faces_of_origin(ours(), None, vec![face_id(1), face_id(7)]).await.unwrap();
+        assert_eq!(found.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 20]);
+        assert_eq!(store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set.tags, tags("a,b"));
     });
 }

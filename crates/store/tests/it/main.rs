@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says why, a slow one what it measured")]
 
 mod crash;
+mod crash_held;
 mod crash_jobs;
 mod erasure;
 mod full_disk;

@@ -6,7 +6,7 @@ use likeness_domain::filter::{self, Expr};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Page;
-use likeness_domain::types::{Aspects, Face, FacePatch, FaceSet, Similarity, Subject};
+use likeness_domain::types::{Aspects, Face, FacePatch, FaceSet, Similarity, Subject, Tags};
 use serde::Serialize;
 
 use super::convert::{self, VOCABULARY};
@@ -76,6 +76,7 @@ async fn create_face_set(call: &Call<'_>) -> Answer {
         name: convert::new_face_set_name(call.params.needed_text("face_set_name")?)?,
         label: None,
         note: None,
+        tags: Tags::default(),
         capacity: Some(convert::capacity(&call.params, settings)?),
         schema: convert::field_schema(&call.params)?,
         face_sets_max: Some(settings.face_sets_max),

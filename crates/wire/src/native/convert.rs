@@ -13,7 +13,7 @@ use likeness_domain::ports::{Analysis, ImageFormats, ImageRules, Orientation, Pa
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
     self, ExternalId, FaceId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
-    Note, PackId, Similarity, Subject, TimestampMs,
+    Note, PackId, Similarity, Subject, Tags, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::Value;
@@ -73,6 +73,7 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         name: FaceSetName::new(body.name)?,
         label: body.label.map(Note::new).transpose()?,
         note: body.note.map(Note::new).transpose()?,
+        tags: Tags::default(),
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
         face_sets_max: None,
@@ -496,6 +497,7 @@ pub(super) fn report(report: StoreReport) -> dto::Report {
         n_face_sets: report.n_face_sets,
         n_persons: report.n_persons,
         n_faces: report.n_faces,
+        n_held_faces: report.n_held_faces,
         n_faces_to_erase: report.n_faces_to_erase,
         bytes_on_disk: report.bytes_on_disk,
         bytes_free: report.bytes_free,

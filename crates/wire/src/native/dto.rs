@@ -436,6 +436,9 @@ pub struct Report {
     pub n_persons: u64,
     /// Faces.
     pub n_faces: u64,
+    /// Faces that are held and not enrolled.
+    #[serde(default)]
+    pub n_held_faces: u64,
     /// Faces that are deleted and whose bytes are not yet erased.
     pub n_faces_to_erase: u64,
     /// Bytes of all files.

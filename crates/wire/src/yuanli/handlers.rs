@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{Orientation, Page};
-use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, FieldValues, Similarity};
+use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, FieldValues, Similarity, Tags};
 use likeness_domain::{Error, Kind, limits};
 
 use super::convert::{self, MODEL_VERSION};
@@ -60,6 +60,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         name,
         label: Some(label),
         note,
+        tags: Tags::default(),
         schema: FieldSchema::default(),
         capacity: None,
         face_sets_max: call.settings().max_groups,

@@ -12,7 +12,7 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
-    NewFaceSet, PackId, Point, Quality, Revision, Similarity, Template, TenantId, TimestampMs,
+    NewFaceSet, PackId, Point, Quality, Revision, Similarity, Tags, Template, TenantId, TimestampMs,
 };
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
@@ -231,6 +231,7 @@ pub(super) async fn enrolment(
         name: FaceSetName::new("bench")?,
         label: None,
         note: None,
+        tags: Tags::default(),
         pack: pack.id.clone(),
         schema: FieldSchema::default(),
         capacity: None,

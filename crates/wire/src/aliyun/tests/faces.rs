@@ -162,7 +162,15 @@ async fn other_dialects_see_the_same_faces_both_ways() {
     let caller = Caller { tenant: server.tenant, grants: Grants::ALL, request_id: "other dialect".to_owned() };
     let staff = FaceSetName::new("staff").unwrap();
     let (name, schema) = (staff.clone(), FieldSchema::default());
-    let made = CreateFaceSet { name, label: None, note: None, schema, capacity: None, face_sets_max: None };
+    let made = CreateFaceSet {
+        name,
+        label: None,
+        note: None,
+        tags: Default::default(),
+        schema,
+        capacity: None,
+        face_sets_max: None,
+    };
     server.library.create_face_set(&caller, made).await.unwrap();
     let add = async |text: &str, label: Option<&str>| {
         let added = AddFaces {

@@ -1,0 +1,55 @@
+//! Faces that were found and are kept for a while without being enrolled.
+
+use super::{FaceScope, Pending};
+use crate::types::{Face, FaceId, FaceSetId, HeldFace, NewHeldFace, Subject, TenantId, TimestampMs};
+
+/// Keeps held faces, and makes enrolled ones of them.
+///
+/// A held face is known by its id. Faces made from it have that id as their [`Face::origin`]; a face enrolled any other way
+/// is its own origin. So one id means the held face as long as it is held, and every face of that origin as long as there
+/// is one. An id is never both an origin and the id of another face.
+///
+/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]. A held face whose time is over at `now` is
+/// not there, whether or not its bytes have been erased.
+pub trait HeldFaceStore: Send + Sync {
+    /// Holds faces, all or none. Of a tenant's held faces the newest `held_max` are kept; older ones are erased in the same
+    /// commit, whatever time they have left.
+    fn hold_faces(&self, tenant: TenantId, faces: Vec<NewHeldFace>, held_max: u64) -> Pending<'_, Vec<HeldFace>>;
+
+    /// The held face with that id.
+    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<HeldFace>>;
+
+    /// The faces of these origins in the scope, or everywhere in the tenant, by origin in the order asked for (each once)
+    /// and then in order of enrolment.
+    fn faces_of_origin(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        origins: Vec<FaceId>,
+    ) -> Pending<'_, Vec<Face>>;
+
+    /// Enrols the held face `origin`, or, when it is no longer held, the oldest enrolled face of that origin, once more:
+    /// as a face of the set with the proposed `id`, with its template, detection, quality and label. `FaceSetNotFound`;
+    /// `FaceNotFound` if there is no such face; `FaceExists` if the set's gallery has a face of that origin;
+    /// `CapacityExceeded` if the set is full; `InvalidArgument` if the template is not of the set's pack. Reasons are
+    /// looked for in this order.
+    fn enrol_held_face(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        origin: FaceId,
+        id: FaceId,
+        now: TimestampMs,
+    ) -> Pending<'_, Face>;
+
+    /// Gives the held face and every enrolled face of that origin this label, all in one commit. `FaceNotFound` if there
+    /// is neither.
+    fn label_origin(&self, tenant: TenantId, origin: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()>;
+
+    /// Deletes the held face and every enrolled face of that origin, all in one commit; returns how many those were
+    /// together.
+    fn delete_origin(&self, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Pending<'_, u64>;
+
+    /// Erases held faces whose time is over, a few per commit; returns how many.
+    fn forget_held_faces(&self, now: TimestampMs) -> Pending<'_, u64>;
+}

@@ -1,0 +1,334 @@
+//! Held faces: a table of their own, from which faces are enrolled.
+//!
+//! # Invariants
+//! - `held_tenants.n_held` counts a tenant's rows in `held_faces`; a thorough report verifies it.
+//! - No face, held or enrolled, has an id that is the origin of another enrolled face ([`faces::free_face_id`]).
+
+use std::collections::HashSet;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{FaceScope, HeldFaceStore, Pending};
+use likeness_domain::types::{
+    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, HeldFace, NewHeldFace, Quality, Subject, Template,
+    TenantId, TimestampMs,
+};
+use rusqlite::{Connection, Row};
+
+use super::errors::{Answer, Failure};
+use super::faces::{self, Doomed, Scope};
+use super::rows::{self, FACE_COLUMNS, FaceRow};
+use super::writer::WriteTx;
+use super::{EmbeddedStore, codec};
+
+/// Held faces erased in one commit: bounds how long other writes wait.
+const FORGET_ROWS: u64 = 200;
+
+/// Columns of [`held_row`].
+const HELD_COLUMNS: &str = "sequence, id, tenant, pack, detection, quality, subject, vector, created_at, expires_at";
+
+/// Finds the tenant's held face `?1`, `?2` at the time `?3`.
+const IS_HELD: &str = "tenant = ?1 AND id = ?2 AND expires_at > ?3";
+
+fn held_row(row: &Row<'_>) -> Answer<(u64, HeldFace)> {
+    let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+    let pack = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+    let quality = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    let held = HeldFace {
+        id: rows::face_id(row.get(1)?)?,
+        tenant: codec::tenant_of(blob(2)?)?,
+        template: codec::template_of(pack, blob(7)?)?,
+        detection: codec::detection_of(blob(4)?)?,
+        quality: codec::quality_of(quality)?,
+        subject: rows::text(row, 6, Subject::new)?,
+        created_at: TimestampMs(row.get(8)?),
+        expires_at: TimestampMs(row.get(9)?),
+    };
+    Ok((row.get(0)?, held))
+}
+
+/// Reads every held face; lists those that cannot be what was written.
+pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+    let mut statement = conn.prepare(&format!("SELECT {HELD_COLUMNS} FROM held_faces ORDER BY sequence"))?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        match held_row(row) {
+            Err(Failure::Damaged(what)) => problems.push(format!("held face {}: {what}", row.get::<_, i64>(1)?)),
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}
+
+fn hold(tx: &mut WriteTx<'_>, tenant: TenantId, new_faces: Vec<NewHeldFace>, held_max: u64) -> Answer<Vec<HeldFace>> {
+    let owner = codec::tenant_bytes(tenant);
+    let sql = "SELECT n_held FROM held_tenants WHERE tenant = ?1";
+    let n_before = rows::first(tx.conn, sql, [owner], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0);
+    let mut n_held = n_before + new_faces.len() as u64;
+    let mut held = Vec::with_capacity(new_faces.len());
+    for new in new_faces {
+        let face = HeldFace {
+            id: faces::free_face_id(tx.conn, new.id)?,
+            tenant,
+            template: new.template,
+            detection: new.detection,
+            quality: new.quality,
+            subject: None,
+            created_at: new.created_at,
+            expires_at: new.expires_at,
+        };
+        let sequence = tx.next_sequence();
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO held_faces (sequence, id, tenant, pack, detection, quality, vector, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute((
+                sequence,
+                face.id.get(),
+                owner,
+                face.template.pack().as_str(),
+                codec::detection_bytes(&face.detection),
+                codec::quality_bytes(&face.quality),
+                codec::vector_bytes(&face.template),
+                face.created_at.0,
+                face.expires_at.0,
+            ))?;
+        held.push(face);
+    }
+    if n_held > held_max {
+        let sql = "DELETE FROM held_faces WHERE sequence IN
+                   (SELECT sequence FROM held_faces WHERE tenant = ?1 ORDER BY sequence LIMIT ?2)";
+        let n_over = i64::try_from(n_held - held_max).unwrap_or(i64::MAX);
+        n_held -= tx.conn.prepare_cached(sql)?.execute((owner, n_over))? as u64;
+        tx.erased = true;
+    }
+    if n_held != n_before {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO held_tenants (tenant, n_held) VALUES (?1, ?2)
+                 ON CONFLICT (tenant) DO UPDATE SET n_held = excluded.n_held",
+            )?
+            .execute((owner, n_held))?;
+    }
+    Ok(held)
+}
+
+fn one(conn: &Connection, tenant: TenantId, id: FaceId, now: TimestampMs) -> Answer<Option<(u64, HeldFace)>> {
+    let sql = format!("SELECT {HELD_COLUMNS} FROM held_faces WHERE {IS_HELD}");
+    rows::first(conn, &sql, (codec::tenant_bytes(tenant), id.get(), now.0), held_row)
+}
+
+/// The tenant's faces of that origin, in order of enrolment; `condition` narrows them down to a scope `?2`.
+fn enrolled(
+    conn: &Connection,
+    tenant: TenantId,
+    origin: FaceId,
+    condition: &str,
+    scope_id: u64,
+) -> Answer<Vec<FaceRow>> {
+    // Deleted sets and persons have neither name nor key; what is left of them belongs to nobody.
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM
+             (SELECT sequence FROM faces WHERE id = ?1 AND origin IS NULL
+              UNION ALL SELECT sequence FROM faces WHERE origin = ?1) AS o
+         CROSS JOIN faces AS f ON f.sequence = o.sequence
+         CROSS JOIN templates AS t ON t.sequence = o.sequence
+         WHERE (EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = f.face_set AND s.tenant = ?3 AND s.name IS NOT NULL)
+             OR EXISTS (SELECT 1 FROM persons AS p WHERE p.id = f.person AND p.tenant = ?3 AND p.key IS NOT NULL))
+           AND {condition}
+         ORDER BY f.sequence"
+    );
+    rows::all(conn, &sql, (origin.get(), scope_id, codec::tenant_bytes(tenant)), |row| rows::face_row(row, tenant))
+}
+
+/// The condition of [`enrolled`] that is always true.
+const ANYWHERE: &str = "?2 = ?2";
+/// Those that narrow down to a scope.
+const IN_GALLERY: &str = "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?2 AND g.sequence = f.sequence)";
+const OF_PERSON: &str = "f.person = ?2";
+
+fn everywhere(conn: &Connection, tenant: TenantId, origin: FaceId) -> Answer<Vec<FaceRow>> {
+    enrolled(conn, tenant, origin, ANYWHERE, 0)
+}
+
+fn of_origins(
+    conn: &Connection,
+    tenant: TenantId,
+    scope: Option<FaceScope>,
+    origins: Vec<FaceId>,
+) -> Answer<Vec<Face>> {
+    let (condition, scope_id) = match scope {
+        None => (ANYWHERE, 0),
+        Some(scope) => match faces::find_scope(conn, tenant, scope)? {
+            None => return Ok(Vec::new()),
+            Some(Scope::FaceSet(set)) => (IN_GALLERY, set.face_set.id.get()),
+            Some(Scope::Person(person)) => (OF_PERSON, person.get()),
+        },
+    };
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for origin in origins.into_iter().filter(|&origin| seen.insert(origin)) {
+        found.extend(enrolled(conn, tenant, origin, condition, scope_id)?.into_iter().map(|row| row.face));
+    }
+    Ok(found)
+}
+
+fn unknown() -> Failure {
+    Failure::said(Kind::FaceNotFound, "no face with that id is held or enrolled")
+}
+
+/// What of a face goes along when it is enrolled once more.
+struct Known {
+    template: Template,
+    detection: Detection,
+    quality: Quality,
+    subject: Option<Subject>,
+}
+
+fn known(conn: &Connection, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Answer<Option<Known>> {
+    if let Some((_, HeldFace { template, detection, quality, subject, .. })) = one(conn, tenant, origin, now)? {
+        return Ok(Some(Known { template, detection, quality, subject }));
+    }
+    let oldest = everywhere(conn, tenant, origin)?.into_iter().next();
+    Ok(oldest.map(|row| {
+        let Face { template, detection, quality, subject, .. } = row.face;
+        Known { template, detection, quality, subject }
+    }))
+}
+
+fn enrol(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    origin: FaceId,
+    id: FaceId,
+    now: TimestampMs,
+) -> Answer<Face> {
+    let set = rows::need_face_set(tx.conn, tenant, face_set)?;
+    let Known { template, detection, quality, subject } = known(tx.conn, tenant, origin, now)?.ok_or_else(unknown)?;
+    if !enrolled(tx.conn, tenant, origin, IN_GALLERY, face_set.get())?.is_empty() {
+        return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
+    }
+    faces::check_room(&set, 1)?;
+    faces::check_packs(&set.face_set, [template.pack()])?;
+    let face = Face {
+        id: faces::free_face_id(tx.conn, id)?,
+        origin,
+        tenant,
+        owner: FaceOwner::FaceSet(face_set),
+        template,
+        detection,
+        quality,
+        subject,
+        external_id: None,
+        fields: FieldValues::default(),
+        note: None,
+        source: None,
+        created_at: now,
+        updated_at: now,
+    };
+    tx.conn
+        .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1, n_owned = n_owned + 1 WHERE id = ?1")?
+        .execute([face_set.get()])?;
+    faces::insert(tx, &face, &[set])?;
+    Ok(face)
+}
+
+fn label(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, subject: &Subject, now: TimestampMs) -> Answer<()> {
+    let sql = format!("UPDATE held_faces SET subject = ?4 WHERE {IS_HELD}");
+    let n_held =
+        tx.conn.prepare_cached(&sql)?.execute((codec::tenant_bytes(tenant), origin.get(), now.0, subject.as_str()))?;
+    let enrolled = everywhere(tx.conn, tenant, origin)?;
+    if n_held == 0 && enrolled.is_empty() {
+        return Err(unknown());
+    }
+    tx.erased = true;
+    for FaceRow { sequence, mut face } in enrolled {
+        face.subject = Some(subject.clone());
+        face.updated_at = now;
+        faces::write_words(tx, tenant, sequence, &face)?;
+    }
+    Ok(())
+}
+
+fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Answer<u64> {
+    let owner = codec::tenant_bytes(tenant);
+    let sql = format!("DELETE FROM held_faces WHERE {IS_HELD}");
+    let n_held = tx.conn.prepare_cached(&sql)?.execute((owner, origin.get(), now.0))?;
+    tx.conn
+        .prepare_cached("UPDATE held_tenants SET n_held = n_held - ?2 WHERE tenant = ?1")?
+        .execute((owner, n_held))?;
+    let doomed = |FaceRow { sequence, face }: FaceRow| {
+        let pack = face.template.pack().clone();
+        Doomed { sequence, id: face.id, owner: face.owner, pack }
+    };
+    let doomed: Vec<Doomed> = everywhere(tx.conn, tenant, origin)?.into_iter().map(doomed).collect();
+    faces::remove(tx, &doomed)?;
+    tx.erased |= n_held > 0;
+    Ok((n_held + doomed.len()) as u64)
+}
+
+/// Erases some of what is past its time; fewer than [`FORGET_ROWS`] means that nothing is left.
+fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+    let sql = "SELECT sequence, tenant FROM held_faces WHERE expires_at <= ?1 LIMIT ?2";
+    let expired =
+        rows::all(tx.conn, sql, (now.0, FORGET_ROWS), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    for (sequence, tenant) in &expired {
+        tx.conn.prepare_cached("DELETE FROM held_faces WHERE sequence = ?1")?.execute([sequence])?;
+        tx.conn.prepare_cached("UPDATE held_tenants SET n_held = n_held - 1 WHERE tenant = ?1")?.execute([tenant])?;
+    }
+    tx.erased = !expired.is_empty();
+    tx.idle = expired.is_empty();
+    Ok(expired.len() as u64)
+}
+
+impl HeldFaceStore for EmbeddedStore {
+    fn hold_faces(&self, tenant: TenantId, faces: Vec<NewHeldFace>, held_max: u64) -> Pending<'_, Vec<HeldFace>> {
+        self.write("hold the faces", move |tx| hold(tx, tenant, faces, held_max))
+    }
+
+    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<HeldFace>> {
+        self.read("look up the held face", move |conn| Ok(one(conn, tenant, id, now)?.map(|(_, held)| held)))
+    }
+
+    fn faces_of_origin(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        origins: Vec<FaceId>,
+    ) -> Pending<'_, Vec<Face>> {
+        self.read("look up the faces of an origin", move |conn| of_origins(conn, tenant, scope, origins))
+    }
+
+    fn enrol_held_face(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        origin: FaceId,
+        id: FaceId,
+        now: TimestampMs,
+    ) -> Pending<'_, Face> {
+        self.write("enrol the held face", move |tx| enrol(tx, tenant, face_set, origin, id, now))
+    }
+
+    fn label_origin(&self, tenant: TenantId, origin: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {
+        self.write("label the face", move |tx| label(tx, tenant, origin, &subject, now))
+    }
+
+    fn delete_origin(&self, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Pending<'_, u64> {
+        self.write("delete the face everywhere", move |tx| delete(tx, tenant, origin, now))
+    }
+
+    fn forget_held_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
+        Box::pin(async move {
+            let mut n_forgotten = 0;
+            loop {
+                let n_more = self.write("forget held faces", move |tx| forget_some(tx, now)).await?;
+                n_forgotten += n_more;
+                if n_more < FORGET_ROWS {
+                    return Ok(n_forgotten);
+                }
+            }
+        })
+    }
+}
