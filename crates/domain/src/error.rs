@@ -56,6 +56,10 @@ pub enum Kind {
     ImageDimensions,
     /// The picture has too many bytes.
     ImageTooLarge,
+    /// The bytes are not a clip in an accepted container and codec, or cannot be decoded within the bounds of one.
+    VideoUnreadable,
+    /// The clip is shorter or longer than is accepted.
+    VideoDuration,
     /// The image address is not a usable URL.
     UrlInvalid,
     /// The image address points where this server may not fetch from.
@@ -105,6 +109,8 @@ impl Kind {
         Kind::ImageCorrupt,
         Kind::ImageDimensions,
         Kind::ImageTooLarge,
+        Kind::VideoUnreadable,
+        Kind::VideoDuration,
         Kind::UrlInvalid,
         Kind::UrlForbidden,
         Kind::UrlUnreachable,

@@ -190,6 +190,44 @@ pub trait ImageFetcher: Send + Sync {
     fn fetch(&self, url: &str, rules: FetchRules) -> Pending<'_, Bytes>;
 }
 
+/// What a clip may be, and how much of it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VideoRules {
+    /// Least milliseconds; less gives [`crate::Kind::VideoDuration`].
+    pub duration_ms_min: u32,
+    /// Most milliseconds; more gives [`crate::Kind::VideoDuration`], without all of it being decoded.
+    pub duration_ms_max: u32,
+    /// Most pictures returned, evenly spread over the clip; at least 1.
+    pub frames_max: usize,
+}
+
+/// A clip as pictures.
+#[derive(Clone)]
+pub struct Video {
+    /// How long it is: as decoded, not as its header claims.
+    pub duration_ms: u32,
+    /// Pictures in order of time, upright, all of one size.
+    pub frames: Vec<VideoFrame>,
+}
+
+/// One picture of a clip.
+#[derive(Clone)]
+pub struct VideoFrame {
+    /// Milliseconds since the first picture.
+    pub at_ms: u32,
+    /// The picture as a JPEG file, such as [`FaceAnalyzer::analyze`] takes.
+    pub picture: Bytes,
+}
+
+/// Turns a clip into pictures. What it is given comes from strangers: memory, time and what it may open are bounded,
+/// nothing of the clip reaches a disk or a log, and nothing that the clip names is opened or fetched.
+pub trait VideoDecoder: Send + Sync {
+    /// Samples the clip. Errors: [`crate::Kind::VideoUnreadable`], [`crate::Kind::VideoDuration`],
+    /// [`crate::Kind::Overloaded`] (as many clips as may be are under way), [`crate::Kind::Unsupported`] (nothing
+    /// that decodes clips is installed).
+    fn decode(&self, video: Bytes, rules: VideoRules) -> Pending<'_, Video>;
+}
+
 /// A message to an address that a caller named.
 #[derive(Clone)]
 pub struct Message {

@@ -28,6 +28,7 @@ use crate::cli::progress::InstallProgress;
 use crate::config::Config;
 use crate::fetch::HttpFetcher;
 use crate::system::{SystemClock, SystemIds};
+use crate::video::Ffmpeg;
 
 /// Name of the socket in the data folder through which commands reach a running server.
 pub(crate) const SOCKET_FILE: &str = "likeness.sock";
@@ -178,6 +179,11 @@ fn library(
         store,
         index,
         fetcher: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
+        decoder: Arc::new(Ffmpeg::new(
+            config.video.program.clone(),
+            config.video.deadline,
+            config.video.concurrent_max,
+        )),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
     }))

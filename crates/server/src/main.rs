@@ -12,6 +12,7 @@ mod fetch;
 mod listener;
 mod system;
 mod telemetry;
+mod video;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ mod messenger;
 mod redact;
 mod scene;
 mod time;
+mod video;
 
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
 pub use crew::{Crew, Worker};
@@ -19,6 +20,7 @@ pub use index::PlainIndex;
 pub use messenger::FakeMessenger;
 pub use redact::Redactor;
 pub use time::{FakeClock, SeededIds};
+pub use video::FakeVideoDecoder;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};

@@ -22,7 +22,7 @@ use crate::filter::Expr;
 use crate::policy::FaceChoice;
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, Orientation, PackInfo, Page, VectorIndex,
+    ImageFetcher, ImageRules, Orientation, PackInfo, Page, VectorIndex, VideoDecoder,
 };
 use crate::types::{
     Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
@@ -44,8 +44,10 @@ pub struct Ports {
     pub store: Arc<dyn GalleryStore>,
     /// Searches them; fed by the store.
     pub index: Arc<dyn VectorIndex>,
-    /// Gets images by address.
+    /// Gets images and clips by address.
     pub fetcher: Arc<dyn ImageFetcher>,
+    /// Turns clips into pictures.
+    pub decoder: Arc<dyn VideoDecoder>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.

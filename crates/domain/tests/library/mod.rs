@@ -25,7 +25,9 @@ use likeness_domain::types::{
 };
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, PlainIndex, SeededIds, block_on, caller};
+use likeness_testkit::{
+    FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, PlainIndex, SeededIds, block_on, caller,
+};
 
 /// A library and the fakes it stands on.
 struct House {
@@ -58,6 +60,7 @@ impl House {
             store: store.clone(),
             index: index.clone(),
             fetcher: fetcher.clone(),
+            decoder: Arc::new(FakeVideoDecoder),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         });

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) listener: ListenerConfig,
     /// Bounds on fetching.
     pub(crate) fetch: FetchConfig,
+    /// How clips are decoded.
+    pub(crate) video: VideoConfig,
     /// Limits and habits of the dialects.
     pub(crate) wire: likeness_wire::Settings,
     /// What is logged and how.
@@ -77,6 +79,17 @@ pub(crate) struct FetchConfig {
     /// Hosts the operator allowed by name.
     pub(crate) allow: Vec<AllowedHost>,
     /// Fetches at once.
+    pub(crate) concurrent_max: usize,
+}
+
+/// How clips are decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct VideoConfig {
+    /// The ffmpeg program.
+    pub(crate) program: PathBuf,
+    /// For one clip.
+    pub(crate) deadline: Duration,
+    /// Clips at once.
     pub(crate) concurrent_max: usize,
 }
 
@@ -132,6 +145,11 @@ impl Config {
             fetch: FetchConfig {
                 allow: read.list(Key::FetchAllow, "HOST or HOST:PORT")?,
                 concurrent_max: read.number(Key::FetchConcurrentMax, 1..=1024)?,
+            },
+            video: VideoConfig {
+                program: PathBuf::from(read.text(Key::VideoProgram).unwrap_or_default()),
+                deadline: read.seconds(Key::VideoDeadlineS, 1..=600)?,
+                concurrent_max: read.number(Key::VideoConcurrentMax, 1..=64)?,
             },
             wire: likeness_wire::Settings { huawei: huawei(&read)?, aliyun: aliyun(&read)?, yuanli: yuanli(&read)? },
             log: LogConfig {

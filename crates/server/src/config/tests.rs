@@ -89,6 +89,11 @@ fn flag_beats_environment_beats_file_beats_default() {
         allow = ["a","b:81"] # file likeness.toml
         concurrent_max = 32 # default
 
+        [video]
+        program = "ffmpeg" # default
+        deadline_s = 20 # default
+        concurrent_max = 2 # default
+
         [huawei]
         project_name = "cn-north-4" # default
         face_sets_max = 10 # default

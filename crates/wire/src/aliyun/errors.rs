@@ -73,8 +73,9 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::Overloaded => (code::EXCEED_QUOTA, None),
         Kind::StorageFull => (code::DB_FAILED, None),
         Kind::Internal => (code::GENERAL_ERROR, None),
-        // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters and external
-        // ids are other dialects' words.
+        // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters, external ids
+        // and clips are other dialects' words.
+        Kind::VideoUnreadable | Kind::VideoDuration => (code::BAD_REQUEST, None),
         Kind::FaceSetExists | Kind::FaceSetNotEmpty | Kind::FaceExists => (code::BAD_REQUEST, None),
         Kind::UnknownField | Kind::FieldNotDefined | Kind::FieldTypeMismatch | Kind::SortFieldNotNumeric => {
             (code::BAD_REQUEST, None)

@@ -23,7 +23,8 @@ impl Code {
 }
 
 /// The codes this server can answer. Those the vendor lists and nobody can get from us are not here: console
-/// statistics (0115-0120), account states (0019, 0202, 0203) and the video codes (07xx).
+/// statistics (0115-0120), account states (0019, 0202, 0203), match modes (0705) and the second code for an unreadable
+/// clip (0751).
 pub(super) mod code {
     use super::{Code, StatusCode};
 
@@ -92,6 +93,10 @@ pub(super) mod code {
     pub(in super::super) const FRS_0407: Code = Code::new(BAD, "FRS.0407");
     /// No face to compare.
     pub(in super::super) const FRS_0501: Code = Code::new(BAD, "FRS.0501");
+    /// The clip cannot be decoded.
+    pub(in super::super) const FRS_0701: Code = Code::new(BAD, "FRS.0701");
+    /// The clip is shorter or longer than it may be.
+    pub(in super::super) const FRS_0706: Code = Code::new(BAD, "FRS.0706");
     /// Silent liveness: no face.
     pub(in super::super) const FRS_0707: Code = Code::new(BAD, "FRS.0707");
     /// Silent liveness: several faces.
@@ -149,6 +154,8 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
             Origin::Url => code::FRS_0036,
             Origin::Bucket => code::FRS_0022,
         },
+        Kind::VideoUnreadable => code::FRS_0701,
+        Kind::VideoDuration => code::FRS_0706,
         Kind::UrlInvalid => code::FRS_0021,
         Kind::UrlForbidden => code::FRS_0035,
         Kind::UrlUnreachable | Kind::UrlNotFound | Kind::UrlDenied | Kind::UrlTimeout => match origin {

@@ -41,6 +41,8 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::ImageCorrupt => (StatusCode::UNPROCESSABLE_ENTITY, "image_corrupt"),
         Kind::ImageDimensions => (StatusCode::UNPROCESSABLE_ENTITY, "image_dimensions"),
         Kind::ImageTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large"),
+        Kind::VideoUnreadable => (StatusCode::UNPROCESSABLE_ENTITY, "video_unreadable"),
+        Kind::VideoDuration => (StatusCode::UNPROCESSABLE_ENTITY, "video_duration"),
         Kind::UrlInvalid => (StatusCode::BAD_REQUEST, "url_invalid"),
         Kind::UrlForbidden => (StatusCode::FORBIDDEN, "url_forbidden"),
         Kind::UrlUnreachable => (StatusCode::BAD_GATEWAY, "url_unreachable"),

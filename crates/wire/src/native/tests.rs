@@ -13,7 +13,7 @@ use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor, SeededIds};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, Redactor, SeededIds};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -46,6 +46,7 @@ impl House {
             store: store.clone(),
             index,
             fetcher: fetcher.clone(),
+            decoder: Arc::new(FakeVideoDecoder),
             clock: Arc::new(FakeClock::default()),
             ids: Arc::new(SeededIds::new(7)),
         });

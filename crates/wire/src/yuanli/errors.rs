@@ -138,7 +138,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
         Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),
         Kind::Overloaded => Failure::too_many_calls(settings),
-        // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face.
+        // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face,
+        // clips.
         Kind::FaceExists
         | Kind::PersonNotFound
         | Kind::PersonExists
@@ -147,6 +148,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::FieldTypeMismatch
         | Kind::SortFieldNotNumeric
         | Kind::SeveralFacesInImage
+        | Kind::VideoUnreadable
+        | Kind::VideoDuration
         | Kind::UrlInvalid
         | Kind::UrlForbidden
         | Kind::UrlUnreachable

@@ -16,7 +16,7 @@ use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, SeededIds};
+use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -78,6 +78,7 @@ impl Server {
             store: store.clone(),
             index,
             fetcher: fetcher.clone(),
+            decoder: Arc::new(FakeVideoDecoder),
             clock: clock.clone(),
             ids: ids.clone(),
         }));

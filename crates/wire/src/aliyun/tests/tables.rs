@@ -41,6 +41,8 @@ fn every_kind_has_its_code() {
         ImageCorrupt: 590 BAD_FORMAT
         ImageDimensions: 480 DOWNLOAD_FAILED: IMAGE_TOO_MUCH_PIXELS
         ImageTooLarge: 589 TOO_LARGE
+        VideoUnreadable: 400 BAD_REQUEST
+        VideoDuration: 400 BAD_REQUEST
         UrlInvalid: 400 BAD_REQUEST
         UrlForbidden: 401 NOT_ALLOWED
         UrlUnreachable: 480 DOWNLOAD_FAILED

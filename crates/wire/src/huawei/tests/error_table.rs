@@ -62,6 +62,8 @@ fn every_kind_at_every_operation() {
         ImageTooLarge: 400 FRS.0017
           DetectFaces (Url): 400 FRS.0036
           DetectFaces (Bucket): 400 FRS.0022
+        VideoUnreadable: 400 FRS.0701
+        VideoDuration: 400 FRS.0706
         UrlInvalid: 400 FRS.0021
         UrlForbidden: 400 FRS.0035
         UrlUnreachable: 400 FRS.0036

@@ -13,7 +13,7 @@ use likeness_domain::ports::{Clock, CredentialStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, SeededIds, block_on};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds, block_on};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -84,6 +84,7 @@ impl Server {
             store: store.clone(),
             index,
             fetcher: fetcher.clone(),
+            decoder: Arc::new(FakeVideoDecoder),
             clock: clock.clone(),
             ids: ids.clone(),
         }));

@@ -38,6 +38,8 @@ fn every_kind() {
         ImageCorrupt: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: file
         ImageDimensions: 400 INVALID_IMAGE_SIZE: file
         ImageTooLarge: 400 IMAGE_FILE_TOO_LARGE: file
+        VideoUnreadable: 500 INTERNAL_ERROR
+        VideoDuration: 500 INTERNAL_ERROR
         UrlInvalid: 500 INTERNAL_ERROR
         UrlForbidden: 500 INTERNAL_ERROR
         UrlUnreachable: 500 INTERNAL_ERROR

@@ -14,7 +14,7 @@ use likeness_domain::ports::{Clock, CredentialStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, SeededIds, block_on};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, SeededIds, block_on};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -106,6 +106,7 @@ impl Server {
             store: store.clone(),
             index,
             fetcher: Arc::new(FakeFetcher::new()),
+            decoder: Arc::new(FakeVideoDecoder),
             clock: clock.clone(),
             ids: ids.clone(),
         }));
