@@ -12,7 +12,7 @@ fn a_clip_is_a_list_of_scenes() {
     let video = decode("clip 2000\nat 0\nface anna 40x40+10+5\nat 500\nsize 64x64\n").unwrap();
     assert_eq!(video.duration_ms, 2000);
     let frames: Vec<_> = video.frames.iter().map(|frame| (frame.at_ms, &frame.picture[..])).collect();
-    assert_eq!(frames, [(0, &b"face anna 40x40+10+5\n"[..]), (500, b"size 64x64\n")]);
+    assert_eq!(frames, [(0, &b"face anna 40x40+10+5"[..]), (500, b"size 64x64\n")]);
     assert_eq!(decode("clip 2000\nat 0\n\nat 1\n\nat 2\n\nat 3\n\n").unwrap().frames.len(), 3);
 }
 
