@@ -56,6 +56,10 @@ pub const SORT_KEYS_MAX: usize = 10;
 /// Bytes of a job's payload, and of its result: a few hundred addresses or answers, never an image.
 pub const JOB_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a picture that was handed in may lie there: a day is enough for whoever fills a library overnight, and no
+/// photograph stays because somebody forgot it.
+pub const PICTURE_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Bytes of the scope of something that may be used only once: a dialect's word and a short id.
 pub const ONCE_SCOPE_BYTES_MAX: usize = 64;
 

@@ -13,6 +13,7 @@
 
 mod held;
 mod jobs;
+mod pictures;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,6 +35,7 @@ use crate::types::{
 
 pub use held::HeldFaceStore;
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
+pub use pictures::{NewPicture, PictureDrop, PictureRoom};
 
 /// The answer of a port, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

@@ -9,7 +9,7 @@ use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, OnceStore, PackInfo, Pending,
-    VectorIndex,
+    PictureDrop, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, TenantId};
 use likeness_domain::{Error, Kind};
@@ -46,6 +46,8 @@ pub(crate) struct Opened {
     pub(crate) credentials: Arc<dyn CredentialStore>,
     /// Its jobs.
     pub(crate) jobs: Arc<Jobs>,
+    /// Pictures that were handed in.
+    pub(crate) pictures: Arc<dyn PictureDrop>,
     /// What was used and may be used only once.
     pub(crate) once: Arc<dyn OnceStore>,
     secret: InstallationSecret,
@@ -90,7 +92,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Fa
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(config.data()?)?;
-        let library = library(&config, analyzer, Arc::clone(&store) as _, index);
+        let library = library(&config, analyzer, Arc::clone(&store), index);
         Ok((store, library, credentials))
     })
     .await?;
@@ -102,6 +104,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Fa
         store: Arc::clone(&store) as _,
         credentials,
         jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),
+        pictures: Arc::clone(&store) as _,
         once: store,
         secret,
     })
@@ -171,11 +174,12 @@ fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Failure> {
 fn library(
     config: &Config,
     analyzer: Arc<dyn FaceAnalyzer>,
-    store: Arc<dyn GalleryStore>,
+    store: Arc<impl GalleryStore + PictureDrop + 'static>,
     index: Arc<dyn VectorIndex>,
 ) -> Arc<Library> {
     Arc::new(Library::new(Ports {
         analyzer,
+        pictures: Arc::clone(&store) as _,
         store,
         index,
         fetcher: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),

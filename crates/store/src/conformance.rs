@@ -11,6 +11,7 @@ pub mod jobs;
 mod ledger;
 pub mod once;
 pub mod persons;
+pub mod pictures;
 pub mod samples;
 pub mod tenants;
 
@@ -19,7 +20,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, JobStore, OnceStore, Page, VectorIndex};
+use likeness_domain::ports::{
+    CredentialStore, FaceScope, GalleryStore, JobStore, OnceStore, Page, PictureDrop, VectorIndex,
+};
 use likeness_domain::types::{FaceId, TenantId};
 
 pub use ledger::{Ledger, LedgerRow, Words};
@@ -34,6 +37,8 @@ pub struct Opened {
     pub jobs: Arc<dyn JobStore>,
     /// What may be used only once.
     pub once: Arc<dyn OnceStore>,
+    /// Pictures that were handed in.
+    pub pictures: Arc<dyn PictureDrop>,
     /// What must live as long (a scratch folder).
     pub keep: Box<dyn Any>,
 }
@@ -48,6 +53,8 @@ pub struct Bench {
     pub jobs: Arc<dyn JobStore>,
     /// What was spent.
     pub once: Arc<dyn OnceStore>,
+    /// Its pictures.
+    pub pictures: Arc<dyn PictureDrop>,
     /// The index it feeds.
     pub index: Arc<Ledger>,
     _keep: Box<dyn Any>,
@@ -71,6 +78,7 @@ impl Bench {
             credentials: opened.credentials,
             jobs: opened.jobs,
             once: opened.once,
+            pictures: opened.pictures,
             index,
             _keep: opened.keep,
         }
@@ -240,6 +248,14 @@ macro_rules! conformance {
                 many_tokens_expire_one_by_one
                 of_many_at_once_one_is_first
                 tokens_have_a_length
+            ],
+            pictures: [
+                a_picture_is_kept_until_its_time
+                a_picture_of_the_same_name_is_replaced
+                pictures_of_another_tenant_are_not_there
+                no_more_pictures_lie_there_than_may
+                pictures_have_a_size
+                many_pictures_are_forgotten_together
             ]
         );
     };

@@ -25,7 +25,7 @@ impl Library {
         request.fields.check(&face_set.schema)?;
         self.pack_of(&face_set)?;
 
-        let analysis = self.analyze(&request.image, &face_set.pack, request.choice, Assess::NOTHING).await?;
+        let analysis = self.analyze(caller, &request.image, &face_set.pack, request.choice, Assess::NOTHING).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));

@@ -21,7 +21,7 @@ impl Library {
             None => self.default_pack()?,
         };
         let pack = pack.id.clone();
-        let analysis = self.analyze(&request.image, &pack, FaceChoice::All, request.assess).await?;
+        let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, request.assess).await?;
         let now = self.ports.clock.now();
         let held_for = request.held_for.min(limits::HELD_FACE_TIME_MAX);
         let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(held_for.as_millis()).unwrap_or(i64::MAX)));

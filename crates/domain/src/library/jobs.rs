@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::ports::{Alarm, Clock, Job, JobOutcome, JobStore, NewJob, Pending};
+use crate::ports::{Alarm, Clock, Job, JobOutcome, JobStore, NewJob, Pending, PictureDrop};
 use crate::types::{JobId, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
@@ -100,12 +100,12 @@ impl Jobs {
         }
     }
 
-    /// Erases results whose time is over, until [`Jobs::stop`]. `failed` is told of failures of the store.
-    pub async fn forget_in_time(&self, failed: &(dyn Fn(&Error) + Send + Sync)) {
+    /// Erases results and pictures whose time is over, until [`Jobs::stop`]. `failed` is told of failures of the store.
+    pub async fn forget_in_time(&self, pictures: &dyn PictureDrop, failed: &(dyn Fn(&Error) + Send + Sync)) {
         while !self.bell.is_stopped() {
             let now = self.clock.now();
-            if let Err(error) = self.store.forget(now).await {
-                failed(&error);
+            for forgotten in [self.store.forget(now).await, pictures.forget_pictures(now).await] {
+                let _ = forgotten.inspect_err(failed);
             }
             let next = later(now, FORGET_EVERY);
             while !self.bell.is_stopped() && self.clock.now() < next {

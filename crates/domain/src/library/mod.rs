@@ -7,26 +7,29 @@ mod faces;
 mod held;
 pub mod jobs;
 mod persons;
+mod pictures;
 mod probes;
 mod together;
 
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
+pub use pictures::HandInPicture;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::caller::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::FaceChoice;
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, Orientation, PackInfo, Page, VectorIndex, VideoDecoder,
+    ImageFetcher, ImageRules, Orientation, PackInfo, Page, PictureDrop, VectorIndex, VideoDecoder,
 };
 use crate::types::{
     Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
-    FieldValues, HeldFace, ID_END, Note, PackId, Person, Similarity, Subject, Tags, Template, TimestampMs,
+    FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Similarity, Subject, Tags, Template, TimestampMs,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -48,6 +51,8 @@ pub struct Ports {
     pub fetcher: Arc<dyn ImageFetcher>,
     /// Turns clips into pictures.
     pub decoder: Arc<dyn VideoDecoder>,
+    /// Keeps those that were handed in.
+    pub pictures: Arc<dyn PictureDrop>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -95,7 +100,14 @@ impl Library {
     }
 
     /// Gets the image's bytes and has them analysed; too many bytes are refused before anything looks at them.
-    async fn analyze(&self, image: &ImageInput, pack: &PackId, embed: FaceChoice, assess: Assess) -> Result<Analysis> {
+    async fn analyze(
+        &self,
+        caller: &Caller,
+        image: &ImageInput,
+        pack: &PackId,
+        embed: FaceChoice,
+        assess: Assess,
+    ) -> Result<Analysis> {
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
         let bytes = match &image.source {
             ImageSource::Bytes(bytes) => bytes.clone(),
@@ -103,11 +115,9 @@ impl Library {
                 let rules = FetchRules { bytes_max, deadline: image.fetch_deadline };
                 self.ports.fetcher.fetch(url, rules).await?
             }
+            ImageSource::HandedIn(name) => self.handed_in(caller, name).await?,
         };
-        if bytes.len() > bytes_max {
-            let message = format!("the image has {} bytes, expected at most {bytes_max}", bytes.len());
-            return Err(Error::new(Kind::ImageTooLarge, message));
-        }
+        check_bytes(&bytes, bytes_max)?;
         let (rules, orientation) = (image.rules, image.orientation);
         let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation, assess };
         self.ports.analyzer.analyze(bytes, request).await
@@ -140,6 +150,14 @@ fn unknown_field(name: &str) -> Error {
     Error::new(Kind::UnknownField, format!("custom field `{}` is not defined by the face set", shortened(name)))
 }
 
+fn check_bytes(image: &Bytes, bytes_max: usize) -> Result<()> {
+    if image.len() <= bytes_max {
+        return Ok(());
+    }
+    let message = format!("the image has {} bytes, expected at most {bytes_max}", image.len());
+    Err(Error::new(Kind::ImageTooLarge, message))
+}
+
 fn check_page(page: Page) -> Result<()> {
     if page.limit <= limits::PAGE_LIMIT_MAX {
         return Ok(());
@@ -162,6 +180,8 @@ pub enum ImageSource {
     Bytes(Bytes),
     /// It is to be fetched.
     Url(String),
+    /// It was handed in before, by [`Library::hand_in_picture`]; `UrlNotFound` if it is not there any more.
+    HandedIn(PictureName),
 }
 
 /// An image and what it may be.

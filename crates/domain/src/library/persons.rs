@@ -139,8 +139,11 @@ impl Library {
             Some(face_set) => self.pack_of(face_set)?.id.clone(),
             None => self.default_pack()?.id.clone(),
         };
-        let analysed =
-            together::all(request.images.into_iter().map(|image| self.person_face(image, &pack)), IMAGES_AT_ONCE).await;
+        let analysed = together::all(
+            request.images.into_iter().map(|image| self.person_face(caller, image, &pack)),
+            IMAGES_AT_ONCE,
+        )
+        .await;
         let mut faces = Vec::with_capacity(analysed.len());
         for new in analysed {
             faces.push(match new {
@@ -152,8 +155,8 @@ impl Library {
     }
 
     /// The only face of an image, ready to be stored.
-    async fn person_face(&self, image: PersonImage, pack: &PackId) -> Result<NewFace> {
-        let analysis = self.analyze(&image.image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
+    async fn person_face(&self, caller: &Caller, image: PersonImage, pack: &PackId) -> Result<NewFace> {
+        let analysis = self.analyze(caller, &image.image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
         let n_faces = analysis.faces.len();
         if n_faces > 1 {
             let message = format!("the image shows {n_faces} faces, expected exactly one");

@@ -29,7 +29,7 @@ impl Library {
         caller.require(Grant::Search)?;
         let pack = self.default_pack()?.id.clone();
         let assess = Assess { aspects, faces: FaceChoice::All };
-        self.analyze(&image, &pack, FaceChoice::None, assess).await
+        self.analyze(caller, &image, &pack, FaceChoice::None, assess).await
     }
 
     /// How similar the largest faces of two images are, with the default pack. Needs the search grant.
@@ -40,8 +40,8 @@ impl Library {
         let pack = self.default_pack()?.id.clone();
         let [first, second] = &images;
         let (first, second) = together::both(
-            self.compared_face(first, &pack, "first image"),
-            self.compared_face(second, &pack, "second image"),
+            self.compared_face(caller, first, &pack, "first image"),
+            self.compared_face(caller, second, &pack, "second image"),
         )
         .await?;
         let similarity = first.1.similarity(&second.1).ok_or_else(super::foreign_template)?;
@@ -50,12 +50,13 @@ impl Library {
 
     async fn compared_face(
         &self,
+        caller: &Caller,
         image: &ImageInput,
         pack: &PackId,
         which: &'static str,
     ) -> Result<(Detection, Template)> {
         let analysis = self
-            .analyze(image, pack, FaceChoice::Largest, Assess::NOTHING)
+            .analyze(caller, image, pack, FaceChoice::Largest, Assess::NOTHING)
             .await
             .map_err(|err| err.with_field(which))?;
         let Some(face) = analysis.faces.into_iter().next() else {
@@ -106,7 +107,7 @@ impl Library {
         self.pack_of(&face_set)?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
-        let analysis = self.analyze(&request.image, &face_set.pack, choice, Assess::NOTHING).await?;
+        let analysis = self.analyze(caller, &request.image, &face_set.pack, choice, Assess::NOTHING).await?;
         let mut questions = Vec::new();
         let mut faces = Vec::new();
         for face in analysis.faces.into_iter().take(request.faces_max) {
@@ -181,14 +182,14 @@ impl Library {
                 Ok((template, None))
             }
             Probe::Image(image) => {
-                let face = self.largest_face(image, &face_set.pack).await?;
+                let face = self.largest_face(caller, image, &face_set.pack).await?;
                 Ok((super::template_of(&face, &face_set.pack)?, Some(face.detection)))
             }
         }
     }
 
-    async fn largest_face(&self, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
-        let analysis = self.analyze(image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
+    async fn largest_face(&self, caller: &Caller, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
+        let analysis = self.analyze(caller, image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
         analysis.faces.into_iter().next().ok_or_else(no_face)
     }

@@ -23,7 +23,7 @@ pub use key::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, Tenant
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
-pub use text::{ExternalId, FaceSetName, Note, Subject};
+pub use text::{ExternalId, FaceSetName, Note, PictureName, Subject};
 
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,10 @@ short_text! {
     ExternalId, "external id", 512, false
 }
 short_text! {
+    /// Name of a picture that was handed in, unique within a tenant, case-sensitive.
+    PictureName, "picture name", 255, false
+}
+short_text! {
     /// Free text kept with a face, a person or a face set; line breaks are allowed.
     Note, "note", 16384, true
 }

@@ -1,6 +1,9 @@
 //! Where images come from, and the questions that need nothing else: detect and compare.
 
+use likeness_domain::library::HandInPicture;
 use likeness_domain::limits;
+use likeness_domain::ports::PictureRoom;
+use likeness_domain::types::PictureName;
 
 use super::*;
 
@@ -92,4 +95,30 @@ fn compare_says_which_image_is_at_fault_and_names_the_first_of_two() {
     assert_eq!(fault(none, broken, Kind::NoFaceInImage), Some("first image"));
     let err = check_kind(compare(&house, good, none), Kind::NoFaceInImage);
     assert_eq!(err.message(), "the second image shows no face");
+}
+
+#[test]
+fn a_picture_that_was_handed_in_is_one_like_any_other_for_its_tenant() {
+    let mut house = House::new();
+    let hand_in = |house: &House, caller: &Caller, bytes: Vec<u8>, lifetime_s: u64| {
+        let room = PictureRoom { n_max: 1, bytes_max: u64::MAX };
+        let (name, lifetime) = (PictureName::new("a").unwrap(), Duration::from_secs(lifetime_s));
+        let request = HandInPicture { name, bytes: bytes.into(), lifetime, room };
+        block_on(house.library.hand_in_picture(caller, request))
+    };
+    let handed_in = || input(ImageSource::HandedIn(PictureName::new("a").unwrap()));
+    check_kind(detect(&house, handed_in()), Kind::UrlNotFound);
+    hand_in(&house, &house.caller, b"face a 10x10+0+0".to_vec(), 3600).unwrap();
+    assert_eq!(detect(&house, handed_in()).unwrap(), 1);
+    hand_in(&house, &house.caller, vec![0; 501], 3600).unwrap();
+    check_kind(detect(&house, handed_in()), Kind::ImageTooLarge);
+    house.clock.advance(Duration::from_secs(3600));
+    check_kind(detect(&house, handed_in()), Kind::UrlNotFound);
+
+    check_kind(hand_in(&house, &house.caller, vec![0; limits::IMAGE_BYTES_MAX + 1], 1), Kind::ImageTooLarge);
+    check_kind(hand_in(&house, &house.caller, vec![], 24 * 3600 + 1), Kind::InvalidArgument);
+    check_kind(hand_in(&house, &without(Grant::Search), vec![], 1), Kind::Forbidden);
+    hand_in(&house, &house.caller, b"face a 10x10+0+0".to_vec(), 3600).unwrap();
+    house.caller = caller(2);
+    check_kind(detect(&house, handed_in()), Kind::UrlNotFound);
 }

@@ -282,7 +282,7 @@ fn a_stopped_worker_finishes_what_it_has_begun() {
     let workers: [Worker<'_>; 3] = [
         Box::pin(desk.jobs.work(&script)),
         Box::pin(desk.jobs.work(&script)),
-        Box::pin(desk.jobs.forget_in_time(&failed)),
+        Box::pin(desk.jobs.forget_in_time(&*desk.store, &failed)),
     ];
     let mut crew = Crew::of(workers);
     desk.enqueue(vec![job_due(1, 0)]);
@@ -300,7 +300,7 @@ fn a_stopped_worker_finishes_what_it_has_begun() {
 fn results_are_erased_when_their_time_is_over() {
     let desk = Desk::new();
     let failed = |error: &Error| panic!("{error}");
-    let mut crew = Crew::of_one(desk.jobs.forget_in_time(&failed));
+    let mut crew = Crew::of_one(desk.jobs.forget_in_time(&*desk.store, &failed));
     desk.enqueue(vec![job_due(1, 0)]);
     let outcome = JobOutcome::Done { result: Bytes::new(), expires_at: TimestampMs(30_000) };
     assert!(block_on(desk.jobs.settle(JobId::new(1).unwrap(), outcome, vec![])).unwrap());

@@ -61,6 +61,7 @@ impl House {
             index: index.clone(),
             fetcher: fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
+            pictures: store.clone(),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         });

@@ -106,9 +106,10 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         opened.jobs.stop();
         n_cut
     };
-    let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results whose time is over are still stored");
+    let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
     let held = forget_held_faces(&*opened.store, stopping.clone());
-    let ((n_network, n_commands), (), ()) = tokio::join!(requests, opened.jobs.forget_in_time(&failed), held);
+    let ((n_network, n_commands), (), ()) =
+        tokio::join!(requests, opened.jobs.forget_in_time(&*opened.pictures, &failed), held);
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
     match n_network + n_commands {

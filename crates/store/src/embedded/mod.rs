@@ -20,6 +20,7 @@ mod held;
 mod jobs;
 mod once;
 mod persons;
+mod pictures;
 mod pool;
 mod queue;
 mod rebuild;

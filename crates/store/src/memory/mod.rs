@@ -8,6 +8,7 @@ mod faces;
 mod held;
 mod jobs;
 mod persons;
+mod pictures;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,7 @@ struct State {
     secret: Option<InstallationSecret>,
     jobs: jobs::Jobs,
     spent: jobs::Spent,
+    pictures: pictures::Pictures,
 }
 
 impl MemoryStore {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use likeness_domain::ports::{CredentialStore, FaceScope, GalleryStore, HeldFaceStore, JobStore, OnceStore};
+use likeness_domain::ports::{
+    CredentialStore, FaceScope, GalleryStore, HeldFaceStore, JobStore, OnceStore, PictureDrop,
+};
 use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret};
 use likeness_store::conformance::jobs::{at, job, job_id};
+use likeness_store::conformance::pictures::{ROOM, picture, picture_name};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, SCHEMA_VERSION};
@@ -33,6 +36,8 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
         // What came with layout 2 works in it.
         assert_eq!(store.enqueue(vec![job(5)], 10).await.unwrap(), [job_id(5)]);
         assert!(store.spend("nonce", b"one", at(0), at(9)).await.unwrap());
+        // And with layout 5.
+        store.put_picture(ours(), picture("a", "bytes"), ROOM, at(0)).await.unwrap();
         let credentials = Credentials::open(scratch.path()).unwrap();
         assert_eq!(credentials.tenants().await.unwrap()[0].name.as_str(), "acme");
         let secret = InstallationSecret::from_bytes([3; 32]);
@@ -40,6 +45,7 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
         drop((credentials, store));
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         assert!(store.job(ours(), job_id(5), at(0)).await.unwrap().is_some());
+        assert!(store.picture(ours(), picture_name("a"), at(0)).await.unwrap().is_some());
         assert!(!store.spend("nonce", b"one", at(8), at(9)).await.unwrap());
         let secret_again = Credentials::open(scratch.path()).unwrap();
         let proposed = InstallationSecret::from_bytes([4; 32]);

@@ -10,6 +10,7 @@ mod jobs;
 mod layouts;
 mod model;
 mod opening;
+mod pictures;
 
 mod patience;
 
@@ -27,7 +28,8 @@ fn open_memory(index: Arc<dyn VectorIndex>) -> Opened {
         gallery: Arc::clone(&store) as _,
         credentials: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
-        once: store,
+        once: Arc::clone(&store) as _,
+        pictures: store,
         keep: Box::new(()),
     }
 }
@@ -38,7 +40,8 @@ fn open_embedded(index: Arc<dyn VectorIndex>) -> Opened {
     Opened {
         gallery: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
-        once: store,
+        once: Arc::clone(&store) as _,
+        pictures: store,
         credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
         keep: Box::new(dir),
     }

@@ -47,6 +47,7 @@ impl House {
             index,
             fetcher: fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
+            pictures: store.clone(),
             clock: Arc::new(FakeClock::default()),
             ids: Arc::new(SeededIds::new(7)),
         });

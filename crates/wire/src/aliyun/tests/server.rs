@@ -79,6 +79,7 @@ impl Server {
             index,
             fetcher: fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
+            pictures: store.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
         }));

@@ -85,6 +85,7 @@ impl Server {
             index,
             fetcher: fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
+            pictures: store.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
         }));

@@ -107,6 +107,7 @@ impl Server {
             index,
             fetcher: Arc::new(FakeFetcher::new()),
             decoder: Arc::new(FakeVideoDecoder),
+            pictures: store.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
         }));

@@ -1,0 +1,50 @@
+//! Pictures handed in ahead of the call that names them, for clients whose calls cannot carry an image.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Library;
+use crate::caller::{Caller, Grant};
+use crate::ports::{NewPicture, PictureRoom};
+use crate::types::{PictureName, TimestampMs};
+use crate::{Error, Kind, Result, limits};
+
+/// See [`Library::hand_in_picture`].
+#[derive(Clone)]
+pub struct HandInPicture {
+    /// Under which name; another picture of that name is replaced.
+    pub name: PictureName,
+    /// The file.
+    pub bytes: Bytes,
+    /// For how long it can be named, at most [`limits::PICTURE_LIFETIME_MAX`].
+    pub lifetime: Duration,
+    /// How much of the tenant may lie there.
+    pub room: PictureRoom,
+}
+
+impl Library {
+    /// Keeps a picture for a short time, to be named by [`super::ImageSource::HandedIn`]. What it shows is looked at only
+    /// then. Needs the search grant. `ImageTooLarge`, `InvalidArgument` for too long a lifetime, `Overloaded` when the
+    /// tenant's room is full.
+    pub async fn hand_in_picture(&self, caller: &Caller, request: HandInPicture) -> Result<()> {
+        caller.require(Grant::Search)?;
+        if request.lifetime > limits::PICTURE_LIFETIME_MAX {
+            let (given, most) = (request.lifetime.as_secs(), limits::PICTURE_LIFETIME_MAX.as_secs());
+            return Err(Error::invalid("lifetime", format!("`lifetime` is {given} s, expected at most {most} s")));
+        }
+        super::check_bytes(&request.bytes, limits::IMAGE_BYTES_MAX)?;
+        let now = self.ports.clock.now();
+        let lifetime_ms = i64::try_from(request.lifetime.as_millis()).unwrap_or(i64::MAX);
+        let expires_at = TimestampMs(now.0.saturating_add(lifetime_ms));
+        let picture = NewPicture { name: request.name, bytes: request.bytes, expires_at };
+        self.ports.pictures.put_picture(caller.tenant, picture, request.room, now).await
+    }
+
+    /// A picture of the caller's tenant.
+    pub(super) async fn handed_in(&self, caller: &Caller, name: &PictureName) -> Result<Bytes> {
+        let found = self.ports.pictures.picture(caller.tenant, name.clone(), self.ports.clock.now()).await?;
+        let gone = || Error::new(Kind::UrlNotFound, "no such picture was handed in, or its time is over");
+        found.ok_or_else(gone)
+    }
+}
