@@ -6,8 +6,9 @@ use crate::types::{Face, FaceId, FaceSetId, HeldFace, NewHeldFace, Subject, Tena
 /// Keeps held faces, and makes enrolled ones of them.
 ///
 /// A held face is known by its id. Faces made from it have that id as their [`Face::origin`]; a face enrolled any other way
-/// is its own origin. So one id means the held face as long as it is held, and every face of that origin as long as there
-/// is one. An id is never both an origin and the id of another face.
+/// is its own origin. Being enrolled ends being held: so one id means the held face until it is enrolled, and from then
+/// on every face of that origin. With the last of those the face is gone: whoever deletes an enrolled face, by whatever
+/// way, need not know that it was held once. An id is never both an origin and the id of another face.
 ///
 /// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]. A held face whose time is over at `now` is
 /// not there, whether or not its bytes have been erased.
@@ -28,8 +29,9 @@ pub trait HeldFaceStore: Send + Sync {
         origins: Vec<FaceId>,
     ) -> Pending<'_, Vec<Face>>;
 
-    /// Enrols the held face `origin`, or, when it is no longer held, the oldest enrolled face of that origin, once more:
-    /// as a face of the set with the proposed `id`, with its template, detection, quality and label. `FaceSetNotFound`;
+    /// Enrols the held face `origin`, which then is no longer held, or, when it is not, the oldest enrolled face of that
+    /// origin once more: as a face of the set with the proposed `id`, with its template, detection, quality and label,
+    /// all in one commit. `FaceSetNotFound`;
     /// `FaceNotFound` if there is no such face; `FaceExists` if the set's gallery has a face of that origin;
     /// `CapacityExceeded` if the set is full; `InvalidArgument` if the template is not of the set's pack. Reasons are
     /// looked for in this order.

@@ -1,4 +1,4 @@
-//! Held faces: a table of their own, from which faces are enrolled.
+//! Held faces: a table of their own, from which faces are moved when they are enrolled.
 //!
 //! # Invariants
 //! - `held_tenants.n_held` counts a tenant's rows in `held_faces`; a thorough report verifies it.
@@ -231,7 +231,22 @@ fn enrol(
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1, n_owned = n_owned + 1 WHERE id = ?1")?
         .execute([face_set.get()])?;
     faces::insert(tx, &face, &[set])?;
+    let_go(tx, tenant, origin)?;
     Ok(face)
+}
+
+/// Erases the held face, also when its time is over; returns how many that was.
+fn let_go(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId) -> Answer<usize> {
+    let owner = codec::tenant_bytes(tenant);
+    let sql = "DELETE FROM held_faces WHERE tenant = ?1 AND id = ?2";
+    let n_held = tx.conn.prepare_cached(sql)?.execute((owner, id.get()))?;
+    if n_held > 0 {
+        tx.conn
+            .prepare_cached("UPDATE held_tenants SET n_held = n_held - ?2 WHERE tenant = ?1")?
+            .execute((owner, n_held))?;
+        tx.erased = true;
+    }
+    Ok(n_held)
 }
 
 fn label(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, subject: &Subject, now: TimestampMs) -> Answer<()> {
@@ -252,19 +267,16 @@ fn label(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, subject: &Subje
 }
 
 fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Answer<u64> {
-    let owner = codec::tenant_bytes(tenant);
-    let sql = format!("DELETE FROM held_faces WHERE {IS_HELD}");
-    let n_held = tx.conn.prepare_cached(&sql)?.execute((owner, origin.get(), now.0))?;
-    tx.conn
-        .prepare_cached("UPDATE held_tenants SET n_held = n_held - ?2 WHERE tenant = ?1")?
-        .execute((owner, n_held))?;
+    let n_held = match one(tx.conn, tenant, origin, now)? {
+        Some(_) => let_go(tx, tenant, origin)?,
+        None => 0,
+    };
     let doomed = |FaceRow { sequence, face }: FaceRow| {
         let pack = face.template.pack().clone();
         Doomed { sequence, id: face.id, owner: face.owner, pack }
     };
     let doomed: Vec<Doomed> = everywhere(tx.conn, tenant, origin)?.into_iter().map(doomed).collect();
     faces::remove(tx, &doomed)?;
-    tx.erased |= n_held > 0;
     Ok((n_held + doomed.len()) as u64)
 }
 

@@ -108,6 +108,7 @@ impl State {
         };
         let sequence = self.next_sequence();
         self.faces.insert(sequence, face.clone());
+        self.held.retain(|_, held| held.tenant != tenant || held.id != origin);
         self.show(sequence, changes);
         Ok(face)
     }

@@ -241,7 +241,7 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         let selector = FaceSelector::Ids(vec![face_id(0x9_0000 + 0x1_0000)]);
         store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
         store.hold_faces(theirs(), theirs_kept, 50).await.unwrap();
-        assert_eq!(store.forget_held_faces(TimestampMs(10_000)).await.unwrap(), 300);
+        assert_eq!(store.forget_held_faces(TimestampMs(10_000)).await.unwrap(), 298, "two were enrolled");
         until_tidy(&store, scratch.path()).await;
 
         let mut kept: HashSet<u64> = (0x2_0000 + 10..0x2_0000 + 300).chain(0x4_0000..0x4_0000 + 50).collect();
