@@ -35,12 +35,25 @@ pub struct Placement {
     pub shift_y: f64,
 }
 
+impl Placement {
+    /// Where a place of the crop is in the picture.
+    pub fn source(&self, u: f64, v: f64) -> (f64, f64) {
+        (self.a * u - self.b * v + self.shift_x, self.b * u + self.a * v + self.shift_y)
+    }
+}
+
 /// The crop of `image` in which `landmarks` lie on `template`; `None` if all landmarks coincide or are not finite.
 pub fn align(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<RgbImage> {
+    placed(image, landmarks, template).map(|(crop, _)| crop)
+}
+
+/// The same with the map that made it.
+pub fn placed(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<(RgbImage, Placement)> {
     let (points, side) = match template {
         AlignTemplate::FivePoint112 => (&FIVE_POINT_112, 112),
     };
-    Some(warp(image, placement(landmarks, points)?, side))
+    let placement = placement(landmarks, points)?;
+    Some((warp(image, placement, side), placement))
 }
 
 /// The map from the crop into the picture that undoes the least-squares transform of `landmarks` onto `template`;

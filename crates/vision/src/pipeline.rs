@@ -1,4 +1,4 @@
-//! The stages in order, for every loaded pack: decode, detect, align, embed.
+//! The stages in order, for every loaded pack: decode, detect, align, embed, assess.
 //!
 //! [`Pipeline`] is the house's `FaceAnalyzer`. Stages run on a [`Pool`] of threads, each with sessions of its own, since
 //! a session serves one picture at a time.
@@ -12,10 +12,11 @@ use likeness_domain::policy::by_size;
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageRules, Orientation, PackInfo, Pending,
 };
-use likeness_domain::types::{Aspects, Assessment, BoundingBox, Detection, Landmarks, Point, Quality, Template};
+use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, Point};
 use likeness_domain::{Error, Kind, Result};
 
-use crate::align::align;
+use crate::align::{Placement, placed};
+use crate::assess;
 use crate::decode::decode;
 use crate::detect::{Detector, FoundFace};
 use crate::embed::{Embedder, prepared};
@@ -114,7 +115,7 @@ impl FaceAnalyzer for Pipeline {
     }
 
     fn aspects(&self) -> Aspects {
-        Aspects::NONE
+        assess::MEASURABLE
     }
 
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
@@ -137,7 +138,7 @@ impl Stages {
         })
     }
 
-    /// Detects, and embeds the faces asked for, on the calling thread.
+    /// Detects, embeds the faces asked for and assesses what is asked of them, on the calling thread.
     pub fn analyze(&mut self, picture: &RgbImage, request: &AnalyzeRequest) -> Result<Analysis> {
         let found = self.detect(picture, request.orientation)?;
         let (image_width, image_height) = (picture.width(), picture.height());
@@ -145,15 +146,19 @@ impl Stages {
         detections.sort_by(by_size);
         detections.truncate(FACES_PER_IMAGE_MAX);
         let n_embed = request.embed.count(detections.len());
+        let n_assess = request.assess.faces.count(detections.len());
         let mut faces = Vec::with_capacity(detections.len());
         for (face_idx, detection) in detections.into_iter().enumerate() {
-            let template = if face_idx < n_embed { Some(self.embed(picture, &detection.landmarks)?) } else { None };
-            faces.push(AnalyzedFace {
-                detection,
-                template,
-                quality: Quality::default(),
-                assessment: Assessment::default(),
-            });
+            let is_embedded = face_idx < n_embed;
+            let aspects = if face_idx < n_assess { request.assess.aspects } else { Aspects::NONE };
+            let needs_crop = is_embedded || aspects.contains(Aspects::QUALITY);
+            let aligned = if needs_crop { Some(self.align(picture, &detection.landmarks)?) } else { None };
+            let template = match &aligned {
+                Some((crop, _)) if is_embedded => Some(self.embedder.embed(crop)?),
+                _ => None,
+            };
+            let (quality, assessment) = assess::assess(picture, &detection, aligned.as_ref(), aspects);
+            faces.push(AnalyzedFace { detection, template, quality, assessment });
         }
         Ok(Analysis { image_width, image_height, faces })
     }
@@ -175,10 +180,9 @@ impl Stages {
         Ok(best)
     }
 
-    fn embed(&mut self, picture: &RgbImage, landmarks: &Landmarks) -> Result<Template> {
-        let crop = align(picture, landmarks, self.align.template)
-            .ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))?;
-        self.embedder.embed(&crop)
+    fn align(&self, picture: &RgbImage, landmarks: &Landmarks) -> Result<(RgbImage, Placement)> {
+        placed(picture, landmarks, self.align.template)
+            .ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))
     }
 }
 

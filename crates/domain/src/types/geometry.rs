@@ -59,3 +59,19 @@ pub struct Detection {
     /// The five points used to align it.
     pub landmarks: Landmarks,
 }
+
+/// Pixels between the eyes of an aligned face, which is as large as an embedder sees one.
+const EYE_DISTANCE_PX: f32 = 35.0;
+
+impl Detection {
+    /// Whether the face has enough pixels, 0 to 1: the pixels between its eyes, as a share of the 35 that an embedder
+    /// gets to see. Turning the head brings the eyes together, so the distance from eyes to mouth counts as well, as 7 to
+    /// 8 (what they are in a face that looks into the camera).
+    pub fn size(&self) -> f32 {
+        let [right_eye, left_eye, _, right_mouth, left_mouth] = self.landmarks.0;
+        let between = |a: Point, b: Point| Point { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0 };
+        let distance = |a: Point, b: Point| (a.x - b.x).hypot(a.y - b.y);
+        let height = distance(between(right_eye, left_eye), between(right_mouth, left_mouth));
+        (distance(right_eye, left_eye).max(height * 7.0 / 8.0) / EYE_DISTANCE_PX).min(1.0)
+    }
+}

@@ -296,3 +296,17 @@ fn tags_are_words_each_once() {
         assert_eq!(Tags::parse(&text).is_ok(), is_fine, "{} bytes", text.len());
     }
 }
+
+#[test]
+fn the_size_of_a_face_is_that_of_its_features_whichever_way_it_looks() {
+    let eyes_and_mouth = |eyes: f32, height: f32| {
+        let at = |x: f32, y: f32| Point { x, y };
+        let points = [at(0.0, 0.0), at(eyes, 0.0), at(9.0, 9.0), at(0.0, height), at(eyes, height)];
+        let bounding_box = BoundingBox { left: 0, top: 0, width: 1, height: 1 };
+        Detection { bounding_box, score: 1.0, landmarks: Landmarks(points) }.size()
+    };
+    assert_eq!(eyes_and_mouth(17.5, 20.0), 0.5);
+    assert_eq!(eyes_and_mouth(2.0, 20.0), 0.5, "a profile");
+    assert_eq!(eyes_and_mouth(70.0, 80.0), 1.0);
+    assert_eq!(eyes_and_mouth(0.0, 0.0), 0.0);
+}

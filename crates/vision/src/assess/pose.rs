@@ -60,8 +60,9 @@ const DENSE_PLACES: [(usize, Place, f64); 17] = [
 ];
 
 /// The same for the five landmarks of a detector: the middles of the eyes, the tip of the nose, the corners of the mouth.
+/// The tip is where the default pack puts it: on portraits that look into the camera the pitch comes out near 0.
 const SPARSE_PLACES: [Place; 5] =
-    [[-31.0, 0.0, 15.0], [31.0, 0.0, 15.0], [0.0, 35.0, -21.0], [-25.5, 71.0, 12.0], [25.5, 71.0, 12.0]];
+    [[-31.0, 0.0, 15.0], [31.0, 0.0, 15.0], [0.0, 38.5, -21.0], [-25.5, 71.0, 12.0], [25.5, 71.0, 12.0]];
 
 /// The pose of a head with these 68 landmarks; `None` if they coincide, lie on a line or are not finite.
 pub fn of_dense(landmarks: &DenseLandmarks) -> Option<Pose> {

@@ -102,12 +102,6 @@ fn signs_are_those_of_the_contract() {
 }
 
 #[test]
-fn the_template_faces_are_aligned_to_looks_into_the_camera() {
-    let template = crate::align::FIVE_POINT_112;
-    check_near(of_sparse(&Landmarks(template)), Pose::default(), 3.0);
-}
-
-#[test]
 fn what_is_no_face_has_no_pose() {
     let same = Point { x: 5.0, y: 5.0 };
     assert_eq!(of_sparse(&Landmarks([same; 5])), None);
