@@ -9,6 +9,7 @@ pub mod error;
 pub mod filter;
 pub mod library;
 pub mod limits;
+pub mod liveness;
 pub mod policy;
 pub mod ports;
 pub mod score;

@@ -14,6 +14,9 @@ pub const IMAGE_PIXELS_MAX: u64 = 64_000_000;
 /// Scans of a progressive JPEG. Real files have about 10; thousands of empty ones keep a decoder busy for minutes.
 pub const JPEG_SCANS_MAX: usize = 100;
 
+/// Actions asked for in one clip; the vendor that takes clips ends here too.
+pub const ACTIONS_MAX: usize = 10;
+
 /// Bytes of one clip file. The vendor that takes clips ends at 8 MB; phones make 2 MB a second at most.
 pub const VIDEO_BYTES_MAX: usize = 20 * 1024 * 1024;
 
@@ -21,7 +24,7 @@ pub const VIDEO_BYTES_MAX: usize = 20 * 1024 * 1024;
 pub const VIDEO_DURATION_MS_MAX: u32 = 60_000;
 
 /// Pictures analysed of one clip: each costs about as much as an image of its own.
-pub const VIDEO_FRAMES_MAX: usize = 120;
+pub const VIDEO_FRAMES_MAX: usize = 96;
 
 /// Faces taken from one image: a class photograph has a hundred, a stadium must not fill the gallery.
 pub const FACES_PER_IMAGE_MAX: usize = 256;

@@ -40,7 +40,8 @@ pub fn fake_pack(id: &str) -> PackInfo {
 /// face anna~0.8#2 40x40+60+5       and another one, as far from anna in another direction
 /// face anna 40x40+10+5 age=34      what is measured of the face, if it is asked for: age, male (0-1), live (0-1),
 ///                                  yaw, pitch, roll, expression=happy; quality: total, sharpness, illumination,
-///                                  frontal, visibility (0-1)
+///                                  frontal, visibility (0-1); points, if any of these is there: mouth, eyes, flat=1
+///                                  (see [`crate::FakeHead`])
 /// error ImageCorrupt               the analysis fails with this kind
 /// ```
 ///
@@ -137,11 +138,11 @@ impl FaceAnalyzer for FakeAnalyzer {
     }
 }
 
-/// What of the scene's words was asked for. A scene has no landmarks to tell.
+/// What of the scene's words was asked for.
 fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
     let asked = |aspect: Aspects| aspects.contains(aspect);
     Assessment {
-        landmarks: None,
+        landmarks: known.landmarks.clone().filter(|_| asked(Aspects::LANDMARKS)),
         pose: known.pose.filter(|_| asked(Aspects::POSE)),
         expression: known.expression.filter(|_| asked(Aspects::EXPRESSION)),
         age: known.age.filter(|_| asked(Aspects::AGE_AND_GENDER)),

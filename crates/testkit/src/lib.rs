@@ -6,6 +6,7 @@
 mod analyzer;
 mod crew;
 mod fetcher;
+mod head;
 mod index;
 mod messenger;
 mod redact;
@@ -16,6 +17,7 @@ mod video;
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
 pub use crew::{Crew, Worker};
 pub use fetcher::FakeFetcher;
+pub use head::FakeHead;
 pub use index::PlainIndex;
 pub use messenger::FakeMessenger;
 pub use redact::Redactor;

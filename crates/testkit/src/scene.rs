@@ -4,6 +4,8 @@ use likeness_domain::Kind;
 use likeness_domain::ports::ImageFormats;
 use likeness_domain::types::{Assessment, BoundingBox, Expression, Expressions, GenderEstimate, Pose, Quality};
 
+use crate::head::FakeHead;
+
 /// What a fake photograph shows.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Scene {
@@ -83,12 +85,15 @@ fn face(name: &str, place: &str, rest: &[&str]) -> Result<SceneFace, String> {
     let name = name.to_owned();
     let mut face =
         SceneFace { name, bounding_box, score, quality: Quality::default(), assessment: Assessment::default() };
-    findings.iter().try_for_each(|finding| find(&mut face, finding))?;
+    let mut head = None;
+    findings.iter().try_for_each(|finding| find(&mut face, &mut head, finding))?;
+    let pose = face.assessment.pose.unwrap_or_default();
+    face.assessment.landmarks = head.map(|head| FakeHead { pose, ..head }.landmarks(&bounding_box));
     Ok(face)
 }
 
 /// Takes over what a word such as `age=34` says about the face.
-fn find(face: &mut SceneFace, finding: &str) -> Result<(), String> {
+fn find(face: &mut SceneFace, head: &mut Option<FakeHead>, finding: &str) -> Result<(), String> {
     let Some((what, value)) = finding.split_once('=') else {
         return Err(format!("`{finding}` is no finding, expected a word such as age=34"));
     };
@@ -103,6 +108,9 @@ fn find(face: &mut SceneFace, finding: &str) -> Result<(), String> {
         "yaw" => face.assessment.pose = Some(Pose { yaw: number()?, ..pose(face) }),
         "pitch" => face.assessment.pose = Some(Pose { pitch: number()?, ..pose(face) }),
         "roll" => face.assessment.pose = Some(Pose { roll: number()?, ..pose(face) }),
+        "mouth" => head.get_or_insert_default().mouth = number()?,
+        "eyes" => head.get_or_insert_default().eyes = number()?,
+        "flat" => head.get_or_insert_default().is_flat = number()? != 0.0,
         "age" => face.assessment.age = Some(number()?),
         "male" => face.assessment.gender = Some(GenderEstimate { male: number()? }),
         "live" => face.assessment.liveness = Some(number()?),

@@ -6,11 +6,13 @@ mod face_sets;
 mod faces;
 mod held;
 pub mod jobs;
+mod liveness;
 mod persons;
 mod pictures;
 mod probes;
 mod together;
 
+pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
 pub use pictures::HandInPicture;
 
@@ -109,18 +111,29 @@ impl Library {
         assess: Assess,
     ) -> Result<Analysis> {
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
-        let bytes = match &image.source {
+        let bytes = self.bytes_of(caller, &image.source, bytes_max, image.fetch_deadline).await?;
+        let (rules, orientation) = (image.rules, image.orientation);
+        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation, assess };
+        self.ports.analyzer.analyze(bytes, request).await
+    }
+
+    /// The bytes of an image or a clip, wherever they are.
+    async fn bytes_of(
+        &self,
+        caller: &Caller,
+        source: &ImageSource,
+        bytes_max: usize,
+        fetch_deadline: Duration,
+    ) -> Result<Bytes> {
+        let bytes = match source {
             ImageSource::Bytes(bytes) => bytes.clone(),
             ImageSource::Url(url) => {
-                let rules = FetchRules { bytes_max, deadline: image.fetch_deadline };
-                self.ports.fetcher.fetch(url, rules).await?
+                self.ports.fetcher.fetch(url, FetchRules { bytes_max, deadline: fetch_deadline }).await?
             }
             ImageSource::HandedIn(name) => self.handed_in(caller, name).await?,
         };
         check_bytes(&bytes, bytes_max)?;
-        let (rules, orientation) = (image.rules, image.orientation);
-        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation, assess };
-        self.ports.analyzer.analyze(bytes, request).await
+        Ok(bytes)
     }
 
     /// A random identity: `make` accepts what is above 0 and below 2^45. The store replaces one that is taken.

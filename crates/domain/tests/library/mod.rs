@@ -5,6 +5,7 @@ mod faces;
 mod held;
 mod images;
 mod jobs;
+mod liveness;
 mod persons;
 mod search;
 
