@@ -46,8 +46,8 @@ impl Library {
         Ok(FacesHeld { image_width: analysis.image_width, image_height: analysis.image_height, faces })
     }
 
-    /// Enrols held faces, or once more enrolled ones of these origins, into a set; what becomes of each is told, in the order
-    /// given. Needs the write grant. `FaceSetNotFound`, `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
+    /// Enrols held faces, which then are no longer held, or once more enrolled ones of these origins, into a set; what
+    /// becomes of each is told, in the order given. Needs the write grant. `FaceSetNotFound`, `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
     pub async fn add_held_faces(
         &self,
         caller: &Caller,
@@ -75,8 +75,8 @@ impl Library {
         Ok(outcomes)
     }
 
-    /// Takes the faces of these origins out of a set and returns the origins that were there. What is still held, or
-    /// enrolled elsewhere, stays; a person's face leaves every set. Needs the write grant. `FaceSetNotFound`,
+    /// Takes the faces of these origins out of a set and returns the origins that were there. What is enrolled elsewhere
+    /// stays; what is not is gone for good; a person's face leaves every set. Needs the write grant. `FaceSetNotFound`,
     /// `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
     pub async fn remove_origins(
         &self,
