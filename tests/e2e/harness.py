@@ -13,6 +13,7 @@ import pathlib
 import queue
 import re
 import signal
+import socket
 import socketserver
 import subprocess
 import threading
@@ -55,15 +56,23 @@ def run(*arguments, check=True, env=None):
     return done
 
 
+def free_port():
+    """A port that is free now, for settings that must name it before the server is there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def create_key(data, tenant):
     return Key(json.loads(run("key", "create", "--data", data, "--tenant", tenant, "--json").stdout))
 
 
 class Server:
-    """One `likeness serve` process on a free port of 127.0.0.1."""
+    """One `likeness serve` process on a port of 127.0.0.1, by default any free one."""
 
-    def __init__(self, data, *arguments, env=None):
+    def __init__(self, data, *arguments, env=None, port=0):
         self.data = pathlib.Path(data)
+        self.port = port
         self.arguments = arguments
         self.env = {**os.environ, **(env or {})}
         self.process = None
@@ -72,7 +81,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(
-            [str(BINARY), "serve", "--listen", "127.0.0.1:0", "--data", str(self.data), *map(str, self.arguments)],
+            [str(BINARY), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *map(str, self.arguments)],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

@@ -18,6 +18,7 @@ pub use router::{Settings, Wire, Worker, router, workers};
 pub mod fuzz {
     pub use crate::aliyun::{
         fuzz_acs3 as aliyun_acs3, fuzz_client_info as aliyun_client_info, fuzz_signature as aliyun_signature,
+        fuzz_upload as aliyun_upload,
     };
     pub use crate::huawei::fuzz_signature as huawei_signature;
     pub use crate::yuanli::fuzz_sign as yuanli_sign;

@@ -100,6 +100,7 @@ async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response
         "/readyz" => house.health(true),
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
         _ if is_version(first_segment) => house.huawei.answer(request, &request_id).await,
+        _ if first_segment == aliyun::BUCKET => house.aliyun.answer_upload(request, &request_id).await,
         _ if first_segment == "green" => house.aliyun.answer(request, &request_id).await,
         _ if first_segment == "finauth" => house.yuanli.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),

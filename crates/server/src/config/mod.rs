@@ -259,6 +259,11 @@ fn aliyun(read: &Reader<'_>) -> Result<aliyun::Settings, Failure> {
         unknown_person_code: number(Key::AliyunUnknownPersonCode, 400, 599)? as u16,
         limited: read.list::<String>(Key::AliyunLimitedTenants, "names of tenants, or *")?.into_iter().collect(),
         tasks_waiting_max: number(Key::AliyunTasksWaitingMax, 1, 1_000_000)? as u64,
+        upload_endpoint: read
+            .text(Key::AliyunUploadEndpoint)
+            .map(|_| read.parsed(Key::AliyunUploadEndpoint, "an address such as http://192.0.2.7:7080"))
+            .transpose()?,
+        uploads_bytes_max: number(Key::AliyunUploadsBytesMax, 1, usize::MAX)? as u64,
     })
 }
 

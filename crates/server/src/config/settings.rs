@@ -47,6 +47,8 @@ pub(crate) enum Key {
     AliyunUnknownPersonCode,
     AliyunLimitedTenants,
     AliyunTasksWaitingMax,
+    AliyunUploadEndpoint,
+    AliyunUploadsBytesMax,
     YuanliSupersetResponses,
     YuanliBadSignError,
     YuanliSignSkewS,
@@ -464,6 +466,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Shape::Number,
         "10000",
         "asynchronous tasks that may wait before more are refused; at a few a second an hour of work",
+    ),
+    setting(
+        Key::AliyunUploadEndpoint,
+        "aliyun.upload_endpoint",
+        "LIKENESS_ALIYUN_UPLOAD_ENDPOINT",
+        Shape::Text,
+        "",
+        "where clients reach this server to upload files, such as `http://192.0.2.7:7080`: scheme, IP address or \
+         localhost, and port; without it uploads are disabled",
+    ),
+    setting(
+        Key::AliyunUploadsBytesMax,
+        "aliyun.uploads_bytes_max",
+        "LIKENESS_ALIYUN_UPLOADS_BYTES_MAX",
+        Shape::Number,
+        "1073741824",
+        "bytes of a tenant's uploads that may lie here at a time: 1 GiB; each is forgotten after an hour",
     ),
     setting(
         Key::YuanliSupersetResponses,

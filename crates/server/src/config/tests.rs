@@ -123,6 +123,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         unknown_person_code = 404 # default
         limited_tenants = [] # default
         tasks_waiting_max = 10000 # default
+        # upload_endpoint is not set
+        uploads_bytes_max = 1073741824 # default
 
         [yuanli]
         superset_responses = true # default

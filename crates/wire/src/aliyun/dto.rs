@@ -127,6 +127,21 @@ pub(super) struct Persons {
     pub(super) total_count: u64,
 }
 
+/// Answer of UploadCredentials.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UploadGranted {
+    pub(super) access_key_id: String,
+    pub(super) access_key_secret: String,
+    pub(super) security_token: String,
+    /// Milliseconds since 1970.
+    pub(super) expired_time: i64,
+    pub(super) oss_endpoint: String,
+    pub(super) oss_internal_endpoint: String,
+    pub(super) upload_bucket: &'static str,
+    pub(super) upload_folder: String,
+}
+
 /// One task of a scan.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,7 +13,7 @@ use super::operations::Operation;
 use super::params;
 use super::routes::Call;
 use super::scan::{self, FACES_MAX, TOP_K};
-use super::{convert, dto, jobs};
+use super::{convert, dto, jobs, uploads};
 use crate::http::json::Object;
 
 type Answer = Result<Response, Failure>;
@@ -41,9 +41,7 @@ pub(super) async fn handle(call: Call<'_>) -> Answer {
         Operation::ImageAsyncScan => image_async_scan(&call).await,
         Operation::ImageAsyncScanResults => image_results(&call).await,
         Operation::DetectFace => detect_face(&call).await,
-        Operation::UploadCredentials => {
-            Err(Fault::new(code::PERMISSION_DENY, "uploads are disabled on this server").into())
-        }
+        Operation::UploadCredentials => call.ok(uploads::credentials(call.api, &call.key)?),
         Operation::SearchPerson => search_person(&call).await,
     }
 }
@@ -135,7 +133,9 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     let mut refused = Vec::new();
     for url in &urls {
         let source = Note::new(*url).map_err(|_| Fault::invalid("the address has a control character"));
-        match source.and_then(|source| Ok(PersonImage { image: call.api.image(url)?, source: Some(source) })) {
+        match source
+            .and_then(|source| Ok(PersonImage { image: call.api.image(&call.caller, url)?, source: Some(source) }))
+        {
             Ok(image) => {
                 images.push(image);
                 refused.push(None);
@@ -283,7 +283,7 @@ async fn detect_face(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let url = params::needed_text(&body, "url")?;
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
-    let detected = match call.api.image(url) {
+    let detected = match call.api.image(&call.caller, url) {
         Ok(image) => {
             call.api.library().detect(&call.caller, image, Aspects::NONE).await.map_err(|error| call.failed(error))
         }
@@ -306,7 +306,7 @@ async fn search_person(call: &Call<'_>) -> Answer {
     let face_set = convert::group(params::needed_text(&body, "groupId")?)?;
     let most = convert::PERSONS_MAX as u64;
     let n_max = params::whole(&body, "topN", most, 1..=most)? as usize;
-    let image = match call.api.image(url) {
+    let image = match call.api.image(&call.caller, url) {
         Ok(image) => image,
         Err(fault) => return call.ok(unsearched(fault)),
     };

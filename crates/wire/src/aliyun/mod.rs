@@ -38,6 +38,7 @@ mod routes;
 mod scale;
 mod scan;
 mod settings;
+mod uploads;
 mod workers;
 
 #[cfg(test)]
@@ -47,5 +48,7 @@ pub use auth::{fuzz_acs3, fuzz_signature};
 pub use client_info::fuzz_client_info;
 pub use operations::ADAPTER;
 pub(crate) use routes::Aliyun;
-pub use settings::{LimitedTenants, Settings};
+pub use settings::{LimitedTenants, Settings, UploadEndpoint};
+pub(crate) use uploads::BUCKET;
+pub use uploads::fuzz_upload;
 pub(crate) use workers::workers;

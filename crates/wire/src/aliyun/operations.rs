@@ -34,7 +34,8 @@ pub(super) struct Row {
 }
 
 /// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "aliyun", mounts: &["green"], operations: &INFOS };
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "aliyun", mounts: &["green", super::BUCKET], operations: &INFOS };
 
 const fn row(operation: Operation, name: &'static str, path: &'static str, calls_per_second: u32, state: State) -> Row {
     Row { operation, info: adapter::Operation { name, method: "POST", path, state }, calls_per_second }
@@ -42,7 +43,7 @@ const fn row(operation: Operation, name: &'static str, path: &'static str, calls
 
 const SCENES: State = State::Partly("the scenes sface-1 and sface-n only");
 const NO_ATTRIBUTES: State = State::Partly("location and what quality is measured; no attributes");
-const NO_UPLOADS: State = State::Refused("596");
+const UPLOADS: State = State::Partly("596 unless `aliyun.upload_endpoint` is set");
 
 /// Every operation.
 #[rustfmt::skip]
@@ -62,7 +63,7 @@ pub(super) const TABLE: [Row; 17] = [
     row(Operation::ImageAsyncScan, "ImageAsyncScan", "/green/image/asyncscan", 50, SCENES),
     row(Operation::ImageAsyncScanResults, "ImageAsyncScanResults", "/green/image/results", 50, State::Done),
     row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, NO_ATTRIBUTES),
-    row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, NO_UPLOADS),
+    row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, UPLOADS),
     row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done),
 ];
 

@@ -12,14 +12,14 @@ use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::{ImageInput, ImageSource, Library};
 use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
 use likeness_domain::score::Scale;
-use likeness_domain::types::{PackId, TenantId};
+use likeness_domain::types::{AccessKey, PackId, TenantId};
 
 use super::client_info::ClientInfo;
 use super::errors::{Failure, Fault, Refusal, code};
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
-use super::{auth, handlers};
+use super::{auth, handlers, uploads};
 use crate::http::body::{BodyError, Upload};
 use crate::http::limiter::Limiter;
 use crate::http::media_type::{self, MediaType};
@@ -51,6 +51,8 @@ pub(super) struct Call<'a> {
     pub(super) is_limited: bool,
     pub(super) row: &'static operations::Row,
     pub(super) caller: Caller,
+    /// What the caller signed with.
+    pub(super) key: AccessKey,
     /// The id as the vendor spells it.
     pub(super) shown_id: String,
     pub(super) body: Bytes,
@@ -81,23 +83,26 @@ impl Api {
         Fault::of(error, self.settings())
     }
 
-    /// The image behind an address. What the fetcher judges (hosts, ports, redirects) is not judged here.
-    pub(super) fn image(&self, url: &str) -> Result<ImageInput, Fault> {
+    /// The image behind an address: one to be fetched, or an upload of the caller's. What the fetcher judges (hosts,
+    /// ports, redirects) is not judged here.
+    pub(super) fn image(&self, caller: &Caller, url: &str) -> Result<ImageInput, Fault> {
         if url.chars().count() > URL_CHARS_MAX {
             return Err(Fault::invalid(format!("the address has more than {URL_CHARS_MAX} characters")));
         }
         if url.chars().any(char::is_control) {
             return Err(Fault::invalid("the address has a control character"));
         }
-        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        match scheme.as_deref() {
-            Some("http" | "https") => {}
-            Some(_) => return Err(Fault::new(code::NOT_ALLOWED, "only http and https addresses are fetched")),
-            None => return Err(Fault::invalid("the address does not begin with http:// or https://")),
-        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(Fault::invalid("the address does not begin with http:// or https://"));
+        };
+        let source = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => ImageSource::Url(url.to_owned()),
+            "oss" => ImageSource::HandedIn(uploads::named(self, caller, rest)?),
+            _ => return Err(Fault::new(code::NOT_ALLOWED, "only http and https addresses are fetched")),
+        };
         let settings = self.settings();
         Ok(ImageInput {
-            source: ImageSource::Url(url.to_owned()),
+            source,
             rules: ImageRules {
                 formats: ImageFormats::ALL,
                 bytes_max: settings.image_bytes_max,
@@ -128,6 +133,11 @@ impl Call<'_> {
 impl Aliyun {
     pub(crate) fn new(wire: Wire) -> Self {
         Self { api: Arc::new(Api::new(wire)), limiter: Limiter::default() }
+    }
+
+    /// Answers a request to the storage of uploads, whatever it is.
+    pub(crate) async fn answer_upload(&self, request: Request, request_id: &str) -> Response {
+        uploads::answer(&self.api, request, request_id).await
     }
 
     /// Answers a request, whatever it is.
@@ -174,6 +184,7 @@ impl Aliyun {
             is_limited: self.api.settings().limited.contains(key.tenant.name.as_str()),
             row,
             caller: Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() },
+            key,
             shown_id: super::dto::request_id(request_id),
             body,
         };

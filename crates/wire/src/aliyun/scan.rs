@@ -171,8 +171,8 @@ pub(super) async fn run(api: &Api, caller: &Caller, task: &Ready) -> Result<Vec<
 }
 
 async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Result<Finding, Fault> {
-    let first = api.image(url).map_err(|fault| fault.of_member("url"))?;
-    let second = api.image(face_url).map_err(|fault| fault.of_member("faceUrl"))?;
+    let first = api.image(caller, url).map_err(|fault| fault.of_member("url"))?;
+    let second = api.image(caller, face_url).map_err(|fault| fault.of_member("faceUrl"))?;
     let compared = api.library().compare(caller, [first, second]).await.map_err(|error| {
         let member = if error.field() == Some("second image") { "faceUrl" } else { "url" };
         let is_of_an_image = error.field().is_some();
@@ -185,7 +185,7 @@ async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Resul
 async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Finding, Fault> {
     let request = SearchFaces {
         face_set: convert::group(group)?,
-        image: api.image(url)?,
+        image: api.image(caller, url)?,
         faces_max: FACES_MAX,
         top_k: TOP_K,
         similarity_min: similarity_min(api),

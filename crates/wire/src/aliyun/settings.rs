@@ -1,7 +1,10 @@
 //! What an operator may set for this dialect.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use http::Uri;
 
 /// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,10 @@ pub struct Settings {
     pub limited: LimitedTenants,
     /// Asynchronous tasks that may wait. Default 10,000.
     pub tasks_waiting_max: u64,
+    /// Where clients find this server to put files; without it uploads are disabled, as by default.
+    pub upload_endpoint: Option<UploadEndpoint>,
+    /// Bytes of a tenant's uploads that may lie here at a time. Default 1 GiB.
+    pub uploads_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -50,6 +57,8 @@ impl Default for Settings {
             unknown_person_code: 404,
             limited: LimitedTenants::default(),
             tasks_waiting_max: 10_000,
+            upload_endpoint: None,
+            uploads_bytes_max: 1024 * 1024 * 1024,
         }
     }
 }
@@ -77,5 +86,34 @@ impl FromStr for LimitedTenants {
     /// Names between commas.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+/// Scheme, host and port under which clients reach this server: `http://192.0.2.7:7080`.
+///
+/// The host is an IP address or `localhost`: before the name of any other host the vendor's storage client puts the
+/// name of the bucket, which no name server would know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadEndpoint(String);
+
+impl UploadEndpoint {
+    /// As it is told to clients.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UploadEndpoint {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (scheme, authority) = text.split_once("://").ok_or(())?;
+        let uri: Uri = text.parse().map_err(|_| ())?;
+        let host = uri.host().ok_or(())?;
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_found = host == "localhost" || address.parse::<IpAddr>().is_ok();
+        let is_bare = matches!(scheme, "http" | "https") && !authority.contains(['/', '?', '#', '@']);
+        if is_found && is_bare { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }

@@ -34,23 +34,7 @@ pub(super) fn signatures(head: &Parts, secret: &[u8]) -> (Vec<String>, Vec<u8>) 
 
 /// Method, four headers, the `x-acs-` headers and the resource; nothing is encoded again.
 fn string_to_sign(head: &Parts, empty_has_equals: bool) -> Vec<u8> {
-    let mut to_sign = head.method.as_str().as_bytes().to_vec();
-    to_sign.push(b'\n');
-    for name in ["accept", "content-md5", "content-type", "date"] {
-        if let Some(value) = head.headers.get(name) {
-            to_sign.extend_from_slice(value.as_bytes().trim_ascii());
-        }
-        to_sign.push(b'\n');
-    }
-    let acs = head.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-acs-"));
-    let mut acs: Vec<(&str, &[u8])> = acs.map(|(name, value)| (name.as_str(), value.as_bytes().trim_ascii())).collect();
-    acs.sort_by_key(|(name, _)| *name);
-    for (name, value) in acs {
-        to_sign.extend_from_slice(name.as_bytes());
-        to_sign.push(b':');
-        to_sign.extend_from_slice(value);
-        to_sign.push(b'\n');
-    }
+    let mut to_sign = signed_headers(head, &["accept", "content-md5", "content-type", "date"], "x-acs-");
     to_sign.extend_from_slice(head.uri.path().as_bytes());
     let mut pairs = form_pairs(head.uri.query().unwrap_or_default());
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -61,6 +45,29 @@ fn string_to_sign(head: &Parts, empty_has_equals: bool) -> Vec<u8> {
             to_sign.push(b'=');
             to_sign.extend_from_slice(value);
         }
+    }
+    to_sign
+}
+
+/// The method, the values of `named` headers and all headers whose name begins with `prefix`, a line each: how this
+/// vendor's older signatures begin.
+pub(in crate::aliyun) fn signed_headers(head: &Parts, named: &[&str], prefix: &str) -> Vec<u8> {
+    let mut to_sign = head.method.as_str().as_bytes().to_vec();
+    to_sign.push(b'\n');
+    for name in named {
+        if let Some(value) = head.headers.get(*name) {
+            to_sign.extend_from_slice(value.as_bytes().trim_ascii());
+        }
+        to_sign.push(b'\n');
+    }
+    let own = head.headers.iter().filter(|(name, _)| name.as_str().starts_with(prefix));
+    let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes().trim_ascii())).collect();
+    own.sort_by_key(|(name, _)| *name);
+    for (name, value) in own {
+        to_sign.extend_from_slice(name.as_bytes());
+        to_sign.push(b':');
+        to_sign.extend_from_slice(value);
+        to_sign.push(b'\n');
     }
     to_sign
 }

@@ -21,6 +21,7 @@ use time::macros::format_description;
 use super::errors::Refusal;
 
 pub use acs1::fuzz_signature;
+pub(super) use acs1::signed_headers;
 pub use acs3::fuzz_acs3;
 
 /// How far a client's clock may be off, either way.
@@ -155,15 +156,20 @@ fn check_time(headers: &HeaderMap, scheme: &Scheme, now: TimestampMs) -> Result<
     let Some(at) = value.and_then(parse_time) else {
         return Err(Refusal::new("InvalidTimeStamp.Format", format!("the header `{name}` is not a time in GMT")));
     };
-    if now.0.saturating_sub(at.0).saturating_abs() > CLOCK_TOLERANCE_MS {
+    if !is_near(at, now) {
         let message = format!("the header `{name}` is more than 15 minutes from the server's time");
         return Err(Refusal::new("InvalidTimeStamp.Expired", message));
     }
     Ok(())
 }
 
+/// Whether a client's clock says nearly what ours says.
+pub(super) fn is_near(at: TimestampMs, now: TimestampMs) -> bool {
+    now.0.saturating_sub(at.0).saturating_abs() <= CLOCK_TOLERANCE_MS
+}
+
 /// `Sat, 21 Nov 2026 20:36:33 GMT` or `2026-11-21T20:36:34Z`.
-fn parse_time(text: &str) -> Option<TimestampMs> {
+pub(super) fn parse_time(text: &str) -> Option<TimestampMs> {
     const HTTP: &[BorrowedFormatItem<'_>] =
         format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
     const ISO: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -182,18 +188,18 @@ fn check_md5(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
 }
 
 /// A header's first value as text, without the blanks around it.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+pub(super) fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
     mac.finalize().into_bytes().to_vec()
 }
 
 /// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

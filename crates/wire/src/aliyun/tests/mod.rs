@@ -8,3 +8,4 @@ mod scans;
 mod server;
 mod tables;
 mod transport;
+mod uploads;

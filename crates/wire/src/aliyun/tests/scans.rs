@@ -453,4 +453,6 @@ async fn case_86_uploads_are_disabled() {
     let server = Server::new().await;
     let request = server.signed(KEY, "/green/credentials/uploadcredentials", "{}", &[]);
     server.send(request).await.fault(596, "PERMISSION_DENY: uploads are disabled");
+    let address = format!("oss://likeness-uploads/{}/images/a.jpg", server.tenant);
+    assert_eq!(server.post("/face/detect", json!({"url": address})).await.ok()["code"], 401);
 }

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use likeness_domain::Kind;
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::CredentialStore;
+use likeness_domain::ports::{Clock, CredentialStore, PictureDrop};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
@@ -39,6 +39,8 @@ pub(super) struct Server {
     pub(super) router: Router,
     pub(super) library: Arc<Library>,
     pub(super) jobs: Arc<Jobs>,
+    pub(super) credentials: Arc<dyn CredentialStore>,
+    pictures: Arc<dyn PictureDrop>,
     workers: Vec<Worker>,
     pub(super) clock: Arc<FakeClock>,
     pub(super) fetcher: Arc<FakeFetcher>,
@@ -106,6 +108,8 @@ impl Server {
         let server = Self {
             workers: workers(wire.clone()),
             jobs,
+            credentials: store.clone(),
+            pictures: store,
             router: router(wire),
             library,
             clock,
@@ -150,6 +154,11 @@ impl Server {
                 .iter()
                 .map(|worker| Box::pin(self.jobs.work(&*worker.handler)) as likeness_testkit::Worker<'_>),
         );
+    }
+
+    /// Erases uploads whose time is over; how many.
+    pub(super) async fn pictures_forgotten(&self) -> u64 {
+        self.pictures.forget_pictures(self.clock.now()).await.unwrap()
     }
 
     /// Sends a vector as it is.

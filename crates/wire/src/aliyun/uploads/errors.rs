@@ -1,0 +1,60 @@
+//! What the storage refuses, in the storage service's own words: XML, with its codes.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use likeness_domain::{Error, Kind};
+
+/// A file that was not taken.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    source: Option<Error>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), source: None }
+    }
+
+    /// A refusal with status 403, as most have.
+    pub(super) fn denied(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// A failed library call; what lies below it goes to the log only.
+    pub(super) fn of(error: Error) -> Self {
+        // Names, grants and lifetimes are checked or given here: the uploader can mend the size of a file, or wait.
+        let (status, code, message) = if error.kind() == Kind::ImageTooLarge {
+            (StatusCode::BAD_REQUEST, "EntityTooLarge", error.message().to_owned())
+        } else if error.kind().is_retryable() {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", error.message().to_owned())
+        } else {
+            let message = "the file could not be kept; the server's log has the reason under this request id";
+            (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message.to_owned())
+        };
+        Self { status, code, message, source: Some(error) }
+    }
+}
+
+/// Logs the refusal, once, and answers it.
+pub(super) fn refused(refusal: Refusal, request_id: &str) -> Response {
+    let Refusal { status, code, message, source } = refusal;
+    let (status_number, source) = (status.as_u16(), source.as_ref().map(tracing::field::debug));
+    if status.is_server_error() {
+        tracing::error!(dialect = "aliyun", request_id, status = status_number, code, source, "upload refused");
+    } else {
+        tracing::info!(dialect = "aliyun", request_id, status = status_number, code, "upload refused");
+    }
+    // Codes, messages and ids are ours, and none has a character that XML would need escaped.
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+         <RequestId>{request_id}</RequestId></Error>\n"
+    );
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}

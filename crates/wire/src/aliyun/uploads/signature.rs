@@ -1,0 +1,70 @@
+//! Signature version 1 of the storage service: HMAC-SHA1 over the method, three headers, all `x-oss-` headers and the
+//! decoded path. The body is not under it, so it is checked before a byte of the file is read.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::Hmac;
+use http::Request;
+use http::request::Parts;
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{TenantId, TimestampMs};
+use sha1::Sha1;
+use subtle::ConstantTimeEq;
+
+use super::errors::Refusal;
+use super::{BUCKET, below_bucket, grant};
+use crate::aliyun::auth::{hmac, is_near, parse_time, signed_headers, text};
+
+/// The object that a path names, decoded; `None` if it is none in the bucket.
+pub(super) fn object(raw_path: &str) -> Option<String> {
+    below_bucket(raw_path).filter(|object| !object.is_empty())
+}
+
+/// Whose folder the request may write to.
+pub(super) async fn verify(
+    head: &Parts,
+    object: &str,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+) -> Result<TenantId, Refusal> {
+    let (access_key_id, signature) = authorization(head)
+        .ok_or_else(|| Refusal::denied("AccessDenied", "the header `Authorization` is missing or malformed"))?;
+    let at = text(&head.headers, "date").and_then(parse_time);
+    if !at.is_some_and(|at| is_near(at, now)) {
+        let message = "the header `Date` is not within 15 minutes of the server's time";
+        return Err(Refusal::denied("RequestTimeTooSkewed", message));
+    }
+    let token = head.headers.get("x-oss-security-token").map(|token| token.as_bytes().trim_ascii());
+    // Long-lived keys sign calls, not uploads: a file can only be put with what was handed out for it.
+    let no_token = || Refusal::denied("InvalidAccessKeyId", "files are put with temporary credentials only");
+    let opened = grant::open(token.ok_or_else(no_token)?, credentials, now).await?;
+    if opened.access_key_id != access_key_id {
+        return Err(Refusal::denied("InvalidAccessKeyId", "the access key id is not the one of the security token"));
+    }
+    let expected = hmac::<Hmac<Sha1>>(opened.access_key_secret.as_bytes(), &string_to_sign(head, object));
+    if bool::from(STANDARD.encode(expected).as_bytes().ct_eq(signature.as_bytes())) {
+        return Ok(opened.tenant);
+    }
+    Err(Refusal::denied("SignatureDoesNotMatch", "the signature is not the one of this request"))
+}
+
+/// Access key id and signature.
+fn authorization(head: &Parts) -> Option<(&str, &str)> {
+    text(&head.headers, "authorization")?.strip_prefix("OSS ")?.split_once(':')
+}
+
+fn string_to_sign(head: &Parts, object: &str) -> Vec<u8> {
+    let mut to_sign = signed_headers(head, &["content-md5", "content-type", "date"], "x-oss-");
+    to_sign.extend_from_slice(format!("/{BUCKET}/{object}").as_bytes());
+    to_sign
+}
+
+/// Drives the readers of a path, an `Authorization` header and a security token with anything, one a line.
+pub fn fuzz_upload(data: &[u8]) {
+    let mut lines = data.splitn(3, |&byte| byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let request = Request::put(line()).header("authorization", line()).header("x-oss-meta", "a").body(());
+    let Ok((head, ())) = request.map(Request::into_parts) else { return };
+    let object = object(head.uri.path()).unwrap_or_default();
+    let _ = (authorization(&head), string_to_sign(&head, &object), grant::Claim::read(line()));
+}
