@@ -153,6 +153,10 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
             Err(error) => tracing::warn!(pack = found.name, %error, "an installed model pack cannot be used"),
         }
     }
+    if packs[0].manifest().recognition().is_none() {
+        let message = format!("model pack `{}` recognises no faces", config.pack);
+        return Err(Failure::new(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
+    }
     let settings = PipelineSettings { workers: config.workers, queue_max: config.queue_max };
     let pipeline = Pipeline::open(&Runtime::load(&installed.runtime.path)?, &packs, settings)?;
     Ok(Arc::new(pipeline))

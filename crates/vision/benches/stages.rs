@@ -81,19 +81,19 @@ fn models(criterion: &mut Criterion) {
         Ok(installed) => installed,
         Err(err) => return eprintln!("left out: detect and embed: {err}"),
     };
-    let manifest = pack.manifest();
-    let model = pack.read(&manifest.detect().file).expect("was checked");
-    let mut detector = Detector::open(&runtime, manifest.detect(), &model).expect("opens");
+    let recognition = pack.manifest().recognition().expect("the default pack recognises");
+    let model = pack.read(&recognition.detect.file).expect("was checked");
+    let mut detector = Detector::open(&runtime, &recognition.detect, &model).expect("opens");
     for side in [320, 640, 1280] {
         let picture = picture(side, side);
         criterion.bench_function(&format!("detect/{side}x{side}"), |bench| {
             bench.iter(|| detector.detect(black_box(&picture)).expect("detects"));
         });
     }
-    let model = pack.read(&manifest.embed().file).expect("was checked");
+    let model = pack.read(&recognition.embed.file).expect("was checked");
     let crop = picture(112, 112);
     for (name, model) in [("as installed", model.clone()), ("prepared", prepared(model))] {
-        let mut embedder = Embedder::open(&runtime, manifest, &model).expect("opens");
+        let mut embedder = Embedder::open(&runtime, pack.manifest().id(), recognition, &model).expect("opens");
         criterion.bench_function(&format!("embed/112 {name}"), |bench| {
             bench.iter(|| embedder.embed(black_box(&crop)).expect("embeds"));
         });

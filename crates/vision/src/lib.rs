@@ -4,6 +4,7 @@
 
 pub mod align;
 pub mod assess;
+pub mod crop;
 pub mod decode;
 pub mod detect;
 pub mod draw;

@@ -1,26 +1,28 @@
-//! The stages in order, for every loaded pack: decode, detect, align, embed, assess.
+//! The stages in order, for every loaded pack: decode, detect, align, embed, and assess if that is asked for.
 //!
 //! [`Pipeline`] is the house's `FaceAnalyzer`. Stages run on a [`Pool`] of threads, each with sessions of its own, since
 //! a session serves one picture at a time.
 
+use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
 use likeness_domain::policy::by_size;
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageRules, Orientation, PackInfo, Pending,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, ImageRules, Orientation, PackInfo, Pending,
 };
-use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, Point};
+use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, PackId, Point};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::align::{Placement, placed};
-use crate::assess;
+use crate::assess::{Assessor, Assignment};
 use crate::decode::decode;
 use crate::detect::{Detector, FoundFace};
 use crate::embed::{Embedder, prepared};
-use crate::pack::{Align, InstalledPack};
+use crate::pack::{self, Align, InstalledPack, Recognition};
 use crate::pool::{Pool, PoolLoad, describe};
 use crate::raster::{ExifOrientation, RgbImage};
 use crate::runtime::Runtime;
@@ -45,6 +47,9 @@ pub struct PipelineSettings {
 /// Finds and embeds faces with the loaded packs.
 pub struct Pipeline {
     packs: Vec<PackInfo>,
+    aspects: Aspects,
+    /// Whether the log was told that something is asked for which no pack measures.
+    has_hinted: AtomicBool,
     pool: Pool<Worker>,
 }
 
@@ -56,34 +61,46 @@ pub struct Stages {
     detector: Detector,
     align: Align,
     embedder: Embedder,
+    assessor: Assessor,
 }
 
 impl Pipeline {
-    /// Loads `packs`, of which the first is the default one, into every worker, so that a damaged model is found now
-    /// and not by the first request. [`Kind::PackUnavailable`] names the pack and what is wrong with it.
+    /// Loads `packs`, of which the first one that recognises is the default one, into every worker, so that a damaged
+    /// detector or embedder is found now and not by the first request; stages that assess are opened when first needed.
+    /// [`Kind::PackUnavailable`] names the pack and what is wrong with it.
     pub fn open(runtime: &Runtime, packs: &[InstalledPack], settings: PipelineSettings) -> Result<Self> {
-        if packs.is_empty() {
-            return Err(Error::new(Kind::PackUnavailable, "no model pack is given"));
-        }
+        let packs: Vec<_> = packs.iter().cloned().map(Arc::new).collect();
         let mut workers: Vec<_> = (0..settings.workers).map(|_| Worker(Vec::with_capacity(packs.len()))).collect();
-        for pack in packs {
+        let mut infos = Vec::with_capacity(packs.len());
+        let mut aspects = Aspects::NONE;
+        for pack in &packs {
             let manifest = pack.manifest();
-            let detect = pack.read(&manifest.detect().file)?;
-            let embed = prepared(pack.read(&manifest.embed().file)?);
+            let Some(recognition) = manifest.recognition() else { continue };
+            let assignment = assignment(pack, &packs);
+            for (stage, from) in assignment.packs() {
+                tracing::info!(pack = %manifest.id(), stage, from = %from.manifest().id(), "faces can be assessed");
+            }
+            aspects = aspects.and(assignment.aspects());
+            let detect = pack.read(&recognition.detect.file)?;
+            let embed = prepared(pack.read(&recognition.embed.file)?);
             for Worker(stages) in &mut workers {
-                let opened = Stages::open(runtime, pack, &detect, &embed);
+                let opened = Stages::open(runtime, (manifest.id(), recognition), &detect, &embed, &assignment);
                 stages.push(opened.map_err(|err| {
                     let message = format!("model pack `{}`: {}", manifest.id(), err.message());
                     Error::new(err.kind(), message).with_source(err)
                 })?);
             }
+            infos.push(PackInfo {
+                id: manifest.id().clone(),
+                dimensions: recognition.dimensions,
+                calibration: recognition.score.calibration.clone(),
+            });
         }
-        let info = |pack: &InstalledPack| PackInfo {
-            id: pack.manifest().id().clone(),
-            dimensions: pack.manifest().pack().dimensions,
-            calibration: pack.manifest().score().calibration.clone(),
-        };
-        Ok(Self { packs: packs.iter().map(info).collect(), pool: Pool::start(workers, settings.queue_max)? })
+        if infos.is_empty() {
+            return Err(Error::new(Kind::PackUnavailable, "no model pack is given that recognises faces"));
+        }
+        let pool = Pool::start(workers, settings.queue_max)?;
+        Ok(Self { packs: infos, aspects, has_hinted: AtomicBool::new(false), pool })
     }
 
     /// How busy the threads are, for metrics.
@@ -101,6 +118,12 @@ impl Pipeline {
             let message = format!("model pack `{}` is not loaded", request.pack);
             Error::new(Kind::PackUnavailable, message)
         })?;
+        if !self.aspects.contains(request.assess.aspects) && !self.has_hinted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "faces are to be assessed in ways that no installed model pack can measure, which is left out of answers; \
+                 hint: `likeness pack install attributes`, `likeness pack install liveness --from FOLDER`"
+            );
+        }
         self.pool.submit(move |Worker(stages)| {
             let picture = decode_safely(&image, &request.rules)?;
             drop(image);
@@ -115,7 +138,7 @@ impl FaceAnalyzer for Pipeline {
     }
 
     fn aspects(&self) -> Aspects {
-        assess::MEASURABLE
+        self.aspects
     }
 
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
@@ -128,13 +151,19 @@ impl FaceAnalyzer for Pipeline {
 }
 
 impl Stages {
-    /// Loads the models of a pack whose bytes were read and checked.
-    pub fn open(runtime: &Runtime, pack: &InstalledPack, detect: &[u8], embed: &[u8]) -> Result<Self> {
-        let manifest = pack.manifest();
+    /// Loads the models of a pack whose bytes were read and checked. Nothing is opened of what assesses.
+    pub fn open(
+        runtime: &Runtime,
+        (pack, recognition): (&PackId, &Recognition),
+        detect: &[u8],
+        embed: &[u8],
+        assignment: &Assignment,
+    ) -> Result<Self> {
         Ok(Self {
-            detector: Detector::open(runtime, manifest.detect(), detect)?,
-            align: manifest.align(),
-            embedder: Embedder::open(runtime, manifest, embed)?,
+            detector: Detector::open(runtime, &recognition.detect, detect)?,
+            align: recognition.align,
+            embedder: Embedder::open(runtime, pack, recognition, embed)?,
+            assessor: Assessor::new(runtime, assignment),
         })
     }
 
@@ -146,18 +175,19 @@ impl Stages {
         detections.sort_by(by_size);
         detections.truncate(FACES_PER_IMAGE_MAX);
         let n_embed = request.embed.count(detections.len());
-        let n_assess = request.assess.faces.count(detections.len());
+        let Assess { aspects: asked, faces: assessed } = request.assess;
+        let n_assess = assessed.count(detections.len());
         let mut faces = Vec::with_capacity(detections.len());
         for (face_idx, detection) in detections.into_iter().enumerate() {
             let is_embedded = face_idx < n_embed;
-            let aspects = if face_idx < n_assess { request.assess.aspects } else { Aspects::NONE };
+            let aspects = if face_idx < n_assess { asked } else { Aspects::NONE };
             let needs_crop = is_embedded || aspects.contains(Aspects::QUALITY);
             let aligned = if needs_crop { Some(self.align(picture, &detection.landmarks)?) } else { None };
             let template = match &aligned {
                 Some((crop, _)) if is_embedded => Some(self.embedder.embed(crop)?),
                 _ => None,
             };
-            let (quality, assessment) = assess::assess(picture, &detection, aligned.as_ref(), aspects);
+            let (quality, assessment) = self.assessor.assess(picture, &detection, aligned.as_ref(), aspects)?;
             faces.push(AnalyzedFace { detection, template, quality, assessment });
         }
         Ok(Analysis { image_width, image_height, faces })
@@ -184,6 +214,19 @@ impl Stages {
         placed(picture, landmarks, self.align.template)
             .ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))
     }
+}
+
+/// Where faces analysed with `own` get each stage from: the pack itself, else one that only assesses. Of those, packs
+/// the user made come before the ones `likeness pack install` makes, since somebody who brings a stage wants it used;
+/// then they go by name, the newest version first. A stage of another pack that recognises is not borrowed.
+fn assignment(own: &Arc<InstalledPack>, packs: &[Arc<InstalledPack>]) -> Assignment {
+    let mut others: Vec<_> = packs.iter().filter(|pack| pack.manifest().recognition().is_none()).cloned().collect();
+    others.sort_by_key(|pack| {
+        let description = pack.manifest().pack();
+        (pack::is_installable(pack.manifest().id()), description.name.clone(), Reverse(description.version))
+    });
+    others.insert(0, Arc::clone(own));
+    Assignment::first_of(&others)
 }
 
 /// A decoder is third-party code that reads hostile bytes: its panic is the picture's fault, not the server's.

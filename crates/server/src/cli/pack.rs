@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use likeness_domain::types::PackId;
-use likeness_vision::pack::{self, Home, Source};
+use likeness_vision::pack::{self, Home, Installable, Manifest, Source};
 use serde_json::json;
 
 use super::progress::InstallProgress;
@@ -14,7 +14,7 @@ use crate::config::Config;
 /// Model packs and the runtime they need.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Install the default pack and the runtime; what is there and intact is left alone
+    /// Install a pack, for the default one with the runtime; what is there and intact is left alone
     Install(InstallArgs),
     /// List the installed packs
     List(JsonArgs),
@@ -25,11 +25,23 @@ pub(crate) enum Command {
 /// See [`Command::Install`].
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Take the archives from this file or folder instead of downloading them
+    /// Which pack: `attributes` reads 68 landmarks, expression, age and gender, `liveness` tells living persons from
+    /// pictures of them; `default` finds and recognises faces
+    #[arg(value_enum, default_value_t = Name::Default)]
+    pack: Name,
+    /// Take the archives (for `liveness` the model files) from this file or folder instead of downloading them
     #[arg(long, value_name = "PATH")]
     from: Option<PathBuf>,
     #[command(flatten)]
     json: JsonArgs,
+}
+
+/// The packs that can be installed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Name {
+    Default,
+    Attributes,
+    Liveness,
 }
 
 /// See [`Command::Verify`].
@@ -60,8 +72,24 @@ pub(crate) fn run(command: Command, config: &Config) -> Outcome {
 }
 
 fn install(home: &Home, args: InstallArgs) -> Outcome {
-    let source = args.from.map_or(Source::Pip, Source::Path);
+    let source = args.from.map_or(Source::Index, Source::Path);
     let progress = InstallProgress::new();
+    let installable = match args.pack {
+        Name::Default => None,
+        Name::Attributes => Some(Installable::Attributes),
+        Name::Liveness => Some(Installable::Liveness),
+    };
+    if let Some(installable) = installable {
+        let pack = pack::install_pack(home, installable, &source, &progress)?;
+        progress.finish();
+        let id = pack.manifest().id();
+        if args.json.json {
+            terminal::data(json!({ "pack": id.as_str(), "path": path_text(pack.dir()) }));
+        } else {
+            terminal::data(format_args!("model pack {id} in {}", pack.dir().display()));
+        }
+        return Ok(Verdict::Done);
+    }
     let installed = pack::install(home, &source, &progress)?;
     progress.finish();
     let (id, runtime) = (installed.pack.manifest().id(), &installed.runtime);
@@ -82,11 +110,13 @@ fn list(home: &Home, as_json: bool) -> Outcome {
         let packs: Vec<_> = found
             .iter()
             .map(|found| {
-                let pack = found.outcome.as_ref().ok().map(|pack| pack.manifest().pack());
+                let manifest = found.outcome.as_ref().ok().map(|pack| pack.manifest());
+                let recognition = manifest.and_then(|manifest| manifest.recognition());
                 json!({
                     "id": found.name,
-                    "dimensions": pack.map(|pack| pack.dimensions),
-                    "licence": pack.map(|pack| pack.licence.as_str()),
+                    "dimensions": recognition.map(|recognition| recognition.dimensions),
+                    "assesses": manifest.map(|manifest| manifest.assess().words()),
+                    "licence": manifest.map(|manifest| manifest.pack().licence.as_str()),
                     "default": found.name == default.as_str(),
                     "problem": found.outcome.as_ref().err().map(|error| error.message()),
                 })
@@ -98,8 +128,8 @@ fn list(home: &Home, as_json: bool) -> Outcome {
     for found in &found {
         match &found.outcome {
             Ok(pack) => {
-                let pack = pack.manifest().pack();
-                terminal::data(format_args!("{}  {} dimensions  {}", found.name, pack.dimensions, pack.licence));
+                let (abilities, licence) = (abilities(pack.manifest()), &pack.manifest().pack().licence);
+                terminal::data(format_args!("{}  {abilities}  {licence}", found.name));
             }
             Err(error) => terminal::data(format_args!("{}  cannot be used: {}", found.name, error.message())),
         }
@@ -132,6 +162,13 @@ fn verify(home: &Home, args: VerifyArgs) -> Outcome {
         }
     }
     Ok(if n_damaged == 0 { Verdict::Done } else { Verdict::No })
+}
+
+/// What a pack can do: the dimensions of its templates, and the words of its stages.
+fn abilities(manifest: &Manifest) -> String {
+    let dimensions = manifest.recognition().map(|recognition| format!("{} dimensions", recognition.dimensions));
+    let words = manifest.assess().words().into_iter().map(str::to_owned);
+    dimensions.into_iter().chain(words).collect::<Vec<_>>().join(", ")
 }
 
 fn path_text(path: &Path) -> String {

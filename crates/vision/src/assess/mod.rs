@@ -1,32 +1,208 @@
 //! What is measured of a face beyond where it is and whom it resembles, when it is asked for.
+//!
+//! Stages come from packs ([`Assignment`] says which from where) and run in a fixed order on one face ([`Assessor`]).
+//! They cost nothing until they are needed: a model is read, checked and opened by the first face it is asked to measure.
+//!
+//! Nets are shown faces upright: one that lies or stands on its head ([`Landmarks::quarter_turn`]) is turned within its
+//! crop, and what is found there is turned back.
+//!
+//! [`Landmarks::quarter_turn`]: likeness_domain::types::Landmarks::quarter_turn
 
+use std::sync::Arc;
+
+use likeness_domain::types::{Aspects, Assessment, BoundingBox, Detection, Quality, QuarterTurn};
+use likeness_domain::{Error, Result};
+
+use crate::align::Placement;
+use crate::crop::{Sampling, Stretch, resampled, upright};
+use crate::pack::{AssessStages, InstalledPack};
+use crate::raster::RgbImage;
+use crate::runtime::Runtime;
+
+pub mod age_gender;
+pub mod expression;
+pub mod landmarks68;
+pub mod liveness;
 pub mod pose;
 pub mod quality;
 
-use likeness_domain::types::{Aspects, Assessment, Detection, Quality};
+mod net;
 
-use crate::align::Placement;
-use crate::raster::RgbImage;
+#[cfg(test)]
+mod tests;
 
-/// What can be measured without a model of its own.
-pub const MEASURABLE: Aspects = Aspects::QUALITY.and(Aspects::POSE);
+use age_gender::AgeGender;
+use expression::ExpressionNet;
+use landmarks68::Landmarks68;
+use liveness::Liveness;
 
-/// Measures of one face what of `aspects` can be measured; nothing asked for costs nothing. `aligned` is the face's crop
-/// with the map that made it: without it there is no quality.
-pub fn assess(
-    picture: &RgbImage,
-    detection: &Detection,
-    aligned: Option<&(RgbImage, Placement)>,
-    aspects: Aspects,
-) -> (Quality, Assessment) {
-    let needs_pose = !aspects.common(MEASURABLE).is_empty();
-    let pose = if needs_pose { pose::of_sparse(&detection.landmarks) } else { None };
-    let quality = match aligned {
-        Some((crop, placement)) if aspects.contains(Aspects::QUALITY) => {
-            quality::measure(picture, crop, placement, detection, pose)
+/// Which pack each stage is taken from.
+#[derive(Debug, Clone, Default)]
+pub struct Assignment {
+    landmarks68: Option<Arc<InstalledPack>>,
+    expression: Option<Arc<InstalledPack>>,
+    age_gender: Option<Arc<InstalledPack>>,
+    liveness: Option<Arc<InstalledPack>>,
+}
+
+impl Assignment {
+    /// Every stage from the first of `packs` that has it.
+    pub fn first_of(packs: &[Arc<InstalledPack>]) -> Self {
+        let having = |has: fn(&AssessStages) -> bool| packs.iter().find(|pack| has(pack.manifest().assess())).cloned();
+        Self {
+            landmarks68: having(|stages| stages.landmarks68.is_some()),
+            expression: having(|stages| stages.expression.is_some()),
+            age_gender: having(|stages| stages.age_gender.is_some()),
+            liveness: having(|stages| stages.liveness.is_some()),
         }
-        _ => Quality::default(),
-    };
-    let pose = pose.filter(|_| aspects.contains(Aspects::POSE));
-    (quality, Assessment { pose, ..Assessment::default() })
+    }
+
+    /// What can be measured with these stages, and without any.
+    pub fn aspects(&self) -> Aspects {
+        let stages = [
+            (&self.landmarks68, Aspects::LANDMARKS),
+            (&self.expression, Aspects::EXPRESSION),
+            (&self.age_gender, Aspects::AGE_AND_GENDER),
+            (&self.liveness, Aspects::LIVENESS),
+        ];
+        let assigned = stages.into_iter().filter(|(pack, _)| pack.is_some());
+        assigned.fold(WITHOUT_STAGES, |all, (_, aspect)| all.and(aspect))
+    }
+
+    /// Each stage's word and the pack it is taken from, for people.
+    pub fn packs(&self) -> impl Iterator<Item = (&'static str, &InstalledPack)> {
+        let stages = [
+            ("landmarks68", &self.landmarks68),
+            ("expression", &self.expression),
+            ("age_gender", &self.age_gender),
+            ("liveness", &self.liveness),
+        ];
+        stages.into_iter().filter_map(|(word, pack)| Some((word, pack.as_deref()?)))
+    }
+}
+
+/// What needs no pack. The pose is fitted to the detector's five landmarks then.
+pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE);
+
+/// The stages of one thread.
+pub struct Assessor {
+    runtime: Runtime,
+    landmarks68: Slot<Landmarks68>,
+    expression: Slot<ExpressionNet>,
+    age_gender: Slot<AgeGender>,
+    liveness: Slot<Liveness>,
+}
+
+impl Assessor {
+    /// Opens nothing yet.
+    pub fn new(runtime: &Runtime, assignment: &Assignment) -> Self {
+        Self {
+            runtime: runtime.clone(),
+            landmarks68: Slot::new(&assignment.landmarks68),
+            expression: Slot::new(&assignment.expression),
+            age_gender: Slot::new(&assignment.age_gender),
+            liveness: Slot::new(&assignment.liveness),
+        }
+    }
+
+    /// Measures `aspects` of one face, as far as there are stages for it; nothing asked for costs nothing. `aligned` is
+    /// the face's crop with the map that made it: without it there is no quality.
+    /// [`likeness_domain::Kind::PackUnavailable`] if a stage's model is damaged or is not what its manifest says.
+    pub fn assess(
+        &mut self,
+        picture: &RgbImage,
+        face: &Detection,
+        aligned: Option<&(RgbImage, Placement)>,
+        aspects: Aspects,
+    ) -> Result<(Quality, Assessment)> {
+        let quality = match aligned {
+            // With the pose of five landmarks even if there are more: a face must not pass here and fail on a server
+            // with other packs.
+            Some((crop, placement)) if aspects.contains(Aspects::QUALITY) => {
+                quality::measure(picture, crop, placement, face, pose::of_sparse(&face.landmarks))
+            }
+            _ => Quality::default(),
+        };
+        let view = View { picture, bounding_box: face.bounding_box, turn: face.landmarks.quarter_turn() };
+        let mut assessment = Assessment::default();
+        // The pose is better from 68 landmarks, which are worth their price then.
+        if !aspects.common(Aspects::LANDMARKS.and(Aspects::POSE)).is_empty() {
+            let stage = self.landmarks68.open(&self.runtime, Landmarks68::open)?;
+            let landmarks = stage.map(|stage| stage.find(&view)).transpose()?;
+            if aspects.contains(Aspects::POSE) {
+                assessment.pose = match &landmarks {
+                    Some(landmarks) => pose::of_dense(landmarks),
+                    None => pose::of_sparse(&face.landmarks),
+                };
+            }
+            assessment.landmarks = landmarks.filter(|_| aspects.contains(Aspects::LANDMARKS));
+        }
+        if aspects.contains(Aspects::EXPRESSION)
+            && let Some(stage) = self.expression.open(&self.runtime, ExpressionNet::open)?
+        {
+            assessment.expression = Some(stage.read(&view)?);
+        }
+        if aspects.contains(Aspects::AGE_AND_GENDER)
+            && let Some(stage) = self.age_gender.open(&self.runtime, AgeGender::open)?
+        {
+            let (age, gender) = stage.estimate(&view)?;
+            (assessment.age, assessment.gender) = (Some(age), Some(gender));
+        }
+        if aspects.contains(Aspects::LIVENESS)
+            && let Some(stage) = self.liveness.open(&self.runtime, Liveness::open)?
+        {
+            assessment.liveness = Some(stage.judge(&view)?);
+        }
+        Ok((quality, assessment))
+    }
+}
+
+/// A stage that is opened when it is first needed.
+enum Slot<S> {
+    Missing,
+    Waiting(Arc<InstalledPack>),
+    Open(S),
+}
+
+impl<S> Slot<S> {
+    fn new(pack: &Option<Arc<InstalledPack>>) -> Self {
+        pack.as_ref().map_or(Slot::Missing, |pack| Slot::Waiting(Arc::clone(pack)))
+    }
+
+    fn open(
+        &mut self,
+        runtime: &Runtime,
+        open: impl FnOnce(&Runtime, &InstalledPack) -> Result<S>,
+    ) -> Result<Option<&mut S>> {
+        if let Slot::Waiting(pack) = self {
+            let stage = open(runtime, pack).map_err(|err| {
+                let message = format!("model pack `{}`: {}", pack.manifest().id(), err.message());
+                Error::new(err.kind(), message).with_source(err)
+            })?;
+            *self = Slot::Open(stage);
+        }
+        match self {
+            Slot::Open(stage) => Ok(Some(stage)),
+            Slot::Missing | Slot::Waiting(_) => Ok(None),
+        }
+    }
+}
+
+/// A face as stages look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The whole picture.
+    pub picture: &'a RgbImage,
+    /// Where the face is.
+    pub bounding_box: BoundingBox,
+    /// How it lies.
+    pub turn: QuarterTurn,
+}
+
+impl View<'_> {
+    /// The square about the face (see [`Stretch::square`]), upright, and where it is in the picture.
+    pub(crate) fn square(&self, scale: f64, side: u32) -> (RgbImage, Stretch) {
+        let stretch = Stretch::square(&self.bounding_box, scale);
+        (upright(resampled(self.picture, stretch, side, Sampling::Smooth), self.turn), stretch)
+    }
 }

@@ -3,7 +3,7 @@
 use likeness_domain::types::{PackId, Template};
 use likeness_domain::{Error, Kind, Result};
 
-use crate::pack::{EmbedInput, Manifest};
+use crate::pack::{CropInput, Recognition};
 use crate::raster::RgbImage;
 use crate::runtime::{Runtime, Session, Tensor};
 use crate::tensor::{Scaling, planes};
@@ -15,18 +15,18 @@ mod tests;
 pub struct ArcFace {
     session: Session,
     pack: PackId,
-    input: EmbedInput,
+    input: CropInput,
     output: Option<String>,
     dimensions: usize,
 }
 
 impl ArcFace {
     /// Makes a session and runs it once on grey. [`Kind::PackUnavailable`] if the output is not what the manifest says.
-    pub fn open(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
-        let embed = manifest.embed();
+    pub fn open(runtime: &Runtime, pack: &PackId, recognition: &Recognition, model: &[u8]) -> Result<Self> {
+        let embed = &recognition.embed;
         let session = Session::open(runtime, &embed.file.name, model)?;
-        let (input, output, dimensions) = (embed.input, embed.output.clone(), manifest.pack().dimensions);
-        let mut arcface = Self { session, pack: manifest.id().clone(), input, output, dimensions };
+        let (input, output, dimensions) = (embed.input, embed.output.clone(), recognition.dimensions);
+        let mut arcface = Self { session, pack: pack.clone(), input, output, dimensions };
         let n_bytes = input.side as usize * input.side as usize * 3;
         let grey = RgbImage::new(input.side, input.side, vec![128; n_bytes]).expect("a manifest's side is positive");
         arcface.embed(&grey).map_err(|err| {
@@ -38,7 +38,7 @@ impl ArcFace {
 
     /// The template of an aligned crop.
     pub fn embed(&mut self, crop: &RgbImage) -> Result<Template> {
-        let EmbedInput { side, order, mean, scale } = self.input;
+        let CropInput { side, order, mean, scale } = self.input;
         let numbers = planes(crop, Scaling { order, mean, scale }, side, side);
         let outputs = self.session.run(&[1, 3, side as usize, side as usize], &numbers)?;
         template(&outputs, self.output.as_deref(), self.dimensions, &self.pack)
@@ -48,18 +48,7 @@ impl ArcFace {
 /// Reads the template from a net's outputs: the one named, or the only one. [`Kind::PackUnavailable`] if it is missing,
 /// of another length, or not a direction (a broken model; no picture gives that).
 pub fn template(outputs: &[Tensor], name: Option<&str>, dimensions: usize, pack: &PackId) -> Result<Template> {
-    let output = match (name, outputs) {
-        (Some(name), _) => outputs.iter().find(|tensor| tensor.name == name),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    };
     let refused = |problem: &str| Error::new(Kind::PackUnavailable, format!("embedder {problem}"));
-    let output = output.ok_or_else(|| match name {
-        Some(name) => refused(&format!("has no output `{name}`")),
-        None => refused(&format!("has {} outputs, expected 1 or a name in the manifest", outputs.len())),
-    })?;
-    if output.data.len() != dimensions {
-        return Err(refused(&format!("gives {} numbers, expected {dimensions}", output.data.len())));
-    }
-    Template::new(pack.clone(), &output.data).map_err(|err| refused("gives no direction").with_source(err))
+    let numbers = Tensor::numbers(outputs, name, dimensions).map_err(|problem| refused(&problem))?;
+    Template::new(pack.clone(), numbers).map_err(|err| refused("gives no direction").with_source(err))
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use likeness_domain::Result;
-use likeness_domain::types::Template;
+use likeness_domain::types::{PackId, Template};
 
 use crate::onnx;
-use crate::pack::{EmbedFamily, Manifest};
+use crate::pack::{EmbedFamily, Recognition};
 use crate::raster::RgbImage;
 use crate::runtime::Runtime;
 
@@ -28,9 +28,11 @@ pub enum Embedder {
 
 impl Embedder {
     /// Makes the embedder of a pack from the bytes of its model, and tries it once.
-    pub fn open(runtime: &Runtime, manifest: &Manifest, model: &[u8]) -> Result<Self> {
-        match manifest.embed().family {
-            EmbedFamily::ArcFace112 => Ok(Embedder::ArcFace(arcface::ArcFace::open(runtime, manifest, model)?)),
+    pub fn open(runtime: &Runtime, pack: &PackId, recognition: &Recognition, model: &[u8]) -> Result<Self> {
+        match recognition.embed.family {
+            EmbedFamily::ArcFace112 => {
+                Ok(Embedder::ArcFace(arcface::ArcFace::open(runtime, pack, recognition, model)?))
+            }
         }
     }
 

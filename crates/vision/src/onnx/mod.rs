@@ -1,12 +1,15 @@
 //! ONNX files as data: read, changed and written without any runtime.
 //!
 //! What is read is half-trusted: [`parse`] bounds bytes and records before anything is allocated, and no function here
-//! panics on a damaged model. Start at [`fold`], which turns block-quantised weights into plain ones.
+//! panics on a damaged model. Start at [`fold`], which turns block-quantised weights into plain ones, and at [`face_api`],
+//! which makes models of weights that come without a graph.
 
 pub mod message;
 
 mod bounds;
+mod build;
 mod constant;
+mod faceapi;
 mod fold;
 mod prelu;
 
@@ -18,6 +21,7 @@ use likeness_domain::{Error, Kind, Result};
 use prost::Message as _;
 
 pub use bounds::{MODEL_BYTES_MAX, RECORDS_MAX};
+pub use faceapi::{FaceApiNet, face_api};
 pub use fold::{InputSize, fold};
 pub use prelu::ease_prelu;
 

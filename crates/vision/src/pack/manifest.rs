@@ -1,13 +1,16 @@
 //! `manifest.toml`: what a pack is made of, and every number its models need.
 //!
 //! Nothing is guessed from tensor shapes or node names: a family word picks the code, the rest is stated here. Unknown
-//! keys are refused, so a typo is an error and not a silently ignored wish. Later stages (attributes, liveness, further
-//! embedders) come as further tables.
+//! keys are refused, so a typo is an error and not a silently ignored wish.
+//!
+//! A pack recognises (`detect`, `align`, `embed` and `score`, all four), or assesses (any of the tables of
+//! [`AssessStages`]), or does both.
 //!
 //! # Invariants
 //! A [`Manifest`] is checked as a whole by [`Manifest::parse`], the only maker: ranges hold, file names stay inside the
 //! pack's folder, the operating points form a [`Calibration`].
 
+mod assess;
 mod raw;
 
 #[cfg(test)]
@@ -18,6 +21,8 @@ use likeness_domain::types::PackId;
 use likeness_domain::{Error, Kind, Result};
 
 use super::digest::Digest;
+
+pub use assess::{AgeGenderStage, AssessStages, ExpressionStage, Landmarks68Stage, LivenessModel, LivenessStage};
 
 /// Name of the manifest within a pack's folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -33,10 +38,8 @@ pub const DETECT_SIDE_MAX: u32 = 8192;
 pub struct Manifest {
     id: PackId,
     pack: PackDescription,
-    detect: Detect,
-    align: Align,
-    embed: Embed,
-    score: Score,
+    recognition: Option<Recognition>,
+    assess: AssessStages,
 }
 
 /// `[pack]`: what it is called and what may be done with it.
@@ -46,12 +49,25 @@ pub struct PackDescription {
     pub name: String,
     /// Its version, 1 to 9999. Another version is another pack: scores across versions mean nothing.
     pub version: u32,
-    /// Dimensions of its templates, 1 to 4096.
-    pub dimensions: usize,
     /// Licence of the weights, in words.
     pub licence: String,
     /// What a user should know before relying on it; may be empty.
     pub note: String,
+}
+
+/// What makes templates of faces, and gives their similarity a meaning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognition {
+    /// Dimensions of the templates (`pack.dimension`), 1 to 4096.
+    pub dimensions: usize,
+    /// The detector.
+    pub detect: Detect,
+    /// The alignment.
+    pub align: Align,
+    /// The embedder.
+    pub embed: Embed,
+    /// What similarities mean.
+    pub score: Score,
 }
 
 /// A file of the pack and what its bytes must be.
@@ -142,7 +158,7 @@ pub struct Embed {
     /// The model.
     pub file: ModelFile,
     /// What it is fed.
-    pub input: EmbedInput,
+    pub input: CropInput,
     /// Name of the output that holds the template; `None` when the model has only one output.
     pub output: Option<String>,
 }
@@ -154,10 +170,10 @@ pub enum EmbedFamily {
     ArcFace112,
 }
 
-/// What an embedder is fed: NCHW planes of `(byte - mean) / scale`.
+/// What a net of a crop is fed: NCHW planes of `(byte - mean) / scale`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EmbedInput {
-    /// Width and height in pixels; equals the aligned crop's.
+pub struct CropInput {
+    /// Width and height in pixels; for an embedder the aligned crop's.
     pub side: u32,
     /// Order of the planes.
     pub order: ColourOrder,
@@ -198,29 +214,21 @@ impl Manifest {
         &self.pack
     }
 
-    /// The detector.
-    pub fn detect(&self) -> &Detect {
-        &self.detect
+    /// What makes templates, if the pack does.
+    pub fn recognition(&self) -> Option<&Recognition> {
+        self.recognition.as_ref()
     }
 
-    /// The alignment.
-    pub fn align(&self) -> Align {
-        self.align
-    }
-
-    /// The embedder.
-    pub fn embed(&self) -> &Embed {
-        &self.embed
-    }
-
-    /// What similarities mean.
-    pub fn score(&self) -> &Score {
-        &self.score
+    /// What else it measures of a face.
+    pub fn assess(&self) -> &AssessStages {
+        &self.assess
     }
 
     /// Every model file the pack needs.
-    pub fn files(&self) -> [&ModelFile; 2] {
-        [&self.detect.file, &self.embed.file]
+    pub fn files(&self) -> Vec<&ModelFile> {
+        let recognition =
+            self.recognition.iter().flat_map(|recognition| [&recognition.detect.file, &recognition.embed.file]);
+        recognition.chain(self.assess.files()).collect()
     }
 }
 

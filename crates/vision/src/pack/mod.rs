@@ -1,7 +1,7 @@
 //! Model packs: a folder with a manifest that states everything a pipeline needs to know about its models.
 //!
 //! This room ends where files end: it knows digests, archives and folders, but no pixel and no runtime. Start at
-//! [`ensure_default`] to get a working installation, at [`Manifest`] for what a pack is, at [`Home`] for where it lives.
+//! [`ensure_default`] to get a working installation, at [`install_pack`] for the stages beyond it, at [`Manifest`] for what a pack is, at [`Home`] for where it lives.
 //! A user's own pack needs no install: it is a folder with a manifest under `packs/`.
 
 mod digest;
@@ -12,22 +12,23 @@ mod manifest;
 mod progress;
 
 mod archive;
+mod client;
 mod files;
-mod pip;
 mod recipe;
 
 use likeness_domain::{Error, Kind};
 
 pub use digest::Digest;
 pub use home::{HOME_VAR, Home};
-pub use install::{Installed, Source, ensure_default, install};
+pub use install::{Installed, Source, ensure_default, install, install_pack};
 pub use installed::{Finding, InstalledPack, RuntimeLibrary, list, load, runtime, verify};
 pub use manifest::{
-    Align, AlignTemplate, ColourOrder, DETECT_SIDE_MAX, Detect, DetectFamily, DetectFrame, DetectInput, Embed,
-    EmbedFamily, EmbedInput, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Score,
+    AgeGenderStage, Align, AlignTemplate, AssessStages, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily,
+    DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, Landmarks68Stage, LivenessModel, LivenessStage,
+    MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Recognition, Score,
 };
 pub use progress::{Progress, Stage};
-pub use recipe::default_pack_id;
+pub use recipe::{Installable, default_pack_id, is_installable};
 
 /// Something about packs that does not work, and its cure on a line of its own.
 fn unavailable(message: impl Into<String>, hint: impl AsRef<str>) -> Error {

