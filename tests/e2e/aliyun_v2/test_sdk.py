@@ -68,8 +68,7 @@ def green(server, algorithm):
         green.ok("DeletePerson", {"personId": name})
 
 
-def test_every_operation(green, img):
-    """Case 23 and the way through all operations."""
+def test_case_23_a_chinese_name_goes_through_every_operation(green, img):
     name = "小明 +&=%"
     query = {"ClientInfo": '{"ip":"1.1.1.1","userNick":"a b+小"}'}
     green.ok("AddPerson", {"personId": "anna", "groupIds": ["g1"], "name": name}, query)

@@ -28,7 +28,7 @@ fn no_trace_of_a_forgotten_picture_is_left_in_any_file() {
         (0..8).filter(|&number| holds(&mark(number))).collect::<Vec<u64>>()
     };
     // Small ones share a page, large ones have pages of their own.
-    let bytes = |number: u64| mark(number).repeat(if number % 2 == 0 { 1 } else { 2_000 });
+    let bytes = |number: u64| mark(number).repeat(if number.is_multiple_of(2) { 1 } else { 2_000 });
     block_on(async {
         let store = open(scratch.path());
         for number in 0..6 {

@@ -177,6 +177,23 @@ async fn cases_69_and_71_to_73_requests_of_several_tasks() {
     }
 }
 
+/// The vendor's bound is for the request: what is done by then is told, the rest has its own code. Time stands still
+/// here, and the deadline comes when nothing else is left to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_a_scan_has_no_time_for_says_so() {
+    let server = Server::new().await;
+    server.fetcher.hang(&img("never.jpg"));
+    let task =
+        |id: &str, picture: &str| json!({"dataId": id, "url": img(picture), "extras": {"faceUrl": img("a1.jpg")}});
+    let started = tokio::time::Instant::now();
+    let body = json!({"scenes": ["sface-1"], "tasks": [task("x", "never.jpg"), task("y", "a2.jpg")]});
+    let data = server.post("/image/scan", body).await.ok();
+    assert_eq!((&data[0]["code"], &data[0]["msg"], &data[0]["dataId"]), (&json!(581), &json!("TIMEOUT"), &json!("x")));
+    assert!(data[0].get("results").is_none());
+    assert_eq!((&data[1]["code"], &data[1]["dataId"]), (&json!(200), &json!("y")));
+    assert_eq!(started.elapsed().as_millis(), 6_000);
+}
+
 #[tokio::test]
 async fn a_busy_or_broken_server_says_which() {
     let server = Server::new().await;
