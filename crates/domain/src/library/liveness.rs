@@ -155,7 +155,7 @@ impl Library {
     /// What the clip's pictures show.
     async fn track(&self, frames: &[VideoFrame], pack: &PackId) -> Result<Track> {
         let assess = Assess { aspects: OF_A_CLIP, faces: FaceChoice::Largest };
-        let looks = frames.iter().map(|frame| self.look(frame, pack, FaceChoice::Largest, assess));
+        let looks: Vec<_> = frames.iter().map(|frame| self.look(frame, pack, FaceChoice::Largest, assess)).collect();
         let analyses = together::all(looks, PICTURES_AT_ONCE).await;
         let moments = frames.iter().zip(analyses).map(|(frame, analysis)| Ok(moment(frame.at_ms, analysis?)));
         moments.collect::<Result<_>>().map(Track)
@@ -174,7 +174,7 @@ impl Library {
         let n_stills = frontal.len().min(STILLS);
         let stills = (0..n_stills).map(|idx| frontal[idx * (frontal.len() - 1) / (n_stills - 1).max(1)]);
         let assess = Assess { aspects: Aspects::LIVENESS, faces: FaceChoice::Largest };
-        let looks = stills.map(|frame| self.look(frame, pack, FaceChoice::None, assess));
+        let looks: Vec<_> = stills.map(|frame| self.look(frame, pack, FaceChoice::None, assess)).collect();
         let mut sum = 0.0;
         for analysis in together::all(looks, PICTURES_AT_ONCE).await {
             let face = analysis?.faces.into_iter().next();

@@ -321,7 +321,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "LIKENESS_HUAWEI_IMAGE_BYTES_MAX",
         Shape::Number,
         "8388608",
-        "bytes of an image, as base64 text or as a file: 8 MB, the vendor's bound",
+        "bytes of an image or a clip, as base64 text or as a file: 8 MB, the vendor's bound",
     ),
     setting(
         Key::HuaweiImageSideMax,

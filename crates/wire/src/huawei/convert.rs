@@ -249,21 +249,13 @@ pub(super) fn return_fields(params: &Params) -> Result<Vec<String>, Failure> {
 
 /// Attribute codes of a detect call; `None` when none are asked for.
 pub(super) fn attribute_codes(params: &Params) -> Result<Option<Vec<u8>>, Failure> {
-    let whole;
-    let text = match params {
-        Params::Json(members) => match members.get("attributes") {
-            Some(Value::Whole(number)) => {
-                whole = number.to_string();
-                Some(whole.as_str())
-            }
-            _ => params.text("attributes")?,
-        },
-        Params::Form(_) => params.text("attributes")?,
-    };
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let Some(text) = params.text_or_whole("attributes")? else { return Ok(None) };
     let code = |piece: &str| piece.trim().parse().ok().filter(|code| *code <= 99);
     text.split(',').map(code).collect::<Option<Vec<u8>>>().map(Some).ok_or_else(|| {
-        Failure::invalid(format!("`attributes` is `{}`, expected numbers from 0 to 99 between commas", shortened(text)))
+        Failure::invalid(format!(
+            "`attributes` is `{}`, expected numbers from 0 to 99 between commas",
+            shortened(&text)
+        ))
     })
 }
 

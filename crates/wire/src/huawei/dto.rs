@@ -198,6 +198,50 @@ pub(super) struct Quality {
     pub(super) illumination: Option<f64>,
 }
 
+/// The hyphens and the camel case are the vendor's.
+#[derive(Serialize)]
+pub(super) struct ClipJudged {
+    #[serde(rename = "video-result")]
+    pub(super) video_result: VideoResult,
+    #[serde(rename = "warning-list")]
+    pub(super) warning_list: Vec<Warning>,
+}
+
+#[derive(Serialize)]
+pub(super) struct VideoResult {
+    pub(super) alive: bool,
+    pub(super) actions: Vec<SeenAction>,
+    pub(super) picture: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct SeenAction {
+    pub(super) confidence: f64,
+    pub(super) action: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct StillJudged {
+    pub(super) result: StillResult,
+    #[serde(rename = "warning-list")]
+    pub(super) warning_list: Vec<Warning>,
+}
+
+#[derive(Serialize)]
+pub(super) struct StillResult {
+    pub(super) alive: bool,
+    pub(super) confidence: f64,
+    pub(super) picture: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Warning {
+    #[serde(rename = "warningCode")]
+    pub(super) code: u32,
+    #[serde(rename = "warningMsg")]
+    pub(super) message: &'static str,
+}
+
 #[derive(Serialize)]
 pub(super) struct ServiceStatus {
     pub(super) subscribe_status: bool,

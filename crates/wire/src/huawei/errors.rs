@@ -95,6 +95,12 @@ pub(super) mod code {
     pub(in super::super) const FRS_0501: Code = Code::new(BAD, "FRS.0501");
     /// The clip cannot be decoded.
     pub(in super::super) const FRS_0701: Code = Code::new(BAD, "FRS.0701");
+    /// No action has this code.
+    pub(in super::super) const FRS_0702: Code = Code::new(BAD, "FRS.0702");
+    /// The actions' windows.
+    pub(in super::super) const FRS_0703: Code = Code::new(BAD, "FRS.0703");
+    /// Too many actions.
+    pub(in super::super) const FRS_0704: Code = Code::new(BAD, "FRS.0704");
     /// The clip is shorter or longer than it may be.
     pub(in super::super) const FRS_0706: Code = Code::new(BAD, "FRS.0706");
     /// Silent liveness: no face.
@@ -224,7 +230,8 @@ impl Failure {
         let code = code_of(error.kind(), operation, origin);
         let message = match error.kind() {
             Kind::Internal => "internal fault; the server's log has the reason under this request id".to_owned(),
-            _ => error.message().to_owned(),
+            // A hint is the operator's, and goes to the log.
+            _ => error.message().split("\nhint: ").next().unwrap_or_default().to_owned(),
         };
         Self { code, shape: Shape::Service, message, source: Some(error) }
     }
@@ -255,7 +262,10 @@ impl Failure {
         let Code { status, text } = self.code;
         let (status, message) = (status.as_u16(), self.message.as_str());
         let operation = operation.map(tracing::field::debug);
-        if status >= 500 {
+        let hint = self.source.as_ref().and_then(|error| error.message().split_once("\nhint: ")).map(|(_, hint)| hint);
+        if let Some(hint) = hint {
+            tracing::warn!(dialect = "huawei", operation, request_id, status, code = text, hint, "{message}");
+        } else if status >= 500 {
             let source = self.source.as_ref().map(tracing::field::debug);
             tracing::error!(dialect = "huawei", operation, request_id, status, code = text, source, "{message}");
         } else {

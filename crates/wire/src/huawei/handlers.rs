@@ -15,7 +15,7 @@ use super::image::{self, Picture};
 use super::operations::Operation;
 use super::params::shortened;
 use super::routes::Call;
-use super::{dto, ids};
+use super::{dto, ids, liveness};
 use crate::http::json;
 
 type Answer = Result<Response, Failure>;
@@ -36,9 +36,9 @@ pub(super) async fn handle(call: Call<'_>) -> Answer {
         Operation::BatchDeleteFaces => batch_delete_faces(&call).await,
         Operation::SearchFaces => search_faces(&call).await,
         Operation::ServiceStatus => Ok(service_status(&call)),
-        Operation::CreateToken | Operation::ListProjects | Operation::DetectLive | Operation::DetectLiveFace => {
-            unreachable!("answered before a handler is chosen")
-        }
+        Operation::DetectLive => detect_live(&call).await,
+        Operation::DetectLiveFace => detect_live_face(&call).await,
+        Operation::CreateToken | Operation::ListProjects => unreachable!("answered before a handler is chosen"),
     }
 }
 
@@ -259,6 +259,24 @@ async fn search_faces(call: &Call<'_>) -> Answer {
     let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
     let scale = call.house.scale(&answer.face_set.pack).ok_or_else(|| no_scale(call))?;
     ok(&convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
+}
+
+async fn detect_live(call: &Call<'_>) -> Answer {
+    let video = image::find(&call.params, "video", call.settings())?;
+    let video =
+        video.ok_or_else(|| Failure::missing("no clip: expected `video_base64`, `video_url` or `video_file`"))?;
+    let origin = video.origin;
+    let asked = liveness::asked(&call.params)?;
+    let answer = call.library.clip_liveness(&call.caller, liveness::live_clip(asked, video)).await;
+    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
+    ok(&liveness::clip_judged(answer))
+}
+
+async fn detect_live_face(call: &Call<'_>) -> Answer {
+    let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
+    let answer = call.library.still_liveness(&call.caller, input).await;
+    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
+    ok(&liveness::still_judged(answer))
 }
 
 fn service_status(call: &Call<'_>) -> Response {

@@ -1,6 +1,5 @@
 //! Every operation of the vendor's reference: the table that routes and that tells what is done.
 
-use super::errors::{Code, code};
 use crate::adapter::{self, State};
 
 /// An operation.
@@ -59,9 +58,8 @@ const SEARCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/search";
 const STATUS: &str = "/{v}/{project_id}/subscribe";
 const NO_ATTRIBUTES: State = State::Partly("attributes are answered `unknown` or left out");
 const NO_PASSWORD_ONLY: State = State::Partly("the password method only, with an access key as user");
-/// What the service answers when a part of it is not switched on.
-pub(super) const NOT_AVAILABLE: Code = code::FRS_0020;
-const REFUSED: State = State::Refused(NOT_AVAILABLE.text);
+const NEEDS_LANDMARKS: State = State::Partly("needs the `attributes` pack and ffmpeg, else `FRS.0020`");
+const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
 
 /// Every operation.
 #[rustfmt::skip]
@@ -78,8 +76,8 @@ pub(super) const TABLE: [Row; 18] = [
     row(Operation::DeleteFaces, "DeleteFace", "DELETE", FACES, FRS, State::Done),
     row(Operation::BatchDeleteFaces, "BatchDeleteFaces", "DELETE", BATCH, FRS, State::Done),
     row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done),
-    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, REFUSED),
-    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, REFUSED),
+    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, NEEDS_LANDMARKS),
+    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, NEEDS_LIVENESS),
     row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, NO_PASSWORD_ONLY),
     row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done),
     row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done),

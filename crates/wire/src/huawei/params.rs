@@ -73,6 +73,16 @@ impl Params {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
+    /// A text member that may also be written as a bare whole number: a list that has one item.
+    pub(super) fn text_or_whole(&self, name: &str) -> Result<Option<Cow<'_, str>>, Failure> {
+        match self {
+            Params::Json(members) if matches!(members.get(name), Some(Value::Whole(_))) => {
+                Ok(self.integer(name)?.map(|number| Cow::Owned(number.to_string())))
+            }
+            _ => Ok(self.text(name)?.filter(|text| !text.trim().is_empty()).map(Cow::Borrowed)),
+        }
+    }
+
     /// A text member that must be there.
     pub(super) fn needed_text(&self, name: &str) -> Result<&str, Failure> {
         self.text(name)?.ok_or_else(|| Failure::missing(format!("`{name}` is missing")))

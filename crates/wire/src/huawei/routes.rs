@@ -11,7 +11,7 @@ use likeness_domain::types::{PackId, TenantId};
 
 use super::auth::{self, Evidence, Identity};
 use super::errors::{Failure, Origin, code};
-use super::operations::{self, NOT_AVAILABLE, Operation, Route};
+use super::operations::{self, Operation, Route};
 use super::params::{Params, shortened};
 use super::scale::scale;
 use super::settings::Settings;
@@ -107,12 +107,8 @@ impl Huawei {
             return Err(Failure::service(code::FRS_0033, "too many requests, try again in a second"));
         }
         let query = query(head)?;
-        match operation {
-            Operation::ListProjects => return Ok(iam::list_projects(self, &identity, &query)),
-            Operation::DetectLive | Operation::DetectLiveFace => {
-                return Err(Failure::service(NOT_AVAILABLE, "liveness detection is not available on this server"));
-            }
-            _ => {}
+        if operation == Operation::ListProjects {
+            return Ok(iam::list_projects(self, &identity, &query));
         }
         let params = match takes_body(operation) {
             None => Params::Json(Object::default()),
@@ -145,7 +141,12 @@ impl Huawei {
 /// Whether an operation has a body, and whether that may be a form.
 fn takes_body(operation: Operation) -> Option<bool> {
     match operation {
-        Operation::DetectFaces | Operation::CompareFaces | Operation::AddFaces | Operation::SearchFaces => Some(true),
+        Operation::DetectFaces
+        | Operation::CompareFaces
+        | Operation::AddFaces
+        | Operation::SearchFaces
+        | Operation::DetectLive
+        | Operation::DetectLiveFace => Some(true),
         Operation::CreateFaceSet | Operation::UpdateFace | Operation::BatchDeleteFaces => Some(false),
         Operation::ListFaceSets
         | Operation::ShowFaceSet
@@ -154,9 +155,7 @@ fn takes_body(operation: Operation) -> Option<bool> {
         | Operation::DeleteFaces
         | Operation::ServiceStatus
         | Operation::ListProjects
-        | Operation::CreateToken
-        | Operation::DetectLive
-        | Operation::DetectLiveFace => None,
+        | Operation::CreateToken => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod images;
 mod legacy;
 mod limits;
+mod liveness;
 mod page;
 mod probes;
 mod search;

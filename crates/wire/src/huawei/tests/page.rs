@@ -6,7 +6,7 @@ use crate::huawei::ADAPTER;
 const PAGE: &str = include_str!("../../../../../docs/huawei.md");
 
 /// Everything where a row of the table of bad input may have its test.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     include_str!("auth.rs"),
     include_str!("face_sets.rs"),
     include_str!("faces.rs"),
@@ -14,6 +14,7 @@ const TESTS: [&str; 11] = [
     include_str!("images.rs"),
     include_str!("legacy.rs"),
     include_str!("limits.rs"),
+    include_str!("liveness.rs"),
     include_str!("probes.rs"),
     include_str!("search.rs"),
     include_str!("tenants.rs"),

@@ -95,19 +95,6 @@ fn case_091_the_older_version_s_path_answers_the_same() {
 }
 
 #[test]
-fn liveness_says_that_it_is_not_available() {
-    let server = Server::new();
-    for version in ["v1", "v2"] {
-        for path in ["live-detect", "live-detect-face"] {
-            let target = format!("/{version}/{}/{path}", server.acme.project);
-            let body = json!({"image_base64": base64(F1)}).to_string();
-            server.send_signed_in(server.request("POST", &target, body)).bad("FRS.0020");
-            server.send(server.request("POST", &target, "{}")).refused(401, "APIG.0301");
-        }
-    }
-}
-
-#[test]
 fn case_097_unknown_routes_and_methods_are_the_gateway_s_404() {
     let server = Server::new();
     let project = &server.acme.project;

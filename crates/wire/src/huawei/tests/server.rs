@@ -73,11 +73,16 @@ impl Server {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
+        Self::over(FakeAnalyzer::new(), settings)
+    }
+
+    /// With an analyzer that cannot do everything.
+    pub(super) fn over(analyzer: FakeAnalyzer, settings: Settings) -> Self {
+        let analyzer = Arc::new(analyzer);
         let index = Arc::new(ScanIndex::new());
         let store = Arc::new(MemoryStore::open(index.clone()));
         let clock = Arc::new(FakeClock::default());
         let ids = Arc::new(SeededIds::new(7));
-        let analyzer = Arc::new(FakeAnalyzer::new());
         let fetcher = Arc::new(FakeFetcher::new());
         let library = Arc::new(Library::new(Ports {
             analyzer: analyzer.clone(),
@@ -340,6 +345,16 @@ fn check_members(json: &Value, text: &str) {
         "subscribe_status",
         "create_time",
         "status",
+        "video-result",
+        "alive",
+        "actions",
+        "confidence",
+        "action",
+        "picture",
+        "warning-list",
+        "warningCode",
+        "warningMsg",
+        "result",
     ];
     match json {
         Value::Null => panic!("null in {text}"),
