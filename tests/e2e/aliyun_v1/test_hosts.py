@@ -9,7 +9,7 @@ import time
 
 import harness
 import pytest
-from conftest import Green
+from green import Green
 
 
 class Misbehaving(http.server.SimpleHTTPRequestHandler):

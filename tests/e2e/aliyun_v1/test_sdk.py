@@ -8,7 +8,7 @@ import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
-from conftest import REGION, Green
+from green import REGION, Green
 
 
 def person(green, img, name, groups, *photos):

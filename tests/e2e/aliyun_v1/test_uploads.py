@@ -4,7 +4,7 @@ import harness
 import oss2
 import pytest
 from aliyunsdkgreenextension.request.extension import ClientUploader
-from conftest import Green
+from green import Green
 
 
 @pytest.fixture(scope="module")
