@@ -36,4 +36,5 @@ pub enum State {
 }
 
 /// Every dialect with vendor clients, in the order of their mounting.
-pub const ADAPTERS: &[Adapter] = &[crate::huawei::ADAPTER, crate::aliyun::ADAPTER, crate::yuanli::ADAPTER];
+pub const ADAPTERS: &[Adapter] =
+    &[crate::huawei::ADAPTER, crate::aliyun::ADAPTER, crate::yuanli::ADAPTER, crate::facepp::ADAPTER];

@@ -5,10 +5,13 @@
 
 pub mod adapter;
 pub mod aliyun;
+pub mod facepp;
 pub mod http;
 pub mod huawei;
 pub mod native;
 mod router;
+#[cfg(test)]
+mod visitor;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};

@@ -14,6 +14,7 @@ use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 
 use crate::aliyun::{self, Aliyun};
+use crate::facepp::{self, Facepp};
 use crate::http::{json, request_id};
 use crate::huawei::{self, Huawei};
 use crate::yuanli::{self, Yuanli};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub aliyun: aliyun::Settings,
     /// Of the `yuanli` dialect.
     pub yuanli: yuanli::Settings,
+    /// Of the `facepp` dialect.
+    pub facepp: facepp::Settings,
 }
 
 /// Does one kind of the jobs that dialects accept.
@@ -71,6 +74,7 @@ struct House {
     huawei: Huawei,
     aliyun: Aliyun,
     yuanli: Yuanli,
+    facepp: Facepp,
     ids: Arc<dyn IdSource>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -86,6 +90,7 @@ pub fn router(wire: Wire) -> Router {
         ready: Arc::clone(&wire.ready),
         aliyun: Aliyun::new(wire.clone()),
         yuanli: Yuanli::new(wire.clone()),
+        facepp: Facepp::new(wire.clone()),
         huawei: Huawei::new(wire),
     };
     Router::new().fallback(dispatch).with_state(Arc::new(house))
@@ -103,6 +108,7 @@ async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response
         _ if first_segment == aliyun::BUCKET => house.aliyun.answer_upload(request, &request_id).await,
         _ if first_segment == "green" => house.aliyun.answer(request, &request_id).await,
         _ if first_segment == "finauth" => house.yuanli.answer(request, &request_id).await,
+        _ if first_segment == "facepp" => house.facepp.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {

@@ -2,7 +2,7 @@
 
 use super::{CreateFaceSet, Library};
 use crate::caller::{Caller, Grant};
-use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet};
+use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Tags};
 use crate::{Error, Kind, Result};
 
 impl Library {
@@ -27,6 +27,13 @@ impl Library {
     pub async fn face_sets(&self, caller: &Caller) -> Result<Vec<FaceSetSummary>> {
         caller.require(Grant::Read)?;
         self.ports.store.face_sets(caller.tenant).await
+    }
+
+    /// The face sets that have all of these tags, oldest first. Needs the read grant.
+    pub async fn face_sets_tagged(&self, caller: &Caller, tags: &Tags) -> Result<Vec<FaceSetSummary>> {
+        let mut face_sets = self.face_sets(caller).await?;
+        face_sets.retain(|summary| summary.face_set.tags.contains(tags));
+        Ok(face_sets)
     }
 
     /// One face set. Needs the read grant. `FaceSetNotFound`.

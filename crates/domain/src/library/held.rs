@@ -3,7 +3,7 @@
 use super::{FaceHeld, FacesHeld, HeldOutcome, HoldFaces, KnownFace, Library, OriginComparison, check_count};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::FaceChoice;
+use crate::policy::{self, FaceChoice};
 use crate::ports::FaceScope;
 use crate::types::{
     Detection, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetKey, NewHeldFace, Subject, Template, TimestampMs,
@@ -22,12 +22,19 @@ impl Library {
         };
         let pack = pack.id.clone();
         let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, request.assess).await?;
+        let mut found = analysis.faces;
+        if let Some(place) = request.place {
+            let boxes = found.iter().map(|face| face.detection.bounding_box);
+            let meant = policy::at_place(boxes, place);
+            found =
+                found.into_iter().enumerate().filter(|&(idx, _)| Some(idx) == meant).map(|(_, face)| face).collect();
+        }
         let now = self.ports.clock.now();
         let held_for = request.held_for.min(limits::HELD_FACE_TIME_MAX);
         let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(held_for.as_millis()).unwrap_or(i64::MAX)));
-        let mut new = Vec::with_capacity(analysis.faces.len());
-        let mut assessments = Vec::with_capacity(analysis.faces.len());
-        for face in analysis.faces {
+        let mut new = Vec::with_capacity(found.len());
+        let mut assessments = Vec::with_capacity(found.len());
+        for face in found {
             new.push(NewHeldFace {
                 id: self.fresh_id(FaceId::new),
                 template: super::template_of(&face, &pack)?,

@@ -30,8 +30,9 @@ use crate::ports::{
     ImageFetcher, ImageRules, Orientation, PackInfo, Page, PictureDrop, VectorIndex, VideoDecoder,
 };
 use crate::types::{
-    Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldValue,
-    FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Similarity, Subject, Tags, Template, TimestampMs,
+    Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName,
+    FieldSchema, FieldValue, FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Similarity, Subject,
+    Tags, Template, TimestampMs,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -400,6 +401,8 @@ pub struct Comparison {
 pub struct HoldFaces {
     /// Whose faces.
     pub image: ImageInput,
+    /// Only the face that is here, as told by [`crate::policy::at_place`]; `None` for every face.
+    pub place: Option<BoundingBox>,
     /// For sets of which pack; `None` for the default one.
     pub pack: Option<PackId>,
     /// How long; at most [`crate::limits::HELD_FACE_TIME_MAX`].

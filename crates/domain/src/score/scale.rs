@@ -1,5 +1,6 @@
 //! From similarities to the numbers a dialect prints, and back.
 
+use super::Calibration;
 use crate::types::Similarity;
 
 /// A rising, piecewise linear map from similarities to numbers, with its exact inverse for thresholds.
@@ -22,6 +23,21 @@ impl Scale {
         let finite = knots.iter().all(|(_, number)| number.is_finite());
         let whole = knots.first()?.0 == Similarity::MIN && knots.last()?.0 == Similarity::MAX;
         (rising && finite && whole).then_some(Self { knots, steps_per_one: None })
+    }
+
+    /// A scale from 0 at similarity -1 to `top` at 1 on which the similarity measured at each false-accept rate has the
+    /// number given for it (rising, between 0 and `top`): same rate, same verdict, whatever pack made the templates. Points
+    /// extrapolated beyond 1 cannot be told apart; whatever would not rise is left out.
+    pub fn by_rates(calibration: &Calibration, numbers_at: &[(f64, f64)], top: f64) -> Option<Self> {
+        let mut knots = vec![(Similarity::MIN, 0.0)];
+        for &(far, number) in numbers_at {
+            let at = calibration.similarity_at(far);
+            if knots[knots.len() - 1].0 < at && at < Similarity::MAX {
+                knots.push((at, number));
+            }
+        }
+        knots.push((Similarity::MAX, top));
+        Self::new(knots)
     }
 
     /// The same scale with its numbers rounded to so many decimals (at most 9), half away from zero. Rounding here and

@@ -3,7 +3,7 @@
 use likeness_domain::library::{FacesHeld, HeldOutcome, HoldFaces};
 use likeness_domain::limits;
 use likeness_domain::ports::{Assess, Clock, HeldFaceStore, Page};
-use likeness_domain::types::{FaceSetPatch, Note};
+use likeness_domain::types::{BoundingBox, FaceSetPatch, Note};
 
 use super::*;
 
@@ -11,7 +11,13 @@ const HOUR: Duration = Duration::from_hours(1);
 
 impl House {
     fn hold(&self, scene: &str) -> Result<FacesHeld> {
-        let request = HoldFaces { image: image(scene.to_owned()), pack: None, held_for: HOUR, assess: Assess::NOTHING };
+        let request = HoldFaces {
+            image: image(scene.to_owned()),
+            place: None,
+            pack: None,
+            held_for: HOUR,
+            assess: Assess::NOTHING,
+        };
         block_on(self.library.hold_faces(&self.caller, request))
     }
 
@@ -53,6 +59,7 @@ fn nothing_is_held_longer_than_the_bound() {
     let house = House::new();
     let request = HoldFaces {
         image: image("face anna 40x40+10+5"),
+        place: None,
         pack: None,
         held_for: Duration::MAX,
         assess: Assess::NOTHING,
@@ -193,4 +200,22 @@ fn a_sets_words_change_and_its_id_stays() {
     assert!(block_on(house.library.list_faces(&house.caller, id, page)).unwrap().1.is_empty());
     house.caller = without(Grant::Write);
     check_kind(block_on(house.library.update_face_set(&house.caller, id, renamed("y"))), Kind::Forbidden);
+}
+
+#[test]
+fn only_the_face_at_a_place_is_held() {
+    let house = House::new();
+    let scene = "face anna 40x40+10+5\nface bert 60x60+100+5";
+    let at = |left, top, width, height| {
+        let place = Some(BoundingBox { left, top, width, height });
+        let image = image(scene);
+        let request = HoldFaces { image, place, pack: None, held_for: HOUR, assess: Assess::NOTHING };
+        let held = block_on(house.library.hold_faces(&house.caller, request)).unwrap();
+        held.faces.iter().map(|face| face.held.detection.bounding_box.width).collect::<Vec<_>>()
+    };
+    assert_eq!(at(12, 0, 40, 50), [40]);
+    assert_eq!(at(90, 0, 80, 80), [60]);
+    assert_eq!(at(0, 0, 640, 480), [] as [u32; 0], "everything is no place");
+    assert_eq!(at(300, 300, u32::MAX, u32::MAX), [] as [u32; 0]);
+    assert_eq!(block_on(house.store.report(false)).unwrap().n_held_faces, 2, "what nobody is told of is not kept");
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use likeness_domain::limits;
 use likeness_domain::types::PackId;
-use likeness_wire::{aliyun, huawei, yuanli};
+use likeness_wire::{aliyun, facepp, huawei, yuanli};
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use raw::RawConfig;
@@ -151,7 +151,12 @@ impl Config {
                 deadline: read.seconds(Key::VideoDeadlineS, 1..=600)?,
                 concurrent_max: read.number(Key::VideoConcurrentMax, 1..=64)?,
             },
-            wire: likeness_wire::Settings { huawei: huawei(&read)?, aliyun: aliyun(&read)?, yuanli: yuanli(&read)? },
+            wire: likeness_wire::Settings {
+                huawei: huawei(&read)?,
+                aliyun: aliyun(&read)?,
+                yuanli: yuanli(&read)?,
+                facepp: facepp(&read)?,
+            },
             log: LogConfig {
                 level: read
                     .text(Key::LogLevel)
@@ -239,6 +244,23 @@ fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
         max_groups: unless_zero(Key::YuanliMaxGroups, 1_000_000)?.map(|number| number as u64),
         max_faces_total: unless_zero(Key::YuanliMaxFacesTotal, 1_000_000_000)?.map(|number| number as u64),
         max_qps: unless_zero(Key::YuanliMaxQps, 1_000_000)?.map(|number| number as u32),
+    })
+}
+
+fn facepp(read: &Reader<'_>) -> Result<facepp::Settings, Failure> {
+    let bounded = |key| Ok::<_, Failure>(Some(read.number(key, 0..=1_000_000)?).filter(|number| *number > 0));
+    let side_max = limits::IMAGE_SIDE_MAX as usize;
+    let hours_max = (limits::HELD_FACE_TIME_MAX.as_secs() / 3600) as usize;
+    Ok(facepp::Settings {
+        held_hours: read.number(Key::FaceppHeldHours, 1..=hours_max)? as u32,
+        max_faces_per_set: read.number(Key::FaceppMaxFacesPerSet, 1..=1_000_000_000)? as u64,
+        max_face_sets: bounded(Key::FaceppMaxFaceSets)?.map(|number| number as u64),
+        min_side: read.number(Key::FaceppMinSide, 1..=side_max)? as u32,
+        max_side: read.number(Key::FaceppMaxSide, 1..=side_max)? as u32,
+        max_image_bytes: read.number(Key::FaceppMaxImageBytes, 1024..=limits::IMAGE_BYTES_MAX)?,
+        max_body_bytes: read.number(Key::FaceppMaxBodyBytes, 1024..=4 * limits::IMAGE_BYTES_MAX)?,
+        fetch_timeout_s: read.number(Key::FaceppFetchTimeoutS, 1..=600)? as u32,
+        max_qps: bounded(Key::FaceppMaxQps)?.map(|number| number as u32),
     })
 }
 

@@ -151,6 +151,17 @@ fn flag_beats_environment_beats_file_beats_default() {
         max_faces_total = 5000000 # default
         max_qps = 0 # default
 
+        [facepp]
+        held_hours = 72 # default
+        max_faces_per_set = 10000 # default
+        max_face_sets = 0 # default
+        min_side = 48 # default
+        max_side = 4096 # default
+        max_image_bytes = 2097152 # default
+        max_body_bytes = 8388608 # default
+        fetch_timeout_s = 10 # default
+        max_qps = 0 # default
+
         [log]
         # level is not set
         format = "json" # file likeness.toml"#]]

@@ -1,10 +1,22 @@
 //! Reading a request's body within bounds.
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
+
+/// What some services say to too long a body instead of their JSON.
+pub const TOO_LONG: &str = "Request Entity Too Large";
+
+/// [`TOO_LONG`] as an answer.
+pub fn too_long() -> Response {
+    let mut response = Response::new(Body::from(TOO_LONG));
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

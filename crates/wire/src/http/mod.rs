@@ -4,11 +4,13 @@
 
 pub mod base64_text;
 pub mod body;
+pub mod fields;
 pub mod form;
 pub mod json;
 pub mod keyed_ids;
 pub mod limiter;
 pub mod media_type;
+pub mod picture;
 pub mod request_id;
 pub mod target;
 

@@ -2,6 +2,7 @@
 
 use http::Extensions;
 use likeness_domain::ports::IdSource;
+use likeness_domain::types::TimestampMs;
 
 /// A request's id, put into the request's extensions by the listener so that its log lines and ours agree.
 #[derive(Debug, Clone)]
@@ -17,4 +18,15 @@ pub fn fresh(ids: &dyn IdSource) -> String {
     let mut bits = [0; 16];
     ids.fill(&mut bits);
     format!("{:032x}", u128::from_be_bytes(bits))
+}
+
+/// A fresh id that tells its time: Unix seconds, a comma and a random UUID (RFC 4122, version 4).
+pub fn dated(now: TimestampMs, ids: &dyn IdSource) -> String {
+    let mut bits = [0; 16];
+    ids.fill(&mut bits);
+    bits[6] = bits[6] & 0x0f | 0x40;
+    bits[8] = bits[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bits));
+    let seconds = now.0.div_euclid(1000);
+    format!("{seconds},{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -13,8 +13,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::errors::Failure;
-use super::fields::Fields;
 use super::settings::Settings;
+use crate::http::fields::Fields;
 
 /// Bytes of a `sign`. The longest honest one has some 200.
 const SIGN_LEN_MAX: usize = 4096;

@@ -1,6 +1,5 @@
 //! Their words to ours and back: the one file that knows both vocabularies.
 
-use likeness_domain::ports::IdSource;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
     BoundingBox, Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs,
@@ -10,9 +9,9 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::dto;
 use super::errors::Failure;
-use super::fields::Fields;
 use super::scale;
 use super::settings::{NextType, Settings, TimeOffset};
+use crate::http::fields::Fields;
 use crate::http::keyed_ids::KeyedIds;
 
 /// The vendor's only model version. Ours is the pack of the face set, which this vocabulary has no word for.
@@ -69,13 +68,8 @@ pub(super) fn user_id(fields: &Fields, settings: &Settings) -> Result<Subject, F
 
 /// A whole number of 1 to `max`, or what stands for none.
 pub(super) fn whole(fields: &Fields, name: &str, default: u64, max: u64, settings: &Settings) -> Result<u64, Failure> {
-    let Some(text) = fields.text(name)? else { return Ok(default) };
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Failure::malformed(name));
-    }
-    // More digits than fit are as good as very many.
-    let number = if text == digits { digits.parse().unwrap_or(u64::MAX) } else { 0 };
+    let Some(number) = fields.whole(name)? else { return Ok(default) };
+    let number = u64::try_from(number).unwrap_or(0);
     match number {
         number if (1..=max).contains(&number) => Ok(number),
         number if settings.clamp_limits => Ok(number.clamp(1, max)),
@@ -174,15 +168,4 @@ fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
     let offset = UtcOffset::from_whole_seconds(i32::from(offset.0) * 60).unwrap_or(UtcOffset::UTC);
     let at = OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     at.checked_to_offset(offset).unwrap_or(at).format(format).unwrap_or_default()
-}
-
-/// Unix seconds, a comma and a random UUID (RFC 4122, version 4).
-pub(super) fn answer_id(now: TimestampMs, ids: &dyn IdSource) -> String {
-    let mut bits = [0; 16];
-    ids.fill(&mut bits);
-    bits[6] = bits[6] & 0x0f | 0x40;
-    bits[8] = bits[8] & 0x3f | 0x80;
-    let hex = format!("{:032x}", u128::from_be_bytes(bits));
-    let seconds = now.0.div_euclid(1000);
-    format!("{seconds},{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

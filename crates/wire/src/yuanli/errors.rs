@@ -7,6 +7,8 @@ use likeness_domain::{Error, Kind};
 
 use super::operations::Operation;
 use super::settings::{BadSign, Settings};
+use crate::http::body::TOO_LONG;
+use crate::http::fields::FieldError;
 
 /// A request that was not done, in the vendor's words.
 #[derive(Debug)]
@@ -18,9 +20,6 @@ pub(super) struct Failure {
     message: String,
     source: Option<Error>,
 }
-
-/// What the answer to too long a body is; the one answer that is no JSON.
-pub(super) const TOO_LONG: &str = "Request Entity Too Large";
 
 impl Failure {
     fn new(status: StatusCode, error: impl Into<Cow<'static, str>>) -> Self {
@@ -112,6 +111,15 @@ impl Failure {
             );
         } else {
             tracing::info!(dialect = "yuanli", operation, request_id, answer_id, status, code = error, "{message}");
+        }
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        match error {
+            FieldError::Missing(field) => Self::missing(&field),
+            FieldError::Malformed(field) => Self::malformed(&field),
         }
     }
 }

@@ -7,9 +7,9 @@ use likeness_domain::library::{ImageInput, ImageSource};
 use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
 
 use super::errors::Failure;
-use super::fields::{Field, Fields};
 use super::settings::Settings;
-use crate::http::base64_text;
+use crate::http::fields::{Field, Fields};
+use crate::http::picture;
 
 /// The field a picture came in, and what it holds.
 #[derive(Debug, Clone, Copy)]
@@ -52,24 +52,6 @@ impl Given<'_> {
     }
 
     fn bytes(self) -> Option<Bytes> {
-        let sent = &self.field.bytes;
-        if self.name == "file" {
-            let as_text = || decoded(sent).filter(|bytes| begins_like_a_picture(bytes));
-            return if begins_like_a_picture(sent) { Some(sent.clone()) } else { as_text().or(Some(sent.clone())) };
-        }
-        if self.field.is_file || begins_like_a_picture(sent) { Some(sent.clone()) } else { decoded(sent) }
+        if self.name == "file" { Some(picture::of_file(self.field)) } else { picture::of_text(self.field) }
     }
-}
-
-/// Base64 as clients send it; a blank is a `+` that was not escaped.
-fn decoded(text: &[u8]) -> Option<Bytes> {
-    let text = std::str::from_utf8(text).ok()?.trim_ascii();
-    if text.contains(' ') { base64_text::decode(&text.replace(' ', "+")) } else { base64_text::decode(text) }
-}
-
-/// JPEG, PNG, BMP, GIF or WebP by their first bytes. No Base64 of such a file begins like one: it would begin with
-/// `/9j`, `iVB`, `Qk`, `R0lG` or `UklG`.
-fn begins_like_a_picture(bytes: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 5] = [b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"RIFF"];
-    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
 }

@@ -25,7 +25,6 @@ mod auth;
 mod convert;
 mod dto;
 mod errors;
-mod fields;
 mod handlers;
 mod image;
 mod operations;

@@ -1,10 +1,8 @@
 //! From a request to its handler: find the call, read the fields, authenticate.
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::Library;
@@ -12,16 +10,16 @@ use likeness_domain::score::Scale;
 use likeness_domain::types::{AccessKeyId, PackId};
 
 use super::dto::{Answer, Envelope, Refusal};
-use super::errors::{Failure, TOO_LONG};
-use super::fields::Fields;
+use super::errors::Failure;
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
-use super::{auth, convert, handlers};
-use crate::http::body::{BodyError, Upload};
-use crate::http::json;
+use super::{auth, handlers};
+use crate::http::body::{self, BodyError, Upload};
+use crate::http::fields::Fields;
 use crate::http::keyed_ids::KeyedIds;
 use crate::http::limiter::Limiter;
+use crate::http::{json, request_id};
 use crate::router::Wire;
 
 /// This dialect, ready to answer.
@@ -75,9 +73,9 @@ impl Yuanli {
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let started = self.wire.clock.now();
-        let answer_id = convert::answer_id(started, &*self.wire.ids);
-        let (head, body) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, body);
+        let answer_id = request_id::dated(started, &*self.wire.ids);
+        let (head, content) = request.into_parts();
+        let mut upload = Upload::new(&head.headers, content);
         let operation = operations::find(&head.method, head.uri.path());
         let outcome = match operation {
             Some(operation) => self.run(operation, &head, &mut upload, request_id).await,
@@ -90,7 +88,7 @@ impl Yuanli {
             Err(failure) => {
                 failure.log(operation, request_id, &answer_id);
                 if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
-                    return too_long();
+                    return body::too_long();
                 }
                 let answer = Refusal { error: &failure.error };
                 json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer })
@@ -120,11 +118,4 @@ impl Yuanli {
         let caller = Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() };
         handlers::handle(&Call { library: &self.wire.library, house: self, operation, caller, fields }).await
     }
-}
-
-fn too_long() -> Response {
-    let mut response = Response::new(Body::from(TOO_LONG));
-    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

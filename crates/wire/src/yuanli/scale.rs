@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::Similarity;
 
 /// False-accept rates, how the vendor writes them, and the score each is shown as.
 const AT_FAR: [(f64, &str, f64); 4] =
@@ -20,16 +19,7 @@ const LARGE_GROUP_STEP: u32 = 5;
 /// The scale of a pack with this calibration: similarity -1 is 0 and 1 is 100. Its numbers are not rounded, since
 /// thresholds are compared with those; see [`shown`].
 pub(super) fn scale(calibration: &Calibration) -> Scale {
-    let mut knots = vec![(Similarity::MIN, 0.0)];
-    for (far, _, score) in AT_FAR {
-        let at = calibration.similarity_at(far);
-        // Points extrapolated beyond 1 cannot be told apart; whatever would not rise is left out.
-        if knots[knots.len() - 1].0 < at && at < Similarity::MAX {
-            knots.push((at, score));
-        }
-    }
-    knots.push((Similarity::MAX, 100.0));
-    Scale::new(knots).expect("the knots rise from -1 to 1")
+    Scale::by_rates(calibration, &AT_FAR.map(|(far, _, score)| (far, score)), 100.0).expect("the scores rise to 100")
 }
 
 /// A score as it is printed: three decimals.

@@ -1,48 +1,19 @@
 //! One library, many dialects: what is made here is seen through another API, and the other way round.
 
-use axum::body::Body;
-use http::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::server::{DEMO, P1, P1B, P2, Server, base64};
+use crate::visitor::Huawei;
 
 /// A client of the Huawei dialect with the same key.
-struct Huawei<'a> {
-    server: &'a Server,
-    token: String,
-}
-
-impl<'a> Huawei<'a> {
-    fn new(server: &'a Server) -> Self {
-        let user = json!({"name": DEMO.key, "password": DEMO.secret, "domain": {"name": "acme"}});
-        let body = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": {"name": "cn-north-4"}}}});
-        let request = Request::post("/v3/auth/tokens").header("content-type", "application/json");
-        let (status, headers, text) = server.raw(request.body(Body::from(body.to_string())).unwrap());
-        assert_eq!(status, 201, "{text}");
-        Self { server, token: headers["x-subject-token"].to_str().unwrap().to_owned() }
-    }
-
-    #[track_caller]
-    fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = Request::builder().method(method).uri(format!("/v2/{}{path}", project()));
-        let request = request.header("content-type", "application/json").header("x-auth-token", &self.token);
-        let (status, _, text) = self.server.raw(request.body(Body::from(body.to_string())).unwrap());
-        assert_eq!(status, 200, "{text}");
-        serde_json::from_str(&text).unwrap()
-    }
-}
-
-/// 0x1111 at both ends of 128 bits, as the test server makes its first tenant.
-fn project() -> String {
-    let bits: u128 = 0x1111;
-    format!("{:032x}", bits << 100 | bits)
+fn huawei(server: &Server) -> Huawei<'_> {
+    Huawei::new(|request| server.raw(request), (DEMO.key, DEMO.secret), "acme")
 }
 
 #[test]
 fn a_library_made_here_is_a_face_set_there_and_its_faces_are_found_and_deleted_there() {
     let server = Server::with_lib_a();
-    let huawei = Huawei::new(&server);
+    let huawei = huawei(&server);
     let sets = huawei.call("GET", "/face-sets", json!({}));
     assert_eq!(sets["face_sets_info"][0]["face_set_name"], "lib_a");
     let token = server.add(P1, "u1");
@@ -61,7 +32,7 @@ fn a_library_made_here_is_a_face_set_there_and_its_faces_are_found_and_deleted_t
 #[test]
 fn a_face_set_made_there_is_a_library_here_and_its_faces_are_found_and_deleted_here() {
     let server = Server::new();
-    let huawei = Huawei::new(&server);
+    let huawei = huawei(&server);
     huawei.call("POST", "/face-sets", json!({"face_set_name": "theirs"}));
     let added = json!({"image_base64": base64(P2), "external_image_id": "bert"});
     huawei.call("POST", "/face-sets/theirs/faces", added);

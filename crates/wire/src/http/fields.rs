@@ -3,22 +3,30 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::errors::Failure;
-use crate::http::form::{Form, PARTS_MAX};
-use crate::http::media_type::{self, MediaType};
-use crate::http::target;
+use super::form::{Form, PARTS_MAX};
+use super::media_type::{self, MediaType};
+use super::target;
+
+/// What is wrong with a field, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldError {
+    /// It is absent or empty.
+    Missing(String),
+    /// It is not what it has to be.
+    Malformed(String),
+}
 
 /// The fields of a request, those of the body before those of the query.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Vec<Field>);
+pub struct Fields(Vec<Field>);
 
 /// One of them.
-pub(super) struct Field {
+pub struct Field {
     name: String,
     /// Its value as sent, decoded from its envelope only.
-    pub(super) bytes: Bytes,
+    pub bytes: Bytes,
     /// Whether it was sent as a file.
-    pub(super) is_file: bool,
+    pub is_file: bool,
 }
 
 // A field may be a photograph: shape only.
@@ -30,7 +38,7 @@ impl std::fmt::Debug for Field {
 
 impl Fields {
     /// Takes body and query apart. A body that cannot be read as a form, JSON among them, is one without fields.
-    pub(super) async fn read(headers: &HeaderMap, body: Bytes, query: Option<&str>) -> Self {
+    pub async fn read(headers: &HeaderMap, body: Bytes, query: Option<&str>) -> Self {
         let mut fields = match media_type::of(headers) {
             MediaType::Form { boundary: Some(boundary) } => {
                 let parts = Form::read(body, &boundary).await.unwrap_or_default().parts.into_iter();
@@ -44,42 +52,54 @@ impl Fields {
     }
 
     /// The first field with that name, unless it is empty.
-    pub(super) fn get(&self, name: &str) -> Option<&Field> {
+    pub fn get(&self, name: &str) -> Option<&Field> {
         self.present(name).filter(|field| !field.bytes.is_empty())
     }
 
     /// The first field with that name.
-    pub(super) fn present(&self, name: &str) -> Option<&Field> {
+    pub fn present(&self, name: &str) -> Option<&Field> {
         self.0.iter().find(|field| field.name == name)
     }
 
     /// Refuses if one of these is absent or empty.
-    pub(super) fn require(&self, names: &[&str]) -> Result<(), Failure> {
+    pub fn require(&self, names: &[&str]) -> Result<(), FieldError> {
         match names.iter().find(|name| self.get(name).is_none()) {
-            Some(name) => Err(Failure::missing(name)),
+            Some(name) => Err(FieldError::Missing((*name).to_owned())),
             None => Ok(()),
         }
     }
 
     /// The text of a field, unless it is absent or empty.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>, FieldError> {
         let Some(field) = self.get(name) else { return Ok(None) };
-        std::str::from_utf8(&field.bytes).map(Some).map_err(|_| Failure::malformed(name))
+        std::str::from_utf8(&field.bytes).map(Some).map_err(|_| FieldError::Malformed(name.to_owned()))
     }
 
     /// The text of a required field.
-    pub(super) fn needed(&self, name: &str) -> Result<&str, Failure> {
-        self.text(name)?.ok_or_else(|| Failure::missing(name))
+    pub fn needed(&self, name: &str) -> Result<&str, FieldError> {
+        self.text(name)?.ok_or_else(|| FieldError::Missing(name.to_owned()))
     }
 
     /// A switch: `0` or `1`, or absent.
-    pub(super) fn switch(&self, name: &str) -> Result<Option<bool>, Failure> {
+    pub fn switch(&self, name: &str) -> Result<Option<bool>, FieldError> {
         match self.text(name)? {
             None => Ok(None),
             Some("0") => Ok(Some(false)),
             Some("1") => Ok(Some(true)),
-            Some(_) => Err(Failure::malformed(name)),
+            Some(_) => Err(FieldError::Malformed(name.to_owned())),
         }
+    }
+
+    /// A whole number in decimal digits, with a minus before it or none, unless it is absent or empty. More digits than
+    /// fit are as good as the largest number.
+    pub fn whole(&self, name: &str) -> Result<Option<i64>, FieldError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(FieldError::Malformed(name.to_owned()));
+        }
+        let size = digits.parse().unwrap_or(i64::MAX);
+        Ok(Some(if text == digits { size } else { -size }))
     }
 }
 

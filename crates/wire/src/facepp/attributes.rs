@@ -1,0 +1,239 @@
+//! What was measured of a face, in the vendor's words. What was not measured is left out: nothing here is made up.
+
+use std::collections::BTreeMap;
+
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::Assess;
+use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Expressions, Point, Quality};
+use serde::Serialize;
+
+use super::errors::Failure;
+use crate::http::fields::Fields;
+
+/// Faces that get landmarks and attributes unless all are asked for.
+const ASSESSED_DEFAULT: usize = 5;
+/// From which probability a smile is one; the vendor's own number.
+const SMILE_THRESHOLD: f64 = 50.0;
+
+/// Attributes a client may ask for, and what has to be measured for them; nothing for those no stage measures.
+const ATTRIBUTES: [(&str, Aspects); 13] = [
+    ("gender", Aspects::AGE_AND_GENDER),
+    ("age", Aspects::AGE_AND_GENDER),
+    ("smiling", Aspects::EXPRESSION),
+    ("headpose", Aspects::POSE),
+    ("facequality", Aspects::QUALITY),
+    ("blur", Aspects::QUALITY),
+    ("emotion", Aspects::EXPRESSION),
+    ("eyestatus", Aspects::NONE),
+    ("ethnicity", Aspects::NONE),
+    ("beauty", Aspects::NONE),
+    ("mouthstatus", Aspects::NONE),
+    ("eyegaze", Aspects::NONE),
+    ("skinstatus", Aspects::NONE),
+];
+
+/// What a client wants to know of the faces in a picture.
+pub(super) struct Wanted {
+    landmark: bool,
+    /// Names of attributes, each of [`ATTRIBUTES`].
+    attributes: Vec<&'static str>,
+    faces: FaceChoice,
+}
+
+impl Wanted {
+    /// Where faces are, and nothing else.
+    pub(super) const NOTHING: Wanted = Wanted { landmark: false, attributes: Vec::new(), faces: FaceChoice::None };
+
+    pub(super) fn read(fields: &Fields) -> Result<Self, Failure> {
+        let landmark = match fields.text("return_landmark")? {
+            None | Some("0") => false,
+            Some("1" | "2") => true,
+            Some(_) => return Err(Failure::malformed("return_landmark")),
+        };
+        let mut attributes = Vec::new();
+        for word in fields.text("return_attributes")?.unwrap_or("none").split(',').map(str::trim_ascii) {
+            match ATTRIBUTES.iter().find(|(name, _)| *name == word) {
+                Some((name, _)) => attributes.push(*name),
+                None if word == "none" => {}
+                None => return Err(Failure::malformed("return_attributes")),
+            }
+        }
+        let all = fields.switch("calculate_all")?.unwrap_or(false);
+        let faces = if all { FaceChoice::All } else { FaceChoice::LargestFew(ASSESSED_DEFAULT) };
+        Ok(Self { landmark, attributes, faces })
+    }
+
+    /// What has to be measured.
+    pub(super) fn assess(&self) -> Assess {
+        let needed = ATTRIBUTES.iter().filter(|(name, _)| self.attributes.contains(name));
+        let aspects = needed.fold(Aspects::NONE, |sum, (_, aspects)| sum.and(*aspects));
+        let aspects = if self.landmark { aspects.and(Aspects::LANDMARKS) } else { aspects };
+        Assess { aspects, faces: self.faces }
+    }
+
+    /// Whether the face at this place in the order of sizes gets what is wanted.
+    fn is_assessed(&self, face_idx: usize) -> bool {
+        face_idx < self.faces.count(face_idx + 1)
+    }
+
+    /// The landmarks of a face, if they are wanted of it.
+    pub(super) fn landmark(&self, face_idx: usize, at: &Detection, measured: &Assessment) -> Option<Landmark> {
+        (self.landmark && self.is_assessed(face_idx)).then(|| landmark(at, measured))
+    }
+
+    /// The attributes of a face, if some are wanted of it.
+    pub(super) fn attributes(&self, face_idx: usize, measured: &Assessment, quality: &Quality) -> Option<Attributes> {
+        let is_wanted = !self.attributes.is_empty() && self.is_assessed(face_idx);
+        is_wanted.then(|| attributes(&self.attributes, measured, quality))
+    }
+}
+
+/// Points by the vendor's names; left and right are those of the picture.
+pub(super) type Landmark = BTreeMap<&'static str, Place>;
+
+#[derive(Serialize)]
+pub(super) struct Place {
+    x: i32,
+    y: i32,
+}
+
+/// Points of the sixty-eight that the vendor has as well, under the same name in its 83 and its 106.
+const DENSE: [(&str, usize); 15] = [
+    ("contour_chin", 8),
+    ("left_eyebrow_left_corner", 17),
+    ("right_eyebrow_right_corner", 26),
+    ("left_eye_left_corner", 36),
+    ("left_eye_right_corner", 39),
+    ("right_eye_left_corner", 42),
+    ("right_eye_right_corner", 45),
+    ("nose_tip", 30),
+    ("mouth_left_corner", 48),
+    ("mouth_right_corner", 54),
+    ("mouth_upper_lip_top", 51),
+    ("mouth_upper_lip_bottom", 62),
+    ("mouth_lower_lip_top", 66),
+    ("mouth_lower_lip_bottom", 57),
+    ("nose_middle_contour", 33),
+];
+
+/// The five points of every detection.
+const SPARSE: [&str; 5] =
+    ["left_eye_center", "right_eye_center", "nose_tip", "mouth_left_corner", "mouth_right_corner"];
+
+fn landmark(at: &Detection, measured: &Assessment) -> Landmark {
+    // The picture's left is the person's right, which comes first in ours.
+    let mut points: Landmark =
+        SPARSE.into_iter().zip(at.landmarks.0).map(|(name, point)| (name, place(point))).collect();
+    if let Some(dense) = &measured.landmarks {
+        points.extend(DENSE.into_iter().map(|(name, point_idx)| (name, place(dense.0[point_idx]))));
+    }
+    points
+}
+
+fn place(point: Point) -> Place {
+    Place { x: point.x.round() as i32, y: point.y.round() as i32 }
+}
+
+/// What was measured of what was wanted.
+#[derive(Serialize, Default)]
+pub(super) struct Attributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gender: Option<Value<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<Value<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smile: Option<Graded>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headpose: Option<HeadPose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facequality: Option<Value<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blur: Option<Blur>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emotion: Option<BTreeMap<&'static str, f64>>,
+}
+
+#[derive(Serialize)]
+struct Value<T> {
+    value: T,
+}
+
+#[derive(Serialize)]
+struct Graded {
+    value: f64,
+    threshold: f64,
+}
+
+#[derive(Serialize)]
+struct HeadPose {
+    pitch_angle: f64,
+    roll_angle: f64,
+    yaw_angle: f64,
+}
+
+#[derive(Serialize)]
+struct Blur {
+    blurness: Value<f64>,
+}
+
+fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attributes {
+    let wants = |name: &str| wanted.contains(&name);
+    let mut found = Attributes::default();
+    if wants("gender") {
+        let word = |male: f32| if male >= 0.5 { "Male" } else { "Female" };
+        found.gender = measured.gender.map(|gender| Value { value: word(gender.male) });
+    }
+    if wants("age") {
+        found.age = measured.age.map(|age| Value { value: age.round() as u32 });
+    }
+    if wants("smiling") {
+        let value = |measured: &Expressions| percent(measured.probability(Expression::Happy));
+        found.smile = measured.expression.as_ref().map(|m| Graded { value: value(m), threshold: SMILE_THRESHOLD });
+    }
+    if wants("headpose") {
+        found.headpose = measured.pose.map(|pose| HeadPose {
+            pitch_angle: rounded(pose.pitch.into()),
+            roll_angle: rounded(pose.roll.into()),
+            yaw_angle: rounded(pose.yaw.into()),
+        });
+    }
+    if wants("facequality") {
+        found.facequality = quality.total.map(|total| Value { value: percent(total) });
+    }
+    if wants("blur") {
+        found.blur = quality.sharpness.map(|sharp| Blur { blurness: Value { value: percent(1.0 - sharp) } });
+    }
+    if wants("emotion") {
+        let words = |measured: &Expressions| {
+            Expression::ALL.map(|expression| (emotion(expression), percent(measured.probability(expression)))).into()
+        };
+        found.emotion = measured.expression.as_ref().map(words);
+    }
+    found
+}
+
+/// The vendor's word for an expression.
+fn emotion(expression: Expression) -> &'static str {
+    match expression {
+        Expression::Neutral => "neutral",
+        Expression::Happy => "happiness",
+        Expression::Sad => "sadness",
+        Expression::Angry => "anger",
+        Expression::Fearful => "fear",
+        Expression::Disgusted => "disgust",
+        Expression::Surprised => "surprise",
+    }
+}
+
+/// 0 to 1 as 0 to 100.
+fn percent(share: f32) -> f64 {
+    rounded(f64::from(share) * 100.0)
+}
+
+/// Three decimals, as the vendor has them.
+fn rounded(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Their words to ours and back: the one file that knows both vocabularies.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use likeness_domain::library::HeldOutcome;
+use likeness_domain::ports::IdSource;
+use likeness_domain::types::{
+    BoundingBox, FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, Note, Subject, Tags,
+};
+
+use super::dto;
+use super::errors::Failure;
+use crate::http::fields::Fields;
+use crate::http::keyed_ids::KeyedIds;
+
+/// What the reference forbids in ids, tags and data.
+const FORBIDDEN: &str = "^@,&=*'\"";
+const DISPLAY_NAME_CHARS_MAX: usize = 256;
+const TAGS_CHARS_MAX: usize = 255;
+const USER_DATA_BYTES_MAX: usize = 16 * 1024;
+
+/// How faces and face sets are named here.
+pub(super) struct Names {
+    face_tokens: KeyedIds,
+    face_set_tokens: KeyedIds,
+    /// Names of sets that were made without an `outer_id`: numbers that only this installation can spell, so that such a
+    /// set is told apart from one that a client gave a name of the same look.
+    unnamed: KeyedIds,
+}
+
+impl Names {
+    pub(super) fn new(secret: &InstallationSecret) -> Self {
+        Self {
+            face_tokens: KeyedIds::new(secret, "facepp face token"),
+            face_set_tokens: KeyedIds::new(secret, "facepp faceset token"),
+            unnamed: KeyedIds::new(secret, "facepp unnamed faceset"),
+        }
+    }
+
+    pub(super) fn face_token(&self, origin: FaceId) -> String {
+        self.face_tokens.spell(origin.get())
+    }
+
+    /// The face that a token is for, if it is one of ours.
+    pub(super) fn origin(&self, token: &str) -> Option<FaceId> {
+        self.face_tokens.read(token).and_then(FaceId::new)
+    }
+
+    pub(super) fn face_set(&self, token: &str) -> Option<FaceSetId> {
+        self.face_set_tokens.read(token).and_then(FaceSetId::new)
+    }
+
+    /// A name for a set that was given none.
+    pub(super) fn fresh_name(&self, ids: &dyn IdSource) -> Result<FaceSetName, Failure> {
+        let mut bytes = [0; 8];
+        ids.fill(&mut bytes);
+        FaceSetName::new(self.unnamed.spell(u64::from_le_bytes(bytes) % ID_END))
+            .map_err(|_| Failure::malformed("outer_id"))
+    }
+
+    pub(super) fn named(&self, face_set: &FaceSet) -> dto::FaceSetNamed {
+        let name = face_set.name.as_str();
+        dto::FaceSetNamed {
+            faceset_token: self.face_set_tokens.spell(face_set.id.get()),
+            outer_id: if self.unnamed.read(name).is_some() { String::new() } else { name.to_owned() },
+        }
+    }
+
+    pub(super) fn listed(&self, face_set: &FaceSet) -> dto::FaceSetListed {
+        dto::FaceSetListed {
+            named: self.named(face_set),
+            display_name: text(face_set.label.as_ref()),
+            tags: face_set.tags.to_string(),
+        }
+    }
+}
+
+fn text(note: Option<&Note>) -> String {
+    note.map(|note| note.as_str().to_owned()).unwrap_or_default()
+}
+
+pub(super) fn user_data(face_set: &FaceSet) -> String {
+    text(face_set.note.as_ref())
+}
+
+pub(super) fn user_id(subject: Option<&Subject>) -> String {
+    subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default()
+}
+
+/// A field that may have none of the forbidden characters, nor any of these.
+fn clean<'a>(fields: &'a Fields, name: &str, but: &str) -> Result<Option<&'a str>, Failure> {
+    let text = fields.text(name)?;
+    match text {
+        Some(text) if text.contains(|c: char| FORBIDDEN.contains(c) && !but.contains(c)) => {
+            Err(Failure::malformed(name))
+        }
+        text => Ok(text),
+    }
+}
+
+/// The name of a set to be made or renamed, unless the field is absent or empty.
+pub(super) fn new_outer_id(fields: &Fields, name: &str) -> Result<Option<FaceSetName>, Failure> {
+    let text = clean(fields, name, "")?;
+    text.map(|text| FaceSetName::new(text).map_err(|_| Failure::malformed(name))).transpose()
+}
+
+/// The name of a set that may exist. Sets made through other APIs can have names that this one would not give; they are
+/// listed, so they can be named.
+pub(super) fn outer_id(fields: &Fields) -> Result<Option<FaceSetName>, Failure> {
+    let text = fields.text("outer_id")?;
+    text.map(|text| FaceSetName::new(text).map_err(|_| Failure::malformed("outer_id"))).transpose()
+}
+
+/// Words of a set; `None` if the field is absent, while an empty one clears what is there.
+fn note(fields: &Fields, name: &str, text: Option<&str>) -> Result<Option<Note>, Failure> {
+    if fields.present(name).is_none() {
+        return Ok(None);
+    }
+    Note::new(text.unwrap_or_default()).map(Some).map_err(|_| Failure::malformed(name))
+}
+
+pub(super) fn new_display_name(fields: &Fields) -> Result<Option<Note>, Failure> {
+    let text = fields.text("display_name")?;
+    if text.is_some_and(|text| text.chars().count() > DISPLAY_NAME_CHARS_MAX) {
+        return Err(Failure::malformed("display_name"));
+    }
+    note(fields, "display_name", text)
+}
+
+pub(super) fn new_user_data(fields: &Fields) -> Result<Option<Note>, Failure> {
+    let text = clean(fields, "user_data", "")?;
+    if text.is_some_and(|text| text.len() > USER_DATA_BYTES_MAX) {
+        return Err(Failure::malformed("user_data"));
+    }
+    note(fields, "user_data", text)
+}
+
+/// Tags, a comma between two; `None` if the field is absent.
+pub(super) fn tags(fields: &Fields) -> Result<Option<Tags>, Failure> {
+    let text = clean(fields, "tags", ",")?;
+    if text.is_some_and(|text| text.chars().count() > TAGS_CHARS_MAX) {
+        return Err(Failure::malformed("tags"));
+    }
+    if fields.present("tags").is_none() {
+        return Ok(None);
+    }
+    Tags::parse(text.unwrap_or_default()).map(Some).map_err(|_| Failure::malformed("tags"))
+}
+
+pub(super) fn new_user_id(fields: &Fields) -> Result<Subject, Failure> {
+    let text = clean(fields, "user_id", "")?.unwrap_or_default();
+    Subject::new(text).map_err(|_| Failure::malformed("user_id"))
+}
+
+/// A whole number of 1 to `max`; 1 if there is none.
+pub(super) fn whole(fields: &Fields, name: &str, max: u64) -> Result<u64, Failure> {
+    let Some(number) = fields.whole(name)? else { return Ok(1) };
+    let number = u64::try_from(number).ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| Failure::malformed(name))
+}
+
+/// Items of a list with commas; blanks around them do not count, and empty ones are passed over.
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// Why a face was not added.
+pub(super) fn reason(outcome: HeldOutcome) -> Option<&'static str> {
+    match outcome {
+        HeldOutcome::Added | HeldOutcome::Present => None,
+        HeldOutcome::Full => Some("QUOTA_EXCEEDED"),
+        // A template of another pack is of no use in the set.
+        HeldOutcome::Unknown | HeldOutcome::OtherPack => Some("INVALID_FACE_TOKEN"),
+    }
+}
+
+pub(super) fn rectangle(found: BoundingBox) -> dto::Rectangle {
+    let BoundingBox { left, top, width, height } = found;
+    dto::Rectangle { top, left, width, height }
+}
+
+/// A name for a picture in this answer; nothing is kept under it.
+pub(super) fn image_id(ids: &dyn IdSource) -> String {
+    let mut bits = [0; 16];
+    ids.fill(&mut bits);
+    STANDARD.encode(bits)
+}

@@ -1,0 +1,168 @@
+//! The bodies of answers, member for member.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::attributes::{Attributes, Landmark};
+
+/// What every answer has, and the answer itself.
+#[derive(Serialize)]
+pub(super) struct Envelope<'a, T> {
+    pub(super) request_id: &'a str,
+    pub(super) time_used: i64,
+    #[serde(flatten)]
+    pub(super) answer: T,
+}
+
+#[derive(Serialize)]
+pub(super) struct Refusal<'a> {
+    pub(super) error_message: &'a str,
+}
+
+/// The answer of a call that was done.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Detected(Detected),
+    Compared(Box<Compared>),
+    Found(Box<Found>),
+    Face(FaceDetail),
+    UserIdSet { face_token: String, user_id: String },
+    Created(FacesAdded),
+    Removed(FacesRemoved),
+    Named(FaceSetNamed),
+    Detail(FaceSetDetail),
+    FaceSets(FaceSets),
+}
+
+#[derive(Serialize)]
+pub(super) struct Detected {
+    pub(super) image_id: String,
+    pub(super) face_num: usize,
+    pub(super) faces: Vec<Face>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Face {
+    pub(super) face_token: String,
+    pub(super) face_rectangle: Rectangle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) landmark: Option<Landmark>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attributes: Option<Attributes>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Rectangle {
+    pub(super) top: u32,
+    pub(super) left: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+/// A picture that came with the request, and who is in it.
+pub(super) struct Picture {
+    pub(super) image_id: String,
+    pub(super) faces: Vec<Face>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Compared {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thresholds: Option<BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_id1: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces1: Option<Vec<Face>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_id2: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces2: Option<Vec<Face>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Found {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) results: Option<Vec<FaceFound>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thresholds: Option<BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces: Option<Vec<Face>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceFound {
+    pub(super) face_token: String,
+    pub(super) confidence: f64,
+    pub(super) user_id: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceDetail {
+    pub(super) face_token: String,
+    pub(super) face_rectangle: Rectangle,
+    pub(super) user_id: String,
+    pub(super) facesets: Vec<FaceSetListed>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceFailure {
+    pub(super) face_token: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetNamed {
+    pub(super) faceset_token: String,
+    /// Empty if the client gave none.
+    pub(super) outer_id: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesAdded {
+    #[serde(flatten)]
+    pub(super) face_set: FaceSetNamed,
+    pub(super) face_added: usize,
+    pub(super) face_count: u64,
+    pub(super) failure_detail: Vec<FaceFailure>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FacesRemoved {
+    #[serde(flatten)]
+    pub(super) face_set: FaceSetNamed,
+    pub(super) face_removed: usize,
+    pub(super) face_count: u64,
+    pub(super) failure_detail: Vec<FaceFailure>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetDetail {
+    #[serde(flatten)]
+    pub(super) face_set: FaceSetListed,
+    pub(super) user_data: String,
+    pub(super) face_count: u64,
+    pub(super) face_tokens: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSetListed {
+    #[serde(flatten)]
+    pub(super) named: FaceSetNamed,
+    pub(super) display_name: String,
+    pub(super) tags: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct FaceSets {
+    pub(super) facesets: Vec<FaceSetListed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+}

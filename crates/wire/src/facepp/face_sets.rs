@@ -1,0 +1,240 @@
+//! Calls about face sets.
+
+use std::collections::HashSet;
+
+use likeness_domain::Kind;
+use likeness_domain::library::CreateFaceSet;
+use likeness_domain::ports::Page;
+use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPatch, FaceSetSummary, FieldSchema};
+
+use super::convert;
+use super::dto::{self, Answer, FaceFailure};
+use super::errors::{Blame, Failure};
+use super::routes::Call;
+
+/// Tokens of one `create` or `addface`.
+const ADDED_MAX: usize = 5;
+/// Tokens of one `removeface`.
+const REMOVED_MAX: usize = 1000;
+/// What stands for every face of a set.
+const REMOVE_ALL: &str = "RemoveAllFaceTokens";
+/// Entries of one page.
+const PAGE: u64 = 100;
+/// Largest `start` by the letter of the reference, which is also how many faces a set made here holds.
+const START_MAX: u64 = 10_000;
+
+/// How a call names its face set.
+pub(super) enum FaceSetNamed {
+    Token(likeness_domain::types::FaceSetId),
+    OuterId(FaceSetName),
+}
+
+impl FaceSetNamed {
+    pub(super) fn read(call: &Call<'_>) -> Result<Self, Failure> {
+        let outer_id = convert::outer_id(&call.fields)?;
+        match (call.fields.text("faceset_token")?, outer_id) {
+            (None, None) => Err(Failure::missing("faceset_token, outer_id")),
+            (Some(_), Some(_)) => Err(Failure::bad("COEXISTENCE_ARGUMENTS")),
+            (None, Some(name)) => Ok(Self::OuterId(name)),
+            (Some(token), None) => {
+                let id = call.names().face_set(token);
+                id.map(Self::Token).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))
+            }
+        }
+    }
+
+    fn key(&self) -> FaceSetKey<'_> {
+        match self {
+            Self::Token(id) => FaceSetKey::Id(*id),
+            Self::OuterId(name) => FaceSetKey::Name(name),
+        }
+    }
+
+    pub(super) fn blame(&self) -> Blame<'static> {
+        match self {
+            Self::Token(_) => Blame::NOBODY,
+            Self::OuterId(_) => Blame { unknown_face_set: "INVALID_OUTER_ID", ..Blame::NOBODY },
+        }
+    }
+
+    fn failed(&self) -> impl Fn(likeness_domain::Error) -> Failure {
+        let blame = self.blame();
+        move |error| Failure::library(error, &blame)
+    }
+
+    pub(super) async fn find(&self, call: &Call<'_>) -> Result<FaceSetSummary, Failure> {
+        call.library.face_set(&call.caller, self.key()).await.map_err(self.failed())
+    }
+}
+
+pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
+    let label = convert::new_display_name(&call.fields)?;
+    let given_name = convert::new_outer_id(&call.fields, "outer_id")?;
+    let tags = convert::tags(&call.fields)?.unwrap_or_default();
+    let tokens = tokens(call, ADDED_MAX)?;
+    let note = convert::new_user_data(&call.fields)?;
+    let merge = call.fields.switch("force_merge")?.unwrap_or(false) && given_name.is_some();
+    let name = match given_name {
+        Some(name) => name,
+        None => call.names().fresh_name(&*call.house.wire.ids)?,
+    };
+    let request = CreateFaceSet {
+        name: name.clone(),
+        label: label.filter(|label| !label.as_str().is_empty()),
+        note: note.filter(|note| !note.as_str().is_empty()),
+        tags,
+        schema: FieldSchema::default(),
+        capacity: Some(call.settings().max_faces_per_set),
+        face_sets_max: call.settings().max_face_sets,
+    };
+    let named = FaceSetNamed::OuterId(name);
+    let face_set = match call.library.create_face_set(&call.caller, request).await {
+        Ok(face_set) => face_set,
+        Err(error) if error.kind() == Kind::FaceSetExists && merge => named.find(call).await?.face_set,
+        Err(error) => return Err(named.failed()(error)),
+    };
+    added(call, &face_set, &tokens).await
+}
+
+pub(super) async fn add_faces(call: &Call<'_>) -> Result<Answer, Failure> {
+    let named = FaceSetNamed::read(call)?;
+    call.fields.require(&["face_tokens"])?;
+    let tokens = tokens(call, ADDED_MAX)?;
+    let face_set = named.find(call).await?.face_set;
+    added(call, &face_set, &tokens).await
+}
+
+/// The tokens of a call, as they were given; none if the field is absent or empty.
+fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
+    let text = call.fields.text("face_tokens")?.unwrap_or_default();
+    let tokens: Vec<String> = convert::items(text).take(most + 1).map(str::to_owned).collect();
+    if tokens.len() > most || (tokens.is_empty() && !text.is_empty()) {
+        return Err(Failure::bad("INVALID_FACE_TOKENS_SIZE"));
+    }
+    Ok(tokens)
+}
+
+async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
+    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
+    let known = origins.iter().flatten().copied().collect();
+    let outcomes = call.library.add_held_faces(&call.caller, face_set.id, known).await;
+    let mut outcomes = outcomes.map_err(|error| Failure::library(error, &Blame::NOBODY))?.into_iter();
+    let mut face_added = 0;
+    let mut failure_detail = Vec::new();
+    for (token, origin) in tokens.iter().zip(&origins) {
+        let outcome = origin.and_then(|_| outcomes.next());
+        face_added += usize::from(outcome == Some(likeness_domain::library::HeldOutcome::Added));
+        let reason = outcome.map_or(Some("INVALID_FACE_TOKEN"), convert::reason);
+        failure_detail.extend(reason.map(|reason| FaceFailure { face_token: token.clone(), reason }));
+    }
+    let (face_set, face_count) = (call.names().named(face_set), count(call, face_set).await?);
+    Ok(Answer::Created(dto::FacesAdded { face_set, face_added, face_count, failure_detail }))
+}
+
+/// How many faces the set holds now; none if it was deleted this very moment.
+async fn count(call: &Call<'_>, face_set: &FaceSet) -> Result<u64, Failure> {
+    match call.library.face_set(&call.caller, face_set.id).await {
+        Ok(summary) => Ok(summary.n_faces),
+        Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
+        Err(error) => Err(Failure::library(error, &Blame::NOBODY)),
+    }
+}
+
+pub(super) async fn remove_faces(call: &Call<'_>) -> Result<Answer, Failure> {
+    let named = FaceSetNamed::read(call)?;
+    call.fields.require(&["face_tokens"])?;
+    let is_all = call.fields.text("face_tokens")? == Some(REMOVE_ALL);
+    let tokens = if is_all { Vec::new() } else { tokens(call, REMOVED_MAX)? };
+    let face_set = named.find(call).await?.face_set;
+    let failed = named.failed();
+    let (face_removed, failure_detail) = if is_all {
+        (remove_all(call, &face_set).await.map_err(failed)?, Vec::new())
+    } else {
+        let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
+        let known = origins.iter().flatten().copied().collect();
+        let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
+        let face_removed = removed.len();
+        // A token given twice is removed once, and the second is reported like any other that is not there.
+        let mut removed: HashSet<FaceId> = removed.into_iter().collect();
+        let failed = tokens.into_iter().zip(origins).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
+        let failure = |(face_token, _)| FaceFailure { face_token, reason: "INVALID_FACE_TOKEN" };
+        (face_removed, failed.map(failure).collect())
+    };
+    let (face_set, face_count) = (call.names().named(&face_set), count(call, &face_set).await?);
+    Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
+}
+
+/// Page after page. Not all at once: a face added meanwhile may or may not go with the others.
+async fn remove_all(call: &Call<'_>, face_set: &FaceSet) -> likeness_domain::Result<usize> {
+    let page = Page { offset: 0, limit: REMOVED_MAX as u64 };
+    let mut n_removed = 0;
+    loop {
+        let (_, faces) = call.library.list_faces(&call.caller, face_set.id, page).await?;
+        if faces.is_empty() {
+            return Ok(n_removed);
+        }
+        let origins = faces.iter().map(|face| face.origin).collect();
+        n_removed += call.library.remove_origins(&call.caller, face_set.id, origins).await?.len();
+    }
+}
+
+pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
+    let named = FaceSetNamed::read(call)?;
+    if ["new_outer_id", "display_name", "user_data", "tags"].iter().all(|name| call.fields.present(name).is_none()) {
+        return Err(Failure::missing("new_outer_id, display_name, user_data, tags"));
+    }
+    let patch = FaceSetPatch {
+        name: convert::new_outer_id(&call.fields, "new_outer_id")?,
+        label: convert::new_display_name(&call.fields)?,
+        note: convert::new_user_data(&call.fields)?,
+        tags: convert::tags(&call.fields)?,
+    };
+    let updated = call.library.update_face_set(&call.caller, named.key(), patch).await;
+    let face_set = updated.map_err(|error| match error.kind() {
+        Kind::FaceSetExists => Failure::bad("NEW_OUTER_ID_EXIST"),
+        _ => named.failed()(error),
+    })?;
+    Ok(Answer::Named(call.names().named(&face_set)))
+}
+
+pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
+    let named = FaceSetNamed::read(call)?;
+    let start = convert::whole(&call.fields, "start", i64::MAX as u64)?;
+    let summary = named.find(call).await?;
+    // A set made through another API may hold more than the reference can count to.
+    if start > START_MAX.max(summary.n_faces) {
+        return Err(Failure::malformed("start"));
+    }
+    // One more than is shown tells whether there are more.
+    let page = Page { offset: start - 1, limit: PAGE + 1 };
+    let listed = call.library.list_faces(&call.caller, summary.face_set.id, page).await;
+    let (face_set, faces) = listed.map_err(named.failed())?;
+    let next = (faces.len() as u64 > PAGE).then(|| (start + PAGE).to_string());
+    let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names().face_token(face.origin)).collect();
+    Ok(Answer::Detail(dto::FaceSetDetail {
+        face_set: call.names().listed(&face_set),
+        user_data: convert::user_data(&face_set),
+        face_count: summary.n_faces,
+        face_tokens,
+        next,
+    }))
+}
+
+pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
+    let named = FaceSetNamed::read(call)?;
+    let only_if_empty = call.fields.switch("check_empty")?.unwrap_or(true);
+    let deleted = call.library.delete_face_set(&call.caller, named.key(), only_if_empty).await;
+    Ok(Answer::Named(call.names().named(&deleted.map_err(named.failed())?)))
+}
+
+pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
+    let tags = convert::tags(&call.fields)?.unwrap_or_default();
+    let start = convert::whole(&call.fields, "start", i64::MAX as u64)?;
+    let found = call.library.face_sets_tagged(&call.caller, &tags).await;
+    let found = found.map_err(|error| Failure::library(error, &Blame::NOBODY))?;
+    let before = usize::try_from(start - 1).unwrap_or(usize::MAX);
+    let shown = found.iter().skip(before).take(PAGE as usize);
+    let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names().listed(&set.face_set)).collect();
+    let has_more = found.len().saturating_sub(before) > facesets.len();
+    Ok(Answer::FaceSets(dto::FaceSets { next: has_more.then(|| (start + PAGE).to_string()), facesets }))
+}

@@ -1,0 +1,199 @@
+//! Calls about faces: what is in a picture, who resembles whom, what is known of a token.
+
+use std::time::Duration;
+
+use likeness_domain::library::{FaceHeld, HoldFaces, Probe, Search};
+use likeness_domain::types::{FaceId, PackId, Similarity};
+use likeness_domain::{Error, Kind};
+
+use super::attributes::Wanted;
+use super::dto::{self, Answer};
+use super::errors::{Blame, Failure};
+use super::face_sets::FaceSetNamed;
+use super::image::{self, FieldNames, Given};
+use super::routes::Call;
+use super::{convert, scale};
+
+/// Results of one `search`.
+const RESULTS_MAX: u64 = 5;
+const SECONDS_PER_HOUR: u64 = 3600;
+
+/// A face that a call is about: named by its token, or the first of a picture's.
+enum Asked<'a> {
+    Token(&'a str, FaceId),
+    Picture(Given<'a>),
+}
+
+/// The face of a call: its token before a picture.
+fn asked<'a>(call: &'a Call<'_>, token: &str, names: FieldNames) -> Result<Asked<'a>, Failure> {
+    if let Some(text) = call.fields.text(token)? {
+        let origin = call.names().origin(text).ok_or_else(|| Failure::no_face(text))?;
+        return Ok(Asked::Token(text, origin));
+    }
+    let FieldNames { file, base64, url, .. } = names;
+    let given = image::given(&call.fields, names)?;
+    given.map(Asked::Picture).ok_or_else(|| Failure::missing(&format!("{token}, {url}, {file}, {base64}")))
+}
+
+/// What a picture shows, held for a while.
+struct Shown {
+    /// The first face, which is the one that counts.
+    first: Option<FaceId>,
+    picture: dto::Picture,
+}
+
+async fn hold(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: &Wanted) -> Result<Shown, Failure> {
+    let request = HoldFaces {
+        image: given.picture(call.settings())?,
+        place: given.place,
+        pack,
+        held_for: Duration::from_secs(u64::from(call.settings().held_hours) * SECONDS_PER_HOUR),
+        assess: wanted.assess(),
+    };
+    let held = call.library.hold_faces(&call.caller, request).await;
+    let held = held.map_err(|error| Failure::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
+    let face = |(face_idx, FaceHeld { held, assessment }): (usize, &FaceHeld)| dto::Face {
+        face_token: call.names().face_token(held.id),
+        face_rectangle: convert::rectangle(held.detection.bounding_box),
+        landmark: wanted.landmark(face_idx, &held.detection, assessment),
+        attributes: wanted.attributes(face_idx, assessment, &held.quality),
+    };
+    Ok(Shown {
+        first: held.faces.first().map(|face| face.held.id),
+        picture: dto::Picture {
+            image_id: convert::image_id(&*call.house.wire.ids),
+            faces: held.faces.iter().enumerate().map(face).collect(),
+        },
+    })
+}
+
+pub(super) async fn detect(call: &Call<'_>) -> Result<Answer, Failure> {
+    let FieldNames { file, base64, url, .. } = image::ONLY;
+    let given = image::given(&call.fields, image::ONLY)?;
+    let given = given.ok_or_else(|| Failure::missing(&format!("{url}, {file}, {base64}")))?;
+    let wanted = Wanted::read(&call.fields)?;
+    let dto::Picture { image_id, faces } = hold(call, &given, None, &wanted).await?.picture;
+    Ok(Answer::Detected(dto::Detected { image_id, face_num: faces.len(), faces }))
+}
+
+/// One side of a comparison: the face that counts, its token as the client gave it, and the picture it came from.
+struct Side<'a> {
+    token: &'a str,
+    origin: Option<FaceId>,
+    picture: Option<dto::Picture>,
+}
+
+async fn side<'a>(call: &Call<'_>, asked: &Asked<'a>) -> Result<Side<'a>, Failure> {
+    Ok(match asked {
+        Asked::Token(token, origin) => Side { token, origin: Some(*origin), picture: None },
+        Asked::Picture(given) => {
+            let shown = hold(call, given, None, &Wanted::NOTHING).await?;
+            Side { token: "", origin: shown.first, picture: Some(shown.picture) }
+        }
+    })
+}
+
+pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
+    let [first, second] = image::SIDES;
+    let first = asked(call, "face_token1", first)?;
+    let second = asked(call, "face_token2", second)?;
+    // Tokens first: a picture is not looked at, nor its faces held, for a comparison that cannot be.
+    for asked in [&first, &second] {
+        if let Asked::Token(token, origin) = asked {
+            known(call, token, *origin).await?;
+        }
+    }
+    let (first, second) = (side(call, &first).await?, side(call, &second).await?);
+    let comparison = match (first.origin, second.origin) {
+        (Some(a), Some(b)) => Some(call.library.compare_origins(&call.caller, [a, b]).await.map_err(|error| {
+            let token = if error.field() == Some("first face") { first.token } else { second.token };
+            Failure::library(error, &Blame { token, ..Blame::NOBODY })
+        })?),
+        _ => None,
+    };
+    let confidence = match &comparison {
+        Some(comparison) => Some(call.scale(&comparison.pack)?.to_number(comparison.similarity)),
+        None => None,
+    };
+    let (image_id1, faces1) = first.picture.map(|picture| (picture.image_id, picture.faces)).unzip();
+    let (image_id2, faces2) = second.picture.map(|picture| (picture.image_id, picture.faces)).unzip();
+    let thresholds = comparison.map(|_| scale::thresholds());
+    Ok(Answer::Compared(Box::new(dto::Compared { confidence, thresholds, image_id1, faces1, image_id2, faces2 })))
+}
+
+pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
+    let asked = asked(call, "face_token", image::ONLY)?;
+    let named = FaceSetNamed::read(call)?;
+    let top_k = convert::whole(&call.fields, "return_result_count", RESULTS_MAX)?;
+    let summary = named.find(call).await?;
+    if summary.n_faces == 0 {
+        return Err(Failure::bad("EMPTY_FACESET"));
+    }
+    let face_set = summary.face_set;
+    let scale = call.scale(&face_set.pack)?;
+    let (token, origin, picture) = match asked {
+        Asked::Token(token, origin) => (token, Some(origin), None),
+        Asked::Picture(given) => {
+            let shown = hold(call, &given, Some(face_set.pack.clone()), &Wanted::NOTHING).await?;
+            ("", shown.first, Some(shown.picture))
+        }
+    };
+    let (image_id, faces) = picture.map(|picture| (picture.image_id, picture.faces)).unzip();
+    let Some(origin) = origin else {
+        return Ok(Answer::Found(Box::new(dto::Found { results: None, thresholds: None, image_id, faces })));
+    };
+    let request = Search {
+        face_set: face_set.name.clone(),
+        probe: Probe::Origin(origin),
+        top_k: top_k as usize,
+        similarity_min: Similarity::MIN,
+        filter: None,
+        sort: Vec::new(),
+        one_per_person: false,
+    };
+    let found = call.library.search(&call.caller, request).await;
+    let found = found.map_err(|error| Failure::library(error, &Blame { token, ..named.blame() }))?;
+    let result = |candidate: &likeness_domain::library::Candidate| dto::FaceFound {
+        face_token: call.names().face_token(candidate.face.origin),
+        confidence: scale.to_number(candidate.similarity),
+        user_id: convert::user_id(candidate.face.subject.as_ref()),
+    };
+    let results = Some(found.candidates.iter().map(result).collect());
+    Ok(Answer::Found(Box::new(dto::Found { results, thresholds: Some(scale::thresholds()), image_id, faces })))
+}
+
+/// What is known of a token, or that it is of no face.
+async fn known(call: &Call<'_>, token: &str, origin: FaceId) -> Result<likeness_domain::library::KnownFace, Failure> {
+    let known = call.library.known_face(&call.caller, origin).await;
+    known.map_err(|error| Failure::library(error, &Blame { token, ..Blame::NOBODY }))
+}
+
+/// The token that a call is about.
+fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
+    let text = call.fields.needed("face_token")?;
+    Ok((text, call.names().origin(text).ok_or_else(|| Failure::no_face(text))?))
+}
+
+pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
+    let (token, origin) = token(call)?;
+    let known = known(call, token, origin).await?;
+    Ok(Answer::Face(dto::FaceDetail {
+        face_token: token.to_owned(),
+        face_rectangle: convert::rectangle(known.detection.bounding_box),
+        user_id: convert::user_id(known.subject.as_ref()),
+        facesets: known.face_sets.iter().map(|face_set| call.names().listed(face_set)).collect(),
+    }))
+}
+
+pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {
+    call.fields.require(&["face_token", "user_id"])?;
+    let subject = convert::new_user_id(&call.fields)?;
+    let (token, origin) = token(call)?;
+    let user_id = convert::user_id(Some(&subject));
+    let done = call.library.label_origin(&call.caller, origin, subject).await;
+    done.map_err(|error: Error| {
+        debug_assert_ne!(error.kind(), Kind::FaceSetNotFound, "no face set is named");
+        Failure::library(error, &Blame { token, ..Blame::NOBODY })
+    })?;
+    Ok(Answer::UserIdSet { face_token: token.to_owned(), user_id })
+}

@@ -1,0 +1,45 @@
+//! The dialect of Face++ v3: detection, comparison and face sets under `/facepp/v3/`.
+//!
+//! # How their words are ours
+//! | Theirs | Ours |
+//! |---|---|
+//! | owner of an api_key | tenant |
+//! | FaceSet, `outer_id` | face set, its name; a set made without one has a name of ours ([`convert::Names`]) |
+//! | `faceset_token` | face set id as 32 hex digits ([`crate::http::keyed_ids`]) |
+//! | `display_name`, `user_data`, `tags` | label, note and tags of the face set |
+//! | face found by `detect` | held face |
+//! | `face_token` | origin of a face, held or enrolled, as 32 hex digits |
+//! | `user_id` | subject of the face |
+//! | confidence, thresholds | what [`scale`] makes of a similarity |
+//!
+//! A picture in `detect`, `compare` or `search` has its faces held for a while, so that the tokens in the answer can be
+//! used. No face in it is no error: the answer has no faces.
+//!
+//! # Order of checks
+//! Path and method, size of the body, key, rate, required fields, their formats, tokens, face set, image. So a request
+//! without a key never learns whether a face set exists.
+//!
+//! # Known differences
+//! They are listed, with the reasons, in `docs/facepp.md`.
+//!
+//! Start at [`routes`]; [`errors`] holds every error.
+
+mod attributes;
+mod auth;
+mod convert;
+mod dto;
+mod errors;
+mod face_sets;
+mod faces;
+mod image;
+mod operations;
+mod routes;
+mod scale;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use operations::ADAPTER;
+pub(crate) use routes::Facepp;
+pub use settings::Settings;

@@ -1,0 +1,55 @@
+//! Every kind of failure with the error it is answered by: a changed one shows in review.
+
+use std::fmt::Write as _;
+
+use expect_test::expect;
+use likeness_domain::Kind;
+
+use crate::facepp::errors::{Blame, of_kind};
+
+#[test]
+fn every_kind() {
+    let mut table = String::new();
+    for &kind in Kind::ALL {
+        let failure = of_kind(kind, None, &Blame { token: "TOKEN", ..Blame::NOBODY });
+        writeln!(table, "{kind:?}: {} {}", failure.status.as_u16(), failure.error).unwrap();
+    }
+    expect![[r#"
+        InvalidArgument: 400 BAD_ARGUMENTS: face_token
+        MissingArgument: 400 MISSING_ARGUMENTS: outer_id
+        Forbidden: 403 AUTHORIZATION_ERROR: Denied by Admin
+        FaceSetNotFound: 400 INVALID_FACESET_TOKEN
+        FaceSetExists: 400 FACESET_EXIST
+        FaceSetNotEmpty: 400 FACESET_NOT_EMPTY
+        TooManyFaceSets: 400 FACESET_QUOTA_EXCEEDED
+        CapacityExceeded: 400 QUOTA_EXCEEDED
+        FaceNotFound: 400 INVALID_FACE_TOKEN: TOKEN
+        FaceExists: 500 INTERNAL_ERROR
+        PersonNotFound: 500 INTERNAL_ERROR
+        PersonExists: 500 INTERNAL_ERROR
+        UnknownField: 500 INTERNAL_ERROR
+        FieldNotDefined: 500 INTERNAL_ERROR
+        FieldTypeMismatch: 500 INTERNAL_ERROR
+        SortFieldNotNumeric: 500 INTERNAL_ERROR
+        NoFaceInImage: 500 INTERNAL_ERROR
+        SeveralFacesInImage: 500 INTERNAL_ERROR
+        ImageFormat: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file
+        ImageCorrupt: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file
+        ImageDimensions: 400 INVALID_IMAGE_SIZE: image_file
+        ImageTooLarge: 400 IMAGE_FILE_TOO_LARGE: image_file
+        VideoUnreadable: 500 INTERNAL_ERROR
+        VideoDuration: 500 INTERNAL_ERROR
+        UrlInvalid: 400 INVALID_IMAGE_URL: image_file
+        UrlForbidden: 400 INVALID_IMAGE_URL: image_file
+        UrlUnreachable: 400 INVALID_IMAGE_URL: image_file
+        UrlNotFound: 400 INVALID_IMAGE_URL: image_file
+        UrlDenied: 400 INVALID_IMAGE_URL: image_file
+        UrlTimeout: 412 IMAGE_DOWNLOAD_TIMEOUT: image_file
+        PackUnavailable: 500 INTERNAL_ERROR
+        Unsupported: 500 INTERNAL_ERROR
+        Overloaded: 403 CONCURRENCY_LIMIT_EXCEEDED
+        StorageFull: 500 INTERNAL_ERROR
+        Internal: 500 INTERNAL_ERROR
+    "#]]
+    .assert_eq(&table);
+}
