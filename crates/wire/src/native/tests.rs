@@ -148,6 +148,8 @@ fn every_kind_has_its_status_and_word() {
         422 image_corrupt
         422 image_dimensions
         413 image_too_large
+        422 video_unreadable
+        422 video_duration
         400 url_invalid
         403 url_forbidden
         502 url_unreachable
