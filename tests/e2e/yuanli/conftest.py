@@ -1,28 +1,16 @@
 """Fixtures: one server for the suite, a tenant for each test, and photographs by their part in the story."""
 
-import io
 import itertools
-import types
 
 import facesearch
 import harness
+import people
 import pytest
-from PIL import Image
-
-
-def jpeg(image, format="JPEG"):
-    out = io.BytesIO()
-    image.save(out, format)
-    return out.getvalue()
 
 
 @pytest.fixture(scope="session")
 def photos():
-    """P1 and P1b show one person, P2 another, nobody no one; as bytes."""
-    names = {"P1": "obama.jpg", "P1b": "obama2.jpg", "P2": "biden.jpg"}
-    found = {role: harness.portrait(name).read_bytes() for role, name in names.items()}
-    nobody = jpeg(Image.linear_gradient("L").resize((320, 240)).convert("RGB"))
-    return types.SimpleNamespace(**found, nobody=nobody)
+    return people.photos()
 
 
 @pytest.fixture(scope="session")

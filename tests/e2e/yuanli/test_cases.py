@@ -11,9 +11,9 @@ import re
 import subprocess
 import time
 
-import conftest
 import facesearch
 import harness
+import people
 import pytest
 import requests
 from facesearch import sign
@@ -250,7 +250,7 @@ def test_c08_no_face(lib, photos):
 
 
 def test_c09_c10_c11_no_picture(lib, photos):
-    gif = conftest.jpeg(Image.open(io.BytesIO(photos.P1)), "GIF")
+    gif = people.jpeg(Image.open(io.BytesIO(photos.P1)), "GIF")
     for broken in [gif, photos.P1[:20], b"not a picture"]:
         assert add(lib, broken).error == bad("IMAGE_ERROR_UNSUPPORTED_FORMAT: file")
     answer = lib("add", group_id="lib_a", user_id="u1", image="not-base64!")
@@ -258,12 +258,12 @@ def test_c09_c10_c11_no_picture(lib, photos):
 
 
 def test_c12_dimensions(lib):
-    wide = conftest.jpeg(Image.new("RGB", (5000, 100)), "PNG")
+    wide = people.jpeg(Image.new("RGB", (5000, 100)), "PNG")
     assert add(lib, wide).error == bad("INVALID_IMAGE_SIZE: file")
 
 
 def test_c13_bmp_and_jfif(lib, photos):
-    bmp = conftest.jpeg(Image.open(io.BytesIO(photos.P1)).convert("RGB"), "BMP")
+    bmp = people.jpeg(Image.open(io.BytesIO(photos.P1)).convert("RGB"), "BMP")
     assert add(lib, bmp).status == 200
     signed = {"sign": sign(lib.key, lib.secret), "sign_version": "hmac_sha1", "group_id": "lib_a", "user_id": "u1"}
     named = {"file": ("p1.jfif", photos.P1, "application/octet-stream")}
@@ -272,7 +272,7 @@ def test_c13_bmp_and_jfif(lib, photos):
 
 
 def test_c14_c15_turned(lib, photos):
-    turned = conftest.jpeg(Image.open(io.BytesIO(photos.P1)).convert("RGB").rotate(90, expand=True))
+    turned = people.jpeg(Image.open(io.BytesIO(photos.P1)).convert("RGB").rotate(90, expand=True))
     assert add(lib, turned).error in [(200, None), bad("NO_FACE_FOUND: file")]
     face = token(add(lib, turned, user="turned", multi_oriented_detection="1"))
     info = lib("face_info", group_id="lib_a", face_token=face)["info"]
@@ -287,7 +287,7 @@ def test_c16_largest_face(lib, photos):
     both = Image.new("RGB", (large.width + small.width, large.height))
     both.paste(small, (0, 0))
     both.paste(large, (small.width, 0))
-    face = token(add(lib, conftest.jpeg(both)))
+    face = token(add(lib, people.jpeg(both)))
     assert found(lib, photos.P1, threshold=80) == [face]
 
 
@@ -325,7 +325,7 @@ def test_d04_empty_list(lib):
 def fill(api, photo, n_faces):
     small = Image.open(io.BytesIO(photo)).convert("RGB")
     small.thumbnail((240, 240))
-    data = conftest.jpeg(small)
+    data = people.jpeg(small)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert {answer.status for answer in pool.map(lambda _: add(api, data), range(n_faces))} == {200}
 
