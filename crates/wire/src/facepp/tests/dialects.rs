@@ -43,7 +43,7 @@ fn a_face_set_made_there_is_one_here_and_its_faces_are_found_added_and_deleted_h
     let result = &found.list("results")[0];
     assert_eq!((&result["user_id"], &result["confidence"]), (&json!("bert"), &json!(100.0)));
     let bert = token(&result["face_token"]);
-    assert_eq!(server.tokens("theirs"), [bert.clone()]);
+    assert_eq!(server.tokens("theirs"), std::slice::from_ref(&bert));
 
     // Its token is as good as any other: into a set of ours, and out of both.
     server.make("ours");
