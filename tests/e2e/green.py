@@ -56,7 +56,7 @@ class Green:
         self.host = url.removeprefix("http://")
         self.key = key
         region_provider.modify_point("Green", REGION, self.host)
-        self.client = AcsClient(key.id, key.secret, REGION)
+        self.client = AcsClient(key.id, key.secret, REGION, timeout=60)
 
     def request(self, operation, body=None):
         request = REQUESTS[operation]()

@@ -30,7 +30,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, photos):
     with harness.photo_server(photos) as (host, base):
-        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host) as running:
+        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host, env=harness.PATIENT_SCANS) as running:
             running.photos = base
             yield running
 

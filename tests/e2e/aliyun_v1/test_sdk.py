@@ -164,7 +164,7 @@ def test_a_deleted_person_is_in_no_waiting_result_and_in_no_file(server, green, 
 
 def test_everything_is_there_after_a_kill(tmp_path, photos, img):
     with harness.photo_server(photos) as (host, base):
-        server = harness.Server(tmp_path, "--fetch-allow", host).start()
+        server = harness.Server(tmp_path, "--fetch-allow", host, env=harness.PATIENT_SCANS).start()
         green = Green(server.url, harness.create_key(tmp_path, "acme"))
         here = lambda name: f"{base}/{name}"
         person(green, here, "anna", ["g1"], "a1.jpg")

@@ -10,7 +10,7 @@ from green import Green
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, photos):
     port = harness.free_port()
-    env = {"LIKENESS_ALIYUN_UPLOAD_ENDPOINT": f"http://127.0.0.1:{port}", "LIKENESS_ALIYUN_UPLOADS_BYTES_MAX": "1000000"}
+    env = {**harness.PATIENT_SCANS, "LIKENESS_ALIYUN_UPLOAD_ENDPOINT": f"http://127.0.0.1:{port}", "LIKENESS_ALIYUN_UPLOADS_BYTES_MAX": "1000000"}
     with harness.Server(tmp_path_factory.mktemp("data"), env=env, port=port) as running:
         yield running
 

@@ -8,7 +8,7 @@ import pytest
 def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     folder = harness.PORTRAITS if harness.PORTRAITS.exists() else tmp_path_factory.mktemp("photos")
-    with harness.photo_server(folder) as (host, base), harness.Server(data, "--fetch-allow", host) as running:
+    with harness.photo_server(folder) as (host, base), harness.Server(data, "--fetch-allow", host, env=harness.PATIENT_SCANS) as running:
         running.photos = base
         running.key = harness.create_key(data, "acme")
         yield running

@@ -47,7 +47,7 @@ class Green:
             action=operation, version="2018-05-09", protocol="HTTP", method="POST", auth_type="AK", style="ROA",
             pathname=PATHS[operation], req_body_type="json", body_type="json")
         request = open_api.OpenApiRequest(body=body, query=query)
-        return self.client.call_api(params, request, util.RuntimeOptions(read_timeout=20000))["body"]
+        return self.client.call_api(params, request, util.RuntimeOptions(read_timeout=60000))["body"]
 
     def ok(self, operation, body=None, query=None):
         answer = self(operation, body, query)
@@ -82,7 +82,9 @@ def test_case_23_a_chinese_name_goes_through_every_operation(green, img):
     assert green.ok("GetGroups")["groupIds"] == ["g1", "g2"]
     assert green.ok("GetPersons", {"groupId": "g2"})["personIds"] == ["anna"]
     task = {"url": img("obama3.jpg"), "extras": {"groupId": "g2", "faceUrl": img("biden.jpg")}}
-    search, compare = green.ok("ImageSyncScan", {"scenes": ["sface-n", "sface-1"], "tasks": [task]})[0]["results"]
+    scanned, = green.ok("ImageSyncScan", {"scenes": ["sface-n", "sface-1"], "tasks": [task]})
+    assert scanned["code"] == 200, scanned
+    search, compare = scanned["results"]
     assert search["topPersonData"][0]["persons"][0]["personId"] == "anna" and search["rate"] >= 80 > compare["rate"]
     found = green.ok("SearchPerson", {"url": img("obama3.jpg"), "groupId": "g1"})
     assert found["topPersonData"] == search["topPersonData"]

@@ -14,7 +14,7 @@ from huaweicloudsdkfrs.v2 import FrsClient
 def server(tmp_path_factory):
     folder = harness.PORTRAITS if harness.PORTRAITS.exists() else tmp_path_factory.mktemp("photos")
     with harness.photo_server(folder) as (host, base):
-        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host) as running:
+        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host, env=harness.PATIENT_SCANS) as running:
             running.photos = base
             yield running
 
