@@ -48,6 +48,8 @@ pub enum Kind {
     NoFaceInImage,
     /// The picture shows several faces where exactly one is asked for.
     SeveralFacesInImage,
+    /// The picture of the face is not good enough to be enrolled where the caller wants it; the message has the reasons.
+    PoorQuality,
     /// The bytes are not a picture in an accepted format.
     ImageFormat,
     /// The bytes claim an accepted format but cannot be decoded.
@@ -105,6 +107,7 @@ impl Kind {
         Kind::SortFieldNotNumeric,
         Kind::NoFaceInImage,
         Kind::SeveralFacesInImage,
+        Kind::PoorQuality,
         Kind::ImageFormat,
         Kind::ImageCorrupt,
         Kind::ImageDimensions,

@@ -1,7 +1,10 @@
-//! Which face of several: pure functions with explicit options.
+//! Which face of several, and which is good enough: pure functions with explicit options.
 
-use crate::types::{BoundingBox, Detection};
 use std::cmp::Ordering;
+use std::fmt;
+
+use crate::types::{BoundingBox, Detection, Quality, QualityGate};
+use crate::{Error, Kind};
 
 /// Which of the faces in an image are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,136 @@ fn common_share(a: BoundingBox, b: BoundingBox) -> f64 {
     let common = span(a.left, a.width, b.left, b.width) * span(a.top, a.height, b.top, b.height);
     // In f64, since two boxes drawn by a caller may together be larger than any whole number we have.
     common as f64 / (a.area() as f64 + b.area() as f64 - common as f64).max(1.0)
+}
+
+/// Least figures of a face that may be enrolled, 0 (anything) to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QualityFloor {
+    /// Of [`Quality::sharpness`].
+    pub sharpness: f32,
+    /// Of [`Quality::illumination`].
+    pub illumination: f32,
+    /// Of [`Quality::pose`].
+    pub pose: f32,
+    /// Of [`Quality::visibility`].
+    pub visibility: f32,
+    /// Of [`Detection::size`].
+    pub size: f32,
+    /// Of [`Quality::total`].
+    pub total: f32,
+    /// Of the shorter side of the box in pixels; always known, so it refuses also where nothing is measured.
+    pub side_px: u32,
+}
+
+impl QualityFloor {
+    /// Refuses nothing.
+    pub const NONE: QualityFloor = QualityFloor {
+        sharpness: 0.0,
+        illumination: 0.0,
+        pose: 0.0,
+        visibility: 0.0,
+        size: 0.0,
+        total: 0.0,
+        side_px: 0,
+    };
+
+    /// What a gate asks for. `Low` is where the default pack stops recognising: on photographs that were blurred,
+    /// darkened and shrunk step by step, the template below it has less than about 0.6 in common with the original's, and
+    /// a head turned by more than 70 degrees shows half a face. `Medium` asks for 45 degrees and 17 pixels between the
+    /// eyes, `High` for 30 degrees and 28 pixels. `docs/quality.md` has what each refuses.
+    pub const fn of(gate: QualityGate) -> Self {
+        match gate {
+            QualityGate::None => Self::NONE,
+            QualityGate::Low => Self {
+                sharpness: 0.1,
+                illumination: 0.1,
+                pose: 0.12,
+                visibility: 0.2,
+                size: 0.22,
+                total: 0.3,
+                side_px: 0,
+            },
+            QualityGate::Medium => Self {
+                sharpness: 0.35,
+                illumination: 0.35,
+                pose: 0.5,
+                visibility: 0.5,
+                size: 0.5,
+                total: 0.6,
+                side_px: 0,
+            },
+            QualityGate::High => Self {
+                sharpness: 0.6,
+                illumination: 0.7,
+                pose: 0.75,
+                visibility: 0.8,
+                size: 0.8,
+                total: 0.8,
+                side_px: 0,
+            },
+        }
+    }
+
+    /// The stricter one of both, figure by figure.
+    #[must_use]
+    pub const fn and(self, other: QualityFloor) -> Self {
+        Self {
+            sharpness: self.sharpness.max(other.sharpness),
+            illumination: self.illumination.max(other.illumination),
+            pose: self.pose.max(other.pose),
+            visibility: self.visibility.max(other.visibility),
+            size: self.size.max(other.size),
+            total: self.total.max(other.total),
+            side_px: if self.side_px > other.side_px { self.side_px } else { other.side_px },
+        }
+    }
+}
+
+/// A figure that is too low.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shortfall {
+    /// What is wrong, in a word or two: `blurred`.
+    pub reason: &'static str,
+    /// Which figure says so: `sharpness`.
+    pub figure: &'static str,
+    /// Its value.
+    pub value: f32,
+    /// The least that is accepted.
+    pub least: f32,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded down, so that a figure just below the floor is not printed as the floor.
+        let value = (self.value * 100.0).floor() / 100.0;
+        write!(f, "{} ({} {value:.2}, expected at least {:.2})", self.reason, self.figure, self.least)
+    }
+}
+
+/// Every figure of a face that is below the floor; none if it is good enough. A figure that was not measured refuses
+/// nothing: an installation that cannot measure it would otherwise enrol nobody.
+pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityFloor) -> Vec<Shortfall> {
+    let is_measured = *quality != Quality::default();
+    let side_px = detection.bounding_box.width.min(detection.bounding_box.height);
+    let figures = [
+        ("blurred", "sharpness", quality.sharpness, floor.sharpness),
+        ("badly lit", "illumination", quality.illumination, floor.illumination),
+        ("turned away", "pose", quality.pose, floor.pose),
+        ("hidden", "visibility", quality.visibility, floor.visibility),
+        ("too small", "size", is_measured.then(|| detection.size()), floor.size),
+        ("poor in all", "total", quality.total, floor.total),
+        ("too small", "side in pixels", Some(side_px as f32), floor.side_px as f32),
+    ];
+    let short = |(reason, figure, value, least): (_, _, Option<f32>, f32)| {
+        value.filter(|&value| value < least).map(|value| Shortfall { reason, figure, value, least })
+    };
+    figures.into_iter().filter_map(short).collect()
+}
+
+/// The refusal of a face for these reasons, of which there is at least one.
+pub fn poor_quality_error(reasons: &[Shortfall]) -> Error {
+    let reasons: Vec<_> = reasons.iter().map(Shortfall::to_string).collect();
+    Error::new(Kind::PoorQuality, format!("the face is too poor to be enrolled: {}", reasons.join(", ")))
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ fn library(
     store: Arc<impl GalleryStore + PictureDrop + 'static>,
     index: Arc<dyn VectorIndex>,
 ) -> Arc<Library> {
-    Arc::new(Library::new(Ports {
+    let ports = Ports {
         analyzer,
         pictures: Arc::clone(&store) as _,
         store,
@@ -194,7 +194,8 @@ fn library(
         )),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
-    }))
+    };
+    Arc::new(Library::new(ports).with_default_gate(config.quality_gate))
 }
 
 /// Runs what blocks (files, downloads, model loading) off the async threads.

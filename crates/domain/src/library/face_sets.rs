@@ -18,6 +18,7 @@ impl Library {
             pack: self.default_pack()?.id.clone(),
             schema: request.schema,
             capacity: request.capacity,
+            quality_gate: request.quality_gate.unwrap_or(self.default_gate),
             created_at: self.ports.clock.now(),
         };
         self.ports.store.create_face_set(caller.tenant, new, request.face_sets_max).await

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::FaceChoice;
+use crate::policy::{self, FaceChoice, QualityFloor};
 use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema, NewFace, TimestampMs,
+    Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema, NewFace,
+    TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
 impl Library {
-    /// Enrols faces from an image, all or none. Needs the write grant. Checked in this order: `FaceSetNotFound`, custom
+    /// Enrols faces from an image. Of those that are meant, the ones that do not pass the set's quality gate and the
+    /// request's floor are left out and told; the others are enrolled, all or none. Needs the write grant. Checked in this order: `FaceSetNotFound`, custom
     /// fields (`FieldNotDefined`, `FieldTypeMismatch`), `PackUnavailable`, the image kinds, `NoFaceInImage`,
-    /// `CapacityExceeded`, `FaceExists`.
+    /// `PoorQuality` if none is good enough (with the reasons of the largest), `CapacityExceeded`, `FaceExists`.
     pub async fn add_faces(&self, caller: &Caller, request: AddFaces) -> Result<FacesAdded> {
         caller.require(Grant::Write)?;
         if matches!(request.choice, FaceChoice::None | FaceChoice::LargestFew(0)) {
@@ -25,22 +27,28 @@ impl Library {
         request.fields.check(&face_set.schema)?;
         self.pack_of(&face_set)?;
 
-        let analysis = self.analyze(caller, &request.image, &face_set.pack, request.choice, Assess::NOTHING).await?;
+        let floor = QualityFloor::of(face_set.quality_gate).and(request.floor);
+        let assess = assess_for(&floor, request.choice);
+        let analysis = self.analyze(caller, &request.image, &face_set.pack, request.choice, assess).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         }
+        let (good, refused) = sorted_out(analysis.faces.into_iter().take(n_chosen), &floor);
+        if let (true, Some(largest)) = (good.is_empty(), refused.first()) {
+            return Err(policy::poor_quality_error(&largest.reasons));
+        }
         if let Some(faces_max) = request.tenant_faces_max {
-            self.check_room(caller, n_chosen as u64, faces_max).await?;
+            self.check_room(caller, good.len() as u64, faces_max).await?;
         }
         let now = self.ports.clock.now();
-        let mut faces = Vec::with_capacity(n_chosen);
-        for (face_idx, analyzed) in analysis.faces.into_iter().take(n_chosen).enumerate() {
+        let mut faces = Vec::with_capacity(good.len());
+        for (face_idx, analyzed) in good.into_iter().enumerate() {
             faces.push(self.new_face(&request, &face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
         let faces = self.ports.store.add_faces(caller.tenant, owner, faces, None).await?;
-        Ok(FacesAdded { face_set, faces })
+        Ok(FacesAdded { face_set, faces, refused })
     }
 
     /// Whether so many more faces fit into the tenant. Calls that ask at the same time may together pass the bound by
@@ -163,7 +171,29 @@ impl Library {
     }
 }
 
-/// The external id of the face at `face_idx` of an image: the caller's own for the first, numbered for the others.
+/// What a floor needs to have measured: nothing, if it refuses nothing.
+pub(super) fn assess_for(floor: &QualityFloor, faces: FaceChoice) -> Assess {
+    if *floor == QualityFloor::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
+}
+
+/// The faces that are good enough, and the others with their reasons, both in the order given.
+fn sorted_out(
+    faces: impl Iterator<Item = AnalyzedFace>,
+    floor: &QualityFloor,
+) -> (Vec<AnalyzedFace>, Vec<RefusedFace>) {
+    let (mut good, mut refused) = (Vec::new(), Vec::new());
+    for face in faces {
+        let reasons = policy::poor_quality(&face.quality, &face.detection, floor);
+        match reasons.is_empty() {
+            true => good.push(face),
+            false => refused.push(RefusedFace { detection: face.detection, quality: face.quality, reasons }),
+        }
+    }
+    (good, refused)
+}
+
+/// The external id of the face that is enrolled as the `face_idx`-th of an image: the caller's own for the first,
+/// numbered for the others.
 fn numbered(first: &ExternalId, face_idx: usize) -> Result<ExternalId> {
     match face_idx {
         0 => Ok(first.clone()),

@@ -3,16 +3,18 @@
 use super::{FaceHeld, FacesHeld, HeldOutcome, HoldFaces, KnownFace, Library, OriginComparison, check_count};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::{self, FaceChoice};
-use crate::ports::FaceScope;
+use crate::policy::{self, FaceChoice, QualityFloor};
+use crate::ports::{Assess, FaceScope};
 use crate::types::{
-    Detection, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetKey, NewHeldFace, Subject, Template, TimestampMs,
+    Aspects, Detection, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetKey, NewHeldFace, Quality, Subject, Template,
+    TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
 impl Library {
     /// Finds every face of an image and holds it, largest first; no face is an empty list. Needs the search and the write
-    /// grant. `PackUnavailable`, the image kinds. When the tenant holds [`limits::HELD_FACES_MAX`] faces, the oldest go.
+    /// grant. `PackUnavailable`, the image kinds. Quality is measured in any case, for the gates of sets that the faces may
+    /// come to. When the tenant holds [`limits::HELD_FACES_MAX`] faces, the oldest go.
     pub async fn hold_faces(&self, caller: &Caller, request: HoldFaces) -> Result<FacesHeld> {
         caller.require(Grant::Search)?;
         caller.require(Grant::Write)?;
@@ -21,7 +23,8 @@ impl Library {
             None => self.default_pack()?,
         };
         let pack = pack.id.clone();
-        let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, request.assess).await?;
+        let assess = with_quality(request.assess);
+        let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, assess).await?;
         let mut found = analysis.faces;
         if let Some(place) = request.place {
             let boxes = found.iter().map(|face| face.detection.bounding_box);
@@ -65,7 +68,12 @@ impl Library {
         check_count("face ids", origins.len(), limits::SELECTOR_IDS_MAX)?;
         let face_set = self.existing_face_set(caller, face_set.into()).await?.face_set;
         let mut outcomes = Vec::with_capacity(origins.len());
+        let floor = QualityFloor::of(face_set.quality_gate);
         for origin in origins {
+            if floor != QualityFloor::NONE && !self.is_good_enough(caller, origin, &floor).await? {
+                outcomes.push(HeldOutcome::PoorQuality);
+                continue;
+            }
             let (id, now) = (self.fresh_id(FaceId::new), self.ports.clock.now());
             let enrolled = self.ports.store.enrol_held_face(caller.tenant, face_set.id, origin, id, now).await;
             outcomes.push(match enrolled {
@@ -130,7 +138,7 @@ impl Library {
             face_sets
                 .extend(found.map(|found| found.face_set).filter(|new| face_sets.iter().all(|old| old.id != new.id)));
         }
-        let Known { template: _, detection, subject, expires_at } = known;
+        let Known { template: _, detection, quality: _, subject, expires_at } = known;
         Ok(KnownFace { detection, subject, expires_at, face_sets })
     }
 
@@ -164,6 +172,15 @@ impl Library {
         Ok(OriginComparison { similarity, pack: first.pack().clone() })
     }
 
+    /// Whether a face passes a set's gate, as far as its quality is known; an unknown face does.
+    async fn is_good_enough(&self, caller: &Caller, origin: FaceId, floor: &QualityFloor) -> Result<bool> {
+        match self.known(caller, origin).await {
+            Ok(known) => Ok(policy::poor_quality(&known.quality, &known.detection, floor).is_empty()),
+            Err(err) if err.kind() == Kind::FaceNotFound => Ok(true),
+            Err(err) => Err(err),
+        }
+    }
+
     /// The template of a face known by its origin, held or enrolled anywhere in the tenant.
     pub(super) async fn known_template(&self, caller: &Caller, origin: FaceId) -> Result<Template> {
         Ok(self.known(caller, origin).await?.template)
@@ -172,12 +189,14 @@ impl Library {
     async fn known(&self, caller: &Caller, origin: FaceId) -> Result<Known> {
         let now = self.ports.clock.now();
         if let Some(held) = self.ports.store.held_face(caller.tenant, origin, now).await? {
-            let (detection, subject) = (held.detection, held.subject);
-            return Ok(Known { template: held.template, detection, subject, expires_at: Some(held.expires_at) });
+            let (detection, quality, subject) = (held.detection, held.quality, held.subject);
+            let expires_at = Some(held.expires_at);
+            return Ok(Known { template: held.template, detection, quality, subject, expires_at });
         }
         let enrolled = self.ports.store.faces_of_origin(caller.tenant, None, vec![origin]).await?;
         let face = enrolled.into_iter().next().ok_or_else(unknown_origin)?;
-        Ok(Known { template: face.template, detection: face.detection, subject: face.subject, expires_at: None })
+        let (detection, quality, subject) = (face.detection, face.quality, face.subject);
+        Ok(Known { template: face.template, detection, quality, subject, expires_at: None })
     }
 }
 
@@ -185,8 +204,16 @@ impl Library {
 struct Known {
     template: Template,
     detection: Detection,
+    quality: Quality,
     subject: Option<Subject>,
     expires_at: Option<TimestampMs>,
+}
+
+/// What is asked and quality: of all faces, if nothing dear is asked besides.
+fn with_quality(asked: Assess) -> Assess {
+    let is_cheap = Aspects::QUALITY.and(Aspects::POSE).contains(asked.aspects);
+    let faces = if is_cheap { FaceChoice::All } else { asked.faces };
+    Assess { aspects: asked.aspects.and(Aspects::QUALITY), faces }
 }
 
 fn unknown_origin() -> Error {

@@ -24,21 +24,23 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
-use crate::policy::FaceChoice;
+use crate::policy::{FaceChoice, QualityFloor, Shortfall};
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
     ImageFetcher, ImageRules, Orientation, PackInfo, Page, PictureDrop, VectorIndex, VideoDecoder,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName,
-    FieldSchema, FieldValue, FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Similarity, Subject,
-    Tags, Template, TimestampMs,
+    FieldSchema, FieldValue, FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Quality, QualityGate,
+    Similarity, Subject, Tags, Template, TimestampMs,
 };
 use crate::{Error, Kind, Result, limits};
 
 /// A face library over its ports.
 pub struct Library {
     ports: Ports,
+    /// Of face sets that are made without a word about it, and of persons that are in no set.
+    default_gate: QualityGate,
 }
 
 /// What a library stands on.
@@ -63,9 +65,15 @@ pub struct Ports {
 }
 
 impl Library {
-    /// A library over these ports.
+    /// A library over these ports. Face sets get the gate [`QualityGate::Low`] unless their maker says otherwise.
     pub fn new(ports: Ports) -> Self {
-        Self { ports }
+        Self { ports, default_gate: QualityGate::Low }
+    }
+
+    /// The same with another gate for face sets whose maker does not say which.
+    #[must_use]
+    pub fn with_default_gate(self, gate: QualityGate) -> Self {
+        Self { default_gate: gate, ..self }
     }
 
     /// The packs that can be used, the default one first.
@@ -226,6 +234,8 @@ pub struct CreateFaceSet {
     pub schema: FieldSchema,
     /// Most faces it may hold.
     pub capacity: Option<u64>,
+    /// How good a picture of a face must be; `None` for the library's default.
+    pub quality_gate: Option<QualityGate>,
     /// Most face sets the tenant may have.
     pub face_sets_max: Option<u64>,
 }
@@ -249,6 +259,8 @@ pub struct AddFaces {
     pub note: Option<Note>,
     /// Most faces that the galleries of the tenant may hold together; more is `CapacityExceeded`.
     pub tenant_faces_max: Option<u64>,
+    /// Least figures besides those of the set's gate.
+    pub floor: QualityFloor,
 }
 
 /// Answer of [`Library::add_faces`].
@@ -258,6 +270,19 @@ pub struct FacesAdded {
     pub face_set: FaceSet,
     /// The new faces, largest first; at least one.
     pub faces: Vec<Face>,
+    /// Those that were meant and not good enough, largest first.
+    pub refused: Vec<RefusedFace>,
+}
+
+/// A face of an image that was not enrolled.
+#[derive(Debug)]
+pub struct RefusedFace {
+    /// Where it was.
+    pub detection: Detection,
+    /// How good it was.
+    pub quality: Quality,
+    /// Why; at least one reason.
+    pub reasons: Vec<Shortfall>,
 }
 
 /// Which faces of a set to delete.
@@ -444,6 +469,8 @@ pub enum HeldOutcome {
     Full,
     /// Its template is of another pack than the set's.
     OtherPack,
+    /// The picture it came from is not good enough for the set.
+    PoorQuality,
 }
 
 /// Answer of [`Library::known_face`].

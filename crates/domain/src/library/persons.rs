@@ -1,10 +1,11 @@
 //! Persons: identities of the tenant that own faces and are members of face sets.
 
+use super::faces::assess_for;
 use super::{ImageInput, Library, check_count, check_page, together};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::FaceChoice;
-use crate::ports::{Assess, FaceScope, FaceSelector, Page};
+use crate::policy::{self, FaceChoice, QualityFloor};
+use crate::ports::{FaceScope, FaceSelector, Page};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
     Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags,
@@ -123,10 +124,11 @@ impl Library {
 
     /// Enrols one face from each image; each succeeds or fails by itself, and they are stored in their order. Needs the
     /// write grant. Refused as a whole: `InvalidArgument` (no image or too many), `PersonNotFound`, `PackUnavailable`.
-    /// Each image: the image kinds, `NoFaceInImage`, `SeveralFacesInImage`, `CapacityExceeded`.
+    /// Each image: the image kinds, `NoFaceInImage`, `SeveralFacesInImage`, `PoorQuality`, `CapacityExceeded`.
     ///
     /// The pack is that of the set the person joined first, or the default one if it is in none: a face of another pack
-    /// would be stored and never found.
+    /// would be stored and never found. The quality gate is the strictest of those of the person's sets, or the library's
+    /// default if it is in none; joining a stricter set later takes no face away.
     pub async fn add_person_faces(&self, caller: &Caller, request: AddPersonFaces) -> Result<PersonFacesAdded> {
         caller.require(Grant::Write)?;
         if request.images.is_empty() {
@@ -139,8 +141,10 @@ impl Library {
             Some(face_set) => self.pack_of(face_set)?.id.clone(),
             None => self.default_pack()?.id.clone(),
         };
+        let gate = face_sets.iter().map(|face_set| face_set.quality_gate).max().unwrap_or(self.default_gate);
+        let floor = QualityFloor::of(gate);
         let analysed = together::all(
-            request.images.into_iter().map(|image| self.person_face(caller, image, &pack)),
+            request.images.into_iter().map(|image| self.person_face(caller, image, &pack, &floor)),
             IMAGES_AT_ONCE,
         )
         .await;
@@ -155,8 +159,15 @@ impl Library {
     }
 
     /// The only face of an image, ready to be stored.
-    async fn person_face(&self, caller: &Caller, image: PersonImage, pack: &PackId) -> Result<NewFace> {
-        let analysis = self.analyze(caller, &image.image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
+    async fn person_face(
+        &self,
+        caller: &Caller,
+        image: PersonImage,
+        pack: &PackId,
+        floor: &QualityFloor,
+    ) -> Result<NewFace> {
+        let assess = assess_for(floor, FaceChoice::Largest);
+        let analysis = self.analyze(caller, &image.image, pack, FaceChoice::Largest, assess).await?;
         let n_faces = analysis.faces.len();
         if n_faces > 1 {
             let message = format!("the image shows {n_faces} faces, expected exactly one");
@@ -165,6 +176,10 @@ impl Library {
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         };
+        let reasons = policy::poor_quality(&face.quality, &face.detection, floor);
+        if !reasons.is_empty() {
+            return Err(policy::poor_quality_error(&reasons));
+        }
         Ok(NewFace {
             id: self.fresh_id(FaceId::new),
             template: super::template_of(&face, pack)?,
@@ -282,6 +297,7 @@ impl Library {
             pack: pack.clone(),
             schema: FieldSchema::default(),
             capacity: join.capacity,
+            quality_gate: self.default_gate,
             created_at: now,
         };
         Ok(join.face_sets.iter().map(new).collect())

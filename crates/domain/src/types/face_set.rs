@@ -1,6 +1,46 @@
 //! Face sets: named collections that are searched as one.
 
 use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, Tags, TenantId, TimestampMs};
+use crate::error::shortened;
+use crate::{Error, Result};
+
+/// How good a picture of a face must be to be enrolled; what that means in figures is [`crate::policy::QualityFloor`].
+/// A later one is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QualityGate {
+    /// Whatever the detector finds.
+    None,
+    /// Only what is of no use is refused.
+    Low,
+    /// Good snapshots pass.
+    Medium,
+    /// Only good portraits pass.
+    High,
+}
+
+impl QualityGate {
+    /// Every gate, the loosest first.
+    pub const ALL: [QualityGate; 4] = [QualityGate::None, QualityGate::Low, QualityGate::Medium, QualityGate::High];
+
+    /// Our word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            QualityGate::None => "none",
+            QualityGate::Low => "low",
+            QualityGate::Medium => "medium",
+            QualityGate::High => "high",
+        }
+    }
+
+    /// The gate of that word; `InvalidArgument` names the words there are.
+    pub fn from_word(word: &str) -> Result<Self> {
+        let unknown = || {
+            let message = format!("`quality` is `{}`, expected none, low, medium or high", shortened(word));
+            Error::invalid("quality", message)
+        };
+        Self::ALL.into_iter().find(|gate| gate.word() == word).ok_or_else(unknown)
+    }
+}
 
 /// A face set to be made. Id, pack and time are given by the library before the store sees it.
 #[derive(Debug, Clone)]
@@ -21,6 +61,8 @@ pub struct NewFaceSet {
     pub schema: FieldSchema,
     /// Most faces it may hold; `None` for no bound of its own.
     pub capacity: Option<u64>,
+    /// How good a picture of a face must be.
+    pub quality_gate: QualityGate,
     /// When it was made.
     pub created_at: TimestampMs,
 }
@@ -46,6 +88,8 @@ pub struct FaceSet {
     pub schema: FieldSchema,
     /// Most faces it may hold; `None` for no bound of its own.
     pub capacity: Option<u64>,
+    /// How good a picture of a face must be.
+    pub quality_gate: QualityGate,
     /// When it was made.
     pub created_at: TimestampMs,
 }
@@ -70,6 +114,8 @@ pub struct FaceSetPatch {
     pub note: Option<Note>,
     /// All of its tags from now on.
     pub tags: Option<Tags>,
+    /// How good a picture of a face must be from now on; faces in the set stay.
+    pub quality_gate: Option<QualityGate>,
 }
 
 /// How a caller names a face set that exists.

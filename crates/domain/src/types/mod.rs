@@ -14,7 +14,7 @@ mod text;
 
 pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
 pub use face::{Face, FaceOwner, FacePatch, HeldFace, NewFace, NewHeldFace, Quality};
-pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet};
+pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
 pub use field::TEXT_CHARS_MAX;
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};

@@ -7,6 +7,7 @@ mod images;
 mod jobs;
 mod liveness;
 mod persons;
+mod quality;
 mod search;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
 };
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::policy::{FaceChoice, QualityFloor};
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
@@ -156,6 +157,7 @@ fn create(set: &str) -> CreateFaceSet {
         tags: Tags::default(),
         schema: FieldSchema::new(fields.map(|(name, field_type)| (field(name), field_type))).unwrap(),
         capacity: Some(20),
+        quality_gate: None,
         face_sets_max: Some(3),
     }
 }
@@ -171,6 +173,7 @@ fn add(scene: &str) -> AddFaces {
         fields: FieldValues::default(),
         note: None,
         tenant_faces_max: None,
+        floor: QualityFloor::NONE,
     }
 }
 

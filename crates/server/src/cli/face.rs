@@ -140,6 +140,9 @@ async fn add(args: AddArgs, config: &Config) -> Outcome {
         for face in &added.faces {
             terminal::data(format!("enrolled face {} into `{}`{}", face.id, args.face_set, of_subject(face)));
         }
+        for face in &added.refused {
+            terminal::talk(format!("refused a face: {}", face.reasons.join(", ")));
+        }
     }
     Ok(Verdict::Done)
 }

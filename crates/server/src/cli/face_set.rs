@@ -1,4 +1,4 @@
-//! `likeness face-set`: make, list, show, delete.
+//! `likeness face-set`: make, list, show, change, delete.
 
 use clap::{Args, Subcommand};
 use http::Method;
@@ -19,6 +19,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show one face set
     Show(NameArgs),
+    /// Change a face set's quality gate or words
+    Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
     Delete(DeleteArgs),
 }
@@ -34,6 +36,9 @@ pub(crate) struct CreateArgs {
     /// Most faces it may hold [default: no bound]
     #[arg(long, value_name = "N")]
     capacity: Option<u64>,
+    /// How good a picture of a face must be: none, low, medium or high [default: the setting quality_gate]
+    #[arg(long, value_name = "LEVEL")]
+    quality: Option<String>,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -54,6 +59,22 @@ pub(crate) struct NameArgs {
     library: LibraryArgs,
 }
 
+/// See [`Command::Update`].
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    which: NameArgs,
+    /// How good a picture of a face must be from now on: none, low, medium or high; faces in the set stay
+    #[arg(long, value_name = "LEVEL")]
+    quality: Option<String>,
+    /// Name for people; an empty one clears it
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Free text; an empty one clears it
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
 /// See [`Command::Delete`].
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
@@ -70,6 +91,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         Command::Create(args) => create(args, config).await,
         Command::List(args) => list(args, config).await,
         Command::Show(args) => show(args, config).await,
+        Command::Update(args) => update(args, config).await,
         Command::Delete(args) => delete(args, config).await,
     }
 }
@@ -80,7 +102,8 @@ async fn create(args: CreateArgs, config: &Config) -> Outcome {
         None => Err(Failure::new(format!("`--field` is `{text}`, expected NAME:TYPE"))),
     };
     let fields = args.fields.iter().map(field).collect::<Result<_, _>>()?;
-    let body = dto::CreateFaceSet { name: args.name, fields, capacity: args.capacity, ..Default::default() };
+    let (capacity, quality) = (args.capacity, args.quality);
+    let body = dto::CreateFaceSet { name: args.name, fields, capacity, quality, ..Default::default() };
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
     let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
     if args.library.json {
@@ -125,10 +148,25 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
     }
     terminal::data(format!("faces     {}", shown.n_faces));
     terminal::data(format!("capacity  {}", shown.capacity.map_or("no bound".to_owned(), |n| n.to_string())));
+    terminal::data(format!("quality   {}", shown.quality));
     terminal::data(format!("pack      {}", shown.pack));
     terminal::data(format!("made      {}", shown.created_at));
     for field in &shown.fields {
         terminal::data(format!("field     {}:{}", field.name, field.field_type));
+    }
+    Ok(Verdict::Done)
+}
+
+async fn update(args: UpdateArgs, config: &Config) -> Outcome {
+    let UpdateArgs { which: NameArgs { name, library }, quality, label, note } = args;
+    let body = dto::UpdateFaceSet { label, note, quality };
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let path = ["face-sets", &name];
+    let changed: dto::FaceSet = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&changed)?;
+    } else {
+        terminal::data(format!("changed face set `{}`, quality gate {}", changed.name, changed.quality));
     }
     Ok(Verdict::Done)
 }

@@ -300,6 +300,7 @@ fn fate_of(error: Error) -> Fate {
         Kind::FaceExists => return Fate::AlreadyEnrolled,
         Kind::NoFaceInImage => "no_face_in_image",
         Kind::SeveralFacesInImage => "several_faces_in_image",
+        Kind::PoorQuality => "poor_quality",
         Kind::ImageFormat => "image_format",
         Kind::ImageCorrupt => "image_corrupt",
         Kind::ImageDimensions => "image_dimensions",
@@ -337,6 +338,7 @@ mod tests {
                 kind,
                 Kind::NoFaceInImage
                     | Kind::SeveralFacesInImage
+                    | Kind::PoorQuality
                     | Kind::ImageFormat
                     | Kind::ImageCorrupt
                     | Kind::ImageDimensions

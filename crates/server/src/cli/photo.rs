@@ -41,6 +41,7 @@ pub(crate) fn failure(path: &Path, error: Error) -> Failure {
         error.kind(),
         Kind::NoFaceInImage
             | Kind::SeveralFacesInImage
+            | Kind::PoorQuality
             | Kind::ImageFormat
             | Kind::ImageCorrupt
             | Kind::ImageDimensions

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use likeness_domain::limits;
-use likeness_domain::types::PackId;
+use likeness_domain::types::{PackId, QualityGate};
 use likeness_wire::{aliyun, facepp, huawei, yuanli};
 use tracing_subscriber::filter::Targets;
 
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     home: Option<PathBuf>,
     /// Pack of new face sets.
     pub(crate) pack: PackId,
+    /// Quality gate of new face sets.
+    pub(crate) quality_gate: QualityGate,
     /// Threads that analyse images.
     pub(crate) workers: usize,
     /// Images that may wait for one.
@@ -132,6 +134,8 @@ impl Config {
             data: read.text(Key::Data).map(PathBuf::from),
             home: read.text(Key::Home).map(PathBuf::from),
             pack: read.with(Key::Pack, "1 to 64 of a-z 0-9 - _ .", PackId::new)?,
+            quality_gate: read
+                .with(Key::QualityGate, "none, low, medium or high", |word| QualityGate::from_word(&word).ok())?,
             workers: read.number(Key::Workers, 1..=256)?,
             queue_max: read.number(Key::QueueMax, 1..=65_536)?,
             listener: ListenerConfig {
@@ -244,6 +248,8 @@ fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
         max_groups: unless_zero(Key::YuanliMaxGroups, 1_000_000)?.map(|number| number as u64),
         max_faces_total: unless_zero(Key::YuanliMaxFacesTotal, 1_000_000_000)?.map(|number| number as u64),
         max_qps: unless_zero(Key::YuanliMaxQps, 1_000_000)?.map(|number| number as u32),
+        min_face_quality: read.number(Key::YuanliMinFaceQuality, 0..=100)? as u8,
+        min_face_px: read.number(Key::YuanliMinFacePx, 0..=side_max)? as u32,
     })
 }
 

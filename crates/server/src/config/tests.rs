@@ -74,6 +74,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         data = "/home/u/.local/share/likeness/library" # default
         home = "/home/u/.local/share/likeness" # default
         pack = "default-1" # default
+        quality_gate = "low" # default
         workers = 2 # file machine
         queue_max = 3 # environment LIKENESS_QUEUE_MAX
 
@@ -150,6 +151,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         max_groups = 10 # default
         max_faces_total = 5000000 # default
         max_qps = 0 # default
+        min_face_quality = 0 # default
+        min_face_px = 40 # default
 
         [facepp]
         held_hours = 72 # default

@@ -17,8 +17,8 @@ fn flag_beats_environment_beats_file() {
         data = "by-flag" # flag --data
         home = "packs" # environment LIKENESS_HOME
         pack = "default-1" # default
-        workers = 1 # file likeness.toml
-        queue_max = 2 # environment LIKENESS_QUEUE_MAX"#]]
+        quality_gate = "low" # default
+        workers = 1 # file likeness.toml"#]]
     .assert_eq(&first.join("\n"));
 }
 

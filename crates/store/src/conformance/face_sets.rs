@@ -2,7 +2,7 @@
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{FaceScope, FaceSelector};
-use likeness_domain::types::{FaceOwner, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, TimestampMs};
+use likeness_domain::types::{FaceOwner, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, QualityGate, TimestampMs};
 
 use super::samples::*;
 use super::{Bench, EVERYTHING, refused};
@@ -14,6 +14,7 @@ pub async fn a_set_comes_back_as_it_was_made(bench: Bench) -> Bench {
         note: Some(note("")),
         tags: tags("red,blue"),
         capacity: Some(u64::MAX),
+        quality_gate: QualityGate::High,
         created_at: TimestampMs(-5),
         ..face_set("staff")
     };
@@ -24,6 +25,7 @@ pub async fn a_set_comes_back_as_it_was_made(bench: Bench) -> Bench {
         assert_eq!((set.id, set.tenant, &set.name), (new.id, ours(), &new.name));
         assert_eq!((&set.label, &set.note, &set.tags, &set.pack), (&new.label, &new.note, &new.tags, &new.pack));
         assert_eq!((&set.schema, set.capacity, set.created_at), (&new.schema, new.capacity, new.created_at));
+        assert_eq!(set.quality_gate, QualityGate::High);
     }
     assert!(bench.store.face_set(ours(), name("Staff")).await.unwrap().is_none(), "names are case-sensitive");
     bench
@@ -161,13 +163,20 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     assert_eq!(format!("{:?}", found.face_set), format!("{changed:?}"));
     assert_eq!((found.n_faces, found.face_set.id, &found.face_set.tags), (1, set.id, &tags("b,c")));
     assert_eq!((found.face_set.label, found.face_set.note), (Some(note("Staff")), Some(note("all"))));
+    assert_eq!(found.face_set.quality_gate, QualityGate::None);
 
-    let patch =
-        FaceSetPatch { name: Some(name("crew")), label: Some(note("")), note: Some(note("few")), tags: Some(tags("")) };
+    let patch = FaceSetPatch {
+        name: Some(name("crew")),
+        label: Some(note("")),
+        note: Some(note("few")),
+        tags: Some(tags("")),
+        quality_gate: Some(QualityGate::Medium),
+    };
     let changed = bench.store.update_face_set(ours(), set.id, patch).await.unwrap();
     assert_eq!((changed.label, changed.note, changed.tags), (None, Some(note("few")), tags("")));
     let by_id = bench.store.face_set_by_id(ours(), set.id).await.unwrap().unwrap();
     assert_eq!((by_id.n_faces, by_id.face_set.name), (1, name("crew")));
+    assert_eq!((changed.quality_gate, by_id.face_set.quality_gate), (QualityGate::Medium, QualityGate::Medium));
     assert!(bench.store.face_set_by_id(theirs(), set.id).await.unwrap().is_none());
     bench
 }

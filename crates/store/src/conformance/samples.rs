@@ -3,7 +3,7 @@
 use likeness_domain::types::{
     BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue,
     FieldValues, Landmarks, NewFace, NewFaceSet, NewHeldFace, NewPerson, Note, PackId, PersonId, PersonKey, Point,
-    Quality, Subject, Tags, Template, TenantId, TimestampMs,
+    Quality, QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
 };
 
 use super::{OURS, THEIRS};
@@ -91,6 +91,7 @@ pub fn face_set(text: &str) -> NewFaceSet {
         pack: pack(),
         schema: schema(),
         capacity: None,
+        quality_gate: QualityGate::None,
         created_at: TimestampMs(1_000),
     }
 }

@@ -53,13 +53,15 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         pack: new.pack,
         schema: new.schema,
         capacity: new.capacity,
+        quality_gate: new.quality_gate,
         created_at: new.created_at,
     };
     let sequence = tx.next_sequence();
     tx.conn
         .prepare_cached(
-            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at, tags)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at, tags,
+                quality_gate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute((
             id,
@@ -73,6 +75,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
             face_set.capacity.map(|capacity| capacity as i64),
             face_set.created_at.0,
             face_set.tags.to_string(),
+            face_set.quality_gate.word(),
         ))?;
     tx.changes.push(GalleryChange::Open {
         face_set: face_set.id,
@@ -119,15 +122,15 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
         return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
     }
     patched(&mut face_set, patch);
-    tx.conn.prepare_cached("UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5 WHERE id = ?1")?.execute(
-        (
-            id.get(),
-            face_set.name.as_str(),
-            face_set.label.as_ref().map(|label| label.as_str()),
-            face_set.note.as_ref().map(|note| note.as_str()),
-            face_set.tags.to_string(),
-        ),
-    )?;
+    let sql = "UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5, quality_gate = ?6 WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute((
+        id.get(),
+        face_set.name.as_str(),
+        face_set.label.as_ref().map(|label| label.as_str()),
+        face_set.note.as_ref().map(|note| note.as_str()),
+        face_set.tags.to_string(),
+        face_set.quality_gate.word(),
+    ))?;
     tx.erased = true;
     Ok(face_set)
 }

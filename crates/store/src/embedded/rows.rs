@@ -2,8 +2,8 @@
 //! or a deleted one, is not there.
 
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, Person, PersonId, PersonKey, Subject,
-    Tags, TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, Person, PersonId, PersonKey,
+    QualityGate, Subject, Tags, TenantId, TimestampMs,
 };
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
@@ -37,7 +37,7 @@ pub(super) struct FaceRow {
 
 /// Columns of [`set_row`], of `face_sets AS s`.
 pub(super) const SET_COLUMNS: &str = "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned, \
-     s.tags";
+     s.tags, s.quality_gate";
 
 /// Columns of [`person_row`], of `persons AS p`.
 pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces";
@@ -84,6 +84,7 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
             schema: codec::schema_of(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
             // SQLite's integers end at 2^63; the sign bit carries the rest.
             capacity: row.get::<_, Option<i64>>(7)?.map(|capacity| capacity as u64),
+            quality_gate: checked(QualityGate::from_word(row.get_ref(12)?.as_str().map_err(rusqlite::Error::from)?))?,
             created_at: TimestampMs(row.get(8)?),
         },
         n_gallery: row.get(9)?,

@@ -154,6 +154,7 @@ impl State {
             pack: new.pack,
             schema: new.schema,
             capacity: new.capacity,
+            quality_gate: new.quality_gate,
             created_at: new.created_at,
         };
         let sequence = self.next_sequence();

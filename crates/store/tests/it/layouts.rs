@@ -5,7 +5,7 @@ use std::sync::Arc;
 use likeness_domain::ports::{
     CredentialStore, FaceScope, GalleryStore, HeldFaceStore, JobStore, OnceStore, PictureDrop,
 };
-use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret};
+use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret, QualityGate};
 use likeness_store::conformance::jobs::{at, job, job_id};
 use likeness_store::conformance::pictures::{ROOM, picture, picture_name};
 use likeness_store::conformance::samples::*;
@@ -78,5 +78,26 @@ fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
         let found = store.faces_of_origin(ours(), None, vec![face_id(1), face_id(7)]).await.unwrap();
         assert_eq!(found.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 20]);
         assert_eq!(store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set.tags, tags("a,b"));
+    });
+}
+
+/// A file that the program of layout 5 left behind: what its sets took they go on taking, until somebody says otherwise.
+#[test]
+fn a_folder_of_layout_5_is_upgraded_and_its_sets_have_no_quality_gate() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/5/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        assert_eq!((report.n_face_sets, report.n_faces), (1, 2));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert_eq!(set.quality_gate, QualityGate::None);
+        let patch = FaceSetPatch { quality_gate: Some(QualityGate::High), ..FaceSetPatch::default() };
+        store.update_face_set(ours(), set.id, patch).await.unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert_eq!(set.quality_gate, QualityGate::High);
     });
 }

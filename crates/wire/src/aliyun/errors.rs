@@ -59,6 +59,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::PersonExists => (code::BAD_REQUEST, Some("BAD_REQUEST: person already exists")),
         Kind::NoFaceInImage => (code::BAD_REQUEST, Some("NO_FACE")),
         Kind::SeveralFacesInImage => (code::BAD_REQUEST, Some("MULTIPLE_FACES")),
+        Kind::PoorQuality => (code::BAD_REQUEST, Some("POOR_QUALITY")),
         Kind::ImageFormat | Kind::ImageCorrupt => (code::BAD_FORMAT, None),
         Kind::ImageDimensions => (code::DOWNLOAD_FAILED, Some("DOWNLOAD_FAILED: IMAGE_TOO_MUCH_PIXELS")),
         Kind::ImageTooLarge => (code::TOO_LARGE, None),
@@ -108,6 +109,7 @@ impl Fault {
         let number = if error.kind() == Kind::PersonNotFound { settings.unknown_person_code } else { code.number };
         // What the person who calls can use: the words of the contract stand alone, the others say what is wrong.
         let msg = match (word, error.kind()) {
+            (Some(word), Kind::PoorQuality) => with_detail(word, error.message()),
             (Some(word), _) => word.to_owned(),
             (None, Kind::Internal) => with_detail(code.name, "the server's log has the reason under this request id"),
             (None, _) => with_detail(code.name, error.message()),

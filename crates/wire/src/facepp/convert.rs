@@ -169,6 +169,7 @@ pub(super) fn reason(outcome: HeldOutcome) -> Option<&'static str> {
     match outcome {
         HeldOutcome::Added | HeldOutcome::Present => None,
         HeldOutcome::Full => Some("QUOTA_EXCEEDED"),
+        HeldOutcome::PoorQuality => Some("LOW_QUALITY"),
         // A template of another pack is of no use in the set.
         HeldOutcome::Unknown | HeldOutcome::OtherPack => Some("INVALID_FACE_TOKEN"),
     }

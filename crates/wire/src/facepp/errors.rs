@@ -150,6 +150,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         Kind::TooManyFaceSets => Failure::bad("FACESET_QUOTA_EXCEEDED"),
         Kind::CapacityExceeded => Failure::bad("QUOTA_EXCEEDED"),
         Kind::FaceNotFound => Failure::no_face(blame.token),
+        Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
         Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(image),
         Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
         Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),

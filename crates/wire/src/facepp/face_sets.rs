@@ -85,6 +85,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         tags,
         schema: FieldSchema::default(),
         capacity: Some(call.settings().max_faces_per_set),
+        quality_gate: None,
         face_sets_max: call.settings().max_face_sets,
     };
     let named = FaceSetNamed::OuterId(name);
@@ -188,6 +189,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
         label: convert::new_display_name(&call.fields)?,
         note: convert::new_user_data(&call.fields)?,
         tags: convert::tags(&call.fields)?,
+        quality_gate: None,
     };
     let updated = call.library.update_face_set(&call.caller, named.key(), patch).await;
     let face_set = updated.map_err(|error| match error.kind() {

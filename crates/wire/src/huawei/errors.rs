@@ -152,6 +152,8 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
             Operation::DetectLive | Operation::DetectLiveFace => code::FRS_0707,
             _ => code::FRS_0404,
         },
+        // Clients of this service know no "too poor": to them it is a picture without a face to add; the message says why.
+        Kind::PoorQuality => code::FRS_0404,
         Kind::SeveralFacesInImage => code::FRS_0709,
         Kind::ImageFormat | Kind::ImageCorrupt => code::FRS_0016,
         Kind::ImageDimensions => code::FRS_0013,

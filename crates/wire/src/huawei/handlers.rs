@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::policy::{FaceChoice, QualityFloor};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Aspects, Face, FacePatch, FaceSet, Similarity, Subject, Tags};
 use serde::Serialize;
@@ -79,6 +79,7 @@ async fn create_face_set(call: &Call<'_>) -> Answer {
         tags: Tags::default(),
         capacity: Some(convert::capacity(&call.params, settings)?),
         schema: convert::field_schema(&call.params)?,
+        quality_gate: None,
         face_sets_max: Some(settings.face_sets_max),
     };
     let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
@@ -129,6 +130,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         fields: fields.map_err(|error| call.failed(error))?,
         note: None,
         tenant_faces_max: None,
+        floor: QualityFloor::NONE,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;

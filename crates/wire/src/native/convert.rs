@@ -8,12 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::policy::{FaceChoice, QualityFloor, Shortfall};
 use likeness_domain::ports::{Analysis, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
-    self, ExternalId, FaceId, FaceSetName, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
-    Note, PackId, Similarity, Subject, Tags, TimestampMs,
+    self, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue,
+    FieldValues, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::Value;
@@ -76,7 +76,17 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         tags: Tags::default(),
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
+        quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
         face_sets_max: None,
+    })
+}
+
+pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, Error> {
+    Ok(FaceSetPatch {
+        label: body.label.map(Note::new).transpose()?,
+        note: body.note.map(Note::new).transpose()?,
+        quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
+        ..FaceSetPatch::default()
     })
 }
 
@@ -176,6 +186,7 @@ pub(super) fn add_faces(
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image, body.any_turn)?,
         tenant_faces_max: None,
+        floor: QualityFloor::NONE,
     })
 }
 
@@ -372,6 +383,7 @@ pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
         pack: face_set.pack.to_string(),
         fields: face_set.schema.fields().iter().map(field).collect(),
         capacity: face_set.capacity,
+        quality: face_set.quality_gate.word().to_owned(),
         n_faces,
         created_at: time_text(face_set.created_at),
     }
@@ -397,6 +409,11 @@ pub(super) fn detection(detection: types::Detection) -> dto::Detection {
         landmarks: dto::Landmarks { right_eye, left_eye, nose, mouth_right, mouth_left },
         score: detection.score,
     }
+}
+
+pub(super) fn refused_face(face: library::RefusedFace) -> dto::RefusedFace {
+    let reasons = face.reasons.iter().map(Shortfall::to_string).collect();
+    dto::RefusedFace { detection: detection(face.detection), reasons }
 }
 
 pub(super) fn detections(analysis: Analysis) -> dto::Detections {

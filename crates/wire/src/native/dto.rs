@@ -56,6 +56,24 @@ pub struct CreateFaceSet {
     /// Most faces it may hold; without one it has no bound of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
+    /// How good a picture of a face must be: `none`, `low`, `medium` or `high`; without one it is the server's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<String>,
+}
+
+/// Request to change a face set; what is absent stays. An empty label or note is cleared.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateFaceSet {
+    /// New name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// New free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<String>,
 }
 
 /// A face set.
@@ -76,6 +94,8 @@ pub struct FaceSet {
     /// Most faces it may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
+    /// How good a picture of a face must be: `none`, `low`, `medium` or `high`.
+    pub quality: String,
     /// Faces in its gallery: its own and those of its member persons.
     pub n_faces: u64,
     /// When it was made, RFC 3339, UTC.
@@ -216,9 +236,21 @@ pub struct AddFaces {
 pub struct Faces {
     /// New faces: largest first. A listing: in order of enrolment.
     pub faces: Vec<Face>,
+    /// Faces that were meant to be enrolled and are not good enough, largest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedFace>,
     /// Where the next stretch of a listing begins, if there may be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
+}
+
+/// A face that is not good enough to be enrolled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefusedFace {
+    /// Where it was.
+    pub detection: Detection,
+    /// Why, for people; at least one reason.
+    pub reasons: Vec<String>,
 }
 
 /// Request to change a face's words; what is absent stays.

@@ -37,6 +37,7 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::SortFieldNotNumeric => (StatusCode::BAD_REQUEST, "sort_field_not_numeric"),
         Kind::NoFaceInImage => (StatusCode::UNPROCESSABLE_ENTITY, "no_face_in_image"),
         Kind::SeveralFacesInImage => (StatusCode::UNPROCESSABLE_ENTITY, "several_faces_in_image"),
+        Kind::PoorQuality => (StatusCode::UNPROCESSABLE_ENTITY, "poor_quality"),
         Kind::ImageFormat => (StatusCode::UNPROCESSABLE_ENTITY, "image_format"),
         Kind::ImageCorrupt => (StatusCode::UNPROCESSABLE_ENTITY, "image_corrupt"),
         Kind::ImageDimensions => (StatusCode::UNPROCESSABLE_ENTITY, "image_dimensions"),

@@ -59,7 +59,10 @@ struct Api {
 pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Router {
     let routes = Router::new()
         .route("/face-sets", get(routes::list_face_sets).post(routes::create_face_set))
-        .route("/face-sets/{name}", get(routes::show_face_set).delete(routes::delete_face_set))
+        .route(
+            "/face-sets/{name}",
+            get(routes::show_face_set).patch(routes::update_face_set).delete(routes::delete_face_set),
+        )
         .route("/face-sets/{name}/faces", get(routes::list_faces).post(routes::add_faces))
         .route("/face-sets/{name}/faces/delete", post(routes::delete_faces))
         .route("/face-sets/{name}/faces/enrolled", post(routes::enrolled))

@@ -36,6 +36,16 @@ pub(super) async fn show_face_set(
     Ok(json(StatusCode::OK, &convert::face_set(api.library.face_set(&caller, &name).await?)))
 }
 
+pub(super) async fn update_face_set(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::UpdateFaceSet>,
+) -> Answer {
+    let changed = api.library.update_face_set(&caller, &name, convert::update_face_set(body)?).await?;
+    Ok(json(StatusCode::OK, &convert::face_set(api.library.face_set(&caller, changed.id).await?)))
+}
+
 pub(super) async fn delete_face_set(
     State(api): State<Api>,
     Signed(caller): Signed,
@@ -63,7 +73,8 @@ pub(super) async fn add_faces(
     };
     let added = api.library.add_faces(&caller, convert::add_faces(name, fields, body)?).await?;
     let faces = added.faces.into_iter().map(convert::face).collect();
-    Ok(json(StatusCode::CREATED, &dto::Faces { faces, next_offset: None }))
+    let refused = added.refused.into_iter().map(convert::refused_face).collect();
+    Ok(json(StatusCode::CREATED, &dto::Faces { faces, refused, next_offset: None }))
 }
 
 pub(super) async fn list_faces(
@@ -76,7 +87,8 @@ pub(super) async fn list_faces(
     words.finish()?;
     let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
     let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
-    Ok(json(StatusCode::OK, &dto::Faces { faces: faces.into_iter().map(convert::face).collect(), next_offset }))
+    let faces = faces.into_iter().map(convert::face).collect();
+    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset }))
 }
 
 pub(super) async fn show_face(

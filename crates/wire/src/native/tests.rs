@@ -20,6 +20,8 @@ use tower::ServiceExt;
 use super::errors::status_and_word;
 use super::{OwnerOfTheFolder, TENANT_HEADER, operator_router, router};
 
+mod quality;
+
 const ANNA: &str = "face anna 40x40+10+5\n";
 const ANNA_AGAIN: &str = "face anna~0.8 60x60+10+5\n";
 const BERT: &str = "face bert 40x40+10+5\n";
@@ -144,6 +146,7 @@ fn every_kind_has_its_status_and_word() {
         400 sort_field_not_numeric
         422 no_face_in_image
         422 several_faces_in_image
+        422 poor_quality
         422 image_format
         422 image_corrupt
         422 image_dimensions
@@ -188,7 +191,8 @@ async fn face_sets_come_and_go() {
               ],
               "n_faces": 0,
               "name": "staff",
-              "pack": "fake-1"
+              "pack": "fake-1",
+              "quality": "low"
             }
           ]
         }
@@ -206,7 +210,8 @@ async fn face_sets_come_and_go() {
               "n_faces": 0,
               "name": "ü/&",
               "note": "N",
-              "pack": "fake-1"
+              "pack": "fake-1",
+              "quality": "low"
             }
         "#]],
     );

@@ -1,5 +1,6 @@
 //! Their words to ours and back: the one file that knows both vocabularies.
 
+use likeness_domain::policy::QualityFloor;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
     BoundingBox, Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs,
@@ -168,4 +169,10 @@ fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
     let offset = UtcOffset::from_whole_seconds(i32::from(offset.0) * 60).unwrap_or(UtcOffset::UTC);
     let at = OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     at.checked_to_offset(offset).unwrap_or(at).format(format).unwrap_or_default()
+}
+
+/// What a face has to have to be added, besides passing the gate of the set.
+pub(super) fn floor(settings: &Settings) -> QualityFloor {
+    let total = f32::from(settings.min_face_quality) / 100.0;
+    QualityFloor { total, side_px: settings.min_face_px, ..QualityFloor::NONE }
 }

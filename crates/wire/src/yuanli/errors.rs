@@ -142,6 +142,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::CapacityExceeded => Failure::bad(settings.face_quota_error.clone()),
         Kind::FaceNotFound => Failure::no_face(),
         Kind::NoFaceInImage => Failure::bad(format!("NO_FACE_FOUND: {image}")),
+        Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
         Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(image),
         Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
         Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),

@@ -63,6 +63,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         tags: Tags::default(),
         schema: FieldSchema::default(),
         capacity: None,
+        quality_gate: None,
         face_sets_max: call.settings().max_groups,
     };
     let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
@@ -108,6 +109,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         fields: FieldValues::default(),
         note,
         tenant_faces_max: call.settings().max_faces_total,
+        floor: convert::floor(call.settings()),
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, given.name, call.settings()))?;

@@ -54,6 +54,10 @@ pub struct Settings {
     pub max_faces_total: Option<u64>,
     /// Calls per second of one key, with bursts of as many. Default none: no limit.
     pub max_qps: Option<u32>,
+    /// Least total quality of a face to be added, in percent. Default 0.
+    pub min_face_quality: u8,
+    /// Least width and height of a face to be added, in pixels. Default 40.
+    pub min_face_px: u32,
 }
 
 impl Default for Settings {
@@ -82,6 +86,8 @@ impl Default for Settings {
             max_groups: Some(10),
             max_faces_total: Some(5_000_000),
             max_qps: None,
+            min_face_quality: 0,
+            min_face_px: 40,
         }
     }
 }

@@ -12,7 +12,7 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
-    NewFaceSet, PackId, Point, Quality, Revision, Similarity, Tags, Template, TenantId, TimestampMs,
+    NewFaceSet, PackId, Point, Quality, QualityGate, Revision, Similarity, Tags, Template, TenantId, TimestampMs,
 };
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
@@ -238,6 +238,7 @@ pub(super) async fn enrolment(
         pack: pack.id.clone(),
         schema: FieldSchema::default(),
         capacity: None,
+        quality_gate: QualityGate::None,
         created_at: TimestampMs(0),
     };
     let face_set = store.create_face_set(tenant, new, None).await?;

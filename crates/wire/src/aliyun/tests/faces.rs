@@ -2,7 +2,7 @@
 
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search};
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::policy::{FaceChoice, QualityFloor};
 use likeness_domain::ports::{ImageFormats, ImageRules, Orientation, Page};
 use likeness_domain::types::{FaceSetName, FieldSchema, FieldValues, Similarity, Subject};
 use serde_json::{Value, json};
@@ -33,6 +33,17 @@ async fn cases_45_to_48_each_image_has_its_own_outcome() {
         let faces = server.post("/sface/faces", body).await.ok();
         assert_eq!(faces["faceImageItems"], json!([{"success": true, "faceId": id, "url": img("a1.jpg")}]));
     }
+}
+
+#[tokio::test]
+async fn a_face_that_is_not_good_enough_is_told_with_the_reasons() {
+    let server = Server::new().await;
+    server.person("p1", &["g1"]).await;
+    let body = json!({"personId": "p1", "urls": urls(&["blurred.jpg", "a1.jpg"])});
+    let items = &server.post("/sface/face/add", body).await.ok()["faceImageItems"];
+    let message = "POOR_QUALITY: the face is too poor to be enrolled: blurred (sharpness 0.05, expected at least 0.10)";
+    assert_eq!(items[0], json!({"success": false, "code": 400, "msg": message, "url": img("blurred.jpg")}));
+    assert_eq!(items[1]["success"], true);
 }
 
 #[tokio::test]
@@ -169,6 +180,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
         tags: Default::default(),
         schema,
         capacity: None,
+        quality_gate: None,
         face_sets_max: None,
     };
     server.library.create_face_set(&caller, made).await.unwrap();
@@ -182,6 +194,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             fields: FieldValues::default(),
             note: None,
             tenant_faces_max: None,
+            floor: QualityFloor::NONE,
         };
         server.library.add_faces(&caller, added).await.unwrap().faces[0].id
     };

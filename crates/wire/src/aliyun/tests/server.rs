@@ -130,6 +130,7 @@ impl Server {
             ("b1.jpg", "face bert 90x90+300+100"),
             ("ab.jpg", "face bert 80x80+10+10\nface anna~0.9 150x150+200+200"),
             ("wall.jpg", "size 640x480"),
+            ("blurred.jpg", "face anna 100x100+40+40 sharpness=0.05"),
             ("text.txt", "nothing to see"),
             ("wide.jpg", "size 12001x10"),
         ] {

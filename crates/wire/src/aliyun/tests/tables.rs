@@ -37,6 +37,7 @@ fn every_kind_has_its_code() {
         SortFieldNotNumeric: 400 BAD_REQUEST
         NoFaceInImage: 400 NO_FACE
         SeveralFacesInImage: 400 MULTIPLE_FACES
+        PoorQuality: 400 POOR_QUALITY
         ImageFormat: 590 BAD_FORMAT
         ImageCorrupt: 590 BAD_FORMAT
         ImageDimensions: 480 DOWNLOAD_FAILED: IMAGE_TOO_MUCH_PIXELS

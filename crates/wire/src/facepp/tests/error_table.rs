@@ -33,6 +33,7 @@ fn every_kind() {
         SortFieldNotNumeric: 500 INTERNAL_ERROR
         NoFaceInImage: 500 INTERNAL_ERROR
         SeveralFacesInImage: 500 INTERNAL_ERROR
+        PoorQuality: 400 LOW_QUALITY
         ImageFormat: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file
         ImageCorrupt: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: image_file
         ImageDimensions: 400 INVALID_IMAGE_SIZE: image_file

@@ -102,6 +102,17 @@ fn faces_are_added_by_their_tokens() {
 }
 
 #[test]
+fn a_face_that_is_not_good_enough_is_a_failure_of_its_own() {
+    let server = Server::new();
+    server.make("lobby");
+    let (blurred, anna) = (server.token("face bert 100x100+0+0 sharpness=0.05"), server.token(P1));
+    let tokens = format!("{blurred},{anna}");
+    let added = server.call("faceset/addface", &[("outer_id", "lobby"), ("face_tokens", &tokens)]).ok();
+    assert_eq!(added.json["face_added"], 1);
+    assert_eq!(failures(&added), [(blurred.as_str(), "LOW_QUALITY")]);
+}
+
+#[test]
 fn tokens_are_counted() {
     let server = Server::new();
     server.make("lobby");

@@ -56,6 +56,7 @@ fn every_kind_at_every_operation() {
           DetectLive (Inline): 400 FRS.0707
           DetectLiveFace (Inline): 400 FRS.0707
         SeveralFacesInImage: 400 FRS.0709
+        PoorQuality: 400 FRS.0404
         ImageFormat: 400 FRS.0016
         ImageCorrupt: 400 FRS.0016
         ImageDimensions: 400 FRS.0013

@@ -65,6 +65,18 @@ fn case_036_no_face_to_add() {
 }
 
 #[test]
+fn a_face_that_is_not_good_enough_is_no_face_to_add() {
+    let server = Server::with_lib_a();
+    let blurred = "face anna 100x100+0+0 sharpness=0.05";
+    let reply = add(&server, json!({"image_base64": base64(blurred)}));
+    let message = "the face is too poor to be enrolled: blurred (sharpness 0.05, expected at least 0.10)";
+    assert_eq!(reply.json["error_msg"], message);
+    reply.bad("FRS.0404");
+    let both = format!("{blurred}\nface bert 90x90+200+0 sharpness=0.9");
+    assert_eq!(add(&server, json!({"image_base64": base64(&both)})).ok().json["faces"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn case_037_and_038_fields_that_do_not_fit() {
     let server = Server::with_lib_a();
     let with = |fields: Value| add(&server, json!({"external_fields": fields}));

@@ -34,6 +34,7 @@ fn every_kind() {
         SortFieldNotNumeric: 500 INTERNAL_ERROR
         NoFaceInImage: 400 NO_FACE_FOUND: file
         SeveralFacesInImage: 500 INTERNAL_ERROR
+        PoorQuality: 400 LOW_QUALITY
         ImageFormat: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: file
         ImageCorrupt: 400 IMAGE_ERROR_UNSUPPORTED_FORMAT: file
         ImageDimensions: 400 INVALID_IMAGE_SIZE: file

@@ -2,6 +2,7 @@
 
 use likeness_domain::Kind;
 
+use super::super::settings::Settings;
 use super::server::{NOBODY, NOW_S, P1, P1B, P2, Server, base64, form, multipart};
 
 #[track_caller]
@@ -58,6 +59,19 @@ fn c08_no_face_is_an_error_and_nothing_is_stored() {
     add(&server, &[("file", NOBODY)]).bad("NO_FACE_FOUND: file");
     add(&server, &[("image", &base64(NOBODY))]).bad("NO_FACE_FOUND: image");
     assert_eq!(server.n_listed(), 0);
+}
+
+#[test]
+fn a_face_that_is_not_good_enough_is_not_added() {
+    let server = Server::with_lib_a();
+    add(&server, &[("file", "face anna 100x100+0+0 sharpness=0.05")]).bad("LOW_QUALITY");
+    add(&server, &[("file", "face anna 39x100+0+0")]).bad("LOW_QUALITY");
+    let settings = Settings { min_face_quality: 80, min_face_px: 0, ..Settings::default() };
+    let strict = Server::with(settings);
+    strict.make("lib_a");
+    add(&strict, &[("file", "face anna 100x100+0+0 total=0.79")]).bad("LOW_QUALITY");
+    add(&strict, &[("file", "face anna 30x30+0+0 total=0.8")]).ok();
+    assert_eq!((server.n_listed(), strict.n_listed()), (0, 1));
 }
 
 #[test]
