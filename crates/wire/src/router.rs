@@ -67,7 +67,9 @@ pub struct Worker {
 
 /// What does the jobs of all dialects. Whoever assembles the house runs them, beside the [`router`].
 pub fn workers(wire: Wire) -> Vec<Worker> {
-    aliyun::workers(wire)
+    let mut workers = facepp::workers(wire.clone());
+    workers.extend(aliyun::workers(wire));
+    workers
 }
 
 struct House {

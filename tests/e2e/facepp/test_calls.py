@@ -1,6 +1,7 @@
 """The calls of the Face++ v3 reference with real photographs, by a client that shares no line with the server."""
 
 import base64
+import time
 
 import harness
 import client
@@ -113,6 +114,18 @@ def test_face_sets(api):
     assert api("faceset/getfacesets", tags="west")["facesets"] == []
     assert api("faceset/getdetail", outer_id="nowhere").error == bad("INVALID_OUTER_ID")
     assert api("faceset/getdetail", faceset_token=ZEROS).error == bad("INVALID_FACESET_TOKEN")
+
+
+def test_later(api, photos):
+    api("faceset/create", outer_id="lobby")
+    token = api.token(photos.P1)
+    task = api("faceset/async/addface", outer_id="lobby", face_tokens=token)["task_id"]
+    deadline = time.monotonic() + 60
+    while (status := api("faceset/async/task_status", task_id=task))["status"] == 0:
+        assert time.monotonic() < deadline, "the task is done"
+    assert (status["status"], status["face_added"], status["face_count"]) == (1, 1, 1)
+    assert api.tokens("lobby") == [token]
+    assert api("faceset/async/task_status", task_id=ZEROS).error == bad("INVALID_TASK_ID")
 
 
 def test_tokens_and_held_faces_outlive_the_server(tmp_path, photos):

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::HeldOutcome;
 use likeness_domain::ports::IdSource;
 use likeness_domain::types::{
-    BoundingBox, FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, Note, Subject, Tags,
+    BoundingBox, FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, JobId, Note, Subject, Tags,
 };
 
 use super::dto;
@@ -23,6 +23,7 @@ const USER_DATA_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Names {
     face_tokens: KeyedIds,
     face_set_tokens: KeyedIds,
+    task_ids: KeyedIds,
     /// Names of sets that were made without an `outer_id`: numbers that only this installation can spell, so that such a
     /// set is told apart from one that a client gave a name of the same look.
     unnamed: KeyedIds,
@@ -33,6 +34,7 @@ impl Names {
         Self {
             face_tokens: KeyedIds::new(secret, "facepp face token"),
             face_set_tokens: KeyedIds::new(secret, "facepp faceset token"),
+            task_ids: KeyedIds::new(secret, "facepp task id"),
             unnamed: KeyedIds::new(secret, "facepp unnamed faceset"),
         }
     }
@@ -48,6 +50,14 @@ impl Names {
 
     pub(super) fn face_set(&self, token: &str) -> Option<FaceSetId> {
         self.face_set_tokens.read(token).and_then(FaceSetId::new)
+    }
+
+    pub(super) fn task_id(&self, id: JobId) -> String {
+        self.task_ids.spell(id.get())
+    }
+
+    pub(super) fn task(&self, text: &str) -> Option<JobId> {
+        self.task_ids.read(text).and_then(JobId::new)
     }
 
     /// A name for a set that was given none.

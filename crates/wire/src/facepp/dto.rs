@@ -34,6 +34,18 @@ pub(super) enum Answer {
     Named(FaceSetNamed),
     Detail(FaceSetDetail),
     FaceSets(FaceSets),
+    Accepted { task_id: String },
+    Task(TaskStatus),
+}
+
+#[derive(Serialize)]
+pub(super) struct TaskStatus {
+    pub(super) task_id: String,
+    /// 1 done, 0 not yet, -1 failed.
+    pub(super) status: i8,
+    /// Those of the plain call when it is done, or why it failed.
+    #[serde(flatten)]
+    pub(super) members: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Serialize)]

@@ -77,6 +77,19 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "CONCURRENCY_LIMIT_EXCEEDED")
     }
 
+    /// Too many tasks wait.
+    pub(super) fn queue_full() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TASK_QUEUE_IS_FULL")
+    }
+
+    /// The error to be told, or what may pass and is worth another try.
+    pub(super) fn passing(self) -> Result<String, Error> {
+        match self.source {
+            Some(error) if error.kind().is_retryable() || error.kind() == Kind::Internal => Err(error),
+            _ => Ok(self.error.into_owned()),
+        }
+    }
+
     /// No such call.
     pub(super) fn no_api() -> Self {
         Self::new(StatusCode::NOT_FOUND, "API_NOT_FOUND")

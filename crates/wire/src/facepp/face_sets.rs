@@ -11,6 +11,7 @@ use super::convert;
 use super::dto::{self, Answer, FaceFailure};
 use super::errors::{Blame, Failure};
 use super::routes::Call;
+use super::tasks::Act;
 
 /// Tokens of one `create` or `addface`.
 const ADDED_MAX: usize = 5;
@@ -99,8 +100,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
 
 pub(super) async fn add_faces(call: &Call<'_>) -> Result<Answer, Failure> {
     let named = FaceSetNamed::read(call)?;
-    call.fields.require(&["face_tokens"])?;
-    let tokens = tokens(call, ADDED_MAX)?;
+    let tokens = tokens_of(call, Act::Add)?.unwrap_or_default();
     let face_set = named.find(call).await?.face_set;
     added(call, &face_set, &tokens).await
 }
@@ -115,7 +115,7 @@ fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
     Ok(tokens)
 }
 
-async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
+pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
     let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
     let known = origins.iter().flatten().copied().collect();
     let outcomes = call.library.add_held_faces(&call.caller, face_set.id, known).await;
@@ -143,25 +143,42 @@ async fn count(call: &Call<'_>, face_set: &FaceSet) -> Result<u64, Failure> {
 
 pub(super) async fn remove_faces(call: &Call<'_>) -> Result<Answer, Failure> {
     let named = FaceSetNamed::read(call)?;
-    call.fields.require(&["face_tokens"])?;
-    let is_all = call.fields.text("face_tokens")? == Some(REMOVE_ALL);
-    let tokens = if is_all { Vec::new() } else { tokens(call, REMOVED_MAX)? };
+    let tokens = tokens_of(call, Act::Remove)?;
     let face_set = named.find(call).await?.face_set;
-    let failed = named.failed();
-    let (face_removed, failure_detail) = if is_all {
-        (remove_all(call, &face_set).await.map_err(failed)?, Vec::new())
-    } else {
-        let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
-        let known = origins.iter().flatten().copied().collect();
-        let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
-        let face_removed = removed.len();
-        // A token given twice is removed once, and the second is reported like any other that is not there.
-        let mut removed: HashSet<FaceId> = removed.into_iter().collect();
-        let failed = tokens.into_iter().zip(origins).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
-        let failure = |(face_token, _)| FaceFailure { face_token, reason: "INVALID_FACE_TOKEN" };
-        (face_removed, failed.map(failure).collect())
+    removed(call, &face_set, tokens).await
+}
+
+/// The tokens of a call that needs some; `None` stands for every face of the set.
+pub(super) fn tokens_of(call: &Call<'_>, act: Act) -> Result<Option<Vec<String>>, Failure> {
+    call.fields.require(&["face_tokens"])?;
+    match act {
+        Act::Add => tokens(call, ADDED_MAX).map(Some),
+        Act::Remove if call.fields.text("face_tokens")? == Some(REMOVE_ALL) => Ok(None),
+        Act::Remove => tokens(call, REMOVED_MAX).map(Some),
+    }
+}
+
+pub(super) async fn removed(
+    call: &Call<'_>,
+    face_set: &FaceSet,
+    tokens: Option<Vec<String>>,
+) -> Result<Answer, Failure> {
+    let failed = |error| Failure::library(error, &Blame::NOBODY);
+    let (face_removed, failure_detail) = match tokens {
+        None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
+        Some(tokens) => {
+            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
+            let known = origins.iter().flatten().copied().collect();
+            let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
+            let face_removed = removed.len();
+            // A token given twice is removed once, and the second is reported like any other that is not there.
+            let mut removed: HashSet<FaceId> = removed.into_iter().collect();
+            let failed = tokens.into_iter().zip(origins).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
+            let failure = |(face_token, _)| FaceFailure { face_token, reason: "INVALID_FACE_TOKEN" };
+            (face_removed, failed.map(failure).collect())
+        }
     };
-    let (face_set, face_count) = (call.names().named(&face_set), count(call, &face_set).await?);
+    let (face_set, face_count) = (call.names().named(face_set), count(call, face_set).await?);
     Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
 }
 

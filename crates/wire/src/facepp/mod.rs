@@ -36,6 +36,7 @@ mod operations;
 mod routes;
 mod scale;
 mod settings;
+mod tasks;
 
 #[cfg(test)]
 mod tests;
@@ -43,3 +44,4 @@ mod tests;
 pub use operations::ADAPTER;
 pub(crate) use routes::Facepp;
 pub use settings::Settings;
+pub(crate) use tasks::workers;

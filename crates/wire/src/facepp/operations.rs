@@ -17,6 +17,9 @@ pub(super) enum Operation {
     ListSets,
     FaceDetail,
     SetUserId,
+    AddFaceLater,
+    RemoveFaceLater,
+    TaskStatus,
 }
 
 const BASE: &str = "/facepp/v3/";
@@ -27,7 +30,7 @@ const DETECT_PARTLY: &str =
 
 /// Every call with its row for the table of all dialects.
 #[rustfmt::skip]
-pub(super) const TABLE: [(Operation, adapter::Operation); 12] = [
+pub(super) const TABLE: [(Operation, adapter::Operation); 15] = [
     (Operation::Detect, row("detect", "/facepp/v3/detect", State::Partly(DETECT_PARTLY))),
     (Operation::Compare, row("compare", "/facepp/v3/compare", State::Done)),
     (Operation::Search, row("search", "/facepp/v3/search", State::Done)),
@@ -40,16 +43,14 @@ pub(super) const TABLE: [(Operation, adapter::Operation); 12] = [
     (Operation::ListSets, row("faceset/getfacesets", "/facepp/v3/faceset/getfacesets", State::Done)),
     (Operation::FaceDetail, row("face/getdetail", "/facepp/v3/face/getdetail", State::Done)),
     (Operation::SetUserId, row("face/setuserid", "/facepp/v3/face/setuserid", State::Done)),
+    (Operation::AddFaceLater, row("faceset/async/addface", "/facepp/v3/faceset/async/addface", State::Done)),
+    (Operation::RemoveFaceLater, row("faceset/async/removeface", "/facepp/v3/faceset/async/removeface", State::Done)),
+    (Operation::TaskStatus, row("faceset/async/task_status", "/facepp/v3/faceset/async/task_status", State::Done)),
 ];
 
 /// Calls that have something to do with faces and are not offered.
-#[rustfmt::skip]
-const REFUSED: [adapter::Operation; 4] = [
-    row("face/analyze", "/facepp/v3/face/analyze", State::Refused("API_NOT_FOUND")),
-    row("faceset/async/addface", "/facepp/v3/faceset/async/addface", State::Refused("API_NOT_FOUND")),
-    row("faceset/async/removeface", "/facepp/v3/faceset/async/removeface", State::Refused("API_NOT_FOUND")),
-    row("faceset/async/task_status", "/facepp/v3/faceset/async/task_status", State::Refused("API_NOT_FOUND")),
-];
+const REFUSED: [adapter::Operation; 1] =
+    [row("face/analyze", "/facepp/v3/face/analyze", State::Refused("API_NOT_FOUND"))];
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "facepp", mounts: &["facepp"], operations: &INFOS };

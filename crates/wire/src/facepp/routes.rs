@@ -16,7 +16,8 @@ use super::errors::{Blame, Failure};
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
-use super::{auth, face_sets, faces};
+use super::tasks::Act;
+use super::{auth, face_sets, faces, tasks};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::fields::Fields;
 use crate::http::limiter::Limiter;
@@ -129,6 +130,9 @@ impl Facepp {
             Operation::SetDetail => face_sets::detail(&call).await,
             Operation::DeleteSet => face_sets::delete(&call).await,
             Operation::ListSets => face_sets::list(&call).await,
+            Operation::AddFaceLater => tasks::accept(&call, Act::Add).await,
+            Operation::RemoveFaceLater => tasks::accept(&call, Act::Remove).await,
+            Operation::TaskStatus => tasks::status(&call).await,
         }
     }
 }

@@ -41,7 +41,7 @@ fn a_disabled_key_is_told_so_only_with_its_secret() {
 #[test]
 fn everything_else_is_no_api() {
     let server = Server::new();
-    for name in ["", "detects", "faceset", "faceset/create/x", "face/analyze", "faceset/async/addface"] {
+    for name in ["", "detects", "faceset", "faceset/create/x", "face/analyze", "faceset/async"] {
         server.call(name, &[]).refused(404, "API_NOT_FOUND");
     }
     for path in ["/facepp", "/facepp/v2/detect", "/facepp/v3"] {

@@ -8,3 +8,4 @@ mod faces;
 mod hostile;
 mod page;
 mod server;
+mod tasks;

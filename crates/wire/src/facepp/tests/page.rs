@@ -5,8 +5,13 @@ use crate::facepp::ADAPTER;
 const PAGE: &str = include_str!("../../../../../docs/facepp.md");
 
 /// Everything where a row of the table of bad input may have its test.
-const TESTS: [&str; 4] =
-    [include_str!("auth.rs"), include_str!("faces.rs"), include_str!("face_sets.rs"), include_str!("hostile.rs")];
+const TESTS: [&str; 5] = [
+    include_str!("auth.rs"),
+    include_str!("faces.rs"),
+    include_str!("face_sets.rs"),
+    include_str!("hostile.rs"),
+    include_str!("tasks.rs"),
+];
 
 #[test]
 fn the_page_lists_every_operation() {

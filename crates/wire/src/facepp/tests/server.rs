@@ -8,9 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use http_body_util::BodyExt;
+use likeness_domain::library::jobs::Settled;
 use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::{Clock, CredentialStore};
-use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
+use likeness_domain::ports::{Clock, CredentialStore, JobStore};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName, TimestampMs,
+};
 use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds, block_on};
@@ -18,6 +21,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::facepp::Settings;
+use crate::router::Worker;
 use crate::{Wire, router};
 
 /// One face of one person.
@@ -46,6 +50,8 @@ pub(super) const DISABLED: Client = ("disabledKey", "disabledSecret");
 
 pub(super) struct Server {
     router: Router,
+    worker: Worker,
+    store: Arc<MemoryStore>,
     pub(super) clock: Arc<FakeClock>,
     pub(super) analyzer: Arc<FakeAnalyzer>,
     pub(super) fetcher: Arc<FakeFetcher>,
@@ -87,7 +93,7 @@ impl Server {
         for (bits, client, enabled) in [(0x1111, DEMO, true), (0x1111, DISABLED, false), (0x2222, OTHER, true)] {
             add_key(&store, &clock, bits, client, enabled);
         }
-        let router = router(Wire {
+        let wire = Wire {
             library: Arc::new(library),
             credentials: store.clone(),
             clock: clock.clone(),
@@ -98,8 +104,9 @@ impl Server {
             messenger: Arc::new(FakeMessenger::new()),
             settings: crate::Settings { facepp: settings, ..crate::Settings::default() },
             ready: Arc::new(|| true),
-        });
-        Self { router, clock, analyzer, fetcher }
+        };
+        let worker = crate::facepp::workers(wire.clone()).remove(0);
+        Self { router: router(wire), worker, store, clock, analyzer, fetcher }
     }
 
     /// A call as a form, with key and secret.
@@ -138,6 +145,19 @@ impl Server {
         assert!(!text.contains("Secret"), "no answer repeats a secret");
         assert_ne!(status, 500, "{text}");
         Reply { status, text, json }
+    }
+
+    /// Does the tasks that wait; how many.
+    pub(super) fn work(&self) -> usize {
+        let (handler, mut n_done) = (&*self.worker.handler, 0);
+        let now = self.clock.now();
+        let later = TimestampMs(now.0 + 60_000);
+        while let Some(job) = block_on(self.store.claim(handler.kind(), now, later)).unwrap() {
+            let Settled { outcome, follow_ups } = block_on(handler.run(&job)).unwrap();
+            assert!(block_on(self.store.settle(job.id, outcome, follow_ups)).unwrap());
+            n_done += 1;
+        }
+        n_done
     }
 
     /// A face set `outer_id`.
