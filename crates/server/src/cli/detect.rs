@@ -1,4 +1,5 @@
-//! `likeness detect`: where the faces in a photograph are. Needs a pack, but no data folder.
+//! `likeness detect`: where the faces in a photograph are, and what can be read from them. Needs a pack, but no data
+//! folder.
 
 use std::path::PathBuf;
 
@@ -16,12 +17,16 @@ use crate::config::Config;
 pub(crate) struct DetectArgs {
     /// The photograph
     photo: PathBuf,
-    /// Write the photograph with boxes, points and scores drawn
+    /// Write the photograph with boxes, points and what was measured drawn
     #[arg(short, long, value_name = "OUT.png")]
     output: Option<PathBuf>,
     /// Also look for faces that lie on their side or head down
     #[arg(long)]
     any_turn: bool,
+    /// What to measure: `all`, `none`, or words between commas of landmarks68, pose, quality, expression, age_gender and
+    /// liveness
+    #[arg(long, value_name = "WORDS", default_value = "all")]
+    assess: String,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -31,28 +36,22 @@ pub(crate) struct DetectArgs {
 pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     let image = photo::read(&args.photo)?;
     let library = assemble::without_store(config).await?;
-    let request = dto::Detect { image: dto::Image::Bytes(image.clone()), any_turn: args.any_turn };
-    let analysis = native::detect(&library, &assemble::nobody(), request)
+    let assess = Some(args.assess).filter(|words| words != "none");
+    let request = dto::Detect { image: dto::Image::Bytes(image.clone()), any_turn: args.any_turn, assess };
+    let detected = native::detect(&library, &assemble::nobody(), request)
         .await
         .map_err(|error| photo::failure(&args.photo, error))?;
     if let Some(output) = &args.output {
-        let picture = likeness_vision::draw::annotate(&image, &native::IMAGE_RULES, &analysis)?;
+        let picture = likeness_vision::draw::annotate(&image, &native::IMAGE_RULES, &detected.analysis)?;
         std::fs::write(output, picture)
             .map_err(|error| Failure::new(format!("cannot write {}: {error}", output.display())))?;
     }
-    let n_faces = analysis.faces.len();
-    let answer = native::detections(analysis);
+    let n_faces = detected.analysis.faces.len();
+    let answer = native::detections(detected);
     if args.json {
         terminal::json(&answer)?;
     } else if n_faces > 0 {
-        let columns = ["left", "top", "width", "height", "score"].map(|name| (name, Align::Right));
-        let row = |face: &dto::Detection| {
-            let dto::BoundingBox { left, top, width, height } = face.bounding_box;
-            let mut cells = [left, top, width, height].map(|pixels| pixels.to_string()).to_vec();
-            cells.push(format!("{:.3}", face.score));
-            cells
-        };
-        table::lines(&columns, &answer.faces.iter().map(row).collect::<Vec<_>>()).iter().for_each(terminal::data);
+        table(&answer.faces).iter().for_each(terminal::data);
     }
     terminal::talk(format!(
         "{} in a picture of {} x {} pixels",
@@ -60,8 +59,52 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
         answer.image_width,
         answer.image_height
     ));
+    if !answer.not_measured.is_empty() {
+        terminal::talk(format!("not measured, for want of a model pack: {}", answer.not_measured.join(", ")));
+        hints(&answer.not_measured).iter().for_each(|hint| terminal::talk(format!("  hint: {hint}")));
+    }
     if let Some(output) = &args.output {
         terminal::talk(format!("drawn to {}", output.display()));
     }
     Ok(if n_faces == 0 { Verdict::No } else { Verdict::Done })
+}
+
+/// One line per face: where it is, and what was measured of any.
+fn table(faces: &[dto::DetectedFace]) -> Vec<String> {
+    type Cell = fn(&dto::DetectedFace) -> Option<String>;
+    let optional: [(&str, Align, Cell); 8] = [
+        ("quality", Align::Right, |face| face.quality?.total.map(|total| format!("{total:.2}"))),
+        ("yaw", Align::Right, |face| face.pose.map(|pose| format!("{:.0}", pose.yaw))),
+        ("pitch", Align::Right, |face| face.pose.map(|pose| format!("{:.0}", pose.pitch))),
+        ("roll", Align::Right, |face| face.pose.map(|pose| format!("{:.0}", pose.roll))),
+        ("age", Align::Right, |face| face.age.map(|age| format!("{age:.0}"))),
+        ("gender", Align::Left, |face| face.male.map(|male| if male >= 0.5 { "male" } else { "female" }.to_owned())),
+        ("expression", Align::Left, |face| {
+            let strongest = face.expressions.as_ref()?.iter().max_by(|a, b| a.1.total_cmp(b.1))?;
+            Some(strongest.0.clone())
+        }),
+        ("live", Align::Right, |face| face.liveness.map(|liveness| format!("{liveness:.2}"))),
+    ];
+    let measured = optional.into_iter().filter(|(_, _, cell)| faces.iter().any(|face| cell(face).is_some()));
+    let measured: Vec<_> = measured.collect();
+    let columns = ["left", "top", "width", "height", "score"].map(|name| (name, Align::Right)).into_iter();
+    let columns: Vec<_> = columns.chain(measured.iter().map(|(name, align, _)| (*name, *align))).collect();
+    let row = |face: &dto::DetectedFace| {
+        let dto::BoundingBox { left, top, width, height } = face.detection.bounding_box;
+        let mut cells = [left, top, width, height].map(|pixels| pixels.to_string()).to_vec();
+        cells.push(format!("{:.3}", face.detection.score));
+        cells.extend(measured.iter().map(|(_, _, cell)| cell(face).unwrap_or_default()));
+        cells
+    };
+    table::lines(&columns, &faces.iter().map(row).collect::<Vec<_>>())
+}
+
+/// How to get what is missing.
+fn hints(not_measured: &[String]) -> Vec<&'static str> {
+    let missing = |words: &[&str]| not_measured.iter().any(|word| words.contains(&word.as_str()));
+    let attributes =
+        missing(&["landmarks68", "expression", "age_gender"]).then_some("`likeness pack install attributes`");
+    let liveness =
+        missing(&["liveness"]).then_some("`likeness pack install liveness --from FOLDER`, see docs/packs.md");
+    attributes.into_iter().chain(liveness).collect()
 }

@@ -36,14 +36,42 @@ fn faces_are_found_and_drawn() {
     let photo = portraits.join("biden.jpg");
     let found = scratch.run(&["detect", photo.to_str().unwrap(), "-o", "out.png"]);
     assert_eq!(found.code, Some(0), "{}", found.talk);
-    assert!(found.data.starts_with("left  top  width  height  score\n"), "{}", found.data);
+    assert!(found.data.starts_with("left  top  width  height  score  quality  yaw  pitch  roll"), "{}", found.data);
     assert!(found.talk.starts_with("1 face in a picture of ") && found.talk.ends_with("drawn to out.png\n"));
     assert!(fs::read(scratch.path().join("out.png")).unwrap().starts_with(b"\x89PNG\r\n"));
 
     fs::write(scratch.path().join("grey.bmp"), grey_bmp()).unwrap();
-    let none = scratch.run(&["detect", "grey.bmp", "--json"]);
+    let none = scratch.run(&["detect", "grey.bmp", "--json", "--assess", "none"]);
     assert_eq!(none.code, Some(1));
     assert_eq!(none.data, "{\"image_width\":64,\"image_height\":64,\"faces\":[]}\n");
+}
+
+#[test]
+fn what_no_pack_measures_is_said_with_how_to_install_it() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    let photo = portraits.join("obama.jpg");
+    let detect = |more: &[&str]| scratch.run(&[&["detect", photo.to_str().unwrap()], more].concat());
+    let bare = detect(&["--assess", "none"]);
+    assert!(bare.data.starts_with("left  top  width  height  score\n"), "{}", bare.data);
+    assert_eq!(bare.talk.lines().count(), 1, "{}", bare.talk);
+
+    let ended = detect(&["--json"]);
+    let answer: Value = serde_json::from_str(&ended.data).unwrap();
+    let missing: Vec<&str> =
+        answer["not_measured"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let face = &answer["faces"][0];
+    // Which packs are installed is the machine's business; either way, each word is measured or missed, with a cure.
+    for (word, member) in [("landmarks68", "landmarks68"), ("expression", "expressions"), ("age_gender", "age")] {
+        assert_eq!(missing.contains(&word), face.get(member).is_none(), "{word}");
+        assert_eq!(missing.contains(&word), ended.talk.contains("hint: `likeness pack install attributes`"), "{word}");
+    }
+    assert_eq!(missing.contains(&"liveness"), face.get("liveness").is_none());
+    assert!(face["pose"]["yaw"].is_number() && face["quality"]["total"].is_number() && face["turn"] == 0, "{face}");
+
+    let wrong = detect(&["--assess", "charm"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.talk.contains("`assess` has \"charm\", expected `all` or words of"), "{}", wrong.talk);
 }
 
 #[test]

@@ -3,7 +3,9 @@ use std::io::Cursor;
 use likeness_domain::Kind;
 use likeness_domain::limits::IMAGE_BYTES_MAX;
 use likeness_domain::ports::ImageFormats;
-use likeness_domain::types::{Assessment, BoundingBox, Detection, Landmarks, Point, Quality};
+use likeness_domain::types::{
+    Assessment, BoundingBox, DenseLandmarks, Detection, Expression, Landmarks, Point, Pose, Quality,
+};
 
 use super::*;
 
@@ -24,12 +26,13 @@ fn analysis(bounding_box: BoundingBox, points: [Point; 5]) -> Analysis {
     Analysis { image_width: 40, image_height: 30, faces: vec![face] }
 }
 
-/// What was drawn, one letter per pixel: box and ground `#`, points `o`, text `t`.
+/// What was drawn, one letter per pixel: box and ground `#`, points `o`, landmarks `+`, text `t`.
 fn picture_of(png: &[u8]) -> String {
     let image = decode(png, &RULES).expect("is a PNG");
     let letter = |x, y| match image.pixel(x, y) {
         BOX_COLOR => '#',
         POINT_COLOR => 'o',
+        LANDMARK_COLOR => '+',
         TEXT_COLOR => 't',
         _ => '.',
     };
@@ -76,6 +79,37 @@ fn box_points_and_score_are_drawn() {
 
     "#]]
     .assert_eq(&picture_of(&png.expect("draws")));
+}
+
+#[test]
+fn what_was_measured_is_written_below_the_box() {
+    let mut analysis = analysis(BoundingBox { left: 0, top: 0, width: 10, height: 10 }, [Point { x: 3., y: 3. }; 5]);
+    let face = &mut analysis.faces[0];
+    face.assessment.pose = Some(Pose { yaw: -12.4, pitch: 0.2, roll: 3.0 });
+    face.assessment.liveness = Some(0.97);
+    face.assessment.landmarks = Some(DenseLandmarks(Box::new([Point { x: 35.0, y: 2.0 }; 68])));
+    assert_eq!(words(face), ["yaw -12 pitch 0 roll 3", "live 0.97"]);
+    let drawn = picture_of(&annotate(&grey(40, 30), &RULES, &analysis).expect("draws"));
+    let lines: Vec<&str> = drawn.lines().collect();
+    expect_test::expect![[r#"
+        ########################################
+        #t#t##t##t#t##########t##ttt#####tt##ttt
+        #t#t#t#t#t#t#########tt####t#####t#t##t#
+        ##t##ttt#ttt#####ttt##t##ttt#####tt###t#
+        ##t##t#t#ttt##########t##t#######t####t#
+        ##t##t#t#t#t#########ttt#ttt#####t###ttt
+        ########################################
+    "#]]
+    .assert_eq(&(lines[10..17].join("\n") + "\n"));
+    assert_eq!(lines[18], "#t###ttt#t#t#ttt#####ttt#####ttt#ttt#");
+    assert_eq!(&lines[2][35..36], "+", "a landmark");
+}
+
+#[test]
+fn every_word_we_write_has_letters() {
+    let blank = |text: &str| text.bytes().filter(|&letter| letter != b' ' && font::rows(letter) == [0; 5]).count();
+    let words = Expression::ALL.map(Expression::word).join(" ");
+    assert_eq!(blank(&format!("{words} age male female yaw pitch roll quality live -0123456789.")), 0);
 }
 
 #[test]

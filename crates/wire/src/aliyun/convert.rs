@@ -3,7 +3,9 @@
 use likeness_domain::library::{FaceFound, FacesFound};
 use likeness_domain::ports::AnalyzedFace;
 use likeness_domain::score::Scale;
-use likeness_domain::types::{Face, FaceId, FaceOwner, FaceSet, FaceSetName, Note, Person, PersonKey};
+use likeness_domain::types::{
+    Aspects, Expression, Face, FaceId, FaceOwner, FaceSet, FaceSetName, Note, Person, PersonKey,
+};
 
 use super::dto;
 use super::errors::Fault;
@@ -173,18 +175,28 @@ pub(super) fn person_found(face: &Face, persons: &[Person], rate: f64) -> Option
     Some(dto::PersonFound { person_id: person_id.to_owned(), face_id: face.id.to_string(), rate, name, note })
 }
 
+/// What [`detected_face`] tells.
+pub(super) const DETECTED: Aspects = Aspects::QUALITY.and(Aspects::POSE).and(Aspects::EXPRESSION);
+
 /// A detected face with what was measured of it.
 pub(super) fn detected_face(face: &AnalyzedFace) -> dto::DetectedFace {
     let bounds = face.detection.bounding_box;
     let percent = |share: f32| (f64::from(share) * 10_000.0).round() / 100.0;
+    let degrees = |angle: f32| (f64::from(angle) * 100.0).round() / 100.0;
+    let AnalyzedFace { quality, assessment, .. } = face;
     let quality = dto::Quality {
         // Ours says how sharp it is, theirs how blurred.
-        blur: face.quality.sharpness.map(|share| percent(1.0 - share)),
-        integrity: face.quality.visibility.map(percent),
+        blur: quality.sharpness.map(|share| percent(1.0 - share)),
+        integrity: quality.visibility.map(percent),
+        pitch: assessment.pose.map(|pose| degrees(pose.pitch)),
+        yaw: assessment.pose.map(|pose| degrees(pose.yaw)),
+        roll: assessment.pose.map(|pose| degrees(pose.roll)),
     };
-    let is_measured = quality.blur.is_some() || quality.integrity.is_some();
+    let is_measured = quality.blur.is_some() || quality.integrity.is_some() || quality.pitch.is_some();
+    let happy = assessment.expression.map(|expressions| expressions.probability(Expression::Happy));
     dto::DetectedFace {
         location: dto::Location { x: bounds.left, y: bounds.top, w: bounds.width, h: bounds.height },
         quality: is_measured.then_some(quality),
+        smile: happy.map(|share| dto::Smile { rate: percent(share) }),
     }
 }

@@ -234,6 +234,14 @@ pub(super) struct DetectedFace {
     pub(super) location: Location,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<Quality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) smile: Option<Smile>,
+}
+
+/// How much it smiles, 0 to 100.
+#[derive(Debug, Serialize)]
+pub(super) struct Smile {
+    pub(super) rate: f64,
 }
 
 /// Where it is.
@@ -245,13 +253,19 @@ pub(super) struct Location {
     pub(super) h: u32,
 }
 
-/// What was measured of it, 0 to 100.
+/// What was measured of it: 0 to 100, and where the head looks in degrees.
 #[derive(Debug, Serialize)]
 pub(super) struct Quality {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) blur: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) integrity: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pitch: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) yaw: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) roll: Option<f64>,
 }
 
 /// A house request id (32 hex digits) in the vendor's spelling, an upper-case UUID. The log has the same digits.

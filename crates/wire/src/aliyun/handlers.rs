@@ -5,7 +5,7 @@ use http::StatusCode;
 use likeness_domain::Kind;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage, SearchFaces};
 use likeness_domain::ports::Page;
-use likeness_domain::types::{Aspects, FaceSetName, Note, PersonPatch};
+use likeness_domain::types::{FaceSetName, Note, PersonPatch};
 use serde::Serialize;
 
 use super::errors::{Failure, Fault, answer, code};
@@ -285,7 +285,7 @@ async fn detect_face(call: &Call<'_>) -> Answer {
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
     let detected = match call.api.image(&call.caller, url) {
         Ok(image) => {
-            call.api.library().detect(&call.caller, image, Aspects::NONE).await.map_err(|error| call.failed(error))
+            call.api.library().detect(&call.caller, image, convert::DETECTED).await.map_err(|error| call.failed(error))
         }
         Err(fault) => Err(fault),
     };

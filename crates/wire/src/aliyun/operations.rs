@@ -42,7 +42,8 @@ const fn row(operation: Operation, name: &'static str, path: &'static str, calls
 }
 
 const SCENES: State = State::Partly("the scenes sface-1 and sface-n only");
-const NO_ATTRIBUTES: State = State::Partly("location and what quality is measured; no attributes");
+const SOME_ATTRIBUTES: State =
+    State::Partly("location, quality, head angles, smile; no glasses, mask, hat, beard, hair");
 const UPLOADS: State = State::Partly("596 unless `aliyun.upload_endpoint` is set");
 
 /// Every operation.
@@ -62,7 +63,7 @@ pub(super) const TABLE: [Row; 17] = [
     row(Operation::ImageSyncScan, "ImageSyncScan", "/green/image/scan", 50, SCENES),
     row(Operation::ImageAsyncScan, "ImageAsyncScan", "/green/image/asyncscan", 50, SCENES),
     row(Operation::ImageAsyncScanResults, "ImageAsyncScanResults", "/green/image/results", 50, State::Done),
-    row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, NO_ATTRIBUTES),
+    row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, SOME_ATTRIBUTES),
     row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, UPLOADS),
     row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done),
 ];

@@ -2,11 +2,11 @@
 
 use likeness_domain::filter::Vocabulary;
 use likeness_domain::library::{Candidate, Direction, SortKey};
-use likeness_domain::ports::AnalyzedFace;
+use likeness_domain::ports::{AnalyzedFace, Orientation};
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
-    BoundingBox, Face, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Quality,
-    Similarity, Subject, TEXT_CHARS_MAX, TimestampMs,
+    Aspects, BoundingBox, DenseLandmarks, Expression, Expressions, Face, FaceSet, FaceSetName, FieldName, FieldSchema,
+    FieldType, FieldValue, FieldValues, Point, Pose, Quality, Similarity, Subject, TEXT_CHARS_MAX, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 
@@ -357,24 +357,91 @@ pub(super) fn faces_compared(faces: [BoundingBox; 2], similarity: Similarity, sc
     dto::FacesCompared { image1_face, image2_face, similarity: scale.to_number(similarity) }
 }
 
-/// A detected face with the attributes that were asked for. What no installed stage measures is `unknown` where the
-/// vendor has that word, and left out elsewhere.
+/// What has to be measured for these attribute codes.
+pub(super) fn aspects(codes: &[u8]) -> Aspects {
+    let aspect = |code: &u8| match code {
+        0 => Aspects::POSE,
+        1 | 2 => Aspects::AGE_AND_GENDER,
+        3 => Aspects::LANDMARKS,
+        5 | 13 => Aspects::EXPRESSION,
+        12 => Aspects::QUALITY,
+        _ => Aspects::NONE,
+    };
+    codes.iter().map(aspect).fold(Aspects::NONE, Aspects::and)
+}
+
+/// Which way up to look for faces: whoever asks how a face lies expects lying ones to be found.
+pub(super) fn orientation(codes: &[u8]) -> Orientation {
+    if codes.contains(&21) { Orientation::AnyQuarterTurn } else { Orientation::Upright }
+}
+
+/// A detected face with the attributes that were asked for. What was not measured is `unknown` where the vendor has that
+/// word, and left out elsewhere. Nothing measures dress, mask, hair, beard and where the picture comes from.
 pub(super) fn detected_face(face: &AnalyzedFace, codes: Option<&[u8]>) -> dto::DetectedFace {
     const UNKNOWN: &str = "unknown";
-    let attributes = codes.map(|codes| {
-        let asked = |code: u8| codes.contains(&code);
-        let unknown = |code: u8| asked(code).then_some(UNKNOWN);
-        dto::Attributes {
-            dress: asked(4).then_some(dto::Dress { glass: UNKNOWN, hat: UNKNOWN }),
-            smile: unknown(5),
-            mask: unknown(6),
-            hair: unknown(7),
-            beard: unknown(8),
-            quality: asked(12).then(|| quality(face.quality)).flatten(),
-            expression: unknown(13).map(|word| dto::Expression { expression_type: word }),
-        }
+    let found = &face.assessment;
+    let asked = |code: u8| codes.is_some_and(|codes| codes.contains(&code));
+    let unknown = |code: u8| asked(code).then_some(UNKNOWN);
+    let attributes = codes.is_some().then(|| dto::Attributes {
+        headpose: found.pose.filter(|_| asked(0)).map(headpose),
+        gender: found.gender.filter(|_| asked(1)).map(|gender| if gender.male >= 0.5 { "male" } else { "female" }),
+        age: found.age.filter(|_| asked(2)).map(|age| age.round() as u32),
+        dress: asked(4).then_some(dto::Dress { glass: UNKNOWN, hat: UNKNOWN }),
+        smile: asked(5).then(|| found.expression.as_ref().map_or(UNKNOWN, smile)),
+        mask: unknown(6),
+        hair: unknown(7),
+        beard: unknown(8),
+        quality: asked(12).then(|| quality(face.quality)).flatten(),
+        expression: asked(13).then(|| expression(found.expression.as_ref())),
+        face_angle: asked(21).then(|| face.detection.landmarks.quarter_turn().degrees()),
     });
-    dto::DetectedFace { bounding_box: bounding_box(face.detection.bounding_box), attributes }
+    dto::DetectedFace {
+        bounding_box: bounding_box(face.detection.bounding_box),
+        attributes,
+        landmark: found.landmarks.as_ref().filter(|_| asked(3)).map(landmark),
+    }
+}
+
+fn headpose(pose: Pose) -> dto::HeadPose {
+    let degrees = |angle: f32| (f64::from(angle) * 100.0).round() / 100.0;
+    dto::HeadPose { pitch_angle: degrees(pose.pitch), roll_angle: degrees(pose.roll), yaw_angle: degrees(pose.yaw) }
+}
+
+fn smile(expressions: &Expressions) -> &'static str {
+    if expressions.probability(Expression::Happy) >= 0.5 { "yes" } else { "none" }
+}
+
+fn expression(expressions: Option<&Expressions>) -> dto::Expression {
+    let Some((strongest, probability)) = expressions.map(Expressions::strongest) else {
+        return dto::Expression { expression_type: "unknown", probability: None };
+    };
+    let expression_type = match strongest {
+        Expression::Neutral => "neutral",
+        Expression::Happy => "happy",
+        Expression::Sad => "sad",
+        Expression::Angry => "angry",
+        Expression::Fearful => "fear",
+        Expression::Disgusted => "disgust",
+        Expression::Surprised => "surprise",
+    };
+    dto::Expression { expression_type, probability: Some(four_decimals(probability)) }
+}
+
+fn landmark(landmarks: &DenseLandmarks) -> dto::Landmark {
+    let pixel = |point: &Point| dto::Pixel { x: point.x.round() as i64, y: point.y.round() as i64 };
+    let contour = |points: &[Point]| points.iter().map(pixel).collect();
+    dto::Landmark {
+        eyes_contour: contour(landmarks.eyes()),
+        mouth_contour: contour(landmarks.mouth()),
+        face_contour: contour(landmarks.jaw()),
+        eyebrow_contour: contour(landmarks.eyebrows()),
+        nose_contour: contour(landmarks.nose()),
+    }
+}
+
+/// So that 0.81 is not shown as the nearest f32.
+fn four_decimals(figure: f32) -> f64 {
+    (f64::from(figure) * 1e4).round() / 1e4
 }
 
 /// Their figures but the total count defects, ours count virtues. `None` when nothing was measured.
@@ -382,11 +449,9 @@ fn quality(quality: Quality) -> Option<dto::Quality> {
     if quality == Quality::default() {
         return None;
     }
-    // Four decimals, so that 0.81 is not shown as the nearest f32.
-    let shown = |figure: f32| (f64::from(figure) * 1e4).round() / 1e4;
-    let defect = |virtue: Option<f32>| virtue.map(|virtue| shown(1.0 - virtue));
+    let defect = |virtue: Option<f32>| virtue.map(|virtue| four_decimals(1.0 - virtue));
     Some(dto::Quality {
-        total_score: quality.total.map(shown),
+        total_score: quality.total.map(four_decimals),
         blur: defect(quality.sharpness),
         pose: defect(quality.pose),
         occlusion: defect(quality.visibility),

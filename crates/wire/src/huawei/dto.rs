@@ -150,11 +150,36 @@ pub(super) struct DetectedFace {
     pub(super) bounding_box: BoundingBox,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attributes: Option<Attributes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) landmark: Option<Landmark>,
+}
+
+/// Sixty-eight points by the part of the face they are on.
+#[derive(Serialize)]
+pub(super) struct Landmark {
+    pub(super) eyes_contour: Vec<Pixel>,
+    pub(super) mouth_contour: Vec<Pixel>,
+    pub(super) face_contour: Vec<Pixel>,
+    pub(super) eyebrow_contour: Vec<Pixel>,
+    pub(super) nose_contour: Vec<Pixel>,
+}
+
+/// A point in whole pixels; may lie outside the picture.
+#[derive(Serialize)]
+pub(super) struct Pixel {
+    pub(super) x: i64,
+    pub(super) y: i64,
 }
 
 /// What is known of a face; members that were not asked for or cannot be told are left out.
 #[derive(Serialize, Default)]
 pub(super) struct Attributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) headpose: Option<HeadPose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gender: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) age: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dress: Option<Dress>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +194,16 @@ pub(super) struct Attributes {
     pub(super) quality: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expression: Option<Expression>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) face_angle: Option<u32>,
+}
+
+/// Where the head looks, in degrees.
+#[derive(Serialize)]
+pub(super) struct HeadPose {
+    pub(super) pitch_angle: f64,
+    pub(super) roll_angle: f64,
+    pub(super) yaw_angle: f64,
 }
 
 #[derive(Serialize)]
@@ -181,6 +216,8 @@ pub(super) struct Dress {
 pub(super) struct Expression {
     #[serde(rename = "type")]
     pub(super) expression_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) probability: Option<f64>,
 }
 
 /// Figures from 0 to 1: the total is better when higher, the others when lower.

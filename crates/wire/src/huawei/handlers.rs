@@ -3,10 +3,10 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
-use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
 use likeness_domain::policy::{FaceChoice, QualityFloor};
 use likeness_domain::ports::Page;
-use likeness_domain::types::{Aspects, Face, FacePatch, FaceSet, Similarity, Subject, Tags};
+use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject, Tags};
 use serde::Serialize;
 
 use super::convert::{self, VOCABULARY};
@@ -50,7 +50,9 @@ fn ok(body: &impl Serialize) -> Answer {
 async fn detect_faces(call: &Call<'_>) -> Answer {
     let codes = convert::attribute_codes(&call.params)?;
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
-    let analysis = call.library.detect(&call.caller, input, Aspects::NONE).await;
+    let asked = codes.as_deref().unwrap_or_default();
+    let input = ImageInput { orientation: convert::orientation(asked), ..input };
+    let analysis = call.library.detect(&call.caller, input, convert::aspects(asked)).await;
     let analysis = analysis.map_err(|error| Failure::library(error, call.operation, origin))?;
     let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
     ok(&dto::FacesDetected { faces })

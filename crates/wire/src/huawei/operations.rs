@@ -56,7 +56,7 @@ const FACES: &str = "/{v}/{project_id}/face-sets/{face_set_name}/faces";
 const BATCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/faces/batch";
 const SEARCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/search";
 const STATUS: &str = "/{v}/{project_id}/subscribe";
-const NO_ATTRIBUTES: State = State::Partly("attributes are answered `unknown` or left out");
+const SOME_ATTRIBUTES: State = State::Partly("dress, mask, hair, beard are `unknown`, phototype is left out");
 const NO_PASSWORD_ONLY: State = State::Partly("the password method only, with an access key as user");
 const NEEDS_LANDMARKS: State = State::Partly("needs the `attributes` pack and ffmpeg, else `FRS.0020`");
 const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
@@ -64,7 +64,7 @@ const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FR
 /// Every operation.
 #[rustfmt::skip]
 pub(super) const TABLE: [Row; 18] = [
-    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, NO_ATTRIBUTES),
+    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, SOME_ATTRIBUTES),
     row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done),
     row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done),
     row(Operation::ListFaceSets, "ShowAllFaceSets", "GET", SETS, FRS, State::Done),

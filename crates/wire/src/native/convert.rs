@@ -9,11 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
 use likeness_domain::policy::{FaceChoice, QualityFloor, Shortfall};
-use likeness_domain::ports::{Analysis, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
+use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
-    self, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType, FieldValue,
-    FieldValues, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
+    self, Aspects, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType,
+    FieldValue, FieldValues, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::body::{Form, FromForm};
-use super::dto;
+use super::{Detected, dto};
 
 /// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -316,8 +316,40 @@ pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Erro
     Ok([image(body.image_a, body.any_turn)?, image(body.image_b, body.any_turn)?])
 }
 
-pub(super) fn detect(body: dto::Detect) -> Result<ImageInput, Error> {
-    image(body.image, body.any_turn)
+/// The image, and what to measure.
+pub(super) fn detect(body: dto::Detect) -> Result<(ImageInput, Aspects), Error> {
+    let aspects = aspects(body.assess.as_deref().unwrap_or_default())?;
+    Ok((image(body.image, body.any_turn)?, aspects))
+}
+
+/// Our words for what can be measured.
+const ASPECTS: [(&str, Aspects); 6] = [
+    ("landmarks68", Aspects::LANDMARKS),
+    ("pose", Aspects::POSE),
+    ("quality", Aspects::QUALITY),
+    ("expression", Aspects::EXPRESSION),
+    ("age_gender", Aspects::AGE_AND_GENDER),
+    ("liveness", Aspects::LIVENESS),
+];
+
+fn aspects(text: &str) -> Result<Aspects, Error> {
+    let mut aspects = Aspects::NONE;
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let known = ASPECTS.into_iter().find_map(|(known, aspect)| (known == word).then_some(aspect));
+        let aspect = known.or_else(|| (word == "all").then_some(Aspects::ALL)).ok_or_else(|| {
+            let words = ASPECTS.map(|(word, _)| word).join(", ");
+            let word: String = word.chars().take(40).collect();
+            Error::invalid("assess", format!("`assess` has {word:?}, expected `all` or words of {words}"))
+        })?;
+        aspects = aspects.and(aspect);
+    }
+    Ok(aspects)
+}
+
+/// Words for what is asked for but cannot be measured.
+pub(super) fn not_measured(asked: Aspects, measurable: Aspects) -> Vec<&'static str> {
+    let missing = ASPECTS.into_iter().filter(|(_, aspect)| asked.contains(*aspect) && !measurable.contains(*aspect));
+    missing.map(|(word, _)| word).collect()
 }
 
 impl FromForm for dto::AddFaces {
@@ -364,7 +396,11 @@ impl FromForm for dto::Compare {
 
 impl FromForm for dto::Detect {
     fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self { image: form.needed_image("image")?, any_turn: form.words.flag("any_turn")? })
+        Ok(Self {
+            image: form.needed_image("image")?,
+            any_turn: form.words.flag("any_turn")?,
+            assess: form.words.text("assess"),
+        })
     }
 }
 
@@ -416,11 +452,35 @@ pub(super) fn refused_face(face: library::RefusedFace) -> dto::RefusedFace {
     dto::RefusedFace { detection: detection(face.detection), reasons }
 }
 
-pub(super) fn detections(analysis: Analysis) -> dto::Detections {
+pub(super) fn detections(detected: Detected) -> dto::Detections {
+    let Detected { analysis, not_measured } = detected;
     dto::Detections {
         image_width: analysis.image_width,
         image_height: analysis.image_height,
-        faces: analysis.faces.into_iter().map(|face| detection(face.detection)).collect(),
+        faces: analysis.faces.into_iter().map(detected_face).collect(),
+        not_measured: not_measured.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
+    let AnalyzedFace { detection: found, quality, assessment, .. } = face;
+    let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
+    let is_measured = quality != types::Quality::default();
+    let expressions = assessment.expression.map(|expressions| {
+        let word = |expression: types::Expression| (expression.word().to_owned(), expressions.probability(expression));
+        types::Expression::ALL.into_iter().map(word).collect()
+    });
+    let points = |landmarks: types::DenseLandmarks| landmarks.0.map(|point| [point.x, point.y].map(tenth_of_a_pixel));
+    dto::DetectedFace {
+        turn: found.landmarks.quarter_turn().degrees(),
+        detection: detection(found),
+        quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
+        pose: assessment.pose.map(|types::Pose { yaw, pitch, roll }| dto::Pose { yaw, pitch, roll }),
+        landmarks68: assessment.landmarks.map(|landmarks| points(landmarks).to_vec()),
+        expressions,
+        age: assessment.age,
+        male: assessment.gender.map(|gender| gender.male),
+        liveness: assessment.liveness,
     }
 }
 

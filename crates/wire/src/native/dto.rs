@@ -149,6 +149,68 @@ pub struct Detection {
     pub score: f32,
 }
 
+/// A face in a picture, with what was measured of it; what was not asked for, or cannot be measured, is left out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DetectedFace {
+    /// Where it is.
+    #[serde(flatten)]
+    pub detection: Detection,
+    /// By how much it is turned clockwise in the picture, to the nearest quarter, in degrees.
+    pub turn: u32,
+    /// How fit it is for recognition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// Where the head looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
+    /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmarks68: Option<Vec<[f32; 2]>>,
+    /// Probability of each expression by its word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<BTreeMap<String, f32>>,
+    /// Estimated age in years.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<f32>,
+    /// Estimated probability of "male"; "female" has the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub male: Option<f32>,
+    /// Probability that a living person was before the camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<f32>,
+}
+
+/// Figures from 0 (worst) to 1 (best).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// All together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<f32>,
+    /// Sharp rather than blurred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<f32>,
+    /// Evenly and sufficiently lit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub illumination: Option<f32>,
+    /// Looks into the camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<f32>,
+    /// Nothing covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<f32>,
+}
+
+/// Degrees; all zero looks straight into the camera with upright eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pose {
+    /// Above zero: turned to the person's own left, the right of the picture.
+    pub yaw: f32,
+    /// Above zero: looks up.
+    pub pitch: f32,
+    /// Above zero: turned clockwise in the picture.
+    pub roll: f32,
+}
+
 /// An enrolled face. The template itself is never sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Face {
@@ -404,6 +466,10 @@ pub struct Detect {
     /// Also look for faces that lie on their side or head down.
     #[serde(default)]
     pub any_turn: bool,
+    /// What to measure of each face: `all`, or words between commas of `landmarks68`, `pose`, `quality`, `expression`,
+    /// `age_gender` and `liveness`; nothing if left out.
+    #[serde(default)]
+    pub assess: Option<String>,
 }
 
 /// The faces in an image.
@@ -414,7 +480,10 @@ pub struct Detections {
     /// Height of the upright image in pixels.
     pub image_height: u32,
     /// Largest first; none is an empty list.
-    pub faces: Vec<Detection>,
+    pub faces: Vec<DetectedFace>,
+    /// What was asked for but no installed model pack measures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_measured: Vec<String>,
 }
 
 /// A measured point of a pack.

@@ -14,7 +14,7 @@
 //! | delete faces by ids, subject, field or filter | `POST /face-sets/{name}/faces/delete` |
 //! | which external ids are enrolled | `POST /face-sets/{name}/faces/enrolled` |
 //! | search | `POST /face-sets/{name}/search` |
-//! | compare, detect | `POST /compare`, `POST /detect` |
+//! | compare, detect | `POST /compare`, `POST /detect` (`?assess=all`) |
 //! | model packs | `GET /packs` |
 //! | tenants, state of the store ([`operator_router`] only) | `GET /tenants`, `GET /report` (`?thorough=true`) |
 //!
@@ -40,7 +40,6 @@ use likeness_domain::Error;
 use likeness_domain::caller::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
-use likeness_domain::types::Aspects;
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
 pub use convert::IMAGE_RULES;
@@ -104,12 +103,23 @@ pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> 
     convert::comparison(library, far, answer)
 }
 
-/// Detects in our own words, for callers within the process; what was found comes as it is, fit for drawing.
-pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Result<Analysis, Error> {
-    library.detect(caller, convert::detect(body)?, Aspects::NONE).await
+/// What was found in an image.
+#[derive(Debug)]
+pub struct Detected {
+    /// As it is, fit for drawing.
+    pub analysis: Analysis,
+    /// What was asked for but no installed model pack measures, in our own words.
+    pub not_measured: Vec<&'static str>,
+}
+
+/// Detects in our own words, for callers within the process.
+pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Result<Detected, Error> {
+    let (image, aspects) = convert::detect(body)?;
+    let analysis = library.detect(caller, image, aspects).await?;
+    Ok(Detected { analysis, not_measured: convert::not_measured(aspects, library.aspects()) })
 }
 
 /// What was found in an image, in our own words.
-pub fn detections(analysis: Analysis) -> dto::Detections {
-    convert::detections(analysis)
+pub fn detections(detected: Detected) -> dto::Detections {
+    convert::detections(detected)
 }

@@ -194,8 +194,8 @@ pub(super) async fn detect(
     Signed(caller): Signed,
     Posted(body): Posted<dto::Detect>,
 ) -> Answer {
-    let analysis = super::detect(&api.library, &caller, body).await?;
-    Ok(json(StatusCode::OK, &super::detections(analysis)))
+    let detected = super::detect(&api.library, &caller, body).await?;
+    Ok(json(StatusCode::OK, &super::detections(detected)))
 }
 
 pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {

@@ -551,8 +551,28 @@ async fn two_images_are_compared_and_one_is_looked_through() {
     let (_, found) = house.raw("/detect", "face anna 40x40+10+5\nface bert 50x50+90+5\n").await;
     let widths: Vec<_> = found["faces"].as_array().expect("faces").iter().map(|face| &face["box"]["width"]).collect();
     assert_eq!((widths, &found["image_width"]), (vec![&json!(50), &json!(40)], &json!(640)));
+    assert!(found["faces"][0].get("pose").is_none(), "nothing is measured that is not asked for");
     let (_, packs) = house.get("/packs").await;
     assert_eq!(packs["packs"][0]["id"], json!("fake-1"));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_measured() {
+    let house = House::new().await;
+    let seen = "face anna 40x40+10+5 age=34.5 male=0.25 live=0.9 yaw=-20 expression=sad total=0.5 sharpness=0.75\n";
+    let (_, found) = house.raw("/detect?assess=pose,age_gender", seen).await;
+    let face = &found["faces"][0];
+    assert_eq!(face["pose"], json!({"yaw": -20.0, "pitch": 0.0, "roll": 0.0}));
+    assert_eq!((&face["age"], &face["male"], &face["turn"]), (&json!(34.5), &json!(0.25), &json!(0)));
+    assert!(face.get("liveness").is_none() && face.get("quality").is_none() && found.get("not_measured").is_none());
+    let (_, found) = house.raw("/detect?assess=all", seen).await;
+    let face = &found["faces"][0];
+    assert_eq!((&face["liveness"], &face["expressions"]["sad"]), (&json!(0.9), &json!(0.94)));
+    assert_eq!(face["quality"], json!({"total": 0.5, "sharpness": 0.75}));
+    assert_eq!(face["landmarks68"].as_array().map(Vec::len), Some(68));
+    let (status, refused) = house.raw("/detect?assess=pose,charm", seen).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(refused.to_string().contains("`assess` has \\\"charm\\\", expected `all` or words of"), "{refused}");
 }
 
 #[tokio::test]

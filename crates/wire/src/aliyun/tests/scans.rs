@@ -404,6 +404,13 @@ async fn cases_82_to_84_detection() {
     let locations: Vec<_> = found["faces"].as_array().unwrap().iter().map(|face| &face["location"]).collect();
     let expected = [json!({"x": 200, "y": 200, "w": 150, "h": 150}), json!({"x": 10, "y": 10, "w": 80, "h": 80})];
     assert_eq!(locations, expected.iter().collect::<Vec<_>>());
+    assert_eq!(found["faces"][0].as_object().unwrap().len(), 1, "what was not measured is left out");
+    let seen = detect(json!({"url": img("seen.jpg")})).await.ok()["faces"][0].clone();
+    let location = json!({"x": 10, "y": 10, "w": 80, "h": 80});
+    let quality = json!({"blur": 10.0, "integrity": 75.0, "pitch": 5.5, "yaw": -20.0, "roll": 1.0});
+    assert_eq!(seen, json!({"location": location, "quality": quality, "smile": {"rate": 94.0}}));
+    let yawing = detect(json!({"url": img("yawing.jpg")})).await.ok()["faces"][0].clone();
+    assert_eq!(yawing, json!({"location": location, "quality": {"pitch": 5.5, "yaw": -20.0, "roll": 1.0}}));
     let none = detect(json!({"url": img("wall.jpg")})).await.ok();
     assert_eq!((&none["code"], &none["faces"]), (&json!(200), &json!([])));
     detect(json!({"dataId": "d"})).await.fault(400, "BAD_REQUEST");

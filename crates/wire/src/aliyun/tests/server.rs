@@ -131,6 +131,11 @@ impl Server {
             ("ab.jpg", "face bert 80x80+10+10\nface anna~0.9 150x150+200+200"),
             ("wall.jpg", "size 640x480"),
             ("blurred.jpg", "face anna 100x100+40+40 sharpness=0.05"),
+            (
+                "seen.jpg",
+                "face anna 80x80+10+10 sharpness=0.9 visibility=0.75 yaw=-20 pitch=5.5 roll=1 expression=happy",
+            ),
+            ("yawing.jpg", "face anna 80x80+10+10 yaw=-20 pitch=5.5 roll=1"),
             ("text.txt", "nothing to see"),
             ("wide.jpg", "size 12001x10"),
         ] {

@@ -1,6 +1,7 @@
 //! Detect and compare, routes in general, and what is not available.
 
 use axum::body::Body;
+use likeness_domain::types::Aspects;
 use serde_json::{Value, json};
 
 use super::server::{F1, F1B, F2, G, N, Server, base64};
@@ -56,25 +57,114 @@ fn case_086_and_088_detect() {
     assert_eq!(detect(&server, N, json!("2")).ok().json, json!({"faces": []}));
 }
 
+/// Anna at 34, smiling, a little turned away, in a good picture.
+const SEEN: &str = "face anna 120x130+10+20 age=33.6 male=0.12 expression=happy yaw=-12.5 pitch=4 roll=1.25 mouth=0.1 \
+    total=0.81 sharpness=0.94 frontal=0.89 visibility=0.98 illumination=0.86";
+
+const EVERY_CODE: &str = "0,1,2,3,4, 5,6,7,8,11,12,13,21";
+
+#[test]
+fn every_attribute_code_is_answered() {
+    let server = Server::new();
+    let face = detect(&server, SEEN, json!(EVERY_CODE)).ok().json["faces"][0].clone();
+    let unknown = "unknown";
+    assert_eq!(
+        face["attributes"],
+        json!({
+            "headpose": {"pitch_angle": 4.0, "roll_angle": 1.25, "yaw_angle": -12.5},
+            "gender": "female",
+            "age": 34,
+            "dress": {"glass": unknown, "hat": unknown},
+            "smile": "yes",
+            "mask": unknown, "hair": unknown, "beard": unknown,
+            "quality": {"total_score": 0.81, "blur": 0.06, "pose": 0.11, "occlusion": 0.02, "illumination": 0.14},
+            "expression": {"type": "happy", "probability": 0.94},
+            "face_angle": 0,
+        })
+    );
+    let lengths = ["eyes_contour", "mouth_contour", "face_contour", "eyebrow_contour", "nose_contour"].map(|part| {
+        let points = face["landmark"][part].as_array().unwrap();
+        assert!(points.iter().all(|point| point["x"].is_i64() && point["y"].is_i64()), "{points:?}");
+        points.len()
+    });
+    assert_eq!(lengths, [12, 20, 17, 10, 9]);
+}
+
+#[test]
+fn every_expression_has_the_vendors_word() {
+    let server = Server::new();
+    let words = [
+        ("neutral", "neutral"),
+        ("happy", "happy"),
+        ("sad", "sad"),
+        ("angry", "angry"),
+        ("fearful", "fear"),
+        ("disgusted", "disgust"),
+        ("surprised", "surprise"),
+    ];
+    for (ours, theirs) in words {
+        let picture = format!("face anna 120x130+10+20 expression={ours}");
+        let attributes = detect(&server, &picture, json!("5,13")).ok().json["faces"][0]["attributes"].clone();
+        assert_eq!(attributes["expression"]["type"], theirs);
+        assert_eq!(attributes["smile"], if ours == "happy" { "yes" } else { "none" });
+    }
+}
+
 #[test]
 fn attributes_nobody_measures_are_unknown_or_left_out() {
     let server = Server::new();
-    let attributes = |codes: Value| detect(&server, F1, codes).ok().json["faces"][0].get("attributes").cloned();
+    let face = |codes: Value| detect(&server, F1, codes).ok().json["faces"][0].clone();
+    let attributes = |codes: Value| face(codes).get("attributes").cloned();
     assert_eq!(attributes(json!("")), None);
     let dress = json!({"glass": "unknown", "hat": "unknown"});
+    // How a face lies is seen from the detector's points, which are always there.
     assert_eq!(
-        attributes(json!("0,1,2,3,4, 5,6,7,8,11,12,13,21")),
+        attributes(json!(EVERY_CODE)),
         Some(json!({"dress": dress, "smile": "unknown", "mask": "unknown", "hair": "unknown", "beard": "unknown",
-            "expression": {"type": "unknown"}}))
+            "expression": {"type": "unknown"}, "face_angle": 0}))
     );
-    assert_eq!(attributes(json!("2,12")), Some(json!({})));
+    assert_eq!(face(json!(3)).get("landmark"), None);
+    assert_eq!(attributes(json!("1,2,12")), Some(json!({})));
     assert_eq!(attributes(json!(6)), Some(json!({"mask": "unknown"})));
+}
+
+#[test]
+fn nothing_is_measured_that_is_not_asked_for() {
+    let server = Server::new();
+    let assessed = |codes: Value| {
+        let before = server.analyzer.requests().len();
+        detect(&server, SEEN, codes).ok();
+        server.analyzer.requests()[before].assess.aspects
+    };
+    assert_eq!(assessed(json!(null)), Aspects::NONE);
+    assert_eq!(assessed(json!("4,6,7,8,11,21,99")), Aspects::NONE);
+    assert_eq!(assessed(json!("2,12")), Aspects::AGE_AND_GENDER.and(Aspects::QUALITY));
+    let face = detect(&server, SEEN, json!("13")).ok().json["faces"][0].clone();
+    assert_eq!(face["attributes"].as_object().unwrap().len(), 1);
+    assert_eq!(face.get("landmark"), None);
+}
+
+#[test]
+fn lying_face_is_found_when_it_is_asked_how_it_lies() {
+    let server = Server::new();
+    let turned = "turned\nface anna 120x130+10+20";
+    assert_eq!(detect(&server, turned, json!("2")).ok().json["faces"], json!([]));
+    let found = detect(&server, turned, json!("21")).ok();
+    assert_eq!(found.json["faces"][0]["attributes"], json!({"face_angle": 0}), "its fake points are upright");
+}
+
+#[test]
+fn case_087_exactly_what_was_asked_for() {
+    let server = Server::new();
+    let attributes = detect(&server, SEEN, json!("2,12")).ok().json["faces"][0]["attributes"].clone();
+    let names: Vec<&String> = attributes.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["age", "quality"]);
 }
 
 #[test]
 fn case_089_and_090_codes() {
     let server = Server::new();
-    detect(&server, F1, json!("2,99")).ok();
+    assert_eq!(detect(&server, SEEN, json!("2,99")).ok().json["faces"][0]["attributes"], json!({"age": 34}));
     for wrong in [json!("age"), json!("2,"), json!("2,x"), json!("-1"), json!("100"), json!("1.5"), json!([2])] {
         detect(&server, F1, wrong).bad("FRS.0012");
     }

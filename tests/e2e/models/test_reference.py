@@ -1,0 +1,173 @@
+"""The stage packs against the reference converter and a pipeline written independently of ours.
+
+Needs ../shared (portraits, the reference converter), the archive of npm `@vladmandic/face-api` in LIKENESS_TEST_ARCHIVES,
+and the packs `attributes` and `liveness` installed; what is absent is skipped with the reason.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+
+import harness
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image, ImageOps
+
+CONVERTER = harness.SHARED / "models" / "reference" / "faceapi2onnx.py"
+ARCHIVE = "vladmandic-face-api-1.7.15.tgz"
+# Our file and the converter's.
+NETS = {
+    "landmarks68.onnx": "faceapi_face_landmark_68.onnx",
+    "expression.onnx": "faceapi_face_expression.onnx",
+    "age-gender.onnx": "faceapi_age_gender.onnx",
+}
+EXPRESSIONS = ["neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"]
+PORTRAITS = ["astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg", "obama_and_biden.jpg", "obama_small.jpg"]
+
+
+@pytest.fixture(scope="module")
+def home():
+    return pathlib.Path(json.loads(harness.run("pack", "list", "--json").stdout)["home"])
+
+
+def pack(home, name, hint):
+    folder = home / "packs" / name
+    if not folder.exists():
+        pytest.skip(f"needs model pack {name}: {hint}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def attributes(home):
+    return pack(home, "attributes-1", "likeness pack install attributes")
+
+
+@pytest.fixture(scope="module")
+def liveness(home):
+    return pack(home, "liveness-1", "likeness pack install liveness --from ../shared/models")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The folder with what the reference converter makes."""
+    archive = pathlib.Path(os.environ.get("LIKENESS_TEST_ARCHIVES", ".")) / ARCHIVE
+    for needed in (CONVERTER, archive):
+        if not needed.exists():
+            pytest.skip(f"needs {needed.name}")
+    folder = tmp_path_factory.mktemp("reference")
+    with tarfile.open(archive) as package:
+        package.extractall(folder, filter="data")
+    subprocess.run([sys.executable, CONVERTER, folder / "package" / "model", folder], check=True, capture_output=True)
+    return folder
+
+
+def session(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def planes(picture):
+    return np.asarray(picture, np.float32).transpose(2, 0, 1)[None]
+
+
+def opened(photo):
+    """The picture as it is shown."""
+    return ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+
+
+def detect(photo):
+    return json.loads(harness.run("detect", photo, "--json").stdout)["faces"]
+
+
+def square(photo, box):
+    """The square about the centre of a face's box, and where it begins."""
+    side = max(box["width"], box["height"])
+    left = round(box["left"] + (box["width"] - side) / 2 + 1e-9)
+    top = round(box["top"] + (box["height"] - side) / 2 + 1e-9)
+    picture = opened(photo).crop((left, top, left + side, top + side))
+    return picture.resize((112, 112), Image.Resampling.BILINEAR), left, top, side
+
+
+@pytest.mark.parametrize("ours, theirs", NETS.items())
+def test_converted_model_agrees_with_the_reference_converter(attributes, reference, ours, theirs):
+    mine, reference_net = session(attributes / ours), session(reference / theirs)
+    assert [output.name for output in mine.get_outputs()] == [output.name for output in reference_net.get_outputs()]
+    n_faces, largest = 0, 0.0
+    for name in PORTRAITS:
+        photo = harness.portrait(name)
+        for face in detect(photo):
+            crop = planes(square(photo, face["box"])[0])
+            for a, b in zip(mine.run(None, {"input": crop}), reference_net.run(None, {"input": crop})):
+                largest = max(largest, float(np.abs(a - b).max()))
+            n_faces += 1
+    print(f"{ours}: {n_faces} faces, largest difference {largest}")
+    assert n_faces >= len(PORTRAITS)
+    assert largest <= 1e-4
+
+
+def test_pipeline_agrees_with_one_written_independently(attributes, reference):
+    """JPEG decoders and bilinear filters differ by a grey level here and there, so the tolerances are wider than a model's."""
+    nets = [session(reference / theirs) for theirs in NETS.values()]
+    for name in PORTRAITS:
+        photo = harness.portrait(name)
+        for face in detect(photo):
+            crop, left, top, side = square(photo, face["box"])
+            (landmarks,), (expressions,), (age, gender) = (net.run(None, {"input": planes(crop)}) for net in nets)
+            places = landmarks.reshape(68, 2) * side + [left, top]
+            assert np.abs(places - np.array(face["landmarks68"])).max() <= 0.02 * side + 0.1, name
+            found = np.array([face["expressions"][word] for word in EXPRESSIONS])
+            assert np.abs(expressions[0] - found).max() <= 0.05, name
+            assert abs(float(age[0, 0]) - face["age"]) <= 1.5, name
+            assert abs(float(gender[0, 0]) - face["male"]) <= 0.03, name
+
+
+def stretch(width, height, box, scale):
+    """The stretch around a face as Silent-Face-Anti-Spoofing cuts it: both corners belong to it."""
+    scale = min((height - 1) / box["height"], (width - 1) / box["width"], scale)
+    corners = []
+    for start, size, end_max in ((box["left"], box["width"], width - 1), (box["top"], box["height"], height - 1)):
+        first, last = start + size / 2 - size * scale / 2, start + size / 2 + size * scale / 2
+        if first < 0:
+            first, last = 0, last - first
+        if last > end_max:
+            first, last = first - (last - end_max), end_max
+        corners.append((int(first), int(last)))
+    return corners
+
+
+def squeezed(pixels, side):
+    """Bilinear between the four nearest pixels, without smoothing, as OpenCV's default."""
+    def taps(length):
+        at = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
+        low = np.minimum(at.astype(int), max(length - 2, 0))
+        return low, np.minimum(low + 1, length - 1), at - low
+
+    (y0, y1, fy), (x0, x1, fx) = taps(pixels.shape[0]), taps(pixels.shape[1])
+    fx, fy = fx[None, :, None], fy[:, None, None]
+    rows = pixels[y0] * (1 - fy) + pixels[y1] * fy
+    return np.round(rows[:, x0] * (1 - fx) + rows[:, x1] * fx)
+
+
+def test_liveness_agrees_with_the_nets_run_by_hand(liveness):
+    folder = harness.SHARED / "eval" / "liveness"
+    if not folder.exists():
+        pytest.skip("needs ../shared/eval/liveness")
+    nets = [(2.7, session(liveness / "minifasnet_v2_2.7_80.onnx")), (4.0, session(liveness / "minifasnet_v1se_4.0_80.onnx"))]
+    live = {}
+    for photo in sorted(folder.glob("*.jpg")):
+        face = detect(photo)[0]
+        pixels = np.asarray(opened(photo), np.float64)[:, :, ::-1]
+        shares = []
+        for scale, net in nets:
+            (x0, x1), (y0, y1) = stretch(pixels.shape[1], pixels.shape[0], face["box"], scale)
+            crop = squeezed(pixels[y0 : y1 + 1, x0 : x1 + 1], 80).astype(np.float32).transpose(2, 0, 1)[None]
+            shares.append(float(net.run(None, {"input": crop})[0][0, 1]))
+        live[photo.stem] = face["liveness"]
+        # A grey level of a JPEG decoder moves the print, which is near neither end, the most.
+        assert abs(np.mean(shares) - face["liveness"]) <= 0.08, photo.name
+    assert live["live_1"] > 0.9 and max(live["attack_1"], live["attack_2"]) < 0.5
