@@ -559,7 +559,8 @@ async fn two_images_are_compared_and_one_is_looked_through() {
 #[tokio::test]
 async fn what_is_asked_for_is_measured() {
     let house = House::new().await;
-    let seen = "face anna 40x40+10+5 age=34.5 male=0.25 live=0.9 yaw=-20 expression=sad total=0.5 sharpness=0.75\n";
+    let seen =
+        "face anna 40x40+10+5 age=34.5 male=0.25 live=0.9 yaw=-20 mouth=0.1 expression=sad total=0.5 sharpness=0.75\n";
     let (_, found) = house.raw("/detect?assess=pose,age_gender", seen).await;
     let face = &found["faces"][0];
     assert_eq!(face["pose"], json!({"yaw": -20.0, "pitch": 0.0, "roll": 0.0}));
