@@ -9,6 +9,8 @@ pub mod facepp;
 pub mod http;
 pub mod huawei;
 pub mod native;
+#[cfg(test)]
+mod pages;
 mod router;
 #[cfg(test)]
 mod visitor;

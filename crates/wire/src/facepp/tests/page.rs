@@ -1,6 +1,7 @@
 //! `docs/facepp.md` says what is true: its tables are held against the code.
 
 use crate::facepp::ADAPTER;
+use crate::pages;
 
 const PAGE: &str = include_str!("../../../../../docs/facepp.md");
 
@@ -15,23 +16,10 @@ const TESTS: [&str; 5] = [
 
 #[test]
 fn the_page_lists_every_operation() {
-    let table = PAGE.split("## Operations").nth(1).unwrap().split("\n## ").next().unwrap();
-    for operation in ADAPTER.operations {
-        assert!(table.contains(&format!("`{}`", operation.name)), "the page does not list {}", operation.name);
-    }
+    pages::check_operations(PAGE, &ADAPTER);
 }
 
 #[test]
 fn every_row_of_bad_input_has_its_test() {
-    let table = PAGE.split("## Bad input").nth(1).unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    assert!(rows.len() > 15, "the table is where it is looked for");
-    for row in rows {
-        let last_cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        let names: Vec<&str> = last_cell.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "{row}");
-        for name in names {
-            assert!(TESTS.iter().any(|tests| tests.contains(&format!("fn {name}()"))), "no test is called {name}");
-        }
-    }
+    pages::check_rows(PAGE, "## Bad input", 15, &TESTS);
 }

@@ -2,6 +2,7 @@
 
 use crate::adapter::State;
 use crate::huawei::ADAPTER;
+use crate::pages;
 
 const PAGE: &str = include_str!("../../../../../docs/huawei.md");
 
@@ -21,6 +22,12 @@ const TESTS: [&str; 12] = [
     include_str!("../auth/signature/tests.rs"),
 ];
 
+/// Tests that need an SDK or real photographs.
+const END_TO_END: [&str; 2] = [
+    include_str!("../../../../../tests/e2e/huawei/test_cases.py"),
+    include_str!("../../../../../tests/e2e/huawei/test_sdk.py"),
+];
+
 #[test]
 fn the_page_lists_every_operation_with_its_state() {
     for operation in ADAPTER.operations {
@@ -36,12 +43,10 @@ fn the_page_lists_every_operation_with_its_state() {
 
 #[test]
 fn every_row_of_bad_input_names_a_test_that_exists() {
-    let (_, table) = PAGE.split_once("## Bad input").unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    assert!(rows.len() >= 50, "the table shrank to {} rows", rows.len());
-    for row in rows {
-        let name = row.trim_end_matches(" |").rsplit('|').next().unwrap().trim().trim_matches('`');
-        let test = format!("#[test]\nfn {name}() {{");
-        assert!(TESTS.iter().any(|source| source.contains(&test)), "no test for the row {row}");
-    }
+    pages::check_rows(PAGE, "## Bad input", 50, &TESTS);
+}
+
+#[test]
+fn every_case_of_the_reference_is_a_test() {
+    pages::check_cases(100, &[&TESTS[..], &END_TO_END].concat());
 }

@@ -225,6 +225,22 @@ fn case_098_headers_that_mean_nothing_here_change_nothing() {
     server.send_signed_in(request).ok();
 }
 
+/// `Server::send` holds every answer to the shape; here are errors of every layer, from the gateway to the library.
+#[test]
+fn case_099_every_error_has_its_shape() {
+    let server = Server::with_lib_a();
+    let target = |path: &str| server.target(path);
+    let unsigned = server.send(server.request("GET", &target("/face-sets"), Body::empty()));
+    let unknown = server.send_signed_in(server.request("PATCH", &target("/face-sets"), Body::empty()));
+    let missing = server.send_signed_in(server.request("GET", &target("/face-sets/nobody"), Body::empty()));
+    let no_json = server.send_signed_in(server.request("POST", &target("/face-detect"), Body::from("{")));
+    let expected = [(unsigned, 401, "APIG."), (unknown, 404, "APIG."), (missing, 400, "FRS."), (no_json, 400, "FRS.")];
+    for (reply, status, family) in expected {
+        assert_eq!(reply.status, status, "{}", reply.text);
+        assert!(reply.json["error_code"].as_str().unwrap().starts_with(family), "{}", reply.text);
+    }
+}
+
 #[test]
 fn outside_the_dialects_paths_are_plainly_unknown() {
     let server = Server::new();

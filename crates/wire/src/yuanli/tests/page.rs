@@ -1,5 +1,6 @@
 //! `docs/yuanli.md` says what is true: its tables are held against the code.
 
+use crate::pages;
 use crate::yuanli::ADAPTER;
 
 const PAGE: &str = include_str!("../../../../../docs/yuanli.md");
@@ -16,31 +17,17 @@ const TESTS: [&str; 6] = [
 
 #[test]
 fn the_page_lists_every_operation() {
-    let table = PAGE.split("## Operations").nth(1).unwrap().split("\n## ").next().unwrap();
-    for operation in ADAPTER.operations {
-        assert!(table.contains(&format!("`{}`", operation.name)), "the page does not list {}", operation.name);
-    }
+    pages::check_operations(PAGE, &ADAPTER);
 }
 
 #[test]
 fn every_row_of_bad_input_has_its_test() {
-    let table = PAGE.split("## Bad input").nth(1).unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    assert!(rows.len() > 15, "the table is where it is looked for");
-    for row in rows {
-        let last_cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        let names: Vec<&str> = last_cell.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "{row}");
-        for name in names {
-            assert!(TESTS.iter().any(|tests| tests.contains(&format!("fn {name}()"))), "no test is called {name}");
-        }
-    }
+    pages::check_rows(PAGE, "## Bad input", 15, &TESTS);
 }
 
 #[test]
 fn every_case_of_the_reference_has_a_test_with_its_number() {
-    let names = TESTS.iter().flat_map(|tests| tests.lines()).filter_map(|line| line.strip_prefix("fn "));
-    let names: Vec<&str> = names.filter_map(|line| line.split('(').next()).collect();
+    let names: Vec<&str> = TESTS.iter().flat_map(|tests| pages::tests_in(tests)).collect();
     // F03 is about curl, which is run from outside.
     for (letter, n_cases) in [('a', 21), ('b', 23), ('c', 19), ('d', 16), ('e', 14), ('f', 2)] {
         for case in 1..=n_cases {
