@@ -7,7 +7,7 @@ use crate::types::{DenseLandmarks, Point, Pose};
 const TURN_DEGREES: f32 = 15.0;
 
 /// How far the inner lips part, as a share of their width, beyond the closed mouth.
-const MOUTH_GAP: f32 = 0.25;
+const MOUTH_GAP: f32 = 0.2;
 
 /// By which share of their usual height the eyes close.
 const EYES_CLOSED: f32 = 0.35;

@@ -14,6 +14,7 @@ mod face;
 mod face_set;
 mod import;
 mod key;
+mod liveness;
 mod pack;
 mod photo;
 pub(crate) mod progress;
@@ -79,6 +80,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Find the faces in a photograph
     Detect(detect::DetectArgs),
+    /// Tell whether a living person is in a photograph or a clip
+    Liveness(liveness::LivenessArgs),
     /// Accuracy of a model pack, measured on labelled photographs
     #[command(subcommand)]
     Eval(eval::Command),
@@ -102,7 +105,7 @@ impl Command {
             Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
             Command::Eval(eval::Command::Pairs(args)) => raw.set_flag(Key::Pack, "--pack", args.pack.as_deref()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
-            Command::Bench(_) => {}
+            Command::Bench(_) | Command::Liveness(_) => {}
         }
     }
 
@@ -115,7 +118,7 @@ impl Command {
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {
                 "warn"
             }
-            Command::Eval(_) | Command::Bench(_) => "warn",
+            Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) => "warn",
         }
     }
 
@@ -128,6 +131,7 @@ impl Command {
             Command::Search(args) => search::run(args, config).await,
             Command::Compare(args) => compare::run(args, config).await,
             Command::Detect(args) => detect::run(args, config).await,
+            Command::Liveness(args) => liveness::run(args, config).await,
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,

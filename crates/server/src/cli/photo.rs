@@ -46,6 +46,8 @@ pub(crate) fn failure(path: &Path, error: Error) -> Failure {
             | Kind::ImageCorrupt
             | Kind::ImageDimensions
             | Kind::ImageTooLarge
+            | Kind::VideoUnreadable
+            | Kind::VideoDuration
     );
     let failure = Failure::from(error);
     if own { failure.about(path.display()) } else { failure }

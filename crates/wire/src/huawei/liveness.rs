@@ -98,7 +98,7 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::ClipJudged {
     } else if duration_ms > DURATION_MS.1 {
         codes.push(3);
     }
-    codes.extend(remarks.into_iter().map(|remark| clip_warning(remark)));
+    codes.extend(remarks.into_iter().map(clip_warning));
     let seen = |seen: SeenAction| dto::SeenAction {
         confidence: rounded(seen.confidence),
         action: ACTIONS.iter().position(|&action| action == seen.action).unwrap_or_default() + 1,

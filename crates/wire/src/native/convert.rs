@@ -90,7 +90,7 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
     })
 }
 
-fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Error> {
+pub(super) fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Error> {
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
         dto::Image::Url(url) => ImageSource::Url(url),

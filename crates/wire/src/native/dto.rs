@@ -4,9 +4,13 @@
 //! Absent members are left out, never `null`. Unknown members of a request are refused: a misspelt option must not
 //! silently become its default.
 
+mod liveness;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use liveness::{Judged, Liveness, SeenAction};
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize)]

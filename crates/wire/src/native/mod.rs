@@ -15,6 +15,7 @@
 //! | which external ids are enrolled | `POST /face-sets/{name}/faces/enrolled` |
 //! | search | `POST /face-sets/{name}/search` |
 //! | compare, detect | `POST /compare`, `POST /detect` (`?assess=all`) |
+//! | liveness of a picture, or of a clip with actions | `POST /liveness` |
 //! | model packs | `GET /packs` |
 //! | tenants, state of the store ([`operator_router`] only) | `GET /tenants`, `GET /report` (`?thorough=true`) |
 //!
@@ -28,6 +29,7 @@ mod body;
 mod convert;
 pub mod dto;
 mod errors;
+mod liveness;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -72,6 +74,7 @@ pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Rou
         .route("/face-sets/{name}/search", post(routes::search))
         .route("/compare", post(routes::compare))
         .route("/detect", post(routes::detect))
+        .route("/liveness", post(routes::liveness))
         .route("/packs", get(routes::packs))
         .with_state(Api { library, authenticate });
     Router::new()
@@ -117,6 +120,11 @@ pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Re
     let (image, aspects) = convert::detect(body)?;
     let analysis = library.detect(caller, image, aspects).await?;
     Ok(Detected { analysis, not_measured: convert::not_measured(aspects, library.aspects()) })
+}
+
+/// Judges a clip or a picture in our own words, for callers within the process.
+pub async fn judge(library: &Library, caller: &Caller, body: dto::Liveness) -> Result<dto::Judged, Error> {
+    liveness::judge(library, caller, body).await
 }
 
 /// What was found in an image, in our own words.

@@ -198,6 +198,14 @@ pub(super) async fn detect(
     Ok(json(StatusCode::OK, &super::detections(detected)))
 }
 
+pub(super) async fn liveness(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Posted(body): Posted<dto::Liveness>,
+) -> Answer {
+    Ok(json(StatusCode::OK, &super::judge(&api.library, &caller, body).await?))
+}
+
 pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {
     Ok(json(StatusCode::OK, &dto::Packs { packs: api.library.packs().iter().map(convert::pack).collect() }))
 }

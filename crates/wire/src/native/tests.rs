@@ -577,6 +577,39 @@ async fn what_is_asked_for_is_measured() {
 }
 
 #[tokio::test]
+async fn a_picture_is_judged_and_with_actions_a_clip() {
+    let house = House::new().await;
+    let (status, picture) = house.raw("/liveness", "face anna 40x40+10+5 live=0.75\nface bert 9x9+90+5\n").await;
+    assert_eq!((status, &picture["alive"], &picture["probability"]), (StatusCode::OK, &json!(true), &json!(0.75)));
+    assert_eq!((&picture["face"]["box"]["width"], &picture["remarks"]), (&json!(40), &json!(["several_faces"])));
+    check_refused(house.raw("/liveness", "size 9x9\n").await, Kind::NoFaceInImage);
+
+    let yaws = [0, 0, 0, 0, 0, -10, -20, -30, -20, -10, 0, 0];
+    let frame = |(idx, yaw)| format!("at {}\nface anna 200x240+100+100 mouth=0 live=0.9 yaw={yaw}\n", idx * 100);
+    let clip = format!("clip 1200\n{}", yaws.iter().enumerate().map(frame).collect::<String>());
+    let actions = |query: &'static str| {
+        let (house, clip) = (&house, &clip);
+        async move { house.raw(&format!("/liveness?{query}"), clip).await }
+    };
+    let (_, seen) = actions("actions=turn_right&windows=0-1200").await;
+    let confidence = seen["actions"][0]["confidence"].as_f64().expect("a number");
+    assert!(seen["alive"] == json!(true) && seen["actions"][0]["action"] == json!("turn_right") && confidence > 0.6);
+    assert_eq!((&seen["duration_ms"], &seen["remarks"]), (&json!(1200), &json!([])));
+    let (_, missed) = actions("actions=turn_right,nod&nod_degrees=20").await;
+    assert_eq!((&missed["alive"], &missed["remarks"]), (&json!(false), &json!(["small_movement"])));
+    for wrong in [
+        "actions=jump",
+        "actions=",
+        "actions=nod&windows=0-1,2-3",
+        "actions=nod&windows=x",
+        "actions=nod&nod_degrees=0",
+    ] {
+        check_refused(actions(wrong).await, Kind::InvalidArgument);
+    }
+    check_refused(house.raw("/liveness?actions=nod", "no clip").await, Kind::VideoUnreadable);
+}
+
+#[tokio::test]
 async fn a_tenant_never_sees_another_ones_things() {
     let house = House::with_set().await;
     let anna = house.enrol("subject=anna&external_id=1", ANNA).await;
