@@ -55,7 +55,7 @@ pub(super) fn check(path: &Path, package: &Package) -> Result<()> {
 pub(super) fn take(path: &Path, member: &str, expected: Digest) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|err| cannot("read", path, err))?;
     let is_tar = path.extension().is_some_and(|extension| extension == "tgz");
-    let taken = if is_tar { tar::take(file, member).map_err(Unreadable::from) } else { unzip(file, member) };
+    let taken = if is_tar { tar::take(file, member) } else { unzip(file, member) };
     match taken {
         Ok(bytes) => checked(bytes, &format!("`{member}` in `{}`", path.display()), expected),
         Err(Unreadable::Absent) => {

@@ -15,7 +15,7 @@ const ALL: Assess = Assess { aspects: Aspects::ALL, faces: FaceChoice::All };
 
 impl Installation {
     fn with(&self, stages: &[InstalledPack]) -> Pipeline {
-        let packs = [&[self.pack.clone()], stages].concat();
+        let packs = [std::slice::from_ref(&self.pack), stages].concat();
         Pipeline::open(&self.runtime, &packs, ONE_WORKER).expect("opens")
     }
 }
@@ -101,7 +101,7 @@ fn users_own_stage_is_used_before_the_one_of_our_pack() {
         let found = analyze(&installation.with(packs), image.clone(), request.clone()).expect("analyses");
         found.faces[0].assessment.expression.expect("is measured")
     };
-    let (ours, theirs) = (expressions(&[attributes.clone()]), expressions(&[attributes.clone(), mine]));
+    let (ours, theirs) = (expressions(std::slice::from_ref(&attributes)), expressions(&[attributes.clone(), mine]));
     assert_eq!(ours.strongest().0, Expression::Happy);
     assert!(ours.strongest().1 > 0.9 && theirs.strongest().1 < 0.4, "{ours:?} {theirs:?}");
     assert!((theirs.0.iter().sum::<f32>() - 1.0).abs() < 1e-5);
