@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use likeness_domain::policy::FaceChoice;
+use likeness_domain::policy::{FaceChoice, QualityFloor, poor_quality};
 use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, Orientation};
-use likeness_domain::types::{BoundingBox, PackId, Template};
+use likeness_domain::types::{Aspects, BoundingBox, PackId, QualityGate, Template};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub(crate) enum Command {
 
 /// Embeds one face of every photograph in a list of pairs and measures how well similarity tells pairs of one person
 /// from pairs of two. Each fold is judged with the threshold that is best on the other folds. A pair with a photograph
-/// that shows no face counts as an error.
+/// that shows no face counts as an error; one that a quality gate refuses is left out with its pairs.
 #[derive(Debug, Args)]
 pub(crate) struct PairsArgs {
     /// The list: CSV with the columns fold,image_a,image_b,same
@@ -45,12 +45,37 @@ pub(crate) struct PairsArgs {
     /// Which face of a photograph with several is meant
     #[arg(long, value_enum, default_value_t = MeantFace::Central, value_name = "WHICH")]
     face: MeantFace,
+    /// Leave out photographs that this quality gate refuses: none, low, medium or high
+    #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = gate)]
+    gate: QualityGate,
     /// Draw the ROC
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
     /// Print one JSON object; shares are fractions
     #[arg(long)]
     json: bool,
+}
+
+fn gate(word: &str) -> Result<QualityGate, Error> {
+    QualityGate::from_word(word)
+}
+
+/// What a photograph is good for.
+#[derive(Debug, Clone)]
+enum Looked {
+    /// Its template.
+    Face(Template),
+    /// No face or no picture.
+    NoFace,
+    /// The gate refuses it.
+    Refused,
+}
+
+/// How many photographs were of no use.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    no_face: usize,
+    refused: usize,
 }
 
 /// Which of several faces the list is about.
@@ -97,6 +122,10 @@ struct Answer {
     tar_at_far: TarAtFar,
     threshold: f64,
     no_face: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<&'static str>,
+    refused: usize,
+    photographs: usize,
     folds: Vec<Fold>,
 }
 
@@ -131,9 +160,15 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     let list = pairs::read(&args.pairs)?;
     let analyzer = assemble::analyzer(config).await?;
     let pack = analyzer.packs()[0].id.clone();
-    let templates = embed_all(&analyzer, &pack, &list.images, &args, config.workers).await?;
-    let no_face = templates.iter().filter(|template| template.is_none()).count();
-    let scored = score(&list, &templates);
+    let looked = embed_all(&analyzer, &pack, &list.images, &args, config.workers).await?;
+    let lost = Lost {
+        no_face: looked.iter().filter(|looked| matches!(looked, Looked::NoFace)).count(),
+        refused: looked.iter().filter(|looked| matches!(looked, Looked::Refused)).count(),
+    };
+    let scored = score(&list, &looked);
+    if !scored.iter().any(|pair| pair.same) || scored.iter().all(|pair| pair.same) {
+        return Err(Failure::new(format!("quality gate `{}` left no pairs of both kinds", args.gate.word())));
+    }
     let evaluation = evaluate(&scored);
     if let Some(path) = &args.plot {
         std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation))
@@ -141,9 +176,9 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
     if args.json {
-        terminal::json(&answer(&evaluation, no_face))?;
+        terminal::json(&answer(&evaluation, lost, &args, list.images.len()))?;
     } else {
-        print(&evaluation, &pack, list.images.len(), no_face);
+        print(&evaluation, &pack, list.images.len(), lost, args.gate);
     }
     if evaluation.folds.len() == 1 {
         terminal::talk("there is one fold only, so its threshold was chosen on itself: the accuracy flatters");
@@ -151,39 +186,40 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-/// The template of the face that is meant in each image; `None` where there is no face or no picture.
+/// What the face that is meant in each image is good for.
 async fn embed_all(
     analyzer: &Arc<dyn FaceAnalyzer>,
     pack: &PackId,
     images: &[String],
     args: &PairsArgs,
     workers: usize,
-) -> Result<Vec<Option<Template>>, Failure> {
+) -> Result<Vec<Looked>, Failure> {
     let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(images.len() as u64).with_style(style.progress_chars("=> "));
-    let mut templates = vec![None; images.len()];
+    let mut looked = vec![Looked::NoFace; images.len()];
     let mut waiting = images.iter().enumerate();
     let mut in_flight = JoinSet::new();
     loop {
         // One in work and one waiting for each worker: the pool's queue is never full.
         while in_flight.len() < workers * 2 {
             let Some((image_idx, name)) = waiting.next() else { break };
-            let (analyzer, pack, path, face) = (Arc::clone(analyzer), pack.clone(), args.images.join(name), args.face);
-            in_flight.spawn(async move { (embed(&*analyzer, pack, &path, face).await, image_idx) });
+            let (analyzer, pack, path) = (Arc::clone(analyzer), pack.clone(), args.images.join(name));
+            let (face, gate) = (args.face, args.gate);
+            in_flight.spawn(async move { (embed(&*analyzer, pack, &path, face, gate).await, image_idx) });
         }
         let Some(done) = in_flight.join_next().await else { break };
         let (template, image_idx) = done.map_err(|error| Failure::new(format!("embedding failed: {error}")))?;
         bar.inc(1);
         let name = &images[image_idx];
         match template? {
-            Ok(Some(template)) => templates[image_idx] = Some(template),
-            Ok(None) => bar.suspend(|| terminal::talk(format!("no face: {name}"))),
+            Ok(Looked::NoFace) => bar.suspend(|| terminal::talk(format!("no face: {name}"))),
+            Ok(found) => looked[image_idx] = found,
             Err(error) => bar.suspend(|| terminal::talk(format!("no picture: {name}: {error}"))),
         }
     }
     bar.finish_and_clear();
-    Ok(templates)
+    Ok(looked)
 }
 
 /// The outer error ends the evaluation; the inner one is the picture's own fault.
@@ -192,17 +228,26 @@ async fn embed(
     pack: PackId,
     path: &Path,
     face: MeantFace,
-) -> Result<Result<Option<Template>, Error>, Failure> {
+    gate: QualityGate,
+) -> Result<Result<Looked, Error>, Failure> {
+    let floor = QualityFloor::of(gate);
     let rules = native::IMAGE_RULES;
     let request = AnalyzeRequest {
         pack,
         rules,
         embed: face.choice(),
         orientation: Orientation::Upright,
-        assess: Assess::NOTHING,
+        assess: match gate {
+            QualityGate::None => Assess::NOTHING,
+            _ => Assess { aspects: Aspects::QUALITY, faces: face.choice() },
+        },
     };
     match analyzer.analyze(photo::read(path)?, request).await {
-        Ok(analysis) => Ok(Ok(face.of(analysis).and_then(|face| face.template))),
+        Ok(analysis) => Ok(Ok(match face.of(analysis) {
+            Some(face) if !poor_quality(&face.quality, &face.detection, &floor).is_empty() => Looked::Refused,
+            Some(face) => face.template.map_or(Looked::NoFace, Looked::Face),
+            None => Looked::NoFace,
+        })),
         Err(error) => match error.kind() {
             Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions => Ok(Err(error)),
             _ => Err(photo::failure(path, error)),
@@ -210,17 +255,23 @@ async fn embed(
     }
 }
 
-fn score(list: &Pairs, templates: &[Option<Template>]) -> Vec<ScoredPair> {
-    let similarity = |a: usize, b: usize| Some(templates[a].as_ref()?.similarity(templates[b].as_ref()?)?.get());
+/// The pairs of which no photograph was refused.
+fn score(list: &Pairs, looked: &[Looked]) -> Vec<ScoredPair> {
+    let similarity = |a: usize, b: usize| match (&looked[a], &looked[b]) {
+        (Looked::Face(a), Looked::Face(b)) => Some(a.similarity(b)?.get()),
+        _ => None,
+    };
+    let is_refused = |image_idx: usize| matches!(looked[image_idx], Looked::Refused);
     let scored = |pair: &pairs::Pair| ScoredPair {
         fold: pair.fold,
         similarity: similarity(pair.image_a, pair.image_b),
         same: pair.same,
     };
-    list.pairs.iter().map(scored).collect()
+    let judged = list.pairs.iter().filter(|pair| !is_refused(pair.image_a) && !is_refused(pair.image_b));
+    judged.map(scored).collect()
 }
 
-fn answer(evaluation: &Evaluation, no_face: usize) -> Answer {
+fn answer(evaluation: &Evaluation, lost: Lost, args: &PairsArgs, n_images: usize) -> Answer {
     let overall = &evaluation.overall;
     let fold = |(fold, figures): &(u32, Figures)| Fold {
         fold: *fold,
@@ -237,7 +288,10 @@ fn answer(evaluation: &Evaluation, no_face: usize) -> Answer {
         eer: overall.eer,
         tar_at_far: TarAtFar::of(overall),
         threshold: overall.threshold,
-        no_face,
+        no_face: lost.no_face,
+        gate: (args.gate != QualityGate::None).then(|| args.gate.word()),
+        refused: lost.refused,
+        photographs: n_images,
         folds: evaluation.folds.iter().map(fold).collect(),
     }
 }
@@ -246,7 +300,7 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
-fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, no_face: usize) {
+fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, gate: QualityGate) {
     let columns = ["fold", "pairs", "accuracy", "EER", "TAR at FAR 1e-2", "TAR at FAR 1e-3", "threshold"]
         .map(|name| (name, Align::Right));
     let row = |name: String, figures: &Figures| {
@@ -260,7 +314,12 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, no_face: usize
     table::lines(&columns, &rows).iter().for_each(terminal::data);
     let (accuracy, deviation) = (percent(evaluation.overall.accuracy), percent(evaluation.accuracy_sd));
     terminal::data(format!("accuracy {accuracy}, standard deviation over the folds {deviation}"));
-    terminal::data(format!("pack {pack}, {}, {no_face} without a face", counted(n_images as u64, "photograph")));
+    let photographs = counted(n_images as u64, "photograph");
+    terminal::data(format!("pack {pack}, {photographs}, {} without a face", lost.no_face));
+    if gate != QualityGate::None {
+        let share = percent(lost.refused as f64 / n_images as f64);
+        terminal::data(format!("quality gate {} refused {} of them ({share})", gate.word(), lost.refused));
+    }
 }
 
 fn draw(list: &Path, pack: &PackId, scored: &[ScoredPair], evaluation: &Evaluation) -> String {

@@ -3,6 +3,7 @@
 mod assess;
 mod photographs;
 mod pipeline;
+mod quality;
 mod reference;
 mod runtime;
 mod support;
