@@ -115,7 +115,8 @@ pub struct AnalyzeRequest {
 pub struct Assess {
     /// What to measure. What the installation cannot measure is left out of the answer, not refused.
     pub aspects: Aspects,
-    /// Of which of the detected faces.
+    /// Of which of the detected faces. Quality is measured on the crop that a template is made from, so if it is asked
+    /// for, it is measured of every face that gets a template besides.
     pub faces: FaceChoice,
 }
 

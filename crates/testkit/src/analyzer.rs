@@ -109,7 +109,11 @@ impl FakeAnalyzer {
         shown.sort_by(|a, b| policy::by_size(&detection(a), &detection(b)));
         let (n_embedded, n_assessed) = (request.embed.count(shown.len()), request.assess.faces.count(shown.len()));
         let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
-            let asked = if face_idx < n_assessed { request.assess.aspects } else { Aspects::NONE };
+            let asked = match (face_idx < n_assessed, face_idx < n_embedded) {
+                (true, _) => request.assess.aspects,
+                (false, true) => request.assess.aspects.common(Aspects::QUALITY),
+                (false, false) => Aspects::NONE,
+            };
             let aspects = asked.common(self.aspects);
             AnalyzedFace {
                 detection: detection(face),

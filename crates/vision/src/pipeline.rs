@@ -180,7 +180,11 @@ impl Stages {
         let mut faces = Vec::with_capacity(detections.len());
         for (face_idx, detection) in detections.into_iter().enumerate() {
             let is_embedded = face_idx < n_embed;
-            let aspects = if face_idx < n_assess { asked } else { Aspects::NONE };
+            let aspects = match (face_idx < n_assess, is_embedded) {
+                (true, _) => asked,
+                (false, true) => asked.common(Aspects::QUALITY),
+                (false, false) => Aspects::NONE,
+            };
             let needs_crop = is_embedded || aspects.contains(Aspects::QUALITY);
             let aligned = if needs_crop { Some(self.align(picture, &detection.landmarks)?) } else { None };
             let template = match &aligned {

@@ -23,7 +23,7 @@ impl Library {
             None => self.default_pack()?,
         };
         let pack = pack.id.clone();
-        let assess = with_quality(request.assess);
+        let assess = Assess { aspects: request.assess.aspects.and(Aspects::QUALITY), ..request.assess };
         let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, assess).await?;
         let mut found = analysis.faces;
         if let Some(place) = request.place {
@@ -57,7 +57,8 @@ impl Library {
     }
 
     /// Enrols held faces, which then are no longer held, or once more enrolled ones of these origins, into a set; what
-    /// becomes of each is told, in the order given. Needs the write grant. `FaceSetNotFound`, `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
+    /// becomes of each is told, in the order given. Needs the write grant. `FaceSetNotFound`, `InvalidArgument` for more
+    /// than [`limits::SELECTOR_IDS_MAX`].
     pub async fn add_held_faces(
         &self,
         caller: &Caller,
@@ -207,13 +208,6 @@ struct Known {
     quality: Quality,
     subject: Option<Subject>,
     expires_at: Option<TimestampMs>,
-}
-
-/// What is asked and quality: of all faces, if nothing dear is asked besides.
-fn with_quality(asked: Assess) -> Assess {
-    let is_cheap = Aspects::QUALITY.and(Aspects::POSE).contains(asked.aspects);
-    let faces = if is_cheap { FaceChoice::All } else { asked.faces };
-    Assess { aspects: asked.aspects.and(Aspects::QUALITY), faces }
 }
 
 fn unknown_origin() -> Error {

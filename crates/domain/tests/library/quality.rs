@@ -160,8 +160,9 @@ fn held_faces_pass_the_gate_of_the_set_they_come_to() {
     let house = House::with_gates();
     let hold_for = Duration::from_hours(1);
     let scene = [SHARP, SOFT, BLURRED].join("\n");
-    let request =
-        HoldFaces { image: image(scene), pack: None, held_for: hold_for, place: None, assess: Assess::NOTHING };
+    // Whatever else is asked, and of how few faces.
+    let assess = Assess { aspects: Aspects::AGE_AND_GENDER, faces: FaceChoice::Largest };
+    let request = HoldFaces { image: image(scene), pack: None, held_for: hold_for, place: None, assess };
     let held = block_on(house.library.hold_faces(&house.caller, request)).unwrap();
     let ids: Vec<_> = held.faces.iter().map(|face| face.held.id).collect();
     let into = |set: &str| block_on(house.library.add_held_faces(&house.caller, &name(set), ids.clone())).unwrap();

@@ -149,3 +149,12 @@ fn what_is_measured_is_told_of_the_faces_it_was_asked_of() {
 fn an_unknown_finding_is_refused() {
     check_error(b"face anna 40x40+10+5 shoe_size=34", Kind::ImageCorrupt);
 }
+
+#[test]
+fn quality_is_measured_of_every_face_that_gets_a_template() {
+    let image = b"face anna 40x40+10+5 age=34 sharpness=0.3\nface bert 20x20+100+5 age=50 sharpness=0.2";
+    let assess = Assess { aspects: Aspects::AGE_AND_GENDER.and(Aspects::QUALITY), faces: FaceChoice::Largest };
+    let faces = analyze(image, AnalyzeRequest { assess, ..request(FaceChoice::All) }).unwrap().faces;
+    assert_eq!((faces[0].assessment.age, faces[0].quality.sharpness), (Some(34.0), Some(0.3)));
+    assert_eq!((faces[1].assessment.age, faces[1].quality.sharpness), (None, Some(0.2)));
+}
