@@ -172,6 +172,7 @@ fn no_trace_of_a_forgotten_job_is_left_in_any_file() {
         let payload = |number| Bytes::from(mark(number).repeat(if number % 2 == 0 { 1 } else { 300 }));
         let jobs = (1..=40).map(|number| NewJob { payload: payload(number), ..job(number) }).collect();
         store.enqueue(jobs, u64::MAX).await.unwrap();
+        assert!((1..=40).all(is_on_disk), "what is stored can be found");
         for number in 1..=30 {
             assert!(store.claim("scan", at(100 + number), at(9_000)).await.unwrap().is_some());
             let result = payload(1_000 + number as u64);
@@ -181,7 +182,8 @@ fn no_trace_of_a_forgotten_job_is_left_in_any_file() {
             };
             assert!(store.settle(job_id(number as u64), outcome, vec![]).await.unwrap());
         }
-        assert!(is_on_disk(1) && is_on_disk(1_001) && is_on_disk(40), "what is stored can be found");
+        // What was to be done went with the commit of its result, and may be overwritten already.
+        assert!(is_on_disk(1_001), "what is stored can be found");
         assert_eq!(store.forget(at(5_000)).await.unwrap(), 20);
         until_tidy(&store, scratch.path()).await;
         let traces: Vec<u64> = (1..=30).chain(1_001..=1_030).filter(|&number| is_on_disk(number)).collect();
