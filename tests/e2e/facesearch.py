@@ -27,13 +27,15 @@ def sign(key, secret, end=None, made=None, salt=None, version="hmac_sha1"):
 class Answer:
     """An answer in JSON, checked for what every one must have."""
 
+    error_member = "error"
+
     def __init__(self, response):
         assert response.headers["Content-Type"].lower().startswith("application/json"), response.text
         self.status, self.json = response.status_code, response.json()
         assert REQUEST_ID.fullmatch(self.json["request_id"]), self.json
         assert abs(int(self.json["request_id"].split(",")[0]) - time.time()) <= 60
         assert isinstance(self.json["time_used"], int) and self.json["time_used"] >= 0
-        assert ("error" in self.json) == (self.status != 200), self.json
+        assert (self.error_member in self.json) == (self.status != 200), self.json
 
     def __getitem__(self, member):
         assert self.status == 200, self.json
@@ -44,7 +46,7 @@ class Answer:
 
     @property
     def error(self):
-        return self.status, self.json.get("error")
+        return self.status, self.json.get(self.error_member)
 
 
 class Client:

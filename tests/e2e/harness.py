@@ -147,7 +147,7 @@ class _Threaded(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 @contextlib.contextmanager
 def photo_server(folder):
-    """Serves a folder over HTTP on 127.0.0.1; yields (`host:port`, base URL)."""
+    """Serves a folder over HTTP on 127.0.0.1; yields (`host:port`, base URL). An absent folder is one without files."""
     server = _Threaded(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -156,3 +156,11 @@ def photo_server(folder):
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextlib.contextmanager
+def server_with_photos(data, folder=PORTRAITS, env=None):
+    """A server that may fetch the pictures of a folder, which are below its `photos`."""
+    with photo_server(folder) as (host, base), Server(data, "--fetch-allow", host, env=env) as running:
+        running.photos = base
+        yield running

@@ -7,9 +7,9 @@ import harness
 from PIL import Image
 
 
-def jpeg(image, format="JPEG"):
+def jpeg(image, format="JPEG", **options):
     out = io.BytesIO()
-    image.save(out, format)
+    image.save(out, format, **options)
     return out.getvalue()
 
 

@@ -1,6 +1,4 @@
-"""Fixtures: one server for the suite, a tenant for each test, the vendor's older SDK, photographs by their part."""
-
-import itertools
+"""Fixtures: a server with photographs by their part in the story, and the vendor's older SDK."""
 
 import harness
 import pytest
@@ -29,23 +27,8 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, photos):
-    with harness.photo_server(photos) as (host, base):
-        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host, env=harness.PATIENT_SCANS) as running:
-            running.photos = base
-            yield running
-
-
-_tenants = itertools.count()
-
-
-@pytest.fixture
-def key(server):
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
-
-
-@pytest.fixture
-def other_key(server):
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
+    with harness.server_with_photos(tmp_path_factory.mktemp("data"), photos, harness.PATIENT_SCANS) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,6 +1,4 @@
-"""Fixtures: one server, a tenant for each test, and a client of each vendor that speaks for it with the same key."""
-
-import itertools
+"""Fixtures: a client of each vendor that speaks for the test's tenant with the same key."""
 
 import facesearch
 import green as alibaba
@@ -12,19 +10,8 @@ from huaweicloudsdkfrs.v2 import FrsClient
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    folder = harness.PORTRAITS if harness.PORTRAITS.exists() else tmp_path_factory.mktemp("photos")
-    with harness.photo_server(folder) as (host, base):
-        with harness.Server(tmp_path_factory.mktemp("data"), "--fetch-allow", host, env=harness.PATIENT_SCANS) as running:
-            running.photos = base
-            yield running
-
-
-_tenants = itertools.count()
-
-
-@pytest.fixture
-def key(server):
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
+    with harness.server_with_photos(tmp_path_factory.mktemp("data"), env=harness.PATIENT_SCANS) as running:
+        yield running
 
 
 @pytest.fixture
@@ -41,12 +28,3 @@ def frs(server, key):
 @pytest.fixture
 def finauth(server, key):
     return facesearch.Client(server.url, key.id, key.secret)
-
-
-@pytest.fixture
-def img(server):
-    def url(name):
-        harness.portrait(name)
-        return f"{server.photos}/{name}"
-
-    return url

@@ -2,33 +2,20 @@
 
 import re
 
+import facesearch
 import requests
 
-REQUEST_ID = re.compile(r"\d{10},[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
-class Answer:
-    """An answer in JSON, checked for what every one must have."""
+class Answer(facesearch.Answer):
+    """Like one of the service that descends from this, but for the member of an error."""
+
+    error_member = "error_message"
 
     def __init__(self, response):
-        assert response.headers["Content-Type"].lower().startswith("application/json"), response.text
-        self.status, self.json = response.status_code, response.json()
-        assert REQUEST_ID.fullmatch(self.json["request_id"]), self.json
-        assert isinstance(self.json["time_used"], int) and self.json["time_used"] >= 0
-        assert ("error_message" in self.json) == (self.status != 200), self.json
+        super().__init__(response)
         assert "error" not in self.json
-
-    def __getitem__(self, member):
-        assert self.status == 200, self.json
-        return self.json[member]
-
-    def __contains__(self, member):
-        return member in self.json
-
-    @property
-    def error(self):
-        return self.status, self.json.get("error_message")
 
 
 class Client:

@@ -1,12 +1,12 @@
-"""Fixtures: one server for the suite, two tenants, the vendor's own SDK, and photographs by their part in the story."""
+"""Fixtures: a server with photographs, the vendor's own SDK, and photographs by their part in the story."""
 
 import base64
 import io
-import itertools
 import json
 import types
 
 import harness
+import people
 import pytest
 import requests
 import signing
@@ -84,18 +84,13 @@ def refused(call, *arguments):
 @pytest.fixture(scope="session")
 def photos():
     """F1 and F1b show one person, F2 another, G two people, N nobody; as bytes."""
-    names = {"F1": "obama.jpg", "F1b": "obama2.jpg", "F2": "biden.jpg"}
-    found = {role: harness.portrait(name).read_bytes() for role, name in names.items()}
-    left, right = (Image.open(io.BytesIO(found[role])).convert("RGB") for role in ("F1", "F2"))
+    found = people.photos()
+    left, right = (Image.open(io.BytesIO(photo)).convert("RGB") for photo in (found.P1, found.P2))
     both = Image.new("RGB", (left.width + right.width, max(left.height, right.height)))
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))
-    together = io.BytesIO()
-    both.save(together, "JPEG", quality=92)
-    found["G"] = together.getvalue()
-    nobody = io.BytesIO()
-    Image.linear_gradient("L").resize((320, 240)).convert("RGB").save(nobody, "JPEG")
-    return types.SimpleNamespace(**found, N=nobody.getvalue())
+    together = people.jpeg(both, quality=92)
+    return types.SimpleNamespace(F1=found.P1, F1b=found.P1b, F2=found.P2, G=together, N=found.nobody)
 
 
 @pytest.fixture(scope="session")
@@ -105,25 +100,8 @@ def b64(photos):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    data = tmp_path_factory.mktemp("data")
-    folder = harness.PORTRAITS if harness.PORTRAITS.exists() else tmp_path_factory.mktemp("photos")
-    with harness.photo_server(folder) as (host, base), harness.Server(data, "--fetch-allow", host) as running:
-        running.photos = base
+    with harness.server_with_photos(tmp_path_factory.mktemp("data")) as running:
         yield running
-
-
-_tenants = itertools.count()
-
-
-@pytest.fixture
-def key(server):
-    """A tenant of the test's own, so that quotas and lists are its own too."""
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
-
-
-@pytest.fixture
-def other_key(server):
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
 
 
 @pytest.fixture

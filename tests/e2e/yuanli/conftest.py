@@ -1,9 +1,6 @@
-"""Fixtures: one server for the suite, a tenant for each test, and photographs by their part in the story."""
-
-import itertools
+"""Fixtures: photographs by their part in the story, and clients of two tenants."""
 
 import facesearch
-import harness
 import people
 import pytest
 
@@ -13,30 +10,14 @@ def photos():
     return people.photos()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with harness.Server(tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-_tenants = itertools.count()
-
-
-@pytest.fixture
-def key(server):
-    """A tenant of the test's own, so that quotas and lists are its own too."""
-    return harness.create_key(server.data, f"tenant-{next(_tenants)}")
-
-
 @pytest.fixture
 def api(server, key):
     return facesearch.Client(server.url, key.id, key.secret)
 
 
 @pytest.fixture
-def other(server):
-    key = harness.create_key(server.data, f"tenant-{next(_tenants)}")
-    return facesearch.Client(server.url, key.id, key.secret)
+def other(server, other_key):
+    return facesearch.Client(server.url, other_key.id, other_key.secret)
 
 
 @pytest.fixture
