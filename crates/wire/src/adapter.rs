@@ -35,6 +35,24 @@ pub enum State {
     Refused(&'static str),
 }
 
+/// The rows of a table of calls, then those of what is not offered; there are `N` in all.
+pub(crate) const fn rows<O: Copy, const N: usize>(table: &[(O, Operation)], refused: &[Operation]) -> [Operation; N] {
+    let mut rows = [table[0].1; N];
+    let mut row_idx = 0;
+    while row_idx < N {
+        rows[row_idx] = if row_idx < table.len() { table[row_idx].1 } else { refused[row_idx - table.len()] };
+        row_idx += 1;
+    }
+    rows
+}
+
+/// The call of a method and raw path, in a table whose paths have no arguments; a slash at the end changes nothing.
+pub(crate) fn find<O: Copy>(table: &[(O, Operation)], method: &http::Method, raw_path: &str) -> Option<O> {
+    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
+    let fits = |(_, row): &&(O, Operation)| row.path == path && row.method == method.as_str();
+    table.iter().find(fits).map(|(call, _)| *call)
+}
+
 /// Every dialect with vendor clients, in the order of their mounting.
 pub const ADAPTERS: &[Adapter] =
     &[crate::huawei::ADAPTER, crate::aliyun::ADAPTER, crate::yuanli::ADAPTER, crate::facepp::ADAPTER];

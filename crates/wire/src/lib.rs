@@ -13,6 +13,8 @@ pub mod native;
 mod pages;
 mod router;
 #[cfg(test)]
+mod testbed;
+#[cfg(test)]
 mod visitor;
 pub mod yuanli;
 

@@ -4,19 +4,19 @@ use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, AccessKeyId};
 use subtle::ConstantTimeEq;
 
-use super::errors::{Blame, Failure};
+use super::errors::{self, Blame, Failure};
 use crate::http::fields::Fields;
 
 /// Establishes who asks. An unknown key and a wrong secret are told alike.
 pub(super) async fn authenticate(fields: &Fields, credentials: &dyn CredentialStore) -> Result<AccessKey, Failure> {
     fields.require(&["api_key", "api_secret"])?;
     let key = match fields.text("api_key").ok().flatten().and_then(AccessKeyId::new) {
-        Some(id) => credentials.key(id).await.map_err(|error| Failure::library(error, &Blame::NOBODY))?,
+        Some(id) => credentials.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?,
         None => None,
     };
     let secret = fields.get("api_secret").map(|field| &*field.bytes).unwrap_or_default();
     let is_right = |key: &AccessKey| bool::from(key.secret.reveal().as_bytes().ct_eq(secret));
-    let key = key.filter(is_right).ok_or_else(Failure::unknown_key)?;
+    let key = key.filter(is_right).ok_or_else(errors::unknown_key)?;
     if !key.enabled {
         return Err(Failure::refused("Denied by Admin"));
     }

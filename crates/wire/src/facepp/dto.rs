@@ -6,20 +6,6 @@ use serde::Serialize;
 
 use super::attributes::{Attributes, Landmark};
 
-/// What every answer has, and the answer itself.
-#[derive(Serialize)]
-pub(super) struct Envelope<'a, T> {
-    pub(super) request_id: &'a str,
-    pub(super) time_used: i64,
-    #[serde(flatten)]
-    pub(super) answer: T,
-}
-
-#[derive(Serialize)]
-pub(super) struct Refusal<'a> {
-    pub(super) error_message: &'a str,
-}
-
 /// The answer of a call that was done.
 #[derive(Serialize)]
 #[serde(untagged)]

@@ -9,7 +9,7 @@ use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPa
 
 use super::convert;
 use super::dto::{self, Answer, FaceFailure};
-use super::errors::{Blame, Failure};
+use super::errors::{self, Blame, Failure};
 use super::routes::Call;
 use super::tasks::Act;
 
@@ -60,7 +60,7 @@ impl FaceSetNamed {
 
     fn failed(&self) -> impl Fn(likeness_domain::Error) -> Failure {
         let blame = self.blame();
-        move |error| Failure::library(error, &blame)
+        move |error| errors::library(error, &blame)
     }
 
     pub(super) async fn find(&self, call: &Call<'_>) -> Result<FaceSetSummary, Failure> {
@@ -119,7 +119,7 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
     let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
     let known = origins.iter().flatten().copied().collect();
     let outcomes = call.library.add_held_faces(&call.caller, face_set.id, known).await;
-    let mut outcomes = outcomes.map_err(|error| Failure::library(error, &Blame::NOBODY))?.into_iter();
+    let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
     let mut face_added = 0;
     let mut failure_detail = Vec::new();
     for (token, origin) in tokens.iter().zip(&origins) {
@@ -137,7 +137,7 @@ async fn count(call: &Call<'_>, face_set: &FaceSet) -> Result<u64, Failure> {
     match call.library.face_set(&call.caller, face_set.id).await {
         Ok(summary) => Ok(summary.n_faces),
         Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
-        Err(error) => Err(Failure::library(error, &Blame::NOBODY)),
+        Err(error) => Err(errors::library(error, &Blame::NOBODY)),
     }
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn removed(
     face_set: &FaceSet,
     tokens: Option<Vec<String>>,
 ) -> Result<Answer, Failure> {
-    let failed = |error| Failure::library(error, &Blame::NOBODY);
+    let failed = |error| errors::library(error, &Blame::NOBODY);
     let (face_removed, failure_detail) = match tokens {
         None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
         Some(tokens) => {
@@ -250,7 +250,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let tags = convert::tags(&call.fields)?.unwrap_or_default();
     let start = convert::whole(&call.fields, "start", i64::MAX as u64)?;
     let found = call.library.face_sets_tagged(&call.caller, &tags).await;
-    let found = found.map_err(|error| Failure::library(error, &Blame::NOBODY))?;
+    let found = found.map_err(|error| errors::library(error, &Blame::NOBODY))?;
     let before = usize::try_from(start - 1).unwrap_or(usize::MAX);
     let shown = found.iter().skip(before).take(PAGE as usize);
     let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names().listed(&set.face_set)).collect();

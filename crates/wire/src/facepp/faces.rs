@@ -8,7 +8,7 @@ use likeness_domain::{Error, Kind};
 
 use super::attributes::Wanted;
 use super::dto::{self, Answer};
-use super::errors::{Blame, Failure};
+use super::errors::{self, Blame, Failure};
 use super::face_sets::FaceSetNamed;
 use super::image::{self, FieldNames, Given};
 use super::routes::Call;
@@ -27,7 +27,7 @@ enum Asked<'a> {
 /// The face of a call: its token before a picture.
 fn asked<'a>(call: &'a Call<'_>, token: &str, names: FieldNames) -> Result<Asked<'a>, Failure> {
     if let Some(text) = call.fields.text(token)? {
-        let origin = call.names().origin(text).ok_or_else(|| Failure::no_face(text))?;
+        let origin = call.names().origin(text).ok_or_else(|| errors::no_face(text))?;
         return Ok(Asked::Token(text, origin));
     }
     let FieldNames { file, base64, url, .. } = names;
@@ -51,7 +51,7 @@ async fn hold(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: 
         assess: wanted.assess(),
     };
     let held = call.library.hold_faces(&call.caller, request).await;
-    let held = held.map_err(|error| Failure::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
+    let held = held.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
     let face = |(face_idx, FaceHeld { held, assessment }): (usize, &FaceHeld)| dto::Face {
         face_token: call.names().face_token(held.id),
         face_rectangle: convert::rectangle(held.detection.bounding_box),
@@ -107,7 +107,7 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     let comparison = match (first.origin, second.origin) {
         (Some(a), Some(b)) => Some(call.library.compare_origins(&call.caller, [a, b]).await.map_err(|error| {
             let token = if error.field() == Some("first face") { first.token } else { second.token };
-            Failure::library(error, &Blame { token, ..Blame::NOBODY })
+            errors::library(error, &Blame { token, ..Blame::NOBODY })
         })?),
         _ => None,
     };
@@ -152,7 +152,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
         one_per_person: false,
     };
     let found = call.library.search(&call.caller, request).await;
-    let found = found.map_err(|error| Failure::library(error, &Blame { token, ..named.blame() }))?;
+    let found = found.map_err(|error| errors::library(error, &Blame { token, ..named.blame() }))?;
     let result = |candidate: &likeness_domain::library::Candidate| dto::FaceFound {
         face_token: call.names().face_token(candidate.face.origin),
         confidence: scale.to_number(candidate.similarity),
@@ -165,13 +165,13 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
 /// What is known of a token, or that it is of no face.
 async fn known(call: &Call<'_>, token: &str, origin: FaceId) -> Result<likeness_domain::library::KnownFace, Failure> {
     let known = call.library.known_face(&call.caller, origin).await;
-    known.map_err(|error| Failure::library(error, &Blame { token, ..Blame::NOBODY }))
+    known.map_err(|error| errors::library(error, &Blame { token, ..Blame::NOBODY }))
 }
 
 /// The token that a call is about.
 fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
     let text = call.fields.needed("face_token")?;
-    Ok((text, call.names().origin(text).ok_or_else(|| Failure::no_face(text))?))
+    Ok((text, call.names().origin(text).ok_or_else(|| errors::no_face(text))?))
 }
 
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -193,7 +193,7 @@ pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {
     let done = call.library.label_origin(&call.caller, origin, subject).await;
     done.map_err(|error: Error| {
         debug_assert_ne!(error.kind(), Kind::FaceSetNotFound, "no face set is named");
-        Failure::library(error, &Blame { token, ..Blame::NOBODY })
+        errors::library(error, &Blame { token, ..Blame::NOBODY })
     })?;
     Ok(Answer::UserIdSet { face_token: token.to_owned(), user_id })
 }

@@ -22,8 +22,6 @@ pub(super) enum Operation {
     TaskStatus,
 }
 
-const BASE: &str = "/facepp/v3/";
-
 /// Why two calls are not quite what they are there.
 const DETECT_PARTLY: &str =
     "landmarks and attributes only as far as measured: no 83 or 106 points, no beauty, skin, gaze, mouth or ethnicity";
@@ -59,20 +57,9 @@ const fn row(name: &'static str, path: &'static str, state: State) -> adapter::O
     adapter::Operation { name, method: "POST", path, state }
 }
 
-const INFOS: [adapter::Operation; TABLE.len() + REFUSED.len()] = {
-    let mut infos = [TABLE[0].1; TABLE.len() + REFUSED.len()];
-    let mut row_idx = 0;
-    while row_idx < infos.len() {
-        infos[row_idx] = if row_idx < TABLE.len() { TABLE[row_idx].1 } else { REFUSED[row_idx - TABLE.len()] };
-        row_idx += 1;
-    }
-    infos
-};
+const INFOS: [adapter::Operation; TABLE.len() + REFUSED.len()] = adapter::rows(&TABLE, &REFUSED);
 
 /// The call of a method and raw path; a slash at the end changes nothing.
 pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Operation> {
-    let name = raw_path.strip_prefix(BASE)?;
-    let name = name.strip_suffix('/').unwrap_or(name);
-    let fits = |(_, info): &&(Operation, adapter::Operation)| info.name == name && info.method == method.as_str();
-    TABLE.iter().find(fits).map(|(operation, _)| *operation)
+    adapter::find(&TABLE, method, raw_path)
 }

@@ -2,8 +2,6 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::StatusCode;
-use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
@@ -11,17 +9,16 @@ use likeness_domain::types::{AccessKeyId, PackId};
 use likeness_domain::{Error, Kind};
 
 use super::convert::Names;
-use super::dto::{Answer, Envelope, Refusal};
-use super::errors::{Blame, Failure};
+use super::dto::Answer;
+use super::errors::{self, Blame, Failure};
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use super::tasks::Act;
 use super::{auth, face_sets, faces, tasks};
-use crate::http::body::{self, BodyError, Upload};
 use crate::http::fields::Fields;
+use crate::http::form_service::FormService;
 use crate::http::limiter::Limiter;
-use crate::http::{json, request_id};
 use crate::router::Wire;
 
 /// This dialect, ready to answer.
@@ -54,7 +51,7 @@ impl Call<'_> {
         let found = self.house.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale);
         found.ok_or_else(|| {
             let message = format!("model pack `{pack}` is not loaded");
-            Failure::library(Error::new(Kind::PackUnavailable, message), &Blame::NOBODY)
+            errors::library(Error::new(Kind::PackUnavailable, message), &Blame::NOBODY)
         })
     }
 }
@@ -72,48 +69,25 @@ impl Facepp {
 
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
-        let started = self.wire.clock.now();
-        let answer_id = request_id::dated(started, &*self.wire.ids);
-        let (head, content) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, content);
-        let operation = operations::find(&head.method, head.uri.path());
-        let outcome = match operation {
-            Some(operation) => self.run(operation, &head, &mut upload, request_id).await,
-            None => Err(Failure::no_api()),
+        let service = FormService {
+            dialect: "facepp",
+            error_member: "error_message",
+            // It may be the token of a face.
+            logs_details: false,
+            key_field: "api_key",
+            max_body_bytes: self.settings().max_body_bytes,
+            find: operations::find,
+            clock: &*self.wire.clock,
+            ids: &*self.wire.ids,
         };
-        upload.discard(2 * self.settings().max_body_bytes).await;
-        let time_used = (self.wire.clock.now().0 - started.0).max(0);
-        let failure = match outcome {
-            Ok(answer) => {
-                return json::answer(StatusCode::OK, &Envelope { request_id: &answer_id, time_used, answer });
-            }
-            Err(failure) => failure,
-        };
-        failure.log(operation, request_id, &answer_id);
-        if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
-            return body::too_long();
-        }
-        let answer = Refusal { error_message: &failure.error };
-        json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer })
+        service.answer(request, request_id, |operation, fields| self.run(operation, fields, request_id)).await
     }
 
-    async fn run(
-        &self,
-        operation: Operation,
-        head: &Parts,
-        upload: &mut Upload,
-        request_id: &str,
-    ) -> Result<Answer, Failure> {
-        let body = upload.read(self.settings().max_body_bytes).await.map_err(|error| match error {
-            BodyError::TooLong => Failure::too_long(),
-            // Nobody is left to read the answer; a form without its end has no fields.
-            BodyError::Broken => Failure::missing("api_key"),
-        })?;
-        let fields = Fields::read(&head.headers, body, head.uri.query()).await;
+    async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
         let key = auth::authenticate(&fields, &*self.wire.credentials).await?;
         let now = self.wire.clock.now();
         if self.settings().max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
-            return Err(Failure::too_many_calls());
+            return Err(errors::too_many_calls());
         }
         let caller = Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() };
         let call = Call { library: &self.wire.library, house: self, caller, fields };

@@ -14,7 +14,7 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::dto::{Answer, TaskStatus};
-use super::errors::{Blame, Failure};
+use super::errors::{self, Blame, Failure};
 use super::face_sets::{self, FaceSetNamed};
 use super::routes::{Call, Facepp};
 use crate::http::fields::Fields;
@@ -65,10 +65,10 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
         created_at: now,
     };
     let accepted = call.house.wire.jobs.enqueue(vec![job], WAITING_MAX).await.map_err(|error| match error.kind() {
-        Kind::Overloaded => Failure::queue_full(),
-        _ => Failure::library(error, &Blame::NOBODY),
+        Kind::Overloaded => errors::queue_full(),
+        _ => errors::library(error, &Blame::NOBODY),
     })?;
-    let id = accepted.first().ok_or_else(Failure::queue_full)?;
+    let id = accepted.first().ok_or_else(errors::queue_full)?;
     Ok(Answer::Accepted { task_id: call.names().task_id(*id) })
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let id = call.names().task(call.fields.needed("task_id")?).ok_or_else(unknown)?;
     let wire = &call.house.wire;
     let job = wire.jobs.job(call.caller.tenant, id, wire.clock.now()).await;
-    let job = job.map_err(|error| Failure::library(error, &Blame::NOBODY))?;
+    let job = job.map_err(|error| errors::library(error, &Blame::NOBODY))?;
     let job = job.filter(|job| job.kind == FACES).ok_or_else(unknown)?;
     let task_id = call.names().task_id(id);
     let Some(result) = job.result else {
@@ -158,7 +158,7 @@ impl JobHandler for Tasks {
                     Ok(serde_json::Value::Object(members)) => Outcome { status: 1, members },
                     _ => Outcome::failed("INTERNAL_ERROR"),
                 },
-                Err(failure) => Outcome::failed(&failure.passing()?),
+                Err(failure) => Outcome::failed(&errors::passing(failure)?),
             };
             Ok(self.settled(&outcome))
         })

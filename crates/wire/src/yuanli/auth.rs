@@ -12,7 +12,7 @@ use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::errors::Failure;
+use super::errors::{self, Failure};
 use super::settings::Settings;
 use crate::http::fields::Fields;
 
@@ -62,14 +62,14 @@ pub(super) async fn authenticate(
     let invalid = || Failure::refused("INVALID_SIGN");
     let expired = || Failure::refused("EXPIRED_SIGN");
     let sign = fields.get("sign").and_then(|field| Sign::read(&field.bytes, digest)).ok_or_else(invalid)?;
-    let of_ours = |error| Failure::library(error, "", settings);
+    let of_ours = |error| errors::library(error, "", settings);
     let key = match AccessKeyId::new(&sign.api_key) {
         Some(id) => credentials.key(id).await.map_err(of_ours)?,
         None => None,
     };
-    let key = key.ok_or_else(Failure::unknown_key)?;
+    let key = key.ok_or_else(errors::unknown_key)?;
     if !sign.is_of(key.secret.reveal().as_bytes(), digest) {
-        return Err(Failure::wrong_mac(settings));
+        return Err(errors::wrong_mac(settings));
     }
     let now_s = u64::try_from(now.0 / 1000).unwrap_or(0);
     if sign.ends_at != 0 {

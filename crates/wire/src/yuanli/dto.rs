@@ -5,20 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What every answer has, and the answer itself.
-#[derive(Serialize)]
-pub(super) struct Envelope<'a, T> {
-    pub(super) request_id: &'a str,
-    pub(super) time_used: i64,
-    #[serde(flatten)]
-    pub(super) answer: T,
-}
-
-#[derive(Serialize)]
-pub(super) struct Refusal<'a> {
-    pub(super) error: &'a str,
-}
-
 /// The answer of a call that was done.
 #[derive(Serialize)]
 #[serde(untagged)]

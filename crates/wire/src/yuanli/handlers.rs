@@ -10,7 +10,7 @@ use likeness_domain::{Error, Kind, limits};
 
 use super::convert::{self, MODEL_VERSION};
 use super::dto::{self, Answer};
-use super::errors::Failure;
+use super::errors::{self, Failure};
 use super::image::{self, Given};
 use super::operations::Operation;
 use super::routes::Call;
@@ -112,7 +112,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         floor: convert::floor(call.settings()),
     };
     let added = call.library.add_faces(&call.caller, request).await;
-    let added = added.map_err(|error| Failure::library(error, given.name, call.settings()))?;
+    let added = added.map_err(|error| errors::library(error, given.name, call.settings()))?;
     let face = added.faces.first().ok_or_else(|| call.failed(no_answer("the library added no face")))?;
     let face = convert::face_info(face, call.tokens());
     let more = if call.settings().superset_responses {
@@ -201,7 +201,7 @@ async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = convert::group_id(&call.fields)?;
     let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens()) else {
         call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
-        return Err(Failure::no_face());
+        return Err(errors::no_face());
     };
     let (_, face) = call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
     Ok(Answer::Face { info: convert::face_info(&face, call.tokens()) })
@@ -234,7 +234,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
         one_per_person: false,
     };
     let found = call.library.search(&call.caller, request).await;
-    let found = found.map_err(|error| Failure::library(error, given.name, call.settings()))?;
+    let found = found.map_err(|error| errors::library(error, given.name, call.settings()))?;
     let scored = found.candidates.iter().map(|candidate| (candidate, convert::score(scale, candidate.similarity)));
     let passed = scored.filter(|(_, score)| scale::passes(*score, threshold));
     let results =

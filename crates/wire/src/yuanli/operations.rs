@@ -16,8 +16,6 @@ pub(super) enum Operation {
     Search,
 }
 
-const BASE: &str = "/finauth/search/group/";
-
 /// Every call with its row for the table of all dialects.
 #[rustfmt::skip]
 pub(super) const TABLE: [(Operation, adapter::Operation); 9] = [
@@ -39,20 +37,9 @@ const fn row(name: &'static str, path: &'static str) -> adapter::Operation {
     adapter::Operation { name, method: "POST", path, state: State::Done }
 }
 
-const INFOS: [adapter::Operation; TABLE.len()] = {
-    let mut infos = [TABLE[0].1; TABLE.len()];
-    let mut row_idx = 0;
-    while row_idx < TABLE.len() {
-        infos[row_idx] = TABLE[row_idx].1;
-        row_idx += 1;
-    }
-    infos
-};
+const INFOS: [adapter::Operation; TABLE.len()] = adapter::rows(&TABLE, &[]);
 
 /// The call of a method and raw path; a slash at the end changes nothing.
 pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Operation> {
-    let name = raw_path.strip_prefix(BASE)?;
-    let name = name.strip_suffix('/').unwrap_or(name);
-    let fits = |(_, info): &&(Operation, adapter::Operation)| info.name == name && info.method == method.as_str();
-    TABLE.iter().find(fits).map(|(operation, _)| *operation)
+    adapter::find(&TABLE, method, raw_path)
 }

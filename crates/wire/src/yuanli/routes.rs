@@ -2,24 +2,21 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::StatusCode;
-use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{AccessKeyId, PackId};
 
-use super::dto::{Answer, Envelope, Refusal};
-use super::errors::Failure;
+use super::dto::Answer;
+use super::errors::{self, Failure};
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers};
-use crate::http::body::{self, BodyError, Upload};
 use crate::http::fields::Fields;
+use crate::http::form_service::FormService;
 use crate::http::keyed_ids::KeyedIds;
 use crate::http::limiter::Limiter;
-use crate::http::{json, request_id};
 use crate::router::Wire;
 
 /// This dialect, ready to answer.
@@ -50,7 +47,7 @@ impl Call<'_> {
 
     /// A failed library call in which no picture is at fault.
     pub(super) fn failed(&self, error: likeness_domain::Error) -> Failure {
-        Failure::library(error, "file", self.settings())
+        errors::library(error, "file", self.settings())
     }
 }
 
@@ -72,48 +69,25 @@ impl Yuanli {
 
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
-        let started = self.wire.clock.now();
-        let answer_id = request_id::dated(started, &*self.wire.ids);
-        let (head, content) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, content);
-        let operation = operations::find(&head.method, head.uri.path());
-        let outcome = match operation {
-            Some(operation) => self.run(operation, &head, &mut upload, request_id).await,
-            None => Err(Failure::no_api()),
+        let service = FormService {
+            dialect: "yuanli",
+            error_member: "error",
+            logs_details: true,
+            key_field: "sign",
+            max_body_bytes: self.settings().max_body_bytes,
+            find: operations::find,
+            clock: &*self.wire.clock,
+            ids: &*self.wire.ids,
         };
-        upload.discard(2 * self.settings().max_body_bytes).await;
-        let time_used = (self.wire.clock.now().0 - started.0).max(0);
-        match outcome {
-            Ok(answer) => json::answer(StatusCode::OK, &Envelope { request_id: &answer_id, time_used, answer }),
-            Err(failure) => {
-                failure.log(operation, request_id, &answer_id);
-                if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
-                    return body::too_long();
-                }
-                let answer = Refusal { error: &failure.error };
-                json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer })
-            }
-        }
+        service.answer(request, request_id, |operation, fields| self.run(operation, fields, request_id)).await
     }
 
-    async fn run(
-        &self,
-        operation: Operation,
-        head: &Parts,
-        upload: &mut Upload,
-        request_id: &str,
-    ) -> Result<Answer, Failure> {
-        let body = upload.read(self.settings().max_body_bytes).await.map_err(|error| match error {
-            BodyError::TooLong => Failure::too_long(),
-            // Nobody is left to read the answer; a form without its end has no fields.
-            BodyError::Broken => Failure::missing("sign"),
-        })?;
-        let fields = Fields::read(&head.headers, body, head.uri.query()).await;
+    async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
         let now = self.wire.clock.now();
         let (credentials, once) = (&*self.wire.credentials, &*self.wire.once);
         let key = auth::authenticate(&fields, credentials, once, now, self.settings()).await?;
         if self.settings().max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
-            return Err(Failure::too_many_calls(self.settings()));
+            return Err(errors::too_many_calls(self.settings()));
         }
         let caller = Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() };
         handlers::handle(&Call { library: &self.wire.library, house: self, operation, caller, fields }).await

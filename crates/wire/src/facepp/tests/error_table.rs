@@ -1,19 +1,13 @@
 //! Every kind of failure with the error it is answered by: a changed one shows in review.
 
-use std::fmt::Write as _;
-
 use expect_test::expect;
-use likeness_domain::Kind;
 
 use crate::facepp::errors::{Blame, of_kind};
+use crate::testbed::forms;
 
 #[test]
 fn every_kind() {
-    let mut table = String::new();
-    for &kind in Kind::ALL {
-        let failure = of_kind(kind, None, &Blame { token: "TOKEN", ..Blame::NOBODY });
-        writeln!(table, "{kind:?}: {} {}", failure.status.as_u16(), failure.error).unwrap();
-    }
+    let table = forms::kinds(|kind| of_kind(kind, None, &Blame { token: "TOKEN", ..Blame::NOBODY }));
     expect![[r#"
         InvalidArgument: 400 BAD_ARGUMENTS: face_token
         MissingArgument: 400 MISSING_ARGUMENTS: outer_id

@@ -1,20 +1,14 @@
 //! Every kind of failure with the error it is answered by: a changed one shows in review.
 
-use std::fmt::Write as _;
-
 use expect_test::expect;
-use likeness_domain::Kind;
 
+use crate::testbed::forms;
 use crate::yuanli::Settings;
 use crate::yuanli::errors::of_kind;
 
 #[test]
 fn every_kind() {
-    let mut table = String::new();
-    for &kind in Kind::ALL {
-        let failure = of_kind(kind, None, "file", &Settings::default());
-        writeln!(table, "{kind:?}: {} {}", failure.status.as_u16(), failure.error).unwrap();
-    }
+    let table = forms::kinds(|kind| of_kind(kind, None, "file", &Settings::default()));
     expect![[r#"
         InvalidArgument: 400 BAD_ARGUMENTS: group_id
         MissingArgument: 400 MISSING_ARGUMENTS: group_id
