@@ -89,14 +89,19 @@ impl Testbed {
         }
     }
 
-    /// Adds a key of the tenant with these bits at both ends of its id, which is made if it is not there.
+    /// Adds a key of the tenant with this [`tenant_id`], which is made if it is not there.
     pub(crate) fn add_key(&self, bits: u128, tenant: &str, (key, secret): (&str, &str), enabled: bool) -> Result<()> {
         let created_at = self.clock.now();
-        let (id, name) = (TenantId::from_bits(bits << 100 | bits), TenantName::new(tenant).unwrap());
+        let (id, name) = (tenant_id(bits), TenantName::new(tenant).unwrap());
         let tenant = block_on(self.store.ensure_tenant(Tenant { id, name, created_at }))?;
         let (id, secret) = (AccessKeyId::new(key).unwrap(), Secret::new(secret).unwrap());
         block_on(self.store.add_key(AccessKey { id, secret, tenant, enabled, created_at }))
     }
+}
+
+/// These bits at both ends of a tenant's id.
+pub(crate) fn tenant_id(bits: u128) -> TenantId {
+    TenantId::from_bits(bits << 100 | bits)
 }
 
 /// Sends a request as it is; status, headers and body of the answer.

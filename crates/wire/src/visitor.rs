@@ -4,6 +4,8 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
+use crate::testbed::tenant_id;
+
 /// What a test's server answers: status, headers and body.
 type Reply = (u16, HeaderMap, String);
 
@@ -28,16 +30,10 @@ impl<'a> Huawei<'a> {
     /// A call that is done.
     #[track_caller]
     pub(crate) fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = Request::builder().method(method).uri(format!("/v2/{}{path}", project()));
+        let request = Request::builder().method(method).uri(format!("/v2/{}{path}", tenant_id(0x1111)));
         let request = request.header("content-type", "application/json").header("x-auth-token", &self.token);
         let (status, _, text) = (self.send)(request.body(Body::from(body.to_string())).unwrap());
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).unwrap()
     }
-}
-
-/// 0x1111 at both ends of 128 bits.
-fn project() -> String {
-    let bits: u128 = 0x1111;
-    format!("{:032x}", bits << 100 | bits)
 }

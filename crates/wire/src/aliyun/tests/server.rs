@@ -10,18 +10,17 @@ use hmac::{KeyInit, Mac};
 use http::Request;
 use http_body_util::BodyExt;
 use likeness_domain::Kind;
+use likeness_domain::library::Library;
 use likeness_domain::library::jobs::Jobs;
-use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{Clock, CredentialStore, PictureDrop};
-use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
-use likeness_store::index::ScanIndex;
-use likeness_store::memory::MemoryStore;
-use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds};
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName};
+use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::aliyun::Settings;
 use crate::aliyun::auth::tests::{KEY_ID, NOW, SECRET, Vector};
+use crate::testbed::Testbed;
 use crate::{Wire, Worker, router, workers};
 
 /// Who signs.
@@ -68,23 +67,8 @@ impl Server {
     }
 
     pub(super) async fn with(settings: Settings) -> Self {
-        let index = Arc::new(ScanIndex::new());
-        let store = Arc::new(MemoryStore::open(index.clone()));
-        let clock = Arc::new(FakeClock::new(NOW.0));
-        let ids = Arc::new(SeededIds::new(7));
-        let analyzer = Arc::new(FakeAnalyzer::new());
-        let fetcher = Arc::new(FakeFetcher::new());
-        let messenger = Arc::new(FakeMessenger::new());
-        let library = Arc::new(Library::new(Ports {
-            analyzer: analyzer.clone(),
-            store: store.clone(),
-            index,
-            fetcher: fetcher.clone(),
-            decoder: Arc::new(FakeVideoDecoder),
-            pictures: store.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-        }));
+        let bed = Testbed::new(FakeClock::new(NOW.0), FakeAnalyzer::new());
+        let (store, clock) = (bed.store.clone(), bed.clock.clone());
         let tenant = TenantId::from_bits(0x1000_0000_0000_0001);
         for (id, name, key) in [(tenant, "acme", KEY), (TenantId::from_bits(2), "other", OTHER)] {
             let proposed = Tenant { id, name: TenantName::new(name).unwrap(), created_at: NOW };
@@ -93,28 +77,22 @@ impl Server {
             store.add_key(AccessKey { id, secret, tenant, enabled: true, created_at: NOW }).await.unwrap();
         }
         let jobs = Arc::new(Jobs::new(store.clone(), clock.clone(), clock.clone()));
+        let messenger = Arc::new(FakeMessenger::new());
         let wire = Wire {
-            library: library.clone(),
-            credentials: store.clone(),
-            clock: clock.clone(),
-            ids,
-            secret: InstallationSecret::from_bytes([7; 32]),
             jobs: jobs.clone(),
-            once: store.clone(),
             messenger: messenger.clone(),
-            settings: crate::Settings { aliyun: settings, ..crate::Settings::default() },
-            ready: Arc::new(|| true),
+            ..bed.wire(crate::Settings { aliyun: settings, ..crate::Settings::default() })
         };
         let server = Self {
             workers: workers(wire.clone()),
             jobs,
             credentials: store.clone(),
             pictures: store,
+            library: wire.library.clone(),
             router: router(wire),
-            library,
             clock,
-            fetcher,
-            analyzer,
+            fetcher: bed.fetcher,
+            analyzer: bed.analyzer,
             messenger,
             tenant,
         };

@@ -4,21 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
-use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::{Clock, CredentialStore};
-use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
-use likeness_store::index::ScanIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds, block_on};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use crate::huawei::Settings;
-use crate::{Wire, router};
+use crate::router;
+pub(super) use crate::testbed::base64;
+use crate::testbed::{self, Testbed};
 
 /// One face of one person, 120 pixels wide.
 pub(super) const F1: &str = "face anna 120x130+10+20";
@@ -30,11 +24,6 @@ pub(super) const F2: &str = "face bert 90x90+300+100";
 pub(super) const G: &str = "face anna 80x80+10+10\nface carl 150x150+200+200";
 /// Nobody.
 pub(super) const N: &str = "size 640x480";
-
-/// Base64 of a picture.
-pub(super) fn base64(picture: impl AsRef<[u8]>) -> String {
-    STANDARD.encode(picture)
-}
 
 /// A tenant with a key.
 #[derive(Clone)]
@@ -78,36 +67,11 @@ impl Server {
 
     /// With an analyzer that cannot do everything.
     pub(super) fn over(analyzer: FakeAnalyzer, settings: Settings) -> Self {
-        let analyzer = Arc::new(analyzer);
-        let index = Arc::new(ScanIndex::new());
-        let store = Arc::new(MemoryStore::open(index.clone()));
-        let clock = Arc::new(FakeClock::default());
-        let ids = Arc::new(SeededIds::new(7));
-        let fetcher = Arc::new(FakeFetcher::new());
-        let library = Arc::new(Library::new(Ports {
-            analyzer: analyzer.clone(),
-            store: store.clone(),
-            index,
-            fetcher: fetcher.clone(),
-            decoder: Arc::new(FakeVideoDecoder),
-            pictures: store.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-        }));
-        let acme = add_client(&store, &clock, 0x1111, "acme", "AKACME", "acme-secret-0001");
-        let other = add_client(&store, &clock, 0x2222, "other", "AKOTHER", "other-secret-0001");
-        let router = router(Wire {
-            library,
-            credentials: store.clone(),
-            clock: clock.clone(),
-            ids,
-            secret: InstallationSecret::from_bytes([7; 32]),
-            jobs: store.clone(),
-            once: store.clone(),
-            messenger: Arc::new(FakeMessenger::new()),
-            settings: crate::Settings { huawei: settings, ..crate::Settings::default() },
-            ready: Arc::new(|| true),
-        });
+        let bed = Testbed::new(FakeClock::default(), analyzer);
+        let acme = add_client(&bed, 0x1111, "acme", "AKACME", "acme-secret-0001");
+        let other = add_client(&bed, 0x2222, "other", "AKOTHER", "other-secret-0001");
+        let router = router(bed.wire(crate::Settings { huawei: settings, ..crate::Settings::default() }));
+        let Testbed { store, clock, analyzer, fetcher, .. } = bed;
         let mut server = Self { router, store, clock, analyzer, fetcher, acme, other, token: String::new() };
         server.token = server.token_of(&server.acme);
         server
@@ -166,20 +130,15 @@ impl Server {
     }
 
     /// Sends as it is and checks nothing.
-    pub(super) async fn raw(&self, request: Request<Body>) -> axum::response::Response {
-        self.router.clone().oneshot(request).await.unwrap()
+    pub(super) fn raw(&self, request: Request<Body>) -> (u16, HeaderMap, String) {
+        testbed::send(&self.router, request)
     }
 
     /// Sends as it is and checks what holds for every answer.
     #[track_caller]
     pub(super) fn send(&self, request: Request<Body>) -> Reply {
         let target = request.uri().to_string();
-        let (status, headers, text) = block_on(async {
-            let response = self.raw(request).await;
-            let (head, body) = response.into_parts();
-            let bytes = body.collect().await.unwrap().to_bytes();
-            (head.status.as_u16(), head.headers, String::from_utf8(bytes.to_vec()).unwrap())
-        });
+        let (status, headers, text) = self.raw(request);
         assert!(!headers["x-request-id"].is_empty(), "{target}");
         assert_eq!(headers["content-type"], "application/json; charset=UTF-8", "{target}");
         let json: Value = serde_json::from_str(&text).unwrap();
@@ -268,26 +227,9 @@ pub(super) fn form(boundary: &str, parts: &[(&str, &str)]) -> String {
     format!("{}--{boundary}--\r\n", parts.iter().map(part).collect::<String>())
 }
 
-fn add_client(
-    store: &MemoryStore,
-    clock: &FakeClock,
-    bits: u128,
-    tenant: &'static str,
-    key_id: &'static str,
-    secret: &'static str,
-) -> Client {
-    let id = TenantId::from_bits(bits << 100 | bits);
-    let proposed = Tenant { id, name: TenantName::new(tenant).unwrap(), created_at: clock.now() };
-    let made = block_on(store.ensure_tenant(proposed)).unwrap();
-    let key = AccessKey {
-        id: AccessKeyId::new(key_id).unwrap(),
-        secret: Secret::new(secret).unwrap(),
-        tenant: made,
-        enabled: true,
-        created_at: clock.now(),
-    };
-    block_on(store.add_key(key)).unwrap();
-    Client { tenant, project: id.to_string(), key_id, secret }
+fn add_client(bed: &Testbed, bits: u128, tenant: &'static str, key_id: &'static str, secret: &'static str) -> Client {
+    bed.add_key(bits, tenant, (key_id, secret), true).unwrap();
+    Client { tenant, project: testbed::tenant_id(bits).to_string(), key_id, secret }
 }
 
 /// Case 100: no `null`, and no member that the reference does not have.
