@@ -12,6 +12,7 @@ pub mod native;
 #[cfg(test)]
 mod pages;
 mod router;
+mod scales;
 #[cfg(test)]
 mod testbed;
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::http::limiter::Limiter;
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
 use crate::router::Wire;
+use crate::scales::Scales;
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2018-05-09";
@@ -40,7 +41,7 @@ pub(crate) struct Aliyun {
 /// What requests and the workers behind them stand on.
 pub(super) struct Api {
     pub(super) wire: Wire,
-    scales: Vec<(PackId, Scale)>,
+    scales: Scales,
 }
 
 /// An authenticated call: who asks what of the library.
@@ -60,7 +61,7 @@ pub(super) struct Call<'a> {
 
 impl Api {
     pub(super) fn new(wire: Wire) -> Self {
-        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
+        let scales = Scales::of(&wire.library, scale);
         Self { wire, scales }
     }
 
@@ -74,7 +75,7 @@ impl Api {
 
     /// The scale of a pack.
     pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Fault> {
-        let found = self.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale);
+        let found = self.scales.get(pack);
         found.ok_or_else(|| Fault::new(code::ALGO_FAILED, "the group's model pack is not loaded"))
     }
 

@@ -20,11 +20,12 @@ use crate::http::fields::Fields;
 use crate::http::form_service::FormService;
 use crate::http::limiter::Limiter;
 use crate::router::Wire;
+use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Facepp {
     pub(super) wire: Wire,
-    scales: Vec<(PackId, Scale)>,
+    scales: Scales,
     names: Names,
     limiter: Limiter<AccessKeyId>,
 }
@@ -48,7 +49,7 @@ impl Call<'_> {
 
     /// The scale of a pack, without which there is no confidence.
     pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Failure> {
-        let found = self.house.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale);
+        let found = self.house.scales.get(pack);
         found.ok_or_else(|| {
             let message = format!("model pack `{pack}` is not loaded");
             errors::library(Error::new(Kind::PackUnavailable, message), &Blame::NOBODY)
@@ -58,7 +59,7 @@ impl Call<'_> {
 
 impl Facepp {
     pub(crate) fn new(wire: Wire) -> Self {
-        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
+        let scales = Scales::of(&wire.library, scale);
         let names = Names::new(&wire.secret);
         Self { wire, scales, names, limiter: Limiter::default() }
     }

@@ -21,11 +21,12 @@ use crate::http::json::Object;
 use crate::http::limiter::Limiter;
 use crate::http::target;
 use crate::router::Wire;
+use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Huawei {
     pub(super) wire: Wire,
-    scales: Vec<(PackId, Scale)>,
+    scales: Scales,
     limiter: Limiter<(TenantId, Operation)>,
 }
 
@@ -55,13 +56,13 @@ impl Call<'_> {
 
 impl Huawei {
     pub(crate) fn new(wire: Wire) -> Self {
-        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
+        let scales = Scales::of(&wire.library, scale);
         Self { wire, scales, limiter: Limiter::default() }
     }
 
     /// The scale of a pack, if it is loaded.
     pub(super) fn scale(&self, pack: &PackId) -> Option<&Scale> {
-        self.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale)
+        self.scales.get(pack)
     }
 
     /// Answers a request, whatever it is.

@@ -18,11 +18,12 @@ use crate::http::form_service::FormService;
 use crate::http::keyed_ids::KeyedIds;
 use crate::http::limiter::Limiter;
 use crate::router::Wire;
+use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Yuanli {
     wire: Wire,
-    scales: Vec<(PackId, Scale)>,
+    scales: Scales,
     tokens: KeyedIds,
     limiter: Limiter<AccessKeyId>,
 }
@@ -53,7 +54,7 @@ impl Call<'_> {
 
 impl Yuanli {
     pub(crate) fn new(wire: Wire) -> Self {
-        let scales = wire.library.packs().iter().map(|pack| (pack.id.clone(), scale(&pack.calibration))).collect();
+        let scales = Scales::of(&wire.library, scale);
         let tokens = KeyedIds::new(&wire.secret, "yuanli face token");
         Self { wire, scales, tokens, limiter: Limiter::default() }
     }
@@ -64,7 +65,7 @@ impl Yuanli {
 
     /// The scale of a pack, if it is loaded.
     pub(super) fn scale(&self, pack: &PackId) -> Option<&Scale> {
-        self.scales.iter().find(|(id, _)| id == pack).map(|(_, scale)| scale)
+        self.scales.get(pack)
     }
 
     /// Answers a request, whatever it is.

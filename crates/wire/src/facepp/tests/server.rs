@@ -22,6 +22,7 @@ pub(super) use crate::testbed::{
 
 /// The second person small and the first large.
 pub(super) const BOTH: &str = "face bert 60x60+400+300\nface anna 120x130+10+20";
+
 const NOW_S: i64 = 1_893_456_050;
 pub(super) const BASE: &str = "/facepp/v3/";
 
