@@ -198,3 +198,18 @@ fn living_person_is_told_from_a_print_and_a_screen() {
     // by a grey level, and boxes by a pixel.
     assert!(living > 0.99 && (0.1..0.4).contains(&print) && screen < 0.02, "{living} {print} {screen}");
 }
+
+/// Of people who look into the camera; the tolerance is what the pitch of 68 landmarks is worth.
+#[test]
+fn who_looks_into_the_camera_has_a_pose_near_zero() {
+    let (Some(installation), Some(attributes)) = (installation(), attributes()) else { return };
+    let pipeline = installation.with(&[attributes]);
+    let mut request = installation.request(FaceChoice::None);
+    request.assess = Assess { aspects: Aspects::POSE, faces: FaceChoice::Largest };
+    for name in ["obama.jpg", "obama-1080p.jpg", "obama_small.jpg"] {
+        let Some(image) = portrait(name) else { return };
+        let found = analyze(&pipeline, image, request.clone()).expect("is analysed");
+        let pose = found.faces[0].assessment.pose.expect("is measured");
+        assert!(pose.yaw.abs() < 6.0 && pose.pitch.abs() < 8.0 && pose.roll.abs() < 6.0, "{name}: {pose:?}");
+    }
+}
