@@ -135,7 +135,7 @@ impl Config {
             home: read.text(Key::Home).map(PathBuf::from),
             pack: read.with(Key::Pack, "1 to 64 of a-z 0-9 - _ .", PackId::new)?,
             quality_gate: read
-                .with(Key::QualityGate, "none, low, medium or high", |word| QualityGate::from_word(&word).ok())?,
+                .with(Key::QualityGate, "none, low, medium or high", |word| QualityGate::from_word(word).ok())?,
             workers: read.number(Key::Workers, 1..=256)?,
             queue_max: read.number(Key::QueueMax, 1..=65_536)?,
             listener: ListenerConfig {
