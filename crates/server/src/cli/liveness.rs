@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use likeness_domain::limits;
+use likeness_domain::{Kind, limits};
 use likeness_wire::native::{self, dto};
 
 use super::table::{self, Align};
@@ -37,15 +37,22 @@ pub(crate) async fn run(args: LivenessArgs, config: &Config) -> Outcome {
     let bytes = photo::read_within(&args.file, limits::VIDEO_BYTES_MAX.max(limits::IMAGE_BYTES_MAX))
         .map_err(|reason| Failure::new(format!("cannot read {}: {reason}", args.file.display())))?;
     let library = assemble::without_store(config).await?;
+    let is_picture = args.actions.is_none();
     let request = dto::Liveness {
         image: dto::Image::Bytes(bytes),
         actions: args.actions,
         windows: args.windows,
         nod_degrees: args.nod_degrees,
     };
-    let answer = native::judge(&library, &assemble::nobody(), request)
-        .await
-        .map_err(|error| photo::failure(&args.file, error))?;
+    let answer = native::judge(&library, &assemble::nobody(), request).await.map_err(|error| {
+        let hint = is_picture && error.kind() == Kind::ImageFormat;
+        let failure = photo::failure(&args.file, error);
+        if hint {
+            failure.with_hint("of a clip, say what the person was to do: `--actions turn_left,nod`")
+        } else {
+            failure
+        }
+    })?;
     if args.json {
         terminal::json(&answer)?;
     } else if let Some(actions) = &answer.actions {

@@ -20,16 +20,21 @@ fn tenant(scratch: &Scratch, name: &str) {
     scratch.data_of(&["key", "create", "--data", "data", "--tenant", name]);
 }
 
-/// The shared portraits; `None`, with the reason printed, where they are absent. They are never copied into the
-/// project.
+/// A folder of what lies beside the project; `None`, with the reason printed, where it is absent. Photographs in it are
+/// never copied into the project.
 #[expect(clippy::print_stdout, reason = "a skipped test says why")]
-pub(crate) fn portraits() -> Option<PathBuf> {
-    let portraits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/eval/portraits");
-    if portraits.is_dir() {
-        return portraits.canonicalize().ok();
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(folder);
+    if path.is_dir() {
+        return path.canonicalize().ok();
     }
-    println!("skipped: there is no folder {}", portraits.display());
+    println!("skipped: there is no folder {}", path.display());
     None
+}
+
+/// The shared portraits.
+pub(crate) fn portraits() -> Option<PathBuf> {
+    shared("eval/portraits")
 }
 
 /// A grey picture: lawful, and without a face.

@@ -4,5 +4,6 @@ mod configuration;
 mod harness;
 mod keys;
 mod library;
+mod liveness;
 mod pictures;
 mod serve;
