@@ -2,7 +2,7 @@
 
 use likeness_domain::types::{BoundingBox, QuarterTurn};
 
-use crate::raster::{ExifOrientation, RgbImage};
+use crate::raster::{Coverage, ExifOrientation, RgbImage, shrink_row};
 
 #[cfg(test)]
 mod tests;
@@ -76,7 +76,7 @@ pub fn resampled(image: &RgbImage, stretch: Stretch, side: u32, sampling: Sampli
         sum.fill(0.0);
         for (y, weight) in (row.first..).zip(&row.weights) {
             let start = y * image.width() as usize * 3;
-            narrow_row(&image.data()[start..start + image.width() as usize * 3], &columns, &mut narrow);
+            shrink_row(&image.data()[start..start + image.width() as usize * 3], &columns, &mut narrow);
             for (total, value) in sum.iter_mut().zip(&narrow) {
                 *total += weight * value;
             }
@@ -106,13 +106,8 @@ pub fn turned_back(x: f32, y: f32, turn: QuarterTurn) -> (f32, f32) {
     }
 }
 
-/// The old pixels that make a new one, in one direction. Those outside the picture are left out: they are black.
-struct Taps {
-    first: usize,
-    weights: Vec<f32>,
-}
-
-fn taps(start: i64, len: u32, image_len: u32, side: u32, sampling: Sampling) -> Vec<Taps> {
+/// The pixels of the picture that each new one is made of, in one direction. What lies outside is left out: it is black.
+fn taps(start: i64, len: u32, image_len: u32, side: u32, sampling: Sampling) -> Vec<Coverage> {
     let scale = f64::from(len) / f64::from(side);
     let reach = match sampling {
         Sampling::Smooth => scale.max(1.0),
@@ -147,19 +142,7 @@ fn taps(start: i64, len: u32, image_len: u32, side: u32, sampling: Sampling) -> 
                 None => weights.push(share),
             }
         }
-        Taps { first: first_inside, weights }
+        Coverage { first: first_inside, weights }
     };
     (0..side).map(tap).collect()
-}
-
-fn narrow_row(row: &[u8], columns: &[Taps], narrow: &mut [f32]) {
-    for (pixel, column) in narrow.chunks_exact_mut(3).zip(columns) {
-        let mut sum = [0.0_f32; 3];
-        for (old, &weight) in row[column.first * 3..].chunks_exact(3).zip(&column.weights) {
-            for channel in 0..3 {
-                sum[channel] += weight * f32::from(old[channel]);
-            }
-        }
-        pixel.copy_from_slice(&sum);
-    }
 }

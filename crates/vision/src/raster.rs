@@ -177,10 +177,11 @@ impl RgbImage {
 const TILE: usize = 32;
 const _: () = assert!(IMAGE_SIDE_MAX as u64 * IMAGE_SIDE_MAX as u64 * 3 < isize::MAX as u64);
 
-/// Which old pixels a new one covers, and how much of it each fills; weights sum to 1.
-struct Coverage {
-    first: usize,
-    weights: Vec<f32>,
+/// Which old pixels a new one covers, and how much of it each fills; weights sum to 1, or to less where a part of it lies
+/// outside the picture.
+pub(crate) struct Coverage {
+    pub(crate) first: usize,
+    pub(crate) weights: Vec<f32>,
 }
 
 fn coverage(old_len: u32, new_len: u32) -> Vec<Coverage> {
@@ -196,7 +197,8 @@ fn coverage(old_len: u32, new_len: u32) -> Vec<Coverage> {
     (0..new_len).map(cover).collect()
 }
 
-fn shrink_row(row: &[u8], columns: &[Coverage], narrow: &mut [f32]) {
+/// Makes one row of new pixels of a row of old ones.
+pub(crate) fn shrink_row(row: &[u8], columns: &[Coverage], narrow: &mut [f32]) {
     for (pixel, column) in narrow.chunks_exact_mut(3).zip(columns) {
         let mut sum = [0.0_f32; 3];
         for (old, &weight) in row[column.first * 3..].chunks_exact(3).zip(&column.weights) {
