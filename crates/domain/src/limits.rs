@@ -61,7 +61,7 @@ pub const JOB_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a picture that was handed in may lie there: a day is enough for whoever fills a library overnight, and no
 /// photograph stays because somebody forgot it.
-pub const PICTURE_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub const PICTURE_LIFETIME_MAX: Duration = Duration::from_hours(24);
 
 /// Bytes of the scope of something that may be used only once: a dialect's word and a short id.
 pub const ONCE_SCOPE_BYTES_MAX: usize = 64;

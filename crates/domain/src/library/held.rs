@@ -67,7 +67,7 @@ impl Library {
     ) -> Result<Vec<HeldOutcome>> {
         caller.require(Grant::Write)?;
         check_count("face ids", origins.len(), limits::SELECTOR_IDS_MAX)?;
-        let face_set = self.existing_face_set(caller, face_set.into()).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let mut outcomes = Vec::with_capacity(origins.len());
         let floor = QualityFloor::of(face_set.quality_gate);
         for origin in origins {
@@ -102,7 +102,7 @@ impl Library {
     ) -> Result<Vec<FaceId>> {
         caller.require(Grant::Write)?;
         check_count("face ids", origins.len(), limits::SELECTOR_IDS_MAX)?;
-        let face_set = self.existing_face_set(caller, face_set.into()).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let scope = FaceScope::FaceSet(face_set.id);
         let found = self.ports.store.faces_of_origin(caller.tenant, Some(scope), origins).await?;
         if found.is_empty() {

@@ -125,7 +125,7 @@ impl Assessor {
         };
         let view = View { picture, bounding_box: face.bounding_box, turn: face.landmarks.quarter_turn() };
         let mut assessment = Assessment::default();
-        // The pose is better from 68 landmarks, which are worth their price then.
+        // From 68 landmarks if there are any: of five, the tip of the nose alone tells depth.
         if !aspects.common(Aspects::LANDMARKS.and(Aspects::POSE)).is_empty() {
             let stage = self.landmarks68.open(&self.runtime, Landmarks68::open)?;
             let landmarks = stage.map(|stage| stage.find(&view)).transpose()?;
