@@ -61,7 +61,7 @@ pub const JOB_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a picture that was handed in may lie there: a day is enough for whoever fills a library overnight, and no
 /// photograph stays because somebody forgot it.
-pub const PICTURE_LIFETIME_MAX: Duration = Duration::from_hours(24);
+pub const UPLOAD_LIFETIME_MAX: Duration = Duration::from_hours(24);
 
 /// Bytes of the scope of something that may be used only once: a dialect's word and a short id.
 pub const ONCE_SCOPE_BYTES_MAX: usize = 64;
@@ -71,7 +71,7 @@ pub const ONCE_TOKEN_BYTES_MAX: usize = 128;
 
 /// Faces of one tenant that are held without being enrolled. With templates of 512 dimensions these are 220 MB; a client that
 /// looks at ten faces a second fills it in under three hours, and from then on the oldest go before their time.
-pub const HELD_FACES_MAX: u64 = 100_000;
+pub const TRANSIENT_FACES_MAX: u64 = 100_000;
 
 /// Longest time a face is held: what clients of the services that hand out such ids are told.
-pub const HELD_FACE_TIME_MAX: Duration = Duration::from_hours(72);
+pub const TRANSIENT_FACE_LIFETIME_MAX: Duration = Duration::from_hours(72);

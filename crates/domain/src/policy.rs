@@ -42,10 +42,10 @@ pub fn by_size(a: &Detection, b: &Detection) -> Ordering {
 const SAME_PLACE: f64 = 0.3;
 
 /// Which of these boxes is at the place: the one that shares most with it, if it shares enough; of equals the first.
-pub fn at_place(boxes: impl IntoIterator<Item = BoundingBox>, place: BoundingBox) -> Option<usize> {
+pub fn best_overlap(boxes: impl IntoIterator<Item = BoundingBox>, place: BoundingBox) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (idx, found) in boxes.into_iter().enumerate() {
-        let share = common_share(found, place);
+        let share = iou(found, place);
         if share >= SAME_PLACE && best.is_none_or(|(_, most)| share > most) {
             best = Some((idx, share));
         }
@@ -54,7 +54,7 @@ pub fn at_place(boxes: impl IntoIterator<Item = BoundingBox>, place: BoundingBox
 }
 
 /// Common area by joint area, 0 to 1.
-fn common_share(a: BoundingBox, b: BoundingBox) -> f64 {
+fn iou(a: BoundingBox, b: BoundingBox) -> f64 {
     let span = |start_a: u32, size_a: u32, start_b: u32, size_b: u32| {
         let end = (u64::from(start_a) + u64::from(size_a)).min(u64::from(start_b) + u64::from(size_b));
         end.saturating_sub(u64::from(start_a.max(start_b)))
@@ -66,7 +66,7 @@ fn common_share(a: BoundingBox, b: BoundingBox) -> f64 {
 
 /// Least figures of a face that may be enrolled, 0 (anything) to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QualityFloor {
+pub struct QualityThresholds {
     /// Of [`Quality::sharpness`].
     pub sharpness: f32,
     /// Of [`Quality::illumination`].
@@ -83,9 +83,9 @@ pub struct QualityFloor {
     pub side_px: u32,
 }
 
-impl QualityFloor {
+impl QualityThresholds {
     /// Refuses nothing.
-    pub const NONE: QualityFloor = QualityFloor {
+    pub const NONE: QualityThresholds = QualityThresholds {
         sharpness: 0.0,
         illumination: 0.0,
         pose: 0.0,
@@ -134,7 +134,7 @@ impl QualityFloor {
 
     /// The stricter one of both, figure by figure.
     #[must_use]
-    pub const fn and(self, other: QualityFloor) -> Self {
+    pub const fn and(self, other: QualityThresholds) -> Self {
         Self {
             sharpness: self.sharpness.max(other.sharpness),
             illumination: self.illumination.max(other.illumination),
@@ -149,7 +149,7 @@ impl QualityFloor {
 
 /// A figure that is too low.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shortfall {
+pub struct QualityFailure {
     /// What is wrong, in a word or two: `blurred`.
     pub reason: &'static str,
     /// Which figure says so: `sharpness`.
@@ -160,7 +160,7 @@ pub struct Shortfall {
     pub least: f32,
 }
 
-impl fmt::Display for Shortfall {
+impl fmt::Display for QualityFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Rounded down, so that a figure just below the floor is not printed as the floor.
         let value = (self.value * 100.0).floor() / 100.0;
@@ -170,7 +170,7 @@ impl fmt::Display for Shortfall {
 
 /// Every figure of a face that is below the floor; none if it is good enough. A figure that was not measured refuses
 /// nothing: an installation that cannot measure it would otherwise enrol nobody.
-pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityFloor) -> Vec<Shortfall> {
+pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityThresholds) -> Vec<QualityFailure> {
     let is_measured = *quality != Quality::default();
     let side_px = detection.bounding_box.width.min(detection.bounding_box.height);
     let figures = [
@@ -183,14 +183,14 @@ pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityFlo
         ("too small", "side in pixels", Some(side_px as f32), floor.side_px as f32),
     ];
     let short = |(reason, figure, value, least): (_, _, Option<f32>, f32)| {
-        value.filter(|&value| value < least).map(|value| Shortfall { reason, figure, value, least })
+        value.filter(|&value| value < least).map(|value| QualityFailure { reason, figure, value, least })
     };
     figures.into_iter().filter_map(short).collect()
 }
 
 /// The refusal of a face for these reasons, of which there is at least one.
-pub fn poor_quality_error(reasons: &[Shortfall]) -> Error {
-    let reasons: Vec<_> = reasons.iter().map(Shortfall::to_string).collect();
+pub fn poor_quality_error(reasons: &[QualityFailure]) -> Error {
+    let reasons: Vec<_> = reasons.iter().map(QualityFailure::to_string).collect();
     Error::new(Kind::PoorQuality, format!("the face is too poor to be enrolled: {}", reasons.join(", ")))
 }
 

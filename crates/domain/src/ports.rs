@@ -11,9 +11,9 @@
 //! order, after the commit is durable and before it is acknowledged. So the index can never miss a change because a
 //! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
 
-mod held;
 mod jobs;
-mod pictures;
+mod transient;
+mod uploads;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,9 +33,9 @@ use crate::types::{
     Subject, Template, Tenant, TenantId, TenantName, TimestampMs,
 };
 
-pub use held::HeldFaceStore;
-pub use jobs::{Job, JobOutcome, JobStore, NewJob, OnceStore};
-pub use pictures::{NewPicture, PictureDrop, PictureRoom};
+pub use jobs::{Job, JobOutcome, JobStore, NewJob, NonceStore};
+pub use transient::TransientFaceStore;
+pub use uploads::{NewUpload, UploadQuota, UploadStore};
 
 /// The answer of a port, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -233,7 +233,7 @@ pub trait VideoDecoder: Send + Sync {
 
 /// A message to an address that a caller named.
 #[derive(Clone)]
-pub struct Message {
+pub struct Webhook {
     /// What the body is.
     pub content_type: &'static str,
     /// The body; never logged.
@@ -242,14 +242,14 @@ pub struct Message {
 
 /// Delivers messages over HTTP, under the address rules of [`ImageFetcher`] and following no redirect. Errors: the URL
 /// kinds; an answer is none, whatever it says.
-pub trait Messenger: Send + Sync {
-    /// Refuses an address that [`Messenger::deliver`] would refuse now (`UrlInvalid`, `UrlForbidden`,
+pub trait WebhookSender: Send + Sync {
+    /// Refuses an address that [`WebhookSender::deliver`] would refuse now (`UrlInvalid`, `UrlForbidden`,
     /// `UrlUnreachable` for an unknown host) without connecting to it.
     fn check(&self, url: &str) -> Pending<'_, ()>;
 
     /// Posts the message and returns the answer's HTTP status; its body is not read. Longer than `deadline` for
     /// everything together gives [`crate::Kind::UrlTimeout`].
-    fn deliver(&self, url: &str, message: Message, deadline: Duration) -> Pending<'_, u16>;
+    fn deliver(&self, url: &str, message: Webhook, deadline: Duration) -> Pending<'_, u16>;
 }
 
 // -------------------------------------------------------------------------------------------------------- index
@@ -423,7 +423,7 @@ pub struct StoreReport {
 ///
 /// Any method may answer [`crate::Kind::Overloaded`] (queue full), [`crate::Kind::StorageFull`] (writes only) or
 /// [`crate::Kind::Internal`]; other kinds are named with the method.
-pub trait GalleryStore: HeldFaceStore {
+pub trait GalleryStore: TransientFaceStore {
     /// Makes a face set. `FaceSetExists` if the name is taken; `TooManyFaceSets` if the tenant already has
     /// `face_sets_max`; a taken name is reported before a full quota.
     fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
@@ -578,9 +578,9 @@ pub trait Clock: Send + Sync {
 }
 
 /// Wakes those who rest, by the same time as the [`Clock`].
-pub trait Alarm: Send + Sync {
+pub trait Timer: Send + Sync {
     /// Ready when the clock says `at` or later. It may be ready earlier: ask the clock.
-    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn sleep_until(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Gives random numbers: from the operating system in service, from a seed in tests.

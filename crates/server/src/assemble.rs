@@ -8,8 +8,8 @@ use likeness_domain::caller::{Caller, Grant, Grants};
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, OnceStore, PackInfo, Pending,
-    PictureDrop, VectorIndex,
+    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, NonceStore, PackInfo, Pending,
+    UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, TenantId};
 use likeness_domain::{Error, Kind};
@@ -20,7 +20,7 @@ use likeness_store::memory::MemoryStore;
 use likeness_vision::pack::{self, Home, InstalledPack};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::Runtime;
-use likeness_wire::Wire;
+use likeness_wire::Services;
 use likeness_wire::native::{self, OwnerOfTheFolder};
 
 use crate::cli::Failure;
@@ -47,16 +47,16 @@ pub(crate) struct Opened {
     /// Its jobs.
     pub(crate) jobs: Arc<Jobs>,
     /// Pictures that were handed in.
-    pub(crate) pictures: Arc<dyn PictureDrop>,
+    pub(crate) pictures: Arc<dyn UploadStore>,
     /// What was used and may be used only once.
-    pub(crate) once: Arc<dyn OnceStore>,
+    pub(crate) once: Arc<dyn NonceStore>,
     secret: InstallationSecret,
 }
 
 impl Opened {
     /// What the dialects on the network stand on. `ready` says whether the server takes work.
-    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Wire {
-        Wire {
+    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Services {
+        Services {
             library: Arc::clone(&self.library),
             credentials: Arc::clone(&self.credentials),
             clock: Arc::new(SystemClock),
@@ -65,7 +65,7 @@ impl Opened {
             jobs: Arc::clone(&self.jobs) as _,
             once: Arc::clone(&self.once),
             // With slots of its own: receivers that are slow must not hold up images.
-            messenger: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
+            webhook_sender: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
             settings: config.wire.clone(),
             ready,
         }
@@ -178,7 +178,7 @@ fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Failure> {
 fn library(
     config: &Config,
     analyzer: Arc<dyn FaceAnalyzer>,
-    store: Arc<impl GalleryStore + PictureDrop + 'static>,
+    store: Arc<impl GalleryStore + UploadStore + 'static>,
     index: Arc<dyn VectorIndex>,
 ) -> Arc<Library> {
     let ports = Ports {

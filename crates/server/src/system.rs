@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use likeness_domain::ports::{Alarm, Clock, IdSource};
+use likeness_domain::ports::{Clock, IdSource, Timer};
 use likeness_domain::types::TimestampMs;
 
 /// The machine's clock.
@@ -17,8 +17,8 @@ impl Clock for SystemClock {
     }
 }
 
-impl Alarm for SystemClock {
-    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+impl Timer for SystemClock {
+    fn sleep_until(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let left_ms = u64::try_from(at.0.saturating_sub(self.now().0)).unwrap_or(0);
         Box::pin(tokio::time::sleep(Duration::from_millis(left_ms)))
     }

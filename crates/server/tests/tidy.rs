@@ -1,4 +1,4 @@
-//! The walls of the house and its manners, checked on the sources themselves, so that local runs and CI agree.
+//! The walls of the fixture and its manners, checked on the sources themselves, so that local runs and CI agree.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Bounds of jobs, tokens and pictures, the same in every backend.
 
 use likeness_domain::limits::{IMAGE_BYTES_MAX, JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX};
-use likeness_domain::ports::{JobOutcome, NewJob, NewPicture, PictureRoom};
+use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, UploadQuota};
 use likeness_domain::{Error, Kind, Result};
 
 /// `InvalidArgument` if a payload is too long.
@@ -45,13 +45,13 @@ pub(crate) fn check_room(kind: &str, n_undone: u64, n_more: u64, waiting_max: u6
 }
 
 /// `InvalidArgument` if a picture is too long.
-pub(crate) fn check_picture(picture: &NewPicture) -> Result<()> {
+pub(crate) fn check_upload(picture: &NewUpload) -> Result<()> {
     check_len("picture", picture.bytes.len(), IMAGE_BYTES_MAX)
 }
 
 /// `Overloaded` if one more picture, of `n_bytes_more`, is more than there is room for.
-pub(crate) fn check_picture_room(n_others: u64, n_bytes: u64, n_bytes_more: usize, room: PictureRoom) -> Result<()> {
-    let PictureRoom { n_max, bytes_max } = room;
+pub(crate) fn check_upload_quota(n_others: u64, n_bytes: u64, n_bytes_more: usize, room: UploadQuota) -> Result<()> {
+    let UploadQuota { n_max, bytes_max } = room;
     if n_others < n_max && n_bytes.saturating_add(n_bytes_more as u64) <= bytes_max {
         return Ok(());
     }

@@ -6,14 +6,14 @@
 pub mod credentials;
 pub mod face_sets;
 pub mod faces;
-pub mod held;
 pub mod jobs;
 mod ledger;
-pub mod once;
+pub mod nonces;
 pub mod persons;
-pub mod pictures;
 pub mod samples;
 pub mod tenants;
+pub mod transient;
+pub mod uploads;
 
 use std::any::Any;
 use std::future::Future;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, GalleryStore, JobStore, OnceStore, Page, PictureDrop, VectorIndex,
+    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Page, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{FaceId, TenantId};
 
@@ -36,9 +36,9 @@ pub struct Opened {
     /// Work that outlives its request.
     pub jobs: Arc<dyn JobStore>,
     /// What may be used only once.
-    pub once: Arc<dyn OnceStore>,
+    pub once: Arc<dyn NonceStore>,
     /// Pictures that were handed in.
-    pub pictures: Arc<dyn PictureDrop>,
+    pub pictures: Arc<dyn UploadStore>,
     /// What must live as long (a scratch folder).
     pub keep: Box<dyn Any>,
 }
@@ -52,9 +52,9 @@ pub struct Bench {
     /// Its jobs.
     pub jobs: Arc<dyn JobStore>,
     /// What was spent.
-    pub once: Arc<dyn OnceStore>,
+    pub once: Arc<dyn NonceStore>,
     /// Its pictures.
-    pub pictures: Arc<dyn PictureDrop>,
+    pub pictures: Arc<dyn UploadStore>,
     /// The index it feeds.
     pub index: Arc<Ledger>,
     _keep: Box<dyn Any>,
@@ -177,17 +177,17 @@ macro_rules! conformance {
                 a_dropped_future_does_not_undo_a_write
                 many_writers_at_once_lose_nothing
             ],
-            held: [
+            transient: [
                 a_held_face_comes_back_as_it_was_held
                 held_faces_have_their_time
-                many_held_faces_are_forgotten_together
+                many_transient_faces_are_purged_together
                 the_newest_are_held
                 a_held_face_is_enrolled_into_several_sets
                 an_enrolled_face_is_enrolled_once_more
                 enrolling_a_held_face_has_its_reasons_to_fail
-                faces_are_found_by_origin_in_their_scope
-                a_label_goes_to_all_of_an_origin
-                an_origin_is_deleted_everywhere
+                faces_are_found_by_source_in_their_scope
+                a_label_goes_to_all_of_a_source_face
+                a_source_face_is_deleted_everywhere
                 held_faces_of_another_tenant_are_not_there
                 no_id_is_given_to_two_faces
                 many_enrol_one_held_face_at_once
@@ -242,20 +242,20 @@ macro_rules! conformance {
                 jobs_that_are_too_large_are_refused
                 many_workers_get_different_jobs
             ],
-            once: [
+            nonces: [
                 a_token_is_spent_once
                 tokens_are_bytes
                 many_tokens_expire_one_by_one
                 of_many_at_once_one_is_first
                 tokens_have_a_length
             ],
-            pictures: [
-                a_picture_is_kept_until_its_time
-                a_picture_of_the_same_name_is_replaced
-                pictures_of_another_tenant_are_not_there
-                no_more_pictures_lie_there_than_may
-                pictures_have_a_size
-                many_pictures_are_forgotten_together
+            uploads: [
+                an_upload_is_kept_until_it_expires
+                an_upload_of_the_same_name_is_replaced
+                uploads_of_another_tenant_are_not_there
+                uploads_are_bounded_by_the_quota
+                uploads_have_a_size
+                many_uploads_are_purged_together
             ]
         );
     };

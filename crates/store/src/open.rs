@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use likeness_domain::ports::{CredentialStore, GalleryStore, JobStore, OnceStore, VectorIndex};
+use likeness_domain::ports::{CredentialStore, GalleryStore, JobStore, NonceStore, VectorIndex};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::embedded::{Credentials, EmbeddedStore};
@@ -57,7 +57,7 @@ pub struct Opened {
     /// Work that outlives its request.
     pub jobs: Arc<dyn JobStore>,
     /// What may be used only once.
-    pub once: Arc<dyn OnceStore>,
+    pub once: Arc<dyn NonceStore>,
 }
 
 /// Opens the store at `place`, which fills `index` and feeds it from then on. Errors as for [`EmbeddedStore::open`].

@@ -11,13 +11,13 @@ use likeness_domain::{Error, Kind, Result};
 /// Looks at every row, sorts, and cuts: the definition that a fast index must agree with. It can also be told to
 /// misbehave as an index may when it lags behind or is busy.
 #[derive(Default)]
-pub struct PlainIndex {
+pub struct BruteForceIndex {
     galleries: Mutex<HashMap<FaceSetId, Vec<GalleryEntry>>>,
     ghosts: Mutex<Vec<Hit>>,
     fail_next: Mutex<Option<Kind>>,
 }
 
-impl PlainIndex {
+impl BruteForceIndex {
     /// An index without galleries.
     pub fn new() -> Self {
         Self::default()
@@ -78,7 +78,7 @@ impl PlainIndex {
     }
 }
 
-impl VectorIndex for PlainIndex {
+impl VectorIndex for BruteForceIndex {
     fn apply(&self, _: Revision, changes: Vec<GalleryChange>) {
         let mut galleries = self.galleries();
         for change in changes {

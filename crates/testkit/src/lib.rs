@@ -4,25 +4,25 @@
 //! Start at [`FakeAnalyzer`]: its "photographs" are a few lines of text that say whose faces they show.
 
 mod analyzer;
-mod crew;
 mod fetcher;
 mod head;
 mod index;
-mod messenger;
 mod redact;
 mod scene;
+mod task_driver;
 mod time;
 mod video;
+mod webhook_sender;
 
 pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, fake_pack, fake_template};
-pub use crew::{Crew, Worker};
 pub use fetcher::FakeFetcher;
 pub use head::FakeHead;
-pub use index::PlainIndex;
-pub use messenger::FakeMessenger;
+pub use index::BruteForceIndex;
 pub use redact::Redactor;
+pub use task_driver::{TaskDriver, Worker};
 pub use time::{FakeClock, SeededIds};
 pub use video::FakeVideoDecoder;
+pub use webhook_sender::FakeWebhookSender;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use likeness_domain::ports::{Alarm, Clock, IdSource};
+use likeness_domain::ports::{Clock, IdSource, Timer};
 use likeness_domain::types::TimestampMs;
 
 /// A clock that moves only when it is told to, and rings for those who wait for a time.
@@ -64,8 +64,8 @@ impl Clock for FakeClock {
     }
 }
 
-impl Alarm for FakeClock {
-    fn ring_at(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+impl Timer for FakeClock {
+    fn sleep_until(&self, at: TimestampMs) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::poll_fn(move |context| {
             let mut now = self.state();
             if at.0 <= now.now_ms {

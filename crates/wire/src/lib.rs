@@ -20,7 +20,7 @@ mod visitor;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};
-pub use router::{Settings, Wire, Worker, router, workers};
+pub use router::{Services, Settings, Worker, router, workers};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {

@@ -1,4 +1,4 @@
-//! The way in: tells the dialects apart and answers for the house itself.
+//! The way in: tells the dialects apart and answers for the dialects itself.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, Messenger, OnceStore};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, WebhookSender};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use crate::yuanli::{self, Yuanli};
 
 /// What the dialects stand on.
 #[derive(Clone)]
-pub struct Wire {
+pub struct Services {
     /// The library they all speak for.
     pub library: Arc<Library>,
     /// Tenants and their keys.
@@ -35,9 +35,9 @@ pub struct Wire {
     /// Work that outlives its request.
     pub jobs: Arc<dyn JobStore>,
     /// What may be used only once, such as nonces.
-    pub once: Arc<dyn OnceStore>,
+    pub once: Arc<dyn NonceStore>,
     /// Delivers what callers asked to be told.
-    pub messenger: Arc<dyn Messenger>,
+    pub webhook_sender: Arc<dyn WebhookSender>,
     /// What an operator may set.
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.
@@ -65,14 +65,14 @@ pub struct Worker {
     pub n_at_once: usize,
 }
 
-/// What does the jobs of all dialects. Whoever assembles the house runs them, beside the [`router`].
-pub fn workers(wire: Wire) -> Vec<Worker> {
+/// What does the jobs of all dialects. Whoever assembles the dialects runs them, beside the [`router`].
+pub fn workers(wire: Services) -> Vec<Worker> {
     let mut workers = facepp::workers(wire.clone());
     workers.extend(aliyun::workers(wire));
     workers
 }
 
-struct House {
+struct Dialects {
     huawei: Huawei,
     aliyun: Aliyun,
     yuanli: Yuanli,
@@ -86,8 +86,8 @@ struct House {
 ///
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
 /// route has to answer in its vendor's own shape.
-pub fn router(wire: Wire) -> Router {
-    let house = House {
+pub fn router(wire: Services) -> Router {
+    let dialects = Dialects {
         ids: Arc::clone(&wire.ids),
         ready: Arc::clone(&wire.ready),
         aliyun: Aliyun::new(wire.clone()),
@@ -95,22 +95,22 @@ pub fn router(wire: Wire) -> Router {
         facepp: Facepp::new(wire.clone()),
         huawei: Huawei::new(wire),
     };
-    Router::new().fallback(dispatch).with_state(Arc::new(house))
+    Router::new().fallback(dispatch).with_state(Arc::new(dialects))
 }
 
-async fn dispatch(State(house): State<Arc<House>>, request: Request) -> Response {
-    let request_id = request_id::of(request.extensions(), &*house.ids);
+async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Response {
+    let request_id = request_id::of(request.extensions(), &*dialects.ids);
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
     let mut response = match path {
-        "/healthz" => house.health(false),
-        "/readyz" => house.health(true),
+        "/healthz" => dialects.health(false),
+        "/readyz" => dialects.health(true),
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
-        _ if is_version(first_segment) => house.huawei.answer(request, &request_id).await,
-        _ if first_segment == aliyun::BUCKET => house.aliyun.answer_upload(request, &request_id).await,
-        _ if first_segment == "green" => house.aliyun.answer(request, &request_id).await,
-        _ if first_segment == "finauth" => house.yuanli.answer(request, &request_id).await,
-        _ if first_segment == "facepp" => house.facepp.answer(request, &request_id).await,
+        _ if is_version(first_segment) => dialects.huawei.answer(request, &request_id).await,
+        _ if first_segment == aliyun::BUCKET => dialects.aliyun.answer_upload(request, &request_id).await,
+        _ if first_segment == "green" => dialects.aliyun.answer(request, &request_id).await,
+        _ if first_segment == "finauth" => dialects.yuanli.answer(request, &request_id).await,
+        _ if first_segment == "facepp" => dialects.facepp.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -123,7 +123,7 @@ fn is_version(segment: &str) -> bool {
     segment.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-impl House {
+impl Dialects {
     fn health(&self, asks_for_readiness: bool) -> Response<Body> {
         #[derive(Serialize)]
         struct Health {

@@ -14,12 +14,14 @@ use likeness_domain::Result;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{Clock, CredentialStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
-use likeness_store::index::ScanIndex;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger, FakeVideoDecoder, SeededIds, block_on};
+use likeness_testkit::{
+    FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, FakeWebhookSender, SeededIds, block_on,
+};
 use tower::ServiceExt;
 
-use crate::Wire;
+use crate::Services;
 
 /// One face of one person.
 pub(crate) const P1: &str = "face anna 120x130+10+20";
@@ -41,20 +43,20 @@ pub(crate) struct Testbed {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) analyzer: Arc<FakeAnalyzer>,
     pub(crate) fetcher: Arc<FakeFetcher>,
-    index: Arc<ScanIndex>,
+    index: Arc<BruteForceIndex>,
 }
 
 impl Testbed {
     /// With an empty store.
     pub(crate) fn new(clock: FakeClock, analyzer: FakeAnalyzer) -> Self {
-        let index = Arc::new(ScanIndex::new());
+        let index = Arc::new(BruteForceIndex::new());
         Self::over(Arc::new(MemoryStore::open(index.clone())), index, clock, analyzer)
     }
 
     /// With a store and the index it keeps.
     pub(crate) fn over(
         store: Arc<MemoryStore>,
-        index: Arc<ScanIndex>,
+        index: Arc<BruteForceIndex>,
         clock: FakeClock,
         analyzer: FakeAnalyzer,
     ) -> Self {
@@ -63,7 +65,7 @@ impl Testbed {
     }
 
     /// Everything a router needs.
-    pub(crate) fn wire(&self, settings: crate::Settings) -> Wire {
+    pub(crate) fn wire(&self, settings: crate::Settings) -> Services {
         let ids = Arc::new(SeededIds::new(7));
         let library = Library::new(Ports {
             analyzer: self.analyzer.clone(),
@@ -75,7 +77,7 @@ impl Testbed {
             clock: self.clock.clone(),
             ids: ids.clone(),
         });
-        Wire {
+        Services {
             library: Arc::new(library),
             credentials: self.store.clone(),
             clock: self.clock.clone(),
@@ -83,7 +85,7 @@ impl Testbed {
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: self.store.clone(),
             once: self.store.clone(),
-            messenger: Arc::new(FakeMessenger::new()),
+            webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
             ready: Arc::new(|| true),
         }

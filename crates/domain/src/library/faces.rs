@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::{self, FaceChoice, QualityFloor};
+use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema, NewFace,
@@ -27,7 +27,7 @@ impl Library {
         request.fields.check(&face_set.schema)?;
         self.pack_of(&face_set)?;
 
-        let floor = QualityFloor::of(face_set.quality_gate).and(request.floor);
+        let floor = QualityThresholds::of(face_set.quality_gate).and(request.floor);
         let assess = assess_for(&floor, request.choice);
         let analysis = self.analyze(caller, &request.image, &face_set.pack, request.choice, assess).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
@@ -172,14 +172,14 @@ impl Library {
 }
 
 /// What a floor needs to have measured: nothing, if it refuses nothing.
-pub(super) fn assess_for(floor: &QualityFloor, faces: FaceChoice) -> Assess {
-    if *floor == QualityFloor::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
+pub(super) fn assess_for(floor: &QualityThresholds, faces: FaceChoice) -> Assess {
+    if *floor == QualityThresholds::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
 }
 
 /// The faces that are good enough, and the others with their reasons, both in the order given.
 fn sorted_out(
     faces: impl Iterator<Item = AnalyzedFace>,
-    floor: &QualityFloor,
+    floor: &QualityThresholds,
 ) -> (Vec<AnalyzedFace>, Vec<RefusedFace>) {
     let (mut good, mut refused) = (Vec::new(), Vec::new());
     for face in faces {

@@ -1,7 +1,7 @@
 //! Doing work that outlives its request: claim, hand to a handler, settle, try again later.
 //!
 //! [`Jobs`] stands between the [`JobStore`] and those who use it: it is a `JobStore` itself, so whoever accepts work needs
-//! to know nothing of workers, and it rings a bell when there is something new. Start at [`Jobs::work`].
+//! to know nothing of workers, and it rings a notify when there is something new. Start at [`Jobs::work`].
 //!
 //! No thread and no runtime is known here: one call of [`Jobs::work`] does one job at a time, and whoever assembles the
 //! house runs as many calls at once as jobs of that kind may be under way.
@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::ports::{Alarm, Clock, Job, JobOutcome, JobStore, NewJob, Pending, PictureDrop};
+use crate::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending, Timer, UploadStore};
 use crate::types::{JobId, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
-/// Longest rest of a worker. The bell wakes it at once for work that this process accepted; this is for work accepted
+/// Longest rest of a worker. The notify wakes it at once for work that this process accepted; this is for work accepted
 /// by others, for a clock that was set, and for a store that failed.
 const REST_MAX: Duration = Duration::from_secs(30);
 
@@ -64,26 +64,26 @@ impl From<JobOutcome> for Settled {
     }
 }
 
-/// The queue, and the bell that tells workers of something new in it.
+/// The queue, and the notify that tells workers of something new in it.
 pub struct Jobs {
     store: Arc<dyn JobStore>,
     clock: Arc<dyn Clock>,
-    alarm: Arc<dyn Alarm>,
-    bell: Bell,
+    timer: Arc<dyn Timer>,
+    notify: Notify,
 }
 
 impl Jobs {
-    /// The queue in `store`. `alarm` goes by `clock`.
-    pub fn new(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>, alarm: Arc<dyn Alarm>) -> Self {
-        Self { store, clock, alarm, bell: Bell::default() }
+    /// The queue in `store`. `timer` goes by `clock`.
+    pub fn new(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>) -> Self {
+        Self { store, clock, timer, notify: Notify::default() }
     }
 
     /// Does jobs of the handler's kind, one at a time, until [`Jobs::stop`]; a job under way is finished first. Failures
     /// are the handler's to hear; they never end this.
     pub async fn work(&self, handler: &dyn JobHandler) {
-        while !self.bell.is_stopped() {
+        while !self.notify.is_stopped() {
             // Before looking, so that a job that comes while nothing was found is not slept through.
-            let n_rings = self.bell.n_rings();
+            let n_rings = self.notify.n_rings();
             let wake_at = match self.work_once(handler).await {
                 Ok(true) => continue,
                 Ok(false) => self.store.next_due(handler.kind()).await.unwrap_or_else(|error| {
@@ -101,22 +101,22 @@ impl Jobs {
     }
 
     /// Erases results and pictures whose time is over, until [`Jobs::stop`]. `failed` is told of failures of the store.
-    pub async fn forget_in_time(&self, pictures: &dyn PictureDrop, failed: &(dyn Fn(&Error) + Send + Sync)) {
-        while !self.bell.is_stopped() {
+    pub async fn purge_in_time(&self, pictures: &dyn UploadStore, failed: &(dyn Fn(&Error) + Send + Sync)) {
+        while !self.notify.is_stopped() {
             let now = self.clock.now();
-            for forgotten in [self.store.forget(now).await, pictures.forget_pictures(now).await] {
+            for forgotten in [self.store.forget(now).await, pictures.purge_expired_uploads(now).await] {
                 let _ = forgotten.inspect_err(failed);
             }
             let next = later(now, FORGET_EVERY);
-            while !self.bell.is_stopped() && self.clock.now() < next {
-                self.rest(self.bell.n_rings(), next).await;
+            while !self.notify.is_stopped() && self.clock.now() < next {
+                self.rest(self.notify.n_rings(), next).await;
             }
         }
     }
 
-    /// Ends [`Jobs::work`] and [`Jobs::forget_in_time`] as soon as they have nothing under way.
+    /// Ends [`Jobs::work`] and [`Jobs::purge_in_time`] as soon as they have nothing under way.
     pub fn stop(&self) {
-        self.bell.stop();
+        self.notify.stop();
     }
 
     /// Does one job if one is due; whether there was one.
@@ -156,7 +156,7 @@ impl Jobs {
         });
         let too_late = async {
             while self.clock.now() < lease_until {
-                self.alarm.ring_at(lease_until).await;
+                self.timer.sleep_until(lease_until).await;
             }
         };
         first_of(caught, too_late).await.unwrap_or_else(|| {
@@ -165,9 +165,9 @@ impl Jobs {
         })
     }
 
-    /// Until the bell rings or the time comes; may end earlier.
+    /// Until the notify rings or the time comes; may end earlier.
     async fn rest(&self, n_rings: u64, until: TimestampMs) {
-        first_of(self.bell.next_ring(n_rings), self.alarm.ring_at(until)).await;
+        first_of(self.notify.next_ring(n_rings), self.timer.sleep_until(until)).await;
     }
 }
 
@@ -178,7 +178,7 @@ impl JobStore for Jobs {
         let enqueued = self.store.enqueue(jobs, waiting_max);
         Box::pin(async move {
             let ids = enqueued.await?;
-            self.bell.ring();
+            self.notify.ring();
             Ok(ids)
         })
     }
@@ -193,7 +193,7 @@ impl JobStore for Jobs {
         Box::pin(async move {
             let settled = settled.await?;
             if settled && is_news {
-                self.bell.ring();
+                self.notify.ring();
             }
             Ok(settled)
         })
@@ -228,17 +228,17 @@ async fn first_of<T>(one: impl Future<Output = T>, other: impl Future) -> Option
 
 /// Wakes everybody who rests. Rings are counted, so one that comes between looking and resting is not missed.
 #[derive(Default)]
-struct Bell(Mutex<BellState>);
+struct Notify(Mutex<NotifyState>);
 
 #[derive(Default)]
-struct BellState {
+struct NotifyState {
     n_rings: u64,
     stopped: bool,
     waiting: Vec<Waker>,
 }
 
-impl Bell {
-    fn state(&self) -> MutexGuard<'_, BellState> {
+impl Notify {
+    fn state(&self) -> MutexGuard<'_, NotifyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -250,7 +250,7 @@ impl Bell {
         self.change(|state| state.stopped = true);
     }
 
-    fn change(&self, act: impl FnOnce(&mut BellState)) {
+    fn change(&self, act: impl FnOnce(&mut NotifyState)) {
         let waiting = {
             let mut state = self.state();
             act(&mut state);

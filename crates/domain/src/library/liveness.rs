@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{ImageInput, ImageSource, Library, check_count, together};
 use crate::caller::{Caller, Grant};
-use crate::liveness::{self, JudgeRules, Moment, Remark, SeenAction, Track, TrackedFace, WantedAction};
+use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
 use crate::policy::FaceChoice;
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Orientation, Video, VideoFrame,
@@ -65,7 +65,7 @@ pub struct ClipLiveness {
     /// The picture that shows the person best, as a JPEG file.
     pub picture: Option<Bytes>,
     /// What was amiss, each at most once.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<LivenessReason>,
     /// How long the clip is.
     pub duration_ms: u32,
 }
@@ -80,7 +80,7 @@ pub struct StillLiveness {
     /// The image as it came.
     pub picture: Bytes,
     /// What was amiss with the picture, each at most once.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<LivenessReason>,
 }
 
 impl Library {
@@ -111,7 +111,7 @@ impl Library {
         // The dearest question comes last, and only where the answer can still change.
         if judgement.is_alive && !self.looks_alive(&track, &frames, &pack.id).await? {
             judgement.is_alive = false;
-            judgement.remarks.push(Remark::NotReal);
+            judgement.remarks.push(LivenessReason::NotReal);
         }
         let picture = judgement.best.map(|moment_idx| frames[moment_idx].picture.clone());
         Ok(ClipLiveness {
@@ -227,15 +227,15 @@ fn moment(at_ms: u32, analysis: Analysis) -> Moment {
     Moment { at_ms, face, has_company }
 }
 
-fn still_remarks(quality: &Quality, has_company: bool) -> Vec<Remark> {
+fn still_remarks(quality: &Quality, has_company: bool) -> Vec<LivenessReason> {
     let is_low = |figure: Option<f32>| figure.is_some_and(|figure| figure < FIGURE_MIN);
     let found = [
-        (is_low(quality.total), Remark::LowQuality),
-        (is_low(quality.sharpness), Remark::Blurred),
-        (is_low(quality.pose), Remark::Turned),
-        (is_low(quality.visibility), Remark::Hidden),
-        (is_low(quality.illumination), Remark::Dark),
-        (has_company, Remark::SeveralFaces),
+        (is_low(quality.total), LivenessReason::LowQuality),
+        (is_low(quality.sharpness), LivenessReason::Blurred),
+        (is_low(quality.pose), LivenessReason::Turned),
+        (is_low(quality.visibility), LivenessReason::Hidden),
+        (is_low(quality.illumination), LivenessReason::Dark),
+        (has_company, LivenessReason::SeveralFaces),
     ];
     found.into_iter().filter_map(|(is_so, remark)| is_so.then_some(remark)).collect()
 }

@@ -4,17 +4,17 @@
 
 mod face_sets;
 mod faces;
-mod held;
 pub mod jobs;
 mod liveness;
 mod persons;
-mod pictures;
 mod probes;
 mod together;
+mod transient;
+mod uploads;
 
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
-pub use pictures::HandInPicture;
+pub use uploads::PutUpload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,15 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
-use crate::policy::{FaceChoice, QualityFloor, Shortfall};
+use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, Orientation, PackInfo, Page, PictureDrop, VectorIndex, VideoDecoder,
+    ImageFetcher, ImageRules, Orientation, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName,
-    FieldSchema, FieldValue, FieldValues, HeldFace, ID_END, Note, PackId, Person, PictureName, Quality, QualityGate,
-    Similarity, Subject, Tags, Template, TimestampMs,
+    FieldSchema, FieldValue, FieldValues, ID_END, Note, PackId, Person, Quality, QualityGate, Similarity, Subject,
+    Tags, Template, TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -57,7 +57,7 @@ pub struct Ports {
     /// Turns clips into pictures.
     pub decoder: Arc<dyn VideoDecoder>,
     /// Keeps those that were handed in.
-    pub pictures: Arc<dyn PictureDrop>,
+    pub pictures: Arc<dyn UploadStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -139,7 +139,7 @@ impl Library {
             ImageSource::Url(url) => {
                 self.ports.fetcher.fetch(url, FetchRules { bytes_max, deadline: fetch_deadline }).await?
             }
-            ImageSource::HandedIn(name) => self.handed_in(caller, name).await?,
+            ImageSource::Upload(name) => self.upload(caller, name).await?,
         };
         check_bytes(&bytes, bytes_max)?;
         Ok(bytes)
@@ -202,8 +202,8 @@ pub enum ImageSource {
     Bytes(Bytes),
     /// It is to be fetched.
     Url(String),
-    /// It was handed in before, by [`Library::hand_in_picture`]; `UrlNotFound` if it is not there any more.
-    HandedIn(PictureName),
+    /// It was handed in before, by [`Library::put_upload`]; `UrlNotFound` if it is not there any more.
+    Upload(UploadName),
 }
 
 /// An image and what it may be.
@@ -260,7 +260,7 @@ pub struct AddFaces {
     /// Most faces that the galleries of the tenant may hold together; more is `CapacityExceeded`.
     pub tenant_faces_max: Option<u64>,
     /// Least figures besides those of the set's gate.
-    pub floor: QualityFloor,
+    pub floor: QualityThresholds,
 }
 
 /// Answer of [`Library::add_faces`].
@@ -282,7 +282,7 @@ pub struct RefusedFace {
     /// How good it was.
     pub quality: Quality,
     /// Why; at least one reason.
-    pub reasons: Vec<Shortfall>,
+    pub reasons: Vec<QualityFailure>,
 }
 
 /// Which faces of a set to delete.
@@ -310,7 +310,7 @@ pub enum Probe {
     Image(ImageInput),
     /// An enrolled face of the same set.
     Face(FaceId),
-    /// A held face, or one enrolled anywhere in the tenant, by its origin.
+    /// A held face, or one enrolled anywhere in the tenant, by its source face.
     Origin(FaceId),
 }
 
@@ -421,44 +421,44 @@ pub struct Comparison {
     pub pack: PackId,
 }
 
-/// See [`Library::hold_faces`].
+/// See [`Library::keep_faces`].
 #[derive(Clone)]
-pub struct HoldFaces {
+pub struct KeepFaces {
     /// Whose faces.
     pub image: ImageInput,
-    /// Only the face that is here, as told by [`crate::policy::at_place`]; `None` for every face.
+    /// Only the face that is here, as told by [`crate::policy::best_overlap`]; `None` for every face.
     pub place: Option<BoundingBox>,
     /// For sets of which pack; `None` for the default one.
     pub pack: Option<PackId>,
-    /// How long; at most [`crate::limits::HELD_FACE_TIME_MAX`].
+    /// How long; at most [`crate::limits::TRANSIENT_FACE_LIFETIME_MAX`].
     pub held_for: Duration,
     /// What else to measure; only quality is kept.
     pub assess: Assess,
 }
 
-/// Answer of [`Library::hold_faces`].
+/// Answer of [`Library::keep_faces`].
 #[derive(Debug)]
-pub struct FacesHeld {
+pub struct FacesKept {
     /// Width of the upright image in pixels.
     pub image_width: u32,
     /// Height of the upright image in pixels.
     pub image_height: u32,
     /// Every face, largest first.
-    pub faces: Vec<FaceHeld>,
+    pub faces: Vec<FaceKept>,
 }
 
 /// A face of an image.
 #[derive(Debug)]
-pub struct FaceHeld {
+pub struct FaceKept {
     /// The face as it is held.
-    pub held: HeldFace,
+    pub held: TransientFace,
     /// What else was measured; not kept.
     pub assessment: Assessment,
 }
 
 /// What became of one face that was to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldOutcome {
+pub enum TransientFaceOutcome {
     /// It is in the set now.
     Added,
     /// It was in the set before.

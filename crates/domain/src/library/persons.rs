@@ -4,7 +4,7 @@ use super::faces::assess_for;
 use super::{ImageInput, Library, check_count, check_page, together};
 use crate::caller::{Caller, Grant};
 use crate::limits;
-use crate::policy::{self, FaceChoice, QualityFloor};
+use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FaceScope, FaceSelector, Page};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
@@ -142,7 +142,7 @@ impl Library {
             None => self.default_pack()?.id.clone(),
         };
         let gate = face_sets.iter().map(|face_set| face_set.quality_gate).max().unwrap_or(self.default_gate);
-        let floor = QualityFloor::of(gate);
+        let floor = QualityThresholds::of(gate);
         let analysed = together::all(
             request.images.into_iter().map(|image| self.person_face(caller, image, &pack, &floor)),
             IMAGES_AT_ONCE,
@@ -164,7 +164,7 @@ impl Library {
         caller: &Caller,
         image: PersonImage,
         pack: &PackId,
-        floor: &QualityFloor,
+        floor: &QualityThresholds,
     ) -> Result<NewFace> {
         let assess = assess_for(floor, FaceChoice::Largest);
         let analysis = self.analyze(caller, &image.image, pack, FaceChoice::Largest, assess).await?;

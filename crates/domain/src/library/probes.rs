@@ -173,8 +173,8 @@ impl Library {
     async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe) -> Result<(Template, Option<Detection>)> {
         match probe {
             Probe::Face(face) => Ok((self.existing_face(caller, face_set, *face).await?.template, None)),
-            Probe::Origin(origin) => {
-                let template = self.known_template(caller, *origin).await?;
+            Probe::Origin(source_face) => {
+                let template = self.known_template(caller, *source_face).await?;
                 if *template.pack() != face_set.pack {
                     let message = format!("the face's template is not of pack `{}`", face_set.pack);
                     return Err(Error::invalid("probe", message));

@@ -63,7 +63,7 @@ pub struct WantedAction {
 
 /// A reason why a person was not found alive, or a flaw of what was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Remark {
+pub enum LivenessReason {
     /// The clip does not begin with the face towards the camera.
     NotFrontal,
     /// More than one face was seen, at once or one after another.
@@ -88,21 +88,21 @@ pub enum Remark {
     Dark,
 }
 
-impl Remark {
+impl LivenessReason {
     /// Our word for it.
     pub const fn word(self) -> &'static str {
         match self {
-            Remark::NotFrontal => "not_frontal",
-            Remark::SeveralFaces => "several_faces",
-            Remark::NoFace => "no_face",
-            Remark::SmallMovement => "small_movement",
-            Remark::NotReal => "not_real",
-            Remark::NoGoodPicture => "no_good_picture",
-            Remark::LowQuality => "low_quality",
-            Remark::Blurred => "blurred",
-            Remark::Turned => "turned",
-            Remark::Hidden => "hidden",
-            Remark::Dark => "dark",
+            LivenessReason::NotFrontal => "not_frontal",
+            LivenessReason::SeveralFaces => "several_faces",
+            LivenessReason::NoFace => "no_face",
+            LivenessReason::SmallMovement => "small_movement",
+            LivenessReason::NotReal => "not_real",
+            LivenessReason::NoGoodPicture => "no_good_picture",
+            LivenessReason::LowQuality => "low_quality",
+            LivenessReason::Blurred => "blurred",
+            LivenessReason::Turned => "turned",
+            LivenessReason::Hidden => "hidden",
+            LivenessReason::Dark => "dark",
         }
     }
 }
@@ -163,14 +163,14 @@ impl SeenAction {
 /// The answer of [`judge`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// Whether all is well: every action was seen, and there is no remark but [`Remark::NoGoodPicture`].
+    /// Whether all is well: every action was seen, and there is no remark but [`LivenessReason::NoGoodPicture`].
     pub is_alive: bool,
     /// What was asked for, in that order.
     pub actions: Vec<SeenAction>,
     /// Which moment shows the face best: frontal, of the one person, and largest.
     pub best: Option<usize>,
     /// What was amiss, each at most once.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<LivenessReason>,
 }
 
 /// Moments with a face that a judgement needs: half a second of them.
@@ -189,33 +189,33 @@ pub fn judge(track: &Track, wanted: &[WantedAction], rules: JudgeRules) -> Judge
         track.0.iter().enumerate().filter_map(|(idx, moment)| Some((idx, moment.face.as_ref()?))).collect();
     let unseen = || wanted.iter().map(|wanted| SeenAction { action: wanted.action, confidence: 0.0 }).collect();
     if faces.len() < FACES_MIN {
-        let remark = if faces.is_empty() { Remark::NoFace } else { Remark::NotReal };
+        let remark = if faces.is_empty() { LivenessReason::NoFace } else { LivenessReason::NotReal };
         return Judgement { is_alive: false, actions: unseen(), best: None, remarks: vec![remark] };
     }
     let mut remarks = Vec::new();
     let first = movement::first_pose(&faces);
     if !is_frontal(&first) {
-        remarks.push(Remark::NotFrontal);
+        remarks.push(LivenessReason::NotFrontal);
     }
     let is_same = identity::of_one_person(&faces, rules.similarity_min);
     let n_company = track.0.iter().filter(|moment| moment.has_company).count();
     // One moment may be a detector's mistake.
     if n_company > 1 || !identity::is_one_person(&is_same) {
-        remarks.push(Remark::SeveralFaces);
+        remarks.push(LivenessReason::SeveralFaces);
     }
     let mut is_flat = false;
     let actions = movement::seen_in_order(track, &faces, &is_same, wanted, rules.nod_degrees, &mut is_flat);
     if actions.iter().any(|action| !action.is_seen()) {
-        remarks.push(Remark::SmallMovement);
+        remarks.push(LivenessReason::SmallMovement);
     }
     // A face that is lost in a third of the pictures was shown to the camera, not sitting before it.
     if is_flat || faces.len() * 3 < track.0.len() * 2 {
-        remarks.push(Remark::NotReal);
+        remarks.push(LivenessReason::NotReal);
     }
     let is_alive = remarks.is_empty();
     let best = best(&faces, &is_same);
     if best.is_none() {
-        remarks.push(Remark::NoGoodPicture);
+        remarks.push(LivenessReason::NoGoodPicture);
     }
     Judgement { is_alive, actions, best, remarks }
 }

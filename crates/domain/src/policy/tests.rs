@@ -42,11 +42,11 @@ fn huge_boxes_do_not_overflow() {
 
 #[test]
 fn a_later_gate_is_stricter_in_every_figure() {
-    let floors = QualityGate::ALL.map(QualityFloor::of);
+    let floors = QualityGate::ALL.map(QualityThresholds::of);
     for pair in floors.windows(2) {
         assert_eq!(pair[0].and(pair[1]), pair[1], "{pair:?}");
     }
-    assert_eq!(floors[0], QualityFloor::NONE);
+    assert_eq!(floors[0], QualityThresholds::NONE);
     assert_eq!(QualityGate::ALL.map(|gate| QualityGate::from_word(gate.word()).unwrap()), QualityGate::ALL);
     let message = "`quality` is `best`, expected none, low, medium or high";
     assert_eq!(QualityGate::from_word("best").unwrap_err().message(), message);
@@ -54,11 +54,11 @@ fn a_later_gate_is_stricter_in_every_figure() {
 
 #[test]
 fn a_figure_at_the_floor_is_enough_and_one_below_is_printed_below() {
-    let floor = QualityFloor { sharpness: 0.5, side_px: 20, ..QualityFloor::NONE };
+    let floor = QualityThresholds { sharpness: 0.5, side_px: 20, ..QualityThresholds::NONE };
     let reasons = |sharpness, side| {
         let quality = Quality { sharpness: Some(sharpness), ..Quality::default() };
         let reasons = poor_quality(&quality, &detection(side, 90, 0.9, 0, 0), &floor);
-        reasons.iter().map(Shortfall::to_string).collect::<Vec<_>>()
+        reasons.iter().map(QualityFailure::to_string).collect::<Vec<_>>()
     };
     assert!(reasons(0.5, 20).is_empty());
     assert_eq!(reasons(0.4999, 20), ["blurred (sharpness 0.49, expected at least 0.50)"]);

@@ -92,10 +92,10 @@ pub trait JobStore: Send + Sync {
 }
 
 /// Remembers things that may be used only once, such as nonces and single-use signatures, across restarts.
-pub trait OnceStore: Send + Sync {
+pub trait NonceStore: Send + Sync {
     /// True if `token` was not spent within `scope` before; it is remembered until `expires_at`. The answer is durable:
     /// of two calls with one token, at once or across any crash, at most one hears true before `expires_at` has come. A
     /// refused token keeps its first time. `InvalidArgument` above [`crate::limits::ONCE_SCOPE_BYTES_MAX`] and
     /// [`crate::limits::ONCE_TOKEN_BYTES_MAX`]: hash what is longer.
-    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool>;
+    fn consume(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool>;
 }

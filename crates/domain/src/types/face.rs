@@ -60,7 +60,7 @@ pub struct Face {
     pub id: FaceId,
     /// Under which id it was first known: that of the held face it was made from, or its own. Faces made from one held
     /// face are one face to whoever knows that id.
-    pub origin: FaceId,
+    pub source_face: FaceId,
     /// Whose data it is.
     pub tenant: TenantId,
     /// The face set or person it belongs to.
@@ -100,7 +100,7 @@ pub struct FacePatch {
 
 /// A face found in an image, to be held.
 #[derive(Debug, Clone)]
-pub struct NewHeldFace {
+pub struct NewTransientFace {
     /// Its future id.
     pub id: FaceId,
     /// Its vector and pack.
@@ -117,7 +117,7 @@ pub struct NewHeldFace {
 
 /// A face that was found in an image and is kept for a while without being enrolled, so that it can be.
 #[derive(Debug, Clone)]
-pub struct HeldFace {
+pub struct TransientFace {
     /// Its identity, which faces made from it have as their origin.
     pub id: FaceId,
     /// Whose data it is.

@@ -4,7 +4,7 @@ use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, Tags, TenantId, T
 use crate::error::shortened;
 use crate::{Error, Result};
 
-/// How good a picture of a face must be to be enrolled; what that means in figures is [`crate::policy::QualityFloor`].
+/// How good a picture of a face must be to be enrolled; what that means in figures is [`crate::policy::QualityThresholds`].
 /// A later one is stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QualityGate {

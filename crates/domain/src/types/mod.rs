@@ -13,7 +13,7 @@ mod template;
 mod text;
 
 pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
-pub use face::{Face, FaceOwner, FacePatch, HeldFace, NewFace, NewHeldFace, Quality};
+pub use face::{Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
 pub use field::TEXT_CHARS_MAX;
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
@@ -23,7 +23,7 @@ pub use key::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, Tenant
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
-pub use text::{ExternalId, FaceSetName, Note, PictureName, Subject};
+pub use text::{ExternalId, FaceSetName, Note, Subject, UploadName};
 
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,7 @@ short_text! {
 }
 short_text! {
     /// Name of a picture that was handed in, unique within a tenant, case-sensitive.
-    PictureName, "picture name", 255, false
+    UploadName, "picture name", 255, false
 }
 short_text! {
     /// Free text kept with a face, a person or a face set; line breaks are allowed.

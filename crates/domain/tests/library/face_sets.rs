@@ -4,63 +4,64 @@ use super::*;
 
 #[test]
 fn a_new_set_is_pinned_to_the_default_pack_and_dated() {
-    let house = House::new();
-    let made = house.create("staff").unwrap();
+    let fixture = Fixture::new();
+    let made = fixture.create("staff").unwrap();
     assert_eq!(made.pack.as_str(), "fake-1");
     assert_eq!(made.created_at.0, 1_772_352_000_000);
     assert_eq!((made.capacity, made.schema.fields().len()), (Some(20), 3));
-    let read = block_on(house.library.face_set(&house.caller, &name("staff"))).unwrap();
+    let read = block_on(fixture.library.face_set(&fixture.caller, &name("staff"))).unwrap();
     assert_eq!((read.face_set.id, read.n_faces), (made.id, 0));
 }
 
 #[test]
 fn names_are_taken_once_and_sets_are_counted() {
-    let house = House::with_staff();
-    check_kind(house.create("staff"), Kind::FaceSetExists);
-    house.create("guests").unwrap();
-    house.create("Staff").unwrap();
-    check_kind(house.create("more"), Kind::TooManyFaceSets);
-    let listed = block_on(house.library.face_sets(&house.caller)).unwrap();
+    let fixture = Fixture::with_staff();
+    check_kind(fixture.create("staff"), Kind::FaceSetExists);
+    fixture.create("guests").unwrap();
+    fixture.create("Staff").unwrap();
+    check_kind(fixture.create("more"), Kind::TooManyFaceSets);
+    let listed = block_on(fixture.library.face_sets(&fixture.caller)).unwrap();
     let names: Vec<_> = listed.iter().map(|summary| summary.face_set.name.as_str()).collect();
     assert_eq!(names, ["staff", "guests", "Staff"]);
 }
 
 #[test]
 fn a_deleted_set_is_gone_with_its_faces_and_its_name_is_free() {
-    let house = House::with_staff();
-    house.enrol("anna", 20);
-    let delete = |only_if_empty| block_on(house.library.delete_face_set(&house.caller, &name("staff"), only_if_empty));
+    let fixture = Fixture::with_staff();
+    fixture.enrol("anna", 20);
+    let delete =
+        |only_if_empty| block_on(fixture.library.delete_face_set(&fixture.caller, &name("staff"), only_if_empty));
     check_kind(delete(true), Kind::FaceSetNotEmpty);
     let deleted = delete(false).unwrap();
     check_kind(delete(false), Kind::FaceSetNotFound);
-    check_kind(house.search(search("anna")), Kind::FaceSetNotFound);
-    let again = house.create("staff").unwrap();
+    check_kind(fixture.search(search("anna")), Kind::FaceSetNotFound);
+    let again = fixture.create("staff").unwrap();
     assert_ne!(again.id, deleted.id);
-    assert_eq!(house.n_faces("staff"), 0);
-    assert!(house.found(search("anna")).is_empty());
+    assert_eq!(fixture.n_faces("staff"), 0);
+    assert!(fixture.found(search("anna")).is_empty());
 }
 
 #[test]
 fn a_missing_set_is_named() {
-    let house = House::new();
-    let err = check_kind(block_on(house.library.face_set(&house.caller, &name("nope"))), Kind::FaceSetNotFound);
+    let fixture = Fixture::new();
+    let err = check_kind(block_on(fixture.library.face_set(&fixture.caller, &name("nope"))), Kind::FaceSetNotFound);
     assert_eq!(err.message(), "face set `nope` does not exist");
 }
 
 #[test]
 fn another_tenant_sees_nothing() {
-    let mut house = House::with_staff();
-    let face = house.enrol("anna", 20);
-    house.caller = caller(2);
-    assert!(block_on(house.library.face_sets(&house.caller)).unwrap().is_empty());
-    check_kind(block_on(house.library.face_set(&house.caller, &name("staff"))), Kind::FaceSetNotFound);
-    check_kind(house.search(search("anna")), Kind::FaceSetNotFound);
-    check_kind(house.add(add("face bert 40x40+10+5")), Kind::FaceSetNotFound);
+    let mut fixture = Fixture::with_staff();
+    let face = fixture.enrol("anna", 20);
+    fixture.caller = caller(2);
+    assert!(block_on(fixture.library.face_sets(&fixture.caller)).unwrap().is_empty());
+    check_kind(block_on(fixture.library.face_set(&fixture.caller, &name("staff"))), Kind::FaceSetNotFound);
+    check_kind(fixture.search(search("anna")), Kind::FaceSetNotFound);
+    check_kind(fixture.add(add("face bert 40x40+10+5")), Kind::FaceSetNotFound);
     // A set of the same name is another set, and the other tenant's face id means nothing in it.
-    house.create("staff").unwrap();
-    assert!(house.found(search("anna")).is_empty());
-    check_kind(house.search(search_by(Probe::Face(face))), Kind::FaceNotFound);
-    check_kind(block_on(house.library.face(&house.caller, &name("staff"), face)), Kind::FaceNotFound);
+    fixture.create("staff").unwrap();
+    assert!(fixture.found(search("anna")).is_empty());
+    check_kind(fixture.search(search_by(Probe::Face(face))), Kind::FaceNotFound);
+    check_kind(block_on(fixture.library.face(&fixture.caller, &name("staff"), face)), Kind::FaceNotFound);
 }
 
 #[test]
@@ -68,8 +69,8 @@ fn each_use_case_needs_its_grant_before_anything_else() {
     use likeness_domain::library::DeleteFaces;
     use likeness_domain::ports::Page;
     use likeness_domain::types::FacePatch;
-    let house = House::new();
-    let (library, staff) = (&house.library, &name("nope"));
+    let fixture = Fixture::new();
+    let (library, staff) = (&fixture.library, &name("nope"));
     let face = FaceId::new(1).unwrap();
 
     let read = &without(Grant::Read);
@@ -90,5 +91,5 @@ fn each_use_case_needs_its_grant_before_anything_else() {
     check_kind(block_on(library.search(ask, search("anna"))), Kind::Forbidden);
     check_kind(block_on(library.detect(ask, image("x"), Aspects::NONE)), Kind::Forbidden);
     check_kind(block_on(library.compare(ask, [image("x"), image("x")])), Kind::Forbidden);
-    assert_eq!(house.n_analysed(), 0);
+    assert_eq!(fixture.n_analysed(), 0);
 }

@@ -10,7 +10,7 @@ use likeness_domain::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_store::memory::MemoryStore;
-use likeness_testkit::{Crew, FakeClock, PlainIndex, Worker, block_on};
+use likeness_testkit::{BruteForceIndex, FakeClock, TaskDriver, Worker, block_on};
 
 const LEASE: Duration = Duration::from_secs(10);
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -107,7 +107,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let store = Arc::new(MemoryStore::open(Arc::new(PlainIndex::default())));
+        let store = Arc::new(MemoryStore::open(Arc::new(BruteForceIndex::default())));
         let clock = Arc::new(FakeClock::new(0));
         let jobs = Jobs::new(store.clone(), clock.clone(), clock.clone());
         Self { store, clock, jobs }
@@ -131,10 +131,10 @@ impl Desk {
 fn a_new_job_wakes_a_resting_worker() {
     let desk = Desk::new();
     let script = Script::new("scan", &[]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     script.check(&[]);
     desk.enqueue(vec![job_due(1, 0), job_due(2, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "run 2"]);
     assert_eq!(desk.result_of(1).unwrap(), "done");
 }
@@ -144,17 +144,17 @@ fn a_new_job_wakes_a_resting_worker() {
 fn a_job_is_done_when_it_is_due() {
     let desk = Desk::new();
     let script = Script::new("scan", &[]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     desk.enqueue(vec![job_due(1, 5_000), job_due(2, 3_000)]);
-    crew.turn();
+    tasks.run_until_stalled();
     desk.advance(2_999);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&[]);
     desk.advance(1);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 2"]);
     desk.advance(2_000);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1"]);
 }
 
@@ -163,25 +163,25 @@ fn a_failed_job_is_tried_again_after_its_pauses_and_then_given_up() {
     let desk = Desk::new();
     let fails = Run::Fails(Kind::UrlUnreachable);
     let script = Script::new("scan", &[fails, fails, fails, fails]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "failed: it does not work"]);
     desk.advance(999);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&[]);
     desk.advance(1);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "failed: it does not work"]);
     desk.advance(59_999);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&[]);
     desk.advance(1);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "failed: it does not work", "give up 1 after 3: it does not work"]);
     assert_eq!(desk.result_of(1).unwrap(), "given up");
     desk.advance(900_000);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&[]);
 }
 
@@ -190,9 +190,9 @@ fn a_failed_job_is_tried_again_after_its_pauses_and_then_given_up() {
 fn a_hopeless_job_is_given_up_at_once() {
     let desk = Desk::new();
     let script = Script::new("scan", &[Run::Fails(Kind::ImageCorrupt)]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "failed: it does not work", "give up 1 after 1: it does not work"]);
 }
 
@@ -200,12 +200,12 @@ fn a_hopeless_job_is_given_up_at_once() {
 fn a_panicking_handler_ends_neither_its_job_nor_the_worker() {
     let desk = Desk::new();
     let script = Script::new("scan", &[Run::Panics, Run::Done]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "failed: the handler of the job panicked"]);
     desk.advance(1_000);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1"]);
     assert_eq!(desk.result_of(1).unwrap(), "done");
 }
@@ -215,17 +215,17 @@ fn a_panicking_handler_ends_neither_its_job_nor_the_worker() {
 fn a_run_ends_with_its_lease() {
     let desk = Desk::new();
     let script = Script::new("scan", &[Run::Hangs, Run::Done]);
-    let mut crew = Crew::of_one(desk.jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(desk.jobs.work(&script));
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     desk.advance(9_999);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1"]);
     desk.advance(1);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["failed: the job `scan` took longer than 10 s"]);
     desk.advance(1_000);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1"]);
     assert_eq!(desk.result_of(1).unwrap(), "done");
 }
@@ -242,7 +242,7 @@ fn a_job_that_kills_its_workers_is_given_up() {
         assert!(claimed.is_some(), "try {try_idx}");
     }
     desk.advance(30_000);
-    Crew::of_one(desk.jobs.work(&script));
+    TaskDriver::of_one(desk.jobs.work(&script));
     let error = "the job was tried as often as it may be, and never settled";
     script.check(&[&format!("failed: {error}"), &format!("give up 1 after 4: {error}")]);
     assert_eq!(desk.result_of(1).unwrap(), "given up");
@@ -254,9 +254,9 @@ fn follow_ups_wake_the_workers_of_their_kind() {
     let scan = Script::new("scan", &[Run::DoneAndMore("callback")]);
     let callback = Script::new("callback", &[]);
     let workers: [Worker<'_>; 2] = [Box::pin(desk.jobs.work(&callback)), Box::pin(desk.jobs.work(&scan))];
-    let mut crew = Crew::of(workers);
+    let mut tasks = TaskDriver::of(workers);
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     scan.check(&["run 1"]);
     callback.check(&["run 2"]);
 }
@@ -267,9 +267,9 @@ fn each_worker_does_one_job_at_a_time() {
     let desk = Desk::new();
     let script = Script::new("scan", &[Run::Hangs, Run::Hangs, Run::Hangs]);
     let workers: [Worker<'_>; 2] = [Box::pin(desk.jobs.work(&script)), Box::pin(desk.jobs.work(&script))];
-    let mut crew = Crew::of(workers);
+    let mut tasks = TaskDriver::of(workers);
     desk.enqueue(vec![job_due(1, 0), job_due(2, 0), job_due(3, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     script.check(&["run 1", "run 2"]);
 }
 
@@ -282,16 +282,16 @@ fn a_stopped_worker_finishes_what_it_has_begun() {
     let workers: [Worker<'_>; 3] = [
         Box::pin(desk.jobs.work(&script)),
         Box::pin(desk.jobs.work(&script)),
-        Box::pin(desk.jobs.forget_in_time(&*desk.store, &failed)),
+        Box::pin(desk.jobs.purge_in_time(&*desk.store, &failed)),
     ];
-    let mut crew = Crew::of(workers);
+    let mut tasks = TaskDriver::of(workers);
     desk.enqueue(vec![job_due(1, 0)]);
-    crew.turn();
+    tasks.run_until_stalled();
     desk.jobs.stop();
     desk.enqueue(vec![job_due(2, 0)]);
-    assert_eq!(crew.turn(), 1, "one job is under way");
+    assert_eq!(tasks.run_until_stalled(), 1, "one job is under way");
     desk.advance(10_000);
-    assert_eq!(crew.turn(), 0);
+    assert_eq!(tasks.run_until_stalled(), 0);
     script.check(&["run 1", "failed: the job `scan` took longer than 10 s"]);
 }
 
@@ -300,7 +300,7 @@ fn a_stopped_worker_finishes_what_it_has_begun() {
 fn results_are_erased_when_their_time_is_over() {
     let desk = Desk::new();
     let failed = |error: &Error| panic!("{error}");
-    let mut crew = Crew::of_one(desk.jobs.forget_in_time(&*desk.store, &failed));
+    let mut tasks = TaskDriver::of_one(desk.jobs.purge_in_time(&*desk.store, &failed));
     desk.enqueue(vec![job_due(1, 0)]);
     let outcome = JobOutcome::Done { result: Bytes::new(), expires_at: TimestampMs(30_000) };
     assert!(block_on(desk.jobs.settle(JobId::new(1).unwrap(), outcome, vec![])).unwrap());
@@ -310,10 +310,10 @@ fn results_are_erased_when_their_time_is_over() {
         found.unwrap().is_some()
     };
     desk.advance(59_999);
-    crew.turn();
+    tasks.run_until_stalled();
     assert!(is_stored());
     desk.advance(1);
-    crew.turn();
+    tasks.run_until_stalled();
     assert!(!is_stored());
 }
 
@@ -350,14 +350,14 @@ fn a_failing_store_does_not_end_a_worker() {
     let jobs = Jobs::new(Arc::new(Failing(desk.store.clone(), Mutex::new(2))), desk.clock.clone(), desk.clock.clone());
     let script = Script::new("scan", &[]);
     desk.enqueue(vec![job_due(1, 0)]);
-    let mut crew = Crew::of_one(jobs.work(&script));
+    let mut tasks = TaskDriver::of_one(jobs.work(&script));
     script.check(&["failed: the store is busy"]);
     for expected in [&["failed: the store is busy"], &["run 1"]] {
         desk.advance(29_999);
-        crew.turn();
+        tasks.run_until_stalled();
         script.check(&[]);
         desk.advance(1);
-        crew.turn();
+        tasks.run_until_stalled();
         script.check(expected);
     }
 }

@@ -1,7 +1,7 @@
 //! Clips and pictures of living people, of photographs, and of two people; made of fake heads whose every angle is known.
 
 use likeness_domain::library::{ClipLiveness, LiveClip, VideoInput};
-use likeness_domain::liveness::{self, Action, Remark, WantedAction};
+use likeness_domain::liveness::{self, Action, LivenessReason, WantedAction};
 use likeness_domain::types::{Aspects, BoundingBox, Pose};
 use likeness_testkit::FakeHead;
 
@@ -87,13 +87,13 @@ fn request(clip: Bytes, actions: Vec<WantedAction>) -> LiveClip {
     LiveClip { video, actions, nod_degrees: 10.0 }
 }
 
-fn house() -> House {
-    House::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::LANDMARKS.and(Aspects::POSE)))
+fn fixture() -> Fixture {
+    Fixture::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::LANDMARKS.and(Aspects::POSE)))
 }
 
 fn judged(acted: &Acted, actions: &[Action]) -> ClipLiveness {
-    let house = house();
-    block_on(house.library.clip_liveness(&house.caller, request(acted.clip(), wanted(actions)))).unwrap()
+    let fixture = fixture();
+    block_on(fixture.library.clip_liveness(&fixture.caller, request(acted.clip(), wanted(actions)))).unwrap()
 }
 
 #[track_caller]
@@ -106,7 +106,7 @@ fn check_alive(acted: &Acted, actions: &[Action]) {
 }
 
 #[track_caller]
-fn check_refused(acted: &Acted, actions: &[Action], remarks: &[Remark]) -> ClipLiveness {
+fn check_refused(acted: &Acted, actions: &[Action], remarks: &[LivenessReason]) -> ClipLiveness {
     let answer = judged(acted, actions);
     assert!(!answer.is_alive, "{:?}", answer.actions);
     assert_eq!(answer.remarks, remarks, "{:?}", answer.actions);
@@ -140,7 +140,7 @@ fn each_action_is_missed_when_another_is_done() {
         for asked in Action::ALL.into_iter().filter(|asked| asked != done) {
             // Looking down closes the eyes a little, as seen from the front: a nod may pass for a blink.
             if (*done, asked) != (Action::Nod, Action::Blink) {
-                check_refused(acted, &[asked], &[Remark::SmallMovement]);
+                check_refused(acted, &[asked], &[LivenessReason::SmallMovement]);
             }
         }
     }
@@ -151,10 +151,10 @@ fn actions_count_in_the_order_asked_for() {
     let acted = anna().turns(25.0).waits(3).nods(15.0).waits(3).opens_the_mouth(0.5);
     check_alive(&acted, &[Action::TurnLeft, Action::Nod, Action::OpenMouth]);
     check_alive(&acted, &[Action::TurnLeft, Action::OpenMouth]);
-    let answer = check_refused(&acted, &[Action::Nod, Action::TurnLeft], &[Remark::SmallMovement]);
+    let answer = check_refused(&acted, &[Action::Nod, Action::TurnLeft], &[LivenessReason::SmallMovement]);
     let seen: Vec<_> = answer.actions.iter().map(|action| (action.action, action.is_seen())).collect();
     assert_eq!(seen, [(Action::Nod, true), (Action::TurnLeft, false)]);
-    check_refused(&acted, &[Action::TurnLeft, Action::TurnLeft], &[Remark::SmallMovement]);
+    check_refused(&acted, &[Action::TurnLeft, Action::TurnLeft], &[LivenessReason::SmallMovement]);
     check_alive(&anna().turns(25.0).turns(25.0), &[Action::TurnLeft, Action::TurnLeft]);
     check_alive(&anna().turns(25.0).turns(-25.0), &[Action::TurnLeft, Action::TurnRight]);
 }
@@ -163,15 +163,15 @@ fn actions_count_in_the_order_asked_for() {
 fn an_action_outside_its_window_does_not_count() {
     // From 0.5 to 1.6 s.
     let acted = anna().turns(25.0).waits(20);
-    let house = house();
+    let fixture = fixture();
     let judged = |window_ms| {
         let actions = vec![WantedAction { action: Action::TurnLeft, window_ms: Some(window_ms) }];
-        block_on(house.library.clip_liveness(&house.caller, request(acted.clip(), actions))).unwrap()
+        block_on(fixture.library.clip_liveness(&fixture.caller, request(acted.clip(), actions))).unwrap()
     };
     assert!(judged((0, 2000)).is_alive);
     assert!(judged((1000, 3000)).is_alive, "an action that is under way when its window opens counts");
     let late = judged((2000, 3000));
-    assert!(!late.is_alive && late.remarks == [Remark::SmallMovement] && late.actions[0].confidence < 0.1);
+    assert!(!late.is_alive && late.remarks == [LivenessReason::SmallMovement] && late.actions[0].confidence < 0.1);
 }
 
 #[test]
@@ -180,19 +180,19 @@ fn confidence_grows_with_the_movement() {
     let found = [5.0, 10.0, 14.0, 17.0, 24.0, 40.0].map(confidence);
     assert!(found.is_sorted() && found[0] > 0.05, "{found:?}");
     assert!(found[2] < 0.5 && found[3] >= 0.5 && found[5] == 1.0, "{found:?}");
-    check_refused(&anna().turns(12.0), &[Action::TurnLeft], &[Remark::SmallMovement]);
+    check_refused(&anna().turns(12.0), &[Action::TurnLeft], &[LivenessReason::SmallMovement]);
     // The depth of a nod is for the caller to say.
-    let house = house();
+    let fixture = fixture();
     let nod = |nod_degrees| {
         let request = LiveClip { nod_degrees, ..request(anna().nods(14.0).clip(), wanted(&[Action::Nod])) };
-        block_on(house.library.clip_liveness(&house.caller, request)).unwrap().is_alive
+        block_on(fixture.library.clip_liveness(&fixture.caller, request)).unwrap().is_alive
     };
     assert!(nod(10.0) && !nod(20.0));
 }
 
 #[test]
 fn a_still_photograph_is_refused() {
-    check_refused(&anna().waits(20), &[Action::TurnLeft], &[Remark::SmallMovement]);
+    check_refused(&anna().waits(20), &[Action::TurnLeft], &[LivenessReason::SmallMovement]);
     // Moved about in its plane.
     let mut moved = anna();
     for step in 0..20 {
@@ -203,7 +203,7 @@ fn a_still_photograph_is_refused() {
             step * 2
         ));
     }
-    check_refused(&moved, &[Action::TurnLeft, Action::Nod], &[Remark::SmallMovement]);
+    check_refused(&moved, &[Action::TurnLeft, Action::Nod], &[LivenessReason::SmallMovement]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_photograph_that_is_tilted_is_refused() {
         (anna().flat().waits(3).turns(-45.0), Action::TurnRight),
         (anna().flat().waits(3).nods(25.0), Action::Nod),
     ] {
-        let answer = check_refused(&acted, &[action], &[Remark::SmallMovement, Remark::NotReal]);
+        let answer = check_refused(&acted, &[action], &[LivenessReason::SmallMovement, LivenessReason::NotReal]);
         assert_eq!(answer.actions[0].confidence, 0.0);
     }
 }
@@ -237,12 +237,12 @@ fn depth_tells_a_head_from_its_picture() {
 fn two_people_are_refused() {
     let other = |words: &str| format!("face anna 200x240+100+100 mouth=0 {words}\nface bert 150x180+400+100");
     let together = (0..20).fold(anna(), |acted, _| acted.scene(&other("yaw=0 pitch=0"))).turns(30.0);
-    check_refused(&together, &[Action::TurnLeft], &[Remark::SeveralFaces]);
+    check_refused(&together, &[Action::TurnLeft], &[LivenessReason::SeveralFaces]);
     // One after the other: bert turns his head for anna.
     let bert = Acted { name: "bert", ..anna().waits(5) };
-    check_refused(&bert.clone().turns(30.0), &[Action::TurnLeft], &[Remark::SeveralFaces]);
+    check_refused(&bert.clone().turns(30.0), &[Action::TurnLeft], &[LivenessReason::SeveralFaces]);
     let back = Acted { name: "anna", ..bert.turns(30.0) }.waits(20);
-    check_refused(&back, &[Action::TurnLeft], &[Remark::SeveralFaces, Remark::SmallMovement]);
+    check_refused(&back, &[Action::TurnLeft], &[LivenessReason::SeveralFaces, LivenessReason::SmallMovement]);
     // Somebody small in the background, and a detector that is wrong once, are no matter.
     let far = (0..10)
         .fold(anna(), |acted, _| acted.scene("face anna 200x240+100+100 yaw=0 mouth=0\nface bert 60x80+400+100"));
@@ -264,19 +264,19 @@ fn a_head_turned_far_is_still_the_same_person() {
 #[test]
 fn a_clip_must_begin_with_a_frontal_face() {
     let turned = (0..20).fold(Acted::by("anna"), |acted, _| acted.shown("yaw=35 pitch=0"));
-    let remarks = [Remark::NotFrontal, Remark::SmallMovement, Remark::NoGoodPicture];
+    let remarks = [LivenessReason::NotFrontal, LivenessReason::SmallMovement, LivenessReason::NoGoodPicture];
     check_refused(&turned, &[Action::TurnLeft], &remarks);
 }
 
 #[test]
 fn a_clip_without_a_face_is_an_answer() {
     let nobody = (0..20).fold(Acted::by("anna"), |acted, _| acted.scene("size 640x480"));
-    let answer = check_refused(&nobody, &[Action::Nod, Action::Blink], &[Remark::NoFace]);
+    let answer = check_refused(&nobody, &[Action::Nod, Action::Blink], &[LivenessReason::NoFace]);
     assert!(answer.picture.is_none());
     assert_eq!(answer.actions.len(), 2);
     // Held before the camera now and then.
     let lost = (0..20).fold(anna(), |acted, _| acted.scene("size 640x480")).turns(30.0);
-    check_refused(&lost, &[Action::TurnLeft], &[Remark::NotReal]);
+    check_refused(&lost, &[Action::TurnLeft], &[LivenessReason::NotReal]);
 }
 
 #[test]
@@ -290,25 +290,26 @@ fn the_picture_is_the_largest_frontal_face() {
 #[test]
 fn the_stage_for_single_pictures_is_asked_where_it_is_installed() {
     let judged = |live: f32| {
-        let house = House::new();
+        let fixture = Fixture::new();
         let acted = (0..5).fold(Acted::by("anna"), |acted, _| acted.shown(&format!("yaw=0 pitch=0 live={live}")));
         let acted = acted.moves(|share| format!("yaw={} pitch=0 live={live}", share * 30.0));
-        let answer =
-            block_on(house.library.clip_liveness(&house.caller, request(acted.clip(), wanted(&[Action::TurnLeft]))));
+        let answer = block_on(
+            fixture.library.clip_liveness(&fixture.caller, request(acted.clip(), wanted(&[Action::TurnLeft]))),
+        );
         let n_asked =
-            house.analyzer.requests().iter().filter(|asked| asked.assess.aspects == Aspects::LIVENESS).count();
+            fixture.analyzer.requests().iter().filter(|asked| asked.assess.aspects == Aspects::LIVENESS).count();
         assert_eq!(n_asked, 3);
         let answer = answer.unwrap();
         (answer.is_alive, answer.remarks)
     };
     assert_eq!(judged(0.9), (true, vec![]));
-    assert_eq!(judged(0.3), (false, vec![Remark::NotReal]));
+    assert_eq!(judged(0.3), (false, vec![LivenessReason::NotReal]));
 }
 
 #[test]
 fn what_is_asked_is_checked_before_the_clip_is_looked_at() {
-    let house = house();
-    let ask = |request| block_on(house.library.clip_liveness(&house.caller, request));
+    let fixture = fixture();
+    let ask = |request| block_on(fixture.library.clip_liveness(&fixture.caller, request));
     let no_clip = || Bytes::from_static(b"no clip");
     assert_eq!(check_kind(ask(request(no_clip(), vec![])), Kind::InvalidArgument).field(), Some("actions"));
     check_kind(ask(request(no_clip(), wanted(&[Action::Nod; 11]))), Kind::InvalidArgument);
@@ -323,8 +324,8 @@ fn what_is_asked_is_checked_before_the_clip_is_looked_at() {
     check_kind(ask(request(vec![b'x'; 100_001].into(), wanted(&[Action::Nod]))), Kind::ImageTooLarge);
     check_kind(ask(request(Bytes::from_static(b"clip absent"), wanted(&[Action::Nod]))), Kind::Unsupported);
     let stranger = without(Grant::Search);
-    check_kind(block_on(house.library.clip_liveness(&stranger, request(no_clip(), vec![]))), Kind::Forbidden);
-    let bare = House::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::POSE));
+    check_kind(block_on(fixture.library.clip_liveness(&stranger, request(no_clip(), vec![]))), Kind::Forbidden);
+    let bare = Fixture::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::POSE));
     let error = check_kind(
         block_on(bare.library.clip_liveness(&bare.caller, request(no_clip(), wanted(&[Action::Nod])))),
         Kind::Unsupported,
@@ -334,31 +335,37 @@ fn what_is_asked_is_checked_before_the_clip_is_looked_at() {
 
 #[test]
 fn a_clip_may_come_by_address() {
-    let house = house();
-    house.fetcher.serve("https://clips.test/1", anna().turns(30.0).clip());
+    let fixture = fixture();
+    fixture.fetcher.serve("https://clips.test/1", anna().turns(30.0).clip());
     let mut request = request(Bytes::new(), wanted(&[Action::TurnLeft]));
     request.video.source = ImageSource::Url("https://clips.test/1".to_owned());
-    assert!(block_on(house.library.clip_liveness(&house.caller, request)).unwrap().is_alive);
+    assert!(block_on(fixture.library.clip_liveness(&fixture.caller, request)).unwrap().is_alive);
 }
 
 #[test]
 fn a_picture_is_judged_by_its_largest_face() {
-    let house = House::new();
-    let judged = |scene: &str| block_on(house.library.still_liveness(&house.caller, image(scene.to_owned())));
+    let fixture = Fixture::new();
+    let judged = |scene: &str| block_on(fixture.library.still_liveness(&fixture.caller, image(scene.to_owned())));
     let scene = "face anna 40x40+10+5 live=0.2\nface bert 80x80+100+5 live=0.9 total=0.8 sharpness=0.7";
     let answer = judged(scene).unwrap();
     assert_eq!((answer.probability, answer.detection.bounding_box.width), (0.9, 80));
-    assert_eq!(answer.remarks, [Remark::SeveralFaces]);
+    assert_eq!(answer.remarks, [LivenessReason::SeveralFaces]);
     assert_eq!(answer.picture, scene.as_bytes());
     let poor = "face anna 40x40+10+5 live=0.2 total=0.2 sharpness=0.1 frontal=0.1 visibility=0.1 illumination=0.1";
-    let all = [Remark::LowQuality, Remark::Blurred, Remark::Turned, Remark::Hidden, Remark::Dark];
+    let all = [
+        LivenessReason::LowQuality,
+        LivenessReason::Blurred,
+        LivenessReason::Turned,
+        LivenessReason::Hidden,
+        LivenessReason::Dark,
+    ];
     assert_eq!(judged(poor).unwrap().remarks, all);
     assert_eq!(judged("face anna 40x40+10+5 live=0.2").unwrap().remarks, []);
     check_kind(judged("size 64x64"), Kind::NoFaceInImage);
     check_kind(judged("error ImageCorrupt"), Kind::ImageCorrupt);
     let stranger = without(Grant::Search);
-    check_kind(block_on(house.library.still_liveness(&stranger, image(scene))), Kind::Forbidden);
-    let bare = House::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::QUALITY));
+    check_kind(block_on(fixture.library.still_liveness(&stranger, image(scene))), Kind::Forbidden);
+    let bare = Fixture::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::QUALITY));
     let error = check_kind(block_on(bare.library.still_liveness(&bare.caller, image(scene))), Kind::Unsupported);
     assert!(error.message().contains("likeness pack install liveness"), "{error:?}");
 }

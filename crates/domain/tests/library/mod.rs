@@ -1,14 +1,14 @@
-//! A house for tests, and short ways to act in it.
+//! A fixture for tests, and short ways to act in it.
 
 mod face_sets;
 mod faces;
-mod held;
 mod images;
 mod jobs;
 mod liveness;
 mod persons;
 mod quality;
 mod search;
+mod transient;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
 };
-use likeness_domain::policy::{FaceChoice, QualityFloor};
+use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
@@ -28,33 +28,33 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{
-    FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, PlainIndex, SeededIds, block_on, caller,
+    BruteForceIndex, FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, SeededIds, block_on, caller,
 };
 
 /// A library and the fakes it stands on.
-struct House {
+struct Fixture {
     library: Library,
     analyzer: Arc<FakeAnalyzer>,
     store: Arc<MemoryStore>,
-    index: Arc<PlainIndex>,
+    index: Arc<BruteForceIndex>,
     fetcher: Arc<FakeFetcher>,
     clock: Arc<FakeClock>,
     caller: Caller,
 }
 
-impl House {
+impl Fixture {
     fn new() -> Self {
         Self::with_analyzer(FakeAnalyzer::new())
     }
 
     fn with_analyzer(analyzer: FakeAnalyzer) -> Self {
-        let index = Arc::new(PlainIndex::new());
+        let index = Arc::new(BruteForceIndex::new());
         let store = Arc::new(MemoryStore::open(index.clone()));
         Self::over(analyzer, store, index)
     }
 
-    /// Another library over what another house has stored, as after a restart.
-    fn over(analyzer: FakeAnalyzer, store: Arc<MemoryStore>, index: Arc<PlainIndex>) -> Self {
+    /// Another library over what another fixture has stored, as after a restart.
+    fn over(analyzer: FakeAnalyzer, store: Arc<MemoryStore>, index: Arc<BruteForceIndex>) -> Self {
         let (analyzer, fetcher) = (Arc::new(analyzer), Arc::new(FakeFetcher::new()));
         let clock = Arc::new(FakeClock::default());
         let library = Library::new(Ports {
@@ -70,11 +70,11 @@ impl House {
         Self { library, analyzer, store, index, fetcher, clock, caller: caller(1) }
     }
 
-    /// A house with an empty face set `staff` that has the custom fields age, team and score.
+    /// A fixture with an empty face set `staff` that has the custom fields age, team and score.
     fn with_staff() -> Self {
-        let house = Self::new();
-        house.create("staff").unwrap();
-        house
+        let fixture = Self::new();
+        fixture.create("staff").unwrap();
+        fixture
     }
 
     fn create(&self, set: &str) -> Result<FaceSet> {
@@ -173,7 +173,7 @@ fn add(scene: &str) -> AddFaces {
         fields: FieldValues::default(),
         note: None,
         tenant_faces_max: None,
-        floor: QualityFloor::NONE,
+        floor: QualityThresholds::NONE,
     }
 }
 

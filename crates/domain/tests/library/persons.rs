@@ -25,7 +25,7 @@ fn join(sets: &[&str]) -> Join {
 /// What became of an image.
 type Outcome = std::result::Result<FaceId, Kind>;
 
-impl House {
+impl Fixture {
     fn person(&self, person: &str, sets: &[&str]) -> Result<Vec<String>> {
         let request = CreatePerson { key: key(person), name: note(person), note: None, join: join(sets) };
         block_on(self.library.create_person(&self.caller, request)).map(|(_, face_sets)| names(&face_sets))
@@ -61,16 +61,16 @@ fn scene(person: &str) -> String {
     format!("face {person} 40x40+10+5")
 }
 
-/// A house where anna (two pictures) and bert (one) are members of `gate`, and carl's face is the set's own.
-fn gate() -> (House, [FaceId; 4]) {
-    let house = House::new();
-    house.person("anna", &["gate"]).unwrap();
-    house.person("bert", &["gate"]).unwrap();
-    let anna = house.add_to("anna", &[&scene("anna"), &scene("anna~0.9")]).unwrap();
-    let bert = house.add_to("bert", &[&scene("bert")]).unwrap();
-    let carl = house.add(AddFaces { face_set: name("gate"), ..add(&scene("carl")) }).unwrap().faces[0].id;
+/// A fixture where anna (two pictures) and bert (one) are members of `gate`, and carl's face is the set's own.
+fn gate() -> (Fixture, [FaceId; 4]) {
+    let fixture = Fixture::new();
+    fixture.person("anna", &["gate"]).unwrap();
+    fixture.person("bert", &["gate"]).unwrap();
+    let anna = fixture.add_to("anna", &[&scene("anna"), &scene("anna~0.9")]).unwrap();
+    let bert = fixture.add_to("bert", &[&scene("bert")]).unwrap();
+    let carl = fixture.add(AddFaces { face_set: name("gate"), ..add(&scene("carl")) }).unwrap().faces[0].id;
     let ids = [*anna[0].as_ref().unwrap(), *anna[1].as_ref().unwrap(), *bert[0].as_ref().unwrap(), carl];
-    (house, ids)
+    (fixture, ids)
 }
 
 fn at_gate(scene: &str) -> SearchFaces {
@@ -85,31 +85,31 @@ fn at_gate(scene: &str) -> SearchFaces {
     }
 }
 
-fn search_faces(house: &House, request: SearchFaces) -> Result<FacesFound> {
-    block_on(house.library.search_faces(&house.caller, request))
+fn search_faces(fixture: &Fixture, request: SearchFaces) -> Result<FacesFound> {
+    block_on(fixture.library.search_faces(&fixture.caller, request))
 }
 
 #[test]
 fn a_person_makes_the_sets_that_are_missing_and_joins_each_once() {
-    let house = House::new();
-    house.create("b").unwrap();
-    assert_eq!(house.person("anna", &["a", "b", "a"]).unwrap(), ["a", "b"]);
-    check_kind(house.person("anna", &["c"]), Kind::PersonExists);
-    check_kind(house.person("bert", &["c", "d"]), Kind::TooManyFaceSets);
-    check_kind(block_on(house.library.person(&house.caller, &key("bert"))), Kind::PersonNotFound);
-    let listed = block_on(house.library.face_sets(&house.caller)).unwrap();
+    let fixture = Fixture::new();
+    fixture.create("b").unwrap();
+    assert_eq!(fixture.person("anna", &["a", "b", "a"]).unwrap(), ["a", "b"]);
+    check_kind(fixture.person("anna", &["c"]), Kind::PersonExists);
+    check_kind(fixture.person("bert", &["c", "d"]), Kind::TooManyFaceSets);
+    check_kind(block_on(fixture.library.person(&fixture.caller, &key("bert"))), Kind::PersonNotFound);
+    let listed = block_on(fixture.library.face_sets(&fixture.caller)).unwrap();
     let listed: Vec<_> = listed.into_iter().map(|summary| summary.face_set).collect();
     assert_eq!(names(&listed), ["b", "a"]);
-    let (person, _) = block_on(house.library.person(&house.caller, &key("anna"))).unwrap();
+    let (person, _) = block_on(fixture.library.person(&fixture.caller, &key("anna"))).unwrap();
     assert_eq!(person.name, note("anna"));
 }
 
 #[test]
 fn a_person_s_words_change_and_clear() {
-    let house = House::new();
-    house.person("anna", &["a"]).unwrap();
+    let fixture = Fixture::new();
+    fixture.person("anna", &["a"]).unwrap();
     let update = |person: &str, name, note| {
-        block_on(house.library.update_person(&house.caller, &key(person), PersonPatch { name, note }))
+        block_on(fixture.library.update_person(&fixture.caller, &key(person), PersonPatch { name, note }))
     };
     assert_eq!(update("anna", None, note("night shift")).unwrap().name, note("anna"));
     let cleared = update("anna", note(""), None).unwrap();
@@ -119,9 +119,9 @@ fn a_person_s_words_change_and_clear() {
 
 #[test]
 fn each_image_succeeds_or_fails_by_itself_in_order() {
-    let house = House::new();
-    house.person("anna", &["gate"]).unwrap();
-    house.fetcher.serve("http://a/1", scene("anna"));
+    let fixture = Fixture::new();
+    fixture.person("anna", &["gate"]).unwrap();
+    fixture.fetcher.serve("http://a/1", scene("anna"));
     let url = |url| PersonImage { image: at_url(url), source: note(url) };
     let bytes = |scene: &str| PersonImage { image: image(scene.to_owned()), source: None };
     let images = vec![
@@ -131,22 +131,22 @@ fn each_image_succeeds_or_fails_by_itself_in_order() {
         url("http://a/gone"),
         bytes(&scene("anna~0.9")),
     ];
-    let outcome = house.add_images_to("anna", images).unwrap();
+    let outcome = fixture.add_images_to("anna", images).unwrap();
     let kinds: Vec<_> = outcome.iter().map(|one| one.as_ref().err().copied()).collect();
     let expected = [Some(Kind::NoFaceInImage), None, Some(Kind::SeveralFacesInImage), Some(Kind::UrlUnreachable), None];
     assert_eq!(kinds, expected);
     let stored: Vec<_> = outcome.into_iter().flatten().collect();
-    assert_eq!(house.owned("anna"), stored);
-    let (_, faces) = block_on(house.library.person_faces(&house.caller, &key("anna"), stored)).unwrap();
+    assert_eq!(fixture.owned("anna"), stored);
+    let (_, faces) = block_on(fixture.library.person_faces(&fixture.caller, &key("anna"), stored)).unwrap();
     assert_eq!(faces[0].source, note("http://a/1"));
     assert!(matches!(faces[0].owner, FaceOwner::Person(_)));
 }
 
 #[test]
 fn a_full_person_takes_no_more_but_what_fitted_stays() {
-    let house = House::new();
-    house.person("anna", &["gate"]).unwrap();
-    let outcome = house.add_to(
+    let fixture = Fixture::new();
+    fixture.person("anna", &["gate"]).unwrap();
+    let outcome = fixture.add_to(
         "anna",
         &["size 50x50", "face a 9x9+0+0", "face a 9x9+0+0", "face a 9x9+0+0", "face a 9x9+0+0", "face a 9x9+0+0"],
     );
@@ -157,33 +157,33 @@ fn a_full_person_takes_no_more_but_what_fitted_stays() {
 
 #[test]
 fn faces_for_nobody_fetch_nothing() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let url = || PersonImage { image: at_url("http://a/1"), source: None };
-    check_kind(house.add_images_to("anna", vec![url()]), Kind::PersonNotFound);
-    house.person("anna", &["gate"]).unwrap();
-    check_kind(house.add_images_to("anna", vec![]), Kind::InvalidArgument);
-    check_kind(house.add_images_to("anna", vec![url(); limits::IMAGES_PER_REQUEST_MAX + 1]), Kind::InvalidArgument);
-    assert!(house.fetcher.fetched().is_empty());
+    check_kind(fixture.add_images_to("anna", vec![url()]), Kind::PersonNotFound);
+    fixture.person("anna", &["gate"]).unwrap();
+    check_kind(fixture.add_images_to("anna", vec![]), Kind::InvalidArgument);
+    check_kind(fixture.add_images_to("anna", vec![url(); limits::IMAGES_PER_REQUEST_MAX + 1]), Kind::InvalidArgument);
+    assert!(fixture.fetcher.fetched().is_empty());
 }
 
 #[test]
 fn a_person_s_faces_use_the_pack_of_the_set_it_joined_first() {
     let (before, _) = gate();
     let packs = vec![fake_pack("fake-2"), fake_pack("fake-1")];
-    let after = House::over(FakeAnalyzer::with_packs(packs), before.store.clone(), before.index.clone());
+    let after = Fixture::over(FakeAnalyzer::with_packs(packs), before.store.clone(), before.index.clone());
     let face = after.add_to("bert", &[&scene("bert~0.8")]).unwrap()[0].unwrap();
     let answer = search_faces(&after, at_gate(&scene("bert~0.8"))).unwrap();
     assert_eq!(answer.faces[0].candidates[0].face.id, face, "the new face is found in the old set");
-    let none = House::over(FakeAnalyzer::with_packs(vec![fake_pack("fake-2")]), before.store.clone(), before.index);
+    let none = Fixture::over(FakeAnalyzer::with_packs(vec![fake_pack("fake-2")]), before.store.clone(), before.index);
     check_kind(none.add_to("bert", &[&scene("bert")]), Kind::PackUnavailable);
 }
 
 #[test]
 fn a_set_shows_the_faces_of_its_members_and_its_own() {
-    let (house, [anna, _, bert, carl]) = gate();
-    assert_eq!(house.n_faces("gate"), 4);
+    let (fixture, [anna, _, bert, carl]) = gate();
+    assert_eq!(fixture.n_faces("gate"), 4);
     let found = |person: &str| {
-        let answer = house.search(Search { face_set: name("gate"), top_k: 1, ..search(person) }).unwrap();
+        let answer = fixture.search(Search { face_set: name("gate"), top_k: 1, ..search(person) }).unwrap();
         answer.candidates[0].face.id
     };
     assert_eq!([found("anna"), found("bert"), found("carl")], [anna, bert, carl]);
@@ -191,46 +191,46 @@ fn a_set_shows_the_faces_of_its_members_and_its_own() {
 
 #[test]
 fn joining_and_leaving_sets_shows_and_hides_the_faces() {
-    let (house, _) = gate();
-    let add_to = |sets: &[&str]| block_on(house.library.join_face_sets(&house.caller, &key("anna"), join(sets)));
+    let (fixture, _) = gate();
+    let add_to = |sets: &[&str]| block_on(fixture.library.join_face_sets(&fixture.caller, &key("anna"), join(sets)));
     assert_eq!(names(&add_to(&["vip", "gate"]).unwrap()), ["gate", "vip"]);
-    assert_eq!((house.n_faces("vip"), house.n_faces("gate")), (2, 4));
+    assert_eq!((fixture.n_faces("vip"), fixture.n_faces("gate")), (2, 4));
     check_kind(add_to(&["x", "y"]), Kind::TooManyFaceSets);
     let leave = |sets: &[&str]| {
         let sets = sets.iter().map(|set| name(set)).collect();
-        names(&block_on(house.library.leave_face_sets(&house.caller, &key("anna"), sets)).unwrap())
+        names(&block_on(fixture.library.leave_face_sets(&fixture.caller, &key("anna"), sets)).unwrap())
     };
     assert_eq!(leave(&["nope", "gate"]), ["gate"]);
     assert_eq!(leave(&["gate"]), [""; 0]);
-    assert_eq!((house.n_faces("vip"), house.n_faces("gate")), (2, 2));
+    assert_eq!((fixture.n_faces("vip"), fixture.n_faces("gate")), (2, 2));
     leave(&["vip"]);
-    assert_eq!((house.sets_of("anna").len(), house.owned("anna").len()), (0, 2), "the faces stay the person's");
-    let members = block_on(house.library.members(&house.caller, &name("gate"), ALL)).unwrap();
+    assert_eq!((fixture.sets_of("anna").len(), fixture.owned("anna").len()), (0, 2), "the faces stay the person's");
+    let members = block_on(fixture.library.members(&fixture.caller, &name("gate"), ALL)).unwrap();
     assert_eq!((members.persons.len(), members.n_persons, members.face_set.name), (1, 1, name("gate")));
-    check_kind(block_on(house.library.members(&house.caller, &name("nope"), ALL)), Kind::FaceSetNotFound);
+    check_kind(block_on(fixture.library.members(&fixture.caller, &name("nope"), ALL)), Kind::FaceSetNotFound);
 }
 
 #[test]
 fn deleted_faces_and_persons_are_gone_from_every_set() {
-    let (house, [anna, other, bert, carl]) = gate();
+    let (fixture, [anna, other, bert, carl]) = gate();
     let delete = |person: &str, ids: &[FaceId]| {
-        block_on(house.library.delete_person_faces(&house.caller, &key(person), ids.to_vec())).map(|(_, ids)| ids)
+        block_on(fixture.library.delete_person_faces(&fixture.caller, &key(person), ids.to_vec())).map(|(_, ids)| ids)
     };
     assert_eq!(delete("anna", &[bert, carl, anna]).unwrap(), [anna], "only the person's own");
-    assert_eq!(house.owned("anna"), [other]);
-    assert_eq!(block_on(house.library.delete_person(&house.caller, &key("anna"))).unwrap(), 1);
-    check_kind(block_on(house.library.delete_person(&house.caller, &key("anna"))), Kind::PersonNotFound);
+    assert_eq!(fixture.owned("anna"), [other]);
+    assert_eq!(block_on(fixture.library.delete_person(&fixture.caller, &key("anna"))).unwrap(), 1);
+    check_kind(block_on(fixture.library.delete_person(&fixture.caller, &key("anna"))), Kind::PersonNotFound);
     check_kind(delete("anna", &[other]), Kind::PersonNotFound);
-    let answer = search_faces(&house, at_gate(&scene("anna"))).unwrap();
+    let answer = search_faces(&fixture, at_gate(&scene("anna"))).unwrap();
     let left: Vec<_> = answer.faces[0].candidates.iter().map(|candidate| candidate.face.id).collect();
     assert!(left.contains(&bert) && left.contains(&carl) && left.len() == 2);
 }
 
 #[test]
 fn every_face_of_an_image_is_looked_for_and_each_person_found_once() {
-    let (house, [anna, _, bert, _]) = gate();
+    let (fixture, [anna, _, bert, _]) = gate();
     let crowd = "face bert~0.8 20x20+0+0\nface anna~0.95 40x40+50+5\nface stranger 10x10+200+9";
-    let answer = search_faces(&house, at_gate(crowd)).unwrap();
+    let answer = search_faces(&fixture, at_gate(crowd)).unwrap();
     let widths: Vec<_> = answer.faces.iter().map(|face| face.probe.bounding_box.width).collect();
     assert_eq!(widths, [40, 20, 10]);
     let best: Vec<_> = answer.faces.iter().map(|face| face.candidates[0].face.id).collect();
@@ -241,43 +241,44 @@ fn every_face_of_an_image_is_looked_for_and_each_person_found_once() {
     assert_eq!(keys, ["anna", "bert"]);
 
     let strict = SearchFaces { similarity_min: Similarity::new(0.7), faces_max: 2, ..at_gate(crowd) };
-    let counts: Vec<_> = search_faces(&house, strict).unwrap().faces.iter().map(|face| face.candidates.len()).collect();
+    let counts: Vec<_> =
+        search_faces(&fixture, strict).unwrap().faces.iter().map(|face| face.candidates.len()).collect();
     assert_eq!(counts, [1, 1]);
     let apart = SearchFaces { one_per_person: false, ..at_gate(&scene("anna")) };
-    assert_eq!(search_faces(&house, apart).unwrap().faces[0].candidates.len(), 4);
+    assert_eq!(search_faces(&fixture, apart).unwrap().faces[0].candidates.len(), 4);
 }
 
 #[test]
 fn no_face_or_an_empty_set_is_an_answer() {
-    let (house, _) = gate();
-    assert!(search_faces(&house, at_gate("size 50x50")).unwrap().faces.is_empty());
-    house.create("empty").unwrap();
-    let answer = search_faces(&house, SearchFaces { face_set: name("empty"), ..at_gate(&scene("anna")) }).unwrap();
+    let (fixture, _) = gate();
+    assert!(search_faces(&fixture, at_gate("size 50x50")).unwrap().faces.is_empty());
+    fixture.create("empty").unwrap();
+    let answer = search_faces(&fixture, SearchFaces { face_set: name("empty"), ..at_gate(&scene("anna")) }).unwrap();
     assert_eq!((answer.faces.len(), answer.faces[0].candidates.len(), answer.persons.len()), (1, 0, 0));
 }
 
 #[test]
 fn a_search_of_faces_is_checked_before_the_image_is_touched() {
-    let (house, _) = gate();
-    let n_before = house.n_analysed();
+    let (fixture, _) = gate();
+    let n_before = fixture.n_analysed();
     let bad = || SearchFaces { top_k: 0, faces_max: 0, filter: Some(expr("city:1")), ..at_gate("error ImageCorrupt") };
-    check_kind(search_faces(&house, SearchFaces { face_set: name("nope"), ..bad() }), Kind::FaceSetNotFound);
-    check_kind(search_faces(&house, bad()), Kind::UnknownField);
+    check_kind(search_faces(&fixture, SearchFaces { face_set: name("nope"), ..bad() }), Kind::FaceSetNotFound);
+    check_kind(search_faces(&fixture, bad()), Kind::UnknownField);
     for (top_k, faces_max, field) in
         [(0, 5, "top_k"), (5, 0, "faces_max"), (5, 257, "faces_max"), (1000, 256, "candidates")]
     {
         let request = SearchFaces { top_k, faces_max, filter: None, ..bad() };
-        assert_eq!(check_kind(search_faces(&house, request), Kind::InvalidArgument).field(), Some(field));
+        assert_eq!(check_kind(search_faces(&fixture, request), Kind::InvalidArgument).field(), Some(field));
     }
-    assert_eq!(house.n_analysed(), n_before);
+    assert_eq!(fixture.n_analysed(), n_before);
 }
 
 #[test]
 fn a_person_s_face_has_no_custom_fields() {
-    let house = House::with_staff();
-    house.person("anna", &["staff"]).unwrap();
-    let face = house.add_to("anna", &[&scene("anna")]).unwrap()[0].unwrap();
-    let update = |patch| block_on(house.library.update_face(&house.caller, &name("staff"), face, patch));
+    let fixture = Fixture::with_staff();
+    fixture.person("anna", &["staff"]).unwrap();
+    let face = fixture.add_to("anna", &[&scene("anna")]).unwrap()[0].unwrap();
+    let update = |patch| block_on(fixture.library.update_face(&fixture.caller, &name("staff"), face, patch));
     let fields = values(&[("age", FieldValue::Whole(20))]);
     check_kind(update(FacePatch { fields, ..FacePatch::default() }), Kind::FieldNotDefined);
     let subject = Some(Subject::new("Anna").unwrap());
@@ -286,49 +287,49 @@ fn a_person_s_face_has_no_custom_fields() {
 
 #[test]
 fn what_was_found_earlier_is_told_as_it_is_now() {
-    let (house, [anna, second, bert, carl]) = gate();
-    let gate = block_on(house.library.face_set(&house.caller, &name("gate"))).unwrap().face_set.id;
+    let (fixture, [anna, second, bert, carl]) = gate();
+    let gate = block_on(fixture.library.face_set(&fixture.caller, &name("gate"))).unwrap().face_set.id;
     let now = |caller: &Caller| {
         let ids = vec![carl, anna, second, bert];
-        let (faces, persons) = block_on(house.library.found_earlier(caller, gate, ids)).unwrap();
+        let (faces, persons) = block_on(fixture.library.found_earlier(caller, gate, ids)).unwrap();
         let names: Vec<_> = persons.iter().map(|person| person.key.to_string()).collect();
         (faces.iter().map(|face| face.id).collect::<Vec<_>>(), names)
     };
-    let (faces, mut persons) = now(&house.caller);
+    let (faces, mut persons) = now(&fixture.caller);
     persons.sort();
     assert_eq!((faces, persons), (vec![carl, anna, second, bert], vec!["anna".into(), "bert".into()]));
     assert_eq!(now(&caller(2)), (vec![], vec![]), "nothing is told to others");
-    block_on(house.library.delete_person_faces(&house.caller, &key("anna"), vec![second])).unwrap();
-    block_on(house.library.leave_face_sets(&house.caller, &key("bert"), vec![name("gate")])).unwrap();
-    assert_eq!(now(&house.caller), (vec![carl, anna], vec!["anna".into()]));
-    block_on(house.library.delete_person(&house.caller, &key("anna"))).unwrap();
-    assert_eq!(now(&house.caller), (vec![carl], vec![]));
-    block_on(house.library.delete_face_set(&house.caller, &name("gate"), false)).unwrap();
-    assert_eq!(now(&house.caller), (vec![], vec![]));
+    block_on(fixture.library.delete_person_faces(&fixture.caller, &key("anna"), vec![second])).unwrap();
+    block_on(fixture.library.leave_face_sets(&fixture.caller, &key("bert"), vec![name("gate")])).unwrap();
+    assert_eq!(now(&fixture.caller), (vec![carl, anna], vec!["anna".into()]));
+    block_on(fixture.library.delete_person(&fixture.caller, &key("anna"))).unwrap();
+    assert_eq!(now(&fixture.caller), (vec![carl], vec![]));
+    block_on(fixture.library.delete_face_set(&fixture.caller, &name("gate"), false)).unwrap();
+    assert_eq!(now(&fixture.caller), (vec![], vec![]));
     let too_many = vec![anna; limits::SELECTOR_IDS_MAX + 1];
-    check_kind(block_on(house.library.found_earlier(&house.caller, gate, too_many)), Kind::InvalidArgument);
+    check_kind(block_on(fixture.library.found_earlier(&fixture.caller, gate, too_many)), Kind::InvalidArgument);
     let forbidden = without(Grant::Search);
-    check_kind(block_on(house.library.found_earlier(&forbidden, gate, vec![])), Kind::Forbidden);
+    check_kind(block_on(fixture.library.found_earlier(&forbidden, gate, vec![])), Kind::Forbidden);
 }
 
 #[test]
 fn persons_of_another_tenant_do_not_exist() {
-    let (mut house, [anna, ..]) = gate();
-    house.caller = caller(2);
-    check_kind(block_on(house.library.person(&house.caller, &key("anna"))), Kind::PersonNotFound);
-    check_kind(house.add_to("anna", &[&scene("anna")]), Kind::PersonNotFound);
-    check_kind(block_on(house.library.delete_person(&house.caller, &key("anna"))), Kind::PersonNotFound);
-    house.person("anna", &["gate"]).unwrap();
-    assert_eq!((house.n_faces("gate"), house.owned("anna").len()), (0, 0));
-    let (_, faces) = block_on(house.library.person_faces(&house.caller, &key("anna"), vec![anna])).unwrap();
+    let (mut fixture, [anna, ..]) = gate();
+    fixture.caller = caller(2);
+    check_kind(block_on(fixture.library.person(&fixture.caller, &key("anna"))), Kind::PersonNotFound);
+    check_kind(fixture.add_to("anna", &[&scene("anna")]), Kind::PersonNotFound);
+    check_kind(block_on(fixture.library.delete_person(&fixture.caller, &key("anna"))), Kind::PersonNotFound);
+    fixture.person("anna", &["gate"]).unwrap();
+    assert_eq!((fixture.n_faces("gate"), fixture.owned("anna").len()), (0, 0));
+    let (_, faces) = block_on(fixture.library.person_faces(&fixture.caller, &key("anna"), vec![anna])).unwrap();
     assert!(faces.is_empty());
-    assert!(search_faces(&house, at_gate(&scene("anna"))).unwrap().persons.is_empty());
+    assert!(search_faces(&fixture, at_gate(&scene("anna"))).unwrap().persons.is_empty());
 }
 
 #[test]
 fn each_use_case_of_persons_needs_its_grant() {
-    let house = House::new();
-    let (library, anna) = (&house.library, &key("anna"));
+    let fixture = Fixture::new();
+    let (library, anna) = (&fixture.library, &key("anna"));
     let read = &without(Grant::Read);
     check_kind(block_on(library.person(read, anna)), Kind::Forbidden);
     check_kind(block_on(library.list_person_faces(read, anna, ALL)), Kind::Forbidden);

@@ -8,12 +8,12 @@ use likeness_domain::types::BoundingBox;
 use super::*;
 
 /// `staff` with anna and three lookalikes of her, in a mixed order of enrolment.
-fn lookalikes() -> House {
-    let house = House::with_staff();
+fn lookalikes() -> Fixture {
+    let fixture = Fixture::with_staff();
     for (person, age) in [("anna~0.5", 40), ("anna~0.9", 20), ("anna~0.7", -1), ("anna", 30)] {
-        house.enrol(person, age);
+        fixture.enrol(person, age);
     }
-    house
+    fixture
 }
 
 fn sort(keys: &[(&str, Direction)]) -> Vec<SortKey> {
@@ -22,10 +22,10 @@ fn sort(keys: &[(&str, Direction)]) -> Vec<SortKey> {
 
 #[test]
 fn the_most_similar_come_first_and_the_cut_keeps_them() {
-    let house = lookalikes();
-    assert_eq!(house.found(search("anna")), ["anna", "anna~0.9", "anna~0.7", "anna~0.5"]);
-    assert_eq!(house.found(Search { top_k: 2, ..search("anna") }), ["anna", "anna~0.9"]);
-    let answer = house.search(search("anna")).unwrap();
+    let fixture = lookalikes();
+    assert_eq!(fixture.found(search("anna")), ["anna", "anna~0.9", "anna~0.7", "anna~0.5"]);
+    assert_eq!(fixture.found(Search { top_k: 2, ..search("anna") }), ["anna", "anna~0.9"]);
+    let answer = fixture.search(search("anna")).unwrap();
     let similarities: Vec<_> = answer.candidates.iter().map(|candidate| candidate.similarity.get()).collect();
     for (found, expected) in similarities.iter().zip([1.0, 0.9, 0.7, 0.5]) {
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
@@ -34,29 +34,29 @@ fn the_most_similar_come_first_and_the_cut_keeps_them() {
 
 #[test]
 fn the_threshold_is_inclusive() {
-    let house = lookalikes();
-    let least = house.search(search("anna")).unwrap().candidates[2].similarity;
-    assert_eq!(house.found(Search { similarity_min: least, ..search("anna") }).len(), 3);
+    let fixture = lookalikes();
+    let least = fixture.search(search("anna")).unwrap().candidates[2].similarity;
+    assert_eq!(fixture.found(Search { similarity_min: least, ..search("anna") }).len(), 3);
     let above = Similarity::new(least.get().next_up());
-    assert_eq!(house.found(Search { similarity_min: above, ..search("anna") }).len(), 2);
+    assert_eq!(fixture.found(Search { similarity_min: above, ..search("anna") }).len(), 2);
     let never = Search { similarity_min: Similarity::MAX, ..search("bert") };
-    assert!(house.found(never).is_empty(), "nobody is an answer, not an error");
+    assert!(fixture.found(never).is_empty(), "nobody is an answer, not an error");
 }
 
 #[test]
 fn ties_go_to_the_older_face() {
-    let house = House::with_staff();
-    let enrolled: Vec<_> = (0..5).map(|_| house.enrol("anna", -1)).collect();
-    let answer = house.search(search("anna")).unwrap();
+    let fixture = Fixture::with_staff();
+    let enrolled: Vec<_> = (0..5).map(|_| fixture.enrol("anna", -1)).collect();
+    let answer = fixture.search(search("anna")).unwrap();
     let found: Vec<_> = answer.candidates.iter().map(|candidate| candidate.face.id).collect();
     assert_eq!(found, enrolled);
 }
 
 #[test]
 fn an_image_probe_says_where_its_largest_face_was() {
-    let house = lookalikes();
+    let fixture = lookalikes();
     let crowd = "face bert 20x20+0+0\nface anna 40x40+50+5";
-    let answer = house.search(search_by(Probe::Image(image(crowd)))).unwrap();
+    let answer = fixture.search(search_by(Probe::Image(image(crowd)))).unwrap();
     let probe = answer.probe.unwrap().bounding_box;
     assert_eq!(probe, BoundingBox { left: 50, top: 5, width: 40, height: 40 });
     assert_eq!(subjects(&answer)[0], "anna");
@@ -65,14 +65,14 @@ fn an_image_probe_says_where_its_largest_face_was() {
 
 #[test]
 fn an_enrolled_probe_finds_itself_first_without_an_image() {
-    let house = lookalikes();
-    let face = house.enrol("bert", -1);
-    let n_before = house.n_analysed();
-    let answer = house.search(search_by(Probe::Face(face))).unwrap();
+    let fixture = lookalikes();
+    let face = fixture.enrol("bert", -1);
+    let n_before = fixture.n_analysed();
+    let answer = fixture.search(search_by(Probe::Face(face))).unwrap();
     assert_eq!(answer.candidates[0].face.id, face);
     assert_eq!(answer.candidates[0].similarity, Similarity::MAX);
-    assert_eq!((answer.probe, house.n_analysed()), (None, n_before));
-    check_kind(house.search(search_by(Probe::Face(FaceId::new(77).unwrap()))), Kind::FaceNotFound);
+    assert_eq!((answer.probe, fixture.n_analysed()), (None, n_before));
+    check_kind(fixture.search(search_by(Probe::Face(FaceId::new(77).unwrap()))), Kind::FaceNotFound);
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn an_image_without_a_face_cannot_be_looked_for() {
 
 #[test]
 fn the_filter_comes_before_the_cut() {
-    let house = lookalikes();
-    let filtered = |text: &str, top_k| house.found(Search { filter: Some(expr(text)), top_k, ..search("anna") });
+    let fixture = lookalikes();
+    let filtered = |text: &str, top_k| fixture.found(Search { filter: Some(expr(text)), top_k, ..search("anna") });
     assert_eq!(filtered("age:[40 TO *]", 1), ["anna~0.5"]);
     assert_eq!(filtered("!age:*", 10), ["anna~0.7"]);
     assert_eq!(filtered("subject:\"anna~0.9\" || age:30", 10), ["anna", "anna~0.9"]);
@@ -91,8 +91,8 @@ fn the_filter_comes_before_the_cut() {
 
 #[test]
 fn sort_keys_reorder_what_the_cut_kept_and_put_the_valueless_last() {
-    let house = lookalikes();
-    let sorted = |keys: &[_], top_k| house.found(Search { sort: sort(keys), top_k, ..search("anna") });
+    let fixture = lookalikes();
+    let sorted = |keys: &[_], top_k| fixture.found(Search { sort: sort(keys), top_k, ..search("anna") });
     use Direction::{Ascending, Descending};
     assert_eq!(sorted(&[("age", Ascending)], 10), ["anna~0.9", "anna", "anna~0.5", "anna~0.7"]);
     assert_eq!(sorted(&[("age", Descending)], 10), ["anna~0.5", "anna", "anna~0.9", "anna~0.7"]);
@@ -103,61 +103,61 @@ fn sort_keys_reorder_what_the_cut_kept_and_put_the_valueless_last() {
 
 #[test]
 fn checks_come_in_the_documented_order() {
-    let house = lookalikes();
+    let fixture = lookalikes();
     let bad = || Search {
         filter: Some(expr("city:1")),
         sort: sort(&[("team", Direction::Ascending)]),
         top_k: 0,
         ..search_by(Probe::Image(image("error ImageCorrupt")))
     };
-    let n_before = house.n_analysed();
-    check_kind(house.search(Search { face_set: name("nope"), ..bad() }), Kind::FaceSetNotFound);
-    check_kind(house.search(bad()), Kind::UnknownField);
-    check_kind(house.search(Search { filter: Some(expr("age:x")), ..bad() }), Kind::InvalidArgument);
-    let err = check_kind(house.search(Search { filter: None, ..bad() }), Kind::SortFieldNotNumeric);
+    let n_before = fixture.n_analysed();
+    check_kind(fixture.search(Search { face_set: name("nope"), ..bad() }), Kind::FaceSetNotFound);
+    check_kind(fixture.search(bad()), Kind::UnknownField);
+    check_kind(fixture.search(Search { filter: Some(expr("age:x")), ..bad() }), Kind::InvalidArgument);
+    let err = check_kind(fixture.search(Search { filter: None, ..bad() }), Kind::SortFieldNotNumeric);
     assert_eq!(err.message(), "cannot sort by custom field `team` of type string, expected a number");
     let unknown = sort(&[("city", Direction::Ascending)]);
-    check_kind(house.search(Search { filter: None, sort: unknown, ..bad() }), Kind::UnknownField);
+    check_kind(fixture.search(Search { filter: None, sort: unknown, ..bad() }), Kind::UnknownField);
     let many = sort(&[("age", Direction::Ascending); limits::SORT_KEYS_MAX + 1]);
-    check_kind(house.search(Search { filter: None, sort: many, ..bad() }), Kind::InvalidArgument);
+    check_kind(fixture.search(Search { filter: None, sort: many, ..bad() }), Kind::InvalidArgument);
     for top_k in [0, limits::TOP_K_MAX + 1] {
         let err =
-            check_kind(house.search(Search { filter: None, sort: vec![], top_k, ..bad() }), Kind::InvalidArgument);
+            check_kind(fixture.search(Search { filter: None, sort: vec![], top_k, ..bad() }), Kind::InvalidArgument);
         assert_eq!(err.field(), Some("top_k"));
     }
-    assert_eq!(house.n_analysed(), n_before);
-    check_kind(house.search(Search { filter: None, sort: vec![], top_k: 1, ..bad() }), Kind::ImageCorrupt);
+    assert_eq!(fixture.n_analysed(), n_before);
+    check_kind(fixture.search(Search { filter: None, sort: vec![], top_k: 1, ..bad() }), Kind::ImageCorrupt);
 }
 
 #[test]
 fn a_hit_the_store_no_longer_has_is_dropped_and_does_not_shorten_the_answer() {
-    let house = lookalikes();
+    let fixture = lookalikes();
     for ghost in 1..4 {
         let face = FaceId::new(ghost).unwrap();
-        house.index.haunt(Hit { face, person: None, similarity: Similarity::MAX });
+        fixture.index.haunt(Hit { face, person: None, similarity: Similarity::MAX });
     }
-    assert_eq!(house.found(Search { top_k: 2, ..search("anna") }), ["anna", "anna~0.9"]);
-    assert_eq!(house.found(search("anna")).len(), 4);
+    assert_eq!(fixture.found(Search { top_k: 2, ..search("anna") }), ["anna", "anna~0.9"]);
+    assert_eq!(fixture.found(search("anna")).len(), 4);
 }
 
 #[test]
 fn a_busy_index_says_so() {
-    let house = lookalikes();
-    house.index.fail_next(Kind::Overloaded);
-    check_kind(house.search(search("anna")), Kind::Overloaded);
+    let fixture = lookalikes();
+    fixture.index.fail_next(Kind::Overloaded);
+    check_kind(fixture.search(search("anna")), Kind::Overloaded);
 }
 
 #[test]
 fn a_deleted_face_is_not_found_by_the_next_search() {
-    let house = lookalikes();
+    let fixture = lookalikes();
     let which = likeness_domain::library::DeleteFaces::Subject(Subject::new("anna").unwrap());
-    block_on(house.library.delete_faces(&house.caller, &name("staff"), which)).unwrap();
-    assert_eq!(house.found(search("anna")), ["anna~0.9", "anna~0.7", "anna~0.5"]);
+    block_on(fixture.library.delete_faces(&fixture.caller, &name("staff"), which)).unwrap();
+    assert_eq!(fixture.found(search("anna")), ["anna~0.9", "anna~0.7", "anna~0.5"]);
 }
 
 #[test]
 fn the_store_is_the_one_the_library_says() {
-    // Guards the house itself: a search that did not go through this store would make every test above hollow.
-    let house = lookalikes();
-    assert_eq!(block_on(house.store.report(true)).unwrap().n_faces, 4);
+    // Guards the fixture itself: a search that did not go through this store would make every test above hollow.
+    let fixture = lookalikes();
+    assert_eq!(block_on(fixture.store.report(true)).unwrap().n_faces, 4);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use likeness_domain::policy::{FaceChoice, QualityFloor, poor_quality};
+use likeness_domain::policy::{FaceChoice, QualityThresholds, poor_quality};
 use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, Orientation};
 use likeness_domain::types::{Aspects, BoundingBox, PackId, QualityGate, Template};
 use likeness_domain::{Error, Kind};
@@ -230,7 +230,7 @@ async fn embed(
     face: MeantFace,
     gate: QualityGate,
 ) -> Result<Result<Looked, Error>, Failure> {
-    let floor = QualityFloor::of(gate);
+    let floor = QualityThresholds::of(gate);
     let rules = native::IMAGE_RULES;
     let request = AnalyzeRequest {
         pack,

@@ -107,9 +107,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
-    let held = forget_held_faces(&*opened.store, stopping.clone());
+    let held = purge_expired_faces(&*opened.store, stopping.clone());
     let ((n_network, n_commands), (), ()) =
-        tokio::join!(requests, opened.jobs.forget_in_time(&*opened.pictures, &failed), held);
+        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held);
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
     match n_network + n_commands {
@@ -147,9 +147,9 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
 }
 
 /// Erases held faces whose time is over, soon after it is, until told to stop.
-async fn forget_held_faces(store: &dyn GalleryStore, mut stopping: watch::Receiver<bool>) {
+async fn purge_expired_faces(store: &dyn GalleryStore, mut stopping: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = store.forget_held_faces(SystemClock.now()).await {
+        if let Err(error) = store.purge_expired_faces(SystemClock.now()).await {
             tracing::warn!(%error, "held faces whose time is over are still stored");
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {

@@ -256,7 +256,7 @@ fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
 fn facepp(read: &Reader<'_>) -> Result<facepp::Settings, Failure> {
     let bounded = |key| Ok::<_, Failure>(Some(read.number(key, 0..=1_000_000)?).filter(|number| *number > 0));
     let side_max = limits::IMAGE_SIDE_MAX as usize;
-    let hours_max = (limits::HELD_FACE_TIME_MAX.as_secs() / 3600) as usize;
+    let hours_max = (limits::TRANSIENT_FACE_LIFETIME_MAX.as_secs() / 3600) as usize;
     Ok(facepp::Settings {
         held_hours: read.number(Key::FaceppHeldHours, 1..=hours_max)? as u32,
         max_faces_per_set: read.number(Key::FaceppMaxFacesPerSet, 1..=1_000_000_000)? as u64,

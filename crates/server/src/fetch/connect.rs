@@ -9,7 +9,7 @@ use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use likeness_domain::ports::{Message, Pending};
+use likeness_domain::ports::{Pending, Webhook};
 use likeness_domain::{Error, Kind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -127,7 +127,7 @@ pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) ->
 }
 
 /// Posts a message to the first of `addresses` that accepts.
-pub(super) async fn post(target: &Target, addresses: &[SocketAddr], tls: &Tls, message: Message) -> Result<Exchange> {
+pub(super) async fn post(target: &Target, addresses: &[SocketAddr], tls: &Tls, message: Webhook) -> Result<Exchange> {
     let content_type = (header::CONTENT_TYPE, message.content_type);
     send(target, addresses, tls, Method::POST, content_type, message.body).await
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use likeness_domain::ports::{FetchRules, ImageFetcher, Message, Messenger, Pending};
+use likeness_domain::ports::{FetchRules, ImageFetcher, Pending, Webhook, WebhookSender};
 use likeness_domain::{Error, Kind, Result};
 use tokio::sync::Semaphore;
 
@@ -88,7 +88,7 @@ impl HttpFetcher {
         connect::get(target, &addresses, &self.tls).await
     }
 
-    async fn post_within_deadline(&self, url: &str, message: Message, deadline: Duration) -> Result<u16> {
+    async fn post_within_deadline(&self, url: &str, message: Webhook, deadline: Duration) -> Result<u16> {
         let target = Target::parse(url)?;
         let posting = async {
             let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
@@ -122,13 +122,13 @@ impl ImageFetcher for HttpFetcher {
     }
 }
 
-impl Messenger for HttpFetcher {
+impl WebhookSender for HttpFetcher {
     fn check(&self, url: &str) -> Pending<'_, ()> {
         let url = url.to_owned();
         Box::pin(async move { self.addresses(&Target::parse(&url)?).await.map(|_| ()) })
     }
 
-    fn deliver(&self, url: &str, message: Message, deadline: Duration) -> Pending<'_, u16> {
+    fn deliver(&self, url: &str, message: Webhook, deadline: Duration) -> Pending<'_, u16> {
         let url = url.to_owned();
         Box::pin(async move { self.post_within_deadline(&url, message, deadline).await })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::ports::{FetchRules, ImageFetcher, Message, Messenger, Pending};
+use likeness_domain::ports::{FetchRules, ImageFetcher, Pending, Webhook, WebhookSender};
 use likeness_domain::{Error, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -360,8 +360,8 @@ async fn fetches_beyond_the_bound_wait_for_a_slot() {
     check_refused(waiting, Kind::UrlTimeout, "image could not be fetched within 0.25 s");
 }
 
-fn message(body: &'static str) -> Message {
-    Message { content_type: "text/plain", body: body.into() }
+fn message(body: &'static str) -> Webhook {
+    Webhook { content_type: "text/plain", body: body.into() }
 }
 
 const SOON: Duration = Duration::from_secs(20);

@@ -53,7 +53,7 @@ const PIXELS_MAX: u32 = 9_437_184;
 const STREAMS_MAX: u32 = 16;
 
 /// Bytes of all pictures together: some 200 of the largest with much detail.
-const PICTURES_BYTES_MAX: usize = 64 * 1024 * 1024;
+const UPLOADS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Address space of the program, of which its libraries take a quarter.
 const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -173,7 +173,7 @@ async fn read(child: &mut Child) -> Result<Vec<Bytes>> {
     let Some(mut stdout) = child.stdout.take() else {
         return Err(Error::internal("cannot read from the video decoder", "it has no output"));
     };
-    let mut pictures = Pictures::new(PICTURES_BYTES_MAX);
+    let mut pictures = Pictures::new(UPLOADS_BYTES_MAX);
     let broken = |error: io::Error| Error::internal("cannot read from the video decoder", error);
     while pictures.read_from(&mut stdout).await.map_err(broken)? {}
     pictures.finish().ok_or_else(|| Error::new(Kind::VideoUnreadable, "the clip's pictures are too large together"))

@@ -66,7 +66,7 @@ fn photographs(scratch: &Scratch, portraits: &Path) {
 }
 
 /// A library with two people, or nothing with the reason printed.
-fn house() -> Option<(Scratch, PathBuf)> {
+fn fixture() -> Option<(Scratch, PathBuf)> {
     let portraits = portraits().filter(|_| has_pack())?;
     let scratch = Scratch::new();
     tenant(&scratch, "acme");
@@ -211,7 +211,7 @@ fn a_folder_is_imported_once_however_often() {
 
 #[test]
 fn somebody_is_found_until_deleted() {
-    let Some((scratch, portraits)) = house() else { return };
+    let Some((scratch, portraits)) = fixture() else { return };
     let probe = portraits.join("obama3.jpg");
     let stranger = portraits.join("astronaut.png");
     let search = |photo: &Path| scratch.run(&["search", photo.to_str().unwrap(), "--set", "people", "--data", "data"]);
@@ -239,7 +239,7 @@ fn somebody_is_found_until_deleted() {
 
 #[test]
 fn commands_speak_to_a_running_server_as_to_the_folder() {
-    let Some((scratch, portraits)) = house() else { return };
+    let Some((scratch, portraits)) = fixture() else { return };
     let probe = portraits.join("obama3.jpg");
     let commands = [
         with(&["face-set", "show", "people", "--json"]),

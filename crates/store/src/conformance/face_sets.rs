@@ -156,17 +156,17 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     let new = NewFaceSet { label: Some(note("Staff")), note: Some(note("all")), tags: tags("a"), ..face_set("staff") };
     let set = bench.store.create_face_set(ours(), new, None).await.unwrap();
     bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1)], None).await.unwrap();
-    let patch = FaceSetPatch { name: Some(name("crew")), tags: Some(tags("b,c")), ..FaceSetPatch::default() };
+    let patch = FaceSetPatch { name: Some(name("tasks")), tags: Some(tags("b,c")), ..FaceSetPatch::default() };
     let changed = bench.store.update_face_set(ours(), set.id, patch).await.unwrap();
     assert!(bench.store.face_set(ours(), name("staff")).await.unwrap().is_none());
-    let found = bench.store.face_set(ours(), name("crew")).await.unwrap().unwrap();
+    let found = bench.store.face_set(ours(), name("tasks")).await.unwrap().unwrap();
     assert_eq!(format!("{:?}", found.face_set), format!("{changed:?}"));
     assert_eq!((found.n_faces, found.face_set.id, &found.face_set.tags), (1, set.id, &tags("b,c")));
     assert_eq!((found.face_set.label, found.face_set.note), (Some(note("Staff")), Some(note("all"))));
     assert_eq!(found.face_set.quality_gate, QualityGate::None);
 
     let patch = FaceSetPatch {
-        name: Some(name("crew")),
+        name: Some(name("tasks")),
         label: Some(note("")),
         note: Some(note("few")),
         tags: Some(tags("")),
@@ -175,7 +175,7 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     let changed = bench.store.update_face_set(ours(), set.id, patch).await.unwrap();
     assert_eq!((changed.label, changed.note, changed.tags), (None, Some(note("few")), tags("")));
     let by_id = bench.store.face_set_by_id(ours(), set.id).await.unwrap().unwrap();
-    assert_eq!((by_id.n_faces, by_id.face_set.name), (1, name("crew")));
+    assert_eq!((by_id.n_faces, by_id.face_set.name), (1, name("tasks")));
     assert_eq!((changed.quality_gate, by_id.face_set.quality_gate), (QualityGate::Medium, QualityGate::Medium));
     assert!(bench.store.face_set_by_id(theirs(), set.id).await.unwrap().is_none());
     bench

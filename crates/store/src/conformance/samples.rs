@@ -2,7 +2,7 @@
 
 use likeness_domain::types::{
     BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue,
-    FieldValues, Landmarks, NewFace, NewFaceSet, NewHeldFace, NewPerson, Note, PackId, PersonId, PersonKey, Point,
+    FieldValues, Landmarks, NewFace, NewFaceSet, NewPerson, NewTransientFace, Note, PackId, PersonId, PersonKey, Point,
     Quality, QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
 };
 
@@ -133,11 +133,11 @@ pub fn face(number: u64) -> NewFace {
 }
 
 /// A face to be held until the time 10,000; its template follows from `number`, which is also its proposed id.
-pub fn held(number: u64) -> NewHeldFace {
+pub fn held(number: u64) -> NewTransientFace {
     let NewFace { id, template, detection, .. } = face(number);
     let quality = Quality { total: Some(0.25), ..Quality::default() };
     let (created_at, expires_at) = (TimestampMs(4_000), TimestampMs(10_000));
-    NewHeldFace { id, template, detection, quality, created_at, expires_at }
+    NewTransientFace { id, template, detection, quality, created_at, expires_at }
 }
 
 /// A face with every part filled.

@@ -121,7 +121,7 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
     let id = free_face_id(tx.conn, new.id)?;
     let face = Face {
         id,
-        origin: id,
+        source_face: id,
         tenant,
         owner,
         template: new.template,
@@ -174,7 +174,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, sets: &[SetRow]) -> Answ
             face.source.as_ref().map(|source| source.as_str()),
             face.created_at.0,
             face.updated_at.0,
-            Some(face.origin.get()).filter(|&origin| origin != face.id.get()),
+            Some(face.source_face.get()).filter(|&origin| origin != face.id.get()),
         ))?;
     tx.conn
         .prepare_cached("INSERT INTO templates (sequence, vector) VALUES (?1, ?2)")?
@@ -323,7 +323,7 @@ pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64,
 }
 
 /// What a delete has to know of a face: everything but its template.
-pub(super) struct Doomed {
+pub(super) struct DeletedFace {
     pub(super) sequence: u64,
     pub(super) id: FaceId,
     pub(super) owner: FaceOwner,
@@ -338,17 +338,17 @@ pub(super) fn delete(
     selector: &FaceSelector,
 ) -> Answer<Vec<FaceId>> {
     let Some(scope) = find_scope(tx.conn, tenant, scope)? else { return Ok(Vec::new()) };
-    let doomed = select(tx.conn, &scope, selector)?;
-    remove(tx, &doomed)?;
-    Ok(doomed.into_iter().map(|face| face.id).collect())
+    let deleted = select(tx.conn, &scope, selector)?;
+    remove(tx, &deleted)?;
+    Ok(deleted.into_iter().map(|face| face.id).collect())
 }
 
 /// Erases faces and takes them out of the galleries and counts.
-pub(super) fn remove(tx: &mut WriteTx<'_>, doomed: &[Doomed]) -> Answer<()> {
+pub(super) fn remove(tx: &mut WriteTx<'_>, deleted: &[DeletedFace]) -> Answer<()> {
     let mut n_gone_by_set: BTreeMap<u64, u64> = BTreeMap::new();
     let mut n_gone_by_owner: HashMap<FaceOwner, u64> = HashMap::new();
     let mut sets_by_person: HashMap<PersonId, Vec<SetRow>> = HashMap::new();
-    for face in doomed {
+    for face in deleted {
         erase_face(tx.conn, face.sequence)?;
         *n_gone_by_owner.entry(face.owner).or_default() += 1;
         let galleries: Vec<_> = match face.owner {
@@ -382,7 +382,7 @@ pub(super) fn remove(tx: &mut WriteTx<'_>, doomed: &[Doomed]) -> Answer<()> {
         };
         tx.conn.prepare_cached(sql)?.execute((owner_id(owner), n_gone))?;
     }
-    tx.erased |= !doomed.is_empty();
+    tx.erased |= !deleted.is_empty();
     Ok(())
 }
 
@@ -394,10 +394,10 @@ pub(super) fn erase_face(conn: &Connection, sequence: u64) -> Answer<()> {
 }
 
 /// The faces of the scope that are meant, in order of enrolment. Templates are not read.
-fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<Vec<Doomed>> {
+fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<Vec<DeletedFace>> {
     const COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack";
-    let doomed = |row: &Row<'_>| {
-        Ok(Doomed {
+    let deleted = |row: &Row<'_>| {
+        Ok(DeletedFace {
             sequence: row.get(0)?,
             id: rows::face_id(row.get(1)?)?,
             owner: rows::owner(row.get(2)?, row.get(3)?)?,
@@ -422,7 +422,7 @@ fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<V
             let sql = format!("SELECT {COLUMNS} FROM faces AS f WHERE f.id = ?2 AND {condition}");
             let mut found = BTreeMap::new();
             for id in ids {
-                if let Some(face) = rows::first(conn, &sql, (scope_id, id.get()), doomed)? {
+                if let Some(face) = rows::first(conn, &sql, (scope_id, id.get()), deleted)? {
                     found.insert(face.sequence, face);
                 }
             }
@@ -439,11 +439,11 @@ fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<V
                        AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)
                      ORDER BY 1"
                 );
-                rows::all(conn, &sql, (scope_id, subject.as_str()), doomed)
+                rows::all(conn, &sql, (scope_id, subject.as_str()), deleted)
             }
             Scope::Person(_) => {
                 let sql = format!("SELECT {COLUMNS} FROM {from} AND f.subject = ?2 ORDER BY f.sequence");
-                rows::all(conn, &sql, (scope_id, subject.as_str()), doomed)
+                rows::all(conn, &sql, (scope_id, subject.as_str()), deleted)
             }
         },
         FaceSelector::Field { .. } | FaceSelector::Filter(_) => {
@@ -465,7 +465,7 @@ fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<V
                     }),
                     FaceSelector::Ids(_) | FaceSelector::Subject(_) => false,
                 };
-                is_meant.then(|| doomed(row)).transpose()
+                is_meant.then(|| deleted(row)).transpose()
             })?;
             Ok(meant.into_iter().flatten().collect())
         }

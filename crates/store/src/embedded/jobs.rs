@@ -152,7 +152,7 @@ fn next_due(conn: &Connection, kind: &str) -> Answer<Option<TimestampMs>> {
 }
 
 /// Erases some of what is past its time; fewer than [`FORGET_ROWS`] means that nothing is left.
-fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     let sql = "DELETE FROM jobs WHERE sequence IN
                (SELECT sequence FROM jobs WHERE expires_at IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
     let n_forgotten = tx.conn.prepare_cached(sql)?.execute((now.0, FORGET_ROWS))? as u64;
@@ -193,7 +193,7 @@ impl JobStore for EmbeddedStore {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget jobs", move |tx| forget_some(tx, now)).await?;
+                let n_more = self.write("forget jobs", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

@@ -9,24 +9,24 @@
 //! - Counters (`n_gallery`, `n_owned`, `n_faces`) change in the transaction that changes what they count; a thorough report
 //!   verifies them.
 
-mod chores;
 mod codec;
 mod credentials;
 mod erase;
 mod errors;
 mod face_sets;
 mod faces;
-mod held;
 mod jobs;
-mod once;
+mod maintenance;
+mod nonces;
 mod persons;
-mod pictures;
 mod pool;
 mod queue;
 mod rebuild;
 mod report;
 mod rows;
 mod schema;
+mod transient;
+mod uploads;
 mod writer;
 
 use std::path::Path;
@@ -91,10 +91,10 @@ impl EmbeddedStore {
         schema::opened(rebuild::rebuild(&conn, counters.revision, index.as_ref()), &dir)?;
         let readers =
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
-        let chores = chores::Chores::after_opening();
+        let maintenance = maintenance::Maintenance::after_opening();
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
-            writer: writer::Writer::start(conn, counters, chores, dir, index, settings.writes_max)?,
+            writer: writer::Writer::start(conn, counters, maintenance, dir, index, settings.writes_max)?,
             folder,
         })
     }

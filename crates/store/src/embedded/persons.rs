@@ -210,7 +210,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch
     Ok(person)
 }
 
-/// Takes the person out of every gallery and its key and words away; the eraser does the rest.
+/// Takes the person out of every gallery and its key and words away; the purger does the rest.
 /// See `GalleryStore::delete_person`.
 pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> Answer<u64> {
     let row = rows::need_person(tx.conn, tenant, id)?;
@@ -223,7 +223,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> An
         .prepare_cached("UPDATE persons SET key = NULL, name = NULL, note = NULL WHERE id = ?1")?
         .execute([id.get()])?;
     tx.erased = true;
-    // The usual handful is gone at once; thousands are left to the chores.
+    // The usual handful is gone at once; thousands are left to the maintenance.
     erase::erase_person(tx.conn, id.get(), erase::AT_ONCE_MAX)?;
     Ok(row.n_faces)
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, held, jobs, rebuild};
+use super::{codec, jobs, rebuild, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -72,7 +72,7 @@ const RULES: &[(&str, &str)] = &[
         "a face has the id of a held face, or one that is the origin of another",
         "SELECT f.id FROM faces AS f JOIN held_faces AS h ON h.id = f.id
          UNION ALL
-         SELECT f.id FROM faces AS f JOIN faces AS g ON g.origin = f.id",
+         SELECT f.id FROM faces AS f JOIN faces AS g ON g.source_face = f.id",
     ),
     (
         "a face has no template",
@@ -146,7 +146,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
             break;
         }
     }
-    held::check(conn, problems)?;
+    transient::check(conn, problems)?;
     jobs::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {
         if row.is_err() {

@@ -4,7 +4,7 @@
 //! flushes once, tells the index, and only then answers. So the cost of a flush is shared by everybody who came while
 //! the last one was under way, a write that fails takes nobody with it, and nobody is told of what is not yet on disk.
 //!
-//! Between commits the thread does the chores: erasing what was deleted, giving space back, cleaning the log.
+//! Between commits the thread does the maintenance: erasing what was deleted, giving space back, cleaning the log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use likeness_domain::{Error, Kind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::chores::Chores;
 use super::errors::{Answer, Failure};
+use super::maintenance::Maintenance;
 use super::queue::{Queue, Refused, Taken};
 
 /// Most writes of one commit: bounds how long the first of them waits for the last.
@@ -110,14 +110,14 @@ impl Writer {
     pub(super) fn start(
         conn: Connection,
         counters: Counters,
-        chores: Chores,
+        maintenance: Maintenance,
         dir: PathBuf,
         index: Arc<dyn VectorIndex>,
         queue_max: usize,
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(queue_max));
         let loop_queue = Arc::clone(&queue);
-        let mut state = Thread { conn, counters, chores, index };
+        let mut state = Thread { conn, counters, maintenance, index };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
@@ -175,19 +175,19 @@ impl Drop for Closing<'_> {
 struct Thread {
     conn: Connection,
     counters: Counters,
-    chores: Chores,
+    maintenance: Maintenance,
     index: Arc<dyn VectorIndex>,
 }
 
 impl Thread {
     fn serve(&mut self, queue: &Queue<Box<dyn Job>>) {
         loop {
-            match queue.take(BATCH_MAX, self.chores.due_in()) {
+            match queue.take(BATCH_MAX, self.maintenance.due_in()) {
                 Taken::Items(jobs) => self.commit(jobs),
                 Taken::Nothing => {}
                 Taken::Closed => return,
             }
-            self.chores.do_some(&self.conn, queue.is_empty());
+            self.maintenance.do_some(&self.conn, queue.is_empty());
         }
     }
 
@@ -256,7 +256,7 @@ impl Thread {
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.counters = counters;
         if erased {
-            self.chores.something_was_erased();
+            self.maintenance.something_was_erased();
         }
         Ok(commits)
     }

@@ -2,7 +2,7 @@
 //!
 //! Start at [`FlatIndex`]. A search is one pass over int8 codes that gives each row an upper bound of its similarity;
 //! only rows whose bound can still make them a hit have their similarity computed from the f32 vectors. The bound is
-//! proved in `quantise`, so the answer equals computing every similarity ([`ScanIndex`] does just that), in every tie.
+//! proved in `quantise`, so the answer equals computing every similarity ([`BruteForceIndex`] does just that), in every tie.
 //!
 //! | Part | What it is |
 //! |---|---|
@@ -23,20 +23,20 @@
 //! closed gallery is overwritten by a thread of the pool, right after the task it is at.
 
 mod best;
+mod brute_force;
 mod columns;
 pub mod conformance;
 mod flat;
 mod gallery;
 pub mod kernel;
 mod pass;
-mod plain;
 mod pool;
 mod quantise;
 mod segment;
 mod wiped;
 
+pub use brute_force::BruteForceIndex;
 pub use flat::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
-pub use plain::ScanIndex;
 
 #[cfg(test)]
 mod tests;

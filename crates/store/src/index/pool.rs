@@ -35,7 +35,7 @@ struct Work {
     waiting: VecDeque<Waiting>,
     running: Vec<Arc<Scan>>,
     /// Closed galleries, whose memory is overwritten here and not by the thread that closed them.
-    waste: Vec<Arc<Gallery>>,
+    retired: Vec<Arc<Gallery>>,
     is_closing: bool,
 }
 
@@ -53,7 +53,7 @@ enum Task {
 
 impl Pool {
     pub(super) fn new(queue_len_max: usize) -> Self {
-        let work = Work { waiting: VecDeque::new(), running: Vec::new(), waste: Vec::new(), is_closing: false };
+        let work = Work { waiting: VecDeque::new(), running: Vec::new(), retired: Vec::new(), is_closing: false };
         Self { work: Mutex::new(work), ready: Condvar::new(), queue_len_max }
     }
 
@@ -77,7 +77,7 @@ impl Pool {
 
     /// Takes a gallery that nobody will search again.
     pub(super) fn discard(&self, gallery: Arc<Gallery>) {
-        self.work().waste.push(gallery);
+        self.work().retired.push(gallery);
         self.ready.notify_one();
     }
 
@@ -95,7 +95,7 @@ impl Pool {
             let outcome = catch_unwind(AssertUnwindSafe(|| match task {
                 Task::Answer(batch) => self.answer(batch, galleries),
                 Task::Help(scan) => scan.run(),
-                Task::Drop(waste) => drop(waste),
+                Task::Drop(retired) => drop(retired),
             }));
             if outcome.is_err() {
                 // The askers see their answer's sender dropped.
@@ -110,8 +110,8 @@ impl Pool {
             if work.is_closing {
                 return None;
             }
-            if !work.waste.is_empty() {
-                return Some(Task::Drop(std::mem::take(&mut work.waste)));
+            if !work.retired.is_empty() {
+                return Some(Task::Drop(std::mem::take(&mut work.retired)));
             }
             if let Some(batch) = next_batch(&mut work.waiting) {
                 return Some(Task::Answer(batch));

@@ -35,7 +35,7 @@ fn flat_conforms_on_its_threads() {
 
 #[test]
 fn the_oracle_conforms() {
-    check_all(|| Arc::new(ScanIndex::new()));
+    check_all(|| Arc::new(BruteForceIndex::new()));
 }
 
 // ------------------------------------------------------------------------------------------- equal to a full scan
@@ -183,7 +183,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 fn check_equal_to_full_scan(bases: &[Vec<f32>], rows: &[Row], asks: &[Ask]) {
     let indexes = [flat_inline(), flat_pooled()];
-    let oracle = ScanIndex::new();
+    let oracle = BruteForceIndex::new();
     let mut changes = vec![opening()];
     for row in rows {
         let face = FaceId::new(row.number).unwrap();
@@ -245,7 +245,7 @@ fn scattered(seed: u64, dimensions: usize) -> Template {
 #[test]
 fn a_gallery_of_many_stretches_equals_a_full_scan() {
     // More than one stretch, so that several threads share a scan; a low dimension gives close similarities.
-    let (index, oracle) = (flat_pooled(), ScanIndex::new());
+    let (index, oracle) = (flat_pooled(), BruteForceIndex::new());
     let rows: Vec<GalleryChange> = (1..=20_000).map(|number| putting(entry(number, scattered(number, 6)))).collect();
     oracle.apply(Revision(1), vec![opening()]);
     index.apply(Revision(1), vec![opening()]);
@@ -339,7 +339,7 @@ fn a_closing_pool_answers_nobody_and_its_threads_leave() {
 #[test]
 fn waiting_searches_are_answered_together_each_with_its_own_answer() {
     let index = FlatIndex::new(FlatOptions { n_threads: 1, queue_len_max: 64, inline_numbers_max: 0 }).unwrap();
-    let oracle = ScanIndex::new();
+    let oracle = BruteForceIndex::new();
     let rows: Vec<GalleryChange> = (1..=500).map(|number| putting(entry(number, scattered(number, 40)))).collect();
     for changes in [vec![opening()], rows] {
         index.apply(Revision(1), changes.clone());

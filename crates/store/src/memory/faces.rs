@@ -53,7 +53,7 @@ impl State {
             let id = FaceId::new(id).unwrap_or(new.id);
             let face = Face {
                 id,
-                origin: id,
+                source_face: id,
                 tenant,
                 owner,
                 template: new.template,

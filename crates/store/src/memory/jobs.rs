@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use likeness_domain::Result;
-use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, OnceStore, Pending};
+use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, NonceStore, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 
 use super::{MemoryStore, ready};
@@ -125,8 +125,8 @@ impl JobStore for MemoryStore {
     }
 }
 
-impl OnceStore for MemoryStore {
-    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
+impl NonceStore for MemoryStore {
+    fn consume(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
         if let Err(error) = bounds::check_token(scope, token) {
             return ready(Err(error));
         }

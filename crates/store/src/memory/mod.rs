@@ -5,10 +5,10 @@
 //! which makes it all or nothing without a way back.
 
 mod faces;
-mod held;
 mod jobs;
 mod persons;
-mod pictures;
+mod transient;
+mod uploads;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,8 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetPatch, FaceSetSummary, HeldFace, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId,
-    PersonKey, PersonPatch, Revision, Tenant, TenantId, TenantName, TimestampMs,
+    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey,
+    PersonPatch, Revision, Tenant, TenantId, TenantName, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -42,13 +42,13 @@ struct State {
     memberships: BTreeMap<u64, (FaceSetId, PersonId)>,
     made_by_joining: HashSet<FaceSetId>,
     faces: BTreeMap<u64, Face>,
-    held: BTreeMap<u64, HeldFace>,
+    held: BTreeMap<u64, TransientFace>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
     secret: Option<InstallationSecret>,
     jobs: jobs::Jobs,
     spent: jobs::Spent,
-    pictures: pictures::Pictures,
+    pictures: uploads::Pictures,
 }
 
 impl MemoryStore {

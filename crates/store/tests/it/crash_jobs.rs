@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use likeness_domain::ports::{FaceScope, GalleryStore, JobOutcome, JobStore, NewJob, OnceStore};
+use likeness_domain::ports::{FaceScope, GalleryStore, JobOutcome, JobStore, NewJob, NonceStore};
 use likeness_domain::types::FaceOwner;
 use likeness_store::conformance::jobs::{at, job, job_id};
 use likeness_store::conformance::samples::*;
@@ -44,7 +44,7 @@ async fn write_for_ever(dir: &Path, first: u64) {
             assert!(store.settle(job_id(2 * number), outcome, vec![follow_up]).await.unwrap());
             say("settled", 2 * number);
         }
-        assert!(store.spend("nonce", &number.to_le_bytes(), at(0), at(1)).await.unwrap());
+        assert!(store.consume("nonce", &number.to_le_bytes(), at(0), at(1)).await.unwrap());
         say("spent", number);
     }
 }
@@ -107,7 +107,7 @@ async fn check_after_kill(dir: &Path, known: &Known) {
         assert!(job.result.is_some() || !known.was_said("settled", id), "the result of job {id} is lost");
     }
     for number in known.said("spent") {
-        let again = store.spend("nonce", &number.to_le_bytes(), at(0), at(1)).await.unwrap();
+        let again = store.consume("nonce", &number.to_le_bytes(), at(0), at(1)).await.unwrap();
         assert!(!again, "token {number} could be spent twice");
     }
 }

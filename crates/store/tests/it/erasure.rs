@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, HeldFaceStore};
-use likeness_domain::types::{Face, FaceOwner, FaceSet, NewFace, NewHeldFace, Template, TimestampMs};
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, TransientFaceStore};
+use likeness_domain::types::{Face, FaceOwner, FaceSet, NewFace, NewTransientFace, Template, TimestampMs};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::EmbeddedStore;
@@ -173,9 +173,9 @@ fn check_traces(n_dimensions: u64) {
         store.add_faces(ours(), owner, all(0x3_0000..0x3_0000 + 200, None), None).await.unwrap();
         let (anna, _) = store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await.unwrap();
         store.add_faces(ours(), FaceOwner::Person(anna.id), all(0x4_0000..0x4_0000 + 150, None), None).await.unwrap();
-        let doomed = store.create_face_set(ours(), face_set("doomed"), None).await.unwrap();
+        let deleted = store.create_face_set(ours(), face_set("deleted"), None).await.unwrap();
         let faces = all(0x5_0000..0x5_0000 + 250, None);
-        store.add_faces(ours(), FaceOwner::FaceSet(doomed.id), faces, None).await.unwrap();
+        store.add_faces(ours(), FaceOwner::FaceSet(deleted.id), faces, None).await.unwrap();
         assert_eq!(found_on_disk(scratch.path(), &marks).len(), 2_000, "what is stored can be found");
 
         // Two of three, in an order that makes pages merge; one by one and in batches.
@@ -190,7 +190,7 @@ fn check_traces(n_dimensions: u64) {
         }
         store.delete_faces(ours(), scope, FaceSelector::Subject(subject("x"))).await.unwrap();
         store.delete_person(ours(), anna.id).await.unwrap();
-        store.delete_face_set(ours(), doomed.id, false).await.unwrap();
+        store.delete_face_set(ours(), deleted.id, false).await.unwrap();
         kept.extend(0x3_0000..0x3_0000 + 200);
         until_tidy(&store, scratch.path()).await;
 
@@ -212,11 +212,11 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
         let now = TimestampMs(9_999);
         let mut marks = HashMap::new();
-        let mut all = |numbers: std::ops::Range<u64>, expires_at: i64| -> Vec<NewHeldFace> {
+        let mut all = |numbers: std::ops::Range<u64>, expires_at: i64| -> Vec<NewTransientFace> {
             let faces = numbers.map(|number| {
                 let NewFace { template, .. } = sized(face(number), 128);
                 marks.insert(mark(&template), number);
-                NewHeldFace { template, expires_at: TimestampMs(expires_at), ..held(number) }
+                NewTransientFace { template, expires_at: TimestampMs(expires_at), ..held(number) }
             });
             faces.collect()
         };
@@ -224,24 +224,24 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         let (expiring, staying) = (all(0x1_0000..0x1_0000 + 300, 10_000), all(0x2_0000..0x2_0000 + 300, 20_000));
         let (theirs_pushed_out, theirs_kept) =
             (all(0x3_0000..0x3_0000 + 50, 20_000), all(0x4_0000..0x4_0000 + 50, 20_000));
-        store.hold_faces(ours(), expiring, many).await.unwrap();
-        store.hold_faces(ours(), staying, many).await.unwrap();
-        store.hold_faces(theirs(), theirs_pushed_out, many).await.unwrap();
+        store.keep_faces(ours(), expiring, many).await.unwrap();
+        store.keep_faces(ours(), staying, many).await.unwrap();
+        store.keep_faces(theirs(), theirs_pushed_out, many).await.unwrap();
         assert_eq!(found_on_disk(scratch.path(), &marks).len(), 650, "what is held can be found");
 
         // Enrolled from held faces: the one is removed from its only set, the other deleted everywhere, the third stays.
-        let doomed: Vec<u64> = (0x2_0000..0x2_0000 + 10).collect();
-        for &number in doomed.iter().chain(&[0x1_0000, 0x1_0001]) {
+        let deleted: Vec<u64> = (0x2_0000..0x2_0000 + 10).collect();
+        for &number in deleted.iter().chain(&[0x1_0000, 0x1_0001]) {
             let id = face_id(0x9_0000 + number);
-            store.enrol_held_face(ours(), set.id, face_id(number), id, now).await.unwrap();
+            store.enrol_transient_face(ours(), set.id, face_id(number), id, now).await.unwrap();
         }
-        for &number in &doomed {
-            store.delete_origin(ours(), face_id(number), now).await.unwrap();
+        for &number in &deleted {
+            store.delete_source(ours(), face_id(number), now).await.unwrap();
         }
         let selector = FaceSelector::Ids(vec![face_id(0x9_0000 + 0x1_0000)]);
         store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
-        store.hold_faces(theirs(), theirs_kept, 50).await.unwrap();
-        assert_eq!(store.forget_held_faces(TimestampMs(10_000)).await.unwrap(), 298, "two were enrolled");
+        store.keep_faces(theirs(), theirs_kept, 50).await.unwrap();
+        assert_eq!(store.purge_expired_faces(TimestampMs(10_000)).await.unwrap(), 298, "two were enrolled");
         until_tidy(&store, scratch.path()).await;
 
         let mut kept: HashSet<u64> = (0x2_0000 + 10..0x2_0000 + 300).chain(0x4_0000..0x4_0000 + 50).collect();

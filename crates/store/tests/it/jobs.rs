@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use likeness_domain::ports::{GalleryStore, JobOutcome, JobStore, NewJob, OnceStore};
+use likeness_domain::ports::{GalleryStore, JobOutcome, JobStore, NewJob, NonceStore};
 use likeness_store::conformance::Ledger;
 use likeness_store::conformance::jobs::{at, job, job_id, words};
 use likeness_store::conformance::samples::ours;
@@ -86,7 +86,7 @@ fn made(jobs: &[(u8, bool, i64)]) -> Vec<NewJob> {
 }
 
 /// What a store answers to the step, in words; `now_ms` is the time of a spend.
-async fn answer<S: JobStore + OnceStore>(store: &S, step: &Step, now_ms: i64) -> String {
+async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -> String {
     match step {
         Step::Enqueue { jobs, waiting_max } => match store.enqueue(made(jobs), *waiting_max).await {
             Ok(ids) => format!("{ids:?}"),
@@ -111,7 +111,7 @@ async fn answer<S: JobStore + OnceStore>(store: &S, step: &Step, now_ms: i64) ->
         Step::Forget { now } => store.forget(at(*now)).await.unwrap().to_string(),
         Step::Spend { scope, token, lifetime, .. } => {
             let scope = ["nonce", "signature"][usize::from(*scope)];
-            store.spend(scope, &[*token], at(now_ms), at(now_ms + lifetime)).await.unwrap().to_string()
+            store.consume(scope, &[*token], at(now_ms), at(now_ms + lifetime)).await.unwrap().to_string()
         }
         Step::Restart => String::new(),
     }

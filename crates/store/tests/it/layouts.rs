@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, GalleryStore, HeldFaceStore, JobStore, OnceStore, PictureDrop,
+    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, TransientFaceStore, UploadStore,
 };
 use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret, QualityGate};
 use likeness_store::conformance::jobs::{at, job, job_id};
-use likeness_store::conformance::pictures::{ROOM, picture, picture_name};
 use likeness_store::conformance::samples::*;
+use likeness_store::conformance::uploads::{ROOM, picture, upload_name};
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, SCHEMA_VERSION};
 
@@ -35,9 +35,9 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
 
         // What came with layout 2 works in it.
         assert_eq!(store.enqueue(vec![job(5)], 10).await.unwrap(), [job_id(5)]);
-        assert!(store.spend("nonce", b"one", at(0), at(9)).await.unwrap());
+        assert!(store.consume("nonce", b"one", at(0), at(9)).await.unwrap());
         // And with layout 5.
-        store.put_picture(ours(), picture("a", "bytes"), ROOM, at(0)).await.unwrap();
+        store.put_upload(ours(), picture("a", "bytes"), ROOM, at(0)).await.unwrap();
         let credentials = Credentials::open(scratch.path()).unwrap();
         assert_eq!(credentials.tenants().await.unwrap()[0].name.as_str(), "acme");
         let secret = InstallationSecret::from_bytes([3; 32]);
@@ -45,8 +45,8 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
         drop((credentials, store));
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         assert!(store.job(ours(), job_id(5), at(0)).await.unwrap().is_some());
-        assert!(store.picture(ours(), picture_name("a"), at(0)).await.unwrap().is_some());
-        assert!(!store.spend("nonce", b"one", at(8), at(9)).await.unwrap());
+        assert!(store.picture(ours(), upload_name("a"), at(0)).await.unwrap().is_some());
+        assert!(!store.consume("nonce", b"one", at(8), at(9)).await.unwrap());
         let secret_again = Credentials::open(scratch.path()).unwrap();
         let proposed = InstallationSecret::from_bytes([4; 32]);
         assert!(secret_again.installation_secret(proposed).await.unwrap() == secret);
@@ -66,16 +66,16 @@ fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
         assert_eq!(set.tags, tags(""));
         let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
-        assert!(faces.iter().all(|face| face.origin == face.id && face.template == template(face.id.get())));
+        assert!(faces.iter().all(|face| face.source_face == face.id && face.template == template(face.id.get())));
 
         // What came with layout 4 works in it.
-        let held_ids = store.hold_faces(ours(), vec![held(7)], 10).await.unwrap();
-        store.enrol_held_face(ours(), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
+        let held_ids = store.keep_faces(ours(), vec![held(7)], 10).await.unwrap();
+        store.enrol_transient_face(ours(), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
         let patch = FaceSetPatch { tags: Some(tags("a,b")), ..FaceSetPatch::default() };
         store.update_face_set(ours(), set.id, patch).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
-        let found = store.faces_of_origin(ours(), None, vec![face_id(1), face_id(7)]).await.unwrap();
+        let found = store.faces_of_source(ours(), None, vec![face_id(1), face_id(7)]).await.unwrap();
         assert_eq!(found.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 20]);
         assert_eq!(store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set.tags, tags("a,b"));
     });

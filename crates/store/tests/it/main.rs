@@ -2,15 +2,15 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says why, a slow one what it measured")]
 
 mod crash;
-mod crash_held;
 mod crash_jobs;
+mod crash_transient;
 mod erasure;
 mod full_disk;
 mod jobs;
 mod layouts;
 mod model;
 mod opening;
-mod pictures;
+mod uploads;
 
 mod patience;
 

@@ -16,7 +16,7 @@ fn the_clock_rings_when_the_time_has_come() {
     let sleeper = std::thread::spawn({
         let clock = clock.clone();
         move || {
-            crate::block_on(clock.ring_at(TimestampMs(30)));
+            crate::block_on(clock.sleep_until(TimestampMs(30)));
             clock.now()
         }
     });
@@ -24,7 +24,7 @@ fn the_clock_rings_when_the_time_has_come() {
         clock.advance(Duration::from_millis(10));
     }
     assert_eq!(sleeper.join().unwrap(), TimestampMs(30));
-    crate::block_on(clock.ring_at(TimestampMs(29)));
+    crate::block_on(clock.sleep_until(TimestampMs(29)));
 }
 
 #[test]

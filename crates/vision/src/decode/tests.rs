@@ -390,7 +390,7 @@ fn too_many_bytes_are_refused_first() {
     assert_eq!(error.kind(), Kind::ImageTooLarge);
     assert_eq!(error.message(), "image has 101 bytes, expected at most 100");
     let huge = vec![0; IMAGE_BYTES_MAX + 1];
-    let error = decode(&huge, &ImageRules { bytes_max: usize::MAX, ..RULES }).expect_err("beyond the house's limit");
+    let error = decode(&huge, &ImageRules { bytes_max: usize::MAX, ..RULES }).expect_err("beyond the fixture's limit");
     assert_eq!(error.kind(), Kind::ImageTooLarge);
 }
 

@@ -190,8 +190,8 @@ pub fn suppressed(mut faces: Vec<FoundFace>, iou_max: f32) -> Vec<FoundFace> {
 /// From the coarse look only giant faces are taken, of at least `giant_height_min`, where it competes with the first by
 /// score. Small unsure faces of the first look that lie on a giant face are its eyes and mouth, and go.
 pub fn merge(first: Vec<FoundFace>, coarse: Vec<FoundFace>, giant_height_min: f32, iou_max: f32) -> Vec<FoundFace> {
-    let giants: Vec<_> = coarse.into_iter().filter(|face| height(face) >= giant_height_min).collect();
-    if giants.is_empty() {
+    let large_faces: Vec<_> = coarse.into_iter().filter(|face| height(face) >= giant_height_min).collect();
+    if large_faces.is_empty() {
         return first;
     }
     let is_part_of = |face: &FoundFace, giant: &FoundFace| {
@@ -202,9 +202,9 @@ pub fn merge(first: Vec<FoundFace>, coarse: Vec<FoundFace>, giant_height_min: f3
         is_inside && area(face) * 4.0 < area(giant)
     };
     let is_part =
-        |face: &FoundFace| face.score < SCORE_ON_GIANT_MIN && giants.iter().any(|giant| is_part_of(face, giant));
+        |face: &FoundFace| face.score < SCORE_ON_GIANT_MIN && large_faces.iter().any(|giant| is_part_of(face, giant));
     let mut faces: Vec<_> = first.into_iter().filter(|face| !is_part(face)).collect();
-    faces.extend(giants);
+    faces.extend(large_faces);
     suppressed(faces, iou_max)
 }
 

@@ -6,9 +6,9 @@ use likeness_domain::ports::{Job, NewJob};
 use serde::{Deserialize, Serialize};
 
 use super::errors::{Code, Fault, code};
-use super::kept::Kept;
 use super::routes::Api;
 use super::scan::{self, Ready, Task};
+use super::scan_result::Kept;
 use super::{dto, params};
 use crate::http::json::{self, Object, Value};
 
@@ -47,7 +47,7 @@ pub(super) async fn callback(api: &Api, body: &Object) -> Result<Option<Callback
     if url.chars().count() > CALLBACK_CHARS_MAX {
         return Err(Fault::invalid(format!("`callback` has more than {CALLBACK_CHARS_MAX} characters")));
     }
-    let checked = api.wire.messenger.check(url).await;
+    let checked = api.wire.webhook_sender.check(url).await;
     checked.map_err(|error| Fault::invalid(format!("`callback`: {}", error.message())))?;
     Ok(Some(Callback { url: url.to_owned(), seed: seed.to_owned() }))
 }

@@ -24,7 +24,7 @@ use crate::http::body::{BodyError, Upload};
 use crate::http::limiter::Limiter;
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
-use crate::router::Wire;
+use crate::router::Services;
 use crate::scales::Scales;
 
 /// The version of the API that is spoken here.
@@ -40,7 +40,7 @@ pub(crate) struct Aliyun {
 
 /// What requests and the workers behind them stand on.
 pub(super) struct Api {
-    pub(super) wire: Wire,
+    pub(super) wire: Services,
     scales: Scales,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Api {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
         Self { wire, scales }
     }
@@ -98,7 +98,7 @@ impl Api {
         };
         let source = match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => ImageSource::Url(url.to_owned()),
-            "oss" => ImageSource::HandedIn(uploads::named(self, caller, rest)?),
+            "oss" => ImageSource::Upload(uploads::named(self, caller, rest)?),
             _ => return Err(Fault::new(code::NOT_ALLOWED, "only http and https addresses are fetched")),
         };
         let settings = self.settings();
@@ -132,7 +132,7 @@ impl Call<'_> {
 }
 
 impl Aliyun {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Services) -> Self {
         Self { api: Arc::new(Api::new(wire)), limiter: Limiter::default() }
     }
 

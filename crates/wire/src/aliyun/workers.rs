@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::jobs::{JobHandler, Settled};
-use likeness_domain::ports::{Job, JobOutcome, Message, NewJob, Pending};
+use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, Webhook};
 use likeness_domain::types::TimestampMs;
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,11 @@ use sha2::{Digest, Sha256};
 
 use super::errors::Fault;
 use super::jobs::{Callback, SCAN, ScanPayload};
-use super::kept::Kept;
 use super::routes::Api;
 use super::scan::{self, Finding};
+use super::scan_result::Kept;
 use crate::http::{json, target};
-use crate::router::{Wire, Worker};
+use crate::router::{Services, Worker};
 
 /// Jobs that push a scan's outcome.
 const PUSH: &str = "push";
@@ -52,7 +52,7 @@ const PUSH_DEADLINE: Duration = Duration::from_secs(5);
 const PUSH_WAITS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
 
 /// What does this dialect's jobs.
-pub(crate) fn workers(wire: Wire) -> Vec<Worker> {
+pub(crate) fn workers(wire: Services) -> Vec<Worker> {
     let api = Arc::new(Api::new(wire));
     vec![
         Worker { handler: Arc::new(Scanner(Arc::clone(&api))), n_at_once: SCANNERS },
@@ -159,8 +159,8 @@ impl JobHandler for Pusher {
             let content = json::write(&told.map_err(|fault| Error::new(Kind::Internal, fault.msg))?);
             let checksum = checksum(&job.tenant.to_string(), &callback.seed, &content);
             let body = format!("checksum={checksum}&content={}", target::encode(&content)).into();
-            let message = Message { content_type: "application/x-www-form-urlencoded", body };
-            match self.0.wire.messenger.deliver(&callback.url, message, PUSH_DEADLINE).await? {
+            let message = Webhook { content_type: "application/x-www-form-urlencoded", body };
+            match self.0.wire.webhook_sender.deliver(&callback.url, message, PUSH_DEADLINE).await? {
                 200 => Ok(JobOutcome::Forgotten.into()),
                 status => {
                     Err(Error::new(Kind::UrlUnreachable, format!("the receiver answered {status}, expected 200")))

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use likeness_domain::library::HeldOutcome;
+use likeness_domain::library::TransientFaceOutcome;
 use likeness_domain::ports::IdSource;
 use likeness_domain::types::{
     BoundingBox, FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, JobId, Note, Subject, Tags,
@@ -39,12 +39,12 @@ impl Names {
         }
     }
 
-    pub(super) fn face_token(&self, origin: FaceId) -> String {
-        self.face_tokens.spell(origin.get())
+    pub(super) fn face_token(&self, source_face: FaceId) -> String {
+        self.face_tokens.spell(source_face.get())
     }
 
     /// The face that a token is for, if it is one of ours.
-    pub(super) fn origin(&self, token: &str) -> Option<FaceId> {
+    pub(super) fn source_face(&self, token: &str) -> Option<FaceId> {
         self.face_tokens.read(token).and_then(FaceId::new)
     }
 
@@ -175,13 +175,13 @@ pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Why a face was not added.
-pub(super) fn reason(outcome: HeldOutcome) -> Option<&'static str> {
+pub(super) fn reason(outcome: TransientFaceOutcome) -> Option<&'static str> {
     match outcome {
-        HeldOutcome::Added | HeldOutcome::Present => None,
-        HeldOutcome::Full => Some("QUOTA_EXCEEDED"),
-        HeldOutcome::PoorQuality => Some("LOW_QUALITY"),
+        TransientFaceOutcome::Added | TransientFaceOutcome::Present => None,
+        TransientFaceOutcome::Full => Some("QUOTA_EXCEEDED"),
+        TransientFaceOutcome::PoorQuality => Some("LOW_QUALITY"),
         // A template of another pack is of no use in the set.
-        HeldOutcome::Unknown | HeldOutcome::OtherPack => Some("INVALID_FACE_TOKEN"),
+        TransientFaceOutcome::Unknown | TransientFaceOutcome::OtherPack => Some("INVALID_FACE_TOKEN"),
     }
 }
 

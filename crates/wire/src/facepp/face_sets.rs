@@ -116,15 +116,15 @@ fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
 }
 
 pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
-    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
+    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().source_face(token)).collect();
     let known = origins.iter().flatten().copied().collect();
-    let outcomes = call.library.add_held_faces(&call.caller, face_set.id, known).await;
+    let outcomes = call.library.add_transient_faces(&call.caller, face_set.id, known).await;
     let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
     let mut face_added = 0;
     let mut failure_detail = Vec::new();
-    for (token, origin) in tokens.iter().zip(&origins) {
-        let outcome = origin.and_then(|_| outcomes.next());
-        face_added += usize::from(outcome == Some(likeness_domain::library::HeldOutcome::Added));
+    for (token, source_face) in tokens.iter().zip(&origins) {
+        let outcome = source_face.and_then(|_| outcomes.next());
+        face_added += usize::from(outcome == Some(likeness_domain::library::TransientFaceOutcome::Added));
         let reason = outcome.map_or(Some("INVALID_FACE_TOKEN"), convert::reason);
         failure_detail.extend(reason.map(|reason| FaceFailure { face_token: token.clone(), reason }));
     }
@@ -167,7 +167,7 @@ pub(super) async fn removed(
     let (face_removed, failure_detail) = match tokens {
         None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
         Some(tokens) => {
-            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().origin(token)).collect();
+            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().source_face(token)).collect();
             let known = origins.iter().flatten().copied().collect();
             let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
             let face_removed = removed.len();
@@ -191,7 +191,7 @@ async fn remove_all(call: &Call<'_>, face_set: &FaceSet) -> likeness_domain::Res
         if faces.is_empty() {
             return Ok(n_removed);
         }
-        let origins = faces.iter().map(|face| face.origin).collect();
+        let origins = faces.iter().map(|face| face.source_face).collect();
         n_removed += call.library.remove_origins(&call.caller, face_set.id, origins).await?.len();
     }
 }
@@ -229,7 +229,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let listed = call.library.list_faces(&call.caller, summary.face_set.id, page).await;
     let (face_set, faces) = listed.map_err(named.failed())?;
     let next = (faces.len() as u64 > PAGE).then(|| (start + PAGE).to_string());
-    let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names().face_token(face.origin)).collect();
+    let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names().face_token(face.source_face)).collect();
     Ok(Answer::Detail(dto::FaceSetDetail {
         face_set: call.names().listed(&face_set),
         user_data: convert::user_data(&face_set),

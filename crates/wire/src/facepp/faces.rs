@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use likeness_domain::library::{FaceHeld, HoldFaces, Probe, Search};
+use likeness_domain::library::{FaceKept, KeepFaces, Probe, Search};
 use likeness_domain::types::{FaceId, PackId, Similarity};
 use likeness_domain::{Error, Kind};
 
@@ -27,8 +27,8 @@ enum Asked<'a> {
 /// The face of a call: its token before a picture.
 fn asked<'a>(call: &'a Call<'_>, token: &str, names: FieldNames) -> Result<Asked<'a>, Failure> {
     if let Some(text) = call.fields.text(token)? {
-        let origin = call.names().origin(text).ok_or_else(|| errors::no_face(text))?;
-        return Ok(Asked::Token(text, origin));
+        let source_face = call.names().source_face(text).ok_or_else(|| errors::no_face(text))?;
+        return Ok(Asked::Token(text, source_face));
     }
     let FieldNames { file, base64, url, .. } = names;
     let given = image::given(&call.fields, names)?;
@@ -43,16 +43,16 @@ struct Shown {
 }
 
 async fn hold(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: &Wanted) -> Result<Shown, Failure> {
-    let request = HoldFaces {
+    let request = KeepFaces {
         image: given.picture(call.settings())?,
         place: given.place,
         pack,
         held_for: Duration::from_secs(u64::from(call.settings().held_hours) * SECONDS_PER_HOUR),
         assess: wanted.assess(),
     };
-    let held = call.library.hold_faces(&call.caller, request).await;
+    let held = call.library.keep_faces(&call.caller, request).await;
     let held = held.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
-    let face = |(face_idx, FaceHeld { held, assessment }): (usize, &FaceHeld)| dto::Face {
+    let face = |(face_idx, FaceKept { held, assessment }): (usize, &FaceKept)| dto::Face {
         face_token: call.names().face_token(held.id),
         face_rectangle: convert::rectangle(held.detection.bounding_box),
         landmark: wanted.landmark(face_idx, &held.detection, assessment),
@@ -79,16 +79,16 @@ pub(super) async fn detect(call: &Call<'_>) -> Result<Answer, Failure> {
 /// One side of a comparison: the face that counts, its token as the client gave it, and the picture it came from.
 struct Side<'a> {
     token: &'a str,
-    origin: Option<FaceId>,
+    source_face: Option<FaceId>,
     picture: Option<dto::Picture>,
 }
 
 async fn side<'a>(call: &Call<'_>, asked: &Asked<'a>) -> Result<Side<'a>, Failure> {
     Ok(match asked {
-        Asked::Token(token, origin) => Side { token, origin: Some(*origin), picture: None },
+        Asked::Token(token, source_face) => Side { token, source_face: Some(*source_face), picture: None },
         Asked::Picture(given) => {
             let shown = hold(call, given, None, &Wanted::NOTHING).await?;
-            Side { token: "", origin: shown.first, picture: Some(shown.picture) }
+            Side { token: "", source_face: shown.first, picture: Some(shown.picture) }
         }
     })
 }
@@ -99,12 +99,12 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     let second = asked(call, "face_token2", second)?;
     // Tokens first: a picture is not looked at, nor its faces held, for a comparison that cannot be.
     for asked in [&first, &second] {
-        if let Asked::Token(token, origin) = asked {
-            known(call, token, *origin).await?;
+        if let Asked::Token(token, source_face) = asked {
+            known(call, token, *source_face).await?;
         }
     }
     let (first, second) = (side(call, &first).await?, side(call, &second).await?);
-    let comparison = match (first.origin, second.origin) {
+    let comparison = match (first.source_face, second.source_face) {
         (Some(a), Some(b)) => Some(call.library.compare_origins(&call.caller, [a, b]).await.map_err(|error| {
             let token = if error.field() == Some("first face") { first.token } else { second.token };
             errors::library(error, &Blame { token, ..Blame::NOBODY })
@@ -131,20 +131,20 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     }
     let face_set = summary.face_set;
     let scale = call.scale(&face_set.pack)?;
-    let (token, origin, picture) = match asked {
-        Asked::Token(token, origin) => (token, Some(origin), None),
+    let (token, source_face, picture) = match asked {
+        Asked::Token(token, source_face) => (token, Some(source_face), None),
         Asked::Picture(given) => {
             let shown = hold(call, &given, Some(face_set.pack.clone()), &Wanted::NOTHING).await?;
             ("", shown.first, Some(shown.picture))
         }
     };
     let (image_id, faces) = picture.map(|picture| (picture.image_id, picture.faces)).unzip();
-    let Some(origin) = origin else {
+    let Some(source_face) = source_face else {
         return Ok(Answer::Found(Box::new(dto::Found { results: None, thresholds: None, image_id, faces })));
     };
     let request = Search {
         face_set: face_set.name.clone(),
-        probe: Probe::Origin(origin),
+        probe: Probe::Origin(source_face),
         top_k: top_k as usize,
         similarity_min: Similarity::MIN,
         filter: None,
@@ -154,7 +154,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let found = call.library.search(&call.caller, request).await;
     let found = found.map_err(|error| errors::library(error, &Blame { token, ..named.blame() }))?;
     let result = |candidate: &likeness_domain::library::Candidate| dto::FaceFound {
-        face_token: call.names().face_token(candidate.face.origin),
+        face_token: call.names().face_token(candidate.face.source_face),
         confidence: scale.to_number(candidate.similarity),
         user_id: convert::user_id(candidate.face.subject.as_ref()),
     };
@@ -163,20 +163,24 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 /// What is known of a token, or that it is of no face.
-async fn known(call: &Call<'_>, token: &str, origin: FaceId) -> Result<likeness_domain::library::KnownFace, Failure> {
-    let known = call.library.known_face(&call.caller, origin).await;
+async fn known(
+    call: &Call<'_>,
+    token: &str,
+    source_face: FaceId,
+) -> Result<likeness_domain::library::KnownFace, Failure> {
+    let known = call.library.known_face(&call.caller, source_face).await;
     known.map_err(|error| errors::library(error, &Blame { token, ..Blame::NOBODY }))
 }
 
 /// The token that a call is about.
 fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
     let text = call.fields.needed("face_token")?;
-    Ok((text, call.names().origin(text).ok_or_else(|| errors::no_face(text))?))
+    Ok((text, call.names().source_face(text).ok_or_else(|| errors::no_face(text))?))
 }
 
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
-    let (token, origin) = token(call)?;
-    let known = known(call, token, origin).await?;
+    let (token, source_face) = token(call)?;
+    let known = known(call, token, source_face).await?;
     Ok(Answer::Face(dto::FaceDetail {
         face_token: token.to_owned(),
         face_rectangle: convert::rectangle(known.detection.bounding_box),
@@ -188,9 +192,9 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["face_token", "user_id"])?;
     let subject = convert::new_user_id(&call.fields)?;
-    let (token, origin) = token(call)?;
+    let (token, source_face) = token(call)?;
     let user_id = convert::user_id(Some(&subject));
-    let done = call.library.label_origin(&call.caller, origin, subject).await;
+    let done = call.library.label_source(&call.caller, source_face, subject).await;
     done.map_err(|error: Error| {
         debug_assert_ne!(error.kind(), Kind::FaceSetNotFound, "no face set is named");
         errors::library(error, &Blame { token, ..Blame::NOBODY })

@@ -8,7 +8,7 @@
 //! | `faceset_token` | face set id as 32 hex digits ([`crate::http::keyed_ids`]) |
 //! | `display_name`, `user_data`, `tags` | label, note and tags of the face set |
 //! | face found by `detect` | held face |
-//! | `face_token` | origin of a face, held or enrolled, as 32 hex digits |
+//! | `face_token` | source face of a face, held or enrolled, as 32 hex digits |
 //! | `user_id` | subject of the face |
 //! | confidence, thresholds | what [`scale`] makes of a similarity |
 //!

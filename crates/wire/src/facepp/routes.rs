@@ -19,12 +19,12 @@ use super::{auth, face_sets, faces, tasks};
 use crate::http::fields::Fields;
 use crate::http::form_service::FormService;
 use crate::http::limiter::Limiter;
-use crate::router::Wire;
+use crate::router::Services;
 use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Facepp {
-    pub(super) wire: Wire,
+    pub(super) wire: Services,
     scales: Scales,
     names: Names,
     limiter: Limiter<AccessKeyId>,
@@ -58,7 +58,7 @@ impl Call<'_> {
 }
 
 impl Facepp {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
         let names = Names::new(&wire.secret);
         Self { wire, scales, names, limiter: Limiter::default() }

@@ -19,7 +19,7 @@ use super::face_sets::{self, FaceSetNamed};
 use super::routes::{Call, Facepp};
 use crate::http::fields::Fields;
 use crate::http::json;
-use crate::router::{Wire, Worker};
+use crate::router::{Services, Worker};
 
 /// Jobs of this dialect.
 const FACES: &str = "facepp faces";
@@ -113,7 +113,7 @@ impl Outcome {
 }
 
 /// What does this dialect's jobs.
-pub(crate) fn workers(wire: Wire) -> Vec<Worker> {
+pub(crate) fn workers(wire: Services) -> Vec<Worker> {
     vec![Worker { handler: Arc::new(Tasks(Facepp::new(wire))), n_at_once: WORKERS }]
 }
 

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
-use likeness_domain::policy::{FaceChoice, QualityFloor};
+use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject, Tags};
 use serde::Serialize;
@@ -132,7 +132,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         fields: fields.map_err(|error| call.failed(error))?,
         note: None,
         tenant_faces_max: None,
-        floor: QualityFloor::NONE,
+        floor: QualityThresholds::NONE,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;

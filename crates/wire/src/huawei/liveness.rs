@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 use likeness_domain::limits;
-use likeness_domain::liveness::{Action, Remark, SeenAction, WantedAction};
+use likeness_domain::liveness::{Action, LivenessReason, SeenAction, WantedAction};
 
 use super::dto;
 use super::errors::{Failure, code};
@@ -123,25 +123,33 @@ pub(super) fn still_judged(answer: StillLiveness) -> dto::StillJudged {
     }
 }
 
-fn clip_warning(remark: Remark) -> u32 {
+fn clip_warning(remark: LivenessReason) -> u32 {
     match remark {
-        Remark::NotFrontal | Remark::Turned => 1,
-        Remark::SeveralFaces => 4,
-        Remark::NoFace => 5,
-        Remark::SmallMovement => 6,
-        Remark::NotReal | Remark::LowQuality | Remark::Blurred | Remark::Hidden | Remark::Dark => 7,
-        Remark::NoGoodPicture => 8,
+        LivenessReason::NotFrontal | LivenessReason::Turned => 1,
+        LivenessReason::SeveralFaces => 4,
+        LivenessReason::NoFace => 5,
+        LivenessReason::SmallMovement => 6,
+        LivenessReason::NotReal
+        | LivenessReason::LowQuality
+        | LivenessReason::Blurred
+        | LivenessReason::Hidden
+        | LivenessReason::Dark => 7,
+        LivenessReason::NoGoodPicture => 8,
     }
 }
 
-fn still_warning(remark: Remark) -> u32 {
+fn still_warning(remark: LivenessReason) -> u32 {
     match remark {
-        Remark::LowQuality | Remark::NotReal | Remark::NoGoodPicture | Remark::NoFace | Remark::SmallMovement => 101,
-        Remark::Blurred => 102,
-        Remark::Turned | Remark::NotFrontal => 103,
-        Remark::Hidden => 104,
-        Remark::Dark => 105,
-        Remark::SeveralFaces => 106,
+        LivenessReason::LowQuality
+        | LivenessReason::NotReal
+        | LivenessReason::NoGoodPicture
+        | LivenessReason::NoFace
+        | LivenessReason::SmallMovement => 101,
+        LivenessReason::Blurred => 102,
+        LivenessReason::Turned | LivenessReason::NotFrontal => 103,
+        LivenessReason::Hidden => 104,
+        LivenessReason::Dark => 105,
+        LivenessReason::SeveralFaces => 106,
     }
 }
 

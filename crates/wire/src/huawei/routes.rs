@@ -20,12 +20,12 @@ use crate::http::body::{BodyError, Upload};
 use crate::http::json::Object;
 use crate::http::limiter::Limiter;
 use crate::http::target;
-use crate::router::Wire;
+use crate::router::Services;
 use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Huawei {
-    pub(super) wire: Wire,
+    pub(super) wire: Services,
     scales: Scales,
     limiter: Limiter<(TenantId, Operation)>,
 }
@@ -55,7 +55,7 @@ impl Call<'_> {
 }
 
 impl Huawei {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
         Self { wire, scales, limiter: Limiter::default() }
     }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
-use likeness_domain::policy::{FaceChoice, QualityFloor, Shortfall};
+use likeness_domain::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
@@ -186,7 +186,7 @@ pub(super) fn add_faces(
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image, body.any_turn)?,
         tenant_faces_max: None,
-        floor: QualityFloor::NONE,
+        floor: QualityThresholds::NONE,
     })
 }
 
@@ -448,7 +448,7 @@ pub(super) fn detection(detection: types::Detection) -> dto::Detection {
 }
 
 pub(super) fn refused_face(face: library::RefusedFace) -> dto::RefusedFace {
-    let reasons = face.reasons.iter().map(Shortfall::to_string).collect();
+    let reasons = face.reasons.iter().map(QualityFailure::to_string).collect();
     dto::RefusedFace { detection: detection(face.detection), reasons }
 }
 

@@ -2,7 +2,7 @@
 
 use likeness_domain::caller::Caller;
 use likeness_domain::library::{Library, LiveClip, VideoInput};
-use likeness_domain::liveness::{Action, Remark, WantedAction};
+use likeness_domain::liveness::{Action, LivenessReason, WantedAction};
 use likeness_domain::{Error, limits};
 
 use super::body::{Form, FromForm};
@@ -52,7 +52,7 @@ pub(super) async fn judge(library: &Library, caller: &Caller, body: dto::Livenes
     })
 }
 
-fn words(remarks: Vec<Remark>) -> Vec<String> {
+fn words(remarks: Vec<LivenessReason>) -> Vec<String> {
     remarks.into_iter().map(|remark| remark.word().to_owned()).collect()
 }
 

@@ -11,7 +11,7 @@ use likeness_domain::Kind;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
-use likeness_store::index::ScanIndex;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, Redactor, SeededIds};
 use serde_json::{Value, json};
@@ -26,16 +26,16 @@ const ANNA: &str = "face anna 40x40+10+5\n";
 const ANNA_AGAIN: &str = "face anna~0.8 60x60+10+5\n";
 const BERT: &str = "face bert 40x40+10+5\n";
 
-/// A house with the tenants `north` and `south`.
-struct House {
+/// A fixture with the tenants `north` and `south`.
+struct Fixture {
     router: Router,
     fetcher: Arc<FakeFetcher>,
     analyzer: Arc<FakeAnalyzer>,
 }
 
-impl House {
+impl Fixture {
     async fn new() -> Self {
-        let index = Arc::new(ScanIndex::new());
+        let index = Arc::new(BruteForceIndex::new());
         let store = Arc::new(MemoryStore::open(index.clone()));
         for (bits, name) in [(1, "north"), (2, "south")] {
             let name = TenantName::new(name).expect("a name");
@@ -59,11 +59,11 @@ impl House {
     }
 
     async fn with_set() -> Self {
-        let house = Self::new().await;
+        let fixture = Self::new().await;
         let fields = json!([{"name": "age", "type": "integer"}, {"name": "city", "type": "string"}]);
-        let (status, body) = house.json(Method::POST, "/face-sets", json!({"name": "staff", "fields": fields})).await;
+        let (status, body) = fixture.json(Method::POST, "/face-sets", json!({"name": "staff", "fields": fields})).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
-        house
+        fixture
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -170,9 +170,9 @@ fn every_kind_has_its_status_and_word() {
 
 #[tokio::test]
 async fn face_sets_come_and_go() {
-    let house = House::with_set().await;
+    let fixture = Fixture::with_set().await;
     check(
-        house.get("/face-sets").await,
+        fixture.get("/face-sets").await,
         expect![[r#"
         200
         {
@@ -199,7 +199,9 @@ async fn face_sets_come_and_go() {
     "#]],
     );
     check(
-        house.json(Method::POST, "/face-sets", json!({"name": "ü/&", "label": "L", "note": "N", "capacity": 5})).await,
+        fixture
+            .json(Method::POST, "/face-sets", json!({"name": "ü/&", "label": "L", "note": "N", "capacity": 5}))
+            .await,
         expect![[r#"
             201
             {
@@ -215,23 +217,23 @@ async fn face_sets_come_and_go() {
             }
         "#]],
     );
-    let (status, body) = house.get("/face-sets/%C3%BC%2F%26").await;
+    let (status, body) = fixture.get("/face-sets/%C3%BC%2F%26").await;
     assert_eq!((status, &body["name"]), (StatusCode::OK, &json!("ü/&")));
-    check_refused(house.json(Method::POST, "/face-sets", json!({"name": "staff"})).await, Kind::FaceSetExists);
-    house.enrol("", ANNA).await;
-    let delete = |query: &'static str| house.json(Method::DELETE, query, json!({}));
+    check_refused(fixture.json(Method::POST, "/face-sets", json!({"name": "staff"})).await, Kind::FaceSetExists);
+    fixture.enrol("", ANNA).await;
+    let delete = |query: &'static str| fixture.json(Method::DELETE, query, json!({}));
     check_refused(delete("/face-sets/staff?only_if_empty=true").await, Kind::FaceSetNotEmpty);
     check_refused(delete("/face-sets/staff?only_if_empty=yes").await, Kind::InvalidArgument);
     check_refused(delete("/face-sets/staff?onlyifempty=true").await, Kind::InvalidArgument);
     assert_eq!(delete("/face-sets/staff").await.0, StatusCode::OK);
-    check_refused(house.get("/face-sets/staff").await, Kind::FaceSetNotFound);
+    check_refused(fixture.get("/face-sets/staff").await, Kind::FaceSetNotFound);
 }
 
 #[tokio::test]
 async fn an_image_can_come_in_every_spelling() {
-    let house = House::with_set().await;
+    let fixture = Fixture::with_set().await;
     check(
-        house.raw("/face-sets/staff/faces?subject=Anna+Smith&external_id=a%2F1&field.age=41&note=hello", ANNA).await,
+        fixture.raw("/face-sets/staff/faces?subject=Anna+Smith&external_id=a%2F1&field.age=41&note=hello", ANNA).await,
         expect![[r#"
             201
             {
@@ -280,11 +282,11 @@ async fn an_image_can_come_in_every_spelling() {
             }
         "#]],
     );
-    house.fetcher.serve("https://example.com/a.jpg", ANNA);
+    fixture.fetcher.serve("https://example.com/a.jpg", ANNA);
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ANNA);
     for image in [json!({"base64": encoded}), json!({"url": "https://example.com/a.jpg"})] {
         let body = json!({"image": image, "subject": "Anna", "fields": {"age": 41, "city": "Rome"}});
-        let (status, answer) = house.json(Method::POST, "/face-sets/staff/faces", body).await;
+        let (status, answer) = fixture.json(Method::POST, "/face-sets/staff/faces", body).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
         assert_eq!(answer["faces"][0]["fields"], json!({"age": 41, "city": "Rome"}));
     }
@@ -292,19 +294,19 @@ async fn an_image_can_come_in_every_spelling() {
         --x\r\nContent-Disposition: form-data; name=\"field.city\"\r\n\r\nRome\r\n\
         --x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\nface anna 40x40+10+5\r\n--x--\r\n";
     let kind = "multipart/form-data; boundary=x";
-    let answer = house.as_tenant("north", Method::POST, "/face-sets/staff/faces", kind, Body::from(form)).await;
+    let answer = fixture.as_tenant("north", Method::POST, "/face-sets/staff/faces", kind, Body::from(form)).await;
     assert_eq!(answer.0, StatusCode::CREATED, "{}", answer.1);
     assert_eq!(answer.1["faces"][0]["fields"], json!({"city": "Rome"}));
 }
 
 #[tokio::test]
 async fn bad_input_is_refused_in_words() {
-    let house = House::with_set().await;
+    let fixture = Fixture::with_set().await;
     let faces = "/face-sets/staff/faces";
     let raw = |query: &str, image: &'static str| {
         let path = format!("{faces}?{query}");
-        let house = &house;
-        async move { house.raw(&path, image).await }
+        let fixture = &fixture;
+        async move { fixture.raw(&path, image).await }
     };
     check_refused(raw("", "").await, Kind::MissingArgument);
     check_refused(raw("", "not a picture").await, Kind::ImageFormat);
@@ -316,7 +318,7 @@ async fn bad_input_is_refused_in_words() {
     check_refused(raw("faces=257", ANNA).await, Kind::InvalidArgument);
     check_refused(raw("field.size=1", ANNA).await, Kind::FieldNotDefined);
     check_refused(raw("field.age=old", ANNA).await, Kind::FieldTypeMismatch);
-    let json = |body: Value| house.json(Method::POST, faces, body);
+    let json = |body: Value| fixture.json(Method::POST, faces, body);
     check_refused(json(json!({})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"base64": "?"}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"file": "/etc/passwd"}})).await, Kind::InvalidArgument);
@@ -324,43 +326,43 @@ async fn bad_input_is_refused_in_words() {
     check_refused(json(json!({"image": {"url": "https://example.com/x"}})).await, Kind::UrlUnreachable);
     check_refused(json(json!({"image": {"url": "x"}, "fields": {"age": "41"}})).await, Kind::FieldTypeMismatch);
     check_refused(json(json!({"image": {"url": "x"}, "unknown": 1})).await, Kind::InvalidArgument);
-    let other = |kind, body: &'static str| house.as_tenant("north", Method::POST, faces, kind, Body::from(body));
+    let other = |kind, body: &'static str| fixture.as_tenant("north", Method::POST, faces, kind, Body::from(body));
     check_refused(other("text/html", "").await, Kind::InvalidArgument);
     check_refused(other("multipart/form-data", "").await, Kind::InvalidArgument);
     check_refused(other("multipart/form-data; boundary=x", "--x\r\nbroken").await, Kind::InvalidArgument);
     check_refused(other("application/json", "{\"image\"").await, Kind::InvalidArgument);
-    house.analyzer.fail_next(Kind::Overloaded);
+    fixture.analyzer.fail_next(Kind::Overloaded);
     check_refused(raw("", ANNA).await, Kind::Overloaded);
 }
 
 #[tokio::test]
 async fn a_body_beyond_the_bound_is_not_read() {
-    let house = House::with_set().await;
+    let fixture = Fixture::with_set().await;
     let body = Body::from(vec![b' '; super::body::BODY_BYTES_MAX + 1]);
-    let answer = house.as_tenant("north", Method::POST, "/face-sets/staff/faces", "image/png", body).await;
+    let answer = fixture.as_tenant("north", Method::POST, "/face-sets/staff/faces", "image/png", body).await;
     check_refused(answer, Kind::ImageTooLarge);
 }
 
 #[tokio::test]
 async fn faces_are_listed_changed_and_deleted() {
-    let house = House::with_set().await;
-    let anna = house.enrol("subject=anna&external_id=1&field.age=40", ANNA).await;
-    let bert = house.enrol("subject=bert&external_id=2&field.age=20", BERT).await;
-    house.enrol("subject=anna&external_id=3", ANNA_AGAIN).await;
+    let fixture = Fixture::with_set().await;
+    let anna = fixture.enrol("subject=anna&external_id=1&field.age=40", ANNA).await;
+    let bert = fixture.enrol("subject=bert&external_id=2&field.age=20", BERT).await;
+    fixture.enrol("subject=anna&external_id=3", ANNA_AGAIN).await;
 
-    let (_, page) = house.get("/face-sets/staff/faces?limit=2").await;
+    let (_, page) = fixture.get("/face-sets/staff/faces?limit=2").await;
     let ids = |page: &Value| {
         page["faces"].as_array().expect("faces").iter().map(|face| face["external_id"].clone()).collect::<Vec<_>>()
     };
     assert_eq!((ids(&page), &page["next_offset"]), (vec![json!("1"), json!("2")], &json!(2)));
-    let (_, page) = house.get("/face-sets/staff/faces?limit=2&offset=2").await;
+    let (_, page) = fixture.get("/face-sets/staff/faces?limit=2&offset=2").await;
     assert_eq!((ids(&page), page.get("next_offset")), (vec![json!("3")], None));
-    check_refused(house.get("/face-sets/staff/faces?limit=0").await, Kind::InvalidArgument);
+    check_refused(fixture.get("/face-sets/staff/faces?limit=0").await, Kind::InvalidArgument);
 
     let path = format!("/face-sets/staff/faces/{anna}");
     let patch = json!({"note": "new", "fields": {"city": "Rome"}});
     check(
-        house.json(Method::PATCH, &path, patch).await,
+        fixture.json(Method::PATCH, &path, patch).await,
         expect![[r#"
         200
         {
@@ -407,12 +409,12 @@ async fn faces_are_listed_changed_and_deleted() {
     "#]],
     );
     let asked = json!({"external_ids": ["2", "9", "1"]});
-    let (_, known) = house.json(Method::POST, "/face-sets/staff/faces/enrolled", asked).await;
+    let (_, known) = fixture.json(Method::POST, "/face-sets/staff/faces/enrolled", asked).await;
     let mut known = known["external_ids"].as_array().expect("ids").clone();
     known.sort_by_key(ToString::to_string);
     assert_eq!(known, ["1", "2"]);
 
-    let delete = |which: Value| house.json(Method::POST, "/face-sets/staff/faces/delete", which);
+    let delete = |which: Value| fixture.json(Method::POST, "/face-sets/staff/faces/delete", which);
     assert_eq!(delete(json!({"ids": ["1", "no id", bert]})).await.1, json!({"deleted": [bert]}));
     assert_eq!(delete(json!({"filter": "age:[30 TO 50]"})).await.1, json!({"deleted": [anna]}));
     assert_eq!(delete(json!({"field": {"name": "age", "value": 40}})).await.1, json!({"deleted": []}));
@@ -421,17 +423,17 @@ async fn faces_are_listed_changed_and_deleted() {
     check_refused(delete(json!({"ids": []})).await, Kind::InvalidArgument);
     check_refused(delete(json!({"field": {"name": "size", "value": 40}})).await, Kind::UnknownField);
     check_refused(delete(json!({"subject": "x", "filter": "y"})).await, Kind::InvalidArgument);
-    check_refused(house.get(&path).await, Kind::FaceNotFound);
-    check_refused(house.json(Method::DELETE, &path, json!({})).await, Kind::FaceNotFound);
-    check_refused(house.get(&format!("/face-sets/staff/faces/0{anna}")).await, Kind::FaceNotFound);
+    check_refused(fixture.get(&path).await, Kind::FaceNotFound);
+    check_refused(fixture.json(Method::DELETE, &path, json!({})).await, Kind::FaceNotFound);
+    check_refused(fixture.get(&format!("/face-sets/staff/faces/0{anna}")).await, Kind::FaceNotFound);
 }
 
 #[tokio::test]
 async fn search_says_who_and_how_surely() {
-    let house = House::with_set().await;
-    let anna = house.enrol("subject=anna&field.age=40", ANNA).await;
-    house.enrol("subject=bert", BERT).await;
-    let (status, answer) = house.raw("/face-sets/staff/search", ANNA_AGAIN).await;
+    let fixture = Fixture::with_set().await;
+    let anna = fixture.enrol("subject=anna&field.age=40", ANNA).await;
+    fixture.enrol("subject=bert", BERT).await;
+    let (status, answer) = fixture.raw("/face-sets/staff/search", ANNA_AGAIN).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(answer["candidates"].as_array().map(Vec::len), Some(1), "{answer}");
     assert_eq!(answer["candidates"][0]["face"]["id"], json!(anna));
@@ -441,14 +443,14 @@ async fn search_says_who_and_how_surely() {
 
     let n =
         |answer: (StatusCode, Value)| answer.1["candidates"].as_array().unwrap_or_else(|| panic!("{}", answer.1)).len();
-    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=-1", ANNA_AGAIN).await), 2);
-    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=-1&top=1", ANNA_AGAIN).await), 1);
-    assert_eq!(n(house.raw("/face-sets/staff/search?similarity_min=0.81", ANNA_AGAIN).await), 0);
-    assert_eq!(n(house.raw("/face-sets/staff/search?filter=age:[0+TO+39]", ANNA_AGAIN).await), 0);
+    assert_eq!(n(fixture.raw("/face-sets/staff/search?similarity_min=-1", ANNA_AGAIN).await), 2);
+    assert_eq!(n(fixture.raw("/face-sets/staff/search?similarity_min=-1&top=1", ANNA_AGAIN).await), 1);
+    assert_eq!(n(fixture.raw("/face-sets/staff/search?similarity_min=0.81", ANNA_AGAIN).await), 0);
+    assert_eq!(n(fixture.raw("/face-sets/staff/search?filter=age:[0+TO+39]", ANNA_AGAIN).await), 0);
     let by_id = json!({"face_id": anna, "similarity_min": -1.0, "filter": "subject:bert", "sort": ["age:descending"]});
-    assert_eq!(n(house.json(Method::POST, "/face-sets/staff/search", by_id).await), 1);
+    assert_eq!(n(fixture.json(Method::POST, "/face-sets/staff/search", by_id).await), 1);
 
-    let json = |body: Value| house.json(Method::POST, "/face-sets/staff/search", body);
+    let json = |body: Value| fixture.json(Method::POST, "/face-sets/staff/search", body);
     check_refused(json(json!({})).await, Kind::MissingArgument);
     check_refused(json(json!({"face_id": "1"})).await, Kind::FaceNotFound);
     check_refused(json(json!({"face_id": anna, "top": 0})).await, Kind::InvalidArgument);
@@ -463,11 +465,11 @@ async fn search_says_who_and_how_surely() {
 
 #[tokio::test]
 async fn two_images_are_compared_and_one_is_looked_through() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let encoded =
         |image: &str| json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image)});
     let compare = |a: &str, b: &str, far: f64| {
-        house.json(Method::POST, "/compare", json!({"image_a": encoded(a), "image_b": encoded(b), "far": far}))
+        fixture.json(Method::POST, "/compare", json!({"image_a": encoded(a), "image_b": encoded(b), "far": far}))
     };
     check(
         compare(ANNA, ANNA_AGAIN, 1e-4).await,
@@ -548,48 +550,48 @@ async fn two_images_are_compared_and_one_is_looked_through() {
     );
     assert_eq!(compare(ANNA, BERT, 1e-6).await.1["same"], json!(false));
     check_refused(compare(ANNA, "size 9x9\n", 1e-4).await, Kind::NoFaceInImage);
-    let (_, found) = house.raw("/detect", "face anna 40x40+10+5\nface bert 50x50+90+5\n").await;
+    let (_, found) = fixture.raw("/detect", "face anna 40x40+10+5\nface bert 50x50+90+5\n").await;
     let widths: Vec<_> = found["faces"].as_array().expect("faces").iter().map(|face| &face["box"]["width"]).collect();
     assert_eq!((widths, &found["image_width"]), (vec![&json!(50), &json!(40)], &json!(640)));
     assert!(found["faces"][0].get("pose").is_none(), "nothing is measured that is not asked for");
-    let (_, packs) = house.get("/packs").await;
+    let (_, packs) = fixture.get("/packs").await;
     assert_eq!(packs["packs"][0]["id"], json!("fake-1"));
 }
 
 #[tokio::test]
 async fn what_is_asked_for_is_measured() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let seen =
         "face anna 40x40+10+5 age=34.5 male=0.25 live=0.9 yaw=-20 mouth=0.1 expression=sad total=0.5 sharpness=0.75\n";
-    let (_, found) = house.raw("/detect?assess=pose,age_gender", seen).await;
+    let (_, found) = fixture.raw("/detect?assess=pose,age_gender", seen).await;
     let face = &found["faces"][0];
     assert_eq!(face["pose"], json!({"yaw": -20.0, "pitch": 0.0, "roll": 0.0}));
     assert_eq!((&face["age"], &face["male"], &face["turn"]), (&json!(34.5), &json!(0.25), &json!(0)));
     assert!(face.get("liveness").is_none() && face.get("quality").is_none() && found.get("not_measured").is_none());
-    let (_, found) = house.raw("/detect?assess=all", seen).await;
+    let (_, found) = fixture.raw("/detect?assess=all", seen).await;
     let face = &found["faces"][0];
     assert_eq!((&face["liveness"], &face["expressions"]["sad"]), (&json!(0.9), &json!(0.94)));
     assert_eq!(face["quality"], json!({"total": 0.5, "sharpness": 0.75}));
     assert_eq!(face["landmarks68"].as_array().map(Vec::len), Some(68));
-    let (status, refused) = house.raw("/detect?assess=pose,charm", seen).await;
+    let (status, refused) = fixture.raw("/detect?assess=pose,charm", seen).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(refused.to_string().contains("`assess` has \\\"charm\\\", expected `all` or words of"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_picture_is_judged_and_with_actions_a_clip() {
-    let house = House::new().await;
-    let (status, picture) = house.raw("/liveness", "face anna 40x40+10+5 live=0.75\nface bert 9x9+90+5\n").await;
+    let fixture = Fixture::new().await;
+    let (status, picture) = fixture.raw("/liveness", "face anna 40x40+10+5 live=0.75\nface bert 9x9+90+5\n").await;
     assert_eq!((status, &picture["alive"], &picture["probability"]), (StatusCode::OK, &json!(true), &json!(0.75)));
     assert_eq!((&picture["face"]["box"]["width"], &picture["remarks"]), (&json!(40), &json!(["several_faces"])));
-    check_refused(house.raw("/liveness", "size 9x9\n").await, Kind::NoFaceInImage);
+    check_refused(fixture.raw("/liveness", "size 9x9\n").await, Kind::NoFaceInImage);
 
     let yaws = [0, 0, 0, 0, 0, -10, -20, -30, -20, -10, 0, 0];
     let frame = |(idx, yaw)| format!("at {}\nface anna 200x240+100+100 mouth=0 live=0.9 yaw={yaw}\n", idx * 100);
     let clip = format!("clip 1200\n{}", yaws.iter().enumerate().map(frame).collect::<String>());
     let actions = |query: &'static str| {
-        let (house, clip) = (&house, &clip);
-        async move { house.raw(&format!("/liveness?{query}"), clip).await }
+        let (fixture, clip) = (&fixture, &clip);
+        async move { fixture.raw(&format!("/liveness?{query}"), clip).await }
     };
     let (_, seen) = actions("actions=turn_right&windows=0-1200").await;
     let confidence = seen["actions"][0]["confidence"].as_f64().expect("a number");
@@ -606,16 +608,16 @@ async fn a_picture_is_judged_and_with_actions_a_clip() {
     ] {
         check_refused(actions(wrong).await, Kind::InvalidArgument);
     }
-    check_refused(house.raw("/liveness?actions=nod", "no clip").await, Kind::VideoUnreadable);
+    check_refused(fixture.raw("/liveness?actions=nod", "no clip").await, Kind::VideoUnreadable);
 }
 
 #[tokio::test]
 async fn a_tenant_never_sees_another_ones_things() {
-    let house = House::with_set().await;
-    let anna = house.enrol("subject=anna&external_id=1", ANNA).await;
+    let fixture = Fixture::with_set().await;
+    let anna = fixture.enrol("subject=anna&external_id=1", ANNA).await;
     let south = |method: Method, path: String, body: Value| {
-        let house = &house;
-        async move { house.as_tenant("south", method, &path, "application/json", Body::from(body.to_string())).await }
+        let fixture = &fixture;
+        async move { fixture.as_tenant("south", method, &path, "application/json", Body::from(body.to_string())).await }
     };
     let (_, listed) = south(Method::GET, "/face-sets".to_owned(), json!({})).await;
     assert_eq!(listed, json!({"face_sets": []}));
@@ -644,30 +646,30 @@ async fn a_tenant_never_sees_another_ones_things() {
 
 #[tokio::test]
 async fn nobody_comes_in_without_a_tenant() {
-    let house = House::with_set().await;
+    let fixture = Fixture::with_set().await;
     let nameless = Request::get("/likeness/v1/face-sets").body(Body::empty()).expect("a request");
-    check_refused(house.send(nameless).await, Kind::MissingArgument);
-    let stranger = house.as_tenant("west", Method::GET, "/face-sets", "", Body::empty()).await;
+    check_refused(fixture.send(nameless).await, Kind::MissingArgument);
+    let stranger = fixture.as_tenant("west", Method::GET, "/face-sets", "", Body::empty()).await;
     check_refused(stranger, Kind::Forbidden);
     // The body of a stranger is not looked at.
-    let stranger = house.as_tenant("west", Method::POST, "/detect", "application/json", Body::from("{")).await;
+    let stranger = fixture.as_tenant("west", Method::POST, "/detect", "application/json", Body::from("{")).await;
     check_refused(stranger, Kind::Forbidden);
 }
 
 #[tokio::test]
 async fn the_operator_sees_tenants_and_the_state_of_the_store() {
-    let house = House::with_set().await;
-    house.enrol("", ANNA).await;
-    assert_eq!(house.get("/tenants").await.1, json!({"tenants": ["north", "south"]}));
-    let (status, report) = house.get("/report?thorough=true").await;
+    let fixture = Fixture::with_set().await;
+    fixture.enrol("", ANNA).await;
+    assert_eq!(fixture.get("/tenants").await.1, json!({"tenants": ["north", "south"]}));
+    let (status, report) = fixture.get("/report?thorough=true").await;
     assert_eq!((status, &report["n_faces"], &report["problems"]), (StatusCode::OK, &json!(1), &json!([])));
 }
 
 #[tokio::test]
 async fn what_does_not_exist_is_said_in_json() {
-    let house = House::new().await;
-    let (status, body) = house.get("/people").await;
+    let fixture = Fixture::new().await;
+    let (status, body) = fixture.get("/people").await;
     assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
-    let (status, body) = house.json(Method::PUT, "/face-sets", json!({})).await;
+    let (status, body) = fixture.json(Method::PUT, "/face-sets", json!({})).await;
     assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
 }

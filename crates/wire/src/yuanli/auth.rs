@@ -7,7 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use likeness_domain::ports::{CredentialStore, OnceStore};
+use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -49,7 +49,7 @@ struct Sign {
 pub(super) async fn authenticate(
     fields: &Fields,
     credentials: &dyn CredentialStore,
-    once: &dyn OnceStore,
+    once: &dyn NonceStore,
     now: TimestampMs,
     settings: &Settings,
 ) -> Result<AccessKey, Failure> {
@@ -83,7 +83,7 @@ pub(super) async fn authenticate(
         // Remembered for as long as any sign that is good now could be shown again.
         let forgotten_at = TimestampMs(now.0 + (2 * ONCE_WINDOW_S as i64 + 1) * 1000);
         let in_time = now_s.abs_diff(sign.made_at) <= ONCE_WINDOW_S;
-        if !in_time || !once.spend(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
+        if !in_time || !once.consume(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
             return Err(expired());
         }
     }

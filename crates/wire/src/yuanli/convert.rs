@@ -1,6 +1,6 @@
 //! Their words to ours and back: the one file that knows both vocabularies.
 
-use likeness_domain::policy::QualityFloor;
+use likeness_domain::policy::QualityThresholds;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
     BoundingBox, Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs,
@@ -172,7 +172,7 @@ fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
 }
 
 /// What a face has to have to be added, besides passing the gate of the set.
-pub(super) fn floor(settings: &Settings) -> QualityFloor {
+pub(super) fn floor(settings: &Settings) -> QualityThresholds {
     let total = f32::from(settings.min_face_quality) / 100.0;
-    QualityFloor { total, side_px: settings.min_face_px, ..QualityFloor::NONE }
+    QualityThresholds { total, side_px: settings.min_face_px, ..QualityThresholds::NONE }
 }

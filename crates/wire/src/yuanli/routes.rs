@@ -17,12 +17,12 @@ use crate::http::fields::Fields;
 use crate::http::form_service::FormService;
 use crate::http::keyed_ids::KeyedIds;
 use crate::http::limiter::Limiter;
-use crate::router::Wire;
+use crate::router::Services;
 use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Yuanli {
-    wire: Wire,
+    wire: Services,
     scales: Scales,
     tokens: KeyedIds,
     limiter: Limiter<AccessKeyId>,
@@ -53,7 +53,7 @@ impl Call<'_> {
 }
 
 impl Yuanli {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
         let tokens = KeyedIds::new(&wire.secret, "yuanli face token");
         Self { wire, scales, tokens, limiter: Limiter::default() }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{KeyInit, Mac};
 use http::HeaderMap;
 use http::request::Parts;
-use likeness_domain::ports::{CredentialStore, OnceStore};
+use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -100,7 +100,7 @@ impl Signed {
         self,
         head: &Parts,
         body: &[u8],
-        once: &dyn OnceStore,
+        once: &dyn NonceStore,
         now: TimestampMs,
     ) -> Result<AccessKey, Refusal> {
         self.check_signature(head, body)?;
@@ -109,7 +109,7 @@ impl Signed {
             let token = Sha256::new().chain_update(&self.claim.access_key_id).chain_update([0]);
             let token = token.chain_update(nonce.as_bytes()).finalize();
             let expires_at = TimestampMs(now.0 + NONCE_LIFETIME_MS);
-            if !once.spend("acs nonce", &token, now, expires_at).await.map_err(Refusal::internal)? {
+            if !once.consume("acs nonce", &token, now, expires_at).await.map_err(Refusal::internal)? {
                 return Err(Refusal::new("SignatureNonceUsed", "the signature nonce was used before"));
             }
         }

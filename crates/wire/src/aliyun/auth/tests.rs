@@ -1,9 +1,9 @@
 //! The five vectors of the reference, through the public door of this module, and what a signature must not forgive.
 
 use http::{HeaderName, HeaderValue, Request};
-use likeness_domain::ports::{CredentialStore, OnceStore};
+use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{Secret, Tenant, TenantId, TenantName};
-use likeness_store::index::ScanIndex;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::block_on;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Vector {
 }
 
 fn store(enabled: bool) -> MemoryStore {
-    let store = MemoryStore::open(Arc::new(ScanIndex::new()));
+    let store = MemoryStore::open(Arc::new(BruteForceIndex::new()));
     let tenant = Tenant { id: TenantId::from_bits(1), name: TenantName::new("acme").unwrap(), created_at: NOW };
     let tenant = block_on(store.ensure_tenant(tenant)).unwrap();
     let (id, secret) = (AccessKeyId::new(KEY_ID).unwrap(), Secret::new(SECRET).unwrap());
@@ -130,7 +130,7 @@ fn check_with(store: &MemoryStore, vector: &Vector, now: TimestampMs) -> Result<
     };
     let head = vector.head();
     let signed = block_on(examine(&head, store, now)).map_err(told)?;
-    let once: &dyn OnceStore = store;
+    let once: &dyn NonceStore = store;
     let key = block_on(signed.verify(&head, vector.body.as_bytes(), once, now)).map_err(told)?;
     Ok(key.tenant.name.as_str().to_owned())
 }

@@ -2,7 +2,7 @@
 
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search};
-use likeness_domain::policy::{FaceChoice, QualityFloor};
+use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{ImageFormats, ImageRules, Orientation, Page};
 use likeness_domain::types::{FaceSetName, FieldSchema, FieldValues, Similarity, Subject};
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             fields: FieldValues::default(),
             note: None,
             tenant_faces_max: None,
-            floor: QualityFloor::NONE,
+            floor: QualityThresholds::NONE,
         };
         server.library.add_faces(&caller, added).await.unwrap().faces[0].id
     };

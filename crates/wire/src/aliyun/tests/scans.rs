@@ -265,7 +265,7 @@ async fn case_79_a_result_is_pushed_with_its_checksum() {
     let body = json!({"scenes": ["sface-1"], "tasks": [task], "callback": "http://back.test/x", "seed": "seed_01"});
     let id = server.post("/image/asyncscan", body).await.ok()[0]["taskId"].clone();
     server.work();
-    let delivered = server.messenger.delivered();
+    let delivered = server.webhook_sender.delivered();
     let [(url, form)] = delivered.as_slice() else { panic!("{delivered:?}") };
     assert_eq!(url, "http://back.test/x");
     let pairs = crate::http::target::query_pairs(std::str::from_utf8(form).unwrap());
@@ -282,20 +282,20 @@ async fn case_80_a_push_is_repeated_three_times() {
     let task = json!({"url": img("a2.jpg"), "extras": {"faceUrl": img("a1.jpg")}});
     let body = json!({"scenes": ["sface-1"], "tasks": [task], "callback": "http://back.test/", "seed": "s"});
     let ids = json!([server.post("/image/asyncscan", body).await.ok()[0]["taskId"]]);
-    server.messenger.answer(&[500, 302, 204, 500]);
+    server.webhook_sender.answer(&[500, 302, 204, 500]);
     for (n_made, wait_s) in [(1, 5), (2, 30), (3, 120), (4, 3600)] {
         server.work();
-        assert_eq!(server.messenger.delivered().len(), n_made);
+        assert_eq!(server.webhook_sender.delivered().len(), n_made);
         server.clock.advance(Duration::from_millis(wait_s * 1000 - 1));
         server.work();
-        assert_eq!(server.messenger.delivered().len(), n_made, "not before its time");
+        assert_eq!(server.webhook_sender.delivered().len(), n_made, "not before its time");
         server.clock.advance(Duration::from_millis(1));
         if n_made == 3 {
             assert_eq!(ask(&server, &ids).await[0]["code"], 200, "asking works beside it");
         }
     }
     server.work();
-    assert_eq!(server.messenger.delivered().len(), 4, "then it is given up");
+    assert_eq!(server.webhook_sender.delivered().len(), 4, "then it is given up");
 }
 
 #[tokio::test]
@@ -317,7 +317,7 @@ async fn case_81_callbacks_that_are_refused() {
     }
     server.work();
     assert_eq!(server.analyzer.requests().len(), 0, "no task was made");
-    assert!(server.messenger.delivered().is_empty());
+    assert!(server.webhook_sender.delivered().is_empty());
 }
 
 #[tokio::test]
@@ -350,7 +350,7 @@ async fn a_task_that_never_gets_its_turn_is_given_up_and_told() {
     }
     let told = &ask(&server, &ids).await[0];
     assert_eq!((&told["dataId"], &told["url"]), (&json!("x"), &json!(img("a2.jpg"))));
-    assert_eq!(server.messenger.delivered().len(), 1, "whoever wanted to be told is told");
+    assert_eq!(server.webhook_sender.delivered().len(), 1, "whoever wanted to be told is told");
 }
 
 /// Whoever is deleted while a result or a push waits is in neither when it is told.
@@ -365,7 +365,7 @@ async fn a_waiting_result_tells_nothing_of_who_was_deleted() {
     let task = json!({"url": img("a1.jpg"), "extras": {"groupId": "g1"}});
     let body = json!({"scenes": ["sface-n"], "tasks": [task], "callback": "http://back.test/", "seed": "s"});
     let ids = json!([server.post("/image/asyncscan", body).await.ok()[0]["taskId"]]);
-    server.messenger.answer(&[500]);
+    server.webhook_sender.answer(&[500]);
     server.work();
     let persons = async || {
         let told = ask(&server, &ids).await[0]["results"][0].clone();
@@ -388,7 +388,7 @@ async fn a_waiting_result_tells_nothing_of_who_was_deleted() {
     assert_eq!(persons().await.0, ["p-bert"], "who left the group is not told either");
     server.clock.advance(Duration::from_secs(5));
     server.work();
-    let delivered = server.messenger.delivered();
+    let delivered = server.webhook_sender.delivered();
     let told = |form: &[u8]| String::from_utf8(form.to_vec()).unwrap().contains("p-anna");
     assert_eq!(delivered.iter().map(|(_, form)| told(form)).collect::<Vec<_>>(), [true, false]);
     server.post("/sface/person/delete", json!({"personId": "p-bert"})).await.ok();

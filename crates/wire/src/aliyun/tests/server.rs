@@ -12,16 +12,16 @@ use http_body_util::BodyExt;
 use likeness_domain::Kind;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::Jobs;
-use likeness_domain::ports::{Clock, CredentialStore, PictureDrop};
+use likeness_domain::ports::{Clock, CredentialStore, UploadStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName};
-use likeness_testkit::{Crew, FakeAnalyzer, FakeClock, FakeFetcher, FakeMessenger};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeWebhookSender, TaskDriver};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::aliyun::Settings;
 use crate::aliyun::auth::tests::{KEY_ID, NOW, SECRET, Vector};
 use crate::testbed::Testbed;
-use crate::{Wire, Worker, router, workers};
+use crate::{Services, Worker, router, workers};
 
 /// Who signs.
 #[derive(Clone, Copy)]
@@ -39,12 +39,12 @@ pub(super) struct Server {
     pub(super) library: Arc<Library>,
     pub(super) jobs: Arc<Jobs>,
     pub(super) credentials: Arc<dyn CredentialStore>,
-    pictures: Arc<dyn PictureDrop>,
+    pictures: Arc<dyn UploadStore>,
     workers: Vec<Worker>,
     pub(super) clock: Arc<FakeClock>,
     pub(super) fetcher: Arc<FakeFetcher>,
     pub(super) analyzer: Arc<FakeAnalyzer>,
-    pub(super) messenger: Arc<FakeMessenger>,
+    pub(super) webhook_sender: Arc<FakeWebhookSender>,
     pub(super) tenant: TenantId,
 }
 
@@ -77,10 +77,10 @@ impl Server {
             store.add_key(AccessKey { id, secret, tenant, enabled: true, created_at: NOW }).await.unwrap();
         }
         let jobs = Arc::new(Jobs::new(store.clone(), clock.clone(), clock.clone()));
-        let messenger = Arc::new(FakeMessenger::new());
-        let wire = Wire {
+        let webhook_sender = Arc::new(FakeWebhookSender::new());
+        let wire = Services {
             jobs: jobs.clone(),
-            messenger: messenger.clone(),
+            webhook_sender: webhook_sender.clone(),
             ..bed.wire(crate::Settings { aliyun: settings, ..crate::Settings::default() })
         };
         let server = Self {
@@ -93,7 +93,7 @@ impl Server {
             clock,
             fetcher: bed.fetcher,
             analyzer: bed.analyzer,
-            messenger,
+            webhook_sender,
             tenant,
         };
         server.hang_pictures();
@@ -133,7 +133,7 @@ impl Server {
 
     /// Has everything done that is due now.
     pub(super) fn work(&self) {
-        Crew::of(
+        TaskDriver::of(
             self.workers
                 .iter()
                 .map(|worker| Box::pin(self.jobs.work(&*worker.handler)) as likeness_testkit::Worker<'_>),
@@ -141,8 +141,8 @@ impl Server {
     }
 
     /// Erases uploads whose time is over; how many.
-    pub(super) async fn pictures_forgotten(&self) -> u64 {
-        self.pictures.forget_pictures(self.clock.now()).await.unwrap()
+    pub(super) async fn uploads_purged(&self) -> u64 {
+        self.pictures.purge_expired_uploads(self.clock.now()).await.unwrap()
     }
 
     /// Sends a vector as it is.

@@ -156,7 +156,7 @@ async fn case_87_an_upload_is_an_image_of_its_account_for_an_hour() {
     // The requests of this suite are signed for a quarter of an hour at most, so an hour ends between two of them.
     let before = likeness_domain::ports::Clock::now(&*server.clock).0;
     server.clock.advance(Duration::from_secs(3600));
-    assert_eq!(server.pictures_forgotten().await, 1);
+    assert_eq!(server.uploads_purged().await, 1);
     server.clock.set(before);
     assert_eq!(server.code_of(KEY, &address).await, 404);
 }

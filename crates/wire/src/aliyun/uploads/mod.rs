@@ -3,7 +3,7 @@
 //! folder for each account, and a `PUT` with signature version 1 of the storage service.
 //!
 //! Nothing can be read back or listed. What was put is a picture that was handed in
-//! ([`likeness_domain::library::HandInPicture`]): it lies there for an hour, and only its own account can name it.
+//! ([`likeness_domain::library::PutUpload`]): it lies there for an hour, and only its own account can name it.
 
 mod errors;
 mod grant;
@@ -19,9 +19,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use likeness_domain::caller::{Caller, Grants};
-use likeness_domain::library::HandInPicture;
-use likeness_domain::ports::PictureRoom;
-use likeness_domain::types::{AccessKey, PictureName, TenantId};
+use likeness_domain::library::PutUpload;
+use likeness_domain::ports::UploadQuota;
+use likeness_domain::types::{AccessKey, TenantId, UploadName};
 use md5::{Digest, Md5};
 
 use super::dto;
@@ -63,7 +63,7 @@ fn folder(tenant: TenantId) -> String {
 }
 
 /// The picture behind `oss://bucket/folder/name`, if it is the caller's own; whether it is still there is not known yet.
-pub(super) fn named(api: &Api, caller: &Caller, address: &str) -> Result<PictureName, Fault> {
+pub(super) fn named(api: &Api, caller: &Caller, address: &str) -> Result<UploadName, Fault> {
     let refused = || Fault::new(code::NOT_ALLOWED, "only what this account has uploaded here can be named");
     if api.settings().upload_endpoint.is_none() {
         return Err(refused());
@@ -73,7 +73,7 @@ pub(super) fn named(api: &Api, caller: &Caller, address: &str) -> Result<Picture
     if owner != folder(caller.tenant) {
         return Err(refused());
     }
-    PictureName::new(name).map_err(|error| Fault::invalid(error.message()))
+    UploadName::new(name).map_err(|error| Fault::invalid(error.message()))
 }
 
 /// Answers a request to the storage, whatever it is.
@@ -111,7 +111,7 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     let object = signature::object(head.uri.path()).ok_or_else(invalid_name)?;
     let tenant = signature::verify(head, &object, &*api.wire.credentials, api.wire.clock.now()).await?;
     let name = match object.split_once('/') {
-        Some((owner, name)) if owner == folder(tenant) => PictureName::new(name).map_err(|_| invalid_name())?,
+        Some((owner, name)) if owner == folder(tenant) => UploadName::new(name).map_err(|_| invalid_name())?,
         _ => return Err(Refusal::denied("AccessDenied", "the file is outside the folder of these credentials")),
     };
     let bytes_max = api.settings().image_bytes_max;
@@ -125,9 +125,9 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     let digest = Md5::digest(&bytes);
     check_md5(&head.headers, &digest)?;
     let caller = Caller { tenant, grants: Grants::ALL, request_id: request_id.to_owned() };
-    let room = PictureRoom { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
-    let request = HandInPicture { name, bytes, lifetime: LIFETIME, room };
-    api.library().hand_in_picture(&caller, request).await.map_err(Refusal::of)?;
+    let room = UploadQuota { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
+    let request = PutUpload { name, bytes, lifetime: LIFETIME, room };
+    api.library().put_upload(&caller, request).await.map_err(Refusal::of)?;
     Ok(digest.iter().map(|byte| format!("{byte:02X}")).fold("\"".to_owned(), |etag, hex| etag + &hex) + "\"")
 }
 

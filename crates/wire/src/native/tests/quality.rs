@@ -7,28 +7,28 @@ const BLURRED: &str = "face carl 80x80+400+5 total=0.4 sharpness=0.05";
 
 #[tokio::test]
 async fn a_gate_is_set_shown_and_changed() {
-    let house = House::with_set().await;
-    let made = house.json(Method::POST, "/face-sets", json!({"name": "gate", "quality": "high"})).await;
+    let fixture = Fixture::with_set().await;
+    let made = fixture.json(Method::POST, "/face-sets", json!({"name": "gate", "quality": "high"})).await;
     assert_eq!((made.0, &made.1["quality"]), (StatusCode::CREATED, &json!("high")));
     let patch = json!({"quality": "none", "label": "Gate", "note": ""});
-    let (status, changed) = house.json(Method::PATCH, "/face-sets/gate", patch).await;
+    let (status, changed) = fixture.json(Method::PATCH, "/face-sets/gate", patch).await;
     assert_eq!((status, &changed["quality"], &changed["label"]), (StatusCode::OK, &json!("none"), &json!("Gate")));
-    assert_eq!(house.get("/face-sets/gate").await.1, changed);
-    let wrong = house.json(Method::PATCH, "/face-sets/gate", json!({"quality": "best"})).await;
+    assert_eq!(fixture.get("/face-sets/gate").await.1, changed);
+    let wrong = fixture.json(Method::PATCH, "/face-sets/gate", json!({"quality": "best"})).await;
     assert_eq!(wrong.1["error"]["message"], "`quality` is `best`, expected none, low, medium or high");
     check_refused(wrong, Kind::InvalidArgument);
-    check_refused(house.json(Method::PATCH, "/face-sets/nope", json!({})).await, Kind::FaceSetNotFound);
+    check_refused(fixture.json(Method::PATCH, "/face-sets/nope", json!({})).await, Kind::FaceSetNotFound);
 }
 
 #[tokio::test]
 async fn who_is_not_good_enough_is_told_with_the_reasons() {
-    let house = House::with_set().await;
-    let refused = house.raw("/face-sets/staff/faces", BLURRED).await;
+    let fixture = Fixture::with_set().await;
+    let refused = fixture.raw("/face-sets/staff/faces", BLURRED).await;
     let message = "the face is too poor to be enrolled: blurred (sharpness 0.05, expected at least 0.10)";
     assert_eq!(refused.1["error"]["message"], message);
     check_refused(refused, Kind::PoorQuality);
 
-    let (status, added) = house.raw("/face-sets/staff/faces?faces=all", &format!("{SHARP}\n{BLURRED}")).await;
+    let (status, added) = fixture.raw("/face-sets/staff/faces?faces=all", &format!("{SHARP}\n{BLURRED}")).await;
     assert_eq!((status, added["faces"].as_array().map(Vec::len)), (StatusCode::CREATED, Some(1)));
     assert_eq!(added["refused"][0]["reasons"], json!(["blurred (sharpness 0.05, expected at least 0.10)"]));
     assert_eq!(added["refused"][0]["detection"]["box"]["left"], 400);

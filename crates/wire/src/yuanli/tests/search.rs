@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use likeness_store::index::ScanIndex;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use serde_json::json;
 
@@ -97,7 +97,7 @@ fn e10_e11_e12_what_is_added_is_found_and_what_is_deleted_is_not() {
 
 #[test]
 fn e14_token_and_score_survive_a_restart() {
-    let index = Arc::new(ScanIndex::new());
+    let index = Arc::new(BruteForceIndex::new());
     let store = Arc::new(MemoryStore::open(index.clone()));
     let before = Server::over(Settings::default(), store.clone(), index.clone());
     before.make("lib_a");

@@ -7,7 +7,7 @@ use axum::body::Body;
 use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use likeness_domain::ports::Clock;
-use likeness_store::index::ScanIndex;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock};
 
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// Another process over the same store.
-    pub(super) fn over(settings: Settings, store: Arc<MemoryStore>, index: Arc<ScanIndex>) -> Self {
+    pub(super) fn over(settings: Settings, store: Arc<MemoryStore>, index: Arc<BruteForceIndex>) -> Self {
         Self::on(Testbed::over(store, index, FakeClock::new(NOW_S * 1000), FakeAnalyzer::new()), settings)
     }
 

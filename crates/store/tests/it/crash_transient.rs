@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use likeness_domain::ports::{FaceScope, GalleryStore, HeldFaceStore};
+use likeness_domain::ports::{FaceScope, GalleryStore, TransientFaceStore};
 use likeness_domain::types::TimestampMs;
 use likeness_store::conformance::Ledger;
 use likeness_store::conformance::samples::*;
@@ -27,16 +27,16 @@ async fn hold_for_ever(dir: &Path, first: u64) {
         None => store.create_face_set(ours(), face_set("staff"), None).await.unwrap(),
     };
     for number in (first..).step_by(4) {
-        store.hold_faces(ours(), (number..number + 4).map(held).collect(), HELD_MAX).await.unwrap();
+        store.keep_faces(ours(), (number..number + 4).map(held).collect(), HELD_MAX).await.unwrap();
         say("held", number);
         for number in [number + 1, number + 3] {
             let id = face_id(ENROLLED + number);
-            store.enrol_held_face(ours(), set.id, face_id(number), id, NOW).await.unwrap();
+            store.enrol_transient_face(ours(), set.id, face_id(number), id, NOW).await.unwrap();
             say("enrolled", number);
         }
         for number in [number + 2, number + 3] {
             say("deleting", number);
-            store.delete_origin(ours(), face_id(number), NOW).await.unwrap();
+            store.delete_source(ours(), face_id(number), NOW).await.unwrap();
             say("deleted", number);
         }
     }
@@ -87,19 +87,19 @@ async fn check(dir: &Path, known: &Known) {
     assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     for &number in known.held.difference(&known.maybe_deleted) {
         let held = store.held_face(ours(), face_id(number), NOW).await.unwrap().map(|held| held.template);
-        let enrolled = store.faces_of_origin(ours(), None, vec![face_id(number)]).await.unwrap();
+        let enrolled = store.faces_of_source(ours(), None, vec![face_id(number)]).await.unwrap();
         let found: Vec<_> = held.into_iter().chain(enrolled.into_iter().map(|face| face.template)).collect();
         assert_eq!(found, [template(number)], "held face {number} is there once");
     }
     let Some(set) = store.face_set(ours(), name("staff")).await.unwrap() else { return };
     let scope = Some(FaceScope::FaceSet(set.face_set.id));
     for &number in known.enrolled.difference(&known.maybe_deleted) {
-        let found = store.faces_of_origin(ours(), scope, vec![face_id(number)]).await.unwrap();
+        let found = store.faces_of_source(ours(), scope, vec![face_id(number)]).await.unwrap();
         assert_eq!(found.len(), 1, "the face enrolled from {number} is lost");
         assert_eq!((found[0].id.get(), &found[0].template), (ENROLLED + number, &template(number)));
     }
     for &number in &known.deleted {
         assert!(store.held_face(ours(), face_id(number), NOW).await.unwrap().is_none(), "{number} is back");
-        assert!(store.faces_of_origin(ours(), None, vec![face_id(number)]).await.unwrap().is_empty());
+        assert!(store.faces_of_source(ours(), None, vec![face_id(number)]).await.unwrap().is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Pictures that were handed in: in the database, because what is deleted there is overwritten and leaves the log.
 
 use bytes::Bytes;
-use likeness_domain::ports::{NewPicture, Pending, PictureDrop, PictureRoom};
-use likeness_domain::types::{PictureName, TenantId, TimestampMs};
+use likeness_domain::ports::{NewUpload, Pending, UploadQuota, UploadStore};
+use likeness_domain::types::{TenantId, TimestampMs, UploadName};
 use rusqlite::Connection;
 
 use super::errors::Answer;
@@ -13,13 +13,7 @@ use crate::bounds;
 /// Pictures forgotten in one commit. They may be of 20 MB each, which are overwritten: bounds how long other writes wait.
 const FORGET_ROWS: u64 = 4;
 
-fn put(
-    tx: &mut WriteTx<'_>,
-    tenant: TenantId,
-    picture: &NewPicture,
-    room: PictureRoom,
-    now: TimestampMs,
-) -> Answer<()> {
+fn put(tx: &mut WriteTx<'_>, tenant: TenantId, picture: &NewUpload, room: UploadQuota, now: TimestampMs) -> Answer<()> {
     let tenant = codec::tenant_bytes(tenant);
     let name = picture.name.as_str();
     let sql = "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM pictures
@@ -28,7 +22,7 @@ fn put(
         .conn
         .prepare_cached(sql)?
         .query_row((&tenant, name, now.0), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
-    bounds::check_picture_room(n_others, n_bytes, picture.bytes.len(), room)?;
+    bounds::check_upload_quota(n_others, n_bytes, picture.bytes.len(), room)?;
     let sql = "DELETE FROM pictures WHERE tenant = ?1 AND name = ?2";
     tx.erased = tx.conn.prepare_cached(sql)?.execute((&tenant, name))? > 0;
     tx.conn
@@ -37,7 +31,7 @@ fn put(
     Ok(())
 }
 
-fn picture(conn: &Connection, tenant: TenantId, name: &PictureName, now: TimestampMs) -> Answer<Option<Bytes>> {
+fn picture(conn: &Connection, tenant: TenantId, name: &UploadName, now: TimestampMs) -> Answer<Option<Bytes>> {
     let sql = "SELECT bytes FROM pictures WHERE tenant = ?1 AND name = ?2 AND expires_at > ?3";
     rows::first(conn, sql, (codec::tenant_bytes(tenant), name.as_str(), now.0), |row| {
         Ok(Bytes::from(row.get::<_, Vec<u8>>(0)?))
@@ -45,7 +39,7 @@ fn picture(conn: &Connection, tenant: TenantId, name: &PictureName, now: Timesta
 }
 
 /// Erases some of those whose time is over; fewer than [`FORGET_ROWS`] means that none is left.
-fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     let sql = "DELETE FROM pictures WHERE id IN (SELECT id FROM pictures WHERE expires_at <= ?1 LIMIT ?2)";
     let n_forgotten = tx.conn.prepare_cached(sql)?.execute((now.0, FORGET_ROWS))? as u64;
     tx.erased = n_forgotten > 0;
@@ -53,29 +47,23 @@ fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     Ok(n_forgotten)
 }
 
-impl PictureDrop for EmbeddedStore {
-    fn put_picture(
-        &self,
-        tenant: TenantId,
-        picture: NewPicture,
-        room: PictureRoom,
-        now: TimestampMs,
-    ) -> Pending<'_, ()> {
+impl UploadStore for EmbeddedStore {
+    fn put_upload(&self, tenant: TenantId, picture: NewUpload, room: UploadQuota, now: TimestampMs) -> Pending<'_, ()> {
         self.write("keep the picture", move |tx| {
-            bounds::check_picture(&picture)?;
+            bounds::check_upload(&picture)?;
             put(tx, tenant, &picture, room, now)
         })
     }
 
-    fn picture(&self, tenant: TenantId, name: PictureName, now: TimestampMs) -> Pending<'_, Option<Bytes>> {
+    fn picture(&self, tenant: TenantId, name: UploadName, now: TimestampMs) -> Pending<'_, Option<Bytes>> {
         self.read("look up the picture", move |conn| picture(conn, tenant, &name, now))
     }
 
-    fn forget_pictures(&self, now: TimestampMs) -> Pending<'_, u64> {
+    fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64> {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget pictures", move |tx| forget_some(tx, now)).await?;
+                let n_more = self.write("forget pictures", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

@@ -1,6 +1,6 @@
 //! What may be used only once.
 
-use likeness_domain::ports::{OnceStore, Pending};
+use likeness_domain::ports::{NonceStore, Pending};
 use likeness_domain::types::TimestampMs;
 
 use super::EmbeddedStore;
@@ -12,7 +12,7 @@ use crate::bounds;
 /// that no spend is slow.
 const PRUNE_ROWS: u64 = 16;
 
-fn spend(tx: &mut WriteTx<'_>, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Answer<bool> {
+fn consume(tx: &mut WriteTx<'_>, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Answer<bool> {
     let still_counts = "SELECT 1 FROM spent WHERE scope = ?1 AND token = ?2 AND expires_at > ?3";
     if tx.conn.prepare_cached(still_counts)?.exists((scope, token, now.0))? {
         tx.idle = true;
@@ -34,12 +34,12 @@ fn spend(tx: &mut WriteTx<'_>, scope: &str, token: &[u8], now: TimestampMs, expi
     Ok(true)
 }
 
-impl OnceStore for EmbeddedStore {
-    fn spend(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
+impl NonceStore for EmbeddedStore {
+    fn consume(&self, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Pending<'_, bool> {
         if let Err(error) = bounds::check_token(scope, token) {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (scope, token) = (scope.to_owned(), token.to_owned());
-        self.write("spend the token", move |tx| spend(tx, &scope, &token, now, expires_at))
+        self.write("spend the token", move |tx| consume(tx, &scope, &token, now, expires_at))
     }
 }

@@ -5,20 +5,20 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::ports::{Message, Messenger, Pending};
+use likeness_domain::ports::{Pending, Webhook, WebhookSender};
 use likeness_domain::{Error, Kind};
 
 /// Keeps what is delivered and answers with the statuses it was given, then with 200.
 ///
 /// Addresses whose host is `10.0.0.1` are forbidden, as a private one would be.
 #[derive(Default)]
-pub struct FakeMessenger {
+pub struct FakeWebhookSender {
     delivered: Mutex<Vec<(String, Bytes)>>,
     statuses: Mutex<VecDeque<u16>>,
 }
 
-impl FakeMessenger {
-    /// A messenger to whom everybody answers 200.
+impl FakeWebhookSender {
+    /// A webhook_sender to whom everybody answers 200.
     pub fn new() -> Self {
         Self::default()
     }
@@ -41,12 +41,12 @@ fn judged(url: &str) -> likeness_domain::Result<()> {
     Ok(())
 }
 
-impl Messenger for FakeMessenger {
+impl WebhookSender for FakeWebhookSender {
     fn check(&self, url: &str) -> Pending<'_, ()> {
         Box::pin(std::future::ready(judged(url)))
     }
 
-    fn deliver(&self, url: &str, message: Message, _: Duration) -> Pending<'_, u16> {
+    fn deliver(&self, url: &str, message: Webhook, _: Duration) -> Pending<'_, u16> {
         let answer = judged(url).map(|()| {
             self.delivered.lock().expect("no test panics inside").push((url.to_owned(), message.body));
             self.statuses.lock().expect("no test panics inside").pop_front().unwrap_or(200)

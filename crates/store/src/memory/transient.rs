@@ -1,8 +1,8 @@
 //! Held faces.
 
-use likeness_domain::ports::{FaceScope, GalleryChange, HeldFaceStore, Pending};
+use likeness_domain::ports::{FaceScope, GalleryChange, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FaceSetId, FieldValues, HeldFace, NewHeldFace, Subject, TenantId, TimestampMs,
+    Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -10,17 +10,17 @@ use super::{MemoryStore, State, each_once, ready};
 use crate::id::free_id;
 
 impl State {
-    /// Whether an id names a face, held or enrolled, or is the origin of one.
+    /// Whether an id names a face, held or enrolled, or is the source face of one.
     pub(super) fn is_face_id_used(&self, id: u64) -> bool {
-        self.faces.values().any(|face| face.id.get() == id || face.origin.get() == id)
+        self.faces.values().any(|face| face.id.get() == id || face.source_face.get() == id)
             || self.held.values().any(|held| held.id.get() == id)
     }
 
-    fn hold_faces(&mut self, tenant: TenantId, faces: Vec<NewHeldFace>, held_max: u64) -> Vec<HeldFace> {
+    fn keep_faces(&mut self, tenant: TenantId, faces: Vec<NewTransientFace>, held_max: u64) -> Vec<TransientFace> {
         let mut held = Vec::with_capacity(faces.len());
         for new in faces {
             let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
-            let face = HeldFace {
+            let face = TransientFace {
                 id: FaceId::new(id).unwrap_or(new.id),
                 tenant,
                 template: new.template,
@@ -42,44 +42,44 @@ impl State {
         held
     }
 
-    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Option<(u64, &HeldFace)> {
-        let is_meant = |held: &HeldFace| held.tenant == tenant && held.id == id && now < held.expires_at;
+    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Option<(u64, &TransientFace)> {
+        let is_meant = |held: &TransientFace| held.tenant == tenant && held.id == id && now < held.expires_at;
         self.held.iter().find(|(_, held)| is_meant(held)).map(|(&sequence, held)| (sequence, held))
     }
 
-    /// Sequences of the tenant's faces of that origin, in order.
-    fn of_origin(&self, tenant: TenantId, origin: FaceId) -> Vec<u64> {
-        let own = self.faces.iter().filter(|(_, face)| face.tenant == tenant && face.origin == origin);
+    /// Sequences of the tenant's faces of that source face, in order.
+    fn of_origin(&self, tenant: TenantId, source_face: FaceId) -> Vec<u64> {
+        let own = self.faces.iter().filter(|(_, face)| face.tenant == tenant && face.source_face == source_face);
         own.map(|(&sequence, _)| sequence).collect()
     }
 
-    fn faces_of_origin(&self, tenant: TenantId, scope: Option<FaceScope>, origins: Vec<FaceId>) -> Vec<Face> {
+    fn faces_of_source(&self, tenant: TenantId, scope: Option<FaceScope>, source_faces: Vec<FaceId>) -> Vec<Face> {
         let inside = scope.map(|scope| self.scope(tenant, scope));
-        let found = each_once(origins).into_iter().flat_map(|origin| self.of_origin(tenant, origin));
+        let found = each_once(source_faces).into_iter().flat_map(|source_face| self.of_origin(tenant, source_face));
         let found = found.filter(|sequence| inside.as_ref().is_none_or(|inside| inside.contains(sequence)));
         found.map(|sequence| self.faces[&sequence].clone()).collect()
     }
 
-    fn enrol_held_face(
+    fn enrol_transient_face(
         &mut self,
         tenant: TenantId,
         face_set: FaceSetId,
-        origin: FaceId,
+        source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
         changes: &mut Vec<GalleryChange>,
     ) -> Result<Face> {
         let face_set = self.face_set(tenant, face_set)?;
-        let known = match self.held_face(tenant, origin, now) {
+        let known = match self.held_face(tenant, source_face, now) {
             Some((_, held)) => Some((held.template.clone(), held.detection, held.quality, held.subject.clone())),
-            None => self.of_origin(tenant, origin).first().map(|sequence| {
+            None => self.of_origin(tenant, source_face).first().map(|sequence| {
                 let face = &self.faces[sequence];
                 (face.template.clone(), face.detection, face.quality, face.subject.clone())
             }),
         };
         let (template, detection, quality, subject) =
             known.ok_or_else(|| Error::new(Kind::FaceNotFound, "no face with that id is held or enrolled"))?;
-        if self.gallery(face_set).any(|(_, face)| face.origin == origin) {
+        if self.gallery(face_set).any(|(_, face)| face.source_face == source_face) {
             return Err(Error::new(Kind::FaceExists, "the face is in the set already"));
         }
         self.check_room(face_set, 1)?;
@@ -92,7 +92,7 @@ impl State {
         let free = free_id(id.get(), |id| self.is_face_id_used(id));
         let face = Face {
             id: FaceId::new(free).unwrap_or(id),
-            origin,
+            source_face,
             tenant,
             owner,
             template,
@@ -108,21 +108,21 @@ impl State {
         };
         let sequence = self.next_sequence();
         self.faces.insert(sequence, face.clone());
-        self.held.retain(|_, held| held.tenant != tenant || held.id != origin);
+        self.held.retain(|_, held| held.tenant != tenant || held.id != source_face);
         self.show(sequence, changes);
         Ok(face)
     }
 
-    fn label_origin(
+    fn label_source(
         &mut self,
         tenant: TenantId,
-        origin: FaceId,
+        source_face: FaceId,
         subject: Subject,
         now: TimestampMs,
         changes: &mut Vec<GalleryChange>,
     ) -> Result<()> {
-        let held = self.held_face(tenant, origin, now).map(|(sequence, _)| sequence);
-        let enrolled = self.of_origin(tenant, origin);
+        let held = self.held_face(tenant, source_face, now).map(|(sequence, _)| sequence);
+        let enrolled = self.of_origin(tenant, source_face);
         if held.is_none() && enrolled.is_empty() {
             return Err(Error::new(Kind::FaceNotFound, "no face with that id is held or enrolled"));
         }
@@ -139,16 +139,16 @@ impl State {
         Ok(())
     }
 
-    fn delete_origin(
+    fn delete_source(
         &mut self,
         tenant: TenantId,
-        origin: FaceId,
+        source_face: FaceId,
         now: TimestampMs,
         changes: &mut Vec<GalleryChange>,
     ) -> u64 {
-        let held = self.held_face(tenant, origin, now).map(|(sequence, _)| sequence);
+        let held = self.held_face(tenant, source_face, now).map(|(sequence, _)| sequence);
         let n_held = held.and_then(|sequence| self.held.remove(&sequence)).iter().count();
-        let enrolled = self.of_origin(tenant, origin);
+        let enrolled = self.of_origin(tenant, source_face);
         for &sequence in &enrolled {
             self.remove_face(sequence, changes);
         }
@@ -156,44 +156,55 @@ impl State {
     }
 }
 
-impl HeldFaceStore for MemoryStore {
-    fn hold_faces(&self, tenant: TenantId, faces: Vec<NewHeldFace>, held_max: u64) -> Pending<'_, Vec<HeldFace>> {
-        ready(self.write(|state, _| Ok(state.hold_faces(tenant, faces, held_max))))
+impl TransientFaceStore for MemoryStore {
+    fn keep_faces(
+        &self,
+        tenant: TenantId,
+        faces: Vec<NewTransientFace>,
+        held_max: u64,
+    ) -> Pending<'_, Vec<TransientFace>> {
+        ready(self.write(|state, _| Ok(state.keep_faces(tenant, faces, held_max))))
     }
 
-    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<HeldFace>> {
+    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {
         ready(Ok(self.read().held_face(tenant, id, now).map(|(_, held)| held.clone())))
     }
 
-    fn faces_of_origin(
+    fn faces_of_source(
         &self,
         tenant: TenantId,
         scope: Option<FaceScope>,
-        origins: Vec<FaceId>,
+        source_faces: Vec<FaceId>,
     ) -> Pending<'_, Vec<Face>> {
-        ready(Ok(self.read().faces_of_origin(tenant, scope, origins)))
+        ready(Ok(self.read().faces_of_source(tenant, scope, source_faces)))
     }
 
-    fn enrol_held_face(
+    fn enrol_transient_face(
         &self,
         tenant: TenantId,
         face_set: FaceSetId,
-        origin: FaceId,
+        source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        ready(self.write(|state, changes| state.enrol_held_face(tenant, face_set, origin, id, now, changes)))
+        ready(self.write(|state, changes| state.enrol_transient_face(tenant, face_set, source_face, id, now, changes)))
     }
 
-    fn label_origin(&self, tenant: TenantId, origin: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {
-        ready(self.write(|state, changes| state.label_origin(tenant, origin, subject, now, changes)))
+    fn label_source(
+        &self,
+        tenant: TenantId,
+        source_face: FaceId,
+        subject: Subject,
+        now: TimestampMs,
+    ) -> Pending<'_, ()> {
+        ready(self.write(|state, changes| state.label_source(tenant, source_face, subject, now, changes)))
     }
 
-    fn delete_origin(&self, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Pending<'_, u64> {
-        ready(self.write(|state, changes| Ok(state.delete_origin(tenant, origin, now, changes))))
+    fn delete_source(&self, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
+        ready(self.write(|state, changes| Ok(state.delete_source(tenant, source_face, now, changes))))
     }
 
-    fn forget_held_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
+    fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
         if self.read().held.values().all(|held| now < held.expires_at) {
             return ready(Ok(0));
         }

@@ -6,43 +6,43 @@ use bytes::Bytes;
 
 use super::Library;
 use crate::caller::{Caller, Grant};
-use crate::ports::{NewPicture, PictureRoom};
-use crate::types::{PictureName, TimestampMs};
+use crate::ports::{NewUpload, UploadQuota};
+use crate::types::{TimestampMs, UploadName};
 use crate::{Error, Kind, Result, limits};
 
-/// See [`Library::hand_in_picture`].
+/// See [`Library::put_upload`].
 #[derive(Clone)]
-pub struct HandInPicture {
+pub struct PutUpload {
     /// Under which name; another picture of that name is replaced.
-    pub name: PictureName,
+    pub name: UploadName,
     /// The file.
     pub bytes: Bytes,
-    /// For how long it can be named, at most [`limits::PICTURE_LIFETIME_MAX`].
+    /// For how long it can be named, at most [`limits::UPLOAD_LIFETIME_MAX`].
     pub lifetime: Duration,
     /// How much of the tenant may lie there.
-    pub room: PictureRoom,
+    pub room: UploadQuota,
 }
 
 impl Library {
-    /// Keeps a picture for a short time, to be named by [`super::ImageSource::HandedIn`]. What it shows is looked at only
+    /// Keeps a picture for a short time, to be named by [`super::ImageSource::Upload`]. What it shows is looked at only
     /// then. Needs the search grant. `ImageTooLarge`, `InvalidArgument` for too long a lifetime, `Overloaded` when the
     /// tenant's room is full.
-    pub async fn hand_in_picture(&self, caller: &Caller, request: HandInPicture) -> Result<()> {
+    pub async fn put_upload(&self, caller: &Caller, request: PutUpload) -> Result<()> {
         caller.require(Grant::Search)?;
-        if request.lifetime > limits::PICTURE_LIFETIME_MAX {
-            let (given, most) = (request.lifetime.as_secs(), limits::PICTURE_LIFETIME_MAX.as_secs());
+        if request.lifetime > limits::UPLOAD_LIFETIME_MAX {
+            let (given, most) = (request.lifetime.as_secs(), limits::UPLOAD_LIFETIME_MAX.as_secs());
             return Err(Error::invalid("lifetime", format!("`lifetime` is {given} s, expected at most {most} s")));
         }
         super::check_bytes(&request.bytes, limits::IMAGE_BYTES_MAX)?;
         let now = self.ports.clock.now();
         let lifetime_ms = i64::try_from(request.lifetime.as_millis()).unwrap_or(i64::MAX);
         let expires_at = TimestampMs(now.0.saturating_add(lifetime_ms));
-        let picture = NewPicture { name: request.name, bytes: request.bytes, expires_at };
-        self.ports.pictures.put_picture(caller.tenant, picture, request.room, now).await
+        let picture = NewUpload { name: request.name, bytes: request.bytes, expires_at };
+        self.ports.pictures.put_upload(caller.tenant, picture, request.room, now).await
     }
 
     /// A picture of the caller's tenant.
-    pub(super) async fn handed_in(&self, caller: &Caller, name: &PictureName) -> Result<Bytes> {
+    pub(super) async fn upload(&self, caller: &Caller, name: &UploadName) -> Result<Bytes> {
         let found = self.ports.pictures.picture(caller.tenant, name.clone(), self.ports.clock.now()).await?;
         let gone = || Error::new(Kind::UrlNotFound, "no such picture was handed in, or its time is over");
         found.ok_or_else(gone)

@@ -10,13 +10,13 @@ use likeness_domain::types::{FaceSetId, PackId, Revision, Similarity};
 /// Scans every row with the definitions themselves ([`likeness_domain::filter::Filter::matches`],
 /// [`likeness_domain::types::Template::similarity`]): the oracle of other indexes, and a double for tests elsewhere.
 #[derive(Default)]
-pub struct ScanIndex {
+pub struct BruteForceIndex {
     galleries: RwLock<HashMap<FaceSetId, (PackId, Vec<GalleryEntry>)>>,
 }
 
 const POISONED: &str = "a change of the index was cut short by a panic";
 
-impl ScanIndex {
+impl BruteForceIndex {
     /// An index without face sets.
     pub fn new() -> Self {
         Self::default()
@@ -54,7 +54,7 @@ impl ScanIndex {
     }
 }
 
-impl VectorIndex for ScanIndex {
+impl VectorIndex for BruteForceIndex {
     fn apply(&self, _revision: Revision, changes: Vec<GalleryChange>) {
         let mut galleries = self.galleries.write().expect(POISONED);
         for change in changes {

@@ -2,20 +2,20 @@
 //!
 //! # Invariants
 //! - `held_tenants.n_held` counts a tenant's rows in `held_faces`; a thorough report verifies it.
-//! - No face, held or enrolled, has an id that is the origin of another enrolled face ([`faces::free_face_id`]).
+//! - No face, held or enrolled, has an id that is the source face of another enrolled face ([`faces::free_face_id`]).
 
 use std::collections::HashSet;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, HeldFaceStore, Pending};
+use likeness_domain::ports::{FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, HeldFace, NewHeldFace, Quality, Subject, Template,
-    TenantId, TimestampMs,
+    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Quality, Subject, Template, TenantId,
+    TimestampMs, TransientFace,
 };
 use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
-use super::faces::{self, Doomed, Scope};
+use super::faces::{self, DeletedFace, Scope};
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::writer::WriteTx;
 use super::{EmbeddedStore, codec};
@@ -29,11 +29,11 @@ const HELD_COLUMNS: &str = "sequence, id, tenant, pack, detection, quality, subj
 /// Finds the tenant's held face `?1`, `?2` at the time `?3`.
 const IS_HELD: &str = "tenant = ?1 AND id = ?2 AND expires_at > ?3";
 
-fn held_row(row: &Row<'_>) -> Answer<(u64, HeldFace)> {
+fn held_row(row: &Row<'_>) -> Answer<(u64, TransientFace)> {
     let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
     let pack = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
     let quality = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
-    let held = HeldFace {
+    let held = TransientFace {
         id: rows::face_id(row.get(1)?)?,
         tenant: codec::tenant_of(blob(2)?)?,
         template: codec::template_of(pack, blob(7)?)?,
@@ -59,14 +59,19 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
     Ok(())
 }
 
-fn hold(tx: &mut WriteTx<'_>, tenant: TenantId, new_faces: Vec<NewHeldFace>, held_max: u64) -> Answer<Vec<HeldFace>> {
+fn hold(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    new_faces: Vec<NewTransientFace>,
+    held_max: u64,
+) -> Answer<Vec<TransientFace>> {
     let owner = codec::tenant_bytes(tenant);
     let sql = "SELECT n_held FROM held_tenants WHERE tenant = ?1";
     let n_before = rows::first(tx.conn, sql, [owner], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0);
     let mut n_held = n_before + new_faces.len() as u64;
     let mut held = Vec::with_capacity(new_faces.len());
     for new in new_faces {
-        let face = HeldFace {
+        let face = TransientFace {
             id: faces::free_face_id(tx.conn, new.id)?,
             tenant,
             template: new.template,
@@ -113,16 +118,16 @@ fn hold(tx: &mut WriteTx<'_>, tenant: TenantId, new_faces: Vec<NewHeldFace>, hel
     Ok(held)
 }
 
-fn one(conn: &Connection, tenant: TenantId, id: FaceId, now: TimestampMs) -> Answer<Option<(u64, HeldFace)>> {
+fn one(conn: &Connection, tenant: TenantId, id: FaceId, now: TimestampMs) -> Answer<Option<(u64, TransientFace)>> {
     let sql = format!("SELECT {HELD_COLUMNS} FROM held_faces WHERE {IS_HELD}");
     rows::first(conn, &sql, (codec::tenant_bytes(tenant), id.get(), now.0), held_row)
 }
 
-/// The tenant's faces of that origin, in order of enrolment; `condition` narrows them down to a scope `?2`.
+/// The tenant's faces of that source face, in order of enrolment; `condition` narrows them down to a scope `?2`.
 fn enrolled(
     conn: &Connection,
     tenant: TenantId,
-    origin: FaceId,
+    source_face: FaceId,
     condition: &str,
     scope_id: u64,
 ) -> Answer<Vec<FaceRow>> {
@@ -138,7 +143,7 @@ fn enrolled(
            AND {condition}
          ORDER BY f.sequence"
     );
-    rows::all(conn, &sql, (origin.get(), scope_id, codec::tenant_bytes(tenant)), |row| rows::face_row(row, tenant))
+    rows::all(conn, &sql, (source_face.get(), scope_id, codec::tenant_bytes(tenant)), |row| rows::face_row(row, tenant))
 }
 
 /// The condition of [`enrolled`] that is always true.
@@ -147,15 +152,15 @@ const ANYWHERE: &str = "?2 = ?2";
 const IN_GALLERY: &str = "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?2 AND g.sequence = f.sequence)";
 const OF_PERSON: &str = "f.person = ?2";
 
-fn everywhere(conn: &Connection, tenant: TenantId, origin: FaceId) -> Answer<Vec<FaceRow>> {
-    enrolled(conn, tenant, origin, ANYWHERE, 0)
+fn everywhere(conn: &Connection, tenant: TenantId, source_face: FaceId) -> Answer<Vec<FaceRow>> {
+    enrolled(conn, tenant, source_face, ANYWHERE, 0)
 }
 
-fn of_origins(
+fn of_sources(
     conn: &Connection,
     tenant: TenantId,
     scope: Option<FaceScope>,
-    origins: Vec<FaceId>,
+    source_faces: Vec<FaceId>,
 ) -> Answer<Vec<Face>> {
     let (condition, scope_id) = match scope {
         None => (ANYWHERE, 0),
@@ -167,8 +172,8 @@ fn of_origins(
     };
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    for origin in origins.into_iter().filter(|&origin| seen.insert(origin)) {
-        found.extend(enrolled(conn, tenant, origin, condition, scope_id)?.into_iter().map(|row| row.face));
+    for source_face in source_faces.into_iter().filter(|&source_face| seen.insert(source_face)) {
+        found.extend(enrolled(conn, tenant, source_face, condition, scope_id)?.into_iter().map(|row| row.face));
     }
     Ok(found)
 }
@@ -185,11 +190,12 @@ struct Known {
     subject: Option<Subject>,
 }
 
-fn known(conn: &Connection, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Answer<Option<Known>> {
-    if let Some((_, HeldFace { template, detection, quality, subject, .. })) = one(conn, tenant, origin, now)? {
+fn known(conn: &Connection, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Answer<Option<Known>> {
+    if let Some((_, TransientFace { template, detection, quality, subject, .. })) = one(conn, tenant, source_face, now)?
+    {
         return Ok(Some(Known { template, detection, quality, subject }));
     }
-    let oldest = everywhere(conn, tenant, origin)?.into_iter().next();
+    let oldest = everywhere(conn, tenant, source_face)?.into_iter().next();
     Ok(oldest.map(|row| {
         let Face { template, detection, quality, subject, .. } = row.face;
         Known { template, detection, quality, subject }
@@ -200,20 +206,21 @@ fn enrol(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     face_set: FaceSetId,
-    origin: FaceId,
+    source_face: FaceId,
     id: FaceId,
     now: TimestampMs,
 ) -> Answer<Face> {
     let set = rows::need_face_set(tx.conn, tenant, face_set)?;
-    let Known { template, detection, quality, subject } = known(tx.conn, tenant, origin, now)?.ok_or_else(unknown)?;
-    if !enrolled(tx.conn, tenant, origin, IN_GALLERY, face_set.get())?.is_empty() {
+    let Known { template, detection, quality, subject } =
+        known(tx.conn, tenant, source_face, now)?.ok_or_else(unknown)?;
+    if !enrolled(tx.conn, tenant, source_face, IN_GALLERY, face_set.get())?.is_empty() {
         return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
     }
     faces::check_room(&set, 1)?;
     faces::check_packs(&set.face_set, [template.pack()])?;
     let face = Face {
         id: faces::free_face_id(tx.conn, id)?,
-        origin,
+        source_face,
         tenant,
         owner: FaceOwner::FaceSet(face_set),
         template,
@@ -231,7 +238,7 @@ fn enrol(
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1, n_owned = n_owned + 1 WHERE id = ?1")?
         .execute([face_set.get()])?;
     faces::insert(tx, &face, &[set])?;
-    let_go(tx, tenant, origin)?;
+    let_go(tx, tenant, source_face)?;
     Ok(face)
 }
 
@@ -249,11 +256,21 @@ fn let_go(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId) -> Answer<usize> {
     Ok(n_held)
 }
 
-fn label(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, subject: &Subject, now: TimestampMs) -> Answer<()> {
+fn label(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    source_face: FaceId,
+    subject: &Subject,
+    now: TimestampMs,
+) -> Answer<()> {
     let sql = format!("UPDATE held_faces SET subject = ?4 WHERE {IS_HELD}");
-    let n_held =
-        tx.conn.prepare_cached(&sql)?.execute((codec::tenant_bytes(tenant), origin.get(), now.0, subject.as_str()))?;
-    let enrolled = everywhere(tx.conn, tenant, origin)?;
+    let n_held = tx.conn.prepare_cached(&sql)?.execute((
+        codec::tenant_bytes(tenant),
+        source_face.get(),
+        now.0,
+        subject.as_str(),
+    ))?;
+    let enrolled = everywhere(tx.conn, tenant, source_face)?;
     if n_held == 0 && enrolled.is_empty() {
         return Err(unknown());
     }
@@ -266,22 +283,22 @@ fn label(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, subject: &Subje
     Ok(())
 }
 
-fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Answer<u64> {
-    let n_held = match one(tx.conn, tenant, origin, now)? {
-        Some(_) => let_go(tx, tenant, origin)?,
+fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Answer<u64> {
+    let n_held = match one(tx.conn, tenant, source_face, now)? {
+        Some(_) => let_go(tx, tenant, source_face)?,
         None => 0,
     };
-    let doomed = |FaceRow { sequence, face }: FaceRow| {
+    let deleted = |FaceRow { sequence, face }: FaceRow| {
         let pack = face.template.pack().clone();
-        Doomed { sequence, id: face.id, owner: face.owner, pack }
+        DeletedFace { sequence, id: face.id, owner: face.owner, pack }
     };
-    let doomed: Vec<Doomed> = everywhere(tx.conn, tenant, origin)?.into_iter().map(doomed).collect();
-    faces::remove(tx, &doomed)?;
-    Ok((n_held + doomed.len()) as u64)
+    let deleted: Vec<DeletedFace> = everywhere(tx.conn, tenant, source_face)?.into_iter().map(deleted).collect();
+    faces::remove(tx, &deleted)?;
+    Ok((n_held + deleted.len()) as u64)
 }
 
 /// Erases some of what is past its time; fewer than [`FORGET_ROWS`] means that nothing is left.
-fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     let sql = "SELECT sequence, tenant FROM held_faces WHERE expires_at <= ?1 LIMIT ?2";
     let expired =
         rows::all(tx.conn, sql, (now.0, FORGET_ROWS), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
@@ -294,48 +311,59 @@ fn forget_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     Ok(expired.len() as u64)
 }
 
-impl HeldFaceStore for EmbeddedStore {
-    fn hold_faces(&self, tenant: TenantId, faces: Vec<NewHeldFace>, held_max: u64) -> Pending<'_, Vec<HeldFace>> {
+impl TransientFaceStore for EmbeddedStore {
+    fn keep_faces(
+        &self,
+        tenant: TenantId,
+        faces: Vec<NewTransientFace>,
+        held_max: u64,
+    ) -> Pending<'_, Vec<TransientFace>> {
         self.write("hold the faces", move |tx| hold(tx, tenant, faces, held_max))
     }
 
-    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<HeldFace>> {
+    fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {
         self.read("look up the held face", move |conn| Ok(one(conn, tenant, id, now)?.map(|(_, held)| held)))
     }
 
-    fn faces_of_origin(
+    fn faces_of_source(
         &self,
         tenant: TenantId,
         scope: Option<FaceScope>,
-        origins: Vec<FaceId>,
+        source_faces: Vec<FaceId>,
     ) -> Pending<'_, Vec<Face>> {
-        self.read("look up the faces of an origin", move |conn| of_origins(conn, tenant, scope, origins))
+        self.read("look up the faces of a source face", move |conn| of_sources(conn, tenant, scope, source_faces))
     }
 
-    fn enrol_held_face(
+    fn enrol_transient_face(
         &self,
         tenant: TenantId,
         face_set: FaceSetId,
-        origin: FaceId,
+        source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        self.write("enrol the held face", move |tx| enrol(tx, tenant, face_set, origin, id, now))
+        self.write("enrol the held face", move |tx| enrol(tx, tenant, face_set, source_face, id, now))
     }
 
-    fn label_origin(&self, tenant: TenantId, origin: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {
-        self.write("label the face", move |tx| label(tx, tenant, origin, &subject, now))
+    fn label_source(
+        &self,
+        tenant: TenantId,
+        source_face: FaceId,
+        subject: Subject,
+        now: TimestampMs,
+    ) -> Pending<'_, ()> {
+        self.write("label the face", move |tx| label(tx, tenant, source_face, &subject, now))
     }
 
-    fn delete_origin(&self, tenant: TenantId, origin: FaceId, now: TimestampMs) -> Pending<'_, u64> {
-        self.write("delete the face everywhere", move |tx| delete(tx, tenant, origin, now))
+    fn delete_source(&self, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
+        self.write("delete the face everywhere", move |tx| delete(tx, tenant, source_face, now))
     }
 
-    fn forget_held_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
+    fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget held faces", move |tx| forget_some(tx, now)).await?;
+                let n_more = self.write("forget held faces", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::Pending;
-use crate::types::{PictureName, TenantId, TimestampMs};
+use crate::types::{TenantId, TimestampMs, UploadName};
 
 /// A picture to be kept for a short time.
 #[derive(Clone)]
-pub struct NewPicture {
+pub struct NewUpload {
     /// Unique within the tenant; another picture of that name is replaced.
-    pub name: PictureName,
+    pub name: UploadName,
     /// The file as it came; nobody has looked at it. Never logged.
     pub bytes: Bytes,
     /// When it is forgotten.
@@ -18,7 +18,7 @@ pub struct NewPicture {
 
 /// How much of a tenant may lie there at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureRoom {
+pub struct UploadQuota {
     /// Most pictures.
     pub n_max: u64,
     /// Most bytes of all of them.
@@ -29,20 +29,14 @@ pub struct PictureRoom {
 /// them. A picture of another tenant behaves like one that was never there.
 ///
 /// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; they are told to no index.
-pub trait PictureDrop: Send + Sync {
+pub trait UploadStore: Send + Sync {
     /// Keeps a picture. `Overloaded` if the tenant's pictures whose time is not over would then be more than `room`
     /// allows; `InvalidArgument` for more than [`crate::limits::IMAGE_BYTES_MAX`] bytes.
-    fn put_picture(
-        &self,
-        tenant: TenantId,
-        picture: NewPicture,
-        room: PictureRoom,
-        now: TimestampMs,
-    ) -> Pending<'_, ()>;
+    fn put_upload(&self, tenant: TenantId, picture: NewUpload, room: UploadQuota, now: TimestampMs) -> Pending<'_, ()>;
 
     /// The bytes of a picture, unless its time is over at `now`.
-    fn picture(&self, tenant: TenantId, name: PictureName, now: TimestampMs) -> Pending<'_, Option<Bytes>>;
+    fn picture(&self, tenant: TenantId, name: UploadName, now: TimestampMs) -> Pending<'_, Option<Bytes>>;
 
     /// Erases the pictures whose time is over, a few per commit; returns how many.
-    fn forget_pictures(&self, now: TimestampMs) -> Pending<'_, u64>;
+    fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64>;
 }

@@ -29,15 +29,15 @@ const SCRUB_PATIENCE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to be done.
-pub(super) struct Chores {
+pub(super) struct Maintenance {
     to_erase: bool,
     to_shrink: bool,
     scrub_at: Option<Instant>,
     paused_until: Option<Instant>,
 }
 
-impl Chores {
-    /// The chores a store may have right after opening: whatever an earlier process left.
+impl Maintenance {
+    /// The maintenance a store may have right after opening: whatever an earlier process left.
     pub(super) fn after_opening() -> Self {
         Self { to_erase: true, to_shrink: true, scrub_at: Some(Instant::now()), paused_until: None }
     }
