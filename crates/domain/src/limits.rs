@@ -8,8 +8,12 @@ pub const IMAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Width or height of an image. JPEG ends at 65,535, but memory would not; 12,000 covers every camera sold.
 pub const IMAGE_SIDE_MAX: u32 = 12_000;
 
-/// Pixels of an image: decoded as RGB this is 192 MB, the most one worker of the pool may hold.
+/// Pixels of an image: covers phones of 50 megapixels and more. As RGB this is 192 MB; a format whose decoder needs
+/// more for each pixel ends earlier, at [`IMAGE_MEMORY_BYTES_MAX`].
 pub const IMAGE_PIXELS_MAX: u64 = 64_000_000;
+
+/// Bytes that decoding one image may hold at once, the finished picture included: four for each pixel allowed.
+pub const IMAGE_MEMORY_BYTES_MAX: u64 = IMAGE_PIXELS_MAX * 4;
 
 /// Scans of a progressive JPEG. Real files have about 10; thousands of empty ones keep a decoder busy for minutes.
 pub const JPEG_SCANS_MAX: usize = 100;

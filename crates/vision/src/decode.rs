@@ -14,111 +14,212 @@ use std::io::Cursor;
 
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageError, Limits};
-use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, JPEG_SCANS_MAX};
+use likeness_domain::limits::{
+    IMAGE_BYTES_MAX, IMAGE_MEMORY_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, JPEG_SCANS_MAX,
+};
 use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::{Error, Kind, Result};
 
+pub use self::format::Format;
+use self::pixels::to_rgb;
 use crate::raster::{ExifOrientation, RgbImage};
 
+mod exif;
+mod format;
 mod header;
 mod jpeg;
+mod pixels;
 #[cfg(test)]
 mod tests;
 
-/// Bytes a decoder may need for the picture as stored: four channels of every pixel allowed. Sixteen-bit pictures
-/// with transparency take eight bytes a pixel, so they may have half as many pixels.
-const DECODED_BYTES_MAX: u64 = IMAGE_PIXELS_MAX * 4;
-
-/// A picture format, told by its first bytes and by nothing else: names and content types lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// JPEG, baseline or progressive.
-    Jpeg,
-    /// PNG, also animated.
-    Png,
-    /// Windows bitmap.
-    Bmp,
-    /// WebP: lossy, lossless or animated.
-    WebP,
-    /// GIF.
-    Gif,
+/// A picture file whose header was read and found within the rules; nothing is decoded or allocated yet.
+#[derive(Debug)]
+pub struct EncodedImage<'a> {
+    bytes: &'a [u8],
+    format: Format,
+    /// Width and height as stored, before the EXIF orientation is applied.
+    stored: (u32, u32),
+    orientation: ExifOrientation,
+    /// Bytes that decoding at full size needs at once, the finished picture included.
+    full_bytes: u64,
+    jpeg: Option<jpeg::Facts>,
 }
 
-impl Format {
-    /// The format of a file that starts with these bytes.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [0xFF, 0xD8, 0xFF, ..] => Some(Format::Jpeg),
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Format::Png),
-            [b'B', b'M', ..] => Some(Format::Bmp),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::WebP),
-            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Format::Gif),
-            _ => None,
+/// How much smaller than stored a picture is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reduction {
+    /// As stored.
+    Full,
+    /// Half of each side.
+    Half,
+    /// A quarter of each side.
+    Quarter,
+    /// An eighth of each side.
+    Eighth,
+}
+
+impl Reduction {
+    /// All of them, the largest picture first.
+    pub const ALL: [Reduction; 4] = [Reduction::Full, Reduction::Half, Reduction::Quarter, Reduction::Eighth];
+
+    /// How many stored pixels make one, in each direction: 1, 2, 4 or 8.
+    pub fn divisor(self) -> u32 {
+        match self {
+            Reduction::Full => 1,
+            Reduction::Half => 2,
+            Reduction::Quarter => 4,
+            Reduction::Eighth => 8,
         }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Format::Jpeg => "JPEG",
-            Format::Png => "PNG",
-            Format::Bmp => "BMP",
-            Format::WebP => "WebP",
-            Format::Gif => "GIF",
-        }
-    }
-
-    fn as_set(self) -> ImageFormats {
-        match self {
-            Format::Jpeg => ImageFormats::JPEG,
-            Format::Png => ImageFormats::PNG,
-            Format::Bmp => ImageFormats::BMP,
-            Format::WebP => ImageFormats::WEBP,
-            Format::Gif => ImageFormats::GIF,
-        }
+    /// The strongest reduction that leaves a longer side of at least `side_min` pixels; `Full` if there is none.
+    pub fn keeping(width: u32, height: u32, side_min: u32) -> Self {
+        let fits = |reduction: &Reduction| width.max(height).div_ceil(reduction.divisor()) >= side_min;
+        Self::ALL.into_iter().rev().find(fits).unwrap_or(Reduction::Full)
     }
 }
 
-/// Decodes one picture within `rules` and [`likeness_domain::limits`].
+impl<'a> EncodedImage<'a> {
+    /// Reads the header of a file and checks it against `rules` and [`likeness_domain::limits`].
+    ///
+    /// Errors: [`Kind::ImageTooLarge`] (bytes), [`Kind::ImageFormat`], [`Kind::ImageDimensions`] (sides or pixels),
+    /// [`Kind::ImageCorrupt`] (the header is damaged).
+    pub fn open(bytes: &'a [u8], rules: &ImageRules) -> Result<Self> {
+        let bytes_max = rules.bytes_max.min(IMAGE_BYTES_MAX);
+        if bytes.len() > bytes_max {
+            let message = format!("image has {} bytes, expected at most {bytes_max}", bytes.len());
+            return Err(Error::new(Kind::ImageTooLarge, message));
+        }
+        let format = Format::of(bytes).ok_or_else(|| unknown_format(bytes, rules))?;
+        if !rules.formats.contains(format.as_set()) {
+            return Err(not_accepted(format, rules));
+        }
+        let mut jpeg = None;
+        let (stored, orientation) = match format {
+            Format::Jpeg => {
+                let facts = jpeg::survey(bytes)?;
+                let header = ((facts.width, facts.height), facts.orientation);
+                jpeg = Some(facts);
+                header
+            }
+            Format::Png => (header::png_sides(bytes)?, exif::of_png(bytes)),
+            Format::Bmp => (header::bmp_sides(bytes)?, ExifOrientation::UPRIGHT),
+            Format::WebP => (header::webp_sides(bytes)?, exif::of_webp(bytes)),
+            Format::Gif => (header::gif_sides(bytes)?, ExifOrientation::UPRIGHT),
+        };
+        let stored = check_sides(stored, rules)?;
+        let n_pixels = u64::from(stored.0) * u64::from(stored.1);
+        let full_bytes = match &jpeg {
+            Some(facts) => facts.memory_bytes(Reduction::Full),
+            None => n_pixels * header::bytes_per_pixel(format, bytes),
+        };
+        Ok(Self { bytes, format, stored, orientation, full_bytes, jpeg })
+    }
+
+    /// The file's format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Width and height as stored, before the EXIF orientation is applied.
+    pub fn stored_sides(&self) -> (u32, u32) {
+        self.stored
+    }
+
+    /// How the stored picture lies.
+    pub fn orientation(&self) -> ExifOrientation {
+        self.orientation
+    }
+
+    /// Width of the upright picture at full size.
+    pub fn width(&self) -> u32 {
+        self.sides(Reduction::Full).0
+    }
+
+    /// Height of the upright picture at full size.
+    pub fn height(&self) -> u32 {
+        self.sides(Reduction::Full).1
+    }
+
+    /// Width and height of the upright picture that [`Self::decode`] returns: the stored sides divided and rounded up.
+    pub fn sides(&self, reduction: Reduction) -> (u32, u32) {
+        let (width, height) = self.reduced_sides(reduction);
+        if self.orientation.swaps_sides() { (height, width) } else { (width, height) }
+    }
+
+    /// Most bytes that [`Self::decode`] holds at once, the picture it returns included; known before it begins.
+    pub fn memory_bytes(&self, reduction: Reduction) -> u64 {
+        let (width, height) = self.reduced_sides(reduction);
+        let result_bytes = u64::from(width) * u64::from(height) * 3;
+        let decoding = match &self.jpeg {
+            Some(facts) => facts.memory_bytes(reduction),
+            None if reduction == Reduction::Full => self.full_bytes,
+            None => self.full_bytes + result_bytes,
+        };
+        // A picture that is turned is there twice for a moment, but what decoding needed besides is gone by then.
+        if self.orientation == ExifOrientation::UPRIGHT { decoding } else { decoding.max(2 * result_bytes) }
+    }
+
+    /// Decodes the picture, upright, each of its pixels the mean of the stored ones it covers.
+    ///
+    /// Errors: [`Kind::ImageCorrupt`] (truncated, damaged, or a variant of the format that nobody uses for photographs),
+    /// [`Kind::ImageDimensions`] (it needs more than [`IMAGE_MEMORY_BYTES_MAX`]).
+    pub fn decode(&self, reduction: Reduction) -> Result<RgbImage> {
+        let memory_bytes = self.memory_bytes(reduction);
+        if memory_bytes > IMAGE_MEMORY_BYTES_MAX {
+            let (width, height) = self.stored;
+            let message = format!(
+                "image is {width} x {height} pixels and needs {} MB to be decoded as {}, expected at most {} MB",
+                memory_bytes / 1_000_000,
+                self.format.name(),
+                IMAGE_MEMORY_BYTES_MAX / 1_000_000
+            );
+            return Err(Error::new(Kind::ImageDimensions, message));
+        }
+        let (format, bytes) = (self.format, self.bytes);
+        let picture = match format {
+            Format::Jpeg => {
+                let facts = self.jpeg.as_ref().ok_or_else(|| damaged(format, "it has no frame header"))?;
+                jpeg::decode(bytes, facts, reduction)?
+            }
+            Format::Png => {
+                let decoder =
+                    PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|err| corrupt(format, err))?;
+                read(format, decoder, self.stored)?
+            }
+            Format::Bmp => {
+                let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
+                read(format, decoder, self.stored)?
+            }
+            Format::WebP => {
+                let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
+                read(format, decoder, self.stored)?
+            }
+            Format::Gif => {
+                let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
+                read(format, decoder, self.stored)?
+            }
+        };
+        let (width, height) = self.reduced_sides(reduction);
+        let picture = if (picture.width(), picture.height()) == (width, height) {
+            picture
+        } else {
+            picture.shrunk(width, height)
+        };
+        Ok(picture.oriented(self.orientation))
+    }
+
+    fn reduced_sides(&self, reduction: Reduction) -> (u32, u32) {
+        let divisor = reduction.divisor();
+        (self.stored.0.div_ceil(divisor), self.stored.1.div_ceil(divisor))
+    }
+}
+
+/// Decodes one picture at full size within `rules` and [`likeness_domain::limits`].
 ///
-/// Errors: [`Kind::ImageTooLarge`] (bytes), [`Kind::ImageFormat`], [`Kind::ImageDimensions`] (sides or pixels),
-/// [`Kind::ImageCorrupt`] (the rest: truncated, damaged, or a variant of the format that nobody uses for photographs).
+/// Errors: those of [`EncodedImage::open`] and [`EncodedImage::decode`].
 pub fn decode(bytes: &[u8], rules: &ImageRules) -> Result<RgbImage> {
-    let bytes_max = rules.bytes_max.min(IMAGE_BYTES_MAX);
-    if bytes.len() > bytes_max {
-        let message = format!("image has {} bytes, expected at most {bytes_max}", bytes.len());
-        return Err(Error::new(Kind::ImageTooLarge, message));
-    }
-    let format = Format::of(bytes).ok_or_else(|| unknown_format(rules))?;
-    if !rules.formats.contains(format.as_set()) {
-        return Err(not_accepted(format, rules));
-    }
-    match format {
-        Format::Jpeg => {
-            let facts = jpeg::survey(bytes)?;
-            check_sides((facts.width, facts.height), rules)?;
-            jpeg::decode(bytes, &facts)
-        }
-        Format::Png => {
-            let sides = check_sides(header::png_sides(bytes)?, rules)?;
-            let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|err| corrupt(format, err))?;
-            read(format, decoder, sides)
-        }
-        Format::Bmp => {
-            let sides = check_sides(header::bmp_sides(bytes)?, rules)?;
-            let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
-            read(format, decoder, sides)
-        }
-        Format::WebP => {
-            let sides = check_sides(header::webp_sides(bytes)?, rules)?;
-            let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
-            read(format, decoder, sides)
-        }
-        Format::Gif => {
-            let sides = check_sides(header::gif_sides(bytes)?, rules)?;
-            let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
-            read(format, decoder, sides)
-        }
-    }
+    EncodedImage::open(bytes, rules)?.decode(Reduction::Full)
 }
 
 fn check_sides(sides: (u32, u32), rules: &ImageRules) -> Result<(u32, u32)> {
@@ -141,7 +242,7 @@ fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(IMAGE_SIDE_MAX);
     limits.max_image_height = Some(IMAGE_SIDE_MAX);
-    limits.max_alloc = Some(DECODED_BYTES_MAX);
+    limits.max_alloc = Some(IMAGE_MEMORY_BYTES_MAX);
     limits
 }
 
@@ -151,75 +252,18 @@ fn read(format: Format, mut decoder: impl ImageDecoder, sides: (u32, u32)) -> Re
         return Err(damaged(format, "its header contradicts itself"));
     }
     let n_bytes = decoder.total_bytes();
-    if n_bytes > DECODED_BYTES_MAX {
-        let (width, height) = sides;
-        let message = format!(
-            "image is {width} x {height} pixels of {} bytes, expected at most {DECODED_BYTES_MAX} \
-                               bytes in all",
-            decoder.color_type().bytes_per_pixel()
-        );
-        return Err(Error::new(Kind::ImageDimensions, message));
+    if n_bytes > IMAGE_MEMORY_BYTES_MAX {
+        return Err(damaged(format, "its header contradicts itself"));
     }
     decoder.set_limits(limits()).map_err(|err| corrupt(format, err))?;
-    // Unreadable EXIF is common and harmless: the picture is then shown as stored.
-    let exif = decoder.exif_metadata().ok().flatten();
-    let orientation = exif.as_deref().map_or(ExifOrientation::UPRIGHT, exif_orientation);
     let color = decoder.color_type();
     let mut stored = vec![0; n_bytes as usize];
     decoder.read_image(&mut stored).map_err(|err| corrupt(format, err))?;
+    if format == Format::Bmp && color == ColorType::Rgba8 {
+        pixels::mend_unused_alpha(&mut stored);
+    }
     let data = to_rgb(stored, color).ok_or_else(|| damaged(format, "its colour model is unknown"))?;
-    let image = RgbImage::new(sides.0, sides.1, data).ok_or_else(|| damaged(format, "pixels are missing"))?;
-    Ok(image.oriented(orientation))
-}
-
-/// The orientation in an EXIF block that starts at its TIFF header; upright if it does not say.
-fn exif_orientation(exif: &[u8]) -> ExifOrientation {
-    let number = image::metadata::Orientation::from_exif_chunk(exif).map(image::metadata::Orientation::to_exif);
-    number.and_then(ExifOrientation::new).unwrap_or(ExifOrientation::UPRIGHT)
-}
-
-/// Any colour type that the decoders give, as RGB over white. In place where it shrinks.
-fn to_rgb(stored: Vec<u8>, color: ColorType) -> Option<Vec<u8>> {
-    let stored = match color {
-        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => to_eight_bits(stored),
-        _ => stored,
-    };
-    match color {
-        ColorType::L8 | ColorType::L16 => Some(stored.into_iter().flat_map(|grey| [grey; 3]).collect()),
-        ColorType::La8 | ColorType::La16 => {
-            Some(stored.chunks_exact(2).flat_map(|pixel| [over_white(pixel[0], pixel[1]); 3]).collect())
-        }
-        ColorType::Rgb8 | ColorType::Rgb16 => Some(stored),
-        ColorType::Rgba8 | ColorType::Rgba16 => Some(drop_alpha(stored)),
-        _ => None,
-    }
-}
-
-fn to_eight_bits(mut stored: Vec<u8>) -> Vec<u8> {
-    let n_values = stored.len() / 2;
-    for value_idx in 0..n_values {
-        let value = u16::from_ne_bytes([stored[value_idx * 2], stored[value_idx * 2 + 1]]);
-        stored[value_idx] = ((u32::from(value) + 128) / 257) as u8;
-    }
-    stored.truncate(n_values);
-    stored
-}
-
-fn drop_alpha(mut stored: Vec<u8>) -> Vec<u8> {
-    let n_pixels = stored.len() / 4;
-    for pixel_idx in 0..n_pixels {
-        let alpha = stored[pixel_idx * 4 + 3];
-        for channel in 0..3 {
-            stored[pixel_idx * 3 + channel] = over_white(stored[pixel_idx * 4 + channel], alpha);
-        }
-    }
-    stored.truncate(n_pixels * 3);
-    stored
-}
-
-fn over_white(value: u8, alpha: u8) -> u8 {
-    let (value, alpha) = (u32::from(value), u32::from(alpha));
-    ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    RgbImage::new(sides.0, sides.1, data).ok_or_else(|| damaged(format, "pixels are missing"))
 }
 
 fn accepted(rules: &ImageRules) -> String {
@@ -228,8 +272,15 @@ fn accepted(rules: &ImageRules) -> String {
     names.join(", ")
 }
 
-fn unknown_format(rules: &ImageRules) -> Error {
-    Error::new(Kind::ImageFormat, format!("data is no image in a known format, expected one of {}", accepted(rules)))
+fn unknown_format(bytes: &[u8], rules: &ImageRules) -> Error {
+    let accepted = accepted(rules);
+    let message = match format::unreadable_name(bytes) {
+        Some(name) => {
+            format!("image is {name}, expected one of {accepted}; hint: export or convert it to one of these first")
+        }
+        None => format!("data is no image in a known format, expected one of {accepted}"),
+    };
+    Error::new(Kind::ImageFormat, message)
 }
 
 fn not_accepted(format: Format, rules: &ImageRules) -> Error {

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod detect;
 pub mod draw;
 pub mod embed;
+pub mod memory;
 pub mod mesh;
 pub mod onnx;
 pub mod pack;

@@ -48,7 +48,7 @@ pub(super) fn webp_sides(bytes: &[u8]) -> Result<(u32, u32)> {
     let fits = |(width, height): (u32, u32)| width <= sides.0 && height <= sides.1;
     let mut at = 12;
     for _ in 0..CHUNKS_MAX {
-        let Some((kind, n_bytes)) = chunk(bytes, at) else { return Ok(sides) };
+        let Some((kind, n_bytes)) = chunk_at(bytes, at) else { return Ok(sides) };
         // An animation frame has a header of 16 bytes and then chunks of its own.
         let inner = if kind == b"ANMF" { at + 8 + 16 } else { at };
         for frame_at in frame_chunks(bytes, inner) {
@@ -70,7 +70,7 @@ const CHUNKS_MAX: usize = 1000;
 
 /// The chunk at `at`, and the one after it if that is where the pixels follow their transparency.
 fn frame_chunks(bytes: &[u8], at: usize) -> impl Iterator<Item = usize> {
-    let after_alpha = match chunk(bytes, at) {
+    let after_alpha = match chunk_at(bytes, at) {
         Some((b"ALPH", n_bytes)) => Some(at + 8 + n_bytes.next_multiple_of(2)),
         _ => None,
     };
@@ -78,14 +78,14 @@ fn frame_chunks(bytes: &[u8], at: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Kind and number of bytes of the RIFF chunk that starts at `at`.
-fn chunk(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+pub(super) fn chunk_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let kind = bytes.get(at..at.checked_add(4)?)?;
     Some((kind, u32::from_le_bytes(array(bytes, at + 4)?) as usize))
 }
 
 /// Sides in a `VP8 ` (lossy) or `VP8L` (lossless) chunk that starts at `at`.
 fn bitstream_sides(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
-    match chunk(bytes, at)?.0 {
+    match chunk_at(bytes, at)?.0 {
         b"VP8 " => {
             let side = |at| Some(u32::from(u16::from_le_bytes(array(bytes, at)?) & 0x3FFF));
             Some((side(at + 14)?, side(at + 16)?))
@@ -105,4 +105,35 @@ fn u24(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+/// The 16-bit number at `at`, the high byte first if `is_big`.
+pub(super) fn u16_at(bytes: &[u8], at: usize, is_big: bool) -> Option<u16> {
+    let number = array(bytes, at)?;
+    Some(if is_big { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) })
+}
+
+/// The 32-bit number at `at`, the high byte first if `is_big`.
+pub(super) fn u32_at(bytes: &[u8], at: usize, is_big: bool) -> Option<u32> {
+    let number = array(bytes, at)?;
+    Some(if is_big { u32::from_be_bytes(number) } else { u32::from_le_bytes(number) })
+}
+
+/// Most bytes for each pixel that decoding at full size holds at once, the finished picture included.
+pub(super) fn bytes_per_pixel(format: Format, bytes: &[u8]) -> u64 {
+    match format {
+        Format::Jpeg => 3,
+        Format::Png => {
+            let sixteen_bits = u64::from(bytes.get(24) == Some(&16)) + 1;
+            match bytes.get(25) {
+                // Grey; an entry of the palette may be transparent.
+                Some(0) => sixteen_bits.max(4),
+                Some(4) => 2 * sixteen_bits + 3,
+                Some(2) => 3 * sixteen_bits,
+                _ => 4 * sixteen_bits,
+            }
+        }
+        Format::Bmp | Format::Gif => 4,
+        Format::WebP => 8,
+    }
 }

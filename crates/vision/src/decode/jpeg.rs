@@ -7,16 +7,24 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{Format, damaged, exif_orientation, too_many_scans};
+use super::{Format, Reduction, damaged, exif, too_many_scans};
 use crate::raster::{ExifOrientation, RgbImage};
 
 /// What the markers of a whole JPEG file say.
+#[derive(Debug)]
 pub(super) struct Facts {
     pub(super) width: u32,
     pub(super) height: u32,
     n_components: u8,
     has_adobe_marker: bool,
-    orientation: ExifOrientation,
+    pub(super) orientation: ExifOrientation,
+}
+
+impl Facts {
+    /// Most bytes that decoding holds at once, the finished picture included.
+    pub(super) fn memory_bytes(&self, _: Reduction) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * 3
+    }
 }
 
 /// Reads every marker up to the end of the image without unpacking anything.
@@ -50,7 +58,7 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Facts> {
                 }
             }
             0xE1 if orientation.is_none() => {
-                orientation = body.strip_prefix(b"Exif\0\0").map(exif_orientation);
+                orientation = body.strip_prefix(b"Exif\0\0").map(exif::orientation);
             }
             0xEE => has_adobe_marker |= body.starts_with(b"Adobe"),
             START_OF_SCAN => {
@@ -71,7 +79,7 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Facts> {
 }
 
 /// Decodes a surveyed file whose sides have been checked.
-pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<RgbImage> {
+pub(super) fn decode(bytes: &[u8], facts: &Facts, _: Reduction) -> Result<RgbImage> {
     // The decoder takes CMYK to be inverted, as Adobe stores it; a file without Adobe's marker means what it says.
     let is_plain_cmyk = facts.n_components == 4 && !facts.has_adobe_marker;
     let options = DecoderOptions::default()
@@ -90,7 +98,7 @@ pub(super) fn decode(bytes: &[u8], facts: &Facts) -> Result<RgbImage> {
         cmyk_to_rgb(&mut data);
     }
     let image = RgbImage::new(facts.width, facts.height, data);
-    Ok(image.ok_or_else(|| damaged(Format::Jpeg, "pixels are missing"))?.oriented(facts.orientation))
+    image.ok_or_else(|| damaged(Format::Jpeg, "pixels are missing"))
 }
 
 const END_OF_IMAGE: u8 = 0xD9;

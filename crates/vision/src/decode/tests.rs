@@ -127,10 +127,10 @@ fn exif_orientation_out_of_range_is_ignored() {
 
 #[test]
 fn damaged_exif_does_not_spoil_the_picture() {
-    assert_eq!(exif_orientation(b""), ExifOrientation::UPRIGHT);
-    assert_eq!(exif_orientation(b"MM\0\x2A\xFF\xFF\xFF\xFF"), ExifOrientation::UPRIGHT);
-    assert_eq!(exif_orientation(&jpeg_writer::exif(6)[..20]), ExifOrientation::UPRIGHT);
-    assert_eq!(exif_orientation(&jpeg_writer::exif(6)), ExifOrientation::TURN_90);
+    assert_eq!(exif::orientation(b""), ExifOrientation::UPRIGHT);
+    assert_eq!(exif::orientation(b"MM\0\x2A\xFF\xFF\xFF\xFF"), ExifOrientation::UPRIGHT);
+    assert_eq!(exif::orientation(&jpeg_writer::exif(6)[..19]), ExifOrientation::UPRIGHT);
+    assert_eq!(exif::orientation(&jpeg_writer::exif(6)), ExifOrientation::TURN_90);
 }
 
 #[test]
