@@ -1,7 +1,7 @@
 //! The stages in order, for every loaded pack: decode, detect, align, embed, and assess if that is asked for.
 //!
 //! [`Pipeline`] is the house's `FaceAnalyzer`. Stages run on a [`Pool`] of threads, each with sessions of its own, since
-//! a session serves one picture at a time.
+//! a session serves one picture at a time; the models are shared.
 
 use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +38,7 @@ const SURE_SCORE_MIN: f32 = 0.9;
 /// How much work is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
-    /// Threads, each with sessions of its own; as many as cores is right.
+    /// Threads, which share the models; as many as cores is right.
     pub workers: usize,
     /// Most pictures that wait when all threads are busy; each holds its file in memory.
     pub queue_max: usize,
@@ -56,7 +56,8 @@ pub struct Pipeline {
 /// One thread's sessions, in the order of the packs.
 struct Worker(Vec<Stages>);
 
-/// The loaded models of one pack.
+/// The loaded models of one pack. Clones share the models: one for each thread.
+#[derive(Clone)]
 pub struct Stages {
     detector: Detector,
     align: Align,
@@ -65,7 +66,7 @@ pub struct Stages {
 }
 
 impl Pipeline {
-    /// Loads `packs`, of which the first one that recognises is the default one, into every worker, so that a damaged
+    /// Loads `packs`, of which the first one that recognises is the default one, once for all workers, so that a damaged
     /// detector or embedder is found now and not by the first request; stages that assess are opened when first needed.
     /// [`Kind::PackUnavailable`] names the pack and what is wrong with it.
     pub fn open(runtime: &Runtime, packs: &[InstalledPack], settings: PipelineSettings) -> Result<Self> {
@@ -83,12 +84,13 @@ impl Pipeline {
             aspects = aspects.and(assignment.aspects());
             let detect = pack.read(&recognition.detect.file)?;
             let embed = prepared(pack.read(&recognition.embed.file)?);
+            let opened = Stages::open(runtime, (manifest.id(), recognition), &detect, &embed, &assignment);
+            let opened = opened.map_err(|err| {
+                let message = format!("model pack `{}`: {}", manifest.id(), err.message());
+                Error::new(err.kind(), message).with_source(err)
+            })?;
             for Worker(stages) in &mut workers {
-                let opened = Stages::open(runtime, (manifest.id(), recognition), &detect, &embed, &assignment);
-                stages.push(opened.map_err(|err| {
-                    let message = format!("model pack `{}`: {}", manifest.id(), err.message());
-                    Error::new(err.kind(), message).with_source(err)
-                })?);
+                stages.push(opened.clone());
             }
             infos.push(PackInfo {
                 id: manifest.id().clone(),

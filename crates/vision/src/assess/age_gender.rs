@@ -9,6 +9,7 @@ use crate::pack::{AgeGenderStage, InstalledPack};
 use crate::runtime::Runtime;
 
 /// A loaded net.
+#[derive(Clone)]
 pub struct AgeGender {
     net: Net,
     stage: AgeGenderStage,

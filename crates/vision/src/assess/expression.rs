@@ -9,6 +9,7 @@ use crate::pack::{ExpressionStage, InstalledPack};
 use crate::runtime::Runtime;
 
 /// A loaded net.
+#[derive(Clone)]
 pub struct ExpressionNet {
     net: Net,
     stage: ExpressionStage,

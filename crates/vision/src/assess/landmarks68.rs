@@ -10,6 +10,7 @@ use crate::pack::{InstalledPack, Landmarks68Stage};
 use crate::runtime::Runtime;
 
 /// A loaded net.
+#[derive(Clone)]
 pub struct Landmarks68 {
     net: Net,
     stage: Landmarks68Stage,

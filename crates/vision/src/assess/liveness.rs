@@ -13,6 +13,7 @@ use crate::pack::{InstalledPack, LivenessStage};
 use crate::runtime::Runtime;
 
 /// The loaded nets.
+#[derive(Clone)]
 pub struct Liveness {
     /// With the scale of the stretch each one sees.
     nets: Vec<(Net, f64)>,

@@ -8,7 +8,7 @@
 //!
 //! [`Landmarks::quarter_turn`]: likeness_domain::types::Landmarks::quarter_turn
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use likeness_domain::types::{Aspects, Assessment, BoundingBox, Detection, Quality, QuarterTurn};
 use likeness_domain::{Error, Result};
@@ -84,7 +84,8 @@ impl Assignment {
 /// What needs no pack. The pose is fitted to the detector's five landmarks then.
 pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE);
 
-/// The stages of one thread.
+/// The stages of one thread. Clones are for other threads and share the models, also those opened later.
+#[derive(Clone)]
 pub struct Assessor {
     runtime: Runtime,
     landmarks68: Slot<Landmarks68>,
@@ -157,16 +158,18 @@ impl Assessor {
     }
 }
 
-/// A stage that is opened when it is first needed.
+/// A stage that is opened when it is first needed, by whichever thread needs it first.
+#[derive(Clone)]
 enum Slot<S> {
     Missing,
-    Waiting(Arc<InstalledPack>),
+    /// With what the first thread to open it leaves for the others.
+    Waiting(Arc<InstalledPack>, Arc<Mutex<Option<S>>>),
     Open(S),
 }
 
-impl<S> Slot<S> {
+impl<S: Clone> Slot<S> {
     fn new(pack: &Option<Arc<InstalledPack>>) -> Self {
-        pack.as_ref().map_or(Slot::Missing, |pack| Slot::Waiting(Arc::clone(pack)))
+        pack.as_ref().map_or(Slot::Missing, |pack| Slot::Waiting(Arc::clone(pack), Arc::default()))
     }
 
     fn open(
@@ -174,16 +177,24 @@ impl<S> Slot<S> {
         runtime: &Runtime,
         open: impl FnOnce(&Runtime, &InstalledPack) -> Result<S>,
     ) -> Result<Option<&mut S>> {
-        if let Slot::Waiting(pack) = self {
-            let stage = open(runtime, pack).map_err(|err| {
-                let message = format!("model pack `{}`: {}", pack.manifest().id(), err.message());
-                Error::new(err.kind(), message).with_source(err)
-            })?;
+        if let Slot::Waiting(pack, shared) = self {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let stage = match &*shared {
+                Some(stage) => stage.clone(),
+                None => {
+                    let stage = open(runtime, pack).map_err(|err| {
+                        let message = format!("model pack `{}`: {}", pack.manifest().id(), err.message());
+                        Error::new(err.kind(), message).with_source(err)
+                    })?;
+                    shared.insert(stage).clone()
+                }
+            };
+            drop(shared);
             *self = Slot::Open(stage);
         }
         match self {
             Slot::Open(stage) => Ok(Some(stage)),
-            Slot::Missing | Slot::Waiting(_) => Ok(None),
+            Slot::Missing | Slot::Waiting(..) => Ok(None),
         }
     }
 }

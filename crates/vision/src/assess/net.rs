@@ -4,10 +4,11 @@ use likeness_domain::{Error, Kind, Result};
 
 use crate::pack::{CropInput, InstalledPack, ModelFile};
 use crate::raster::RgbImage;
-use crate::runtime::{Runtime, Session, Tensor};
+use crate::runtime::{ModelKind, Runtime, Session, Tensor};
 use crate::tensor::{Scaling, planes};
 
-/// A loaded net with what it is fed.
+/// A loaded net with what it is fed. Clones share the model: one for each thread.
+#[derive(Clone)]
 pub(super) struct Net {
     session: Session,
     input: CropInput,
@@ -17,7 +18,7 @@ pub(super) struct Net {
 impl Net {
     /// Reads and checks a model of a pack, and opens it.
     pub(super) fn open(runtime: &Runtime, pack: &InstalledPack, file: &ModelFile, input: CropInput) -> Result<Self> {
-        let session = Session::open(runtime, &file.name, &pack.read(file)?)?;
+        let session = Session::open(runtime, ModelKind::Attribute, &file.name, &pack.read(file)?)?;
         Ok(Self { session, input, file_name: file.name.clone() })
     }
 

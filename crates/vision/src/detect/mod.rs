@@ -24,7 +24,8 @@ pub struct FoundFace {
     pub score: f32,
 }
 
-/// A loaded detector of a known family.
+/// A loaded detector of a known family. Clones share the model: one for each thread.
+#[derive(Clone)]
 pub enum Detector {
     /// YuNet.
     YuNet(yunet::YuNet),

@@ -17,7 +17,7 @@ use likeness_domain::{Error, Kind, Result};
 use super::FoundFace;
 use crate::pack::{Detect, DetectFrame};
 use crate::raster::RgbImage;
-use crate::runtime::{Runtime, Session, Tensor};
+use crate::runtime::{ModelKind, Runtime, Session, Tensor};
 use crate::tensor::{Scaling, planes};
 
 #[cfg(test)]
@@ -40,7 +40,8 @@ const SCORE_ON_GIANT_MIN: f32 = 0.8;
 /// Most boxes that compete for non-maximum suppression; OpenCV's number. The surest are kept.
 const CANDIDATES_MAX: usize = 5000;
 
-/// A loaded YuNet.
+/// A loaded YuNet. Clones share the model: one for each thread.
+#[derive(Clone)]
 pub struct YuNet {
     session: Session,
     detect: Detect,
@@ -92,7 +93,7 @@ impl Frame {
 impl YuNet {
     /// Makes a session and runs it once on black. [`Kind::PackUnavailable`] if the outputs are not YuNet's.
     pub fn open(runtime: &Runtime, detect: &Detect, model: &[u8]) -> Result<Self> {
-        let session = Session::open(runtime, &detect.file.name, model)?;
+        let session = Session::open(runtime, ModelKind::Detector, &detect.file.name, model)?;
         let mut yunet = Self { session, detect: detect.clone() };
         let black = RgbImage::new(32, 32, vec![0; 32 * 32 * 3]).ok_or_else(|| shape_error("32 x 32"))?;
         yunet.look(&black, 32).map_err(|err| {

@@ -5,13 +5,14 @@ use likeness_domain::{Error, Kind, Result};
 
 use crate::pack::{CropInput, Recognition};
 use crate::raster::RgbImage;
-use crate::runtime::{Runtime, Session, Tensor};
+use crate::runtime::{ModelKind, Runtime, Session, Tensor};
 use crate::tensor::{Scaling, planes};
 
 #[cfg(test)]
 mod tests;
 
-/// A loaded net.
+/// A loaded net. Clones share the model: one for each thread.
+#[derive(Clone)]
 pub struct ArcFace {
     session: Session,
     pack: PackId,
@@ -24,7 +25,7 @@ impl ArcFace {
     /// Makes a session and runs it once on grey. [`Kind::PackUnavailable`] if the output is not what the manifest says.
     pub fn open(runtime: &Runtime, pack: &PackId, recognition: &Recognition, model: &[u8]) -> Result<Self> {
         let embed = &recognition.embed;
-        let session = Session::open(runtime, &embed.file.name, model)?;
+        let session = Session::open(runtime, ModelKind::Recogniser, &embed.file.name, model)?;
         let (input, output, dimensions) = (embed.input, embed.output.clone(), recognition.dimensions);
         let mut arcface = Self { session, pack: pack.clone(), input, output, dimensions };
         let n_bytes = input.side as usize * input.side as usize * 3;

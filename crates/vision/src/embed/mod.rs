@@ -12,7 +12,7 @@ use crate::runtime::Runtime;
 pub mod arcface;
 
 /// The bytes of a checked model in the form the runtime is quickest at. What cannot be read here stays as it is, for the
-/// runtime to judge. Worth doing once per pack rather than once per thread.
+/// runtime to judge.
 pub fn prepared(model: Bytes) -> Bytes {
     match onnx::parse(model.clone()) {
         Ok(graph) => onnx::write(&onnx::ease_prelu(graph)).into(),
@@ -20,7 +20,8 @@ pub fn prepared(model: Bytes) -> Bytes {
     }
 }
 
-/// A loaded embedder of a known family.
+/// A loaded embedder of a known family. Clones share the model: one for each thread.
+#[derive(Clone)]
 pub enum Embedder {
     /// Any net from a 112 x 112 crop to a vector.
     ArcFace(arcface::ArcFace),

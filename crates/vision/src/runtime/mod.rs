@@ -1,24 +1,21 @@
-//! A model that runs: the one seam to the inference library, and the only file that names it.
+//! Models that run: the one seam to the inference libraries.
 //!
-//! ONNX Runtime is a shared library loaded at run time, so the binary starts (and most of its tests run) without it. It
-//! can be loaded once per process. Stages see [`Session::run`] and plain numbers.
+//! A library is loaded at run time, so the binary starts (and most of its tests run) without it. [`onnxruntime`] is the
+//! only file that names it. A [`Model`] is loaded once and shared by all threads; a [`Session`] is what one thread needs
+//! to run it. Stages see [`Session::run`] and plain numbers.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
 use likeness_domain::{Error, Kind, Result};
-use ort::environment::Environment;
-use ort::logging::LogLevel;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+
+mod onnxruntime;
 
 /// The loaded inference library. Cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
-    environment: Environment,
+    library: onnxruntime::Library,
 }
-
-static LOADED: Mutex<Option<(PathBuf, Runtime)>> = Mutex::new(None);
 
 impl Runtime {
     /// Loads the ONNX Runtime library at `library`, or gives the one that is loaded if it is the same file.
@@ -26,41 +23,59 @@ impl Runtime {
     /// [`Kind::PackUnavailable`] if the file is missing, is no such library or too old, or if another one is loaded:
     /// a process can hold only one.
     pub fn load(library: &Path) -> Result<Self> {
-        let path = library.canonicalize().map_err(|err| unusable(library, "cannot be read").with_source(err))?;
-        let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((present, runtime)) = &*loaded {
-            if *present != path {
-                let problem = format!("cannot be loaded beside `{}`", present.display());
-                return Err(unusable(library, &problem));
-            }
-            return Ok(runtime.clone());
-        }
-        let builder = ort::init_from(&path).map_err(|err| {
-            let problem = match err {
-                ort::LoadDynamicError::BadVersion { ref version_str, .. } => {
-                    format!("is version {version_str}, expected 1.{} or later", ort::MINOR_VERSION)
-                }
-                _ => "is no ONNX Runtime library for this machine".to_owned(),
-            };
-            unusable(library, &problem).with_source(err)
-        })?;
-        let environment = builder
-            .with_telemetry(false)
-            .with_logger(Arc::new(log))
-            .build()
-            .map_err(|err| unusable(library, "does not start").with_source(err))?;
-        let runtime = Self { environment };
-        *loaded = Some((path, runtime.clone()));
-        Ok(runtime)
+        Ok(Self { library: onnxruntime::Library::load(library)? })
     }
 }
 
-/// What the library has to say goes the way of our own log. It speaks of graphs and files, never of pictures.
-fn log(level: LogLevel, _category: &str, _id: &str, _location: &str, message: &str) {
-    match level {
-        LogLevel::Fatal | LogLevel::Error => tracing::error!(target: "onnxruntime", "{message}"),
-        LogLevel::Warning => tracing::warn!(target: "onnxruntime", "{message}"),
-        LogLevel::Info | LogLevel::Verbose => tracing::debug!(target: "onnxruntime", "{message}"),
+/// What a model is for. Which library runs it, and how exactly, is chosen for each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ModelKind {
+    /// Finds faces in a picture, whose size is another each time.
+    Detector,
+    /// Finds the points of one face in a crop.
+    Mesh,
+    /// Makes a template from an aligned crop.
+    Recogniser,
+    /// Measures something of one face: expression, age, liveness.
+    Attribute,
+}
+
+/// A loaded model: one input, any outputs, all of 32-bit floats. Cheap to clone: all clones share its weights, whichever
+/// thread they are on.
+#[derive(Clone)]
+pub struct Model {
+    loaded: Arc<onnxruntime::Loaded>,
+}
+
+impl Model {
+    /// Loads a model from its bytes. [`Kind::PackUnavailable`] if it is damaged, needs what the library cannot do, or has
+    /// another number of inputs than one. `name` is the file's, for messages.
+    pub fn open(runtime: &Runtime, _kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
+        Ok(Self { loaded: Arc::new(onnxruntime::Loaded::open(&runtime.library, name, model)?) })
+    }
+
+    /// What one thread needs to run the model.
+    pub fn session(&self) -> Session {
+        Session { model: self.clone() }
+    }
+}
+
+/// A model with what is one thread's own while it runs. A clone shares the model and has its own of the rest: make one
+/// for each thread.
+#[derive(Clone)]
+pub struct Session {
+    model: Model,
+}
+
+impl Session {
+    /// Loads a model that only one thread runs; see [`Model::open`].
+    pub fn open(runtime: &Runtime, kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
+        Ok(Model::open(runtime, kind, name, model)?.session())
+    }
+
+    /// Runs the model on `data` of this shape, on the calling thread, and gives every output.
+    pub fn run(&mut self, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
+        self.model.loaded.run(shape, data)
     }
 }
 
@@ -104,68 +119,6 @@ impl Tensor {
         }
         Ok(&output.data)
     }
-}
-
-/// A model ready to run on one thread: one input, any outputs, all of 32-bit floats.
-pub struct Session {
-    session: ort::session::Session,
-}
-
-impl Session {
-    /// Makes a session from the bytes of a model. [`Kind::PackUnavailable`] if it is damaged, needs what the library
-    /// cannot do, or has another number of inputs than one. `name` is the file's, for messages.
-    pub fn open(runtime: &Runtime, name: &str, model: &[u8]) -> Result<Self> {
-        let refused =
-            |err: ort::Error| unloadable(name, "cannot be loaded: damaged, or not for this runtime").with_source(err);
-        let session = ort::session::Session::builder(&runtime.environment)
-            .and_then(configure)
-            .and_then(|mut builder| builder.commit_from_memory(model))
-            .map_err(refused)?;
-        let is_floats = |kind: &ValueType| matches!(kind, ValueType::Tensor { ty: TensorElementType::Float32, .. });
-        let [input] = session.inputs() else {
-            let problem = format!("has {} inputs, expected 1", session.inputs().len());
-            return Err(unloadable(name, &problem));
-        };
-        if !is_floats(input.dtype()) || !session.outputs().iter().all(|output| is_floats(output.dtype())) {
-            return Err(unloadable(name, "has inputs or outputs that are not 32-bit floats"));
-        }
-        Ok(Self { session })
-    }
-
-    /// Runs the model on `data` of this shape and gives every output.
-    pub fn run(&mut self, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
-        let failed = |err: ort::Error| Error::internal("cannot run a model", err);
-        let input = TensorRef::from_array_view((shape.to_vec(), data)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
-        let mut tensors = Vec::with_capacity(outputs.len());
-        for (name, value) in &outputs {
-            let (shape, data) = value.try_extract_tensor::<f32>().map_err(failed)?;
-            let shape = shape.iter().map(|&len| usize::try_from(len).unwrap_or(0)).collect();
-            tensors.push(Tensor { name: name.to_owned(), shape, data: data.to_vec() });
-        }
-        Ok(tensors)
-    }
-}
-
-fn configure(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
-    // One thread each: the pool runs as many pictures at once as there are cores, which gives more pictures a second
-    // than several threads on one picture. The memory pattern cache and the arena keep the largest picture's buffers
-    // for ever, per session, while detection runs at ever new sizes.
-    let builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(1)?
-        .with_inter_threads(1)?
-        .with_memory_pattern(false)?
-        .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?;
-    Ok(builder)
-}
-
-fn unusable(library: &Path, problem: &str) -> Error {
-    let message = format!(
-        "ONNX Runtime library `{}` {problem}\nhint: run `likeness pack install` to fetch the one this program knows",
-        library.display()
-    );
-    Error::new(Kind::PackUnavailable, message)
 }
 
 fn unloadable(name: &str, problem: &str) -> Error {

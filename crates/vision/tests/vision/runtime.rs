@@ -6,7 +6,7 @@ use likeness_domain::Kind;
 use likeness_vision::detect::Detector;
 use likeness_vision::embed::{Embedder, prepared};
 use likeness_vision::raster::RgbImage;
-use likeness_vision::runtime::{Runtime, Session};
+use likeness_vision::runtime::{Model, ModelKind, Runtime, Session};
 
 use super::support::installation;
 
@@ -45,7 +45,8 @@ fn damaged_models_are_refused_and_do_no_harm() {
     let recognition = installation.recognition();
     let model = installation.pack.read(&recognition.detect.file).expect("is readable");
     let refused = |bytes: &[u8]| {
-        let error = Session::open(&installation.runtime, "det.onnx", bytes).err().expect("is damaged");
+        let error =
+            Session::open(&installation.runtime, ModelKind::Detector, "det.onnx", bytes).err().expect("is damaged");
         assert_eq!(error.kind(), Kind::PackUnavailable);
         assert!(error.message().starts_with("model `det.onnx` cannot be loaded"), "{error}");
     };
@@ -55,7 +56,7 @@ fn damaged_models_are_refused_and_do_no_harm() {
     let mut scrambled = model.to_vec();
     scrambled.iter_mut().take(4000).for_each(|byte| *byte ^= 0x5A);
     refused(&scrambled);
-    Session::open(&installation.runtime, "det.onnx", &model).expect("whole, it opens");
+    Session::open(&installation.runtime, ModelKind::Detector, "det.onnx", &model).expect("whole, it opens");
 }
 
 #[test]
@@ -89,4 +90,28 @@ fn prepared_embedder_gives_the_same_numbers() {
     let differences = plain.unit().iter().zip(quick.unit()).map(|(a, b)| (a - b).abs());
     let largest = differences.fold(0.0, f32::max);
     assert!(largest < 2e-6, "numbers of the unit vectors differ by {largest}");
+}
+
+#[test]
+fn threads_share_one_model_and_get_its_numbers() {
+    let Some(installation) = installation() else { return };
+    let recognition = installation.recognition();
+    let model = installation.pack.read(&recognition.embed.file).expect("is readable");
+    let model = Model::open(&installation.runtime, ModelKind::Recogniser, "rec.onnx", &model).expect("opens");
+    let input = |seed: u32| -> Vec<f32> {
+        (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as f32).collect()
+    };
+    let run = |model: &Model, seed| model.session().run(&[1, 3, 112, 112], &input(seed)).expect("runs");
+    let expected: Vec<_> = (0..2).map(|seed| run(&model, seed)).collect();
+    assert_ne!(expected[0], expected[1], "another picture, other numbers");
+    std::thread::scope(|scope| {
+        for seed in 0..2 {
+            let (model, expected) = (model.clone(), &expected[seed as usize]);
+            scope.spawn(move || {
+                for _ in 0..8 {
+                    assert!(run(&model, seed) == *expected, "a thread got other numbers than a run of its own gives");
+                }
+            });
+        }
+    });
 }
