@@ -11,13 +11,13 @@ use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, NonceStore, PackInfo, Pending,
     UploadStore, VectorIndex,
 };
-use likeness_domain::types::{Aspects, InstallationSecret, TenantId};
+use likeness_domain::types::{Aspects, InstallationSecret, PackId, TenantId};
 use likeness_domain::{Error, Kind};
 use likeness_store::embedded::{self, Credentials, EmbeddedStore};
 use likeness_store::folder::DataFolder;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use likeness_store::memory::MemoryStore;
-use likeness_vision::pack::{self, Home, InstalledPack};
+use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::Runtime;
 use likeness_wire::Services;
@@ -141,10 +141,8 @@ pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, F
 fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
-    let installed = pack::ensure_default(&home, &progress)?;
+    let (first, runtime) = first_pack(&home, &config.pack, &progress)?;
     progress.finish();
-    let first =
-        if config.pack == *installed.pack.manifest().id() { installed.pack } else { pack::load(&home, &config.pack)? };
     let mut packs = vec![first];
     for found in pack::list(&home)? {
         match found.outcome.and_then(|pack| pack.verify().map(|()| pack)) {
@@ -154,12 +152,45 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
         }
     }
     if packs[0].manifest().recognition().is_none() {
-        let message = format!("model pack `{}` recognises no faces", config.pack);
+        let message = format!("model pack `{}` recognises no faces", packs[0].manifest().id());
         return Err(Failure::new(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
     }
     let settings = PipelineSettings { workers: config.workers, queue_max: config.queue_max };
-    let pipeline = Pipeline::open(&Runtime::load(&installed.runtime.path)?, &packs, settings)?;
+    let pipeline = Pipeline::open(&Runtime::load(&runtime.path)?, &packs, settings)?;
     Ok(Arc::new(pipeline))
+}
+
+/// The configured pack and the runtime. What is missing of the default pack or the runtime is installed; where that
+/// fails, the default pack of an earlier release serves on, so that an upgrade does not stop a server without network.
+fn first_pack(
+    home: &Home,
+    configured: &PackId,
+    progress: &InstallProgress,
+) -> Result<(InstalledPack, RuntimeLibrary), Failure> {
+    if *configured != pack::default_pack_id() {
+        // Another pack needs nothing of the default one but the runtime that is installed with it.
+        let runtime = match pack::runtime(home) {
+            Ok(runtime) => runtime,
+            Err(_) => pack::ensure_default(home, progress)?.runtime,
+        };
+        return Ok((pack::load(home, configured)?, runtime));
+    }
+    let error = match pack::ensure_default(home, progress) {
+        Ok(installed) => return Ok((installed.pack, installed.runtime)),
+        Err(error) => error,
+    };
+    let earlier = pack::earlier_default_pack_ids().into_iter().find_map(|id| pack::load(home, &id).ok());
+    match (earlier, pack::runtime(home)) {
+        (Some(pack), Ok(runtime)) => {
+            tracing::warn!(
+                pack = %pack.manifest().id(), %error,
+                "the default model pack cannot be installed, so that of an earlier release serves on; \
+                 hint: `likeness pack install` installs the default one, with `--from FOLDER` without a network"
+            );
+            Ok((pack, runtime))
+        }
+        _ => Err(error.into()),
+    }
 }
 
 fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {

@@ -10,6 +10,8 @@ use likeness_domain::types::{Landmarks, Point};
 use crate::pack::AlignTemplate;
 use crate::raster::RgbImage;
 
+pub mod mesh_template;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,7 @@ pub fn align(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -
 pub fn placed(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<(RgbImage, Placement)> {
     let (points, side) = match template {
         AlignTemplate::FivePoint112 => (&FIVE_POINT_112, 112),
+        AlignTemplate::Mesh468_112 => (&mesh_template::five_points(), 112),
     };
     let placement = placement(landmarks, points)?;
     Some((warp(image, placement, side), placement))

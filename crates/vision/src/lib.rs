@@ -18,3 +18,4 @@ pub mod pool;
 pub mod raster;
 pub mod runtime;
 mod tensor;
+pub mod tflite;

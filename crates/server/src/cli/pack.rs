@@ -26,7 +26,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     /// Which pack: `attributes` reads 68 landmarks, expression, age and gender, `liveness` tells living persons from
-    /// pictures of them; `default` finds and recognises faces
+    /// pictures of them; `default` finds and recognises faces, `default-1` does so for face sets made by earlier releases
     #[arg(value_enum, default_value_t = Name::Default)]
     pack: Name,
     /// Take the archives (for `liveness` the model files) from this file or folder instead of downloading them
@@ -40,6 +40,8 @@ pub(crate) struct InstallArgs {
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Name {
     Default,
+    #[value(name = "default-1")]
+    Default1,
     Attributes,
     Liveness,
 }
@@ -76,6 +78,7 @@ fn install(home: &Home, args: InstallArgs) -> Outcome {
     let progress = InstallProgress::new();
     let installable = match args.pack {
         Name::Default => None,
+        Name::Default1 => Some(Installable::Default1),
         Name::Attributes => Some(Installable::Attributes),
         Name::Liveness => Some(Installable::Liveness),
     };

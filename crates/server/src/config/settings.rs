@@ -163,8 +163,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "pack",
         "LIKENESS_PACK",
         Shape::Text,
-        "default-1",
-        "model pack of new face sets; the one that installs itself",
+        "default-2",
+        "model pack of new face sets; the default is the one that installs itself",
     ),
     setting(
         Key::QualityGate,

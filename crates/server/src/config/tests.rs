@@ -73,7 +73,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         listen = "127.0.0.1:4" # flag --listen
         data = "/home/u/.local/share/likeness/library" # default
         home = "/home/u/.local/share/likeness" # default
-        pack = "default-1" # default
+        pack = "default-2" # default
         quality_gate = "low" # default
         workers = 2 # file machine
         queue_max = 3 # environment LIKENESS_QUEUE_MAX

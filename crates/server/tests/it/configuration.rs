@@ -16,7 +16,7 @@ fn flag_beats_environment_beats_file() {
         listen = "127.0.0.1:7080" # default
         data = "by-flag" # flag --data
         home = "packs" # environment LIKENESS_HOME
-        pack = "default-1" # default
+        pack = "default-2" # default
         quality_gate = "low" # default
         workers = 1 # file likeness.toml"#]]
     .assert_eq(&first.join("\n"));

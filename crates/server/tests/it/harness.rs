@@ -86,7 +86,7 @@ pub(crate) fn ended(mut command: Command) -> Ended {
 #[expect(clippy::print_stdout, reason = "a skipped test says why")]
 pub(crate) fn has_pack() -> bool {
     let home = std::env::var_os("LIKENESS_HOME").map(PathBuf::from).unwrap_or_default();
-    let installed = home.join("packs/default-1/manifest.toml").is_file();
+    let installed = home.join("packs/default-2/manifest.toml").is_file();
     if !installed {
         println!("skipped: LIKENESS_HOME names no folder with the default model pack (`likeness pack install`)");
     }

@@ -196,7 +196,7 @@ fn a_folder_is_imported_once_however_often() {
         -> 1
         $ likeness face-set list
         name    faces  capacity  pack
-        people      3         -  default-1
+        people      3         -  default-2
         -> 0
     "#]].assert_eq(&said);
 
@@ -328,7 +328,7 @@ fn custom_fields_are_typed_and_filtered() {
     let said: Vec<_> = said.split(' ').map(|word| if is_id(word) { "[id]" } else { word }).collect();
     expect![[r#"
         $ likeness face-set create people --field age:integer --field city:string --capacity 1
-        made face set `people` with pack default-1
+        made face set `people` with pack default-2
         -> 0
         $ likeness face add PHOTO --set people --subject obama --field age=old
         error: value of custom field `age` does not fit its type integer

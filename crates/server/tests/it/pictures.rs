@@ -135,7 +135,7 @@ fn anybody_can_run_the_bench() {
     let scratch = Scratch::new();
     let data = scratch.data_of(&["bench", "--faces", "1000", "--seconds", "1", "--json", "--scratch", "."]);
     let report: Value = serde_json::from_str(&data).unwrap();
-    assert_eq!((&report["pack"], &report["dimensions"]), (&"default-1".into(), &128.into()));
+    assert_eq!((&report["pack"], &report["dimensions"]), (&"default-2".into(), &128.into()));
     assert_eq!(report["search"][0]["faces"], 1000);
     for figure in ["/search/0/per_second", "/stages/detect_ms", "/stages/embed_ms", "/enrolment/1/per_second"] {
         assert!(

@@ -16,26 +16,26 @@ const INTS: i32 = 7;
 
 /// A graph that grows. Values and constants are numbered, so the same calls give the same bytes.
 #[derive(Default)]
-pub(super) struct Builder {
+pub(crate) struct Builder {
     nodes: Vec<Node>,
     constants: Vec<Tensor>,
 }
 
 /// A value of the graph, square planes of which one side is known; 0 where there are no planes.
 #[derive(Clone)]
-pub(super) struct Value {
-    pub(super) name: String,
-    pub(super) side: usize,
+pub(crate) struct Value {
+    pub(crate) name: String,
+    pub(crate) side: usize,
 }
 
 /// The window of a convolution or a pooling.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
-    pub(super) side: usize,
-    pub(super) stride: usize,
+pub(crate) struct Window {
+    pub(crate) side: usize,
+    pub(crate) stride: usize,
     /// Whether the planes are padded so that each stride gives a result ("same", the odd one to the right and bottom);
     /// otherwise windows stay inside ("valid").
-    pub(super) padded: bool,
+    pub(crate) padded: bool,
 }
 
 impl Window {
@@ -52,14 +52,14 @@ impl Window {
 }
 
 impl Builder {
-    pub(super) fn constant(&mut self, constant: &Constant) -> String {
+    pub(crate) fn constant(&mut self, constant: &Constant) -> String {
         let name = format!("c{}", self.constants.len());
         self.constants.push(constant.write(&name));
         name
     }
 
     /// A node whose result has planes of the same side as its first input.
-    pub(super) fn node(&mut self, op_type: &str, inputs: &[&str], side: usize, attributes: Vec<Attribute>) -> Value {
+    pub(crate) fn node(&mut self, op_type: &str, inputs: &[&str], side: usize, attributes: Vec<Attribute>) -> Value {
         let name = format!("t{}", self.nodes.len() + 1);
         self.nodes.push(Node {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
@@ -71,16 +71,16 @@ impl Builder {
         Value { name, side }
     }
 
-    pub(super) fn relu(&mut self, value: &Value) -> Value {
+    pub(crate) fn relu(&mut self, value: &Value) -> Value {
         self.node("Relu", &[&value.name], value.side, Vec::new())
     }
 
-    pub(super) fn add(&mut self, left: &Value, right: &Value) -> Value {
+    pub(crate) fn add(&mut self, left: &Value, right: &Value) -> Value {
         self.node("Add", &[&left.name, &right.name], left.side, Vec::new())
     }
 
     /// A convolution with `constants` (weights, and perhaps biases) in `group` groups.
-    pub(super) fn conv(
+    pub(crate) fn conv(
         &mut self,
         value: &Value,
         constants: &[Constant],
@@ -97,27 +97,27 @@ impl Builder {
     }
 
     /// `MaxPool` or `AveragePool`.
-    pub(super) fn pool(&mut self, op_type: &str, value: &Value, window: Window) -> Value {
+    pub(crate) fn pool(&mut self, op_type: &str, value: &Value, window: Window) -> Value {
         let (attributes, side) = window_attributes(window, value.side);
         self.node(op_type, &[&value.name], side, attributes.into())
     }
 
-    pub(super) fn flatten(&mut self, value: &Value) -> Value {
+    pub(crate) fn flatten(&mut self, value: &Value) -> Value {
         self.node("Flatten", &[&value.name], 0, vec![integer("axis", 1)])
     }
 
     /// A fully connected layer.
-    pub(super) fn dense(&mut self, value: &Value, weights: &Constant, bias: &Constant) -> Value {
+    pub(crate) fn dense(&mut self, value: &Value, weights: &Constant, bias: &Constant) -> Value {
         let (weights, bias) = (self.constant(weights), self.constant(bias));
         self.node("Gemm", &[&value.name, &weights, &bias], 0, Vec::new())
     }
 
-    pub(super) fn softmax(&mut self, value: &Value) -> Value {
+    pub(crate) fn softmax(&mut self, value: &Value) -> Value {
         self.node("Softmax", &[&value.name], 0, vec![integer("axis", 1)])
     }
 
     /// The model from `input` of this shape to `outputs`: a value, the name it gets, and its shape.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         names: (&str, &str),
         input: (&str, &[usize]),
@@ -156,11 +156,13 @@ fn window_attributes(window: Window, side: usize) -> ([Attribute; 3], usize) {
     (attributes, side)
 }
 
-fn integer(name: &str, value: usize) -> Attribute {
+/// An integer attribute.
+pub(crate) fn integer(name: &str, value: usize) -> Attribute {
     Attribute { name: Some(name.into()), i: Some(value as i64), r#type: Some(INT), ..Attribute::default() }
 }
 
-fn integers(name: &str, values: &[i64]) -> Attribute {
+/// An attribute that is a list of integers.
+pub(crate) fn integers(name: &str, values: &[i64]) -> Attribute {
     Attribute { name: Some(name.into()), ints: values.to_vec(), r#type: Some(INTS), ..Attribute::default() }
 }
 

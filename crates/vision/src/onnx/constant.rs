@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::message::Tensor;
 
 /// Element types by their number in the format.
-pub(super) const F32: i32 = 1;
+pub(crate) const F32: i32 = 1;
 const U8: i32 = 2;
 const I8: i32 = 3;
 const I32: i32 = 6;
-pub(super) const I64: i32 = 7;
+pub(crate) const I64: i32 = 7;
 const F64: i32 = 11;
 
 /// A constant tensor.
@@ -17,25 +17,25 @@ const F64: i32 = 11;
 /// # Invariants
 /// `raw` holds exactly as many elements as `dims` says.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Constant {
-    pub(super) dims: Vec<usize>,
-    pub(super) data_type: i32,
+pub(crate) struct Constant {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) data_type: i32,
     raw: Bytes,
 }
 
 impl Constant {
-    pub(super) fn f32s(dims: Vec<usize>, numbers: &[f32]) -> Self {
+    pub(crate) fn f32s(dims: Vec<usize>, numbers: &[f32]) -> Self {
         let raw = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         Self { dims, data_type: F32, raw }
     }
 
-    pub(super) fn i64s(numbers: &[i64]) -> Self {
+    pub(crate) fn i64s(numbers: &[i64]) -> Self {
         let raw = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         Self { dims: vec![numbers.len()], data_type: I64, raw }
     }
 
     /// Reads a tensor; the problem in words if it is damaged or of a kind not needed for inference models.
-    pub(super) fn read(tensor: &Tensor) -> Result<Self, String> {
+    pub(crate) fn read(tensor: &Tensor) -> Result<Self, String> {
         let name = tensor.name.as_deref().unwrap_or_default();
         let problem = |what: &str| format!("constant {name:?} {what}");
         if tensor.data_location.unwrap_or(0) != 0 || !tensor.external_data.is_empty() {
@@ -57,7 +57,7 @@ impl Constant {
         Ok(Self { dims, data_type, raw })
     }
 
-    pub(super) fn write(&self, name: &str) -> Tensor {
+    pub(crate) fn write(&self, name: &str) -> Tensor {
         Tensor {
             // A shape came from the file, or from one with as many elements: it fits.
             dims: self.dims.iter().map(|&dim| dim as i64).collect(),
@@ -70,7 +70,7 @@ impl Constant {
 
     /// The same elements in another shape; `None` if it has another number of them. 0 keeps a dimension, one -1 is
     /// whatever is left, as in the operator.
-    pub(super) fn reshape(&self, wanted: &[i64]) -> Option<Self> {
+    pub(crate) fn reshape(&self, wanted: &[i64]) -> Option<Self> {
         let n_elements_all = n_elements(&self.dims)?;
         let mut dims = Vec::with_capacity(wanted.len());
         let mut free = None;
@@ -92,7 +92,7 @@ impl Constant {
     }
 
     /// The elements as f32: of the types weights and their scales have.
-    pub(super) fn to_f32s(&self) -> Option<Vec<f32>> {
+    pub(crate) fn to_f32s(&self) -> Option<Vec<f32>> {
         Some(match self.data_type {
             F32 => self.raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
             I8 => self.raw.iter().map(|&byte| f32::from(byte.cast_signed())).collect(),
@@ -103,13 +103,13 @@ impl Constant {
     }
 
     /// The elements of an i64 tensor.
-    pub(super) fn to_i64s(&self) -> Option<Vec<i64>> {
+    pub(crate) fn to_i64s(&self) -> Option<Vec<i64>> {
         (self.data_type == I64).then(|| self.raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
     }
 }
 
 /// How many elements a shape has; `None` if more than memory could address.
-pub(super) fn n_elements(dims: &[usize]) -> Option<usize> {
+pub(crate) fn n_elements(dims: &[usize]) -> Option<usize> {
     dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
 }
 

@@ -7,8 +7,8 @@
 pub mod message;
 
 mod bounds;
-mod build;
-mod constant;
+pub(crate) mod build;
+pub(crate) mod constant;
 mod faceapi;
 mod fold;
 mod prelu;
@@ -36,7 +36,7 @@ pub fn write(model: &message::Model) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-fn damaged(problem: impl Into<String>) -> Error {
+pub(crate) fn damaged(problem: impl Into<String>) -> Error {
     // Names in a damaged file may be megabytes long.
     let problem: String = problem.into().chars().take(300).collect();
     Error::new(Kind::PackUnavailable, format!("model file: {problem}"))

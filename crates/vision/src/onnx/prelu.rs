@@ -12,7 +12,8 @@ use std::collections::{HashMap, HashSet};
 use super::constant::Constant;
 use super::message::{Attribute, Graph, Model, Node, Tensor};
 
-/// Rewrites every `PRelu` with one constant slope per channel after a convolution; what is of another kind stays. The
+/// Rewrites every `PRelu` with one constant slope per channel after a convolution, or after sums and poolings of what
+/// convolutions make; what is of another kind stays. The
 /// result computes the same to float error, is meant for the runtime only, and is never written to disk.
 #[must_use]
 pub fn ease_prelu(mut model: Model) -> Model {
@@ -38,7 +39,8 @@ fn ease(graph: &mut Graph) {
     for node in std::mem::take(&mut graph.node) {
         let makes_planes = match (node.op_type(), &node.input[..]) {
             ("Conv", [_, weight, ..]) => constants.get(weight.as_str()).is_some_and(|weight| weight.dims.len() == 4),
-            ("BatchNormalization" | "Relu" | "PRelu", [input, ..]) => planes.contains(input),
+            ("BatchNormalization" | "Relu" | "PRelu" | "MaxPool" | "Pad", [input, ..]) => planes.contains(input),
+            ("Add", [left, right]) => planes.contains(left) && planes.contains(right),
             _ => false,
         };
         if makes_planes {

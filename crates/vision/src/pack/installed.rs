@@ -15,7 +15,7 @@ use super::digest::Digest;
 use super::files::{cannot, read_bounded};
 use super::home::Home;
 use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile};
-use super::recipe::RuntimeRecipe;
+use super::recipe::{RuntimeRecipe, installable_word};
 use super::unavailable;
 use crate::onnx::MODEL_BYTES_MAX;
 
@@ -126,7 +126,11 @@ pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
     let dir = home.pack_dir(id);
     if !dir.is_dir() {
         let message = format!("model pack `{id}` is not installed");
-        return Err(unavailable(message, "run `likeness pack list` to see the installed packs"));
+        let hint = match installable_word(id) {
+            Some(word) => format!("`likeness pack install {word}` installs it"),
+            None => "run `likeness pack list` to see the installed packs".into(),
+        };
+        return Err(unavailable(message, hint));
     }
     let pack = InstalledPack::open(&dir)?;
     pack.verify()?;

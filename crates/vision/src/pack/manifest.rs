@@ -3,7 +3,7 @@
 //! Nothing is guessed from tensor shapes or node names: a family word picks the code, the rest is stated here. Unknown
 //! keys are refused, so a typo is an error and not a silently ignored wish.
 //!
-//! A pack recognises (`detect`, `align`, `embed` and `score`, all four), or assesses (any of the tables of
+//! A pack recognises (`detect`, `align`, `embed` and `score`, all four, and perhaps `mesh`), or assesses (any of the tables of
 //! [`AssessStages`]), or does both.
 //!
 //! # Invariants
@@ -11,6 +11,7 @@
 //! pack's folder, the operating points form a [`Calibration`].
 
 mod assess;
+mod mesh;
 mod raw;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use likeness_domain::{Error, Kind, Result};
 use super::digest::Digest;
 
 pub use assess::{AgeGenderStage, AssessStages, ExpressionStage, Landmarks68Stage, LivenessModel, LivenessStage};
+pub use mesh::{FirstPass, MeshFamily, MeshStage};
 
 /// Name of the manifest within a pack's folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -62,6 +64,8 @@ pub struct Recognition {
     pub dimensions: usize,
     /// The detector.
     pub detect: Detect,
+    /// The face mesh, which confirms and refines what the detector found; packs without one go by the detector alone.
+    pub mesh: Option<MeshStage>,
     /// The alignment.
     pub align: Align,
     /// The embedder.
@@ -105,6 +109,8 @@ pub struct Detect {
     pub nms_iou: f32,
     /// A picture is scaled down so that its longer side has at most so many pixels; it is never scaled up.
     pub side_max: u32,
+    /// A first pass over a smaller picture; without one the only pass is at `side_max`.
+    pub first_pass: Option<FirstPass>,
 }
 
 /// Known families of detectors.
@@ -148,6 +154,8 @@ pub struct Align {
 pub enum AlignTemplate {
     /// The five ArcFace points in a 112x112 crop, least-squares similarity transform.
     FivePoint112,
+    /// All 468 points of the face mesh in a 112x112 crop, least-squares similarity transform. Needs a [`MeshStage`].
+    Mesh468_112,
 }
 
 /// `[embed]`: turns an aligned crop into a template.
@@ -226,8 +234,9 @@ impl Manifest {
 
     /// Every model file the pack needs.
     pub fn files(&self) -> Vec<&ModelFile> {
-        let recognition =
-            self.recognition.iter().flat_map(|recognition| [&recognition.detect.file, &recognition.embed.file]);
+        let recognition = self.recognition.iter().flat_map(|Recognition { detect, mesh, embed, .. }| {
+            [Some(&detect.file), mesh.as_ref().map(|mesh| &mesh.file), Some(&embed.file)].into_iter().flatten()
+        });
         recognition.chain(self.assess.files()).collect()
     }
 }

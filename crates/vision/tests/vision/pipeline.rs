@@ -206,7 +206,7 @@ fn packs_say_what_they_are() {
     let Some(installation) = installation() else { return };
     let pipeline = installation.pipeline(1, 1);
     let [pack] = pipeline.packs() else { panic!("one pack") };
-    assert_eq!((pack.id.as_str(), pack.dimensions), ("default-1", 128));
+    assert_eq!((pack.id.as_str(), pack.dimensions), ("default-2", 128));
     assert!((pack.calibration.similarity_at(1e-3).get() - 0.3582).abs() < 1e-6);
     let settings = PipelineSettings { workers: 1, queue_max: 1 };
     assert_eq!(

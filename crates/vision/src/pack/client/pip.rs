@@ -7,7 +7,7 @@ use likeness_domain::Result;
 
 use super::{Outcome, Talk, answers, not_found, program, run, scratch};
 use crate::pack::progress::Progress;
-use crate::pack::recipe::Package;
+use crate::pack::recipe::{Build, Package};
 
 /// How pip may be called, the most trustworthy first: a `pip` on the path may belong to another Python.
 const SPELLINGS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
@@ -16,7 +16,7 @@ const SPELLINGS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "p
 /// is no Python, and the same for each.
 const OTHER_PYTHON: &str = "3.12";
 
-/// Downloads the archive for this platform into `dir`.
+/// Downloads the archive for this platform, or exactly the one that the package states, into `dir`.
 pub(super) fn download(
     package: &Package,
     search_path: Option<&OsString>,
@@ -41,7 +41,13 @@ pub(super) fn download(
             .env("TMPDIR", &scratch);
         run(command, package, dir, progress)
     };
-    match fetch(&[])? {
+    let this_machine = match package.build {
+        Build::ForThisMachine => fetch(&[])?,
+        Build::Exactly { python, platform } => {
+            return fetch(&["--python-version", python, "--platform", platform]);
+        }
+    };
+    match this_machine {
         Outcome::Failed(talk) if has_no_archive(&talk) => fetch(&["--python-version", OTHER_PYTHON]),
         outcome => Ok(outcome),
     }

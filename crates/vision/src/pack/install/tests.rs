@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::onnx::InputSize;
 use crate::onnx::tests::quantised_model;
-use crate::pack::recipe::{Client, ModelRecipe};
+use crate::pack::recipe::{Build, Client, ModelRecipe};
 use crate::pack::verify;
 
 mod stages;
@@ -32,7 +32,7 @@ impl Scene {
         let folded =
             |input_size| onnx::write(&onnx::fold(onnx::parse(quantised_model().into()).unwrap(), input_size).unwrap());
         let pack_archive = wheel(&[("tiny/detect.onnx", &model), ("tiny/embed.onnx", &model)]);
-        let manifest = include_str!("../default.toml")
+        let manifest = include_str!("../default-1.toml")
             .replace("id = \"default\"", "id = \"tiny\"")
             .replace(
                 "f6fc21a6dbc7c46bc2f0c38d1546296c5555b38556bd50686bd1e6473b0373a7",
@@ -46,6 +46,7 @@ impl Scene {
             client: Client::Pip,
             name: name.into(),
             version: "1.0".into(),
+            build: Build::ForThisMachine,
             bytes_about: 4096,
             sha256,
         };
@@ -53,8 +54,10 @@ impl Scene {
             pack: PackRecipe {
                 id: PackId::new("tiny-1").unwrap(),
                 manifest_text: manifest,
-                package: Some(package("tinyface", Some(Digest::of(&pack_archive)))),
-                models: vec![model_recipe("detect", InputSize::Free), model_recipe("embed", InputSize::AsStated)],
+                parts: vec![Part {
+                    package: Some(package("tinyface", Some(Digest::of(&pack_archive)))),
+                    models: vec![model_recipe("detect", InputSize::Free), model_recipe("embed", InputSize::AsStated)],
+                }],
             },
             runtime: RuntimeRecipe {
                 package: package("tinyrun", None),
@@ -282,7 +285,7 @@ fn a_file_with_a_wrong_digest_within_an_archive_is_refused() {
 #[test]
 fn a_result_with_a_wrong_digest_is_not_installed() {
     let mut scene = Scene::new();
-    scene.recipes.pack.models[0] = model_recipe("detect", InputSize::AsStated);
+    scene.recipes.pack.parts[0].models[0] = model_recipe("detect", InputSize::AsStated);
     fs::remove_file(scene.archives().join(RUNTIME_ARCHIVE)).unwrap();
     scene.check_refused(
         scene.install(),
@@ -516,5 +519,10 @@ fn the_real_archives_give_the_default_pack() {
     let home = Home::at(scratch.path());
     let installed = install(&home, &Source::Path(archives.into()), &()).unwrap();
     assert_eq!(installed.pack.manifest().id(), &super::super::default_pack_id());
-    assert_eq!(files_under(home.path()).len(), 5);
+    assert_eq!(files_under(home.path()).len(), 6);
+    // Its models are in the pack that is there already.
+    let nowhere = Source::Path(scratch.path().join("nowhere"));
+    let earlier = install_pack(&home, Installable::Default1, &nowhere, &()).unwrap();
+    assert_eq!(earlier.manifest().id().as_str(), "default-1");
+    assert_eq!(files_under(home.path()).len(), 9);
 }

@@ -1,7 +1,7 @@
 use super::*;
 use expect_test::{Expect, expect};
 
-const MANIFEST: &str = include_str!("../default.toml");
+const MANIFEST: &str = include_str!("../default-1.toml");
 const MODEL_OF_DETECTOR: &[u8] = b"a detector";
 const MODEL_OF_EMBEDDER: &[u8] = b"an embedder";
 

@@ -13,9 +13,10 @@ use super::{
 use crate::pack::digest::Digest;
 
 mod assess;
+mod mesh;
 
-/// Side of the crop that `five-point-112` makes.
-const FIVE_POINT_112_SIDE: u32 = 112;
+/// Side of the crop that every alignment template makes.
+const ALIGNED_SIDE: u32 = 112;
 
 /// Largest side of a crop; nets in use take 64 to 256.
 const CROP_SIDE_MAX: u32 = 1024;
@@ -34,6 +35,7 @@ const OPERATING_POINTS_MAX: usize = 64;
 struct RawManifest {
     pack: RawPack,
     detect: Option<RawDetect>,
+    mesh: Option<mesh::RawMesh>,
     align: Option<RawAlign>,
     embed: Option<RawEmbed>,
     score: Option<RawScore>,
@@ -65,6 +67,7 @@ struct RawDetect {
     score_min: f32,
     nms_iou: f32,
     side_max: u32,
+    first_pass: Option<mesh::RawFirstPass>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +103,8 @@ struct RawAlign {
 enum RawTemplate {
     #[serde(rename = "five-point-112")]
     FivePoint112,
+    #[serde(rename = "mesh-468-112")]
+    Mesh468_112,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +152,7 @@ pub(super) fn parse(text: &str) -> Checked<Manifest> {
     let raw: RawManifest = toml::from_str(text).map_err(|err| syntax_problem(text, &err))?;
     let dimensions = raw.pack.dimension;
     let (id, pack) = check_pack(raw.pack)?;
-    let recognition = check_recognition(dimensions, (raw.detect, raw.align, raw.embed, raw.score))?;
+    let recognition = check_recognition(dimensions, (raw.detect, raw.align, raw.embed, raw.score), raw.mesh)?;
     let assess = assess::check(raw.landmarks68, raw.expression, raw.age_gender, raw.liveness)?;
     if recognition.is_none() && assess.aspects().is_empty() {
         return Err("has no stage: neither `detect`, `align`, `embed` and `score`, nor one that assesses".into());
@@ -165,8 +170,15 @@ pub(super) fn parse(text: &str) -> Checked<Manifest> {
 type RawRecognition = (Option<RawDetect>, Option<RawAlign>, Option<RawEmbed>, Option<RawScore>);
 
 /// Templates need all four stages and a dimension; a pack without templates has none of them.
-fn check_recognition(dimensions: Option<usize>, raw: RawRecognition) -> Checked<Option<Recognition>> {
+fn check_recognition(
+    dimensions: Option<usize>,
+    raw: RawRecognition,
+    mesh: Option<mesh::RawMesh>,
+) -> Checked<Option<Recognition>> {
     let (dimensions, detect, align, embed, score) = match (dimensions, raw) {
+        (None, (None, None, None, None)) if mesh.is_some() => {
+            return Err("has `mesh` but not `detect`, which finds the faces that the mesh is fitted to".into());
+        }
         (None, (None, None, None, None)) => return Ok(None),
         (Some(dimensions), (Some(detect), Some(align), Some(embed), Some(score))) => {
             (dimensions, detect, align, embed, score)
@@ -190,14 +202,18 @@ fn check_recognition(dimensions: Option<usize>, raw: RawRecognition) -> Checked<
         }
     };
     within("pack.dimension", dimensions, 1, DIMENSIONS_MAX)?;
+    let template = match align.template {
+        RawTemplate::FivePoint112 => AlignTemplate::FivePoint112,
+        RawTemplate::Mesh468_112 if mesh.is_none() => {
+            return Err("`align.template` is \"mesh-468-112\", which needs the points of `[mesh]`".into());
+        }
+        RawTemplate::Mesh468_112 => AlignTemplate::Mesh468_112,
+    };
     Ok(Some(Recognition {
         dimensions,
         detect: check_detect(detect)?,
-        align: Align {
-            template: match align.template {
-                RawTemplate::FivePoint112 => AlignTemplate::FivePoint112,
-            },
-        },
+        mesh: mesh.map(mesh::check_mesh).transpose()?,
+        align: Align { template },
         embed: check_embed(embed)?,
         score: check_score(score)?,
     }))
@@ -260,7 +276,7 @@ fn check_detect(raw: RawDetect) -> Checked<Detect> {
     }
     share("detect.score_min", raw.score_min)?;
     share("detect.nms_iou", raw.nms_iou)?;
-    Ok(Detect {
+    let mut detect = Detect {
         family: match raw.family {
             RawDetectFamily::YuNet => DetectFamily::YuNet,
         },
@@ -270,15 +286,18 @@ fn check_detect(raw: RawDetect) -> Checked<Detect> {
         score_min: raw.score_min,
         nms_iou: raw.nms_iou,
         side_max: raw.side_max,
-    })
+        first_pass: None,
+    };
+    detect.first_pass = raw.first_pass.map(|raw| mesh::check_first_pass(&raw, &detect)).transpose()?;
+    Ok(detect)
 }
 
 fn check_embed(raw: RawEmbed) -> Checked<Embed> {
     let file = check_file("embed", raw.file, &raw.sha256)?;
     let input = check_crop_input("embed", raw.input)?;
-    if input.side != FIVE_POINT_112_SIDE {
+    if input.side != ALIGNED_SIDE {
         let size = input.side;
-        return Err(format!("`embed.input.size` is {size}, expected {FIVE_POINT_112_SIDE}, the aligned crop's side"));
+        return Err(format!("`embed.input.size` is {size}, expected {ALIGNED_SIDE}, the aligned crop's side"));
     }
     if let Some(output) = &raw.output {
         check_name("embed.output", output)?;

@@ -2,9 +2,10 @@ use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-const DEFAULT: &str = include_str!("../default.toml");
+const DEFAULT: &str = include_str!("../default-1.toml");
 
 mod assess;
+mod mesh;
 
 #[track_caller]
 fn check_refused(from: &str, to: &str, expect: Expect) {
@@ -18,7 +19,7 @@ fn check_refused(from: &str, to: &str, expect: Expect) {
 
 #[test]
 fn the_default_pack_states_what_its_models_need() {
-    let manifest = Manifest::parse(DEFAULT.as_bytes(), "default.toml").unwrap();
+    let manifest = Manifest::parse(DEFAULT.as_bytes(), "default-1.toml").unwrap();
     assert_eq!(manifest.id().as_str(), "default-1");
     let recognition = manifest.recognition().unwrap();
     assert_eq!(recognition.dimensions, 128);
@@ -45,7 +46,7 @@ fn a_typo_is_refused_with_its_place() {
         "score_min",
         "score_mim",
         expect![
-            "manifest.toml: line 16 (`score_mim = 0.6`): unknown field `score_mim`, expected one of `family`, `file`, `sha256`, `input`, `strides`, `score_min`, `nms_iou`, `side_max`"
+            "manifest.toml: line 16 (`score_mim = 0.6`): unknown field `score_mim`, expected one of `family`, `file`, `sha256`, `input`, `strides`, `score_min`, `nms_iou`, `side_max`, `first_pass`"
         ],
     );
     check_refused("nms_iou = 0.3\n", "", expect!["manifest.toml: line 9 (`[detect]`): missing field `nms_iou`"]);
@@ -65,7 +66,7 @@ fn a_typo_is_refused_with_its_place() {
         "[align]",
         "[aling]",
         expect![
-            "manifest.toml: line 22 (`[aling]`): unknown field `aling`, expected one of `pack`, `detect`, `align`, `embed`, `score`, `landmarks68`, `expression`, `age_gender`, `liveness`"
+            "manifest.toml: line 22 (`[aling]`): unknown field `aling`, expected one of `pack`, `detect`, `mesh`, `align`, `embed`, `score`, `landmarks68`, `expression`, `age_gender`, `liveness`"
         ],
     );
     check_refused("[pack]", "[pack", expect!["manifest.toml: line 2 (`[pack`): unclosed table, expected `]`"]);

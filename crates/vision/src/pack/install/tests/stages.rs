@@ -36,6 +36,7 @@ fn recipe(from_package: bool) -> PackRecipe {
         client: Client::Npm,
         name: "@maker/tiny-stage".into(),
         version: "1.0".into(),
+        build: Build::ForThisMachine,
         bytes_about: 4096,
         sha256: Some(Digest::of(&tarball("package/live.onnx", b"a net"))),
     };
@@ -44,8 +45,10 @@ fn recipe(from_package: bool) -> PackRecipe {
     PackRecipe {
         id: PackId::new("stages-2").unwrap(),
         manifest_text: MANIFEST.replace("DIGEST", &digest_text(b"a net")),
-        package: from_package.then_some(package),
-        models: vec![ModelRecipe { making: Making::Copy(ingredient), file: "live.onnx".into() }],
+        parts: vec![Part {
+            package: from_package.then_some(package),
+            models: vec![ModelRecipe { making: Making::Copy(ingredient), file: "live.onnx".into() }],
+        }],
     }
 }
 
