@@ -1,6 +1,7 @@
 //! The last stage, needing no image: what a similarity means.
 
 mod scale;
+pub mod verification;
 
 pub use scale::Scale;
 

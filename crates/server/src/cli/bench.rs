@@ -1,22 +1,27 @@
 //! `likeness bench`: what this machine can do, on faces that are made up. Anybody can run it; nothing is kept.
 
 mod measure;
+mod photo;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::photo as photo_file;
 use super::table::{self, Align};
-use super::{Outcome, Verdict, photo, terminal};
+use super::{Outcome, Verdict, terminal};
 use crate::config::Config;
 use measure::{Enrolment, SearchLatency, StageTimes};
 
 /// Measures search by gallery size, the stages of image analysis, and durable enrolment, on made-up templates and
 /// pictures. Nothing is read from or written to the library.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Largest gallery to search
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     faces: u64,
@@ -33,6 +38,12 @@ pub(crate) struct BenchArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Processor time and memory from real photographs to their faces
+    Photo(photo::PhotoArgs),
 }
 
 #[derive(Serialize)]
@@ -54,8 +65,11 @@ struct Machine {
 
 /// Runs the command.
 pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
+    if let Some(Command::Photo(args)) = args.command {
+        return photo::run(args, config).await;
+    }
     let time = Duration::from_secs(args.seconds);
-    let photo = args.photo.as_deref().map(photo::read).transpose()?;
+    let photo = args.photo.as_deref().map(photo_file::read).transpose()?;
     let scratch_parent = args.scratch.clone().unwrap_or_else(|| default_scratch(config));
     terminal::talk("measuring the stages of image analysis");
     let (pack, stages) = measure::stages(config, photo.as_deref(), time)?;

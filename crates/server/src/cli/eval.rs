@@ -1,5 +1,7 @@
 //! `likeness eval`: how well a pack tells people apart, measured on labelled pairs.
 
+mod all_pairs;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +29,27 @@ use crate::eval::plot;
 pub(crate) enum Command {
     /// Verification by the k-fold protocol: accuracy, EER, TAR at FAR
     Pairs(PairsArgs),
+    /// Every photograph of a folder of persons against every other: TAR at FAR 1e-1 to 1e-6
+    AllPairs(all_pairs::AllPairsArgs),
+}
+
+impl Command {
+    /// The pack named by the command.
+    pub(crate) fn pack(&self) -> Option<&str> {
+        match self {
+            Command::Pairs(args) => args.pack.as_deref(),
+            Command::AllPairs(args) => args.pack.as_deref(),
+        }
+    }
+}
+
+/// What is asked of photographs: where their names start from, the face that is meant, the gate, and whether those
+/// without a face are named.
+struct Wanted<'a> {
+    images: &'a Path,
+    face: MeantFace,
+    gate: QualityGate,
+    names_no_face: bool,
 }
 
 /// Embeds one face of every photograph in a list of pairs and measures how well similarity tells pairs of one person
@@ -156,11 +179,15 @@ impl TarAtFar {
 
 /// Runs the command.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
-    let Command::Pairs(args) = command;
+    let args = match command {
+        Command::Pairs(args) => args,
+        Command::AllPairs(args) => return all_pairs::run(args, config).await,
+    };
     let list = pairs::read(&args.pairs)?;
     let analyzer = assemble::analyzer(config).await?;
     let pack = analyzer.packs()[0].id.clone();
-    let looked = embed_all(&analyzer, &pack, &list.images, &args, config.workers).await?;
+    let wanted = Wanted { images: &args.images, face: args.face, gate: args.gate, names_no_face: true };
+    let looked = embed_all(&analyzer, &pack, &list.images, &wanted, config.workers).await?;
     let lost = Lost {
         no_face: looked.iter().filter(|looked| matches!(looked, Looked::NoFace)).count(),
         refused: looked.iter().filter(|looked| matches!(looked, Looked::Refused)).count(),
@@ -191,7 +218,7 @@ async fn embed_all(
     analyzer: &Arc<dyn FaceAnalyzer>,
     pack: &PackId,
     images: &[String],
-    args: &PairsArgs,
+    wanted: &Wanted<'_>,
     workers: usize,
 ) -> Result<Vec<Looked>, Failure> {
     let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
@@ -204,8 +231,8 @@ async fn embed_all(
         // One in work and one waiting for each worker: the pool's queue is never full.
         while in_flight.len() < workers * 2 {
             let Some((image_idx, name)) = waiting.next() else { break };
-            let (analyzer, pack, path) = (Arc::clone(analyzer), pack.clone(), args.images.join(name));
-            let (face, gate) = (args.face, args.gate);
+            let (analyzer, pack, path) = (Arc::clone(analyzer), pack.clone(), wanted.images.join(name));
+            let (face, gate) = (wanted.face, wanted.gate);
             in_flight.spawn(async move { (embed(&*analyzer, pack, &path, face, gate).await, image_idx) });
         }
         let Some(done) = in_flight.join_next().await else { break };
@@ -213,6 +240,7 @@ async fn embed_all(
         bar.inc(1);
         let name = &images[image_idx];
         match template? {
+            Ok(Looked::NoFace) if !wanted.names_no_face => {}
             Ok(Looked::NoFace) => bar.suspend(|| terminal::talk(format!("no face: {name}"))),
             Ok(found) => looked[image_idx] = found,
             Err(error) => bar.suspend(|| terminal::talk(format!("no picture: {name}: {error}"))),

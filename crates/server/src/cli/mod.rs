@@ -103,7 +103,7 @@ impl Command {
         match self {
             Command::Serve(args) => args.settings(raw),
             Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
-            Command::Eval(eval::Command::Pairs(args)) => raw.set_flag(Key::Pack, "--pack", args.pack.as_deref()),
+            Command::Eval(command) => raw.set_flag(Key::Pack, "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) => {}
         }

@@ -79,7 +79,7 @@ fn durations<E>(time: Duration, mut act: impl FnMut() -> Result<(), E>) -> Resul
 }
 
 /// The duration that `share` of them do not exceed, in milliseconds.
-fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
+pub(super) fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
     let idx = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1;
     sorted[idx].as_secs_f64() * 1000.0
 }

@@ -1,0 +1,193 @@
+//! `likeness bench photo`: processor time from a photograph's bytes to its faces, through the same analysis that
+//! requests use. Start-up is not counted, so other programs can be measured beside it in one run (`benches/peers`).
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer, Orientation};
+use likeness_wire::native;
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use super::super::table::{self, Align};
+use super::super::{Failure, Outcome, Verdict, photo, terminal};
+use crate::assemble;
+use crate::config::Config;
+
+/// Measures the processor time (all threads of this process, user and system) that the faces of photographs take, one
+/// photograph after the other, after one uncounted turn each.
+#[derive(Debug, Args)]
+pub(crate) struct PhotoArgs {
+    /// The photographs; `-` reads their paths from standard input, one a line, and answers each line at once, so that
+    /// another program can be measured in between
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+    /// How often each photograph is analysed
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    repeat: u64,
+    /// Which faces get a template
+    #[arg(long, value_enum, default_value_t = Faces::One, value_name = "WHICH")]
+    faces: Faces,
+    /// Workers that hold the models; more than one shows the memory of a server
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
+    workers: u64,
+    /// Print one JSON object a photograph
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which faces get a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Faces {
+    /// The largest
+    One,
+    /// All
+    All,
+    /// None: only where they are
+    DetectOnly,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    photo: String,
+    /// Width x height.
+    picture: String,
+    faces: usize,
+    templates: usize,
+    repeat: u64,
+    /// Processor time in milliseconds: median and least of the repetitions.
+    cpu_ms: f64,
+    cpu_ms_min: f64,
+    /// Resident memory of this process in MB before the photograph, after it, and at its highest so far.
+    rss_before_mb: f64,
+    rss_mb: f64,
+    rss_peak_mb: f64,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: PhotoArgs, config: &Config) -> Outcome {
+    let mut config = config.clone();
+    config.workers = args.workers as usize;
+    let analyzer = assemble::analyzer(&config).await?;
+    if args.photos == [Path::new("-")] {
+        // Nothing else runs meanwhile, so waiting for a line may block.
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+            let measured = measure(&analyzer, Path::new(line.trim_end()), &args).await?;
+            say(vec![measured], args.json)?;
+        }
+        return Ok(Verdict::Done);
+    }
+    let mut rows = Vec::new();
+    for path in &args.photos {
+        rows.push(measure(&analyzer, path, &args).await?);
+    }
+    say(rows, args.json)?;
+    Ok(Verdict::Done)
+}
+
+async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs) -> Result<Measured, Failure> {
+    let image = photo::read(path)?;
+    let embed = match args.faces {
+        Faces::One => FaceChoice::Largest,
+        Faces::All => FaceChoice::All,
+        Faces::DetectOnly => FaceChoice::None,
+    };
+    let request = AnalyzeRequest {
+        pack: analyzer.packs()[0].id.clone(),
+        rules: native::IMAGE_RULES,
+        embed,
+        orientation: Orientation::Upright,
+        assess: Assess::NOTHING,
+    };
+    let (rss_before_mb, _) = memory_mb();
+    let analyze = async || {
+        let answer = analyzer.analyze(Bytes::clone(&image), request.clone()).await;
+        answer.map_err(|error| photo::failure(path, error))
+    };
+    let analysis = analyze().await?;
+    let mut taken = Vec::new();
+    for _ in 0..args.repeat {
+        let before = processor_time();
+        analyze().await?;
+        taken.push(processor_time().saturating_sub(before));
+    }
+    taken.sort_unstable();
+    let (rss_mb, rss_peak_mb) = memory_mb();
+    Ok(Measured {
+        photo: path.display().to_string(),
+        picture: format!("{} x {}", analysis.image_width, analysis.image_height),
+        faces: analysis.faces.len(),
+        templates: analysis.faces.iter().filter(|face| face.template.is_some()).count(),
+        repeat: args.repeat,
+        cpu_ms: super::measure::quantile_ms(&taken, 0.5),
+        cpu_ms_min: super::measure::quantile_ms(&taken, 0.0),
+        rss_before_mb,
+        rss_mb,
+        rss_peak_mb,
+    })
+}
+
+/// Time that all threads of this process have spent on processors.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+/// Resident memory of this process now and at its highest, in MB; zero where the system does not say (only Linux does).
+fn memory_mb() -> (f64, f64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    (kilobytes(&status, "VmRSS:") / 1000.0, kilobytes(&status, "VmHWM:") / 1000.0)
+}
+
+/// A line such as `VmRSS:   1234 kB` of a status file, in kilobytes of 1,000 bytes.
+fn kilobytes(status: &str, key: &str) -> f64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    number.unwrap_or(0.0) * 1.024
+}
+
+fn say(rows: Vec<Measured>, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return rows.iter().try_for_each(terminal::json);
+    }
+    let columns = [("photograph", Align::Left), ("pixels", Align::Right)].into_iter();
+    let numbers = ["faces", "templates", "CPU ms", "least", "RSS MB", "peak MB"].map(|name| (name, Align::Right));
+    let columns: Vec<_> = columns.chain(numbers).collect();
+    let row = |row: &Measured| {
+        let times = [row.cpu_ms, row.cpu_ms_min].map(|ms| format!("{ms:.1}"));
+        let memory = [row.rss_mb, row.rss_peak_mb].map(|mb| format!("{mb:.0}"));
+        let counts = [row.faces, row.templates].map(|n| n.to_string());
+        let names = vec![row.photo.clone(), row.picture.clone()];
+        names.into_iter().chain(counts).chain(times).chain(memory).collect()
+    };
+    table::lines(&columns, &rows.iter().map(row).collect::<Vec<_>>()).iter().for_each(terminal::data);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_its_line() {
+        let status = "Name:\tlikeness\nVmHWM:\t  250000 kB\nVmRSS:\t  125000 kB\n";
+        assert_eq!((kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:")), (128_000.0, 256_000.0));
+        assert_eq!(kilobytes("Name:\tlikeness\n", "VmRSS:"), 0.0);
+    }
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let before = processor_time();
+        let mut sum = 0_u64;
+        while processor_time() - before < Duration::from_millis(2) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0);
+    }
+}

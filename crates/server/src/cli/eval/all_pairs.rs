@@ -1,0 +1,315 @@
+//! `likeness eval all-pairs`: every photograph of a folder of persons against every other.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use likeness_domain::score::verification::{IMPOSTORS_ABOVE_MIN, Interval, PairCounts, interval_by_person};
+use likeness_domain::types::{PackId, QualityGate, Template};
+use serde::Serialize;
+
+use super::super::table::{self, Align, counted};
+use super::super::{Failure, Outcome, Verdict, photo, terminal};
+use super::{Looked, MeantFace, Wanted, embed_all, gate, percent};
+use crate::assemble;
+use crate::config::Config;
+use crate::eval::{metrics, plot};
+
+/// False-accept rates of the table.
+const FARS: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+
+/// Draws of persons behind an interval.
+const N_DRAWS: usize = 1000;
+
+/// Photographs whose templates are compared with each other while they are in the processor's cache.
+const BLOCK: usize = 128;
+
+/// Embeds one face of every photograph below a folder with one sub-folder a person, compares all with all and prints the
+/// true-accept rate (TAR) at false-accept rates (FAR) from 1e-1 to 1e-6. Photographs without a usable face are left out
+/// of the pairs and counted.
+#[derive(Debug, Args)]
+pub(crate) struct AllPairsArgs {
+    /// The folder: one sub-folder a person, named as you like, with that person's photographs
+    folder: PathBuf,
+    /// Measure this pack [default: the configured one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) pack: Option<String>,
+    /// Which face of a photograph with several is meant
+    #[arg(long, value_enum, default_value_t = MeantFace::Central, value_name = "WHICH")]
+    face: MeantFace,
+    /// Leave out photographs that this quality gate refuses: none, low, medium or high
+    #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = gate)]
+    gate: QualityGate,
+    /// Draw the ROC
+    #[arg(long, value_name = "OUT.svg", value_parser = svg_path)]
+    roc: Option<PathBuf>,
+    /// Name the photographs that were left out
+    #[arg(long)]
+    names: bool,
+    /// Print one JSON object; shares are fractions
+    #[arg(long)]
+    json: bool,
+}
+
+/// Refused before any work begins.
+fn svg_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+    if is_svg { Ok(path) } else { Err("expected a name that ends in .svg".to_owned()) }
+}
+
+/// Photographs with the number of their person.
+struct Folder {
+    images: Vec<String>,
+    person_idx: Vec<usize>,
+    n_persons: usize,
+}
+
+/// A template and whose it is.
+struct Known<'a> {
+    person_idx: usize,
+    template: &'a Template,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    pack: String,
+    persons: usize,
+    photographs: usize,
+    no_face: usize,
+    refused: usize,
+    genuine_pairs: u64,
+    impostor_pairs: u64,
+    rates: Vec<Rate>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
+}
+
+/// A line of the table; what the sample cannot show is absent.
+#[derive(Serialize)]
+struct Rate {
+    far: f64,
+    #[serde(flatten)]
+    shown: Option<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    cosine: f64,
+    impostor_pairs_above: u64,
+    tar: f64,
+    tar_low: f64,
+    tar_high: f64,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
+    let folder = list(&args.folder)?;
+    let analyzer = assemble::analyzer(config).await?;
+    let pack = analyzer.packs()[0].id.clone();
+    let wanted = Wanted { images: &args.folder, face: args.face, gate: args.gate, names_no_face: args.names };
+    let looked = embed_all(&analyzer, &pack, &folder.images, &wanted, config.workers).await?;
+    let known: Vec<Known<'_>> = looked
+        .iter()
+        .zip(&folder.person_idx)
+        .filter_map(|(looked, &person_idx)| match looked {
+            Looked::Face(template) => Some(Known { person_idx, template }),
+            Looked::NoFace | Looked::Refused => None,
+        })
+        .collect();
+    let counts = count(&known)?;
+    if counts.n_genuine() == 0 || counts.n_impostor() == 0 {
+        let message = format!(
+            "{} with a usable face make {} of one person and {} of two people, expected some of both",
+            counted(known.len() as u64, "photograph"),
+            counted(counts.n_genuine(), "pair"),
+            counts.n_impostor()
+        );
+        return Err(Failure::new(message).with_hint("each person has a sub-folder of two photographs or more"));
+    }
+    let rates = rates(&counts, &known, folder.n_persons)?;
+    if let Some(path) = &args.roc {
+        std::fs::write(path, draw(&args.folder, &pack, &counts, &rates))
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        terminal::talk(format!("ROC drawn to {}", path.display()));
+    }
+    let left_out = looked.iter().zip(&folder.images).filter(|(looked, _)| !matches!(looked, Looked::Face(_)));
+    let answer = Answer {
+        pack: pack.to_string(),
+        persons: folder.n_persons,
+        photographs: folder.images.len(),
+        no_face: looked.iter().filter(|looked| matches!(looked, Looked::NoFace)).count(),
+        refused: looked.iter().filter(|looked| matches!(looked, Looked::Refused)).count(),
+        genuine_pairs: counts.n_genuine(),
+        impostor_pairs: counts.n_impostor(),
+        rates,
+        left_out: if args.names { left_out.map(|(_, name)| name.clone()).collect() } else { Vec::new() },
+    };
+    if args.json {
+        terminal::json(&answer)?
+    } else {
+        print(&answer)
+    }
+    Ok(Verdict::Done)
+}
+
+/// The photographs below `folder`, by person and name.
+fn list(folder: &Path) -> Result<Folder, Failure> {
+    let entries = |path: &Path| -> Result<Vec<PathBuf>, Failure> {
+        let read = std::fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+        let mut paths: Vec<PathBuf> =
+            read.map_err(|error| Failure::new(format!("cannot list folder {}: {error}", path.display())))?;
+        paths.sort();
+        Ok(paths)
+    };
+    let mut found = Folder { images: Vec::new(), person_idx: Vec::new(), n_persons: 0 };
+    for person in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let photos = entries(&person)?.into_iter().filter(|path| path.is_file() && photo::has_photo_name(path));
+        let before = found.images.len();
+        for path in photos {
+            let below = path.strip_prefix(folder).unwrap_or(&path);
+            found.images.push(below.display().to_string());
+            found.person_idx.push(found.n_persons);
+        }
+        found.n_persons += usize::from(found.images.len() > before);
+    }
+    if found.images.is_empty() {
+        let message = format!("folder {} has no sub-folder with photographs", folder.display());
+        return Err(Failure::new(message).with_hint("one sub-folder a person: anna/1.jpg, anna/2.jpg, bert/1.jpg"));
+    }
+    Ok(found)
+}
+
+fn similarity(a: &Known<'_>, b: &Known<'_>) -> Result<likeness_domain::types::Similarity, Failure> {
+    a.template.similarity(b.template).ok_or_else(|| Failure::new("templates of one pack cannot be compared"))
+}
+
+/// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
+fn count(known: &[Known<'_>]) -> Result<PairCounts, Failure> {
+    let mut counts = PairCounts::default();
+    let n_blocks = known.len().div_ceil(BLOCK);
+    for row in 0..n_blocks {
+        for column in row..n_blocks {
+            for a_idx in row * BLOCK..((row + 1) * BLOCK).min(known.len()) {
+                let (end, a) = (((column + 1) * BLOCK).min(known.len()), &known[a_idx]);
+                let first = (a_idx + 1).max(column * BLOCK).min(end);
+                for b in &known[first..end] {
+                    counts.add(similarity(a, b)?, a.person_idx == b.person_idx);
+                }
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// The table. The intervals take the thresholds as given and draw persons.
+fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Vec<Rate>, Failure> {
+    let at = FARS.map(|far| counts.at_far(far));
+    // Genuine pairs are few: they are compared again rather than kept. Known faces lie together by person.
+    let mut by_person = vec![[(0_u64, 0_u64); FARS.len()]; n_persons];
+    for own in known.chunk_by(|a, b| a.person_idx == b.person_idx) {
+        for (idx, a) in own.iter().enumerate() {
+            for b in &own[idx + 1..] {
+                let cosine = f64::from(similarity(a, b)?.get());
+                for (cell, at) in by_person[a.person_idx].iter_mut().zip(&at) {
+                    let is_accepted = at.is_some_and(|at| cosine >= at.cosine);
+                    *cell = (cell.0 + u64::from(is_accepted), cell.1 + 1);
+                }
+            }
+        }
+    }
+    let rate = |(idx, far): (usize, &f64)| {
+        let shown = at[idx].map(|at| {
+            let groups: Vec<_> = by_person.iter().map(|person| person[idx]).filter(|(_, n)| *n > 0).collect();
+            let Interval { low, high } = interval_by_person(&groups, N_DRAWS);
+            let (cosine, impostor_pairs_above, tar) = (at.cosine, at.n_impostors, at.tar);
+            Shown { cosine, impostor_pairs_above, tar, tar_low: low, tar_high: high }
+        });
+        Rate { far: *far, shown }
+    };
+    Ok(FARS.iter().enumerate().map(rate).collect())
+}
+
+fn print(answer: &Answer) {
+    let columns = ["FAR", "cosine", "impostors above", "TAR", "95 % interval"].map(|name| (name, Align::Right));
+    let row = |rate: &Rate| {
+        let mut cells = vec![format!("{:.0e}", rate.far)];
+        match &rate.shown {
+            Some(shown) => cells.extend([
+                format!("{:.4}", shown.cosine),
+                shown.impostor_pairs_above.to_string(),
+                percent(shown.tar),
+                format!("{} to {}", percent(shown.tar_low), percent(shown.tar_high)),
+            ]),
+            None => cells.extend(["-"; 4].map(str::to_owned)),
+        }
+        cells
+    };
+    table::lines(&columns, &answer.rates.iter().map(row).collect::<Vec<_>>()).iter().for_each(terminal::data);
+    let (persons, photographs) = (answer.persons as u64, answer.photographs as u64);
+    terminal::data(format!(
+        "pack {}: {} of {persons} people, {} without a usable face, {} refused by the gate",
+        answer.pack,
+        counted(photographs, "photograph"),
+        answer.no_face,
+        answer.refused
+    ));
+    terminal::data(format!(
+        "{} of one person, {} of two people",
+        counted(answer.genuine_pairs, "pair"),
+        counted(answer.impostor_pairs, "pair")
+    ));
+    terminal::data("interval: the wider of Wilson's (pairs independent) and a bootstrap over persons (they are not)");
+    if answer.rates.iter().any(|rate| rate.shown.is_none()) {
+        terminal::data(format!(
+            "-: fewer than {IMPOSTORS_ABOVE_MIN} pairs of two people would lie above the threshold, too few for a rate"
+        ));
+    }
+}
+
+fn draw(folder: &Path, pack: &PackId, counts: &PairCounts, rates: &[Rate]) -> String {
+    let roc = counts.roc();
+    let overall: Vec<_> = roc.into_iter().map(|rates| metrics::RocPoint { far: rates.far, tar: rates.tar }).collect();
+    let shown = rates.iter().filter_map(|rate| Some((rate.far, rate.shown.as_ref()?)));
+    let figures: Vec<_> = shown.map(|(far, shown)| format!("TAR {} at FAR {far:.0e}", percent(shown.tar))).collect();
+    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    plot::svg(&plot::Plot {
+        title: &format!("Telling people apart: ROC of pack {pack}"),
+        subtitle: &format!(
+            "all pairs of {}: {} of one person, {} of two people",
+            name.unwrap_or_default(),
+            counts.n_genuine(),
+            counts.n_impostor()
+        ),
+        figures: &figures,
+        overall: &overall,
+        folds: &[],
+        n_impostors: counts.n_impostor() as usize,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_is_counted_once_across_blocks() {
+        let pack = PackId::new("test-1").expect("an id");
+        let n = 2 * BLOCK + 3;
+        let templates: Vec<Template> =
+            (0..n).map(|idx| Template::new(pack.clone(), &[1.0, idx as f32 / n as f32]).expect("a template")).collect();
+        let known: Vec<_> =
+            templates.iter().enumerate().map(|(idx, template)| Known { person_idx: idx / 7, template }).collect();
+        let counts = count(&known).expect("comparable");
+        let genuine = |size: u64| size * (size - 1) / 2;
+        assert_eq!(counts.n_genuine(), 37 * genuine(7), "259 photographs of 37 people");
+        assert_eq!(counts.n_genuine() + counts.n_impostor(), genuine(n as u64));
+        let rates = rates(&counts, &known, 37).expect("comparable");
+        assert!(rates[0].shown.is_some() && rates[5].shown.is_none());
+    }
+
+    #[test]
+    fn a_roc_is_refused_at_once_by_its_name() {
+        assert!(svg_path("roc.SVG").is_ok());
+        assert_eq!(svg_path("roc.gif").expect_err("refused"), "expected a name that ends in .svg");
+    }
+}
