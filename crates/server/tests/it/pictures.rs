@@ -108,7 +108,9 @@ fn all_pairs_of_a_folder_of_persons_are_compared() {
     for (person, names) in [("obama", ["obama.jpg", "obama2.jpg"]), ("biden", ["biden.jpg", "biden2.jpg"])] {
         let folder = scratch.path().join("persons").join(person);
         fs::create_dir_all(&folder).unwrap();
-        names.map(|name| fs::copy(portraits.join(name), folder.join(name)).unwrap());
+        for name in names {
+            fs::copy(portraits.join(name), folder.join(name)).unwrap();
+        }
     }
     fs::write(scratch.path().join("persons/obama/grey.bmp"), grey_bmp()).unwrap();
     let all_pairs = |more: &[&str]| scratch.run(&[&["eval", "all-pairs", "persons"], more].concat());
