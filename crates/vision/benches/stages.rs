@@ -15,7 +15,7 @@ use likeness_domain::types::{Landmarks, Point};
 use likeness_vision::align::align;
 use likeness_vision::decode::decode;
 use likeness_vision::detect::Detector;
-use likeness_vision::embed::{Embedder, prepared};
+use likeness_vision::embed::Embedder;
 use likeness_vision::pack::{self, AlignTemplate, Home, InstalledPack};
 use likeness_vision::raster::{ExifOrientation, RgbImage};
 use likeness_vision::runtime::Runtime;
@@ -92,12 +92,10 @@ fn models(criterion: &mut Criterion) {
     }
     let model = pack.read(&recognition.embed.file).expect("was checked");
     let crop = picture(112, 112);
-    for (name, model) in [("as installed", model.clone()), ("prepared", prepared(model))] {
-        let mut embedder = Embedder::open(&runtime, pack.manifest().id(), recognition, &model).expect("opens");
-        criterion.bench_function(&format!("embed/112 {name}"), |bench| {
-            bench.iter(|| embedder.embed(black_box(&crop)).expect("embeds"));
-        });
-    }
+    let mut embedder = Embedder::open(&runtime, pack.manifest().id(), recognition, &model).expect("opens");
+    criterion.bench_function("embed/112", |bench| {
+        bench.iter(|| embedder.embed(black_box(&crop)).expect("embeds"));
+    });
 }
 
 criterion_group!(stages, pixels, models);

@@ -17,10 +17,20 @@ pub(crate) struct Scaling {
 /// Three planes of `width` x `height` numbers, one after the other, with the picture at the top left and black where it
 /// does not reach. The frame must be at least as large as the picture.
 pub(crate) fn planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32) -> Vec<f32> {
+    let mut numbers = vec![0.0; 3 * width as usize * height as usize];
+    fill_planes(image, scaling, width, height, &mut numbers);
+    numbers
+}
+
+/// Writes [`planes`] over `numbers`, of which there must be three times `width` x `height`.
+pub(crate) fn fill_planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32, numbers: &mut [f32]) {
     assert!(width >= image.width() && height >= image.height(), "a frame holds its picture");
     let number_of: [f32; 256] = std::array::from_fn(|byte| (byte as f32 - scaling.mean) / scaling.scale);
     let plane_len = width as usize * height as usize;
-    let mut numbers = vec![number_of[0]; 3 * plane_len];
+    assert_eq!(numbers.len(), 3 * plane_len, "three planes");
+    if (width, height) != (image.width(), image.height()) {
+        numbers.fill(number_of[0]);
+    }
     let (first, rest) = numbers.split_at_mut(plane_len);
     let (second, third) = rest.split_at_mut(plane_len);
     let (red, blue) = match scaling.order {
@@ -37,5 +47,4 @@ pub(crate) fn planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32
             *blue = number_of[usize::from(pixel[2])];
         }
     }
-    numbers
 }

@@ -9,7 +9,8 @@ use crate::caller::{Caller, Grant};
 use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
 use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Video, VideoFrame, VideoRules,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Orientation, Video, VideoFrame,
+    VideoRules,
 };
 use crate::types::{Aspects, Detection, PackId, Quality};
 use crate::{Error, Kind, Result, limits};
@@ -137,9 +138,8 @@ impl Library {
         let request = AnalyzeRequest {
             pack,
             rules: image.rules,
-            find: FaceChoice::All,
-            face_side_min: 0,
             embed: FaceChoice::None,
+            orientation: image.orientation,
             assess: Assess { aspects: Aspects::LIVENESS.and(Aspects::QUALITY), faces: FaceChoice::Largest },
         };
         let analysis = self.ports.analyzer.analyze(picture.clone(), request).await?;
@@ -190,8 +190,7 @@ impl Library {
             side_max: limits::IMAGE_SIDE_MAX,
             side_min: 1,
         };
-        let request =
-            AnalyzeRequest { pack: pack.clone(), rules, find: FaceChoice::All, face_side_min: 0, embed, assess };
+        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation: Orientation::Upright, assess };
         self.ports.analyzer.analyze(frame.picture.clone(), request).await
     }
 }

@@ -20,8 +20,8 @@ pub(crate) struct DetectArgs {
     /// Write the photograph with boxes, points and what was measured drawn
     #[arg(short, long, value_name = "OUT.png")]
     output: Option<PathBuf>,
-    /// Has no effect: faces that lie on their side or head down are always found
-    #[arg(long, hide = true)]
+    /// Also look for faces that lie on their side or head down
+    #[arg(long)]
     any_turn: bool,
     /// What to measure: `all`, `none`, or words between commas of landmarks68, pose, quality, expression, age_gender and
     /// liveness

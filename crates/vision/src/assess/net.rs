@@ -5,7 +5,7 @@ use likeness_domain::{Error, Kind, Result};
 use crate::pack::{CropInput, InstalledPack, ModelFile};
 use crate::raster::RgbImage;
 use crate::runtime::{ModelKind, Runtime, Session, Tensor};
-use crate::tensor::{Scaling, planes};
+use crate::tensor::{Scaling, fill_planes};
 
 /// A loaded net with what it is fed. Clones share the model: one for each thread.
 #[derive(Clone)]
@@ -30,8 +30,9 @@ impl Net {
     /// All outputs for a crop of that side.
     pub(super) fn run(&mut self, crop: &RgbImage) -> Result<Vec<Tensor>> {
         let CropInput { side, order, mean, scale } = self.input;
-        let numbers = planes(crop, Scaling { order, mean, scale }, side, side);
-        self.session.run(&[1, 3, side as usize, side as usize], &numbers)
+        self.session.run_filled(&[1, 3, side as usize, side as usize], |numbers| {
+            fill_planes(crop, Scaling { order, mean, scale }, side, side, numbers);
+        })
     }
 
     /// An output that is not what the manifest says.

@@ -6,7 +6,7 @@ use likeness_domain::{Error, Kind, Result};
 use crate::pack::{CropInput, Recognition};
 use crate::raster::RgbImage;
 use crate::runtime::{ModelKind, Runtime, Session, Tensor};
-use crate::tensor::{Scaling, planes};
+use crate::tensor::{Scaling, fill_planes};
 
 #[cfg(test)]
 mod tests;
@@ -40,9 +40,38 @@ impl ArcFace {
     /// The template of an aligned crop.
     pub fn embed(&mut self, crop: &RgbImage) -> Result<Template> {
         let CropInput { side, order, mean, scale } = self.input;
-        let numbers = planes(crop, Scaling { order, mean, scale }, side, side);
-        let outputs = self.session.run(&[1, 3, side as usize, side as usize], &numbers)?;
+        let scaling = Scaling { order, mean, scale };
+        let outputs = self.session.run_filled(&[1, 3, side as usize, side as usize], |numbers| {
+            fill_planes(crop, scaling, side, side, numbers);
+        })?;
         template(&outputs, self.output.as_deref(), self.dimensions, &self.pack)
+    }
+
+    /// The templates of several aligned crops, as many at a time as the runtime is quickest at.
+    pub fn embed_all(&mut self, crops: &[RgbImage]) -> Result<Vec<Template>> {
+        let CropInput { side, order, mean, scale } = self.input;
+        let scaling = Scaling { order, mean, scale };
+        let plane_len = 3 * side as usize * side as usize;
+        let mut templates = Vec::with_capacity(crops.len());
+        for chunk in crops.chunks(self.session.model().batch_max()) {
+            if let [crop] = chunk {
+                templates.push(self.embed(crop)?);
+                continue;
+            }
+            let shape = [chunk.len(), 3, side as usize, side as usize];
+            let outputs = self.session.run_filled(&shape, |numbers| {
+                for (crop, numbers) in chunk.iter().zip(numbers.chunks_exact_mut(plane_len)) {
+                    fill_planes(crop, scaling, side, side, numbers);
+                }
+            })?;
+            let n_numbers = chunk.len() * self.dimensions;
+            let refused = |problem: String| Error::new(Kind::PackUnavailable, format!("embedder {problem}"));
+            let numbers = Tensor::numbers(&outputs, self.output.as_deref(), n_numbers).map_err(refused)?;
+            for numbers in numbers.chunks_exact(self.dimensions) {
+                templates.push(direction(numbers, &self.pack)?);
+            }
+        }
+        Ok(templates)
     }
 }
 
@@ -51,5 +80,10 @@ impl ArcFace {
 pub fn template(outputs: &[Tensor], name: Option<&str>, dimensions: usize, pack: &PackId) -> Result<Template> {
     let refused = |problem: &str| Error::new(Kind::PackUnavailable, format!("embedder {problem}"));
     let numbers = Tensor::numbers(outputs, name, dimensions).map_err(|problem| refused(&problem))?;
-    Template::new(pack.clone(), numbers).map_err(|err| refused("gives no direction").with_source(err))
+    direction(numbers, pack)
+}
+
+fn direction(numbers: &[f32], pack: &PackId) -> Result<Template> {
+    Template::new(pack.clone(), numbers)
+        .map_err(|err| Error::new(Kind::PackUnavailable, "embedder gives no direction").with_source(err))
 }

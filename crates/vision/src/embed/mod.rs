@@ -1,24 +1,13 @@
 //! An aligned crop to a template: one file per embedding family.
 
-use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::types::{PackId, Template};
 
-use crate::onnx;
 use crate::pack::{EmbedFamily, Recognition};
 use crate::raster::RgbImage;
 use crate::runtime::Runtime;
 
 pub mod arcface;
-
-/// The bytes of a checked model in the form the runtime is quickest at. What cannot be read here stays as it is, for the
-/// runtime to judge.
-pub fn prepared(model: Bytes) -> Bytes {
-    match onnx::parse(model.clone()) {
-        Ok(graph) => onnx::write(&onnx::ease_prelu(graph)).into(),
-        Err(_) => model,
-    }
-}
 
 /// A loaded embedder of a known family. Clones share the model: one for each thread.
 #[derive(Clone)]
@@ -41,6 +30,14 @@ impl Embedder {
     pub fn embed(&mut self, crop: &RgbImage) -> Result<Template> {
         match self {
             Embedder::ArcFace(arcface) => arcface.embed(crop),
+        }
+    }
+
+    /// The templates of several crops, in their order: quicker than one by one where the runtime is. A template differs
+    /// from the one that [`Self::embed`] makes of the crop by rounding only.
+    pub fn embed_all(&mut self, crops: &[RgbImage]) -> Result<Vec<Template>> {
+        match self {
+            Embedder::ArcFace(arcface) => arcface.embed_all(crops),
         }
     }
 }

@@ -1,33 +1,82 @@
 //! Models that run: the one seam to the inference libraries.
 //!
-//! A library is loaded at run time, so the binary starts (and most of its tests run) without it. [`onnxruntime`] is the
-//! only file that names it. A [`Model`] is loaded once and shared by all threads; a [`Session`] is what one thread needs
-//! to run it. Stages see [`Session::run`] and plain numbers.
+//! There are two, [`onnxruntime`] and [`openvino`], each named in its own file only. They are loaded at run time, so the
+//! binary starts (and most of its tests run) without them. A [`Model`] is loaded once and shared by all threads; a
+//! [`Session`] is what one thread needs to run it. Stages see [`Session::run`] and plain numbers.
+//! Which library runs which model, and how exactly it computes, is an [`Engine`] for each [`ModelKind`].
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use likeness_domain::{Error, Kind, Result};
 
+mod heap;
 mod onnxruntime;
+mod openvino;
 
-/// The loaded inference library. Cheap to clone.
-#[derive(Clone)]
-pub struct Runtime {
-    library: onnxruntime::Library,
+#[cfg(test)]
+mod tests;
+
+/// An inference library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Library {
+    /// ONNX Runtime: runs everywhere, in 32-bit floats.
+    OnnxRuntime,
+    /// OpenVINO: quicker on x86-64.
+    OpenVino,
 }
 
-impl Runtime {
-    /// Loads the ONNX Runtime library at `library`, or gives the one that is loaded if it is the same file.
-    ///
-    /// [`Kind::PackUnavailable`] if the file is missing, is no such library or too old, or if another one is loaded:
-    /// a process can hold only one.
-    pub fn load(library: &Path) -> Result<Self> {
-        Ok(Self { library: onnxruntime::Library::load(library)? })
+impl Library {
+    /// Its name in settings and files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Library::OnnxRuntime => "onnxruntime",
+            Library::OpenVino => "openvino",
+        }
     }
 }
 
-/// What a model is for. Which library runs it, and how exactly, is chosen for each kind.
+/// In what numbers a library computes. Weights, inputs and outputs are 32-bit floats in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// The upper half of those: the same range, 8 bits of precision.
+    Bf16,
+}
+
+impl Precision {
+    /// Its name in settings and files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
+
+/// How a model is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Engine {
+    /// The library that runs it.
+    pub library: Library,
+    /// In what numbers; [`Library::OnnxRuntime`] knows only [`Precision::F32`].
+    pub precision: Precision,
+}
+
+impl Engine {
+    /// What runs everywhere.
+    pub const PORTABLE: Self = Self { library: Library::OnnxRuntime, precision: Precision::F32 };
+}
+
+impl std::fmt::Display for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.library.word(), self.precision.word())
+    }
+}
+
+/// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ModelKind {
     /// Finds faces in a picture, whose size is another each time.
@@ -40,31 +89,223 @@ pub enum ModelKind {
     Attribute,
 }
 
+impl ModelKind {
+    /// All kinds, in the order in which a picture meets them.
+    pub const ALL: [Self; 4] = [Self::Detector, Self::Mesh, Self::Recogniser, Self::Attribute];
+
+    /// Its name in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Detector => "detector",
+            Self::Mesh => "mesh",
+            Self::Recogniser => "recogniser",
+            Self::Attribute => "attribute",
+        }
+    }
+}
+
+/// An engine for each kind of model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engines {
+    /// For [`ModelKind::Detector`].
+    pub detector: Engine,
+    /// For [`ModelKind::Mesh`].
+    pub mesh: Engine,
+    /// For [`ModelKind::Recogniser`].
+    pub recogniser: Engine,
+    /// For [`ModelKind::Attribute`].
+    pub attribute: Engine,
+}
+
+impl Engines {
+    /// The same one for all.
+    pub const fn all(engine: Engine) -> Self {
+        Self { detector: engine, mesh: engine, recogniser: engine, attribute: engine }
+    }
+
+    /// The one for that kind.
+    pub fn of(&self, kind: ModelKind) -> Engine {
+        match kind {
+            ModelKind::Detector => self.detector,
+            ModelKind::Mesh => self.mesh,
+            ModelKind::Recogniser => self.recogniser,
+            ModelKind::Attribute => self.attribute,
+        }
+    }
+
+    fn need(&self, library: Library) -> bool {
+        ModelKind::ALL.iter().any(|&kind| self.of(kind).library == library)
+    }
+}
+
+/// Where the libraries are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LibraryFiles {
+    /// The shared library of ONNX Runtime.
+    pub onnxruntime: Option<PathBuf>,
+    /// The shared library of OpenVINO's C interface, its plug-ins beside it.
+    pub openvino: Option<PathBuf>,
+}
+
+/// Numbers of the largest input that is shown to a model of OpenVINO with free axes, which keeps buffers of the largest
+/// one for ever: three planes of 640 x 640, or as many in another form. Larger ones go to ONNX Runtime, which gives its
+/// memory back after each run.
+const KEPT_INPUT_MAX: usize = 3 * 640 * 640;
+
+/// See [`Model::side`]. With 64 the frames of pictures shrunk to 320 pixels have 9 shapes.
+const SIDE_STEP: u32 = 64;
+
+/// The loaded inference libraries. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engines: Engines,
+    files: LibraryFiles,
+    onnxruntime: OnceLock<onnxruntime::Library>,
+    openvino: Option<Arc<openvino::Library>>,
+}
+
+impl Runtime {
+    /// Loads the ONNX Runtime library at `library`, for all models. See [`Runtime::open`].
+    pub fn load(library: &Path) -> Result<Self> {
+        let files = LibraryFiles { onnxruntime: Some(library.to_owned()), openvino: None };
+        Self::open(files, Engines::all(Engine::PORTABLE), 1)
+    }
+
+    /// Loads the libraries that `engines` need, for `n_threads` threads that run models at the same time. Of each library
+    /// a process can hold only one; if that file is loaded already, it is used.
+    ///
+    /// [`Kind::PackUnavailable`] if a file is missing, is no such library or too old, or if another one is loaded.
+    pub fn open(files: LibraryFiles, engines: Engines, n_threads: usize) -> Result<Self> {
+        let openvino = match &files.openvino {
+            Some(path) if engines.need(Library::OpenVino) => Some(openvino::Library::load(path, n_threads)?),
+            None if engines.need(Library::OpenVino) => return Err(not_installed(Library::OpenVino)),
+            _ => None,
+        };
+        let shared = Arc::new(Shared { engines, files, onnxruntime: OnceLock::new(), openvino });
+        if engines.need(Library::OnnxRuntime) {
+            shared.onnxruntime()?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// What runs each kind of model.
+    pub fn engines(&self) -> Engines {
+        self.shared.engines
+    }
+}
+
+impl Shared {
+    /// Loads it if that has not been done: with other engines it is needed for large inputs only.
+    fn onnxruntime(&self) -> Result<&onnxruntime::Library> {
+        if let Some(library) = self.onnxruntime.get() {
+            return Ok(library);
+        }
+        let path = self.files.onnxruntime.as_ref().ok_or_else(|| not_installed(Library::OnnxRuntime))?;
+        let library = onnxruntime::Library::load(path)?;
+        Ok(self.onnxruntime.get_or_init(|| library))
+    }
+}
+
 /// A loaded model: one input, any outputs, all of 32-bit floats. Cheap to clone: all clones share its weights, whichever
 /// thread they are on.
 #[derive(Clone)]
 pub struct Model {
-    loaded: Arc<onnxruntime::Loaded>,
+    loaded: Arc<Loaded>,
+}
+
+enum Loaded {
+    OnnxRuntime(onnxruntime::Loaded),
+    OpenVino {
+        model: openvino::Loaded,
+        /// For inputs too large for it; see [`KEPT_INPUT_MAX`].
+        large: Option<Large>,
+    },
+}
+
+struct Large {
+    shared: Arc<Shared>,
+    name: String,
+    bytes: Bytes,
+    loaded: OnceLock<onnxruntime::Loaded>,
+}
+
+impl Large {
+    fn model(&self) -> Result<&onnxruntime::Loaded> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let loaded = onnxruntime::Loaded::open(self.shared.onnxruntime()?, &self.name, &self.bytes)?;
+        Ok(self.loaded.get_or_init(|| loaded))
+    }
 }
 
 impl Model {
-    /// Loads a model from its bytes. [`Kind::PackUnavailable`] if it is damaged, needs what the library cannot do, or has
-    /// another number of inputs than one. `name` is the file's, for messages.
-    pub fn open(runtime: &Runtime, _kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
-        Ok(Self { loaded: Arc::new(onnxruntime::Loaded::open(&runtime.library, name, model)?) })
+    /// Loads a model from its bytes, with the engine for its kind. [`Kind::PackUnavailable`] if it is damaged, needs what
+    /// the library cannot do, or has another number of inputs than one. `name` is the file's, for messages.
+    pub fn open(runtime: &Runtime, kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
+        let Shared { engines, files, openvino, .. } = &*runtime.shared;
+        let engine = engines.of(kind);
+        let bytes = Bytes::copy_from_slice(model);
+        let loaded = match (engine.library, openvino) {
+            (Library::OnnxRuntime, _) => {
+                Loaded::OnnxRuntime(onnxruntime::Loaded::open(runtime.shared.onnxruntime()?, name, &bytes)?)
+            }
+            (Library::OpenVino, Some(library)) => {
+                let model = openvino::Loaded::open(library, engine.precision, kind, name, &bytes)?;
+                let may_be_large = model.has_free_axes() && files.onnxruntime.is_some();
+                let large = may_be_large.then(|| {
+                    let shared = Arc::clone(&runtime.shared);
+                    Large { shared, name: name.to_owned(), bytes, loaded: OnceLock::new() }
+                });
+                Loaded::OpenVino { model, large }
+            }
+            (Library::OpenVino, None) => return Err(not_installed(Library::OpenVino)),
+        };
+        // What was needed to load is several times what is kept.
+        heap::trim();
+        Ok(Self { loaded: Arc::new(loaded) })
     }
 
     /// What one thread needs to run the model.
     pub fn session(&self) -> Session {
-        Session { model: self.clone() }
+        Session { model: self.clone(), request: None, input: Vec::new() }
+    }
+
+    /// The length to give an axis of a picture's frame of at least `len` pixels, where the frame may be larger than the
+    /// picture. Rounded up where each new shape costs the library time and memory.
+    pub fn side(&self, len: u32) -> u32 {
+        match &*self.loaded {
+            Loaded::OpenVino { model, .. } if model.has_free_axes() => len.next_multiple_of(SIDE_STEP),
+            _ => len,
+        }
+    }
+
+    /// How many inputs are best run at a time, as the first axis of one: above one only if that is quicker for each.
+    pub fn batch_max(&self) -> usize {
+        match &*self.loaded {
+            Loaded::OnnxRuntime(_) => 1,
+            Loaded::OpenVino { model, .. } => model.batch_max(),
+        }
     }
 }
 
 /// A model with what is one thread's own while it runs. A clone shares the model and has its own of the rest: make one
 /// for each thread.
-#[derive(Clone)]
 pub struct Session {
     model: Model,
+    request: Option<openvino::Request>,
+    /// The input of ONNX Runtime, kept to be filled again.
+    input: Vec<f32>,
+}
+
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        self.model.session()
+    }
 }
 
 impl Session {
@@ -73,9 +314,40 @@ impl Session {
         Ok(Model::open(runtime, kind, name, model)?.session())
     }
 
-    /// Runs the model on `data` of this shape, on the calling thread, and gives every output.
+    /// The model it runs.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Runs the model on `data` of this shape and gives every output.
     pub fn run(&mut self, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
-        self.model.loaded.run(shape, data)
+        let n_numbers: usize = shape.iter().product();
+        if data.len() != n_numbers {
+            let problem = format!("{} numbers for a shape of {n_numbers}", data.len());
+            return Err(Error::internal("cannot run a model", problem));
+        }
+        if let Loaded::OnnxRuntime(model) = &*self.model.loaded {
+            return model.run(shape, data);
+        }
+        self.run_filled(shape, |input| input.copy_from_slice(data))
+    }
+
+    /// Runs the model on an input of this shape that `fill` writes, whatever numbers it finds there, and gives every
+    /// output. Spares a copy of the input.
+    pub fn run_filled(&mut self, shape: &[usize], fill: impl FnOnce(&mut [f32])) -> Result<Vec<Tensor>> {
+        let n_numbers = shape.iter().product();
+        let model = match &*self.model.loaded {
+            Loaded::OpenVino { large: Some(large), .. } if n_numbers > KEPT_INPUT_MAX => large.model()?,
+            Loaded::OpenVino { model, .. } => return openvino::run(model, &mut self.request, shape, fill),
+            Loaded::OnnxRuntime(model) => model,
+        };
+        self.input.resize(n_numbers, 0.0);
+        fill(&mut self.input);
+        let outputs = model.run(shape, &self.input);
+        if n_numbers > KEPT_INPUT_MAX {
+            self.input = Vec::new();
+        }
+        outputs
     }
 }
 
@@ -123,4 +395,9 @@ impl Tensor {
 
 fn unloadable(name: &str, problem: &str) -> Error {
     Error::new(Kind::PackUnavailable, format!("model `{name}` {problem}"))
+}
+
+fn not_installed(library: Library) -> Error {
+    let message = format!("the inference library `{}` is not installed", library.word());
+    Error::new(Kind::PackUnavailable, format!("{message}\nhint: run `likeness pack install` to fetch it"))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use likeness_domain::{Error, Kind, Result};
 use ort::AsPointer;
 use ort::environment::Environment;
@@ -19,6 +20,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 
 use super::{Tensor, unloadable};
+use crate::onnx;
 
 /// The loaded library. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +31,7 @@ pub(super) struct Library {
 static LOADED: Mutex<Option<(PathBuf, Library)>> = Mutex::new(None);
 
 impl Library {
-    /// See [`super::Runtime::load`].
+    /// See [`super::Runtime::open`].
     pub(super) fn load(library: &Path) -> Result<Self> {
         let path = library.canonicalize().map_err(|err| unusable(library, "cannot be read").with_source(err))?;
         let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -77,8 +79,17 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// See [`super::Model::open`].
-    pub(super) fn open(library: &Library, name: &str, model: &[u8]) -> Result<Self> {
+    /// See [`super::Model::open`]. A PRelu is rewritten as what this library is quicker at ([`onnx::ease_prelu`]); a
+    /// model that cannot be read here stays as it is, for the library to judge.
+    pub(super) fn open(library: &Library, name: &str, model: &Bytes) -> Result<Self> {
+        match onnx::parse(model.clone()) {
+            Ok(graph) => Self::open_as_it_is(library, name, &onnx::write(&onnx::ease_prelu(graph))),
+            Err(_) => Self::open_as_it_is(library, name, model),
+        }
+    }
+
+    /// The same without rewriting anything.
+    pub(super) fn open_as_it_is(library: &Library, name: &str, model: &[u8]) -> Result<Self> {
         let refused =
             |err: ort::Error| unloadable(name, "cannot be loaded: damaged, or not for this runtime").with_source(err);
         let session = ort::session::Session::builder(&library.environment)

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use likeness_domain::Kind;
 use likeness_vision::detect::Detector;
-use likeness_vision::embed::{Embedder, prepared};
-use likeness_vision::raster::RgbImage;
+use likeness_vision::embed::Embedder;
 use likeness_vision::runtime::{Model, ModelKind, Runtime, Session};
 
 use super::support::installation;
@@ -72,24 +71,6 @@ fn models_that_changed_places_are_refused_when_opened() {
     let error = Embedder::open(runtime, id, recognition, &detect).err().expect("a detector makes no templates");
     assert_eq!(error.kind(), Kind::PackUnavailable);
     assert!(error.message().contains("is no embedder of 128 dimensions"), "{error}");
-}
-
-#[test]
-fn prepared_embedder_gives_the_same_numbers() {
-    let Some(installation) = installation() else { return };
-    let (runtime, id) = (&installation.runtime, installation.pack.manifest().id());
-    let recognition = installation.recognition();
-    let model = installation.pack.read(&recognition.embed.file).expect("is readable");
-    let data = (0..112 * 112 * 3_u32).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let crop = RgbImage::new(112, 112, data).expect("fits");
-    let template =
-        |model: &[u8]| Embedder::open(runtime, id, recognition, model).expect("opens").embed(&crop).expect("embeds");
-    let quick = prepared(model.clone());
-    assert!(quick != model, "the recogniser has what is rewritten");
-    let (plain, quick) = (template(&model), template(&quick));
-    let differences = plain.unit().iter().zip(quick.unit()).map(|(a, b)| (a - b).abs());
-    let largest = differences.fold(0.0, f32::max);
-    assert!(largest < 2e-6, "numbers of the unit vectors differ by {largest}");
 }
 
 #[test]

@@ -8,8 +8,7 @@ pub(super) struct JpegWriter {
     pub(super) blocks: Vec<Vec<u8>>,
     /// Frame marker C2 and separate scans instead of C0.
     pub(super) progressive: bool,
-    /// Passes over the fine detail after the first scan of a progressive file, each without content, of one
-    /// component after the other.
+    /// Passes over the fine detail after the first scan of a progressive file, each without content.
     pub(super) n_extra_scans: usize,
     /// EXIF orientation, if any.
     pub(super) orientation: Option<u8>,
@@ -50,9 +49,8 @@ impl JpegWriter {
         scan.extend(if self.progressive { [0, 0, 0] } else { [0, 63, 0] });
         segment(&mut file, 0xDA, &scan);
         file.extend(self.first_scan());
-        for scan_idx in 0..self.n_extra_scans {
-            let id = scan_idx as u8 % n_components + 1;
-            segment(&mut file, 0xDA, &[1, id, 0x00, 1, 63, 0]);
+        for _ in 0..self.n_extra_scans {
+            segment(&mut file, 0xDA, &[1, 1, 0x00, 1, 63, 0]);
             let mut bits = BitWriter::default();
             self.blocks.iter().for_each(|_| bits.push(0, 1));
             file.extend(bits.finish());
@@ -89,21 +87,21 @@ pub(super) fn exif(orientation: u8) -> Vec<u8> {
     block
 }
 
-pub(super) fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
+fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
     file.extend([0xFF, marker]);
     file.extend((body.len() as u16 + 2).to_be_bytes());
     file.extend(body);
 }
 
 #[derive(Default)]
-pub(super) struct BitWriter {
+struct BitWriter {
     bytes: Vec<u8>,
     pending: u32,
     n_pending: u32,
 }
 
 impl BitWriter {
-    pub(super) fn push(&mut self, value: u32, n_bits: u32) {
+    fn push(&mut self, value: u32, n_bits: u32) {
         for bit_idx in (0..n_bits).rev() {
             self.pending = self.pending << 1 | (value >> bit_idx & 1);
             self.n_pending += 1;
@@ -117,7 +115,7 @@ impl BitWriter {
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    fn finish(mut self) -> Vec<u8> {
         while self.n_pending != 0 {
             self.push(1, 1);
         }
