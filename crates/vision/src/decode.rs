@@ -17,7 +17,7 @@ use image::{ColorType, ImageDecoder, ImageError, Limits};
 use likeness_domain::limits::{
     IMAGE_BYTES_MAX, IMAGE_MEMORY_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, JPEG_SCANS_MAX,
 };
-use likeness_domain::ports::{ImageFormats, ImageRules};
+use likeness_domain::ports::ImageRules;
 use likeness_domain::{Error, Kind, Result};
 
 pub use self::format::Format;

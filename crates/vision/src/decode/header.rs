@@ -15,10 +15,11 @@ pub(super) fn png_sides(bytes: &[u8]) -> Result<(u32, u32)> {
     sides().ok_or_else(|| damaged(Format::Png, "its header is incomplete"))
 }
 
+/// Size of the oldest header of bitmaps, which has 16-bit sides.
+const CORE_HEADER_BYTES: u32 = 12;
+
 /// Width and height of the bitmap; a negative height (rows from the top) counts as positive.
 pub(super) fn bmp_sides(bytes: &[u8]) -> Result<(u32, u32)> {
-    /// Size of the oldest header, which has 16-bit sides.
-    const CORE_HEADER_BYTES: u32 = 12;
     let sides = || match u32::from_le_bytes(array(bytes, 14)?) {
         CORE_HEADER_BYTES => {
             Some((u16::from_le_bytes(array(bytes, 18)?).into(), u16::from_le_bytes(array(bytes, 20)?).into()))
@@ -133,7 +134,24 @@ pub(super) fn bytes_per_pixel(format: Format, bytes: &[u8]) -> u64 {
                 _ => 4 * sixteen_bits,
             }
         }
-        Format::Bmp | Format::Gif => 4,
-        Format::WebP => 8,
+        Format::Bmp => {
+            let is_core = u32_at(bytes, 14, false) == Some(CORE_HEADER_BYTES);
+            match u16_at(bytes, if is_core { 24 } else { 28 }, false) {
+                Some(16 | 32) => 4,
+                _ => 3,
+            }
+        }
+        // The places in the palette and the canvas.
+        Format::Gif => 5,
+        Format::WebP => match bytes.get(12..16) {
+            // Unpacked as RGBA, and copied as RGB unless it is transparent.
+            Some(b"VP8L") if bytes.get(24).is_some_and(|flags| flags & 0x10 != 0) => 4,
+            Some(b"VP8L") => 7,
+            // Planes of luma and halved chroma, and RGB.
+            Some(b"VP8 ") => 5,
+            // Canvas, frame and result of an animation; else whichever of the others is largest.
+            _ if bytes.get(20).is_some_and(|flags| flags & 0x02 != 0) => 12,
+            _ => 7,
+        },
     }
 }

@@ -1,108 +1,385 @@
-//! JPEG: a walk over the markers that bounds the work, then the decoder.
+//! JPEG: Huffman-coded files of 8 bits, baseline, extended or progressive, decoded in safe Rust.
+//!
+//! Why a decoder of our own: photographs come with 12 megapixels and more, and faces are found on a fraction of them.
+//! Reduced by an averaging transform while it is decoded, such a picture costs little more than reading its bits, and
+//! none of its full size is ever in memory. `zune-jpeg` has no reduced decoding, takes an early end marker for the end
+//! of the picture, and refuses files that other readers show; libjpeg-turbo can reduce, but is C that would read
+//! strangers' bytes, and needs more than Rust and a C compiler to build.
+//!
+//! What is tolerated and what is refused (held by `tests::jpeg::rules`):
+//!
+//! | In the file | Answer |
+//! |---|---|
+//! | grey, YCbCr (any sampling factors), RGB, CMYK, YCCK; baseline, extended, progressive; restart markers | read |
+//! | JFIF and Adobe markers that contradict each other | JFIF wins: YCbCr |
+//! | no Huffman tables | the standard ones are meant |
+//! | no end marker, or bytes after it | read, if all pixels are there |
+//! | stray bytes between segments, or before a restart or the end marker | passed over |
+//! | EXIF damaged, or behind other segments | orientation as far as it can be read |
+//! | pixels missing, with or without an end marker | refused as truncated |
+//! | progressive with detail missing | refused as truncated |
+//! | codes or numbers that cannot be, a restart marker out of turn, two frame headers | refused as damaged |
+//! | more than [`JPEG_SCANS_MAX`] scans | refused |
+//! | 12 bits, arithmetic or lossless coding, two components, height given later | refused as unusual |
 
-use likeness_domain::limits::{IMAGE_SIDE_MAX, JPEG_SCANS_MAX};
-use likeness_domain::{Error, Result};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
+use likeness_domain::Error;
+use likeness_domain::limits::JPEG_SCANS_MAX;
 
+use self::frame::{ColourModel, Frame, Scan, Tables};
+use self::huffman::Bits;
+#[cfg(test)]
+pub(super) use self::huffman::STANDARD;
+use self::idct::{COLUMN_ORDER, factors, transform};
+use self::render::{Renderer, Shape};
+use self::scan::{Coefficients, Nowhere, Sink, ac_coefficients};
 use super::{Format, Reduction, damaged, exif, too_many_scans};
 use crate::raster::{ExifOrientation, RgbImage};
 
-/// What the markers of a whole JPEG file say.
+mod frame;
+mod huffman;
+mod idct;
+mod render;
+mod scan;
+
+/// What the segments before the first scan say.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) width: u32,
     pub(super) height: u32,
-    n_components: u8,
-    has_adobe_marker: bool,
     pub(super) orientation: ExifOrientation,
+    is_jfif: bool,
+    adobe_transform: Option<u8>,
+    frame: Frame,
+    /// Whether the first scan has everything, so that pixels are made as it is read.
+    is_streamed: bool,
+}
+
+/// Why a file cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Truncated,
+    Damaged,
+    Unusual,
+    TooManyScans,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        match fault {
+            Fault::Truncated => damaged(Format::Jpeg, "it is truncated"),
+            Fault::Damaged => damaged(Format::Jpeg, "it is damaged"),
+            Fault::Unusual => damaged(
+                Format::Jpeg,
+                "it is of an unusual kind, expected 8 bits and Huffman coding; hint: export it as an ordinary JPEG",
+            ),
+            Fault::TooManyScans => too_many_scans(),
+        }
+    }
 }
 
 impl Facts {
     /// Most bytes that decoding holds at once, the finished picture included.
-    pub(super) fn memory_bytes(&self, _: Reduction) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * 3
+    pub(super) fn memory_bytes(&self, reduction: Reduction) -> u64 {
+        let frame = &self.frame;
+        let coefficients: usize = if self.is_streamed {
+            0
+        } else {
+            // Two bytes for each of the 64 coefficients of a block.
+            frame.components.iter().map(|one| one.h * one.v * frame.mcus_across * frame.mcus_down * 128).sum()
+        };
+        (Renderer::n_bytes(frame, reduction) + coefficients) as u64
     }
 }
 
-/// Reads every marker up to the end of the image without unpacking anything.
-///
-/// It refuses what would surprise the decoder later: a file that ends before its end marker, a second frame header, and
-/// more scans than any camera writes (each scan costs a pass over all pixels, however few bytes it has).
-pub(super) fn survey(bytes: &[u8]) -> Result<Facts> {
-    let mut frame: Option<(u32, u32, u8)> = None;
-    let mut n_scans = 0;
-    let mut has_adobe_marker = false;
-    let mut orientation = None;
+/// Reads the segments up to the first scan.
+pub(super) fn survey(bytes: &[u8]) -> likeness_domain::Result<Facts> {
+    let (mut frame, mut is_jfif, mut adobe_transform, mut orientation) = (None, false, None, None);
     let mut at = 2;
     loop {
-        let (marker, after) = next_marker(bytes, at).ok_or_else(truncated)?;
-        at = after;
+        let (marker, body) = next_segment(bytes, &mut at).ok_or(Fault::Truncated)?;
         match marker {
-            // Without a body: TEM, restart markers, start of image.
-            0x01 | 0xD0..=0xD8 => continue,
-            END_OF_IMAGE => break,
-            _ => {}
-        }
-        let body = segment(bytes, at).ok_or_else(truncated)?;
-        at += 2 + body.len();
-        match marker {
-            // Frame headers are C0 to CF but for the tables C4 and CC and the reserved C8.
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
-                let [_, h1, h0, w1, w0, n_components, ..] = *body else { return Err(truncated()) };
-                let sides = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
-                if frame.replace((sides.0, sides.1, n_components)).is_some() {
+            END_OF_IMAGE => return Err(damaged(Format::Jpeg, "it has no pixels")),
+            0xE0 => is_jfif |= body.starts_with(b"JFIF\0"),
+            0xE1 if orientation.is_none() => {
+                orientation = body.strip_prefix(b"Exif\0").and_then(|rest| rest.get(1..)).map(exif::orientation);
+            }
+            0xEE if body.starts_with(b"Adobe") => adobe_transform = body.get(11).copied().or(adobe_transform),
+            START_OF_SCAN => {
+                let frame: Frame = frame.ok_or_else(|| damaged(Format::Jpeg, "it has no frame header"))?;
+                let scan = Scan::read(body, &frame)?;
+                return Ok(Facts {
+                    width: frame.width as u32,
+                    height: frame.height as u32,
+                    orientation: orientation.unwrap_or(ExifOrientation::UPRIGHT),
+                    is_jfif,
+                    adobe_transform,
+                    is_streamed: !frame.is_progressive && scan.components.len() == frame.components.len(),
+                    frame,
+                });
+            }
+            _ if is_frame_header(marker) => {
+                if frame.replace(Frame::read(marker, body)?).is_some() {
                     return Err(damaged(Format::Jpeg, "it has two frame headers"));
                 }
             }
-            0xE1 if orientation.is_none() => {
-                orientation = body.strip_prefix(b"Exif\0\0").map(exif::orientation);
-            }
-            0xEE => has_adobe_marker |= body.starts_with(b"Adobe"),
-            START_OF_SCAN => {
-                n_scans += 1;
-                if n_scans > JPEG_SCANS_MAX {
-                    return Err(too_many_scans());
-                }
-            }
             _ => {}
         }
     }
-    let (width, height, n_components) = frame.ok_or_else(|| damaged(Format::Jpeg, "it has no frame header"))?;
-    if n_scans == 0 {
-        return Err(damaged(Format::Jpeg, "it has no pixels"));
-    }
-    let orientation = orientation.unwrap_or(ExifOrientation::UPRIGHT);
-    Ok(Facts { width, height, n_components, has_adobe_marker, orientation })
 }
 
 /// Decodes a surveyed file whose sides have been checked.
-pub(super) fn decode(bytes: &[u8], facts: &Facts, _: Reduction) -> Result<RgbImage> {
-    // The decoder takes CMYK to be inverted, as Adobe stores it; a file without Adobe's marker means what it says.
-    let is_plain_cmyk = facts.n_components == 4 && !facts.has_adobe_marker;
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(IMAGE_SIDE_MAX as usize)
-        .set_max_height(IMAGE_SIDE_MAX as usize)
-        .jpeg_set_max_scans(JPEG_SCANS_MAX)
-        .jpeg_set_out_colorspace(if is_plain_cmyk { ColorSpace::CMYK } else { ColorSpace::RGB });
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(corrupt)?;
-    if decoder.dimensions() != Some((facts.width as usize, facts.height as usize)) {
-        return Err(damaged(Format::Jpeg, "its header contradicts itself"));
+pub(super) fn decode(bytes: &[u8], facts: &Facts, reduction: Reduction) -> likeness_domain::Result<RgbImage> {
+    let mut renderer = Renderer::new(&facts.frame, ColourModel::of(&facts.frame, facts), reduction);
+    if facts.is_streamed {
+        stream_file(bytes, &facts.frame, &mut renderer)?;
+    } else {
+        store_file(bytes, &facts.frame, &mut renderer)?;
     }
-    let mut data = decoder.decode().map_err(corrupt)?;
-    if is_plain_cmyk {
-        cmyk_to_rgb(&mut data);
+    let (width, height, data) = renderer.finish();
+    RgbImage::new(width as u32, height as u32, data).ok_or_else(|| damaged(Format::Jpeg, "pixels are missing"))
+}
+
+/// Reads the tables and the only scan; what comes after it is not looked at.
+fn stream_file(bytes: &[u8], frame: &Frame, renderer: &mut Renderer) -> Result<(), Fault> {
+    let mut tables = Tables::new();
+    let mut at = 2;
+    loop {
+        let (marker, body) = next_segment(bytes, &mut at).ok_or(Fault::Truncated)?;
+        match marker {
+            START_OF_SCAN => {
+                let scan = Scan::read(body, frame)?;
+                return stream(bytes, at, (frame, &scan, &tables), renderer);
+            }
+            _ => tables.read(marker, body)?,
+        }
     }
-    let image = RgbImage::new(facts.width, facts.height, data);
-    image.ok_or_else(|| damaged(Format::Jpeg, "pixels are missing"))
+}
+
+/// Reads all scans into memory, then makes the pixels.
+fn store_file(bytes: &[u8], frame: &Frame, renderer: &mut Renderer) -> Result<(), Fault> {
+    let mut tables = Tables::new();
+    let blocks = |one: &frame::Component| (one.h * frame.mcus_across, one.v * frame.mcus_down);
+    let mut stored: Vec<_> =
+        frame.components.iter().map(blocks).map(|(across, down)| Coefficients::new(across, down)).collect();
+    // A component keeps the table it had when its first scan came.
+    let mut quantisation = vec![None; frame.components.len()];
+    let (mut at, mut n_scans, mut n_frames) = (2, 0, 0);
+    while let Some((marker, body)) = next_segment(bytes, &mut at) {
+        match marker {
+            END_OF_IMAGE => break,
+            START_OF_SCAN => {
+                n_scans += 1;
+                if n_scans > JPEG_SCANS_MAX {
+                    return Err(Fault::TooManyScans);
+                }
+                let scan = Scan::read(body, frame)?;
+                for part in &scan.components {
+                    let table = tables.quantisation[frame.components[part.component_idx].quantisation_idx];
+                    let kept = &mut quantisation[part.component_idx];
+                    *kept = kept.or(table);
+                }
+                at = scan::read(bytes, at, (frame, &scan, &tables), &mut stored)?;
+            }
+            _ if is_frame_header(marker) => {
+                n_frames += 1;
+                if n_frames > 1 {
+                    return Err(Fault::Damaged);
+                }
+            }
+            _ => tables.read(marker, body)?,
+        }
+    }
+    if !stored.iter().all(Coefficients::is_complete) {
+        return Err(Fault::Truncated);
+    }
+    let mut component_factors = Vec::with_capacity(stored.len());
+    for (plane, table) in renderer.planes.iter().zip(&quantisation) {
+        let Shape { block_width, block_height, .. } = plane.shape;
+        component_factors.push(factors(table.as_ref().ok_or(Fault::Damaged)?, block_width, block_height));
+    }
+    let mut block = [0.0; 64];
+    for mcu_row in 0..frame.mcus_down {
+        for (component_idx, component) in frame.components.iter().enumerate() {
+            let (stored, plane) = (&stored[component_idx], &mut renderer.planes[component_idx]);
+            for row in mcu_row * component.v..(mcu_row + 1) * component.v {
+                for column in 0..stored.blocks_across {
+                    let values = stored.block(column, row).iter().zip(&component_factors[component_idx]);
+                    for ((&value, &factor), &place) in values.zip(&COLUMN_ORDER) {
+                        block[usize::from(place) & 63] = f32::from(value) * factor;
+                    }
+                    plane.put(column, row, &transform(&block, plane.shape.block_width, plane.shape.block_height));
+                }
+            }
+        }
+        renderer.advance(mcu_row + 1);
+    }
+    Ok(())
+}
+
+/// How the blocks of a component are read.
+#[derive(Clone, Copy)]
+enum Size {
+    /// To one sample: the mean.
+    One,
+    /// To two by two.
+    Four,
+    /// To more.
+    Many,
+}
+
+/// Coefficients of a block in columns, multiplied with their factors.
+struct Block<'a> {
+    values: &'a mut [f32; 64],
+    factors: &'a [f32; 64],
+}
+
+impl Sink for Block<'_> {
+    #[inline(always)]
+    fn put(&mut self, zigzag_idx: usize, value: i32) {
+        let place = usize::from(COLUMN_ORDER[zigzag_idx & 63]) & 63;
+        self.values[place] = value as f32 * self.factors[zigzag_idx & 63];
+    }
+}
+
+/// Sums of coefficients for two by two samples: even, odd across, odd down, odd in both directions.
+struct Four<'a> {
+    sums: [f32; 4],
+    factors: &'a [f32; 64],
+}
+
+/// Which sum of [`Four`] each coefficient (in zigzag order) belongs to. Those that are even and not 0 have the factor 0.
+const SUM_OF: [u8; 64] = {
+    let mut sums = [0; 64];
+    let mut zigzag_idx = 0;
+    while zigzag_idx < 64 {
+        let place = COLUMN_ORDER[zigzag_idx];
+        sums[zigzag_idx] = place / 8 % 2 + place % 2 * 2;
+        zigzag_idx += 1;
+    }
+    sums
+};
+
+impl Sink for Four<'_> {
+    #[inline(always)]
+    fn put(&mut self, zigzag_idx: usize, value: i32) {
+        let sum_idx = usize::from(SUM_OF[zigzag_idx & 63]) & 3;
+        self.sums[sum_idx] += value as f32 * self.factors[zigzag_idx & 63];
+    }
+}
+
+impl Four<'_> {
+    fn samples(&self) -> [[f32; 2]; 2] {
+        let [even, across, down, both] = self.sums;
+        [
+            [even + across + down + both, even - across + down - both],
+            [even + across - down - both, even - across - down + both],
+        ]
+    }
+}
+
+/// Reads a scan of all components of a sequential file, making pixels as it goes.
+fn stream(
+    data: &[u8],
+    at: usize,
+    (frame, scan, tables): (&Frame, &Scan, &Tables),
+    renderer: &mut Renderer,
+) -> Result<(), Fault> {
+    let mut parts = Vec::with_capacity(scan.components.len());
+    for part in &scan.components {
+        let component = &frame.components[part.component_idx];
+        let quantisation = tables.quantisation[component.quantisation_idx].as_ref().ok_or(Fault::Damaged)?;
+        let dc = tables.dc[part.dc_idx].as_ref().ok_or(Fault::Damaged)?;
+        let ac = tables.ac[part.ac_idx].as_ref().ok_or(Fault::Damaged)?;
+        let Shape { block_width, block_height, .. } = renderer.planes[part.component_idx].shape;
+        let size = match (block_width, block_height) {
+            (1, 1) => Size::One,
+            (2, 2) => Size::Four,
+            _ => Size::Many,
+        };
+        parts.push((part.component_idx, component, (dc, ac), factors(quantisation, block_width, block_height), size));
+    }
+    let mut bits = Bits::new(data, at);
+    let mut last_dc = [0_i32; 4];
+    let mut values = [0.0_f32; 64];
+    let (mut n_left, mut restart_idx) = (tables.restart_interval, 0);
+    for mcu_row in 0..frame.mcus_down {
+        for mcu_column in 0..frame.mcus_across {
+            if tables.restart_interval > 0 {
+                if n_left == 0 {
+                    bits.restart(restart_idx)?;
+                    last_dc = [0; 4];
+                    (n_left, restart_idx) = (tables.restart_interval, (restart_idx + 1) & 7);
+                }
+                n_left -= 1;
+            }
+            for (component_idx, component, (dc, ac), factors, size) in &parts {
+                let plane = &mut renderer.planes[*component_idx];
+                let last_dc = &mut last_dc[*component_idx & 3];
+                for row in mcu_row * component.v..(mcu_row + 1) * component.v {
+                    for column in mcu_column * component.h..(mcu_column + 1) * component.h {
+                        *last_dc = last_dc.wrapping_add(bits.dc_difference(dc)?);
+                        let mean = *last_dc as f32 * factors[0];
+                        match size {
+                            Size::One => {
+                                ac_coefficients(&mut bits, ac, &mut Nowhere)?;
+                                plane.fill(column, row, mean);
+                            }
+                            Size::Four => {
+                                let mut four = Four { sums: [mean, 0.0, 0.0, 0.0], factors };
+                                ac_coefficients(&mut bits, ac, &mut four)?;
+                                plane.put_four(column, row, four.samples());
+                            }
+                            Size::Many => {
+                                values[0] = mean;
+                                let mut block = Block { values: &mut values, factors };
+                                let n_places = ac_coefficients(&mut bits, ac, &mut block)?;
+                                if n_places == 1 {
+                                    plane.fill(column, row, mean);
+                                } else {
+                                    let shape = plane.shape;
+                                    plane.put(column, row, &transform(&values, shape.block_width, shape.block_height));
+                                    values.fill(0.0);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if bits.is_overdrawn() {
+            return Err(Fault::Truncated);
+        }
+        renderer.advance(mcu_row + 1);
+    }
+    Ok(())
 }
 
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
+
+/// Frame headers are C0 to CF but for the tables C4 and CC and the reserved C8.
+fn is_frame_header(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
+}
+
+/// The next segment at or after `at`, which is moved behind it: its marker and body. `None` where the file ends.
+fn next_segment<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(u8, &'a [u8])> {
+    loop {
+        let (marker, after) = next_marker(bytes, *at)?;
+        *at = after;
+        match marker {
+            // Without a body: TEM, restart markers, start of image.
+            0x01 | 0xD0..=0xD8 => {}
+            END_OF_IMAGE => return Some((marker, &[])),
+            _ => {
+                let n_bytes = u16::from_be_bytes(*bytes.get(after..)?.first_chunk()?);
+                let body = bytes.get(after + 2..after + usize::from(n_bytes))?;
+                *at = after + usize::from(n_bytes);
+                return Some((marker, body));
+            }
+        }
+    }
+}
 
 /// The next marker at or after `at`, and where it ends. Skips entropy-coded data (in which FF is followed by 00), fill
 /// bytes and stray bytes between segments.
@@ -115,31 +392,4 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
             marker => return Some((marker, at + 1)),
         }
     }
-}
-
-/// The body of the segment whose length field is at `at`.
-fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let n_bytes: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
-    bytes.get(at + 2..at + usize::from(u16::from_be_bytes(n_bytes)))
-}
-
-/// Four channels to three, in place.
-fn cmyk_to_rgb(data: &mut Vec<u8>) {
-    let n_pixels = data.len() / 4;
-    for pixel_idx in 0..n_pixels {
-        let light = 255 - u32::from(data[pixel_idx * 4 + 3]);
-        for channel in 0..3 {
-            let ink_free = 255 - u32::from(data[pixel_idx * 4 + channel]);
-            data[pixel_idx * 3 + channel] = ((ink_free * light + 127) / 255) as u8;
-        }
-    }
-    data.truncate(n_pixels * 3);
-}
-
-fn truncated() -> Error {
-    damaged(Format::Jpeg, "it is truncated")
-}
-
-fn corrupt(err: zune_jpeg::errors::DecodeErrors) -> Error {
-    damaged(Format::Jpeg, "it is truncated, damaged or of an unusual kind").with_source(err.to_string())
 }

@@ -8,7 +8,8 @@ pub(super) struct JpegWriter {
     pub(super) blocks: Vec<Vec<u8>>,
     /// Frame marker C2 and separate scans instead of C0.
     pub(super) progressive: bool,
-    /// Passes over the fine detail after the first scan of a progressive file, each without content.
+    /// Passes over the fine detail after the first scan of a progressive file, each without content, of one
+    /// component after the other.
     pub(super) n_extra_scans: usize,
     /// EXIF orientation, if any.
     pub(super) orientation: Option<u8>,
@@ -49,8 +50,9 @@ impl JpegWriter {
         scan.extend(if self.progressive { [0, 0, 0] } else { [0, 63, 0] });
         segment(&mut file, 0xDA, &scan);
         file.extend(self.first_scan());
-        for _ in 0..self.n_extra_scans {
-            segment(&mut file, 0xDA, &[1, 1, 0x00, 1, 63, 0]);
+        for scan_idx in 0..self.n_extra_scans {
+            let id = scan_idx as u8 % n_components + 1;
+            segment(&mut file, 0xDA, &[1, id, 0x00, 1, 63, 0]);
             let mut bits = BitWriter::default();
             self.blocks.iter().for_each(|_| bits.push(0, 1));
             file.extend(bits.finish());
@@ -87,21 +89,21 @@ pub(super) fn exif(orientation: u8) -> Vec<u8> {
     block
 }
 
-fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
+pub(super) fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
     file.extend([0xFF, marker]);
     file.extend((body.len() as u16 + 2).to_be_bytes());
     file.extend(body);
 }
 
 #[derive(Default)]
-struct BitWriter {
+pub(super) struct BitWriter {
     bytes: Vec<u8>,
     pending: u32,
     n_pending: u32,
 }
 
 impl BitWriter {
-    fn push(&mut self, value: u32, n_bits: u32) {
+    pub(super) fn push(&mut self, value: u32, n_bits: u32) {
         for bit_idx in (0..n_bits).rev() {
             self.pending = self.pending << 1 | (value >> bit_idx & 1);
             self.n_pending += 1;
@@ -115,7 +117,7 @@ impl BitWriter {
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         while self.n_pending != 0 {
             self.push(1, 1);
         }
