@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use likeness_vision::draw::{PictureFormat, annotate};
 use likeness_wire::native::{self, dto};
 
 use super::table::{self, Align, counted};
@@ -17,7 +18,8 @@ use crate::config::Config;
 pub(crate) struct DetectArgs {
     /// The photograph
     photo: PathBuf,
-    /// Write the photograph with boxes, points and what was measured drawn
+    /// Write the photograph with boxes, points and a table of what was measured; the name says the format: .png, .jpg
+    /// or .jpeg
     #[arg(short, long, value_name = "OUT.png")]
     output: Option<PathBuf>,
     /// Also look for faces that lie on their side or head down
@@ -34,6 +36,9 @@ pub(crate) struct DetectArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
+    // A name that cannot be written is refused before work begins.
+    let output =
+        args.output.as_deref().map(|path| Ok::<_, Failure>((path, PictureFormat::of_name(path)?))).transpose()?;
     let image = photo::read(&args.photo)?;
     let library = assemble::without_store(config).await?;
     let assess = Some(args.assess).filter(|words| words != "none");
@@ -41,10 +46,12 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     let detected = native::detect(&library, &assemble::nobody(), request)
         .await
         .map_err(|error| photo::failure(&args.photo, error))?;
-    if let Some(output) = &args.output {
-        let picture = likeness_vision::draw::annotate(&image, &native::IMAGE_RULES, &detected.analysis)?;
-        std::fs::write(output, picture)
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", output.display())))?;
+    let mut enlarged = 1;
+    if let Some((path, format)) = output {
+        let drawn = annotate(&image, &native::IMAGE_RULES, &detected.analysis, format)?;
+        std::fs::write(path, drawn.bytes)
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        enlarged = drawn.factor;
     }
     let n_faces = detected.analysis.faces.len();
     let answer = native::detections(detected);
@@ -63,8 +70,9 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
         terminal::talk(format!("not measured, for want of a model pack: {}", answer.not_measured.join(", ")));
         hints(&answer.not_measured).iter().for_each(|hint| terminal::talk(format!("  hint: {hint}")));
     }
-    if let Some(output) = &args.output {
-        terminal::talk(format!("drawn to {}", output.display()));
+    if let Some((path, _)) = output {
+        let enlarged = if enlarged > 1 { format!(", enlarged {enlarged} times") } else { String::new() };
+        terminal::talk(format!("drawn to {}{enlarged}", path.display()));
     }
     Ok(if n_faces == 0 { Verdict::No } else { Verdict::Done })
 }

@@ -39,11 +39,23 @@ fn faces_are_found_and_drawn() {
     assert!(found.data.starts_with("left  top  width  height  score  quality  yaw  pitch  roll"), "{}", found.data);
     assert!(found.talk.starts_with("1 face in a picture of ") && found.talk.ends_with("drawn to out.png\n"));
     assert!(fs::read(scratch.path().join("out.png")).unwrap().starts_with(b"\x89PNG\r\n"));
+    assert_eq!(scratch.run(&["detect", photo.to_str().unwrap(), "-o", "out.JPG"]).code, Some(0));
+    assert!(fs::read(scratch.path().join("out.JPG")).unwrap().starts_with(&[0xff, 0xd8, 0xff]));
 
     fs::write(scratch.path().join("grey.bmp"), grey_bmp()).unwrap();
     let none = scratch.run(&["detect", "grey.bmp", "--json", "--assess", "none"]);
     assert_eq!(none.code, Some(1));
     assert_eq!(none.data, "{\"image_width\":64,\"image_height\":64,\"faces\":[]}\n");
+}
+
+#[test]
+fn a_picture_name_of_another_kind_is_refused_before_the_photograph_is_read() {
+    let scratch = Scratch::new();
+    let refused = scratch.run(&["detect", "absent.jpg", "-o", "out.gif"]);
+    assert_eq!(refused.code, Some(2));
+    let expected =
+        "error: cannot write a picture named `out.gif`, expected a name that ends with .png, .jpg or .jpeg\n";
+    assert_eq!(refused.talk, expected);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use likeness_domain::Kind;
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{AnalyzeRequest, FaceAnalyzer, Orientation};
 use likeness_domain::types::PackId;
-use likeness_vision::draw::annotate;
+use likeness_vision::draw::{PictureFormat, annotate};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 
 use super::support::{RULES, analyze, installation, portrait};
@@ -216,13 +216,19 @@ fn packs_say_what_they_are() {
 }
 
 #[test]
-fn annotated_photograph_is_a_picture_of_the_same_size() {
+fn a_small_photograph_is_annotated_enlarged() {
     let (Some(installation), Some(photo)) = (installation(), portrait("obama_small.jpg")) else { return };
     let pipeline = installation.pipeline(1, 1);
     let found = analyze(&pipeline, photo.clone(), installation.request(FaceChoice::None)).expect("analyses");
-    let png = annotate(&photo, &RULES, &found).expect("draws");
-    let drawn = likeness_vision::decode::decode(&png, &RULES).expect("is a PNG");
+    let annotated = annotate(&photo, &RULES, &found, PictureFormat::Png).expect("draws");
+    assert_eq!((found.image_width, annotated.factor), (320, 2));
+    let drawn = likeness_vision::decode::decode(&annotated.bytes, &RULES).expect("is a PNG");
+    assert_eq!(drawn.width(), 640);
+    assert!(drawn.height() > 480, "the table is below the photograph");
+    // The left edge of the box, in its middle: the greenest pixel near it is the line's, the photograph has none so green.
     let bounding_box = found.faces[0].detection.bounding_box;
-    let edge = drawn.pixel(bounding_box.left, bounding_box.top + bounding_box.height / 2);
-    assert_eq!(edge, [0, 220, 90]);
+    let (left, middle) = (2 * bounding_box.left, 2 * bounding_box.top + bounding_box.height);
+    let greenness = |x: u32| i32::from(drawn.pixel(x, middle)[1]) - i32::from(drawn.pixel(x, middle)[0]);
+    assert!((left - 1..=left + 1).map(greenness).max() > Some(80));
+    assert!((left + 6..left + 12).map(greenness).all(|green| green < 40));
 }
