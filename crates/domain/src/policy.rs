@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::ports::Doubt;
 use crate::types::{BoundingBox, Detection, Quality, QualityGate};
 use crate::{Error, Kind};
 
@@ -13,6 +14,8 @@ pub enum FaceChoice {
     None,
     /// The one with the largest box.
     Largest,
+    /// The one whose centre is nearest to the picture's.
+    Central,
     /// Up to this many, largest first.
     LargestFew(usize),
     /// All of them, up to [`crate::limits::FACES_PER_IMAGE_MAX`].
@@ -20,11 +23,11 @@ pub enum FaceChoice {
 }
 
 impl FaceChoice {
-    /// How many faces of `n_faces`, sorted by [`by_size`], are meant: the first so many.
+    /// How many faces of `n_faces`, in the order of [`crate::ports::Analysis::faces`], are meant: the first so many.
     pub fn count(self, n_faces: usize) -> usize {
         match self {
             FaceChoice::None => 0,
-            FaceChoice::Largest => n_faces.min(1),
+            FaceChoice::Largest | FaceChoice::Central => n_faces.min(1),
             FaceChoice::LargestFew(n_max) => n_faces.min(n_max),
             FaceChoice::All => n_faces.min(crate::limits::FACES_PER_IMAGE_MAX),
         }
@@ -186,6 +189,16 @@ pub fn poor_quality(quality: &Quality, detection: &Detection, floor: &QualityThr
         value.filter(|&value| value < least).map(|value| QualityFailure { reason, figure, value, least })
     };
     figures.into_iter().filter_map(short).collect()
+}
+
+/// The failure of a face that its mesh did not confirm.
+pub fn doubtful(doubt: Doubt) -> QualityFailure {
+    QualityFailure {
+        reason: "not surely a face that can be recognised, as it is turned far away, hidden, or no face",
+        figure: "presence",
+        value: doubt.presence,
+        least: doubt.presence_min,
+    }
 }
 
 /// The refusal of a face for these reasons, of which there is at least one.

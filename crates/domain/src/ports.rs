@@ -85,16 +85,6 @@ pub struct ImageRules {
     pub side_min: u32,
 }
 
-/// Which way up faces are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Orientation {
-    /// As the EXIF orientation says.
-    Upright,
-    /// If none is found upright, or none that is surely upright (the detector also fires on faces that stand on their
-    /// heads), also turned by 90, 180 and 270 degrees; the turn with the best detection score wins.
-    AnyQuarterTurn,
-}
-
 /// What to do with an image.
 #[derive(Debug, Clone)]
 pub struct AnalyzeRequest {
@@ -102,10 +92,13 @@ pub struct AnalyzeRequest {
     pub pack: PackId,
     /// What the image may be.
     pub rules: ImageRules,
-    /// Which of the detected faces get a template.
+    /// Which faces have to be found. Whoever wants one face pays for one: with [`FaceChoice::Largest`] small faces beside
+    /// it may be missing from the answer, with [`FaceChoice::All`] they are searched for. `None` counts as `All`.
+    pub find: FaceChoice,
+    /// Least length in pixels of the longer side of a face's box; smaller faces need not be found.
+    pub face_side_min: u32,
+    /// Which of the faces found get a template.
     pub embed: FaceChoice,
-    /// Which way up.
-    pub orientation: Orientation,
     /// What else to measure.
     pub assess: Assess,
 }
@@ -132,7 +125,8 @@ pub struct Analysis {
     pub image_width: u32,
     /// Height of the upright image in pixels.
     pub image_height: u32,
-    /// Every face, largest box first ([`crate::policy::by_size`]).
+    /// The faces: confirmed ones before doubtful ones, then largest box first ([`crate::policy::by_size`]), or most central
+    /// first if [`FaceChoice::Central`] was to be found.
     pub faces: Vec<AnalyzedFace>,
 }
 
@@ -147,6 +141,18 @@ pub struct AnalyzedFace {
     pub quality: Quality,
     /// What else was measured: empty unless asked of this face.
     pub assessment: Assessment,
+    /// Why it is not certain that this is a face that can be recognised; `None` for a confirmed face. A doubtful face has
+    /// no assessment, and its template is not fit for comparison: enrolling it or searching with it is refused.
+    pub doubt: Option<Doubt>,
+}
+
+/// The face mesh did not confirm what the detector reported: a head turned far away, a hidden face, or no face.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Doubt {
+    /// The mesh's presence score, a logit.
+    pub presence: f32,
+    /// The least that confirms a face.
+    pub presence_min: f32,
 }
 
 /// What a loaded pack is.

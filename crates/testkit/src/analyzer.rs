@@ -6,7 +6,7 @@ use bytes::Bytes;
 use likeness_domain::limits;
 use likeness_domain::policy;
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, Orientation, PackInfo, Pending,
+    Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
 use likeness_domain::types::{Aspects, Assessment, Detection, Landmarks, PackId, Point, Quality, Similarity, Template};
@@ -34,14 +34,13 @@ pub fn fake_pack(id: &str) -> PackInfo {
 /// ```text
 /// size 640x480                     width x height; this is the default
 /// format gif                       what it claims to be; default jpeg
-/// turned                           lies on its side: faces are found only by Orientation::AnyQuarterTurn
 /// face anna 40x40+10+5             whose face, and its box: width x height + left + top
 /// face anna~0.8 40x40+60+5 0.7     another picture of anna, cosine 0.8 to the first; detector score 0.7
 /// face anna~0.8#2 40x40+60+5       and another one, as far from anna in another direction
 /// face anna 40x40+10+5 age=34      what is measured of the face, if it is asked for: age, male (0-1), live (0-1),
 ///                                  yaw, pitch, roll, expression=happy; quality: total, sharpness, illumination,
 ///                                  frontal, visibility (0-1); points, if any of these is there: mouth, eyes, flat=1
-///                                  (see [`crate::FakeHead`])
+///                                  (see [`crate::FakeHead`]); presence=3: a doubtful face (8 confirms one)
 /// error ImageCorrupt               the analysis fails with this kind
 /// ```
 ///
@@ -104,8 +103,7 @@ impl FakeAnalyzer {
         if let Some(kind) = scene.fails {
             return Err(Error::new(kind, "the fake image says so"));
         }
-        let visible = !scene.turned || request.orientation == Orientation::AnyQuarterTurn;
-        let mut shown: Vec<&SceneFace> = scene.faces.iter().filter(|_| visible).collect();
+        let mut shown: Vec<&SceneFace> = scene.faces.iter().collect();
         shown.sort_by(|a, b| policy::by_size(&detection(a), &detection(b)));
         let (n_embedded, n_assessed) = (request.embed.count(shown.len()), request.assess.faces.count(shown.len()));
         let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
@@ -120,6 +118,7 @@ impl FakeAnalyzer {
                 template: (face_idx < n_embedded).then(|| fake_template(&request.pack, &face.name)),
                 quality: if aspects.contains(Aspects::QUALITY) { face.quality } else { Quality::default() },
                 assessment: measured(&face.assessment, aspects),
+                doubt: face.doubt,
             }
         });
         Ok(Analysis { image_width: scene.width, image_height: scene.height, faces: faces.collect() })
@@ -159,9 +158,7 @@ fn read(image: &[u8]) -> Result<Scene> {
     match (scene::parse(image), scene::sniff(image)) {
         (Some(Ok(scene)), _) => Ok(scene),
         (Some(Err(problem)), _) => Err(Error::new(Kind::ImageCorrupt, problem)),
-        (None, Some(format)) => {
-            Ok(Scene { width: 640, height: 480, format, turned: false, faces: Vec::new(), fails: None })
-        }
+        (None, Some(format)) => Ok(Scene { width: 640, height: 480, format, faces: Vec::new(), fails: None }),
         (None, None) => Err(Error::new(Kind::ImageFormat, "the bytes are no picture")),
     }
 }

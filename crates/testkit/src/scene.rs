@@ -1,7 +1,7 @@
 //! The text that stands for a photograph.
 
 use likeness_domain::Kind;
-use likeness_domain::ports::ImageFormats;
+use likeness_domain::ports::{Doubt, ImageFormats};
 use likeness_domain::types::{Assessment, BoundingBox, Expression, Expressions, GenderEstimate, Pose, Quality};
 
 use crate::head::FakeHead;
@@ -12,7 +12,6 @@ pub(crate) struct Scene {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) format: ImageFormats,
-    pub(crate) turned: bool,
     pub(crate) faces: Vec<SceneFace>,
     pub(crate) fails: Option<Kind>,
 }
@@ -23,11 +22,12 @@ pub(crate) struct SceneFace {
     pub(crate) name: String,
     pub(crate) bounding_box: BoundingBox,
     pub(crate) score: f32,
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) quality: Quality,
     pub(crate) assessment: Assessment,
 }
 
-const WORDS: [&str; 5] = ["face", "size", "format", "turned", "error"];
+const WORDS: [&str; 4] = ["face", "size", "format", "error"];
 
 /// Reads a scene. `None` if the bytes are no scene at all; `Err` says what is wrong with one.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Result<Scene, String>> {
@@ -37,8 +37,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Result<Scene, String>> {
 }
 
 fn parse_lines(text: &str) -> Result<Scene, String> {
-    let mut scene =
-        Scene { width: 640, height: 480, format: ImageFormats::JPEG, turned: false, faces: Vec::new(), fails: None };
+    let mut scene = Scene { width: 640, height: 480, format: ImageFormats::JPEG, faces: Vec::new(), fails: None };
     for (line_idx, line) in text.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let result = match words[..] {
@@ -47,10 +46,6 @@ fn parse_lines(text: &str) -> Result<Scene, String> {
                 two_numbers(size, 'x').map(|(width, height)| (scene.width, scene.height) = (width, height))
             }
             ["format", word] => format_of(word).map(|format| scene.format = format),
-            ["turned"] => {
-                scene.turned = true;
-                Ok(())
-            }
             ["error", word] => kind_of(word).map(|kind| scene.fails = Some(kind)),
             ["face", name, place, ref rest @ ..] => face(name, place, rest).map(|face| scene.faces.push(face)),
             _ => Err("unknown words".to_owned()),
@@ -83,8 +78,14 @@ fn face(name: &str, place: &str, rest: &[&str]) -> Result<SceneFace, String> {
         findings => (0.95, findings),
     };
     let name = name.to_owned();
-    let mut face =
-        SceneFace { name, bounding_box, score, quality: Quality::default(), assessment: Assessment::default() };
+    let mut face = SceneFace {
+        name,
+        bounding_box,
+        score,
+        quality: Quality::default(),
+        assessment: Assessment::default(),
+        doubt: None,
+    };
     let mut head = None;
     findings.iter().try_for_each(|finding| find(&mut face, &mut head, finding))?;
     let pose = face.assessment.pose.unwrap_or_default();
@@ -113,6 +114,7 @@ fn find(face: &mut SceneFace, head: &mut Option<FakeHead>, finding: &str) -> Res
         "flat" => head.get_or_insert_default().is_flat = number()? != 0.0,
         "age" => face.assessment.age = Some(number()?),
         "male" => face.assessment.gender = Some(GenderEstimate { male: number()? }),
+        "presence" => face.doubt = Some(Doubt { presence: number()?, presence_min: 8.0 }),
         "live" => face.assessment.liveness = Some(number()?),
         "expression" => face.assessment.expression = Some(expression(value)?),
         _ => return Err(format!("`{what}` is nothing that is measured")),

@@ -44,32 +44,32 @@ impl Placement {
     }
 }
 
-/// The crop of `image` in which `landmarks` lie on `template`; `None` if all landmarks coincide or are not finite.
+/// The crop of `image` in which the five `landmarks` lie where they do in crops of `template`; `None` if all landmarks coincide or are not finite.
 pub fn align(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<RgbImage> {
     placed(image, landmarks, template).map(|(crop, _)| crop)
 }
 
 /// The same with the map that made it.
 pub fn placed(image: &RgbImage, landmarks: &Landmarks, template: AlignTemplate) -> Option<(RgbImage, Placement)> {
-    let (points, side) = match template {
-        AlignTemplate::FivePoint112 => (&FIVE_POINT_112, 112),
-        AlignTemplate::Mesh468_112 => (&mesh_template::five_points(), 112),
+    let placement = match template {
+        AlignTemplate::FivePoint112 => placement(&landmarks.0, &FIVE_POINT_112)?,
+        AlignTemplate::Mesh468_112 => placement(&landmarks.0, &mesh_template::five_points())?,
     };
-    let placement = placement(landmarks, points)?;
-    Some((warp(image, placement, side), placement))
+    Some((warp(image, placement, 112), placement))
 }
 
-/// The map from the crop into the picture that undoes the least-squares transform of `landmarks` onto `template`;
-/// `None` if there is none.
-pub fn placement(landmarks: &Landmarks, template: &[Point; 5]) -> Option<Placement> {
-    let mean = |points: &[Point; 5]| {
+/// The map from the crop into the picture that undoes the least-squares transform of `points` (of the picture) onto
+/// `template` (in the crop), point by point; `None` if the points coincide or are not finite. Both have n points.
+pub fn placement(points: &[Point], template: &[Point]) -> Option<Placement> {
+    assert_eq!(points.len(), template.len(), "every point has its place in the template");
+    let mean = |points: &[Point]| {
         let sum = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + f64::from(p.x), sum.1 + f64::from(p.y)));
-        (sum.0 / 5.0, sum.1 / 5.0)
+        (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
     };
-    let (from, to) = (mean(&landmarks.0), mean(template));
+    let (from, to) = (mean(points), mean(template));
     // With points as complex numbers about their means: factor = sum(conj(p) q) / sum(|p|^2).
     let (mut real, mut imaginary, mut spread) = (0.0, 0.0, 0.0);
-    for (p, q) in landmarks.0.iter().zip(template) {
+    for (p, q) in points.iter().zip(template) {
         let (px, py) = (f64::from(p.x) - from.0, f64::from(p.y) - from.1);
         let (qx, qy) = (f64::from(q.x) - to.0, f64::from(q.y) - to.1);
         real += px * qx + py * qy;
@@ -85,16 +85,34 @@ pub fn placement(landmarks: &Landmarks, template: &[Point; 5]) -> Option<Placeme
     is_usable.then_some(placement)
 }
 
-fn warp(image: &RgbImage, placement: Placement, side: u32) -> RgbImage {
+/// The square crop of `side` pixels that `placement` describes, by bilinear interpolation, black beyond the picture.
+pub fn warp(image: &RgbImage, placement: Placement, side: u32) -> RgbImage {
     let Placement { a, b, shift_x, shift_y } = placement;
     // OpenCV's arithmetic: each term in 1/1024 pixel, their sum in 1/32 pixel. Finer positions would be as good, but
     // templates are compared with those of programs that run the same model through OpenCV.
     let fixed = |pixels: f64| (pixels * 1024.0).round_ties_even().clamp(-FIXED_MAX, FIXED_MAX) as i64;
-    let mut data = Vec::with_capacity((side * side * 3) as usize);
-    for v in (0..side).map(f64::from) {
+    let steps: Vec<(i64, i64)> = (0..side).map(f64::from).map(|u| (fixed(a * u), fixed(b * u))).collect();
+    let mut data = vec![0; side as usize * side as usize * 3];
+    // Positions (in 1/32 pixel) between which all four neighbours are inside the picture.
+    let (x_end, y_end) = ((i64::from(image.width()) - 1) << 5, (i64::from(image.height()) - 1) << 5);
+    let stride = image.width() as usize * 3;
+    for (v, row) in data.chunks_exact_mut(side as usize * 3).enumerate() {
+        let v = v as f64;
         let (row_x, row_y) = (fixed(shift_x - b * v) + 16, fixed(shift_y + a * v) + 16);
-        for u in (0..side).map(f64::from) {
-            data.extend(sample(image, (row_x + fixed(a * u)) >> 5, (row_y + fixed(b * u)) >> 5));
+        for (pixel, &(step_x, step_y)) in row.chunks_exact_mut(3).zip(&steps) {
+            let (x, y) = ((row_x + step_x) >> 5, (row_y + step_y) >> 5);
+            if (0..x_end).contains(&x) && (0..y_end).contains(&y) {
+                let start = (y >> 5) as usize * stride + (x >> 5) as usize * 3;
+                let (upper, lower) =
+                    (&image.data()[start..start + 6], &image.data()[start + stride..start + stride + 6]);
+                let (right, below) = ((x & 31) as u32, (y & 31) as u32);
+                for channel in 0..3 {
+                    let mix = |row: &[u8]| u32::from(row[channel]) * (32 - right) + u32::from(row[channel + 3]) * right;
+                    pixel[channel] = ((mix(upper) * (32 - below) + mix(lower) * below + 512) >> 10) as u8;
+                }
+            } else {
+                pixel.copy_from_slice(&sample(image, x, y));
+            }
         }
     }
     RgbImage::new(side, side, data).expect("as many bytes as the crop has")

@@ -134,6 +134,22 @@ impl RgbImage {
         Self { width: shown_width as u32, height: shown_height as u32, data }
     }
 
+    /// A copy turned as [`RgbImage::oriented`] turns.
+    #[must_use]
+    pub fn turned(&self, orientation: ExifOrientation) -> Self {
+        self.clone().oriented(orientation)
+    }
+
+    /// A copy of the rectangle that begins at (`left`, `top`), which must lie inside.
+    #[must_use]
+    pub fn cut(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
+        let row = |y: u32| {
+            let start = (y as usize * self.width as usize + left as usize) * 3;
+            &self.data[start..start + width as usize * 3]
+        };
+        Self { width, height, data: (top..top + height).flat_map(|y| row(y).iter().copied()).collect() }
+    }
+
     /// The picture at a smaller size, each new pixel the mean of the area it covers (so fine patterns become grey
     /// instead of false faces). Sides are clamped to between 1 and the present ones.
     #[must_use]
@@ -160,6 +176,29 @@ impl RgbImage {
             data.extend(sum.iter().map(|&value| (value + 0.5) as u8));
         }
         Self { width, height, data }
+    }
+
+    /// The picture at half its size, each new pixel the mean of two by two old ones (rounded to the nearest); an odd last
+    /// column or row is left out. Both sides must be at least 2.
+    #[must_use]
+    pub fn halved(&self) -> Self {
+        let (width, height) = (self.width as usize / 2, self.height as usize / 2);
+        let row_len = self.width as usize * 3;
+        let mut data = vec![0; width * height * 3];
+        for (y, out) in data.chunks_exact_mut(width * 3).enumerate() {
+            let upper = &self.data[2 * y * row_len..][..width * 6];
+            let lower = &self.data[(2 * y + 1) * row_len..][..width * 6];
+            for ((new, a), b) in out.chunks_exact_mut(3).zip(upper.chunks_exact(6)).zip(lower.chunks_exact(6)) {
+                for channel in 0..3 {
+                    let sum = u16::from(a[channel])
+                        + u16::from(a[channel + 3])
+                        + u16::from(b[channel])
+                        + u16::from(b[channel + 3]);
+                    new[channel] = ((sum + 2) / 4) as u8;
+                }
+            }
+        }
+        Self { width: width as u32, height: height as u32, data }
     }
 
     /// The sides this picture gets when its longer one may be at most `side_max`; never larger than it is.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, Wanted};
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
@@ -29,12 +29,13 @@ impl Library {
 
         let floor = QualityThresholds::of(face_set.quality_gate).and(request.floor);
         let assess = assess_for(&floor, request.choice);
-        let analysis = self.analyze(caller, &request.image, &face_set.pack, request.choice, assess).await?;
+        let wanted = Wanted { face_side_min: floor.side_px, ..Wanted::embedded(request.choice) };
+        let analysis = self.analyze(caller, &request.image, &face_set.pack, wanted, assess).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         }
-        let (good, refused) = sorted_out(analysis.faces.into_iter().take(n_chosen), &floor);
+        let (good, refused) = sorted_out(analysis.faces.into_iter().take(n_chosen), &floor, request.accept_doubtful);
         if let (true, Some(largest)) = (good.is_empty(), refused.first()) {
             return Err(policy::poor_quality_error(&largest.reasons));
         }
@@ -180,10 +181,14 @@ pub(super) fn assess_for(floor: &QualityThresholds, faces: FaceChoice) -> Assess
 fn sorted_out(
     faces: impl Iterator<Item = AnalyzedFace>,
     floor: &QualityThresholds,
+    accept_doubtful: bool,
 ) -> (Vec<AnalyzedFace>, Vec<RefusedFace>) {
     let (mut good, mut refused) = (Vec::new(), Vec::new());
     for face in faces {
-        let reasons = policy::poor_quality(&face.quality, &face.detection, floor);
+        let reasons = match face.doubt {
+            Some(doubt) if !accept_doubtful => vec![policy::doubtful(doubt)],
+            _ => policy::poor_quality(&face.quality, &face.detection, floor),
+        };
         match reasons.is_empty() {
             true => good.push(face),
             false => refused.push(RefusedFace { detection: face.detection, quality: face.quality, reasons }),

@@ -9,8 +9,7 @@ use crate::caller::{Caller, Grant};
 use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
 use crate::policy::FaceChoice;
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Orientation, Video, VideoFrame,
-    VideoRules,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageFormats, ImageRules, Video, VideoFrame, VideoRules,
 };
 use crate::types::{Aspects, Detection, PackId, Quality};
 use crate::{Error, Kind, Result, limits};
@@ -138,8 +137,9 @@ impl Library {
         let request = AnalyzeRequest {
             pack,
             rules: image.rules,
+            find: FaceChoice::All,
+            face_side_min: 0,
             embed: FaceChoice::None,
-            orientation: image.orientation,
             assess: Assess { aspects: Aspects::LIVENESS.and(Aspects::QUALITY), faces: FaceChoice::Largest },
         };
         let analysis = self.ports.analyzer.analyze(picture.clone(), request).await?;
@@ -190,7 +190,8 @@ impl Library {
             side_max: limits::IMAGE_SIDE_MAX,
             side_min: 1,
         };
-        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation: Orientation::Upright, assess };
+        let request =
+            AnalyzeRequest { pack: pack.clone(), rules, find: FaceChoice::All, face_side_min: 0, embed, assess };
         self.ports.analyzer.analyze(frame.picture.clone(), request).await
     }
 }

@@ -27,7 +27,7 @@ use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, Orientation, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
+    ImageFetcher, ImageRules, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName,
@@ -116,13 +116,13 @@ impl Library {
         caller: &Caller,
         image: &ImageInput,
         pack: &PackId,
-        embed: FaceChoice,
+        wanted: Wanted,
         assess: Assess,
     ) -> Result<Analysis> {
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);
         let bytes = self.bytes_of(caller, &image.source, bytes_max, image.fetch_deadline).await?;
-        let (rules, orientation) = (image.rules, image.orientation);
-        let request = AnalyzeRequest { pack: pack.clone(), rules, embed, orientation, assess };
+        let Wanted { find, embed, face_side_min } = wanted;
+        let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, find, face_side_min, embed, assess };
         self.ports.analyzer.analyze(bytes, request).await
     }
 
@@ -158,10 +158,30 @@ impl Library {
     }
 }
 
+/// Which faces of an image a use case needs.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    find: FaceChoice,
+    embed: FaceChoice,
+    face_side_min: u32,
+}
+
+impl Wanted {
+    /// These faces, with templates.
+    fn embedded(choice: FaceChoice) -> Self {
+        Self { find: choice, embed: choice, face_side_min: 0 }
+    }
+}
+
 /// The template the analyzer was asked to make; a missing or foreign one is a fault of ours, never stored or compared.
 fn template_of(face: &AnalyzedFace, pack: &PackId) -> Result<Template> {
     let fitting = face.template.as_ref().filter(|template| template.pack() == pack);
     fitting.cloned().ok_or_else(foreign_template)
+}
+
+/// Refuses a face that the mesh did not confirm, before its template is compared.
+fn check_confirmed(face: &AnalyzedFace) -> Result<()> {
+    face.doubt.map_or(Ok(()), |doubt| Err(crate::policy::poor_quality_error(&[crate::policy::doubtful(doubt)])))
 }
 
 fn foreign_template() -> Error {
@@ -215,8 +235,6 @@ pub struct ImageInput {
     pub rules: ImageRules,
     /// Time a fetch may take.
     pub fetch_deadline: Duration,
-    /// Which way up faces are looked for.
-    pub orientation: Orientation,
 }
 
 /// See [`Library::create_face_set`].
@@ -261,6 +279,8 @@ pub struct AddFaces {
     pub tenant_faces_max: Option<u64>,
     /// Least figures besides those of the set's gate.
     pub floor: QualityThresholds,
+    /// Enrols also what the face mesh did not confirm ([`crate::ports::Doubt`]); its template may match nobody.
+    pub accept_doubtful: bool,
 }
 
 /// Answer of [`Library::add_faces`].

@@ -1,7 +1,7 @@
 //! Persons: identities of the tenant that own faces and are members of face sets.
 
 use super::faces::assess_for;
-use super::{ImageInput, Library, check_count, check_page, together};
+use super::{ImageInput, Library, Wanted, check_count, check_page, together};
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
@@ -167,7 +167,9 @@ impl Library {
         floor: &QualityThresholds,
     ) -> Result<NewFace> {
         let assess = assess_for(floor, FaceChoice::Largest);
-        let analysis = self.analyze(caller, &image.image, pack, FaceChoice::Largest, assess).await?;
+        // All of them are searched for, since a picture that shows several people is refused.
+        let wanted = Wanted { find: FaceChoice::All, ..Wanted::embedded(FaceChoice::Largest) };
+        let analysis = self.analyze(caller, &image.image, pack, wanted, assess).await?;
         let n_faces = analysis.faces.len();
         if n_faces > 1 {
             let message = format!("the image shows {n_faces} faces, expected exactly one");
@@ -176,6 +178,7 @@ impl Library {
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         };
+        super::check_confirmed(&face)?;
         let reasons = policy::poor_quality(&face.quality, &face.detection, floor);
         if !reasons.is_empty() {
             return Err(policy::poor_quality_error(&reasons));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, Probe, Search, SearchAnswer,
-    SearchFaces, SortKey, check_count, together,
+    SearchFaces, SortKey, Wanted, check_count, together,
 };
 use crate::caller::{Caller, Grant};
 use crate::limits;
@@ -29,7 +29,14 @@ impl Library {
         caller.require(Grant::Search)?;
         let pack = self.default_pack()?.id.clone();
         let assess = Assess { aspects, faces: FaceChoice::All };
-        self.analyze(caller, &image, &pack, FaceChoice::None, assess).await
+        self.analyze(
+            caller,
+            &image,
+            &pack,
+            Wanted { find: FaceChoice::All, embed: FaceChoice::None, face_side_min: 0 },
+            assess,
+        )
+        .await
     }
 
     /// How similar the largest faces of two images are, with the default pack. Needs the search grant.
@@ -56,12 +63,13 @@ impl Library {
         which: &'static str,
     ) -> Result<(Detection, Template)> {
         let analysis = self
-            .analyze(caller, image, pack, FaceChoice::Largest, Assess::NOTHING)
+            .analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), Assess::NOTHING)
             .await
             .map_err(|err| err.with_field(which))?;
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, format!("the {which} shows no face")).with_field(which));
         };
+        super::check_confirmed(&face).map_err(|err| err.with_field(which))?;
         Ok((face.detection, super::template_of(&face, pack)?))
     }
 
@@ -107,10 +115,12 @@ impl Library {
         self.pack_of(&face_set)?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
-        let analysis = self.analyze(caller, &request.image, &face_set.pack, choice, Assess::NOTHING).await?;
+        let analysis =
+            self.analyze(caller, &request.image, &face_set.pack, Wanted::embedded(choice), Assess::NOTHING).await?;
         let mut questions = Vec::new();
         let mut faces = Vec::new();
-        for face in analysis.faces.into_iter().take(request.faces_max) {
+        // The template of a doubtful face would find strangers.
+        for face in analysis.faces.into_iter().take(request.faces_max).filter(|face| face.doubt.is_none()) {
             let question = GallerySearch {
                 face_set: face_set.id,
                 probe: super::template_of(&face, &face_set.pack)?,
@@ -189,9 +199,12 @@ impl Library {
     }
 
     async fn largest_face(&self, caller: &Caller, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
-        let analysis = self.analyze(caller, image, pack, FaceChoice::Largest, Assess::NOTHING).await?;
+        let analysis =
+            self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), Assess::NOTHING).await?;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
-        analysis.faces.into_iter().next().ok_or_else(no_face)
+        let face = analysis.faces.into_iter().next().ok_or_else(no_face)?;
+        super::check_confirmed(&face)?;
+        Ok(face)
     }
 
     /// The best `top_k` by similarity, older first among equals, as the store knows them now.

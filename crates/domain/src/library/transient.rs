@@ -1,6 +1,8 @@
 //! Held faces: found in an image, kept for a while, enrolled by their ids.
 
-use super::{FaceKept, FacesKept, KeepFaces, KnownFace, Library, OriginComparison, TransientFaceOutcome, check_count};
+use super::{
+    FaceKept, FacesKept, KeepFaces, KnownFace, Library, OriginComparison, TransientFaceOutcome, Wanted, check_count,
+};
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
@@ -24,8 +26,9 @@ impl Library {
         };
         let pack = pack.id.clone();
         let assess = Assess { aspects: request.assess.aspects.and(Aspects::QUALITY), ..request.assess };
-        let analysis = self.analyze(caller, &request.image, &pack, FaceChoice::All, assess).await?;
-        let mut found = analysis.faces;
+        let analysis = self.analyze(caller, &request.image, &pack, Wanted::embedded(FaceChoice::All), assess).await?;
+        // What the mesh did not confirm has no template that could be compared, so nothing could be done with its id.
+        let mut found: Vec<_> = analysis.faces.into_iter().filter(|face| face.doubt.is_none()).collect();
         if let Some(place) = request.place {
             let boxes = found.iter().map(|face| face.detection.bounding_box);
             let meant = policy::best_overlap(boxes, place);

@@ -20,7 +20,7 @@ use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
 };
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
     Similarity, Subject, Tags,
@@ -145,7 +145,7 @@ fn at_url(url: &str) -> ImageInput {
 
 fn input(source: ImageSource) -> ImageInput {
     let rules = ImageRules { formats: ImageFormats::JPEG, bytes_max: 500, side_max: 4096, side_min: 10 };
-    ImageInput { source, rules, fetch_deadline: Duration::from_secs(3), orientation: Orientation::Upright }
+    ImageInput { source, rules, fetch_deadline: Duration::from_secs(3) }
 }
 
 fn create(set: &str) -> CreateFaceSet {
@@ -174,6 +174,7 @@ fn add(scene: &str) -> AddFaces {
         note: None,
         tenant_faces_max: None,
         floor: QualityThresholds::NONE,
+        accept_doubtful: false,
     }
 }
 

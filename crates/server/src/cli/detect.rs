@@ -22,8 +22,8 @@ pub(crate) struct DetectArgs {
     /// or .jpeg
     #[arg(short, long, value_name = "OUT.png")]
     output: Option<PathBuf>,
-    /// Also look for faces that lie on their side or head down
-    #[arg(long)]
+    /// Has no effect: faces that lie on their side or head down are always found
+    #[arg(long, hide = true)]
     any_turn: bool,
     /// What to measure: `all`, `none`, or words between commas of landmarks68, pose, quality, expression, age_gender and
     /// liveness

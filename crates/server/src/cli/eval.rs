@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::policy::{FaceChoice, QualityThresholds, poor_quality};
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer, Orientation};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer};
 use likeness_domain::types::{Aspects, BoundingBox, PackId, QualityGate, Template};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native;
@@ -114,7 +114,7 @@ impl MeantFace {
     /// Which faces have to be embedded to have the one that is meant.
     fn choice(self) -> FaceChoice {
         match self {
-            MeantFace::Central => FaceChoice::All,
+            MeantFace::Central => FaceChoice::Central,
             MeantFace::Largest => FaceChoice::Largest,
         }
     }
@@ -263,8 +263,9 @@ async fn embed(
     let request = AnalyzeRequest {
         pack,
         rules,
+        find: face.choice(),
+        face_side_min: 0,
         embed: face.choice(),
-        orientation: Orientation::Upright,
         assess: match gate {
             QualityGate::None => Assess::NOTHING,
             _ => Assess { aspects: Aspects::QUALITY, faces: face.choice() },

@@ -72,7 +72,7 @@ const RULES: &[(&str, &str)] = &[
         "a face has the id of a held face, or one that is the origin of another",
         "SELECT f.id FROM faces AS f JOIN held_faces AS h ON h.id = f.id
          UNION ALL
-         SELECT f.id FROM faces AS f JOIN faces AS g ON g.source_face = f.id",
+         SELECT f.id FROM faces AS f JOIN faces AS g ON g.origin = f.id",
     ),
     (
         "a face has no template",

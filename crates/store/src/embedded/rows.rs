@@ -44,7 +44,7 @@ pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, 
 
 /// Columns of [`face_row`], of `faces AS f` and `templates AS t`.
 pub(super) const FACE_COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, \
-     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector, f.source_face";
+     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector, f.origin";
 
 /// A checked type read back: the database never held anything else, unless it was damaged.
 pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {

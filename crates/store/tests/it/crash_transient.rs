@@ -74,7 +74,7 @@ fn held_faces_survive_a_kill_at_any_moment() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let mut known = Known::default();
-    let mut killer = Killer::new("crash_held::held_faces_survive_a_kill_at_any_moment");
+    let mut killer = Killer::new("crash_transient::held_faces_survive_a_kill_at_any_moment");
     for _ in 0..Killer::N_ROUNDS {
         killer.run_and_kill(scratch.path(), |line| known.hear(line));
         block_on(check(scratch.path(), &known));

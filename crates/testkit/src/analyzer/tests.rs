@@ -9,8 +9,9 @@ fn request(embed: FaceChoice) -> AnalyzeRequest {
     AnalyzeRequest {
         pack: PackId::new("fake-1").unwrap(),
         rules: ImageRules { formats: ImageFormats::JPEG, bytes_max: 1000, side_max: 2000, side_min: 10 },
+        find: FaceChoice::All,
+        face_side_min: 0,
         embed,
-        orientation: Orientation::Upright,
         assess: Assess::NOTHING,
     }
 }
@@ -113,14 +114,6 @@ fn a_badly_written_scene_says_where() {
         assert_eq!(err.kind(), Kind::ImageCorrupt);
         assert!(err.message().contains(problem), "{}", err.message());
     }
-}
-
-#[test]
-fn a_turned_scene_needs_any_quarter_turn() {
-    let scene = b"turned\nface anna 40x40+50+5";
-    assert_eq!(analyze(scene, request(FaceChoice::All)).unwrap().faces.len(), 0);
-    let request = AnalyzeRequest { orientation: Orientation::AnyQuarterTurn, ..request(FaceChoice::All) };
-    assert_eq!(analyze(scene, request).unwrap().faces.len(), 1);
 }
 
 #[test]

@@ -114,10 +114,17 @@ impl YuNet {
         Ok(merge(faces, coarse, GIANT_HEIGHT_MIN * frame.source_per_frame.1, self.detect.nms_iou))
     }
 
+    /// Every face of at least this score in a picture that is shown to the net as it is, strongest first, in pixels of
+    /// the picture.
+    pub fn pass(&mut self, image: &RgbImage, score_min: f32) -> Result<Vec<FoundFace>> {
+        let frame = Frame::of(image, image.width().max(image.height()), self.detect.input.frame);
+        let candidates = self.run(image, frame, score_min)?;
+        Ok(suppressed(candidates, self.detect.nms_iou))
+    }
+
     fn look(&mut self, image: &RgbImage, side_max: u32) -> Result<(Frame, Vec<FoundFace>)> {
         let input = self.detect.input;
         let frame = Frame::of(image, side_max, input.frame);
-        let scaling = Scaling { order: input.order, mean: input.mean, scale: input.scale };
         let scaled;
         let picture = if (frame.picture_width, frame.picture_height) == (image.width(), image.height()) {
             image
@@ -125,12 +132,18 @@ impl YuNet {
             scaled = image.shrunk(frame.picture_width, frame.picture_height);
             &scaled
         };
-        let numbers = planes(picture, scaling, frame.width, frame.height);
-        let outputs = self.session.run(&[1, 3, frame.height as usize, frame.width as usize], &numbers)?;
-        let candidates =
-            candidates(&outputs, &self.detect.strides, (frame.width, frame.height), self.detect.score_min)?;
+        let candidates = self.run(picture, frame, self.detect.score_min)?;
         let faces = suppressed(candidates, self.detect.nms_iou);
         Ok((frame, faces.into_iter().map(|face| frame.to_source(face)).collect()))
+    }
+
+    /// Runs the net on a picture that fits the frame; every cell of at least this score, in frame pixels.
+    fn run(&mut self, picture: &RgbImage, frame: Frame, score_min: f32) -> Result<Vec<FoundFace>> {
+        let input = self.detect.input;
+        let scaling = Scaling { order: input.order, mean: input.mean, scale: input.scale };
+        let numbers = planes(picture, scaling, frame.width, frame.height);
+        let outputs = self.session.run(&[1, 3, frame.height as usize, frame.width as usize], &numbers)?;
+        candidates(&outputs, &self.detect.strides, (frame.width, frame.height), score_min)
     }
 }
 
@@ -179,7 +192,7 @@ pub fn suppressed(mut faces: Vec<FoundFace>, iou_max: f32) -> Vec<FoundFace> {
     faces.truncate(CANDIDATES_MAX);
     let mut kept: Vec<FoundFace> = Vec::new();
     for face in faces {
-        if kept.iter().all(|surer| overlap(surer, &face) <= iou_max) {
+        if kept.iter().all(|surer| iou(surer, &face) <= iou_max) {
             kept.push(face);
         }
     }
@@ -237,7 +250,7 @@ fn area(face: &FoundFace) -> f32 {
 }
 
 /// Intersection over union.
-fn overlap(a: &FoundFace, b: &FoundFace) -> f32 {
+pub fn iou(a: &FoundFace, b: &FoundFace) -> f32 {
     let width = a.corners[2].min(b.corners[2]) - a.corners[0].max(b.corners[0]);
     let height = a.corners[3].min(b.corners[3]) - a.corners[1].max(b.corners[1]);
     let shared = width.max(0.0) * height.max(0.0);

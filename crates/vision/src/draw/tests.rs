@@ -22,8 +22,13 @@ fn grey(width: u32, height: u32) -> Vec<u8> {
 
 fn analysis(bounding_box: BoundingBox, points: [Point; 5]) -> Analysis {
     let detection = Detection { bounding_box, score: 0.174, landmarks: Landmarks(points) };
-    let face =
-        AnalyzedFace { detection, template: None, quality: Quality::default(), assessment: Assessment::default() };
+    let face = AnalyzedFace {
+        detection,
+        template: None,
+        quality: Quality::default(),
+        assessment: Assessment::default(),
+        doubt: None,
+    };
     Analysis { image_width: 40, image_height: 30, faces: vec![face] }
 }
 

@@ -1,7 +1,7 @@
 //! What is measured of faces, with the real stages and with one that must not run.
 
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Assess, FaceAnalyzer, Orientation};
+use likeness_domain::ports::{Assess, FaceAnalyzer};
 use likeness_domain::types::{Aspects, Expression, Point};
 use likeness_domain::{Kind, Result};
 use likeness_vision::pack::{Digest, Home, Installable, InstalledPack, Source, install_pack, load};
@@ -151,7 +151,7 @@ fn turned_portrait_is_measured_as_the_upright_one() {
         let mut bytes = std::io::Cursor::new(Vec::new());
         picture.write_to(&mut bytes, image::ImageFormat::Png).expect("is written");
         let mut request = installation.request(FaceChoice::None);
-        (request.assess, request.orientation) = (ALL, Orientation::AnyQuarterTurn);
+        request.assess = ALL;
         analyze(&pipeline, bytes.into_inner(), request).expect("analyses").faces.remove(0)
     };
     let (width, height) = (upright.width() as f32, upright.height() as f32);

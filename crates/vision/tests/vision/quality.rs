@@ -2,7 +2,7 @@
 //! done here, on the decoded picture, so that a photograph stays where it is.
 
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess, Orientation};
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess};
 use likeness_domain::types::{Aspects, Quality, QuarterTurn};
 use likeness_vision::decode::decode;
 use likeness_vision::pipeline::Pipeline;
@@ -17,8 +17,7 @@ const SIDE_MAX: u32 = 320;
 /// The largest face of the picture, with everything that is measured without a model of its own.
 fn looked_at(pipeline: &Pipeline, installed: &Installation, picture: &RgbImage) -> Option<AnalyzedFace> {
     let assess = Assess { aspects: Aspects::QUALITY.and(Aspects::POSE), faces: FaceChoice::Largest };
-    let request =
-        AnalyzeRequest { assess, orientation: Orientation::AnyQuarterTurn, ..installed.request(FaceChoice::None) };
+    let request = AnalyzeRequest { assess, ..installed.request(FaceChoice::None) };
     analyze(pipeline, bmp(picture), request).expect("is analysed").faces.into_iter().next()
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, FaceAnalyzer, ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, FaceAnalyzer, ImageFormats, ImageRules};
 use likeness_vision::pack::{self, Home, InstalledPack, Recognition};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::Runtime;
@@ -49,7 +49,7 @@ impl Installation {
 
     pub(super) fn request(&self, embed: FaceChoice) -> AnalyzeRequest {
         let pack = self.pack.manifest().id().clone();
-        AnalyzeRequest { pack, rules: RULES, embed, orientation: Orientation::Upright, assess: Assess::NOTHING }
+        AnalyzeRequest { pack, rules: RULES, find: FaceChoice::All, face_side_min: 0, embed, assess: Assess::NOTHING }
     }
 }
 

@@ -10,7 +10,7 @@ use http::Method;
 use http::request::Parts;
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::{ImageInput, ImageSource, Library};
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::score::Scale;
 use likeness_domain::types::{AccessKey, PackId, TenantId};
 
@@ -111,7 +111,6 @@ impl Api {
                 side_min: 1,
             },
             fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms),
-            orientation: Orientation::Upright,
         })
     }
 }

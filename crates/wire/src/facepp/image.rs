@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::types::BoundingBox;
 
 use super::errors::Failure;
@@ -78,7 +78,6 @@ impl Given<'_> {
                 side_min: settings.min_side,
             },
             fetch_deadline: Duration::from_secs(settings.fetch_timeout_s.into()),
-            orientation: Orientation::Upright,
         })
     }
 }

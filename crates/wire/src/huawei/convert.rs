@@ -2,7 +2,7 @@
 
 use likeness_domain::filter::Vocabulary;
 use likeness_domain::library::{Candidate, Direction, SortKey};
-use likeness_domain::ports::{AnalyzedFace, Orientation};
+use likeness_domain::ports::AnalyzedFace;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
     Aspects, BoundingBox, DenseLandmarks, Expression, Expressions, Face, FaceSet, FaceSetName, FieldName, FieldSchema,
@@ -368,11 +368,6 @@ pub(super) fn aspects(codes: &[u8]) -> Aspects {
         _ => Aspects::NONE,
     };
     codes.iter().map(aspect).fold(Aspects::NONE, Aspects::and)
-}
-
-/// Which way up to look for faces: whoever asks how a face lies expects lying ones to be found.
-pub(super) fn orientation(codes: &[u8]) -> Orientation {
-    if codes.contains(&21) { Orientation::AnyQuarterTurn } else { Orientation::Upright }
 }
 
 /// A detected face with the attributes that were asked for. What was not measured is `unknown` where the vendor has that

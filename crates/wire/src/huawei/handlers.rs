@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
-use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject, Tags};
@@ -51,7 +51,6 @@ async fn detect_faces(call: &Call<'_>) -> Answer {
     let codes = convert::attribute_codes(&call.params)?;
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let asked = codes.as_deref().unwrap_or_default();
-    let input = ImageInput { orientation: convert::orientation(asked), ..input };
     let analysis = call.library.detect(&call.caller, input, convert::aspects(asked)).await;
     let analysis = analysis.map_err(|error| Failure::library(error, call.operation, origin))?;
     let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
@@ -133,6 +132,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         note: None,
         tenant_faces_max: None,
         floor: QualityThresholds::NONE,
+        accept_doubtful: false,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{ImageFormats, ImageRules};
 
 use super::errors::{Failure, Origin, code};
 use super::params::Params;
@@ -68,7 +68,6 @@ fn input(source: ImageSource, settings: &Settings) -> ImageInput {
             side_min: 1,
         },
         fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms),
-        orientation: Orientation::Upright,
     }
 }
 

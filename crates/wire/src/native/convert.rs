@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
 use likeness_domain::policy::{FaceChoice, QualityFailure, QualityThresholds};
-use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, Orientation, PackInfo, StoreReport};
+use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
     self, Aspects, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType,
@@ -90,7 +90,7 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
     })
 }
 
-pub(super) fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Error> {
+pub(super) fn image(image: dto::Image) -> Result<ImageInput, Error> {
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
         dto::Image::Url(url) => ImageSource::Url(url),
@@ -101,8 +101,7 @@ pub(super) fn image(image: dto::Image, any_turn: bool) -> Result<ImageInput, Err
             ImageSource::Bytes(bytes.into())
         }
     };
-    let orientation = if any_turn { Orientation::AnyQuarterTurn } else { Orientation::Upright };
-    Ok(ImageInput { source, rules: IMAGE_RULES, fetch_deadline: FETCH_DEADLINE, orientation })
+    Ok(ImageInput { source, rules: IMAGE_RULES, fetch_deadline: FETCH_DEADLINE })
 }
 
 fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
@@ -184,9 +183,10 @@ pub(super) fn add_faces(
         external_id: body.external_id.map(ExternalId::new).transpose()?,
         fields,
         note: body.note.map(Note::new).transpose()?,
-        image: image(body.image, body.any_turn)?,
+        image: image(body.image)?,
         tenant_faces_max: None,
         floor: QualityThresholds::NONE,
+        accept_doubtful: body.accept_doubtful,
     })
 }
 
@@ -283,7 +283,7 @@ pub(super) fn search(
         return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
     }
     let probe = match (body.image, body.face_id) {
-        (Some(given), None) => Probe::Image(image(given, body.any_turn)?),
+        (Some(given), None) => Probe::Image(image(given)?),
         (None, Some(id)) => Probe::Face(face_id(&id)?),
         (Some(_), Some(_)) => return Err(Error::invalid("face_id", "`image` and `face_id` exclude each other")),
         (None, None) => return Err(Error::new(Kind::MissingArgument, "one of `image` and `face_id` is needed")),
@@ -313,13 +313,13 @@ fn sort_key(text: &str) -> Result<SortKey, Error> {
 }
 
 pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Error> {
-    Ok([image(body.image_a, body.any_turn)?, image(body.image_b, body.any_turn)?])
+    Ok([image(body.image_a)?, image(body.image_b)?])
 }
 
 /// The image, and what to measure.
 pub(super) fn detect(body: dto::Detect) -> Result<(ImageInput, Aspects), Error> {
     let aspects = aspects(body.assess.as_deref().unwrap_or_default())?;
-    Ok((image(body.image, body.any_turn)?, aspects))
+    Ok((image(body.image)?, aspects))
 }
 
 /// Our words for what can be measured.
@@ -362,6 +362,7 @@ impl FromForm for dto::AddFaces {
             fields: dto::Values::new(),
             fields_as_text: form.words.fields(),
             faces: form.words.text("faces"),
+            accept_doubtful: form.words.flag("accept_doubtful")?,
             any_turn: form.words.flag("any_turn")?,
         })
     }

@@ -292,7 +292,10 @@ pub struct AddFaces {
     /// `largest` (the default), `all`, or how many of the largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces: Option<String>,
-    /// Also look for faces that lie on their side or head down.
+    /// Also enrols what is not surely a face; its template may match nobody.
+    #[serde(default)]
+    pub accept_doubtful: bool,
+    /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
 }
@@ -439,7 +442,7 @@ pub struct Compare {
     /// False-accept rate of the verdict; 1e-4 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
-    /// Also look for faces that lie on their side or head down.
+    /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
 }
@@ -467,7 +470,7 @@ pub struct Comparison {
 pub struct Detect {
     /// The image.
     pub image: Image,
-    /// Also look for faces that lie on their side or head down.
+    /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
     /// What to measure of each face: `all`, or words between commas of `landmarks68`, `pose`, `quality`, `expression`,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{Orientation, Page};
+use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, FieldValues, Similarity, Tags};
 use likeness_domain::{Error, Kind, limits};
 
@@ -99,7 +99,8 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
     image::check_coexistence(&call.fields, call.settings())?;
     let subject = convert::user_id(&call.fields, call.settings())?;
     let note = convert::data(&call.fields, "user_data")?;
-    let image = picture(call, &name, given, orientation(call)?).await?;
+    check_orientation(call)?;
+    let image = picture(call, &name, given).await?;
     let request = AddFaces {
         face_set: name.clone(),
         image,
@@ -110,6 +111,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         note,
         tenant_faces_max: call.settings().max_faces_total,
         floor: convert::floor(call.settings()),
+        accept_doubtful: false,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| errors::library(error, given.name, call.settings()))?;
@@ -214,7 +216,8 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     image::check_coexistence(&call.fields, call.settings())?;
     let limit = convert::whole(&call.fields, "limit", 1, RESULTS_MAX, call.settings())?;
     let threshold = convert::threshold(&call.fields)?;
-    let image = picture(call, &name, given, orientation(call)?).await?;
+    check_orientation(call)?;
+    let image = picture(call, &name, given).await?;
     let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
     if summary.n_faces == 0 && call.settings().empty_group_error {
         return Err(Failure::bad("EMPTY_FACESET"));
@@ -249,20 +252,15 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(Answer::Found(Box::new(dto::FacesFound { group_id: name.as_str().to_owned(), results, more })))
 }
 
-/// Which way up faces are looked for.
-fn orientation(call: &Call<'_>) -> Result<Orientation, Failure> {
-    let any = call.fields.switch("multi_oriented_detection")?.unwrap_or(false);
-    Ok(if any { Orientation::AnyQuarterTurn } else { Orientation::Upright })
+/// Checks the switch for turned faces. They are always found, so it changes nothing.
+fn check_orientation(call: &Call<'_>) -> Result<(), Failure> {
+    call.fields.switch("multi_oriented_detection")?;
+    Ok(())
 }
 
 /// The picture. An unknown library is told before an unreadable picture.
-async fn picture(
-    call: &Call<'_>,
-    name: &FaceSetName,
-    given: Given<'_>,
-    orientation: Orientation,
-) -> Result<ImageInput, Failure> {
-    match given.picture(orientation, call.settings()) {
+async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Result<ImageInput, Failure> {
+    match given.picture(call.settings()) {
         Ok(picture) => Ok(picture),
         Err(failure) => {
             call.library.face_set(&call.caller, name).await.map_err(|error| call.failed(error))?;

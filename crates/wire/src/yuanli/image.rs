@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::{ImageInput, ImageSource};
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation};
+use likeness_domain::ports::{ImageFormats, ImageRules};
 
 use super::errors::Failure;
 use super::settings::Settings;
@@ -35,7 +35,7 @@ pub(super) fn check_coexistence(fields: &Fields, settings: &Settings) -> Result<
 
 impl Given<'_> {
     /// The picture, for the library to look at.
-    pub(super) fn picture(self, orientation: Orientation, settings: &Settings) -> Result<ImageInput, Failure> {
+    pub(super) fn picture(self, settings: &Settings) -> Result<ImageInput, Failure> {
         let bytes = self.bytes().ok_or_else(|| Failure::no_picture(self.name))?;
         Ok(ImageInput {
             source: ImageSource::Bytes(bytes),
@@ -47,7 +47,6 @@ impl Given<'_> {
             },
             // Nothing is fetched in this dialect.
             fetch_deadline: Duration::ZERO,
-            orientation,
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{
-    AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, Orientation, VectorIndex,
+    AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, VectorIndex,
 };
 use likeness_domain::types::{
     BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
@@ -20,9 +20,9 @@ use likeness_vision::assess::Assignment;
 use likeness_vision::decode::decode;
 use likeness_vision::embed::Embedder;
 use likeness_vision::pack::{self, Home};
-use likeness_vision::pipeline::Stages;
 use likeness_vision::raster::RgbImage;
 use likeness_vision::runtime::Runtime;
+use likeness_vision::stages::{Models, Stages};
 use likeness_wire::native;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -119,9 +119,9 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     let id = installed.manifest().id();
     let recognition = installed.manifest().recognition();
     let recognition = recognition.ok_or_else(|| Failure::new(format!("model pack `{id}` recognises no faces")))?;
-    let (detect, embed) = (installed.read(&recognition.detect.file)?, installed.read(&recognition.embed.file)?);
-    let mut stages = Stages::open(&runtime, (id, recognition), &detect, &embed, &Assignment::default())?;
-    let mut embedder = Embedder::open(&runtime, id, recognition, &embed)?;
+    let models = Models::read(&installed, recognition)?;
+    let mut stages = Stages::open(&runtime, (id, recognition), &models, &Assignment::default())?;
+    let mut embedder = Embedder::open(&runtime, id, recognition, models.embed())?;
 
     let rules = native::IMAGE_RULES;
     let (picture, decode_ms) = match photo {
@@ -135,11 +135,12 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     let request = AnalyzeRequest {
         pack,
         rules,
+        find: FaceChoice::Largest,
+        face_side_min: 0,
         embed: FaceChoice::None,
-        orientation: Orientation::Upright,
         assess: Assess::NOTHING,
     };
-    let detected = durations(time, || stages.analyze(&picture, &request).map(drop))?;
+    let detected = durations(time, || stages.analyze_decoded(picture.clone(), &request).map(drop))?;
     let crop = made_up_picture(recognition.embed.input.side, recognition.embed.input.side);
     let embedded = durations(time, || embedder.embed(&crop).map(drop))?;
     let times = StageTimes {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer, Orientation};
+use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer};
 use likeness_wire::native;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -102,7 +102,8 @@ async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs
         pack: analyzer.packs()[0].id.clone(),
         rules: native::IMAGE_RULES,
         embed,
-        orientation: Orientation::Upright,
+        find: if args.faces == Faces::One { FaceChoice::Largest } else { FaceChoice::All },
+        face_side_min: 0,
         assess: Assess::NOTHING,
     };
     let (rss_before_mb, _) = memory_mb();

@@ -3,7 +3,7 @@
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
-use likeness_domain::ports::{ImageFormats, ImageRules, Orientation, Page};
+use likeness_domain::ports::{ImageFormats, ImageRules, Page};
 use likeness_domain::types::{FaceSetName, FieldSchema, FieldValues, Similarity, Subject};
 use serde_json::{Value, json};
 
@@ -163,7 +163,6 @@ fn picture(text: &str) -> ImageInput {
         source: ImageSource::Bytes(text.to_owned().into()),
         rules: ImageRules { formats: ImageFormats::ALL, bytes_max: 1 << 20, side_max: 4096, side_min: 1 },
         fetch_deadline: std::time::Duration::from_secs(1),
-        orientation: Orientation::Upright,
     }
 }
 
@@ -195,6 +194,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             note: None,
             tenant_faces_max: None,
             floor: QualityThresholds::NONE,
+            accept_doubtful: false,
         };
         server.library.add_faces(&caller, added).await.unwrap().faces[0].id
     };

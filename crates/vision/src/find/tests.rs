@@ -22,12 +22,20 @@ fn face_found_in_a_turned_picture_is_put_where_it_was() {
     assert_eq!(back.landmarks.0[0], Point { x: 71.0, y: 14.0 });
 }
 
+/// Everything a tile must hold: each place of the picture, and each small face whole in at least one tile.
 #[test]
-fn box_reaching_beyond_the_picture_is_clamped_and_its_landmarks_are_not() {
-    let mut face = face();
-    face.corners = [-5.0, -3.0, 400.0, 20.4];
-    face.landmarks.0[0] = Point { x: -2.0, y: -1.0 };
-    let detection = detection(&face, 100, 60);
-    assert_eq!(detection.bounding_box, BoundingBox { left: 0, top: 0, width: 100, height: 20 });
-    assert_eq!(detection.landmarks.0[0], Point { x: -2.0, y: -1.0 });
+fn tiles_cover_the_picture_and_overlap() {
+    for (width, height) in [(1280, 1280), (1281, 900), (4000, 3000), (12_000, 5000), (300, 9000)] {
+        let tiles = tiles(width, height);
+        assert!(tiles.len() <= TILES_MAX, "{} tiles", tiles.len());
+        let holds = |x: u32, y: u32, size: u32| {
+            tiles.iter().any(|&(left, top, w, h)| x >= left && y >= top && x + size <= left + w && y + size <= top + h)
+        };
+        for x in (0..width - 150).step_by(97).chain([width - 150]) {
+            for y in (0..height - 150).step_by(97).chain([height - 150]) {
+                assert!(holds(x, y, 150), "{width} x {height}: ({x}, {y})");
+            }
+        }
+        assert!(tiles.iter().all(|&(left, top, w, h)| left + w <= width && top + h <= height));
+    }
 }

@@ -1,0 +1,374 @@
+//! Finding faces with a small detector pass and confirming each with the face mesh.
+//!
+//! The detector sees the whole picture shrunk to [`FirstPass::side`] pixels; only if nothing there is certain, the other
+//! quarter turns of that small picture follow. Each face that is wanted is then fitted with the mesh at full resolution,
+//! and the mesh's presence score, not the detector's, decides whether it is a face. Larger passes, down to tiles of the
+//! picture at full size, are run only when small faces are wanted and the pass before gives reason to expect some.
+
+use likeness_domain::Result;
+use likeness_domain::limits::FACES_PER_IMAGE_MAX;
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::Doubt;
+use likeness_domain::types::{Landmarks, Point};
+
+use crate::detect::{Detector, FoundFace, iou, suppressed};
+use crate::mesh::{FaceMesh, FacePlace, MeshNet};
+use crate::pack::{Detect, FirstPass};
+use crate::pyramid::Pyramid;
+use crate::raster::{ExifOrientation, RgbImage};
+
+#[cfg(test)]
+mod tests;
+
+/// Longer sides of the passes after the first one, in pixels.
+const FINER_SIDES: [u32; 2] = [640, 1280];
+
+/// Least score of a weak candidate: too little to report, enough to look there once more at a larger size.
+const WEAK_SCORE_MIN: f32 = 0.3;
+
+/// A detector's candidate below this score is given up when the first fit of the mesh denies it; above, other tilts are
+/// tried.
+const PERSISTENT_SCORE_MIN: f32 = 0.6;
+
+/// Faces of fewer pixels than this (longer side, in the frame the detector sees) may be missed by a pass.
+const CERTAIN_SIDE_MIN: f32 = 40.0;
+
+/// Faces of fewer pixels than this in the frame are missed by most passes.
+const FINDABLE_SIDE_MIN: f32 = 12.0;
+
+/// An upright candidate wins over the same face in a turned picture unless that is surer by this much.
+const UPRIGHT_BONUS: f32 = 0.05;
+
+/// Most candidates that are fitted when one face is wanted.
+const TRIES_MAX: usize = 12;
+
+/// Most tiles of one picture, each of [`TILE_SIDE`] pixels.
+const TILES_MAX: usize = 24;
+
+/// Longer side of a tile, and by how much neighbours overlap: as much as the largest face that only tiles find.
+const TILE_SIDE: u32 = 1280;
+const TILE_OVERLAP: u32 = 160;
+
+/// Two meshes whose extents overlap more (intersection over union) are one face.
+const SAME_FACE_IOU: f32 = 0.4;
+
+/// A face that was found, in pixels of the pyramid's base.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// The detector's box and score; the five points of the mesh if that confirmed the face, else the detector's.
+    pub found: FoundFace,
+    /// The mesh that fits best, confirmed or not.
+    pub mesh: FaceMesh,
+    /// The place of the mesh's crop.
+    pub place: FacePlace,
+    /// Why it is not certain.
+    pub doubt: Option<Doubt>,
+}
+
+/// A detector and a mesh that work together.
+#[derive(Clone)]
+pub struct Finder {
+    detector: Detector,
+    first: FirstPass,
+    score_min: f32,
+    nms_iou: f32,
+    side_max: u32,
+    mesh: MeshNet,
+}
+
+impl Finder {
+    /// A finder of these loaded models; `detect` is what the manifest says of the detector.
+    pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
+        let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
+        Self { detector, first, score_min, nms_iou, side_max, mesh }
+    }
+
+    /// The mesh net, to fit a face once more in a picture of another size.
+    pub fn mesh(&mut self) -> &mut MeshNet {
+        &mut self.mesh
+    }
+
+    /// The faces that are wanted: confirmed ones before doubtful ones, each in the order of `choice`. `side_min` is the
+    /// least longer side of a face's box, in pixels of the base.
+    pub fn find(&mut self, pyramid: &mut Pyramid, choice: FaceChoice, side_min: f32) -> Result<Vec<Face>> {
+        match choice {
+            FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1) => {
+                self.find_one(pyramid, choice, side_min)
+            }
+            FaceChoice::None | FaceChoice::LargestFew(_) | FaceChoice::All => self.find_all(pyramid, side_min),
+        }
+    }
+
+    /// The same face in a picture that is `factor` times as large, fitted there once more.
+    pub fn refitted(&mut self, pyramid: &mut Pyramid, face: &Face, factor: f32) -> Result<Face> {
+        let found = face.found.moved((factor, factor), (0.0, 0.0));
+        let FacePlace { centre: (x, y), size, tilt } = face.place;
+        let centre = ((x + 0.5) * f64::from(factor) - 0.5, (y + 0.5) * f64::from(factor) - 0.5);
+        let place = FacePlace { centre, size: size * f64::from(factor), tilt };
+        if face.doubt.is_some() {
+            return Ok(Face { found, mesh: face.mesh.scaled(factor), place, doubt: face.doubt });
+        }
+        let fit = self.mesh.pass(pyramid, place)?;
+        // The finer picture shows more; should it deny the face all the same, the coarse fit stands.
+        let mesh =
+            if fit.mesh.presence >= self.mesh.stage().presence_min { fit.mesh } else { face.mesh.scaled(factor) };
+        Ok(Face { found: FoundFace { landmarks: mesh.five_points(), ..found }, mesh, place, doubt: None })
+    }
+
+    fn find_one(&mut self, pyramid: &mut Pyramid, choice: FaceChoice, side_min: f32) -> Result<Vec<Face>> {
+        let mut doubtful: Option<Face> = None;
+        let mut known: Vec<FoundFace> = Vec::new();
+        let mut last_side = 0;
+        for (pass_idx, side) in self.sides(pyramid).into_iter().enumerate() {
+            // A pass that can only add faces which are too small is in vain.
+            if pass_idx > 0 && side_min * last_side as f32 / longer_side(pyramid.base()) >= CERTAIN_SIDE_MIN {
+                break;
+            }
+            last_side = side;
+            let mut candidates = self.candidates(pyramid, side, side <= 640)?;
+            candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
+            match choice {
+                FaceChoice::Central => {
+                    candidates.sort_by(|a, b| off_centre(a, pyramid).total_cmp(&off_centre(b, pyramid)))
+                }
+                _ => candidates.sort_by(|a, b| area(b).total_cmp(&area(a))),
+            }
+            known.extend_from_slice(&candidates);
+            for candidate in candidates.into_iter().take(TRIES_MAX) {
+                let face = self.confirmed(pyramid, candidate)?;
+                match face.doubt {
+                    None => return Ok(vec![face]),
+                    Some(_) if is_reported(&face, self.first.score_sure) => {
+                        let is_better = |old: &Face| face.mesh.presence > old.mesh.presence;
+                        if doubtful.as_ref().is_none_or(is_better) {
+                            doubtful = Some(face);
+                        }
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(doubtful.into_iter().collect())
+    }
+
+    fn find_all(&mut self, pyramid: &mut Pyramid, side_min: f32) -> Result<Vec<Face>> {
+        let longer = longer_side(pyramid.base());
+        // The second size finds faces from a sixteenth of the picture on, and the largest ones as well.
+        let side = FINER_SIDES[0].min(self.side_max);
+        let mut all = self.pass(pyramid, side, ExifOrientation::UPRIGHT)?;
+        if best_score(&all) < self.first.score_sure {
+            all = merged(all, self.candidates(pyramid, self.first.side, true)?, self.nms_iou);
+        }
+        let score_min = self.score_min;
+        let needs_finer = |all: &[FoundFace], side: u32| {
+            let frame_per_base = (side as f32 / longer).min(1.0);
+            let is_small = |face: &FoundFace| longest(face) * frame_per_base < CERTAIN_SIDE_MIN;
+            let may_be_wanted = side_min * frame_per_base < FINDABLE_SIDE_MIN * 2.0;
+            frame_per_base < 1.0 && may_be_wanted && (all.iter().any(is_small) || best_score(all) < score_min)
+        };
+        let finer = FINER_SIDES[1].min(self.side_max);
+        if needs_finer(&all, side) {
+            let more = self.pass(pyramid, finer, ExifOrientation::UPRIGHT)?;
+            let found_more = !more.is_empty();
+            all = merged(all, more, self.nms_iou);
+            if found_more && needs_finer(&all, finer) {
+                all = merged(all, self.tiles(pyramid)?, self.nms_iou);
+            }
+        }
+        all.retain(|face| face.score >= self.score_min && longest(face) >= side_min);
+        all.truncate(FACES_PER_IMAGE_MAX);
+        let mut faces: Vec<Face> = Vec::with_capacity(all.len());
+        for candidate in all {
+            let face = self.confirmed(pyramid, candidate)?;
+            let same = faces.iter().position(|other| is_same(other, &face));
+            match same {
+                Some(idx) if faces[idx].mesh.presence < face.mesh.presence => faces[idx] = face,
+                Some(_) => {}
+                None => faces.push(face),
+            }
+        }
+        let any_confirmed = faces.iter().any(|face| face.doubt.is_none());
+        let score_sure = self.first.score_sure;
+        faces.retain(|face| {
+            face.doubt.is_none() || face.found.score >= score_sure || (!any_confirmed && is_reported(face, score_sure))
+        });
+        Ok(faces)
+    }
+
+    /// Sides of the passes for a picture of this size, in order: beyond the picture's own there is nothing to be seen.
+    fn sides(&self, pyramid: &Pyramid) -> Vec<u32> {
+        let longer = pyramid.base().width().max(pyramid.base().height());
+        let mut sides = vec![self.first.side.min(longer)];
+        for side in FINER_SIDES {
+            let side = side.min(self.side_max).min(longer);
+            if side > sides[sides.len() - 1] {
+                sides.push(side);
+            }
+        }
+        // A face that fills more than the picture is seen better when it is smaller.
+        sides.push(self.first.side.min(longer) / 2);
+        sides
+    }
+
+    /// Every candidate at this size, strongest first; with `turns`, the other quarter turns are searched as well unless
+    /// a face is certain.
+    fn candidates(&mut self, pyramid: &mut Pyramid, side: u32, turns: bool) -> Result<Vec<FoundFace>> {
+        let mut all = self.pass(pyramid, side, ExifOrientation::UPRIGHT)?;
+        if !turns || best_score(&all) >= self.first.score_sure {
+            return Ok(all);
+        }
+        all.iter_mut().for_each(|face| face.score += UPRIGHT_BONUS);
+        for turn in [ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270] {
+            let found = self.pass(pyramid, side, turn)?;
+            let is_certain = best_score(&found) >= self.first.score_sure;
+            all.extend(found);
+            if is_certain {
+                break;
+            }
+        }
+        let mut kept = suppressed(all, self.nms_iou);
+        // Scores above 1 would be the bonus alone.
+        kept.iter_mut().for_each(|face| face.score = face.score.min(1.0));
+        Ok(kept)
+    }
+
+    /// One detector pass over the whole picture, in pixels of the base.
+    fn pass(&mut self, pyramid: &mut Pyramid, side: u32, turn: ExifOrientation) -> Result<Vec<FoundFace>> {
+        let fitted = pyramid.fitted(side);
+        let picture = fitted.as_ref().unwrap_or(pyramid.base());
+        let (width, height) = (picture.width(), picture.height());
+        let found = match turn {
+            ExifOrientation::UPRIGHT => self.detector.pass(picture, WEAK_SCORE_MIN)?,
+            _ => {
+                let found = self.detector.pass(&picture.turned(turn), WEAK_SCORE_MIN)?;
+                found.iter().map(|face| turned_back(face, turn, width, height)).collect()
+            }
+        };
+        let base = pyramid.base();
+        let scale = (base.width() as f32 / width as f32, base.height() as f32 / height as f32);
+        Ok(found.into_iter().map(|face| face.moved(scale, (0.0, 0.0))).collect())
+    }
+
+    /// Detector passes over overlapping tiles of the base.
+    fn tiles(&mut self, pyramid: &mut Pyramid) -> Result<Vec<FoundFace>> {
+        let base = pyramid.base();
+        let tiles = tiles(base.width(), base.height());
+        let mut all = Vec::new();
+        for (left, top, width, height) in tiles {
+            let tile = base.cut(left, top, width, height);
+            let found = self.detector.pass(&tile, WEAK_SCORE_MIN)?;
+            // A face cut by the tile's edge is whole in its neighbour.
+            let inside = |face: &FoundFace| {
+                let [x1, y1, x2, y2] = face.corners;
+                let touches = |start: u32, end: u32, low: f32, high: f32, size: u32| {
+                    (start > 0 && low < 2.0) || (end < size && high > (end - start) as f32 - 2.0)
+                };
+                !touches(left, left + width, x1, x2, base.width()) && !touches(top, top + height, y1, y2, base.height())
+            };
+            all.extend(found.into_iter().filter(inside).map(|face| face.moved((1.0, 1.0), (left as f32, top as f32))));
+        }
+        Ok(suppressed(all, self.nms_iou))
+    }
+
+    /// Fits the mesh to a candidate.
+    fn confirmed(&mut self, pyramid: &mut Pyramid, candidate: FoundFace) -> Result<Face> {
+        let persistent = candidate.score >= PERSISTENT_SCORE_MIN;
+        let fit = self.mesh.fit(pyramid, FacePlace::of(&candidate), persistent)?;
+        let (presence, presence_min) = (fit.mesh.presence, self.mesh.stage().presence_min);
+        let doubt = (presence < presence_min).then_some(Doubt { presence, presence_min });
+        let mut found = candidate;
+        if doubt.is_none() {
+            found.landmarks = fit.mesh.five_points();
+        }
+        Ok(Face { found, mesh: fit.mesh, place: fit.place, doubt })
+    }
+}
+
+/// Whether a doubtful candidate is worth a word: the detector is sure of it, or the mesh does not clearly deny it.
+fn is_reported(face: &Face, score_sure: f32) -> bool {
+    face.found.score >= score_sure || face.mesh.presence >= 0.0
+}
+
+/// Whether both are the same face of the picture.
+fn is_same(a: &Face, b: &Face) -> bool {
+    let mesh = |face: &Face| FoundFace { corners: face.mesh.extent(), ..face.found };
+    match (a.doubt, b.doubt) {
+        (None, None) => iou(&mesh(a), &mesh(b)) > SAME_FACE_IOU,
+        // A doubtful mesh says nothing of where the face is.
+        _ => iou(&a.found, &b.found) > SAME_FACE_IOU,
+    }
+}
+
+/// Both lists without doubles, the stronger one of two kept.
+fn merged(mut a: Vec<FoundFace>, b: Vec<FoundFace>, iou_max: f32) -> Vec<FoundFace> {
+    a.extend(b);
+    suppressed(a, iou_max)
+}
+
+fn best_score(faces: &[FoundFace]) -> f32 {
+    faces.iter().map(|face| face.score).fold(0.0, f32::max)
+}
+
+fn longest(face: &FoundFace) -> f32 {
+    let [left, top, right, bottom] = face.corners;
+    (right - left).max(bottom - top)
+}
+
+fn area(face: &FoundFace) -> f32 {
+    let [left, top, right, bottom] = face.corners;
+    (right - left) * (bottom - top)
+}
+
+fn longer_side(image: &RgbImage) -> f32 {
+    image.width().max(image.height()) as f32
+}
+
+/// Squared distance between the centres of the face and the picture.
+fn off_centre(face: &FoundFace, pyramid: &Pyramid) -> f32 {
+    let [left, top, right, bottom] = face.corners;
+    let (x, y) = (left + right - pyramid.base().width() as f32, top + bottom - pyramid.base().height() as f32);
+    x * x + y * y
+}
+
+/// Left, top, width and height of tiles that cover a picture; fewer and larger ones where there would be too many.
+fn tiles(width: u32, height: u32) -> Vec<(u32, u32, u32, u32)> {
+    let starts = |len: u32, tile: u32| -> Vec<u32> {
+        if len <= tile {
+            return vec![0];
+        }
+        let n_tiles = (len - TILE_OVERLAP).div_ceil(tile - TILE_OVERLAP);
+        (0..n_tiles).map(|idx| (u64::from(len - tile) * u64::from(idx) / u64::from(n_tiles - 1)) as u32).collect()
+    };
+    let mut tile = TILE_SIDE;
+    loop {
+        let (columns, rows) = (starts(width, tile), starts(height, tile));
+        if columns.len() * rows.len() <= TILES_MAX {
+            let place = |&top: &u32| {
+                let columns = columns.clone();
+                columns.into_iter().map(move |left| (left, top, tile.min(width), tile.min(height)))
+            };
+            return rows.iter().flat_map(place).collect();
+        }
+        tile += 320;
+    }
+}
+
+/// A face found in a turned picture, in pixels of the picture before it was turned (`width` x `height`).
+pub(crate) fn turned_back(face: &FoundFace, turn: ExifOrientation, width: u32, height: u32) -> FoundFace {
+    let [left, top, right, bottom] = face.corners;
+    // Edges lie between pixels, half a pixel before the centre that `to_stored` counts from.
+    let edge = |x: f32, y: f32| {
+        let (x, y) = turn.to_stored(x - 0.5, y - 0.5, width, height);
+        (x + 0.5, y + 0.5)
+    };
+    let ((x1, y1), (x2, y2)) = (edge(left, top), edge(right, bottom));
+    let point = |point: Point| {
+        let (x, y) = turn.to_stored(point.x, point.y, width, height);
+        Point { x, y }
+    };
+    FoundFace {
+        corners: [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)],
+        landmarks: Landmarks(face.landmarks.0.map(point)),
+        score: face.score,
+    }
+}
