@@ -467,6 +467,25 @@ pub trait GalleryStore: TransientFaceStore {
     /// is empty.
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>>;
 
+    /// The templates of that pack of those of `ids` that are in the scope, or anywhere in the tenant, in the order asked
+    /// for, each face once. A face without a template of that pack is left out.
+    fn templates(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        ids: Vec<FaceId>,
+        pack: PackId,
+    ) -> Pending<'_, Vec<(FaceId, Template)>>;
+
+    /// Gives faces templates of further packs, all or none; one of a pack that the face has already is replaced. A face of
+    /// a person is from then on also in the galleries of those of the person's sets that have the template's pack.
+    /// `FaceNotFound` if an id is no face of the tenant; `CapacityExceeded` if a set's gallery would pass its capacity.
+    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()>;
+
+    /// The face sets whose galleries show any of these faces, each once: by face in the order asked for, and those of a
+    /// person's face in order of joining.
+    fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>>;
+
     /// The faces of the scope in order of enrolment.
     fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>>;
 
@@ -519,7 +538,7 @@ pub trait GalleryStore: TransientFaceStore {
     fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64>;
 
     /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
-    /// fine. A set's pack need not be the person's faces' pack: faces of another pack join no gallery. Returns all sets
+    /// fine. A set's pack need not be the person's faces' pack: faces without a template of the set's pack join no gallery. Returns all sets
     /// of the person after the call, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
     fn join_face_sets(
         &self,

@@ -11,6 +11,7 @@ mod ledger;
 pub mod nonces;
 pub mod persons;
 pub mod samples;
+pub mod templates;
 pub mod tenants;
 pub mod transient;
 pub mod uploads;
@@ -23,7 +24,7 @@ use likeness_domain::Kind;
 use likeness_domain::ports::{
     CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Page, UploadStore, VectorIndex,
 };
-use likeness_domain::types::{FaceId, TenantId};
+use likeness_domain::types::{Face, FaceId, Template, TenantId};
 
 pub use ledger::{Ledger, LedgerRow, Words};
 
@@ -107,14 +108,29 @@ impl Bench {
                     faces.iter().map(|face| ledger::words(face, &set.face_set.schema)).collect::<Vec<_>>(),
                     "the index shows the gallery of set {id}"
                 );
+                let (ids, pack) = (faces.iter().map(|face| face.id).collect(), set.face_set.pack.clone());
+                let scope = Some(FaceScope::FaceSet(id));
+                let templates = self.store.templates(tenant, scope, ids, pack).await.expect("reading works");
                 assert!(
-                    rows.iter().zip(&faces).all(|(row, face)| row.entry.template == face.template),
+                    rows.iter().map(|row| &row.entry.template).eq(templates.iter().map(|(_, template)| template)),
                     "the index has the templates of set {id}"
                 );
             }
         }
         assert_eq!(self.index.n_galleries(), n_sets, "the index has no gallery of a set that is gone");
     }
+}
+
+/// The template of each face of the pack it was enrolled with.
+pub async fn first_templates(store: &dyn GalleryStore, faces: &[Face]) -> Vec<Template> {
+    let mut templates = Vec::with_capacity(faces.len());
+    for face in faces {
+        let found = store.templates(face.tenant, None, vec![face.id], face.pack.clone()).await.expect("reading works");
+        let [(id, template)] = found.try_into().expect("a face has a template of the pack it was enrolled with");
+        assert_eq!(id, face.id);
+        templates.push(template);
+    }
+    templates
 }
 
 /// Runs one case to its end and compares store and index afterwards. Called by `conformance!`.
@@ -176,6 +192,14 @@ macro_rules! conformance {
                 an_acknowledged_face_is_in_the_index
                 a_dropped_future_does_not_undo_a_write
                 many_writers_at_once_lose_nothing
+            ],
+            templates: [
+                templates_are_read_by_id_in_their_scope
+                a_face_has_templates_of_several_packs
+                a_further_template_joins_the_galleries_of_its_pack
+                a_template_put_again_is_replaced
+                templates_are_put_all_or_none
+                galleries_that_show_faces_are_told
             ],
             transient: [
                 a_held_face_comes_back_as_it_was_held

@@ -1,7 +1,7 @@
 //! A face as a gallery shows it.
 
 use likeness_domain::ports::GalleryEntry;
-use likeness_domain::types::{Face, FaceOwner, FaceSet, FaceSetPatch, FieldSchema, FieldValue, FieldValues};
+use likeness_domain::types::{Face, FaceOwner, FaceSet, FaceSetPatch, FieldSchema, FieldValue, FieldValues, Template};
 
 /// The values by position in the schema; a value the schema does not know, or of another type, is not shown.
 pub(crate) fn slots(fields: &FieldValues, schema: &FieldSchema) -> Box<[Option<FieldValue>]> {
@@ -11,8 +11,8 @@ pub(crate) fn slots(fields: &FieldValues, schema: &FieldSchema) -> Box<[Option<F
     schema.fields().iter().map(slot).collect()
 }
 
-/// The face as a row of the gallery of a set with that schema.
-pub(crate) fn entry(face: &Face, sequence: u64, schema: &FieldSchema) -> GalleryEntry {
+/// The face with its template of the set's pack, as a row of the gallery of a set with that schema.
+pub(crate) fn entry(face: &Face, template: Template, sequence: u64, schema: &FieldSchema) -> GalleryEntry {
     GalleryEntry {
         face: face.id,
         sequence,
@@ -20,7 +20,7 @@ pub(crate) fn entry(face: &Face, sequence: u64, schema: &FieldSchema) -> Gallery
             FaceOwner::FaceSet(_) => None,
             FaceOwner::Person(person) => Some(person),
         },
-        template: face.template.clone(),
+        template,
         subject: face.subject.as_ref().map(|subject| subject.as_str().into()),
         values: slots(&face.fields, schema),
     }

@@ -167,8 +167,7 @@ impl Library {
     pub(super) async fn existing_face(&self, caller: &Caller, face_set: &FaceSet, face: FaceId) -> Result<Face> {
         let scope = FaceScope::FaceSet(face_set.id);
         let found = self.ports.store.faces(caller.tenant, scope, vec![face]).await?;
-        let missing = || Error::new(Kind::FaceNotFound, format!("face set `{}` has no such face", face_set.name));
-        found.into_iter().next().ok_or_else(missing)
+        found.into_iter().next().ok_or_else(|| super::no_such_face(face_set))
     }
 }
 

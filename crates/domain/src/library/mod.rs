@@ -188,6 +188,10 @@ fn foreign_template() -> Error {
     Error::internal("cannot use the template of a face", "the analyzer gave none, or one of another pack or dimension")
 }
 
+fn no_such_face(face_set: &FaceSet) -> Error {
+    Error::new(Kind::FaceNotFound, format!("face set `{}` has no such face", face_set.name))
+}
+
 fn unknown_field(name: &str) -> Error {
     Error::new(Kind::UnknownField, format!("custom field `{}` is not defined by the face set", shortened(name)))
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::caller::{Caller, Grant};
 use crate::limits;
 use crate::policy::FaceChoice;
-use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch};
+use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
 use crate::types::{
     Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FieldSchema, FieldValue, PackId, Person, PersonId,
     Template,
@@ -19,7 +19,8 @@ use crate::types::{
 use crate::{Error, Kind, Result};
 
 /// Hits asked of the index beyond `top_k`: as many may vanish between the scan and the look-up in the store without
-/// the answer getting shorter. Only deletes that race with this very search count against it.
+/// the answer getting shorter. Only deletes that race with this very search count against it. Their records are read
+/// only when a hit is found to be gone.
 const SPARE_HITS: usize = 16;
 
 impl Library {
@@ -182,13 +183,14 @@ impl Library {
     /// The template to look for, and where it was if it came from an image.
     async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe) -> Result<(Template, Option<Detection>)> {
         match probe {
-            Probe::Face(face) => Ok((self.existing_face(caller, face_set, *face).await?.template, None)),
+            Probe::Face(face) => {
+                let (scope, pack) = (FaceScope::FaceSet(face_set.id), face_set.pack.clone());
+                let found = self.ports.store.templates(caller.tenant, Some(scope), vec![*face], pack).await?;
+                let (_, template) = found.into_iter().next().ok_or_else(|| super::no_such_face(face_set))?;
+                Ok((template, None))
+            }
             Probe::Origin(source_face) => {
-                let template = self.known_template(caller, *source_face).await?;
-                if *template.pack() != face_set.pack {
-                    let message = format!("the face's template is not of pack `{}`", face_set.pack);
-                    return Err(Error::invalid("probe", message));
-                }
+                let template = self.known_template(caller, *source_face, &face_set.pack).await?;
                 Ok((template, None))
             }
             Probe::Image(image) => {
@@ -212,19 +214,30 @@ impl Library {
         let top_k = question.top_k;
         question.top_k += SPARE_HITS;
         let scope = FaceScope::FaceSet(question.face_set);
-        let hits = self.ports.index.search(question).await?;
+        let mut hits = self.ports.index.search(question).await?;
+        let spare_hits = hits.split_off(hits.len().min(top_k));
+        let mut candidates = self.known_hits(caller, scope, &hits).await?;
+        if candidates.len() < hits.len() && !spare_hits.is_empty() {
+            candidates.extend(self.known_hits(caller, scope, &spare_hits).await?);
+            candidates.truncate(top_k);
+        }
+        Ok(candidates)
+    }
+
+    /// The hits with their records, in order. The store is the truth: a hit it no longer has was deleted while we looked,
+    /// and is left out.
+    async fn known_hits(&self, caller: &Caller, scope: FaceScope, hits: &[Hit]) -> Result<Vec<Candidate>> {
         if hits.is_empty() {
             return Ok(Vec::new());
         }
         let ids = hits.iter().map(|hit| hit.face).collect();
         let faces = self.ports.store.faces(caller.tenant, scope, ids).await?;
         let mut faces: HashMap<_, Face> = faces.into_iter().map(|face| (face.id, face)).collect();
-        // The store is the truth: a hit it no longer has was deleted while we looked, and is not shown.
-        let known = hits.into_iter().filter_map(|hit| {
+        let known = hits.iter().filter_map(|hit| {
             let face = faces.remove(&hit.face)?;
             Some(Candidate { face, similarity: hit.similarity })
         });
-        Ok(known.take(top_k).collect())
+        Ok(known.collect())
     }
 }
 

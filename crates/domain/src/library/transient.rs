@@ -8,8 +8,7 @@ use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{Assess, FaceScope};
 use crate::types::{
-    Aspects, Detection, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetKey, NewTransientFace, Quality, Subject,
-    Template, TimestampMs,
+    Aspects, Face, FaceId, FaceSetKey, NewTransientFace, PackId, Subject, Template, TimestampMs, TransientFace,
 };
 use crate::{Error, Kind, Result};
 
@@ -127,24 +126,23 @@ impl Library {
     pub async fn known_face(&self, caller: &Caller, source_face: FaceId) -> Result<KnownFace> {
         caller.require(Grant::Read)?;
         let known = self.known(caller, source_face).await?;
-        let mut face_sets: Vec<FaceSet> = Vec::new();
-        let mut owners: Vec<FaceSetId> = Vec::new();
-        for face in self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await? {
-            match face.owner {
-                FaceOwner::FaceSet(id) => owners.push(id),
-                FaceOwner::Person(id) => {
-                    let joined = self.ports.store.face_sets_of(caller.tenant, id).await?;
-                    owners.extend(joined.iter().filter(|set| set.pack == *face.template.pack()).map(|set| set.id));
-                }
+        let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
+        let ids: Vec<FaceId> = enrolled.iter().map(|face| face.id).collect();
+        let face_sets = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.ports.store.face_sets_showing(caller.tenant, ids).await?,
+        };
+        Ok(match known {
+            Known::Held(held) => KnownFace {
+                detection: held.detection,
+                subject: held.subject,
+                expires_at: Some(held.expires_at),
+                face_sets,
+            },
+            Known::Enrolled(face) => {
+                KnownFace { detection: face.detection, subject: face.subject, expires_at: None, face_sets }
             }
-        }
-        for id in owners {
-            let found = self.ports.store.face_set_by_id(caller.tenant, id).await?;
-            face_sets
-                .extend(found.map(|found| found.face_set).filter(|new| face_sets.iter().all(|old| old.id != new.id)));
-        }
-        let Known { template: _, detection, quality: _, subject, expires_at } = known;
-        Ok(KnownFace { detection, subject, expires_at, face_sets })
+        })
     }
 
     /// Labels a held face and every enrolled face of that source face. Needs the write grant. `FaceNotFound`.
@@ -168,50 +166,74 @@ impl Library {
     pub async fn compare_origins(&self, caller: &Caller, source_faces: [FaceId; 2]) -> Result<OriginComparison> {
         caller.require(Grant::Search)?;
         let [first, second] = source_faces;
-        let first = self.known(caller, first).await.map_err(|err| err.with_field("first face"))?.template;
-        let second = self.known(caller, second).await.map_err(|err| err.with_field("second face"))?.template;
-        let similarity = first.similarity(&second).ok_or_else(|| {
-            let message = format!("templates of packs `{}` and `{}` cannot be compared", first.pack(), second.pack());
-            Error::invalid("second face", message)
-        })?;
-        Ok(OriginComparison { similarity, pack: first.pack().clone() })
+        let first = self.known(caller, first).await.map_err(|err| err.with_field("first face"))?;
+        let second = self.known(caller, second).await.map_err(|err| err.with_field("second face"))?;
+        // Faces may have templates of several packs: any pack that both have can compare them.
+        for pack in [first.pack(), second.pack()] {
+            let one = self.template_of_known(caller, &first, pack).await?;
+            let other = self.template_of_known(caller, &second, pack).await?;
+            if let (Some(one), Some(other)) = (one, other) {
+                let similarity = one.similarity(&other).ok_or_else(super::foreign_template)?;
+                return Ok(OriginComparison { similarity, pack: pack.clone() });
+            }
+        }
+        let message = format!("templates of packs `{}` and `{}` cannot be compared", first.pack(), second.pack());
+        Err(Error::invalid("second face", message))
     }
 
     /// Whether a face passes a set's gate, as far as its quality is known; an unknown face does.
     async fn is_good_enough(&self, caller: &Caller, source_face: FaceId, floor: &QualityThresholds) -> Result<bool> {
         match self.known(caller, source_face).await {
-            Ok(known) => Ok(policy::poor_quality(&known.quality, &known.detection, floor).is_empty()),
+            Ok(Known::Held(held)) => Ok(policy::poor_quality(&held.quality, &held.detection, floor).is_empty()),
+            Ok(Known::Enrolled(face)) => Ok(policy::poor_quality(&face.quality, &face.detection, floor).is_empty()),
             Err(err) if err.kind() == Kind::FaceNotFound => Ok(true),
             Err(err) => Err(err),
         }
     }
 
-    /// The template of a face known by its source face, held or enrolled anywhere in the tenant.
-    pub(super) async fn known_template(&self, caller: &Caller, source_face: FaceId) -> Result<Template> {
-        Ok(self.known(caller, source_face).await?.template)
+    /// The template of that pack of a face known by its source face, held or enrolled anywhere in the tenant.
+    /// `InvalidArgument` if it has none of that pack.
+    pub(super) async fn known_template(&self, caller: &Caller, source_face: FaceId, pack: &PackId) -> Result<Template> {
+        let known = self.known(caller, source_face).await?;
+        let template = self.template_of_known(caller, &known, pack).await?;
+        template.ok_or_else(|| Error::invalid("probe", format!("the face's template is not of pack `{pack}`")))
     }
 
+    async fn template_of_known(&self, caller: &Caller, known: &Known, pack: &PackId) -> Result<Option<Template>> {
+        match known {
+            Known::Held(held) => Ok(Some(&held.template).filter(|template| template.pack() == pack).cloned()),
+            Known::Enrolled(face) => {
+                let found = self.ports.store.templates(caller.tenant, None, vec![face.id], pack.clone()).await?;
+                Ok(found.into_iter().next().map(|(_, template)| template))
+            }
+        }
+    }
+
+    /// The held face, or the oldest enrolled face of that source face.
     async fn known(&self, caller: &Caller, source_face: FaceId) -> Result<Known> {
         let now = self.ports.clock.now();
         if let Some(held) = self.ports.store.held_face(caller.tenant, source_face, now).await? {
-            let (detection, quality, subject) = (held.detection, held.quality, held.subject);
-            let expires_at = Some(held.expires_at);
-            return Ok(Known { template: held.template, detection, quality, subject, expires_at });
+            return Ok(Known::Held(Box::new(held)));
         }
         let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
-        let face = enrolled.into_iter().next().ok_or_else(unknown_origin)?;
-        let (detection, quality, subject) = (face.detection, face.quality, face.subject);
-        Ok(Known { template: face.template, detection, quality, subject, expires_at: None })
+        Ok(Known::Enrolled(Box::new(enrolled.into_iter().next().ok_or_else(unknown_origin)?)))
     }
 }
 
 /// A face that is held or enrolled.
-struct Known {
-    template: Template,
-    detection: Detection,
-    quality: Quality,
-    subject: Option<Subject>,
-    expires_at: Option<TimestampMs>,
+enum Known {
+    Held(Box<TransientFace>),
+    Enrolled(Box<Face>),
+}
+
+impl Known {
+    /// The pack of the template it was found with.
+    fn pack(&self) -> &PackId {
+        match self {
+            Known::Held(held) => held.template.pack(),
+            Known::Enrolled(face) => &face.pack,
+        }
+    }
 }
 
 fn unknown_origin() -> Error {

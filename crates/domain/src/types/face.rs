@@ -1,7 +1,8 @@
 //! Faces: enrolled observations.
 
 use super::{
-    Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PersonId, Subject, Template, TenantId, TimestampMs,
+    Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Subject, Template, TenantId,
+    TimestampMs,
 };
 
 /// Who a face belongs to. It lives and dies with its owner.
@@ -53,7 +54,8 @@ pub struct NewFace {
     pub created_at: TimestampMs,
 }
 
-/// An enrolled face.
+/// An enrolled face: what people read of it. Its templates, one for each pack, are read by
+/// [`crate::ports::GalleryStore::templates`] where a vector is needed.
 #[derive(Debug, Clone)]
 pub struct Face {
     /// Its identity.
@@ -65,8 +67,8 @@ pub struct Face {
     pub tenant: TenantId,
     /// The face set or person it belongs to.
     pub owner: FaceOwner,
-    /// Its vector and pack.
-    pub template: Template,
+    /// The pack of the template it was enrolled with; it may have templates of further packs.
+    pub pack: PackId,
     /// Where it was in the image it came from.
     pub detection: Detection,
     /// How good that image was.
@@ -87,7 +89,7 @@ pub struct Face {
     pub updated_at: TimestampMs,
 }
 
-/// What an update changes; `None` keeps what is there. The template of a face never changes.
+/// What an update changes; `None` keeps what is there.
 #[derive(Debug, Clone, Default)]
 pub struct FacePatch {
     /// New label.

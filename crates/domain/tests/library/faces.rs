@@ -140,8 +140,8 @@ fn each_set_uses_the_pack_it_is_pinned_to() {
     assert_eq!(after.create("new").unwrap().pack.as_str(), "fake-2");
     let old = after.add(add("face anna 40x40+10+5")).unwrap();
     let new = after.add(AddFaces { face_set: name("new"), ..add("face anna 40x40+10+5") }).unwrap();
-    assert_eq!(old.faces[0].template.pack().as_str(), "fake-1");
-    assert_eq!(new.faces[0].template.pack().as_str(), "fake-2");
+    assert_eq!(old.faces[0].pack.as_str(), "fake-1");
+    assert_eq!(new.faces[0].pack.as_str(), "fake-2");
     assert_eq!(after.search(search("anna")).unwrap().candidates.len(), 1);
 }
 

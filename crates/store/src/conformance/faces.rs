@@ -11,7 +11,7 @@ use likeness_domain::types::{
 };
 
 use super::samples::*;
-use super::{Bench, refused};
+use super::{Bench, first_templates, refused};
 
 async fn set_with(bench: &Bench, faces: Vec<NewFace>) -> FaceSet {
     let set = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
@@ -29,7 +29,8 @@ pub async fn a_face_comes_back_as_it_was_enrolled(bench: Bench) -> Bench {
         let listed = bench.store.list_faces(ours(), scope, Page { offset: new.id.get() - 41, limit: 1 }).await.unwrap();
         for face in [&added, &found, &listed].map(|faces| &faces[0]) {
             assert_eq!((face.id, face.tenant, face.owner), (new.id, ours(), FaceOwner::FaceSet(set.id)));
-            assert!(face.template == new.template);
+            assert_eq!(face.pack, *new.template.pack());
+            assert_eq!(first_templates(&*bench.store, std::slice::from_ref(face)).await, [new.template.clone()]);
             assert_eq!((face.detection, face.quality), (new.detection, new.quality));
             assert_eq!((&face.subject, &face.external_id, &face.fields), (&new.subject, &new.external_id, &new.fields));
             assert_eq!((&face.note, &face.source), (&new.note, &new.source));
@@ -159,7 +160,8 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         assert_eq!(face.fields.get("city"), before.fields.get("city"));
         assert_eq!((&face.note, &face.source, &face.external_id), (&before.note, &before.source, &before.external_id));
         assert_eq!((face.created_at, face.updated_at), (before.created_at, TimestampMs(9_000)));
-        assert!(face.template == before.template);
+        assert_eq!(face.pack, before.pack);
+        assert_eq!(first_templates(&*bench.store, std::slice::from_ref(face)).await, [template(1)]);
     }
     let patch = FacePatch { note: Some(note("")), ..FacePatch::default() };
     let changed = bench.store.update_face(ours(), scope, face_id(1), patch, TimestampMs(9_001)).await.unwrap();

@@ -5,7 +5,7 @@ use likeness_domain::ports::{FaceScope, FaceSelector};
 use likeness_domain::types::{Face, FaceId, FaceOwner, FaceSet, NewFace, NewTransientFace, TimestampMs};
 
 use super::samples::*;
-use super::{Bench, EVERYTHING, refused};
+use super::{Bench, EVERYTHING, first_templates, refused};
 
 /// No bound that matters.
 const MANY: u64 = 1_000;
@@ -114,7 +114,8 @@ pub async fn a_held_face_is_enrolled_into_several_sets(bench: Bench) -> Bench {
         let listed = bench.store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
         assert_eq!(format!("{listed:?}"), format!("[{face:?}]"));
         assert_eq!((face.id, face.source_face, face.owner), (face_id(id), face_id(7), FaceOwner::FaceSet(set.id)));
-        assert_eq!((face.template, face.detection, face.quality), (template(7), held(7).detection, held(7).quality));
+        assert_eq!((face.detection, face.quality), (held(7).detection, held(7).quality));
+        assert_eq!(first_templates(&*bench.store, &[face.clone()]).await, [template(7)]);
         assert_eq!((face.subject, face.created_at, face.updated_at), (Some(subject("anna")), NOW, NOW));
     }
     assert!(bench.store.held_face(ours(), face_id(7), NOW).await.unwrap().is_none());
@@ -130,11 +131,13 @@ pub async fn an_enrolled_face_is_enrolled_once_more(bench: Bench) -> Bench {
     enrol(&bench, &staff, 7, 21, NOW).await.unwrap();
     assert_eq!(bench.store.purge_expired_faces(LATER).await.unwrap(), 0);
     let face = enrol(&bench, &guests, 7, 22, LATER).await.unwrap();
-    assert_eq!((face.source_face, face.template), (face_id(7), template(7)));
+    assert_eq!(face.source_face, face_id(7));
+    assert_eq!(first_templates(&*bench.store, &[face]).await, [template(7)]);
 
     bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![full_face(30)], None).await.unwrap();
     let face = enrol(&bench, &guests, 30, 31, LATER).await.unwrap();
-    assert_eq!((face.source_face, face.template, face.subject), (face_id(30), template(30), Some(subject("anna"))));
+    assert_eq!(first_templates(&*bench.store, &[face.clone()]).await, [template(30)]);
+    assert_eq!((face.source_face, face.subject), (face_id(30), Some(subject("anna"))));
     assert_eq!((face.external_id, face.note, face.source, face.fields.values().len()), (None, None, None, 0));
     refused(enrol(&bench, &guests, 21, 40, LATER).await, Kind::FaceNotFound);
 

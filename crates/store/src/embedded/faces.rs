@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use likeness_domain::filter::FilterRow;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange, Page};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, PersonId, TenantId,
-    TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, PersonId, Template,
+    TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use rusqlite::{Connection, Row};
 
-use super::codec;
 use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
 use super::writer::WriteTx;
+use super::{codec, templates};
 use crate::gallery::{entry, slots};
 
 /// A scope that exists and is the tenant's.
@@ -124,7 +124,7 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         source_face: id,
         tenant,
         owner,
-        template: new.template,
+        pack: new.template.pack().clone(),
         detection: new.detection,
         quality: new.quality,
         subject: new.subject,
@@ -135,7 +135,7 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         created_at: new.created_at,
         updated_at: new.created_at,
     };
-    insert(tx, &face, sets)?;
+    insert(tx, &face, &new.template, sets)?;
     Ok(face)
 }
 
@@ -147,7 +147,7 @@ pub(super) fn free_face_id(conn: &Connection, proposed: FaceId) -> Answer<FaceId
 }
 
 /// Writes a face and shows it in the galleries of `sets` that share its pack; counts were taken.
-pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, sets: &[SetRow]) -> Answer<()> {
+pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, template: &Template, sets: &[SetRow]) -> Answer<()> {
     let sequence = tx.next_sequence();
     let (owner_set, owner_person) = match face.owner {
         FaceOwner::FaceSet(id) => (Some(id.get()), None),
@@ -164,7 +164,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, sets: &[SetRow]) -> Answ
             face.id.get(),
             owner_set,
             owner_person,
-            face.template.pack().as_str(),
+            face.pack.as_str(),
             codec::detection_bytes(&face.detection),
             codec::quality_bytes(&face.quality),
             face.subject.as_ref().map(|subject| subject.as_str()),
@@ -176,21 +176,26 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, sets: &[SetRow]) -> Answ
             face.updated_at.0,
             Some(face.source_face.get()).filter(|&origin| origin != face.id.get()),
         ))?;
-    tx.conn
-        .prepare_cached("INSERT INTO templates (sequence, vector) VALUES (?1, ?2)")?
-        .execute((sequence, codec::vector_bytes(&face.template)))?;
-    for set in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
-        show(tx, &set.face_set, face, sequence)?;
+    templates::insert(tx.conn, sequence, template)?;
+    for set in sets.iter().filter(|set| set.face_set.pack == *template.pack()) {
+        show(tx, &set.face_set, face, template.clone(), sequence)?;
     }
     Ok(())
 }
 
-/// Puts the face into the gallery of the set.
-pub(super) fn show(tx: &mut WriteTx<'_>, face_set: &FaceSet, face: &Face, sequence: u64) -> Answer<()> {
+/// Puts the face into the gallery of the set, with its template of the set's pack.
+pub(super) fn show(
+    tx: &mut WriteTx<'_>,
+    face_set: &FaceSet,
+    face: &Face,
+    template: Template,
+    sequence: u64,
+) -> Answer<()> {
     tx.conn
         .prepare_cached("INSERT INTO gallery (face_set, sequence) VALUES (?1, ?2)")?
         .execute((face_set.id.get(), sequence))?;
-    tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry: entry(face, sequence, &face_set.schema) });
+    let entry = entry(face, template, sequence, &face_set.schema);
+    tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
     Ok(())
 }
 
@@ -232,51 +237,70 @@ fn find_one(conn: &Connection, tenant: TenantId, scope: &Scope, id: FaceId) -> A
         ),
         Scope::Person(person) => ("f.person = ?1", person.get()),
     };
-    let sql = format!(
-        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence
-         WHERE f.id = ?2 AND {condition}"
-    );
+    let sql = format!("SELECT {FACE_COLUMNS} FROM faces AS f WHERE f.id = ?2 AND {condition}");
     rows::first(conn, &sql, (scope_id, id.get()), |row| rows::face_row(row, tenant))
+}
+
+/// Whether a scope `?1` is the tenant `?2`'s and not deleted, and whether `f` is in it.
+const IN_GALLERY: &str =
+    "EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = ?1 AND s.tenant = ?2 AND s.name IS NOT NULL)
+     AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)";
+const OF_PERSON: &str = "f.person = ?1
+     AND EXISTS (SELECT 1 FROM persons AS p WHERE p.id = ?1 AND p.tenant = ?2 AND p.key IS NOT NULL)";
+const OF_TENANT: &str = "?1 = 0
+     AND (EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = f.face_set AND s.tenant = ?2 AND s.name IS NOT NULL)
+       OR EXISTS (SELECT 1 FROM persons AS p WHERE p.id = f.person AND p.tenant = ?2 AND p.key IS NOT NULL))";
+
+/// The condition that `faces AS f` is in the scope `?1`, or anywhere in the tenant `?2`, and the value of `?1`. It needs no
+/// look-up of its own before the statement that holds it.
+pub(super) fn in_scope(scope: Option<FaceScope>) -> (&'static str, u64) {
+    match scope {
+        Some(FaceScope::FaceSet(id)) => (IN_GALLERY, id.get()),
+        Some(FaceScope::Person(id)) => (OF_PERSON, id.get()),
+        None => (OF_TENANT, 0),
+    }
+}
+
+/// The ids as a JSON array, each once, in the order asked for.
+pub(super) fn each_once(ids: Vec<FaceId>) -> String {
+    let mut seen = HashSet::new();
+    rows::json_array(ids.into_iter().filter(|&id| seen.insert(id)).map(FaceId::get))
 }
 
 /// See `GalleryStore::faces`.
 pub(super) fn by_id(conn: &Connection, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Answer<Vec<Face>> {
-    let Some(scope) = find_scope(conn, tenant, scope)? else { return Ok(Vec::new()) };
-    let mut seen = HashSet::new();
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids.into_iter().filter(|&id| seen.insert(id)) {
-        found.extend(find_one(conn, tenant, &scope, id)?.map(|row| row.face));
-    }
-    Ok(found)
+    let (condition, scope_id) = in_scope(Some(scope));
+    // The cross join makes the array the outer loop, so rows come in its order.
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value WHERE {condition}"
+    );
+    let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids));
+    rows::all(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
 }
 
 /// See `GalleryStore::list_faces`.
 pub(super) fn list(conn: &Connection, tenant: TenantId, scope: FaceScope, page: Page) -> Answer<Vec<Face>> {
-    // The page is cut from the narrow table, so that faces before the offset are not read. The cross joins keep SQLite
+    // The page is cut from the narrow table, so that faces before the offset are not read. The cross join keeps SQLite
     // from choosing another order of tables.
-    let (sql, scope_id) = match find_scope(conn, tenant, scope)? {
-        None => return Ok(Vec::new()),
-        Some(Scope::FaceSet(set)) => (
-            format!(
-                "SELECT {FACE_COLUMNS} FROM
-                     (SELECT sequence FROM gallery WHERE face_set = ?1 ORDER BY sequence LIMIT ?2 OFFSET ?3) AS g
-                 CROSS JOIN faces AS f ON f.sequence = g.sequence
-                 CROSS JOIN templates AS t ON t.sequence = g.sequence"
-            ),
-            set.face_set.id.get(),
+    let (page_of, scope_id) = match scope {
+        FaceScope::FaceSet(id) => (
+            "gallery WHERE face_set = ?1
+             AND EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = ?1 AND s.tenant = ?2 AND s.name IS NOT NULL)",
+            id.get(),
         ),
-        Some(Scope::Person(person)) => (
-            format!(
-                "SELECT {FACE_COLUMNS} FROM
-                     (SELECT sequence FROM faces WHERE person = ?1 ORDER BY sequence LIMIT ?2 OFFSET ?3) AS g
-                 CROSS JOIN faces AS f ON f.sequence = g.sequence
-                 CROSS JOIN templates AS t ON t.sequence = g.sequence"
-            ),
-            person.get(),
+        FaceScope::Person(id) => (
+            "faces WHERE person = ?1
+             AND EXISTS (SELECT 1 FROM persons AS p WHERE p.id = ?1 AND p.tenant = ?2 AND p.key IS NOT NULL)",
+            id.get(),
         ),
     };
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM (SELECT sequence FROM {page_of} ORDER BY sequence LIMIT ?3 OFFSET ?4) AS g
+         CROSS JOIN faces AS f ON f.sequence = g.sequence"
+    );
     let (limit, offset) = limit_and_offset(page);
-    rows::all(conn, &sql, (scope_id, limit, offset), |row| Ok(rows::face_row(row, tenant)?.face))
+    let params = (scope_id, codec::tenant_bytes(tenant), limit, offset);
+    rows::all(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
 }
 
 /// See `GalleryStore::update_face`.
@@ -315,19 +339,20 @@ pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64,
         FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
         FaceOwner::Person(id) => sets_of_person(tx.conn, id)?,
     };
-    for SetRow { face_set, .. } in sets.iter().filter(|set| set.face_set.pack == *face.template.pack()) {
-        let entry = entry(face, sequence, &face_set.schema);
-        tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+    for SetRow { face_set, .. } in sets {
+        if let Some(template) = templates::one(tx.conn, sequence, &face_set.pack)? {
+            let entry = entry(face, template, sequence, &face_set.schema);
+            tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+        }
     }
     Ok(())
 }
 
-/// What a delete has to know of a face: everything but its template.
+/// What a delete has to know of a face.
 pub(super) struct DeletedFace {
     pub(super) sequence: u64,
     pub(super) id: FaceId,
     pub(super) owner: FaceOwner,
-    pub(super) pack: PackId,
 }
 
 /// See `GalleryStore::delete_faces`.
@@ -358,14 +383,18 @@ pub(super) fn remove(tx: &mut WriteTx<'_>, deleted: &[DeletedFace]) -> Answer<()
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(unknown) => unknown.insert(sets_of_person(tx.conn, person)?),
                 };
-                let showing = sets.iter().filter(|set| set.face_set.pack == face.pack);
-                showing.map(|set| set.face_set.id).collect()
+                sets.iter().map(|set| set.face_set.id).collect()
             }
         };
         for face_set in galleries {
-            tx.conn
+            let n_shown = tx
+                .conn
                 .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
                 .execute((face_set.get(), face.sequence))?;
+            if n_shown == 0 {
+                // A member's face without a template of the set's pack.
+                continue;
+            }
             *n_gone_by_set.entry(face_set.get()).or_default() += 1;
             tx.changes.push(GalleryChange::Remove { face_set, face: face.id });
         }
@@ -388,20 +417,19 @@ pub(super) fn remove(tx: &mut WriteTx<'_>, deleted: &[DeletedFace]) -> Answer<()
 
 /// Erases the rows of one face, but for the galleries.
 pub(super) fn erase_face(conn: &Connection, sequence: u64) -> Answer<()> {
-    conn.prepare_cached("DELETE FROM templates WHERE sequence = ?1")?.execute([sequence])?;
+    conn.prepare_cached("DELETE FROM templates WHERE face = ?1")?.execute([sequence])?;
     conn.prepare_cached("DELETE FROM faces WHERE sequence = ?1")?.execute([sequence])?;
     Ok(())
 }
 
 /// The faces of the scope that are meant, in order of enrolment. Templates are not read.
 fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<Vec<DeletedFace>> {
-    const COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack";
+    const COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person";
     let deleted = |row: &Row<'_>| {
         Ok(DeletedFace {
             sequence: row.get(0)?,
             id: rows::face_id(row.get(1)?)?,
             owner: rows::owner(row.get(2)?, row.get(3)?)?,
-            pack: codec::pack_of(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?)?,
         })
     };
     let (from, scope_id) = match scope {
@@ -455,12 +483,12 @@ fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<V
             let sql = format!("SELECT {COLUMNS}, f.subject, f.fields FROM {from} ORDER BY f.sequence");
             let meant = rows::all(conn, &sql, [scope_id], |row| {
                 let face = rows::face_id(row.get(1)?)?;
-                let fields = codec::fields_of(row.get_ref(6)?.as_blob_or_null().map_err(rusqlite::Error::from)?)?;
+                let fields = codec::fields_of(row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)?)?;
                 let is_meant = match selector {
                     FaceSelector::Field { name, value } => fields.get(name.as_str()) == Some(value),
                     FaceSelector::Filter(filter) => filter.matches(FilterRow {
                         face,
-                        subject: row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?,
+                        subject: row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?,
                         values: &slots(&fields, schema),
                     }),
                     FaceSelector::Ids(_) | FaceSelector::Subject(_) => false,

@@ -25,6 +25,7 @@ mod rebuild;
 mod report;
 mod rows;
 mod schema;
+mod templates;
 mod transient;
 mod uploads;
 mod writer;
@@ -36,7 +37,7 @@ use likeness_domain::Result;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary,
-    NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId, TimestampMs,
+    NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Template, TenantId, TimestampMs,
 };
 
 use self::errors::Answer;
@@ -107,6 +108,15 @@ impl EmbeddedStore {
         self.readers.read(doing, act)
     }
 
+    /// The same for `act` with a single statement, which sees one state without a transaction around it.
+    fn read_one<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> Answer<T> + Send + 'static,
+    {
+        self.readers.run(doing, act)
+    }
+
     /// Hands the write over at once, so that dropping the future changes nothing.
     fn write<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
     where
@@ -124,11 +134,11 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
-        self.read("look up the face set", move |conn| face_sets::named(conn, tenant, &name))
+        self.read_one("look up the face set", move |conn| face_sets::named(conn, tenant, &name))
     }
 
     fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>> {
-        self.read("look up the face set", move |conn| face_sets::by_id(conn, tenant, id))
+        self.read_one("look up the face set", move |conn| face_sets::by_id(conn, tenant, id))
     }
 
     fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
@@ -136,7 +146,7 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {
-        self.read("list the face sets", move |conn| face_sets::list(conn, tenant))
+        self.read_one("list the face sets", move |conn| face_sets::list(conn, tenant))
     }
 
     fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
@@ -154,11 +164,29 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
-        self.read("look up the faces", move |conn| faces::by_id(conn, tenant, scope, ids))
+        self.read_one("look up the faces", move |conn| faces::by_id(conn, tenant, scope, ids))
+    }
+
+    fn templates(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        ids: Vec<FaceId>,
+        pack: PackId,
+    ) -> Pending<'_, Vec<(FaceId, Template)>> {
+        self.read_one("look up the templates", move |conn| templates::by_id(conn, tenant, scope, ids, &pack))
+    }
+
+    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
+        self.write("add the templates", move |tx| templates::put(tx, tenant, templates))
+    }
+
+    fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>> {
+        self.read("look up the faces' sets", move |conn| templates::face_sets_showing(conn, tenant, faces))
     }
 
     fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>> {
-        self.read("list the faces", move |conn| faces::list(conn, tenant, scope, page))
+        self.read_one("list the faces", move |conn| faces::list(conn, tenant, scope, page))
     }
 
     fn external_ids(
@@ -196,11 +224,11 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
-        self.read("look up the person", move |conn| persons::by_key(conn, tenant, &key))
+        self.read_one("look up the person", move |conn| persons::by_key(conn, tenant, &key))
     }
 
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
-        self.read("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
+        self.read_one("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
     }
 
     fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {

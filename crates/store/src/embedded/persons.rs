@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use likeness_domain::Kind;
 use likeness_domain::ports::GalleryChange;
 use likeness_domain::types::{
-    FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, TenantId,
+    FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId,
 };
 use rusqlite::Connection;
 
@@ -90,11 +90,12 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
         return Ok(set.face_set);
     }
     let sql = format!(
-        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence
-         WHERE f.person = ?1 AND f.pack = ?2 ORDER BY f.sequence"
+        "SELECT {FACE_COLUMNS}, t.vector FROM faces AS f CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?2
+         WHERE f.person = ?1 ORDER BY f.sequence"
     );
+    let pack = &set.face_set.pack;
     let shown =
-        rows::all(tx.conn, &sql, (person.get(), set.face_set.pack.as_str()), |row| rows::face_row(row, tenant))?;
+        rows::all(tx.conn, &sql, (person.get(), pack.as_str()), |row| rows::face_and_template(row, tenant, pack))?;
     faces::check_room(&set, shown.len() as u64)?;
     let sequence = tx.next_sequence();
     tx.conn.prepare_cached("INSERT INTO memberships (face_set, sequence, person) VALUES (?1, ?2, ?3)")?.execute((
@@ -105,8 +106,8 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
         .execute((set.face_set.id.get(), shown.len() as u64))?;
-    for FaceRow { sequence, face } in shown {
-        faces::show(tx, &set.face_set, &face, sequence)?;
+    for (FaceRow { sequence, face }, template) in shown {
+        faces::show(tx, &set.face_set, &face, template, sequence)?;
     }
     Ok(set.face_set)
 }
@@ -131,7 +132,7 @@ pub(super) fn join(
 /// Takes the person's faces out of the gallery of the set and ends the membership; a set that was there for its members
 /// only goes with the last of them.
 fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answer<()> {
-    let hidden: Vec<(u64, FaceId)> = owned_of_pack(tx.conn, person, &face_set.pack)?;
+    let hidden: Vec<(u64, FaceId)> = shown_of_person(tx.conn, person, face_set)?;
     for &(sequence, face) in &hidden {
         tx.conn
             .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
@@ -153,9 +154,12 @@ fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answ
     Ok(())
 }
 
-fn owned_of_pack(conn: &Connection, person: PersonId, pack: &PackId) -> Answer<Vec<(u64, FaceId)>> {
-    let sql = "SELECT sequence, id FROM faces WHERE person = ?1 AND pack = ?2 ORDER BY sequence";
-    rows::all(conn, sql, (person.get(), pack.as_str()), |row| Ok((row.get(0)?, rows::face_id(row.get(1)?)?)))
+/// Sequence and id of those of the person's faces that are in the gallery of the set.
+fn shown_of_person(conn: &Connection, person: PersonId, face_set: &FaceSet) -> Answer<Vec<(u64, FaceId)>> {
+    let sql = "SELECT f.sequence, f.id FROM faces AS f
+               CROSS JOIN gallery AS g ON g.face_set = ?2 AND g.sequence = f.sequence
+               WHERE f.person = ?1 ORDER BY f.sequence";
+    rows::all(conn, sql, (person.get(), face_set.id.get()), |row| Ok((row.get(0)?, rows::face_id(row.get(1)?)?)))
 }
 
 /// See `GalleryStore::leave_face_sets`.
@@ -189,11 +193,12 @@ pub(super) fn by_key(conn: &Connection, tenant: TenantId, key: &PersonKey) -> An
 /// See `GalleryStore::persons`.
 pub(super) fn by_id(conn: &Connection, tenant: TenantId, ids: Vec<PersonId>) -> Answer<Vec<Person>> {
     let mut seen = HashSet::new();
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids.into_iter().filter(|&id| seen.insert(id)) {
-        found.extend(rows::person(conn, tenant, id)?.map(|row| row.person));
-    }
-    Ok(found)
+    let ids = rows::json_array(ids.into_iter().filter(|&id| seen.insert(id)).map(PersonId::get));
+    let sql = format!(
+        "SELECT {PERSON_COLUMNS} FROM json_each(?2) AS j CROSS JOIN persons AS p ON p.id = j.value
+         WHERE p.tenant = ?1 AND p.key IS NOT NULL"
+    );
+    rows::all(conn, &sql, (codec::tenant_bytes(tenant), ids), |row| Ok(rows::person_row(row)?.person))
 }
 
 /// See `GalleryStore::update_person`.

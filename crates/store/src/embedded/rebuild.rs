@@ -26,9 +26,9 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
     let started = Instant::now();
     let sets_sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
     let rows_sql = format!(
-        "SELECT {FACE_COLUMNS} FROM gallery AS g
+        "SELECT {FACE_COLUMNS}, t.vector FROM gallery AS g
          CROSS JOIN faces AS f ON f.sequence = g.sequence
-         CROSS JOIN templates AS t ON t.sequence = g.sequence
+         CROSS JOIN templates AS t ON t.face = g.sequence AND t.pack = ?2
          WHERE g.face_set = ?1 ORDER BY g.sequence"
     );
     let mut n_rows = 0;
@@ -40,9 +40,9 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
             schema: Arc::new(face_set.schema.clone()),
         }];
         let mut statement = conn.prepare_cached(&rows_sql)?;
-        let mut found = statement.query([face_set.id.get()])?;
+        let mut found = statement.query((face_set.id.get(), face_set.pack.as_str()))?;
         while let Some(row) = found.next()? {
-            let row = match rows::face_row(row, face_set.tenant) {
+            let (row, template) = match rows::face_and_template(row, face_set.tenant, &face_set.pack) {
                 Err(Failure::Damaged(what)) => {
                     // One damaged face must not take the whole library away: it is not searched, reading it fails, a
                     // thorough report names it, and it can be deleted by its id.
@@ -52,7 +52,7 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
                 }
                 row => row?,
             };
-            let entry = entry(&row.face, row.sequence, &face_set.schema);
+            let entry = entry(&row.face, template, row.sequence, &face_set.schema);
             chunk.push(GalleryChange::Put { face_set: face_set.id, entry });
             n_rows += 1;
             if chunk.len() >= CHUNK_ROWS {

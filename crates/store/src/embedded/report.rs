@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, jobs, rebuild, transient};
+use super::{codec, jobs, rebuild, templates, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -37,7 +37,7 @@ const RULES: &[(&str, &str)] = &[
     (
         "a member's face is missing from a gallery",
         "SELECT f.id FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
-         JOIN faces AS f ON f.person = m.person AND f.pack = s.pack
+         JOIN faces AS f ON f.person = m.person JOIN templates AS t ON t.face = f.sequence AND t.pack = s.pack
          WHERE s.name IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = s.id AND g.sequence = f.sequence)",
     ),
@@ -46,7 +46,9 @@ const RULES: &[(&str, &str)] = &[
         "SELECT g.face_set FROM gallery AS g JOIN face_sets AS s ON s.id = g.face_set
          LEFT JOIN faces AS f ON f.sequence = g.sequence
          WHERE s.name IS NOT NULL
-         AND (f.pack IS NULL OR f.pack <> s.pack OR NOT (f.face_set IS g.face_set OR EXISTS
+         AND (f.sequence IS NULL
+           OR NOT EXISTS (SELECT 1 FROM templates AS t WHERE t.face = f.sequence AND t.pack = s.pack)
+           OR NOT (f.face_set IS g.face_set OR EXISTS
              (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = g.face_set)))",
     ),
     (
@@ -75,8 +77,9 @@ const RULES: &[(&str, &str)] = &[
          SELECT f.id FROM faces AS f JOIN faces AS g ON g.origin = f.id",
     ),
     (
-        "a face has no template",
-        "SELECT f.id FROM faces AS f LEFT JOIN templates AS t ON t.sequence = f.sequence WHERE t.sequence IS NULL",
+        "a face has no template of the pack it was enrolled with",
+        "SELECT f.id FROM faces AS f
+         WHERE NOT EXISTS (SELECT 1 FROM templates AS t WHERE t.face = f.sequence AND t.pack = f.pack)",
     ),
 ];
 
@@ -130,9 +133,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
         problems.extend(rows::all(conn, sql, (), |row| Ok(format!("{text} ({})", row.get::<_, u64>(0)?)))?);
     }
     // The tenant is of no matter here: it is the owner's.
-    let sql = format!(
-        "SELECT {FACE_COLUMNS} FROM faces AS f JOIN templates AS t ON t.sequence = f.sequence ORDER BY f.sequence"
-    );
+    let sql = format!("SELECT {FACE_COLUMNS} FROM faces AS f ORDER BY f.sequence");
     let mut statement = conn.prepare(&sql)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
@@ -146,6 +147,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
             break;
         }
     }
+    templates::check(conn, problems, PROBLEMS_MAX)?;
     transient::check(conn, problems)?;
     jobs::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {

@@ -2,8 +2,8 @@
 //! or a deleted one, is not there.
 
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, Person, PersonId, PersonKey,
-    QualityGate, Subject, Tags, TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, PackId, Person, PersonId, PersonKey,
+    QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
 };
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
@@ -42,9 +42,9 @@ pub(super) const SET_COLUMNS: &str = "s.id, s.tenant, s.name, s.label, s.note, s
 /// Columns of [`person_row`], of `persons AS p`.
 pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces";
 
-/// Columns of [`face_row`], of `faces AS f` and `templates AS t`.
+/// Columns of [`face_row`], of `faces AS f`. No vector is among them.
 pub(super) const FACE_COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, \
-     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, t.vector, f.origin";
+     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, f.origin";
 
 /// A checked type read back: the database never held anything else, unless it was damaged.
 pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {
@@ -123,10 +123,10 @@ pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
         sequence: row.get(0)?,
         face: Face {
             id,
-            source_face: row.get::<_, Option<u64>>(15)?.map_or(Ok(id), face_id)?,
+            source_face: row.get::<_, Option<u64>>(14)?.map_or(Ok(id), face_id)?,
             tenant,
             owner: owner(row.get(2)?, row.get(3)?)?,
-            template: codec::template_of(pack, blob(14)?)?,
+            pack: codec::pack_of(pack)?,
             detection: codec::detection_of(blob(5)?)?,
             quality: codec::quality_of(blob_or_null(6)?)?,
             subject: text(row, 7, Subject::new)?,
@@ -138,6 +138,28 @@ pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
             updated_at: TimestampMs(row.get(13)?),
         },
     })
+}
+
+/// Column of the vector in a question for [`FACE_COLUMNS`] and then `t.vector`, of `templates AS t`.
+const VECTOR_COLUMN: usize = 15;
+
+/// A face and its template of that pack, from [`FACE_COLUMNS`] and `t.vector`.
+pub(super) fn face_and_template(row: &Row<'_>, tenant: TenantId, pack: &PackId) -> Answer<(FaceRow, Template)> {
+    let vector = row.get_ref(VECTOR_COLUMN)?.as_blob().map_err(rusqlite::Error::from)?;
+    Ok((face_row(row, tenant)?, codec::template_of(pack.as_str(), vector)?))
+}
+
+/// Numbers as a JSON array, to be unpacked by `json_each` so that one prepared statement takes any number of ids.
+pub(super) fn json_array(numbers: impl IntoIterator<Item = u64>) -> String {
+    let mut text = String::from("[");
+    for number in numbers {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&number.to_string());
+    }
+    text.push(']');
+    text
 }
 
 /// Every row of a question, read.

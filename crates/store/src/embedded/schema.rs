@@ -1,5 +1,7 @@
 //! The database file: how it is opened, which layout it has, how an older layout becomes the present one.
 
+mod templates_7;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,15 +18,24 @@ pub const DATABASE_FILE: &str = "likeness.db";
 /// Marks the file as ours (`file` and SQLite's shell show it): "Lkns".
 pub(super) const APPLICATION_ID: i32 = 0x4c6b_6e73;
 
-/// The scripts that lead from an empty file to the present layout; number `n` makes version `n + 1`. A script may hold
-/// several statements, and runs in one transaction with all that follow it. Append only.
-pub(super) const MIGRATIONS: &[&str] = &[
-    include_str!("schema.sql"),
-    include_str!("schema-2.sql"),
-    include_str!("schema-3.sql"),
-    include_str!("schema-4.sql"),
-    include_str!("schema-5.sql"),
-    include_str!("schema-6.sql"),
+/// One step from a layout to the next. It runs in one transaction with all that follow it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Migration {
+    /// A script, which may hold several statements.
+    Script(&'static str),
+    /// What takes so long that the user is shown how far it is, or needs more than SQL.
+    Code(fn(&Connection) -> Answer<()>),
+}
+
+/// The steps that lead from an empty file to the present layout; number `n` makes version `n + 1`. Append only.
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration::Script(include_str!("schema.sql")),
+    Migration::Script(include_str!("schema-2.sql")),
+    Migration::Script(include_str!("schema-3.sql")),
+    Migration::Script(include_str!("schema-4.sql")),
+    Migration::Script(include_str!("schema-5.sql")),
+    Migration::Script(include_str!("schema-6.sql")),
+    Migration::Code(templates_7::upgrade),
 ];
 
 /// Version of the present layout.
@@ -122,15 +133,18 @@ pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
 
 /// Brings the file to the last of `migrations`, in one transaction: after a crash it is the old layout or the new one.
 /// Call it with the data folder's lock held.
-pub(super) fn migrate(conn: &mut Connection, migrations: &[&str]) -> Answer<()> {
+pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Answer<()> {
     let n_known = migrations.len() as u32;
     let found = version(conn, n_known)?;
     if found == n_known {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for script in &migrations[found as usize..] {
-        tx.execute_batch(script)?;
+    for migration in &migrations[found as usize..] {
+        match migration {
+            Migration::Script(script) => tx.execute_batch(script)?,
+            Migration::Code(upgrade) => upgrade(&tx)?,
+        }
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", n_known)?;

@@ -4,21 +4,19 @@
 //! - `held_tenants.n_held` counts a tenant's rows in `held_faces`; a thorough report verifies it.
 //! - No face, held or enrolled, has an id that is the source face of another enrolled face ([`faces::free_face_id`]).
 
-use std::collections::HashSet;
-
 use likeness_domain::Kind;
 use likeness_domain::ports::{FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Quality, Subject, Template, TenantId,
-    TimestampMs, TransientFace,
+    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality, Subject, Template,
+    TenantId, TimestampMs, TransientFace,
 };
 use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
-use super::faces::{self, DeletedFace, Scope};
+use super::faces::{self, DeletedFace};
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::writer::WriteTx;
-use super::{EmbeddedStore, codec};
+use super::{EmbeddedStore, codec, templates};
 
 /// Held faces erased in one commit: bounds how long other writes wait.
 const FORGET_ROWS: u64 = 200;
@@ -123,37 +121,32 @@ fn one(conn: &Connection, tenant: TenantId, id: FaceId, now: TimestampMs) -> Ans
     rows::first(conn, &sql, (codec::tenant_bytes(tenant), id.get(), now.0), held_row)
 }
 
-/// The tenant's faces of that source face, in order of enrolment; `condition` narrows them down to a scope `?2`.
+/// The tenant's faces of these source faces in the scope, or everywhere, by source face in the order asked for and then
+/// in order of enrolment.
 fn enrolled(
     conn: &Connection,
     tenant: TenantId,
-    source_face: FaceId,
-    condition: &str,
-    scope_id: u64,
+    scope: Option<FaceScope>,
+    source_faces: Vec<FaceId>,
 ) -> Answer<Vec<FaceRow>> {
-    // Deleted sets and persons have neither name nor key; what is left of them belongs to nobody.
+    let (condition, scope_id) = faces::in_scope(scope);
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM
-             (SELECT sequence FROM faces WHERE id = ?1 AND origin IS NULL
-              UNION ALL SELECT sequence FROM faces WHERE origin = ?1) AS o
+             (SELECT j.key AS place, f.sequence FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value
+                 WHERE f.origin IS NULL
+              UNION ALL
+              SELECT j.key AS place, f.sequence FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.origin = j.value) AS o
          CROSS JOIN faces AS f ON f.sequence = o.sequence
-         CROSS JOIN templates AS t ON t.sequence = o.sequence
-         WHERE (EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = f.face_set AND s.tenant = ?3 AND s.name IS NOT NULL)
-             OR EXISTS (SELECT 1 FROM persons AS p WHERE p.id = f.person AND p.tenant = ?3 AND p.key IS NOT NULL))
-           AND {condition}
-         ORDER BY f.sequence"
+         WHERE {condition}
+         ORDER BY o.place, f.sequence"
     );
-    rows::all(conn, &sql, (source_face.get(), scope_id, codec::tenant_bytes(tenant)), |row| rows::face_row(row, tenant))
+    let params = (scope_id, codec::tenant_bytes(tenant), faces::each_once(source_faces));
+    rows::all(conn, &sql, params, |row| rows::face_row(row, tenant))
 }
 
-/// The condition of [`enrolled`] that is always true.
-const ANYWHERE: &str = "?2 = ?2";
-/// Those that narrow down to a scope.
-const IN_GALLERY: &str = "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?2 AND g.sequence = f.sequence)";
-const OF_PERSON: &str = "f.person = ?2";
-
+/// Every face of the tenant that is of that source face.
 fn everywhere(conn: &Connection, tenant: TenantId, source_face: FaceId) -> Answer<Vec<FaceRow>> {
-    enrolled(conn, tenant, source_face, ANYWHERE, 0)
+    enrolled(conn, tenant, None, vec![source_face])
 }
 
 fn of_sources(
@@ -162,20 +155,7 @@ fn of_sources(
     scope: Option<FaceScope>,
     source_faces: Vec<FaceId>,
 ) -> Answer<Vec<Face>> {
-    let (condition, scope_id) = match scope {
-        None => (ANYWHERE, 0),
-        Some(scope) => match faces::find_scope(conn, tenant, scope)? {
-            None => return Ok(Vec::new()),
-            Some(Scope::FaceSet(set)) => (IN_GALLERY, set.face_set.id.get()),
-            Some(Scope::Person(person)) => (OF_PERSON, person.get()),
-        },
-    };
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for source_face in source_faces.into_iter().filter(|&source_face| seen.insert(source_face)) {
-        found.extend(enrolled(conn, tenant, source_face, condition, scope_id)?.into_iter().map(|row| row.face));
-    }
-    Ok(found)
+    Ok(enrolled(conn, tenant, scope, source_faces)?.into_iter().map(|row| row.face).collect())
 }
 
 fn unknown() -> Failure {
@@ -190,16 +170,28 @@ struct Known {
     subject: Option<Subject>,
 }
 
-fn known(conn: &Connection, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Answer<Option<Known>> {
+/// `pack` is the one wanted: an enrolled face that has no template of it gives the one it was enrolled with.
+fn known(
+    conn: &Connection,
+    tenant: TenantId,
+    source_face: FaceId,
+    pack: &PackId,
+    now: TimestampMs,
+) -> Answer<Option<Known>> {
     if let Some((_, TransientFace { template, detection, quality, subject, .. })) = one(conn, tenant, source_face, now)?
     {
         return Ok(Some(Known { template, detection, quality, subject }));
     }
-    let oldest = everywhere(conn, tenant, source_face)?.into_iter().next();
-    Ok(oldest.map(|row| {
-        let Face { template, detection, quality, subject, .. } = row.face;
-        Known { template, detection, quality, subject }
-    }))
+    let Some(FaceRow { sequence, face }) = everywhere(conn, tenant, source_face)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let template = match templates::one(conn, sequence, pack)? {
+        Some(template) => template,
+        None => templates::one(conn, sequence, &face.pack)?
+            .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
+    };
+    let Face { detection, quality, subject, .. } = face;
+    Ok(Some(Known { template, detection, quality, subject }))
 }
 
 fn enrol(
@@ -212,8 +204,8 @@ fn enrol(
 ) -> Answer<Face> {
     let set = rows::need_face_set(tx.conn, tenant, face_set)?;
     let Known { template, detection, quality, subject } =
-        known(tx.conn, tenant, source_face, now)?.ok_or_else(unknown)?;
-    if !enrolled(tx.conn, tenant, source_face, IN_GALLERY, face_set.get())?.is_empty() {
+        known(tx.conn, tenant, source_face, &set.face_set.pack, now)?.ok_or_else(unknown)?;
+    if !enrolled(tx.conn, tenant, Some(FaceScope::FaceSet(face_set)), vec![source_face])?.is_empty() {
         return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
     }
     faces::check_room(&set, 1)?;
@@ -223,7 +215,7 @@ fn enrol(
         source_face,
         tenant,
         owner: FaceOwner::FaceSet(face_set),
-        template,
+        pack: template.pack().clone(),
         detection,
         quality,
         subject,
@@ -237,7 +229,7 @@ fn enrol(
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1, n_owned = n_owned + 1 WHERE id = ?1")?
         .execute([face_set.get()])?;
-    faces::insert(tx, &face, &[set])?;
+    faces::insert(tx, &face, &template, &[set])?;
     let_go(tx, tenant, source_face)?;
     Ok(face)
 }
@@ -288,10 +280,7 @@ fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, source_face: FaceId, now: Time
         Some(_) => let_go(tx, tenant, source_face)?,
         None => 0,
     };
-    let deleted = |FaceRow { sequence, face }: FaceRow| {
-        let pack = face.template.pack().clone();
-        DeletedFace { sequence, id: face.id, owner: face.owner, pack }
-    };
+    let deleted = |FaceRow { sequence, face }: FaceRow| DeletedFace { sequence, id: face.id, owner: face.owner };
     let deleted: Vec<DeletedFace> = everywhere(tx.conn, tenant, source_face)?.into_iter().map(deleted).collect();
     faces::remove(tx, &deleted)?;
     Ok((n_held + deleted.len()) as u64)
@@ -322,7 +311,7 @@ impl TransientFaceStore for EmbeddedStore {
     }
 
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {
-        self.read("look up the held face", move |conn| Ok(one(conn, tenant, id, now)?.map(|(_, held)| held)))
+        self.read_one("look up the held face", move |conn| Ok(one(conn, tenant, id, now)?.map(|(_, held)| held)))
     }
 
     fn faces_of_source(
@@ -331,7 +320,7 @@ impl TransientFaceStore for EmbeddedStore {
         scope: Option<FaceScope>,
         source_faces: Vec<FaceId>,
     ) -> Pending<'_, Vec<Face>> {
-        self.read("look up the faces of a source face", move |conn| of_sources(conn, tenant, scope, source_faces))
+        self.read_one("look up the faces of a source face", move |conn| of_sources(conn, tenant, scope, source_faces))
     }
 
     fn enrol_transient_face(

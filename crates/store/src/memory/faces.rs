@@ -3,7 +3,8 @@
 use likeness_domain::filter::FilterRow;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FieldSchema, NewFace, TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, Template, TenantId,
+    TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -56,7 +57,7 @@ impl State {
                 source_face: id,
                 tenant,
                 owner,
-                template: new.template,
+                pack: new.template.pack().clone(),
                 detection: new.detection,
                 quality: new.quality,
                 subject: new.subject,
@@ -69,6 +70,7 @@ impl State {
             };
             let sequence = self.next_sequence();
             self.faces.insert(sequence, face.clone());
+            self.templates.insert(sequence, vec![new.template]);
             self.show(sequence, changes);
             enrolled.push(face);
         }
@@ -77,11 +79,100 @@ impl State {
 
     /// Tells every gallery that has the face.
     pub(super) fn show(&self, sequence: u64, changes: &mut Vec<GalleryChange>) {
-        let face = &self.faces[&sequence];
-        changes.extend(self.galleries_of(face).map(|face_set| GalleryChange::Put {
-            face_set: face_set.id,
-            entry: entry(face, sequence, &face_set.schema),
-        }));
+        changes.extend(self.galleries_of(sequence).filter_map(|face_set| self.put_change(sequence, face_set)));
+    }
+
+    /// The face as a row of the set's gallery; `None` if it is not in it.
+    pub(super) fn put_change(&self, sequence: u64, face_set: &FaceSet) -> Option<GalleryChange> {
+        if !self.is_shown(sequence, face_set) {
+            return None;
+        }
+        let template = self.template(sequence, &face_set.pack)?.clone();
+        let entry = entry(&self.faces[&sequence], template, sequence, &face_set.schema);
+        Some(GalleryChange::Put { face_set: face_set.id, entry })
+    }
+
+    /// Erases every face of an owner that is being deleted.
+    pub(super) fn erase_owned(&mut self, owner: FaceOwner) {
+        for sequence in self.owned(owner) {
+            self.faces.remove(&sequence);
+            self.templates.remove(&sequence);
+        }
+    }
+
+    /// Sequence of the tenant's face with that id, wherever it is.
+    fn sequence_of(&self, tenant: TenantId, id: FaceId) -> Option<u64> {
+        let found = self.faces.iter().find(|(_, face)| face.tenant == tenant && face.id == id);
+        found.map(|(&sequence, _)| sequence)
+    }
+
+    pub(super) fn templates_of(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        ids: Vec<FaceId>,
+        pack: &PackId,
+    ) -> Vec<(FaceId, Template)> {
+        let inside = scope.map(|scope| self.scope(tenant, scope));
+        let find = |id: FaceId| {
+            let sequence = self.sequence_of(tenant, id)?;
+            let is_meant = inside.as_ref().is_none_or(|inside| inside.contains(&sequence));
+            let template = self.template(sequence, pack).filter(|_| is_meant)?;
+            Some((id, template.clone()))
+        };
+        each_once(ids).into_iter().filter_map(find).collect()
+    }
+
+    pub(super) fn put_templates(
+        &mut self,
+        tenant: TenantId,
+        templates: Vec<(FaceId, Template)>,
+        changes: &mut Vec<GalleryChange>,
+    ) -> Result<()> {
+        let n_before: Vec<u64> = self.face_sets.values().map(|face_set| self.n_gallery(face_set)).collect();
+        let before = self.templates.clone();
+        let mut touched: Vec<u64> = Vec::new();
+        for (id, template) in templates {
+            let Some(sequence) = self.sequence_of(tenant, id) else {
+                self.templates = before;
+                return Err(Error::new(Kind::FaceNotFound, format!("face {id} does not exist")));
+            };
+            let of_face = self.templates.entry(sequence).or_default();
+            of_face.retain(|old| old.pack() != template.pack());
+            of_face.push(template);
+            touched.push(sequence);
+        }
+        let overfull = self.face_sets.values().zip(n_before).find(|(face_set, n_before)| {
+            let n_now = self.n_gallery(face_set);
+            n_now > *n_before && face_set.capacity.is_some_and(|capacity| n_now > capacity)
+        });
+        if let Some((face_set, _)) = overfull {
+            let message = format!("face set `{}` has no room for the faces that would join it", face_set.name);
+            self.templates = before;
+            return Err(Error::new(Kind::CapacityExceeded, message));
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for sequence in touched {
+            self.show(sequence, changes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Vec<FaceSet> {
+        let mut found: Vec<FaceSet> = Vec::new();
+        for sequence in each_once(faces).into_iter().filter_map(|id| self.sequence_of(tenant, id)) {
+            let joined = match self.faces[&sequence].owner {
+                FaceOwner::FaceSet(id) => self.face_set(tenant, id).into_iter().cloned().collect(),
+                FaceOwner::Person(id) => self.face_sets_of(tenant, id),
+            };
+            for face_set in joined.into_iter().filter(|face_set| self.is_shown(sequence, face_set)) {
+                if found.iter().all(|other| other.id != face_set.id) {
+                    found.push(face_set);
+                }
+            }
+        }
+        found
     }
 
     fn check_packs(&self, tenant: TenantId, owner: FaceOwner, faces: &[NewFace]) -> Result<()> {
@@ -221,9 +312,10 @@ impl State {
 
     pub(super) fn remove_face(&mut self, sequence: u64, changes: &mut Vec<GalleryChange>) -> FaceId {
         let face = self.faces[&sequence].id;
-        let galleries = self.galleries_of(&self.faces[&sequence]);
+        let galleries = self.galleries_of(sequence);
         changes.extend(galleries.map(|face_set| GalleryChange::Remove { face_set: face_set.id, face }));
         self.faces.remove(&sequence);
+        self.templates.remove(&sequence);
         face
     }
 }

@@ -18,8 +18,8 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonKey,
-    PersonPatch, Revision, Tenant, TenantId, TenantName, TimestampMs, TransientFace,
+    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
+    PersonKey, PersonPatch, Revision, Template, Tenant, TenantId, TenantName, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -42,6 +42,8 @@ struct State {
     memberships: BTreeMap<u64, (FaceSetId, PersonId)>,
     made_by_joining: HashSet<FaceSetId>,
     faces: BTreeMap<u64, Face>,
+    /// The templates of each face, one per pack.
+    templates: BTreeMap<u64, Vec<Template>>,
     held: BTreeMap<u64, TransientFace>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
@@ -108,17 +110,25 @@ impl State {
         self.memberships.values().any(|&membership| membership == (face_set, person))
     }
 
+    /// The face's template of that pack.
+    fn template(&self, sequence: u64, pack: &PackId) -> Option<&Template> {
+        self.templates.get(&sequence)?.iter().find(|template| template.pack() == pack)
+    }
+
     /// Whether the face is in the gallery of the set.
-    fn is_shown(&self, face: &Face, face_set: &FaceSet) -> bool {
-        match face.owner {
+    fn is_shown(&self, sequence: u64, face_set: &FaceSet) -> bool {
+        match self.faces[&sequence].owner {
             FaceOwner::FaceSet(owner) => owner == face_set.id,
-            FaceOwner::Person(owner) => self.is_member(face_set.id, owner) && *face.template.pack() == face_set.pack,
+            FaceOwner::Person(owner) => {
+                self.is_member(face_set.id, owner) && self.template(sequence, &face_set.pack).is_some()
+            }
         }
     }
 
     /// The gallery of a set in order of enrolment.
     fn gallery<'a>(&'a self, face_set: &'a FaceSet) -> impl Iterator<Item = (u64, &'a Face)> {
-        self.faces.iter().filter(|(_, face)| self.is_shown(face, face_set)).map(|(&sequence, face)| (sequence, face))
+        let faces = self.faces.iter().map(|(&sequence, face)| (sequence, face));
+        faces.filter(|&(sequence, _)| self.is_shown(sequence, face_set))
     }
 
     fn n_gallery(&self, face_set: &FaceSet) -> u64 {
@@ -126,8 +136,8 @@ impl State {
     }
 
     /// Every set that shows the face.
-    fn galleries_of<'a>(&'a self, face: &'a Face) -> impl Iterator<Item = &'a FaceSet> {
-        self.face_sets.values().filter(|face_set| self.is_shown(face, face_set))
+    fn galleries_of(&self, sequence: u64) -> impl Iterator<Item = &FaceSet> {
+        self.face_sets.values().filter(move |face_set| self.is_shown(sequence, face_set))
     }
 
     /// `TooManyFaceSets` if `n_more` would be more than the tenant may have.
@@ -205,7 +215,7 @@ impl State {
         if only_if_empty && self.n_gallery(face_set) > 0 {
             return Err(Error::new(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", face_set.name)));
         }
-        self.faces.retain(|_, face| face.owner != FaceOwner::FaceSet(id));
+        self.erase_owned(FaceOwner::FaceSet(id));
         self.memberships.retain(|_, (face_set, _)| *face_set != id);
         self.face_sets.retain(|_, face_set| face_set.id != id);
         changes.push(GalleryChange::Close { face_set: id });
@@ -277,6 +287,24 @@ impl GalleryStore for MemoryStore {
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
         ready(Ok(self.read().faces_by_id(tenant, scope, &ids)))
+    }
+
+    fn templates(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        ids: Vec<FaceId>,
+        pack: PackId,
+    ) -> Pending<'_, Vec<(FaceId, Template)>> {
+        ready(Ok(self.read().templates_of(tenant, scope, ids, &pack)))
+    }
+
+    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
+        ready(self.write(|state, changes| state.put_templates(tenant, templates, changes)))
+    }
+
+    fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>> {
+        ready(Ok(self.read().face_sets_showing(tenant, faces)))
     }
 
     fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>> {

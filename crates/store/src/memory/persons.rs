@@ -72,11 +72,7 @@ impl State {
             let sequence = self.next_sequence();
             self.memberships.insert(sequence, (face_set.id, person));
             for sequence in self.owned(FaceOwner::Person(person)) {
-                let face = &self.faces[&sequence];
-                if self.is_shown(face, &face_set) {
-                    let entry = crate::gallery::entry(face, sequence, &face_set.schema);
-                    changes.push(GalleryChange::Put { face_set: face_set.id, entry });
-                }
+                changes.extend(self.put_change(sequence, &face_set));
             }
         }
         face_set
@@ -94,7 +90,7 @@ impl State {
         self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
         let n_of_pack = |pack: &likeness_domain::types::PackId| {
             let owned = self.owned(FaceOwner::Person(person));
-            owned.iter().filter(|sequence| self.faces[sequence].template.pack() == pack).count() as u64
+            owned.iter().filter(|&&sequence| self.template(sequence, pack).is_some()).count() as u64
         };
         let mut checked: Vec<&FaceSetName> = Vec::new();
         for new in &join {
@@ -180,7 +176,7 @@ impl State {
             self.hide(face_set, id, changes);
         }
         let n_faces = self.owned(FaceOwner::Person(id)).len() as u64;
-        self.faces.retain(|_, face| face.owner != FaceOwner::Person(id));
+        self.erase_owned(FaceOwner::Person(id));
         self.memberships.retain(|_, (_, person)| *person != id);
         self.persons.retain(|_, person| person.id != id);
         for face_set in &joined {

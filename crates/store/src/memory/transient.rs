@@ -72,9 +72,11 @@ impl State {
         let face_set = self.face_set(tenant, face_set)?;
         let known = match self.held_face(tenant, source_face, now) {
             Some((_, held)) => Some((held.template.clone(), held.detection, held.quality, held.subject.clone())),
-            None => self.of_origin(tenant, source_face).first().map(|sequence| {
-                let face = &self.faces[sequence];
-                (face.template.clone(), face.detection, face.quality, face.subject.clone())
+            None => self.of_origin(tenant, source_face).first().and_then(|&sequence| {
+                let face = &self.faces[&sequence];
+                let of_set = self.template(sequence, &face_set.pack);
+                let template = of_set.or_else(|| self.template(sequence, &face.pack))?.clone();
+                Some((template, face.detection, face.quality, face.subject.clone()))
             }),
         };
         let (template, detection, quality, subject) =
@@ -95,7 +97,7 @@ impl State {
             source_face,
             tenant,
             owner,
-            template,
+            pack: template.pack().clone(),
             detection,
             quality,
             subject,
@@ -108,6 +110,7 @@ impl State {
         };
         let sequence = self.next_sequence();
         self.faces.insert(sequence, face.clone());
+        self.templates.insert(sequence, vec![template]);
         self.held.retain(|_, held| held.tenant != tenant || held.id != source_face);
         self.show(sequence, changes);
         Ok(face)

@@ -9,7 +9,7 @@ use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret, Qualit
 use likeness_store::conformance::jobs::{at, job, job_id};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::uploads::{ROOM, picture, upload_name};
-use likeness_store::conformance::{EVERYTHING, Ledger};
+use likeness_store::conformance::{EVERYTHING, Ledger, first_templates};
 use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, SCHEMA_VERSION};
 
 use crate::patience::block_on;
@@ -28,7 +28,7 @@ fn a_folder_of_layout_1_is_upgraded_and_keeps_everything() {
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
         let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
         assert_eq!(faces.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 2]);
-        assert!(faces.iter().all(|face| face.template == template(face.id.get())));
+        assert_eq!(first_templates(&store, &faces).await, [1, 2].map(template));
         assert_eq!(index.rows(set.id).len(), 2);
         let anna = store.person(ours(), key("anna")).await.unwrap().unwrap();
         assert_eq!(faces[1].owner, FaceOwner::Person(anna.id));
@@ -66,7 +66,8 @@ fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
         assert_eq!(set.tags, tags(""));
         let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
-        assert!(faces.iter().all(|face| face.source_face == face.id && face.template == template(face.id.get())));
+        assert!(faces.iter().all(|face| face.source_face == face.id));
+        assert_eq!(first_templates(&store, &faces).await, [1, 2].map(template));
 
         // What came with layout 4 works in it.
         let held_ids = store.keep_faces(ours(), vec![held(7)], 10).await.unwrap();
@@ -100,4 +101,116 @@ fn a_folder_of_layout_5_is_upgraded_and_its_sets_have_no_quality_gate() {
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
         assert_eq!(set.quality_gate, QualityGate::High);
     });
+}
+
+/// A file of layout 2 keeps the work that its jobs stand for.
+#[test]
+fn a_folder_of_layout_2_is_upgraded_and_keeps_its_jobs() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/2/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
+        assert_eq!(first_templates(&store, &faces).await, [1, 2].map(template));
+        assert_eq!(store.job(ours(), job_id(5), at(0)).await.unwrap().unwrap().payload[..], [1, 2]);
+    });
+}
+
+/// A file of layout 4 keeps its held faces, which can be enrolled, and its tags.
+#[test]
+fn a_folder_of_layout_4_is_upgraded_and_keeps_its_held_faces() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/4/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        assert_eq!((report.n_faces, report.n_held_faces), (2, 1));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert_eq!(set.tags, tags("a,b"));
+        let now = held(7).created_at;
+        let known = store.held_face(ours(), face_id(7), now).await.unwrap().unwrap();
+        assert_eq!((known.subject, known.template), (Some(subject("held")), template(1)));
+        let face = store.enrol_transient_face(ours(), set.id, face_id(7), face_id(20), now).await.unwrap();
+        assert_eq!(first_templates(&store, &[face]).await, [template(1)]);
+    });
+}
+
+/// A file of layout 6, with a face made from a held one: what is written to it afterwards stands beside what was there.
+#[test]
+fn a_folder_of_layout_6_is_upgraded_and_takes_templates_of_further_packs() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/6/likeness.db")).unwrap();
+    block_on(async {
+        let index = Arc::new(Ledger::default());
+        let store = EmbeddedStore::open(scratch.path(), Arc::clone(&index) as _).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert_eq!(set.quality_gate, QualityGate::High);
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
+        assert_eq!(faces.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 2, 20]);
+        assert_eq!(faces[2].source_face, face_id(9));
+        assert_eq!(first_templates(&store, &faces).await, [1, 2, 2].map(template));
+        let other = (face_id(1), template_of_pack(8, pack_named("other-1")));
+        store.put_templates(ours(), vec![other.clone()]).await.unwrap();
+        store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(30)], None).await.unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let ids = [1, 30].map(face_id).to_vec();
+        let found = store.templates(ours(), None, ids.clone(), pack_named("other-1")).await.unwrap();
+        assert_eq!(found, [other]);
+        let first = [(face_id(1), template(1)), (face_id(30), template(30))];
+        assert_eq!(store.templates(ours(), None, ids, pack()).await.unwrap(), first);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// Figures of opening an old library of a million faces: `LIKENESS_SLOW_TESTS=1 cargo test --release -p likeness-store
+/// --test it a_million_old_faces -- --nocapture`.
+#[test]
+fn a_million_old_faces_are_upgraded_within_minutes() {
+    if std::env::var_os("LIKENESS_SLOW_TESTS").is_none() {
+        eprintln!("skipped: set LIKENESS_SLOW_TESTS=1 to make and upgrade a store of a million faces");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join(DATABASE_FILE);
+    std::fs::write(&file, include_bytes!("../data/6/likeness.db")).unwrap();
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    // Vectors of 128 dimensions, all the same.
+    let zeros = "00".repeat(508);
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+         BEGIN;
+         CREATE TEMP TABLE numbers AS
+             WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1000999) SELECT i FROM n;
+         INSERT INTO faces (sequence, id, face_set, pack, detection, created_at, updated_at)
+             SELECT i, i + 1000000, (SELECT id FROM face_sets), 'sample-1', (SELECT detection FROM faces LIMIT 1), 1, 1
+             FROM numbers;
+         INSERT INTO templates SELECT i, x'{zeros}0000803f' FROM numbers;
+         INSERT INTO gallery SELECT (SELECT id FROM face_sets), i FROM numbers;
+         UPDATE face_sets SET n_gallery = n_gallery + 1000000, n_owned = n_owned + 1000000;
+         UPDATE store SET next_sequence = 1001000;
+         COMMIT;
+         PRAGMA wal_checkpoint(TRUNCATE);",
+    ))
+    .unwrap();
+    drop(conn);
+    let n_bytes = std::fs::metadata(&file).unwrap().len();
+    let started = std::time::Instant::now();
+    let store = Credentials::open(scratch.path()).unwrap();
+    let elapsed = started.elapsed();
+    drop(store);
+    eprintln!("a store of {n_bytes} bytes and a million faces was upgraded in {elapsed:?}");
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        assert_eq!(store.report(false).await.unwrap().n_faces, 1_000_003);
+        let found = store.templates(ours(), None, vec![face_id(2_000_500)], pack()).await.unwrap();
+        assert_eq!(found[0].1.unit()[127], 1.0);
+    });
+    assert!(elapsed < std::time::Duration::from_secs(300), "old libraries open within minutes: {elapsed:?}");
 }

@@ -7,7 +7,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
 use likeness_domain::types::{
     Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace, NewFaceSet,
-    Person, PersonId, PersonPatch, TenantId, TimestampMs,
+    Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
@@ -30,6 +30,7 @@ enum Step {
     DeletePerson { tenant: u8, key: u8 },
     Join { tenant: u8, key: u8, join: Vec<u8>, quota: Option<u64> },
     Leave { tenant: u8, key: u8, names: Vec<u8> },
+    PutTemplates { tenant: u8, owner: Owner, picks: Vec<usize>, other_pack: bool },
     Restart,
 }
 
@@ -100,6 +101,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (tenant(), 0..3_u8, names(), quota())
             .prop_map(|(tenant, key, join, quota)| Step::Join { tenant, key, join, quota }),
         2 => (tenant(), 0..3_u8, names()).prop_map(|(tenant, key, names)| Step::Leave { tenant, key, names }),
+        3 => (tenant(), owner(), proptest::collection::vec(0..20_usize, 0..3), proptest::bool::weighted(0.7)).prop_map(
+            |(tenant, owner, picks, other_pack)| Step::PutTemplates { tenant, owner, picks, other_pack }),
         1 => Just(Step::Restart),
     ]
 }
@@ -295,6 +298,20 @@ impl Pair {
                 )
                 .await;
             }
+            Step::PutTemplates { tenant, owner, picks, other_pack } => {
+                let owner = self.owner(tenant, owner).await;
+                let pack = if other_pack { pack_named("other-1") } else { pack() };
+                let mut templates = Vec::new();
+                for pick in picks {
+                    let face = self.picked(tenant, owner, pick).await;
+                    templates.push((face, template_of_pack(self.next_id(), pack.clone())));
+                }
+                self.both(
+                    async |store| store.put_templates(tenant_of(tenant), templates.clone()).await,
+                    |()| "put".into(),
+                )
+                .await;
+            }
             Step::Restart => self.restart(),
         }
     }
@@ -340,6 +357,19 @@ impl Pair {
                     |faces| tell_faces(&faces),
                 )
                 .await;
+                let ids = self.memory.list_faces(tenant, FaceScope::FaceSet(id), EVERYTHING).await.unwrap();
+                let ids: Vec<FaceId> = ids.iter().map(|face| face.id).collect();
+                for pack in [pack(), pack_named("other-1")] {
+                    for scope in [Some(FaceScope::FaceSet(id)), None] {
+                        self.both(
+                            async |store| store.templates(tenant, scope, ids.clone(), pack.clone()).await,
+                            |templates| tell_templates(&templates),
+                        )
+                        .await;
+                    }
+                }
+                self.both(async |store| store.face_sets_showing(tenant, ids.clone()).await, |sets| format!("{sets:?}"))
+                    .await;
                 let page = Page { offset: 1, limit: 2 };
                 self.both(
                     async |store| store.list_faces(tenant, FaceScope::FaceSet(id), page).await,
@@ -392,9 +422,12 @@ fn scope(owner: FaceOwner) -> FaceScope {
 }
 
 fn tell_faces(faces: &[Face]) -> String {
+    faces.iter().map(|face| format!("{face:?}\n")).collect()
+}
+
+fn tell_templates(templates: &[(FaceId, Template)]) -> String {
     // A template's own Debug tells its shape only.
-    let lines = faces.iter().map(|face| format!("{face:?} {:?}\n", face.template.unit()));
-    lines.collect()
+    templates.iter().map(|(face, template)| format!("{face} {template:?} {:?}\n", template.unit())).collect()
 }
 
 fn tell_sets(sets: &[FaceSetSummary]) -> String {

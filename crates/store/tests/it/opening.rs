@@ -9,7 +9,7 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceOwner, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
-use likeness_store::conformance::{EVERYTHING, Ledger, refused};
+use likeness_store::conformance::{EVERYTHING, Ledger, first_templates, refused};
 use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, Settings};
 use likeness_store::folder::DataFolder;
 
@@ -35,7 +35,8 @@ fn everything_is_there_after_a_restart() {
         let rows = index.rows(sets[0].id);
         assert_eq!(rows.iter().map(|row| row.entry.face.get()).collect::<Vec<_>>(), [9, 3, 5]);
         let faces = store.list_faces(ours(), FaceScope::FaceSet(sets[0].id), EVERYTHING).await.unwrap();
-        assert!(rows.iter().zip(&faces).all(|(row, face)| row.entry.template == face.template));
+        let templates = first_templates(&store, &faces).await;
+        assert!(rows.iter().map(|row| &row.entry.template).eq(&templates));
         assert_eq!(rows[2].entry.person, Some(anna.id));
         let after = store.report(true).await.unwrap();
         assert_eq!((after.revision, after.n_faces, after.problems), (before.revision, 3, vec![]));
@@ -178,7 +179,7 @@ fn damage_is_reported() {
         store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1), face(2)], None).await.unwrap();
         let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
         conn.execute_batch(
-            "UPDATE templates SET vector = zeroblob(64) WHERE sequence = (SELECT sequence FROM faces WHERE id = 1);
+            "UPDATE templates SET vector = zeroblob(64) WHERE face = (SELECT sequence FROM faces WHERE id = 1);
              UPDATE face_sets SET n_gallery = 7;",
         )
         .unwrap();
@@ -191,7 +192,7 @@ fn damage_is_reported() {
             ]
         );
         let scope = FaceScope::FaceSet(set.id);
-        refused(store.faces(ours(), scope, vec![face_id(1)]).await, Kind::Internal);
+        refused(store.templates(ours(), Some(scope), vec![face_id(1)], pack()).await, Kind::Internal);
         conn.execute_batch("UPDATE face_sets SET n_gallery = 2;").unwrap();
         drop((conn, store));
 

@@ -34,8 +34,10 @@ fn an_older_layout_is_upgraded_step_by_step_and_keeps_its_rows() {
     migrate(&mut conn, &MIGRATIONS[..1]).unwrap();
     conn.execute_batch("INSERT INTO tenants (id, name, created_at) VALUES (zeroblob(16), 'acme', 7)").unwrap();
     let mut longer = MIGRATIONS.to_vec();
-    longer.push("ALTER TABLE tenants ADD COLUMN colour TEXT; CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;");
-    longer.push("UPDATE tenants SET colour = 'blue' WHERE name = 'acme';");
+    longer.push(Migration::Script(
+        "ALTER TABLE tenants ADD COLUMN colour TEXT; CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;",
+    ));
+    longer.push(Migration::Script("UPDATE tenants SET colour = 'blue' WHERE name = 'acme';"));
     migrate(&mut conn, &longer).unwrap();
     let found: (String, i64, String) = conn
         .query_row("SELECT name, created_at, colour FROM tenants", [], |row| {
@@ -53,8 +55,8 @@ fn a_failed_upgrade_leaves_the_old_layout() {
     migrate(&mut conn, MIGRATIONS).unwrap();
     let before = layout(&conn);
     let mut longer = MIGRATIONS.to_vec();
-    longer.push("CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;");
-    longer.push("INSERT INTO no_such_table VALUES (1);");
+    longer.push(Migration::Script("CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;"));
+    longer.push(Migration::Script("INSERT INTO no_such_table VALUES (1);"));
     migrate(&mut conn, &longer).unwrap_err();
     assert_eq!(layout(&conn), before);
     assert_eq!(version(&conn, SCHEMA_VERSION).unwrap(), SCHEMA_VERSION);

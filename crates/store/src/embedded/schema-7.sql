@@ -1,0 +1,13 @@
+-- Layout version 7: templates are rows of their own, any number of packs a face. The rows of `templates_6` are copied by
+-- `schema/templates_7.rs`, a few at a time; this script runs before, and that file drops the old table after.
+
+ALTER TABLE templates RENAME TO templates_6;
+
+-- A rowid table with an index, not one clustered by (face, pack): rows are long, and a table whose inner pages held whole
+-- rows would be six or seven levels deep. `id` only grows, so rows of one enrolment are appended.
+CREATE TABLE templates (
+    id INTEGER PRIMARY KEY,
+    face INTEGER NOT NULL REFERENCES faces (sequence),
+    pack TEXT NOT NULL,
+    vector BLOB NOT NULL -- f32, little-endian, unit length
+) STRICT;

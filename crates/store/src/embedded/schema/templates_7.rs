@@ -1,0 +1,46 @@
+//! To layout 7: the templates of every face move to the table that can hold several packs a face.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::Answer;
+
+/// Rows copied by one statement.
+const CHUNK_ROWS: u64 = 10_000;
+
+/// Time between two lines about the progress.
+const LINE_EVERY: Duration = Duration::from_secs(2);
+
+/// Makes the new table, copies all rows, drops the old table. Runs inside the transaction of the whole upgrade, so a crash
+/// leaves the old layout.
+pub(super) fn upgrade(conn: &Connection) -> Answer<()> {
+    conn.execute_batch(include_str!("../schema-7.sql"))?;
+    let n_rows: u64 = conn.query_row("SELECT count(*) FROM templates_6", [], |row| row.get(0))?;
+    let mut copy = conn.prepare(
+        "INSERT INTO templates (id, face, pack, vector)
+         SELECT t.sequence, t.sequence, f.pack, t.vector FROM templates_6 AS t
+         CROSS JOIN faces AS f ON f.sequence = t.sequence
+         WHERE t.sequence > ?1 ORDER BY t.sequence LIMIT ?2",
+    )?;
+    let (mut n_copied, mut last) = (0, 0);
+    let mut line_at = Instant::now() + LINE_EVERY;
+    loop {
+        let n_more = copy.execute((last, CHUNK_ROWS))? as u64;
+        if n_more == 0 {
+            break;
+        }
+        n_copied += n_more;
+        last = conn.last_insert_rowid() as u64;
+        if Instant::now() >= line_at {
+            tracing::info!(n_copied, n_rows, "upgrading the store's layout: templates move to their own table");
+            line_at = Instant::now() + LINE_EVERY;
+        }
+    }
+    drop(copy);
+    conn.execute_batch(
+        "DROP TABLE templates_6;
+         CREATE UNIQUE INDEX templates_of_face ON templates (face, pack);",
+    )?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Templates: rows of their own, any number of packs a face, read only where a vector is needed.
+//!
+//! `templates.face` is the `sequence` of the face.
+
+use std::collections::HashSet;
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{FaceScope, GalleryChange};
+use likeness_domain::types::{FaceId, FaceOwner, FaceSet, PackId, Template, TenantId};
+use rusqlite::Connection;
+
+use super::codec;
+use super::errors::{Answer, Failure};
+use super::faces::{self, each_once, in_scope};
+use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow};
+use super::writer::WriteTx;
+use crate::gallery::entry;
+
+/// Writes the first template of that pack of a face.
+pub(super) fn insert(conn: &Connection, face: u64, template: &Template) -> Answer<()> {
+    conn.prepare_cached("INSERT INTO templates (face, pack, vector) VALUES (?1, ?2, ?3)")?.execute((
+        face,
+        template.pack().as_str(),
+        codec::vector_bytes(template),
+    ))?;
+    Ok(())
+}
+
+/// The template of that pack of the face with that sequence.
+pub(super) fn one(conn: &Connection, face: u64, pack: &PackId) -> Answer<Option<Template>> {
+    let sql = "SELECT vector FROM templates WHERE face = ?1 AND pack = ?2";
+    rows::first(conn, sql, (face, pack.as_str()), |row| {
+        codec::template_of(pack.as_str(), row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)
+    })
+}
+
+/// See `GalleryStore::templates`.
+pub(super) fn by_id(
+    conn: &Connection,
+    tenant: TenantId,
+    scope: Option<FaceScope>,
+    ids: Vec<FaceId>,
+    pack: &PackId,
+) -> Answer<Vec<(FaceId, Template)>> {
+    let (condition, scope_id) = in_scope(scope);
+    let sql = format!(
+        "SELECT f.id, t.vector FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value
+         CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?4
+         WHERE {condition}"
+    );
+    let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids), pack.as_str());
+    rows::all(conn, &sql, params, |row| {
+        let vector = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        Ok((rows::face_id(row.get(0)?)?, codec::template_of(pack.as_str(), vector)?))
+    })
+}
+
+/// See `GalleryStore::put_templates`.
+pub(super) fn put(tx: &mut WriteTx<'_>, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Answer<()> {
+    for (id, template) in templates {
+        put_one(tx, tenant, id, &template)?;
+    }
+    Ok(())
+}
+
+fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Template) -> Answer<()> {
+    let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist"));
+    let FaceRow { sequence, face } = find(tx.conn, tenant, id)?.ok_or_else(not_found)?;
+    let replaced = tx
+        .conn
+        .prepare_cached("UPDATE templates SET vector = ?3 WHERE face = ?1 AND pack = ?2")?
+        .execute((sequence, template.pack().as_str(), codec::vector_bytes(template)))?;
+    if replaced > 0 {
+        tx.erased = true;
+    } else {
+        insert(tx.conn, sequence, template)?;
+    }
+    let sets = match face.owner {
+        FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
+        FaceOwner::Person(id) => faces::sets_of_person(tx.conn, id)?,
+    };
+    for set in sets.into_iter().filter(|set| set.face_set.pack == *template.pack()) {
+        let SetRow { face_set, .. } = &set;
+        if replaced > 0 {
+            let entry = entry(&face, template.clone(), sequence, &face_set.schema);
+            tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+        } else {
+            faces::check_room(&set, 1)?;
+            tx.conn
+                .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1 WHERE id = ?1")?
+                .execute([face_set.id.get()])?;
+            faces::show(tx, face_set, &face, template.clone(), sequence)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tenant's face with that id, wherever it is.
+fn find(conn: &Connection, tenant: TenantId, id: FaceId) -> Answer<Option<FaceRow>> {
+    let (condition, anywhere) = in_scope(None);
+    let sql = format!("SELECT {FACE_COLUMNS} FROM faces AS f WHERE f.id = ?3 AND {condition}");
+    rows::first(conn, &sql, (anywhere, codec::tenant_bytes(tenant), id.get()), |row| rows::face_row(row, tenant))
+}
+
+/// See `GalleryStore::face_sets_showing`.
+pub(super) fn face_sets_showing(conn: &Connection, tenant: TenantId, ids: Vec<FaceId>) -> Answer<Vec<FaceSet>> {
+    let mut found: Vec<FaceSet> = Vec::new();
+    let mut seen = HashSet::new();
+    for id in ids {
+        let Some(FaceRow { sequence, face }) = find(conn, tenant, id)? else { continue };
+        let sets = match face.owner {
+            FaceOwner::FaceSet(id) => rows::face_set(conn, tenant, id)?.into_iter().collect(),
+            FaceOwner::Person(id) => faces::sets_of_person(conn, id)?,
+        };
+        for SetRow { face_set, .. } in sets {
+            let shows = conn
+                .prepare_cached("SELECT 1 FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
+                .exists((face_set.id.get(), sequence))?;
+            if shows && seen.insert(face_set.id) {
+                found.push(face_set);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads every template; lists those that cannot be what was written.
+pub(super) fn check(conn: &Connection, problems: &mut Vec<String>, problems_max: usize) -> Answer<()> {
+    let sql = "SELECT f.id, t.pack, t.vector FROM templates AS t CROSS JOIN faces AS f ON f.sequence = t.face";
+    let mut statement = conn.prepare(sql)?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let pack = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        match codec::template_of(pack, row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?) {
+            Err(Failure::Damaged(what)) => problems.push(format!("face {}: {what}", row.get::<_, i64>(0)?)),
+            other => drop(other?),
+        }
+        if problems.len() >= problems_max {
+            break;
+        }
+    }
+    Ok(())
+}
