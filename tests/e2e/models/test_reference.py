@@ -1,7 +1,7 @@
-"""The stage packs against the reference converter and a pipeline written independently of ours.
+"""Converted models and the stages against the reference converter and a pipeline written independently of ours.
 
-Needs ../shared (portraits, the reference converter), the archive of npm `@vladmandic/face-api` in LIKENESS_TEST_ARCHIVES,
-and the packs `attributes` and `liveness` installed; what is absent is skipped with the reason.
+Needs ../shared (portraits, the reference converter), the archives of npm `@vladmandic/face-api` and PyPI `mediapipe` in
+LIKENESS_TEST_ARCHIVES, and the packs `default`, `attributes` and `liveness` installed; what is absent is skipped with the reason.
 """
 
 import json
@@ -10,10 +10,12 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import harness
 import numpy as np
 import onnxruntime
+import openvino
 import pytest
 from PIL import Image, ImageOps
 
@@ -171,3 +173,48 @@ def test_liveness_agrees_with_the_nets_run_by_hand(liveness):
         # A grey level of a JPEG decoder moves the print, which is near neither end, the most.
         assert abs(np.mean(shares) - face["liveness"]) <= 0.08, photo.name
     assert live["live_1"] > 0.9 and max(live["attack_1"], live["attack_2"]) < 0.5
+
+
+MESH_ARCHIVE = "mediapipe-0.10.14-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+MESH_SIDE = 192
+
+
+def mesh_crop(photo, box):
+    """A square 1.5 times as wide as a face's box about its centre, as the mesh takes it: 1x192x192x3, 0 to 1."""
+    side = 1.5 * max(box["width"], box["height"])
+    left, top = box["left"] + box["width"] / 2 - side / 2, box["top"] + box["height"] / 2 - side / 2
+    crop = opened(photo).transform(
+        (MESH_SIDE, MESH_SIDE), Image.Transform.EXTENT, (left, top, left + side, top + side), Image.Resampling.BILINEAR
+    )
+    return np.asarray(crop, np.float32)[None] / 255
+
+
+def test_converted_face_mesh_agrees_with_openvino_on_the_original(home, tmp_path):
+    """Within 1e-4 of the crop's side, which is 0.02 pixels; sums in another order give a hundredth of that."""
+    ours = session(pack(home, "default-2", "likeness pack install") / "face-mesh-468.onnx")
+    archive = pathlib.Path(os.environ.get("LIKENESS_TEST_ARCHIVES", ".")) / MESH_ARCHIVE
+    if not archive.exists():
+        pytest.skip(f"needs {archive.name}")
+    with zipfile.ZipFile(archive) as package:
+        original = package.extract("mediapipe/modules/face_landmark/face_landmark.tflite", tmp_path)
+    core = openvino.Core()
+    # Without the hint OpenVINO may compute in 16 bits.
+    theirs = core.compile_model(core.read_model(original), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    crops = [mesh_crop(harness.portrait(name), face["box"]) for name in PORTRAITS for face in detect(harness.portrait(name))]
+    n_faces = len(crops)
+    assert n_faces >= len(PORTRAITS)
+    generator = np.random.default_rng(1)
+    crops += [generator.random((1, MESH_SIDE, MESH_SIDE, 3), np.float32) for _ in range(10)]
+    largest, largest_presence, presences = 0.0, 0.0, []
+    for crop in crops:
+        expected = {value.size: value.ravel() for value in theirs(crop).values()}
+        points, presence = ours.run(["points", "presence"], {"input": crop.transpose(0, 3, 1, 2)})
+        largest = max(largest, float(np.abs(points[0] - expected[1404]).max()))
+        largest_presence = max(largest_presence, float(np.abs(presence[0] - expected[1]).max()))
+        presences.append(float(presence[0, 0]))
+    print(f"{n_faces} faces and 10 of noise: largest difference {largest} pixels, presence {largest_presence}")
+    # Each portrait has a face; a box of the detector beyond those may be a false one, which the mesh is there to find out.
+    assert sum(presence > 8 for presence in presences[:n_faces]) >= len(PORTRAITS)
+    assert max(presences[n_faces:]) < 0
+    assert largest <= 1e-4 * MESH_SIDE
+    assert largest_presence <= 1e-3

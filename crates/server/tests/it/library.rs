@@ -228,7 +228,7 @@ fn somebody_is_found_until_deleted() {
 
     let nobody = search(&stranger);
     assert_eq!((nobody.code, nobody.data.as_str()), (Some(1), ""));
-    assert_eq!(nobody.talk, "nobody in `people` reaches similarity 0.4148\n");
+    assert_eq!(nobody.talk, "nobody in `people` reaches similarity 0.4289\n");
 
     let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people"]));
     assert_eq!((gone.code, gone.data.as_str()), (Some(0), "deleted 2 faces from `people`\n"));
@@ -340,7 +340,7 @@ fn custom_fields_are_typed_and_filtered() {
         error: face set `people` holds at most 1 faces
         -> 2
         $ likeness search PHOTO --set people --filter age:[0 TO 61]
-        nobody in `people` reaches similarity 0.4148
+        nobody in `people` reaches similarity 0.4289
         -> 1
         $ likeness face delete --filter city:Chicago --set people
         deleted 1 face from `people`

@@ -5,5 +5,6 @@ mod harness;
 mod keys;
 mod library;
 mod liveness;
+mod packs;
 mod pictures;
 mod serve;

@@ -101,3 +101,13 @@ fn plain_picture_gives_a_plain_crop() {
     assert_eq!((crop.width(), crop.height()), (112, 112));
     assert_eq!(crop.data(), [9, 99, 199].repeat(112 * 112));
 }
+
+#[test]
+fn the_mesh_template_has_a_face_the_right_way_up() {
+    let [right_eye, left_eye, nose, right_mouth, left_mouth] = mesh_template::five_points();
+    assert!(right_eye.x < nose.x && nose.x < left_eye.x && right_mouth.x < left_mouth.x);
+    assert!(right_eye.y < nose.y && nose.y < right_mouth.y && left_eye.y < left_mouth.y);
+    // The chin lies below the crop, at 121.
+    let inside = |point: &Point| (0.0..112.0).contains(&point.x) && (0.0..122.0).contains(&point.y);
+    assert!(mesh_template::MESH_468_112.iter().all(inside));
+}

@@ -7,3 +7,4 @@ mod quality;
 mod reference;
 mod runtime;
 mod support;
+mod tflite;

