@@ -2,7 +2,7 @@
 
 use likeness_domain::types::{BoundingBox, QuarterTurn};
 
-use crate::raster::{Coverage, ExifOrientation, RgbImage, shrink_row};
+use crate::raster::{Coverage, ExifOrientation, RgbImage, resample};
 
 #[cfg(test)]
 mod tests;
@@ -69,20 +69,7 @@ const SIDE_MAX: u32 = 1 << 20;
 pub fn resampled(image: &RgbImage, stretch: Stretch, side: u32, sampling: Sampling) -> RgbImage {
     let columns = taps(stretch.left, stretch.width, image.width(), side, sampling);
     let rows = taps(stretch.top, stretch.height, image.height(), side, sampling);
-    let row_len = side as usize * 3;
-    let mut data = Vec::with_capacity(row_len * side as usize);
-    let (mut narrow, mut sum) = (vec![0.0_f32; row_len], vec![0.0_f32; row_len]);
-    for row in &rows {
-        sum.fill(0.0);
-        for (y, weight) in (row.first..).zip(&row.weights) {
-            let start = y * image.width() as usize * 3;
-            shrink_row(&image.data()[start..start + image.width() as usize * 3], &columns, &mut narrow);
-            for (total, value) in sum.iter_mut().zip(&narrow) {
-                *total += weight * value;
-            }
-        }
-        data.extend(sum.iter().map(|&value| (value + 0.5) as u8));
-    }
+    let data = resample(image.data(), image.width() as usize, &columns, &rows);
     RgbImage::new(side, side, data).expect("as many bytes as the crop has")
 }
 

@@ -4,6 +4,9 @@ use std::fmt;
 
 use likeness_domain::limits::IMAGE_SIDE_MAX;
 
+pub(crate) use self::resample::{Coverage, resample};
+
+mod resample;
 #[cfg(test)]
 mod tests;
 
@@ -158,23 +161,8 @@ impl RgbImage {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let columns = coverage(self.width, width);
-        let rows = coverage(self.height, height);
-        let row_len = width as usize * 3;
-        let mut data = Vec::with_capacity(row_len * height as usize);
-        let mut narrow = vec![0.0_f32; row_len];
-        let mut sum = vec![0.0_f32; row_len];
-        for row in &rows {
-            sum.fill(0.0);
-            for (offset, &weight) in row.weights.iter().enumerate() {
-                let start = (row.first + offset) * self.width as usize * 3;
-                shrink_row(&self.data[start..start + self.width as usize * 3], &columns, &mut narrow);
-                for (total, &value) in sum.iter_mut().zip(&narrow) {
-                    *total += weight * value;
-                }
-            }
-            data.extend(sum.iter().map(|&value| (value + 0.5) as u8));
-        }
+        let (columns, rows) = (coverage(self.width, width), coverage(self.height, height));
+        let data = resample(&self.data, self.width as usize, &columns, &rows);
         Self { width, height, data }
     }
 
@@ -216,13 +204,6 @@ impl RgbImage {
 const TILE: usize = 32;
 const _: () = assert!(IMAGE_SIDE_MAX as u64 * IMAGE_SIDE_MAX as u64 * 3 < isize::MAX as u64);
 
-/// Which old pixels a new one covers, and how much of it each fills; weights sum to 1, or to less where a part of it lies
-/// outside the picture.
-pub(crate) struct Coverage {
-    pub(crate) first: usize,
-    pub(crate) weights: Vec<f32>,
-}
-
 fn coverage(old_len: u32, new_len: u32) -> Vec<Coverage> {
     let scale = f64::from(old_len) / f64::from(new_len);
     let cover = |new_idx: u32| {
@@ -234,17 +215,4 @@ fn coverage(old_len: u32, new_len: u32) -> Vec<Coverage> {
         Coverage { first: first as usize, weights: (first..last).map(|idx| (overlap(idx) / total) as f32).collect() }
     };
     (0..new_len).map(cover).collect()
-}
-
-/// Makes one row of new pixels of a row of old ones.
-pub(crate) fn shrink_row(row: &[u8], columns: &[Coverage], narrow: &mut [f32]) {
-    for (pixel, column) in narrow.chunks_exact_mut(3).zip(columns) {
-        let mut sum = [0.0_f32; 3];
-        for (old, &weight) in row[column.first * 3..].chunks_exact(3).zip(&column.weights) {
-            for channel in 0..3 {
-                sum[channel] += weight * f32::from(old[channel]);
-            }
-        }
-        pixel.copy_from_slice(&sum);
-    }
 }

@@ -75,6 +75,33 @@ fn shrinking_keeps_a_plain_colour_at_any_size() {
 }
 
 #[test]
+fn shrinking_gives_the_mean_of_any_number_of_rows_to_half_a_level() {
+    let (width, height) = (37_u32, 701_u32);
+    let data: Vec<u8> =
+        (0..width * height * 3).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 22) as u8 | 0xC0).collect();
+    let image = RgbImage::new(width, height, data).expect("lawful");
+    for (new_width, new_height) in [(1, 1), (37, 2), (5, 100), (36, 700)] {
+        let small = image.shrunk(new_width, new_height);
+        let covered = |idx: u32, old: u32, new: u32| {
+            let (start, end) = (f64::from(idx * old) / f64::from(new), f64::from((idx + 1) * old) / f64::from(new));
+            (start as u32..old.min(end.ceil() as u32))
+                .map(move |at| (at, end.min(f64::from(at + 1)) - start.max(f64::from(at))))
+        };
+        for (x, y) in (0..new_height).flat_map(|y| (0..new_width).map(move |x| (x, y))) {
+            let (mut sum, mut area) = (0.0, 0.0);
+            for (old_y, height_share) in covered(y, height, new_height) {
+                for (old_x, width_share) in covered(x, width, new_width) {
+                    sum += f64::from(image.pixel(old_x, old_y)[1]) * width_share * height_share;
+                    area += width_share * height_share;
+                }
+            }
+            let difference = (sum / area - f64::from(small.pixel(x, y)[1])).abs();
+            assert!(difference < 0.51, "{new_width} x {new_height} at {x}, {y}: {difference}");
+        }
+    }
+}
+
+#[test]
 fn fitting_keeps_the_shape_and_never_enlarges() {
     let image = RgbImage::new(1000, 400, vec![0; 1_200_000]).expect("lawful");
     assert_eq!(image.fitted(1000), (1000, 400));

@@ -19,3 +19,13 @@ fn frame_beyond_the_picture_is_black_after_scaling_too() {
     assert_eq!(numbers[..6], [-4.5, -3.0, -5.0, -5.0, -5.0, -5.0]);
     assert_eq!(numbers.len(), 18);
 }
+
+#[test]
+fn rows_longer_than_a_register_keep_their_order() {
+    let data: Vec<u8> = (0..2 * 37 * 3).map(|idx| idx as u8).collect();
+    let picture = RgbImage::new(37, 2, data.clone()).expect("lawful");
+    let scaling = Scaling { order: ColourOrder::Rgb, mean: 0.0, scale: 1.0 };
+    let expected: Vec<f32> =
+        (0..3).flat_map(|channel| data.iter().skip(channel).step_by(3).copied().map(f32::from)).collect();
+    assert_eq!(planes(&picture, scaling, 37, 2), expected);
+}
