@@ -11,6 +11,7 @@ use likeness_domain::types::Aspects;
 use likeness_domain::{Error, Kind, Result};
 
 use crate::assess::Assignment;
+use crate::memory::Budget;
 use crate::pack::{self, InstalledPack};
 use crate::pool::{Pool, PoolLoad};
 use crate::runtime::Runtime;
@@ -19,6 +20,8 @@ use crate::stages::{Models, Stages};
 /// How much work is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineSettings {
+    /// Bytes for the pictures that all threads work on at the same time; a thread waits until its picture fits.
+    pub memory_bytes: u64,
     /// Threads, which share the models; as many as cores is right.
     pub workers: usize,
     /// Most pictures that wait when all threads are busy; each holds its file in memory.
@@ -44,6 +47,7 @@ impl Pipeline {
     pub fn open(runtime: &Runtime, packs: &[InstalledPack], settings: PipelineSettings) -> Result<Self> {
         let packs: Vec<_> = packs.iter().cloned().map(Arc::new).collect();
         let mut workers: Vec<_> = (0..settings.workers).map(|_| Worker(Vec::with_capacity(packs.len()))).collect();
+        let memory = Budget::new(settings.memory_bytes);
         let mut infos = Vec::with_capacity(packs.len());
         let mut aspects = Aspects::NONE;
         for pack in &packs {
@@ -60,6 +64,7 @@ impl Pipeline {
                 let message = format!("model pack `{}`: {}", manifest.id(), err.message());
                 Error::new(err.kind(), message).with_source(err)
             })?;
+            let opened = opened.within(memory.clone());
             for Worker(stages) in &mut workers {
                 stages.push(opened.clone());
             }

@@ -19,6 +19,7 @@ use crate::decode::{EncodedImage, Reduction};
 use crate::detect::{Detector, FoundFace};
 use crate::embed::Embedder;
 use crate::find::{self, Finder, turned_back};
+use crate::memory::{Budget, Reservation};
 use crate::mesh::MeshNet;
 use crate::pack::{InstalledPack, Recognition};
 use crate::pool::describe;
@@ -51,6 +52,7 @@ pub struct Stages {
     find: Find,
     embedder: Embedder,
     assessor: Assessor,
+    memory: Budget,
 }
 
 /// How a pack finds and aligns faces.
@@ -126,16 +128,27 @@ impl Stages {
             find,
             embedder: Embedder::open(runtime, pack, recognition, &models.embed)?,
             assessor: Assessor::new(runtime, assignment),
+            memory: Budget::new(u64::MAX),
         })
     }
 
-    /// Decodes, finds, embeds the faces asked for and assesses what is asked of them, on the calling thread.
+    /// The same, taking the memory for its pictures from a budget that others share.
+    #[must_use]
+    pub fn within(self, memory: Budget) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// Decodes, finds, embeds the faces asked for and assesses what is asked of them, on the calling thread. Waits until
+    /// the budget has the memory for the picture.
     pub fn analyze(&mut self, image: &Bytes, request: &AnalyzeRequest) -> Result<Analysis> {
         let encoded = open_safely(image, &request.rules)?;
         let (width, height) = (encoded.width(), encoded.height());
-        let (pyramid, found) = match &mut self.find {
-            Find::Mesh(finder) => find_by_mesh(finder, &encoded, request)?,
-            Find::FivePoints(_) => return self.analyze_decoded(decode_safely(&encoded, Reduction::Full)?, request),
+        let (_reservation, pyramid, found) = match &mut self.find {
+            Find::Mesh(finder) => find_by_mesh(finder, &encoded, &self.memory, request)?,
+            Find::FivePoints(_) => {
+                let _reservation = reserve(&self.memory, &encoded, Reduction::Full)?;
+                return self.analyze_decoded(decode_safely(&encoded, Reduction::Full)?, request);
+            }
         };
         self.measure((width, height), pyramid, found, request)
     }
@@ -214,16 +227,18 @@ impl Stages {
     }
 }
 
-/// The faces of a picture as a pack with a mesh finds them, and the picture at the scale they are in.
+/// The faces of a picture as a pack with a mesh finds them, and the picture at the scale they are in with its memory.
 fn find_by_mesh(
     finder: &mut Finder,
     encoded: &EncodedImage<'_>,
+    memory: &Budget,
     request: &AnalyzeRequest,
-) -> Result<(Pyramid, Vec<Found>)> {
+) -> Result<(Reservation, Pyramid, Vec<Found>)> {
     let (width, height) = (encoded.width(), encoded.height());
     let wants_one = matches!(request.find, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
     let side_min = if wants_one { REDUCED_SIDE_MIN } else { REDUCED_SIDE_MIN_ALL };
     let mut reduction = Reduction::keeping(width, height, side_min);
+    let mut reservation = reserve(memory, encoded, reduction)?;
     let mut pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
     let scale = |pyramid: &Pyramid| width as f32 / pyramid.base().width() as f32;
     let face_side_min = request.face_side_min as f32 / scale(&pyramid);
@@ -231,6 +246,9 @@ fn find_by_mesh(
     if faces.is_empty() && reduction != Reduction::Full && side_wanted(request, &pyramid) {
         // Nothing in the reduced picture: a face may be too small there.
         reduction = Reduction::Full;
+        // Given back first: two threads that each hold some and wait for more would wait for ever.
+        drop((pyramid, reservation));
+        reservation = reserve(memory, encoded, reduction)?;
         pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
         faces = finder.find(&mut pyramid, request.find, request.face_side_min as f32)?;
     }
@@ -254,6 +272,8 @@ fn find_by_mesh(
             .find(|finer| f64::from(finer.divisor()) * enlarged <= f64::from(reduction.divisor()) * ENLARGED_MAX)
             .unwrap_or(Reduction::Full);
         let before = scale(&pyramid);
+        drop((pyramid, reservation));
+        reservation = reserve(memory, encoded, finer)?;
         pyramid = Pyramid::new(decode_safely(encoded, finer)?);
         let factor = before / scale(&pyramid);
         for face in &mut faces {
@@ -261,7 +281,7 @@ fn find_by_mesh(
         }
     }
     let found = faces.into_iter().map(|face| Found { found: face.found, face: Some(face) }).collect();
-    Ok((pyramid, found))
+    Ok((reservation, pyramid, found))
 }
 
 /// Whether faces that are too small to be found in this picture are wanted at all.
@@ -314,6 +334,14 @@ fn open_safely<'a>(image: &'a Bytes, rules: &ImageRules) -> Result<EncodedImage<
 
 fn decode_safely(encoded: &EncodedImage<'_>, reduction: Reduction) -> Result<RgbImage> {
     safely(encoded.memory_bytes(reduction) as usize, || encoded.decode(reduction))
+}
+
+/// The memory for decoding a picture and then working on it: while it is decoded what the header says, later the
+/// picture and its smaller copies, which together are a third of it.
+fn reserve(memory: &Budget, encoded: &EncodedImage<'_>, reduction: Reduction) -> Result<Reservation> {
+    let (width, height) = encoded.sides(reduction);
+    let picture_bytes = u64::from(width) * u64::from(height) * 3;
+    memory.acquire(encoded.memory_bytes(reduction).max(picture_bytes * 4 / 3))
 }
 
 fn detection(face: &FoundFace, image_width: u32, image_height: u32) -> Detection {

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) pack: PackId,
     /// Quality gate of new face sets.
     pub(crate) quality_gate: QualityGate,
+    /// MiB for the images that are analysed at the same time.
+    pub(crate) analysis_memory_mib: usize,
     /// Threads that analyse images.
     pub(crate) workers: usize,
     /// Images that may wait for one.
@@ -136,6 +138,7 @@ impl Config {
             pack: read.with(Key::Pack, "1 to 64 of a-z 0-9 - _ .", PackId::new)?,
             quality_gate: read
                 .with(Key::QualityGate, "none, low, medium or high", |word| QualityGate::from_word(word).ok())?,
+            analysis_memory_mib: read.number(Key::AnalysisMemoryMib, 64..=65_536)?,
             workers: read.number(Key::Workers, 1..=256)?,
             queue_max: read.number(Key::QueueMax, 1..=65_536)?,
             listener: ListenerConfig {

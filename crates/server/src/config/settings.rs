@@ -9,6 +9,7 @@ pub(crate) enum Key {
     Home,
     Pack,
     QualityGate,
+    AnalysisMemoryMib,
     Workers,
     QueueMax,
     ConnectionsMax,
@@ -174,6 +175,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "low",
         "how good a picture of a face must be to be enrolled, in face sets whose maker does not say: none, low, medium or \
          high; low refuses only what is of no use",
+    ),
+    setting(
+        Key::AnalysisMemoryMib,
+        "analysis_memory_mib",
+        "LIKENESS_ANALYSIS_MEMORY_MIB",
+        Shape::Number,
+        "256",
+        "MiB for the images that are analysed at the same time; an image waits until it fits, and one that needs more is refused",
     ),
     setting(
         Key::Workers,

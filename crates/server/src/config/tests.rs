@@ -75,6 +75,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         home = "/home/u/.local/share/likeness" # default
         pack = "default-2" # default
         quality_gate = "low" # default
+        analysis_memory_mib = 256 # default
         workers = 2 # file machine
         queue_max = 3 # environment LIKENESS_QUEUE_MAX
 

@@ -205,7 +205,7 @@ fn packs_say_what_they_are() {
     let [pack] = pipeline.packs() else { panic!("one pack") };
     assert_eq!((pack.id.as_str(), pack.dimensions), ("default-2", 128));
     assert!((pack.calibration.similarity_at(1e-3).get() - 0.3582).abs() < 1e-6);
-    let settings = PipelineSettings { workers: 1, queue_max: 1 };
+    let settings = PipelineSettings { memory_bytes: 256 << 20, workers: 1, queue_max: 1 };
     assert_eq!(
         Pipeline::open(&installation.runtime, &[], settings).err().expect("refused").kind(),
         Kind::PackUnavailable

@@ -43,7 +43,7 @@ impl Installation {
     }
 
     pub(super) fn pipeline(&self, workers: usize, queue_max: usize) -> Pipeline {
-        let settings = PipelineSettings { workers, queue_max };
+        let settings = PipelineSettings { memory_bytes: 256 << 20, workers, queue_max };
         Pipeline::open(&self.runtime, std::slice::from_ref(&self.pack), settings).expect("opens")
     }
 
