@@ -1,6 +1,6 @@
 //! Who asks, and what they may do.
 
-use crate::types::TenantId;
+use crate::types::{AccessKeyId, Actor, RequestId, TenantId};
 use crate::{Error, Kind, Result};
 
 /// One thing a caller may be allowed to do.
@@ -44,11 +44,19 @@ pub struct Caller {
     pub tenant: TenantId,
     /// What is allowed.
     pub grants: Grants,
+    /// The access key that signed the request; `None` for the owner of the data folder and for the server's own work.
+    pub key: Option<AccessKeyId>,
     /// Names this request in the log.
     pub request_id: String,
 }
 
 impl Caller {
+    /// The caller as it is kept with the commits that it makes.
+    pub fn actor(&self) -> Actor {
+        let request_id = RequestId::new(&self.request_id).unwrap_or_else(RequestId::unnamed);
+        Actor { tenant: self.tenant, key: self.key.clone(), request_id }
+    }
+
     /// Refuses with [`Kind::Forbidden`] unless `grant` was given.
     pub fn require(&self, grant: Grant) -> Result<()> {
         if self.grants.contains(grant) {

@@ -3,7 +3,7 @@
 //! Ports are object-safe and held as `Arc<dyn Port>`. Slow ones answer with a [`Pending`] future.
 //!
 //! # Writes, revisions and the index
-//! Each writing method of [`GalleryStore`] is one atomic commit. When its future resolves to `Ok`, the write is
+//! Each writing method of [`GalleryStore`] takes the [`Actor`] on whose behalf it is made and is one atomic [`Commit`]. When its future resolves to `Ok`, the write is
 //! durable (it survives `kill -9` and power loss) and visible to every read and search that starts afterwards; when it
 //! resolves to `Err`, nothing was written. Dropping the future does not undo a write that was handed over.
 //!
@@ -11,6 +11,7 @@
 //! order, after the commit is durable and before it is acknowledged. So the index can never miss a change because a
 //! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
 
+mod commits;
 mod jobs;
 mod transient;
 mod uploads;
@@ -27,12 +28,13 @@ use crate::filter::Filter;
 use crate::policy::FaceChoice;
 use crate::score::Calibration;
 use crate::types::{
-    AccessKey, AccessKeyId, Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet,
-    FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldValue, InstallationSecret,
-    NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity,
-    Subject, Template, Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, Aspects, Assessment, Detection, ExternalId, Face, FaceId, FaceOwner, FacePatch,
+    FaceSet, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldValue, InstallationSecret, NewFace,
+    NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Quality, Revision, Similarity, Subject,
+    Template, Tenant, TenantId, TenantName, TimestampMs,
 };
 
+pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, NonceStore};
 pub use transient::TransientFaceStore;
 pub use uploads::{NewUpload, UploadQuota, UploadStore};
@@ -277,39 +279,6 @@ pub struct GalleryEntry {
     pub values: Box<[Option<FieldValue>]>,
 }
 
-/// A change of what a search sees.
-#[derive(Debug, Clone)]
-pub enum GalleryChange {
-    /// A face set now exists, with an empty gallery. Repeating it for a set that exists changes nothing.
-    Open {
-        /// Which set.
-        face_set: FaceSetId,
-        /// The pack of all its templates.
-        pack: PackId,
-        /// Its custom fields, giving meaning to [`GalleryEntry::values`].
-        schema: Arc<FieldSchema>,
-    },
-    /// The face set is gone, with its gallery.
-    Close {
-        /// Which set.
-        face_set: FaceSetId,
-    },
-    /// The face is in the gallery with these values; replaces a row of the same face.
-    Put {
-        /// In which set.
-        face_set: FaceSetId,
-        /// The row.
-        entry: GalleryEntry,
-    },
-    /// The face is no longer in the gallery.
-    Remove {
-        /// In which set.
-        face_set: FaceSetId,
-        /// Which face.
-        face: FaceId,
-    },
-}
-
 /// A question to the index.
 #[derive(Debug, Clone)]
 pub struct GallerySearch {
@@ -421,7 +390,7 @@ pub struct StoreReport {
 
 /// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.
 ///
-/// Every method takes the tenant, and nothing of another tenant is ever returned, counted or touched: an id of another
+/// Every method takes the tenant, writing ones as part of the [`Actor`], and nothing of another tenant is ever returned, counted or touched: an id of another
 /// tenant's thing behaves exactly like an id that does not exist.
 ///
 /// Ids inside `New*` values are proposals: an id already in use is replaced by the next free one (counting up, from
@@ -432,7 +401,7 @@ pub struct StoreReport {
 pub trait GalleryStore: TransientFaceStore {
     /// Makes a face set. `FaceSetExists` if the name is taken; `TooManyFaceSets` if the tenant already has
     /// `face_sets_max`; a taken name is reported before a full quota.
-    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
+    fn create_face_set(&self, actor: Actor, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
 
     /// The set of that name.
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>>;
@@ -441,7 +410,7 @@ pub trait GalleryStore: TransientFaceStore {
     fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>>;
 
     /// Changes a set's words. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
-    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
+    fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
 
     /// Every set, oldest first.
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>>;
@@ -449,7 +418,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// Deletes a set with its own faces; member persons lose the membership only. The name is free at once and the
     /// call is quick however many faces there are: their rows may be erased a little later, even across a restart, but
     /// nothing ever shows them again. `FaceSetNotFound`; `FaceSetNotEmpty` if `only_if_empty` and the gallery is not.
-    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()>;
+    fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()>;
 
     /// Enrols faces, all or none, in the given order. The owner must exist (`FaceSetNotFound`, `PersonNotFound`).
     /// `CapacityExceeded` if the owner would own more than `faces_max` faces, or a set's gallery would pass the set's
@@ -457,7 +426,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// of the owning set's pack.
     fn add_faces(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
         faces_max: Option<u64>,
@@ -480,7 +449,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// Gives faces templates of further packs, all or none; one of a pack that the face has already is replaced. A face of
     /// a person is from then on also in the galleries of those of the person's sets that have the template's pack.
     /// `FaceNotFound` if an id is no face of the tenant; `CapacityExceeded` if a set's gallery would pass its capacity.
-    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()>;
+    fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()>;
 
     /// The face sets whose galleries show any of these faces, each once: by face in the order asked for, and those of a
     /// person's face in order of joining.
@@ -500,7 +469,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// Changes a face's words. `FaceNotFound` if it is not in the scope.
     fn update_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         scope: FaceScope,
         face: FaceId,
         patch: FacePatch,
@@ -510,7 +479,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// Deletes every face of the scope that the selector means, all in one commit, and returns their ids in order of
     /// enrolment. Faces of member persons are deleted from the person, so from every set. None is an empty list. In the
     /// scope of a person a filter sees no custom fields, as they have no schema there.
-    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
+    fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
 
     /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
     /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
@@ -519,7 +488,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// owns no face, it is deleted in the same commit. Sets made by [`GalleryStore::create_face_set`] stay.
     fn create_person(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
@@ -532,31 +501,35 @@ pub trait GalleryStore: TransientFaceStore {
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>>;
 
     /// Changes a person's words. `PersonNotFound`.
-    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
+    fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
 
     /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.
-    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64>;
+    fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64>;
 
     /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
     /// fine. A set's pack need not be the person's faces' pack: faces without a template of the set's pack join no gallery. Returns all sets
     /// of the person after the call, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
     fn join_face_sets(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
     ) -> Pending<'_, Vec<FaceSet>>;
 
     /// Ends memberships; returns the sets the person really left, in the order given. `PersonNotFound`.
-    fn leave_face_sets(&self, tenant: TenantId, person: PersonId, names: Vec<FaceSetName>)
-    -> Pending<'_, Vec<FaceSet>>;
+    fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>>;
 
     /// The sets a person is a member of, in order of joining.
     fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>>;
 
     /// The member persons of a set in order of joining, and how many there are in all.
     fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)>;
+
+    /// The commits after a revision, over all tenants, at most `limit` of them: what a follower has to apply, with the rows
+    /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is
+    /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]).
+    fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
 
     /// What is stored, over all tenants. `thorough` also reads every row and checks every template.
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;

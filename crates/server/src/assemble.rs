@@ -88,7 +88,8 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Fa
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = if needs_pack { load_analyzer(&config)? } else { Arc::new(NoPack) };
         let index = index(&config)?;
-        let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), embedded::Settings::DEFAULT)?;
+        let store =
+            EmbeddedStore::open_locked(folder, Arc::clone(&index), embedded::Settings::DEFAULT, Arc::new(SystemClock))?;
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(config.data()?)?;
@@ -123,7 +124,12 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Failu
 
 /// Who asks where no tenant is concerned: the person at the command line, who may look at images.
 pub(crate) fn nobody() -> Caller {
-    Caller { tenant: TenantId::from_bits(0), grants: Grants::NONE.with(Grant::Search), request_id: "local".to_owned() }
+    Caller {
+        tenant: TenantId::from_bits(0),
+        grants: Grants::NONE.with(Grant::Search),
+        key: None,
+        request_id: "local".to_owned(),
+    }
 }
 
 /// Tenants and keys of a data folder, which may be in use by a server.

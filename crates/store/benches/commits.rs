@@ -12,7 +12,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use likeness_domain::ports::{FaceScope, GalleryStore, Page};
 use likeness_domain::types::{FaceId, FaceOwner, FaceSet, NewFace, Template};
 use likeness_store::conformance::Ledger;
-use likeness_store::conformance::samples::{face, face_set, name, ours, pack, template};
+use likeness_store::conformance::samples::{by, face, face_set, name, ours, pack, template};
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use tokio::runtime::Runtime;
@@ -27,7 +27,7 @@ fn open(dir: &Path) -> Arc<EmbeddedStore> {
 }
 
 fn set_of(runtime: &Runtime, store: &EmbeddedStore) -> FaceSet {
-    runtime.block_on(store.create_face_set(ours(), face_set("bench"), None)).expect("an empty store takes a set")
+    runtime.block_on(store.create_face_set(by(ours()), face_set("bench"), None)).expect("an empty store takes a set")
 }
 
 /// One face per commit request; writers wait for their acknowledgement before they write again.
@@ -53,7 +53,8 @@ fn writers(criterion: &mut Criterion) {
                             tokio::spawn(async move {
                                 for number in (first + writer..=end).step_by(n_writers as usize) {
                                     let faces = vec![real_face(number)];
-                                    let added = store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None).await;
+                                    let added =
+                                        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await;
                                     assert_eq!(added.expect("there is room").len(), 1);
                                 }
                             })
@@ -79,7 +80,7 @@ fn readers(criterion: &mut Criterion) {
     let set = set_of(&runtime, &store);
     for first in (1..=N_FACES).step_by(1000) {
         let faces = (first..first + 1000).map(real_face).collect();
-        runtime.block_on(store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None)).expect("there is room");
+        runtime.block_on(store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None)).expect("there is room");
     }
     let scope = FaceScope::FaceSet(set.id);
     let mut group = criterion.benchmark_group("reads of 100 k faces");

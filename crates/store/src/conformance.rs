@@ -3,6 +3,7 @@
 //! A case is an async function over a [`Bench`]. It sees a store through the ports only, so it cannot ask anything that a
 //! contract does not promise. After each case the index is compared with the store ([`Bench::check_in_step`]).
 
+pub mod commits;
 pub mod credentials;
 pub mod face_sets;
 pub mod faces;
@@ -200,6 +201,11 @@ macro_rules! conformance {
                 a_template_put_again_is_replaced
                 templates_are_put_all_or_none
                 galleries_that_show_faces_are_told
+            ],
+            commits: [
+                a_commit_says_who_changed_what
+                commits_are_read_page_by_page
+                a_deleted_face_is_in_no_commit
             ],
             transient: [
                 a_held_face_comes_back_as_it_was_held

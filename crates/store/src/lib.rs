@@ -11,5 +11,7 @@ pub mod memory;
 pub mod open;
 
 mod bounds;
+mod clock;
+mod commits;
 mod gallery;
 mod id;

@@ -33,7 +33,7 @@ use likeness_domain::types::TenantId;
 
 /// A caller of the tenant with these bits who may do everything.
 pub fn caller(tenant_bits: u128) -> Caller {
-    Caller { tenant: TenantId::from_bits(tenant_bits), grants: Grants::ALL, request_id: "test".to_owned() }
+    Caller { tenant: TenantId::from_bits(tenant_bits), grants: Grants::ALL, key: None, request_id: "test".to_owned() }
 }
 
 /// Drives a future to its end on this thread, sleeping while it waits: for tests of rooms that know no async runtime.

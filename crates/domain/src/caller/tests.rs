@@ -5,8 +5,12 @@ const GRANTS: [Grant; 3] = [Grant::Read, Grant::Write, Grant::Search];
 #[test]
 fn each_grant_stands_alone() {
     for given in GRANTS {
-        let caller =
-            Caller { tenant: TenantId::from_bits(1), grants: Grants::NONE.with(given), request_id: "r".to_owned() };
+        let caller = Caller {
+            tenant: TenantId::from_bits(1),
+            grants: Grants::NONE.with(given),
+            key: None,
+            request_id: "r".to_owned(),
+        };
         for wanted in GRANTS {
             let answer = caller.require(wanted).map_err(|err| err.kind());
             assert_eq!(answer, if wanted == given { Ok(()) } else { Err(Kind::Forbidden) });

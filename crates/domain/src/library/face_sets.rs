@@ -21,7 +21,7 @@ impl Library {
             quality_gate: request.quality_gate.unwrap_or(self.default_gate),
             created_at: self.ports.clock.now(),
         };
-        self.ports.store.create_face_set(caller.tenant, new, request.face_sets_max).await
+        self.ports.store.create_face_set(caller.actor(), new, request.face_sets_max).await
     }
 
     /// Every face set of the tenant, oldest first. Needs the read grant.
@@ -52,7 +52,7 @@ impl Library {
     ) -> Result<FaceSet> {
         caller.require(Grant::Write)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
-        self.ports.store.update_face_set(caller.tenant, face_set.id, patch).await
+        self.ports.store.update_face_set(caller.actor(), face_set.id, patch).await
     }
 
     /// Deletes a face set and its own faces. Needs the write grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
@@ -64,7 +64,7 @@ impl Library {
     ) -> Result<FaceSet> {
         caller.require(Grant::Write)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
-        self.ports.store.delete_face_set(caller.tenant, face_set.id, only_if_empty).await?;
+        self.ports.store.delete_face_set(caller.actor(), face_set.id, only_if_empty).await?;
         Ok(face_set)
     }
 

@@ -48,7 +48,7 @@ impl Library {
             faces.push(self.new_face(&request, &face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
-        let faces = self.ports.store.add_faces(caller.tenant, owner, faces, None).await?;
+        let faces = self.ports.store.add_faces(caller.actor(), owner, faces, None).await?;
         Ok(FacesAdded { face_set, faces, refused })
     }
 
@@ -142,7 +142,7 @@ impl Library {
         }
         let scope = FaceScope::FaceSet(face_set.id);
         let now = self.ports.clock.now();
-        let face = self.ports.store.update_face(caller.tenant, scope, face, patch, now).await?;
+        let face = self.ports.store.update_face(caller.actor(), scope, face, patch, now).await?;
         Ok((face_set, face))
     }
 
@@ -159,7 +159,7 @@ impl Library {
         let face_set = self.existing_face_set(caller, name).await?.face_set;
         let selector = selector(which, &face_set.schema)?;
         let scope = FaceScope::FaceSet(face_set.id);
-        let deleted = self.ports.store.delete_faces(caller.tenant, scope, selector).await?;
+        let deleted = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
         Ok((face_set, deleted))
     }
 

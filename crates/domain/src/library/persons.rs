@@ -96,7 +96,7 @@ impl Library {
             created_at: self.ports.clock.now(),
         };
         let join = self.new_face_sets(&request.join)?;
-        self.ports.store.create_person(caller.tenant, new, join, request.join.face_sets_max).await
+        self.ports.store.create_person(caller.actor(), new, join, request.join.face_sets_max).await
     }
 
     /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
@@ -111,7 +111,7 @@ impl Library {
     pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
         caller.require(Grant::Write)?;
         let person = self.existing_person(caller, key).await?;
-        self.ports.store.update_person(caller.tenant, person.id, patch).await
+        self.ports.store.update_person(caller.actor(), person.id, patch).await
     }
 
     /// Deletes a person with its memberships and faces, and returns how many faces. Needs the write grant.
@@ -119,7 +119,7 @@ impl Library {
     pub async fn delete_person(&self, caller: &Caller, key: &PersonKey) -> Result<u64> {
         caller.require(Grant::Write)?;
         let person = self.existing_person(caller, key).await?;
-        self.ports.store.delete_person(caller.tenant, person.id).await
+        self.ports.store.delete_person(caller.actor(), person.id).await
     }
 
     /// Enrols one face from each image; each succeeds or fails by itself, and they are stored in their order. Needs the
@@ -205,7 +205,7 @@ impl Library {
         faces_max: Option<u64>,
     ) -> Result<Face> {
         let owner = FaceOwner::Person(person.id);
-        let added = self.ports.store.add_faces(caller.tenant, owner, vec![new], faces_max).await?;
+        let added = self.ports.store.add_faces(caller.actor(), owner, vec![new], faces_max).await?;
         let missing = || Error::internal("cannot add a face to a person", "the store returned none");
         added.into_iter().next().ok_or_else(missing)
     }
@@ -247,7 +247,7 @@ impl Library {
         check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
         let person = self.existing_person(caller, key).await?;
         let scope = FaceScope::Person(person.id);
-        let deleted = self.ports.store.delete_faces(caller.tenant, scope, FaceSelector::Ids(ids)).await?;
+        let deleted = self.ports.store.delete_faces(caller.actor(), scope, FaceSelector::Ids(ids)).await?;
         Ok((person, deleted))
     }
 
@@ -257,7 +257,7 @@ impl Library {
         caller.require(Grant::Write)?;
         let person = self.existing_person(caller, key).await?;
         let face_sets = self.new_face_sets(&join)?;
-        self.ports.store.join_face_sets(caller.tenant, person.id, face_sets, join.face_sets_max).await
+        self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, join.face_sets_max).await
     }
 
     /// Ends memberships; the faces stay the person's. Needs the write grant. Returns the sets that were really left, in
@@ -271,7 +271,7 @@ impl Library {
     ) -> Result<Vec<FaceSet>> {
         caller.require(Grant::Write)?;
         let person = self.existing_person(caller, key).await?;
-        self.ports.store.leave_face_sets(caller.tenant, person.id, names).await
+        self.ports.store.leave_face_sets(caller.actor(), person.id, names).await
     }
 
     /// The member persons of a set. Needs the read grant. `InvalidArgument` for too long a page, `FaceSetNotFound`.

@@ -52,7 +52,7 @@ impl Library {
         }
         let held = match new.is_empty() {
             true => Vec::new(),
-            false => self.ports.store.keep_faces(caller.tenant, new, limits::TRANSIENT_FACES_MAX).await?,
+            false => self.ports.store.keep_faces(caller.actor(), new, limits::TRANSIENT_FACES_MAX).await?,
         };
         let faces = held.into_iter().zip(assessments).map(|(held, assessment)| FaceKept { held, assessment }).collect();
         Ok(FacesKept { image_width: analysis.image_width, image_height: analysis.image_height, faces })
@@ -79,7 +79,7 @@ impl Library {
             }
             let (id, now) = (self.fresh_id(FaceId::new), self.ports.clock.now());
             let enrolled =
-                self.ports.store.enrol_transient_face(caller.tenant, face_set.id, source_face, id, now).await;
+                self.ports.store.enrol_transient_face(caller.actor(), face_set.id, source_face, id, now).await;
             outcomes.push(match enrolled {
                 Ok(_) => TransientFaceOutcome::Added,
                 Err(error) => match error.kind() {
@@ -112,7 +112,7 @@ impl Library {
             return Ok(Vec::new());
         }
         let selector = crate::ports::FaceSelector::Ids(found.iter().map(|face| face.id).collect());
-        let gone = self.ports.store.delete_faces(caller.tenant, scope, selector).await?;
+        let gone = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
         let mut source_faces: Vec<FaceId> = Vec::with_capacity(gone.len());
         for face in found.iter().filter(|face| gone.contains(&face.id)) {
             if !source_faces.contains(&face.source_face) {
@@ -148,14 +148,14 @@ impl Library {
     /// Labels a held face and every enrolled face of that source face. Needs the write grant. `FaceNotFound`.
     pub async fn label_source(&self, caller: &Caller, source_face: FaceId, subject: Subject) -> Result<()> {
         caller.require(Grant::Write)?;
-        self.ports.store.label_source(caller.tenant, source_face, subject, self.ports.clock.now()).await
+        self.ports.store.label_source(caller.actor(), source_face, subject, self.ports.clock.now()).await
     }
 
     /// Deletes a held face and every enrolled face of that source face; returns how many those were. Needs the write grant.
     /// `FaceNotFound` if there was none.
     pub async fn delete_source(&self, caller: &Caller, source_face: FaceId) -> Result<u64> {
         caller.require(Grant::Write)?;
-        match self.ports.store.delete_source(caller.tenant, source_face, self.ports.clock.now()).await? {
+        match self.ports.store.delete_source(caller.actor(), source_face, self.ports.clock.now()).await? {
             0 => Err(unknown_origin()),
             n_deleted => Ok(n_deleted),
         }

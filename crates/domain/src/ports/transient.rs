@@ -1,7 +1,7 @@
 //! Faces that were found and are kept for a while without being enrolled.
 
 use super::{FaceScope, Pending};
-use crate::types::{Face, FaceId, FaceSetId, NewTransientFace, Subject, TenantId, TimestampMs, TransientFace};
+use crate::types::{Actor, Face, FaceId, FaceSetId, NewTransientFace, Subject, TenantId, TimestampMs, TransientFace};
 
 /// Keeps held faces, and makes enrolled ones of them.
 ///
@@ -15,12 +15,7 @@ use crate::types::{Face, FaceId, FaceSetId, NewTransientFace, Subject, TenantId,
 pub trait TransientFaceStore: Send + Sync {
     /// Holds faces, all or none. Of a tenant's held faces the newest `held_max` are kept; older ones are erased in the same
     /// commit, whatever time they have left.
-    fn keep_faces(
-        &self,
-        tenant: TenantId,
-        faces: Vec<NewTransientFace>,
-        held_max: u64,
-    ) -> Pending<'_, Vec<TransientFace>>;
+    fn keep_faces(&self, actor: Actor, faces: Vec<NewTransientFace>, held_max: u64) -> Pending<'_, Vec<TransientFace>>;
 
     /// The held face with that id.
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>>;
@@ -42,7 +37,7 @@ pub trait TransientFaceStore: Send + Sync {
     /// looked for in this order.
     fn enrol_transient_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         face_set: FaceSetId,
         source_face: FaceId,
         id: FaceId,
@@ -51,17 +46,11 @@ pub trait TransientFaceStore: Send + Sync {
 
     /// Gives the held face and every enrolled face of that source face this label, all in one commit. `FaceNotFound` if there
     /// is neither.
-    fn label_source(
-        &self,
-        tenant: TenantId,
-        source_face: FaceId,
-        subject: Subject,
-        now: TimestampMs,
-    ) -> Pending<'_, ()>;
+    fn label_source(&self, actor: Actor, source_face: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()>;
 
     /// Deletes the held face and every enrolled face of that source face, all in one commit; returns how many those were
     /// together.
-    fn delete_source(&self, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64>;
+    fn delete_source(&self, actor: Actor, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64>;
 
     /// Erases held faces whose time is over, a few per commit; returns how many.
     fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64>;

@@ -1,5 +1,6 @@
 //! The nouns of the house, each made valid once, at construction.
 
+mod actor;
 mod assessment;
 mod face;
 mod face_set;
@@ -12,6 +13,7 @@ mod tags;
 mod template;
 mod text;
 
+pub use actor::{Actor, RequestId};
 pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
 pub use face::{Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};

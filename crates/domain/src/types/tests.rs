@@ -310,3 +310,13 @@ fn the_size_of_a_face_is_that_of_its_features_whichever_way_it_looks() {
     assert_eq!(eyes_and_mouth(70.0, 80.0), 1.0);
     assert_eq!(eyes_and_mouth(0.0, 0.0), 0.0);
 }
+
+#[test]
+fn a_request_id_is_short_visible_ascii() {
+    assert_eq!(RequestId::new("job-7").unwrap().as_str(), "job-7");
+    let longest = "x".repeat(RequestId::CHARS_MAX);
+    assert!(RequestId::new(&longest).is_some());
+    for refused in ["", "two words", "tab\t", "caf\u{e9}", "\u{7f}", &format!("{longest}x")] {
+        assert!(RequestId::new(refused).is_none(), "{refused:?}");
+    }
+}

@@ -14,17 +14,18 @@ use super::samples::*;
 use super::{Bench, first_templates, refused};
 
 async fn set_with(bench: &Bench, faces: Vec<NewFace>) -> FaceSet {
-    let set = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
     set
 }
 
 /// Every part is kept to the bit, through each way of reading.
 pub async fn a_face_comes_back_as_it_was_enrolled(bench: Bench) -> Bench {
-    let set = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     let scope = FaceScope::FaceSet(set.id);
     for new in [full_face(41), face(42)] {
-        let added = bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![new.clone()], None).await.unwrap();
+        let added =
+            bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![new.clone()], None).await.unwrap();
         let found = bench.store.faces(ours(), scope, vec![new.id]).await.unwrap();
         let listed = bench.store.list_faces(ours(), scope, Page { offset: new.id.get() - 41, limit: 1 }).await.unwrap();
         for face in [&added, &found, &listed].map(|faces| &faces[0]) {
@@ -45,12 +46,12 @@ pub async fn enrolment_is_all_or_nothing(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![known_as(1, "a")]).await;
     let owner = FaceOwner::FaceSet(set.id);
     let batch = vec![known_as(2, "b"), known_as(3, "c"), known_as(4, "a")];
-    refused(bench.store.add_faces(ours(), owner, batch, None).await, Kind::FaceExists);
+    refused(bench.store.add_faces(by(ours()), owner, batch, None).await, Kind::FaceExists);
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await, [face_id(1)]);
     assert_eq!(bench.store.face_set(ours(), name("staff")).await.unwrap().unwrap().n_faces, 1);
     // What was refused left no claim on its words.
-    bench.store.add_faces(ours(), owner, vec![known_as(2, "b")], None).await.unwrap();
-    assert!(bench.store.add_faces(ours(), owner, vec![], None).await.unwrap().is_empty());
+    bench.store.add_faces(by(ours()), owner, vec![known_as(2, "b")], None).await.unwrap();
+    assert!(bench.store.add_faces(by(ours()), owner, vec![], None).await.unwrap().is_empty());
     bench
 }
 
@@ -58,9 +59,9 @@ pub async fn enrolment_is_all_or_nothing(bench: Bench) -> Bench {
 pub async fn an_owner_must_exist(bench: Bench) -> Bench {
     let set = FaceOwner::FaceSet(FaceSetId::new(9).unwrap());
     let person = FaceOwner::Person(PersonId::new(9).unwrap());
-    refused(bench.store.add_faces(ours(), set, vec![face(1)], None).await, Kind::FaceSetNotFound);
-    refused(bench.store.add_faces(ours(), person, vec![face(1)], None).await, Kind::PersonNotFound);
-    refused(bench.store.add_faces(ours(), person, vec![], None).await, Kind::PersonNotFound);
+    refused(bench.store.add_faces(by(ours()), set, vec![face(1)], None).await, Kind::FaceSetNotFound);
+    refused(bench.store.add_faces(by(ours()), person, vec![face(1)], None).await, Kind::PersonNotFound);
+    refused(bench.store.add_faces(by(ours()), person, vec![], None).await, Kind::PersonNotFound);
     assert_eq!(bench.store.report(true).await.unwrap().n_faces, 0);
     bench
 }
@@ -69,7 +70,7 @@ pub async fn an_owner_must_exist(bench: Bench) -> Bench {
 pub async fn a_template_of_another_pack_is_refused(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![]).await;
     let other = NewFace { template: template_of_pack(2, pack_named("other-1")), ..face(2) };
-    let answer = bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1), other], None).await;
+    let answer = bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(1), other], None).await;
     refused(answer, Kind::InvalidArgument);
     assert!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await.is_empty());
     bench
@@ -77,16 +78,16 @@ pub async fn a_template_of_another_pack_is_refused(bench: Bench) -> Bench {
 
 /// Both bounds hold exactly: what the owner may own, and what the set may show. A delete makes room.
 pub async fn capacity_is_exact(bench: Bench) -> Bench {
-    let set = bench.store.create_face_set(ours(), small_face_set("staff", 3), None).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), small_face_set("staff", 3), None).await.unwrap();
     let owner = FaceOwner::FaceSet(set.id);
-    bench.store.add_faces(ours(), owner, vec![face(1), face(2)], Some(2)).await.unwrap();
-    refused(bench.store.add_faces(ours(), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
-    refused(bench.store.add_faces(ours(), owner, vec![face(3), face(4)], None).await, Kind::CapacityExceeded);
-    bench.store.add_faces(ours(), owner, vec![face(3)], Some(3)).await.unwrap();
-    refused(bench.store.add_faces(ours(), owner, vec![face(4)], None).await, Kind::CapacityExceeded);
+    bench.store.add_faces(by(ours()), owner, vec![face(1), face(2)], Some(2)).await.unwrap();
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(3), face(4)], None).await, Kind::CapacityExceeded);
+    bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(3)).await.unwrap();
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(4)], None).await, Kind::CapacityExceeded);
     let selector = FaceSelector::Ids(vec![face_id(2)]);
-    bench.store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
-    bench.store.add_faces(ours(), owner, vec![face(4)], Some(3)).await.unwrap();
+    bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
+    bench.store.add_faces(by(ours()), owner, vec![face(4)], Some(3)).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await, [1, 3, 4].map(face_id));
     bench
 }
@@ -95,19 +96,19 @@ pub async fn capacity_is_exact(bench: Bench) -> Bench {
 pub async fn external_ids_are_used_once_per_owner(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![known_as(1, "a"), known_as(2, "b")]).await;
     let owner = FaceOwner::FaceSet(set.id);
-    refused(bench.store.add_faces(ours(), owner, vec![known_as(3, "b")], None).await, Kind::FaceExists);
+    refused(bench.store.add_faces(by(ours()), owner, vec![known_as(3, "b")], None).await, Kind::FaceExists);
     let twice = vec![known_as(3, "c"), known_as(4, "c")];
-    refused(bench.store.add_faces(ours(), owner, twice, None).await, Kind::FaceExists);
+    refused(bench.store.add_faces(by(ours()), owner, twice, None).await, Kind::FaceExists);
     let ask = |ids: &[&str]| ids.iter().map(|id| external_id(id)).collect::<Vec<_>>();
     let used = bench.store.external_ids(ours(), owner, ask(&["b", "none", "a", "b", "B"])).await.unwrap();
     assert_eq!(used, [(external_id("b"), face_id(2)), (external_id("a"), face_id(1))]);
     let selector = FaceSelector::Ids(vec![face_id(2)]);
-    bench.store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
-    bench.store.add_faces(ours(), owner, vec![known_as(5, "b")], None).await.unwrap();
+    bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
+    bench.store.add_faces(by(ours()), owner, vec![known_as(5, "b")], None).await.unwrap();
     let used = bench.store.external_ids(ours(), owner, ask(&["b"])).await.unwrap();
     assert_eq!(used, [(external_id("b"), face_id(5))]);
-    let other = bench.store.create_face_set(ours(), face_set("guests"), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(other.id), vec![known_as(6, "b")], None).await.unwrap();
+    let other = bench.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(other.id), vec![known_as(6, "b")], None).await.unwrap();
     bench
 }
 
@@ -125,8 +126,8 @@ pub async fn faces_are_listed_in_order_of_enrolment_by_pages(bench: Bench) -> Be
     assert!(page(5, 2).await.is_empty());
     assert!(page(0, 0).await.is_empty());
     assert!(page(u64::MAX, u64::MAX).await.is_empty());
-    bench.store.delete_faces(ours(), scope, FaceSelector::Ids(vec![face_id(40)])).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(5)], None).await.unwrap();
+    bench.store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(40)])).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(5)], None).await.unwrap();
     assert_eq!(page(1, 9).await, [10, 20, 30, 5]);
     bench
 }
@@ -134,8 +135,8 @@ pub async fn faces_are_listed_in_order_of_enrolment_by_pages(bench: Bench) -> Be
 /// Each once, unknown ones left out.
 pub async fn faces_are_found_by_id_in_the_order_asked(bench: Bench) -> Bench {
     let set = set_with(&bench, (1..=4).map(face).collect()).await;
-    let other = bench.store.create_face_set(ours(), face_set("guests"), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(other.id), vec![face(9)], None).await.unwrap();
+    let other = bench.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(other.id), vec![face(9)], None).await.unwrap();
     let asked = [3, 9, 1, 77, 3, 4].map(face_id).to_vec();
     let found = bench.store.faces(ours(), FaceScope::FaceSet(set.id), asked).await.unwrap();
     assert_eq!(found.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [3, 1, 4]);
@@ -152,7 +153,7 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         fields: FieldValues::new([(field("age"), FieldValue::Whole(30))]),
         note: None,
     };
-    let changed = bench.store.update_face(ours(), scope, face_id(1), patch, TimestampMs(9_000)).await.unwrap();
+    let changed = bench.store.update_face(by(ours()), scope, face_id(1), patch, TimestampMs(9_000)).await.unwrap();
     let after = bench.store.faces(ours(), scope, vec![face_id(1)]).await.unwrap().remove(0);
     for face in [&changed, &after] {
         assert_eq!(face.subject, Some(subject("berta")));
@@ -164,9 +165,9 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         assert_eq!(first_templates(&*bench.store, std::slice::from_ref(face)).await, [template(1)]);
     }
     let patch = FacePatch { note: Some(note("")), ..FacePatch::default() };
-    let changed = bench.store.update_face(ours(), scope, face_id(1), patch, TimestampMs(9_001)).await.unwrap();
+    let changed = bench.store.update_face(by(ours()), scope, face_id(1), patch, TimestampMs(9_001)).await.unwrap();
     assert_eq!((changed.note, changed.subject), (Some(note("")), Some(subject("berta"))));
-    let nobody = bench.store.update_face(ours(), scope, face_id(3), FacePatch::default(), TimestampMs(1)).await;
+    let nobody = bench.store.update_face(by(ours()), scope, face_id(3), FacePatch::default(), TimestampMs(1)).await;
     refused(nobody, Kind::FaceNotFound);
     assert_eq!(bench.ids(ours(), scope).await, [1, 2].map(face_id));
     bench
@@ -175,7 +176,7 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
 async fn check_delete(bench: &Bench, set: &FaceSet, selector: FaceSelector, expected: &[u64]) {
     let scope = FaceScope::FaceSet(set.id);
     let before = bench.ids(ours(), scope).await;
-    let deleted = bench.store.delete_faces(ours(), scope, selector).await.unwrap();
+    let deleted = bench.store.delete_faces(by(ours()), scope, selector).await.unwrap();
     assert_eq!(deleted.iter().map(|id| id.get()).collect::<Vec<_>>(), expected);
     let left: Vec<FaceId> = before.into_iter().filter(|id| !deleted.contains(id)).collect();
     assert_eq!(bench.ids(ours(), scope).await, left);
@@ -198,8 +199,8 @@ pub async fn faces_are_deleted_by_id(bench: Bench) -> Bench {
 pub async fn faces_are_deleted_by_subject(bench: Bench) -> Bench {
     let faces = vec![labelled(1, "anna"), labelled(2, "Anna"), face(3), labelled(4, "anna")];
     let set = set_with(&bench, faces).await;
-    let other = bench.store.create_face_set(ours(), face_set("guests"), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(other.id), vec![labelled(5, "anna")], None).await.unwrap();
+    let other = bench.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(other.id), vec![labelled(5, "anna")], None).await.unwrap();
     check_delete(&bench, &set, FaceSelector::Subject(subject("anna")), &[1, 4]).await;
     check_delete(&bench, &set, FaceSelector::Subject(subject("nobody")), &[]).await;
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(other.id)).await, [face_id(5)]);
@@ -258,9 +259,9 @@ pub async fn faces_are_deleted_by_filter(bench: Bench) -> Bench {
 /// Ids are the installation's: also another set's and another tenant's are used.
 pub async fn a_used_face_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![face(5)]).await;
-    let other = bench.store.create_face_set(theirs(), face_set("staff"), None).await.unwrap();
+    let other = bench.store.create_face_set(by(theirs()), face_set("staff"), None).await.unwrap();
     let batch = vec![face(5), face(5), face(ID_END - 1), face(ID_END - 1)];
-    let added = bench.store.add_faces(theirs(), FaceOwner::FaceSet(other.id), batch, None).await.unwrap();
+    let added = bench.store.add_faces(by(theirs()), FaceOwner::FaceSet(other.id), batch, None).await.unwrap();
     assert_eq!(added.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [6, 7, ID_END - 1, 1]);
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await, [face_id(5)]);
     bench
@@ -270,12 +271,12 @@ pub async fn a_used_face_id_is_replaced_by_the_next(bench: Bench) -> Bench {
 pub async fn an_acknowledged_face_is_in_the_index(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![]).await;
     for number in 1..=20 {
-        bench.store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![full_face(number)], None).await.unwrap();
+        bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![full_face(number)], None).await.unwrap();
         let rows = bench.index.rows(set.id);
         assert!(rows.iter().any(|row| row.entry.face == face_id(number)), "face {number} is searched");
         if number % 2 == 0 {
             let selector = FaceSelector::Ids(vec![face_id(number)]);
-            bench.store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
+            bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
             let rows = bench.index.rows(set.id);
             assert!(rows.iter().all(|row| row.entry.face != face_id(number)), "face {number} is not searched");
         }
@@ -287,21 +288,21 @@ pub async fn an_acknowledged_face_is_in_the_index(bench: Bench) -> Bench {
 pub async fn a_dropped_future_does_not_undo_a_write(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![]).await;
     let owner = FaceOwner::FaceSet(set.id);
-    drop(bench.store.add_faces(ours(), owner, vec![face(1)], None));
-    bench.store.add_faces(ours(), owner, vec![face(2)], None).await.unwrap();
+    drop(bench.store.add_faces(by(ours()), owner, vec![face(1)], None));
+    bench.store.add_faces(by(ours()), owner, vec![face(2)], None).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await, [1, 2].map(face_id));
     bench
 }
 
 /// Writes that arrive together are each done or refused on their own account.
 pub async fn many_writers_at_once_lose_nothing(bench: Bench) -> Bench {
-    let set = bench.store.create_face_set(ours(), small_face_set("staff", 150), None).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), small_face_set("staff", 150), None).await.unwrap();
     let owner = FaceOwner::FaceSet(set.id);
     // All handed over before the first is awaited; every third is refused for its external id.
     let writes: Vec<_> = (1..=240)
         .map(|number| {
             let id = if number % 3 == 0 { "taken".to_owned() } else { format!("photo-{number}") };
-            bench.store.add_faces(ours(), owner, vec![known_as(number, &id)], None)
+            bench.store.add_faces(by(ours()), owner, vec![known_as(number, &id)], None)
         })
         .collect();
     let mut expected = Vec::new();

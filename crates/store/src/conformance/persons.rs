@@ -16,9 +16,9 @@ use super::{Bench, EVERYTHING, refused};
 /// A person with the faces `numbers`, member of the sets `names`.
 async fn member(bench: &Bench, key: &str, numbers: &[u64], names: &[&str]) -> (Person, Vec<FaceSet>) {
     let join = names.iter().map(|name| face_set(name)).collect();
-    let (person, sets) = bench.store.create_person(ours(), person(key), join, None).await.unwrap();
+    let (person, sets) = bench.store.create_person(by(ours()), person(key), join, None).await.unwrap();
     let faces = numbers.iter().map(|&number| face(number)).collect();
-    bench.store.add_faces(ours(), FaceOwner::Person(person.id), faces, None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(person.id), faces, None).await.unwrap();
     (person, sets)
 }
 
@@ -34,7 +34,7 @@ async fn names_of(bench: &Bench, person: PersonId) -> Vec<String> {
 /// Every part of a person is kept, through each way of reading.
 pub async fn a_person_comes_back_as_it_was_made(bench: Bench) -> Bench {
     let new = NewPerson { name: Some(note("Anna")), note: Some(note("a\nb")), ..person("anna") };
-    let (made, sets) = bench.store.create_person(ours(), new.clone(), vec![], None).await.unwrap();
+    let (made, sets) = bench.store.create_person(by(ours()), new.clone(), vec![], None).await.unwrap();
     assert!(sets.is_empty());
     let by_key = bench.store.person(ours(), key("anna")).await.unwrap().unwrap();
     let by_id = bench.store.persons(ours(), vec![made.id]).await.unwrap().remove(0);
@@ -43,7 +43,7 @@ pub async fn a_person_comes_back_as_it_was_made(bench: Bench) -> Bench {
         assert_eq!((&found.name, &found.note, found.created_at), (&new.name, &new.note, new.created_at));
     }
     assert!(bench.store.person(ours(), key("Anna")).await.unwrap().is_none(), "keys are case-sensitive");
-    let (other, _) = bench.store.create_person(ours(), person("bert"), vec![], None).await.unwrap();
+    let (other, _) = bench.store.create_person(by(ours()), person("bert"), vec![], None).await.unwrap();
     let asked = vec![other.id, PersonId::new(3).unwrap(), made.id, other.id];
     let found = bench.store.persons(ours(), asked).await.unwrap();
     assert_eq!(found.iter().map(|person| person.id).collect::<Vec<_>>(), [other.id, made.id]);
@@ -53,7 +53,7 @@ pub async fn a_person_comes_back_as_it_was_made(bench: Bench) -> Bench {
 /// A refused person makes no sets either.
 pub async fn a_key_is_taken_once_per_tenant(bench: Bench) -> Bench {
     member(&bench, "anna", &[], &[]).await;
-    let again = bench.store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await;
+    let again = bench.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], None).await;
     refused(again, Kind::PersonExists);
     assert!(bench.store.face_sets(ours()).await.unwrap().is_empty());
     bench
@@ -61,9 +61,9 @@ pub async fn a_key_is_taken_once_per_tenant(bench: Bench) -> Bench {
 
 /// Missing sets are made, existing ones joined as they are; the answer is in the order given, each once.
 pub async fn a_person_brings_its_sets_with_it(bench: Bench) -> Bench {
-    let staff = bench.store.create_face_set(ours(), small_face_set("staff", 7), None).await.unwrap();
+    let staff = bench.store.create_face_set(by(ours()), small_face_set("staff", 7), None).await.unwrap();
     let join = ["guests", "staff", "guests"].map(face_set).to_vec();
-    let (person, sets) = bench.store.create_person(ours(), person("anna"), join, Some(2)).await.unwrap();
+    let (person, sets) = bench.store.create_person(by(ours()), person("anna"), join, Some(2)).await.unwrap();
     assert_eq!(sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["guests", "staff"]);
     assert_eq!((sets[1].id, sets[1].capacity), (staff.id, Some(7)));
     assert_eq!(names_of(&bench, person.id).await, ["guests", "staff"]);
@@ -74,24 +74,24 @@ pub async fn a_person_brings_its_sets_with_it(bench: Bench) -> Bench {
 pub async fn nothing_is_made_when_the_quota_is_passed(bench: Bench) -> Bench {
     let (bert, _) = member(&bench, "bert", &[], &["staff"]).await;
     let join = || ["staff", "b", "c"].map(face_set).to_vec();
-    refused(bench.store.create_person(ours(), person("anna"), join(), Some(2)).await, Kind::TooManyFaceSets);
-    refused(bench.store.join_face_sets(ours(), bert.id, join(), Some(2)).await, Kind::TooManyFaceSets);
+    refused(bench.store.create_person(by(ours()), person("anna"), join(), Some(2)).await, Kind::TooManyFaceSets);
+    refused(bench.store.join_face_sets(by(ours()), bert.id, join(), Some(2)).await, Kind::TooManyFaceSets);
     assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
     assert_eq!(bench.store.face_sets(ours()).await.unwrap().len(), 1);
     // Sets that exist cost no quota.
-    bench.store.create_person(ours(), person("anna"), vec![face_set("staff")], Some(0)).await.unwrap();
+    bench.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], Some(0)).await.unwrap();
     bench
 }
 
 /// Faces enrolled before and after joining, next to the set's own, in order of enrolment.
 pub async fn a_members_faces_are_in_every_set(bench: Bench) -> Bench {
-    let staff = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![face(1)], None).await.unwrap();
+    let staff = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![face(1)], None).await.unwrap();
     let (anna, _) = member(&bench, "anna", &[2], &[]).await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![face(3)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![face(3)], None).await.unwrap();
     let join = vec![face_set("guests"), face_set("staff")];
-    let joined = bench.store.join_face_sets(ours(), anna.id, join, None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(4)], None).await.unwrap();
+    let joined = bench.store.join_face_sets(by(ours()), anna.id, join, None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(4)], None).await.unwrap();
     assert_eq!(gallery(&bench, &staff).await, [1, 2, 3, 4]);
     assert_eq!(gallery(&bench, &joined[0]).await, [2, 4]);
     assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [2, 4].map(face_id));
@@ -105,9 +105,9 @@ pub async fn faces_of_another_pack_join_no_gallery(bench: Bench) -> Bench {
     let other = pack_named("other-1");
     let (anna, sets) = member(&bench, "anna", &[1], &["staff"]).await;
     let foreign = NewFace { template: template_of_pack(2, other.clone()), ..face(2) };
-    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), vec![foreign], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![foreign], None).await.unwrap();
     let other_set = NewFaceSet { pack: other, ..face_set("other") };
-    let joined = bench.store.join_face_sets(ours(), anna.id, vec![other_set], None).await.unwrap();
+    let joined = bench.store.join_face_sets(by(ours()), anna.id, vec![other_set], None).await.unwrap();
     assert_eq!(gallery(&bench, &sets[0]).await, [1]);
     assert_eq!(gallery(&bench, &joined[1]).await, [2]);
     assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [1, 2].map(face_id));
@@ -116,33 +116,37 @@ pub async fn faces_of_another_pack_join_no_gallery(bench: Bench) -> Bench {
 
 /// All sets or none.
 pub async fn joining_respects_capacity_all_or_nothing(bench: Bench) -> Bench {
-    let small = bench.store.create_face_set(ours(), small_face_set("small", 2), None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(small.id), vec![face(1)], None).await.unwrap();
+    let small = bench.store.create_face_set(by(ours()), small_face_set("small", 2), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(small.id), vec![face(1)], None).await.unwrap();
     let (anna, _) = member(&bench, "anna", &[2, 3], &[]).await;
     let join = vec![face_set("new"), face_set("small")];
-    refused(bench.store.join_face_sets(ours(), anna.id, join.clone(), None).await, Kind::CapacityExceeded);
+    refused(bench.store.join_face_sets(by(ours()), anna.id, join.clone(), None).await, Kind::CapacityExceeded);
     assert!(names_of(&bench, anna.id).await.is_empty());
     assert!(bench.store.face_set(ours(), name("new")).await.unwrap().is_none());
     refused(
-        bench.store.join_face_sets(ours(), anna.id, vec![small_face_set("tiny", 1)], None).await,
+        bench.store.join_face_sets(by(ours()), anna.id, vec![small_face_set("tiny", 1)], None).await,
         Kind::CapacityExceeded,
     );
-    bench.store.delete_faces(ours(), FaceScope::FaceSet(small.id), FaceSelector::Ids(vec![face_id(1)])).await.unwrap();
-    bench.store.join_face_sets(ours(), anna.id, join, None).await.unwrap();
+    bench
+        .store
+        .delete_faces(by(ours()), FaceScope::FaceSet(small.id), FaceSelector::Ids(vec![face_id(1)]))
+        .await
+        .unwrap();
+    bench.store.join_face_sets(by(ours()), anna.id, join, None).await.unwrap();
     assert_eq!(gallery(&bench, &small).await, [2, 3]);
     bench
 }
 
 /// A person's new face must fit every set that would show it.
 pub async fn enrolling_for_a_member_respects_each_sets_capacity(bench: Bench) -> Bench {
-    bench.store.create_face_set(ours(), small_face_set("small", 1), None).await.unwrap();
+    bench.store.create_face_set(by(ours()), small_face_set("small", 1), None).await.unwrap();
     let (anna, sets) = member(&bench, "anna", &[1], &["large", "small"]).await;
     let owner = FaceOwner::Person(anna.id);
-    refused(bench.store.add_faces(ours(), owner, vec![face(2)], None).await, Kind::CapacityExceeded);
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(2)], None).await, Kind::CapacityExceeded);
     assert_eq!(gallery(&bench, &sets[0]).await, [1]);
-    bench.store.leave_face_sets(ours(), anna.id, vec![name("small")]).await.unwrap();
-    bench.store.add_faces(ours(), owner, vec![face(2)], Some(2)).await.unwrap();
-    refused(bench.store.add_faces(ours(), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
+    bench.store.leave_face_sets(by(ours()), anna.id, vec![name("small")]).await.unwrap();
+    bench.store.add_faces(by(ours()), owner, vec![face(2)], Some(2)).await.unwrap();
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
     bench
 }
 
@@ -150,11 +154,11 @@ pub async fn enrolling_for_a_member_respects_each_sets_capacity(bench: Bench) ->
 pub async fn joining_twice_is_fine(bench: Bench) -> Bench {
     let (anna, sets) = member(&bench, "anna", &[1], &["a", "b"]).await;
     let joined =
-        bench.store.join_face_sets(ours(), anna.id, ["b", "c", "a"].map(face_set).to_vec(), None).await.unwrap();
+        bench.store.join_face_sets(by(ours()), anna.id, ["b", "c", "a"].map(face_set).to_vec(), None).await.unwrap();
     assert_eq!(joined.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(gallery(&bench, &sets[0]).await, [1]);
     let nobody = PersonId::new(3).unwrap();
-    refused(bench.store.join_face_sets(ours(), nobody, vec![face_set("d")], None).await, Kind::PersonNotFound);
+    refused(bench.store.join_face_sets(by(ours()), nobody, vec![face_set("d")], None).await, Kind::PersonNotFound);
     assert!(bench.store.face_set(ours(), name("d")).await.unwrap().is_none());
     bench
 }
@@ -163,37 +167,37 @@ pub async fn joining_twice_is_fine(bench: Bench) -> Bench {
 pub async fn leaving_takes_the_faces_out(bench: Bench) -> Bench {
     let (anna, sets) = member(&bench, "anna", &[1, 2], &["a", "b", "c"]).await;
     member(&bench, "bert", &[3], &["a"]).await;
-    bench.store.create_face_set(ours(), face_set("d"), None).await.unwrap();
+    bench.store.create_face_set(by(ours()), face_set("d"), None).await.unwrap();
     let names = ["c", "none", "a", "d", "c"].map(name).to_vec();
-    let left = bench.store.leave_face_sets(ours(), anna.id, names).await.unwrap();
+    let left = bench.store.leave_face_sets(by(ours()), anna.id, names).await.unwrap();
     assert_eq!(left.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["c", "a"]);
     assert_eq!(gallery(&bench, &sets[0]).await, [3]);
     assert_eq!(gallery(&bench, &sets[1]).await, [1, 2]);
     assert_eq!(names_of(&bench, anna.id).await, ["b"]);
     assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await.len(), 2);
     let nobody = PersonId::new(3).unwrap();
-    refused(bench.store.leave_face_sets(ours(), nobody, vec![name("a")]).await, Kind::PersonNotFound);
+    refused(bench.store.leave_face_sets(by(ours()), nobody, vec![name("a")]).await, Kind::PersonNotFound);
     bench
 }
 
 /// Unless it owns faces or was made on purpose; its name and its place in the quota are free at once.
 pub async fn a_set_made_by_joining_goes_with_its_last_member(bench: Bench) -> Bench {
-    bench.store.create_face_set(ours(), face_set("lasting"), None).await.unwrap();
+    bench.store.create_face_set(by(ours()), face_set("lasting"), None).await.unwrap();
     let (anna, sets) = member(&bench, "anna", &[1], &["lasting", "a", "b", "own"]).await;
     let (bert, _) = member(&bench, "bert", &[2], &["b"]).await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(sets[3].id), vec![face(3)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(sets[3].id), vec![face(3)], None).await.unwrap();
     let names = async || -> Vec<String> {
         let sets = bench.store.face_sets(ours()).await.unwrap();
         sets.into_iter().map(|set| set.face_set.name.to_string()).collect()
     };
-    let left = bench.store.leave_face_sets(ours(), anna.id, vec![name("a"), name("own")]).await.unwrap();
+    let left = bench.store.leave_face_sets(by(ours()), anna.id, vec![name("a"), name("own")]).await.unwrap();
     assert_eq!(left.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "own"]);
     assert_eq!(names().await, ["lasting", "b", "own"]);
-    bench.store.delete_person(ours(), anna.id).await.unwrap();
+    bench.store.delete_person(by(ours()), anna.id).await.unwrap();
     assert_eq!(names().await, ["lasting", "b", "own"]);
-    bench.store.delete_person(ours(), bert.id).await.unwrap();
+    bench.store.delete_person(by(ours()), bert.id).await.unwrap();
     assert_eq!(names().await, ["lasting", "own"]);
-    let (_, again) = bench.store.create_person(ours(), person("anna"), vec![face_set("a")], Some(3)).await.unwrap();
+    let (_, again) = bench.store.create_person(by(ours()), person("anna"), vec![face_set("a")], Some(3)).await.unwrap();
     assert_eq!(again[0].name, name("a"), "the name is free");
     bench
 }
@@ -203,7 +207,7 @@ pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
     let numbers: Vec<u64> = (1..=150).collect();
     let (anna, sets) = member(&bench, "anna", &numbers, &["a", "b"]).await;
     member(&bench, "bert", &[500], &["a"]).await;
-    assert_eq!(bench.store.delete_person(ours(), anna.id).await.unwrap(), 150);
+    assert_eq!(bench.store.delete_person(by(ours()), anna.id).await.unwrap(), 150);
     assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
     assert!(bench.store.persons(ours(), vec![anna.id]).await.unwrap().is_empty());
     assert!(bench.ids(ours(), FaceScope::Person(anna.id)).await.is_empty());
@@ -212,9 +216,9 @@ pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
     assert!(gallery(&bench, &sets[1]).await.is_empty());
     let (members, n_members) = bench.store.members(ours(), sets[0].id, EVERYTHING).await.unwrap();
     assert_eq!((members.len(), n_members), (1, 1));
-    refused(bench.store.delete_person(ours(), anna.id).await, Kind::PersonNotFound);
+    refused(bench.store.delete_person(by(ours()), anna.id).await, Kind::PersonNotFound);
     let owner = FaceOwner::Person(anna.id);
-    refused(bench.store.add_faces(ours(), owner, vec![face(900)], None).await, Kind::PersonNotFound);
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(900)], None).await, Kind::PersonNotFound);
     let report = bench.store.report(true).await.unwrap();
     assert_eq!((report.n_persons, report.n_faces, report.problems), (1, 1, vec![]));
     let (again, _) = member(&bench, "anna", &[900], &["b"]).await;
@@ -225,9 +229,9 @@ pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
 /// The face is the person's, so it is gone from everywhere.
 pub async fn a_members_face_deleted_through_a_set_leaves_every_set(bench: Bench) -> Bench {
     let (anna, sets) = member(&bench, "anna", &[1, 2, 3], &["a", "b"]).await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![face(4)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(sets[0].id), vec![face(4)], None).await.unwrap();
     let selector = FaceSelector::Ids([4, 2].map(face_id).to_vec());
-    let deleted = bench.store.delete_faces(ours(), FaceScope::FaceSet(sets[0].id), selector).await.unwrap();
+    let deleted = bench.store.delete_faces(by(ours()), FaceScope::FaceSet(sets[0].id), selector).await.unwrap();
     assert_eq!(deleted, [2, 4].map(face_id));
     for set in &sets {
         assert_eq!(gallery(&bench, set).await, [1, 3]);
@@ -242,7 +246,7 @@ pub async fn a_members_face_is_changed_in_every_set(bench: Bench) -> Bench {
     let (anna, sets) = member(&bench, "anna", &[1], &["a", "b"]).await;
     for (scope, label) in [(FaceScope::FaceSet(sets[0].id), "x"), (FaceScope::Person(anna.id), "y")] {
         let patch = FacePatch { subject: Some(subject(label)), ..FacePatch::default() };
-        bench.store.update_face(ours(), scope, face_id(1), patch, TimestampMs(9)).await.unwrap();
+        bench.store.update_face(by(ours()), scope, face_id(1), patch, TimestampMs(9)).await.unwrap();
         for set in &sets {
             assert_eq!(bench.index.rows(set.id)[0].entry.subject.as_deref(), Some(label));
         }
@@ -253,28 +257,28 @@ pub async fn a_members_face_is_changed_in_every_set(bench: Bench) -> Bench {
 /// An empty text clears, an absent one keeps.
 pub async fn a_persons_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     let new = NewPerson { name: Some(note("Anna")), note: Some(note("x")), ..person("anna") };
-    let (anna, _) = bench.store.create_person(ours(), new, vec![], None).await.unwrap();
+    let (anna, _) = bench.store.create_person(by(ours()), new, vec![], None).await.unwrap();
     let patch = PersonPatch { name: Some(note("Anna B")), note: None };
-    let changed = bench.store.update_person(ours(), anna.id, patch).await.unwrap();
+    let changed = bench.store.update_person(by(ours()), anna.id, patch).await.unwrap();
     assert_eq!((changed.name, changed.note), (Some(note("Anna B")), Some(note("x"))));
     let patch = PersonPatch { name: None, note: Some(note("")) };
-    bench.store.update_person(ours(), anna.id, patch).await.unwrap();
+    bench.store.update_person(by(ours()), anna.id, patch).await.unwrap();
     let found = bench.store.person(ours(), key("anna")).await.unwrap().unwrap();
     assert_eq!((found.name, found.note), (Some(note("Anna B")), None));
     let nobody = PersonId::new(3).unwrap();
-    refused(bench.store.update_person(ours(), nobody, PersonPatch::default()).await, Kind::PersonNotFound);
+    refused(bench.store.update_person(by(ours()), nobody, PersonPatch::default()).await, Kind::PersonNotFound);
     bench
 }
 
 /// Pages and the exact number.
 pub async fn members_are_listed_in_order_of_joining(bench: Bench) -> Bench {
-    let set = bench.store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     let mut persons = Vec::new();
     for key in ["c", "a", "d", "b"] {
         persons.push(member(&bench, key, &[], &[]).await.0);
     }
     for key_idx in [2, 0, 3, 1] {
-        bench.store.join_face_sets(ours(), persons[key_idx].id, vec![face_set("staff")], None).await.unwrap();
+        bench.store.join_face_sets(by(ours()), persons[key_idx].id, vec![face_set("staff")], None).await.unwrap();
     }
     let page = async |offset, limit| {
         let (members, n_members) = bench.store.members(ours(), set.id, Page { offset, limit }).await.unwrap();
@@ -283,8 +287,8 @@ pub async fn members_are_listed_in_order_of_joining(bench: Bench) -> Bench {
     assert_eq!(page(0, u64::MAX).await, ("dcba".into(), 4));
     assert_eq!(page(1, 2).await, ("cb".into(), 4));
     assert_eq!(page(4, 2).await, (String::new(), 4));
-    bench.store.leave_face_sets(ours(), persons[0].id, vec![name("staff")]).await.unwrap();
-    bench.store.join_face_sets(ours(), persons[0].id, vec![face_set("staff")], None).await.unwrap();
+    bench.store.leave_face_sets(by(ours()), persons[0].id, vec![name("staff")]).await.unwrap();
+    bench.store.join_face_sets(by(ours()), persons[0].id, vec![face_set("staff")], None).await.unwrap();
     assert_eq!(page(0, 9).await, ("dbac".into(), 4));
     bench
 }
@@ -295,8 +299,8 @@ pub async fn external_ids_are_apart_between_owners(bench: Bench) -> Bench {
     let (bert, _) = member(&bench, "bert", &[], &["staff"]).await;
     let owners = [FaceOwner::Person(anna.id), FaceOwner::Person(bert.id), FaceOwner::FaceSet(sets[0].id)];
     for (owner, number) in owners.into_iter().zip(1..) {
-        bench.store.add_faces(ours(), owner, vec![known_as(number, "x")], None).await.unwrap();
-        refused(bench.store.add_faces(ours(), owner, vec![known_as(9, "x")], None).await, Kind::FaceExists);
+        bench.store.add_faces(by(ours()), owner, vec![known_as(number, "x")], None).await.unwrap();
+        refused(bench.store.add_faces(by(ours()), owner, vec![known_as(9, "x")], None).await, Kind::FaceExists);
     }
     for (owner, number) in owners.into_iter().zip(1..) {
         let used = bench.store.external_ids(ours(), owner, vec![external_id("x")]).await.unwrap();
@@ -318,9 +322,9 @@ pub async fn a_persons_faces_are_deleted_by_every_selector(bench: Bench) -> Benc
         labelled(6, "y"),
         face(7),
     ];
-    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), faces, None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), faces, None).await.unwrap();
     let delete = async |scope, selector| {
-        let deleted = bench.store.delete_faces(ours(), scope, selector).await.unwrap();
+        let deleted = bench.store.delete_faces(by(ours()), scope, selector).await.unwrap();
         deleted.into_iter().map(|id| id.get()).collect::<Vec<_>>()
     };
     let filter = |filter: Filter| FaceSelector::Filter(Arc::new(filter));
@@ -346,7 +350,7 @@ pub async fn a_used_person_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     let mut made = Vec::new();
     for (text, id) in [("a", 5), ("b", 5), ("c", ID_END - 1), ("d", ID_END - 1)] {
         let new = NewPerson { id: PersonId::new(id).unwrap(), ..person(text) };
-        made.push(bench.store.create_person(theirs(), new, vec![], None).await.unwrap().0.id.get());
+        made.push(bench.store.create_person(by(theirs()), new, vec![], None).await.unwrap().0.id.get());
     }
     assert_eq!(made, [5, 6, ID_END - 1, 1]);
     bench

@@ -1,12 +1,16 @@
 //! Things to store: small, different from each other, with every part filled where asked.
 
+use std::sync::Arc;
+
+use likeness_domain::ports::Clock;
 use likeness_domain::types::{
-    BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue,
-    FieldValues, Landmarks, NewFace, NewFaceSet, NewPerson, NewTransientFace, Note, PackId, PersonId, PersonKey, Point,
-    Quality, QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
+    AccessKeyId, Actor, BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema,
+    FieldType, FieldValue, FieldValues, Landmarks, NewFace, NewFaceSet, NewPerson, NewTransientFace, Note, PackId,
+    PersonId, PersonKey, Point, Quality, QualityGate, RequestId, Subject, Tags, Template, TenantId, TimestampMs,
 };
 
 use super::{OURS, THEIRS};
+use crate::clock::WallClock;
 
 /// The tenant whose things are stored.
 pub fn ours() -> TenantId {
@@ -16,6 +20,17 @@ pub fn ours() -> TenantId {
 /// The tenant who must not see them.
 pub fn theirs() -> TenantId {
     TenantId::from_bits(THEIRS)
+}
+
+/// Somebody of that tenant, with a key and a request of its own.
+pub fn by(tenant: TenantId) -> Actor {
+    let key = if tenant == ours() { "our-key" } else { "their-key" };
+    Actor { tenant, key: AccessKeyId::new(key), request_id: RequestId::new("request-1").expect("a valid request id") }
+}
+
+/// The machine's clock.
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(WallClock)
 }
 
 /// The usual pack.

@@ -9,16 +9,16 @@ use super::{Bench, refused};
 
 async fn set(bench: &Bench, name: &str, pack: &str) -> FaceSetId {
     let new = NewFaceSet { pack: pack_named(pack), ..face_set(name) };
-    bench.store.create_face_set(ours(), new, None).await.unwrap().id
+    bench.store.create_face_set(by(ours()), new, None).await.unwrap().id
 }
 
 /// A person with faces of the usual pack, in two sets: `staff` of that pack, `new` of `other-1`.
 async fn anna(bench: &Bench, faces: &[u64]) -> (PersonId, FaceSetId, FaceSetId) {
     let (staff, new) = (set(bench, "staff", "sample-1").await, set(bench, "new", "other-1").await);
     let join = vec![face_set("staff"), face_set("new")];
-    let (anna, _) = bench.store.create_person(ours(), person("anna"), join, None).await.unwrap();
+    let (anna, _) = bench.store.create_person(by(ours()), person("anna"), join, None).await.unwrap();
     let faces = faces.iter().map(|&number| face(number)).collect();
-    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), faces, None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), faces, None).await.unwrap();
     (anna.id, staff, new)
 }
 
@@ -29,8 +29,8 @@ fn other(number: u64) -> (FaceId, Template) {
 /// In the order asked for, each once; nothing of another scope, tenant or pack.
 pub async fn templates_are_read_by_id_in_their_scope(bench: Bench) -> Bench {
     let (staff, guests) = (set(&bench, "staff", "sample-1").await, set(&bench, "guests", "sample-1").await);
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff), vec![face(1), face(2)], None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(guests), vec![face(3)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(1), face(2)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(guests), vec![face(3)], None).await.unwrap();
     let ids = || [3, 2, 9, 1, 2].map(face_id).to_vec();
     let expected =
         |numbers: &[u64]| numbers.iter().map(|&number| (face_id(number), template(number))).collect::<Vec<_>>();
@@ -46,8 +46,8 @@ pub async fn templates_are_read_by_id_in_their_scope(bench: Bench) -> Bench {
 /// Each pack is read by itself, and all of them go with the face.
 pub async fn a_face_has_templates_of_several_packs(bench: Bench) -> Bench {
     let staff = set(&bench, "staff", "sample-1").await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff), vec![face(1), face(2)], None).await.unwrap();
-    bench.store.put_templates(ours(), vec![other(1)]).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(1), face(2)], None).await.unwrap();
+    bench.store.put_templates(by(ours()), vec![other(1)]).await.unwrap();
     let ids = || [1, 2].map(face_id).to_vec();
     let scope = Some(FaceScope::FaceSet(staff));
     assert_eq!(bench.store.templates(ours(), scope, ids(), pack_named("other-1")).await.unwrap(), [other(1)]);
@@ -56,7 +56,7 @@ pub async fn a_face_has_templates_of_several_packs(bench: Bench) -> Bench {
     let faces = bench.store.faces(ours(), FaceScope::FaceSet(staff), ids()).await.unwrap();
     assert!(faces.iter().all(|face| face.pack == pack()), "the pack it was enrolled with stays");
     let selector = FaceSelector::Ids(vec![face_id(1)]);
-    bench.store.delete_faces(ours(), FaceScope::FaceSet(staff), selector).await.unwrap();
+    bench.store.delete_faces(by(ours()), FaceScope::FaceSet(staff), selector).await.unwrap();
     assert_eq!(bench.store.templates(ours(), None, ids(), pack_named("other-1")).await.unwrap(), []);
     assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
     bench
@@ -67,24 +67,24 @@ pub async fn a_face_has_templates_of_several_packs(bench: Bench) -> Bench {
 pub async fn a_further_template_joins_the_galleries_of_its_pack(bench: Bench) -> Bench {
     let (anna, staff, new) = anna(&bench, &[1, 2]).await;
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, []);
-    bench.store.put_templates(ours(), vec![other(2)]).await.unwrap();
+    bench.store.put_templates(by(ours()), vec![other(2)]).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(staff)).await, [1, 2].map(face_id));
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, [face_id(2)]);
     assert_eq!(bench.index.rows(new)[0].entry.template, other(2).1);
     let found = bench.store.face_set_by_id(ours(), new).await.unwrap().unwrap();
     assert_eq!(found.n_faces, 1);
     let later = NewFaceSet { pack: pack_named("other-1"), ..face_set("later") };
-    let sets = bench.store.join_face_sets(ours(), anna, vec![later], None).await.unwrap();
+    let sets = bench.store.join_face_sets(by(ours()), anna, vec![later], None).await.unwrap();
     assert_eq!(
         bench.ids(ours(), FaceScope::FaceSet(sets[2].id)).await,
         [face_id(2)],
         "a set joined afterwards has it too"
     );
-    bench.store.leave_face_sets(ours(), anna, vec![name("new")]).await.unwrap();
+    bench.store.leave_face_sets(by(ours()), anna, vec![name("new")]).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, []);
     assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
     let scope = FaceScope::FaceSet(staff);
-    bench.store.delete_faces(ours(), scope, FaceSelector::Ids(vec![face_id(2)])).await.unwrap();
+    bench.store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(2)])).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(sets[2].id)).await, []);
     assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
     bench
@@ -93,8 +93,8 @@ pub async fn a_further_template_joins_the_galleries_of_its_pack(bench: Bench) ->
 /// In the tables and in the index; nothing of the first is left to be found.
 pub async fn a_template_put_again_is_replaced(bench: Bench) -> Bench {
     let staff = set(&bench, "staff", "sample-1").await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff), vec![face(1)], None).await.unwrap();
-    bench.store.put_templates(ours(), vec![(face_id(1), template(5))]).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(1)], None).await.unwrap();
+    bench.store.put_templates(by(ours()), vec![(face_id(1), template(5))]).await.unwrap();
     let found = bench.store.templates(ours(), None, vec![face_id(1)], pack()).await.unwrap();
     assert_eq!(found, [(face_id(1), template(5))]);
     assert_eq!(bench.index.rows(staff)[0].entry.template, template(5));
@@ -106,17 +106,17 @@ pub async fn templates_are_put_all_or_none(bench: Bench) -> Bench {
     let (_, staff, new) = anna(&bench, &[1, 2]).await;
     let none_was_put =
         async || bench.store.templates(ours(), None, vec![face_id(1)], pack_named("other-1")).await.unwrap();
-    refused(bench.store.put_templates(ours(), vec![other(1), other(9)]).await, Kind::FaceNotFound);
+    refused(bench.store.put_templates(by(ours()), vec![other(1), other(9)]).await, Kind::FaceNotFound);
     assert_eq!(none_was_put().await, []);
-    refused(bench.store.put_templates(theirs(), vec![other(1)]).await, Kind::FaceNotFound);
+    refused(bench.store.put_templates(by(theirs()), vec![other(1)]).await, Kind::FaceNotFound);
     assert_eq!(none_was_put().await, []);
     let small = NewFaceSet { pack: pack_named("other-1"), ..small_face_set("small", 1) };
     let persons = bench.store.members(ours(), staff, super::EVERYTHING).await.unwrap().0;
-    bench.store.join_face_sets(ours(), persons[0].id, vec![small], None).await.unwrap();
-    refused(bench.store.put_templates(ours(), vec![other(1), other(2)]).await, Kind::CapacityExceeded);
+    bench.store.join_face_sets(by(ours()), persons[0].id, vec![small], None).await.unwrap();
+    refused(bench.store.put_templates(by(ours()), vec![other(1), other(2)]).await, Kind::CapacityExceeded);
     assert_eq!(none_was_put().await, []);
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, []);
-    bench.store.put_templates(ours(), vec![other(2)]).await.unwrap();
+    bench.store.put_templates(by(ours()), vec![other(2)]).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(new)).await, [face_id(2)]);
     bench
 }
@@ -124,18 +124,18 @@ pub async fn templates_are_put_all_or_none(bench: Bench) -> Bench {
 /// Of a set's own face that set; of a person's those that can compare it.
 pub async fn galleries_that_show_faces_are_told(bench: Bench) -> Bench {
     let (anna, staff, new) = anna(&bench, &[1]).await;
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff), vec![face(2)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(2)], None).await.unwrap();
     let showing = async |numbers: &[u64]| {
         let ids = numbers.iter().map(|&number| face_id(number)).collect();
         let sets = bench.store.face_sets_showing(ours(), ids).await.unwrap();
         sets.into_iter().map(|set| set.id).collect::<Vec<_>>()
     };
     assert_eq!(showing(&[1]).await, [staff]);
-    bench.store.put_templates(ours(), vec![other(1)]).await.unwrap();
+    bench.store.put_templates(by(ours()), vec![other(1)]).await.unwrap();
     assert_eq!(showing(&[1]).await, [staff, new]);
     assert_eq!(showing(&[2, 1, 9]).await, [staff, new]);
     assert_eq!(bench.store.face_sets_showing(theirs(), vec![face_id(1)]).await.unwrap().len(), 0);
-    bench.store.delete_person(ours(), anna).await.unwrap();
+    bench.store.delete_person(by(ours()), anna).await.unwrap();
     assert_eq!(showing(&[1]).await, []);
     bench
 }

@@ -15,11 +15,11 @@ const NOW: TimestampMs = TimestampMs(9_999);
 const LATER: TimestampMs = TimestampMs(10_000);
 
 async fn set(bench: &Bench, text: &str) -> FaceSet {
-    bench.store.create_face_set(ours(), face_set(text), None).await.unwrap()
+    bench.store.create_face_set(by(ours()), face_set(text), None).await.unwrap()
 }
 
 async fn hold(bench: &Bench, numbers: impl IntoIterator<Item = u64>) {
-    bench.store.keep_faces(ours(), numbers.into_iter().map(held).collect(), MANY).await.unwrap();
+    bench.store.keep_faces(by(ours()), numbers.into_iter().map(held).collect(), MANY).await.unwrap();
 }
 
 async fn enrol(
@@ -29,7 +29,7 @@ async fn enrol(
     id: u64,
     now: TimestampMs,
 ) -> likeness_domain::Result<Face> {
-    bench.store.enrol_transient_face(ours(), set.id, face_id(source_face), face_id(id), now).await
+    bench.store.enrol_transient_face(by(ours()), set.id, face_id(source_face), face_id(id), now).await
 }
 
 async fn of_origin(bench: &Bench, scope: Option<FaceScope>, source_faces: &[u64]) -> Vec<u64> {
@@ -41,7 +41,7 @@ async fn of_origin(bench: &Bench, scope: Option<FaceScope>, source_faces: &[u64]
 /// Every part of a held face is kept, and it is in no gallery.
 pub async fn a_held_face_comes_back_as_it_was_held(bench: Bench) -> Bench {
     let new = held(7);
-    let made = bench.store.keep_faces(ours(), vec![new.clone(), held(8)], MANY).await.unwrap();
+    let made = bench.store.keep_faces(by(ours()), vec![new.clone(), held(8)], MANY).await.unwrap();
     assert_eq!(made.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [7, 8]);
     let found = bench.store.held_face(ours(), face_id(7), NOW).await.unwrap().unwrap();
     for face in [&made[0], &found] {
@@ -59,12 +59,12 @@ pub async fn a_held_face_comes_back_as_it_was_held(bench: Bench) -> Bench {
 pub async fn held_faces_have_their_time(bench: Bench) -> Bench {
     let set = set(&bench, "staff").await;
     let longer = NewTransientFace { expires_at: TimestampMs(20_000), ..held(2) };
-    bench.store.keep_faces(ours(), vec![held(1), longer], MANY).await.unwrap();
+    bench.store.keep_faces(by(ours()), vec![held(1), longer], MANY).await.unwrap();
     assert!(bench.store.held_face(ours(), face_id(1), NOW).await.unwrap().is_some());
     assert!(bench.store.held_face(ours(), face_id(1), LATER).await.unwrap().is_none());
     refused(enrol(&bench, &set, 1, 50, LATER).await, Kind::FaceNotFound);
-    refused(bench.store.label_source(ours(), face_id(1), subject("x"), LATER).await, Kind::FaceNotFound);
-    assert_eq!(bench.store.delete_source(ours(), face_id(1), LATER).await.unwrap(), 0);
+    refused(bench.store.label_source(by(ours()), face_id(1), subject("x"), LATER).await, Kind::FaceNotFound);
+    assert_eq!(bench.store.delete_source(by(ours()), face_id(1), LATER).await.unwrap(), 0);
 
     assert_eq!(bench.store.purge_expired_faces(NOW).await.unwrap(), 0);
     assert_eq!(bench.store.purge_expired_faces(LATER).await.unwrap(), 1);
@@ -78,7 +78,7 @@ pub async fn held_faces_have_their_time(bench: Bench) -> Bench {
 /// More than one commit may take.
 pub async fn many_transient_faces_are_purged_together(bench: Bench) -> Bench {
     hold(&bench, 1..=450).await;
-    bench.store.keep_faces(theirs(), vec![held(1_001)], MANY).await.unwrap();
+    bench.store.keep_faces(by(theirs()), vec![held(1_001)], MANY).await.unwrap();
     assert_eq!(bench.store.purge_expired_faces(LATER).await.unwrap(), 451);
     let report = bench.store.report(true).await.unwrap();
     assert_eq!((report.n_held_faces, report.problems), (0, vec![]));
@@ -87,15 +87,15 @@ pub async fn many_transient_faces_are_purged_together(bench: Bench) -> Bench {
 
 /// A tenant that holds as many as it may loses the oldest, and nobody else does.
 pub async fn the_newest_are_held(bench: Bench) -> Bench {
-    bench.store.keep_faces(theirs(), vec![held(100)], 3).await.unwrap();
-    bench.store.keep_faces(ours(), vec![held(1), held(2)], 3).await.unwrap();
-    bench.store.keep_faces(ours(), vec![held(3), held(4)], 3).await.unwrap();
+    bench.store.keep_faces(by(theirs()), vec![held(100)], 3).await.unwrap();
+    bench.store.keep_faces(by(ours()), vec![held(1), held(2)], 3).await.unwrap();
+    bench.store.keep_faces(by(ours()), vec![held(3), held(4)], 3).await.unwrap();
     let mut left = Vec::new();
     for number in 1..=4 {
         left.push(bench.store.held_face(ours(), face_id(number), NOW).await.unwrap().is_some());
     }
     assert_eq!(left, [false, true, true, true]);
-    bench.store.keep_faces(ours(), (5..=9).map(held).collect(), 3).await.unwrap();
+    bench.store.keep_faces(by(ours()), (5..=9).map(held).collect(), 3).await.unwrap();
     assert!(bench.store.held_face(ours(), face_id(6), NOW).await.unwrap().is_none());
     assert!(bench.store.held_face(ours(), face_id(7), NOW).await.unwrap().is_some());
     assert!(bench.store.held_face(theirs(), face_id(100), NOW).await.unwrap().is_some());
@@ -108,7 +108,7 @@ pub async fn the_newest_are_held(bench: Bench) -> Bench {
 pub async fn a_held_face_is_enrolled_into_several_sets(bench: Bench) -> Bench {
     let (staff, guests) = (set(&bench, "staff").await, set(&bench, "guests").await);
     hold(&bench, [7]).await;
-    bench.store.label_source(ours(), face_id(7), subject("anna"), NOW).await.unwrap();
+    bench.store.label_source(by(ours()), face_id(7), subject("anna"), NOW).await.unwrap();
     for (set, id) in [(&staff, 21), (&guests, 22)] {
         let face = enrol(&bench, set, 7, id, NOW).await.unwrap();
         let listed = bench.store.list_faces(ours(), FaceScope::FaceSet(set.id), EVERYTHING).await.unwrap();
@@ -134,7 +134,7 @@ pub async fn an_enrolled_face_is_enrolled_once_more(bench: Bench) -> Bench {
     assert_eq!(face.source_face, face_id(7));
     assert_eq!(first_templates(&*bench.store, &[face]).await, [template(7)]);
 
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![full_face(30)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![full_face(30)], None).await.unwrap();
     let face = enrol(&bench, &guests, 30, 31, LATER).await.unwrap();
     assert_eq!(first_templates(&*bench.store, &[face.clone()]).await, [template(30)]);
     assert_eq!((face.source_face, face.subject), (face_id(30), Some(subject("anna"))));
@@ -144,7 +144,7 @@ pub async fn an_enrolled_face_is_enrolled_once_more(bench: Bench) -> Bench {
     // With the last of its faces it is gone, also before the time of a held face would be over.
     for (set, id) in [(&staff, 21), (&guests, 22)] {
         let selector = FaceSelector::Ids(vec![face_id(id)]);
-        bench.store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
+        bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
     }
     refused(enrol(&bench, &staff, 7, 41, NOW).await, Kind::FaceNotFound);
     bench
@@ -152,17 +152,17 @@ pub async fn an_enrolled_face_is_enrolled_once_more(bench: Bench) -> Bench {
 
 /// In the order of the contract; nothing is changed.
 pub async fn enrolling_a_held_face_has_its_reasons_to_fail(bench: Bench) -> Bench {
-    let small = bench.store.create_face_set(ours(), small_face_set("small", 1), None).await.unwrap();
+    let small = bench.store.create_face_set(by(ours()), small_face_set("small", 1), None).await.unwrap();
     hold(&bench, [1, 2]).await;
     let other_pack = NewTransientFace { template: template_of_pack(3, pack_named("other-1")), ..held(3) };
-    bench.store.keep_faces(ours(), vec![other_pack], MANY).await.unwrap();
+    bench.store.keep_faces(by(ours()), vec![other_pack], MANY).await.unwrap();
     refused(enrol(&bench, &small, 3, 20, NOW).await, Kind::InvalidArgument);
     enrol(&bench, &small, 1, 20, NOW).await.unwrap();
     refused(enrol(&bench, &small, 1, 21, NOW).await, Kind::FaceExists);
     refused(enrol(&bench, &small, 2, 21, NOW).await, Kind::CapacityExceeded);
     assert!(bench.store.held_face(ours(), face_id(2), NOW).await.unwrap().is_some(), "what is refused stays held");
     refused(enrol(&bench, &small, 9, 21, NOW).await, Kind::FaceNotFound);
-    bench.store.delete_face_set(ours(), small.id, false).await.unwrap();
+    bench.store.delete_face_set(by(ours()), small.id, false).await.unwrap();
     refused(enrol(&bench, &small, 9, 21, NOW).await, Kind::FaceSetNotFound);
     assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
     bench
@@ -172,8 +172,8 @@ pub async fn enrolling_a_held_face_has_its_reasons_to_fail(bench: Bench) -> Benc
 pub async fn faces_are_found_by_source_in_their_scope(bench: Bench) -> Bench {
     let (staff, guests) = (set(&bench, "staff").await, set(&bench, "guests").await);
     let join = vec![face_set("guests")];
-    let (anna, _) = bench.store.create_person(ours(), person("anna"), join, None).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(5)], None).await.unwrap();
+    let (anna, _) = bench.store.create_person(by(ours()), person("anna"), join, None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(5)], None).await.unwrap();
     hold(&bench, [7]).await;
     enrol(&bench, &guests, 7, 22, NOW).await.unwrap();
     enrol(&bench, &staff, 7, 21, NOW).await.unwrap();
@@ -183,7 +183,7 @@ pub async fn faces_are_found_by_source_in_their_scope(bench: Bench) -> Bench {
     assert_eq!(of_origin(&bench, in_guests, &[5, 7]).await, [5, 22]);
     assert_eq!(of_origin(&bench, Some(FaceScope::Person(anna.id)), &[5, 7]).await, [5]);
     refused(enrol(&bench, &guests, 5, 60, NOW).await, Kind::FaceExists);
-    bench.store.delete_face_set(ours(), guests.id, false).await.unwrap();
+    bench.store.delete_face_set(by(ours()), guests.id, false).await.unwrap();
     assert_eq!(of_origin(&bench, None, &[7, 5]).await, [21, 5], "a deleted set's faces are not there");
     assert_eq!(of_origin(&bench, in_guests, &[7, 5]).await, [] as [u64; 0]);
     bench
@@ -195,9 +195,9 @@ pub async fn a_label_goes_to_all_of_a_source_face(bench: Bench) -> Bench {
     hold(&bench, [7, 8]).await;
     enrol(&bench, &staff, 7, 21, NOW).await.unwrap();
     enrol(&bench, &guests, 7, 22, NOW).await.unwrap();
-    bench.store.add_faces(ours(), FaceOwner::FaceSet(staff.id), vec![labelled(30, "berta")], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![labelled(30, "berta")], None).await.unwrap();
     for (source_face, label) in [(7, "anna"), (30, "clara"), (8, "dora")] {
-        bench.store.label_source(ours(), face_id(source_face), subject(label), TimestampMs(5_000)).await.unwrap();
+        bench.store.label_source(by(ours()), face_id(source_face), subject(label), TimestampMs(5_000)).await.unwrap();
     }
     let known = bench.store.held_face(ours(), face_id(8), NOW).await.unwrap().unwrap();
     assert_eq!(known.subject, Some(subject("dora")));
@@ -207,7 +207,7 @@ pub async fn a_label_goes_to_all_of_a_source_face(bench: Bench) -> Bench {
         assert_eq!(found, labels);
         assert!(faces.iter().all(|face| face.updated_at == TimestampMs(5_000)));
     }
-    refused(bench.store.label_source(ours(), face_id(9), subject("x"), NOW).await, Kind::FaceNotFound);
+    refused(bench.store.label_source(by(ours()), face_id(9), subject("x"), NOW).await, Kind::FaceNotFound);
     bench
 }
 
@@ -218,9 +218,9 @@ pub async fn a_source_face_is_deleted_everywhere(bench: Bench) -> Bench {
     enrol(&bench, &staff, 7, 21, NOW).await.unwrap();
     enrol(&bench, &guests, 7, 22, NOW).await.unwrap();
     enrol(&bench, &staff, 8, 23, NOW).await.unwrap();
-    assert_eq!(bench.store.delete_source(ours(), face_id(9), NOW).await.unwrap(), 1);
-    assert_eq!(bench.store.delete_source(ours(), face_id(7), NOW).await.unwrap(), 2);
-    assert_eq!(bench.store.delete_source(ours(), face_id(7), NOW).await.unwrap(), 0);
+    assert_eq!(bench.store.delete_source(by(ours()), face_id(9), NOW).await.unwrap(), 1);
+    assert_eq!(bench.store.delete_source(by(ours()), face_id(7), NOW).await.unwrap(), 2);
+    assert_eq!(bench.store.delete_source(by(ours()), face_id(7), NOW).await.unwrap(), 0);
     assert!(bench.store.held_face(ours(), face_id(9), NOW).await.unwrap().is_none());
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(staff.id)).await, [face_id(23)]);
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(guests.id)).await, [] as [FaceId; 0]);
@@ -239,13 +239,13 @@ pub async fn held_faces_of_another_tenant_are_not_there(bench: Bench) -> Bench {
     assert!(bench.store.held_face(theirs(), id, NOW).await.unwrap().is_none());
     assert!(bench.store.faces_of_source(theirs(), None, vec![id]).await.unwrap().is_empty());
     assert!(bench.store.faces_of_source(theirs(), scope, vec![id]).await.unwrap().is_empty());
-    let their_set = bench.store.create_face_set(theirs(), face_set("staff"), None).await.unwrap();
-    let taken = bench.store.enrol_transient_face(theirs(), their_set.id, id, face_id(50), NOW).await;
+    let their_set = bench.store.create_face_set(by(theirs()), face_set("staff"), None).await.unwrap();
+    let taken = bench.store.enrol_transient_face(by(theirs()), their_set.id, id, face_id(50), NOW).await;
     refused(taken, Kind::FaceNotFound);
-    let put = bench.store.enrol_transient_face(ours(), their_set.id, id, face_id(50), NOW).await;
+    let put = bench.store.enrol_transient_face(by(ours()), their_set.id, id, face_id(50), NOW).await;
     refused(put, Kind::FaceSetNotFound);
-    refused(bench.store.label_source(theirs(), id, subject("x"), NOW).await, Kind::FaceNotFound);
-    assert_eq!(bench.store.delete_source(theirs(), id, NOW).await.unwrap(), 0);
+    refused(bench.store.label_source(by(theirs()), id, subject("x"), NOW).await, Kind::FaceNotFound);
+    assert_eq!(bench.store.delete_source(by(theirs()), id, NOW).await.unwrap(), 0);
     assert_eq!(of_origin(&bench, None, &[7]).await, [21]);
     bench
 }
@@ -255,7 +255,7 @@ pub async fn no_id_is_given_to_two_faces(bench: Bench) -> Bench {
     let (staff, guests) = (set(&bench, "staff").await, set(&bench, "guests").await);
     let owner = FaceOwner::FaceSet(staff.id);
     let add = async |faces: Vec<NewFace>| {
-        let added = bench.store.add_faces(ours(), owner, faces, None).await.unwrap();
+        let added = bench.store.add_faces(by(ours()), owner, faces, None).await.unwrap();
         added.iter().map(|face| face.id.get()).collect::<Vec<_>>()
     };
     hold(&bench, [7]).await;
@@ -264,7 +264,7 @@ pub async fn no_id_is_given_to_two_faces(bench: Bench) -> Bench {
     assert_eq!(of_origin(&bench, None, &[7]).await, [9], "8 is enrolled");
     bench.store.purge_expired_faces(LATER).await.unwrap();
     assert_eq!(add(vec![face(7)]).await, [10], "7 is a source face");
-    let held = bench.store.keep_faces(ours(), vec![held(7), held(8), held(11)], MANY).await.unwrap();
+    let held = bench.store.keep_faces(by(ours()), vec![held(7), held(8), held(11)], MANY).await.unwrap();
     assert_eq!(held.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [11, 12, 13]);
     assert_eq!(bench.store.report(true).await.unwrap().problems, [] as [String; 0]);
     bench
@@ -275,7 +275,7 @@ pub async fn many_enrol_one_held_face_at_once(bench: Bench) -> Bench {
     let staff = set(&bench, "staff").await;
     hold(&bench, [7]).await;
     let writes: Vec<_> = (0..20)
-        .map(|id| bench.store.enrol_transient_face(ours(), staff.id, face_id(7), face_id(100 + id), NOW))
+        .map(|id| bench.store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(100 + id), NOW))
         .collect();
     let mut n_added = 0;
     for write in writes {

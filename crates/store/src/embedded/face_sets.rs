@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{GalleryChange, Page};
+use likeness_domain::ports::{Change, GalleryChange, Page};
 use likeness_domain::types::{FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, TenantId};
 use rusqlite::Connection;
 
@@ -77,7 +77,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
             face_set.tags.to_string(),
             face_set.quality_gate.word(),
         ))?;
-    tx.changes.push(GalleryChange::Open {
+    tx.push(GalleryChange::Open {
         face_set: face_set.id,
         pack: face_set.pack.clone(),
         schema: Arc::new(face_set.schema.clone()),
@@ -131,6 +131,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
         face_set.tags.to_string(),
         face_set.quality_gate.word(),
     ))?;
+    tx.push(Change::FaceSetChanged(id));
     tx.erased = true;
     Ok(face_set)
 }
@@ -152,7 +153,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only
     }
     let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '', tags = '' WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute([id.get()])?;
-    tx.changes.push(GalleryChange::Close { face_set: id });
+    tx.push(GalleryChange::Close { face_set: id });
     tx.erased = true;
     Ok(())
 }

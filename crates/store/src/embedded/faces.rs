@@ -195,7 +195,7 @@ pub(super) fn show(
         .prepare_cached("INSERT INTO gallery (face_set, sequence) VALUES (?1, ?2)")?
         .execute((face_set.id.get(), sequence))?;
     let entry = entry(face, template, sequence, &face_set.schema);
-    tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+    tx.push(GalleryChange::Put { face_set: face_set.id, entry });
     Ok(())
 }
 
@@ -342,7 +342,7 @@ pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64,
     for SetRow { face_set, .. } in sets {
         if let Some(template) = templates::one(tx.conn, sequence, &face_set.pack)? {
             let entry = entry(face, template, sequence, &face_set.schema);
-            tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+            tx.push(GalleryChange::Put { face_set: face_set.id, entry });
         }
     }
     Ok(())
@@ -396,7 +396,7 @@ pub(super) fn remove(tx: &mut WriteTx<'_>, deleted: &[DeletedFace]) -> Answer<()
                 continue;
             }
             *n_gone_by_set.entry(face_set.get()).or_default() += 1;
-            tx.changes.push(GalleryChange::Remove { face_set, face: face.id });
+            tx.push(GalleryChange::Remove { face_set, face: face.id });
         }
     }
     for (face_set, n_gone) in n_gone_by_set {

@@ -1,10 +1,14 @@
 //! What the writing thread does between commits, a little at a time so that nobody waits: erase the faces of deleted
 //! sets and persons, give free space back to the disk, clean the log of what was deleted.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use likeness_domain::ports::Clock;
+use likeness_domain::types::TimestampMs;
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::Settings;
 use super::errors::Answer;
 
 /// Faces erased in one go while others wait; some milliseconds.
@@ -25,6 +29,12 @@ const SCRUB_DELAY: Duration = Duration::from_millis(250);
 /// How long cleaning waits for readers to finish before it tries again later.
 const SCRUB_PATIENCE: Duration = Duration::from_millis(20);
 
+/// From a commit to the moment old commits are looked for: many commits share one look.
+const COMPACT_DELAY: Duration = Duration::from_secs(10);
+
+/// Commits compacted in one go.
+const COMPACT_ROWS: usize = 500;
+
 /// Pause after a chore failed (a full disk, mostly).
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,13 +43,17 @@ pub(super) struct Maintenance {
     to_erase: bool,
     to_shrink: bool,
     scrub_at: Option<Instant>,
+    compact_at: Option<Instant>,
     paused_until: Option<Instant>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
 }
 
 impl Maintenance {
     /// The maintenance a store may have right after opening: whatever an earlier process left.
-    pub(super) fn after_opening() -> Self {
-        Self { to_erase: true, to_shrink: true, scrub_at: Some(Instant::now()), paused_until: None }
+    pub(super) fn after_opening(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        let now = Some(Instant::now());
+        Self { to_erase: true, to_shrink: true, scrub_at: now, compact_at: now, paused_until: None, settings, clock }
     }
 
     /// Rows were deleted or overwritten: their old bytes are still in the log, and there may be rows left to erase.
@@ -49,10 +63,16 @@ impl Maintenance {
         self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
     }
 
+    /// Commits were stored: old ones may have to go.
+    pub(super) fn commits_were_kept(&mut self) {
+        self.compact_at.get_or_insert_with(|| Instant::now() + COMPACT_DELAY);
+    }
+
     /// When the next chore is due; `None` when there is none.
     pub(super) fn due_in(&self) -> Option<Duration> {
         let now = Instant::now();
-        let due_at = if self.to_erase || self.to_shrink { Some(now) } else { self.scrub_at };
+        let timed = self.scrub_at.into_iter().chain(self.compact_at).min();
+        let due_at = if self.to_erase || self.to_shrink { Some(now) } else { timed };
         due_at.map(|due_at| due_at.max(self.paused_until.unwrap_or(due_at)).saturating_duration_since(now))
     }
 
@@ -75,6 +95,16 @@ impl Maintenance {
     fn try_some(&mut self, conn: &Connection, idle: bool) -> Answer<()> {
         if self.scrub_at.is_some_and(|scrub_at| scrub_at <= Instant::now()) {
             self.scrub_at = if scrub(conn)? { None } else { Some(Instant::now() + SCRUB_DELAY) };
+        } else if self.compact_at.is_some_and(|compact_at| compact_at <= Instant::now()) {
+            let age = i64::try_from(self.settings.commit_age_max.as_millis()).unwrap_or(i64::MAX);
+            let before = TimestampMs(self.clock.now().0.saturating_sub(age));
+            let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+            let n_gone = super::commits::compact_some(&tx, self.settings.commits_max, before, COMPACT_ROWS)?;
+            tx.commit()?;
+            self.compact_at = if n_gone == COMPACT_ROWS { Some(Instant::now()) } else { None };
+            if n_gone > 0 {
+                self.something_was_erased();
+            }
         } else if self.to_erase {
             let n_rows_max = if idle { ERASE_ROWS_IDLE } else { ERASE_ROWS_BUSY };
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;

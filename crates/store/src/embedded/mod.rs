@@ -10,6 +10,7 @@
 //!   verifies them.
 
 mod codec;
+mod commits;
 mod credentials;
 mod erase;
 mod errors;
@@ -32,16 +33,21 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use likeness_domain::Result;
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex};
+use likeness_domain::ports::{
+    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex,
+};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary,
-    NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Template, TenantId, TimestampMs,
+    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
+    Template, TenantId, TimestampMs,
 };
 
 use self::errors::Answer;
 use self::writer::WriteTx;
+use crate::clock::WallClock;
 use crate::folder::DataFolder;
 
 pub use self::credentials::Credentials;
@@ -58,11 +64,23 @@ pub struct Settings {
     pub writes_max: usize,
     /// Most bytes of the database file; `None` for as much as the disk holds.
     pub bytes_max: Option<u64>,
+    /// Most commits that are kept for followers and the audit; older ones are compacted away.
+    pub commits_max: u64,
+    /// How long a commit is kept at most.
+    pub commit_age_max: Duration,
 }
 
 impl Settings {
     /// What suits one machine: queues that are worked off within about a second.
-    pub const DEFAULT: Settings = Settings { n_readers: 4, reads_max: 8192, writes_max: 4096, bytes_max: None };
+    pub const DEFAULT: Settings = Settings {
+        n_readers: 4,
+        reads_max: 8192,
+        writes_max: 4096,
+        bytes_max: None,
+        // Some 20 MB of single enrolments.
+        commits_max: 200_000,
+        commit_age_max: Duration::from_secs(7 * 24 * 3600),
+    };
 }
 
 /// Faces and persons in the data folder's database.
@@ -78,11 +96,16 @@ impl EmbeddedStore {
     /// fills `index`. [`likeness_domain::Kind::InvalidArgument`] if the folder is in use, holds something else, or was
     /// written by a newer program.
     pub fn open(dir: impl AsRef<Path>, index: Arc<dyn VectorIndex>) -> Result<Self> {
-        Self::open_locked(DataFolder::lock(dir.as_ref())?, index, Settings::DEFAULT)
+        Self::open_locked(DataFolder::lock(dir.as_ref())?, index, Settings::DEFAULT, Arc::new(WallClock))
     }
 
-    /// The same in a folder that this process owns already.
-    pub fn open_locked(folder: DataFolder, index: Arc<dyn VectorIndex>, settings: Settings) -> Result<Self> {
+    /// The same in a folder that this process owns already; `clock` dates the commits.
+    pub fn open_locked(
+        folder: DataFolder,
+        index: Arc<dyn VectorIndex>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let dir = folder.path().to_owned();
         let connect = |purpose| schema::opened(schema::connect(&dir, purpose), &dir);
         let mut conn = connect(schema::Purpose::Write)?;
@@ -92,10 +115,10 @@ impl EmbeddedStore {
         schema::opened(rebuild::rebuild(&conn, counters.revision, index.as_ref()), &dir)?;
         let readers =
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
-        let maintenance = maintenance::Maintenance::after_opening();
+        let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
-            writer: writer::Writer::start(conn, counters, maintenance, dir, index, settings.writes_max)?,
+            writer: writer::Writer::start(conn, counters, maintenance, dir, (index, clock), settings.writes_max)?,
             folder,
         })
     }
@@ -128,9 +151,24 @@ impl EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// A write on somebody's behalf, which is kept as a commit.
+    fn write_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>, TenantId) -> Answer<T> + Send + 'static,
+    {
+        self.write(doing, move |tx| {
+            let answer = act(tx, actor.tenant)?;
+            tx.actor = Some(actor);
+            Ok(answer)
+        })
+    }
+}
+
 impl GalleryStore for EmbeddedStore {
-    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
-        self.write("make the face set", move |tx| face_sets::create(tx, tenant, new, face_sets_max))
+    fn create_face_set(&self, actor: Actor, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
+        self.write_as(actor, "make the face set", move |tx, tenant| face_sets::create(tx, tenant, new, face_sets_max))
     }
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
@@ -141,26 +179,28 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("look up the face set", move |conn| face_sets::by_id(conn, tenant, id))
     }
 
-    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
-        self.write("change the face set", move |tx| face_sets::update(tx, tenant, face_set, patch))
+    fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
+        self.write_as(actor, "change the face set", move |tx, tenant| face_sets::update(tx, tenant, face_set, patch))
     }
 
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {
         self.read_one("list the face sets", move |conn| face_sets::list(conn, tenant))
     }
 
-    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
-        self.write("delete the face set", move |tx| face_sets::delete(tx, tenant, face_set, only_if_empty))
+    fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
+        self.write_as(actor, "delete the face set", move |tx, tenant| {
+            face_sets::delete(tx, tenant, face_set, only_if_empty)
+        })
     }
 
     fn add_faces(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
         faces_max: Option<u64>,
     ) -> Pending<'_, Vec<Face>> {
-        self.write("add the faces", move |tx| faces::add(tx, tenant, owner, faces, faces_max))
+        self.write_as(actor, "add the faces", move |tx, tenant| faces::add(tx, tenant, owner, faces, faces_max))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -177,8 +217,8 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("look up the templates", move |conn| templates::by_id(conn, tenant, scope, ids, &pack))
     }
 
-    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
-        self.write("add the templates", move |tx| templates::put(tx, tenant, templates))
+    fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
+        self.write_as(actor, "add the templates", move |tx, tenant| templates::put(tx, tenant, templates))
     }
 
     fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>> {
@@ -200,27 +240,27 @@ impl GalleryStore for EmbeddedStore {
 
     fn update_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         scope: FaceScope,
         face: FaceId,
         patch: FacePatch,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        self.write("change the face", move |tx| faces::update(tx, tenant, scope, face, patch, now))
+        self.write_as(actor, "change the face", move |tx, tenant| faces::update(tx, tenant, scope, face, patch, now))
     }
 
-    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
-        self.write("delete the faces", move |tx| faces::delete(tx, tenant, scope, &selector))
+    fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
+        self.write_as(actor, "delete the faces", move |tx, tenant| faces::delete(tx, tenant, scope, &selector))
     }
 
     fn create_person(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)> {
-        self.write("make the person", move |tx| persons::create(tx, tenant, new, join, face_sets_max))
+        self.write_as(actor, "make the person", move |tx, tenant| persons::create(tx, tenant, new, join, face_sets_max))
     }
 
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
@@ -231,31 +271,28 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
     }
 
-    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
-        self.write("change the person", move |tx| persons::update(tx, tenant, person, patch))
+    fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
+        self.write_as(actor, "change the person", move |tx, tenant| persons::update(tx, tenant, person, patch))
     }
 
-    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
-        self.write("delete the person", move |tx| persons::delete(tx, tenant, person))
+    fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64> {
+        self.write_as(actor, "delete the person", move |tx, tenant| persons::delete(tx, tenant, person))
     }
 
     fn join_face_sets(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
     ) -> Pending<'_, Vec<FaceSet>> {
-        self.write("join the face sets", move |tx| persons::join(tx, tenant, person, join, face_sets_max))
+        self.write_as(actor, "join the face sets", move |tx, tenant| {
+            persons::join(tx, tenant, person, join, face_sets_max)
+        })
     }
 
-    fn leave_face_sets(
-        &self,
-        tenant: TenantId,
-        person: PersonId,
-        names: Vec<FaceSetName>,
-    ) -> Pending<'_, Vec<FaceSet>> {
-        self.write("leave the face sets", move |tx| persons::leave(tx, tenant, person, &names))
+    fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>> {
+        self.write_as(actor, "leave the face sets", move |tx, tenant| persons::leave(tx, tenant, person, &names))
     }
 
     fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>> {
@@ -264,6 +301,10 @@ impl GalleryStore for EmbeddedStore {
 
     fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)> {
         self.read("list the members", move |conn| face_sets::members(conn, tenant, face_set, page))
+    }
+
+    fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
+        self.read("read the commits", move |conn| commits::after(conn, revision, limit))
     }
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::GalleryChange;
+use likeness_domain::ports::{Change, GalleryChange};
 use likeness_domain::types::{
     FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId,
 };
@@ -54,6 +54,7 @@ pub(super) fn create(
     for new_set in join {
         joined.push(join_one(tx, tenant, person.id, new_set)?);
     }
+    tx.push(Change::PersonChanged(person.id));
     Ok((person, joined))
 }
 
@@ -126,6 +127,7 @@ pub(super) fn join(
     for new_set in join {
         join_one(tx, tenant, person, new_set)?;
     }
+    tx.push(Change::PersonChanged(person));
     face_sets_of(tx.conn, tenant, person)
 }
 
@@ -137,7 +139,7 @@ fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answ
         tx.conn
             .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
             .execute((face_set.id.get(), sequence))?;
-        tx.changes.push(GalleryChange::Remove { face_set: face_set.id, face });
+        tx.push(GalleryChange::Remove { face_set: face_set.id, face });
     }
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery - ?2 WHERE id = ?1")?
@@ -180,6 +182,9 @@ pub(super) fn leave(
         leave_one(tx, &set.face_set, person)?;
         left.push(set.face_set.clone());
     }
+    if !left.is_empty() {
+        tx.push(Change::PersonChanged(person));
+    }
     Ok(left)
 }
 
@@ -211,6 +216,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch
         person.name.as_ref().map(|name| name.as_str()),
         person.note.as_ref().map(|note| note.as_str()),
     ))?;
+    tx.push(Change::PersonChanged(id));
     tx.erased = true;
     Ok(person)
 }
@@ -228,6 +234,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> An
         .prepare_cached("UPDATE persons SET key = NULL, name = NULL, note = NULL WHERE id = ?1")?
         .execute([id.get()])?;
     tx.erased = true;
+    tx.push(Change::PersonDeleted(id));
     // The usual handful is gone at once; thousands are left to the maintenance.
     erase::erase_person(tx.conn, id.get(), erase::AT_ONCE_MAX)?;
     Ok(row.n_faces)

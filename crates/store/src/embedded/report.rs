@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, jobs, rebuild, templates, transient};
+use super::{codec, commits, jobs, rebuild, templates, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -148,6 +148,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
         }
     }
     templates::check(conn, problems, PROBLEMS_MAX)?;
+    commits::check(conn, problems)?;
     transient::check(conn, problems)?;
     jobs::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {

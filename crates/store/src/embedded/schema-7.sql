@@ -1,4 +1,4 @@
--- Layout version 7: templates are rows of their own, any number of packs a face. The rows of `templates_6` are copied by
+-- Layout version 7: templates are rows of their own, any number of packs a face; commits are kept. The rows of `templates_6` are copied by
 -- `schema/templates_7.rs`, a few at a time; this script runs before, and that file drops the old table after.
 
 ALTER TABLE templates RENAME TO templates_6;
@@ -11,3 +11,16 @@ CREATE TABLE templates (
     pack TEXT NOT NULL,
     vector BLOB NOT NULL -- f32, little-endian, unit length
 ) STRICT;
+
+-- Who changed what and when: `changes` names the rows by their ids and holds nothing of them (`crates/store/src/commits.rs`).
+-- A write that changed nothing for others has no row. `compacted`: everything up to that revision has none any more.
+CREATE TABLE commits (
+    revision INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    tenant BLOB NOT NULL CHECK (length(tenant) = 16),
+    key TEXT, -- id of the access key; NULL for the owner of the folder and the server's own work
+    request TEXT NOT NULL,
+    changes BLOB NOT NULL
+) STRICT;
+ALTER TABLE store ADD COLUMN compacted INTEGER NOT NULL DEFAULT 0;
+UPDATE store SET compacted = revision;

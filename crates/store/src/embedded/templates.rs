@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, GalleryChange};
+use likeness_domain::ports::{Change, FaceScope, GalleryChange};
 use likeness_domain::types::{FaceId, FaceOwner, FaceSet, PackId, Template, TenantId};
 use rusqlite::Connection;
 
@@ -75,6 +75,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
     } else {
         insert(tx.conn, sequence, template)?;
     }
+    tx.push(Change::TemplatePut(id, template.pack().clone()));
     let sets = match face.owner {
         FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
         FaceOwner::Person(id) => faces::sets_of_person(tx.conn, id)?,
@@ -83,7 +84,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
         let SetRow { face_set, .. } = &set;
         if replaced > 0 {
             let entry = entry(&face, template.clone(), sequence, &face_set.schema);
-            tx.changes.push(GalleryChange::Put { face_set: face_set.id, entry });
+            tx.push(GalleryChange::Put { face_set: face_set.id, entry });
         } else {
             faces::check_room(&set, 1)?;
             tx.conn

@@ -5,10 +5,10 @@
 //! - No face, held or enrolled, has an id that is the source face of another enrolled face ([`faces::free_face_id`]).
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, Pending, TransientFaceStore};
+use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality, Subject, Template,
-    TenantId, TimestampMs, TransientFace,
+    Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality, Subject,
+    Template, TenantId, TimestampMs, TransientFace,
 };
 use rusqlite::{Connection, Row};
 
@@ -96,13 +96,17 @@ fn hold(
                 face.created_at.0,
                 face.expires_at.0,
             ))?;
+        tx.push(Change::TransientFaceKept(face.id));
         held.push(face);
     }
     if n_held > held_max {
         let sql = "DELETE FROM held_faces WHERE sequence IN
-                   (SELECT sequence FROM held_faces WHERE tenant = ?1 ORDER BY sequence LIMIT ?2)";
+                   (SELECT sequence FROM held_faces WHERE tenant = ?1 ORDER BY sequence LIMIT ?2) RETURNING id";
         let n_over = i64::try_from(n_held - held_max).unwrap_or(i64::MAX);
-        n_held -= tx.conn.prepare_cached(sql)?.execute((owner, n_over))? as u64;
+        for id in rows::all(tx.conn, sql, (owner, n_over), |row| rows::face_id(row.get(0)?))? {
+            n_held -= 1;
+            tx.push(Change::TransientFaceGone(id));
+        }
         tx.erased = true;
     }
     if n_held != n_before {
@@ -243,6 +247,7 @@ fn let_go(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId) -> Answer<usize> {
         tx.conn
             .prepare_cached("UPDATE held_tenants SET n_held = n_held - ?2 WHERE tenant = ?1")?
             .execute((owner, n_held))?;
+        tx.push(Change::TransientFaceGone(id));
         tx.erased = true;
     }
     Ok(n_held)
@@ -265,6 +270,9 @@ fn label(
     let enrolled = everywhere(tx.conn, tenant, source_face)?;
     if n_held == 0 && enrolled.is_empty() {
         return Err(unknown());
+    }
+    if n_held > 0 {
+        tx.push(Change::TransientFaceKept(source_face));
     }
     tx.erased = true;
     for FaceRow { sequence, mut face } in enrolled {
@@ -301,13 +309,8 @@ fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
 }
 
 impl TransientFaceStore for EmbeddedStore {
-    fn keep_faces(
-        &self,
-        tenant: TenantId,
-        faces: Vec<NewTransientFace>,
-        held_max: u64,
-    ) -> Pending<'_, Vec<TransientFace>> {
-        self.write("hold the faces", move |tx| hold(tx, tenant, faces, held_max))
+    fn keep_faces(&self, actor: Actor, faces: Vec<NewTransientFace>, held_max: u64) -> Pending<'_, Vec<TransientFace>> {
+        self.write_as(actor, "hold the faces", move |tx, tenant| hold(tx, tenant, faces, held_max))
     }
 
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {
@@ -325,27 +328,21 @@ impl TransientFaceStore for EmbeddedStore {
 
     fn enrol_transient_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         face_set: FaceSetId,
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        self.write("enrol the held face", move |tx| enrol(tx, tenant, face_set, source_face, id, now))
+        self.write_as(actor, "enrol the held face", move |tx, tenant| enrol(tx, tenant, face_set, source_face, id, now))
     }
 
-    fn label_source(
-        &self,
-        tenant: TenantId,
-        source_face: FaceId,
-        subject: Subject,
-        now: TimestampMs,
-    ) -> Pending<'_, ()> {
-        self.write("label the face", move |tx| label(tx, tenant, source_face, &subject, now))
+    fn label_source(&self, actor: Actor, source_face: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {
+        self.write_as(actor, "label the face", move |tx, tenant| label(tx, tenant, source_face, &subject, now))
     }
 
-    fn delete_source(&self, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
-        self.write("delete the face everywhere", move |tx| delete(tx, tenant, source_face, now))
+    fn delete_source(&self, actor: Actor, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
+        self.write_as(actor, "delete the face everywhere", move |tx, tenant| delete(tx, tenant, source_face, now))
     }
 
     fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64> {

@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use likeness_domain::ports::{GalleryChange, VectorIndex};
-use likeness_domain::types::Revision;
+use likeness_domain::ports::{Change, Clock, GalleryChange, VectorIndex};
+use likeness_domain::types::{Actor, Revision};
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::commits;
 use super::errors::{Answer, Failure};
 use super::maintenance::Maintenance;
 use super::queue::{Queue, Refused, Taken};
@@ -34,8 +35,10 @@ pub(super) struct Counters {
 /// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
 pub(super) struct WriteTx<'a> {
     pub(super) conn: &'a Connection,
-    /// What the index will be told.
-    pub(super) changes: Vec<GalleryChange>,
+    /// What changed so far.
+    changes: Vec<Change>,
+    /// On whose behalf, of writes that are kept as commits; set when the write has worked.
+    pub(super) actor: Option<Actor>,
     /// Set by a write that removed or overwrote data, so that the log is cleaned of it soon.
     pub(super) erased: bool,
     /// Set by a write that found nothing to do, so that no flush is spent on it.
@@ -44,6 +47,11 @@ pub(super) struct WriteTx<'a> {
 }
 
 impl WriteTx<'_> {
+    /// Adds a change, for the index and for the commit that is kept.
+    pub(super) fn push(&mut self, change: impl Into<Change>) {
+        self.changes.push(change.into());
+    }
+
     /// A number larger than all before it, also across restarts.
     pub(super) fn next_sequence(&mut self) -> u64 {
         let sequence = self.counters.next_sequence;
@@ -112,12 +120,12 @@ impl Writer {
         counters: Counters,
         maintenance: Maintenance,
         dir: PathBuf,
-        index: Arc<dyn VectorIndex>,
+        (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
         queue_max: usize,
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(queue_max));
         let loop_queue = Arc::clone(&queue);
-        let mut state = Thread { conn, counters, maintenance, index };
+        let mut state = Thread { conn, counters, maintenance, index, clock };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
@@ -177,6 +185,7 @@ struct Thread {
     counters: Counters,
     maintenance: Maintenance,
     index: Arc<dyn VectorIndex>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Thread {
@@ -218,8 +227,16 @@ impl Thread {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut commits = Vec::with_capacity(jobs.len());
         let mut erased = false;
-        let mut tx =
-            WriteTx { conn: &self.conn, changes: Vec::new(), erased: false, idle: false, counters: self.counters };
+        let mut tx = WriteTx {
+            conn: &self.conn,
+            changes: Vec::new(),
+            actor: None,
+            erased: false,
+            idle: false,
+            counters: self.counters,
+        };
+        let now = self.clock.now();
+        let mut n_kept = 0;
         for job in jobs {
             tx.conn.prepare_cached("SAVEPOINT one_write")?.execute([])?;
             let counters_before = tx.counters;
@@ -228,7 +245,16 @@ impl Thread {
                 debug_assert!(tx.changes.is_empty() && !tx.erased, "who found nothing to do has changed nothing");
             } else if worked {
                 tx.counters.revision.0 += 1;
-                commits.push((tx.counters.revision, std::mem::take(&mut tx.changes)));
+                let changes = std::mem::take(&mut tx.changes);
+                if let Some(actor) = tx.actor.take().filter(|_| !changes.is_empty()) {
+                    commits::insert(tx.conn, tx.counters.revision, now, &actor, &changes)?;
+                    n_kept += 1;
+                }
+                let seen = changes.into_iter().filter_map(|change| match change {
+                    Change::Gallery(change) => Some(change),
+                    _ => None,
+                });
+                commits.push((tx.counters.revision, seen.collect()));
                 erased |= tx.erased;
             } else {
                 if tx.conn.is_autocommit() {
@@ -241,6 +267,7 @@ impl Thread {
                 tx.counters = counters_before;
                 tx.changes.clear();
             }
+            tx.actor = None;
             tx.erased = false;
             tx.idle = false;
             tx.conn.prepare_cached("RELEASE one_write")?.execute([])?;
@@ -255,6 +282,9 @@ impl Thread {
             .execute((counters.revision.0, counters.next_sequence))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.counters = counters;
+        if n_kept > 0 {
+            self.maintenance.commits_were_kept();
+        }
         if erased {
             self.maintenance.something_was_erased();
         }

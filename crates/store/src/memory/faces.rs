@@ -1,14 +1,14 @@
 //! Faces: enrol, find, change, delete.
 
 use likeness_domain::filter::FilterRow;
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange};
+use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, Template, TenantId,
     TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
-use super::{State, each_once};
+use super::{Changes, State, each_once};
 use crate::gallery::{entry, slots};
 use crate::id::free_id;
 
@@ -42,7 +42,7 @@ impl State {
         owner: FaceOwner,
         faces: Vec<NewFace>,
         faces_max: Option<u64>,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<Vec<Face>> {
         self.check_owner(tenant, owner)?;
         self.check_packs(tenant, owner, &faces)?;
@@ -78,7 +78,7 @@ impl State {
     }
 
     /// Tells every gallery that has the face.
-    pub(super) fn show(&self, sequence: u64, changes: &mut Vec<GalleryChange>) {
+    pub(super) fn show(&self, sequence: u64, changes: &mut Changes) {
         changes.extend(self.galleries_of(sequence).filter_map(|face_set| self.put_change(sequence, face_set)));
     }
 
@@ -127,11 +127,11 @@ impl State {
         &mut self,
         tenant: TenantId,
         templates: Vec<(FaceId, Template)>,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<()> {
         let n_before: Vec<u64> = self.face_sets.values().map(|face_set| self.n_gallery(face_set)).collect();
         let before = self.templates.clone();
-        let mut touched: Vec<u64> = Vec::new();
+        let mut touched: Vec<(u64, PackId)> = Vec::new();
         for (id, template) in templates {
             let Some(sequence) = self.sequence_of(tenant, id) else {
                 self.templates = before;
@@ -139,8 +139,8 @@ impl State {
             };
             let of_face = self.templates.entry(sequence).or_default();
             of_face.retain(|old| old.pack() != template.pack());
+            touched.push((sequence, template.pack().clone()));
             of_face.push(template);
-            touched.push(sequence);
         }
         let overfull = self.face_sets.values().zip(n_before).find(|(face_set, n_before)| {
             let n_now = self.n_gallery(face_set);
@@ -151,10 +151,10 @@ impl State {
             self.templates = before;
             return Err(Error::new(Kind::CapacityExceeded, message));
         }
-        touched.sort_unstable();
-        touched.dedup();
-        for sequence in touched {
-            self.show(sequence, changes);
+        for (sequence, pack) in touched {
+            changes.push(Change::TemplatePut(self.faces[&sequence].id, pack.clone()));
+            let of_pack = self.galleries_of(sequence).filter(|face_set| face_set.pack == pack);
+            changes.extend(of_pack.filter_map(|face_set| self.put_change(sequence, face_set)));
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl State {
         id: FaceId,
         patch: FacePatch,
         now: TimestampMs,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<Face> {
         let inside = self.scope(tenant, scope);
         let sequence = inside
@@ -288,7 +288,7 @@ impl State {
         tenant: TenantId,
         scope: FaceScope,
         selector: &FaceSelector,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Vec<FaceId> {
         let no_fields = FieldSchema::default();
         let schema = match scope {
@@ -310,7 +310,7 @@ impl State {
         meant.into_iter().map(|sequence| self.remove_face(sequence, changes)).collect()
     }
 
-    pub(super) fn remove_face(&mut self, sequence: u64, changes: &mut Vec<GalleryChange>) -> FaceId {
+    pub(super) fn remove_face(&mut self, sequence: u64, changes: &mut Changes) -> FaceId {
         let face = self.faces[&sequence].id;
         let galleries = self.galleries_of(sequence);
         changes.extend(galleries.map(|face_set| GalleryChange::Remove { face_set: face_set.id, face }));

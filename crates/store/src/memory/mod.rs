@@ -4,6 +4,7 @@
 //! gallery is found by looking at every face. Each write checks everything first and changes something only afterwards,
 //! which makes it all or nothing without a way back.
 
+mod commits;
 mod faces;
 mod jobs;
 mod persons;
@@ -14,15 +15,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport, VectorIndex,
+    Change, Clock, CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
+    StoreReport, VectorIndex,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
+    AccessKey, AccessKeyId, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
     FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
     PersonKey, PersonPatch, Revision, Template, Tenant, TenantId, TenantName, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
+use self::commits::Stored;
+use crate::clock::WallClock;
+use crate::commits::ChangeRef;
 use crate::gallery::patched;
 use crate::id::free_id;
 
@@ -51,6 +56,21 @@ struct State {
     jobs: jobs::Jobs,
     spent: jobs::Spent,
     pictures: uploads::Pictures,
+    commits: Vec<Stored>,
+}
+
+/// What a write has changed so far.
+#[derive(Default)]
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn push(&mut self, change: impl Into<Change>) {
+        self.0.push(change.into());
+    }
+
+    fn extend(&mut self, changes: impl IntoIterator<Item = GalleryChange>) {
+        self.0.extend(changes.into_iter().map(Change::Gallery));
+    }
 }
 
 impl MemoryStore {
@@ -64,13 +84,39 @@ impl MemoryStore {
     }
 
     /// One commit: the index learns of it under the same lock, so in order and before anybody is told.
-    fn write<T>(&self, act: impl FnOnce(&mut State, &mut Vec<GalleryChange>) -> Result<T>) -> Result<T> {
+    fn write<T>(&self, act: impl FnOnce(&mut State, &mut Changes) -> Result<T>) -> Result<T> {
         let mut state = self.read();
-        let mut changes = Vec::new();
+        let mut changes = Changes::default();
         let answer = act(&mut state, &mut changes)?;
-        state.revision.0 += 1;
-        self.index.apply(state.revision, changes);
+        self.commit(&mut state, None, changes);
         Ok(answer)
+    }
+
+    /// The same on somebody's behalf, kept as a commit.
+    fn write_as<T>(
+        &self,
+        actor: Actor,
+        act: impl FnOnce(&mut State, TenantId, &mut Changes) -> Result<T>,
+    ) -> Result<T> {
+        let mut state = self.read();
+        let mut changes = Changes::default();
+        let answer = act(&mut state, actor.tenant, &mut changes)?;
+        self.commit(&mut state, Some(actor), changes);
+        Ok(answer)
+    }
+
+    fn commit(&self, state: &mut State, actor: Option<Actor>, Changes(changes): Changes) {
+        state.revision.0 += 1;
+        let revision = state.revision;
+        if let Some(actor) = actor.filter(|_| !changes.is_empty()) {
+            let refs = changes.iter().map(ChangeRef::of).collect();
+            state.commits.push(Stored { revision, at: WallClock.now(), actor, changes: refs });
+        }
+        let seen = changes.into_iter().filter_map(|change| match change {
+            Change::Gallery(change) => Some(change),
+            _ => None,
+        });
+        self.index.apply(revision, seen.collect());
     }
 }
 
@@ -151,7 +197,7 @@ impl State {
         }
     }
 
-    fn insert_face_set(&mut self, tenant: TenantId, new: NewFaceSet, changes: &mut Vec<GalleryChange>) -> FaceSet {
+    fn insert_face_set(&mut self, tenant: TenantId, new: NewFaceSet, changes: &mut Changes) -> FaceSet {
         let used = |id: u64| self.face_sets.values().any(|face_set| face_set.id.get() == id);
         let id = free_id(new.id.get(), used);
         let face_set = FaceSet {
@@ -182,7 +228,7 @@ impl State {
         tenant: TenantId,
         new: NewFaceSet,
         face_sets_max: Option<u64>,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<FaceSet> {
         if self.face_set_named(tenant, &new.name).is_some() {
             return Err(Error::new(Kind::FaceSetExists, format!("face set `{}` exists already", new.name)));
@@ -191,7 +237,13 @@ impl State {
         Ok(self.insert_face_set(tenant, new, changes))
     }
 
-    fn update_face_set(&mut self, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Result<FaceSet> {
+    fn update_face_set(
+        &mut self,
+        tenant: TenantId,
+        id: FaceSetId,
+        patch: FaceSetPatch,
+        changes: &mut Changes,
+    ) -> Result<FaceSet> {
         self.face_set(tenant, id)?;
         if let Some(name) = &patch.name
             && self.face_set_named(tenant, name).is_some_and(|other| other.id != id)
@@ -201,6 +253,7 @@ impl State {
         let known = self.face_sets.values_mut().find(|face_set| face_set.id == id);
         let face_set = known.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "the face set does not exist"))?;
         patched(face_set, patch);
+        changes.push(Change::FaceSetChanged(id));
         Ok(face_set.clone())
     }
 
@@ -209,7 +262,7 @@ impl State {
         tenant: TenantId,
         id: FaceSetId,
         only_if_empty: bool,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<()> {
         let face_set = self.face_set(tenant, id)?;
         if only_if_empty && self.n_gallery(face_set) > 0 {
@@ -247,8 +300,8 @@ fn paged<T>(entries: impl Iterator<Item = T>, page: Page) -> Vec<T> {
 }
 
 impl GalleryStore for MemoryStore {
-    fn create_face_set(&self, tenant: TenantId, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
-        ready(self.write(|state, changes| state.create_face_set(tenant, new, face_sets_max, changes)))
+    fn create_face_set(&self, actor: Actor, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet> {
+        ready(self.write_as(actor, |state, tenant, changes| state.create_face_set(tenant, new, face_sets_max, changes)))
     }
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
@@ -261,8 +314,8 @@ impl GalleryStore for MemoryStore {
         ready(Ok(state.face_set(tenant, id).ok().map(|face_set| state.summary(face_set))))
     }
 
-    fn update_face_set(&self, tenant: TenantId, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
-        ready(self.write(|state, _| state.update_face_set(tenant, face_set, patch)))
+    fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet> {
+        ready(self.write_as(actor, |state, tenant, changes| state.update_face_set(tenant, face_set, patch, changes)))
     }
 
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>> {
@@ -271,18 +324,22 @@ impl GalleryStore for MemoryStore {
         ready(Ok(own.map(|face_set| state.summary(face_set)).collect()))
     }
 
-    fn delete_face_set(&self, tenant: TenantId, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
-        ready(self.write(|state, changes| state.delete_face_set(tenant, face_set, only_if_empty, changes)))
+    fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
+        ready(
+            self.write_as(actor, |state, tenant, changes| {
+                state.delete_face_set(tenant, face_set, only_if_empty, changes)
+            }),
+        )
     }
 
     fn add_faces(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
         faces_max: Option<u64>,
     ) -> Pending<'_, Vec<Face>> {
-        ready(self.write(|state, changes| state.add_faces(tenant, owner, faces, faces_max, changes)))
+        ready(self.write_as(actor, |state, tenant, changes| state.add_faces(tenant, owner, faces, faces_max, changes)))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -299,8 +356,8 @@ impl GalleryStore for MemoryStore {
         ready(Ok(self.read().templates_of(tenant, scope, ids, &pack)))
     }
 
-    fn put_templates(&self, tenant: TenantId, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
-        ready(self.write(|state, changes| state.put_templates(tenant, templates, changes)))
+    fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {
+        ready(self.write_as(actor, |state, tenant, changes| state.put_templates(tenant, templates, changes)))
     }
 
     fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>> {
@@ -323,27 +380,33 @@ impl GalleryStore for MemoryStore {
 
     fn update_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         scope: FaceScope,
         face: FaceId,
         patch: FacePatch,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        ready(self.write(|state, changes| state.update_face(tenant, scope, face, patch, now, changes)))
+        ready(
+            self.write_as(actor, |state, tenant, changes| state.update_face(tenant, scope, face, patch, now, changes)),
+        )
     }
 
-    fn delete_faces(&self, tenant: TenantId, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
-        ready(self.write(|state, changes| Ok(state.delete_faces(tenant, scope, &selector, changes))))
+    fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
+        ready(self.write_as(actor, |state, tenant, changes| Ok(state.delete_faces(tenant, scope, &selector, changes))))
     }
 
     fn create_person(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)> {
-        ready(self.write(|state, changes| state.create_person(tenant, new, join, face_sets_max, changes)))
+        ready(
+            self.write_as(actor, |state, tenant, changes| {
+                state.create_person(tenant, new, join, face_sets_max, changes)
+            }),
+        )
     }
 
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
@@ -356,31 +419,28 @@ impl GalleryStore for MemoryStore {
         ready(Ok(each_once(ids).into_iter().filter_map(|id| state.person(tenant, id).ok().cloned()).collect()))
     }
 
-    fn update_person(&self, tenant: TenantId, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
-        ready(self.write(|state, _| state.update_person(tenant, person, patch)))
+    fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {
+        ready(self.write_as(actor, |state, tenant, changes| state.update_person(tenant, person, patch, changes)))
     }
 
-    fn delete_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
-        ready(self.write(|state, changes| state.delete_person(tenant, person, changes)))
+    fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64> {
+        ready(self.write_as(actor, |state, tenant, changes| state.delete_person(tenant, person, changes)))
     }
 
     fn join_face_sets(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
     ) -> Pending<'_, Vec<FaceSet>> {
-        ready(self.write(|state, changes| state.join_face_sets(tenant, person, join, face_sets_max, changes)))
+        ready(self.write_as(actor, |state, tenant, changes| {
+            state.join_face_sets(tenant, person, join, face_sets_max, changes)
+        }))
     }
 
-    fn leave_face_sets(
-        &self,
-        tenant: TenantId,
-        person: PersonId,
-        names: Vec<FaceSetName>,
-    ) -> Pending<'_, Vec<FaceSet>> {
-        ready(self.write(|state, changes| state.leave_face_sets(tenant, person, &names, changes)))
+    fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>> {
+        ready(self.write_as(actor, |state, tenant, changes| state.leave_face_sets(tenant, person, &names, changes)))
     }
 
     fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>> {
@@ -391,6 +451,10 @@ impl GalleryStore for MemoryStore {
         let members = self.read().members(tenant, face_set);
         let n_members = members.len() as u64;
         ready(Ok((paged(members.into_iter(), page), n_members)))
+    }
+
+    fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
+        ready(Ok(self.read().changes_after(revision, limit)))
     }
 
     fn report(&self, _thorough: bool) -> Pending<'_, StoreReport> {

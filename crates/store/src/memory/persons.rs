@@ -1,12 +1,12 @@
 //! Persons and the sets they are members of.
 
-use likeness_domain::ports::GalleryChange;
+use likeness_domain::ports::{Change, GalleryChange};
 use likeness_domain::types::{
     FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch, TenantId,
 };
 use likeness_domain::{Error, Kind, Result};
 
-use super::State;
+use super::{Changes, State};
 use crate::id::free_id;
 
 impl State {
@@ -16,7 +16,7 @@ impl State {
         new: NewPerson,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<(Person, Vec<FaceSet>)> {
         if self.persons.values().any(|person| person.tenant == tenant && person.key == new.key) {
             return Err(Error::new(Kind::PersonExists, format!("person `{}` exists already", new.key)));
@@ -41,6 +41,7 @@ impl State {
                 joined.push(face_set);
             }
         }
+        changes.push(Change::PersonChanged(person.id));
         Ok((person, joined))
     }
 
@@ -53,13 +54,7 @@ impl State {
     }
 
     /// Makes the person a member of the set of that name, made if it is missing. Checks were done.
-    fn join_face_set(
-        &mut self,
-        tenant: TenantId,
-        person: PersonId,
-        new: NewFaceSet,
-        changes: &mut Vec<GalleryChange>,
-    ) -> FaceSet {
+    fn join_face_set(&mut self, tenant: TenantId, person: PersonId, new: NewFaceSet, changes: &mut Changes) -> FaceSet {
         let face_set = match self.face_set_named(tenant, &new.name) {
             Some(face_set) => face_set.clone(),
             None => {
@@ -84,7 +79,7 @@ impl State {
         person: PersonId,
         join: Vec<NewFaceSet>,
         face_sets_max: Option<u64>,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<Vec<FaceSet>> {
         self.person(tenant, person)?;
         self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
@@ -111,6 +106,7 @@ impl State {
         for new in join {
             self.join_face_set(tenant, person, new, changes);
         }
+        changes.push(Change::PersonChanged(person));
         Ok(self.face_sets_of(tenant, person))
     }
 
@@ -119,7 +115,7 @@ impl State {
         tenant: TenantId,
         person: PersonId,
         names: &[FaceSetName],
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<Vec<FaceSet>> {
         self.person(tenant, person)?;
         let mut left = Vec::new();
@@ -133,11 +129,14 @@ impl State {
             self.drop_if_unused(&face_set, changes);
             left.push(face_set);
         }
+        if !left.is_empty() {
+            changes.push(Change::PersonChanged(person));
+        }
         Ok(left)
     }
 
     /// Deletes a set that was there for its members only, if it has none and no face of its own.
-    fn drop_if_unused(&mut self, face_set: &FaceSet, changes: &mut Vec<GalleryChange>) {
+    fn drop_if_unused(&mut self, face_set: &FaceSet, changes: &mut Changes) {
         let has_members = self.memberships.values().any(|(joined, _)| *joined == face_set.id);
         let owns_faces = !self.owned(FaceOwner::FaceSet(face_set.id)).is_empty();
         if self.made_by_joining.contains(&face_set.id) && !has_members && !owns_faces {
@@ -148,12 +147,18 @@ impl State {
     }
 
     /// Tells the set that it no longer shows the person's faces.
-    fn hide(&self, face_set: &FaceSet, person: PersonId, changes: &mut Vec<GalleryChange>) {
+    fn hide(&self, face_set: &FaceSet, person: PersonId, changes: &mut Changes) {
         let gallery = self.gallery(face_set).filter(|(_, face)| face.owner == FaceOwner::Person(person));
         changes.extend(gallery.map(|(_, face)| GalleryChange::Remove { face_set: face_set.id, face: face.id }));
     }
 
-    pub(super) fn update_person(&mut self, tenant: TenantId, id: PersonId, patch: PersonPatch) -> Result<Person> {
+    pub(super) fn update_person(
+        &mut self,
+        tenant: TenantId,
+        id: PersonId,
+        patch: PersonPatch,
+        changes: &mut Changes,
+    ) -> Result<Person> {
         let mut person = self.person(tenant, id)?.clone();
         person.name = patch.name.or(person.name).filter(|name| !name.as_str().is_empty());
         person.note = patch.note.or(person.note).filter(|note| !note.as_str().is_empty());
@@ -161,15 +166,11 @@ impl State {
         if let Some(slot) = slot {
             slot.clone_from(&person);
         }
+        changes.push(Change::PersonChanged(id));
         Ok(person)
     }
 
-    pub(super) fn delete_person(
-        &mut self,
-        tenant: TenantId,
-        id: PersonId,
-        changes: &mut Vec<GalleryChange>,
-    ) -> Result<u64> {
+    pub(super) fn delete_person(&mut self, tenant: TenantId, id: PersonId, changes: &mut Changes) -> Result<u64> {
         self.person(tenant, id)?;
         let joined = self.face_sets_of(tenant, id);
         for face_set in &joined {
@@ -182,6 +183,7 @@ impl State {
         for face_set in &joined {
             self.drop_if_unused(face_set, changes);
         }
+        changes.push(Change::PersonDeleted(id));
         Ok(n_faces)
     }
 

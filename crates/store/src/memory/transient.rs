@@ -1,12 +1,13 @@
 //! Held faces.
 
-use likeness_domain::ports::{FaceScope, GalleryChange, Pending, TransientFaceStore};
+use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId, TimestampMs, TransientFace,
+    Actor, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId, TimestampMs,
+    TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
-use super::{MemoryStore, State, each_once, ready};
+use super::{Changes, MemoryStore, State, each_once, ready};
 use crate::id::free_id;
 
 impl State {
@@ -16,7 +17,13 @@ impl State {
             || self.held.values().any(|held| held.id.get() == id)
     }
 
-    fn keep_faces(&mut self, tenant: TenantId, faces: Vec<NewTransientFace>, held_max: u64) -> Vec<TransientFace> {
+    fn keep_faces(
+        &mut self,
+        tenant: TenantId,
+        faces: Vec<NewTransientFace>,
+        held_max: u64,
+        changes: &mut Changes,
+    ) -> Vec<TransientFace> {
         let mut held = Vec::with_capacity(faces.len());
         for new in faces {
             let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
@@ -32,12 +39,15 @@ impl State {
             };
             let sequence = self.next_sequence();
             self.held.insert(sequence, face.clone());
+            changes.push(Change::TransientFaceKept(face.id));
             held.push(face);
         }
         let own: Vec<u64> = self.held.iter().filter(|(_, held)| held.tenant == tenant).map(|(&key, _)| key).collect();
         let n_over = own.len().saturating_sub(usize::try_from(held_max).unwrap_or(usize::MAX));
         for sequence in &own[..n_over] {
-            self.held.remove(sequence);
+            if let Some(gone) = self.held.remove(sequence) {
+                changes.push(Change::TransientFaceGone(gone.id));
+            }
         }
         held
     }
@@ -67,7 +77,7 @@ impl State {
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<Face> {
         let face_set = self.face_set(tenant, face_set)?;
         let known = match self.held_face(tenant, source_face, now) {
@@ -111,7 +121,11 @@ impl State {
         let sequence = self.next_sequence();
         self.faces.insert(sequence, face.clone());
         self.templates.insert(sequence, vec![template]);
+        let n_before = self.held.len();
         self.held.retain(|_, held| held.tenant != tenant || held.id != source_face);
+        if self.held.len() < n_before {
+            changes.push(Change::TransientFaceGone(source_face));
+        }
         self.show(sequence, changes);
         Ok(face)
     }
@@ -122,7 +136,7 @@ impl State {
         source_face: FaceId,
         subject: Subject,
         now: TimestampMs,
-        changes: &mut Vec<GalleryChange>,
+        changes: &mut Changes,
     ) -> Result<()> {
         let held = self.held_face(tenant, source_face, now).map(|(sequence, _)| sequence);
         let enrolled = self.of_origin(tenant, source_face);
@@ -131,6 +145,7 @@ impl State {
         }
         if let Some(held) = held.and_then(|sequence| self.held.get_mut(&sequence)) {
             held.subject = Some(subject.clone());
+            changes.push(Change::TransientFaceKept(source_face));
         }
         for sequence in enrolled {
             if let Some(face) = self.faces.get_mut(&sequence) {
@@ -142,15 +157,12 @@ impl State {
         Ok(())
     }
 
-    fn delete_source(
-        &mut self,
-        tenant: TenantId,
-        source_face: FaceId,
-        now: TimestampMs,
-        changes: &mut Vec<GalleryChange>,
-    ) -> u64 {
+    fn delete_source(&mut self, tenant: TenantId, source_face: FaceId, now: TimestampMs, changes: &mut Changes) -> u64 {
         let held = self.held_face(tenant, source_face, now).map(|(sequence, _)| sequence);
         let n_held = held.and_then(|sequence| self.held.remove(&sequence)).iter().count();
+        if n_held > 0 {
+            changes.push(Change::TransientFaceGone(source_face));
+        }
         let enrolled = self.of_origin(tenant, source_face);
         for &sequence in &enrolled {
             self.remove_face(sequence, changes);
@@ -160,13 +172,8 @@ impl State {
 }
 
 impl TransientFaceStore for MemoryStore {
-    fn keep_faces(
-        &self,
-        tenant: TenantId,
-        faces: Vec<NewTransientFace>,
-        held_max: u64,
-    ) -> Pending<'_, Vec<TransientFace>> {
-        ready(self.write(|state, _| Ok(state.keep_faces(tenant, faces, held_max))))
+    fn keep_faces(&self, actor: Actor, faces: Vec<NewTransientFace>, held_max: u64) -> Pending<'_, Vec<TransientFace>> {
+        ready(self.write_as(actor, |state, tenant, changes| Ok(state.keep_faces(tenant, faces, held_max, changes))))
     }
 
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {
@@ -184,27 +191,27 @@ impl TransientFaceStore for MemoryStore {
 
     fn enrol_transient_face(
         &self,
-        tenant: TenantId,
+        actor: Actor,
         face_set: FaceSetId,
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
     ) -> Pending<'_, Face> {
-        ready(self.write(|state, changes| state.enrol_transient_face(tenant, face_set, source_face, id, now, changes)))
+        ready(self.write_as(actor, |state, tenant, changes| {
+            state.enrol_transient_face(tenant, face_set, source_face, id, now, changes)
+        }))
     }
 
-    fn label_source(
-        &self,
-        tenant: TenantId,
-        source_face: FaceId,
-        subject: Subject,
-        now: TimestampMs,
-    ) -> Pending<'_, ()> {
-        ready(self.write(|state, changes| state.label_source(tenant, source_face, subject, now, changes)))
+    fn label_source(&self, actor: Actor, source_face: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {
+        ready(
+            self.write_as(actor, |state, tenant, changes| {
+                state.label_source(tenant, source_face, subject, now, changes)
+            }),
+        )
     }
 
-    fn delete_source(&self, tenant: TenantId, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
-        ready(self.write(|state, changes| Ok(state.delete_source(tenant, source_face, now, changes))))
+    fn delete_source(&self, actor: Actor, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
+        ready(self.write_as(actor, |state, tenant, changes| Ok(state.delete_source(tenant, source_face, now, changes))))
     }
 
     fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64> {

@@ -77,7 +77,7 @@ async fn write_for_ever(dir: &Path, first: u64) {
     let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
     let set = match store.face_set(ours(), name("staff")).await.unwrap() {
         Some(set) => set.face_set,
-        None => store.create_face_set(ours(), face_set("staff"), None).await.unwrap(),
+        None => store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap(),
     };
     let (owner, scope) = (FaceOwner::FaceSet(set.id), FaceScope::FaceSet(set.id));
     for number in (first..).step_by(8) {
@@ -85,7 +85,7 @@ async fn write_for_ever(dir: &Path, first: u64) {
         let writes: Vec<_> = (number..number + 8)
             .map(|number| {
                 say("adding", number);
-                (number, store.add_faces(ours(), owner, vec![full_face(number)], None))
+                (number, store.add_faces(by(ours()), owner, vec![full_face(number)], None))
             })
             .collect();
         for (number, write) in writes {
@@ -95,7 +95,7 @@ async fn write_for_ever(dir: &Path, first: u64) {
         let deletes: Vec<_> = [number + 1, number + 5]
             .map(|number| {
                 say("deleting", number);
-                (number, store.delete_faces(ours(), scope, FaceSelector::Ids(vec![face_id(number)])))
+                (number, store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(number)])))
             })
             .into_iter()
             .collect();
@@ -104,10 +104,10 @@ async fn write_for_ever(dir: &Path, first: u64) {
             say("deleted", number);
         }
         let passing = format!("passing-{number}");
-        let other = store.create_face_set(ours(), face_set(&passing), None).await.unwrap();
+        let other = store.create_face_set(by(ours()), face_set(&passing), None).await.unwrap();
         let faces = (0..50).map(|face_idx| face((1 << 40) + number * 64 + face_idx)).collect();
-        store.add_faces(ours(), FaceOwner::FaceSet(other.id), faces, None).await.unwrap();
-        store.delete_face_set(ours(), other.id, false).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(other.id), faces, None).await.unwrap();
+        store.delete_face_set(by(ours()), other.id, false).await.unwrap();
         say("set-gone", number);
     }
 }

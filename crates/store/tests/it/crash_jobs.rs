@@ -22,17 +22,17 @@ async fn write_for_ever(dir: &Path, first: u64) {
         say("person-made?", number);
         let new = person(&format!("person-{number}"));
         let sets = vec![face_set("staff"), face_set(&format!("team-{number}"))];
-        let (person, _) = store.create_person(ours(), new, sets, None).await.unwrap();
-        store.add_faces(ours(), FaceOwner::Person(person.id), vec![face(number)], None).await.unwrap();
+        let (person, _) = store.create_person(by(ours()), new, sets, None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::Person(person.id), vec![face(number)], None).await.unwrap();
         say("person-made", number);
         if number % 3 == 0 {
             say("left?", number);
-            store.leave_face_sets(ours(), person.id, vec![name("staff")]).await.unwrap();
+            store.leave_face_sets(by(ours()), person.id, vec![name("staff")]).await.unwrap();
             say("left", number);
         }
         if number % 4 == 0 {
             say("person-gone?", number);
-            store.delete_person(ours(), person.id).await.unwrap();
+            store.delete_person(by(ours()), person.id).await.unwrap();
             say("person-gone", number);
         }
         store.enqueue(vec![NewJob { due_at: at(number as i64), ..job(2 * number) }], u64::MAX).await.unwrap();

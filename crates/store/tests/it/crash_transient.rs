@@ -24,19 +24,19 @@ async fn hold_for_ever(dir: &Path, first: u64) {
     let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
     let set = match store.face_set(ours(), name("staff")).await.unwrap() {
         Some(set) => set.face_set,
-        None => store.create_face_set(ours(), face_set("staff"), None).await.unwrap(),
+        None => store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap(),
     };
     for number in (first..).step_by(4) {
-        store.keep_faces(ours(), (number..number + 4).map(held).collect(), HELD_MAX).await.unwrap();
+        store.keep_faces(by(ours()), (number..number + 4).map(held).collect(), HELD_MAX).await.unwrap();
         say("held", number);
         for number in [number + 1, number + 3] {
             let id = face_id(ENROLLED + number);
-            store.enrol_transient_face(ours(), set.id, face_id(number), id, NOW).await.unwrap();
+            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, NOW).await.unwrap();
             say("enrolled", number);
         }
         for number in [number + 2, number + 3] {
             say("deleting", number);
-            store.delete_source(ours(), face_id(number), NOW).await.unwrap();
+            store.delete_source(by(ours()), face_id(number), NOW).await.unwrap();
             say("deleted", number);
         }
     }

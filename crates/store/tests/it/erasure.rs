@@ -19,11 +19,11 @@ fn open(dir: &Path) -> EmbeddedStore {
 
 /// A set named `name` with `n_faces` faces numbered from `first`.
 async fn filled_set(store: &dyn GalleryStore, text: &str, first: u64, n_faces: u64) -> FaceSet {
-    let set = store.create_face_set(ours(), face_set(text), None).await.unwrap();
+    let set = store.create_face_set(by(ours()), face_set(text), None).await.unwrap();
     let numbers: Vec<u64> = (first..first + n_faces).collect();
     for chunk in numbers.chunks(500) {
         let faces = chunk.iter().map(|&number| full_face(number)).collect();
-        store.add_faces(ours(), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
     }
     set
 }
@@ -41,7 +41,7 @@ fn a_large_set_is_deleted_at_once_and_its_space_comes_back() {
         let full = store.report(false).await.unwrap();
 
         let started = Instant::now();
-        store.delete_face_set(ours(), set.id, false).await.unwrap();
+        store.delete_face_set(by(ours()), set.id, false).await.unwrap();
         let acknowledged = started.elapsed();
         assert!(acknowledged < Duration::from_secs(1), "{acknowledged:?}");
         assert!(store.face_set(ours(), name("large")).await.unwrap().is_none());
@@ -49,18 +49,18 @@ fn a_large_set_is_deleted_at_once_and_its_space_comes_back() {
 
         // The name is free at once, and writes come through while rows are erased.
         let mut slowest = Duration::ZERO;
-        let again = store.create_face_set(ours(), face_set("large"), None).await.unwrap();
+        let again = store.create_face_set(by(ours()), face_set("large"), None).await.unwrap();
         for number in 2_000_000..2_000_050 {
             let started = Instant::now();
             let faces = vec![face(number)];
-            store.add_faces(ours(), FaceOwner::FaceSet(again.id), faces, None).await.unwrap();
+            store.add_faces(by(ours()), FaceOwner::FaceSet(again.id), faces, None).await.unwrap();
             slowest = slowest.max(started.elapsed());
         }
         assert!(slowest < Duration::from_secs(1), "an enrolment waited {slowest:?}");
 
         // The log is cleaned after deletes, not after enrolments: let the last write be one.
         let selector = FaceSelector::Ids(vec![face_id(2_000_000)]);
-        store.delete_faces(ours(), FaceScope::FaceSet(again.id), selector).await.unwrap();
+        store.delete_faces(by(ours()), FaceScope::FaceSet(again.id), selector).await.unwrap();
         let tidy = until_tidy(&store, scratch.path()).await;
         eprintln!(
             "{n_faces} faces: deleted in {acknowledged:?}, erased in {:?}, slowest enrolment meanwhile {slowest:?}, \
@@ -83,11 +83,12 @@ fn erasing_goes_on_after_a_restart() {
     block_on(async {
         let store = open(scratch.path());
         let set = filled_set(&store, "staff", 1, 4_000).await;
-        let (person, _) = store.create_person(ours(), person("anna"), vec![face_set("guests")], None).await.unwrap();
+        let (person, _) =
+            store.create_person(by(ours()), person("anna"), vec![face_set("guests")], None).await.unwrap();
         let faces = (10_001..12_000).map(face).collect();
-        store.add_faces(ours(), FaceOwner::Person(person.id), faces, None).await.unwrap();
-        store.delete_face_set(ours(), set.id, false).await.unwrap();
-        assert_eq!(store.delete_person(ours(), person.id).await.unwrap(), 1_999);
+        store.add_faces(by(ours()), FaceOwner::Person(person.id), faces, None).await.unwrap();
+        store.delete_face_set(by(ours()), set.id, false).await.unwrap();
+        assert_eq!(store.delete_person(by(ours()), person.id).await.unwrap(), 1_999);
         drop(store);
 
         let index = Arc::new(Ledger::default());
@@ -165,17 +166,20 @@ fn check_traces(n_dimensions: u64) {
             marks.extend(faces.iter().map(|face| (mark(&face.template), face.id.get())));
             faces
         };
-        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
         let owner = FaceOwner::FaceSet(set.id);
         let scope = FaceScope::FaceSet(set.id);
-        store.add_faces(ours(), owner, all(0x1_0000..0x1_0000 + 1_200, None), None).await.unwrap();
-        store.add_faces(ours(), owner, all(0x2_0000..0x2_0000 + 200, Some("x")), None).await.unwrap();
-        store.add_faces(ours(), owner, all(0x3_0000..0x3_0000 + 200, None), None).await.unwrap();
-        let (anna, _) = store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await.unwrap();
-        store.add_faces(ours(), FaceOwner::Person(anna.id), all(0x4_0000..0x4_0000 + 150, None), None).await.unwrap();
-        let deleted = store.create_face_set(ours(), face_set("deleted"), None).await.unwrap();
+        store.add_faces(by(ours()), owner, all(0x1_0000..0x1_0000 + 1_200, None), None).await.unwrap();
+        store.add_faces(by(ours()), owner, all(0x2_0000..0x2_0000 + 200, Some("x")), None).await.unwrap();
+        store.add_faces(by(ours()), owner, all(0x3_0000..0x3_0000 + 200, None), None).await.unwrap();
+        let (anna, _) = store.create_person(by(ours()), person("anna"), vec![face_set("staff")], None).await.unwrap();
+        store
+            .add_faces(by(ours()), FaceOwner::Person(anna.id), all(0x4_0000..0x4_0000 + 150, None), None)
+            .await
+            .unwrap();
+        let deleted = store.create_face_set(by(ours()), face_set("deleted"), None).await.unwrap();
         let faces = all(0x5_0000..0x5_0000 + 250, None);
-        store.add_faces(ours(), FaceOwner::FaceSet(deleted.id), faces, None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(deleted.id), faces, None).await.unwrap();
         assert_eq!(found_on_disk(scratch.path(), &marks).len(), 2_000, "what is stored can be found");
 
         // Two of three, in an order that makes pages merge; one by one and in batches.
@@ -185,12 +189,12 @@ fn check_traces(n_dimensions: u64) {
         for (batch, size) in gone.chunks(50).zip([50, 1, 50, 50].into_iter().cycle()) {
             for ids in batch.chunks(size) {
                 let selector = FaceSelector::Ids(ids.iter().map(|&id| face_id(id)).collect());
-                store.delete_faces(ours(), scope, selector).await.unwrap();
+                store.delete_faces(by(ours()), scope, selector).await.unwrap();
             }
         }
-        store.delete_faces(ours(), scope, FaceSelector::Subject(subject("x"))).await.unwrap();
-        store.delete_person(ours(), anna.id).await.unwrap();
-        store.delete_face_set(ours(), deleted.id, false).await.unwrap();
+        store.delete_faces(by(ours()), scope, FaceSelector::Subject(subject("x"))).await.unwrap();
+        store.delete_person(by(ours()), anna.id).await.unwrap();
+        store.delete_face_set(by(ours()), deleted.id, false).await.unwrap();
         kept.extend(0x3_0000..0x3_0000 + 200);
         until_tidy(&store, scratch.path()).await;
 
@@ -209,7 +213,7 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
     let scratch = tempfile::tempdir().unwrap();
     block_on(async {
         let store = open(scratch.path());
-        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
         let now = TimestampMs(9_999);
         let mut marks = HashMap::new();
         let mut all = |numbers: std::ops::Range<u64>, expires_at: i64| -> Vec<NewTransientFace> {
@@ -224,23 +228,23 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         let (expiring, staying) = (all(0x1_0000..0x1_0000 + 300, 10_000), all(0x2_0000..0x2_0000 + 300, 20_000));
         let (theirs_pushed_out, theirs_kept) =
             (all(0x3_0000..0x3_0000 + 50, 20_000), all(0x4_0000..0x4_0000 + 50, 20_000));
-        store.keep_faces(ours(), expiring, many).await.unwrap();
-        store.keep_faces(ours(), staying, many).await.unwrap();
-        store.keep_faces(theirs(), theirs_pushed_out, many).await.unwrap();
+        store.keep_faces(by(ours()), expiring, many).await.unwrap();
+        store.keep_faces(by(ours()), staying, many).await.unwrap();
+        store.keep_faces(by(theirs()), theirs_pushed_out, many).await.unwrap();
         assert_eq!(found_on_disk(scratch.path(), &marks).len(), 650, "what is held can be found");
 
         // Enrolled from held faces: the one is removed from its only set, the other deleted everywhere, the third stays.
         let deleted: Vec<u64> = (0x2_0000..0x2_0000 + 10).collect();
         for &number in deleted.iter().chain(&[0x1_0000, 0x1_0001]) {
             let id = face_id(0x9_0000 + number);
-            store.enrol_transient_face(ours(), set.id, face_id(number), id, now).await.unwrap();
+            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, now).await.unwrap();
         }
         for &number in &deleted {
-            store.delete_source(ours(), face_id(number), now).await.unwrap();
+            store.delete_source(by(ours()), face_id(number), now).await.unwrap();
         }
         let selector = FaceSelector::Ids(vec![face_id(0x9_0000 + 0x1_0000)]);
-        store.delete_faces(ours(), FaceScope::FaceSet(set.id), selector).await.unwrap();
-        store.keep_faces(theirs(), theirs_kept, 50).await.unwrap();
+        store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
+        store.keep_faces(by(theirs()), theirs_kept, 50).await.unwrap();
         assert_eq!(store.purge_expired_faces(TimestampMs(10_000)).await.unwrap(), 298, "two were enrolled");
         until_tidy(&store, scratch.path()).await;
 

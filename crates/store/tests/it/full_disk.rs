@@ -16,17 +16,18 @@ use crate::patience::{block_on, until};
 fn open(dir: &Path, bytes_max: Option<u64>) -> (EmbeddedStore, Arc<Ledger>) {
     let index = Arc::new(Ledger::default());
     let settings = Settings { bytes_max, ..Settings::DEFAULT };
-    let store = EmbeddedStore::open_locked(DataFolder::lock(dir).unwrap(), Arc::clone(&index) as _, settings).unwrap();
+    let store =
+        EmbeddedStore::open_locked(DataFolder::lock(dir).unwrap(), Arc::clone(&index) as _, settings, clock()).unwrap();
     (store, index)
 }
 
 /// Fills the store until it is full, sees that everything acknowledged is there, makes room and goes on.
 async fn fill_and_recover(dir: &Path, bytes_max: Option<u64>) {
     let (store, index) = open(dir, bytes_max);
-    let ballast = store.create_face_set(ours(), face_set("ballast"), None).await.unwrap();
+    let ballast = store.create_face_set(by(ours()), face_set("ballast"), None).await.unwrap();
     let faces = (1..=300).map(full_face).collect();
-    store.add_faces(ours(), FaceOwner::FaceSet(ballast.id), faces, None).await.unwrap();
-    let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+    store.add_faces(by(ours()), FaceOwner::FaceSet(ballast.id), faces, None).await.unwrap();
+    let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     let owner = FaceOwner::FaceSet(set.id);
     let scope = FaceScope::FaceSet(set.id);
 
@@ -38,7 +39,7 @@ async fn fill_and_recover(dir: &Path, bytes_max: Option<u64>) {
         let writes: Vec<_> = (0..8)
             .map(|part| {
                 let faces = (0..=part).map(|number| full_face(first + 10 * part + number)).collect();
-                store.add_faces(ours(), owner, faces, None)
+                store.add_faces(by(ours()), owner, faces, None)
             })
             .collect();
         let mut refused = None;
@@ -66,10 +67,10 @@ async fn fill_and_recover(dir: &Path, bytes_max: Option<u64>) {
     let _ = std::fs::remove_file(dir.join("other-file"));
     let (store, _) = open(dir, bytes_max.map(|bytes_max| bytes_max + 256 * 1024));
     assert_eq!(ids(store.list_faces(ours(), scope, EVERYTHING).await.unwrap()), acknowledged);
-    store.delete_face_set(ours(), ballast.id, false).await.unwrap();
+    store.delete_face_set(by(ours()), ballast.id, false).await.unwrap();
     until(&store, "the ballast is erased", |report| report.n_faces_to_erase == 0).await;
     let more = (1..=100).map(full_face).collect();
-    let added = store.add_faces(ours(), owner, more, None).await.unwrap();
+    let added = store.add_faces(by(ours()), owner, more, None).await.unwrap();
     assert_eq!(added.len(), 100);
     assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
 }

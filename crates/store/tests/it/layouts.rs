@@ -70,10 +70,10 @@ fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
         assert_eq!(first_templates(&store, &faces).await, [1, 2].map(template));
 
         // What came with layout 4 works in it.
-        let held_ids = store.keep_faces(ours(), vec![held(7)], 10).await.unwrap();
-        store.enrol_transient_face(ours(), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
+        let held_ids = store.keep_faces(by(ours()), vec![held(7)], 10).await.unwrap();
+        store.enrol_transient_face(by(ours()), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
         let patch = FaceSetPatch { tags: Some(tags("a,b")), ..FaceSetPatch::default() };
-        store.update_face_set(ours(), set.id, patch).await.unwrap();
+        store.update_face_set(by(ours()), set.id, patch).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         let found = store.faces_of_source(ours(), None, vec![face_id(1), face_id(7)]).await.unwrap();
@@ -95,7 +95,7 @@ fn a_folder_of_layout_5_is_upgraded_and_its_sets_have_no_quality_gate() {
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
         assert_eq!(set.quality_gate, QualityGate::None);
         let patch = FaceSetPatch { quality_gate: Some(QualityGate::High), ..FaceSetPatch::default() };
-        store.update_face_set(ours(), set.id, patch).await.unwrap();
+        store.update_face_set(by(ours()), set.id, patch).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
@@ -134,7 +134,7 @@ fn a_folder_of_layout_4_is_upgraded_and_keeps_its_held_faces() {
         let now = held(7).created_at;
         let known = store.held_face(ours(), face_id(7), now).await.unwrap().unwrap();
         assert_eq!((known.subject, known.template), (Some(subject("held")), template(1)));
-        let face = store.enrol_transient_face(ours(), set.id, face_id(7), face_id(20), now).await.unwrap();
+        let face = store.enrol_transient_face(by(ours()), set.id, face_id(7), face_id(20), now).await.unwrap();
         assert_eq!(first_templates(&store, &[face]).await, [template(1)]);
     });
 }
@@ -156,8 +156,8 @@ fn a_folder_of_layout_6_is_upgraded_and_takes_templates_of_further_packs() {
         assert_eq!(faces[2].source_face, face_id(9));
         assert_eq!(first_templates(&store, &faces).await, [1, 2, 2].map(template));
         let other = (face_id(1), template_of_pack(8, pack_named("other-1")));
-        store.put_templates(ours(), vec![other.clone()]).await.unwrap();
-        store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(30)], None).await.unwrap();
+        store.put_templates(by(ours()), vec![other.clone()]).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(30)], None).await.unwrap();
         drop(store);
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         let ids = [1, 30].map(face_id).to_vec();

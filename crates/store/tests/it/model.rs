@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
+use likeness_domain::ports::{
+    Change, CommitPage, FaceScope, FaceSelector, GalleryEntry, GalleryStore, Page, VectorIndex,
+};
 use likeness_domain::types::{
     Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace, NewFaceSet,
-    Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
+    Person, PersonId, PersonPatch, Revision, Template, TenantId, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::EmbeddedStore;
+use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use proptest::prelude::*;
 
@@ -20,18 +23,72 @@ use crate::patience::block_on;
 /// One step; small numbers choose among few names, so that steps meet.
 #[derive(Debug, Clone)]
 enum Step {
-    CreateSet { tenant: u8, name: u8, capacity: Option<u64>, quota: Option<u64> },
-    DeleteSet { tenant: u8, name: u8, only_if_empty: bool },
-    Add { tenant: u8, owner: Owner, faces: Vec<Enrol>, faces_max: Option<u64> },
-    Update { tenant: u8, owner: Owner, pick: usize, label: Option<u8>, age: Option<i64> },
-    Delete { tenant: u8, owner: Owner, which: Which },
-    CreatePerson { tenant: u8, key: u8, join: Vec<u8>, quota: Option<u64> },
-    UpdatePerson { tenant: u8, key: u8, text: u8 },
-    DeletePerson { tenant: u8, key: u8 },
-    Join { tenant: u8, key: u8, join: Vec<u8>, quota: Option<u64> },
-    Leave { tenant: u8, key: u8, names: Vec<u8> },
-    PutTemplates { tenant: u8, owner: Owner, picks: Vec<usize>, other_pack: bool },
+    CreateSet {
+        tenant: u8,
+        name: u8,
+        capacity: Option<u64>,
+        quota: Option<u64>,
+    },
+    DeleteSet {
+        tenant: u8,
+        name: u8,
+        only_if_empty: bool,
+    },
+    Add {
+        tenant: u8,
+        owner: Owner,
+        faces: Vec<Enrol>,
+        faces_max: Option<u64>,
+    },
+    Update {
+        tenant: u8,
+        owner: Owner,
+        pick: usize,
+        label: Option<u8>,
+        age: Option<i64>,
+    },
+    Delete {
+        tenant: u8,
+        owner: Owner,
+        which: Which,
+    },
+    CreatePerson {
+        tenant: u8,
+        key: u8,
+        join: Vec<u8>,
+        quota: Option<u64>,
+    },
+    UpdatePerson {
+        tenant: u8,
+        key: u8,
+        text: u8,
+    },
+    DeletePerson {
+        tenant: u8,
+        key: u8,
+    },
+    Join {
+        tenant: u8,
+        key: u8,
+        join: Vec<u8>,
+        quota: Option<u64>,
+    },
+    Leave {
+        tenant: u8,
+        key: u8,
+        names: Vec<u8>,
+    },
+    PutTemplates {
+        tenant: u8,
+        owner: Owner,
+        picks: Vec<usize>,
+        other_pack: bool,
+    },
     Restart,
+    /// The follower reads a few commits.
+    Follow,
+    /// The follower starts anew.
+    RestartFollower,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +161,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (tenant(), owner(), proptest::collection::vec(0..20_usize, 0..3), proptest::bool::weighted(0.7)).prop_map(
             |(tenant, owner, picks, other_pack)| Step::PutTemplates { tenant, owner, picks, other_pack }),
         1 => Just(Step::Restart),
+        3 => Just(Step::Follow),
+        1 => Just(Step::RestartFollower),
     ]
 }
 
@@ -117,6 +176,9 @@ struct Pair {
     memory_index: Arc<Ledger>,
     embedded: Option<EmbeddedStore>,
     embedded_index: Arc<Ledger>,
+    /// An index of another node, fed by what it reads of the embedded store's commits, up to a revision.
+    follower: BruteForceIndex,
+    followed: Revision,
     dir: tempfile::TempDir,
     last_id: u64,
 }
@@ -131,6 +193,8 @@ impl Pair {
             memory_index,
             embedded: Some(EmbeddedStore::open(dir.path(), Arc::clone(&embedded_index) as _).unwrap()),
             embedded_index,
+            follower: BruteForceIndex::new(),
+            followed: Revision(0),
             dir,
             last_id: 0,
         }
@@ -189,7 +253,7 @@ impl Pair {
             Step::CreateSet { tenant, name, capacity, quota } => {
                 let new = self.new_set(name, capacity);
                 self.both(
-                    async |store| store.create_face_set(tenant_of(tenant), new.clone(), quota).await,
+                    async |store| store.create_face_set(by(tenant_of(tenant)), new.clone(), quota).await,
                     |set| format!("{set:?}"),
                 )
                 .await;
@@ -197,7 +261,7 @@ impl Pair {
             Step::DeleteSet { tenant, name, only_if_empty } => {
                 let id = self.set_id(tenant, name).await;
                 self.both(
-                    async |store| store.delete_face_set(tenant_of(tenant), id, only_if_empty).await,
+                    async |store| store.delete_face_set(by(tenant_of(tenant)), id, only_if_empty).await,
                     |()| "deleted".into(),
                 )
                 .await;
@@ -208,7 +272,7 @@ impl Pair {
                 let other_set = matches!(owner, FaceOwner::FaceSet(_)) && self.is_other_pack(tenant, owner).await;
                 let new: Vec<NewFace> = faces.iter().map(|enrol| self.new_face(enrol, some_used, other_set)).collect();
                 self.both(
-                    async |store| store.add_faces(tenant_of(tenant), owner, new.clone(), faces_max).await,
+                    async |store| store.add_faces(by(tenant_of(tenant)), owner, new.clone(), faces_max).await,
                     |faces| tell_faces(&faces),
                 )
                 .await;
@@ -224,7 +288,7 @@ impl Pair {
                 self.both(
                     async |store| {
                         let now = TimestampMs(pick as i64);
-                        store.update_face(tenant_of(tenant), scope(owner), id, patch.clone(), now).await
+                        store.update_face(by(tenant_of(tenant)), scope(owner), id, patch.clone(), now).await
                     },
                     |face| tell_faces(&[face]),
                 )
@@ -247,7 +311,7 @@ impl Pair {
                     }
                 };
                 self.both(
-                    async |store| store.delete_faces(tenant_of(tenant), scope(owner), selector.clone()).await,
+                    async |store| store.delete_faces(by(tenant_of(tenant)), scope(owner), selector.clone()).await,
                     |ids| format!("{ids:?}"),
                 )
                 .await;
@@ -257,7 +321,7 @@ impl Pair {
                 let new = likeness_domain::types::NewPerson { id, ..person(&format!("person-{key}")) };
                 let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
                 self.both(
-                    async |store| store.create_person(tenant_of(tenant), new.clone(), join.clone(), quota).await,
+                    async |store| store.create_person(by(tenant_of(tenant)), new.clone(), join.clone(), quota).await,
                     |answer| format!("{answer:?}"),
                 )
                 .await;
@@ -267,7 +331,7 @@ impl Pair {
                 let words = ["", "one", "two"][usize::from(text)];
                 let patch = PersonPatch { name: Some(note(words)), note: None };
                 self.both(
-                    async |store| store.update_person(tenant_of(tenant), id, patch.clone()).await,
+                    async |store| store.update_person(by(tenant_of(tenant)), id, patch.clone()).await,
                     |person| format!("{person:?}"),
                 )
                 .await;
@@ -275,7 +339,7 @@ impl Pair {
             Step::DeletePerson { tenant, key } => {
                 let id = self.person_id(tenant, key).await;
                 self.both(
-                    async |store| store.delete_person(tenant_of(tenant), id).await,
+                    async |store| store.delete_person(by(tenant_of(tenant)), id).await,
                     |n_faces| n_faces.to_string(),
                 )
                 .await;
@@ -284,7 +348,7 @@ impl Pair {
                 let id = self.person_id(tenant, key).await;
                 let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
                 self.both(
-                    async |store| store.join_face_sets(tenant_of(tenant), id, join.clone(), quota).await,
+                    async |store| store.join_face_sets(by(tenant_of(tenant)), id, join.clone(), quota).await,
                     |sets| format!("{sets:?}"),
                 )
                 .await;
@@ -293,7 +357,7 @@ impl Pair {
                 let id = self.person_id(tenant, key).await;
                 let names: Vec<_> = names.into_iter().map(|number| name(&format!("set-{number}"))).collect();
                 self.both(
-                    async |store| store.leave_face_sets(tenant_of(tenant), id, names.clone()).await,
+                    async |store| store.leave_face_sets(by(tenant_of(tenant)), id, names.clone()).await,
                     |sets| format!("{sets:?}"),
                 )
                 .await;
@@ -307,12 +371,16 @@ impl Pair {
                     templates.push((face, template_of_pack(self.next_id(), pack.clone())));
                 }
                 self.both(
-                    async |store| store.put_templates(tenant_of(tenant), templates.clone()).await,
+                    async |store| store.put_templates(by(tenant_of(tenant)), templates.clone()).await,
                     |()| "put".into(),
                 )
                 .await;
             }
             Step::Restart => self.restart(),
+            Step::Follow => {
+                self.follow().await;
+            }
+            Step::RestartFollower => (self.follower, self.followed) = (BruteForceIndex::new(), Revision(0)),
         }
     }
 
@@ -342,6 +410,44 @@ impl Pair {
     /// A face of the scope, or one that does not exist.
     async fn picked(&self, tenant: u8, owner: FaceOwner, pick: usize) -> FaceId {
         self.scoped(tenant, owner).await.get(pick).map_or(face_id(3), |face| face.id)
+    }
+
+    /// Takes over one small page of commits; whether there is more.
+    async fn follow(&mut self) -> bool {
+        let store = self.embedded.as_ref().unwrap();
+        let page = store.changes_after(self.followed, 3).await.unwrap();
+        let CommitPage::Commits { commits, reached, has_more } = page else { panic!("nothing was compacted") };
+        for commit in commits {
+            let seen = commit.changes.into_iter().filter_map(|change| match change {
+                Change::Gallery(change) => Some(change),
+                _ => None,
+            });
+            self.follower.apply(commit.revision, seen.collect());
+        }
+        self.followed = reached;
+        has_more
+    }
+
+    /// A follower that has read everything knows what the store's own index knows, whenever it read what.
+    async fn check_follower(&mut self) {
+        while self.follow().await {}
+        for tenant in [ours(), theirs()] {
+            for set in self.memory.face_sets(tenant).await.unwrap() {
+                let id = set.face_set.id;
+                let told = |row: &GalleryEntry| {
+                    let words = (row.face, row.sequence, row.person, row.subject.clone(), format!("{:?}", row.values));
+                    (words, row.template.unit().to_vec())
+                };
+                let mut known = self.follower.rows(id);
+                known.sort_by_key(|row| row.sequence);
+                let own = self.embedded_index.rows(id);
+                assert_eq!(
+                    known.iter().map(told).collect::<Vec<_>>(),
+                    own.iter().map(|row| told(&row.entry)).collect::<Vec<_>>(),
+                    "what the follower knows of set {id}"
+                );
+            }
+        }
     }
 
     /// Compares everything that can be asked, and what the indexes were told.
@@ -445,8 +551,10 @@ proptest! {
                 pair.take(step).await;
             }
             pair.compare().await;
+            pair.check_follower().await;
             pair.restart();
             pair.compare().await;
+            pair.check_follower().await;
         });
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{CredentialStore, FaceScope, FaceSelector, GalleryStore};
+use likeness_domain::ports::{CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryStore};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceOwner, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
@@ -21,11 +21,12 @@ fn everything_is_there_after_a_restart() {
     let scratch = tempfile::tempdir().unwrap();
     block_on(async {
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
-        let (anna, sets) = store.create_person(ours(), person("anna"), vec![face_set("staff")], None).await.unwrap();
-        store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![full_face(9), face(3)], None).await.unwrap();
-        store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(7)], None).await.unwrap();
-        store.delete_faces(ours(), FaceScope::Person(anna.id), FaceSelector::Ids(vec![face_id(7)])).await.unwrap();
-        store.add_faces(ours(), FaceOwner::Person(anna.id), vec![face(5)], None).await.unwrap();
+        let (anna, sets) =
+            store.create_person(by(ours()), person("anna"), vec![face_set("staff")], None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(sets[0].id), vec![full_face(9), face(3)], None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(7)], None).await.unwrap();
+        store.delete_faces(by(ours()), FaceScope::Person(anna.id), FaceSelector::Ids(vec![face_id(7)])).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(5)], None).await.unwrap();
         let before = store.report(false).await.unwrap();
         drop(store);
 
@@ -40,7 +41,7 @@ fn everything_is_there_after_a_restart() {
         assert_eq!(rows[2].entry.person, Some(anna.id));
         let after = store.report(true).await.unwrap();
         assert_eq!((after.revision, after.n_faces, after.problems), (before.revision, 3, vec![]));
-        store.add_faces(ours(), FaceOwner::FaceSet(sets[0].id), vec![face(1)], None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(sets[0].id), vec![face(1)], None).await.unwrap();
         let order: Vec<_> = index.rows(sets[0].id).iter().map(|row| row.entry.face.get()).collect();
         assert_eq!(order, [9, 3, 5, 1]);
         assert_eq!(store.report(false).await.unwrap().revision, Revision(before.revision.0 + 1));
@@ -86,7 +87,7 @@ fn keys_are_made_beside_an_open_store() {
         assert_eq!(server.key(access_key().id).await.unwrap().unwrap().secret.reveal(), "hush");
         tool.set_key_enabled(access_key().id, false).await.unwrap();
         assert!(!server.key(access_key().id).await.unwrap().unwrap().enabled);
-        store.create_face_set(acme().id, face_set("staff"), None).await.unwrap();
+        store.create_face_set(by(acme().id), face_set("staff"), None).await.unwrap();
         tool.delete_key(access_key().id).await.unwrap();
         assert!(server.key(access_key().id).await.unwrap().is_none());
         assert_eq!(store.report(false).await.unwrap().n_tenants, 1);
@@ -147,10 +148,10 @@ fn full_queues_refuse_and_lose_nothing() {
     block_on(async {
         let settings = Settings { n_readers: 1, reads_max: 2, writes_max: 2, ..Settings::DEFAULT };
         let folder = DataFolder::lock(scratch.path()).unwrap();
-        let store = EmbeddedStore::open_locked(folder, Arc::new(Ledger::default()), settings).unwrap();
-        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
+        let store = EmbeddedStore::open_locked(folder, Arc::new(Ledger::default()), settings, clock()).unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
         let writes: Vec<_> = (1..=500)
-            .map(|number| store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(number)], None))
+            .map(|number| store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(number)], None))
             .collect();
         let mut n_done = 0;
         let mut n_refused = 0;
@@ -175,8 +176,8 @@ fn damage_is_reported() {
     let scratch = tempfile::tempdir().unwrap();
     block_on(async {
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
-        let set = store.create_face_set(ours(), face_set("staff"), None).await.unwrap();
-        store.add_faces(ours(), FaceOwner::FaceSet(set.id), vec![face(1), face(2)], None).await.unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(1), face(2)], None).await.unwrap();
         let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
         conn.execute_batch(
             "UPDATE templates SET vector = zeroblob(64) WHERE face = (SELECT sequence FROM faces WHERE id = 1);
@@ -201,7 +202,44 @@ fn damage_is_reported() {
         let store = EmbeddedStore::open(scratch.path(), Arc::clone(&index) as _).unwrap();
         assert_eq!(index.rows(set.id).iter().map(|row| row.entry.face).collect::<Vec<_>>(), [face_id(2)]);
         let selector = FaceSelector::Ids(vec![face_id(1)]);
-        assert_eq!(store.delete_faces(ours(), scope, selector).await.unwrap(), [face_id(1)]);
+        assert_eq!(store.delete_faces(by(ours()), scope, selector).await.unwrap(), [face_id(1)]);
         assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     });
+}
+
+/// Commits that are too many or too old go, and whoever comes late for them is told so; the tables still have everything.
+#[test]
+fn old_commits_are_compacted_away() {
+    for settings in [
+        Settings { commits_max: 3, ..Settings::DEFAULT },
+        Settings { commit_age_max: std::time::Duration::ZERO, ..Settings::DEFAULT },
+    ] {
+        let scratch = tempfile::tempdir().unwrap();
+        block_on(async {
+            let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+            let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+            for number in 1..=8 {
+                store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(number)], None).await.unwrap();
+            }
+            drop(store);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            let folder = DataFolder::lock(scratch.path()).unwrap();
+            let index = Arc::new(Ledger::default());
+            let store = EmbeddedStore::open_locked(folder, Arc::clone(&index) as _, settings, clock()).unwrap();
+            let compacted = loop {
+                match store.changes_after(Revision(0), 100).await.unwrap() {
+                    CommitPage::TooOld { compacted } => break compacted,
+                    CommitPage::Commits { .. } => std::thread::sleep(std::time::Duration::from_millis(5)),
+                }
+            };
+            let CommitPage::Commits { commits, reached, .. } = store.changes_after(compacted, 100).await.unwrap()
+            else {
+                panic!("what is not compacted is there");
+            };
+            let n_kept = if settings.commits_max == 3 { 3 } else { 0 };
+            assert_eq!((commits.len(), reached, compacted), (n_kept, Revision(9), Revision(9 - n_kept as u64)));
+            assert_eq!(index.rows(set.id).len(), 8, "the index is filled from the tables");
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+        });
+    }
 }

@@ -183,7 +183,12 @@ impl Aliyun {
             limiter: &self.limiter,
             is_limited: self.api.settings().limited.contains(key.tenant.name.as_str()),
             row,
-            caller: Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() },
+            caller: Caller {
+                tenant: key.tenant.id,
+                grants: Grants::ALL,
+                key: Some(key.id.clone()),
+                request_id: request_id.to_owned(),
+            },
             key,
             shown_id: super::dto::request_id(request_id),
             body,

@@ -180,7 +180,7 @@ impl JobHandler for Pusher {
 
 /// A job is done in the name of the tenant that asked for it.
 fn caller(job: &Job) -> Caller {
-    Caller { tenant: job.tenant, grants: Grants::ALL, request_id: scan::task_id(job.id) }
+    Caller { tenant: job.tenant, grants: Grants::ALL, key: None, request_id: scan::task_id(job.id) }
 }
 
 /// What the job holds. One that cannot be read was written by another program, and nobody else can do it either.

@@ -121,7 +121,8 @@ struct Tasks(Facepp);
 
 impl Tasks {
     async fn done(&self, job: &Job, task: Task) -> Result<Answer, Failure> {
-        let caller = Caller { tenant: job.tenant, grants: Grants::ALL, request_id: format!("job-{}", job.id) };
+        let caller =
+            Caller { tenant: job.tenant, grants: Grants::ALL, key: None, request_id: format!("job-{}", job.id) };
         let call = Call { library: &self.0.wire.library, house: &self.0, caller, fields: Fields::default() };
         let id = FaceSetId::new(task.face_set).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))?;
         let face_set = FaceSetNamed::Token(id).find(&call).await?.face_set;

@@ -121,7 +121,12 @@ impl Huawei {
                 Params::read(&head.headers, body, takes_forms).await?
             }
         };
-        let caller = Caller { tenant: identity.tenant(), grants: Grants::ALL, request_id: request_id.to_owned() };
+        let caller = Caller {
+            tenant: identity.tenant(),
+            grants: Grants::ALL,
+            key: Some(identity.key.id.clone()),
+            request_id: request_id.to_owned(),
+        };
         let library = &*self.wire.library;
         let face_set_name = route.face_set_name;
         handlers::handle(Call { library, house: self, operation, identity, caller, face_set_name, query, params }).await

@@ -47,7 +47,7 @@ impl Authenticate for OwnerOfTheFolder {
                 return Err(Error::new(Kind::Forbidden, format!("there is no tenant `{name}`")));
             };
             let n_requests = self.n_requests.fetch_add(1, Ordering::Relaxed);
-            Ok(Caller { tenant: tenant.id, grants: Grants::ALL, request_id: format!("local-{n_requests}") })
+            Ok(Caller { tenant: tenant.id, grants: Grants::ALL, key: None, request_id: format!("local-{n_requests}") })
         })
     }
 }

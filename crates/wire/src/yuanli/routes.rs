@@ -90,7 +90,12 @@ impl Yuanli {
         if self.settings().max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
             return Err(errors::too_many_calls(self.settings()));
         }
-        let caller = Caller { tenant: key.tenant.id, grants: Grants::ALL, request_id: request_id.to_owned() };
+        let caller = Caller {
+            tenant: key.tenant.id,
+            grants: Grants::ALL,
+            key: Some(key.id.clone()),
+            request_id: request_id.to_owned(),
+        };
         handlers::handle(&Call { library: &self.wire.library, house: self, operation, caller, fields }).await
     }
 }

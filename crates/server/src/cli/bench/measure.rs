@@ -11,8 +11,9 @@ use likeness_domain::ports::{
     AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, VectorIndex,
 };
 use likeness_domain::types::{
-    BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks, NewFace,
-    NewFaceSet, PackId, Point, Quality, QualityGate, Revision, Similarity, Tags, Template, TenantId, TimestampMs,
+    Actor, BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks,
+    NewFace, NewFaceSet, PackId, Point, Quality, QualityGate, RequestId, Revision, Similarity, Tags, Template,
+    TenantId, TimestampMs,
 };
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
@@ -229,7 +230,6 @@ pub(super) async fn enrolment(
     let scratch = Scratch::make(scratch_parent)?;
     let index: Arc<dyn VectorIndex> = Arc::new(NoIndex);
     let store = Arc::new(EmbeddedStore::open(&scratch.0, index)?);
-    let tenant = TenantId::from_bits(1);
     let new = NewFaceSet {
         id: FaceSetId::new(1).expect("in range"),
         name: FaceSetName::new("bench")?,
@@ -242,7 +242,7 @@ pub(super) async fn enrolment(
         quality_gate: QualityGate::None,
         created_at: TimestampMs(0),
     };
-    let face_set = store.create_face_set(tenant, new, None).await?;
+    let face_set = store.create_face_set(actor(), new, None).await?;
     let next_id = Arc::new(AtomicU64::new(1));
     let mut tasks = JoinSet::new();
     let start = Instant::now();
@@ -254,7 +254,7 @@ pub(super) async fn enrolment(
             let mut n_added = 0_u64;
             while start.elapsed() < time {
                 let face = made_up_face(next_id.fetch_add(1, Ordering::Relaxed), numbers.template(&pack)?);
-                store.add_faces(tenant, owner, vec![face], None).await?;
+                store.add_faces(actor(), owner, vec![face], None).await?;
                 n_added += 1;
             }
             Ok::<u64, Failure>(n_added)
@@ -265,6 +265,11 @@ pub(super) async fn enrolment(
         n_added += done.map_err(|error| Failure::new(format!("a writer failed: {error}")))??;
     }
     Ok(Enrolment { writers, per_second: n_added as f64 / start.elapsed().as_secs_f64() })
+}
+
+/// On whose behalf the faces are enrolled.
+fn actor() -> Actor {
+    Actor { tenant: TenantId::from_bits(1), key: None, request_id: RequestId::unnamed() }
 }
 
 fn made_up_face(id: u64, template: Template) -> NewFace {

@@ -169,7 +169,8 @@ fn picture(text: &str) -> ImageInput {
 #[tokio::test]
 async fn other_dialects_see_the_same_faces_both_ways() {
     let server = Server::new().await;
-    let caller = Caller { tenant: server.tenant, grants: Grants::ALL, request_id: "other dialect".to_owned() };
+    let caller =
+        Caller { tenant: server.tenant, grants: Grants::ALL, key: None, request_id: "other dialect".to_owned() };
     let staff = FaceSetName::new("staff").unwrap();
     let (name, schema) = (staff.clone(), FieldSchema::default());
     let made = CreateFaceSet {

@@ -124,7 +124,7 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     })?;
     let digest = Md5::digest(&bytes);
     check_md5(&head.headers, &digest)?;
-    let caller = Caller { tenant, grants: Grants::ALL, request_id: request_id.to_owned() };
+    let caller = Caller { tenant, grants: Grants::ALL, key: None, request_id: request_id.to_owned() };
     let room = UploadQuota { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
     let request = PutUpload { name, bytes, lifetime: LIFETIME, room };
     api.library().put_upload(&caller, request).await.map_err(Refusal::of)?;

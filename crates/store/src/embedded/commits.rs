@@ -1,0 +1,161 @@
+//! Stored commits: written with the write itself, read by followers, compacted by the maintenance.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use likeness_domain::ports::{Change, Commit, CommitPage, GalleryChange};
+use likeness_domain::types::{
+    AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TenantId, TimestampMs,
+};
+use rusqlite::Connection;
+
+use super::errors::{Answer, Failure};
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
+use super::{codec, rebuild};
+use crate::commits::{ChangeRef, Rows, bytes_of, refs_of};
+use crate::gallery::entry;
+
+/// Keeps a commit.
+pub(super) fn insert(
+    conn: &Connection,
+    revision: Revision,
+    at: TimestampMs,
+    actor: &Actor,
+    changes: &[Change],
+) -> Answer<()> {
+    conn.prepare_cached(
+        "INSERT INTO commits (revision, at, tenant, key, request, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        revision.0,
+        at.0,
+        codec::tenant_bytes(actor.tenant),
+        actor.key.as_ref().map(AccessKeyId::as_str),
+        actor.request_id.as_str(),
+        bytes_of(changes),
+    ))?;
+    Ok(())
+}
+
+/// A row of `commits`, with its changes by reference.
+struct Stored {
+    revision: Revision,
+    at: TimestampMs,
+    actor: Actor,
+    changes: Vec<ChangeRef>,
+}
+
+/// See `GalleryStore::changes_after`.
+pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answer<CommitPage> {
+    let compacted = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
+    if revision < compacted {
+        return Ok(CommitPage::TooOld { compacted });
+    }
+    let sql = "SELECT revision, at, tenant, key, request, changes FROM commits
+               WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+    let damaged = || Failure::Damaged("a commit is malformed".into());
+    let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut stored = rows::all(conn, sql, (revision.0, limit_sql), |row| {
+        let key = row.get::<_, Option<String>>(3)?;
+        Ok(Stored {
+            revision: Revision(row.get(0)?),
+            at: TimestampMs(row.get(1)?),
+            actor: Actor {
+                tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
+                key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
+                request_id: RequestId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+            },
+            changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
+        })
+    })?;
+    let has_more = stored.len() > limit;
+    stored.truncate(limit);
+    let reached = match stored.last() {
+        Some(last) if has_more => last.revision,
+        None if has_more => revision,
+        // Writes that kept no commit count as reached too.
+        _ => rebuild::counters(conn)?.revision.max(revision),
+    };
+    let mut found = Found { conn, sets: HashMap::new() };
+    let mut commits = Vec::with_capacity(stored.len());
+    for Stored { revision, at, actor, changes } in stored {
+        let mut resolved = Vec::with_capacity(changes.len());
+        for change in changes {
+            resolved.extend(change.resolved(&mut found)?);
+        }
+        commits.push(Commit { revision, at, actor, changes: resolved });
+    }
+    Ok(CommitPage::Commits { commits, reached, has_more })
+}
+
+/// Looks rows up, each set once.
+struct Found<'a> {
+    conn: &'a Connection,
+    sets: HashMap<FaceSetId, Option<FaceSet>>,
+}
+
+impl Found<'_> {
+    fn set(&mut self, id: FaceSetId) -> Answer<Option<FaceSet>> {
+        if let Some(known) = self.sets.get(&id) {
+            return Ok(known.clone());
+        }
+        let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ?1 AND s.name IS NOT NULL");
+        let set = rows::first(self.conn, &sql, [id.get()], rows::set_row)?.map(|row| row.face_set);
+        self.sets.insert(id, set.clone());
+        Ok(set)
+    }
+}
+
+impl Rows for Found<'_> {
+    type Error = Failure;
+
+    fn opened(&mut self, face_set: FaceSetId) -> Answer<Option<GalleryChange>> {
+        let opened = |set: FaceSet| GalleryChange::Open { face_set, pack: set.pack, schema: Arc::new(set.schema) };
+        Ok(self.set(face_set)?.map(opened))
+    }
+
+    fn put(&mut self, face_set: FaceSetId, face: FaceId) -> Answer<Option<GalleryChange>> {
+        let Some(set) = self.set(face_set)? else { return Ok(None) };
+        let sql = format!(
+            "SELECT {FACE_COLUMNS}, t.vector FROM faces AS f
+             CROSS JOIN gallery AS g ON g.face_set = ?2 AND g.sequence = f.sequence
+             CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?3
+             WHERE f.id = ?1"
+        );
+        let params = (face.get(), face_set.get(), set.pack.as_str());
+        let row = rows::first(self.conn, &sql, params, |row| rows::face_and_template(row, set.tenant, &set.pack))?;
+        Ok(row.map(|(row, template)| GalleryChange::Put {
+            face_set,
+            entry: entry(&row.face, template, row.sequence, &set.schema),
+        }))
+    }
+}
+
+/// Deletes up to `n_max` of the oldest commits that are more than `commits_max` or older than `before`; returns how many.
+pub(super) fn compact_some(conn: &Connection, commits_max: u64, before: TimestampMs, n_max: usize) -> Answer<usize> {
+    // Revisions of writes that kept no commit count as well: a bound, not an exact number.
+    let newest = rebuild::counters(conn)?.revision.0;
+    let kept_after = i64::try_from(newest.saturating_sub(commits_max)).unwrap_or(i64::MAX);
+    let sql = "SELECT revision, at FROM commits ORDER BY revision LIMIT ?1";
+    let oldest = rows::all(conn, sql, [n_max], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let too_old = oldest.iter().take_while(|&&(revision, at)| revision <= kept_after || at < before.0);
+    let Some((n_gone, last)) = too_old.enumerate().map(|(idx, &(revision, _))| (idx + 1, revision)).last() else {
+        return Ok(0);
+    };
+    conn.prepare_cached("DELETE FROM commits WHERE revision <= ?1")?.execute([last])?;
+    conn.prepare_cached("UPDATE store SET compacted = ?1")?.execute([last])?;
+    Ok(n_gone)
+}
+
+/// Reads every commit; lists those that cannot be what was written.
+pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+    let mut statement = conn.prepare("SELECT revision, tenant, changes FROM commits ORDER BY revision")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let tenant: Answer<TenantId> = codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+        if tenant.is_err() || refs_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?).is_none() {
+            problems.push(format!("commit {} is malformed", row.get::<_, i64>(0)?));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Commits: kept for as long as the process lives.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use likeness_domain::ports::{Commit, CommitPage, GalleryChange};
+use likeness_domain::types::{Actor, FaceId, FaceSetId, Revision, TimestampMs};
+
+use super::State;
+use crate::commits::{ChangeRef, Rows};
+
+/// A commit, with its changes by reference.
+pub(super) struct Stored {
+    pub(super) revision: Revision,
+    pub(super) at: TimestampMs,
+    pub(super) actor: Actor,
+    pub(super) changes: Vec<ChangeRef>,
+}
+
+impl State {
+    pub(super) fn changes_after(&self, revision: Revision, limit: usize) -> CommitPage {
+        let later: Vec<&Stored> = self.commits.iter().filter(|stored| stored.revision > revision).collect();
+        let page = &later[..later.len().min(limit)];
+        let has_more = later.len() > limit;
+        let reached = match page.last() {
+            Some(last) if has_more => last.revision,
+            None if has_more => revision,
+            _ => self.revision.max(revision),
+        };
+        let commits = page.iter().map(|stored| {
+            let resolved = stored.changes.iter().map(|change| change.clone().resolved(&mut Found(self)));
+            Commit {
+                revision: stored.revision,
+                at: stored.at,
+                actor: stored.actor.clone(),
+                changes: resolved.filter_map(|Ok(change)| change).collect(),
+            }
+        });
+        CommitPage::Commits { commits: commits.collect(), reached, has_more }
+    }
+}
+
+struct Found<'a>(&'a State);
+
+impl Rows for Found<'_> {
+    type Error = Infallible;
+
+    fn opened(&mut self, face_set: FaceSetId) -> Result<Option<GalleryChange>, Infallible> {
+        let found = self.0.face_sets.values().find(|other| other.id == face_set);
+        Ok(found.map(|found| GalleryChange::Open {
+            face_set,
+            pack: found.pack.clone(),
+            schema: Arc::new(found.schema.clone()),
+        }))
+    }
+
+    fn put(&mut self, face_set: FaceSetId, face: FaceId) -> Result<Option<GalleryChange>, Infallible> {
+        let set = self.0.face_sets.values().find(|other| other.id == face_set);
+        let sequence = self.0.faces.iter().find(|(_, other)| other.id == face).map(|(&sequence, _)| sequence);
+        Ok(set.zip(sequence).and_then(|(set, sequence)| self.0.put_change(sequence, set)))
+    }
+}
