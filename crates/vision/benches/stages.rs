@@ -13,7 +13,7 @@ use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
 use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::types::{Landmarks, Point};
 use likeness_vision::align::align;
-use likeness_vision::decode::decode;
+use likeness_vision::decode::{EncodedImage, Reduction, decode};
 use likeness_vision::detect::Detector;
 use likeness_vision::embed::Embedder;
 use likeness_vision::pack::{self, AlignTemplate, Home, InstalledPack};
@@ -48,9 +48,14 @@ fn pixels(criterion: &mut Criterion) {
     let photograph = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/eval/portraits/obama-1080p.jpg");
     match std::fs::read(photograph) {
         Ok(file) => {
-            criterion.bench_function("decode/jpeg 1920x1080", |bench| {
-                bench.iter(|| decode(black_box(&file), &RULES).expect("decodes"));
-            });
+            for reduction in Reduction::ALL {
+                criterion.bench_function(&format!("decode/jpeg 1920x1080 to 1/{}", reduction.divisor()), |bench| {
+                    bench.iter(|| {
+                        let encoded = EncodedImage::open(black_box(&file), &RULES).expect("has a header");
+                        encoded.decode(reduction).expect("decodes")
+                    });
+                });
+            }
         }
         Err(_) => eprintln!("left out: decode/jpeg, ../shared/eval/portraits is not there"),
     }
