@@ -146,6 +146,8 @@ fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
     let asked = |aspect: Aspects| aspects.contains(aspect);
     Assessment {
         landmarks: known.landmarks.clone().filter(|_| asked(Aspects::LANDMARKS)),
+        mesh: known.mesh.clone().filter(|_| asked(Aspects::LANDMARKS)),
+        openness: known.openness.filter(|_| asked(Aspects::LANDMARKS)),
         pose: known.pose.filter(|_| asked(Aspects::POSE)),
         expression: known.expression.filter(|_| asked(Aspects::EXPRESSION)),
         age: known.age.filter(|_| asked(Aspects::AGE_AND_GENDER)),

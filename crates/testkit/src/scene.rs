@@ -2,7 +2,9 @@
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{Doubt, ImageFormats};
-use likeness_domain::types::{Assessment, BoundingBox, Expression, Expressions, GenderEstimate, Pose, Quality};
+use likeness_domain::types::{
+    Assessment, BoundingBox, Expression, Expressions, GenderEstimate, Openness, Pose, Quality,
+};
 
 use crate::head::FakeHead;
 
@@ -90,6 +92,12 @@ fn face(name: &str, place: &str, rest: &[&str]) -> Result<SceneFace, String> {
     findings.iter().try_for_each(|finding| find(&mut face, &mut head, finding))?;
     let pose = face.assessment.pose.unwrap_or_default();
     face.assessment.landmarks = head.map(|head| FakeHead { pose, ..head }.landmarks(&bounding_box));
+    if let Some(share) = findings.iter().find_map(|finding| finding.strip_prefix("mesh=")) {
+        let share: f32 = share.parse().map_err(|_| format!("`{share}` is no number"))?;
+        let FakeHead { mouth, eyes, .. } = head.unwrap_or_default();
+        face.assessment.openness = Some(Openness { right_eye: eyes, left_eye: eyes, mouth, eye_contrast: eyes });
+        face.assessment.pose = Some(Pose { yaw: pose.yaw * share, pitch: pose.pitch * share, roll: pose.roll });
+    }
     Ok(face)
 }
 
@@ -112,6 +120,8 @@ fn find(face: &mut SceneFace, head: &mut Option<FakeHead>, finding: &str) -> Res
         "mouth" => head.get_or_insert_default().mouth = number()?,
         "eyes" => head.get_or_insert_default().eyes = number()?,
         "flat" => head.get_or_insert_default().is_flat = number()? != 0.0,
+        // Read last, since it changes what the others say.
+        "mesh" => {}
         "age" => face.assessment.age = Some(number()?),
         "male" => face.assessment.gender = Some(GenderEstimate { male: number()? }),
         "presence" => face.doubt = Some(Doubt { presence: number()?, presence_min: 8.0 }),

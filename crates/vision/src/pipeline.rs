@@ -58,6 +58,9 @@ impl Pipeline {
                 tracing::info!(pack = %manifest.id(), stage, from = %from.manifest().id(), "faces can be assessed");
             }
             aspects = aspects.and(assignment.aspects());
+            if recognition.mesh.is_some() {
+                aspects = aspects.and(Aspects::LANDMARKS);
+            }
             let models = Models::read(pack, recognition)?;
             let opened = Stages::open(runtime, (manifest.id(), recognition), &models, &assignment);
             let opened = opened.map_err(|err| {

@@ -214,13 +214,12 @@ impl Stages {
                 _ => None,
             };
             let in_base = detection(&found.found, base_width, base_height);
+            let mesh = found.face.as_ref().filter(|face| face.doubt.is_none()).map(|face| &face.mesh);
             let (quality, mut assessment) =
-                self.assessor.assess(pyramid.base(), &in_base, aligned.as_ref(), aspects)?;
-            if let Some(landmarks) = &mut assessment.landmarks {
-                for point in landmarks.0.iter_mut() {
-                    *point = Point { x: point.x * scale.0, y: point.y * scale.1 };
-                }
-            }
+                self.assessor.assess(pyramid.base(), &in_base, mesh, aligned.as_ref(), aspects)?;
+            let points = assessment.landmarks.iter_mut().flat_map(|landmarks| landmarks.0.iter_mut());
+            let points = points.chain(assessment.mesh.iter_mut().flat_map(|mesh| mesh.0.iter_mut()));
+            points.for_each(|point| *point = Point { x: point.x * scale.0, y: point.y * scale.1 });
             faces.push(AnalyzedFace { detection: detection_in_source, template, quality, assessment, doubt });
         }
         Ok(Analysis { image_width: width, image_height: height, faces })

@@ -90,8 +90,9 @@ impl Library {
         caller.require(Grant::Search)?;
         check_actions(&request)?;
         if !self.aspects().contains(OF_A_CLIP) {
-            let message = "liveness of clips is not available: no landmarks stage is installed\n\
-                           hint: install one with `likeness pack install attributes`";
+            let message = "liveness of clips is not available: no installed pack finds landmarks\n\
+                           hint: the newest default pack does (`likeness pack install`); for others install \
+                           `likeness pack install attributes`";
             return Err(Error::new(Kind::Unsupported, message));
         }
         let pack = self.default_pack()?;
@@ -222,6 +223,7 @@ fn moment(at_ms: u32, analysis: Analysis) -> Moment {
             // A face whose points make no head is as good as none.
             pose: face.assessment.pose?,
             landmarks: face.assessment.landmarks?,
+            openness: face.assessment.openness,
             template: face.template?,
         })
     });

@@ -12,9 +12,9 @@ mod flat;
 mod identity;
 mod movement;
 
-use crate::types::{DenseLandmarks, Detection, Pose, Similarity, Template};
+use crate::types::{DenseLandmarks, Detection, Openness, Pose, Similarity, Template};
 
-pub use flat::depth;
+pub use flat::{depth, foreshortening};
 
 /// Something a person is asked to do before the camera. Left and right are the person's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,8 +131,17 @@ pub struct TrackedFace {
     pub pose: Pose,
     /// Its points.
     pub landmarks: DenseLandmarks,
+    /// How far eyes and mouth are open, if that was measured; otherwise the points tell it.
+    pub openness: Option<Openness>,
     /// Who it resembles.
     pub template: Template,
+}
+
+impl TrackedFace {
+    /// Whether pose and points come from a face mesh.
+    fn has_mesh(&self) -> bool {
+        self.openness.is_some()
+    }
 }
 
 /// How strictly to judge.

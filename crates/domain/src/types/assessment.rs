@@ -10,7 +10,7 @@ pub struct Aspects(u16);
 impl Aspects {
     /// Nothing.
     pub const NONE: Aspects = Aspects(0);
-    /// Sixty-eight landmarks.
+    /// Sixty-eight landmarks; with a face mesh also all of its points, and whether eyes and mouth are open.
     pub const LANDMARKS: Aspects = Aspects(1);
     /// Where the head looks.
     pub const POSE: Aspects = Aspects(2);
@@ -53,6 +53,10 @@ impl Aspects {
 pub struct Assessment {
     /// Sixty-eight landmarks.
     pub landmarks: Option<DenseLandmarks>,
+    /// All points of the face mesh, where a mesh was fitted. Asked for with [`Aspects::LANDMARKS`].
+    pub mesh: Option<MeshLandmarks>,
+    /// How far eyes and mouth are open, where a mesh was fitted. Asked for with [`Aspects::LANDMARKS`].
+    pub openness: Option<Openness>,
     /// Where the head looks.
     pub pose: Option<Pose>,
     /// How probable each expression is.
@@ -70,6 +74,43 @@ pub struct Assessment {
 /// eye, 48-59 outer lips, 60-67 inner lips (right and left of the person).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseLandmarks(pub Box<[Point; 68]>);
+
+/// The 468 points of MediaPipe's face mesh, in its order, in the plane of the picture.
+#[derive(Clone, PartialEq)]
+pub struct MeshLandmarks(pub Box<[Point; 468]>);
+
+// The shape of a face is biometric data: no point is printed.
+impl std::fmt::Debug for MeshLandmarks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MeshLandmarks(468 points)")
+    }
+}
+
+/// How far eyes and mouth are open: the height of each opening as a share of its width. Right and left of the person.
+/// A mesh follows lids loosely: eyes that were painted shut on portraits still had 0.7 to 1.1 of their height.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Openness {
+    /// Between the lids of the right eye.
+    pub right_eye: f32,
+    /// Between the lids of the left eye.
+    pub left_eye: f32,
+    /// Between the inner lips.
+    pub mouth: f32,
+    /// How much the brightness varies from corner to corner of the eyes, as a share of its mean: white, iris and white of
+    /// an open eye alternate, a lid is even. The mean of both eyes, 0 or more. It falls to less than half when eyes close,
+    /// but differs so much from person to person that one picture alone does not tell open from closed.
+    pub eye_contrast: f32,
+}
+
+impl Openness {
+    /// From which height of the inner lips the mouth is open.
+    pub const MOUTH_OPEN_MIN: f32 = 0.25;
+
+    /// Whether the mouth is open, so that teeth or a gap show.
+    pub fn is_mouth_open(&self) -> bool {
+        self.mouth >= Self::MOUTH_OPEN_MIN
+    }
+}
 
 /// Where the head looks, in degrees, -180 to 180. All zero looks straight into the camera with upright eyes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -14,7 +14,10 @@ mod template;
 mod text;
 
 pub use actor::{Actor, RequestId};
-pub use assessment::{Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, Pose, QuarterTurn};
+pub use assessment::{
+    Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, MeshLandmarks, Openness, Pose,
+    QuarterTurn,
+};
 pub use face::{Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
 pub use field::TEXT_CHARS_MAX;

@@ -2,7 +2,7 @@
 
 use likeness_domain::library::{ClipLiveness, LiveClip, VideoInput};
 use likeness_domain::liveness::{self, Action, LivenessReason, WantedAction};
-use likeness_domain::types::{Aspects, BoundingBox, Pose};
+use likeness_domain::types::{Aspects, BoundingBox, DenseLandmarks, Point, Pose};
 use likeness_testkit::FakeHead;
 
 use super::*;
@@ -231,6 +231,53 @@ fn depth_tells_a_head_from_its_picture() {
         let (head, picture) = (depth(yaw, pitch, false), depth(yaw, pitch, true));
         assert!(head >= least && picture < 0.015, "{yaw} {pitch}: a head {head}, a picture {picture}");
     }
+}
+
+/// As a pack with a face mesh measures: `share` of the turn is shown.
+fn with_mesh(acted: Acted, share: f32) -> Acted {
+    let scenes = acted.scenes.iter().map(|scene| format!("{scene} mesh={share}")).collect();
+    Acted { scenes, ..acted }
+}
+
+#[test]
+fn a_mesh_tells_each_action() {
+    check_alive(&with_mesh(anna().turns(15.0), 0.75), &[Action::TurnLeft]);
+    check_alive(&with_mesh(anna().turns(-15.0), 0.75), &[Action::TurnRight]);
+    check_alive(&with_mesh(anna().nods(15.0), 0.9), &[Action::Nod]);
+    check_alive(&with_mesh(anna().opens_the_mouth(0.6), 1.0), &[Action::OpenMouth]);
+    check_alive(&with_mesh(anna().blinks().waits(5), 1.0), &[Action::Blink]);
+    check_refused(&with_mesh(anna().turns(9.0), 1.0), &[Action::TurnLeft], &[LivenessReason::SmallMovement]);
+    check_refused(&with_mesh(anna().waits(20), 1.0), &Action::ALL[..1], &[LivenessReason::SmallMovement]);
+}
+
+#[test]
+fn a_mesh_that_turns_less_than_it_is_foreshortened_is_a_sheet() {
+    // Its points are as deep as a head's, so that only the foreshortening tells.
+    let sheet = with_mesh(anna().turns(45.0), 0.3);
+    let answer = check_refused(&sheet, &[Action::TurnLeft], &[LivenessReason::SmallMovement, LivenessReason::NotReal]);
+    assert_eq!(answer.actions[0].confidence, 0.0);
+    check_refused(
+        &with_mesh(anna().flat().waits(3).turns(40.0), 0.4),
+        &[Action::TurnLeft],
+        &[LivenessReason::SmallMovement, LivenessReason::NotReal],
+    );
+}
+
+#[test]
+fn foreshortening_is_the_tilt_of_a_sheet() {
+    let bounding_box = BoundingBox { left: 100, top: 100, width: 200, height: 240 };
+    let points = |yaw, pitch, is_flat| {
+        let pose = Pose { yaw, pitch, roll: 10.0 };
+        FakeHead { pose, is_flat, ..FakeHead::default() }.landmarks(&bounding_box)
+    };
+    let rest = points(0.0, 0.0, true);
+    assert!(liveness::foreshortening(&rest, &rest).unwrap() < 1.0);
+    for (yaw, pitch, degrees) in [(30.0, 0.0, 30.0), (-45.0, 0.0, 45.0), (0.0, 25.0, 25.0)] {
+        let found = liveness::foreshortening(&rest, &points(yaw, pitch, true)).unwrap();
+        assert!((found - degrees).abs() < 4.0, "{yaw} {pitch}: {found}");
+    }
+    let line = DenseLandmarks(Box::new([Point { x: 1.0, y: 2.0 }; 68]));
+    assert_eq!(liveness::foreshortening(&line, &rest), None);
 }
 
 #[test]

@@ -15,12 +15,14 @@ use likeness_domain::{Error, Result};
 
 use crate::align::Placement;
 use crate::crop::{Sampling, Stretch, resampled, upright};
+use crate::mesh::FaceMesh;
 use crate::pack::{AssessStages, InstalledPack};
 use crate::raster::RgbImage;
 use crate::runtime::Runtime;
 
 pub mod age_gender;
 pub mod expression;
+pub mod from_mesh;
 pub mod landmarks68;
 pub mod liveness;
 pub mod pose;
@@ -81,7 +83,7 @@ impl Assignment {
     }
 }
 
-/// What needs no pack. The pose is fitted to the detector's five landmarks then.
+/// What needs no pack. The pose is fitted to the face mesh or, without one, to the detector's five landmarks.
 pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE);
 
 /// The stages of one thread. Clones are for other threads and share the models, also those opened later.
@@ -106,37 +108,44 @@ impl Assessor {
         }
     }
 
-    /// Measures `aspects` of one face, as far as there are stages for it; nothing asked for costs nothing. `aligned` is
-    /// the face's crop with the map that made it: without it there is no quality.
+    /// Measures `aspects` of one face, as far as there are stages for it; nothing asked for costs nothing. `mesh` is the
+    /// face's mesh in pixels of `picture` if one was fitted and is believed: pose and landmarks come from it then, and no
+    /// stage is asked for them. `aligned` is the face's crop with the map that made it: without it there is no quality.
     /// [`likeness_domain::Kind::PackUnavailable`] if a stage's model is damaged or is not what its manifest says.
     pub fn assess(
         &mut self,
         picture: &RgbImage,
         face: &Detection,
+        mesh: Option<&FaceMesh>,
         aligned: Option<&(RgbImage, Placement)>,
         aspects: Aspects,
     ) -> Result<(Quality, Assessment)> {
         let quality = match aligned {
-            // With the pose of five landmarks even if there are more: a face must not pass here and fail on a server
-            // with other packs.
             Some((crop, placement)) if aspects.contains(Aspects::QUALITY) => {
-                quality::measure(picture, crop, placement, face, pose::of_sparse(&face.landmarks))
+                // Never with the pose of the 68 landmarks of another pack: a face must not pass here and fail on a server
+                // with other packs.
+                let pose = match mesh {
+                    Some(mesh) => from_mesh::pose(mesh),
+                    None => pose::of_sparse(&face.landmarks),
+                };
+                quality::measure(picture, crop, placement, face, pose, mesh.map(|mesh| mesh.presence))
             }
             _ => Quality::default(),
         };
         let view = View { picture, bounding_box: face.bounding_box, turn: face.landmarks.quarter_turn() };
         let mut assessment = Assessment::default();
-        // From 68 landmarks if there are any: of five, the tip of the nose alone tells depth.
-        if !aspects.common(Aspects::LANDMARKS.and(Aspects::POSE)).is_empty() {
-            let stage = self.landmarks68.open(&self.runtime, Landmarks68::open)?;
-            let landmarks = stage.map(|stage| stage.find(&view)).transpose()?;
-            if aspects.contains(Aspects::POSE) {
-                assessment.pose = match &landmarks {
-                    Some(landmarks) => pose::of_dense(landmarks),
-                    None => pose::of_sparse(&face.landmarks),
-                };
+        match mesh {
+            Some(mesh) => {
+                if aspects.contains(Aspects::POSE) {
+                    assessment.pose = from_mesh::pose(mesh);
+                }
+                if aspects.contains(Aspects::LANDMARKS) {
+                    assessment.landmarks = Some(from_mesh::landmarks68(mesh));
+                    assessment.mesh = Some(from_mesh::all_points(mesh));
+                    assessment.openness = Some(from_mesh::openness(picture, mesh));
+                }
             }
-            assessment.landmarks = landmarks.filter(|_| aspects.contains(Aspects::LANDMARKS));
+            None => self.landmarks_and_pose(&view, face, aspects, &mut assessment)?,
         }
         if aspects.contains(Aspects::EXPRESSION)
             && let Some(stage) = self.expression.open(&self.runtime, ExpressionNet::open)?
@@ -155,6 +164,30 @@ impl Assessor {
             assessment.liveness = Some(stage.judge(&view)?);
         }
         Ok((quality, assessment))
+    }
+
+    /// Landmarks and pose of a face without a mesh.
+    fn landmarks_and_pose(
+        &mut self,
+        view: &View<'_>,
+        face: &Detection,
+        aspects: Aspects,
+        assessment: &mut Assessment,
+    ) -> Result<()> {
+        if aspects.common(Aspects::LANDMARKS.and(Aspects::POSE)).is_empty() {
+            return Ok(());
+        }
+        // From 68 landmarks if there are any: of five, the tip of the nose alone tells depth.
+        let stage = self.landmarks68.open(&self.runtime, Landmarks68::open)?;
+        let landmarks = stage.map(|stage| stage.find(view)).transpose()?;
+        if aspects.contains(Aspects::POSE) {
+            assessment.pose = match &landmarks {
+                Some(landmarks) => pose::of_dense(landmarks),
+                None => pose::of_sparse(&face.landmarks),
+            };
+        }
+        assessment.landmarks = landmarks.filter(|_| aspects.contains(Aspects::LANDMARKS));
+        Ok(())
     }
 }
 

@@ -41,18 +41,20 @@ impl Window {
 }
 
 /// Measures the face whose aligned crop of `picture` is `crop`, made by `placement`. The figure `pose` is measured if
-/// `pose` is known.
+/// `pose` is known; `presence` is that of the face's mesh, if one was fitted.
 pub fn measure(
     picture: &RgbImage,
     crop: &RgbImage,
     placement: &Placement,
     detection: &Detection,
     pose: Option<Pose>,
+    presence: Option<f32>,
 ) -> Quality {
     let grey = Grey::of(crop);
     let sharpness = sharpness(&grey);
     let illumination = illumination(&grey);
-    let visibility = visibility(&grey, inside(picture, placement));
+    let visible = visibility(&grey, inside(picture, placement));
+    let visibility = visible * presence.map_or(1.0, |presence| ramp(presence, PRESENCE));
     let pose = pose.map(frontality);
     let figures = [sharpness, illumination, visibility, detection.size(), pose.unwrap_or(1.0), detection.score];
     Quality {
@@ -139,6 +141,12 @@ fn visibility(grey: &Grey, inside: f32) -> f32 {
     let least = DETAILED.map(|window| mean_slope(window) / usual).into_iter().fold(f32::INFINITY, f32::min);
     inside * ramp(least, DETAIL)
 }
+
+/// Presence of a face mesh that says the face is hidden, and that nothing hides it. On 84 photographs of Labelled Faces in
+/// the Wild it is 20 to 32 (5 % to 95 %); with the face masked from the bridge of the nose down -4 to 14, with a pattern
+/// over the mouth, whose detail [`visibility`] takes for a mouth's, 3 to 20; black glasses and a covered eye hardly
+/// lower it, and are [`visibility`]'s to notice.
+const PRESENCE: (f32, f32) = (4.0, 18.0);
 
 /// Detail at an eye or the mouth, as a share of that of the whole face: hidden, and surely there.
 const DETAIL: (f32, f32) = (0.2, 0.8);

@@ -14,14 +14,14 @@ const ONE_WORKER: PipelineSettings = PipelineSettings { memory_bytes: 256 << 20,
 const ALL: Assess = Assess { aspects: Aspects::ALL, faces: FaceChoice::All };
 
 impl Installation {
-    fn with(&self, stages: &[InstalledPack]) -> Pipeline {
+    pub(super) fn with(&self, stages: &[InstalledPack]) -> Pipeline {
         let packs = [std::slice::from_ref(&self.pack), stages].concat();
         Pipeline::open(&self.runtime, &packs, ONE_WORKER).expect("opens")
     }
 }
 
 /// The pack `attributes` beside the default one, or nothing with a word about it.
-fn attributes() -> Option<InstalledPack> {
+pub(super) fn attributes() -> Option<InstalledPack> {
     let loaded = || -> Result<InstalledPack> { load(&Home::from_env()?, &Installable::Attributes.id()) };
     loaded().inspect_err(|err| eprintln!("skipped: {err}")).ok()
 }
@@ -77,13 +77,19 @@ fn without_stage_packs_only_what_needs_none_is_measured() {
     let (Some(installation), Some(image)) = (installation(), portrait("obama.jpg")) else { return };
     let pipeline = installation.with(&[]);
     assert!(pipeline.aspects().contains(Aspects::POSE));
-    let stages = Aspects::LANDMARKS.and(Aspects::EXPRESSION).and(Aspects::AGE_AND_GENDER).and(Aspects::LIVENESS);
+    let stages = Aspects::EXPRESSION.and(Aspects::AGE_AND_GENDER).and(Aspects::LIVENESS);
     assert!(pipeline.aspects().common(stages).is_empty());
+    let has_mesh = installation.recognition().mesh.is_some();
+    assert_eq!(pipeline.aspects().contains(Aspects::LANDMARKS), has_mesh);
     let mut request = installation.request(FaceChoice::None);
     request.assess = ALL;
     let found = analyze(&pipeline, image, request).expect("what is not there is left out").faces.remove(0).assessment;
     assert!(found.pose.is_some());
-    assert_eq!((found.landmarks, found.expression, found.age, found.gender, found.liveness), Default::default());
+    assert_eq!(
+        (found.landmarks.is_some(), found.mesh.is_some(), found.openness.is_some()),
+        (has_mesh, has_mesh, has_mesh)
+    );
+    assert_eq!((found.expression, found.age, found.gender, found.liveness), Default::default());
 }
 
 #[test]

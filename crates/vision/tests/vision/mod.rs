@@ -1,6 +1,7 @@
 //! Tests by subject; `support` finds what they need.
 
 mod assess;
+mod mesh;
 mod photographs;
 mod pipeline;
 mod quality;

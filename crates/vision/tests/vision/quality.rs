@@ -22,7 +22,7 @@ fn looked_at(pipeline: &Pipeline, installed: &Installation, picture: &RgbImage) 
 }
 
 /// The picture as an uncompressed bitmap: rows from the bottom, blue first, each padded to four bytes.
-fn bmp(picture: &RgbImage) -> Vec<u8> {
+pub(super) fn bmp(picture: &RgbImage) -> Vec<u8> {
     let (width, height) = (picture.width(), picture.height());
     let row_bytes = (width * 3).next_multiple_of(4);
     let mut bytes = b"BM".to_vec();

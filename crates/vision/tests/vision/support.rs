@@ -7,6 +7,7 @@ use likeness_domain::Result;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{Analysis, AnalyzeRequest, Assess, FaceAnalyzer, ImageFormats, ImageRules};
+use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, InstalledPack, Recognition};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::Runtime;
@@ -22,10 +23,15 @@ pub(super) struct Installation {
 }
 
 pub(super) fn installation() -> Option<Installation> {
+    installation_of(&pack::default_pack_id())
+}
+
+/// The same with another pack than the default one.
+pub(super) fn installation_of(id: &PackId) -> Option<Installation> {
     let installed = || -> Result<Installation> {
         let home = Home::from_env()?;
         let library = pack::runtime(&home)?.path;
-        let pack = pack::load(&home, &pack::default_pack_id())?;
+        let pack = pack::load(&home, id)?;
         Ok(Installation { runtime: Runtime::load(&library)?, library, pack })
     };
     match installed() {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Assess;
-use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Expressions, Point, Quality};
+use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Expressions, Openness, Point, Quality};
 use serde::Serialize;
 
 use super::errors::Failure;
+use super::points::{self, Set};
 use crate::http::fields::Fields;
 
 /// Faces that get landmarks and attributes unless all are asked for.
@@ -27,14 +28,14 @@ const ATTRIBUTES: [(&str, Aspects); 13] = [
     ("eyestatus", Aspects::NONE),
     ("ethnicity", Aspects::NONE),
     ("beauty", Aspects::NONE),
-    ("mouthstatus", Aspects::NONE),
+    ("mouthstatus", Aspects::LANDMARKS),
     ("eyegaze", Aspects::NONE),
     ("skinstatus", Aspects::NONE),
 ];
 
 /// What a client wants to know of the faces in a picture.
 pub(super) struct Wanted {
-    landmark: bool,
+    landmark: Option<Set>,
     /// Names of attributes, each of [`ATTRIBUTES`].
     attributes: Vec<&'static str>,
     faces: FaceChoice,
@@ -42,12 +43,13 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Where faces are, and nothing else.
-    pub(super) const NOTHING: Wanted = Wanted { landmark: false, attributes: Vec::new(), faces: FaceChoice::None };
+    pub(super) const NOTHING: Wanted = Wanted { landmark: None, attributes: Vec::new(), faces: FaceChoice::None };
 
     pub(super) fn read(fields: &Fields) -> Result<Self, Failure> {
         let landmark = match fields.text("return_landmark")? {
-            None | Some("0") => false,
-            Some("1" | "2") => true,
+            None | Some("0") => None,
+            Some("1") => Some(Set::Of83),
+            Some("2") => Some(Set::Of106),
             Some(_) => return Err(Failure::malformed("return_landmark")),
         };
         let mut attributes = Vec::new();
@@ -67,7 +69,7 @@ impl Wanted {
     pub(super) fn assess(&self) -> Assess {
         let needed = ATTRIBUTES.iter().filter(|(name, _)| self.attributes.contains(name));
         let aspects = needed.fold(Aspects::NONE, |sum, (_, aspects)| sum.and(*aspects));
-        let aspects = if self.landmark { aspects.and(Aspects::LANDMARKS) } else { aspects };
+        let aspects = if self.landmark.is_some() { aspects.and(Aspects::LANDMARKS) } else { aspects };
         Assess { aspects, faces: self.faces }
     }
 
@@ -78,7 +80,7 @@ impl Wanted {
 
     /// The landmarks of a face, if they are wanted of it.
     pub(super) fn landmark(&self, face_idx: usize, at: &Detection, measured: &Assessment) -> Option<Landmark> {
-        (self.landmark && self.is_assessed(face_idx)).then(|| landmark(at, measured))
+        self.landmark.filter(|_| self.is_assessed(face_idx)).map(|set| landmark(at, measured, set))
     }
 
     /// The attributes of a face, if some are wanted of it.
@@ -97,7 +99,7 @@ pub(super) struct Place {
     y: i32,
 }
 
-/// Points of the sixty-eight that the vendor has as well, under the same name in its 83 and its 106.
+/// Points of the sixty-eight that the vendor has as well, for faces without a mesh.
 const DENSE: [(&str, usize); 15] = [
     ("contour_chin", 8),
     ("left_eyebrow_left_corner", 17),
@@ -120,7 +122,10 @@ const DENSE: [(&str, usize); 15] = [
 const SPARSE: [&str; 5] =
     ["left_eye_center", "right_eye_center", "nose_tip", "mouth_left_corner", "mouth_right_corner"];
 
-fn landmark(at: &Detection, measured: &Assessment) -> Landmark {
+fn landmark(at: &Detection, measured: &Assessment, set: Set) -> Landmark {
+    if let Some(mesh) = &measured.mesh {
+        return points::named(mesh, set).into_iter().map(|(name, point)| (name, place(point))).collect();
+    }
     // The picture's left is the person's right, which comes first in ours.
     let mut points: Landmark =
         SPARSE.into_iter().zip(at.landmarks.0).map(|(name, point)| (name, place(point))).collect();
@@ -151,6 +156,15 @@ pub(super) struct Attributes {
     blur: Option<Blur>,
     #[serde(skip_serializing_if = "Option::is_none")]
     emotion: Option<BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mouthstatus: Option<MouthStatus>,
+}
+
+/// Percentages that add up to 100. The vendor's `surgical_mask_or_respirator` and `other_occlusion` are not measured.
+#[derive(Serialize)]
+struct MouthStatus {
+    open: f64,
+    close: f64,
 }
 
 #[derive(Serialize)]
@@ -208,6 +222,13 @@ fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attr
             Expression::ALL.map(|expression| (emotion(expression), percent(measured.probability(expression)))).into()
         };
         found.emotion = measured.expression.as_ref().map(words);
+    }
+    if wants("mouthstatus") {
+        found.mouthstatus = measured.openness.map(|openness| {
+            // Half at the height of the lips that counts as open, all at twice of it.
+            let open = percent((openness.mouth / (2.0 * Openness::MOUTH_OPEN_MIN)).clamp(0.0, 1.0));
+            MouthStatus { open, close: rounded(100.0 - open) }
+        });
     }
     found
 }

@@ -33,6 +33,7 @@ mod face_sets;
 mod faces;
 mod image;
 mod operations;
+mod points;
 mod routes;
 mod scale;
 mod settings;

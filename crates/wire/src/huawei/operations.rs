@@ -58,7 +58,8 @@ const SEARCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/search";
 const STATUS: &str = "/{v}/{project_id}/subscribe";
 const SOME_ATTRIBUTES: State = State::Partly("dress, mask, hair, beard are `unknown`, phototype is left out");
 const NO_PASSWORD_ONLY: State = State::Partly("the password method only, with an access key as user");
-const NEEDS_LANDMARKS: State = State::Partly("needs the `attributes` pack and ffmpeg, else `FRS.0020`");
+const NEEDS_LANDMARKS: State =
+    State::Partly("needs ffmpeg and a pack with a face mesh (the default) or `attributes`, else `FRS.0020`");
 const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
 
 /// Every operation.

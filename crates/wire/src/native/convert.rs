@@ -478,6 +478,10 @@ fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
         quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         pose: assessment.pose.map(|types::Pose { yaw, pitch, roll }| dto::Pose { yaw, pitch, roll }),
         landmarks68: assessment.landmarks.map(|landmarks| points(landmarks).to_vec()),
+        openness: assessment.openness.map(|openness| {
+            let types::Openness { right_eye, left_eye, mouth, eye_contrast } = openness;
+            dto::Openness { right_eye, left_eye, mouth, eye_contrast }
+        }),
         expressions,
         age: assessment.age,
         male: assessment.gender.map(|gender| gender.male),

@@ -170,6 +170,9 @@ pub struct DetectedFace {
     /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
+    /// How far eyes and mouth are open; with `landmarks68`, where the installed pack has a face mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openness: Option<Openness>,
     /// Probability of each expression by its word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expressions: Option<BTreeMap<String, f32>>,
@@ -182,6 +185,19 @@ pub struct DetectedFace {
     /// Probability that a living person was before the camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<f32>,
+}
+
+/// Height of each opening as a share of its width; right and left of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Openness {
+    /// Between the lids of the right eye; roughly, since the mesh follows lids loosely.
+    pub right_eye: f32,
+    /// The same of the left eye.
+    pub left_eye: f32,
+    /// Between the inner lips.
+    pub mouth: f32,
+    /// How much the brightness varies along the eyes, as a share of its mean; falls to less than half when they close.
+    pub eye_contrast: f32,
 }
 
 /// Figures from 0 (worst) to 1 (best).

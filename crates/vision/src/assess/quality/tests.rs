@@ -32,7 +32,7 @@ fn measured_at(crop: &RgbImage, shift_x: f64) -> Quality {
     let placement = Placement { a: 1.0, b: 0.0, shift_x, shift_y: 0.0 };
     let bounding_box = BoundingBox { left: 0, top: 0, width: 112, height: 112 };
     let detection = Detection { bounding_box, score: 0.9, landmarks: Landmarks(FIVE_POINT_112) };
-    measure(crop, crop, &placement, &detection, Some(Pose::default()))
+    measure(crop, crop, &placement, &detection, Some(Pose::default()), None)
 }
 
 fn falls(figures: &[Option<f32>]) {
@@ -116,7 +116,18 @@ fn without_a_pose_the_other_figures_make_the_total() {
     let placement = Placement { a: 1.0, b: 0.0, shift_x: 0.0, shift_y: 0.0 };
     let bounding_box = BoundingBox { left: 0, top: 0, width: 112, height: 112 };
     let detection = Detection { bounding_box, score: 0.9, landmarks: Landmarks(FIVE_POINT_112) };
-    let quality = measure(&crop, &crop, &placement, &detection, None);
+    let quality = measure(&crop, &crop, &placement, &detection, None, None);
     assert_eq!(quality.pose, None);
     assert_eq!(quality.total, measured(&crop).total);
+}
+
+#[test]
+fn a_mesh_that_hardly_sees_a_face_makes_it_less_visible() {
+    let crop = drawn(|x, y| face(x, y, 0.0));
+    let placement = Placement { a: 1.0, b: 0.0, shift_x: 0.0, shift_y: 0.0 };
+    let bounding_box = BoundingBox { left: 0, top: 0, width: 112, height: 112 };
+    let detection = Detection { bounding_box, score: 0.9, landmarks: Landmarks(FIVE_POINT_112) };
+    let visibility = |presence| measure(&crop, &crop, &placement, &detection, None, presence).visibility;
+    assert_eq!((visibility(Some(25.0)), visibility(Some(2.0))), (visibility(None), Some(0.0)));
+    falls(&[18.0, 12.0, 8.0].map(|presence| visibility(Some(presence))));
 }

@@ -1,0 +1,220 @@
+//! The vendor's 83 and 106 landmarks by name, from the points of a face mesh.
+//!
+//! Names and their number are the vendor's; where a numbered contour point lies is our reading of its published
+//! pictures. Left and right are those of the picture. `left_eye_pupil` and `right_eye_pupil` are in neither list: the
+//! mesh shows lids, not where the eyes look.
+
+use likeness_domain::types::{MeshLandmarks, Point};
+
+/// Which of the vendor's lists is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Set {
+    /// `return_landmark` 1: 83 points, of which 81 are known.
+    Of83,
+    /// `return_landmark` 2: 106 points, of which 104 are known.
+    Of106,
+}
+
+/// A name and the one or two points of the mesh in whose middle it lies.
+type Named = (&'static str, &'static [usize]);
+
+/// In both lists.
+const COMMON: [Named; 52] = [
+    ("contour_chin", &[152]),
+    ("left_eye_left_corner", &[33]),
+    ("left_eye_right_corner", &[133]),
+    ("left_eye_center", &[33, 133]),
+    ("left_eye_top", &[159]),
+    ("left_eye_bottom", &[145]),
+    ("left_eye_upper_left_quarter", &[160]),
+    ("left_eye_upper_right_quarter", &[158]),
+    ("left_eye_lower_left_quarter", &[144]),
+    ("left_eye_lower_right_quarter", &[153]),
+    ("right_eye_left_corner", &[362]),
+    ("right_eye_right_corner", &[263]),
+    ("right_eye_center", &[362, 263]),
+    ("right_eye_top", &[386]),
+    ("right_eye_bottom", &[374]),
+    ("right_eye_upper_left_quarter", &[385]),
+    ("right_eye_upper_right_quarter", &[387]),
+    ("right_eye_lower_left_quarter", &[380]),
+    ("right_eye_lower_right_quarter", &[373]),
+    ("left_eyebrow_left_corner", &[70, 46]),
+    ("left_eyebrow_upper_left_quarter", &[63]),
+    ("left_eyebrow_upper_middle", &[105]),
+    ("left_eyebrow_upper_right_quarter", &[66]),
+    ("left_eyebrow_lower_left_quarter", &[53]),
+    ("left_eyebrow_lower_middle", &[52]),
+    ("left_eyebrow_lower_right_quarter", &[65]),
+    ("right_eyebrow_right_corner", &[300, 276]),
+    ("right_eyebrow_upper_left_quarter", &[296]),
+    ("right_eyebrow_upper_middle", &[334]),
+    ("right_eyebrow_upper_right_quarter", &[293]),
+    ("right_eyebrow_lower_left_quarter", &[295]),
+    ("right_eyebrow_lower_middle", &[282]),
+    ("right_eyebrow_lower_right_quarter", &[283]),
+    ("nose_tip", &[1]),
+    ("mouth_left_corner", &[61]),
+    ("mouth_right_corner", &[291]),
+    ("mouth_upper_lip_top", &[0]),
+    ("mouth_upper_lip_bottom", &[13]),
+    ("mouth_lower_lip_top", &[14]),
+    ("mouth_lower_lip_bottom", &[17]),
+    ("mouth_upper_lip_left_contour1", &[37]),
+    ("mouth_upper_lip_left_contour2", &[40]),
+    ("mouth_upper_lip_left_contour3", &[81]),
+    ("mouth_upper_lip_right_contour1", &[267]),
+    ("mouth_upper_lip_right_contour2", &[270]),
+    ("mouth_upper_lip_right_contour3", &[311]),
+    ("mouth_lower_lip_left_contour1", &[178]),
+    ("mouth_lower_lip_left_contour2", &[91]),
+    ("mouth_lower_lip_left_contour3", &[84]),
+    ("mouth_lower_lip_right_contour1", &[402]),
+    ("mouth_lower_lip_right_contour2", &[321]),
+    ("mouth_lower_lip_right_contour3", &[314]),
+];
+
+const ONLY_83: [Named; 11] = [
+    ("left_eyebrow_right_corner", &[107, 55]),
+    ("right_eyebrow_left_corner", &[336, 285]),
+    ("nose_contour_left1", &[193]),
+    ("nose_contour_left2", &[198]),
+    ("nose_contour_left3", &[98]),
+    ("nose_contour_right1", &[417]),
+    ("nose_contour_right2", &[420]),
+    ("nose_contour_right3", &[327]),
+    ("nose_contour_lower_middle", &[2]),
+    ("nose_left", &[129]),
+    ("nose_right", &[358]),
+];
+
+const ONLY_106: [Named; 20] = [
+    ("left_eyebrow_upper_right_corner", &[107]),
+    ("left_eyebrow_lower_right_corner", &[55]),
+    ("right_eyebrow_upper_left_corner", &[336]),
+    ("right_eyebrow_lower_left_corner", &[285]),
+    ("nose_bridge1", &[168]),
+    ("nose_bridge2", &[197]),
+    ("nose_bridge3", &[195]),
+    ("nose_left_contour1", &[193]),
+    ("nose_left_contour2", &[198]),
+    ("nose_left_contour3", &[129]),
+    ("nose_left_contour4", &[98]),
+    ("nose_left_contour5", &[97]),
+    ("nose_right_contour1", &[417]),
+    ("nose_right_contour2", &[420]),
+    ("nose_right_contour3", &[358]),
+    ("nose_right_contour4", &[327]),
+    ("nose_right_contour5", &[326]),
+    ("nose_middle_contour", &[2]),
+    ("mouth_upper_lip_left_contour4", &[191]),
+    ("mouth_upper_lip_right_contour4", &[415]),
+];
+
+/// The contour of the face from beside the eye down to the chin, on the left and the right of the picture.
+const CONTOUR_LEFT: [usize; 12] = [127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152];
+const CONTOUR_RIGHT: [usize; 12] = [356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152];
+
+/// Names along the contour, from beside the eye down; the shorter list uses the first nine of each.
+const CONTOUR_NAMES_LEFT: [&str; 16] = [
+    "contour_left1",
+    "contour_left2",
+    "contour_left3",
+    "contour_left4",
+    "contour_left5",
+    "contour_left6",
+    "contour_left7",
+    "contour_left8",
+    "contour_left9",
+    "contour_left10",
+    "contour_left11",
+    "contour_left12",
+    "contour_left13",
+    "contour_left14",
+    "contour_left15",
+    "contour_left16",
+];
+const CONTOUR_NAMES_RIGHT: [&str; 16] = [
+    "contour_right1",
+    "contour_right2",
+    "contour_right3",
+    "contour_right4",
+    "contour_right5",
+    "contour_right6",
+    "contour_right7",
+    "contour_right8",
+    "contour_right9",
+    "contour_right10",
+    "contour_right11",
+    "contour_right12",
+    "contour_right13",
+    "contour_right14",
+    "contour_right15",
+    "contour_right16",
+];
+
+/// Every point of a list that the mesh shows.
+pub(super) fn named(mesh: &MeshLandmarks, set: Set) -> Vec<(&'static str, Point)> {
+    let (own, n_contour): (&[Named], usize) = match set {
+        Set::Of83 => (&ONLY_83, 9),
+        Set::Of106 => (&ONLY_106, 16),
+    };
+    let middle = |indices: &[usize]| {
+        let n_points = indices.len() as f32;
+        let sum = |value: fn(&Point) -> f32| indices.iter().map(|&idx| value(&mesh.0[idx])).sum::<f32>();
+        Point { x: sum(|point| point.x) / n_points, y: sum(|point| point.y) / n_points }
+    };
+    let mut found: Vec<_> = COMMON.iter().chain(own).map(|&(name, indices)| (name, middle(indices))).collect();
+    for (contour, names) in [(CONTOUR_LEFT, CONTOUR_NAMES_LEFT), (CONTOUR_RIGHT, CONTOUR_NAMES_RIGHT)] {
+        let contour = contour.map(|idx| mesh.0[idx]);
+        found.extend(names.into_iter().zip(evenly(&contour, n_contour)));
+    }
+    found
+}
+
+/// So many points at even distances along a line of points, from its first one on, without its last.
+fn evenly(line: &[Point], n_points: usize) -> Vec<Point> {
+    let steps: Vec<f32> = line.windows(2).map(|pair| (pair[1].x - pair[0].x).hypot(pair[1].y - pair[0].y)).collect();
+    let total: f32 = steps.iter().sum();
+    let at = |idx: usize| {
+        let mut left = total * idx as f32 / n_points as f32;
+        for (pair, &step) in line.windows(2).zip(&steps) {
+            if left <= step && step > 0.0 {
+                let share = left / step;
+                let between = |a: f32, b: f32| a + (b - a) * share;
+                return Point { x: between(pair[0].x, pair[1].x), y: between(pair[0].y, pair[1].y) };
+            }
+            left -= step;
+        }
+        line[0]
+    };
+    (0..n_points).map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn each_list_has_its_points_once_but_the_pupils() {
+        let points = std::array::from_fn(|idx| Point { x: idx as f32, y: (idx % 7) as f32 });
+        let mesh = MeshLandmarks(Box::new(points));
+        for (set, n_known) in [(Set::Of83, 81), (Set::Of106, 104)] {
+            let found = named(&mesh, set);
+            let by_name: BTreeMap<_, _> = found.iter().copied().collect();
+            assert_eq!((found.len(), by_name.len()), (n_known, n_known));
+            assert_eq!((by_name["nose_tip"].x, by_name["left_eye_center"].x), (1.0, 83.0));
+            assert!(by_name.keys().all(|name| !name.contains("pupil")));
+        }
+    }
+
+    #[test]
+    fn a_line_is_divided_evenly() {
+        let point = |x: f32, y: f32| Point { x, y };
+        let line = [point(0.0, 0.0), point(4.0, 0.0), point(4.0, 2.0)];
+        assert_eq!(evenly(&line, 3), [point(0.0, 0.0), point(2.0, 0.0), point(4.0, 0.0)]);
+        assert_eq!(evenly(&[point(1.0, 1.0); 3], 2), [point(1.0, 1.0); 2]);
+    }
+}
