@@ -19,7 +19,7 @@ use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use likeness_store::memory::MemoryStore;
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
-use likeness_vision::runtime::Runtime;
+use likeness_vision::runtime::{Runtime, choice};
 use likeness_wire::Services;
 use likeness_wire::native::{self, OwnerOfTheFolder};
 
@@ -147,8 +147,15 @@ pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, F
 fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
-    let (first, runtime) = first_pack(&home, &config.pack, &progress)?;
+    let (first, _) = first_pack(&home, &config.pack, &progress)?;
     progress.finish();
+    let (files, engines) = choice::engines(&home, &first, config.inference)?;
+    tracing::info!(
+        detector = %engines.detector,
+        mesh = %engines.mesh,
+        recogniser = %engines.recogniser,
+        "models are run by these libraries"
+    );
     let mut packs = vec![first];
     for found in pack::list(&home)? {
         match found.outcome.and_then(|pack| pack.verify().map(|()| pack)) {
@@ -163,7 +170,7 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
     }
     let memory_bytes = (config.analysis_memory_mib as u64) << 20;
     let settings = PipelineSettings { memory_bytes, workers: config.workers, queue_max: config.queue_max };
-    let pipeline = Pipeline::open(&Runtime::load(&runtime.path)?, &packs, settings)?;
+    let pipeline = Pipeline::open(&Runtime::open(files, engines, config.workers)?, &packs, settings)?;
     Ok(Arc::new(pipeline))
 }
 

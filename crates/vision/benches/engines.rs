@@ -4,7 +4,6 @@
 //! other numbers; compare those of one run only.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -122,7 +121,7 @@ fn installed() -> Result<(LibraryFiles, Vec<Case>)> {
         case("detector", ModelKind::Detector, &[1, 3, 640, 640], &detect),
         case("recogniser", ModelKind::Recogniser, &[4, 3, 112, 112], &embed),
     ];
-    let openvino = std::env::var_os("OV").map(PathBuf::from);
+    let openvino = pack::openvino(&home).ok().map(|library| library.path);
     Ok((LibraryFiles { onnxruntime: Some(pack::runtime(&home)?.path), openvino }, cases))
 }
 

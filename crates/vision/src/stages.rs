@@ -196,23 +196,28 @@ impl Stages {
         let n_embed = request.embed.count(found.len());
         let Assess { aspects: asked, faces: assessed } = request.assess;
         let n_assess = assessed.count(found.len());
-        let mut faces = Vec::with_capacity(found.len());
-        for (face_idx, (detection_in_source, found)) in found.into_iter().enumerate() {
-            let is_embedded = face_idx < n_embed;
-            let doubt = found.doubt();
-            let aspects = match (face_idx < n_assess, is_embedded) {
+        let aspects = |face_idx: usize, found: &Found| {
+            let aspects = match (face_idx < n_assess, face_idx < n_embed) {
                 (true, _) => asked,
                 (false, true) => asked.common(Aspects::QUALITY),
                 (false, false) => Aspects::NONE,
             };
             // What is not certainly a face is neither young nor cheerful.
-            let aspects = if doubt.is_some() { aspects.common(Aspects::QUALITY) } else { aspects };
-            let needs_crop = is_embedded || aspects.contains(Aspects::QUALITY);
-            let aligned = if needs_crop { Some(aligned(&mut pyramid, &found)?) } else { None };
-            let template = match &aligned {
-                Some((crop, _)) if is_embedded => Some(self.embedder.embed(crop)?),
-                _ => None,
-            };
+            if found.doubt().is_some() { aspects.common(Aspects::QUALITY) } else { aspects }
+        };
+        let mut crops = Vec::with_capacity(found.len());
+        for (face_idx, (_, found)) in found.iter().enumerate() {
+            let needs_crop = face_idx < n_embed || aspects(face_idx, found).contains(Aspects::QUALITY);
+            crops.push(if needs_crop { Some(aligned(&mut pyramid, found)?) } else { None });
+        }
+        // All at once, which is quicker for each.
+        let embedded: Vec<_> = crops[..n_embed].iter().flatten().map(|(crop, _)| crop).collect();
+        let mut templates = self.embedder.embed_all(&embedded)?.into_iter();
+        let mut faces = Vec::with_capacity(found.len());
+        for (face_idx, ((detection_in_source, found), aligned)) in found.into_iter().zip(crops).enumerate() {
+            let doubt = found.doubt();
+            let aspects = aspects(face_idx, &found);
+            let template = if face_idx < n_embed { templates.next() } else { None };
             let in_base = detection(&found.found, base_width, base_height);
             let mesh = found.face.as_ref().filter(|face| face.doubt.is_none()).map(|face| &face.mesh);
             let (quality, mut assessment) =

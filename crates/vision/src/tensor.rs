@@ -14,15 +14,8 @@ pub(crate) struct Scaling {
     pub(crate) scale: f32,
 }
 
-/// Three planes of `width` x `height` numbers, one after the other, with the picture at the top left and black where it
-/// does not reach. The frame must be at least as large as the picture.
-pub(crate) fn planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32) -> Vec<f32> {
-    let mut numbers = vec![0.0; 3 * width as usize * height as usize];
-    fill_planes(image, scaling, width, height, &mut numbers);
-    numbers
-}
-
-/// Writes [`planes`] over `numbers`, of which there must be three times `width` x `height`.
+/// Writes three planes of `width` x `height` numbers, one after the other, over `numbers`, with the picture at the top
+/// left and black where it does not reach. The frame must be at least as large as the picture.
 pub(crate) fn fill_planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32, numbers: &mut [f32]) {
     assert!(width >= image.width() && height >= image.height(), "a frame holds its picture");
     let number = |byte: u8| (f32::from(byte) - scaling.mean) / scaling.scale;

@@ -136,7 +136,7 @@ impl Command {
             Command::Bench(args) => bench::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
-            Command::Config(command) => config::run(command, resolved),
+            Command::Config(command) => config::run(command, config, resolved),
         }
     }
 }

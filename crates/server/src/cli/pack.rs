@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, Installable, Manifest, Source};
-use serde_json::json;
+use likeness_vision::runtime::choice::{self, Kept};
+use likeness_vision::runtime::{Engines, ModelKind};
+use serde_json::{Value, json};
 
 use super::progress::InstallProgress;
 use super::{Failure, Outcome, Verdict, terminal};
@@ -67,13 +69,13 @@ pub(crate) struct JsonArgs {
 pub(crate) fn run(command: Command, config: &Config) -> Outcome {
     let home = Home::at(config.home()?);
     match command {
-        Command::Install(args) => install(&home, args),
-        Command::List(args) => list(&home, args.json),
+        Command::Install(args) => install(&home, args, config),
+        Command::List(args) => list(&home, config, args.json),
         Command::Verify(args) => verify(&home, args),
     }
 }
 
-fn install(home: &Home, args: InstallArgs) -> Outcome {
+fn install(home: &Home, args: InstallArgs, config: &Config) -> Outcome {
     let source = args.from.map_or(Source::Index, Source::Path);
     let progress = InstallProgress::new();
     let installable = match args.pack {
@@ -95,18 +97,54 @@ fn install(home: &Home, args: InstallArgs) -> Outcome {
     }
     let installed = pack::install(home, &source, &progress)?;
     progress.finish();
+    // Measures, if that was not done, so that the first command or server need not.
+    let (_, engines) = choice::engines(home, &installed.pack, config.inference)?;
+    let openvino = pack::openvino(home).ok();
     let (id, runtime) = (installed.pack.manifest().id(), &installed.runtime);
     if args.json.json {
         let runtime = json!({ "version": runtime.version, "path": path_text(&runtime.path) });
-        terminal::data(json!({ "pack": id.as_str(), "path": path_text(installed.pack.dir()), "runtime": runtime }));
+        let openvino = openvino.map(|library| json!({ "version": library.version, "path": path_text(&library.path) }));
+        terminal::data(json!({
+            "pack": id.as_str(),
+            "path": path_text(installed.pack.dir()),
+            "runtime": runtime,
+            "openvino": openvino,
+            "engines": engines_json(&engines),
+        }));
     } else {
         terminal::data(format_args!("model pack {id} in {}", installed.pack.dir().display()));
         terminal::data(format_args!("ONNX Runtime {} in {}", runtime.version, runtime.path.display()));
+        if let Some(openvino) = openvino {
+            terminal::data(format_args!("OpenVINO {} in {}", openvino.version, openvino.path.display()));
+        }
+        terminal::data(engines_text(&engines));
     }
     Ok(Verdict::Done)
 }
 
-fn list(home: &Home, as_json: bool) -> Outcome {
+/// `models run with: detector openvino bf16, mesh openvino f32, ..`.
+pub(super) fn engines_text(engines: &Engines) -> String {
+    let parts: Vec<_> = ModelKind::ALL.iter().map(|&kind| format!("{} {}", kind.word(), engines.of(kind))).collect();
+    format!("models run with: {}", parts.join(", "))
+}
+
+fn engines_json(engines: &Engines) -> Value {
+    let parts = ModelKind::ALL.iter().map(|&kind| {
+        let engine = engines.of(kind);
+        let engine = json!({ "runtime": engine.library.word(), "precision": engine.precision.word() });
+        (kind.word().to_owned(), engine)
+    });
+    Value::Object(parts.collect())
+}
+
+/// The engines that were measured to be best and are taken with these settings; `None` if nothing was measured.
+pub(super) fn engines(home: &Home, config: &Config) -> Option<Engines> {
+    let kept = Kept::load(home)?;
+    Some(choice::choose(&kept.figures, config.inference))
+}
+
+fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
+    let engines = engines(home, config);
     let found = pack::list(home)?;
     let default = pack::default_pack_id();
     if as_json {
@@ -125,7 +163,8 @@ fn list(home: &Home, as_json: bool) -> Outcome {
                 })
             })
             .collect();
-        terminal::data(json!({ "home": path_text(home.path()), "packs": packs }));
+        let engines = engines.as_ref().map(engines_json);
+        terminal::data(json!({ "home": path_text(home.path()), "packs": packs, "engines": engines }));
         return Ok(Verdict::Done);
     }
     for found in &found {
@@ -136,6 +175,9 @@ fn list(home: &Home, as_json: bool) -> Outcome {
             }
             Err(error) => terminal::data(format_args!("{}  cannot be used: {}", found.name, error.message())),
         }
+    }
+    if let Some(engines) = &engines {
+        terminal::data(engines_text(engines));
     }
     if found.is_empty() {
         terminal::talk(format_args!("no model pack in {}", home.path().display()));

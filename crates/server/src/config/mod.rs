@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use likeness_domain::limits;
 use likeness_domain::types::{PackId, QualityGate};
+use likeness_vision::runtime::choice::Wanted;
 use likeness_wire::{aliyun, facepp, huawei, yuanli};
 use tracing_subscriber::filter::Targets;
 
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     /// Images that may wait for one.
     pub(crate) queue_max: usize,
+    /// What runs the models.
+    pub(crate) inference: Wanted,
     /// Bounds on connections.
     pub(crate) listener: ListenerConfig,
     /// Bounds on fetching.
@@ -141,6 +144,10 @@ impl Config {
             analysis_memory_mib: read.number(Key::AnalysisMemoryMib, 64..=65_536)?,
             workers: read.number(Key::Workers, 1..=256)?,
             queue_max: read.number(Key::QueueMax, 1..=65_536)?,
+            inference: Wanted {
+                library: read.unless_auto(Key::InferenceRuntime, "auto, onnxruntime or openvino")?,
+                precision: read.unless_auto(Key::InferencePrecision, "auto, f32 or bf16")?,
+            },
             listener: ListenerConfig {
                 connections_max: read.number(Key::ConnectionsMax, 1..=65_536)?,
                 head_timeout: read.seconds(Key::HeadTimeoutS, 1..=3600)?,
@@ -350,6 +357,10 @@ impl Reader<'_> {
 
     fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Failure> {
         self.with(key, expected, |text| text.parse().ok().filter(|_| !text.is_empty()))
+    }
+
+    fn unless_auto<T: FromStr>(&self, key: Key, expected: &str) -> Result<Option<T>, Failure> {
+        if self.text(key) == Some("auto") { Ok(None) } else { self.parsed(key, expected).map(Some) }
     }
 
     fn with<T>(&self, key: Key, expected: &str, make: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {

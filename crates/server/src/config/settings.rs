@@ -12,6 +12,8 @@ pub(crate) enum Key {
     AnalysisMemoryMib,
     Workers,
     QueueMax,
+    InferenceRuntime,
+    InferencePrecision,
     ConnectionsMax,
     HeadTimeoutS,
     BodyTimeoutS,
@@ -199,6 +201,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Shape::Number,
         "64",
         "images that may wait for a worker before callers are told that the server is busy; a few seconds of work",
+    ),
+    setting(
+        Key::InferenceRuntime,
+        "inference_runtime",
+        "LIKENESS_INFERENCE_RUNTIME",
+        Shape::Text,
+        "auto",
+        "library that runs the models: onnxruntime, openvino, or auto for what was quickest on this machine; \
+         `likeness pack list` shows what that is",
+    ),
+    setting(
+        Key::InferencePrecision,
+        "inference_precision",
+        "LIKENESS_INFERENCE_PRECISION",
+        Shape::Text,
+        "auto",
+        "numbers that openvino computes in: f32, bf16, or auto for bf16 where the processor has it, it is quicker and \
+         gives the same faces",
     ),
     setting(
         Key::ConnectionsMax,

@@ -78,6 +78,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         analysis_memory_mib = 256 # default
         workers = 2 # file machine
         queue_max = 3 # environment LIKENESS_QUEUE_MAX
+        inference_runtime = "auto" # default
+        inference_precision = "auto" # default
 
         [listener]
         connections_max = 512 # default

@@ -18,7 +18,7 @@ use super::FoundFace;
 use crate::pack::{Detect, DetectFrame};
 use crate::raster::RgbImage;
 use crate::runtime::{ModelKind, Runtime, Session, Tensor};
-use crate::tensor::{Scaling, planes};
+use crate::tensor::{Scaling, fill_planes};
 
 #[cfg(test)]
 mod tests;
@@ -141,9 +141,16 @@ impl YuNet {
     fn run(&mut self, picture: &RgbImage, frame: Frame, score_min: f32) -> Result<Vec<FoundFace>> {
         let input = self.detect.input;
         let scaling = Scaling { order: input.order, mean: input.mean, scale: input.scale };
-        let numbers = planes(picture, scaling, frame.width, frame.height);
-        let outputs = self.session.run(&[1, 3, frame.height as usize, frame.width as usize], &numbers)?;
-        candidates(&outputs, &self.detect.strides, (frame.width, frame.height), score_min)
+        let (width, height) = match input.frame {
+            DetectFrame::MultipleOf(_) => {
+                (self.session.model().side(frame.width), self.session.model().side(frame.height))
+            }
+            DetectFrame::Fixed(_) => (frame.width, frame.height),
+        };
+        let outputs = self.session.run_filled(&[1, 3, height as usize, width as usize], |numbers| {
+            fill_planes(picture, scaling, width, height, numbers);
+        })?;
+        candidates(&outputs, &self.detect.strides, (width, height), score_min)
     }
 }
 

@@ -48,7 +48,7 @@ impl ArcFace {
     }
 
     /// The templates of several aligned crops, as many at a time as the runtime is quickest at.
-    pub fn embed_all(&mut self, crops: &[RgbImage]) -> Result<Vec<Template>> {
+    pub fn embed_all(&mut self, crops: &[&RgbImage]) -> Result<Vec<Template>> {
         let CropInput { side, order, mean, scale } = self.input;
         let scaling = Scaling { order, mean, scale };
         let plane_len = 3 * side as usize * side as usize;

@@ -35,7 +35,7 @@ impl Embedder {
 
     /// The templates of several crops, in their order: quicker than one by one where the runtime is. A template differs
     /// from the one that [`Self::embed`] makes of the crop by rounding only.
-    pub fn embed_all(&mut self, crops: &[RgbImage]) -> Result<Vec<Template>> {
+    pub fn embed_all(&mut self, crops: &[&RgbImage]) -> Result<Vec<Template>> {
         match self {
             Embedder::ArcFace(arcface) => arcface.embed_all(crops),
         }

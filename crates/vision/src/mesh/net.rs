@@ -13,7 +13,7 @@ use crate::pack::MeshStage;
 use crate::pyramid::Pyramid;
 use crate::raster::RgbImage;
 use crate::runtime::{ModelKind, Runtime, Session, Tensor};
-use crate::tensor::{Scaling, planes};
+use crate::tensor::{Scaling, fill_planes};
 
 /// Other tilts that are tried, in degrees from the one the detector's points show, when the presence is not certain.
 const OTHER_TILTS: [f64; 5] = [45.0, -45.0, 90.0, 180.0, 270.0];
@@ -143,8 +143,9 @@ impl MeshNet {
     fn run(&mut self, crop: &RgbImage) -> Result<(Vec<f32>, f32)> {
         let input = self.stage.input;
         let scaling = Scaling { order: input.order, mean: input.mean, scale: input.scale };
-        let numbers = planes(crop, scaling, input.side, input.side);
-        let outputs = self.session.run(&[1, 3, input.side as usize, input.side as usize], &numbers)?;
+        let outputs = self.session.run_filled(&[1, 3, input.side as usize, input.side as usize], |numbers| {
+            fill_planes(crop, scaling, input.side, input.side, numbers);
+        })?;
         let refused = |problem: String| Error::new(Kind::PackUnavailable, format!("face mesh {problem}"));
         let points = Tensor::numbers(&outputs, Some(&self.stage.points), 3 * N_POINTS).map_err(refused)?;
         let presence = Tensor::numbers(&outputs, Some(&self.stage.presence), 1).map_err(refused)?[0];

@@ -4,6 +4,8 @@
 //! LIKENESS_HOME/
 //!   packs/<pack id>/                  manifest.toml and the model files it names
 //!   runtime/onnxruntime-<version>/    the ONNX Runtime shared library
+//!   runtime/openvino-<version>/       the OpenVINO shared libraries, where they are offered for the machine
+//!   runtime/engines.json              which library runs which model, as measured on this machine
 //!   incoming/                         what an install has not finished; swept by the next one
 //!   install.lock                      held while installing
 //! ```
@@ -75,6 +77,15 @@ impl Home {
 
     pub(super) fn runtime_dir(&self, version: &str) -> PathBuf {
         self.0.join("runtime").join(format!("onnxruntime-{version}"))
+    }
+
+    pub(super) fn openvino_dir(&self, version: &str) -> PathBuf {
+        self.0.join("runtime").join(format!("openvino-{version}"))
+    }
+
+    /// The file that keeps which library runs which model on this machine.
+    pub fn engines_file(&self) -> PathBuf {
+        self.0.join("runtime").join("engines.json")
     }
 
     pub(super) fn incoming_dir(&self) -> PathBuf {

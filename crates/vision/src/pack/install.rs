@@ -24,7 +24,7 @@ use super::installed::{InstalledPack, RuntimeLibrary, list, load, runtime_of};
 use super::manifest::MANIFEST_FILE;
 use super::progress::{Progress, Stage};
 use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, Part, RuntimeRecipe};
-use super::{archive, unavailable};
+use super::{archive, openvino, unavailable};
 use crate::onnx::{self, MODEL_BYTES_MAX};
 use crate::tflite;
 
@@ -57,7 +57,25 @@ pub fn ensure_default(home: &Home, progress: &dyn Progress) -> Result<Installed>
 /// pack whose manifest is not this program's (edited, or of another release) is made again. Every error is
 /// [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
 pub fn install(home: &Home, source: &Source, progress: &dyn Progress) -> Result<Installed> {
-    install_recipes(home, source, &Recipes::pinned(), None, progress)
+    let outcome = install_recipes(home, source, &Recipes::pinned(), None, progress);
+    // A folder or archive may hold this and not the others.
+    if outcome.is_ok() || matches!(source, Source::Path(_)) {
+        match install_openvino(home, source, progress) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, "OpenVINO is not installed; models run with ONNX Runtime, more slowly")
+            }
+        }
+    }
+    outcome
+}
+
+fn install_openvino(home: &Home, source: &Source, progress: &dyn Progress) -> Result<()> {
+    let _lock = lock(home, progress)?;
+    let staging = Staging::new(home)?;
+    openvino::install(home, &Archives { source, search_path: None, staging: &staging.0, progress })?;
+    progress.stage(&Stage::Done);
+    Ok(())
 }
 
 /// Installs one pack that [`install`] does not, if it is missing, damaged or not this program's.
@@ -245,17 +263,17 @@ fn install_runtime(home: &Home, recipe: &RuntimeRecipe, archives: &Archives<'_>)
 }
 
 /// Gives archives from wherever they come.
-struct Archives<'a> {
+pub(super) struct Archives<'a> {
     source: &'a Source,
     search_path: Option<OsString>,
-    staging: &'a Path,
-    progress: &'a dyn Progress,
+    pub(super) staging: &'a Path,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Archives<'_> {
     /// An archive of the package that `accept` takes. A folder may hold archives for several platforms; if none is
     /// taken, the error is that of the last.
-    fn obtain(&self, package: &Package, mut accept: impl FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub(super) fn obtain(&self, package: &Package, mut accept: impl FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
         let (found, place) = match self.source {
             Source::Index => {
                 let path = download(package, self.search_path.as_ref(), self.staging, self.progress)?;

@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::files::{cannot, read_bounded};
 use super::home::Home;
 use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile};
+use super::openvino::{VERSION as OPENVINO_VERSION, openvino};
 use super::recipe::{RuntimeRecipe, installable_word};
 use super::unavailable;
 use crate::onnx::MODEL_BYTES_MAX;
@@ -154,6 +155,10 @@ pub fn verify(home: &Home, id: Option<&PackId>) -> Result<Vec<Finding<()>>> {
     let recipe = RuntimeRecipe::pinned();
     let name = format!("{}-{}", recipe.package.name, recipe.package.version);
     findings.push(Finding { name, outcome: runtime_of(home, &recipe).map(drop) });
+    // Only where it was installed: nothing depends on it.
+    if home.openvino_dir(OPENVINO_VERSION).is_dir() {
+        findings.push(Finding { name: format!("openvino-{OPENVINO_VERSION}"), outcome: openvino(home).map(drop) });
+    }
     Ok(findings)
 }
 

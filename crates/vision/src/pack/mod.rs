@@ -9,6 +9,7 @@ mod home;
 mod install;
 mod installed;
 mod manifest;
+mod openvino;
 mod progress;
 
 mod archive;
@@ -28,6 +29,7 @@ pub use manifest::{
     LivenessStage, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, MeshFamily, MeshStage, ModelFile, PackDescription,
     Recognition, Score,
 };
+pub use openvino::openvino;
 pub use progress::{Progress, Stage};
 pub use recipe::{Installable, default_pack_id, earlier_default_pack_ids, is_installable};
 

@@ -368,7 +368,7 @@ fn our_id(manifest: &str) -> PackId {
     Manifest::parse(manifest.as_bytes(), MANIFEST_FILE).expect("our own manifest is valid").id().clone()
 }
 
-fn ingredient(member: &str, sha256: &str) -> Ingredient {
+pub(super) fn ingredient(member: &str, sha256: &str) -> Ingredient {
     Ingredient { member: member.into(), sha256: pinned(sha256) }
 }
 

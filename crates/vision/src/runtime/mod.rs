@@ -10,6 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+pub mod choice;
 
 mod heap;
 mod onnxruntime;
@@ -19,7 +22,8 @@ mod openvino;
 mod tests;
 
 /// An inference library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Library {
     /// ONNX Runtime: runs everywhere, in 32-bit floats.
     OnnxRuntime,
@@ -38,12 +42,29 @@ impl Library {
 }
 
 /// In what numbers a library computes. Weights, inputs and outputs are 32-bit floats in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
     F32,
     /// The upper half of those: the same range, 8 bits of precision.
     Bf16,
+}
+
+impl std::str::FromStr for Library {
+    type Err = ();
+
+    fn from_str(word: &str) -> std::result::Result<Self, ()> {
+        [Library::OnnxRuntime, Library::OpenVino].into_iter().find(|library| library.word() == word).ok_or(())
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = ();
+
+    fn from_str(word: &str) -> std::result::Result<Self, ()> {
+        [Precision::F32, Precision::Bf16].into_iter().find(|precision| precision.word() == word).ok_or(())
+    }
 }
 
 impl Precision {
@@ -57,7 +78,7 @@ impl Precision {
 }
 
 /// How a model is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Engine {
     /// The library that runs it.
     pub library: Library,
@@ -77,7 +98,8 @@ impl std::fmt::Display for Engine {
 }
 
 /// What a model is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ModelKind {
     /// Finds faces in a picture, whose size is another each time.
     Detector,
@@ -105,7 +127,7 @@ impl ModelKind {
 }
 
 /// An engine for each kind of model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engines {
     /// For [`ModelKind::Detector`].
     pub detector: Engine,

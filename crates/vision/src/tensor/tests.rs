@@ -4,6 +4,12 @@ fn two_pixels() -> RgbImage {
     RgbImage::new(2, 1, vec![1, 2, 3, 4, 5, 6]).expect("lawful")
 }
 
+fn planes(image: &RgbImage, scaling: Scaling, width: u32, height: u32) -> Vec<f32> {
+    let mut numbers = vec![f32::NAN; 3 * width as usize * height as usize];
+    fill_planes(image, scaling, width, height, &mut numbers);
+    numbers
+}
+
 #[test]
 fn planes_follow_each_other_in_the_order_asked_for() {
     let scaling = Scaling { order: ColourOrder::Rgb, mean: 0.0, scale: 1.0 };

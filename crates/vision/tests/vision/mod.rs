@@ -1,6 +1,7 @@
 //! Tests by subject; `support` finds what they need.
 
 mod assess;
+mod engines;
 mod mesh;
 mod photographs;
 mod pipeline;

@@ -22,7 +22,7 @@ use likeness_vision::decode::decode;
 use likeness_vision::embed::Embedder;
 use likeness_vision::pack::{self, Home};
 use likeness_vision::raster::RgbImage;
-use likeness_vision::runtime::Runtime;
+use likeness_vision::runtime::{Runtime, choice};
 use likeness_vision::stages::{Models, Stages};
 use likeness_wire::native;
 use serde::Serialize;
@@ -114,9 +114,11 @@ impl Numbers {
 pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> Result<(Pack, StageTimes), Failure> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
-    let runtime = Runtime::load(&pack::ensure_default(&home, &progress)?.runtime.path)?;
+    pack::ensure_default(&home, &progress)?;
     progress.finish();
     let installed = pack::load(&home, &config.pack)?;
+    let (files, engines) = choice::engines(&home, &installed, config.inference)?;
+    let runtime = Runtime::open(files, engines, 1)?;
     let id = installed.manifest().id();
     let recognition = installed.manifest().recognition();
     let recognition = recognition.ok_or_else(|| Failure::new(format!("model pack `{id}` recognises no faces")))?;

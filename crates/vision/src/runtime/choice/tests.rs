@@ -1,0 +1,54 @@
+use super::*;
+
+const F32: Engine = Engine { library: Library::OpenVino, precision: Precision::F32 };
+const BF16: Engine = Engine { library: Library::OpenVino, precision: Precision::Bf16 };
+
+/// Milliseconds of ONNX Runtime, OpenVINO in f32 and in bf16 for each kind; bf16 of the mesh does not agree.
+fn figures(detector: [f64; 3], mesh: [f64; 3], recogniser: [f64; 3]) -> Vec<Figure> {
+    let of = |kind, times: [f64; 3]| {
+        let engines = [Engine::PORTABLE, F32, BF16].into_iter().zip(times);
+        engines.map(move |(engine, ms)| Figure { kind, engine, ms, agrees: kind != ModelKind::Mesh || engine != BF16 })
+    };
+    let kinds = of(ModelKind::Detector, detector).chain(of(ModelKind::Mesh, mesh));
+    kinds.chain(of(ModelKind::Recogniser, recogniser)).collect()
+}
+
+#[test]
+fn quickest_that_agrees_is_taken_for_each_kind() {
+    let engines = choose(&figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 8.6]), Wanted::default());
+    assert_eq!(engines, Engines { detector: BF16, mesh: F32, recogniser: BF16, attribute: F32 });
+}
+
+#[test]
+fn second_library_is_taken_only_if_it_saves_a_sixth() {
+    let little = choose(&figures([2.0, 2.5, 2.5], [1.0, 1.5, 1.5], [20.0, 10.0, 10.0]), Wanted::default());
+    assert_eq!((little.detector.library, little.recogniser.library), (Library::OpenVino, Library::OpenVino));
+    let much = choose(&figures([2.0, 9.0, 9.0], [1.0, 1.5, 1.5], [20.0, 10.0, 10.0]), Wanted::default());
+    assert_eq!((much.detector, much.recogniser.library), (Engine::PORTABLE, Library::OpenVino));
+}
+
+#[test]
+fn settings_overrule_the_measurement() {
+    let figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 8.6]);
+    let wanted = |library, precision| choose(&figures, Wanted { library, precision });
+    assert_eq!(wanted(Some(Library::OnnxRuntime), None), Engines::all(Engine::PORTABLE));
+    assert_eq!(wanted(Some(Library::OpenVino), Some(Precision::F32)), Engines::all(F32));
+    assert_eq!(wanted(None, Some(Precision::F32)), Engines::all(F32));
+    let bf16 = wanted(Some(Library::OpenVino), Some(Precision::Bf16));
+    assert_eq!((bf16.detector, bf16.mesh, bf16.recogniser, bf16.attribute), (BF16, BF16, BF16, F32));
+}
+
+#[test]
+fn kept_choice_is_read_as_it_was_written() {
+    let home = tempfile::tempdir().expect("a scratch folder");
+    let home = Home::at(home.path());
+    assert_eq!(Kept::load(&home), None);
+    std::fs::create_dir_all(home.engines_file().parent().expect("has one")).expect("is made");
+    let engines = Engines { detector: BF16, mesh: F32, recogniser: BF16, attribute: F32 };
+    let figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 8.6]);
+    let kept = Kept { machine: "a processor".into(), measured: "libraries".into(), engines, figures };
+    kept.save(&home);
+    assert_eq!(Kept::load(&home), Some(kept));
+    std::fs::write(home.engines_file(), "{").expect("is written");
+    assert_eq!(Kept::load(&home), None, "damaged, it is measured again");
+}
