@@ -309,12 +309,26 @@ pub struct Hit {
 
 /// The gallery as searched. Derived: it may be dropped and rebuilt from the store at any time.
 pub trait VectorIndex: Send + Sync {
-    /// Takes over one commit. Called by the store in revision order, from one thread at a time; must be quick and must
-    /// not fail. When it returns, every later search sees the changes.
-    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>);
+    /// Takes over what one commit changed. Called by its store in revision order, one commit at a time, each awaited before
+    /// the next. When it is ready, every later search sees the changes and [`VectorIndex::revision`] says so.
+    ///
+    /// An error means that the index does not know any more what it knows: from then on it refuses searches
+    /// ([`crate::Kind::Overloaded`]) rather than answer from an older state, until it was filled anew between
+    /// [`VectorIndex::restart`] and [`VectorIndex::resume`], which its store does at once.
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()>;
+
+    /// The revision it has reached; `None` while searches are refused because it has failed or is filled anew.
+    fn revision(&self) -> Option<Revision>;
+
+    /// Drops every row, as if new, and refuses searches until [`VectorIndex::resume`]. What comes by
+    /// [`VectorIndex::apply`] meanwhile fills it from the tables.
+    fn restart(&self) -> Pending<'_, ()>;
+
+    /// It is filled with everything up to that revision and answers searches again.
+    fn resume(&self, revision: Revision) -> Pending<'_, ()>;
 
     /// The most similar rows, best first, older first among equals. Exact: equal to scanning every row in f32. An
-    /// unknown face set has an empty gallery. Errors: [`crate::Kind::Overloaded`].
+    /// unknown face set has an empty gallery. Errors: [`crate::Kind::Overloaded`], also while it is filled anew.
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>>;
 
     /// Rows in the gallery of a set.

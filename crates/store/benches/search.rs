@@ -14,6 +14,7 @@ use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, VectorI
 use likeness_domain::types::{
     FaceId, FaceSetId, FieldName, FieldSchema, FieldType, FieldValue, PackId, Revision, Similarity, Template,
 };
+use likeness_store::index::conformance::ApplyNow;
 use likeness_store::index::kernel::{self, BLOCK_ROWS, CodeLine, FloatLine, Quad, Sums};
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use tokio::runtime::Runtime;
@@ -53,7 +54,7 @@ fn index(templates: &[Template], n_threads: usize) -> FlatIndex {
     let index = FlatIndex::new(options).unwrap();
     let schema = FieldSchema::new([(FieldName::new("share").unwrap(), FieldType::Integer)]).unwrap();
     let pack = PackId::new("pack-1").unwrap();
-    index.apply(Revision(1), vec![GalleryChange::Open { face_set: face_set(), pack, schema: Arc::new(schema) }]);
+    index.apply_now(Revision(1), vec![GalleryChange::Open { face_set: face_set(), pack, schema: Arc::new(schema) }]);
     for (chunk_idx, chunk) in templates.chunks(1000).enumerate() {
         let rows = chunk.iter().enumerate().map(|(idx, template)| {
             let number = (chunk_idx * 1000 + idx) as u64;
@@ -68,7 +69,7 @@ fn index(templates: &[Template], n_threads: usize) -> FlatIndex {
             };
             GalleryChange::Put { face_set: face_set(), entry }
         });
-        index.apply(Revision(2), rows.collect());
+        index.apply_now(Revision(2), rows.collect());
     }
     index
 }
@@ -251,7 +252,7 @@ fn changes(criterion: &mut Criterion) {
                 subject: None,
                 values: Box::new([None]),
             };
-            index.apply(Revision(3), vec![GalleryChange::Put { face_set: face_set(), entry }]);
+            index.apply_now(Revision(3), vec![GalleryChange::Put { face_set: face_set(), entry }]);
         });
     });
     group.finish();

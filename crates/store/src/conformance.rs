@@ -206,6 +206,8 @@ macro_rules! conformance {
                 a_commit_says_who_changed_what
                 commits_are_read_page_by_page
                 a_deleted_face_is_in_no_commit
+                an_index_that_fails_is_filled_anew
+                an_index_that_lags_is_waited_for
             ],
             transient: [
                 a_held_face_comes_back_as_it_was_held

@@ -15,3 +15,4 @@ mod clock;
 mod commits;
 mod gallery;
 mod id;
+mod wait;

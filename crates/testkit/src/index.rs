@@ -15,6 +15,7 @@ pub struct BruteForceIndex {
     galleries: Mutex<HashMap<FaceSetId, Vec<GalleryEntry>>>,
     ghosts: Mutex<Vec<Hit>>,
     fail_next: Mutex<Option<Kind>>,
+    reached: Mutex<Option<Revision>>,
 }
 
 impl BruteForceIndex {
@@ -79,7 +80,8 @@ impl BruteForceIndex {
 }
 
 impl VectorIndex for BruteForceIndex {
-    fn apply(&self, _: Revision, changes: Vec<GalleryChange>) {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        *self.reached.lock().expect("no test panics inside") = Some(revision);
         let mut galleries = self.galleries();
         for change in changes {
             match change {
@@ -99,6 +101,21 @@ impl VectorIndex for BruteForceIndex {
                 }
             }
         }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        *self.reached.lock().expect("no test panics inside")
+    }
+
+    fn restart(&self) -> Pending<'_, ()> {
+        self.galleries().clear();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        *self.reached.lock().expect("no test panics inside") = Some(revision);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {

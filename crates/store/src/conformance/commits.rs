@@ -1,5 +1,7 @@
 //! Commits: who changed what, and what a follower gets.
 
+use std::time::{Duration, Instant};
+
 use likeness_domain::ports::{Change, Commit, CommitPage, FaceScope, FaceSelector, GalleryChange, VectorIndex};
 use likeness_domain::types::{FaceOwner, FacePatch, FaceSetPatch, PersonPatch, Revision, TimestampMs};
 
@@ -138,11 +140,42 @@ async fn follow(bench: &Bench, index: &dyn VectorIndex, revision: Revision) -> R
                 Change::Gallery(change) => Some(change),
                 _ => None,
             });
-            index.apply(commit.revision, seen.collect());
+            index.apply(commit.revision, seen.collect()).await.unwrap();
         }
         at = reached;
         if !has_more {
             return at;
         }
     }
+}
+
+/// It is filled anew before the write is acknowledged, and goes on from there.
+pub async fn an_index_that_fails_is_filled_anew(bench: Bench) -> Bench {
+    let store = &bench.store;
+    let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    let owner = FaceOwner::FaceSet(set.id);
+    store.add_faces(by(ours()), owner, vec![face(1)], None).await.unwrap();
+    let n_before = bench.index.n_restarts();
+    bench.index.fail_next();
+    store.add_faces(by(ours()), owner, vec![face(2)], None).await.unwrap();
+    assert_eq!(bench.index.n_restarts(), n_before + 1);
+    assert_eq!(bench.index.revision(), Some(store.report(false).await.unwrap().revision));
+    let faces = |bench: &Bench| bench.index.rows(set.id).iter().map(|row| row.entry.face).collect::<Vec<_>>();
+    assert_eq!(faces(&bench), [1, 2].map(face_id));
+    store.add_faces(by(ours()), owner, vec![face(3)], None).await.unwrap();
+    assert_eq!(faces(&bench), [1, 2, 3].map(face_id));
+    bench
+}
+
+/// A write is acknowledged when its index has reached it, not before.
+pub async fn an_index_that_lags_is_waited_for(bench: Bench) -> Bench {
+    let store = &bench.store;
+    let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    bench.index.lag_next(Duration::from_millis(50));
+    let started = Instant::now();
+    store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(1)], None).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    assert_eq!(bench.index.rows(set.id).len(), 1);
+    assert_eq!(bench.index.revision(), Some(store.report(false).await.unwrap().revision));
+    bench
 }

@@ -1,7 +1,9 @@
 //! An index that writes down what it is told and finds fault with what breaks the contract.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
 use likeness_domain::types::{Face, FaceId, FaceOwner, FaceSetId, FieldSchema, PackId, PersonId, Revision};
@@ -23,6 +25,11 @@ struct State {
     filled: bool,
     galleries: BTreeMap<u64, Gallery>,
     faults: Vec<String>,
+    /// What the next commit meets.
+    fail_next: bool,
+    lag_next: Option<Duration>,
+    n_restarts: usize,
+    is_stopped: bool,
 }
 
 struct Gallery {
@@ -73,6 +80,21 @@ impl Ledger {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.filled = true;
         state.revision = revision;
+    }
+
+    /// The next commit fails.
+    pub fn fail_next(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).fail_next = true;
+    }
+
+    /// The next commit takes so long.
+    pub fn lag_next(&self, lag: Duration) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).lag_next = Some(lag);
+    }
+
+    /// How often it was filled anew.
+    pub fn n_restarts(&self) -> usize {
+        self.with(|state| state.n_restarts)
     }
 
     /// The rows of a set, oldest first.
@@ -130,8 +152,24 @@ impl State {
 }
 
 impl VectorIndex for Ledger {
-    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut state.fail_next) {
+            state.is_stopped = true;
+            return Box::pin(ready(Err(Error::internal("cannot change the ledger", "the test told it to fail"))));
+        }
+        if let Some(lag) = state.lag_next.take() {
+            drop(state);
+            let (done, is_done) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
+                std::thread::sleep(lag);
+                let _ = done.send(());
+            });
+            return Box::pin(async move {
+                let _ = is_done.await;
+                self.apply(revision, changes).await
+            });
+        }
         // While a store is opened, all of a long past comes as one revision.
         let is_next = if state.filled { revision.0 == state.revision.0 + 1 } else { revision >= state.revision };
         if !is_next {
@@ -145,6 +183,26 @@ impl VectorIndex for Ledger {
                 state.faults.push(fault);
             }
         }
+        Box::pin(ready(Ok(())))
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(state.revision).filter(|_| !state.is_stopped)
+    }
+
+    fn restart(&self) -> Pending<'_, ()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.galleries.clear();
+        (state.filled, state.is_stopped, state.revision) = (false, true, Revision(0));
+        state.n_restarts += 1;
+        Box::pin(ready(Ok(())))
+    }
+
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.filled, state.is_stopped, state.revision) = (true, false, revision);
+        Box::pin(ready(Ok(())))
     }
 
     fn search(&self, _question: GallerySearch) -> Pending<'_, Vec<Hit>> {

@@ -11,6 +11,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
 use super::writer::Counters;
 use crate::gallery::entry;
+use crate::wait::wait_for;
 
 /// Rows handed to the index at once: bounds the memory held twice.
 const CHUNK_ROWS: usize = 4096;
@@ -21,9 +22,10 @@ pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
     Ok(conn.query_row(sql, [], |row| Ok(Counters { revision: Revision(row.get(0)?), next_sequence: row.get(1)? }))?)
 }
 
-/// Tells `index` every gallery, as of `revision`; returns the number of rows.
+/// Fills `index` anew with every gallery, as of `revision`; returns the number of rows. Searches are refused meanwhile.
 pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorIndex) -> Answer<u64> {
     let started = Instant::now();
+    wait_for(index.restart())?;
     let sets_sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
     let rows_sql = format!(
         "SELECT {FACE_COLUMNS}, t.vector FROM gallery AS g
@@ -56,11 +58,12 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
             chunk.push(GalleryChange::Put { face_set: face_set.id, entry });
             n_rows += 1;
             if chunk.len() >= CHUNK_ROWS {
-                index.apply(revision, std::mem::take(&mut chunk));
+                wait_for(index.apply(revision, std::mem::take(&mut chunk)))?;
             }
         }
-        index.apply(revision, chunk);
+        wait_for(index.apply(revision, chunk))?;
     }
+    wait_for(index.resume(revision))?;
     let elapsed = started.elapsed();
     let rows_per_s = (n_rows as f64 / elapsed.as_secs_f64().max(1e-6)) as u64;
     tracing::info!(n_rows, elapsed_ms = elapsed.as_millis() as u64, rows_per_s, "index filled from the store");

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, Clock, GalleryChange, VectorIndex};
 use likeness_domain::types::{Actor, Revision};
@@ -21,6 +22,11 @@ use super::commits;
 use super::errors::{Answer, Failure};
 use super::maintenance::Maintenance;
 use super::queue::{Queue, Refused, Taken};
+use super::rebuild::rebuild;
+use crate::wait::wait_for;
+
+/// Pause between two attempts to fill an index that has failed.
+const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most writes of one commit: bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 256;
@@ -125,7 +131,7 @@ impl Writer {
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(queue_max));
         let loop_queue = Arc::clone(&queue);
-        let mut state = Thread { conn, counters, maintenance, index, clock };
+        let mut state = Thread { conn, counters, maintenance, index, clock, rebuild_at: None };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
@@ -186,14 +192,18 @@ struct Thread {
     maintenance: Maintenance,
     index: Arc<dyn VectorIndex>,
     clock: Arc<dyn Clock>,
+    /// When an index that has failed is filled anew.
+    rebuild_at: Option<Instant>,
 }
 
 impl Thread {
     fn serve(&mut self, queue: &Queue<Box<dyn Job>>) {
         loop {
-            match queue.take(BATCH_MAX, self.maintenance.due_in()) {
+            let rebuild_in = self.rebuild_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let patience = self.maintenance.due_in().into_iter().chain(rebuild_in).min();
+            match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => self.commit(jobs),
-                Taken::Nothing => {}
+                Taken::Nothing => self.rebuild_index(),
                 Taken::Closed => return,
             }
             self.maintenance.do_some(&self.conn, queue.is_empty());
@@ -203,9 +213,7 @@ impl Thread {
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         match self.try_commit(&mut jobs) {
             Ok(commits) => {
-                for (revision, changes) in commits {
-                    self.index.apply(revision, changes);
-                }
+                self.tell_index(commits);
             }
             Err(failure) => {
                 if !self.conn.is_autocommit() {
@@ -220,6 +228,36 @@ impl Thread {
         for job in jobs {
             job.answer();
         }
+    }
+
+    /// Tells the index the commits in order and waits until it has reached them. An index that fails is filled anew from
+    /// the tables; until that has worked it refuses searches, and the writes are acknowledged nevertheless, as they are on
+    /// disk and nobody is told of an older state.
+    fn tell_index(&mut self, commits: Vec<(Revision, Vec<GalleryChange>)>) {
+        for (revision, changes) in commits {
+            if self.rebuild_at.is_some() {
+                break;
+            }
+            if let Err(error) = wait_for(self.index.apply(revision, changes)) {
+                tracing::error!(revision = revision.0, %error, "the index failed, it is filled anew from the tables");
+                self.rebuild_at = Some(Instant::now());
+            }
+        }
+        self.rebuild_index();
+    }
+
+    /// Fills an index that has failed anew, when that is due.
+    fn rebuild_index(&mut self) {
+        if self.rebuild_at.is_none_or(|rebuild_at| rebuild_at > Instant::now()) {
+            return;
+        }
+        self.rebuild_at = match rebuild(&self.conn, self.counters.revision, self.index.as_ref()) {
+            Ok(_) => None,
+            Err(failure) => {
+                tracing::error!(?failure, "the index could not be filled, searches are refused; it is tried again");
+                Some(Instant::now() + REBUILD_PAUSE)
+            }
+        };
     }
 
     /// One transaction for all. `Err` means that nothing of any of them is on disk.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
 
+use super::state::Reached;
 use likeness_domain::filter::FilterRow;
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
 use likeness_domain::types::{FaceSetId, PackId, Revision, Similarity};
@@ -12,6 +13,7 @@ use likeness_domain::types::{FaceSetId, PackId, Revision, Similarity};
 #[derive(Default)]
 pub struct BruteForceIndex {
     galleries: RwLock<HashMap<FaceSetId, (PackId, Vec<GalleryEntry>)>>,
+    reached: Reached,
 }
 
 const POISONED: &str = "a change of the index was cut short by a panic";
@@ -55,7 +57,7 @@ impl BruteForceIndex {
 }
 
 impl VectorIndex for BruteForceIndex {
-    fn apply(&self, _revision: Revision, changes: Vec<GalleryChange>) {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
         let mut galleries = self.galleries.write().expect(POISONED);
         for change in changes {
             match change {
@@ -80,10 +82,30 @@ impl VectorIndex for BruteForceIndex {
                 }
             }
         }
+        self.reached.advance(revision);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.reached.get()
+    }
+
+    fn restart(&self) -> Pending<'_, ()> {
+        self.reached.stop();
+        self.galleries.write().expect(POISONED).clear();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        self.reached.resume(revision);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
-        Box::pin(async move { Ok(self.scan(&question)) })
+        Box::pin(async move {
+            self.reached.check()?;
+            Ok(self.scan(&question))
+        })
     }
 
     fn n_rows(&self, face_set: FaceSetId) -> usize {

@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
+use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, VectorIndex};
 use likeness_domain::types::{
     FaceId, FaceSetId, FieldName, FieldSchema, FieldType, FieldValue, PackId, PersonId, Revision, Similarity, Template,
 };
+
+use crate::wait::wait_for;
 
 /// A name and what it checks, over an index without face sets.
 pub type Case = (&'static str, fn(&dyn VectorIndex));
@@ -37,6 +40,8 @@ pub const CASES: &[Case] = cases![
     a_probe_of_another_pack_finds_nothing,
     similarities_beyond_the_ends_are_ties_and_not_lost,
     many_rows_come_and_go,
+    the_revision_is_the_last_one_applied,
+    searches_are_refused_while_it_is_filled_anew,
 ];
 
 /// Runs every case on an index of its own; panics with the name of the first that fails.
@@ -48,6 +53,18 @@ pub fn check_all(open: impl Fn() -> Arc<dyn VectorIndex>) {
             let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
             panic!("index conformance: {name}: {reason}");
         }
+    }
+}
+
+/// Changes that are taken over before anything goes on.
+pub trait ApplyNow {
+    /// Applies one commit and waits until it is taken over.
+    fn apply_now(&self, revision: Revision, changes: Vec<GalleryChange>);
+}
+
+impl<T: VectorIndex + ?Sized> ApplyNow for T {
+    fn apply_now(&self, revision: Revision, changes: Vec<GalleryChange>) {
+        wait_for(self.apply(revision, changes)).expect("an index in order takes a commit over");
     }
 }
 
@@ -97,7 +114,7 @@ fn entry(number: u64, raw: &[f32]) -> GalleryEntry {
 }
 
 fn open(index: &dyn VectorIndex, set: u64) {
-    index.apply(Revision(1), vec![opening(set)]);
+    index.apply_now(Revision(1), vec![opening(set)]);
 }
 
 fn opening(set: u64) -> GalleryChange {
@@ -113,7 +130,7 @@ fn removing(set: u64, number: u64) -> GalleryChange {
 }
 
 fn put(index: &dyn VectorIndex, set: u64, entries: impl IntoIterator<Item = GalleryEntry>) {
-    index.apply(Revision(2), entries.into_iter().map(|entry| putting(set, entry)).collect());
+    index.apply_now(Revision(2), entries.into_iter().map(|entry| putting(set, entry)).collect());
 }
 
 /// Everything, best first.
@@ -206,10 +223,10 @@ fn putting_again_replaces_the_row(index: &dyn VectorIndex) {
 fn a_removed_face_is_gone(index: &dyn VectorIndex) {
     open(index, 1);
     put(index, 1, (1..=3).map(|number| entry(number, &[1.0, number as f32])));
-    index.apply(Revision(3), vec![removing(1, 1), removing(1, 99), removing(2, 3)]);
+    index.apply_now(Revision(3), vec![removing(1, 1), removing(1, 99), removing(2, 3)]);
     check_faces(index, question(1, &[1.0, 0.0]), &[2, 3]);
     assert_eq!(index.n_rows(face_set(1)), 2);
-    index.apply(Revision(4), vec![removing(1, 3), removing(1, 2)]);
+    index.apply_now(Revision(4), vec![removing(1, 3), removing(1, 2)]);
     check_faces(index, question(1, &[1.0, 0.0]), &[]);
     put(index, 1, [entry(3, &[1.0, 1.0])]);
     check_faces(index, question(1, &[1.0, 0.0]), &[3]);
@@ -218,7 +235,7 @@ fn a_removed_face_is_gone(index: &dyn VectorIndex) {
 fn a_closed_face_set_is_empty_and_opens_empty(index: &dyn VectorIndex) {
     open(index, 1);
     put(index, 1, [entry(1, &[1.0, 0.0])]);
-    index.apply(Revision(3), vec![GalleryChange::Close { face_set: face_set(1) }]);
+    index.apply_now(Revision(3), vec![GalleryChange::Close { face_set: face_set(1) }]);
     check_faces(index, question(1, &[1.0, 0.0]), &[]);
     assert_eq!(index.n_rows(face_set(1)), 0);
     put(index, 1, [entry(2, &[1.0, 0.0])]);
@@ -242,7 +259,7 @@ fn changes_of_a_commit_take_effect_in_order(index: &dyn VectorIndex) {
         opening(2),
         putting(2, entry(4, &[1.0, 0.0])),
     ];
-    index.apply(Revision(1), changes);
+    index.apply_now(Revision(1), changes);
     check_faces(index, question(1, &[1.0, 0.0]), &[3, 1]);
     check_faces(index, question(2, &[1.0, 0.0]), &[4]);
 }
@@ -252,7 +269,7 @@ fn a_face_set_never_sees_its_neighbour(index: &dyn VectorIndex) {
     open(index, 2);
     put(index, 1, [entry(1, &[1.0, 0.0]), entry(2, &[1.0, 0.1])]);
     put(index, 2, [entry(2, &[1.0, 0.1]), entry(3, &[1.0, 0.2])]);
-    index.apply(Revision(3), vec![removing(1, 2)]);
+    index.apply_now(Revision(3), vec![removing(1, 2)]);
     check_faces(index, question(1, &[1.0, 0.0]), &[1]);
     check_faces(index, question(2, &[1.0, 0.0]), &[2, 3]);
 }
@@ -341,14 +358,39 @@ fn many_rows_come_and_go(index: &dyn VectorIndex) {
     put(index, 1, (1..=N_ROWS).map(turned));
     assert_eq!(index.n_rows(face_set(1)), N_ROWS as usize);
     let probe = [1.0, 0.0, 0.5];
-    index.apply(Revision(3), (1..=N_ROWS).filter(|number| number % 3 != 0).map(|number| removing(1, number)).collect());
+    index.apply_now(
+        Revision(3),
+        (1..=N_ROWS).filter(|number| number % 3 != 0).map(|number| removing(1, number)).collect(),
+    );
     let multiples: Vec<u64> = (1..=N_ROWS).filter(|number| number % 3 == 0).collect();
     assert_eq!(index.n_rows(face_set(1)), multiples.len());
     let all = GallerySearch { top_k: 10_000, ..question(1, &probe) };
     check_faces(index, all.clone(), &multiples);
     put(index, 1, (1..=N_ROWS).rev().map(turned));
     check_faces(index, all.clone(), &(1..=N_ROWS).collect::<Vec<u64>>());
-    index.apply(Revision(5), (1..=N_ROWS).map(|number| removing(1, number)).collect());
+    index.apply_now(Revision(5), (1..=N_ROWS).map(|number| removing(1, number)).collect());
     check_faces(index, all, &[]);
     assert_eq!(index.n_rows(face_set(1)), 0);
+}
+
+fn the_revision_is_the_last_one_applied(index: &dyn VectorIndex) {
+    open(index, 1);
+    assert_eq!(index.revision(), Some(Revision(1)));
+    put(index, 1, [entry(1, &[1.0, 0.0])]);
+    assert_eq!(index.revision(), Some(Revision(2)));
+    index.apply_now(Revision(9), Vec::new());
+    assert_eq!(index.revision(), Some(Revision(9)));
+}
+
+fn searches_are_refused_while_it_is_filled_anew(index: &dyn VectorIndex) {
+    open(index, 1);
+    put(index, 1, [entry(1, &[1.0, 0.0]), entry(2, &[1.0, 0.1])]);
+    wait_for(index.restart()).expect("an index can start anew");
+    let refused = || wait_for(index.search(question(1, &[1.0, 0.0]))).expect_err("nothing is answered yet").kind();
+    assert_eq!((refused(), index.revision(), index.n_rows(face_set(1))), (Kind::Overloaded, None, 0));
+    index.apply_now(Revision(7), vec![opening(1), putting(1, entry(2, &[1.0, 0.1]))]);
+    assert_eq!((refused(), index.revision()), (Kind::Overloaded, None));
+    wait_for(index.resume(Revision(7))).expect("an index can go on");
+    assert_eq!(index.revision(), Some(Revision(7)));
+    check_faces(index, question(1, &[1.0, 0.0]), &[2]);
 }

@@ -1,7 +1,9 @@
 //! The exact index: every row, in memory, scanned.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, Pending, VectorIndex};
@@ -10,6 +12,7 @@ use likeness_domain::{Error, Result};
 
 use super::gallery::{Gallery, RowChange};
 use super::pool::{Pool, answer_here};
+use super::state::Reached;
 
 /// How much a [`FlatIndex`] may do at a time.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,7 @@ pub const INLINE_NUMBERS_MAX: usize = 1024 * 128;
 pub struct FlatIndex {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    reached: Reached,
     inline_numbers_max: usize,
 }
 
@@ -50,13 +54,25 @@ impl Galleries {
     pub(super) fn get(&self, face_set: FaceSetId) -> Option<Arc<Gallery>> {
         self.0.read().expect(POISONED).get(&face_set).cloned()
     }
+
+    /// Takes every gallery out, also after a panic cut a change short.
+    fn take_all(&self) -> Vec<Arc<Gallery>> {
+        let mut galleries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        self.0.clear_poison();
+        galleries.drain().map(|(_, gallery)| gallery).collect()
+    }
 }
 
 impl FlatIndex {
     /// An index without face sets; starts its threads.
     pub fn new(options: FlatOptions) -> Result<Self> {
         let shared = Arc::new(Shared { galleries: Galleries::default(), pool: Pool::new(options.queue_len_max) });
-        let mut index = Self { shared, threads: Vec::new(), inline_numbers_max: options.inline_numbers_max };
+        let mut index = Self {
+            shared,
+            threads: Vec::new(),
+            reached: Reached::default(),
+            inline_numbers_max: options.inline_numbers_max,
+        };
         for thread_idx in 0..options.n_threads.max(1) {
             let shared = index.shared.clone();
             let thread = thread::Builder::new()
@@ -66,6 +82,17 @@ impl FlatIndex {
             index.threads.push(thread);
         }
         Ok(index)
+    }
+
+    fn apply_all(&self, changes: Vec<GalleryChange>) {
+        // A search asks one face set, so the order of changes matters only within each.
+        let mut by_set: BTreeMap<FaceSetId, Vec<GalleryChange>> = BTreeMap::new();
+        for change in changes {
+            by_set.entry(face_set_of(&change)).or_default().push(change);
+        }
+        for (face_set, changes) in by_set {
+            self.apply_to(face_set, changes);
+        }
     }
 
     fn apply_to(&self, face_set: FaceSetId, changes: Vec<GalleryChange>) {
@@ -115,19 +142,41 @@ fn face_set_of(change: &GalleryChange) -> FaceSetId {
 }
 
 impl VectorIndex for FlatIndex {
-    fn apply(&self, _revision: Revision, changes: Vec<GalleryChange>) {
-        // A search asks one face set, so the order of changes matters only within each.
-        let mut by_set: BTreeMap<FaceSetId, Vec<GalleryChange>> = BTreeMap::new();
-        for change in changes {
-            by_set.entry(face_set_of(&change)).or_default().push(change);
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        // A bug must not leave half a commit to be searched: who panics here is filled anew.
+        let applied = catch_unwind(AssertUnwindSafe(|| self.apply_all(changes)));
+        Box::pin(ready(match applied {
+            Ok(()) => {
+                self.reached.advance(revision);
+                Ok(())
+            }
+            Err(_) => {
+                self.reached.stop();
+                Err(Error::internal("cannot change the index", "a change panicked"))
+            }
+        }))
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.reached.get()
+    }
+
+    fn restart(&self) -> Pending<'_, ()> {
+        self.reached.stop();
+        for gallery in self.shared.galleries.take_all() {
+            self.shared.pool.discard(gallery);
         }
-        for (face_set, changes) in by_set {
-            self.apply_to(face_set, changes);
-        }
+        Box::pin(ready(Ok(())))
+    }
+
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        self.reached.resume(revision);
+        Box::pin(ready(Ok(())))
     }
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
         Box::pin(async move {
+            self.reached.check()?;
             let Some(gallery) = self.shared.galleries.get(question.face_set) else { return Ok(Vec::new()) };
             if gallery.n_numbers() <= self.inline_numbers_max {
                 return Ok(answer_here(&gallery, question));

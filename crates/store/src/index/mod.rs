@@ -13,6 +13,7 @@
 //! | `columns` | values that filters look at, filters over 64 rows at a time |
 //! | `pass`, `best` | one pass for several probes; the best rows so far |
 //! | `pool` | threads, bounded queue, questions answered together |
+//! | `state` | the revision reached, and whether it may be trusted |
 //! | `kernel` | inner loops by instruction set |
 //!
 //! Nothing here is kept on disk and nothing knows of a store: an index is fed by one and may be rebuilt at any time.
@@ -33,6 +34,7 @@ mod pass;
 mod pool;
 mod quantise;
 mod segment;
+mod state;
 mod wiped;
 
 pub use brute_force::BruteForceIndex;

@@ -7,6 +7,7 @@ use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, VectorI
 use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, Similarity, Template};
 use proptest::prelude::*;
 
+use super::conformance::ApplyNow;
 use super::conformance::{check_all, hits};
 use super::flat::Galleries;
 use super::pool::Pool;
@@ -195,8 +196,8 @@ fn check_equal_to_full_scan(bases: &[Vec<f32>], rows: &[Row], asks: &[Ask]) {
         }
     }
     for changes in changes.chunks(50) {
-        oracle.apply(Revision(1), changes.to_vec());
-        indexes.iter().for_each(|index| index.apply(Revision(1), changes.to_vec()));
+        oracle.apply_now(Revision(1), changes.to_vec());
+        indexes.iter().for_each(|index| index.apply_now(Revision(1), changes.to_vec()));
     }
     let kept = oracle.rows(set());
     for ask in asks {
@@ -247,10 +248,10 @@ fn a_gallery_of_many_stretches_equals_a_full_scan() {
     // More than one stretch, so that several threads share a scan; a low dimension gives close similarities.
     let (index, oracle) = (flat_pooled(), BruteForceIndex::new());
     let rows: Vec<GalleryChange> = (1..=20_000).map(|number| putting(entry(number, scattered(number, 6)))).collect();
-    oracle.apply(Revision(1), vec![opening()]);
-    index.apply(Revision(1), vec![opening()]);
+    oracle.apply_now(Revision(1), vec![opening()]);
+    index.apply_now(Revision(1), vec![opening()]);
     // The oracle looks for a face to replace in every row: give it fewer, all far from the others.
-    index.apply(Revision(2), rows.clone());
+    index.apply_now(Revision(2), rows.clone());
     let probe = scattered(777_777, 6);
     let mut found: Vec<(Similarity, FaceId)> = rows
         .iter()
@@ -274,7 +275,7 @@ fn searches_see_whole_commits_while_they_arrive() {
     const N_COMMITS: u64 = 300;
     const PAIRS: u64 = 40;
     let index = flat_pooled();
-    index.apply(Revision(1), vec![opening()]);
+    index.apply_now(Revision(1), vec![opening()]);
     let is_done = AtomicBool::new(false);
     // Each commit puts or removes both faces of a pair.
     let commit = |number: u64| {
@@ -284,7 +285,7 @@ fn searches_see_whole_commits_while_they_arrive() {
             true => putting(entry(face, scattered(face, 24))),
             false => GalleryChange::Remove { face_set: set(), face: FaceId::new(face).unwrap() },
         };
-        index.apply(Revision(2 + number), faces.map(change).to_vec());
+        index.apply_now(Revision(2 + number), faces.map(change).to_vec());
         // Own writes are read at once.
         let face = FaceId::new(faces[0]).unwrap();
         let found = hits(&*index, question(scattered(faces[0], 24), 1000));
@@ -342,8 +343,8 @@ fn waiting_searches_are_answered_together_each_with_its_own_answer() {
     let oracle = BruteForceIndex::new();
     let rows: Vec<GalleryChange> = (1..=500).map(|number| putting(entry(number, scattered(number, 40)))).collect();
     for changes in [vec![opening()], rows] {
-        index.apply(Revision(1), changes.clone());
-        oracle.apply(Revision(1), changes);
+        index.apply_now(Revision(1), changes.clone());
+        oracle.apply_now(Revision(1), changes);
     }
     let questions: Vec<GallerySearch> = (0..40)
         .map(|number| GallerySearch {

@@ -30,6 +30,7 @@ use crate::clock::WallClock;
 use crate::commits::ChangeRef;
 use crate::gallery::patched;
 use crate::id::free_id;
+use crate::wait::wait_for;
 
 /// Faces, keys and jobs in memory, gone with the process.
 pub struct MemoryStore {
@@ -105,6 +106,22 @@ impl MemoryStore {
         Ok(answer)
     }
 
+    /// Fills the index anew with every gallery.
+    fn fill_index(&self, state: &State) -> Result<()> {
+        wait_for(self.index.restart())?;
+        for face_set in state.face_sets.values() {
+            let opened = GalleryChange::Open {
+                face_set: face_set.id,
+                pack: face_set.pack.clone(),
+                schema: Arc::new(face_set.schema.clone()),
+            };
+            let rows = state.gallery(face_set).filter_map(|(sequence, _)| state.put_change(sequence, face_set));
+            let changes = std::iter::once(opened).chain(rows).collect();
+            wait_for(self.index.apply(state.revision, changes))?;
+        }
+        wait_for(self.index.resume(state.revision))
+    }
+
     fn commit(&self, state: &mut State, actor: Option<Actor>, Changes(changes): Changes) {
         state.revision.0 += 1;
         let revision = state.revision;
@@ -116,7 +133,12 @@ impl MemoryStore {
             Change::Gallery(change) => Some(change),
             _ => None,
         });
-        self.index.apply(revision, seen.collect());
+        if let Err(error) = wait_for(self.index.apply(revision, seen.collect())) {
+            tracing::error!(revision = revision.0, %error, "the index failed, it is filled anew");
+            if let Err(error) = self.fill_index(state) {
+                tracing::error!(%error, "the index could not be filled, searches are refused");
+            }
+        }
     }
 }
 

@@ -422,7 +422,7 @@ impl Pair {
                 Change::Gallery(change) => Some(change),
                 _ => None,
             });
-            self.follower.apply(commit.revision, seen.collect());
+            self.follower.apply(commit.revision, seen.collect()).await.unwrap();
         }
         self.followed = reached;
         has_more

@@ -183,7 +183,7 @@ pub(super) async fn search(
     let face_set = FaceSetId::new(1).expect("in range");
     let mut numbers = Numbers(n_faces);
     let open = GalleryChange::Open { face_set, pack: pack.id.clone(), schema: Arc::new(FieldSchema::default()) };
-    index.apply(Revision(1), vec![open]);
+    index.apply(Revision(1), vec![open]).await?;
     // In commits of a thousand, so that no list is as large as the gallery.
     for first in (1..=n_faces).step_by(1000) {
         let last = n_faces.min(first + 999);
@@ -194,7 +194,7 @@ pub(super) async fn search(
             Ok(GalleryChange::Put { face_set, entry })
         };
         let changes: Result<Vec<_>, Failure> = (first..=last).map(put).collect();
-        index.apply(Revision(1 + last), changes?);
+        index.apply(Revision(1 + last), changes?).await?;
     }
     let mut taken = Vec::new();
     let start = Instant::now();
@@ -298,7 +298,21 @@ fn made_up_face(id: u64, template: Template) -> NewFace {
 struct NoIndex;
 
 impl VectorIndex for NoIndex {
-    fn apply(&self, _: Revision, _: Vec<GalleryChange>) {}
+    fn apply(&self, _: Revision, _: Vec<GalleryChange>) -> likeness_domain::ports::Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        None
+    }
+
+    fn restart(&self) -> likeness_domain::ports::Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn resume(&self, _: Revision) -> likeness_domain::ports::Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     fn search(&self, _: GallerySearch) -> likeness_domain::ports::Pending<'_, Vec<likeness_domain::ports::Hit>> {
         Box::pin(async { Ok(Vec::new()) })
