@@ -168,8 +168,12 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
         let message = format!("model pack `{}` recognises no faces", packs[0].manifest().id());
         return Err(Failure::new(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
     }
-    let memory_bytes = (config.analysis_memory_mib as u64) << 20;
-    let settings = PipelineSettings { memory_bytes, workers: config.workers, queue_max: config.queue_max };
+    let settings = PipelineSettings {
+        memory_bytes: (config.analysis_memory_mib as u64) << 20,
+        workers: config.workers,
+        queue_max: config.queue_max,
+        wait_max: config.queue_wait_max,
+    };
     let pipeline = Pipeline::open(&Runtime::open(files, engines, config.workers)?, &packs, settings)?;
     Ok(Arc::new(pipeline))
 }

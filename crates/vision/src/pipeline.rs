@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::ports::{Analysis, AnalyzeRequest, FaceAnalyzer, PackInfo, Pending};
@@ -26,6 +27,8 @@ pub struct PipelineSettings {
     pub workers: usize,
     /// Most pictures that wait when all threads are busy; each holds its file in memory.
     pub queue_max: usize,
+    /// How long a picture may be expected to wait; whoever would wait longer is told to come back.
+    pub wait_max: Duration,
 }
 
 /// Finds and embeds faces with the loaded packs.
@@ -80,7 +83,7 @@ impl Pipeline {
         if infos.is_empty() {
             return Err(Error::new(Kind::PackUnavailable, "no model pack is given that recognises faces"));
         }
-        let pool = Pool::start(workers, settings.queue_max)?;
+        let pool = Pool::start(workers, settings.queue_max, settings.wait_max)?;
         Ok(Self { packs: infos, aspects, has_hinted: AtomicBool::new(false), pool })
     }
 

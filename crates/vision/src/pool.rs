@@ -1,14 +1,16 @@
 //! Threads for work that keeps a core busy, behind a bounded queue.
 //!
-//! The pool knows nothing of pictures: a worker is any state that a task may use, one per thread. A task that finds the
-//! queue full is refused at once, so a crowd of clients gets "overloaded" and not a slow death; one whose caller has
-//! gone is skipped; one that panics takes down neither its thread nor the pool.
+//! The pool knows nothing of pictures: a worker is any state that a task may use, one per thread. The queue is bounded by
+//! the number of tasks and by time: a task that would have to wait longer than `wait_max`, as the tasks before it are
+//! expected to take, is refused at once with the time after which to try again. One whose caller has gone is skipped; one
+//! that panics takes down neither its thread nor the pool.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use likeness_domain::{Error, Kind, Result};
 use tokio::sync::oneshot;
@@ -33,7 +35,12 @@ pub struct PoolLoad {
     pub n_queued: usize,
     /// Most tasks that may wait.
     pub queue_max: usize,
+    /// How long a task submitted now is expected to wait.
+    pub expected_wait: Duration,
 }
+
+/// How much the newest task counts in the moving average of what tasks take.
+const NEWEST_SHARE: f64 = 0.2;
 
 /// The answer of a task, later. Dropping it cancels the task if it has not begun.
 pub type Answer<T> = oneshot::Receiver<Result<T>>;
@@ -42,6 +49,7 @@ struct Shared<W> {
     state: Mutex<State<W>>,
     wake: Condvar,
     queue_max: usize,
+    wait_max: Duration,
     n_workers: usize,
 }
 
@@ -49,6 +57,15 @@ struct State<W> {
     queue: VecDeque<Box<dyn Task<W>>>,
     n_busy: usize,
     is_open: bool,
+    /// Moving average of what a task takes, in seconds; 0 before the first one is done.
+    task_s: f64,
+}
+
+impl<W> State<W> {
+    /// How long a task waits that is put behind `n_queued` others.
+    fn expected_wait(&self, n_queued: usize, n_workers: usize) -> Duration {
+        Duration::from_secs_f64(self.task_s * n_queued as f64 / n_workers as f64)
+    }
 }
 
 trait Task<W>: Send {
@@ -62,15 +79,16 @@ struct Request<T, F> {
 }
 
 impl<W: Send + 'static> Pool<W> {
-    /// Starts one thread per worker (at least one). Up to `queue_max` tasks wait when all are busy.
-    pub fn start(workers: Vec<W>, queue_max: usize) -> Result<Self> {
+    /// Starts one thread per worker (at least one). Up to `queue_max` tasks wait when all are busy, and none for longer
+    /// than about `wait_max`.
+    pub fn start(workers: Vec<W>, queue_max: usize, wait_max: Duration) -> Result<Self> {
         if workers.is_empty() {
             return Err(Error::invalid("workers", "`workers` is 0, expected at least 1"));
         }
-        let state = State { queue: VecDeque::with_capacity(queue_max), n_busy: 0, is_open: true };
+        let state = State { queue: VecDeque::with_capacity(queue_max), n_busy: 0, is_open: true, task_s: 0.0 };
         let (state, wake, n_workers) = (Mutex::new(state), Condvar::new(), workers.len());
         let pool = Self {
-            shared: Arc::new(Shared { state, wake, queue_max, n_workers }),
+            shared: Arc::new(Shared { state, wake, queue_max, wait_max, n_workers }),
             threads: Mutex::new(Vec::with_capacity(n_workers)),
         };
         for (worker_idx, worker) in workers.into_iter().enumerate() {
@@ -85,7 +103,8 @@ impl<W: Send + 'static> Pool<W> {
         Ok(pool)
     }
 
-    /// Hands a task over. [`Kind::Overloaded`] at once if the queue is full or the pool is shut down.
+    /// Hands a task over. [`Kind::Overloaded`] at once if the queue is full, the wait would be too long or the pool is
+    /// shut down.
     pub fn submit<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut W) -> Result<T> + Send + 'static,
@@ -105,6 +124,13 @@ impl<W: Send + 'static> Pool<W> {
             let message = format!("{} images are waiting for analysis already", state.queue.len());
             return Err(Error::new(Kind::Overloaded, message));
         }
+        let expected_wait = state.expected_wait(state.queue.len().saturating_sub(n_idle), self.shared.n_workers);
+        // One task a worker may always wait: however slow they are, a caller that sends one after the other is served.
+        if state.queue.len() >= self.shared.n_workers + n_idle && expected_wait > self.shared.wait_max {
+            let (expected, most) = (expected_wait.as_secs_f64(), self.shared.wait_max.as_secs_f64());
+            let message = format!("an image would wait {expected:.1} s for analysis, expected at most {most:.1} s");
+            return Err(Error::new(Kind::Overloaded, message));
+        }
         state.queue.push_back(Box::new(Request { task, answer }));
         drop(state);
         self.shared.wake.notify_one();
@@ -119,6 +145,7 @@ impl<W: Send + 'static> Pool<W> {
             n_busy: state.n_busy,
             n_queued: state.queue.len(),
             queue_max: self.shared.queue_max,
+            expected_wait: state.expected_wait(state.queue.len(), self.shared.n_workers),
         }
     }
 }
@@ -149,9 +176,16 @@ impl<W> Shared<W> {
             if let Some(task) = state.queue.pop_front() {
                 state.n_busy += 1;
                 drop(state);
+                let is_cancelled = task.is_cancelled();
+                let start = Instant::now();
                 task.run(&mut worker);
+                let taken = start.elapsed().as_secs_f64();
                 state = lock(&self.state);
                 state.n_busy -= 1;
+                if !is_cancelled {
+                    let share = if state.task_s == 0.0 { 1.0 } else { NEWEST_SHARE };
+                    state.task_s += (taken - state.task_s) * share;
+                }
             } else if state.is_open {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {

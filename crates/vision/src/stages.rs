@@ -100,7 +100,8 @@ impl Found {
     /// The map from the recogniser's crop into the picture; `None` if the points coincide.
     fn placement(&self) -> Option<Placement> {
         match &self.face {
-            Some(face) if face.doubt.is_none() => placement(&face.mesh.plane(), &mesh_template::MESH_468_112),
+            // A mesh that is not denied outright aligns better than five points, also where it is too unsure to enrol.
+            Some(face) if face.mesh.presence >= 0.0 => placement(&face.mesh.plane(), &mesh_template::MESH_468_112),
             Some(_) => placement(&self.found.landmarks.0, &mesh_template::five_points()),
             None => placement(&self.found.landmarks.0, &FIVE_POINT_112),
         }

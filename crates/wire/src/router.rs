@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
 use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, WebhookSender};
@@ -18,6 +18,9 @@ use crate::facepp::{self, Facepp};
 use crate::http::{json, request_id};
 use crate::huawei::{self, Huawei};
 use crate::yuanli::{self, Yuanli};
+
+/// Seconds after which a refused caller may come back, unless a dialect says otherwise: by then a full queue is empty.
+pub(crate) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// What the dialects stand on.
 #[derive(Clone)]
@@ -113,6 +116,9 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         _ if first_segment == "facepp" => dialects.facepp.answer(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
+    if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
+    }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
     }

@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) queue_max: usize,
     /// What runs the models.
     pub(crate) inference: Wanted,
+    /// How long one may be expected to wait.
+    pub(crate) queue_wait_max: Duration,
     /// Bounds on connections.
     pub(crate) listener: ListenerConfig,
     /// Bounds on fetching.
@@ -148,6 +150,7 @@ impl Config {
                 library: read.unless_auto(Key::InferenceRuntime, "auto, onnxruntime or openvino")?,
                 precision: read.unless_auto(Key::InferencePrecision, "auto, f32 or bf16")?,
             },
+            queue_wait_max: Duration::from_millis(read.number(Key::QueueWaitMaxMs, 100..=600_000)? as u64),
             listener: ListenerConfig {
                 connections_max: read.number(Key::ConnectionsMax, 1..=65_536)?,
                 head_timeout: read.seconds(Key::HeadTimeoutS, 1..=3600)?,

@@ -14,6 +14,7 @@ pub(crate) enum Key {
     QueueMax,
     InferenceRuntime,
     InferencePrecision,
+    QueueWaitMaxMs,
     ConnectionsMax,
     HeadTimeoutS,
     BodyTimeoutS,
@@ -219,6 +220,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "auto",
         "numbers that openvino computes in: f32, bf16, or auto for bf16 where the processor has it, it is quicker and \
          gives the same faces",
+    ),
+    setting(
+        Key::QueueWaitMaxMs,
+        "queue_wait_max_ms",
+        "LIKENESS_QUEUE_WAIT_MAX_MS",
+        Shape::Number,
+        "2000",
+        "milliseconds an image may be expected to wait for a worker; a caller that would wait longer is told to come back",
     ),
     setting(
         Key::ConnectionsMax,

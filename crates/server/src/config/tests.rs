@@ -80,6 +80,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         queue_max = 3 # environment LIKENESS_QUEUE_MAX
         inference_runtime = "auto" # default
         inference_precision = "auto" # default
+        queue_wait_max_ms = 2000 # default
 
         [listener]
         connections_max = 512 # default

@@ -9,7 +9,8 @@ use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 
 use super::support::{Installation, analyze, installation, portrait, shared};
 
-const ONE_WORKER: PipelineSettings = PipelineSettings { memory_bytes: 256 << 20, workers: 1, queue_max: 1 };
+const ONE_WORKER: PipelineSettings =
+    PipelineSettings { memory_bytes: 256 << 20, workers: 1, queue_max: 1, wait_max: super::support::PATIENT };
 
 const ALL: Assess = Assess { aspects: Aspects::ALL, faces: FaceChoice::All };
 

@@ -43,7 +43,8 @@ fn templates(
     portraits: &[PathBuf],
 ) -> Vec<Option<Template>> {
     let runtime = Runtime::open(files.clone(), engines, 2).expect("loads");
-    let settings = PipelineSettings { memory_bytes: 1 << 30, workers: 2, queue_max: 4 };
+    let settings =
+        PipelineSettings { memory_bytes: 1 << 30, workers: 2, queue_max: 4, wait_max: super::support::PATIENT };
     let pipeline = Pipeline::open(&runtime, std::slice::from_ref(&installation.pack), settings).expect("opens");
     let template = |path: &PathBuf| {
         let image = std::fs::read(path).expect("is readable");

@@ -1,6 +1,7 @@
 //! Tests by subject; `support` finds what they need.
 
 mod assess;
+mod closer_look;
 mod engines;
 mod mesh;
 mod photographs;

@@ -13,14 +13,14 @@ use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 
 use super::support::{RULES, analyze, installation, portrait};
 
-fn png(image: &DynamicImage) -> Bytes {
+pub(super) fn png(image: &DynamicImage) -> Bytes {
     let mut bytes = Vec::new();
     image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("encodes");
     bytes.into()
 }
 
 /// A portrait as pixels, through our own decoder.
-fn pixels(name: &str) -> Option<DynamicImage> {
+pub(super) fn pixels(name: &str) -> Option<DynamicImage> {
     let picture = likeness_vision::decode::decode(&portrait(name)?, &RULES).expect("decodes");
     let raw = image::RgbImage::from_raw(picture.width(), picture.height(), picture.data().to_vec());
     Some(DynamicImage::ImageRgb8(raw.expect("fits")))
@@ -204,8 +204,9 @@ fn packs_say_what_they_are() {
     let pipeline = installation.pipeline(1, 1);
     let [pack] = pipeline.packs() else { panic!("one pack") };
     assert_eq!((pack.id.as_str(), pack.dimensions), ("default-2", 128));
-    assert!((pack.calibration.similarity_at(1e-3).get() - 0.3582).abs() < 1e-6);
-    let settings = PipelineSettings { memory_bytes: 256 << 20, workers: 1, queue_max: 1 };
+    assert!((pack.calibration.similarity_at(1e-3).get() - 0.3738).abs() < 1e-6);
+    let settings =
+        PipelineSettings { memory_bytes: 256 << 20, workers: 1, queue_max: 1, wait_max: super::support::PATIENT };
     assert_eq!(
         Pipeline::open(&installation.runtime, &[], settings).err().expect("refused").kind(),
         Kind::PackUnavailable

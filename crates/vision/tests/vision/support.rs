@@ -15,6 +15,9 @@ use likeness_vision::runtime::Runtime;
 pub(super) const RULES: ImageRules =
     ImageRules { formats: ImageFormats::ALL, bytes_max: IMAGE_BYTES_MAX, side_max: IMAGE_SIDE_MAX, side_min: 1 };
 
+/// Longer than any test.
+pub(super) const PATIENT: std::time::Duration = std::time::Duration::from_hours(1);
+
 /// What is installed under `LIKENESS_HOME`, or nothing with a word about it.
 pub(super) struct Installation {
     pub(super) runtime: Runtime,
@@ -49,7 +52,7 @@ impl Installation {
     }
 
     pub(super) fn pipeline(&self, workers: usize, queue_max: usize) -> Pipeline {
-        let settings = PipelineSettings { memory_bytes: 256 << 20, workers, queue_max };
+        let settings = PipelineSettings { memory_bytes: 256 << 20, workers, queue_max, wait_max: PATIENT };
         Pipeline::open(&self.runtime, std::slice::from_ref(&self.pack), settings).expect("opens")
     }
 

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
+use crate::http::form_service::TOO_MANY;
+
 pub(super) use crate::http::form_service::Failure;
 
 /// What the client named, for errors that repeat it.
@@ -29,7 +31,7 @@ pub(super) fn unknown_key() -> Failure {
 
 /// Too many calls.
 pub(super) fn too_many_calls() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "CONCURRENCY_LIMIT_EXCEEDED")
+    Failure::new(StatusCode::FORBIDDEN, TOO_MANY)
 }
 
 /// Too many tasks wait.

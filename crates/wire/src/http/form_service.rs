@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use likeness_domain::Error;
 use likeness_domain::ports::{Clock, IdSource};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::body::{self, BodyError, Upload};
 use super::fields::{FieldError, Fields};
 use super::{json, request_id};
+use crate::router::RETRY_AFTER;
 
 /// A request that was not done, in the family's words.
 #[derive(Debug)]
@@ -105,6 +106,9 @@ pub struct FormService<'a, O> {
     pub ids: &'a dyn IdSource,
 }
 
+/// The error of a caller that has to come back later, in both dialects.
+pub const TOO_MANY: &str = "CONCURRENCY_LIMIT_EXCEEDED";
+
 impl<O: Copy + Debug> FormService<'_, O> {
     /// Answers a request, whatever it is: `run` does a call, given its fields.
     pub async fn answer<A, R>(&self, request: Request, request_id: &str, run: impl FnOnce(O, Fields) -> R) -> Response
@@ -134,7 +138,13 @@ impl<O: Copy + Debug> FormService<'_, O> {
                     return body::too_long();
                 }
                 let answer = BTreeMap::from([(self.error_member, &*failure.error)]);
-                json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer })
+                let mut response =
+                    json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer });
+                // These vendors say "too many" with 403; the router adds the header to 429 and 503.
+                if failure.error == TOO_MANY {
+                    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+                }
+                response
             }
         }
     }

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
+use crate::http::form_service::TOO_MANY;
+
 use super::settings::{BadSign, Settings};
 pub(super) use crate::http::form_service::Failure;
 
@@ -22,7 +24,7 @@ pub(super) fn wrong_mac(settings: &Settings) -> Failure {
 /// Too many calls.
 pub(super) fn too_many_calls(settings: &Settings) -> Failure {
     let status = StatusCode::from_u16(settings.concurrency_status).unwrap_or(StatusCode::FORBIDDEN);
-    Failure::new(status, "CONCURRENCY_LIMIT_EXCEEDED")
+    Failure::new(status, TOO_MANY)
 }
 
 /// The face is not in the library.

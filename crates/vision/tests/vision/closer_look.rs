@@ -1,0 +1,165 @@
+//! Faces that lie, stand on their heads, are tilted, tiny or huge; and what is no face.
+
+use image::{DynamicImage, imageops};
+use likeness_domain::policy::FaceChoice;
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace};
+use likeness_domain::types::{BoundingBox, Template};
+use likeness_vision::align::{Placement, warp};
+use likeness_vision::pipeline::Pipeline;
+use likeness_vision::raster::RgbImage;
+
+use super::pipeline::{pixels, png};
+use super::support::{Installation, analyze, installation, shared};
+
+/// Portraits of one person each, in which the face is whole.
+const PORTRAITS: [&str; 5] = ["astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg"];
+
+fn faces(
+    pipeline: &Pipeline,
+    installation: &Installation,
+    picture: &DynamicImage,
+    find: FaceChoice,
+) -> Vec<AnalyzedFace> {
+    let request = AnalyzeRequest { find, ..installation.request(find) };
+    analyze(pipeline, png(picture), request).expect("analyses").faces
+}
+
+/// The template of the largest face, which must not be doubtful.
+#[track_caller]
+fn template(pipeline: &Pipeline, installation: &Installation, picture: &DynamicImage) -> Template {
+    let faces = faces(pipeline, installation, picture, FaceChoice::Largest);
+    let face = faces.into_iter().next().expect("a face");
+    assert_eq!(face.doubt, None);
+    face.template.expect("asked for")
+}
+
+/// The picture turned clockwise about its centre, whole, on grey.
+fn turned(picture: &DynamicImage, degrees: f64) -> DynamicImage {
+    let rgb = picture.to_rgb8();
+    let (width, height) = (f64::from(rgb.width()), f64::from(rgb.height()));
+    let source = RgbImage::new(rgb.width(), rgb.height(), rgb.into_raw()).expect("fits");
+    let side = width.hypot(height).ceil();
+    let (sine, cosine) = (-degrees.to_radians()).sin_cos();
+    let half = side / 2.0;
+    let placement = Placement {
+        a: cosine,
+        b: sine,
+        shift_x: width / 2.0 - (cosine - sine) * half,
+        shift_y: height / 2.0 - (sine + cosine) * half,
+    };
+    let turned = warp(&source, placement, side as u32);
+    let buffer = image::RgbImage::from_raw(turned.width(), turned.height(), turned.data().to_vec());
+    DynamicImage::ImageRgb8(buffer.expect("fits"))
+}
+
+fn scaled(picture: &DynamicImage, longer: u32) -> DynamicImage {
+    picture.resize(longer, longer, imageops::FilterType::Triangle)
+}
+
+#[test]
+fn a_portrait_at_any_angle_has_the_template_of_the_upright_one() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in PORTRAITS {
+        let Some(upright) = pixels(name).map(|picture| scaled(&picture, 900)) else { return };
+        let expected = template(&pipeline, &installation, &upright);
+        for degrees in (0..360).step_by(30) {
+            let found = template(&pipeline, &installation, &turned(&upright, f64::from(degrees)));
+            let cosine = found.similarity(&expected).expect("one pack").get();
+            assert!(cosine >= 0.93, "{name} turned by {degrees} degrees: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn a_portrait_of_any_size_has_the_same_template() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in PORTRAITS {
+        let Some(original) = pixels(name) else { return };
+        let expected = template(&pipeline, &installation, &original);
+        for longer in [320, 480, 640, 800, 1200, 1800, 2600, 4000] {
+            let found = template(&pipeline, &installation, &scaled(&original, longer));
+            let cosine = found.similarity(&expected).expect("one pack").get();
+            let least = if longer >= 800 { 0.97 } else { 0.9 };
+            assert!(cosine >= least, "{name} at {longer} pixels: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn a_portrait_that_fills_a_large_picture_is_one_face() {
+    let (Some(installation), Some(cases)) = (installation(), shared("cases")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in ["one_face_1800.jpg", "turned_90_no_exif.jpg"] {
+        let bytes = std::fs::read(cases.join(name)).expect("the cases are complete");
+        let found = analyze(&pipeline, bytes, installation.request(FaceChoice::All)).expect("analyses");
+        assert_eq!(found.faces.len(), 1, "{name}");
+        assert_eq!(found.faces[0].doubt, None, "{name}");
+    }
+}
+
+#[test]
+fn textures_show_no_face() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let mut state = 7_u32;
+    let mut noise = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let noisy = image::RgbImage::from_fn(800, 600, |_, _| image::Rgb([noise(), noise(), noise()]));
+    let checks =
+        image::RgbImage::from_fn(800, 600, |x, y| image::Rgb([if (x / 20 + y / 20) % 2 == 0 { 230 } else { 40 }; 3]));
+    let rings = image::RgbImage::from_fn(800, 600, |x, y| {
+        let radius = (f64::from(x) - 400.0).hypot(f64::from(y) - 300.0);
+        image::Rgb([(127.0 + 120.0 * (radius / 9.0).sin()) as u8; 3])
+    });
+    let blobs = image::imageops::blur(&noisy, 12.0);
+    for (name, picture) in [("noise", noisy), ("checks", checks), ("rings", rings), ("blobs", blobs)] {
+        let found = faces(&pipeline, &installation, &DynamicImage::ImageRgb8(picture), FaceChoice::All);
+        assert_eq!(found.iter().filter(|face| face.doubt.is_none()).count(), 0, "{name}");
+    }
+}
+
+/// Thirty faces of 40 to 90 pixels in a large picture: each is found, once.
+#[test]
+fn small_faces_of_a_large_picture_are_found() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let mut canvas =
+        image::RgbImage::from_fn(2000, 1500, |x, y| image::Rgb([(90 + x / 40) as u8, (110 + y / 40) as u8, 120]));
+    let mut heads = Vec::new();
+    for name in PORTRAITS {
+        let Some(portrait) = pixels(name) else { return };
+        let face = faces(&pipeline, &installation, &portrait, FaceChoice::Largest).remove(0);
+        let BoundingBox { left, top, width, height } = face.detection.bounding_box;
+        let margin = height * 2 / 5;
+        let (x, y) = (left.saturating_sub(margin), top.saturating_sub(margin));
+        heads.push((portrait.crop_imm(x, y, width + 2 * margin, height + 2 * margin), height));
+    }
+    let mut places = Vec::new();
+    for idx in 0..30_u32 {
+        let (head, face_height) = &heads[idx as usize % heads.len()];
+        let wanted = 40 + 50 * idx / 29;
+        let factor = f64::from(wanted) / f64::from(*face_height);
+        let size = |side: u32| (f64::from(side) * factor).round() as u32;
+        let small =
+            head.resize_exact(size(head.width()), size(head.height()), imageops::FilterType::Triangle).to_rgb8();
+        let (x, y) = (60 + (idx % 6) * 320, 40 + (idx / 6) * 290);
+        imageops::replace(&mut canvas, &small, i64::from(x), i64::from(y));
+        places.push((x, y, small.width(), small.height()));
+    }
+    let found = faces(&pipeline, &installation, &DynamicImage::ImageRgb8(canvas), FaceChoice::All);
+    let confirmed: Vec<_> = found.iter().filter(|face| face.doubt.is_none()).collect();
+    let centre_in = |face: &AnalyzedFace, &(x, y, width, height): &(u32, u32, u32, u32)| {
+        let bounding_box = face.detection.bounding_box;
+        let (cx, cy) = (bounding_box.left + bounding_box.width / 2, bounding_box.top + bounding_box.height / 2);
+        (x..x + width).contains(&cx) && (y..y + height).contains(&cy)
+    };
+    for (idx, place) in places.iter().enumerate() {
+        let n_here = confirmed.iter().filter(|face| centre_in(face, place)).count();
+        assert_eq!(n_here, 1, "face {idx} at {place:?}");
+    }
+    assert_eq!(confirmed.len(), 30);
+}
