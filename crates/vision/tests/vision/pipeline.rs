@@ -93,7 +93,8 @@ fn face_that_lies_gets_the_template_of_the_upright_face() {
         let found = analyze(&pipeline, png(&turned), request()).expect("analyses");
         let face = &found.faces[0];
         let cosine = face.template.as_ref().expect("asked for").similarity(expected.template.as_ref().expect("too"));
-        assert!(cosine.expect("one pack").get() > 0.999, "the template is that of the upright face: {cosine:?}");
+        // Not the same to the last digit: the mesh is fitted to crops that differ by a few degrees.
+        assert!(cosine.expect("one pack").get() > 0.995, "the template is that of the upright face: {cosine:?}");
         // Where the box must be: column and row change places.
         let (here, there) = (face.detection.bounding_box, expected.detection.bounding_box);
         let left = if is_clockwise { side - there.top - there.height } else { there.top };
