@@ -1,16 +1,34 @@
 """Fixtures: a client of each vendor that speaks for the test's tenant with the same key."""
 
+import io
+
 import facesearch
 import green as alibaba
 import harness
 import pytest
+from PIL import Image
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkfrs.v2 import FrsClient
 
 
+ANGLES = [45, 90, 180, 270]
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with harness.server_with_photos(tmp_path_factory.mktemp("data"), env=harness.PATIENT_SCANS) as running:
+def turned(tmp_path_factory):
+    """A folder with the portraits and, as `turned-90.jpg`, one of them turned anticlockwise without a word in EXIF."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ["obama.jpg", "obama2.jpg", "biden.jpg"]:
+        (folder / name).write_bytes(harness.portrait(name).read_bytes())
+    photo = Image.open(io.BytesIO(harness.portrait("obama2.jpg").read_bytes())).convert("RGB")
+    for angle in ANGLES:
+        photo.rotate(angle, expand=True, fillcolor=(128, 128, 128)).save(folder / f"turned-{angle}.jpg", quality=92)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, turned):
+    with harness.server_with_photos(tmp_path_factory.mktemp("data"), turned, env=harness.PATIENT_SCANS) as running:
         yield running
 
 

@@ -215,3 +215,27 @@ def test_one_label_has_three_names(alibaba, huawei, yuanli):
     face, = huawei.found("lobby", SECOND)
     huawei.delete("lobby", face)
     assert yuanli.found("lobby", SECOND) == [] == alibaba.found("lobby", SECOND)
+
+
+@pytest.mark.parametrize("angle", [45, 90, 180, 270])
+def test_turned_photographs_are_enrolled_and_found_in_every_dialect(server, turned, alibaba, huawei, yuanli, angle):
+    path = turned / f"turned-{angle}.jpg"
+    huawei.create("upright")
+    huawei.enrol("anna", "upright", FIRST)
+    huawei.enrol("bert", "upright", OTHER)
+    anna, = [face for face, name in huawei.listed("upright") if name == "anna"]
+    assert huawei.found("upright", path) == [anna]
+    assert [user for _, user in yuanli.found("upright", path)] == ["anna"]
+    task = {"url": f"{server.photos}/{path.name}", "extras": {"groupId": "upright"}}
+    task, = alibaba.green.ok("ImageSyncScan", {"scenes": ["sface-n"], "tasks": [task]})
+    face, = task["results"][0]["topPersonData"]
+    assert [person["personId"] for person in face["persons"] if person["rate"] >= 80] == ["anna"]
+
+    huawei.create("lying")
+    huawei.enrol("by-huawei", "lying", path)
+    yuanli.enrol("by-yuanli", "lying", path)
+    alibaba.green.ok("AddPerson", {"personId": "by-alibaba", "groupIds": ["lying"], "name": "Anna"})
+    urls = [f"{server.photos}/{path.name}"]
+    item, = alibaba.green.ok("AddFaces", {"personId": "by-alibaba", "urls": urls})["faceImageItems"]
+    assert item["success"], item
+    assert len(huawei.found("lying", FIRST)) == 3

@@ -1,11 +1,15 @@
 """The calls of the Face++ v3 reference with real photographs, by a client that shares no line with the server."""
 
 import base64
+import io
 import time
 
 import harness
 import client
+import people
+import pytest
 import requests
+from PIL import Image
 
 THRESHOLDS = {"1e-3": 62.327, "1e-4": 69.101, "1e-5": 73.975}
 ZEROS = "0" * 32
@@ -69,6 +73,18 @@ def test_compare(api, photos):
     assert other["confidence"] < THRESHOLDS["1e-4"] and "faces1" not in other and "image_id2" in other
     assert round(other["confidence"], 3) == other["confidence"]
     assert api("compare", face_token1=ZEROS, face_token2=ZEROS).error == bad(f"INVALID_FACE_TOKEN: {ZEROS}")
+
+
+@pytest.mark.parametrize("angle", [45, 90, 180, 270])
+def test_turned_photographs_are_found_and_kept(api, photos, angle):
+    upright = Image.open(io.BytesIO(photos.P1b)).convert("RGB")
+    turned = people.jpeg(upright.rotate(angle, expand=True, fillcolor=(128, 128, 128)), quality=92)
+    api("faceset/create", outer_id="lobby")
+    first = api.add("lobby", photos.P1)
+    best = api("search", files={"image_file": turned}, outer_id="lobby")["results"][0]
+    assert best["face_token"] == first and best["confidence"] > THRESHOLDS["1e-5"]
+    second = api.add("lobby", turned)
+    assert {second, first} == set(api.tokens("lobby"))
 
 
 def test_search(api, photos):
