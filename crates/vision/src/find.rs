@@ -30,8 +30,9 @@ const WEAK_SCORE_MIN: f32 = 0.3;
 /// tried.
 const PERSISTENT_SCORE_MIN: f32 = 0.6;
 
-/// Faces of fewer pixels than this (longer side, in the frame the detector sees) may be missed by a pass.
-const CERTAIN_SIDE_MIN: f32 = 40.0;
+/// Faces of fewer pixels than this (longer side, in the frame the detector sees) may be missed by a pass: a candidate that
+/// is smaller, however weak, is the reason for a finer one.
+const CERTAIN_SIDE_MIN: f32 = 24.0;
 
 /// Faces of fewer pixels than this in the frame are missed by most passes.
 const FINDABLE_SIDE_MIN: f32 = 12.0;

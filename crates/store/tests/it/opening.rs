@@ -222,14 +222,17 @@ fn old_commits_are_compacted_away() {
                 store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(number)], None).await.unwrap();
             }
             drop(store);
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            let closed_at = clock().now();
+            while clock().now() == closed_at {
+                std::thread::yield_now();
+            }
             let folder = DataFolder::lock(scratch.path()).unwrap();
             let index = Arc::new(Ledger::default());
             let store = EmbeddedStore::open_locked(folder, Arc::clone(&index) as _, settings, clock()).unwrap();
             let compacted = loop {
                 match store.changes_after(Revision(0), 100).await.unwrap() {
                     CommitPage::TooOld { compacted } => break compacted,
-                    CommitPage::Commits { .. } => std::thread::sleep(std::time::Duration::from_millis(5)),
+                    CommitPage::Commits { .. } => std::thread::yield_now(),
                 }
             };
             let CommitPage::Commits { commits, reached, .. } = store.changes_after(compacted, 100).await.unwrap()
