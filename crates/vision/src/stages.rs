@@ -30,12 +30,12 @@ use crate::runtime::Runtime;
 #[cfg(test)]
 mod tests;
 
-/// Longer side, in pixels, of the picture that a large JPEG is decoded to at first: enough that a face of a tenth of it
-/// fills the recogniser's crop.
-const REDUCED_SIDE_MIN: u32 = 1000;
+/// Longer side, in pixels, of the picture that a large JPEG is decoded to at first: enough that a face of a fifth of it
+/// fills the recogniser's crop; a smaller one is the reason to decode once more.
+const REDUCED_SIDE_MIN: u32 = 500;
 
 /// The same where all faces are wanted, so that small ones are seen.
-const REDUCED_SIDE_MIN_ALL: u32 = 1600;
+const REDUCED_SIDE_MIN_ALL: u32 = 1280;
 
 /// A crop may be enlarged by this much before the picture is decoded at a finer scale: templates of a portrait change by
 /// less than 0.01 (cosine) for it.

@@ -83,7 +83,8 @@ pub(super) fn install(home: &Home, archives: &Archives<'_>) -> Result<()> {
     if openvino(home).is_ok() {
         return Ok(());
     }
-    let staged = archives.staging.join("openvino");
+    // Not the package's name: the archive is downloaded into a folder of that name, and would be published with the rest.
+    let staged = archives.staging.join("openvino-libraries");
     create_dir(&staged)?;
     archives.obtain(&package, |path| {
         for file in &files {

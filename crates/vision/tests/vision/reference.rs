@@ -11,7 +11,7 @@ use likeness_vision::decode::decode;
 use likeness_vision::pack::AlignTemplate;
 use serde_json::Value;
 
-use super::support::{RULES, analyze, files, installation, shared};
+use super::support::{RULES, analyze, files, installation_of, shared};
 
 /// One face as OpenCV sees it.
 struct ReferenceFace {
@@ -55,7 +55,9 @@ fn face(value: &Value) -> ReferenceFace {
 
 #[test]
 fn portraits_have_the_faces_and_embeddings_that_opencv_finds() {
-    let (Some(installation), Some(folder)) = (installation(), shared("eval/portraits")) else { return };
+    // The pack that aligns by five points, as OpenCV does.
+    let five_points = PackId::new("default-1").expect("lawful");
+    let (Some(installation), Some(folder)) = (installation_of(&five_points), shared("eval/portraits")) else { return };
     let paths = files(&folder);
     let Some(reference) = reference(&paths) else { return };
     let pipeline = installation.pipeline(1, 1);
