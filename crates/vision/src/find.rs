@@ -139,6 +139,10 @@ impl Finder {
                 let face = self.confirmed(pyramid, candidate)?;
                 match face.doubt {
                     None => return Ok(vec![face]),
+                    // The central face is meant, certain or not; of others, a certain one beats a doubtful one.
+                    Some(_) if choice == FaceChoice::Central && is_reported(&face, self.first.score_sure) => {
+                        return Ok(vec![face]);
+                    }
                     Some(_) if is_reported(&face, self.first.score_sure) => {
                         let is_better = |old: &Face| face.mesh.presence > old.mesh.presence;
                         if doubtful.as_ref().is_none_or(is_better) {
@@ -188,11 +192,8 @@ impl Finder {
                 None => faces.push(face),
             }
         }
-        let any_confirmed = faces.iter().any(|face| face.doubt.is_none());
         let score_sure = self.first.score_sure;
-        faces.retain(|face| {
-            face.doubt.is_none() || face.found.score >= score_sure || (!any_confirmed && is_reported(face, score_sure))
-        });
+        faces.retain(|face| face.doubt.is_none() || is_reported(face, score_sure));
         Ok(faces)
     }
 
@@ -285,9 +286,9 @@ impl Finder {
     }
 }
 
-/// Whether a doubtful candidate is worth a word: the detector is sure of it, or the mesh does not clearly deny it.
+/// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.
 fn is_reported(face: &Face, score_sure: f32) -> bool {
-    face.found.score >= score_sure || face.mesh.presence >= 0.0
+    face.found.score >= score_sure || (face.found.score >= PERSISTENT_SCORE_MIN && face.mesh.presence >= 0.0)
 }
 
 /// Whether both are the same face of the picture.

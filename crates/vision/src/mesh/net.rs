@@ -107,8 +107,11 @@ impl MeshNet {
         let sized = OTHER_SIZES.map(|share| Some(FacePlace { size: place.size * share, ..place }));
         let tilted = OTHER_TILTS.map(|tilt| Some(FacePlace { tilt: place.tilt + tilt, ..place }));
         // `None` is the place that the best mesh so far shows.
-        for other in sized.into_iter().chain([None]).chain(tilted) {
-            if best.mesh.presence >= self.stage.presence_sure {
+        let others = sized.into_iter().chain([None]).map(|place| (place, false));
+        for (other, is_tilted) in others.chain(tilted.map(|place| (place, true))) {
+            // A mesh that is half sure is not lying: another tilt would only fit something else.
+            let enough = if is_tilted { self.stage.presence_min / 2.0 } else { self.stage.presence_sure };
+            if best.mesh.presence >= enough {
                 break;
             }
             let fit = self.settle(pyramid, other.unwrap_or_else(|| FacePlace::about(&best)))?;
