@@ -109,13 +109,14 @@ impl MeshNet {
         // `None` is the place that the best mesh so far shows.
         let others = sized.into_iter().chain([None]).map(|place| (place, false));
         for (other, is_tilted) in others.chain(tilted.map(|place| (place, true))) {
-            // A mesh that is half sure is not lying: another tilt would only fit something else.
-            let enough = if is_tilted { self.stage.presence_min / 2.0 } else { self.stage.presence_sure };
+            let enough = if is_tilted { self.stage.presence_min } else { self.stage.presence_sure };
             if best.mesh.presence >= enough {
                 break;
             }
             let fit = self.settle(pyramid, other.unwrap_or_else(|| FacePlace::about(&best)))?;
-            if fit.mesh.presence > best.mesh.presence {
+            // Another tilt that is not confirmed would only be a wrong mesh instead of an unsure one.
+            let least = if is_tilted { self.stage.presence_min } else { f32::NEG_INFINITY };
+            if fit.mesh.presence > best.mesh.presence.max(least) {
                 best = fit;
             }
         }
