@@ -317,7 +317,10 @@ def test_case_035_single(lib, b64):
     everyone = add(lib, b64.G)
     (largest,) = add(lib, b64.G, single=True)
     area = lambda face: face.bounding_box.width * face.bounding_box.height
-    assert area(largest) == max(map(area, everyone))
+    # One face is found in a smaller picture than all of them, so its box may differ by a few pixels.
+    expected, found = max(everyone, key=area).bounding_box, largest.bounding_box
+    for side in ["top_left_x", "top_left_y", "width", "height"]:
+        assert abs(getattr(expected, side) - getattr(found, side)) <= 0.03 * expected.width, side
 
 
 def test_case_036_nobody(lib, b64):

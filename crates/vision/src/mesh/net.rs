@@ -109,8 +109,7 @@ impl MeshNet {
         // `None` is the place that the best mesh so far shows.
         let others = sized.into_iter().chain([None]).map(|place| (place, false));
         for (other, is_tilted) in others.chain(tilted.map(|place| (place, true))) {
-            let enough = if is_tilted { self.stage.presence_min } else { self.stage.presence_sure };
-            if best.mesh.presence >= enough {
+            if best.mesh.presence >= self.stage.presence_sure {
                 break;
             }
             let fit = self.settle(pyramid, other.unwrap_or_else(|| FacePlace::about(&best)))?;
