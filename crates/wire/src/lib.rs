@@ -8,6 +8,7 @@ pub mod aliyun;
 pub mod facepp;
 pub mod http;
 pub mod huawei;
+mod megvii;
 pub mod native;
 #[cfg(test)]
 mod pages;
@@ -28,7 +29,7 @@ pub mod fuzz {
         fuzz_acs3 as aliyun_acs3, fuzz_client_info as aliyun_client_info, fuzz_signature as aliyun_signature,
         fuzz_upload as aliyun_upload,
     };
-    pub use crate::http::fields::fuzz_fields as fields;
     pub use crate::huawei::fuzz_signature as huawei_signature;
+    pub use crate::megvii::fields::fuzz_fields as fields;
     pub use crate::yuanli::fuzz_sign as yuanli_sign;
 }

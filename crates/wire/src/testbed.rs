@@ -1,7 +1,5 @@
 //! What stands behind a whole server in memory, for the tests of the dialects.
 
-pub(crate) mod forms;
-
 use std::sync::Arc;
 
 use axum::Router;

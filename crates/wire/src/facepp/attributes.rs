@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::errors::Failure;
 use super::points::{self, Set};
-use crate::http::fields::Fields;
+use crate::megvii::fields::Fields;
 
 /// Faces that get landmarks and attributes unless all are asked for.
 const ASSESSED_DEFAULT: usize = 5;

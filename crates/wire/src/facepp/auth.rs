@@ -5,7 +5,7 @@ use likeness_domain::types::{AccessKey, AccessKeyId};
 use subtle::ConstantTimeEq;
 
 use super::errors::{self, Blame, Failure};
-use crate::http::fields::Fields;
+use crate::megvii::fields::Fields;
 
 /// Establishes who asks. An unknown key and a wrong secret are told alike.
 pub(super) async fn authenticate(fields: &Fields, credentials: &dyn CredentialStore) -> Result<AccessKey, Failure> {

@@ -5,13 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::TransientFaceOutcome;
 use likeness_domain::ports::IdSource;
 use likeness_domain::types::{
-    BoundingBox, FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, JobId, Note, Subject, Tags,
+    FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, JobId, Note, Subject, Tags,
 };
 
 use super::dto;
 use super::errors::Failure;
-use crate::http::fields::Fields;
 use crate::http::keyed_ids::KeyedIds;
+use crate::megvii::convert::text;
+use crate::megvii::fields::Fields;
 
 /// What the reference forbids in ids, tags and data.
 const FORBIDDEN: &str = "^@,&=*'\"";
@@ -85,16 +86,8 @@ impl Names {
     }
 }
 
-fn text(note: Option<&Note>) -> String {
-    note.map(|note| note.as_str().to_owned()).unwrap_or_default()
-}
-
 pub(super) fn user_data(face_set: &FaceSet) -> String {
     text(face_set.note.as_ref())
-}
-
-pub(super) fn user_id(subject: Option<&Subject>) -> String {
-    subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default()
 }
 
 /// A field that may have none of the forbidden characters, nor any of these.
@@ -162,18 +155,6 @@ pub(super) fn new_user_id(fields: &Fields) -> Result<Subject, Failure> {
     Subject::new(text).map_err(|_| Failure::malformed("user_id"))
 }
 
-/// A whole number of 1 to `max`; 1 if there is none.
-pub(super) fn whole(fields: &Fields, name: &str, max: u64) -> Result<u64, Failure> {
-    let Some(number) = fields.whole(name)? else { return Ok(1) };
-    let number = u64::try_from(number).ok().filter(|number| (1..=max).contains(number));
-    number.ok_or_else(|| Failure::malformed(name))
-}
-
-/// Items of a list with commas; blanks around them do not count, and empty ones are passed over.
-pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim_ascii).filter(|item| !item.is_empty())
-}
-
 /// Why a face was not added.
 pub(super) fn reason(outcome: TransientFaceOutcome) -> Option<&'static str> {
     match outcome {
@@ -183,11 +164,6 @@ pub(super) fn reason(outcome: TransientFaceOutcome) -> Option<&'static str> {
         // A template of another pack is of no use in the set.
         TransientFaceOutcome::Unknown | TransientFaceOutcome::OtherPack => Some("INVALID_FACE_TOKEN"),
     }
-}
-
-pub(super) fn rectangle(found: BoundingBox) -> dto::Rectangle {
-    let BoundingBox { left, top, width, height } = found;
-    dto::Rectangle { top, left, width, height }
 }
 
 /// A name for a picture in this answer; nothing is kept under it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::attributes::{Attributes, Landmark};
+use crate::megvii::dto::{FaceFailure, Rectangle};
 
 /// The answer of a call that was done.
 #[derive(Serialize)]
@@ -49,14 +50,6 @@ pub(super) struct Face {
     pub(super) landmark: Option<Landmark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attributes: Option<Attributes>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Rectangle {
-    pub(super) top: u32,
-    pub(super) left: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
 }
 
 /// A picture that came with the request, and who is in it.
@@ -106,12 +99,6 @@ pub(super) struct FaceDetail {
     pub(super) face_rectangle: Rectangle,
     pub(super) user_id: String,
     pub(super) facesets: Vec<FaceSetListed>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FaceFailure {
-    pub(super) face_token: String,
-    pub(super) reason: &'static str,
 }
 
 #[derive(Serialize)]

@@ -3,9 +3,8 @@
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
-use crate::http::form_service::TOO_MANY;
-
-pub(super) use crate::http::form_service::Failure;
+pub(super) use crate::megvii::errors::Failure;
+use crate::megvii::errors::{TOO_MANY, of_picture};
 
 /// What the client named, for errors that repeat it.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +38,7 @@ pub(super) fn queue_full() -> Failure {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, "TASK_QUEUE_IS_FULL")
 }
 
-/// The token is of no face that is held or enrolled.
+/// The token is of no transient face and of no enrolled one.
 pub(super) fn no_face(token: &str) -> Failure {
     Failure::bad(format!("INVALID_FACE_TOKEN: {token}"))
 }
@@ -80,10 +79,9 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         Kind::TooManyFaceSets => Failure::bad("FACESET_QUOTA_EXCEEDED"),
         Kind::CapacityExceeded => Failure::bad("QUOTA_EXCEEDED"),
         Kind::FaceNotFound => no_face(blame.token),
-        Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
-        Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(image),
-        Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
-        Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),
+        Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
+            of_picture(kind, image)
+        }
         Kind::UrlInvalid | Kind::UrlForbidden | Kind::UrlUnreachable | Kind::UrlNotFound | Kind::UrlDenied => {
             Failure::bad(format!("INVALID_IMAGE_URL: {image}"))
         }
@@ -107,6 +105,6 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::PackUnavailable
         | Kind::Unsupported
         | Kind::StorageFull
-        | Kind::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+        | Kind::Internal => Failure::internal(),
     }
 }

@@ -1,24 +1,22 @@
 //! Calls about face sets.
 
-use std::collections::HashSet;
-
 use likeness_domain::Kind;
 use likeness_domain::library::CreateFaceSet;
 use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPatch, FaceSetSummary, FieldSchema};
 
 use super::convert;
-use super::dto::{self, Answer, FaceFailure};
+use super::dto::{self, Answer};
 use super::errors::{self, Blame, Failure};
 use super::routes::Call;
 use super::tasks::Act;
+use crate::megvii::convert::{REMOVE_ALL, items, n_faces, not_removed};
+use crate::megvii::dto::FaceFailure;
 
 /// Tokens of one `create` or `addface`.
 const ADDED_MAX: usize = 5;
 /// Tokens of one `removeface`.
 const REMOVED_MAX: usize = 1000;
-/// What stands for every face of a set.
-const REMOVE_ALL: &str = "RemoveAllFaceTokens";
 /// Entries of one page.
 const PAGE: u64 = 100;
 /// Largest `start` by the letter of the reference, which is also how many faces a set made here holds.
@@ -38,7 +36,7 @@ impl FaceSetNamed {
             (Some(_), Some(_)) => Err(Failure::bad("COEXISTENCE_ARGUMENTS")),
             (None, Some(name)) => Ok(Self::OuterId(name)),
             (Some(token), None) => {
-                let id = call.names().face_set(token);
+                let id = call.names.face_set(token);
                 id.map(Self::Token).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))
             }
         }
@@ -77,7 +75,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
     let merge = call.fields.switch("force_merge")?.unwrap_or(false) && given_name.is_some();
     let name = match given_name {
         Some(name) => name,
-        None => call.names().fresh_name(&*call.house.wire.ids)?,
+        None => call.names.fresh_name(&*call.service.wire.ids)?,
     };
     let request = CreateFaceSet {
         name: name.clone(),
@@ -108,7 +106,7 @@ pub(super) async fn add_faces(call: &Call<'_>) -> Result<Answer, Failure> {
 /// The tokens of a call, as they were given; none if the field is absent or empty.
 fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
     let text = call.fields.text("face_tokens")?.unwrap_or_default();
-    let tokens: Vec<String> = convert::items(text).take(most + 1).map(str::to_owned).collect();
+    let tokens: Vec<String> = items(text).take(most + 1).map(str::to_owned).collect();
     if tokens.len() > most || (tokens.is_empty() && !text.is_empty()) {
         return Err(Failure::bad("INVALID_FACE_TOKENS_SIZE"));
     }
@@ -116,7 +114,7 @@ fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
 }
 
 pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
-    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().source_face(token)).collect();
+    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
     let known = origins.iter().flatten().copied().collect();
     let outcomes = call.library.add_transient_faces(&call.caller, face_set.id, known).await;
     let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
@@ -128,17 +126,13 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
         let reason = outcome.map_or(Some("INVALID_FACE_TOKEN"), convert::reason);
         failure_detail.extend(reason.map(|reason| FaceFailure { face_token: token.clone(), reason }));
     }
-    let (face_set, face_count) = (call.names().named(face_set), count(call, face_set).await?);
+    let (face_set, face_count) = (call.names.named(face_set), count(call, face_set).await?);
     Ok(Answer::Created(dto::FacesAdded { face_set, face_added, face_count, failure_detail }))
 }
 
-/// How many faces the set holds now; none if it was deleted this very moment.
 async fn count(call: &Call<'_>, face_set: &FaceSet) -> Result<u64, Failure> {
-    match call.library.face_set(&call.caller, face_set.id).await {
-        Ok(summary) => Ok(summary.n_faces),
-        Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
-        Err(error) => Err(errors::library(error, &Blame::NOBODY)),
-    }
+    let counted = n_faces(call.library, &call.caller, face_set.id).await;
+    counted.map_err(|error| errors::library(error, &Blame::NOBODY))
 }
 
 pub(super) async fn remove_faces(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -167,18 +161,13 @@ pub(super) async fn removed(
     let (face_removed, failure_detail) = match tokens {
         None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
         Some(tokens) => {
-            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names().source_face(token)).collect();
+            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
             let known = origins.iter().flatten().copied().collect();
             let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
-            let face_removed = removed.len();
-            // A token given twice is removed once, and the second is reported like any other that is not there.
-            let mut removed: HashSet<FaceId> = removed.into_iter().collect();
-            let failed = tokens.into_iter().zip(origins).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
-            let failure = |(face_token, _)| FaceFailure { face_token, reason: "INVALID_FACE_TOKEN" };
-            (face_removed, failed.map(failure).collect())
+            (removed.len(), not_removed(tokens.into_iter().zip(origins), removed, "INVALID_FACE_TOKEN"))
         }
     };
-    let (face_set, face_count) = (call.names().named(face_set), count(call, face_set).await?);
+    let (face_set, face_count) = (call.names.named(face_set), count(call, face_set).await?);
     Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
 }
 
@@ -213,12 +202,12 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
         Kind::FaceSetExists => Failure::bad("NEW_OUTER_ID_EXIST"),
         _ => named.failed()(error),
     })?;
-    Ok(Answer::Named(call.names().named(&face_set)))
+    Ok(Answer::Named(call.names.named(&face_set)))
 }
 
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let named = FaceSetNamed::read(call)?;
-    let start = convert::whole(&call.fields, "start", i64::MAX as u64)?;
+    let start = call.fields.positive("start", 1, i64::MAX as u64, false)?;
     let summary = named.find(call).await?;
     // A set made through another API may hold more than the reference can count to.
     if start > START_MAX.max(summary.n_faces) {
@@ -229,9 +218,9 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let listed = call.library.list_faces(&call.caller, summary.face_set.id, page).await;
     let (face_set, faces) = listed.map_err(named.failed())?;
     let next = (faces.len() as u64 > PAGE).then(|| (start + PAGE).to_string());
-    let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names().face_token(face.source_face)).collect();
+    let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names.face_token(face.source_face)).collect();
     Ok(Answer::Detail(dto::FaceSetDetail {
-        face_set: call.names().listed(&face_set),
+        face_set: call.names.listed(&face_set),
         user_data: convert::user_data(&face_set),
         face_count: summary.n_faces,
         face_tokens,
@@ -243,17 +232,17 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
     let named = FaceSetNamed::read(call)?;
     let only_if_empty = call.fields.switch("check_empty")?.unwrap_or(true);
     let deleted = call.library.delete_face_set(&call.caller, named.key(), only_if_empty).await;
-    Ok(Answer::Named(call.names().named(&deleted.map_err(named.failed())?)))
+    Ok(Answer::Named(call.names.named(&deleted.map_err(named.failed())?)))
 }
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let tags = convert::tags(&call.fields)?.unwrap_or_default();
-    let start = convert::whole(&call.fields, "start", i64::MAX as u64)?;
+    let start = call.fields.positive("start", 1, i64::MAX as u64, false)?;
     let found = call.library.face_sets_tagged(&call.caller, &tags).await;
     let found = found.map_err(|error| errors::library(error, &Blame::NOBODY))?;
     let before = usize::try_from(start - 1).unwrap_or(usize::MAX);
     let shown = found.iter().skip(before).take(PAGE as usize);
-    let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names().listed(&set.face_set)).collect();
+    let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names.listed(&set.face_set)).collect();
     let has_more = found.len().saturating_sub(before) > facesets.len();
     Ok(Answer::FaceSets(dto::FaceSets { next: has_more.then(|| (start + PAGE).to_string()), facesets }))
 }

@@ -13,6 +13,7 @@ use super::face_sets::FaceSetNamed;
 use super::image::{self, FieldNames, Given};
 use super::routes::Call;
 use super::{convert, scale};
+use crate::megvii::convert::subject;
 
 /// Results of one `search`.
 const RESULTS_MAX: u64 = 5;
@@ -27,7 +28,7 @@ enum Asked<'a> {
 /// The face of a call: its token before a picture.
 fn asked<'a>(call: &'a Call<'_>, token: &str, names: FieldNames) -> Result<Asked<'a>, Failure> {
     if let Some(text) = call.fields.text(token)? {
-        let source_face = call.names().source_face(text).ok_or_else(|| errors::no_face(text))?;
+        let source_face = call.names.source_face(text).ok_or_else(|| errors::no_face(text))?;
         return Ok(Asked::Token(text, source_face));
     }
     let FieldNames { file, base64, url, .. } = names;
@@ -35,14 +36,14 @@ fn asked<'a>(call: &'a Call<'_>, token: &str, names: FieldNames) -> Result<Asked
     given.map(Asked::Picture).ok_or_else(|| Failure::missing(&format!("{token}, {url}, {file}, {base64}")))
 }
 
-/// What a picture shows, held for a while.
+/// The faces of a picture, which are kept for a while as transient faces.
 struct Shown {
     /// The first face, which is the one that counts.
     first: Option<FaceId>,
     picture: dto::Picture,
 }
 
-async fn hold(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: &Wanted) -> Result<Shown, Failure> {
+async fn keep(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: &Wanted) -> Result<Shown, Failure> {
     let request = KeepFaces {
         image: given.picture(call.settings())?,
         place: given.place,
@@ -50,19 +51,19 @@ async fn hold(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: 
         held_for: Duration::from_secs(u64::from(call.settings().held_hours) * SECONDS_PER_HOUR),
         assess: wanted.assess(),
     };
-    let held = call.library.keep_faces(&call.caller, request).await;
-    let held = held.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
+    let kept = call.library.keep_faces(&call.caller, request).await;
+    let kept = kept.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
     let face = |(face_idx, FaceKept { held, assessment }): (usize, &FaceKept)| dto::Face {
-        face_token: call.names().face_token(held.id),
-        face_rectangle: convert::rectangle(held.detection.bounding_box),
+        face_token: call.names.face_token(held.id),
+        face_rectangle: held.detection.bounding_box.into(),
         landmark: wanted.landmark(face_idx, &held.detection, assessment),
         attributes: wanted.attributes(face_idx, assessment, &held.quality),
     };
     Ok(Shown {
-        first: held.faces.first().map(|face| face.held.id),
+        first: kept.faces.first().map(|face| face.held.id),
         picture: dto::Picture {
-            image_id: convert::image_id(&*call.house.wire.ids),
-            faces: held.faces.iter().enumerate().map(face).collect(),
+            image_id: convert::image_id(&*call.service.wire.ids),
+            faces: kept.faces.iter().enumerate().map(face).collect(),
         },
     })
 }
@@ -72,7 +73,7 @@ pub(super) async fn detect(call: &Call<'_>) -> Result<Answer, Failure> {
     let given = image::given(&call.fields, image::ONLY)?;
     let given = given.ok_or_else(|| Failure::missing(&format!("{url}, {file}, {base64}")))?;
     let wanted = Wanted::read(&call.fields)?;
-    let dto::Picture { image_id, faces } = hold(call, &given, None, &wanted).await?.picture;
+    let dto::Picture { image_id, faces } = keep(call, &given, None, &wanted).await?.picture;
     Ok(Answer::Detected(dto::Detected { image_id, face_num: faces.len(), faces }))
 }
 
@@ -87,7 +88,7 @@ async fn side<'a>(call: &Call<'_>, asked: &Asked<'a>) -> Result<Side<'a>, Failur
     Ok(match asked {
         Asked::Token(token, source_face) => Side { token, source_face: Some(*source_face), picture: None },
         Asked::Picture(given) => {
-            let shown = hold(call, given, None, &Wanted::NOTHING).await?;
+            let shown = keep(call, given, None, &Wanted::NOTHING).await?;
             Side { token: "", source_face: shown.first, picture: Some(shown.picture) }
         }
     })
@@ -97,7 +98,7 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     let [first, second] = image::SIDES;
     let first = asked(call, "face_token1", first)?;
     let second = asked(call, "face_token2", second)?;
-    // Tokens first: a picture is not looked at, nor its faces held, for a comparison that cannot be.
+    // Tokens first: no picture is analysed and no face kept for a comparison that is refused.
     for asked in [&first, &second] {
         if let Asked::Token(token, source_face) = asked {
             known(call, token, *source_face).await?;
@@ -124,7 +125,7 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let asked = asked(call, "face_token", image::ONLY)?;
     let named = FaceSetNamed::read(call)?;
-    let top_k = convert::whole(&call.fields, "return_result_count", RESULTS_MAX)?;
+    let top_k = call.fields.positive("return_result_count", 1, RESULTS_MAX, false)?;
     let summary = named.find(call).await?;
     if summary.n_faces == 0 {
         return Err(Failure::bad("EMPTY_FACESET"));
@@ -134,7 +135,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let (token, source_face, picture) = match asked {
         Asked::Token(token, source_face) => (token, Some(source_face), None),
         Asked::Picture(given) => {
-            let shown = hold(call, &given, Some(face_set.pack.clone()), &Wanted::NOTHING).await?;
+            let shown = keep(call, &given, Some(face_set.pack.clone()), &Wanted::NOTHING).await?;
             ("", shown.first, Some(shown.picture))
         }
     };
@@ -154,9 +155,9 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let found = call.library.search(&call.caller, request).await;
     let found = found.map_err(|error| errors::library(error, &Blame { token, ..named.blame() }))?;
     let result = |candidate: &likeness_domain::library::Candidate| dto::FaceFound {
-        face_token: call.names().face_token(candidate.face.source_face),
+        face_token: call.names.face_token(candidate.face.source_face),
         confidence: scale.to_number(candidate.similarity),
-        user_id: convert::user_id(candidate.face.subject.as_ref()),
+        user_id: subject(candidate.face.subject.as_ref()),
     };
     let results = Some(found.candidates.iter().map(result).collect());
     Ok(Answer::Found(Box::new(dto::Found { results, thresholds: Some(scale::thresholds()), image_id, faces })))
@@ -175,7 +176,7 @@ async fn known(
 /// The token that a call is about.
 fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
     let text = call.fields.needed("face_token")?;
-    Ok((text, call.names().source_face(text).ok_or_else(|| errors::no_face(text))?))
+    Ok((text, call.names.source_face(text).ok_or_else(|| errors::no_face(text))?))
 }
 
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -183,9 +184,9 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let known = known(call, token, source_face).await?;
     Ok(Answer::Face(dto::FaceDetail {
         face_token: token.to_owned(),
-        face_rectangle: convert::rectangle(known.detection.bounding_box),
-        user_id: convert::user_id(known.subject.as_ref()),
-        facesets: known.face_sets.iter().map(|face_set| call.names().listed(face_set)).collect(),
+        face_rectangle: known.detection.bounding_box.into(),
+        user_id: subject(known.subject.as_ref()),
+        facesets: known.face_sets.iter().map(|face_set| call.names.listed(face_set)).collect(),
     }))
 }
 
@@ -193,7 +194,7 @@ pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["face_token", "user_id"])?;
     let subject = convert::new_user_id(&call.fields)?;
     let (token, source_face) = token(call)?;
-    let user_id = convert::user_id(Some(&subject));
+    let user_id = subject.as_str().to_owned();
     let done = call.library.label_source(&call.caller, source_face, subject).await;
     done.map_err(|error: Error| {
         debug_assert_ne!(error.kind(), Kind::FaceSetNotFound, "no face set is named");

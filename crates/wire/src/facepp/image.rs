@@ -8,8 +8,8 @@ use likeness_domain::types::BoundingBox;
 
 use super::errors::Failure;
 use super::settings::Settings;
-use crate::http::fields::{Field, Fields};
-use crate::http::picture;
+use crate::megvii::fields::{Field, Fields};
+use crate::megvii::picture;
 
 /// What the fields of a picture are called.
 #[derive(Debug, Clone, Copy)]

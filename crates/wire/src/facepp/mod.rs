@@ -7,13 +7,13 @@
 //! | FaceSet, `outer_id` | face set, its name; a set made without one has a name of ours ([`convert::Names`]) |
 //! | `faceset_token` | face set id as 32 hex digits ([`crate::http::keyed_ids`]) |
 //! | `display_name`, `user_data`, `tags` | label, note and tags of the face set |
-//! | face found by `detect` | held face |
-//! | `face_token` | source face of a face, held or enrolled, as 32 hex digits |
+//! | face found by `detect` | transient face |
+//! | `face_token` | source face of a face, transient or enrolled, as 32 hex digits |
 //! | `user_id` | subject of the face |
 //! | confidence, thresholds | what [`scale`] makes of a similarity |
 //!
-//! A picture in `detect`, `compare` or `search` has its faces held for a while, so that the tokens in the answer can be
-//! used. No face in it is no error: the answer has no faces.
+//! A picture in `detect`, `compare` or `search` has its faces kept for a while as transient faces, so that the tokens in
+//! the answer can be used. No face in it is no error: the answer has no faces.
 //!
 //! # Order of checks
 //! Path and method, size of the body, key, rate, required fields, their formats, tokens, face set, image. So a request

@@ -2,11 +2,10 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::caller::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
-use likeness_domain::types::{AccessKeyId, PackId};
-use likeness_domain::{Error, Kind};
+use likeness_domain::types::PackId;
 
 use super::convert::Names;
 use super::dto::Answer;
@@ -16,87 +15,68 @@ use super::scale::scale;
 use super::settings::Settings;
 use super::tasks::Act;
 use super::{auth, face_sets, faces, tasks};
-use crate::http::fields::Fields;
-use crate::http::form_service::FormService;
-use crate::http::limiter::Limiter;
+use crate::megvii::fields::Fields;
+use crate::megvii::service::{Dialect, Service};
 use crate::router::Services;
-use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Facepp {
-    pub(super) wire: Services,
-    scales: Scales,
+    pub(super) service: Service<Operation>,
     names: Names,
-    limiter: Limiter<AccessKeyId>,
 }
 
 /// An authenticated call: who asks what of the library.
 pub(super) struct Call<'a> {
     pub(super) library: &'a Library,
-    pub(super) house: &'a Facepp,
+    pub(super) service: &'a Service<Operation>,
+    pub(super) names: &'a Names,
     pub(super) caller: Caller,
     pub(super) fields: Fields,
 }
 
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
-        self.house.settings()
-    }
-
-    pub(super) fn names(&self) -> &Names {
-        &self.house.names
+        &self.service.wire.settings.facepp
     }
 
     /// The scale of a pack, without which there is no confidence.
     pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Failure> {
-        let found = self.house.scales.get(pack);
-        found.ok_or_else(|| {
-            let message = format!("model pack `{pack}` is not loaded");
-            errors::library(Error::new(Kind::PackUnavailable, message), &Blame::NOBODY)
-        })
+        self.service.scale(pack).map_err(|error| errors::library(error, &Blame::NOBODY))
     }
 }
 
 impl Facepp {
     pub(crate) fn new(wire: Services) -> Self {
-        let scales = Scales::of(&wire.library, scale);
-        let names = Names::new(&wire.secret);
-        Self { wire, scales, names, limiter: Limiter::default() }
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.wire.settings.facepp
-    }
-
-    /// Answers a request, whatever it is.
-    pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
-        let service = FormService {
-            dialect: "facepp",
+        let dialect = Dialect {
+            name: "facepp",
             error_member: "error_message",
             // It may be the token of a face.
             logs_details: false,
             key_field: "api_key",
-            max_body_bytes: self.settings().max_body_bytes,
+            max_body_bytes: wire.settings.facepp.max_body_bytes,
+            max_qps: wire.settings.facepp.max_qps,
             find: operations::find,
-            clock: &*self.wire.clock,
-            ids: &*self.wire.ids,
+            scale,
         };
-        service.answer(request, request_id, |operation, fields| self.run(operation, fields, request_id)).await
+        let names = Names::new(&wire.secret);
+        Self { service: Service::new(dialect, wire), names }
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
+        let run = |operation, fields| self.run(operation, fields, request_id);
+        self.service.answer(request, request_id, run).await
+    }
+
+    /// A call of this caller.
+    pub(super) fn call(&self, caller: Caller, fields: Fields) -> Call<'_> {
+        Call { library: &self.service.wire.library, service: &self.service, names: &self.names, caller, fields }
     }
 
     async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
-        let key = auth::authenticate(&fields, &*self.wire.credentials).await?;
-        let now = self.wire.clock.now();
-        if self.settings().max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
-            return Err(errors::too_many_calls());
-        }
-        let caller = Caller {
-            tenant: key.tenant.id,
-            grants: Grants::ALL,
-            key: Some(key.id.clone()),
-            request_id: request_id.to_owned(),
-        };
-        let call = Call { library: &self.wire.library, house: self, caller, fields };
+        let key = auth::authenticate(&fields, &*self.service.wire.credentials).await?;
+        let caller = self.service.caller(key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
+        let call = self.call(caller, fields);
         match operation {
             Operation::Detect => faces::detect(&call).await,
             Operation::Compare => faces::compare(&call).await,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use likeness_domain::caller::{Caller, Grants};
 use likeness_domain::library::jobs::{JobHandler, Settled};
-use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending};
+use likeness_domain::ports::{IdSource, Job, JobOutcome, NewJob, Pending};
 use likeness_domain::types::{FaceSetId, ID_END, JobId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,8 @@ use super::dto::{Answer, TaskStatus};
 use super::errors::{self, Blame, Failure};
 use super::face_sets::{self, FaceSetNamed};
 use super::routes::{Call, Facepp};
-use crate::http::fields::Fields;
 use crate::http::json;
+use crate::megvii::fields::Fields;
 use crate::router::{Services, Worker};
 
 /// Jobs of this dialect.
@@ -50,32 +50,33 @@ struct Task {
     tokens: Option<Vec<String>>,
 }
 
-/// Accepts a task. The face set must be there now; the tokens are looked at when it is done.
+/// Accepts a task. The face set must be there now; the tokens are checked when the task is done.
 pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure> {
     let named = FaceSetNamed::read(call)?;
     let tokens = face_sets::tokens_of(call, act)?;
     let face_set = named.find(call).await?.face_set.id.get();
-    let now = call.house.wire.clock.now();
+    let now = call.service.wire.clock.now();
     let job = NewJob {
-        id: fresh_job_id(call.house),
+        id: fresh_job_id(&*call.service.wire.ids),
         tenant: call.caller.tenant,
         kind: FACES,
         payload: json::write(&Task { act, face_set, tokens }).into(),
         due_at: now,
         created_at: now,
     };
-    let accepted = call.house.wire.jobs.enqueue(vec![job], WAITING_MAX).await.map_err(|error| match error.kind() {
-        Kind::Overloaded => errors::queue_full(),
-        _ => errors::library(error, &Blame::NOBODY),
-    })?;
+    let accepted =
+        call.service.wire.jobs.enqueue(vec![job], WAITING_MAX).await.map_err(|error| match error.kind() {
+            Kind::Overloaded => errors::queue_full(),
+            _ => errors::library(error, &Blame::NOBODY),
+        })?;
     let id = accepted.first().ok_or_else(errors::queue_full)?;
-    Ok(Answer::Accepted { task_id: call.names().task_id(*id) })
+    Ok(Answer::Accepted { task_id: call.names.task_id(*id) })
 }
 
-fn fresh_job_id(house: &Facepp) -> JobId {
+fn fresh_job_id(ids: &dyn IdSource) -> JobId {
     loop {
         let mut bytes = [0; 8];
-        house.wire.ids.fill(&mut bytes);
+        ids.fill(&mut bytes);
         if let Some(id) = JobId::new(u64::from_le_bytes(bytes) % ID_END) {
             return id;
         }
@@ -85,12 +86,12 @@ fn fresh_job_id(house: &Facepp) -> JobId {
 /// How far a task is.
 pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let unknown = || Failure::bad("INVALID_TASK_ID");
-    let id = call.names().task(call.fields.needed("task_id")?).ok_or_else(unknown)?;
-    let wire = &call.house.wire;
+    let id = call.names.task(call.fields.needed("task_id")?).ok_or_else(unknown)?;
+    let wire = &call.service.wire;
     let job = wire.jobs.job(call.caller.tenant, id, wire.clock.now()).await;
     let job = job.map_err(|error| errors::library(error, &Blame::NOBODY))?;
     let job = job.filter(|job| job.kind == FACES).ok_or_else(unknown)?;
-    let task_id = call.names().task_id(id);
+    let task_id = call.names.task_id(id);
     let Some(result) = job.result else {
         return Ok(Answer::Task(TaskStatus { task_id, status: 0, members: serde_json::Map::new() }));
     };
@@ -123,7 +124,7 @@ impl Tasks {
     async fn done(&self, job: &Job, task: Task) -> Result<Answer, Failure> {
         let caller =
             Caller { tenant: job.tenant, grants: Grants::ALL, key: None, request_id: format!("job-{}", job.id) };
-        let call = Call { library: &self.0.wire.library, house: &self.0, caller, fields: Fields::default() };
+        let call = self.0.call(caller, Fields::default());
         let id = FaceSetId::new(task.face_set).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))?;
         let face_set = FaceSetNamed::Token(id).find(&call).await?.face_set;
         match task.act {
@@ -133,7 +134,7 @@ impl Tasks {
     }
 
     fn settled(&self, outcome: &Outcome) -> Settled {
-        let expires_at = TimestampMs(self.0.wire.clock.now().0 + RESULT_LIFETIME_MS);
+        let expires_at = TimestampMs(self.0.service.wire.clock.now().0 + RESULT_LIFETIME_MS);
         JobOutcome::Done { result: json::write(outcome).into(), expires_at }.into()
     }
 }

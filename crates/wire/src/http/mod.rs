@@ -1,18 +1,14 @@
 //! Plumbing that every dialect needs and none owns: bodies, forms, JSON, request targets, request ids.
 //!
 //! Nothing here knows a vendor's word or error code: failures are small enums and each dialect says them its own way.
-//! Only [`form_service`] knows codes, those that a whole family of services has.
 
 pub mod base64_text;
 pub mod body;
-pub mod fields;
 pub mod form;
-pub mod form_service;
 pub mod json;
 pub mod keyed_ids;
 pub mod limiter;
 pub mod media_type;
-pub mod picture;
 pub mod request_id;
 pub mod target;
 

@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::errors::{self, Failure};
 use super::settings::Settings;
-use crate::http::fields::Fields;
+use crate::megvii::fields::Fields;
 
 /// Bytes of a `sign`. The longest honest one has some 200.
 const SIGN_LEN_MAX: usize = 4096;

@@ -1,10 +1,7 @@
 //! Their words to ours and back: the one file that knows both vocabularies.
 
 use likeness_domain::policy::QualityThresholds;
-use likeness_domain::score::Scale;
-use likeness_domain::types::{
-    BoundingBox, Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs,
-};
+use likeness_domain::types::{Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs};
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
@@ -12,8 +9,9 @@ use super::dto;
 use super::errors::Failure;
 use super::scale;
 use super::settings::{NextType, Settings, TimeOffset};
-use crate::http::fields::Fields;
 use crate::http::keyed_ids::KeyedIds;
+use crate::megvii::convert::{subject, text};
+use crate::megvii::fields::Fields;
 
 /// The vendor's only model version. Ours is the pack of the face set, which this vocabulary has no word for.
 pub(super) const MODEL_VERSION: &str = "s21";
@@ -67,17 +65,6 @@ pub(super) fn user_id(fields: &Fields, settings: &Settings) -> Result<Subject, F
     Subject::new(own_id(fields, "user_id", settings)?).map_err(|_| Failure::malformed("user_id"))
 }
 
-/// A whole number of 1 to `max`, or what stands for none.
-pub(super) fn whole(fields: &Fields, name: &str, default: u64, max: u64, settings: &Settings) -> Result<u64, Failure> {
-    let Some(number) = fields.whole(name)? else { return Ok(default) };
-    let number = u64::try_from(number).unwrap_or(0);
-    match number {
-        number if (1..=max).contains(&number) => Ok(number),
-        number if settings.clamp_limits => Ok(number.clamp(1, max)),
-        _ => Err(Failure::malformed(name)),
-    }
-}
-
 /// The score a result must be above, if one is given.
 pub(super) fn threshold(fields: &Fields) -> Result<Option<f64>, Failure> {
     let Some(text) = fields.text("threshold")? else { return Ok(None) };
@@ -88,10 +75,6 @@ pub(super) fn threshold(fields: &Fields) -> Result<Option<f64>, Failure> {
 /// The face that a token is for, if it is one of ours.
 pub(super) fn face_id(token: &str, tokens: &KeyedIds) -> Option<FaceId> {
     tokens.read(token).and_then(FaceId::new)
-}
-
-fn text(note: Option<&Note>) -> String {
-    note.map(|note| note.as_str().to_owned()).unwrap_or_default()
 }
 
 pub(super) fn group_created(face_set: &FaceSet, settings: &Settings) -> dto::GroupCreated {
@@ -125,7 +108,7 @@ pub(super) fn group_infos(summaries: &[FaceSetSummary], settings: &Settings) -> 
 pub(super) fn face_info(face: &Face, tokens: &KeyedIds) -> dto::FaceInfo {
     dto::FaceInfo {
         face_token: tokens.spell(face.id.get()),
-        user_id: face.subject.as_ref().map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
+        user_id: subject(face.subject.as_ref()),
         user_data: text(face.note.as_ref()),
         add_time: face.created_at.0,
     }
@@ -142,16 +125,6 @@ pub(super) fn face_found(face: &Face, score: f64, tokens: &KeyedIds, settings: &
         score: settings.superset_responses.then_some(shown),
         add_time: settings.superset_responses.then_some(info.add_time),
     }
-}
-
-/// The score of a similarity, not rounded.
-pub(super) fn score(scale: &Scale, similarity: likeness_domain::types::Similarity) -> f64 {
-    scale.to_number(similarity)
-}
-
-pub(super) fn rectangle(found: BoundingBox) -> dto::Rectangle {
-    let BoundingBox { left, top, width, height } = found;
-    dto::Rectangle { top, left, width, height }
 }
 
 pub(super) fn next(position: u64, settings: &Settings) -> dto::Next {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::megvii::dto::{FaceFailure, Rectangle};
+
 /// The answer of a call that was done.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -69,12 +71,6 @@ pub(super) struct MoreOfFaceAdded {
 }
 
 #[derive(Serialize)]
-pub(super) struct FaceFailure {
-    pub(super) face_token: String,
-    pub(super) reason: &'static str,
-}
-
-#[derive(Serialize)]
 pub(super) struct FacesDeleted {
     pub(super) group_id: String,
     pub(super) face_removed: usize,
@@ -126,12 +122,4 @@ pub(super) struct FaceFound {
 #[derive(Serialize)]
 pub(super) struct ProbeFace {
     pub(super) face_rectangle: Rectangle,
-}
-
-#[derive(Serialize)]
-pub(super) struct Rectangle {
-    pub(super) top: u32,
-    pub(super) left: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
 }

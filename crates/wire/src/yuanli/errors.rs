@@ -3,10 +3,9 @@
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
-use crate::http::form_service::TOO_MANY;
-
 use super::settings::{BadSign, Settings};
-pub(super) use crate::http::form_service::Failure;
+pub(super) use crate::megvii::errors::Failure;
+use crate::megvii::errors::{TOO_MANY, of_picture};
 
 /// Nobody has that key.
 pub(super) fn unknown_key() -> Failure {
@@ -55,10 +54,9 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::CapacityExceeded => Failure::bad(settings.face_quota_error.clone()),
         Kind::FaceNotFound => no_face(),
         Kind::NoFaceInImage => Failure::bad(format!("NO_FACE_FOUND: {image}")),
-        Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
-        Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(image),
-        Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
-        Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),
+        Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
+            of_picture(kind, image)
+        }
         Kind::Overloaded => too_many_calls(settings),
         // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face,
         // clips.
@@ -82,6 +80,6 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::PackUnavailable
         | Kind::Unsupported
         | Kind::StorageFull
-        | Kind::Internal => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+        | Kind::Internal => Failure::internal(),
     }
 }

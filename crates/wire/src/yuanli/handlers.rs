@@ -1,7 +1,5 @@
 //! One function a call: their words to ours, one call of the library (seldom two), ours to theirs.
 
-use std::collections::HashSet;
-
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Page;
@@ -15,6 +13,8 @@ use super::image::{self, Given};
 use super::operations::Operation;
 use super::routes::Call;
 use super::scale;
+use crate::megvii::convert::{REMOVE_ALL, items, n_faces, not_removed};
+use crate::megvii::dto::FaceFailure;
 
 /// Tokens of one `delete`.
 const TOKENS_MAX: usize = limits::SELECTOR_IDS_MAX;
@@ -27,12 +27,10 @@ const START_MAX_DOCUMENTED: u64 = 1000;
 const BEYOND_EVERY_END: u64 = 1 << 53;
 /// Results of one `search`.
 const RESULTS_MAX: u64 = 100;
-/// What another service of the family takes for "all faces".
-const REMOVE_ALL: &str = "RemoveAllFaceTokens";
 
 /// Runs the call.
-pub(super) async fn handle(call: &Call<'_>) -> Result<Answer, Failure> {
-    match call.operation {
+pub(super) async fn handle(operation: Operation, call: &Call<'_>) -> Result<Answer, Failure> {
+    match operation {
         Operation::Create => create(call).await,
         Operation::Free => free(call).await,
         Operation::GroupList => group_list(call).await,
@@ -116,7 +114,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| errors::library(error, given.name, call.settings()))?;
     let face = added.faces.first().ok_or_else(|| call.failed(no_answer("the library added no face")))?;
-    let face = convert::face_info(face, call.tokens());
+    let face = convert::face_info(face, call.tokens);
     let more = if call.settings().superset_responses {
         let face_count = count(call, &name).await?;
         Some(dto::MoreOfFaceAdded { face_added: 1, face_count, failure_detail: Vec::new(), info: face.clone() })
@@ -134,22 +132,17 @@ async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
         let face_removed = delete_all(call, &name).await?;
         return deleted(call, &name, face_removed, Vec::new()).await;
     }
-    let items = text.split(',').map(str::trim_ascii).filter(|item| !item.is_empty());
-    let items: Vec<&str> = items.take(TOKENS_MAX + 1).collect();
-    match items.len() {
+    let tokens: Vec<String> = items(text).take(TOKENS_MAX + 1).map(str::to_owned).collect();
+    match tokens.len() {
         0 => return Err(Failure::malformed("face_tokens")),
         1..=TOKENS_MAX => {}
         _ => return Err(Failure::bad("INVALID_FACE_TOKENS_SIZE")),
     }
-    let ids: Vec<Option<FaceId>> = items.iter().map(|item| convert::face_id(item, call.tokens())).collect();
+    let ids: Vec<Option<FaceId>> = tokens.iter().map(|token| convert::face_id(token, call.tokens)).collect();
     let which = DeleteFaces::Ids(ids.iter().flatten().copied().collect());
     let (_, removed) = call.library.delete_faces(&call.caller, &name, which).await.map_err(|err| call.failed(err))?;
     let face_removed = removed.len();
-    // A token given twice is removed once, and the second is reported like any other that is not there.
-    let mut removed: HashSet<FaceId> = removed.into_iter().collect();
-    let failed = items.iter().zip(&ids).filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
-    let failure = |item: &str| dto::FaceFailure { face_token: item.to_owned(), reason: "FACE_NOT_IN_GROUP" };
-    let failures = failed.map(|(item, _)| failure(item)).collect();
+    let failures = not_removed(tokens.into_iter().zip(ids), removed, "FACE_NOT_IN_GROUP");
     deleted(call, &name, face_removed, failures).await
 }
 
@@ -157,7 +150,7 @@ async fn deleted(
     call: &Call<'_>,
     name: &FaceSetName,
     face_removed: usize,
-    failure_detail: Vec<dto::FaceFailure>,
+    failure_detail: Vec<FaceFailure>,
 ) -> Result<Answer, Failure> {
     let face_count = count(call, name).await?;
     let group_id = name.as_str().to_owned();
@@ -185,8 +178,9 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
     let start_max = if call.settings().strict_start_max { START_MAX_DOCUMENTED } else { u64::MAX };
-    let start = convert::whole(&call.fields, "start", 1, start_max, call.settings())?.min(BEYOND_EVERY_END);
-    let limit = convert::whole(&call.fields, "limit", LIST_DEFAULT, LIST_MAX, call.settings())?;
+    let clamps = call.settings().clamp_limits;
+    let start = call.fields.positive("start", 1, start_max, clamps)?.min(BEYOND_EVERY_END);
+    let limit = call.fields.positive("limit", LIST_DEFAULT, LIST_MAX, clamps)?;
     // One more than asked for tells whether there are more.
     let page = Page { offset: start - 1, limit: limit + 1 };
     let (_, mut faces) =
@@ -194,19 +188,19 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let has_more = faces.len() as u64 > limit;
     faces.truncate(limit as usize);
     let next = has_more.then(|| convert::next(start + limit, call.settings()));
-    let face_tokens = faces.iter().map(|face| convert::face_info(face, call.tokens())).collect();
+    let face_tokens = faces.iter().map(|face| convert::face_info(face, call.tokens)).collect();
     Ok(Answer::Faces(dto::FacesListed { face_tokens, next }))
 }
 
 async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id", "face_token"])?;
     let name = convert::group_id(&call.fields)?;
-    let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens()) else {
+    let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens) else {
         call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
         return Err(errors::no_face());
     };
     let (_, face) = call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
-    Ok(Answer::Face { info: convert::face_info(&face, call.tokens()) })
+    Ok(Answer::Face { info: convert::face_info(&face, call.tokens) })
 }
 
 async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -214,7 +208,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let given = image::given(&call.fields)?;
     let name = convert::group_id(&call.fields)?;
     image::check_coexistence(&call.fields, call.settings())?;
-    let limit = convert::whole(&call.fields, "limit", 1, RESULTS_MAX, call.settings())?;
+    let limit = call.fields.positive("limit", 1, RESULTS_MAX, call.settings().clamp_limits)?;
     let threshold = convert::threshold(&call.fields)?;
     check_orientation(call)?;
     let image = picture(call, &name, given).await?;
@@ -222,11 +216,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     if summary.n_faces == 0 && call.settings().empty_group_error {
         return Err(Failure::bad("EMPTY_FACESET"));
     }
-    let pack = &summary.face_set.pack;
-    let scale = call
-        .house
-        .scale(pack)
-        .ok_or_else(|| call.failed(Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"))))?;
+    let scale = call.service.scale(&summary.face_set.pack).map_err(|error| call.failed(error))?;
     let request = Search {
         face_set: name.clone(),
         probe: Probe::Image(image),
@@ -238,12 +228,12 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     };
     let found = call.library.search(&call.caller, request).await;
     let found = found.map_err(|error| errors::library(error, given.name, call.settings()))?;
-    let scored = found.candidates.iter().map(|candidate| (candidate, convert::score(scale, candidate.similarity)));
+    let scored = found.candidates.iter().map(|candidate| (candidate, scale.to_number(candidate.similarity)));
     let passed = scored.filter(|(_, score)| scale::passes(*score, threshold));
     let results =
-        passed.map(|(candidate, score)| convert::face_found(&candidate.face, score, call.tokens(), call.settings()));
+        passed.map(|(candidate, score)| convert::face_found(&candidate.face, score, call.tokens, call.settings()));
     let results = results.collect();
-    let probe = found.probe.map(|probe| dto::ProbeFace { face_rectangle: convert::rectangle(probe.bounding_box) });
+    let probe = found.probe.map(|probe| dto::ProbeFace { face_rectangle: probe.bounding_box.into() });
     let more = call.settings().superset_responses.then(|| dto::MoreOfFacesFound {
         model_version: MODEL_VERSION,
         faces: probe.into_iter().collect(),
@@ -269,13 +259,8 @@ async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Resul
     }
 }
 
-/// How many faces the library holds now; none if it was freed this very moment.
 async fn count(call: &Call<'_>, name: &FaceSetName) -> Result<u64, Failure> {
-    match call.library.face_set(&call.caller, name).await {
-        Ok(summary) => Ok(summary.n_faces),
-        Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
-        Err(error) => Err(call.failed(error)),
-    }
+    n_faces(call.library, &call.caller, name).await.map_err(|error| call.failed(error))
 }
 
 fn no_answer(what: &str) -> Error {

@@ -8,8 +8,8 @@ use likeness_domain::ports::{ImageFormats, ImageRules};
 
 use super::errors::Failure;
 use super::settings::Settings;
-use crate::http::fields::{Field, Fields};
-use crate::http::picture;
+use crate::megvii::fields::{Field, Fields};
+use crate::megvii::picture;
 
 /// The field a picture came in, and what it holds.
 #[derive(Debug, Clone, Copy)]

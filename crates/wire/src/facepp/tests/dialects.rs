@@ -26,7 +26,7 @@ fn a_face_set_made_here_is_one_there_and_its_faces_are_found_and_deleted_there()
     huawei.call("DELETE", &format!("/face-sets/lobby/faces?face_id={id}"), json!({}));
     assert!(server.tokens("lobby").is_empty());
     server.call("search", &[("image_file", P1), ("outer_id", "lobby")]).bad("EMPTY_FACESET");
-    // It leaves nothing behind, although its token was held before it was added.
+    // It leaves nothing behind, although its token was that of a transient face before it was added.
     server.call("face/getdetail", &[("face_token", &anna)]).bad(&format!("INVALID_FACE_TOKEN: {anna}"));
 }
 

@@ -111,7 +111,7 @@ fn landmarks_and_attributes_as_far_as_measured() {
     assert_eq!(face["landmark"].as_object().unwrap().len(), 5);
     assert!(face["attributes"].is_object());
     let requests = server.analyzer.requests();
-    // Quality is measured of whatever is held, for the gates of the sets it may come to.
+    // Quality is measured of every transient face, for the gates of the sets it may be added to.
     let wanted = Aspects::LANDMARKS.and(Aspects::AGE_AND_GENDER).and(Aspects::POSE).and(Aspects::QUALITY);
     assert_eq!(requests[0].assess.aspects, wanted);
     for (name, value) in [

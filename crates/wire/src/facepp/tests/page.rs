@@ -1,4 +1,4 @@
-//! `docs/facepp.md` says what is true: its tables are held against the code.
+//! `docs/facepp.md` is true: its tables are compared with the code.
 
 use crate::facepp::ADAPTER;
 use crate::pages;

@@ -12,13 +12,12 @@ use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, block_on};
 
 use crate::facepp::Settings;
+use crate::megvii::testbed as forms;
+pub(super) use crate::megvii::testbed::{Reply, token};
 use crate::router;
 use crate::router::Worker;
-use crate::testbed::{self, Testbed, forms};
-pub(super) use crate::testbed::{
-    NOBODY, P1, P1B, P2, base64,
-    forms::{Reply, token},
-};
+use crate::testbed::{self, Testbed};
+pub(super) use crate::testbed::{NOBODY, P1, P1B, P2, base64};
 
 /// The second person small and the first large.
 pub(super) const BOTH: &str = "face bert 60x60+400+300\nface anna 120x130+10+20";

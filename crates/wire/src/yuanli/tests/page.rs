@@ -1,4 +1,4 @@
-//! `docs/yuanli.md` says what is true: its tables are held against the code.
+//! `docs/yuanli.md` is true: its tables are compared with the code.
 
 use crate::pages;
 use crate::yuanli::ADAPTER;

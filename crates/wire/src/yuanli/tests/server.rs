@@ -11,9 +11,11 @@ use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock};
 
+use crate::megvii::testbed as forms;
+pub(super) use crate::megvii::testbed::Reply;
 use crate::router;
-use crate::testbed::{self, Testbed, forms};
-pub(super) use crate::testbed::{NOBODY, P1, P1B, P2, base64, forms::Reply};
+use crate::testbed::{self, Testbed};
+pub(super) use crate::testbed::{NOBODY, P1, P1B, P2, base64};
 use crate::yuanli::Settings;
 
 /// Where the reference pins the clock.

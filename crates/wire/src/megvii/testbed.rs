@@ -1,4 +1,4 @@
-//! Requests and answers of the services of [`crate::http::form_service`].
+//! Requests and answers of the services of [`crate::megvii`].
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, Request};
 use likeness_domain::Kind;
 use serde_json::Value;
 
-use crate::http::form_service::Failure;
+use super::errors::Failure;
 
 /// The boundary of every form.
 const BOUNDARY: &str = "bnd";

@@ -6,13 +6,14 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::form::{Form, PARTS_MAX};
-use super::media_type::{self, MediaType};
-use super::{picture, target};
+use super::picture;
+use crate::http::form::{Form, PARTS_MAX};
+use crate::http::media_type::{self, MediaType};
+use crate::http::target;
 
 /// What is wrong with a field, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldError {
+pub(crate) enum FieldError {
     /// It is absent or empty.
     Missing(String),
     /// It is not what it has to be.
@@ -21,15 +22,15 @@ pub enum FieldError {
 
 /// The fields of a request, those of the body before those of the query.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<Field>);
+pub(crate) struct Fields(Vec<Field>);
 
 /// One of them.
-pub struct Field {
+pub(crate) struct Field {
     name: String,
     /// Its value as sent, decoded from its envelope only.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Whether it was sent as a file.
-    pub is_file: bool,
+    pub(crate) is_file: bool,
 }
 
 // A field may be a photograph: shape only.
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Field {
 
 impl Fields {
     /// Takes body and query apart. A body that cannot be read as a form, JSON among them, is one without fields.
-    pub async fn read(headers: &HeaderMap, body: Bytes, query: Option<&str>) -> Self {
+    pub(crate) async fn read(headers: &HeaderMap, body: Bytes, query: Option<&str>) -> Self {
         let mut fields = match media_type::of(headers) {
             MediaType::Form { boundary: Some(boundary) } => {
                 let parts = Form::read(body, &boundary).await.unwrap_or_default().parts.into_iter();
@@ -55,17 +56,17 @@ impl Fields {
     }
 
     /// The first field with that name, unless it is empty.
-    pub fn get(&self, name: &str) -> Option<&Field> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Field> {
         self.present(name).filter(|field| !field.bytes.is_empty())
     }
 
     /// The first field with that name.
-    pub fn present(&self, name: &str) -> Option<&Field> {
+    pub(crate) fn present(&self, name: &str) -> Option<&Field> {
         self.0.iter().find(|field| field.name == name)
     }
 
     /// Refuses if one of these is absent or empty.
-    pub fn require(&self, names: &[&str]) -> Result<(), FieldError> {
+    pub(crate) fn require(&self, names: &[&str]) -> Result<(), FieldError> {
         match names.iter().find(|name| self.get(name).is_none()) {
             Some(name) => Err(FieldError::Missing((*name).to_owned())),
             None => Ok(()),
@@ -73,18 +74,18 @@ impl Fields {
     }
 
     /// The text of a field, unless it is absent or empty.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, FieldError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, FieldError> {
         let Some(field) = self.get(name) else { return Ok(None) };
         std::str::from_utf8(&field.bytes).map(Some).map_err(|_| FieldError::Malformed(name.to_owned()))
     }
 
     /// The text of a required field.
-    pub fn needed(&self, name: &str) -> Result<&str, FieldError> {
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, FieldError> {
         self.text(name)?.ok_or_else(|| FieldError::Missing(name.to_owned()))
     }
 
     /// A switch: `0` or `1`, or absent.
-    pub fn switch(&self, name: &str) -> Result<Option<bool>, FieldError> {
+    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, FieldError> {
         match self.text(name)? {
             None => Ok(None),
             Some("0") => Ok(Some(false)),
@@ -95,7 +96,7 @@ impl Fields {
 
     /// A whole number in decimal digits, with a minus before it or none, unless it is absent or empty. More digits than
     /// fit are as good as the largest number.
-    pub fn whole(&self, name: &str) -> Result<Option<i64>, FieldError> {
+    pub(crate) fn whole(&self, name: &str) -> Result<Option<i64>, FieldError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -103,6 +104,17 @@ impl Fields {
         }
         let size = digits.parse().unwrap_or(i64::MAX);
         Ok(Some(if text == digits { size } else { -size }))
+    }
+
+    /// A whole number of 1 to `max`, or `default` if there is none. Whether one out of range is moved into it instead
+    /// of refused is for the caller to say.
+    pub(crate) fn positive(&self, name: &str, default: u64, max: u64, clamps: bool) -> Result<u64, FieldError> {
+        let Some(number) = self.whole(name)? else { return Ok(default) };
+        let number = u64::try_from(number).unwrap_or(0);
+        if clamps || (1..=max).contains(&number) {
+            return Ok(number.clamp(1, max));
+        }
+        Err(FieldError::Malformed(name.to_owned()))
     }
 }
 

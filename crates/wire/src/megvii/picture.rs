@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::base64_text;
 use super::fields::Field;
+use crate::http::base64_text;
 
 /// The picture in a field that is meant for bytes; Base64 of a picture is taken for the picture.
-pub fn of_file(field: &Field) -> Bytes {
+pub(crate) fn of_file(field: &Field) -> Bytes {
     let sent = &field.bytes;
     if begins_like_a_picture(sent) {
         return sent.clone();
@@ -15,7 +15,7 @@ pub fn of_file(field: &Field) -> Bytes {
 }
 
 /// The picture in a field that is meant for Base64; bytes of a picture are taken for it. `None` if it is neither.
-pub fn of_text(field: &Field) -> Option<Bytes> {
+pub(crate) fn of_text(field: &Field) -> Option<Bytes> {
     let sent = &field.bytes;
     if field.is_file || begins_like_a_picture(sent) { Some(sent.clone()) } else { decoded(sent) }
 }

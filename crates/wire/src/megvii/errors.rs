@@ -1,0 +1,85 @@
+//! The errors of the whole family. Each dialect's own stand in its `errors.rs`.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use likeness_domain::{Error, Kind};
+
+use super::fields::FieldError;
+
+/// The code that sends a caller away until later.
+pub(crate) const TOO_MANY: &str = "CONCURRENCY_LIMIT_EXCEEDED";
+
+/// A request that was not done, in the family's words.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// As it is sent: a code, or a code, a colon, one space and a detail.
+    pub(crate) error: Cow<'static, str>,
+    /// The failed library call, for the log.
+    pub(crate) source: Option<Error>,
+}
+
+impl Failure {
+    /// An error by its status and code.
+    pub(crate) fn new(status: StatusCode, error: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, error: error.into(), source: None }
+    }
+
+    /// A 400.
+    pub(crate) fn bad(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// A required field is absent or empty; of a choice, all names.
+    pub(crate) fn missing(field: &str) -> Self {
+        Self::bad(format!("MISSING_ARGUMENTS: {field}"))
+    }
+
+    /// A field is malformed or out of range.
+    pub(crate) fn malformed(field: &str) -> Self {
+        Self::bad(format!("BAD_ARGUMENTS: {field}"))
+    }
+
+    /// The bytes are no picture in an accepted format.
+    pub(crate) fn no_picture(field: &str) -> Self {
+        Self::bad(format!("IMAGE_ERROR_UNSUPPORTED_FORMAT: {field}"))
+    }
+
+    /// The key may not be used so, for this reason.
+    pub(crate) fn refused(reason: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("AUTHORIZATION_ERROR: {reason}"))
+    }
+
+    /// A fault of ours, for which clients know no better word; they may try again.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR")
+    }
+
+    /// This failure with the failed library call behind it. What lies below goes to the log only.
+    pub(crate) fn of(self, error: Error) -> Self {
+        Self { source: Some(error), ..self }
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        match error {
+            FieldError::Missing(field) => Self::missing(&field),
+            FieldError::Malformed(field) => Self::malformed(&field),
+        }
+    }
+}
+
+/// The answer to what is wrong with a picture, which came in this field, or with its face; an internal error for every
+/// other kind.
+pub(crate) fn of_picture(kind: Kind, field: &str) -> Failure {
+    match kind {
+        Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(field),
+        Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {field}")),
+        Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {field}")),
+        Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
+        _ => Failure::internal(),
+    }
+}

@@ -1,0 +1,152 @@
+//! From a request to a call and from its outcome to an answer, for every service of the family.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::request::Parts;
+use http::{Method, StatusCode, header};
+use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::score::{Calibration, Scale};
+use likeness_domain::types::{AccessKey, AccessKeyId, PackId};
+use likeness_domain::{Error, Kind, Result as LibraryResult};
+use serde::Serialize;
+
+use super::errors::{Failure, TOO_MANY};
+use super::fields::Fields;
+use crate::http::body::{self, BodyError, Upload};
+use crate::http::limiter::Limiter;
+use crate::http::{json, request_id};
+use crate::router::{RETRY_AFTER, Services};
+use crate::scales::Scales;
+
+/// Where one service of the family differs from the others.
+pub(crate) struct Dialect<O> {
+    /// Its name in the log.
+    pub(crate) name: &'static str,
+    /// The member of a refusal.
+    pub(crate) error_member: &'static str,
+    /// Whether the detail of an error may be logged.
+    pub(crate) logs_details: bool,
+    /// The field without which nobody is known: a request whose form has no end lacks it.
+    pub(crate) key_field: &'static str,
+    /// Most bytes of a request's body.
+    pub(crate) max_body_bytes: usize,
+    /// Most calls per second of one key, with bursts of as many; `None` for no bound.
+    pub(crate) max_qps: Option<u32>,
+    /// The call of a method and raw path.
+    pub(crate) find: fn(&Method, &str) -> Option<O>,
+    /// The scale of a pack with this calibration.
+    pub(crate) scale: fn(&Calibration) -> Scale,
+}
+
+/// One service of the family, ready to answer.
+pub(crate) struct Service<O> {
+    pub(crate) wire: Services,
+    dialect: Dialect<O>,
+    scales: Scales,
+    limiter: Limiter<AccessKeyId>,
+}
+
+/// What every answer has, and the answer itself.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    request_id: &'a str,
+    time_used: i64,
+    #[serde(flatten)]
+    answer: T,
+}
+
+impl<O: Copy + Debug> Service<O> {
+    pub(crate) fn new(dialect: Dialect<O>, wire: Services) -> Self {
+        let scales = Scales::of(&wire.library, dialect.scale);
+        Self { wire, dialect, scales, limiter: Limiter::default() }
+    }
+
+    /// Answers a request, whatever it is: `run` does a call, given its fields.
+    pub(crate) async fn answer<A, R>(
+        &self,
+        request: Request,
+        request_id: &str,
+        run: impl FnOnce(O, Fields) -> R,
+    ) -> Response
+    where
+        A: Serialize,
+        R: Future<Output = Result<A, Failure>>,
+    {
+        let clock = &*self.wire.clock;
+        let started = clock.now();
+        let answer_id = request_id::dated(started, &*self.wire.ids);
+        let (head, content) = request.into_parts();
+        let mut upload = Upload::new(&head.headers, content);
+        let operation = (self.dialect.find)(&head.method, head.uri.path());
+        let outcome = match operation {
+            Some(operation) => match self.fields(&head, &mut upload).await {
+                Ok(fields) => run(operation, fields).await,
+                Err(failure) => Err(failure),
+            },
+            None => Err(Failure::new(StatusCode::NOT_FOUND, "API_NOT_FOUND")),
+        };
+        upload.discard(2 * self.dialect.max_body_bytes).await;
+        let time_used = (clock.now().0 - started.0).max(0);
+        match outcome {
+            Ok(answer) => json::answer(StatusCode::OK, &Envelope { request_id: &answer_id, time_used, answer }),
+            Err(failure) => {
+                self.log(&failure, operation, request_id, &answer_id);
+                if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
+                    return body::too_long();
+                }
+                let answer = BTreeMap::from([(self.dialect.error_member, &*failure.error)]);
+                let mut response =
+                    json::answer(failure.status, &Envelope { request_id: &answer_id, time_used, answer });
+                // These vendors say "too many" with 403; the router adds the header to 429 and 503.
+                if failure.error == TOO_MANY {
+                    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+                }
+                response
+            }
+        }
+    }
+
+    async fn fields(&self, head: &Parts, upload: &mut Upload) -> Result<Fields, Failure> {
+        let body = upload.read(self.dialect.max_body_bytes).await.map_err(|error| match error {
+            BodyError::TooLong => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, body::TOO_LONG),
+            // Nobody is left to read the answer; a form without its end has no fields.
+            BodyError::Broken => Failure::missing(self.dialect.key_field),
+        })?;
+        Ok(Fields::read(&head.headers, body, head.uri.query()).await)
+    }
+
+    /// Who calls with a checked key; [`Kind::Overloaded`] if the key has made too many calls this second.
+    pub(crate) fn caller(&self, key: AccessKey, request_id: &str) -> LibraryResult<Caller> {
+        let now = self.wire.clock.now();
+        if self.dialect.max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
+            return Err(Error::new(Kind::Overloaded, "the access key has made too many calls this second"));
+        }
+        let request_id = request_id.to_owned();
+        Ok(Caller { tenant: key.tenant.id, grants: Grants::ALL, key: Some(key.id), request_id })
+    }
+
+    /// The scale of a pack, without which there is no confidence.
+    pub(crate) fn scale(&self, pack: &PackId) -> LibraryResult<&Scale> {
+        let missing = || Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"));
+        self.scales.get(pack).ok_or_else(missing)
+    }
+
+    /// Logs a failure, once, under the id of the request and that of the answer.
+    fn log(&self, failure: &Failure, operation: Option<O>, request_id: &str, answer_id: &str) {
+        let Failure { status, error, source } = failure;
+        let code =
+            if self.dialect.logs_details { error } else { error.split_once(": ").map_or(&**error, |(code, _)| code) };
+        let (dialect, status) = (self.dialect.name, status.as_u16());
+        let message = source.as_ref().map_or("", Error::message);
+        let operation = operation.map(tracing::field::debug);
+        if status >= 500 {
+            let source = source.as_ref().map(tracing::field::debug);
+            tracing::error!(dialect, operation, request_id, answer_id, status, code, source, "{message}");
+        } else {
+            tracing::info!(dialect, operation, request_id, answer_id, status, code, "{message}");
+        }
+    }
+}
