@@ -2,9 +2,9 @@
 
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, AccessKeyId};
-use subtle::ConstantTimeEq;
 
 use super::errors::{self, Blame, Failure};
+use crate::http::signing::same;
 use crate::megvii::fields::Fields;
 
 /// Establishes who asks. An unknown key and a wrong secret are told alike.
@@ -15,7 +15,7 @@ pub(super) async fn authenticate(fields: &Fields, credentials: &dyn CredentialSt
         None => None,
     };
     let secret = fields.get("api_secret").map(|field| &*field.bytes).unwrap_or_default();
-    let is_right = |key: &AccessKey| bool::from(key.secret.reveal().as_bytes().ct_eq(secret));
+    let is_right = |key: &AccessKey| same(key.secret.reveal().as_bytes(), secret);
     let key = key.filter(is_right).ok_or_else(errors::unknown_key)?;
     if !key.enabled {
         return Err(Failure::refused("Denied by Admin"));

@@ -7,10 +7,9 @@
 //! It is the SIV construction (Rogaway and Shrimpton, "A Provable-Security Treatment of the Key-Wrap Problem", 2006)
 //! with HMAC-SHA256 for both functions: a tag of 80 bits over the id, then the id under a mask made from the tag.
 
-use hmac::{Hmac, KeyInit, Mac};
 use likeness_domain::types::InstallationSecret;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
+
+use super::signing::{hex, hmac_sha256, same, unhex};
 
 const TAG_LEN: usize = 10;
 const ID_LEN: usize = 6;
@@ -24,7 +23,7 @@ pub struct KeyedIds {
 impl KeyedIds {
     /// The spelling of this installation under `label`; ids of two labels read as nothing under each other's.
     pub fn new(secret: &InstallationSecret, label: &str) -> Self {
-        let derived = |part: &str| hmac(secret.reveal(), format!("{label}: {part}").as_bytes());
+        let derived = |part: &str| hmac_sha256(secret.reveal(), format!("{label}: {part}").as_bytes());
         Self { tag_key: derived("tag"), mask_key: derived("mask") }
     }
 
@@ -36,32 +35,24 @@ impl KeyedIds {
         let [0, 0, id @ ..] = id.to_be_bytes() else { panic!("id {id} is not below 2^48") };
         let tag = self.tag(id);
         let masked = xor(id, self.mask(tag));
-        let digits = tag.iter().chain(&masked).flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+        hex(&tag) + &hex(&masked)
     }
 
     /// The id spelled so; `None` if this installation never spelled one like it.
     pub fn read(&self, text: &str) -> Option<u64> {
-        let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 2 * (TAG_LEN + ID_LEN) || !text.bytes().all(lower_hex) {
-            return None;
-        }
-        let bytes = u128::from_str_radix(text, 16).ok()?.to_be_bytes();
-        let tag: [u8; TAG_LEN] = bytes[..TAG_LEN].try_into().ok()?;
-        let id = xor(bytes[TAG_LEN..].try_into().ok()?, self.mask(tag));
-        if !bool::from(self.tag(id).ct_eq(&tag)) {
-            return None;
-        }
+        let (tag, masked) = text.split_at_checked(2 * TAG_LEN)?;
+        let tag: [u8; TAG_LEN] = unhex(tag)?;
+        let id = xor(unhex(masked)?, self.mask(tag));
         let [a, b, c, d, e, f] = id;
-        Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+        same(&self.tag(id), &tag).then_some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     fn tag(&self, id: [u8; ID_LEN]) -> [u8; TAG_LEN] {
-        first(&hmac(&self.tag_key, &id))
+        first(&hmac_sha256(&self.tag_key, &id))
     }
 
     fn mask(&self, tag: [u8; TAG_LEN]) -> [u8; ID_LEN] {
-        first(&hmac(&self.mask_key, &tag))
+        first(&hmac_sha256(&self.mask_key, &tag))
     }
 }
 
@@ -70,12 +61,6 @@ impl std::fmt::Debug for KeyedIds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyedIds(***)")
     }
-}
-
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
 }
 
 fn first<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {

@@ -10,6 +10,8 @@ pub mod keyed_ids;
 pub mod limiter;
 pub mod media_type;
 pub mod request_id;
+pub(crate) mod sealed;
+pub(crate) mod signing;
 pub mod target;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The two calls of the vendor's identity service that face clients make: a token for a password, and the id of a
 //! project by its name.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use subtle::ConstantTimeEq;
 
 use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
 use super::dto;
@@ -15,6 +15,7 @@ use super::errors::Failure;
 use super::operations::Operation;
 use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
+use crate::http::signing::same;
 
 /// Regions of the vendor, which are the names clients ask for projects by.
 const REGIONS: [&str; 6] = ["cn-north-1", "cn-north-4", "cn-south-1", "cn-east-3", "ap-southeast-1", "ap-southeast-2"];
@@ -156,7 +157,7 @@ impl Domain<'_> {
 
 /// Compares digests, so that the time taken tells neither content nor length.
 fn same_text(a: &str, b: &str) -> bool {
-    Sha256::digest(a).ct_eq(&Sha256::digest(b)).into()
+    same(&Sha256::digest(a), &Sha256::digest(b))
 }
 
 fn malformed(message: &str) -> Failure {

@@ -6,14 +6,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
-use sha1::Sha1;
-use sha2::Sha256;
 
 use super::errors::{self, Failure};
 use super::settings::Settings;
+use crate::http::signing::{hmac_sha1, hmac_sha256, same};
 use crate::megvii::fields::Fields;
 
 /// Bytes of a `sign`. The longest honest one has some 200.
@@ -121,16 +119,9 @@ impl Sign {
 
     /// Whether the signature was made with this secret, told in constant time.
     fn is_of(&self, secret: &[u8], digest: Digest) -> bool {
-        const ANY_LENGTH: &str = "HMAC takes a key of any length";
         match digest {
-            Digest::Sha1 => {
-                let mac = Hmac::<Sha1>::new_from_slice(secret).expect(ANY_LENGTH).chain_update(&self.raw);
-                mac.verify_slice(&self.mac).is_ok()
-            }
-            Digest::Sha256 => {
-                let mac = Hmac::<Sha256>::new_from_slice(secret).expect(ANY_LENGTH).chain_update(&self.raw);
-                mac.verify_slice(&self.mac).is_ok()
-            }
+            Digest::Sha1 => same(&hmac_sha1(secret, &self.raw), &self.mac),
+            Digest::Sha256 => same(&hmac_sha256(secret, &self.raw), &self.mac),
         }
     }
 }

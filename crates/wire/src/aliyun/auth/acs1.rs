@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::Hmac;
 use http::HeaderMap;
 use http::request::Parts;
-use sha1::Sha1;
 
-use super::{Refusal, form_pairs, hmac, text};
+use super::{Refusal, form_pairs, text};
+use crate::http::signing::{hmac_sha1, prefixed_headers};
 
 /// Refuses methods and versions other than HMAC-SHA1 and 1.0, where they are named.
 pub(super) fn check_method(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -24,7 +23,7 @@ pub(super) fn check_method(headers: &HeaderMap) -> Result<(), Refusal> {
 pub(super) fn signatures(head: &Parts, secret: &[u8]) -> (Vec<String>, Vec<u8>) {
     let to_sign = string_to_sign(head, true);
     let bare = string_to_sign(head, false);
-    let sign = |to_sign: &[u8]| STANDARD.encode(hmac::<Hmac<Sha1>>(secret, to_sign));
+    let sign = |to_sign: &[u8]| STANDARD.encode(hmac_sha1(secret, to_sign));
     let mut signatures = vec![sign(&to_sign)];
     if bare != to_sign {
         signatures.push(sign(&bare));
@@ -60,15 +59,7 @@ pub(in crate::aliyun) fn signed_headers(head: &Parts, named: &[&str], prefix: &s
         }
         to_sign.push(b'\n');
     }
-    let own = head.headers.iter().filter(|(name, _)| name.as_str().starts_with(prefix));
-    let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes().trim_ascii())).collect();
-    own.sort_by_key(|(name, _)| *name);
-    for (name, value) in own {
-        to_sign.extend_from_slice(name.as_bytes());
-        to_sign.push(b':');
-        to_sign.extend_from_slice(value);
-        to_sign.push(b'\n');
-    }
+    to_sign.extend(prefixed_headers(&head.headers, prefix));
     to_sign
 }
 

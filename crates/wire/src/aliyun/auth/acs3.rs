@@ -1,27 +1,16 @@
 //! `ACS3-HMAC-SHA256`: a canonical request of the listed headers, the query encoded again and the body's hash.
 
-use hmac::Hmac;
+use std::convert::Infallible;
+
 use http::request::Parts;
 use likeness_domain::types::TimestampMs;
-use sha2::{Digest, Sha256};
 
-use super::{Claim, MISMATCH, Refusal, Scheme, form_pairs, hex, hmac, text};
-use crate::http::target;
-
-/// Most signed headers; the SDK signs a dozen.
-const SIGNED_HEADERS_MAX: usize = 64;
+use super::{Claim, MISMATCH, Refusal, Scheme, form_pairs, text};
+use crate::http::signing::{self, SIGNED_HEADERS_MAX, hex, hmac_sha256, sha256_hex};
 
 /// Takes `Credential=..,SignedHeaders=..,Signature=..` apart.
 pub(super) fn parse(text: &str) -> Option<Claim> {
-    let mut values = [None; 3];
-    for pair in text.split(',') {
-        let (name, value) = pair.trim().split_once('=')?;
-        let place = ["Credential", "SignedHeaders", "Signature"].iter().position(|known| *known == name.trim())?;
-        if values[place].replace(value.trim()).is_some() {
-            return None;
-        }
-    }
-    let [Some(credential), Some(signed_headers), Some(signature)] = values else { return None };
+    let [credential, signed_headers, signature] = signing::pairs(text, ["Credential", "SignedHeaders", "Signature"])?;
     if signed_headers.split(';').count() > SIGNED_HEADERS_MAX {
         return None;
     }
@@ -49,42 +38,26 @@ pub(super) fn signature(
     let Some(given) = text(&head.headers, "x-acs-content-sha256") else {
         return Err(Refusal::new("MissingXAcsContentSha256", "the header `x-acs-content-sha256` is missing"));
     };
-    if given != hex(&Sha256::digest(body)) {
+    if given != sha256_hex(body) {
         return Err(Refusal::new(MISMATCH, "the body's hash is not the header: x-acs-content-sha256"));
     }
     let canonical = canonical_request(head, signed_headers, given);
-    let to_sign = format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(&canonical)));
-    Ok((vec![hex(&hmac::<Hmac<Sha256>>(secret, to_sign.as_bytes()))], canonical))
+    let to_sign = format!("ACS3-HMAC-SHA256\n{}", sha256_hex(&canonical));
+    Ok((vec![hex(&hmac_sha256(secret, to_sign.as_bytes()))], canonical))
 }
 
+/// Path as sent, the query decoded (where `+` is a space) and encoded again, several values of one header sorted.
 pub(super) fn canonical_request(head: &Parts, signed_headers: &str, payload: &str) -> Vec<u8> {
-    let mut canonical = Vec::with_capacity(1024);
-    let line = |canonical: &mut Vec<u8>, text: &[u8]| {
-        canonical.extend_from_slice(text);
-        canonical.push(b'\n');
-    };
-    line(&mut canonical, head.method.as_str().as_bytes());
-    line(&mut canonical, head.uri.path().as_bytes());
-    line(&mut canonical, canonical_query(head.uri.query().unwrap_or_default()).as_bytes());
-    for name in signed_headers.split(';') {
-        let mut values: Vec<&[u8]> =
-            head.headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
+    let query = signing::canonical_query(form_pairs(head.uri.query().unwrap_or_default()));
+    let value = |name: &str| {
+        let values = head.headers.get_all(name).iter();
+        let mut values: Vec<&[u8]> = values.map(|value| value.as_bytes().trim_ascii()).collect();
         values.sort_unstable();
-        line(&mut canonical, &[name.as_bytes(), b":", &values.join(&b','.to_owned())].concat());
-    }
-    line(&mut canonical, b"");
-    line(&mut canonical, signed_headers.as_bytes());
-    canonical.extend_from_slice(payload.as_bytes());
+        Ok::<_, Infallible>(values.join(&b','))
+    };
+    let payload = payload.as_bytes();
+    let Ok(canonical) = signing::canonical_request(head, head.uri.path(), &query, signed_headers, value, payload);
     canonical
-}
-
-/// The query decoded, where `+` is a space, and encoded again, where it is `%20`.
-fn canonical_query(raw_query: &str) -> String {
-    let mut pairs = form_pairs(raw_query);
-    pairs.sort();
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={}", target::encode(name), target::encode(value))).collect();
-    pairs.join("&")
 }
 
 /// Drives the reader of `ACS3` headers and the canonical request with anything; see [`super::acs1::fuzz_signature`].

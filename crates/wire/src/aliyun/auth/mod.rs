@@ -7,25 +7,20 @@ pub(super) mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{KeyInit, Mac};
 use http::HeaderMap;
 use http::request::Parts;
 use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use super::errors::Refusal;
+use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, is_near, text};
 
 pub use acs1::fuzz_signature;
 pub(super) use acs1::signed_headers;
 pub use acs3::fuzz_acs3;
 
-/// How far a client's clock may be off, either way.
-const CLOCK_TOLERANCE_MS: i64 = 15 * 60 * 1000;
 /// For how long a nonce is remembered: both directions of the window.
 const NONCE_LIFETIME_MS: i64 = 2 * CLOCK_TOLERANCE_MS;
 /// Bytes of a string to sign that are shown to whoever got it wrong.
@@ -129,9 +124,8 @@ impl Signed {
             Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, secret, body)?,
         };
         let given = self.claim.signature.as_bytes();
-        // Every candidate is compared, so that time tells nothing.
-        let fits = expected.iter().fold(0, |fits, expected| fits | expected.as_bytes().ct_eq(given).unwrap_u8());
-        if fits == 1 {
+        // Every candidate is compared, so that the time taken tells nothing.
+        if expected.iter().fold(false, |fits, expected| fits | signing::same(expected.as_bytes(), given)) {
             return Ok(());
         }
         // The oldest SDK splits this message at a colon and dies without one. What it is shown is its own request.
@@ -163,19 +157,9 @@ fn check_time(headers: &HeaderMap, scheme: &Scheme, now: TimestampMs) -> Result<
     Ok(())
 }
 
-/// Whether a client's clock says nearly what ours says.
-pub(super) fn is_near(at: TimestampMs, now: TimestampMs) -> bool {
-    now.0.saturating_sub(at.0).saturating_abs() <= CLOCK_TOLERANCE_MS
-}
-
 /// `Sat, 21 Nov 2026 20:36:33 GMT` or `2026-11-21T20:36:34Z`.
 pub(super) fn parse_time(text: &str) -> Option<TimestampMs> {
-    const HTTP: &[BorrowedFormatItem<'_>] =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    const ISO: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let parse = |format| time::PrimitiveDateTime::parse(text, format).ok();
-    let at = parse(HTTP).or_else(|| parse(ISO))?.assume_utc();
-    Some(TimestampMs(at.unix_timestamp().checked_mul(1000)?))
+    signing::time(text, HTTP_TIME).or_else(|| signing::time(text, ISO_TIME))
 }
 
 /// Only the header is under the signature, so it must be the body's.
@@ -185,26 +169,6 @@ fn check_md5(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new("ContentMD5NotMatched", "the header `Content-MD5` is not the body's digest"))
-}
-
-/// A header's first value as text, without the blanks around it.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
-pub(super) fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
-        .collect()
 }
 
 /// The decoded pairs of a raw query in form style, where `+` is a space.

@@ -213,7 +213,7 @@ fn a_clock_may_be_15_minutes_off() {
 fn an_empty_parameter_is_signed_with_or_without_its_equals_sign() {
     let sign = |resource: &str| {
         let to_sign = format!("POST\n\n\n\nSat, 21 Nov 2026 20:36:33 GMT\nx-acs-version:2018-05-09\n{resource}");
-        STANDARD.encode(hmac::<hmac::Hmac<sha1::Sha1>>(SECRET.as_bytes(), to_sign.as_bytes()))
+        STANDARD.encode(signing::hmac_sha1(SECRET.as_bytes(), to_sign.as_bytes()))
     };
     for resource in ["/green/sface/groups?ClientInfo=&RegionId=x", "/green/sface/groups?ClientInfo&RegionId=x"] {
         for target in ["/green/sface/groups?RegionId=x&ClientInfo=", "/green/sface/groups?ClientInfo&RegionId=x"] {

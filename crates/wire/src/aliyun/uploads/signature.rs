@@ -3,17 +3,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::Hmac;
 use http::Request;
 use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{TenantId, TimestampMs};
-use sha1::Sha1;
-use subtle::ConstantTimeEq;
 
 use super::errors::Refusal;
 use super::{BUCKET, below_bucket, grant};
-use crate::aliyun::auth::{hmac, is_near, parse_time, signed_headers, text};
+use crate::aliyun::auth::{parse_time, signed_headers};
+use crate::http::signing::{hmac_sha1, is_near, same, text};
 
 /// The object that a path names, decoded; `None` if it is none in the bucket.
 pub(super) fn object(raw_path: &str) -> Option<String> {
@@ -41,8 +39,8 @@ pub(super) async fn verify(
     if opened.access_key_id != access_key_id {
         return Err(Refusal::denied("InvalidAccessKeyId", "the access key id is not the one of the security token"));
     }
-    let expected = hmac::<Hmac<Sha1>>(opened.access_key_secret.as_bytes(), &string_to_sign(head, object));
-    if bool::from(STANDARD.encode(expected).as_bytes().ct_eq(signature.as_bytes())) {
+    let expected = hmac_sha1(opened.access_key_secret.as_bytes(), &string_to_sign(head, object));
+    if same(STANDARD.encode(expected).as_bytes(), signature.as_bytes()) {
         return Ok(opened.tenant);
     }
     Err(Refusal::denied("SignatureDoesNotMatch", "the signature is not the one of this request"))
@@ -66,5 +64,5 @@ pub fn fuzz_upload(data: &[u8]) {
     let request = Request::put(line()).header("authorization", line()).header("x-oss-meta", "a").body(());
     let Ok((head, ())) = request.map(Request::into_parts) else { return };
     let object = object(head.uri.path()).unwrap_or_default();
-    let _ = (authorization(&head), string_to_sign(&head, &object), grant::Claim::read(line()));
+    let _ = (authorization(&head), string_to_sign(&head, &object), grant::TOKEN.read(line()));
 }

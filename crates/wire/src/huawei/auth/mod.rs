@@ -8,7 +8,7 @@ mod token;
 
 use http::request::Parts;
 use likeness_domain::ports::{CredentialStore, Pending};
-use likeness_domain::types::{AccessKey, AccessKeyId, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
 
 use super::errors::{Failure, Origin, code};
 use super::operations::Operation;
@@ -60,7 +60,7 @@ pub(super) async fn examine(
     };
     let wrong = || unauthenticated("the token is not valid");
     let claim = token::Claim::read(text.as_bytes()).ok_or_else(wrong)?;
-    let key = look_up(credentials.key(claim.access_key_id.clone()), operation).await?.ok_or_else(wrong)?;
+    let key = look_up(credentials.key(claim.access_key_id().clone()), operation).await?.ok_or_else(wrong)?;
     let token = claim.verify(&key.secret).ok_or_else(wrong)?;
     if token.expires_at <= now {
         return Err(unauthenticated("the token has expired"));
@@ -79,27 +79,6 @@ pub(super) async fn look_up(
     question.await.map_err(|error| Failure::library(error, operation, Origin::Inline))
 }
 
-/// An access key id as sent, if it can be one.
-fn access_key_id(bytes: &[u8]) -> Option<AccessKeyId> {
-    AccessKeyId::new(std::str::from_utf8(bytes).ok()?)
-}
-
 pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {
     Failure::gateway(code::APIG_0301, message)
-}
-
-fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    use hmac::{KeyInit, Mac};
-    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
-        .collect()
 }

@@ -5,21 +5,18 @@
 use http::HeaderMap;
 use http::request::Parts;
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use super::{Identity, access_key_id, hex, hmac_sha256, unauthenticated};
+use super::{Identity, unauthenticated};
+use crate::http::signing::{
+    self, COMPACT_TIME, SIGNED_HEADERS_MAX, hex, hmac_sha256, is_near, only, same, sha256_hex, unhex,
+};
 use crate::http::target;
 use crate::huawei::errors::Failure;
 
-/// How far a client's clock may be off, either way.
-const CLOCK_TOLERANCE_MS: i64 = 15 * 60 * 1000;
 /// Header that holds the body's hash, or a word instead of it.
 const CONTENT_SHA256: &str = "x-sdk-content-sha256";
 /// What clients send there for bodies they do not sign, such as uploads.
 const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
-/// Most signed headers; the vendor's SDKs sign eight at most.
-const SIGNED_HEADERS_MAX: usize = 64;
 
 /// What is signed besides the canonical request.
 #[derive(Debug, PartialEq)]
@@ -51,12 +48,12 @@ pub(super) struct Claim {
 impl Claim {
     /// Reads the header and checks the date; the error says what is wrong, for the caller.
     pub(super) fn read(head: &Parts, now: TimestampMs) -> Result<Claim, &'static str> {
-        let authorization = one(&head.headers, "authorization").ok_or("`Authorization` is there more than once")?;
+        let authorization = only(&head.headers, "authorization").ok_or("`Authorization` is there more than once")?;
         let (algorithm, access_key_id, signed_headers, signature) =
             parse(authorization).ok_or("`Authorization` is malformed or names an algorithm that is not supported")?;
-        let date = one(&head.headers, "x-sdk-date").ok_or("`X-Sdk-Date` is missing")?;
+        let date = only(&head.headers, "x-sdk-date").ok_or("`X-Sdk-Date` is missing")?;
         let signed_at = parse_date(date).ok_or("`X-Sdk-Date` is malformed, expected YYYYMMDDThhmmssZ")?;
-        if (now.0 - signed_at.0).abs() > CLOCK_TOLERANCE_MS {
+        if !is_near(signed_at, now) {
             return Err("`X-Sdk-Date` is more than 15 minutes from the server's time");
         }
         let date = String::from_utf8_lossy(date).into_owned();
@@ -87,7 +84,7 @@ impl Signed {
         let payload = payload_hash(&head.headers, body).map_err(unauthenticated)?;
         let canonical = canonical_request(head, &self.claim.signed_headers, &payload).map_err(unauthenticated)?;
         let expected = sign(&self.claim, &self.key.secret, &canonical);
-        if !bool::from(expected.ct_eq(&self.claim.signature)) {
+        if !same(&expected, &self.claim.signature) {
             return Err(unauthenticated(mismatch(&canonical)));
         }
         Ok(Identity { key: self.key, has_project: true })
@@ -109,22 +106,13 @@ fn mismatch(canonical: &[u8]) -> String {
 fn parse(header: &[u8]) -> Option<(Algorithm, AccessKeyId, String, [u8; 32])> {
     let text = std::str::from_utf8(header).ok()?.trim();
     let (word, rest) = text.split_once(|character: char| character.is_ascii_whitespace())?;
-    let mut values = [None; 3];
-    for pair in rest.split(',') {
-        let (name, value) = pair.trim().split_once('=')?;
-        let place = match name.trim() {
-            "Access" if word == "SDK-HMAC-SHA256" => 0,
-            "Credential" if word == "V11-HMAC-SHA256" => 0,
-            "SignedHeaders" => 1,
-            "Signature" => 2,
-            _ => return None,
-        };
-        if values[place].replace(value.trim()).is_some() {
-            return None;
-        }
-    }
-    let [Some(credential), Some(signed_headers), Some(signature)] = values else { return None };
-    let (algorithm, key_id) = if word == "SDK-HMAC-SHA256" {
+    let key_name = match word {
+        "SDK-HMAC-SHA256" => "Access",
+        "V11-HMAC-SHA256" => "Credential",
+        _ => return None,
+    };
+    let [credential, signed_headers, signature] = signing::pairs(rest, [key_name, "SignedHeaders", "Signature"])?;
+    let (algorithm, key_id) = if key_name == "Access" {
         (Algorithm::Sdk, credential)
     } else {
         let (key_id, scope) = credential.split_once('/')?;
@@ -135,49 +123,23 @@ fn parse(header: &[u8]) -> Option<(Algorithm, AccessKeyId, String, [u8; 32])> {
             && pieces[0].bytes().all(|byte| byte.is_ascii_digit());
         (Algorithm::V11 { scope: well_formed.then(|| scope.to_owned())? }, key_id)
     };
-    Some((algorithm, access_key_id(key_id.as_bytes())?, signed_headers.to_owned(), unhex(signature)?))
-}
-
-/// 64 lower-case hex digits as bytes.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(digits[0])? << 4 | digit(digits[1])?;
-    }
-    Some(bytes)
+    Some((algorithm, AccessKeyId::new(key_id)?, signed_headers.to_owned(), unhex(signature)?))
 }
 
 /// `YYYYMMDDThhmmssZ`, nothing else.
 fn parse_date(text: &[u8]) -> Option<TimestampMs> {
-    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
-        time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     let shaped = text.len() == 16 && text.iter().all(|byte| byte.is_ascii_digit() || b"TZ".contains(byte));
-    let text = std::str::from_utf8(text).ok().filter(|_| shaped)?;
-    let time = time::PrimitiveDateTime::parse(text, FORMAT).ok()?.assume_utc();
-    Some(TimestampMs(time.unix_timestamp() * 1000))
-}
-
-/// The bytes of a header that is there exactly once, without the blanks around them.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    values.next().is_none().then(|| value.as_bytes().trim_ascii())
+    signing::time(std::str::from_utf8(text).ok().filter(|_| shaped)?, COMPACT_TIME)
 }
 
 /// Piece 6 of the canonical request. A header that gives a hash must give the body's; the only other lawful content
 /// is the word that says the body is not signed.
 fn payload_hash(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let actual = || hex(&Sha256::digest(body)).into_bytes();
+    let actual = || sha256_hex(body).into_bytes();
     if body.is_empty() || !headers.contains_key(CONTENT_SHA256) {
         return Ok(actual());
     }
-    match one(headers, CONTENT_SHA256) {
+    match only(headers, CONTENT_SHA256) {
         None => Err("`X-Sdk-Content-Sha256` is there more than once"),
         Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.to_vec()),
         Some(given) if given.eq_ignore_ascii_case(&actual()) => Ok(given.to_vec()),
@@ -185,30 +147,15 @@ fn payload_hash(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, &'static st
     }
 }
 
-/// The canonical request: method, path, query, headers, their names, payload hash, joined by line feeds.
+/// The canonical request of this head with these signed headers.
 fn canonical_request(head: &Parts, signed_headers: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
-    let mut canonical = Vec::with_capacity(1024);
-    canonical.extend_from_slice(head.method.as_str().as_bytes());
-    canonical.push(b'\n');
-    canonical.extend_from_slice(canonical_path(head.uri.path()).as_bytes());
-    canonical.push(b'\n');
-    canonical.extend_from_slice(canonical_query(head.uri.query().unwrap_or_default()).as_bytes());
-    canonical.push(b'\n');
-    for name in signed_headers.split(';') {
-        // Twice the same header has no canonical form; which of the two a handler reads must not be left to luck.
-        let Some(value) = one(&head.headers, name) else {
-            return Err(format!("signed header `{}` is not there exactly once", super::super::params::shortened(name)));
-        };
-        canonical.extend_from_slice(name.as_bytes());
-        canonical.push(b':');
-        canonical.extend_from_slice(value);
-        canonical.push(b'\n');
-    }
-    canonical.push(b'\n');
-    canonical.extend_from_slice(signed_headers.as_bytes());
-    canonical.push(b'\n');
-    canonical.extend_from_slice(payload);
-    Ok(canonical)
+    let query = signing::canonical_query(target::query_pairs(head.uri.query().unwrap_or_default()));
+    // Twice the same header has no canonical form; which of the two a handler reads must not be left to luck.
+    let value = |name: &str| {
+        let missing = || format!("signed header `{}` is not there exactly once", super::super::params::shortened(name));
+        only(&head.headers, name).map(<[u8]>::to_vec).ok_or_else(missing)
+    };
+    signing::canonical_request(head, &canonical_path(head.uri.path()), &query, signed_headers, value, payload)
 }
 
 /// The path decoded as a whole and encoded segment by segment, with a slash at its end.
@@ -222,17 +169,8 @@ fn canonical_path(raw_path: &str) -> String {
     path
 }
 
-/// The query's pairs sorted as plain bytes, encoded again.
-fn canonical_query(raw_query: &str) -> String {
-    let mut pairs = target::query_pairs(raw_query);
-    pairs.sort();
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={}", target::encode(name), target::encode(value))).collect();
-    pairs.join("&")
-}
-
 fn sign(claim: &Claim, secret: &Secret, canonical: &[u8]) -> [u8; 32] {
-    let hash = hex(&Sha256::digest(canonical));
+    let hash = sha256_hex(canonical);
     let (word, date) = (claim.algorithm.word(), &claim.date);
     match &claim.algorithm {
         Algorithm::Sdk => hmac_sha256(secret.reveal().as_bytes(), format!("{word}\n{date}\n{hash}").as_bytes()),
@@ -269,7 +207,7 @@ pub fn fuzz_signature(data: &[u8]) {
         let secret = Secret::new("fuzz").expect("visible ASCII");
         assert_eq!(sign(&claim, &secret, &canonical).len(), 32);
     }
-    let _ = (canonical_path(head.uri.path()), canonical_query(head.uri.query().unwrap_or_default()));
+    let _ = canonical_path(head.uri.path());
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn says_again_what_it_was_made_to_say() {
         let text = token.seal(&secret(), &SeededIds::new(1));
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
         let claim = Claim::read(text.as_bytes()).unwrap();
-        assert_eq!(claim.access_key_id, token.access_key_id);
+        assert_eq!(*claim.access_key_id(), token.access_key_id);
         assert_eq!(claim.verify(&secret()), Some(token));
     }
 }
