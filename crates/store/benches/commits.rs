@@ -2,6 +2,7 @@
 //!
 //! Every write is one face with a template of 128 dimensions, flushed before it is acknowledged. The folder is made under
 //! `TMPDIR`: a memory file system there measures something else.
+#![expect(clippy::print_stdout, reason = "figures that are no distribution of equal runs are printed")]
 
 use std::hint::black_box;
 use std::path::Path;
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use likeness_domain::ports::{FaceScope, GalleryStore, Page};
-use likeness_domain::types::{FaceId, FaceOwner, FaceSet, NewFace, Template};
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
+use likeness_domain::types::{FaceId, FaceOwner, FaceSet, FieldValue, NewFace, Template};
 use likeness_store::conformance::Ledger;
-use likeness_store::conformance::samples::{by, face, face_set, name, ours, pack, template};
+use likeness_store::conformance::samples::{by, face, face_set, name, ours, pack, template, valued};
 use likeness_store::embedded::EmbeddedStore;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use tokio::runtime::Runtime;
@@ -114,5 +116,59 @@ fn readers(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, writers, readers);
+/// How long an enrolment waits while 60,000 of 100,000 faces are deleted by filter: the longest of all, and beside it
+/// without a delete.
+fn enrolments_during_a_delete(_: &mut Criterion) {
+    const N_FACES: u64 = 100_000;
+    let runtime = Runtime::new().expect("a runtime starts");
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX };
+    let index = Arc::new(FlatIndex::new(options).expect("a thread starts"));
+    let store = Arc::new(EmbeddedStore::open(scratch.path(), index).expect("an empty folder opens"));
+    let set = set_of(&runtime, &store);
+    let aged = |number: u64| NewFace {
+        fields: valued(number, "age", FieldValue::Whole(number as i64 % 100)).fields,
+        ..real_face(number)
+    };
+    for first in (1..=N_FACES).step_by(1000) {
+        let faces = (first..first + 1000).map(aged).collect();
+        runtime.block_on(store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None)).expect("there is room");
+    }
+    let mut last = 1 << 40;
+    let mut enrol_until = async |is_over: &dyn Fn() -> bool| {
+        let mut waits = Vec::new();
+        while !is_over() {
+            last += 1;
+            let started = Instant::now();
+            let faces = vec![real_face(last)];
+            store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.expect("there is room");
+            waits.push(started.elapsed());
+        }
+        waits.sort_unstable();
+        waits
+    };
+    let at = |waits: &[Duration], share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    let tell = |what: &str, waits: Vec<Duration>| {
+        let (median, p99, longest) = (at(&waits, 0.5), at(&waits, 0.99), at(&waits, 1.0));
+        println!("{} enrolments {what}: median {median:?}, 99 % {p99:?}, longest {longest:?}", waits.len());
+    };
+    runtime.block_on(async {
+        let end = Instant::now() + Duration::from_secs(2);
+        tell("without a delete", enrol_until(&|| Instant::now() > end).await);
+        let started = Instant::now();
+        let delete = tokio::spawn({
+            let store = Arc::clone(&store);
+            let filter = Arc::new(Filter::Whole { field_idx: 1, min: 40, max: i64::MAX });
+            async move {
+                let selector = FaceSelector::Filter(filter);
+                store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await
+            }
+        });
+        tell("during a delete", enrol_until(&|| delete.is_finished()).await);
+        let n_deleted = delete.await.expect("a delete does not panic").expect("a delete works").len();
+        println!("{n_deleted} faces deleted in {:?}", started.elapsed());
+    });
+}
+
+criterion_group!(benches, writers, readers, enrolments_during_a_delete);
 criterion_main!(benches);

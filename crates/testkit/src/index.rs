@@ -1,9 +1,9 @@
 //! The index at its plainest.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use likeness_domain::filter::FilterRow;
+use likeness_domain::filter::{Filter, FilterRow};
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
 use likeness_domain::types::{FaceSetId, PersonId, Revision};
 use likeness_domain::{Error, Kind, Result};
@@ -45,10 +45,7 @@ impl BruteForceIndex {
         }
         let galleries = self.galleries();
         let rows = galleries.get(&question.face_set).map_or(&[][..], Vec::as_slice);
-        let passes = |row: &GalleryEntry| {
-            let filter_row = FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values };
-            question.filter.as_ref().is_none_or(|filter| filter.matches(filter_row))
-        };
+        let passes = |row: &GalleryEntry| question.filter.as_ref().is_none_or(|filter| filter.matches(filter_row(row)));
         let mut found = Vec::new();
         for row in rows.iter().filter(|row| passes(row)) {
             let similarity = row.template.similarity(&question.probe);
@@ -77,6 +74,11 @@ impl BruteForceIndex {
         hits.truncate(question.top_k);
         Ok(hits)
     }
+}
+
+/// What a filter looks at.
+fn filter_row(row: &GalleryEntry) -> FilterRow<'_> {
+    FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values }
 }
 
 impl VectorIndex for BruteForceIndex {
@@ -120,6 +122,15 @@ impl VectorIndex for BruteForceIndex {
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
         Box::pin(std::future::ready(self.search_now(&question)))
+    }
+
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+        let galleries = self.galleries();
+        let rows = galleries.get(&face_set).map_or(&[][..], Vec::as_slice);
+        let passing = rows.iter().filter(|row| filter.matches(filter_row(row)));
+        let mut sequences: Vec<u64> = passing.map(|row| row.sequence).collect();
+        sequences.sort_unstable();
+        Box::pin(std::future::ready(Ok(sequences)))
     }
 
     fn n_rows(&self, face_set: FaceSetId) -> usize {

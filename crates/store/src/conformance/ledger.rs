@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use likeness_domain::filter::{Filter, FilterRow};
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
 use likeness_domain::types::{Face, FaceId, FaceOwner, FaceSetId, FieldSchema, PackId, PersonId, Revision};
 use likeness_domain::{Error, Kind};
@@ -207,6 +208,18 @@ impl VectorIndex for Ledger {
 
     fn search(&self, _question: GallerySearch) -> Pending<'_, Vec<Hit>> {
         Box::pin(std::future::ready(Err(Error::new(Kind::Unsupported, "a ledger is not searched"))))
+    }
+
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+        if self.revision().is_none() {
+            return Box::pin(ready(Err(Error::new(Kind::Overloaded, "the ledger is being filled"))));
+        }
+        let passes = |row: &LedgerRow| {
+            let entry = &row.entry;
+            filter.matches(FilterRow { face: entry.face, subject: entry.subject.as_deref(), values: &entry.values })
+        };
+        let rows = self.rows(face_set);
+        Box::pin(ready(Ok(rows.iter().filter(|row| passes(row)).map(|row| row.entry.sequence).collect())))
     }
 
     fn n_rows(&self, face_set: FaceSetId) -> usize {

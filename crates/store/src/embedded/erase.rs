@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::errors::Answer;
-use super::{faces, rows};
+use super::{deletes, rows};
 
 /// Most faces of a deleted person that are erased within the delete itself.
 pub(super) const AT_ONCE_MAX: usize = 64;
@@ -29,7 +29,7 @@ fn erase_face_set(conn: &Connection, id: u64, n_rows_max: usize) -> Answer<usize
     let sql = "SELECT sequence FROM faces WHERE face_set = ?1 LIMIT ?2";
     let owned = rows::all(conn, sql, (id, n_rows_max), sequence)?;
     for &sequence in &owned {
-        faces::erase_face(conn, sequence)?;
+        deletes::erase_face(conn, sequence)?;
         conn.prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?.execute((id, sequence))?;
     }
     let mut n_erased = owned.len();
@@ -63,7 +63,7 @@ pub(super) fn erase_person(conn: &Connection, id: u64, n_rows_max: usize) -> Ans
     let sql = "SELECT sequence FROM faces WHERE person = ?1 LIMIT ?2";
     let owned = rows::all(conn, sql, (id, n_rows_max), |row| Ok(row.get::<_, u64>(0)?))?;
     for &sequence in &owned {
-        faces::erase_face(conn, sequence)?;
+        deletes::erase_face(conn, sequence)?;
     }
     let mut n_erased = owned.len();
     conn.prepare_cached("UPDATE persons SET n_faces = n_faces - ?2 WHERE id = ?1")?.execute((id, n_erased))?;

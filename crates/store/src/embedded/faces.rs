@@ -3,24 +3,21 @@
 //! Every function first looks its scope or owner up under the tenant; all later queries go by the id found there, so none
 //! can reach another tenant's rows.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
-use likeness_domain::filter::FilterRow;
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange, Page};
+use likeness_domain::ports::{FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, PersonId, Template,
-    TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Template, TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
 use super::writer::WriteTx;
 use super::{codec, templates};
-use crate::gallery::{entry, slots};
+use crate::gallery::entry;
 
 /// A scope that exists and is the tenant's.
 pub(super) enum Scope {
@@ -80,7 +77,7 @@ pub(super) fn add(
     faces.into_iter().map(|new| add_one(tx, tenant, owner, new, &sets)).collect()
 }
 
-fn owner_id(owner: FaceOwner) -> u64 {
+pub(super) fn owner_id(owner: FaceOwner) -> u64 {
     match owner {
         FaceOwner::FaceSet(id) => id.get(),
         FaceOwner::Person(id) => id.get(),
@@ -346,156 +343,4 @@ pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64,
         }
     }
     Ok(())
-}
-
-/// What a delete has to know of a face.
-pub(super) struct DeletedFace {
-    pub(super) sequence: u64,
-    pub(super) id: FaceId,
-    pub(super) owner: FaceOwner,
-}
-
-/// See `GalleryStore::delete_faces`.
-pub(super) fn delete(
-    tx: &mut WriteTx<'_>,
-    tenant: TenantId,
-    scope: FaceScope,
-    selector: &FaceSelector,
-) -> Answer<Vec<FaceId>> {
-    let Some(scope) = find_scope(tx.conn, tenant, scope)? else { return Ok(Vec::new()) };
-    let deleted = select(tx.conn, &scope, selector)?;
-    remove(tx, &deleted)?;
-    Ok(deleted.into_iter().map(|face| face.id).collect())
-}
-
-/// Erases faces and takes them out of the galleries and counts.
-pub(super) fn remove(tx: &mut WriteTx<'_>, deleted: &[DeletedFace]) -> Answer<()> {
-    let mut n_gone_by_set: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut n_gone_by_owner: HashMap<FaceOwner, u64> = HashMap::new();
-    let mut sets_by_person: HashMap<PersonId, Vec<SetRow>> = HashMap::new();
-    for face in deleted {
-        erase_face(tx.conn, face.sequence)?;
-        *n_gone_by_owner.entry(face.owner).or_default() += 1;
-        let galleries: Vec<_> = match face.owner {
-            FaceOwner::FaceSet(id) => vec![id],
-            FaceOwner::Person(person) => {
-                let sets = match sets_by_person.entry(person) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(unknown) => unknown.insert(sets_of_person(tx.conn, person)?),
-                };
-                sets.iter().map(|set| set.face_set.id).collect()
-            }
-        };
-        for face_set in galleries {
-            let n_shown = tx
-                .conn
-                .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
-                .execute((face_set.get(), face.sequence))?;
-            if n_shown == 0 {
-                // A member's face without a template of the set's pack.
-                continue;
-            }
-            *n_gone_by_set.entry(face_set.get()).or_default() += 1;
-            tx.push(GalleryChange::Remove { face_set, face: face.id });
-        }
-    }
-    for (face_set, n_gone) in n_gone_by_set {
-        tx.conn
-            .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery - ?2 WHERE id = ?1")?
-            .execute((face_set, n_gone))?;
-    }
-    for (owner, n_gone) in n_gone_by_owner {
-        let sql = match owner {
-            FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned - ?2 WHERE id = ?1",
-            FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces - ?2 WHERE id = ?1",
-        };
-        tx.conn.prepare_cached(sql)?.execute((owner_id(owner), n_gone))?;
-    }
-    tx.erased |= !deleted.is_empty();
-    Ok(())
-}
-
-/// Erases the rows of one face, but for the galleries.
-pub(super) fn erase_face(conn: &Connection, sequence: u64) -> Answer<()> {
-    conn.prepare_cached("DELETE FROM templates WHERE face = ?1")?.execute([sequence])?;
-    conn.prepare_cached("DELETE FROM faces WHERE sequence = ?1")?.execute([sequence])?;
-    Ok(())
-}
-
-/// The faces of the scope that are meant, in order of enrolment. Templates are not read.
-fn select(conn: &Connection, scope: &Scope, selector: &FaceSelector) -> Answer<Vec<DeletedFace>> {
-    const COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person";
-    let deleted = |row: &Row<'_>| {
-        Ok(DeletedFace {
-            sequence: row.get(0)?,
-            id: rows::face_id(row.get(1)?)?,
-            owner: rows::owner(row.get(2)?, row.get(3)?)?,
-        })
-    };
-    let (from, scope_id) = match scope {
-        Scope::FaceSet(set) => (
-            "gallery AS g CROSS JOIN faces AS f ON f.sequence = g.sequence WHERE g.face_set = ?1",
-            set.face_set.id.get(),
-        ),
-        Scope::Person(person) => ("faces AS f WHERE f.person = ?1", person.get()),
-    };
-    match selector {
-        FaceSelector::Ids(ids) => {
-            let condition = match scope {
-                Scope::FaceSet(_) => {
-                    "EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)"
-                }
-                Scope::Person(_) => "f.person = ?1",
-            };
-            let sql = format!("SELECT {COLUMNS} FROM faces AS f WHERE f.id = ?2 AND {condition}");
-            let mut found = BTreeMap::new();
-            for id in ids {
-                if let Some(face) = rows::first(conn, &sql, (scope_id, id.get()), deleted)? {
-                    found.insert(face.sequence, face);
-                }
-            }
-            Ok(found.into_values().collect())
-        }
-        FaceSelector::Subject(subject) => match scope {
-            Scope::FaceSet(_) => {
-                // The set's own faces by index; those of its member persons person by person.
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM faces AS f WHERE f.face_set = ?1 AND f.subject = ?2
-                     UNION ALL
-                     SELECT {COLUMNS} FROM memberships AS m CROSS JOIN faces AS f ON f.person = m.person
-                     WHERE m.face_set = ?1 AND f.subject = ?2
-                       AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)
-                     ORDER BY 1"
-                );
-                rows::all(conn, &sql, (scope_id, subject.as_str()), deleted)
-            }
-            Scope::Person(_) => {
-                let sql = format!("SELECT {COLUMNS} FROM {from} AND f.subject = ?2 ORDER BY f.sequence");
-                rows::all(conn, &sql, (scope_id, subject.as_str()), deleted)
-            }
-        },
-        FaceSelector::Field { .. } | FaceSelector::Filter(_) => {
-            let no_fields = FieldSchema::default();
-            let schema = match scope {
-                Scope::FaceSet(set) => &set.face_set.schema,
-                Scope::Person(_) => &no_fields,
-            };
-            let sql = format!("SELECT {COLUMNS}, f.subject, f.fields FROM {from} ORDER BY f.sequence");
-            let meant = rows::all(conn, &sql, [scope_id], |row| {
-                let face = rows::face_id(row.get(1)?)?;
-                let fields = codec::fields_of(row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)?)?;
-                let is_meant = match selector {
-                    FaceSelector::Field { name, value } => fields.get(name.as_str()) == Some(value),
-                    FaceSelector::Filter(filter) => filter.matches(FilterRow {
-                        face,
-                        subject: row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?,
-                        values: &slots(&fields, schema),
-                    }),
-                    FaceSelector::Ids(_) | FaceSelector::Subject(_) => false,
-                };
-                is_meant.then(|| deleted(row)).transpose()
-            })?;
-            Ok(meant.into_iter().flatten().collect())
-        }
-    }
 }

@@ -12,6 +12,7 @@
 mod codec;
 mod commits;
 mod credentials;
+mod deletes;
 mod erase;
 mod errors;
 mod face_sets;
@@ -45,6 +46,8 @@ use likeness_domain::types::{
     Template, TenantId, TimestampMs,
 };
 
+use tokio::sync::oneshot;
+
 use self::errors::Answer;
 use self::writer::WriteTx;
 use crate::clock::WallClock;
@@ -68,6 +71,8 @@ pub struct Settings {
     pub commits_max: u64,
     /// How long a commit is kept at most.
     pub commit_age_max: Duration,
+    /// Most faces of a delete that are erased in one commit, at least 1; other writes wait for no more than these.
+    pub delete_rows: usize,
 }
 
 impl Settings {
@@ -80,6 +85,7 @@ impl Settings {
         // Some 20 MB of single enrolments.
         commits_max: 200_000,
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
+        delete_rows: 250,
     };
 }
 
@@ -89,6 +95,8 @@ pub struct EmbeddedStore {
     readers: pool::Pool,
     writer: writer::Writer,
     folder: DataFolder,
+    index: Arc<dyn VectorIndex>,
+    delete_rows: usize,
 }
 
 impl EmbeddedStore {
@@ -118,8 +126,17 @@ impl EmbeddedStore {
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
-            writer: writer::Writer::start(conn, counters, maintenance, dir, (index, clock), settings.writes_max)?,
+            writer: writer::Writer::start(
+                conn,
+                counters,
+                maintenance,
+                Arc::new(dir),
+                (Arc::clone(&index), clock),
+                settings.writes_max,
+            )?,
             folder,
+            index,
+            delete_rows: settings.delete_rows.max(1),
         })
     }
 
@@ -146,9 +163,22 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
-        let handed_over = self.writer.submit(doing, act);
-        Box::pin(async move { handed_over?.await.unwrap_or_else(|_| Err(writer::stopped())) })
+        answered(self.writer.submit(doing, act, false))
     }
+
+    /// The same in a transaction of its own: when `act` runs, the index has reached every write before it.
+    fn write_alone<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
+    {
+        answered(self.writer.submit(doing, act, true))
+    }
+}
+
+/// The answer of a write that was handed over.
+fn answered<'a, T: Send + 'static>(handed_over: Result<oneshot::Receiver<Result<T>>>) -> Pending<'a, T> {
+    Box::pin(async move { handed_over?.await.unwrap_or_else(|_| Err(writer::stopped())) })
 }
 
 impl EmbeddedStore {
@@ -250,7 +280,21 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
-        self.write_as(actor, "delete the faces", move |tx, tenant| faces::delete(tx, tenant, scope, &selector))
+        let (index, n_rows_max) = (Arc::clone(&self.index), self.delete_rows);
+        let is_small = deletes::is_small(&selector, n_rows_max);
+        let act = move |tx: &mut WriteTx<'_>| {
+            let begun = deletes::begin(tx, &actor, (scope, &selector), index.as_ref(), n_rows_max)?;
+            tx.actor = Some(actor);
+            Ok(begun)
+        };
+        let doing = "delete the faces";
+        let begun = if is_small { self.write(doing, act) } else { self.write_alone(doing, act) };
+        Box::pin(async move {
+            match begun.await? {
+                deletes::Begun::Done(deleted) => Ok(deleted),
+                deletes::Begun::InSteps(deleted) => deleted.await.unwrap_or_else(|_| Err(writer::stopped())),
+            }
+        })
     }
 
     fn create_person(

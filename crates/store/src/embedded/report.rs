@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, commits, jobs, rebuild, templates, transient};
+use super::{codec, commits, deletes, jobs, rebuild, templates, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -103,7 +103,7 @@ pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool) -> Answer<St
         n_faces_to_erase: number(
             "SELECT (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NULL)
                   + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NULL)",
-        )?,
+        )? + deletes::n_pending(conn)?,
         bytes_on_disk: ["", "-wal", "-shm"].iter().map(|end| file_bytes(dir, end)).sum(),
         bytes_free: n_free * page_bytes,
         problems: Vec::new(),

@@ -24,3 +24,13 @@ CREATE TABLE commits (
 ) STRICT;
 ALTER TABLE store ADD COLUMN compacted INTEGER NOT NULL DEFAULT 0;
 UPDATE store SET compacted = revision;
+
+-- Deletes of more faces than one commit erases: a row for each commit to come. All of them are written together before the
+-- first, so a delete that was begun is finished also after a crash. They hold no words and no vector.
+CREATE TABLE pending_deletes (
+    id INTEGER PRIMARY KEY, -- the order in which they are worked off
+    tenant BLOB NOT NULL CHECK (length(tenant) = 16),
+    key TEXT, -- as in `commits`
+    request TEXT NOT NULL,
+    faces BLOB NOT NULL -- `faces.sequence` (u64, little-endian) of each
+) STRICT;

@@ -12,8 +12,9 @@ use likeness_domain::types::{
 };
 use rusqlite::{Connection, Row};
 
+use super::deletes::{self, DeletedFace};
 use super::errors::{Answer, Failure};
-use super::faces::{self, DeletedFace};
+use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::writer::WriteTx;
 use super::{EmbeddedStore, codec, templates};
@@ -290,7 +291,7 @@ fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, source_face: FaceId, now: Time
     };
     let deleted = |FaceRow { sequence, face }: FaceRow| DeletedFace { sequence, id: face.id, owner: face.owner };
     let deleted: Vec<DeletedFace> = everywhere(tx.conn, tenant, source_face)?.into_iter().map(deleted).collect();
-    faces::remove(tx, &deleted)?;
+    deletes::remove(tx, &deleted)?;
     Ok((n_held + deleted.len()) as u64)
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Between commits the thread does the maintenance: erasing what was deleted, giving space back, cleaning the log.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, Clock, GalleryChange, VectorIndex};
-use likeness_domain::types::{Actor, Revision};
+use likeness_domain::types::{Actor, FaceId, Revision};
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::commits;
+use super::deletes::{self, Running};
 use super::errors::{Answer, Failure};
 use super::maintenance::Maintenance;
 use super::queue::{Queue, Refused, Taken};
@@ -27,6 +29,9 @@ use crate::wait::wait_for;
 
 /// Pause between two attempts to fill an index that has failed.
 const REBUILD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause before a step of a delete that failed (a full disk, mostly) is tried again.
+const STEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most writes of one commit: bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 256;
@@ -47,6 +52,8 @@ pub(super) struct WriteTx<'a> {
     pub(super) actor: Option<Actor>,
     /// Set by a write that removed or overwrote data, so that the log is cleaned of it soon.
     pub(super) erased: bool,
+    /// Set by a write that begun a delete in steps, for the thread to go on with it.
+    pub(super) begun: Option<Running>,
     /// Set by a write that found nothing to do, so that no flush is spent on it.
     pub(super) idle: bool,
     counters: Counters,
@@ -68,6 +75,8 @@ impl WriteTx<'_> {
 
 /// A write in the queue.
 trait Job: Send {
+    /// Whether it has to have a transaction of its own.
+    fn is_alone(&self) -> bool;
     /// Does it; whether it worked.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     /// Why `run` did not work.
@@ -80,6 +89,7 @@ trait Job: Send {
 
 struct Write<T, F> {
     doing: &'static str,
+    is_alone: bool,
     dir: Arc<PathBuf>,
     act: Option<F>,
     answer: Option<Answer<T>>,
@@ -87,6 +97,10 @@ struct Write<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send> Job for Write<T, F> {
+    fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
         let Some(act) = self.act.take() else { return false };
         // A bug in one write must not stop all others for ever; its savepoint is rolled back like any failure's.
@@ -125,13 +139,24 @@ impl Writer {
         conn: Connection,
         counters: Counters,
         maintenance: Maintenance,
-        dir: PathBuf,
+        dir: Arc<PathBuf>,
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
         queue_max: usize,
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(queue_max));
         let loop_queue = Arc::clone(&queue);
-        let mut state = Thread { conn, counters, maintenance, index, clock, rebuild_at: None };
+        let mut state = Thread {
+            conn,
+            counters,
+            maintenance,
+            index,
+            clock,
+            rebuild_at: None,
+            dir: Arc::clone(&dir),
+            deletes: VecDeque::new(),
+            // An earlier process may have left some.
+            step_at: Some(Instant::now()),
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
@@ -140,17 +165,22 @@ impl Writer {
                 state.serve(&loop_queue);
             })
             .map_err(|err| Error::internal("cannot start the writing thread of the store", err))?;
-        Ok(Self { queue, dir: Arc::new(dir), thread: Some(thread) })
+        Ok(Self { queue, dir, thread: Some(thread) })
     }
 
-    /// Hands a write over; `doing` completes "cannot ...".
-    pub(super) fn submit<T, F>(&self, doing: &'static str, act: F) -> Result<oneshot::Receiver<Result<T>>>
+    /// Hands a write over; `doing` completes "cannot ...", `is_alone` gives it a transaction of its own.
+    pub(super) fn submit<T, F>(
+        &self,
+        doing: &'static str,
+        act: F,
+        is_alone: bool,
+    ) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job = Write { doing, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
+        let job = Write { doing, is_alone, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
         match self.queue.push(Box::new(job)) {
             Ok(()) => Ok(answer),
             Err(Refused::Full) => Err(Error::new(
@@ -194,20 +224,90 @@ struct Thread {
     clock: Arc<dyn Clock>,
     /// When an index that has failed is filled anew.
     rebuild_at: Option<Instant>,
+    dir: Arc<PathBuf>,
+    /// Deletes in steps whose callers wait, in the order of their steps.
+    deletes: VecDeque<Running>,
+    /// When the next step of a delete is due; `None` when there is none.
+    step_at: Option<Instant>,
 }
 
 impl Thread {
     fn serve(&mut self, queue: &Queue<Box<dyn Job>>) {
         loop {
             let rebuild_in = self.rebuild_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let patience = self.maintenance.due_in().into_iter().chain(rebuild_in).min();
+            let step_in = self.step_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let patience = self.maintenance.due_in().into_iter().chain(rebuild_in).chain(step_in).min();
             match queue.take(BATCH_MAX, patience) {
-                Taken::Items(jobs) => self.commit(jobs),
+                Taken::Items(jobs) => self.commit_in_turn(jobs),
                 Taken::Nothing => self.rebuild_index(),
-                Taken::Closed => return,
+                Taken::Closed => {
+                    // Whoever waits for a delete is answered; steps that fail are left to the next opening.
+                    while !self.deletes.is_empty() && self.make_step() {}
+                    return;
+                }
+            }
+            if self.step_at.is_some_and(|step_at| step_at <= Instant::now()) {
+                self.make_step();
             }
             self.maintenance.do_some(&self.conn, queue.is_empty());
         }
+    }
+
+    /// Commits together what may stand together.
+    fn commit_in_turn(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let mut together = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if !job.is_alone() {
+                together.push(job);
+                continue;
+            }
+            if !together.is_empty() {
+                self.commit(std::mem::take(&mut together));
+            }
+            self.commit(vec![job]);
+        }
+        if !together.is_empty() {
+            self.commit(together);
+        }
+    }
+
+    /// Makes one step of the deletes that were begun; false if it failed, and is tried again later.
+    fn make_step(&mut self) -> bool {
+        match self.try_step() {
+            Ok(Some((step, deleted))) => {
+                self.deletes =
+                    self.deletes.drain(..).filter_map(|running| running.after_step(step, &deleted)).collect();
+                self.step_at = Some(Instant::now());
+                true
+            }
+            Ok(None) => {
+                self.step_at = None;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a step of a delete failed, it is tried again");
+                self.step_at = Some(Instant::now() + STEP_PAUSE);
+                false
+            }
+        }
+    }
+
+    /// The next step, if there is one, and the faces it erased.
+    fn try_step(&mut self) -> Result<Option<(i64, Vec<FaceId>)>> {
+        let doing = "delete the faces";
+        let next = deletes::next_step(&self.conn).map_err(|failure| failure.into_error(doing, &self.dir))?;
+        let Some(step) = next else { return Ok(None) };
+        let id = step.id;
+        let (caller, mut answer) = oneshot::channel();
+        let act = move |tx: &mut WriteTx<'_>| {
+            let deleted = deletes::make_step(tx, &step)?;
+            tx.actor = Some(step.actor);
+            Ok(deleted)
+        };
+        let job = Write { doing, is_alone: true, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
+        self.commit(vec![Box::new(job)]);
+        let deleted = answer.try_recv().unwrap_or_else(|_| Err(stopped()))?;
+        Ok(Some((id, deleted)))
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
@@ -270,11 +370,13 @@ impl Thread {
             changes: Vec::new(),
             actor: None,
             erased: false,
+            begun: None,
             idle: false,
             counters: self.counters,
         };
         let now = self.clock.now();
         let mut n_kept = 0;
+        let mut begun = Vec::new();
         for job in jobs {
             tx.conn.prepare_cached("SAVEPOINT one_write")?.execute([])?;
             let counters_before = tx.counters;
@@ -294,6 +396,7 @@ impl Thread {
                 });
                 commits.push((tx.counters.revision, seen.collect()));
                 erased |= tx.erased;
+                begun.extend(tx.begun.take());
             } else {
                 if tx.conn.is_autocommit() {
                     // A full disk makes SQLite roll back everything, not only the statement that met it: the writes before
@@ -306,6 +409,7 @@ impl Thread {
                 tx.changes.clear();
             }
             tx.actor = None;
+            tx.begun = None;
             tx.erased = false;
             tx.idle = false;
             tx.conn.prepare_cached("RELEASE one_write")?.execute([])?;
@@ -320,6 +424,10 @@ impl Thread {
             .execute((counters.revision.0, counters.next_sequence))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.counters = counters;
+        if !begun.is_empty() {
+            self.deletes.extend(begun);
+            self.step_at = Some(Instant::now());
+        }
         if n_kept > 0 {
             self.maintenance.commits_were_kept();
         }

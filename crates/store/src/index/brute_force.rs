@@ -1,10 +1,10 @@
 //! The plainest index: every row, every time.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use super::state::Reached;
-use likeness_domain::filter::FilterRow;
+use likeness_domain::filter::{Filter, FilterRow};
 use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pending, VectorIndex};
 use likeness_domain::types::{FaceSetId, PackId, Revision, Similarity};
 
@@ -32,10 +32,8 @@ impl BruteForceIndex {
     fn scan(&self, question: &GallerySearch) -> Vec<Hit> {
         let galleries = self.galleries.read().expect(POISONED);
         let Some((_, rows)) = galleries.get(&question.face_set) else { return Vec::new() };
-        let passes = |row: &&GalleryEntry| {
-            let filter_row = FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values };
-            question.filter.as_ref().is_none_or(|filter| filter.matches(filter_row))
-        };
+        let passes =
+            |row: &&GalleryEntry| question.filter.as_ref().is_none_or(|filter| filter.matches(filter_row(row)));
         let mut found: Vec<(Similarity, &GalleryEntry)> = rows
             .iter()
             .filter(passes)
@@ -54,6 +52,11 @@ impl BruteForceIndex {
             .map(|(similarity, row)| Hit { face: row.face, person: row.person, similarity })
             .collect()
     }
+}
+
+/// What a filter looks at.
+fn filter_row(row: &GalleryEntry) -> FilterRow<'_> {
+    FilterRow { face: row.face, subject: row.subject.as_deref(), values: &row.values }
 }
 
 impl VectorIndex for BruteForceIndex {
@@ -105,6 +108,20 @@ impl VectorIndex for BruteForceIndex {
         Box::pin(async move {
             self.reached.check()?;
             Ok(self.scan(&question))
+        })
+    }
+
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+        Box::pin(async move {
+            self.reached.check()?;
+            let mut sequences: Vec<u64> = self
+                .rows(face_set)
+                .iter()
+                .filter(|row| filter.matches(filter_row(row)))
+                .map(|row| row.sequence)
+                .collect();
+            sequences.sort_unstable();
+            Ok(sequences)
         })
     }
 

@@ -35,6 +35,7 @@ pub const CASES: &[Case] = cases![
     a_face_set_never_sees_its_neighbour,
     the_filter_comes_before_the_cut,
     a_face_without_a_value_passes_the_negation_only,
+    rows_that_pass_a_filter_are_named_in_order_of_enrolment,
     one_hit_per_person_is_the_best_then_the_oldest,
     persons_are_folded_before_the_cut,
     a_probe_of_another_pack_finds_nothing,
@@ -301,6 +302,28 @@ fn a_face_without_a_value_passes_the_negation_only(index: &dyn VectorIndex) {
     check_faces(index, ask(Filter::Face(face(2))), &[2]);
 }
 
+fn rows_that_pass_a_filter_are_named_in_order_of_enrolment(index: &dyn VectorIndex) {
+    open(index, 1);
+    let aged = |number: u64| GalleryEntry {
+        // Faces are put in another order than that of their sequences.
+        sequence: 10_000 - number,
+        values: Box::new([None, Some(FieldValue::Whole((number % 7) as i64))]),
+        ..entry(number, &[1.0, 0.0])
+    };
+    put(index, 1, (1..=3000).map(aged));
+    let removed =
+        (1..=3000).step_by(5).map(|number| GalleryChange::Remove { face_set: face_set(1), face: face(number) });
+    index.apply_now(Revision(3), removed.collect());
+    let matching = |set: u64, filter: Filter| wait_for(index.matching(face_set(set), Arc::new(filter)));
+    let third = Filter::Whole { field_idx: 1, min: 3, max: 3 };
+    let expected: Vec<u64> =
+        (1..=3000).rev().filter(|number| number % 7 == 3 && number % 5 != 1).map(|number| 10_000 - number).collect();
+    assert_eq!(matching(1, third.clone()).expect("an index in order"), expected);
+    assert_eq!(matching(1, Filter::Every(Vec::new())).expect("an index in order").len(), 2400);
+    assert_eq!(matching(1, Filter::AnyOf(Vec::new())).expect("an index in order"), []);
+    assert_eq!(matching(2, third).expect("an index in order"), []);
+}
+
 fn owned(number: u64, owner: u64, raw: &[f32]) -> GalleryEntry {
     GalleryEntry { person: Some(person(owner)), ..entry(number, raw) }
 }
@@ -390,7 +413,10 @@ fn searches_are_refused_while_it_is_filled_anew(index: &dyn VectorIndex) {
     assert_eq!((refused(), index.revision(), index.n_rows(face_set(1))), (Kind::Overloaded, None, 0));
     index.apply_now(Revision(7), vec![opening(1), putting(1, entry(2, &[1.0, 0.1]))]);
     assert_eq!((refused(), index.revision()), (Kind::Overloaded, None));
+    let matching = || wait_for(index.matching(face_set(1), Arc::new(Filter::Every(Vec::new()))));
+    assert_eq!(matching().expect_err("half a gallery matches nothing").kind(), Kind::Overloaded);
     wait_for(index.resume(Revision(7))).expect("an index can go on");
     assert_eq!(index.revision(), Some(Revision(7)));
+    assert_eq!(matching().expect("it is in order again"), [2]);
     check_faces(index, question(1, &[1.0, 0.0]), &[2]);
 }

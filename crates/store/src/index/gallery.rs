@@ -77,6 +77,24 @@ impl Gallery {
         (Snapshot { segments: rows.segments.clone(), dimensions: rows.dimensions }, plans)
     }
 
+    /// Sequences of the rows that pass, ascending.
+    pub(super) fn matching(&self, filter: &Filter) -> Vec<u64> {
+        let (snapshot, plans) = self.snapshot([Some(filter)]);
+        let mut sequences = Vec::new();
+        for segment in snapshot.segments.iter() {
+            let rows = segment.rows(plans[0].as_ref());
+            for (word_idx, mut word) in rows.into_iter().enumerate() {
+                while word != 0 {
+                    let row = word_idx * 64 + word.trailing_zeros() as usize;
+                    sequences.push(segment.label(row).sequence);
+                    word &= word - 1;
+                }
+            }
+        }
+        sequences.sort_unstable();
+        sequences
+    }
+
     /// Takes over the changes of one commit, in order; a search sees all of them or none.
     pub(super) fn apply(&self, changes: Vec<RowChange>) {
         let mut places = self.places();

@@ -7,6 +7,8 @@ use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, VectorI
 use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, Similarity, Template};
 use proptest::prelude::*;
 
+use crate::wait::wait_for;
+
 use super::conformance::ApplyNow;
 use super::conformance::{check_all, hits};
 use super::flat::Galleries;
@@ -211,6 +213,10 @@ fn check_equal_to_full_scan(bases: &[Vec<f32>], rows: &[Row], asks: &[Ask]) {
         let expected = hits(&oracle, question.clone());
         for index in &indexes {
             assert_eq!(hits(&**index, question.clone()), expected);
+        }
+        if let Some(filter) = question.filter {
+            let matching = |index: &dyn VectorIndex| wait_for(index.matching(set(), Arc::clone(&filter))).unwrap();
+            indexes.iter().for_each(|index| assert_eq!(matching(&**index), matching(&oracle)));
         }
     }
     for index in &indexes {

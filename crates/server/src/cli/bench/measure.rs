@@ -318,6 +318,14 @@ impl VectorIndex for NoIndex {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn matching(
+        &self,
+        _: FaceSetId,
+        _: std::sync::Arc<likeness_domain::filter::Filter>,
+    ) -> likeness_domain::ports::Pending<'_, Vec<u64>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn n_rows(&self, _: FaceSetId) -> usize {
         0
     }

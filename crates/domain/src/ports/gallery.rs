@@ -1,0 +1,227 @@
+//! Face sets, persons and faces as stored.
+
+use std::sync::Arc;
+
+use super::{CommitPage, Pending, TransientFaceStore};
+use crate::filter::Filter;
+use crate::types::{
+    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    FaceSetSummary, FieldName, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
+    PersonPatch, Revision, Subject, Template, TenantId, TimestampMs,
+};
+
+/// A stretch of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Entries to leave out at the start.
+    pub offset: u64,
+    /// Most entries to return.
+    pub limit: u64,
+}
+
+/// Which faces of a scope are meant.
+#[derive(Debug, Clone)]
+pub enum FaceSelector {
+    /// These; ids that are not in the scope are passed over.
+    Ids(Vec<FaceId>),
+    /// All with this label.
+    Subject(Subject),
+    /// All whose custom field has exactly this value.
+    Field {
+        /// Which field.
+        name: FieldName,
+        /// Its value.
+        value: FieldValue,
+    },
+    /// All that pass, evaluated by [`Filter::matches`].
+    Filter(Arc<Filter>),
+}
+
+/// Where faces are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaceScope {
+    /// The gallery of a face set: its own faces and those of its member persons.
+    FaceSet(FaceSetId),
+    /// The faces a person owns.
+    Person(PersonId),
+}
+
+/// What a store holds, for `check` and for people who wonder where their disk went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreReport {
+    /// Backend and place, for people.
+    pub backend: String,
+    /// Version of the layout on disk.
+    pub schema_version: u32,
+    /// Number of the last commit.
+    pub revision: Revision,
+    /// Tenants.
+    pub n_tenants: u64,
+    /// Face sets.
+    pub n_face_sets: u64,
+    /// Persons.
+    pub n_persons: u64,
+    /// Faces.
+    pub n_faces: u64,
+    /// Faces that are held and not enrolled, expired ones that are not yet erased among them.
+    pub n_held_faces: u64,
+    /// Faces that are deleted, or whose set or person is, and whose bytes are not yet erased.
+    pub n_faces_to_erase: u64,
+    /// Bytes of all files of the store.
+    pub bytes_on_disk: u64,
+    /// Of those, free for reuse.
+    pub bytes_free: u64,
+    /// What is damaged; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.
+///
+/// Every method takes the tenant, writing ones as part of the [`Actor`], and nothing of another tenant is ever returned, counted or touched: an id of another
+/// tenant's thing behaves exactly like an id that does not exist.
+///
+/// Ids inside `New*` values are proposals: an id already in use is replaced by the next free one (counting up, from
+/// the largest to 1), so returned values, not proposed ones, are what was stored.
+///
+/// Any method may answer [`crate::Kind::Overloaded`] (queue full), [`crate::Kind::StorageFull`] (writes only) or
+/// [`crate::Kind::Internal`]; other kinds are named with the method.
+pub trait GalleryStore: TransientFaceStore {
+    /// Makes a face set. `FaceSetExists` if the name is taken; `TooManyFaceSets` if the tenant already has
+    /// `face_sets_max`; a taken name is reported before a full quota.
+    fn create_face_set(&self, actor: Actor, new: NewFaceSet, face_sets_max: Option<u64>) -> Pending<'_, FaceSet>;
+
+    /// The set of that name.
+    fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>>;
+
+    /// The set with that id.
+    fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>>;
+
+    /// Changes a set's words. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
+    fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
+
+    /// Every set, oldest first.
+    fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>>;
+
+    /// Deletes a set with its own faces; member persons lose the membership only. The name is free at once and the
+    /// call is quick however many faces there are: their rows may be erased a little later, even across a restart, but
+    /// nothing ever shows them again. `FaceSetNotFound`; `FaceSetNotEmpty` if `only_if_empty` and the gallery is not.
+    fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()>;
+
+    /// Enrols faces, all or none, in the given order. The owner must exist (`FaceSetNotFound`, `PersonNotFound`).
+    /// `CapacityExceeded` if the owner would own more than `faces_max` faces, or a set's gallery would pass the set's
+    /// capacity. `FaceExists` if an external id is already used within the owner. `InvalidArgument` if a template is not
+    /// of the owning set's pack.
+    fn add_faces(
+        &self,
+        actor: Actor,
+        owner: FaceOwner,
+        faces: Vec<NewFace>,
+        faces_max: Option<u64>,
+    ) -> Pending<'_, Vec<Face>>;
+
+    /// Those of `ids` that are in the scope, in the order asked for, each once. As everywhere, a scope that does not exist
+    /// is empty.
+    fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>>;
+
+    /// The templates of that pack of those of `ids` that are in the scope, or anywhere in the tenant, in the order asked
+    /// for, each face once. A face without a template of that pack is left out.
+    fn templates(
+        &self,
+        tenant: TenantId,
+        scope: Option<FaceScope>,
+        ids: Vec<FaceId>,
+        pack: PackId,
+    ) -> Pending<'_, Vec<(FaceId, Template)>>;
+
+    /// Gives faces templates of further packs, all or none; one of a pack that the face has already is replaced. A face of
+    /// a person is from then on also in the galleries of those of the person's sets that have the template's pack.
+    /// `FaceNotFound` if an id is no face of the tenant; `CapacityExceeded` if a set's gallery would pass its capacity.
+    fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()>;
+
+    /// The face sets whose galleries show any of these faces, each once: by face in the order asked for, and those of a
+    /// person's face in order of joining.
+    fn face_sets_showing(&self, tenant: TenantId, faces: Vec<FaceId>) -> Pending<'_, Vec<FaceSet>>;
+
+    /// The faces of the scope in order of enrolment.
+    fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>>;
+
+    /// Which of these external ids are used by faces the owner owns.
+    fn external_ids(
+        &self,
+        tenant: TenantId,
+        owner: FaceOwner,
+        ids: Vec<ExternalId>,
+    ) -> Pending<'_, Vec<(ExternalId, FaceId)>>;
+
+    /// Changes a face's words. `FaceNotFound` if it is not in the scope.
+    fn update_face(
+        &self,
+        actor: Actor,
+        scope: FaceScope,
+        face: FaceId,
+        patch: FacePatch,
+        now: TimestampMs,
+    ) -> Pending<'_, Face>;
+
+    /// Deletes every face of the scope that the selector means when the delete begins, and returns their ids in order of
+    /// enrolment. Faces of member persons are deleted from the person, so from every set. None is an empty list. In the
+    /// scope of a person a filter sees no custom fields, as they have no schema there.
+    ///
+    /// All or none for the caller. A few hundred faces are one commit. More may be erased in several commits of the same
+    /// actor, so that other writes do not wait for all of them; readers may see some of the faces gone before others. Once
+    /// the first is gone, the delete is finished whatever happens, also after a crash.
+    fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
+
+    /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
+    /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
+    ///
+    /// A set that was made by joining it is there for its members: when the last one leaves (or is deleted) and the set
+    /// owns no face, it is deleted in the same commit. Sets made by [`GalleryStore::create_face_set`] stay.
+    fn create_person(
+        &self,
+        actor: Actor,
+        new: NewPerson,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, (Person, Vec<FaceSet>)>;
+
+    /// The person with that key.
+    fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>>;
+
+    /// Those persons that exist, in the order asked for.
+    fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>>;
+
+    /// Changes a person's words. `PersonNotFound`.
+    fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
+
+    /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.
+    fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64>;
+
+    /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
+    /// fine. A set's pack need not be the person's faces' pack: faces without a template of the set's pack join no gallery. Returns all sets
+    /// of the person after the call, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
+    fn join_face_sets(
+        &self,
+        actor: Actor,
+        person: PersonId,
+        join: Vec<NewFaceSet>,
+        face_sets_max: Option<u64>,
+    ) -> Pending<'_, Vec<FaceSet>>;
+
+    /// Ends memberships; returns the sets the person really left, in the order given. `PersonNotFound`.
+    fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>>;
+
+    /// The sets a person is a member of, in order of joining.
+    fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Pending<'_, Vec<FaceSet>>;
+
+    /// The member persons of a set in order of joining, and how many there are in all.
+    fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)>;
+
+    /// The commits after a revision, over all tenants, at most `limit` of them: what a follower has to apply, with the rows
+    /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is
+    /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]).
+    fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
+
+    /// What is stored, over all tenants. `thorough` also reads every row and checks every template.
+    fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;
+}

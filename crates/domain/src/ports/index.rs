@@ -1,0 +1,84 @@
+//! The gallery as searched.
+
+use std::sync::Arc;
+
+use super::{GalleryChange, Pending};
+use crate::filter::Filter;
+use crate::types::{FaceId, FaceSetId, FieldValue, PersonId, Revision, Similarity, Template};
+
+/// One row of a gallery.
+#[derive(Debug, Clone)]
+pub struct GalleryEntry {
+    /// Which face.
+    pub face: FaceId,
+    /// Place in order of enrolment within the installation; of equally similar faces the lower one comes first.
+    pub sequence: u64,
+    /// The person that owns the face, if one does.
+    pub person: Option<PersonId>,
+    /// Its vector.
+    pub template: Template,
+    /// Its label, for filters.
+    pub subject: Option<Arc<str>>,
+    /// Its custom values, one slot per field of the set's schema, for filters.
+    pub values: Box<[Option<FieldValue>]>,
+}
+
+/// A question to the index.
+#[derive(Debug, Clone)]
+pub struct GallerySearch {
+    /// In which set.
+    pub face_set: FaceSetId,
+    /// Whom to look for; of the set's pack.
+    pub probe: Template,
+    /// Most hits wanted.
+    pub top_k: usize,
+    /// Least similarity of a hit (inclusive).
+    pub similarity_min: Similarity,
+    /// Only rows that pass; evaluated before the cut to `top_k`.
+    pub filter: Option<Arc<Filter>>,
+    /// Of the faces of one person only the most similar (then oldest) is a hit; faces without a person stand alone.
+    pub one_per_person: bool,
+}
+
+/// A row found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// Which face.
+    pub face: FaceId,
+    /// Its owner, if a person.
+    pub person: Option<PersonId>,
+    /// How similar to the probe.
+    pub similarity: Similarity,
+}
+
+/// The gallery as searched. Derived: it may be dropped and rebuilt from the store at any time.
+pub trait VectorIndex: Send + Sync {
+    /// Takes over what one commit changed. Called by its store in revision order, one commit at a time, each awaited before
+    /// the next. When it is ready, every later search sees the changes and [`VectorIndex::revision`] says so.
+    ///
+    /// An error means that the index does not know any more what it knows: from then on it refuses searches
+    /// ([`crate::Kind::Overloaded`]) rather than answer from an older state, until it was filled anew between
+    /// [`VectorIndex::restart`] and [`VectorIndex::resume`], which its store does at once.
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()>;
+
+    /// The revision it has reached; `None` while searches are refused because it has failed or is filled anew.
+    fn revision(&self) -> Option<Revision>;
+
+    /// Drops every row, as if new, and refuses searches until [`VectorIndex::resume`]. What comes by
+    /// [`VectorIndex::apply`] meanwhile fills it from the tables.
+    fn restart(&self) -> Pending<'_, ()>;
+
+    /// It is filled with everything up to that revision and answers searches again.
+    fn resume(&self, revision: Revision) -> Pending<'_, ()>;
+
+    /// The most similar rows, best first, older first among equals. Exact: equal to scanning every row in f32. An
+    /// unknown face set has an empty gallery. Errors: [`crate::Kind::Overloaded`], also while it is filled anew.
+    fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>>;
+
+    /// [`GalleryEntry::sequence`] of every row of a set's gallery that passes the filter, ascending; as exact as a search.
+    /// An unknown face set has none. Errors: [`crate::Kind::Overloaded`] while it is filled anew.
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>>;
+
+    /// Rows in the gallery of a set.
+    fn n_rows(&self, face_set: FaceSetId) -> usize;
+}
