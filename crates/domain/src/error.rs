@@ -1,4 +1,4 @@
-//! The one error type of the house and its closed list of kinds.
+//! The one error type of the project and its closed list of kinds.
 //!
 //! A [`Kind`] answers "what can the caller do about it?", not "who failed". It is deliberately not
 //! `#[non_exhaustive]`: every adapter matches it without a catch-all, so a new kind stops the build until each vendor
@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// Result of everything that can fail in the house.
+/// Result of everything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, as far as a caller can act on it. Closed on purpose.
@@ -133,37 +133,69 @@ impl Kind {
     }
 }
 
-/// An error: its kind, a message fit for the caller, and (for the log only) the source below it.
+/// An error: its kind, a message fit for the caller, perhaps a hint at the cure, and (for the log only) the source below
+/// it.
 ///
-/// Messages are lower case without a full stop and never hold a secret, an image or a template.
+/// Messages are one line in lower case without a full stop and never hold a secret, an image or a template. A hint is for
+/// whoever runs the server or the command; [`fmt::Display`] writes it on a line of its own: `hint: ...`.
 pub struct Error {
     kind: Kind,
-    message: String,
+    message: Box<str>,
     field: Option<&'static str>,
+    // Apart, because few errors have it and every result has room for an error.
+    more: Option<Box<More>>,
+}
+
+/// What an error may have besides.
+#[derive(Default)]
+struct More {
+    hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind`; `message` is shown to the caller.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), field: None, source: None }
+        Self { kind, message: message.into().into(), field: None, more: None }
     }
 
     /// An [`Kind::InvalidArgument`] that names the offending field in our words.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self { kind: Kind::InvalidArgument, message: message.into(), field: Some(field), source: None }
+        Self::new(Kind::InvalidArgument, message).with_field(field)
     }
 
     /// A fault of ours: `doing` says what was being done, `source` goes to the log only.
     pub fn internal(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { kind: Kind::Internal, message: doing.into(), field: None, source: Some(source.into()) }
+        Self::new(Kind::Internal, doing).with_source(source)
     }
 
     /// Adds what failed below; it is logged, never sent to the caller.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.more.get_or_insert_default().source = Some(source.into());
         self
+    }
+
+    /// Says what can be done about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.more.get_or_insert_default().hint = Some(hint.into());
+        self
+    }
+
+    /// Says first which thing it was about: `thing: message`.
+    #[must_use]
+    pub fn about(mut self, thing: impl fmt::Display) -> Self {
+        self.message = format!("{thing}: {}", self.message).into();
+        self
+    }
+
+    /// The same error without what failed below.
+    #[must_use]
+    pub fn without_source(&self) -> Self {
+        let hint = self.hint().map(str::to_owned);
+        let more = hint.map(|hint| Box::new(More { hint: Some(hint), source: None }));
+        Self { kind: self.kind, message: self.message.clone(), field: self.field, more }
     }
 
     /// Names the field at fault, in our words.
@@ -183,6 +215,11 @@ impl Error {
         &self.message
     }
 
+    /// What can be done about it, if that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.more.as_ref()?.hint.as_deref()
+    }
+
     /// The field at fault, in our words, when there is one.
     pub fn field(&self) -> Option<&'static str> {
         self.field
@@ -191,7 +228,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
 
@@ -203,13 +241,13 @@ impl fmt::Debug for Error {
             write!(f, ": {cause}")?;
             source = cause.source();
         }
-        Ok(())
+        self.hint().map_or(Ok(()), |hint| write!(f, "; hint: {hint}"))
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as _)
+        self.more.as_ref()?.source.as_ref().map(|source| source.as_ref() as _)
     }
 }
 

@@ -23,8 +23,8 @@ use likeness_vision::runtime::{Runtime, choice};
 use likeness_wire::Services;
 use likeness_wire::native::{self, OwnerOfTheFolder};
 
-use crate::cli::Failure;
 use crate::cli::progress::InstallProgress;
+use crate::cli::refused;
 use crate::config::Config;
 use crate::fetch::HttpFetcher;
 use crate::system::{SystemClock, SystemIds};
@@ -81,7 +81,7 @@ impl Opened {
 
 /// Takes the data folder and opens the library in it. Without `needs_pack` nothing is installed or loaded, and what
 /// looks at images answers [`Kind::PackUnavailable`].
-pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Failure> {
+pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Error> {
     let config = config.clone();
     let (store, library, credentials) = blocking(move || {
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
@@ -112,7 +112,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Fa
 }
 
 /// A library that remembers nothing, for commands that only look at images.
-pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Failure> {
+pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error> {
     let config = config.clone();
     blocking(move || {
         let index = index(&config)?;
@@ -133,18 +133,18 @@ pub(crate) fn nobody() -> Caller {
 }
 
 /// Tenants and keys of a data folder, which may be in use by a server.
-pub(crate) fn credentials(data: &Path) -> Result<Arc<dyn CredentialStore>, Failure> {
+pub(crate) fn credentials(data: &Path) -> Result<Arc<dyn CredentialStore>, Error> {
     Ok(Arc::new(Credentials::open(data)?))
 }
 
 /// A pipeline over the configured pack and every other one that is installed, so that face sets pinned to those work
 /// too. Installs the default pack and the runtime if need be.
-pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
+pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Error> {
     let config = config.clone();
     blocking(move || load_analyzer(&config)).await
 }
 
-fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
+fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Error> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
     let (first, _) = first_pack(&home, &config.pack, &progress)?;
@@ -166,7 +166,7 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Failure> {
     }
     if packs[0].manifest().recognition().is_none() {
         let message = format!("model pack `{}` recognises no faces", packs[0].manifest().id());
-        return Err(Failure::new(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
+        return Err(refused(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
     }
     let settings = PipelineSettings {
         memory_bytes: (config.analysis_memory_mib as u64) << 20,
@@ -184,7 +184,7 @@ fn first_pack(
     home: &Home,
     configured: &PackId,
     progress: &InstallProgress,
-) -> Result<(InstalledPack, RuntimeLibrary), Failure> {
+) -> Result<(InstalledPack, RuntimeLibrary), Error> {
     if *configured != pack::default_pack_id() {
         // Another pack needs nothing of the default one but the runtime that is installed with it.
         let runtime = match pack::runtime(home) {
@@ -207,7 +207,7 @@ fn first_pack(
             );
             Ok((pack, runtime))
         }
-        _ => Err(error.into()),
+        _ => Err(error),
     }
 }
 
@@ -215,7 +215,7 @@ fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {
     packs.iter().all(|known| known.manifest().id() != pack.manifest().id())
 }
 
-fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Failure> {
+fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Error> {
     let options = FlatOptions {
         n_threads: config.workers,
         queue_len_max: SEARCH_QUEUE_MAX,
@@ -248,7 +248,7 @@ fn library(
 }
 
 /// Runs what blocks (files, downloads, model loading) off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 

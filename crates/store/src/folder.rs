@@ -42,14 +42,9 @@ impl DataFolder {
                 let _ = lock.read_to_string(&mut owner);
                 let owner =
                     owner.trim().parse::<u32>().map_or("another process".to_owned(), |id| format!("process {id}"));
-                return Err(Error::invalid(
-                    "data folder",
-                    format!(
-                        "data folder `{}` is in use by {owner}\nhint: stop that process, or let it do the work: commands talk \
-                         to a running server",
-                        path.display()
-                    ),
-                ));
+                let message = format!("data folder `{}` is in use by {owner}", path.display());
+                return Err(Error::invalid("data folder", message)
+                    .with_hint("stop that process, or let it do the work: commands talk to a running server"));
             }
             Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
         }

@@ -27,10 +27,8 @@ impl Place {
         let path = match address.split_once(':') {
             Some(("sqlite", path)) => path,
             Some(("postgres" | "postgresql", _)) => {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    "this program has no PostgreSQL store\nhint: use `sqlite:/path/to/folder` or `memory:`",
-                ));
+                return Err(Error::new(Kind::Unsupported, "this program has no PostgreSQL store")
+                    .with_hint("use `sqlite:/path/to/folder` or `memory:`"));
             }
             Some((scheme, rest)) if rest.starts_with("//") => {
                 return Err(Error::invalid(

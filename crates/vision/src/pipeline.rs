@@ -66,10 +66,7 @@ impl Pipeline {
             }
             let models = Models::read(pack, recognition)?;
             let opened = Stages::open(runtime, (manifest.id(), recognition), &models, &assignment);
-            let opened = opened.map_err(|err| {
-                let message = format!("model pack `{}`: {}", manifest.id(), err.message());
-                Error::new(err.kind(), message).with_source(err)
-            })?;
+            let opened = opened.map_err(|err| err.about(format_args!("model pack `{}`", manifest.id())))?;
             let opened = opened.within(memory.clone());
             for Worker(stages) in &mut workers {
                 stages.push(opened.clone());

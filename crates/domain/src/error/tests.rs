@@ -20,6 +20,15 @@ fn a_caller_sees_the_message_and_the_log_the_sources_too() {
 }
 
 #[test]
+fn a_hint_stands_beside_the_message() {
+    let err = Error::internal("no pack", io::Error::other("empty")).with_hint("install one").about("default-2");
+    assert_eq!((err.message(), err.hint()), ("default-2: no pack", Some("install one")));
+    assert_eq!(err.to_string(), "default-2: no pack\nhint: install one");
+    assert_eq!(format!("{err:?}"), "Internal: default-2: no pack: empty; hint: install one");
+    assert_eq!(format!("{:?}", err.without_source()), "Internal: default-2: no pack; hint: install one");
+}
+
+#[test]
 fn the_field_at_fault_is_named() {
     assert_eq!(Error::invalid("top_k", "too many").field(), Some("top_k"));
     assert_eq!(Error::new(Kind::NoFaceInImage, "none").field(), None);

@@ -90,10 +90,11 @@ impl Library {
         caller.require(Grant::Search)?;
         check_actions(&request)?;
         if !self.aspects().contains(OF_A_CLIP) {
-            let message = "liveness of clips is not available: no installed pack finds landmarks\n\
-                           hint: the newest default pack does (`likeness pack install`); for others install \
-                           `likeness pack install attributes`";
-            return Err(Error::new(Kind::Unsupported, message));
+            let message = "liveness of clips is not available: no installed pack finds landmarks";
+            return Err(Error::new(Kind::Unsupported, message).with_hint(
+                "the newest default pack does (`likeness pack install`); for others install \
+                 `likeness pack install attributes`",
+            ));
         }
         let pack = self.default_pack()?;
         let VideoInput { source, bytes_max, fetch_deadline, duration_ms } = request.video;
@@ -128,9 +129,9 @@ impl Library {
     pub async fn still_liveness(&self, caller: &Caller, image: ImageInput) -> Result<StillLiveness> {
         caller.require(Grant::Search)?;
         if !self.aspects().contains(Aspects::LIVENESS) {
-            let message = "liveness of pictures is not available: no liveness stage is installed\n\
-                           hint: install one with `likeness pack install liveness --from DIR`";
-            return Err(Error::new(Kind::Unsupported, message));
+            let message = "liveness of pictures is not available: no liveness stage is installed";
+            return Err(Error::new(Kind::Unsupported, message)
+                .with_hint("install one with `likeness pack install liveness --from DIR`"));
         }
         let pack = self.default_pack()?.id.clone();
         let bytes_max = image.rules.bytes_max.min(limits::IMAGE_BYTES_MAX);

@@ -6,7 +6,7 @@ use likeness_store::embedded::DATABASE_FILE;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Payload};
-use super::{Failure, Outcome, Verdict, terminal};
+use super::{Outcome, Verdict, failed, refused, terminal};
 use crate::config::Config;
 
 /// What is stored, and whether it is intact.
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let data = config.data()?;
     // Looking must not make a library where there is none.
     if !data.join(DATABASE_FILE).is_file() {
-        return Err(Failure::new(format!("there is no library in {}", data.display()))
+        return Err(refused(format!("there is no library in {}", data.display()))
             .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA"));
     }
     let connection = Connection::as_operator(config).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
         connection.call(Method::GET, &["report"], &[("thorough", thorough)], Payload::Empty).await?;
     if args.json {
         let text = serde_json::to_string(&report);
-        terminal::data(text.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?);
+        terminal::data(text.map_err(|error| failed(format!("cannot write JSON: {error}")))?);
     } else {
         print(&report);
     }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
-use super::Failure;
+use super::{failed, refused};
 use crate::assemble;
 use crate::config::Config;
 
@@ -45,8 +45,8 @@ pub(crate) enum Payload {
 
 impl Payload {
     /// A request type as JSON.
-    pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Failure> {
-        let bytes = serde_json::to_vec(value).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+    pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Error> {
+        let bytes = serde_json::to_vec(value).map_err(|error| failed(format!("cannot write JSON: {error}")))?;
         Ok(Payload::Json(bytes.into()))
     }
 }
@@ -62,18 +62,18 @@ pub(crate) enum Needs {
 
 impl Connection {
     /// Finds the library of `config` and the tenant: the one named, else the only one there is.
-    pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Error> {
         let mut connection = Self::reach(config, needs).await?;
         connection.tenant = connection.chosen_tenant(tenant).await?;
         Ok(connection)
     }
 
     /// Finds the library of `config`, for questions that concern no tenant.
-    pub(crate) async fn as_operator(config: &Config) -> Result<Self, Failure> {
+    pub(crate) async fn as_operator(config: &Config) -> Result<Self, Error> {
         Self::reach(config, Needs::StoreOnly).await
     }
 
-    async fn reach(config: &Config, needs: Needs) -> Result<Self, Failure> {
+    async fn reach(config: &Config, needs: Needs) -> Result<Self, Error> {
         let socket = config.data()?.join(assemble::SOCKET_FILE);
         let transport = if answers(&socket).await {
             Transport::Socket(socket)
@@ -83,16 +83,16 @@ impl Connection {
         Ok(Self { transport, tenant: String::new() })
     }
 
-    async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Failure> {
+    async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Error> {
         let dto::Tenants { mut tenants } = self.call(Method::GET, &["tenants"], &[], Payload::Empty).await?;
         let hint = "make one with `likeness key create --tenant NAME`";
         match (named, tenants.len()) {
             (Some(named), _) if tenants.iter().any(|tenant| tenant == named) => Ok(named.to_owned()),
-            (_, 0) => Err(Failure::new("the data folder has no tenant yet").with_hint(hint)),
+            (_, 0) => Err(refused("the data folder has no tenant yet").with_hint(hint)),
             (None, 1) => Ok(tenants.remove(0)),
-            (Some(named), _) => Err(Failure::new(format!("there is no tenant `{named}`"))
+            (Some(named), _) => Err(refused(format!("there is no tenant `{named}`"))
                 .with_hint(format!("the tenants are: {}", tenants.join(", ")))),
-            (None, _) => Err(Failure::new("there are several tenants")
+            (None, _) => Err(refused("there are several tenants")
                 .with_hint(format!("choose one with `--tenant`: {}", tenants.join(", ")))),
         }
     }
@@ -194,11 +194,7 @@ fn read<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, Error
             .map_err(|error| Error::internal("the server's answer is not understood", error));
     }
     match serde_json::from_slice::<dto::ErrorAnswer>(body) {
-        Ok(dto::ErrorAnswer { error }) => {
-            // A newer server may know kinds that we do not.
-            let kind = native::kind_of_word(&error.kind).unwrap_or(Kind::Internal);
-            Err(Error::new(kind, error.message))
-        }
+        Ok(answer) => Err(native::error_of(answer)),
         Err(_) => Err(Error::new(Kind::Internal, format!("the server answered with status {status}"))),
     }
 }

@@ -7,10 +7,12 @@ use clap::Args;
 use likeness_vision::draw::{PictureFormat, annotate};
 use likeness_wire::native::{self, dto};
 
+use likeness_domain::Error;
+
 use super::table::{self, Align, counted};
 use super::{Outcome, Verdict, photo, terminal};
 use crate::assemble;
-use crate::cli::Failure;
+use crate::cli::failed;
 use crate::config::Config;
 
 /// Finds the faces in a photograph. Ends with 1 when there is none.
@@ -38,7 +40,7 @@ pub(crate) struct DetectArgs {
 pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     // A name that cannot be written is refused before work begins.
     let output =
-        args.output.as_deref().map(|path| Ok::<_, Failure>((path, PictureFormat::of_name(path)?))).transpose()?;
+        args.output.as_deref().map(|path| Ok::<_, Error>((path, PictureFormat::of_name(path)?))).transpose()?;
     let image = photo::read(&args.photo)?;
     let library = assemble::without_store(config).await?;
     let assess = Some(args.assess).filter(|words| words != "none");
@@ -50,7 +52,7 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     if let Some((path, format)) = output {
         let drawn = annotate(&image, &native::IMAGE_RULES, &detected.analysis, format)?;
         std::fs::write(path, drawn.bytes)
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         enlarged = drawn.factor;
     }
     let n_faces = detected.analysis.faces.len();

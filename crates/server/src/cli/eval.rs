@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::table::{self, Align, counted};
 use super::{Outcome, Verdict, photo, terminal};
 use crate::assemble;
-use crate::cli::Failure;
+use crate::cli::{failed, refused};
 use crate::config::Config;
 use crate::eval::metrics::{Evaluation, Figures, ScoredPair, evaluate, roc};
 use crate::eval::pairs::{self, Pairs};
@@ -194,12 +194,12 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     };
     let scored = score(&list, &looked);
     if !scored.iter().any(|pair| pair.same) || scored.iter().all(|pair| pair.same) {
-        return Err(Failure::new(format!("quality gate `{}` left no pairs of both kinds", args.gate.word())));
+        return Err(refused(format!("quality gate `{}` left no pairs of both kinds", args.gate.word())));
     }
     let evaluation = evaluate(&scored);
     if let Some(path) = &args.plot {
         std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation))
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
     if args.json {
@@ -220,7 +220,7 @@ async fn embed_all(
     images: &[String],
     wanted: &Wanted<'_>,
     workers: usize,
-) -> Result<Vec<Looked>, Failure> {
+) -> Result<Vec<Looked>, Error> {
     let style = "{bar:32} {pos}/{len} photographs, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(images.len() as u64).with_style(style.progress_chars("=> "));
@@ -236,7 +236,7 @@ async fn embed_all(
             in_flight.spawn(async move { (embed(&*analyzer, pack, &path, face, gate).await, image_idx) });
         }
         let Some(done) = in_flight.join_next().await else { break };
-        let (template, image_idx) = done.map_err(|error| Failure::new(format!("embedding failed: {error}")))?;
+        let (template, image_idx) = done.map_err(|error| failed(format!("embedding failed: {error}")))?;
         bar.inc(1);
         let name = &images[image_idx];
         match template? {
@@ -257,7 +257,7 @@ async fn embed(
     path: &Path,
     face: MeantFace,
     gate: QualityGate,
-) -> Result<Result<Looked, Error>, Failure> {
+) -> Result<Result<Looked, Error>, Error> {
     let floor = QualityThresholds::of(gate);
     let rules = native::IMAGE_RULES;
     let request = AnalyzeRequest {

@@ -9,7 +9,7 @@ use likeness_wire::native::dto;
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align, counted};
 use super::{LibraryArgs, Outcome, Verdict, import, photo, terminal};
-use crate::cli::Failure;
+use crate::cli::refused;
 use crate::config::Config;
 
 /// Enrolled faces.
@@ -124,7 +124,7 @@ async fn add(args: AddArgs, config: &Config) -> Outcome {
     query.extend(args.external_id.as_deref().map(|id| ("external_id", id)));
     let fields = args.fields.iter().map(|text| match text.split_once('=') {
         Some((name, value)) => Ok((format!("field.{name}"), value)),
-        None => Err(Failure::new(format!("`--field` is `{text}`, expected NAME=VALUE"))),
+        None => Err(refused(format!("`--field` is `{text}`, expected NAME=VALUE"))),
     });
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
     query.extend(fields.iter().map(|(name, value)| (name.as_str(), *value)));

@@ -7,7 +7,7 @@ use likeness_wire::native::dto;
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align};
 use super::{LibraryArgs, Outcome, Verdict, terminal};
-use crate::cli::Failure;
+use crate::cli::refused;
 use crate::config::Config;
 
 /// Named collections of faces that are searched as one.
@@ -99,7 +99,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
 async fn create(args: CreateArgs, config: &Config) -> Outcome {
     let field = |text: &String| match text.rsplit_once(':') {
         Some((name, field_type)) => Ok(dto::Field { name: name.to_owned(), field_type: field_type.to_owned() }),
-        None => Err(Failure::new(format!("`--field` is `{text}`, expected NAME:TYPE"))),
+        None => Err(refused(format!("`--field` is `{text}`, expected NAME:TYPE"))),
     };
     let fields = args.fields.iter().map(field).collect::<Result<_, _>>()?;
     let (capacity, quality) = (args.capacity, args.quality);

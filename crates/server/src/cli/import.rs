@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::connection::{Connection, Needs, Payload};
 use super::table::counted;
 use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
-use crate::cli::Failure;
+use crate::cli::{failed, refused};
 use crate::config::Config;
 use folder::Found;
 
@@ -88,7 +88,7 @@ enum Fate {
 pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     let files = folder::photographs(&args.dir)?;
     if files.is_empty() {
-        return Err(Failure::new(format!("there is no photograph below {}", args.dir.display()))
+        return Err(refused(format!("there is no photograph below {}", args.dir.display()))
             .with_hint("photographs are files ending in jpg, jpeg, png, bmp, webp or gif"));
     }
     let connection = Arc::new(Connection::open(config, args.library.tenant(), Needs::Pack).await?);
@@ -134,7 +134,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
                 }
             };
             let Some(done) = done else { break };
-            let (fate, file) = done.map_err(|error| Failure::new(format!("enrolling failed: {error}")))?;
+            let (fate, file) = done.map_err(|error| failed(format!("enrolling failed: {error}")))?;
             bar.inc(1);
             match fate {
                 Fate::Enrolled => {
@@ -144,7 +144,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
                 Fate::AlreadyEnrolled => report.already_enrolled += 1,
                 Fate::Refused(word, error) => {
                     bar.suspend(|| terminal::talk(format!("refused: {}: {error}", file.relative)));
-                    let message = error.message().to_owned();
+                    let message = error.to_string();
                     report.refused.push(Refusal { file: file.relative, kind: word, message });
                 }
                 Fate::Stop(error) => stopped = Some(error),
@@ -164,8 +164,8 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     }
     let again = "run the same command again to go on";
     match stopped {
-        Some(error) => Err(Failure::from(error).with_hint(again)),
-        None if report.interrupted => Err(Failure::new("interrupted").with_hint(again)),
+        Some(error) => Err(error.with_hint(again)),
+        None if report.interrupted => Err(failed("interrupted").with_hint(again)),
         None if report.refused.is_empty() => Ok(Verdict::Done),
         None => Ok(Verdict::No),
     }
@@ -198,7 +198,7 @@ fn summary(report: &Report, n_subjects: usize) -> String {
     summary
 }
 
-async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> Result<(), Failure> {
+async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> Result<(), Error> {
     let found: Result<dto::FaceSet, Error> =
         connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
     match found {
@@ -209,10 +209,8 @@ async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> R
             terminal::talk(format!("made face set `{}`", made.name));
             Ok(())
         }
-        Err(error) if error.kind() == Kind::FaceSetNotFound => {
-            Err(Failure::from(error).with_hint("add `--create` to make it"))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) if error.kind() == Kind::FaceSetNotFound => Err(error.with_hint("add `--create` to make it")),
+        Err(error) => Err(error),
     }
 }
 

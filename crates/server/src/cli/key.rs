@@ -1,13 +1,14 @@
 //! `likeness key`: tenants' access keys. Works beside a running server, which sees every change at its next look-up.
 
 use clap::{Args, Subcommand};
+use likeness_domain::Error;
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName, TimestampMs};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Failure, Outcome, Verdict, terminal};
+use super::{Outcome, Verdict, refused, terminal};
 use crate::config::Config;
 use crate::system::{SystemClock, SystemIds};
 
@@ -82,7 +83,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
 }
 
 /// Makes a key for the tenant of that name, and the tenant if there is none.
-pub(crate) async fn create(credentials: &dyn CredentialStore, tenant: &TenantName) -> Result<AccessKey, Failure> {
+pub(crate) async fn create(credentials: &dyn CredentialStore, tenant: &TenantName) -> Result<AccessKey, Error> {
     let (ids, now) = (SystemIds, SystemClock.now());
     let mut bits = [0; 16];
     ids.fill(&mut bits);
@@ -140,7 +141,7 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         Some(name) => {
             let name = TenantName::new(name)?;
             let tenant = credentials.tenant(name.clone()).await?;
-            vec![tenant.ok_or_else(|| Failure::new(format!("there is no tenant `{name}`")))?]
+            vec![tenant.ok_or_else(|| refused(format!("there is no tenant `{name}`")))?]
         }
         None => credentials.tenants().await?,
     };
@@ -188,10 +189,9 @@ fn spell(time: TimestampMs) -> String {
         .unwrap_or_else(|| format!("{} ms", time.0))
 }
 
-fn key_id(args: &NamedArgs) -> Result<AccessKeyId, Failure> {
-    AccessKeyId::new(&args.id).ok_or_else(|| {
-        Failure::new(format!("`{}` is not an access key id, expected 1 to 64 of A-Z a-z 0-9 _ -", args.id))
-    })
+fn key_id(args: &NamedArgs) -> Result<AccessKeyId, Error> {
+    AccessKeyId::new(&args.id)
+        .ok_or_else(|| refused(format!("`{}` is not an access key id, expected 1 to 64 of A-Z a-z 0-9 _ -", args.id)))
 }
 
 fn report(found: bool, id: &AccessKeyId, done: &str) -> Outcome {

@@ -9,7 +9,7 @@ use likeness_wire::native::{self, dto};
 use super::table::{self, Align};
 use super::{Outcome, Verdict, photo, terminal};
 use crate::assemble;
-use crate::cli::Failure;
+use crate::cli::failed;
 use crate::config::Config;
 
 /// Tells whether a living person is in a photograph or, with `--actions`, in a clip. Ends with 1 when there is none.
@@ -35,7 +35,7 @@ pub(crate) struct LivenessArgs {
 /// Runs the command.
 pub(crate) async fn run(args: LivenessArgs, config: &Config) -> Outcome {
     let bytes = photo::read_within(&args.file, limits::VIDEO_BYTES_MAX.max(limits::IMAGE_BYTES_MAX))
-        .map_err(|reason| Failure::new(format!("cannot read {}: {reason}", args.file.display())))?;
+        .map_err(|reason| failed(format!("cannot read {}: {reason}", args.file.display())))?;
     let library = assemble::without_store(config).await?;
     let is_picture = args.actions.is_none();
     let request = dto::Liveness {

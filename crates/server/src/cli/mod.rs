@@ -24,12 +24,12 @@ mod serve;
 mod table;
 pub(crate) mod terminal;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use likeness_domain::{Error, Kind};
 
 use crate::config::{Config, Key, RawConfig};
 use crate::telemetry;
@@ -168,55 +168,26 @@ pub(crate) enum Verdict {
 }
 
 /// What a command returns; an error is exit code 2.
-pub(crate) type Outcome = Result<Verdict, Failure>;
+pub(crate) type Outcome = Result<Verdict, Error>;
 
-/// Why a command could not do its work: one clear line, and a hint if there is a cure.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    message: String,
-    hint: Option<String>,
+/// The error of what the user asked for and cannot have; the message names it and what is accepted.
+pub(crate) fn refused(message: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidArgument, message)
 }
 
-impl Failure {
-    /// A failure with nothing to advise.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-
-    /// Adds what the user can do about it.
-    #[must_use]
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// Says first which thing it was about.
-    #[must_use]
-    pub(crate) fn about(mut self, thing: impl fmt::Display) -> Self {
-        self.message = format!("{thing}: {}", self.message);
-        self
-    }
+/// The error of what did not work although it was rightly asked for.
+pub(crate) fn failed(message: impl Into<String>) -> Error {
+    Error::new(Kind::Internal, message)
 }
 
-impl From<likeness_domain::Error> for Failure {
-    /// Rooms put a hint on a line of its own, after the message: `hint: ...`.
-    fn from(error: likeness_domain::Error) -> Self {
-        // Rooms that speak to people put the cause into the message themselves.
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        let source = source.filter(|source| !error.message().contains(source.as_str()));
-        let source = source.map(|source| format!(": {source}")).unwrap_or_default();
-        match error.message().split_once("\nhint: ") {
-            Some((message, hint)) => Self::new(format!("{message}{source}")).with_hint(hint),
-            None => Self::new(format!("{}{source}", error.message())),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
-    }
+/// An error as a user reads it: one clear line with its cause, and a hint if there is a cure.
+pub(crate) fn diagnosis(error: &Error) -> String {
+    // Rooms that speak to people put the cause into the message themselves.
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let source = source.filter(|source| !error.message().contains(source.as_str()));
+    let source = source.map(|source| format!(": {source}")).unwrap_or_default();
+    let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    format!("error: {}{source}{hint}", error.message())
 }
 
 /// Parses the command line, settles the configuration, runs the command, and says how it ended.
@@ -226,8 +197,8 @@ pub(crate) fn run() -> ExitCode {
     match settle_and_run(cli) {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
-        Err(failure) => {
-            terminal::talk(failure);
+        Err(error) => {
+            terminal::talk(diagnosis(&error));
             ExitCode::from(2)
         }
     }
@@ -245,7 +216,7 @@ fn settle_and_run(cli: Cli) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
+        .map_err(|error| failed(format!("cannot start the async runtime: {error}")))?;
     let outcome = runtime.block_on(cli.command.run(&config, &resolved));
     // A name look-up may still hang in a thread; nothing waits for its answer any more.
     runtime.shutdown_timeout(Duration::from_secs(1));

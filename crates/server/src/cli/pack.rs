@@ -10,7 +10,7 @@ use likeness_vision::runtime::{Engines, ModelKind};
 use serde_json::{Value, json};
 
 use super::progress::InstallProgress;
-use super::{Failure, Outcome, Verdict, terminal};
+use super::{Outcome, Verdict, refused, terminal};
 use crate::config::Config;
 
 /// Model packs and the runtime they need.
@@ -159,7 +159,7 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
                     "assesses": manifest.map(|manifest| manifest.assess().words()),
                     "licence": manifest.map(|manifest| manifest.pack().licence.as_str()),
                     "default": found.name == default.as_str(),
-                    "problem": found.outcome.as_ref().err().map(|error| error.message()),
+                    "problem": found.outcome.as_ref().err().map(ToString::to_string),
                 })
             })
             .collect();
@@ -173,7 +173,7 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
                 let (abilities, licence) = (abilities(pack.manifest()), &pack.manifest().pack().licence);
                 terminal::data(format_args!("{}  {abilities}  {licence}", found.name));
             }
-            Err(error) => terminal::data(format_args!("{}  cannot be used: {}", found.name, error.message())),
+            Err(error) => terminal::data(format_args!("{}  cannot be used: {error}", found.name)),
         }
     }
     if let Some(engines) = &engines {
@@ -187,13 +187,13 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
 }
 
 fn verify(home: &Home, args: VerifyArgs) -> Outcome {
-    let id = args.id.map(|id| PackId::new(&id).ok_or_else(|| Failure::new(format!("`{id}` is not the id of a pack"))));
+    let id = args.id.map(|id| PackId::new(&id).ok_or_else(|| refused(format!("`{id}` is not the id of a pack"))));
     let checked = pack::verify(home, id.transpose()?.as_ref())?;
     let n_damaged = checked.iter().filter(|checked| checked.outcome.is_err()).count();
     if args.json.json {
         let results: Vec<_> = checked
             .iter()
-            .map(|checked| json!({ "name": checked.name, "problem": checked.outcome.as_ref().err().map(|e| e.message()) }))
+            .map(|checked| json!({ "name": checked.name, "problem": checked.outcome.as_ref().err().map(ToString::to_string) }))
             .collect();
         terminal::data(json!({ "intact": n_damaged == 0, "checked": results }));
     } else {
@@ -201,7 +201,7 @@ fn verify(home: &Home, args: VerifyArgs) -> Outcome {
             match &checked.outcome {
                 Ok(()) => terminal::data(format_args!("{}  intact", checked.name)),
                 Err(error) => {
-                    terminal::data(format_args!("{}  {}", checked.name, error.message().replace('\n', "\n  ")))
+                    terminal::data(format_args!("{}  {}", checked.name, error.to_string().replace('\n', "\n  ")))
                 }
             }
         }

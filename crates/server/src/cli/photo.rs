@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, limits};
 
-use super::Failure;
+use super::failed;
 
 /// Ends of file names that photographs have.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
@@ -18,9 +18,9 @@ pub(crate) fn has_photo_name(path: &Path) -> bool {
 }
 
 /// The bytes of a photograph. One that no library would take is not read at all.
-pub(crate) fn read(path: &Path) -> Result<Bytes, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
     read_within(path, limits::IMAGE_BYTES_MAX)
-        .map_err(|reason| Failure::new(format!("cannot read photograph {}: {reason}", path.display())))
+        .map_err(|reason| failed(format!("cannot read photograph {}: {reason}", path.display())))
 }
 
 /// The bytes of a file, or why they cannot be had.
@@ -36,7 +36,7 @@ pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String
 }
 
 /// A failure that says which photograph it was about, if it was the photograph's.
-pub(crate) fn failure(path: &Path, error: Error) -> Failure {
+pub(crate) fn failure(path: &Path, error: Error) -> Error {
     let own = matches!(
         error.kind(),
         Kind::NoFaceInImage
@@ -49,6 +49,5 @@ pub(crate) fn failure(path: &Path, error: Error) -> Failure {
             | Kind::VideoUnreadable
             | Kind::VideoDuration
     );
-    let failure = Failure::from(error);
-    if own { failure.about(path.display()) } else { failure }
+    if own { error.about(path.display()) } else { error }
 }

@@ -5,16 +5,17 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use likeness_domain::Error;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TenantName};
 
-use super::{Failure, key};
+use super::{failed, key};
 
 /// Name of the file in the data folder; a shell sources it.
 const ENV_FILE: &str = "quickstart.env";
 
 /// Makes the tenant `demo` with a key if there is no tenant yet, and returns what to tell the user.
-pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url: &str) -> Result<String, Failure> {
+pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url: &str) -> Result<String, Error> {
     // Absolute, since the terminal it is pasted into may stand elsewhere.
     let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned()).join(ENV_FILE);
     if credentials.tenants().await?.is_empty() {
@@ -33,7 +34,7 @@ pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url:
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Ok("this library has tenants already: `likeness key list` shows their keys".to_owned())
         }
-        Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
+        Err(error) => Err(failed(format!("cannot read {}: {error}", path.display()))),
     }
 }
 
@@ -53,7 +54,7 @@ fn variables(key: &AccessKey, url: &str) -> String {
 }
 
 /// Replaces the file as a whole, readable by its owner only from its first moment.
-fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let draft = path.with_extension("env.new");
     let write = || {
         match fs::remove_file(&draft) {
@@ -65,7 +66,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
         file.sync_all()?;
         fs::rename(&draft, path)
     };
-    write().map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
+    write().map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Something to paste into a second terminal. `A`, `B` and `PROBE` are photographs of the user's.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use likeness_domain::Error;
 use likeness_domain::ports::{Clock, GalleryStore};
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -16,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Failure, Outcome, Verdict, quickstart, terminal};
+use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, Key, ListenerConfig, RawConfig};
 use crate::listener::{self, Socket};
@@ -57,8 +58,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let stopped_early = stop_on_signal(stop)?;
     // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
     let listener = bind(config.listen).await?;
-    let address =
-        listener.local_addr().map_err(|error| Failure::new(format!("cannot read the bound port: {error}")))?;
+    let address = listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))?;
     let opened = tokio::select! {
         opened = assemble::open(config, true) => opened?,
         () = stopped_early => return Ok(Verdict::Done),
@@ -121,8 +121,8 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
 
 /// Turns `stop` true at the first SIGTERM or SIGINT; the second ends the process at once. The returned future is ready
 /// after the first.
-fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, Failure> {
-    let hear = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, Error> {
+    let hear = |kind| signal(kind).map_err(|error| failed(format!("cannot listen for signals: {error}")));
     let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
     let mut stopping = stop.subscribe();
     tokio::spawn(async move {
@@ -158,9 +158,9 @@ async fn purge_expired_faces(store: &dyn GalleryStore, mut stopping: watch::Rece
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|error| {
-        let failure = Failure::new(format!("cannot listen on {address}: {error}"));
+        let failure = failed(format!("cannot listen on {address}: {error}"));
         match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 failure.with_hint("another program has that port; choose one with `--listen`, or 0 for any free one")

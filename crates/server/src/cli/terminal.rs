@@ -5,7 +5,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Failure;
+use likeness_domain::Error;
+
+use super::failed;
 
 /// Writes one line of data. A reader that went away (`likeness .. | head`) is no error.
 pub(crate) fn data(line: impl Display) {
@@ -18,8 +20,8 @@ pub(crate) fn talk(line: impl Display) {
 }
 
 /// Writes one line of data as JSON.
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    let line = serde_json::to_string(value).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Error> {
+    let line = serde_json::to_string(value).map_err(|error| failed(format!("cannot write JSON: {error}")))?;
     data(line);
     Ok(())
 }

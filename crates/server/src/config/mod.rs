@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use likeness_domain::Error;
 use likeness_domain::limits;
 use likeness_domain::types::{PackId, QualityGate};
 use likeness_vision::runtime::choice::Wanted;
@@ -25,7 +26,7 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use raw::RawConfig;
 pub(crate) use settings::Key;
 
-use crate::cli::Failure;
+use crate::cli::{failed, refused};
 use crate::fetch::AllowedHost;
 use raw::{Origin, Written};
 use settings::ENV_CONFIG;
@@ -134,7 +135,7 @@ impl FromStr for LogFormat {
 
 impl Config {
     /// Checks every setting.
-    pub(crate) fn from_raw(raw: &RawConfig) -> Result<Config, Failure> {
+    pub(crate) fn from_raw(raw: &RawConfig) -> Result<Config, Error> {
         let read = Reader { raw };
         Ok(Config {
             listen: read.parsed(Key::Listen, "an address and port such as 127.0.0.1:7080")?,
@@ -185,23 +186,23 @@ impl Config {
     }
 
     /// The data folder of the library.
-    pub(crate) fn data(&self) -> Result<&Path, Failure> {
+    pub(crate) fn data(&self) -> Result<&Path, Error> {
         self.data.as_deref().ok_or_else(|| {
-            Failure::new("no data folder is set, and the user has no home folder to put one in")
+            refused("no data folder is set, and the user has no home folder to put one in")
                 .with_hint("name one with `--data DIR` or LIKENESS_DATA")
         })
     }
 
     /// Where model packs and runtimes are installed.
-    pub(crate) fn home(&self) -> Result<&Path, Failure> {
+    pub(crate) fn home(&self) -> Result<&Path, Error> {
         self.home.as_deref().ok_or_else(|| {
-            Failure::new("no folder for model packs is set, and the user has no home folder to put one in")
+            refused("no folder for model packs is set, and the user has no home folder to put one in")
                 .with_hint("name one with LIKENESS_HOME")
         })
     }
 }
 
-fn huawei(read: &Reader<'_>) -> Result<huawei::Settings, Failure> {
+fn huawei(read: &Reader<'_>) -> Result<huawei::Settings, Error> {
     // The upper bounds are the library's own; a dialect may be stricter, never laxer.
     let as_many = |key, max: u64| read.number(key, 1..=usize::try_from(max).unwrap_or(usize::MAX));
     Ok(huawei::Settings {
@@ -224,14 +225,14 @@ fn huawei(read: &Reader<'_>) -> Result<huawei::Settings, Failure> {
     })
 }
 
-fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
+fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Error> {
     const TRUTH: &str = "true or false";
     // A code as clients compare it: nothing that would need escaping, and nothing that looks like a detail.
     let is_code = |text: &&str| {
         (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
     let code = |key| read.with(key, "A-Z and _", |text| Some(text).filter(is_code).map(str::to_owned));
-    let unless_zero = |key, max: usize| Ok::<_, Failure>(Some(read.number(key, 0..=max)?).filter(|number| *number > 0));
+    let unless_zero = |key, max: usize| Ok::<_, Error>(Some(read.number(key, 0..=max)?).filter(|number| *number > 0));
     let side_max = limits::IMAGE_SIDE_MAX as usize;
     Ok(yuanli::Settings {
         superset_responses: read.parsed(Key::YuanliSupersetResponses, TRUTH)?,
@@ -266,8 +267,8 @@ fn yuanli(read: &Reader<'_>) -> Result<yuanli::Settings, Failure> {
     })
 }
 
-fn facepp(read: &Reader<'_>) -> Result<facepp::Settings, Failure> {
-    let bounded = |key| Ok::<_, Failure>(Some(read.number(key, 0..=1_000_000)?).filter(|number| *number > 0));
+fn facepp(read: &Reader<'_>) -> Result<facepp::Settings, Error> {
+    let bounded = |key| Ok::<_, Error>(Some(read.number(key, 0..=1_000_000)?).filter(|number| *number > 0));
     let side_max = limits::IMAGE_SIDE_MAX as usize;
     let hours_max = (limits::TRANSIENT_FACE_LIFETIME_MAX.as_secs() / 3600) as usize;
     Ok(facepp::Settings {
@@ -283,7 +284,7 @@ fn facepp(read: &Reader<'_>) -> Result<facepp::Settings, Failure> {
     })
 }
 
-fn aliyun(read: &Reader<'_>) -> Result<aliyun::Settings, Failure> {
+fn aliyun(read: &Reader<'_>) -> Result<aliyun::Settings, Error> {
     let number = |key, least: usize, most: usize| read.number(key, least..=most);
     let side_max = usize::try_from(limits::IMAGE_SIDE_MAX).unwrap_or(usize::MAX);
     Ok(aliyun::Settings {
@@ -313,7 +314,7 @@ pub(crate) fn resolve(
     file: Option<&Path>,
     variables: impl Iterator<Item = (OsString, OsString)>,
     flags: RawConfig,
-) -> Result<RawConfig, Failure> {
+) -> Result<RawConfig, Error> {
     let variables: Vec<_> = variables.collect();
     let variable = |name: &str| {
         variables.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| PathBuf::from(value))
@@ -325,7 +326,7 @@ pub(crate) fn resolve(
     let from_file = match file.map(Path::to_owned).or_else(|| variable(ENV_CONFIG)) {
         Some(path) => {
             let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::new(format!("cannot read settings file {}: {error}", path.display())))?;
+                .map_err(|error| failed(format!("cannot read settings file {}: {error}", path.display())))?;
             RawConfig::from_toml(&text, &path)?
         }
         None => RawConfig::default(),
@@ -349,7 +350,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T: FromStr>(&self, key: Key, expected: &str) -> Result<Vec<T>, Failure> {
+    fn list<T: FromStr>(&self, key: Key, expected: &str) -> Result<Vec<T>, Error> {
         let items = match self.raw.get(key) {
             Some((Written::List(items), _)) => items.as_slice(),
             Some((Written::Text(text), _)) => std::slice::from_ref(text),
@@ -358,20 +359,20 @@ impl Reader<'_> {
         items.iter().map(|item| item.parse().map_err(|_| self.refusal(key, item, expected))).collect()
     }
 
-    fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Failure> {
+    fn parsed<T: FromStr>(&self, key: Key, expected: &str) -> Result<T, Error> {
         self.with(key, expected, |text| text.parse().ok().filter(|_| !text.is_empty()))
     }
 
-    fn unless_auto<T: FromStr>(&self, key: Key, expected: &str) -> Result<Option<T>, Failure> {
+    fn unless_auto<T: FromStr>(&self, key: Key, expected: &str) -> Result<Option<T>, Error> {
         if self.text(key) == Some("auto") { Ok(None) } else { self.parsed(key, expected).map(Some) }
     }
 
-    fn with<T>(&self, key: Key, expected: &str, make: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
+    fn with<T>(&self, key: Key, expected: &str, make: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
         let text = self.text(key).unwrap_or_default();
         make(text).ok_or_else(|| self.refusal(key, text, expected))
     }
 
-    fn number(&self, key: Key, range: RangeInclusive<usize>) -> Result<usize, Failure> {
+    fn number(&self, key: Key, range: RangeInclusive<usize>) -> Result<usize, Error> {
         let text = self.text(key).unwrap_or_default();
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(number),
@@ -379,12 +380,12 @@ impl Reader<'_> {
         }
     }
 
-    fn seconds(&self, key: Key, range: RangeInclusive<usize>) -> Result<Duration, Failure> {
+    fn seconds(&self, key: Key, range: RangeInclusive<usize>) -> Result<Duration, Error> {
         self.number(key, range).map(|seconds| Duration::from_secs(seconds as u64))
     }
 
-    fn refusal(&self, key: Key, text: &str, expected: &str) -> Failure {
+    fn refusal(&self, key: Key, text: &str, expected: &str) -> Error {
         let origin = self.raw.get(key).map_or(&Origin::Default, |(_, origin)| origin);
-        Failure::new(format!("`{}` is `{text}` ({origin}), expected {expected}", key.setting().name))
+        refused(format!("`{}` is `{text}` ({origin}), expected {expected}", key.setting().name))
     }
 }

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use likeness_domain::Error;
+
 use super::settings::{ENV_CONFIG, Key, SETTINGS, Shape};
-use crate::cli::Failure;
+use crate::cli::{failed, refused};
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +94,9 @@ impl RawConfig {
     }
 
     /// Reads the text of a settings file; `path` is only named.
-    pub(crate) fn from_toml(text: &str, path: &Path) -> Result<RawConfig, Failure> {
+    pub(crate) fn from_toml(text: &str, path: &Path) -> Result<RawConfig, Error> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Failure::new(format!("cannot read settings file {}: {}", path.display(), error.to_string().trim_end()))
+            failed(format!("cannot read settings file {}: {}", path.display(), error.to_string().trim_end()))
         })?;
         let mut raw = RawConfig::default();
         for (outer, value) in table {
@@ -110,17 +112,16 @@ impl RawConfig {
         Ok(raw)
     }
 
-    fn set_from_file(&mut self, name: &str, value: toml::Value, path: &Path) -> Result<(), Failure> {
+    fn set_from_file(&mut self, name: &str, value: toml::Value, path: &Path) -> Result<(), Error> {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
-            let failure = Failure::new(format!("settings file {} has an unknown key `{name}`", path.display()));
+            let failure = refused(format!("settings file {} has an unknown key `{name}`", path.display()));
             let nearest = nearest(name, SETTINGS.iter().map(|setting| setting.name));
             return Err(failure.with_hint(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "run `likeness config show` to see all keys".to_owned(),
             }));
         };
-        let wrong =
-            |expected: &str| Failure::new(format!("`{name}` in settings file {} is not {expected}", path.display()));
+        let wrong = |expected: &str| refused(format!("`{name}` in settings file {} is not {expected}", path.display()));
         let written = match (setting.shape, value) {
             (Shape::Text, toml::Value::String(text)) => Written::Text(text),
             (Shape::Text, _) => return Err(wrong("a text")),
@@ -145,7 +146,7 @@ impl RawConfig {
     ///
     /// A variable that looks like a mistyped setting is refused. Other unknown `LIKENESS_..` variables are passed over:
     /// container managers inject some for a service of that name (`LIKENESS_PORT`, `LIKENESS_SERVICE_HOST`).
-    pub(crate) fn from_env(variables: &[(OsString, OsString)]) -> Result<RawConfig, Failure> {
+    pub(crate) fn from_env(variables: &[(OsString, OsString)]) -> Result<RawConfig, Error> {
         let mut raw = RawConfig::default();
         for (name, value) in variables {
             let Some(name) = name.to_str().filter(|name| name.starts_with("LIKENESS_")) else { continue };
@@ -156,14 +157,14 @@ impl RawConfig {
                 let known = SETTINGS.iter().map(|setting| setting.env).chain([ENV_CONFIG]);
                 match nearest(name, known) {
                     Some(nearest) if distance(name, nearest) <= 2 => {
-                        return Err(Failure::new(format!("unknown environment variable {name}"))
+                        return Err(refused(format!("unknown environment variable {name}"))
                             .with_hint(format!("did you mean {nearest}?")));
                     }
                     _ => continue,
                 }
             };
             let Some(text) = value.to_str() else {
-                return Err(Failure::new(format!("environment variable {name} is not valid UTF-8")));
+                return Err(refused(format!("environment variable {name} is not valid UTF-8")));
             };
             let written = match setting.shape {
                 Shape::List => Written::List(

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect, expect_file};
 
+use likeness_domain::Error;
+
 use super::raw::Written;
 use super::settings::{ENV_CONFIG, SETTINGS, Shape};
 use super::{Config, Key, RawConfig, resolve, show};
-use crate::cli::Failure;
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// Settings from a file's text and an environment; the machine is one with a home folder and two processors.
-fn settle(file: &str, environment: &[(&str, &str)], flags: RawConfig) -> Result<RawConfig, Failure> {
+fn settle(file: &str, environment: &[(&str, &str)], flags: RawConfig) -> Result<RawConfig, Error> {
     let two_processors = RawConfig::from_toml("workers = 2", Path::new("machine"))?;
     Ok(RawConfig::defaults(Some(Path::new("/home/u/.local/share")))
         .overruled_by(two_processors)
@@ -27,7 +28,7 @@ fn settle(file: &str, environment: &[(&str, &str)], flags: RawConfig) -> Result<
 #[track_caller]
 fn check_refused(file: &str, environment: &[(&str, &str)], expected: Expect) {
     let refused = settle(file, environment, RawConfig::default()).and_then(|raw| Config::from_raw(&raw));
-    expected.assert_eq(&refused.expect_err("these settings should be refused").to_string());
+    expected.assert_eq(&crate::cli::diagnosis(&refused.expect_err("these settings should be refused")));
 }
 
 #[test]
@@ -291,9 +292,7 @@ fn the_file_is_found_by_flag_or_environment() {
     assert_eq!(queue_max(Some(by_flag.as_path())), 1);
     assert_eq!(queue_max(None), 2);
     let missing = resolve(Some(Path::new("/nonexistent/likeness.toml")), std::iter::empty(), RawConfig::default());
-    assert!(
-        missing.unwrap_err().to_string().starts_with("error: cannot read settings file /nonexistent/likeness.toml")
-    );
+    assert!(missing.unwrap_err().to_string().starts_with("cannot read settings file /nonexistent/likeness.toml"));
 }
 
 #[test]

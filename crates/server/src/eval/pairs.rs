@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::Failure;
+use likeness_domain::Error;
+
+use crate::cli::{failed, refused};
 
 /// Lines of a list: far beyond the largest public protocol (IJB-C has 15.6 million, but in another form).
 const PAIRS_MAX: usize = 10_000_000;
@@ -31,10 +33,10 @@ pub(crate) struct Pairs {
 }
 
 /// Reads a list from a file.
-pub(crate) fn read(path: &Path) -> Result<Pairs, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Pairs, Error> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read pairs file {}: {error}", path.display())))?;
-    parse(&text).map_err(|message| Failure::new(format!("pairs file {}: {message}", path.display())))
+        .map_err(|error| failed(format!("cannot read pairs file {}: {error}", path.display())))?;
+    parse(&text).map_err(|message| refused(format!("pairs file {}: {message}", path.display())))
 }
 
 /// Reads a list. Fields are plain: no quotes, no commas in paths. An error names the line.

@@ -59,7 +59,7 @@ impl Failure {
     /// The same trouble for another write that shared its fate.
     pub(super) fn shared(&self) -> Self {
         match self {
-            Self::Said(error) => Self::Said(Error::new(error.kind(), error.message())),
+            Self::Said(error) => Self::Said(error.without_source()),
             Self::Damaged(what) => Self::Damaged(what.clone()),
             Self::Sqlite(rusqlite::Error::SqliteFailure(error, message)) => {
                 Self::Sqlite(rusqlite::Error::SqliteFailure(*error, message.clone()))

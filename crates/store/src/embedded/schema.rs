@@ -114,19 +114,12 @@ pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
     let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let n_tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application_id != APPLICATION_ID && (application_id, found, n_tables) != (0, 0, 0) {
-        return Err(Failure::said(
-            Kind::InvalidArgument,
-            format!("`{DATABASE_FILE}` in the data folder is not a Likeness store\nhint: choose another data folder"),
-        ));
+        let message = format!("`{DATABASE_FILE}` in the data folder is not a Likeness store");
+        return Err(Error::new(Kind::InvalidArgument, message).with_hint("choose another data folder").into());
     }
     if found > n_known {
-        return Err(Failure::said(
-            Kind::InvalidArgument,
-            format!(
-                "the store has layout version {found}, this program knows versions up to {n_known}\n\
-                 hint: use the newer program that wrote it"
-            ),
-        ));
+        let message = format!("the store has layout version {found}, this program knows versions up to {n_known}");
+        return Err(Error::new(Kind::InvalidArgument, message).with_hint("use the newer program that wrote it").into());
     }
     Ok(found)
 }

@@ -215,10 +215,8 @@ impl<S: Clone> Slot<S> {
             let stage = match &*shared {
                 Some(stage) => stage.clone(),
                 None => {
-                    let stage = open(runtime, pack).map_err(|err| {
-                        let message = format!("model pack `{}`: {}", pack.manifest().id(), err.message());
-                        Error::new(err.kind(), message).with_source(err)
-                    })?;
+                    let about = |err: Error| err.about(format_args!("model pack `{}`", pack.manifest().id()));
+                    let stage = open(runtime, pack).map_err(about)?;
                     shared.insert(stage).clone()
                 }
             };

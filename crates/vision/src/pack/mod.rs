@@ -33,7 +33,7 @@ pub use openvino::openvino;
 pub use progress::{Progress, Stage};
 pub use recipe::{Installable, default_pack_id, earlier_default_pack_ids, is_installable};
 
-/// Something about packs that does not work, and its cure on a line of its own.
-fn unavailable(message: impl Into<String>, hint: impl AsRef<str>) -> Error {
-    Error::new(Kind::PackUnavailable, format!("{}\nhint: {}", message.into(), hint.as_ref()))
+/// Something about packs that does not work, and its cure.
+fn unavailable(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(Kind::PackUnavailable, message).with_hint(hint)
 }

@@ -112,7 +112,7 @@ pub fn engines(home: &Home, pack: &InstalledPack, wanted: Wanted) -> Result<(Lib
         Err(error) if wanted.library == Some(Library::OpenVino) => return Err(error),
         Err(error) => {
             let was_kept = Kept::load(home).is_some_and(|kept| kept.engines != Engines::all(Engine::PORTABLE));
-            let problem = error.message().lines().next().unwrap_or_default();
+            let problem = error.message();
             match was_kept {
                 true => tracing::warn!("models run with ONNX Runtime, more slowly than was chosen: {problem}"),
                 false => tracing::debug!("models run with ONNX Runtime: {problem}"),
@@ -330,5 +330,5 @@ fn machine() -> Machine {
 }
 
 fn unavailable(message: impl Into<String>, hint: &str) -> Error {
-    Error::new(Kind::PackUnavailable, format!("{}\nhint: {hint}", message.into()))
+    Error::new(Kind::PackUnavailable, message).with_hint(hint)
 }

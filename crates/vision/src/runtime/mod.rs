@@ -421,5 +421,5 @@ fn unloadable(name: &str, problem: &str) -> Error {
 
 fn not_installed(library: Library) -> Error {
     let message = format!("the inference library `{}` is not installed", library.word());
-    Error::new(Kind::PackUnavailable, format!("{message}\nhint: run `likeness pack install` to fetch it"))
+    Error::new(Kind::PackUnavailable, message).with_hint("run `likeness pack install` to fetch it")
 }

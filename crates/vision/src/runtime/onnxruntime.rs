@@ -168,9 +168,7 @@ fn configure(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
 }
 
 fn unusable(library: &Path, problem: &str) -> Error {
-    let message = format!(
-        "ONNX Runtime library `{}` {problem}\nhint: run `likeness pack install` to fetch the one this program knows",
-        library.display()
-    );
+    let message = format!("ONNX Runtime library `{}` {problem}", library.display());
     Error::new(Kind::PackUnavailable, message)
+        .with_hint("run `likeness pack install` to fetch the one this program knows")
 }

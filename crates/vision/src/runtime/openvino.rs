@@ -253,9 +253,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn unusable(library: &Path, problem: &str) -> Error {
-    let message = format!(
-        "OpenVINO library `{}` {problem}\nhint: run `likeness pack install` to fetch the one this program knows",
-        library.display()
-    );
+    let message = format!("OpenVINO library `{}` {problem}", library.display());
     Error::new(Kind::PackUnavailable, message)
+        .with_hint("run `likeness pack install` to fetch the one this program knows")
 }

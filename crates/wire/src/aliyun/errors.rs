@@ -112,7 +112,7 @@ impl Fault {
             (Some(word), Kind::PoorQuality) => with_detail(word, error.message()),
             (Some(word), _) => word.to_owned(),
             (None, Kind::Internal) => with_detail(code.name, "the server's log has the reason under this request id"),
-            (None, _) => with_detail(code.name, error.message()),
+            (None, _) => with_detail(code.name, &error.to_string()),
         };
         Self { number, msg, source: Some(error) }
     }

@@ -233,7 +233,7 @@ impl Failure {
         let message = match error.kind() {
             Kind::Internal => "internal fault; the server's log has the reason under this request id".to_owned(),
             // A hint is the operator's, and goes to the log.
-            _ => error.message().split("\nhint: ").next().unwrap_or_default().to_owned(),
+            _ => error.message().to_owned(),
         };
         Self { code, shape: Shape::Service, message, source: Some(error) }
     }
@@ -264,7 +264,7 @@ impl Failure {
         let Code { status, text } = self.code;
         let (status, message) = (status.as_u16(), self.message.as_str());
         let operation = operation.map(tracing::field::debug);
-        let hint = self.source.as_ref().and_then(|error| error.message().split_once("\nhint: ")).map(|(_, hint)| hint);
+        let hint = self.source.as_ref().and_then(Error::hint);
         if let Some(hint) = hint {
             tracing::warn!(dialect = "huawei", operation, request_id, status, code = text, hint, "{message}");
         } else if status >= 500 {

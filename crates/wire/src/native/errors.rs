@@ -58,9 +58,14 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
     }
 }
 
-/// The kind behind a word: how our own client reads an answer.
-pub fn kind_of_word(word: &str) -> Option<Kind> {
-    Kind::ALL.iter().copied().find(|&kind| status_and_word(kind).1 == word)
+/// The error behind an answer: how our own client reads it. A newer server may know kinds that we do not.
+pub fn error_of(answer: dto::ErrorAnswer) -> Error {
+    let dto::ErrorBody { kind, message, .. } = answer.error;
+    let kind = Kind::ALL.iter().copied().find(|&known| status_and_word(known).1 == kind).unwrap_or(Kind::Internal);
+    match message.split_once("\nhint: ") {
+        Some((message, hint)) => Error::new(kind, message).with_hint(hint),
+        None => Error::new(kind, message),
+    }
 }
 
 impl IntoResponse for NativeError {
@@ -76,7 +81,8 @@ impl IntoResponse for NativeError {
         let body = dto::ErrorAnswer {
             error: dto::ErrorBody {
                 kind: word.to_owned(),
-                message: error.message().to_owned(),
+                // With the hint, if there is one: see `error_of`.
+                message: error.to_string(),
                 field: error.field().map(str::to_owned),
             },
         };

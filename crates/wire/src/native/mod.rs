@@ -45,7 +45,7 @@ use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
 pub use convert::IMAGE_RULES;
-pub use errors::kind_of_word;
+pub use errors::error_of;
 
 /// Where the native API lives.
 pub const PREFIX: &str = "/likeness/v1";

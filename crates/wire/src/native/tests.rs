@@ -125,7 +125,10 @@ fn every_kind_has_its_status_and_word() {
     for &kind in Kind::ALL {
         let (status, word) = status_and_word(kind);
         table.push_str(&format!("{} {word}\n", status.as_u16()));
-        assert_eq!(super::kind_of_word(word), Some(kind), "a word stands for one kind");
+        let sent = likeness_domain::Error::new(kind, "why").with_hint("cure");
+        let body = super::dto::ErrorBody { kind: word.to_owned(), message: sent.to_string(), field: None };
+        let read = super::error_of(super::dto::ErrorAnswer { error: body });
+        assert_eq!((read.kind(), read.message(), read.hint()), (kind, "why", Some("cure")));
     }
     expect![[r#"
         400 invalid_argument

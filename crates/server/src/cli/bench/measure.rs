@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use likeness_domain::Error;
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{
     AnalyzeRequest, Assess, GalleryChange, GalleryEntry, GallerySearch, GalleryStore, VectorIndex,
@@ -28,7 +29,7 @@ use likeness_wire::native;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::super::Failure;
+use super::super::{failed, refused};
 use crate::cli::progress::InstallProgress;
 use crate::config::Config;
 
@@ -99,19 +100,19 @@ impl Numbers {
 
     /// A template in a random direction: the sum of four uniform numbers is nearly normal, which is what makes the
     /// direction uniform.
-    fn template(&mut self, pack: &Pack) -> Result<Template, Failure> {
+    fn template(&mut self, pack: &Pack) -> Result<Template, Error> {
         let mut component = || {
             let bits = self.next();
             (0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65_535.0 - 0.5).sum::<f32>()
         };
         let raw: Vec<f32> = (0..pack.dimensions).map(|_| component()).collect();
-        Template::new(pack.id.clone(), &raw).map_err(|error| Failure::new(error.to_string()))
+        Template::new(pack.id.clone(), &raw).map_err(|error| refused(error.to_string()))
     }
 }
 
 /// Times of decode, detect and embed with the configured pack, which is installed if need be. Without a photograph the
 /// picture is made up, which a network takes as long for.
-pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> Result<(Pack, StageTimes), Failure> {
+pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> Result<(Pack, StageTimes), Error> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
     pack::ensure_default(&home, &progress)?;
@@ -121,7 +122,7 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     let runtime = Runtime::open(files, engines, 1)?;
     let id = installed.manifest().id();
     let recognition = installed.manifest().recognition();
-    let recognition = recognition.ok_or_else(|| Failure::new(format!("model pack `{id}` recognises no faces")))?;
+    let recognition = recognition.ok_or_else(|| refused(format!("model pack `{id}` recognises no faces")))?;
     let models = Models::read(&installed, recognition)?;
     let mut stages = Stages::open(&runtime, (id, recognition), &models, &Assignment::default())?;
     let mut embedder = Embedder::open(&runtime, id, recognition, models.embed())?;
@@ -169,12 +170,7 @@ fn made_up_picture(width: u32, height: u32) -> RgbImage {
 }
 
 /// Latency of single searches for the best ten.
-pub(super) async fn search(
-    config: &Config,
-    pack: &Pack,
-    n_faces: u64,
-    time: Duration,
-) -> Result<SearchLatency, Failure> {
+pub(super) async fn search(config: &Config, pack: &Pack, n_faces: u64, time: Duration) -> Result<SearchLatency, Error> {
     let index = FlatIndex::new(FlatOptions {
         n_threads: config.workers,
         queue_len_max: 16,
@@ -193,7 +189,7 @@ pub(super) async fn search(
             let entry = GalleryEntry { face, sequence, person: None, template, subject: None, values: Box::new([]) };
             Ok(GalleryChange::Put { face_set, entry })
         };
-        let changes: Result<Vec<_>, Failure> = (first..=last).map(put).collect();
+        let changes: Result<Vec<_>, Error> = (first..=last).map(put).collect();
         index.apply(Revision(1 + last), changes?).await?;
     }
     let mut taken = Vec::new();
@@ -228,7 +224,7 @@ pub(super) async fn enrolment(
     pack: &Pack,
     writers: u64,
     time: Duration,
-) -> Result<Enrolment, Failure> {
+) -> Result<Enrolment, Error> {
     let scratch = Scratch::make(scratch_parent)?;
     let index: Arc<dyn VectorIndex> = Arc::new(NoIndex);
     let store = Arc::new(EmbeddedStore::open(&scratch.0, index)?);
@@ -259,12 +255,12 @@ pub(super) async fn enrolment(
                 store.add_faces(actor(), owner, vec![face], None).await?;
                 n_added += 1;
             }
-            Ok::<u64, Failure>(n_added)
+            Ok::<u64, Error>(n_added)
         });
     }
     let mut n_added = 0;
     while let Some(done) = tasks.join_next().await {
-        n_added += done.map_err(|error| Failure::new(format!("a writer failed: {error}")))??;
+        n_added += done.map_err(|error| failed(format!("a writer failed: {error}")))??;
     }
     Ok(Enrolment { writers, per_second: n_added as f64 / start.elapsed().as_secs_f64() })
 }
@@ -335,10 +331,10 @@ impl VectorIndex for NoIndex {
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn make(parent: &Path) -> Result<Self, Failure> {
+    fn make(parent: &Path) -> Result<Self, Error> {
         let path = parent.join(format!(".likeness-bench-{}", std::process::id()));
         std::fs::create_dir_all(&path)
-            .map_err(|error| Failure::new(format!("cannot make scratch folder {}: {error}", path.display())))?;
+            .map_err(|error| failed(format!("cannot make scratch folder {}: {error}", path.display())))?;
         Ok(Self(path))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
+use likeness_domain::Error;
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer};
 use likeness_wire::native;
@@ -15,7 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::super::table::{self, Align};
-use super::super::{Failure, Outcome, Verdict, photo, terminal};
+use super::super::{Outcome, Verdict, failed, photo, terminal};
 use crate::assemble;
 use crate::config::Config;
 
@@ -77,7 +78,7 @@ pub(crate) async fn run(args: PhotoArgs, config: &Config) -> Outcome {
     if args.photos == [Path::new("-")] {
         // Nothing else runs meanwhile, so waiting for a line may block.
         for line in std::io::stdin().lock().lines() {
-            let line = line.map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+            let line = line.map_err(|error| failed(format!("cannot read standard input: {error}")))?;
             let measured = measure(&analyzer, Path::new(line.trim_end()), &args).await?;
             say(vec![measured], args.json)?;
         }
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: PhotoArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs) -> Result<Measured, Failure> {
+async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs) -> Result<Measured, Error> {
     let image = photo::read(path)?;
     let embed = match args.faces {
         Faces::One => FaceChoice::Largest,
@@ -153,7 +154,7 @@ fn kilobytes(status: &str, key: &str) -> f64 {
     number.unwrap_or(0.0) * 1.024
 }
 
-fn say(rows: Vec<Measured>, as_json: bool) -> Result<(), Failure> {
+fn say(rows: Vec<Measured>, as_json: bool) -> Result<(), Error> {
     if as_json {
         return rows.iter().try_for_each(terminal::json);
     }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use likeness_domain::Error;
 use likeness_domain::score::verification::{IMPOSTORS_ABOVE_MIN, Interval, PairCounts, interval_by_person};
 use likeness_domain::types::{PackId, QualityGate, Template};
 use serde::Serialize;
 
 use super::super::table::{self, Align, counted};
-use super::super::{Failure, Outcome, Verdict, photo, terminal};
+use super::super::{Outcome, Verdict, failed, photo, refused, terminal};
 use super::{Looked, MeantFace, Wanted, embed_all, gate, percent};
 use crate::assemble;
 use crate::config::Config;
@@ -124,12 +125,12 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
             counted(counts.n_genuine(), "pair"),
             counts.n_impostor()
         );
-        return Err(Failure::new(message).with_hint("each person has a sub-folder of two photographs or more"));
+        return Err(refused(message).with_hint("each person has a sub-folder of two photographs or more"));
     }
     let rates = rates(&counts, &known, folder.n_persons)?;
     if let Some(path) = &args.roc {
         std::fs::write(path, draw(&args.folder, &pack, &counts, &rates))
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
     let left_out = looked.iter().zip(&folder.images).filter(|(looked, _)| !matches!(looked, Looked::Face(_)));
@@ -153,11 +154,11 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
 }
 
 /// The photographs below `folder`, by person and name.
-fn list(folder: &Path) -> Result<Folder, Failure> {
-    let entries = |path: &Path| -> Result<Vec<PathBuf>, Failure> {
+fn list(folder: &Path) -> Result<Folder, Error> {
+    let entries = |path: &Path| -> Result<Vec<PathBuf>, Error> {
         let read = std::fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
         let mut paths: Vec<PathBuf> =
-            read.map_err(|error| Failure::new(format!("cannot list folder {}: {error}", path.display())))?;
+            read.map_err(|error| failed(format!("cannot list folder {}: {error}", path.display())))?;
         paths.sort();
         Ok(paths)
     };
@@ -174,17 +175,17 @@ fn list(folder: &Path) -> Result<Folder, Failure> {
     }
     if found.images.is_empty() {
         let message = format!("folder {} has no sub-folder with photographs", folder.display());
-        return Err(Failure::new(message).with_hint("one sub-folder a person: anna/1.jpg, anna/2.jpg, bert/1.jpg"));
+        return Err(refused(message).with_hint("one sub-folder a person: anna/1.jpg, anna/2.jpg, bert/1.jpg"));
     }
     Ok(found)
 }
 
-fn similarity(a: &Known<'_>, b: &Known<'_>) -> Result<likeness_domain::types::Similarity, Failure> {
-    a.template.similarity(b.template).ok_or_else(|| Failure::new("templates of one pack cannot be compared"))
+fn similarity(a: &Known<'_>, b: &Known<'_>) -> Result<likeness_domain::types::Similarity, Error> {
+    a.template.similarity(b.template).ok_or_else(|| refused("templates of one pack cannot be compared"))
 }
 
 /// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
-fn count(known: &[Known<'_>]) -> Result<PairCounts, Failure> {
+fn count(known: &[Known<'_>]) -> Result<PairCounts, Error> {
     let mut counts = PairCounts::default();
     let n_blocks = known.len().div_ceil(BLOCK);
     for row in 0..n_blocks {
@@ -202,7 +203,7 @@ fn count(known: &[Known<'_>]) -> Result<PairCounts, Failure> {
 }
 
 /// The table. The intervals take the thresholds as given and draw persons.
-fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Vec<Rate>, Failure> {
+fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Vec<Rate>, Error> {
     let at = FARS.map(|far| counts.at_far(far));
     // Genuine pairs are few: they are compared again rather than kept. Known faces lie together by person.
     let mut by_person = vec![[(0_u64, 0_u64); FARS.len()]; n_persons];

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use likeness_domain::Error;
+
 use super::photo;
-use crate::cli::Failure;
+use crate::cli::{failed, refused};
 
 /// Sub-folders within sub-folders.
 const DEPTH_MAX: usize = 32;
@@ -21,14 +23,14 @@ pub(super) struct Found {
 
 /// Every file below `dir` whose name says that it is a photograph, in order of their paths. Names that begin with a
 /// dot are left out; links to folders are not followed.
-pub(super) fn photographs(dir: &Path) -> Result<Vec<Found>, Failure> {
+pub(super) fn photographs(dir: &Path) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     walk(dir, &mut Vec::new(), &mut found)?;
     Ok(found)
 }
 
-fn walk(dir: &Path, parts: &mut Vec<String>, found: &mut Vec<Found>) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::new(format!("cannot read folder {}: {error}", dir.display()));
+fn walk(dir: &Path, parts: &mut Vec<String>, found: &mut Vec<Found>) -> Result<(), Error> {
+    let cannot = |error: std::io::Error| failed(format!("cannot read folder {}: {error}", dir.display()));
     let mut entries = std::fs::read_dir(dir).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
@@ -39,7 +41,7 @@ fn walk(dir: &Path, parts: &mut Vec<String>, found: &mut Vec<Found>) -> Result<(
         let path = entry.path();
         if entry.file_type().map_err(cannot)?.is_dir() {
             if parts.len() == DEPTH_MAX {
-                return Err(Failure::new(format!("folder {} is nested too deeply", path.display())));
+                return Err(refused(format!("folder {} is nested too deeply", path.display())));
             }
             parts.push(name);
             walk(&path, parts, found)?;

@@ -26,5 +26,8 @@ fn empty_and_relative_variables_are_treated_as_their_standards_say() {
 #[test]
 fn without_any_folder_the_error_names_the_cure() {
     let err = Home::resolve(|_| None).unwrap_err();
-    assert!(err.message().ends_with("hint: set `LIKENESS_HOME` to a folder that may be written to"), "{err}");
+    assert!(
+        err.hint().is_some_and(|hint| hint.ends_with("set `LIKENESS_HOME` to a folder that may be written to")),
+        "{err}"
+    );
 }

@@ -31,7 +31,7 @@ fn own_pack() -> (tempfile::TempDir, Home, PackId) {
 /// The error with the scratch folder and digests taken out.
 fn redacted(home: &Home, err: &likeness_domain::Error) -> String {
     assert_eq!(err.kind(), likeness_domain::Kind::PackUnavailable);
-    let text = err.message().replace(home.path().to_str().unwrap(), "HOME");
+    let text = err.to_string().replace(home.path().to_str().unwrap(), "HOME");
     let words = text.split(' ').map(|word| {
         let hex = word.trim_end_matches([',', '\n']);
         if Digest::parse(hex).is_some() { word.replace(hex, "DIGEST") } else { word.to_owned() }
@@ -139,5 +139,5 @@ fn a_home_that_does_not_exist_has_no_packs() {
     let scratch = tempfile::tempdir().unwrap();
     let home = Home::at(scratch.path().join("nowhere"));
     assert!(list(&home).unwrap().is_empty());
-    assert!(runtime(&home).unwrap_err().message().ends_with("hint: run `likeness pack install`"));
+    assert!(runtime(&home).unwrap_err().hint().is_some_and(|hint| hint == "run `likeness pack install`"));
 }

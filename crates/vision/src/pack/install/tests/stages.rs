@@ -62,7 +62,7 @@ const INSTALLED: [&str; 3] = ["install.lock", "packs/stages-2/live.onnx", "packs
 fn check_refused(scene: &Scene, outcome: Result<InstalledPack>, expect: Expect) {
     let err = outcome.expect_err("must be refused");
     assert_eq!(err.kind(), Kind::PackUnavailable);
-    expect.assert_eq(&redacted(err.message(), scene.scratch.path()));
+    expect.assert_eq(&redacted(&err.to_string(), scene.scratch.path()));
     scene.check_nothing_there();
 }
 
