@@ -7,16 +7,20 @@ use std::path::{Path, PathBuf};
 
 use likeness_domain::{Error, Kind, Result};
 
-/// Name of the file whose lock means "this folder is in use"; it holds the owner's process id for people.
+/// Name of the file that holds the owner's process id for people. It is locked as well as the folder, for programs of older
+/// versions, which knew the file only.
 pub const LOCK_FILE: &str = "likeness.lock";
 
 /// A data folder that this process owns until the value is dropped.
 ///
-/// The operating system releases the lock when the process ends, however it ends; a left-over lock file means nothing.
+/// The lock is on the folder itself, so that nobody can unlink it from under its owner: whoever removes or replaces files in
+/// the folder, even all of them, does not make it free. The operating system releases the lock when the process ends, however
+/// it ends; a left-over lock file means nothing.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    // Never read: closing the file releases the lock.
+    // Never read: closing them releases the locks.
+    _folder: File,
     _lock: File,
 }
 
@@ -25,6 +29,9 @@ impl DataFolder {
     pub fn lock(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         make_private_folder(&path)?;
+        let folder =
+            File::open(&path).map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
+        let folder_lock = folder.try_lock();
         let lock_path = path.join(LOCK_FILE);
         let mut lock = OpenOptions::new()
             .read(true)
@@ -34,7 +41,9 @@ impl DataFolder {
             .mode(0o600)
             .open(&lock_path)
             .map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
-        match lock.try_lock() {
+        // Some network file systems lock no folders; there the file has to do.
+        let is_in_use = matches!(folder_lock, Err(TryLockError::WouldBlock));
+        match if is_in_use { Err(TryLockError::WouldBlock) } else { lock.try_lock() } {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut owner = String::new();
@@ -57,7 +66,7 @@ impl DataFolder {
             // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
             tracing::debug!(error = %err, "process id not written to the lock file");
         }
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _folder: folder, _lock: lock })
     }
 
     /// Where it is.

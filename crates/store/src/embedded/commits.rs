@@ -9,25 +9,25 @@ use likeness_domain::types::{
 };
 use rusqlite::Connection;
 
+use super::checksums::{COMMITS, Columns};
 use super::errors::{Answer, Failure};
-use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
-use super::{codec, rebuild};
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
+use super::{codec, opening};
 use crate::commits::{ChangeRef, Rows, bytes_of, refs_of};
 use crate::gallery::entry;
 
-/// Keeps a commit.
+/// Keeps a commit; `previous` is the one kept before it.
 pub(super) fn insert(
     conn: &Connection,
     revision: Revision,
+    previous: Revision,
     at: TimestampMs,
     actor: &Actor,
     changes: &[Change],
 ) -> Answer<()> {
-    conn.prepare_cached(
-        "INSERT INTO commits (revision, at, tenant, key, request, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute((
+    conn.prepare_cached(&COMMITS.insert())?.execute((
         revision.0,
+        previous.0,
         at.0,
         codec::tenant_bytes(actor.tenant),
         actor.key.as_ref().map(AccessKeyId::as_str),
@@ -40,10 +40,17 @@ pub(super) fn insert(
 /// A row of `commits`, with its changes by reference.
 struct Stored {
     revision: Revision,
+    previous: Revision,
     at: TimestampMs,
     actor: Actor,
     changes: Vec<ChangeRef>,
 }
+
+/// The question for commits, of `commits AS c`.
+static COMMIT_SQL: Columns = Columns::new(|| {
+    let intact = COMMITS.intact("c");
+    format!("SELECT c.revision, c.at, c.tenant, c.key, c.request, c.changes, {intact}, c.previous FROM commits AS c")
+});
 
 /// See `GalleryStore::changes_after`.
 pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answer<CommitPage> {
@@ -51,14 +58,15 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
     if revision < compacted {
         return Ok(CommitPage::TooOld { compacted });
     }
-    let sql = "SELECT revision, at, tenant, key, request, changes FROM commits
-               WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+    let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision LIMIT ?2");
     let damaged = || Failure::Damaged("a commit is malformed".into());
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut stored = rows::all(conn, sql, (revision.0, limit_sql), |row| {
+    let mut stored = rows::intact(conn, &sql, (revision.0, limit_sql), |row| {
+        rows::need_intact(row, 6, "commit", 0)?;
         let key = row.get::<_, Option<String>>(3)?;
         Ok(Stored {
             revision: Revision(row.get(0)?),
+            previous: Revision(row.get(7)?),
             at: TimestampMs(row.get(1)?),
             actor: Actor {
                 tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
@@ -68,17 +76,23 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
             changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
         })
     })?;
+    let (newest, last_commit) = opening::revisions(conn)?;
+    if !is_chain(&stored, revision, last_commit, limit) {
+        // A damaged or missing commit: whoever asks must not go on without it, and the tables have everything.
+        tracing::error!(after = revision.0, "commits are damaged or missing; who asks for them is sent to the tables");
+        return Ok(CommitPage::TooOld { compacted: newest });
+    }
     let has_more = stored.len() > limit;
     stored.truncate(limit);
     let reached = match stored.last() {
         Some(last) if has_more => last.revision,
         None if has_more => revision,
         // Writes that kept no commit count as reached too.
-        _ => rebuild::counters(conn)?.revision.max(revision),
+        _ => newest.max(revision),
     };
     let mut found = Found { conn, sets: HashMap::new() };
     let mut commits = Vec::with_capacity(stored.len());
-    for Stored { revision, at, actor, changes } in stored {
+    for Stored { revision, at, actor, changes, .. } in stored {
         let mut resolved = Vec::with_capacity(changes.len());
         for change in changes {
             resolved.extend(change.resolved(&mut found)?);
@@ -86,6 +100,20 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
         commits.push(Commit { revision, at, actor, changes: resolved });
     }
     Ok(CommitPage::Commits { commits, reached, has_more })
+}
+
+/// Whether these, after `revision`, are all up to `last_commit` or to the page's end, each naming the one before it.
+fn is_chain(stored: &[Stored], revision: Revision, last_commit: Revision, limit: usize) -> bool {
+    let mut reached = revision;
+    for (idx, commit) in stored.iter().enumerate() {
+        // The first one's predecessor may be any commit that the caller has.
+        let follows = if idx == 0 { commit.previous <= reached } else { commit.previous == reached };
+        if !follows {
+            return false;
+        }
+        reached = commit.revision;
+    }
+    stored.len() > limit || reached >= last_commit
 }
 
 /// Looks rows up, each set once.
@@ -117,7 +145,7 @@ impl Rows for Found<'_> {
     fn put(&mut self, face_set: FaceSetId, face: FaceId) -> Answer<Option<GalleryChange>> {
         let Some(set) = self.set(face_set)? else { return Ok(None) };
         let sql = format!(
-            "SELECT {FACE_COLUMNS}, t.vector FROM faces AS f
+            "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM faces AS f
              CROSS JOIN gallery AS g ON g.face_set = ?2 AND g.sequence = f.sequence
              CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?3
              WHERE f.id = ?1"
@@ -134,7 +162,7 @@ impl Rows for Found<'_> {
 /// Deletes up to `n_max` of the oldest commits that are more than `commits_max` or older than `before`; returns how many.
 pub(super) fn compact_some(conn: &Connection, commits_max: u64, before: TimestampMs, n_max: usize) -> Answer<usize> {
     // Revisions of writes that kept no commit count as well: a bound, not an exact number.
-    let newest = rebuild::counters(conn)?.revision.0;
+    let newest = opening::revisions(conn)?.0.0;
     let kept_after = i64::try_from(newest.saturating_sub(commits_max)).unwrap_or(i64::MAX);
     let sql = "SELECT revision, at FROM commits ORDER BY revision LIMIT ?1";
     let oldest = rows::all(conn, sql, [n_max], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
@@ -143,19 +171,39 @@ pub(super) fn compact_some(conn: &Connection, commits_max: u64, before: Timestam
         return Ok(0);
     };
     conn.prepare_cached("DELETE FROM commits WHERE revision <= ?1")?.execute([last])?;
-    conn.prepare_cached("UPDATE store SET compacted = ?1")?.execute([last])?;
+    conn.prepare_cached("UPDATE store SET compacted = max(compacted, ?1)")?.execute([last])?;
     Ok(n_gone)
 }
 
-/// Reads every commit; lists those that cannot be what was written.
+/// Reads every commit that is not compacted; lists those that cannot be what was written, and gaps between them.
 pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
-    let mut statement = conn.prepare("SELECT revision, tenant, changes FROM commits ORDER BY revision")?;
-    let mut found = statement.query([])?;
+    let last_commit = opening::revisions(conn)?.1.0;
+    let compacted: u64 = conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?;
+    let mut reached = compacted;
+    let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision");
+    let mut statement = conn.prepare(&sql)?;
+    let mut found = statement.query([compacted])?;
+    let mut gap = |from: u64, to: u64| {
+        problems.push(format!(
+            "commits after {from} and before {to} are missing: followers fill themselves anew, and the audit log has a gap"
+        ));
+    };
+    let mut malformed = Vec::new();
     while let Some(row) = found.next()? {
-        let tenant: Answer<TenantId> = codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-        if tenant.is_err() || refs_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?).is_none() {
-            problems.push(format!("commit {} is malformed", row.get::<_, i64>(0)?));
+        let (revision, previous) = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(7)?.cast_unsigned());
+        let tenant: Answer<TenantId> = codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?);
+        if !row.get::<_, bool>(6)? {
+            // It is in the damage log and cannot say what came before it.
+        } else if tenant.is_err() || refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).is_none() {
+            malformed.push(format!("commit {revision} is malformed"));
+        } else if previous != reached {
+            gap(reached, revision);
         }
+        reached = revision;
     }
+    if reached < last_commit {
+        gap(reached, last_commit + 1);
+    }
+    problems.extend(malformed);
     Ok(())
 }

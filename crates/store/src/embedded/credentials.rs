@@ -4,6 +4,7 @@
 //! server asks the file each time, so it sees the key with the next request.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::ports::{CredentialStore, Pending};
@@ -13,10 +14,12 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
+use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
 use super::errors::{Answer, Failure};
+use super::identity::IdentityFile;
 use super::pool::Pool;
-use super::schema::{self, MIGRATIONS, Purpose};
-use super::{codec, rows};
+use super::schema::{self, Purpose};
+use super::{codec, opening, rows};
 use crate::folder::{DataFolder, make_private_folder};
 
 /// Most look-ups that wait.
@@ -26,8 +29,12 @@ const QUEUE_MAX: usize = 4096;
 const LAYOUT_RETRY: Duration = Duration::from_millis(20);
 const LAYOUT_TRIES: u32 = 100;
 
-const TENANT_COLUMNS: &str = "t.id, t.name, t.created_at";
-const KEY_COLUMNS: &str = "t.id, t.name, t.created_at, k.id, k.secret, k.enabled, k.created_at";
+/// Columns of [`tenant_row`], of `tenants AS t`.
+static TENANT_COLUMNS: Columns = Columns::new(|| format!("t.id, t.name, t.created_at, {}", TENANTS.intact("t")));
+
+/// Columns of [`key_row`], of `tenants AS t` and `access_keys AS k`.
+static KEY_COLUMNS: Columns =
+    Columns::new(|| format!("{TENANT_COLUMNS}, k.id, k.secret, k.enabled, k.created_at, {}", ACCESS_KEYS.intact("k")));
 
 /// Tenants and access keys of a data folder, whoever owns it.
 pub struct Credentials {
@@ -41,7 +48,9 @@ impl Credentials {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
-        let connect = |purpose| schema::opened(schema::connect(dir, purpose), dir);
+        let damage = Arc::default();
+        let connect = |purpose| schema::opened(schema::connect(dir, purpose, &damage), dir);
+        schema::opened(opening::check_present(dir), dir)?;
         let mut writer = connect(Purpose::Write)?;
         make_layout(&mut writer, dir)?;
         let readers = vec![connect(Purpose::Read)?];
@@ -72,7 +81,11 @@ fn make_layout(conn: &mut Connection, dir: &Path) -> Result<()> {
     let mut n_tries = 0;
     while schema::opened(schema::version(conn, schema::SCHEMA_VERSION), dir)? < schema::SCHEMA_VERSION {
         match DataFolder::lock(dir) {
-            Ok(_lock) => return schema::opened(schema::migrate(conn, MIGRATIONS), dir),
+            Ok(_lock) => {
+                let library = schema::opened(opening::open(conn, dir), dir)?;
+                drop(IdentityFile::open(dir, library.id, library.counters));
+                return Ok(());
+            }
             // A server that starts at this moment is about to do the same.
             Err(_) if n_tries < LAYOUT_TRIES => {
                 n_tries += 1;
@@ -81,10 +94,11 @@ fn make_layout(conn: &mut Connection, dir: &Path) -> Result<()> {
             Err(in_use) => return Err(in_use),
         }
     }
-    Ok(())
+    schema::opened(opening::check_same(conn, dir), dir)
 }
 
 fn tenant_row(row: &Row<'_>) -> Answer<Tenant> {
+    rows::need_intact(row, 3, "a tenant", 0)?;
     let name = TenantName::new(&row.get::<_, String>(1)?);
     Ok(Tenant {
         id: codec::tenant_of(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?,
@@ -95,12 +109,13 @@ fn tenant_row(row: &Row<'_>) -> Answer<Tenant> {
 
 fn key_row(row: &Row<'_>) -> Answer<AccessKey> {
     let damaged = || Failure::Damaged("an access key is malformed".into());
+    rows::need_intact(row, 8, "an access key", 4)?;
     Ok(AccessKey {
         tenant: tenant_row(row)?,
-        id: AccessKeyId::new(&row.get::<_, String>(3)?).ok_or_else(damaged)?,
-        secret: Secret::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
-        enabled: row.get(5)?,
-        created_at: TimestampMs(row.get(6)?),
+        id: AccessKeyId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+        secret: Secret::new(&row.get::<_, String>(5)?).ok_or_else(damaged)?,
+        enabled: row.get(6)?,
+        created_at: TimestampMs(row.get(7)?),
     })
 }
 
@@ -126,11 +141,7 @@ impl CredentialStore for Credentials {
                 let message = "the proposed tenant id is taken by another tenant";
                 return Err(Failure::Said(Error::invalid("tenant", message)));
             }
-            conn.prepare_cached("INSERT INTO tenants (id, name, created_at) VALUES (?1, ?2, ?3)")?.execute((
-                id,
-                proposed.name.as_str(),
-                proposed.created_at.0,
-            ))?;
+            conn.prepare_cached(&TENANTS.insert())?.execute((id, proposed.name.as_str(), proposed.created_at.0))?;
             Ok(proposed)
         })
     }
@@ -141,7 +152,7 @@ impl CredentialStore for Credentials {
 
     fn tenants(&self) -> Pending<'_, Vec<Tenant>> {
         self.readers.read("list the tenants", |conn| {
-            rows::all(conn, &format!("SELECT {TENANT_COLUMNS} FROM tenants AS t ORDER BY t.rank"), (), tenant_row)
+            rows::intact(conn, &format!("SELECT {TENANT_COLUMNS} FROM tenants AS t ORDER BY t.rank"), (), tenant_row)
         })
     }
 
@@ -156,10 +167,13 @@ impl CredentialStore for Credentials {
                 let message = format!("tenant `{}` does not exist", key.tenant.name);
                 return Err(Failure::Said(Error::invalid("tenant", message)));
             }
-            conn.prepare_cached(
-                "INSERT INTO access_keys (id, secret, tenant, enabled, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((key.id.as_str(), key.secret.reveal(), tenant, key.enabled, key.created_at.0))?;
+            conn.prepare_cached(&ACCESS_KEYS.insert())?.execute((
+                key.id.as_str(),
+                key.secret.reveal(),
+                tenant,
+                key.enabled,
+                key.created_at.0,
+            ))?;
             Ok(())
         })
     }
@@ -174,14 +188,19 @@ impl CredentialStore for Credentials {
                 "SELECT {KEY_COLUMNS} FROM access_keys AS k JOIN tenants AS t ON t.id = k.tenant
                  WHERE k.tenant = ?1 ORDER BY k.rank"
             );
-            rows::all(conn, &sql, [codec::tenant_bytes(tenant)], key_row)
+            rows::intact(conn, &sql, [codec::tenant_bytes(tenant)], key_row)
         })
     }
 
     fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
         self.write("switch the access key", move |conn| {
+            if key_with_id(conn, &id)?.is_none() {
+                return Ok(false);
+            }
             let sql = "UPDATE access_keys SET enabled = ?2 WHERE id = ?1";
-            Ok(conn.prepare_cached(sql)?.execute((id.as_str(), enabled))? > 0)
+            conn.prepare_cached(sql)?.execute((id.as_str(), enabled))?;
+            checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
+            Ok(true)
         })
     }
 
@@ -200,9 +219,14 @@ impl CredentialStore for Credentials {
 
     fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
         self.write("look up the secret of the installation", move |conn| {
-            conn.prepare_cached("INSERT INTO installation (id, secret) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING")?
-                .execute([proposed.reveal()])?;
-            let stored: Vec<u8> = conn.query_row("SELECT secret FROM installation", [], |row| row.get(0))?;
+            let sql = format!("{} ON CONFLICT (id) DO NOTHING", INSTALLATION.insert());
+            conn.prepare_cached(&sql)?.execute((1, proposed.reveal()))?;
+            let sql = format!("SELECT i.secret, {} FROM installation AS i", INSTALLATION.intact("i"));
+            let (stored, is_intact): (Vec<u8>, bool) =
+                conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if !is_intact {
+                return Err(Failure::Damaged("the checksum of the installation's secret does not match".into()));
+            }
             let bytes = stored.try_into().map_err(|_| Failure::Damaged("the secret has not 32 bytes".into()))?;
             Ok(InstallationSecret::from_bytes(bytes))
         })

@@ -19,6 +19,7 @@ use likeness_domain::types::{
 use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
+use super::checksums::PENDING_DELETES;
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::faces::{Scope, each_once, find_scope, in_scope, owner_id, sets_of_person};
@@ -75,13 +76,12 @@ pub(super) fn begin(
     if sequences.len() <= n_rows_max {
         return Ok(Begun::Done(remove_of_tenant(tx, actor.tenant, &sequences)?));
     }
-    let mut insert =
-        tx.conn.prepare_cached("INSERT INTO pending_deletes (tenant, key, request, faces) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = tx.conn.prepare_cached(&PENDING_DELETES.insert())?;
     let mut steps = Vec::new();
     for step in sequences.chunks(n_rows_max) {
         let faces: Vec<u8> = step.iter().flat_map(|sequence| sequence.to_le_bytes()).collect();
         let (tenant, key) = (codec::tenant_bytes(actor.tenant), actor.key.as_ref().map(AccessKeyId::as_str));
-        steps.push(insert.insert((tenant, key, actor.request_id.as_str(), faces))?);
+        steps.push(insert.insert((actor.request_id.as_str(), tenant, key, faces))?);
     }
     let (Some(&first), Some(&last)) = (steps.first(), steps.last()) else { return Ok(Begun::Done(Vec::new())) };
     let (caller, deleted) = oneshot::channel();
@@ -99,8 +99,12 @@ pub(super) struct Step {
 /// The next step that is to be made.
 pub(super) fn next_step(conn: &Connection) -> Answer<Option<Step>> {
     let damaged = || Failure::Damaged("a pending delete is malformed".into());
-    let sql = "SELECT id, tenant, key, request, faces FROM pending_deletes ORDER BY id LIMIT 1";
-    rows::first(conn, sql, (), |row| {
+    // A damaged one must not delete what nobody meant: it stays where it is, and a report names it.
+    let sql = format!(
+        "SELECT p.id, p.tenant, p.key, p.request, p.faces FROM pending_deletes AS p WHERE {} ORDER BY p.id LIMIT 1",
+        PENDING_DELETES.intact("p")
+    );
+    rows::first(conn, &sql, (), |row| {
         let key = row.get::<_, Option<String>>(2)?;
         let (numbers, rest) = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks();
         Ok(Step {

@@ -7,6 +7,7 @@ use likeness_domain::ports::{Change, GalleryChange, Page};
 use likeness_domain::types::{FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, TenantId};
 use rusqlite::Connection;
 
+use super::checksums::{self, FACE_SETS, MEMBERSHIPS};
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
@@ -57,26 +58,21 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         created_at: new.created_at,
     };
     let sequence = tx.next_sequence();
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO face_sets (id, sequence, tenant, name, label, note, pack, fields, capacity, created_at, tags,
-                quality_gate)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute((
-            id,
-            sequence,
-            codec::tenant_bytes(tenant),
-            face_set.name.as_str(),
-            face_set.label.as_ref().map(|label| label.as_str()),
-            face_set.note.as_ref().map(|note| note.as_str()),
-            face_set.pack.as_str(),
-            codec::schema_text(&face_set.schema),
-            face_set.capacity.map(|capacity| capacity as i64),
-            face_set.created_at.0,
-            face_set.tags.to_string(),
-            face_set.quality_gate.word(),
-        ))?;
+    tx.conn.prepare_cached(&FACE_SETS.insert())?.execute((
+        id,
+        sequence,
+        codec::tenant_bytes(tenant),
+        face_set.name.as_str(),
+        face_set.label.as_ref().map(|label| label.as_str()),
+        face_set.note.as_ref().map(|note| note.as_str()),
+        face_set.pack.as_str(),
+        codec::schema_text(&face_set.schema),
+        face_set.capacity.map(|capacity| capacity as i64),
+        face_set.created_at.0,
+        false,
+        face_set.tags.to_string(),
+        face_set.quality_gate.word(),
+    ))?;
     tx.push(GalleryChange::Open {
         face_set: face_set.id,
         pack: face_set.pack.clone(),
@@ -131,6 +127,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
         face_set.tags.to_string(),
         face_set.quality_gate.word(),
     ))?;
+    checksums::renew(tx.conn, &FACE_SETS, "id", id.get())?;
     tx.push(Change::FaceSetChanged(id));
     tx.erased = true;
     Ok(face_set)
@@ -141,7 +138,7 @@ pub(super) fn list(conn: &Connection, tenant: TenantId) -> Answer<Vec<FaceSetSum
     let sql = format!(
         "SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.tenant = ?1 AND s.name IS NOT NULL ORDER BY s.sequence"
     );
-    rows::all(conn, &sql, [codec::tenant_bytes(tenant)], |row| Ok(summary(rows::set_row(row)?)))
+    rows::intact(conn, &sql, [codec::tenant_bytes(tenant)], |row| Ok(summary(rows::set_row(row)?)))
 }
 
 /// Takes the set's name and words away, which hides it and everything in it from every query; the purger does the rest.
@@ -153,6 +150,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only
     }
     let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '', tags = '' WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute([id.get()])?;
+    checksums::renew(tx.conn, &FACE_SETS, "id", id.get())?;
     tx.push(GalleryChange::Close { face_set: id });
     tx.erased = true;
     Ok(())
@@ -165,10 +163,11 @@ pub(super) fn members(conn: &Connection, tenant: TenantId, id: FaceSetId, page: 
     }
     let sql = format!(
         "SELECT {PERSON_COLUMNS} FROM memberships AS m JOIN persons AS p ON p.id = m.person
-         WHERE m.face_set = ?1 ORDER BY m.sequence LIMIT ?2 OFFSET ?3"
+         WHERE m.face_set = ?1 AND {} ORDER BY m.sequence LIMIT ?2 OFFSET ?3",
+        MEMBERSHIPS.intact("m")
     );
     let (limit, offset) = limit_and_offset(page);
-    let persons = rows::all(conn, &sql, (id.get(), limit, offset), |row| Ok(rows::person_row(row)?.person))?;
+    let persons = rows::intact(conn, &sql, (id.get(), limit, offset), |row| Ok(rows::person_row(row)?.person))?;
     let n_members = conn
         .prepare_cached("SELECT count(*) FROM memberships WHERE face_set = ?1")?
         .query_row([id.get()], |row| row.get(0))?;

@@ -12,6 +12,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind};
 use rusqlite::Connection;
 
+use super::checksums::{self, FACES, MEMBERSHIPS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
@@ -36,9 +37,10 @@ pub(super) fn find_scope(conn: &Connection, tenant: TenantId, scope: FaceScope) 
 pub(super) fn sets_of_person(conn: &Connection, person: PersonId) -> Answer<Vec<SetRow>> {
     let sql = format!(
         "SELECT {SET_COLUMNS} FROM memberships AS m JOIN face_sets AS s ON s.id = m.face_set
-         WHERE m.person = ?1 AND s.name IS NOT NULL ORDER BY m.sequence"
+         WHERE m.person = ?1 AND s.name IS NOT NULL AND {} ORDER BY m.sequence",
+        MEMBERSHIPS.intact("m")
     );
-    rows::all(conn, &sql, [person.get()], rows::set_row)
+    rows::intact(conn, &sql, [person.get()], rows::set_row)
 }
 
 /// See `GalleryStore::add_faces`.
@@ -150,29 +152,23 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, template: &Template, set
         FaceOwner::FaceSet(id) => (Some(id.get()), None),
         FaceOwner::Person(id) => (None, Some(id.get())),
     };
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO faces (sequence, id, face_set, person, pack, detection, quality, subject, external_id, fields, note,
-                                source, created_at, updated_at, origin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        )?
-        .execute((
-            sequence,
-            face.id.get(),
-            owner_set,
-            owner_person,
-            face.pack.as_str(),
-            codec::detection_bytes(&face.detection),
-            codec::quality_bytes(&face.quality),
-            face.subject.as_ref().map(|subject| subject.as_str()),
-            face.external_id.as_ref().map(|external_id| external_id.as_str()),
-            codec::fields_bytes(&face.fields),
-            face.note.as_ref().map(|note| note.as_str()),
-            face.source.as_ref().map(|source| source.as_str()),
-            face.created_at.0,
-            face.updated_at.0,
-            Some(face.source_face.get()).filter(|&origin| origin != face.id.get()),
-        ))?;
+    tx.conn.prepare_cached(&FACES.insert())?.execute((
+        face.id.get(),
+        sequence,
+        owner_set,
+        owner_person,
+        face.pack.as_str(),
+        codec::detection_bytes(&face.detection),
+        codec::quality_bytes(&face.quality),
+        face.subject.as_ref().map(|subject| subject.as_str()),
+        face.external_id.as_ref().map(|external_id| external_id.as_str()),
+        codec::fields_bytes(&face.fields),
+        face.note.as_ref().map(|note| note.as_str()),
+        face.source.as_ref().map(|source| source.as_str()),
+        face.created_at.0,
+        face.updated_at.0,
+        Some(face.source_face.get()).filter(|&origin| origin != face.id.get()),
+    ))?;
     templates::insert(tx.conn, sequence, template)?;
     for set in sets.iter().filter(|set| set.face_set.pack == *template.pack()) {
         show(tx, &set.face_set, face, template.clone(), sequence)?;
@@ -238,10 +234,13 @@ fn find_one(conn: &Connection, tenant: TenantId, scope: &Scope, id: FaceId) -> A
     rows::first(conn, &sql, (scope_id, id.get()), |row| rows::face_row(row, tenant))
 }
 
-/// Whether a scope `?1` is the tenant `?2`'s and not deleted, and whether `f` is in it.
+/// Whether a scope `?1` is the tenant `?2`'s and not deleted, and whether `f` is in it. That a face of a gallery belongs to the
+/// set or to a member is asked for once more, since rows of `gallery` have no checksum: a damaged one must not show a face of
+/// another set.
 const IN_GALLERY: &str =
     "EXISTS (SELECT 1 FROM face_sets AS s WHERE s.id = ?1 AND s.tenant = ?2 AND s.name IS NOT NULL)
-     AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)";
+     AND EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = ?1 AND g.sequence = f.sequence)
+     AND (f.face_set = ?1 OR EXISTS (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = ?1))";
 const OF_PERSON: &str = "f.person = ?1
      AND EXISTS (SELECT 1 FROM persons AS p WHERE p.id = ?1 AND p.tenant = ?2 AND p.key IS NOT NULL)";
 const OF_TENANT: &str = "?1 = 0
@@ -272,7 +271,7 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantId, scope: FaceScope, ids: 
         "SELECT {FACE_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value WHERE {condition}"
     );
     let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids));
-    rows::all(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
+    rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
 }
 
 /// See `GalleryStore::list_faces`.
@@ -293,11 +292,13 @@ pub(super) fn list(conn: &Connection, tenant: TenantId, scope: FaceScope, page: 
     };
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM (SELECT sequence FROM {page_of} ORDER BY sequence LIMIT ?3 OFFSET ?4) AS g
-         CROSS JOIN faces AS f ON f.sequence = g.sequence"
+         CROSS JOIN faces AS f ON f.sequence = g.sequence
+         WHERE f.face_set = ?1 OR f.person = ?1
+           OR EXISTS (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = ?1)"
     );
     let (limit, offset) = limit_and_offset(page);
     let params = (scope_id, codec::tenant_bytes(tenant), limit, offset);
-    rows::all(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
+    rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
 }
 
 /// See `GalleryStore::update_face`.
@@ -331,6 +332,7 @@ pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64,
             face.note.as_ref().map(|note| note.as_str()),
             face.updated_at.0,
         ))?;
+    checksums::renew(tx.conn, &FACES, "sequence", sequence)?;
     tx.erased = true;
     let sets = match face.owner {
         FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],

@@ -9,17 +9,22 @@
 //! - Counters (`n_gallery`, `n_owned`, `n_faces`) change in the transaction that changes what they count; a thorough report
 //!   verifies them.
 
+mod checksums;
 mod codec;
 mod commits;
 mod credentials;
+mod damage;
 mod deletes;
 mod erase;
 mod errors;
 mod face_sets;
 mod faces;
+mod health;
+mod identity;
 mod jobs;
 mod maintenance;
 mod nonces;
+mod opening;
 mod persons;
 mod pool;
 mod queue;
@@ -54,6 +59,7 @@ use crate::clock::WallClock;
 use crate::folder::DataFolder;
 
 pub use self::credentials::Credentials;
+pub use self::identity::IDENTITY_FILE;
 pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
 
 /// What an operator may choose.
@@ -94,6 +100,7 @@ pub struct EmbeddedStore {
     // Dropped in this order: reads end, writes end, and only then somebody else may own the folder.
     readers: pool::Pool,
     writer: writer::Writer,
+    health: Arc<health::Health>,
     folder: DataFolder,
     index: Arc<dyn VectorIndex>,
     delete_rows: usize,
@@ -115,12 +122,15 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let dir = folder.path().to_owned();
-        let connect = |purpose| schema::opened(schema::connect(&dir, purpose), &dir);
+        let damage = Arc::new(damage::DamageLog::default());
+        let connect = |purpose| schema::opened(schema::connect(&dir, purpose, &damage), &dir);
+        schema::opened(opening::check_present(&dir), &dir)?;
         let mut conn = connect(schema::Purpose::Write)?;
-        schema::opened(schema::migrate(&mut conn, schema::MIGRATIONS), &dir)?;
+        let library = schema::opened(opening::open(&mut conn, &dir), &dir)?;
+        let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
-        let counters = schema::opened(rebuild::counters(&conn), &dir)?;
-        schema::opened(rebuild::rebuild(&conn, counters.revision, index.as_ref()), &dir)?;
+        schema::opened(rebuild::rebuild(&conn, library.counters.revision, index.as_ref()), &dir)?;
+        let health = Arc::new(health::Health { damage: Arc::clone(&damage), losses: library.losses });
         let readers =
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
@@ -128,12 +138,13 @@ impl EmbeddedStore {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
             writer: writer::Writer::start(
                 conn,
-                counters,
+                (library.counters, identity),
                 maintenance,
                 Arc::new(dir),
                 (Arc::clone(&index), clock),
                 settings.writes_max,
             )?,
+            health,
             folder,
             index,
             delete_rows: settings.delete_rows.max(1),
@@ -353,6 +364,7 @@ impl GalleryStore for EmbeddedStore {
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {
         let dir = self.folder.path().to_owned();
-        self.read("report on the store", move |conn| report::report(conn, &dir, thorough))
+        let health = Arc::clone(&self.health);
+        self.read("report on the store", move |conn| report::report(conn, &dir, thorough, &health))
     }
 }

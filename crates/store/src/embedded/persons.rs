@@ -9,10 +9,11 @@ use likeness_domain::types::{
 };
 use rusqlite::Connection;
 
+use super::checksums::{self, FACE_SETS, MEMBERSHIPS, PERSONS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{self, free_id};
 use super::faces::{self, sets_of_person};
-use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow};
+use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
 use super::writer::WriteTx;
 use super::{codec, erase};
 
@@ -38,18 +39,14 @@ pub(super) fn create(
         note: new.note,
         created_at: new.created_at,
     };
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO persons (id, tenant, key, name, note, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute((
-            id,
-            codec::tenant_bytes(tenant),
-            person.key.as_str(),
-            person.name.as_ref().map(|name| name.as_str()),
-            person.note.as_ref().map(|note| note.as_str()),
-            person.created_at.0,
-        ))?;
+    tx.conn.prepare_cached(&PERSONS.insert())?.execute((
+        id,
+        codec::tenant_bytes(tenant),
+        person.key.as_str(),
+        person.name.as_ref().map(|name| name.as_str()),
+        person.note.as_ref().map(|note| note.as_str()),
+        person.created_at.0,
+    ))?;
     let mut joined = Vec::with_capacity(join.len());
     for new_set in join {
         joined.push(join_one(tx, tenant, person.id, new_set)?);
@@ -80,6 +77,7 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
             let face_set = face_sets::insert(tx, tenant, new)?;
             let sql = "UPDATE face_sets SET made_by_joining = 1 WHERE id = ?1";
             tx.conn.prepare_cached(sql)?.execute([face_set.id.get()])?;
+            checksums::renew(tx.conn, &FACE_SETS, "id", face_set.id.get())?;
             SetRow { face_set, n_gallery: 0, n_owned: 0 }
         }
     };
@@ -91,19 +89,15 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
         return Ok(set.face_set);
     }
     let sql = format!(
-        "SELECT {FACE_COLUMNS}, t.vector FROM faces AS f CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?2
+        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM faces AS f CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?2
          WHERE f.person = ?1 ORDER BY f.sequence"
     );
     let pack = &set.face_set.pack;
     let shown =
-        rows::all(tx.conn, &sql, (person.get(), pack.as_str()), |row| rows::face_and_template(row, tenant, pack))?;
+        rows::intact(tx.conn, &sql, (person.get(), pack.as_str()), |row| rows::face_and_template(row, tenant, pack))?;
     faces::check_room(&set, shown.len() as u64)?;
     let sequence = tx.next_sequence();
-    tx.conn.prepare_cached("INSERT INTO memberships (face_set, sequence, person) VALUES (?1, ?2, ?3)")?.execute((
-        set.face_set.id.get(),
-        sequence,
-        person.get(),
-    ))?;
+    tx.conn.prepare_cached(&MEMBERSHIPS.insert())?.execute((set.face_set.id.get(), sequence, person.get()))?;
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
         .execute((set.face_set.id.get(), shown.len() as u64))?;
@@ -203,7 +197,7 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantId, ids: Vec<PersonId>) -> 
         "SELECT {PERSON_COLUMNS} FROM json_each(?2) AS j CROSS JOIN persons AS p ON p.id = j.value
          WHERE p.tenant = ?1 AND p.key IS NOT NULL"
     );
-    rows::all(conn, &sql, (codec::tenant_bytes(tenant), ids), |row| Ok(rows::person_row(row)?.person))
+    rows::intact(conn, &sql, (codec::tenant_bytes(tenant), ids), |row| Ok(rows::person_row(row)?.person))
 }
 
 /// See `GalleryStore::update_person`.
@@ -216,6 +210,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch
         person.name.as_ref().map(|name| name.as_str()),
         person.note.as_ref().map(|note| note.as_str()),
     ))?;
+    checksums::renew(tx.conn, &PERSONS, "id", id.get())?;
     tx.push(Change::PersonChanged(id));
     tx.erased = true;
     Ok(person)
@@ -233,6 +228,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> An
     tx.conn
         .prepare_cached("UPDATE persons SET key = NULL, name = NULL, note = NULL WHERE id = ?1")?
         .execute([id.get()])?;
+    checksums::renew(tx.conn, &PERSONS, "id", id.get())?;
     tx.erased = true;
     tx.push(Change::PersonDeleted(id));
     // The usual handful is gone at once; thousands are left to the maintenance.

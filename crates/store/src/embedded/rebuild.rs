@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use likeness_domain::ports::{GalleryChange, VectorIndex};
-use likeness_domain::types::Revision;
+use likeness_domain::types::{Face, FaceOwner, FaceSetId, Revision};
 use rusqlite::Connection;
 
 use super::errors::{Answer, Failure};
-use super::rows::{self, FACE_COLUMNS, SET_COLUMNS};
-use super::writer::Counters;
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use crate::gallery::entry;
 use crate::wait::wait_for;
 
 /// Rows handed to the index at once: bounds the memory held twice.
 const CHUNK_ROWS: usize = 4096;
 
-/// What the file remembers of earlier runs.
-pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
-    let sql = "SELECT revision, next_sequence FROM store";
-    Ok(conn.query_row(sql, [], |row| Ok(Counters { revision: Revision(row.get(0)?), next_sequence: row.get(1)? }))?)
+/// Whether the face is the set's own or of a member, as a damaged row of a gallery may name any face.
+fn belongs(conn: &Connection, face: &Face, face_set: FaceSetId) -> Answer<bool> {
+    Ok(match face.owner {
+        FaceOwner::FaceSet(owner) => owner == face_set,
+        FaceOwner::Person(person) => conn
+            .prepare_cached("SELECT 1 FROM memberships WHERE person = ?1 AND face_set = ?2")?
+            .exists((person.get(), face_set.get()))?,
+    })
 }
 
 /// Fills `index` anew with every gallery, as of `revision`; returns the number of rows. Searches are refused meanwhile.
@@ -28,13 +31,13 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
     wait_for(index.restart())?;
     let sets_sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
     let rows_sql = format!(
-        "SELECT {FACE_COLUMNS}, t.vector FROM gallery AS g
+        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM gallery AS g
          CROSS JOIN faces AS f ON f.sequence = g.sequence
          CROSS JOIN templates AS t ON t.face = g.sequence AND t.pack = ?2
          WHERE g.face_set = ?1 ORDER BY g.sequence"
     );
     let mut n_rows = 0;
-    for set in rows::all(conn, &sets_sql, (), rows::set_row)? {
+    for set in rows::intact(conn, &sets_sql, (), rows::set_row)? {
         let face_set = set.face_set;
         let mut chunk = vec![GalleryChange::Open {
             face_set: face_set.id,
@@ -54,6 +57,15 @@ pub(super) fn rebuild(conn: &Connection, revision: Revision, index: &dyn VectorI
                 }
                 row => row?,
             };
+            if !belongs(conn, &row.face, face_set.id)? {
+                tracing::error!(
+                    face = row.face.id.get(),
+                    face_set = face_set.id.get(),
+                    "a gallery lists a face of another set or person, it is left out of the index; hint: `likeness check \
+                     --thorough` says what to do"
+                );
+                continue;
+            }
             let entry = entry(&row.face, template, row.sequence, &face_set.schema);
             chunk.push(GalleryChange::Put { face_set: face_set.id, entry });
             n_rows += 1;

@@ -7,9 +7,10 @@ use likeness_domain::types::TenantId;
 use rusqlite::Connection;
 
 use super::errors::{Answer, Failure};
+use super::health::Health;
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, commits, deletes, jobs, rebuild, templates, transient};
+use super::{codec, commits, damage, deletes, jobs, opening, templates, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -84,14 +85,14 @@ const RULES: &[(&str, &str)] = &[
 ];
 
 /// See `GalleryStore::report`.
-pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool) -> Answer<StoreReport> {
+pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool, health: &Health) -> Answer<StoreReport> {
     let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
     let n_free = number("PRAGMA freelist_count")?;
     let page_bytes = number("PRAGMA page_size")?;
     let mut report = StoreReport {
         backend: format!("sqlite:{}", dir.join(DATABASE_FILE).display()),
         schema_version: conn.query_row("PRAGMA user_version", [], |row| row.get(0))?,
-        revision: rebuild::counters(conn)?.revision,
+        revision: opening::revisions(conn)?.0,
         n_tenants: number("SELECT count(*) FROM tenants")?,
         n_face_sets: number("SELECT count(*) FROM face_sets WHERE name IS NOT NULL")?,
         n_persons: number("SELECT count(*) FROM persons WHERE key IS NOT NULL")?,
@@ -106,13 +107,17 @@ pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool) -> Answer<St
         )? + deletes::n_pending(conn)?,
         bytes_on_disk: ["", "-wal", "-shm"].iter().map(|end| file_bytes(dir, end)).sum(),
         bytes_free: n_free * page_bytes,
-        problems: Vec::new(),
+        problems: health.losses.clone(),
     };
     if thorough {
-        match check(conn, &mut report.problems) {
-            Err(Failure::Sqlite(error)) => report.problems.push(format!("reading on failed: {error}")),
+        match check(conn, &mut report.problems, health) {
+            Err(Failure::Sqlite(error)) => report.problems.push(format!(
+                "reading on failed: {error}; write what can be read to a new folder with `likeness recover`"
+            )),
             other => other?,
         }
+    } else {
+        report.problems.extend(health.damage.renewed(conn)?);
     }
     Ok(report)
 }
@@ -122,13 +127,15 @@ fn file_bytes(dir: &Path, end: &str) -> u64 {
 }
 
 /// Reads everything and lists what is wrong.
-fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
+fn check(conn: &Connection, problems: &mut Vec<String>, health: &Health) -> Answer<()> {
     let found = rows::all(conn, "PRAGMA integrity_check(100)", (), |row| Ok(row.get::<_, String>(0)?))?;
     problems.extend(found.into_iter().filter(|line| line != "ok"));
     let broken = rows::all(conn, "PRAGMA foreign_key_check", (), |row| {
         Ok(format!("a row of `{}` refers to nothing", row.get::<_, String>(0)?))
     })?;
     problems.extend(broken);
+    damage::check(conn)?;
+    problems.extend(health.damage.renewed(conn)?);
     for (text, sql) in RULES {
         problems.extend(rows::all(conn, sql, (), |row| Ok(format!("{text} ({})", row.get::<_, u64>(0)?)))?);
     }
@@ -139,6 +146,8 @@ fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
     while let Some(row) = found.next()? {
         if let Err(failure) = rows::face_row(row, TenantId::from_bits(0)) {
             match failure {
+                // Named by its damage already.
+                Failure::Damaged(_) if !row.get::<_, bool>(rows::FACE_INTACT)? => {}
                 Failure::Damaged(what) => problems.push(format!("face {}: {what}", row.get::<_, i64>(1)?)),
                 other => return Err(other),
             }

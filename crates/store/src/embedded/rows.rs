@@ -8,6 +8,7 @@ use likeness_domain::types::{
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
 
+use super::checksums::{Columns, FACE_SETS, FACES, PERSONS, TEMPLATES};
 use super::codec;
 use super::errors::{Answer, Failure};
 
@@ -36,15 +37,29 @@ pub(super) struct FaceRow {
 }
 
 /// Columns of [`set_row`], of `face_sets AS s`.
-pub(super) const SET_COLUMNS: &str = "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned, \
-     s.tags, s.quality_gate";
+pub(super) static SET_COLUMNS: Columns = Columns::new(|| {
+    let intact = FACE_SETS.intact("s");
+    format!(
+        "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned, \
+         s.tags, s.quality_gate, {intact}"
+    )
+});
 
 /// Columns of [`person_row`], of `persons AS p`.
-pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces";
+pub(super) static PERSON_COLUMNS: Columns =
+    Columns::new(|| format!("p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces, {}", PERSONS.intact("p")));
 
 /// Columns of [`face_row`], of `faces AS f`. No vector is among them.
-pub(super) const FACE_COLUMNS: &str = "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, \
-     f.external_id, f.fields, f.note, f.source, f.created_at, f.updated_at, f.origin";
+pub(super) static FACE_COLUMNS: Columns = Columns::new(|| {
+    let intact = FACES.intact("f");
+    format!(
+        "f.sequence, f.id, f.face_set, f.person, f.pack, f.detection, f.quality, f.subject, f.external_id, f.fields, \
+         f.note, f.source, f.created_at, f.updated_at, f.origin, {intact}"
+    )
+});
+
+/// Column of [`FACE_COLUMNS`] that says whether the row is what was written.
+pub(super) const FACE_INTACT: usize = 15;
 
 /// A checked type read back: the database never held anything else, unless it was damaged.
 pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {
@@ -72,6 +87,7 @@ pub(super) fn person_id(value: u64) -> Answer<PersonId> {
 }
 
 pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
+    need_intact(row, 13, "face set", 0)?;
     Ok(SetRow {
         face_set: FaceSet {
             id: face_set_id(row.get(0)?)?,
@@ -93,6 +109,7 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
 }
 
 pub(super) fn person_row(row: &Row<'_>) -> Answer<PersonRow> {
+    need_intact(row, 7, "person", 0)?;
     Ok(PersonRow {
         person: Person {
             id: person_id(row.get(0)?)?,
@@ -115,6 +132,7 @@ pub(super) fn owner(face_set: Option<u64>, person: Option<u64>) -> Answer<FaceOw
 }
 
 pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
+    need_intact(row, FACE_INTACT, "face", 1)?;
     let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
     let blob_or_null = |column: usize| row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from);
     let pack = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
@@ -140,13 +158,37 @@ pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
     })
 }
 
-/// Column of the vector in a question for [`FACE_COLUMNS`] and then `t.vector`, of `templates AS t`.
-const VECTOR_COLUMN: usize = 15;
+/// Column of the vector in a question for [`FACE_COLUMNS`] and then [`VECTOR_COLUMNS`].
+const VECTOR_COLUMN: usize = FACE_INTACT + 1;
 
-/// A face and its template of that pack, from [`FACE_COLUMNS`] and `t.vector`.
+/// A face and its template of that pack, from [`FACE_COLUMNS`] and [`VECTOR_COLUMNS`].
 pub(super) fn face_and_template(row: &Row<'_>, tenant: TenantId, pack: &PackId) -> Answer<(FaceRow, Template)> {
-    let vector = row.get_ref(VECTOR_COLUMN)?.as_blob().map_err(rusqlite::Error::from)?;
-    Ok((face_row(row, tenant)?, codec::template_of(pack.as_str(), vector)?))
+    Ok((face_row(row, tenant)?, template(row, VECTOR_COLUMN, pack)?))
+}
+
+/// Columns of [`template`], of `templates AS t`.
+pub(super) static VECTOR_COLUMNS: Columns = Columns::new(|| format!("t.vector, {}", TEMPLATES.intact("t")));
+
+/// A template of that pack, from [`VECTOR_COLUMNS`] that begin at `column`.
+pub(super) fn template(row: &Row<'_>, column: usize, pack: &PackId) -> Answer<Template> {
+    let template = codec::template_of(pack.as_str(), row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
+    match row.get(column + 1)? {
+        true => Ok(template),
+        false => Err(Failure::Damaged("the checksum of a template does not match".into())),
+    }
+}
+
+/// [`Failure::Damaged`] unless the answer of `row_intact` in `column` is yes; `id_column` names the row, which is a `what`.
+pub(super) fn need_intact(row: &Row<'_>, column: usize, what: &str, id_column: usize) -> Answer<()> {
+    if row.get(column)? {
+        return Ok(());
+    }
+    let id = row.get::<_, rusqlite::types::Value>(id_column)?;
+    let id = match id {
+        rusqlite::types::Value::Integer(id) => format!(" {id}"),
+        _ => String::new(),
+    };
+    Err(Failure::Damaged(format!("the checksum of {what}{id} does not match")))
 }
 
 /// Numbers as a JSON array, to be unpacked by `json_each` so that one prepared statement takes any number of ids.
@@ -176,6 +218,20 @@ pub(super) fn all<T>(
         found.push(read(row)?);
     }
     Ok(found)
+}
+
+/// The same without the damaged rows, which are set aside: they are in the damage log by then.
+pub(super) fn intact<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
+    let rows = all(conn, sql, params, |row| match read(row) {
+        Err(Failure::Damaged(_)) => Ok(None),
+        row => row.map(Some),
+    })?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
 /// The first row of a question, read.

@@ -5,11 +5,14 @@ mod templates_7;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::checksums;
+use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 
 /// Name of the database inside the data folder.
@@ -56,8 +59,9 @@ pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
 }
 
-/// Opens the file, making an empty one readable by its owner only if there is none. No layout is made.
-pub(super) fn connect(dir: &Path, purpose: Purpose) -> Answer<Connection> {
+/// Opens the file, making an empty one readable by its owner only if there is none. No layout is made. Damaged rows that are
+/// read go into `damage`.
+pub(super) fn connect(dir: &Path, purpose: Purpose, damage: &Arc<DamageLog>) -> Answer<Connection> {
     let path = database_path(dir);
     // SQLite would make the file with the umask's rights; its `-wal` and `-shm` take theirs from it.
     if let Err(err) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
@@ -69,6 +73,7 @@ pub(super) fn connect(dir: &Path, purpose: Purpose) -> Answer<Connection> {
     let conn = Connection::open_with_flags(&path, flags)?;
     conn.set_prepared_statement_cache_capacity(96);
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    checksums::register(&conn, damage)?;
     // `auto_vacuum` is settled by the first page that is written, and WAL writes it.
     // `temp_store`: no template ever reaches a temporary file.
     conn.execute_batch(

@@ -9,16 +9,17 @@ use likeness_domain::ports::{Change, FaceScope, GalleryChange};
 use likeness_domain::types::{FaceId, FaceOwner, FaceSet, PackId, Template, TenantId};
 use rusqlite::Connection;
 
+use super::checksums::TEMPLATES;
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::faces::{self, each_once, in_scope};
-use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow};
+use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow, VECTOR_COLUMNS};
 use super::writer::WriteTx;
 use crate::gallery::entry;
 
 /// Writes the first template of that pack of a face.
 pub(super) fn insert(conn: &Connection, face: u64, template: &Template) -> Answer<()> {
-    conn.prepare_cached("INSERT INTO templates (face, pack, vector) VALUES (?1, ?2, ?3)")?.execute((
+    conn.prepare_cached(&TEMPLATES.insert())?.execute((
         face,
         template.pack().as_str(),
         codec::vector_bytes(template),
@@ -28,10 +29,8 @@ pub(super) fn insert(conn: &Connection, face: u64, template: &Template) -> Answe
 
 /// The template of that pack of the face with that sequence.
 pub(super) fn one(conn: &Connection, face: u64, pack: &PackId) -> Answer<Option<Template>> {
-    let sql = "SELECT vector FROM templates WHERE face = ?1 AND pack = ?2";
-    rows::first(conn, sql, (face, pack.as_str()), |row| {
-        codec::template_of(pack.as_str(), row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)
-    })
+    let sql = format!("SELECT {VECTOR_COLUMNS} FROM templates AS t WHERE t.face = ?1 AND t.pack = ?2");
+    rows::first(conn, &sql, (face, pack.as_str()), |row| rows::template(row, 0, pack))
 }
 
 /// See `GalleryStore::templates`.
@@ -44,15 +43,12 @@ pub(super) fn by_id(
 ) -> Answer<Vec<(FaceId, Template)>> {
     let (condition, scope_id) = in_scope(scope);
     let sql = format!(
-        "SELECT f.id, t.vector FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value
+        "SELECT f.id, {VECTOR_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value
          CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?4
          WHERE {condition}"
     );
     let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids), pack.as_str());
-    rows::all(conn, &sql, params, |row| {
-        let vector = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        Ok((rows::face_id(row.get(0)?)?, codec::template_of(pack.as_str(), vector)?))
-    })
+    rows::all(conn, &sql, params, |row| Ok((rows::face_id(row.get(0)?)?, rows::template(row, 1, pack)?)))
 }
 
 /// See `GalleryStore::put_templates`.
@@ -68,7 +64,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
     let FaceRow { sequence, face } = find(tx.conn, tenant, id)?.ok_or_else(not_found)?;
     let replaced = tx
         .conn
-        .prepare_cached("UPDATE templates SET vector = ?3 WHERE face = ?1 AND pack = ?2")?
+        .prepare_cached("UPDATE templates SET vector = ?3, checksum = row_checksum('templates', ?1, ?2, ?3) WHERE face = ?1 AND pack = ?2")?
         .execute((sequence, template.pack().as_str(), codec::vector_bytes(template)))?;
     if replaced > 0 {
         tx.erased = true;
@@ -127,12 +123,16 @@ pub(super) fn face_sets_showing(conn: &Connection, tenant: TenantId, ids: Vec<Fa
 
 /// Reads every template; lists those that cannot be what was written.
 pub(super) fn check(conn: &Connection, problems: &mut Vec<String>, problems_max: usize) -> Answer<()> {
-    let sql = "SELECT f.id, t.pack, t.vector FROM templates AS t CROSS JOIN faces AS f ON f.sequence = t.face";
-    let mut statement = conn.prepare(sql)?;
+    let sql = format!(
+        "SELECT f.id, t.pack, {VECTOR_COLUMNS} FROM templates AS t CROSS JOIN faces AS f ON f.sequence = t.face"
+    );
+    let mut statement = conn.prepare(&sql)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
-        let pack = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        match codec::template_of(pack, row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?) {
+        let pack = codec::pack_of(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        match pack.and_then(|pack| rows::template(row, 2, &pack)) {
+            // Named by its damage already.
+            Err(Failure::Damaged(_)) if !row.get::<_, bool>(3)? => {}
             Err(Failure::Damaged(what)) => problems.push(format!("face {}: {what}", row.get::<_, i64>(0)?)),
             other => drop(other?),
         }

@@ -12,6 +12,7 @@ use likeness_domain::types::{
 };
 use rusqlite::{Connection, Row};
 
+use super::checksums::{self, Columns, HELD_FACES};
 use super::deletes::{self, DeletedFace};
 use super::errors::{Answer, Failure};
 use super::faces;
@@ -23,13 +24,17 @@ use super::{EmbeddedStore, codec, templates};
 const FORGET_ROWS: u64 = 200;
 
 /// Columns of [`held_row`].
-const HELD_COLUMNS: &str = "sequence, id, tenant, pack, detection, quality, subject, vector, created_at, expires_at";
+static HELD_COLUMNS: Columns = Columns::new(|| {
+    let intact = HELD_FACES.intact("held_faces");
+    format!("sequence, id, tenant, pack, detection, quality, subject, vector, created_at, expires_at, {intact}")
+});
 
 /// Finds the tenant's held face `?1`, `?2` at the time `?3`.
 const IS_HELD: &str = "tenant = ?1 AND id = ?2 AND expires_at > ?3";
 
 fn held_row(row: &Row<'_>) -> Answer<(u64, TransientFace)> {
     let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+    rows::need_intact(row, 10, "held face", 1)?;
     let pack = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
     let quality = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
     let held = TransientFace {
@@ -51,6 +56,8 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         match held_row(row) {
+            // Named by its damage already.
+            Err(Failure::Damaged(_)) if !row.get::<_, bool>(10)? => {}
             Err(Failure::Damaged(what)) => problems.push(format!("held face {}: {what}", row.get::<_, i64>(1)?)),
             other => drop(other?),
         }
@@ -81,22 +88,18 @@ fn hold(
             expires_at: new.expires_at,
         };
         let sequence = tx.next_sequence();
-        tx.conn
-            .prepare_cached(
-                "INSERT INTO held_faces (sequence, id, tenant, pack, detection, quality, vector, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute((
-                sequence,
-                face.id.get(),
-                owner,
-                face.template.pack().as_str(),
-                codec::detection_bytes(&face.detection),
-                codec::quality_bytes(&face.quality),
-                codec::vector_bytes(&face.template),
-                face.created_at.0,
-                face.expires_at.0,
-            ))?;
+        tx.conn.prepare_cached(&HELD_FACES.insert())?.execute((
+            face.id.get(),
+            sequence,
+            owner,
+            face.template.pack().as_str(),
+            codec::detection_bytes(&face.detection),
+            codec::quality_bytes(&face.quality),
+            None::<&str>, // A label comes later, if at all.
+            codec::vector_bytes(&face.template),
+            face.created_at.0,
+            face.expires_at.0,
+        ))?;
         tx.push(Change::TransientFaceKept(face.id));
         held.push(face);
     }
@@ -146,7 +149,7 @@ fn enrolled(
          ORDER BY o.place, f.sequence"
     );
     let params = (scope_id, codec::tenant_bytes(tenant), faces::each_once(source_faces));
-    rows::all(conn, &sql, params, |row| rows::face_row(row, tenant))
+    rows::intact(conn, &sql, params, |row| rows::face_row(row, tenant))
 }
 
 /// Every face of the tenant that is of that source face.
@@ -261,18 +264,20 @@ fn label(
     subject: &Subject,
     now: TimestampMs,
 ) -> Answer<()> {
-    let sql = format!("UPDATE held_faces SET subject = ?4 WHERE {IS_HELD}");
-    let n_held = tx.conn.prepare_cached(&sql)?.execute((
-        codec::tenant_bytes(tenant),
-        source_face.get(),
-        now.0,
-        subject.as_str(),
-    ))?;
+    // Read first, since a damaged row must not get a checksum that matches.
+    let n_held = match one(tx.conn, tenant, source_face, now)? {
+        Some((sequence, _)) => tx
+            .conn
+            .prepare_cached("UPDATE held_faces SET subject = ?2 WHERE sequence = ?1")?
+            .execute((sequence, subject.as_str()))?,
+        None => 0,
+    };
     let enrolled = everywhere(tx.conn, tenant, source_face)?;
     if n_held == 0 && enrolled.is_empty() {
         return Err(unknown());
     }
     if n_held > 0 {
+        checksums::renew(tx.conn, &HELD_FACES, "id", source_face.get())?;
         tx.push(Change::TransientFaceKept(source_face));
     }
     tx.erased = true;

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::commits;
 use super::deletes::{self, Running};
 use super::errors::{Answer, Failure};
+use super::identity::IdentityFile;
 use super::maintenance::Maintenance;
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
@@ -41,6 +42,8 @@ const BATCH_MAX: usize = 256;
 pub(super) struct Counters {
     pub(super) revision: Revision,
     pub(super) next_sequence: u64,
+    /// Revision of the last write that was kept as a commit.
+    pub(super) last_commit: Revision,
 }
 
 /// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
@@ -137,7 +140,7 @@ impl Writer {
     /// Starts the thread. `counters` are those in the file, and the index has been told everything up to them.
     pub(super) fn start(
         conn: Connection,
-        counters: Counters,
+        (counters, identity): (Counters, IdentityFile),
         maintenance: Maintenance,
         dir: Arc<PathBuf>,
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
@@ -148,6 +151,7 @@ impl Writer {
         let mut state = Thread {
             conn,
             counters,
+            identity,
             maintenance,
             index,
             clock,
@@ -219,6 +223,7 @@ impl Drop for Closing<'_> {
 struct Thread {
     conn: Connection,
     counters: Counters,
+    identity: IdentityFile,
     maintenance: Maintenance,
     index: Arc<dyn VectorIndex>,
     clock: Arc<dyn Clock>,
@@ -387,7 +392,8 @@ impl Thread {
                 tx.counters.revision.0 += 1;
                 let changes = std::mem::take(&mut tx.changes);
                 if let Some(actor) = tx.actor.take().filter(|_| !changes.is_empty()) {
-                    commits::insert(tx.conn, tx.counters.revision, now, &actor, &changes)?;
+                    let previous = std::mem::replace(&mut tx.counters.last_commit, tx.counters.revision);
+                    commits::insert(tx.conn, tx.counters.revision, previous, now, &actor, &changes)?;
                     n_kept += 1;
                 }
                 let seen = changes.into_iter().filter_map(|change| match change {
@@ -419,11 +425,14 @@ impl Thread {
             self.conn.prepare_cached("ROLLBACK")?.execute([])?;
             return Ok(commits);
         }
-        self.conn
-            .prepare_cached("UPDATE store SET revision = ?1, next_sequence = ?2")?
-            .execute((counters.revision.0, counters.next_sequence))?;
+        self.conn.prepare_cached("UPDATE store SET revision = ?1, next_sequence = ?2, last_commit = ?3")?.execute((
+            counters.revision.0,
+            counters.next_sequence,
+            counters.last_commit.0,
+        ))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.counters = counters;
+        self.identity.acknowledge(counters);
         if !begun.is_empty() {
             self.deletes.extend(begun);
             self.step_at = Some(Instant::now());

@@ -4,6 +4,7 @@
 mod crash;
 mod crash_jobs;
 mod crash_transient;
+mod damage;
 mod deletes;
 mod erasure;
 mod full_disk;

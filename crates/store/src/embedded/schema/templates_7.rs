@@ -1,9 +1,11 @@
-//! To layout 7: the templates of every face move to the table that can hold several packs a face.
+//! To layout 7: the templates of every face move to the table that can hold several packs a face, and every row that matters
+//! gets a checksum.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::super::checksums::{FACES, TABLES, TEMPLATES};
 use super::Answer;
 
 /// Rows copied by one statement.
@@ -18,8 +20,9 @@ pub(super) fn upgrade(conn: &Connection) -> Answer<()> {
     conn.execute_batch(include_str!("../schema-7.sql"))?;
     let n_rows: u64 = conn.query_row("SELECT count(*) FROM templates_6", [], |row| row.get(0))?;
     let mut copy = conn.prepare(
-        "INSERT INTO templates (id, face, pack, vector)
-         SELECT t.sequence, t.sequence, f.pack, t.vector FROM templates_6 AS t
+        "INSERT INTO templates (id, face, pack, vector, checksum)
+         SELECT t.sequence, t.sequence, f.pack, t.vector, row_checksum('templates', t.sequence, f.pack, t.vector)
+         FROM templates_6 AS t
          CROSS JOIN faces AS f ON f.sequence = t.sequence
          WHERE t.sequence > ?1 ORDER BY t.sequence LIMIT ?2",
     )?;
@@ -42,5 +45,27 @@ pub(super) fn upgrade(conn: &Connection) -> Answer<()> {
         "DROP TABLE templates_6;
          CREATE UNIQUE INDEX templates_of_face ON templates (face, pack);",
     )?;
+    checksums(conn)
+}
+
+/// Computes the checksums of the rows that were there.
+fn checksums(conn: &Connection) -> Answer<()> {
+    let few = TABLES.iter().filter(|table| ![FACES.name, TEMPLATES.name].contains(&table.name));
+    for table in few {
+        conn.execute(&format!("UPDATE {} SET checksum = {}", table.name, table.checksum()), [])?;
+    }
+    let last: u64 = conn.query_row("SELECT coalesce(max(sequence), 0) FROM faces", [], |row| row.get(0))?;
+    let sql = format!("UPDATE faces SET checksum = {} WHERE sequence > ?1 AND sequence <= ?2", FACES.checksum());
+    let mut update = conn.prepare(&sql)?;
+    let (mut reached, mut n_done) = (0, 0);
+    let mut line_at = Instant::now() + LINE_EVERY;
+    while reached < last {
+        n_done += update.execute((reached, reached + CHUNK_ROWS))?;
+        reached += CHUNK_ROWS;
+        if Instant::now() >= line_at {
+            tracing::info!(n_done, "upgrading the store's layout: faces get checksums");
+            line_at = Instant::now() + LINE_EVERY;
+        }
+    }
     Ok(())
 }

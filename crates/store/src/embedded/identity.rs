@@ -1,0 +1,218 @@
+//! The identity file beside the database: which library this is, and which commit was acknowledged last.
+//!
+//! The database says the same of itself, so a database that was emptied, swapped or replaced by a foreign or older one is
+//! noticed when it is opened. The last revision is written after each commit and not flushed: when a process is killed the
+//! system still has it, and when power is lost it is at most some seconds old. It never runs ahead of the database, which is
+//! flushed before; so a database that is behind it has lost commits.
+//!
+//! Layout, 88 bytes, numbers little-endian:
+//!
+//! | Bytes | What |
+//! |---|---|
+//! | 0..16 | `LikenessId v1`, filled with zeros |
+//! | 16..32 | id of the library |
+//! | 32..40 | XXH3 of the 32 bytes before |
+//! | 40..64, 64..88 | two slots, written in turn so that a torn write leaves the other: revision (u64), next sequence number (u64), XXH3 of library id, revision and sequence number |
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::writer::Counters;
+
+/// Name of the file inside the data folder.
+pub const IDENTITY_FILE: &str = "likeness.id";
+
+/// Id of a library: random, the same for life, also across `backup` and `restore`.
+pub(super) type LibraryId = [u8; 16];
+
+const MAGIC: &[u8; 16] = b"LikenessId v1\0\0\0";
+const HEAD_BYTES: usize = 40;
+const SLOT_BYTES: usize = 24;
+const FILE_BYTES: usize = HEAD_BYTES + 2 * SLOT_BYTES;
+
+/// What the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) library: LibraryId,
+    /// Revision and next sequence number after the last commit; `None` if neither slot can be read.
+    pub(super) acknowledged: Option<(u64, u64)>,
+}
+
+/// What is in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No file: a new folder, or a library of an older layout.
+    Nothing,
+    /// A file that is not what was written.
+    Damaged,
+    /// The identity.
+    Identity(Identity),
+}
+
+/// Reads the file of a folder.
+pub(super) fn read(dir: &Path) -> std::io::Result<Found> {
+    match std::fs::read(dir.join(IDENTITY_FILE)) {
+        Ok(bytes) => Ok(parse(&bytes).map_or(Found::Damaged, Found::Identity)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the bytes of a file say; `None` if the head is not what was written.
+pub(super) fn parse(bytes: &[u8]) -> Option<Identity> {
+    let head = bytes.get(..HEAD_BYTES)?;
+    if head[..16] != *MAGIC || number(&head[32..40]) != xxh3_64(&head[..32]) {
+        return None;
+    }
+    let library: LibraryId = head[16..32].try_into().ok()?;
+    let slots = bytes[HEAD_BYTES..].chunks_exact(SLOT_BYTES).take(2);
+    let written = slots.filter(|slot| number(&slot[16..]) == slot_checksum(library, &slot[..16]));
+    let acknowledged = written.map(|slot| (number(&slot[..8]), number(&slot[8..16]))).max();
+    Some(Identity { library, acknowledged })
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+fn slot_checksum(library: LibraryId, numbers: &[u8]) -> u64 {
+    let mut bytes = library.to_vec();
+    bytes.extend_from_slice(numbers);
+    xxh3_64(&bytes)
+}
+
+fn head(library: LibraryId) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..16].copy_from_slice(MAGIC);
+    head[16..32].copy_from_slice(&library);
+    let checksum = xxh3_64(&head[..32]);
+    head[32..].copy_from_slice(&checksum.to_le_bytes());
+    head
+}
+
+fn slot(library: LibraryId, counters: Counters) -> [u8; SLOT_BYTES] {
+    let mut slot = [0; SLOT_BYTES];
+    slot[..8].copy_from_slice(&counters.revision.0.to_le_bytes());
+    slot[8..16].copy_from_slice(&counters.next_sequence.to_le_bytes());
+    let checksum = slot_checksum(library, &slot[..16]);
+    slot[16..].copy_from_slice(&checksum.to_le_bytes());
+    slot
+}
+
+/// The open file of the folder's owner. Without one (a full or read-only disk) nothing is written, and the database works
+/// as well.
+#[derive(Debug)]
+pub(super) struct IdentityFile {
+    file: Option<File>,
+    library: LibraryId,
+    /// Which slot is written next.
+    slot_idx: usize,
+}
+
+impl IdentityFile {
+    /// Opens the file for the library, writing it anew unless it is this library's already.
+    pub(super) fn open(dir: &Path, library: LibraryId, counters: Counters) -> Self {
+        let opened = match read(dir) {
+            Ok(Found::Identity(identity)) if identity.library == library => {
+                OpenOptions::new().write(true).open(dir.join(IDENTITY_FILE))
+            }
+            _ => create(dir, library, counters),
+        };
+        let file = opened
+            .inspect_err(|error| {
+                tracing::warn!(%error, "{IDENTITY_FILE} cannot be written: lost commits would go unnoticed");
+            })
+            .ok();
+        let mut identity = Self { file, library, slot_idx: 0 };
+        identity.acknowledge(counters);
+        identity
+    }
+
+    /// Writes down that everything up to there is acknowledged. Not flushed: see the module's page.
+    pub(super) fn acknowledge(&mut self, counters: Counters) {
+        let Some(file) = &self.file else { return };
+        let at = HEAD_BYTES + self.slot_idx * SLOT_BYTES;
+        if let Err(error) = file.write_all_at(&slot(self.library, counters), at as u64) {
+            // The commit is on disk; only the notice of a later loss would be missing.
+            tracing::debug!(%error, "the revision was not written to {IDENTITY_FILE}");
+        }
+        self.slot_idx = 1 - self.slot_idx;
+    }
+}
+
+/// Writes the file whole under another name first, so that a crash leaves the old one or the new one.
+pub(super) fn create(dir: &Path, library: LibraryId, counters: Counters) -> std::io::Result<File> {
+    let mut bytes = head(library).to_vec();
+    for _ in 0..2 {
+        bytes.extend_from_slice(&slot(library, counters));
+    }
+    debug_assert_eq!(bytes.len(), FILE_BYTES);
+    let unfinished = dir.join(format!("{IDENTITY_FILE}.new"));
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all_at(&bytes, 0)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, dir.join(IDENTITY_FILE))?;
+    File::open(dir)?.sync_all()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use likeness_domain::types::Revision;
+
+    use super::*;
+
+    const LIBRARY: LibraryId = [7; 16];
+
+    fn counters(revision: u64) -> Counters {
+        Counters { revision: Revision(revision), next_sequence: revision * 2, last_commit: Revision(0) }
+    }
+
+    #[test]
+    fn the_last_acknowledged_revision_is_read_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(read(scratch.path()).unwrap(), Found::Nothing);
+        let mut file = IdentityFile::open(scratch.path(), LIBRARY, counters(3));
+        for revision in 4..9 {
+            file.acknowledge(counters(revision));
+            let identity = Identity { library: LIBRARY, acknowledged: Some((revision, revision * 2)) };
+            assert_eq!(read(scratch.path()).unwrap(), Found::Identity(identity));
+        }
+        drop(file);
+        drop(IdentityFile::open(scratch.path(), LIBRARY, counters(8)));
+        let Found::Identity(identity) = read(scratch.path()).unwrap() else { panic!("it is there") };
+        assert_eq!(identity.acknowledged, Some((8, 16)));
+    }
+
+    /// A write that is torn at any byte leaves the revision before it.
+    #[test]
+    fn a_torn_write_leaves_the_slot_before() {
+        let mut whole = head(LIBRARY).to_vec();
+        whole.extend(slot(LIBRARY, counters(5)));
+        whole.extend(slot(LIBRARY, counters(6)));
+        let next = slot(LIBRARY, counters(7));
+        for cut in 0..SLOT_BYTES {
+            let mut torn = whole.clone();
+            torn[HEAD_BYTES..HEAD_BYTES + cut].copy_from_slice(&next[..cut]);
+            assert_eq!(parse(&torn).unwrap().acknowledged.unwrap().0, 6, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn another_byte_in_the_head_or_a_missing_end_is_damage() {
+        let mut whole = head(LIBRARY).to_vec();
+        whole.extend(slot(LIBRARY, counters(5)));
+        for idx in 0..HEAD_BYTES {
+            let mut other = whole.clone();
+            other[idx] ^= 1;
+            assert_eq!(parse(&other), None, "byte {idx}");
+        }
+        for len in 0..HEAD_BYTES {
+            assert_eq!(parse(&whole[..len]), None);
+        }
+        assert_eq!(parse(&whole[..HEAD_BYTES]).unwrap().acknowledged, None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Opening a library: it is the one that was here, its numbers are taken from the tables, and what is lost is said.
+
+use std::path::Path;
+
+use likeness_domain::types::Revision;
+use likeness_domain::{Error, Kind};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::errors::{Answer, Failure};
+use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
+use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
+use super::writer::Counters;
+
+/// A library that is open.
+#[derive(Debug)]
+pub(super) struct Library {
+    pub(super) id: LibraryId,
+    pub(super) counters: Counters,
+    /// What of earlier commits is missing, for people.
+    pub(super) losses: Vec<String>,
+}
+
+/// Refuses a folder whose database is gone while the identity file says that there was one. Called before SQLite makes an
+/// empty one.
+pub(super) fn check_present(dir: &Path) -> Answer<()> {
+    let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
+    match identity_of(dir)? {
+        Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a database of another library than the one whose identity file lies beside it.
+pub(super) fn check_same(conn: &Connection, dir: &Path) -> Answer<()> {
+    match identity_of(dir)? {
+        Found::Identity(identity) if library_of(conn)? != identity.library => Err(swapped(dir)),
+        _ => Ok(()),
+    }
+}
+
+fn identity_of(dir: &Path) -> Answer<Found> {
+    identity::read(dir).map_err(|error| {
+        Failure::Said(
+            Error::new(Kind::InvalidArgument, format!("cannot read `{}`: {error}", dir.join(IDENTITY_FILE).display()))
+                .with_source(error),
+        )
+    })
+}
+
+fn emptied(dir: &Path, identity: &Identity) -> Failure {
+    let revision = identity.acknowledged.map_or("some".to_owned(), |(revision, _)| revision.to_string());
+    Failure::said(
+        Kind::InvalidArgument,
+        format!(
+            "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library of {revision} commits was \
+             here\n\
+             hint: restore a backup with `likeness restore`, or write what can still be read to a new folder with \
+             `likeness recover`; to start an empty library, move {IDENTITY_FILE} away",
+            dir.display()
+        ),
+    )
+}
+
+fn swapped(dir: &Path) -> Failure {
+    Failure::said(
+        Kind::InvalidArgument,
+        format!(
+            "the database in `{}` is of another library than {IDENTITY_FILE} says\n\
+             hint: put the right `{DATABASE_FILE}` back; if this one is right, move {IDENTITY_FILE} away",
+            dir.display()
+        ),
+    )
+}
+
+fn library_of(conn: &Connection) -> Answer<LibraryId> {
+    let bytes: Vec<u8> = conn.query_row("SELECT library FROM store", [], |row| row.get(0))?;
+    bytes.try_into().map_err(|_| Failure::Damaged("the id of the library has not 16 bytes".into()))
+}
+
+/// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held.
+pub(super) fn open(conn: &mut Connection, dir: &Path) -> Answer<Library> {
+    let found = identity_of(dir)?;
+    let version = schema::version(conn, SCHEMA_VERSION)?;
+    if let (0, Found::Identity(identity)) = (version, &found) {
+        return Err(emptied(dir, identity));
+    }
+    schema::migrate(conn, MIGRATIONS)?;
+    match &found {
+        // An older database has no id of its own: it is that of the file.
+        Found::Identity(identity) if version < SCHEMA_VERSION => {
+            conn.execute("UPDATE store SET library = ?1", [identity.library])?;
+        }
+        Found::Identity(_) => check_same(conn, dir)?,
+        Found::Damaged => tracing::error!("{IDENTITY_FILE} is damaged, it is written anew from the database"),
+        Found::Nothing if version == SCHEMA_VERSION => {
+            tracing::warn!("{IDENTITY_FILE} is missing, it is written anew from the database");
+        }
+        Found::Nothing => {}
+    }
+    let mut library = Library { id: library_of(conn)?, counters: counters(conn)?, losses: Vec::new() };
+    if let Found::Identity(Identity { acknowledged: Some((revision, next_sequence)), .. }) = found
+        && version == SCHEMA_VERSION
+    {
+        library.go_on_after(conn, revision, next_sequence)?;
+    }
+    // Like all that is merely better: a full disk must not keep the library from opening.
+    if let Err(failure) = recount(conn) {
+        tracing::error!(?failure, "the counters could not be compared with the tables");
+    }
+    Ok(library)
+}
+
+impl Library {
+    /// Commits that were acknowledged and are not in the database are lost: that is said, no number of theirs is used
+    /// again, and followers that have seen them are sent to the tables.
+    fn go_on_after(&mut self, conn: &Connection, revision: u64, next_sequence: u64) -> Answer<()> {
+        self.counters.next_sequence = self.counters.next_sequence.max(next_sequence);
+        let reached = self.counters.revision.0;
+        if reached >= revision {
+            return Ok(());
+        }
+        let loss = format!(
+            "acknowledged commits {} to {revision} are missing: the database or its log `{DATABASE_FILE}-wal` was damaged, \
+             replaced or restored from an older copy; a newer backup may have them, else enrol again what is missing",
+            reached + 1
+        );
+        tracing::error!("{loss}");
+        self.losses.push(loss);
+        self.counters.revision = Revision(revision + 1);
+        self.counters.last_commit = self.counters.revision;
+        conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision + 1])?;
+        Ok(())
+    }
+}
+
+/// Revision of the last write and of the last commit that was kept, never less than what the tables show.
+pub(super) fn revisions(conn: &Connection) -> Answer<(Revision, Revision)> {
+    // Read as signed, since a damaged number may be anything.
+    let sql = "SELECT max(revision, compacted, last_commit, newest), max(compacted, last_commit, newest)
+               FROM store, (SELECT coalesce(max(revision), 0) AS newest FROM commits)";
+    let (revision, last_commit): (i64, i64) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((Revision(positive(revision)), Revision(positive(last_commit))))
+}
+
+/// What the file remembers of earlier runs, never less than what the tables show. Reads the small tables whole.
+fn counters(conn: &Connection) -> Answer<Counters> {
+    let (revision, last_commit) = revisions(conn)?;
+    let sql = "SELECT max(next_sequence, 1
+                 + max(coalesce((SELECT max(sequence) FROM faces), 0),
+                       coalesce((SELECT max(sequence) FROM held_faces), 0),
+                       coalesce((SELECT max(sequence) FROM jobs), 0),
+                       coalesce((SELECT max(sequence) FROM face_sets), 0),
+                       coalesce((SELECT max(sequence) FROM memberships), 0)))
+               FROM store";
+    let next_sequence = conn.query_row(sql, [], |row| row.get(0))?;
+    Ok(Counters { revision, next_sequence: positive(next_sequence).max(1), last_commit })
+}
+
+fn positive(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Counters that are kept so that nobody need count, and how they are counted.
+const COUNTERS: &[(&str, &str)] = &[
+    (
+        "faces of face sets",
+        "WITH counted AS (SELECT face_set AS id, count(*) AS n FROM faces WHERE face_set IS NOT NULL GROUP BY face_set)
+         UPDATE face_sets SET n_owned = coalesce((SELECT n FROM counted WHERE counted.id = face_sets.id), 0)
+         WHERE n_owned <> coalesce((SELECT n FROM counted WHERE counted.id = face_sets.id), 0)",
+    ),
+    (
+        "galleries",
+        "UPDATE face_sets SET n_gallery = (SELECT count(*) FROM gallery AS g WHERE g.face_set = face_sets.id)
+         WHERE name IS NOT NULL AND n_gallery <> (SELECT count(*) FROM gallery AS g WHERE g.face_set = face_sets.id)",
+    ),
+    (
+        "faces of persons",
+        "UPDATE persons SET n_faces = (SELECT count(*) FROM faces AS f WHERE f.person = persons.id)
+         WHERE n_faces <> (SELECT count(*) FROM faces AS f WHERE f.person = persons.id)",
+    ),
+    (
+        "held faces",
+        "UPDATE held_tenants SET n_held = (SELECT count(*) FROM held_faces AS f WHERE f.tenant = held_tenants.tenant)
+         WHERE n_held <> (SELECT count(*) FROM held_faces AS f WHERE f.tenant = held_tenants.tenant)",
+    ),
+    (
+        "undone jobs",
+        "UPDATE job_kinds
+         SET n_undone = (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)
+         WHERE n_undone <> (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)",
+    ),
+];
+
+/// Counts anew what the counters count, and corrects those that are wrong.
+fn recount(conn: &mut Connection) -> Answer<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (what, sql) in COUNTERS {
+        let n_wrong = tx.execute(sql, [])?;
+        if n_wrong > 0 {
+            tracing::error!(n_wrong, "counters of {what} were wrong and are counted anew");
+        }
+    }
+    tx.commit()?;
+    Ok(())
+}
