@@ -377,7 +377,7 @@ fn what_is_asked_is_checked_before_the_clip_is_looked_at() {
         block_on(bare.library.clip_liveness(&bare.caller, request(no_clip(), wanted(&[Action::Nod])))),
         Kind::Unsupported,
     );
-    assert!(error.message().contains("likeness pack install attributes"), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("likeness pack install attributes")), "{error:?}");
 }
 
 #[test]
@@ -414,5 +414,5 @@ fn a_picture_is_judged_by_its_largest_face() {
     check_kind(block_on(fixture.library.still_liveness(&stranger, image(scene))), Kind::Forbidden);
     let bare = Fixture::with_analyzer(FakeAnalyzer::new().limited_to(Aspects::QUALITY));
     let error = check_kind(block_on(bare.library.still_liveness(&bare.caller, image(scene))), Kind::Unsupported);
-    assert!(error.message().contains("likeness pack install liveness"), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("likeness pack install liveness")), "{error:?}");
 }
