@@ -147,9 +147,9 @@ pub(crate) async fn analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, E
 fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Error> {
     let home = Home::at(config.home()?);
     let progress = InstallProgress::new();
-    let (first, _) = first_pack(&home, &config.pack, &progress)?;
+    let (first, _) = first_pack(&home, &config.general.pack, &progress)?;
     progress.finish();
-    let (files, engines) = choice::engines(&home, &first, config.inference)?;
+    let (files, engines) = choice::engines(&home, &first, config.inference())?;
     tracing::info!(
         detector = %engines.detector,
         mesh = %engines.mesh,
@@ -169,12 +169,12 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Error> {
         return Err(refused(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
     }
     let settings = PipelineSettings {
-        memory_bytes: (config.analysis_memory_mib as u64) << 20,
-        workers: config.workers,
-        queue_max: config.queue_max,
-        wait_max: config.queue_wait_max,
+        memory_bytes: (config.general.analysis_memory_mib as u64) << 20,
+        workers: config.general.workers,
+        queue_max: config.general.queue_max,
+        wait_max: config.general.queue_wait_max,
     };
-    let pipeline = Pipeline::open(&Runtime::open(files, engines, config.workers)?, &packs, settings)?;
+    let pipeline = Pipeline::open(&Runtime::open(files, engines, config.general.workers)?, &packs, settings)?;
     Ok(Arc::new(pipeline))
 }
 
@@ -217,7 +217,7 @@ fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {
 
 fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Error> {
     let options = FlatOptions {
-        n_threads: config.workers,
+        n_threads: config.general.workers,
         queue_len_max: SEARCH_QUEUE_MAX,
         inline_numbers_max: INLINE_NUMBERS_MAX,
     };
@@ -244,7 +244,7 @@ fn library(
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
     };
-    Arc::new(Library::new(ports).with_default_gate(config.quality_gate))
+    Arc::new(Library::new(ports).with_default_gate(config.general.quality_gate))
 }
 
 /// Runs what blocks (files, downloads, model loading) off the async threads.

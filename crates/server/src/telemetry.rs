@@ -4,27 +4,59 @@
 //! a token, an image, a template, or a URL with its query.
 
 use std::io::IsTerminal;
+use std::str::FromStr;
 
+use likeness_domain::settings::{Parsed, Unset};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::config::{LogConfig, LogFormat};
+likeness_domain::settings! {
+    /// What is logged and how.
+    pub(crate) struct Settings in "log." {
+        level: Option<Targets> = "", Unset(Parsed("a level, or a list such as `info,likeness_wire=debug`")),
+            "least level of a log line: error, warn, info, debug, trace, or a list such as `info,likeness_wire=debug`; \
+             by default info in `serve` and warn elsewhere";
+        format: Format = "text", Parsed("text or json"),
+            "text or json, one line an event";
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
 
 /// Starts logging; `level` holds where the configuration says nothing.
-pub(crate) fn start(config: &LogConfig, level: &str) {
+pub(crate) fn start(config: &Settings, level: &str) {
     let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
     // The runtime library reports each graph optimisation as an event of level info.
     let filter = if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
-        LogFormat::Json => tracing_subscriber::fmt::layer()
+        Format::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
             .with_writer(std::io::stderr)
             .boxed(),
-        LogFormat::Text => {
+        Format::Text => {
             let coloured =
                 std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
             tracing_subscriber::fmt::layer().with_ansi(coloured).with_writer(std::io::stderr).boxed()

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
 use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, WebhookSender};
+use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 
@@ -58,6 +59,24 @@ pub struct Settings {
     pub yuanli: yuanli::Settings,
     /// Of the `facepp` dialect.
     pub facepp: facepp::Settings,
+}
+
+impl Settings {
+    /// The rows of the reference, dialect by dialect.
+    pub fn table() -> Vec<Setting> {
+        let tables = [huawei::Settings::table(), aliyun::Settings::table()];
+        tables.into_iter().chain([yuanli::Settings::table(), facepp::Settings::table()]).flatten().collect()
+    }
+
+    /// Makes typed values of written ones, in which an absent value is an empty text.
+    pub fn read(text: impl Fn(&'static str) -> String) -> Result<Self, Refused> {
+        Ok(Self {
+            huawei: huawei::Settings::read(&text)?,
+            aliyun: aliyun::Settings::read(&text)?,
+            yuanli: yuanli::Settings::read(&text)?,
+            facepp: facepp::Settings::read(&text)?,
+        })
+    }
 }
 
 /// Does one kind of the jobs that dialects accept.

@@ -84,7 +84,7 @@ pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
         enrolment.push(measure::enrolment(&scratch_parent, &pack, writers, time).await?);
     }
     let report = Report {
-        machine: Machine { cpu: cpu_name(), threads: n_threads(), workers: config.workers },
+        machine: Machine { cpu: cpu_name(), threads: n_threads(), workers: config.general.workers },
         pack: pack.id.to_string(),
         dimensions: pack.dimensions,
         search,

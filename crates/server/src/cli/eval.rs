@@ -187,7 +187,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     let analyzer = assemble::analyzer(config).await?;
     let pack = analyzer.packs()[0].id.clone();
     let wanted = Wanted { images: &args.images, face: args.face, gate: args.gate, names_no_face: true };
-    let looked = embed_all(&analyzer, &pack, &list.images, &wanted, config.workers).await?;
+    let looked = embed_all(&analyzer, &pack, &list.images, &wanted, config.general.workers).await?;
     let lost = Lost {
         no_face: looked.iter().filter(|looked| matches!(looked, Looked::NoFace)).count(),
         refused: looked.iter().filter(|looked| matches!(looked, Looked::Refused)).count(),

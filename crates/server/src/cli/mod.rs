@@ -31,7 +31,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use likeness_domain::{Error, Kind};
 
-use crate::config::{Config, Key, RawConfig};
+use crate::config::{Config, RawConfig};
 use crate::telemetry;
 
 /// A self-hosted face library: enrol faces, compare them, search them.
@@ -103,7 +103,7 @@ impl Command {
         match self {
             Command::Serve(args) => args.settings(raw),
             Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
-            Command::Eval(command) => raw.set_flag(Key::Pack, "--pack", command.pack()),
+            Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) => {}
         }
@@ -206,9 +206,9 @@ pub(crate) fn run() -> ExitCode {
 
 fn settle_and_run(cli: Cli) -> Outcome {
     let mut flags = RawConfig::default();
-    flags.set_flag(Key::Data, "--data", cli.shared.data.as_deref());
-    flags.set_flag(Key::LogLevel, "--log-level", cli.shared.log_level.as_deref());
-    flags.set_flag(Key::LogFormat, "--log-format", cli.shared.log_format.as_deref());
+    flags.set_flag("data", "--data", cli.shared.data.as_deref());
+    flags.set_flag("log.level", "--log-level", cli.shared.log_level.as_deref());
+    flags.set_flag("log.format", "--log-format", cli.shared.log_format.as_deref());
     cli.command.settings(&mut flags);
     let resolved = crate::config::resolve(cli.shared.config.as_deref(), std::env::vars_os(), flags)?;
     let config = Config::from_raw(&resolved)?;

@@ -98,7 +98,7 @@ fn install(home: &Home, args: InstallArgs, config: &Config) -> Outcome {
     let installed = pack::install(home, &source, &progress)?;
     progress.finish();
     // Measures, if that was not done, so that the first command or server need not.
-    let (_, engines) = choice::engines(home, &installed.pack, config.inference)?;
+    let (_, engines) = choice::engines(home, &installed.pack, config.inference())?;
     let openvino = pack::openvino(home).ok();
     let (id, runtime) = (installed.pack.manifest().id(), &installed.runtime);
     if args.json.json {
@@ -140,7 +140,7 @@ fn engines_json(engines: &Engines) -> Value {
 /// The engines that were measured to be best and are taken with these settings; `None` if nothing was measured.
 pub(super) fn engines(home: &Home, config: &Config) -> Option<Engines> {
     let kept = Kept::load(home)?;
-    Some(choice::choose(&kept.figures, config.inference))
+    Some(choice::choose(&kept.figures, config.inference()))
 }
 
 fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {

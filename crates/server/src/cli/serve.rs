@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
-use crate::config::{Config, Key, ListenerConfig, RawConfig};
+use crate::config::{Config, RawConfig};
 use crate::listener::{self, Socket};
 use crate::system::{SystemClock, SystemIds};
 
@@ -46,8 +46,8 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// The settings among the flags.
     pub(super) fn settings(&self, raw: &mut RawConfig) {
-        raw.set_flag(Key::Listen, "--listen", self.listen.as_deref());
-        raw.set_flag_list(Key::FetchAllow, "--fetch-allow", &self.fetch_allow);
+        raw.set_flag("listen", "--listen", self.listen.as_deref());
+        raw.set_flag_list("fetch.allow", "--fetch-allow", &self.fetch_allow);
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let (stop, stopping) = watch::channel(false);
     let stopped_early = stop_on_signal(stop)?;
     // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.general.listen).await?;
     let address = listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))?;
     let opened = tokio::select! {
         opened = assemble::open(config, true) => opened?,
@@ -91,7 +91,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     };
     let commands = async {
         let Some(socket) = socket else { return 0 };
-        let bounds = ListenerConfig { connections_max: COMMANDS_MAX, ..config.listener.clone() };
+        let bounds = listener::Settings { connections_max: COMMANDS_MAX, ..config.listener.clone() };
         let n_cut = listener::serve(Socket::Unix(socket), opened.native_router(), ids, &bounds, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut

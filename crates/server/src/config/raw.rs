@@ -6,8 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use likeness_domain::Error;
+use likeness_domain::settings::Shape;
 
-use super::settings::{ENV_CONFIG, Key, SETTINGS, Shape};
+use super::settings::{ENV_CONFIG, Row, SETTINGS};
 use crate::cli::{failed, refused};
 
 /// A value as written.
@@ -46,26 +47,35 @@ impl fmt::Display for Origin {
 /// Settings as written, each with its origin; any of them may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RawConfig {
-    values: BTreeMap<Key, (Written, Origin)>,
+    values: BTreeMap<&'static str, (Written, Origin)>,
 }
 
 impl RawConfig {
-    /// What was written for `key`, and by whom.
-    pub(crate) fn get(&self, key: Key) -> Option<&(Written, Origin)> {
-        self.values.get(&key)
+    /// What was written for the setting of that name, and by whom.
+    pub(crate) fn get(&self, name: &str) -> Option<&(Written, Origin)> {
+        self.values.get(name)
+    }
+
+    /// What was written for the setting of that name, a list with commas; empty if nothing was.
+    pub(crate) fn text(&self, name: &str) -> String {
+        match self.get(name) {
+            Some((Written::Text(text), _)) => text.clone(),
+            Some((Written::List(items), _)) => items.join(","),
+            None => String::new(),
+        }
     }
 
     /// Takes over a flag, if it was given.
-    pub(crate) fn set_flag(&mut self, key: Key, flag: &'static str, value: Option<&str>) {
+    pub(crate) fn set_flag(&mut self, name: &'static str, flag: &'static str, value: Option<&str>) {
         if let Some(value) = value {
-            self.values.insert(key, (Written::Text(value.to_owned()), Origin::Flag(flag)));
+            self.values.insert(name, (Written::Text(value.to_owned()), Origin::Flag(flag)));
         }
     }
 
     /// Takes over a repeatable flag, if it was given at all.
-    pub(crate) fn set_flag_list(&mut self, key: Key, flag: &'static str, values: &[String]) {
+    pub(crate) fn set_flag_list(&mut self, name: &'static str, flag: &'static str, values: &[String]) {
         if !values.is_empty() {
-            self.values.insert(key, (Written::List(values.to_vec()), Origin::Flag(flag)));
+            self.values.insert(name, (Written::List(values.to_vec()), Origin::Flag(flag)));
         }
     }
 
@@ -79,16 +89,16 @@ impl RawConfig {
     /// The defaults; `user_data` is the user's data folder, if there is one.
     pub(crate) fn defaults(user_data: Option<&Path>) -> RawConfig {
         let mut raw = RawConfig::default();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().map(|row| &row.setting) {
             let written = match (setting.shape, setting.default) {
                 (Shape::List, "") => Written::List(Vec::new()),
-                (_, "") => match machine_default(setting.key, user_data) {
+                (_, "") => match machine_default(setting.name, user_data) {
                     Some(text) => Written::Text(text),
                     None => continue,
                 },
                 (_, text) => Written::Text(text.to_owned()),
             };
-            raw.values.insert(setting.key, (written, Origin::Default));
+            raw.values.insert(setting.name, (written, Origin::Default));
         }
         raw
     }
@@ -113,9 +123,9 @@ impl RawConfig {
     }
 
     fn set_from_file(&mut self, name: &str, value: toml::Value, path: &Path) -> Result<(), Error> {
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+        let Some(setting) = SETTINGS.iter().map(|row| &row.setting).find(|setting| setting.name == name) else {
             let failure = refused(format!("settings file {} has an unknown key `{name}`", path.display()));
-            let nearest = nearest(name, SETTINGS.iter().map(|setting| setting.name));
+            let nearest = nearest(name, SETTINGS.iter().map(|row| row.setting.name));
             return Err(failure.with_hint(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "run `likeness config show` to see all keys".to_owned(),
@@ -138,7 +148,7 @@ impl RawConfig {
             }
             (Shape::List, _) => return Err(wrong("a list of texts")),
         };
-        self.values.insert(setting.key, (written, Origin::File(path.to_owned())));
+        self.values.insert(setting.name, (written, Origin::File(path.to_owned())));
         Ok(())
     }
 
@@ -153,8 +163,8 @@ impl RawConfig {
             if name == ENV_CONFIG || value.is_empty() {
                 continue;
             }
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.env == name) else {
-                let known = SETTINGS.iter().map(|setting| setting.env).chain([ENV_CONFIG]);
+            let Some(Row { setting, env }) = SETTINGS.iter().find(|row| row.env == name) else {
+                let known = SETTINGS.iter().map(|row| row.env.as_str()).chain([ENV_CONFIG]);
                 match nearest(name, known) {
                     Some(nearest) if distance(name, nearest) <= 2 => {
                         return Err(refused(format!("unknown environment variable {name}"))
@@ -172,19 +182,19 @@ impl RawConfig {
                 ),
                 Shape::Text | Shape::Number | Shape::Truth => Written::Text(text.to_owned()),
             };
-            raw.values.insert(setting.key, (written, Origin::Env(setting.env)));
+            raw.values.insert(setting.name, (written, Origin::Env(env)));
         }
         Ok(raw)
     }
 }
 
 /// Defaults that depend on the machine.
-fn machine_default(key: Key, user_data: Option<&Path>) -> Option<String> {
+fn machine_default(name: &str, user_data: Option<&Path>) -> Option<String> {
     let folder = |path: PathBuf| path.to_str().map(str::to_owned);
-    match key {
-        Key::Data => folder(user_data?.join("likeness").join("library")),
-        Key::Home => folder(user_data?.join("likeness")),
-        Key::Workers => Some(std::thread::available_parallelism().map_or(1, usize::from).to_string()),
+    match name {
+        "data" => folder(user_data?.join("likeness").join("library")),
+        "home" => folder(user_data?.join("likeness")),
+        "workers" => Some(std::thread::available_parallelism().map_or(1, usize::from).to_string()),
         _ => None,
     }
 }

@@ -1,23 +1,24 @@
 //! The settings that won, as text that could be a settings file and as JSON.
 
+use likeness_domain::settings::{Setting, Shape};
 use serde_json::{Map, Value, json};
 
 use super::RawConfig;
 use super::raw::Written;
-use super::settings::{SETTINGS, Setting, Shape};
+use super::settings::{Row, SETTINGS};
 
 /// A settings file that says the same; with `origin`, a comment after each value says who set it.
 pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {
     let mut lines = Vec::new();
     let mut table = "";
-    for setting in SETTINGS {
+    for Row { setting, .. } in SETTINGS.iter() {
         let (outer, key) = setting.name.split_once('.').unwrap_or(("", setting.name));
         if outer != table {
             table = outer;
             lines.push(format!("\n[{table}]"));
         }
         let comment = |text: &dyn std::fmt::Display| if origin { format!(" # {text}") } else { String::new() };
-        lines.push(match resolved.get(setting.key) {
+        lines.push(match resolved.get(setting.name) {
             Some((written, from)) => format!("{key} = {}{}", value(setting, written), comment(from)),
             None => format!("# {key} is not set"),
         });
@@ -28,15 +29,15 @@ pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {
 /// `{"listen": {"value": .., "origin": "..", "env": "..", "about": ".."}, ..}`.
 pub(crate) fn json(resolved: &RawConfig) -> String {
     let mut settings = Map::new();
-    for setting in SETTINGS {
+    for Row { setting, env } in SETTINGS.iter() {
         let (written, origin) =
-            resolved.get(setting.key).map(|(written, origin)| (written, origin.to_string())).unzip();
+            resolved.get(setting.name).map(|(written, origin)| (written, origin.to_string())).unzip();
         settings.insert(
             setting.name.to_owned(),
             json!({
                 "value": written.map(|written| value(setting, written)),
                 "origin": origin,
-                "env": setting.env,
+                "env": env,
                 "about": setting.about,
             }),
         );

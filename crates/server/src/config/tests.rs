@@ -6,10 +6,11 @@ use std::time::Duration;
 use expect_test::{Expect, expect, expect_file};
 
 use likeness_domain::Error;
+use likeness_domain::settings::Shape;
 
 use super::raw::Written;
-use super::settings::{ENV_CONFIG, SETTINGS, Shape};
-use super::{Config, Key, RawConfig, resolve, show};
+use super::settings::{ENV_CONFIG, Row, SETTINGS};
+use super::{Config, RawConfig, resolve, show};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
@@ -33,18 +34,13 @@ fn check_refused(file: &str, environment: &[(&str, &str)], expected: Expect) {
 
 #[test]
 fn the_reference_is_complete_and_without_doubles() {
-    let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-    let variables: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.env).collect();
-    let keys: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-    assert_eq!([names.len(), variables.len(), keys.len()], [SETTINGS.len(); 3]);
-    for setting in SETTINGS {
-        let from_name = format!("LIKENESS_{}", setting.name.replace('.', "_").to_uppercase());
-        assert_eq!(setting.env, from_name);
-        assert_ne!(setting.env, ENV_CONFIG);
-        assert_eq!(setting.key.setting().name, setting.name);
-    }
+    let names: BTreeSet<_> = SETTINGS.iter().map(|row| row.setting.name).collect();
+    let variables: BTreeSet<_> = SETTINGS.iter().map(|row| row.env.as_str()).collect();
+    assert_eq!([names.len(), variables.len()], [SETTINGS.len(); 2]);
+    assert!(!variables.contains(ENV_CONFIG));
     // A table may be opened once in a file, so its settings must stand together, behind those of no table.
-    let tables: Vec<_> = SETTINGS.iter().map(|s| s.name.split_once('.').map_or("", |(table, _)| table)).collect();
+    let tables: Vec<_> =
+        SETTINGS.iter().map(|row| row.setting.name.split_once('.').map_or("", |(table, _)| table)).collect();
     let mut runs = tables.clone();
     runs.dedup();
     assert_eq!(runs.len(), tables.iter().collect::<BTreeSet<_>>().len());
@@ -54,19 +50,19 @@ fn the_reference_is_complete_and_without_doubles() {
 #[test]
 fn defaults_are_a_complete_configuration() {
     let config = Config::from_raw(&settle("", &[], RawConfig::default()).unwrap()).unwrap();
-    assert!(config.listen.ip().is_loopback());
+    assert!(config.general.listen.ip().is_loopback());
     assert_eq!(config.data().unwrap(), Path::new("/home/u/.local/share/likeness/library"));
     assert_eq!(config.home().unwrap(), Path::new("/home/u/.local/share/likeness"));
     assert_eq!(config.listener.grace, Duration::from_secs(25));
     assert!(config.fetch.allow.is_empty());
-    assert_eq!(config.pack, likeness_vision::pack::default_pack_id());
+    assert_eq!(config.general.pack, likeness_vision::pack::default_pack_id());
     assert_eq!(config.wire, likeness_wire::Settings::default(), "the dialects' own defaults are the vendors' values");
 }
 
 #[test]
 fn flag_beats_environment_beats_file_beats_default() {
     let mut flags = RawConfig::default();
-    flags.set_flag(Key::Listen, "--listen", Some("127.0.0.1:4"));
+    flags.set_flag("listen", "--listen", Some("127.0.0.1:4"));
     let file = "listen = '127.0.0.1:2'\nqueue_max = 2\n[log]\nformat = 'json'\n[fetch]\nallow = ['a', 'b:81']";
     let environment = &[("LIKENESS_LISTEN", "127.0.0.1:3"), ("LIKENESS_QUEUE_MAX", "3"), ("LIKENESS_PACK", "")];
     let raw = settle(file, environment, flags).unwrap();
@@ -181,12 +177,12 @@ fn what_is_shown_can_be_read_again() {
     let environment = &[("LIKENESS_FETCH_ALLOW", "photos.test, [::1]:9000,"), ("LIKENESS_LOG_LEVEL", "debug")];
     let raw = settle("", environment, RawConfig::default()).unwrap();
     let again = RawConfig::from_toml(&show::text(&raw, false), Path::new("again")).unwrap();
-    for setting in SETTINGS {
-        let written = |raw: &RawConfig| raw.get(setting.key).map(|(written, _)| written.clone());
+    for Row { setting, .. } in SETTINGS.iter() {
+        let written = |raw: &RawConfig| raw.get(setting.name).map(|(written, _)| written.clone());
         assert_eq!(written(&raw), written(&again), "{}", setting.name);
     }
     let allowed = Written::List(vec!["photos.test".to_owned(), "[::1]:9000".to_owned()]);
-    assert_eq!(raw.get(Key::FetchAllow).unwrap().0, allowed);
+    assert_eq!(raw.get("fetch.allow").unwrap().0, allowed);
 }
 
 #[test]
@@ -287,7 +283,7 @@ fn the_file_is_found_by_flag_or_environment() {
     let environment = variables(&[(ENV_CONFIG, by_env.to_str().unwrap()), ("HOME", "/home/u")]);
     let queue_max = |file| {
         let raw = resolve(file, environment.clone().into_iter(), RawConfig::default()).unwrap();
-        Config::from_raw(&raw).unwrap().queue_max
+        Config::from_raw(&raw).unwrap().general.queue_max
     };
     assert_eq!(queue_max(Some(by_flag.as_path())), 1);
     assert_eq!(queue_max(None), 2);
@@ -307,13 +303,13 @@ fn a_user_without_a_home_is_asked_for_a_folder() {
 #[test]
 fn the_documented_reference_is_the_one_in_the_code() {
     let mut table = String::from("| Key | Variable | Default | Meaning |\n|---|---|---|---|\n");
-    for setting in SETTINGS {
+    for Row { setting, env } in SETTINGS.iter() {
         let default = match (setting.shape, setting.default) {
             (Shape::List, "") => "none".to_owned(),
             (_, "") => "see meaning".to_owned(),
             (_, text) => format!("`{text}`"),
         };
-        table += &format!("| `{}` | `{}` | {default} | {} |\n", setting.name, setting.env, setting.about);
+        table += &format!("| `{}` | `{}` | {default} | {} |\n", setting.name, env, setting.about);
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     let page = std::fs::read_to_string(path).unwrap();

@@ -24,6 +24,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use likeness_domain::ports::{FetchRules, ImageFetcher, Pending, Webhook, WebhookSender};
+use likeness_domain::settings::ListOf;
 use likeness_domain::{Error, Kind, Result};
 use tokio::sync::Semaphore;
 
@@ -31,6 +32,17 @@ use connect::{Exchange, Resolve, SystemResolver, Tls};
 use target::{Scheme, Target};
 
 pub(crate) use target::AllowedHost;
+
+likeness_domain::settings! {
+    /// Where images may be fetched from.
+    pub(crate) struct Settings in "fetch." {
+        allow: Vec<AllowedHost> = "", ListOf("HOST or HOST:PORT"),
+            "hosts (`HOST` or `HOST:PORT`) images may be fetched from although their address is private or the port \
+             unusual";
+        concurrent_max: usize = "32", 1..=1024,
+            "images fetched at once; each may hold as many bytes as the dialect allows an image";
+    }
+}
 
 /// Redirects followed. Object stores and link shorteners need one or two.
 const REDIRECTS_MAX: usize = 3;

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 
 use super::io::WriteBounded;
 use super::request::Front;
-use crate::config::ListenerConfig;
 
 /// On shutdown, time for a request whose head is just arriving to become one in flight.
 const DRAIN_PAUSE: Duration = Duration::from_millis(250);
@@ -23,7 +22,7 @@ const HEADERS_MAX: usize = 100;
 /// How to run a connection.
 pub(super) struct Connection {
     pub(super) front: Front,
-    pub(super) bounds: ListenerConfig,
+    pub(super) bounds: super::Settings,
     pub(super) stop: watch::Receiver<bool>,
 }
 

@@ -16,13 +16,31 @@ use std::time::Duration;
 
 use axum::Router;
 use likeness_domain::ports::IdSource;
+use likeness_domain::settings::Seconds;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::config::ListenerConfig;
 use connection::Connection;
 use request::Front;
+
+likeness_domain::settings! {
+    /// Bounds that keep clients from holding the server up.
+    pub(crate) struct Settings in "listener." {
+        connections_max: usize = "512", 1..=65_536,
+            "connections open at once; further ones wait to be accepted. With a body of 12 MB each this bounds memory";
+        head_timeout as head_timeout_s: Duration = "20", Seconds(1..=3600),
+            "seconds for a request's head to arrive, and for an idle connection to be used again";
+        body_timeout as body_timeout_s: Duration = "60", Seconds(1..=3600),
+            "seconds for a request's body to arrive: 12 MB at 1.6 Mbit/s";
+        write_timeout as write_timeout_s: Duration = "30", Seconds(1..=3600),
+            "seconds a client may leave an answer unread";
+        head_bytes_max: usize = "65536", 8192..=1_048_576,
+            "most bytes of a request's head; tokens and signed headers take about 4,000";
+        grace as grace_s: Duration = "25", Seconds(0..=3600),
+            "seconds that requests in flight get on shutdown; below the 30 that container managers wait before they kill";
+    }
+}
 
 /// Pause after a failed accept; it fails while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -60,7 +78,7 @@ pub(crate) async fn serve(
     socket: Socket,
     router: Router,
     ids: Arc<dyn IdSource>,
-    bounds: &ListenerConfig,
+    bounds: &Settings,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
     let slots = Arc::new(Semaphore::new(bounds.connections_max));

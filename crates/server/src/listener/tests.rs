@@ -12,11 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::Settings;
 use super::{Socket, serve};
-use crate::config::ListenerConfig;
 use crate::system::SystemIds;
 
-const BOUNDS: ListenerConfig = ListenerConfig {
+const BOUNDS: Settings = Settings {
     connections_max: 8,
     head_timeout: Duration::from_secs(20),
     body_timeout: Duration::from_secs(20),
@@ -38,7 +38,7 @@ struct Door {
 }
 
 impl Door {
-    async fn open(bounds: ListenerConfig) -> Door {
+    async fn open(bounds: Settings) -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -130,7 +130,7 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_is_cut() {
-    let door = Door::open(ListenerConfig { head_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let door = Door::open(Settings { head_timeout: Duration::from_millis(50), ..BOUNDS }).await;
     assert_eq!(door.exchange("").await, "");
     assert_eq!(door.exchange("GET / HTTP/1.1\r\nX-Slow").await, "");
 }
@@ -147,14 +147,14 @@ async fn a_head_without_end_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_broken_off() {
-    let door = Door::open(ListenerConfig { body_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let door = Door::open(Settings { body_timeout: Duration::from_millis(50), ..BOUNDS }).await;
     let answer = door.exchange("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
     assert!(answer.ends_with("broken: the body did not arrive in time"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut() {
-    let door = Door::open(ListenerConfig { write_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let door = Door::open(Settings { write_timeout: Duration::from_millis(50), ..BOUNDS }).await;
     let mut stream = door.connect().await;
     stream.write_all(get("/large").as_bytes()).await.unwrap();
     stream.read_u8().await.unwrap();
@@ -166,7 +166,7 @@ async fn a_client_that_does_not_read_is_cut() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_one_to_close() {
-    let door = Door::open(ListenerConfig { connections_max: 1, ..BOUNDS }).await;
+    let door = Door::open(Settings { connections_max: 1, ..BOUNDS }).await;
     let mut first = door.connect().await;
     first.write_all(get("/wait").as_bytes()).await.unwrap();
     door.arrived.notified().await;
@@ -204,7 +204,7 @@ async fn stopping_answers_what_is_in_flight_and_closes_what_is_idle() {
 
 #[tokio::test]
 async fn a_request_that_outlasts_the_grace_is_cut() {
-    let door = Door::open(ListenerConfig { grace: Duration::from_millis(400), ..BOUNDS }).await;
+    let door = Door::open(Settings { grace: Duration::from_millis(400), ..BOUNDS }).await;
     let mut busy = door.connect().await;
     busy.write_all(get("/wait").as_bytes()).await.unwrap();
     door.arrived.notified().await;

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::ports::{Pending, Video, VideoDecoder, VideoFrame, VideoRules};
+use likeness_domain::settings::{Parsed, Seconds};
 use likeness_domain::{Error, Kind, Result, limits};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Resource, Rlimit};
@@ -31,6 +32,19 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
 use pictures::Pictures;
+
+likeness_domain::settings! {
+    /// How clips are decoded.
+    pub(crate) struct Settings in "video." {
+        program: PathBuf = "ffmpeg", Parsed("a path or a name"),
+            "the ffmpeg program, version 5 or later, that decodes clips: a path, or a name to be found in PATH; without \
+             it only liveness of clips is unavailable";
+        deadline as deadline_s: Duration = "20", Seconds(1..=600),
+            "seconds that decoding one clip may take; 15 s of 1080p take about 3";
+        concurrent_max: usize = "2", 1..=64,
+            "clips decoded at once, each with up to 1 GiB of memory; further ones are told that the server is busy";
+    }
+}
 
 /// Containers, by the names of the program's readers: MP4 and MOV, AVI, FLV, WebM and Matroska, ASF.
 const FORMATS: &str = "mov,avi,flv,matroska,webm,asf";

@@ -48,7 +48,7 @@ pub use auth::{fuzz_acs3, fuzz_signature};
 pub use client_info::fuzz_client_info;
 pub use operations::ADAPTER;
 pub(crate) use routes::Aliyun;
-pub use settings::{LimitedTenants, Settings, UploadEndpoint};
+pub use settings::{Settings, UploadEndpoint};
 pub(crate) use uploads::BUCKET;
 pub use uploads::fuzz_upload;
 pub(crate) use workers::workers;

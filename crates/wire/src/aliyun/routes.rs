@@ -181,7 +181,7 @@ impl Aliyun {
         let call = Call {
             api: &self.api,
             limiter: &self.limiter,
-            is_limited: self.api.settings().limited.contains(key.tenant.name.as_str()),
+            is_limited: self.api.settings().limits_calls_of(key.tenant.name.as_str()),
             row,
             caller: Caller {
                 tenant: key.tenant.id,

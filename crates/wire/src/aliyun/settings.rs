@@ -1,91 +1,54 @@
 //! What an operator may set for this dialect.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
+use likeness_domain::limits;
+use likeness_domain::settings::{ListOf, Parsed, Unset};
 
-/// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Most face sets of a tenant that joining may lead to. Default 100.
-    pub groups_max: u64,
-    /// Most faces of a person. Default 20.
-    pub faces_max: u64,
-    /// Bytes of a request's body. Default 1 MiB: images do not travel in bodies.
-    pub body_bytes_max: usize,
-    /// Bytes of an image. Default 20 MB, which is also the library's bound.
-    pub image_bytes_max: usize,
-    /// Width and height of an image. Default 12,000, the library's bound; the vendor takes 30,000.
-    pub image_side_max: u32,
-    /// Milliseconds that fetching one image may take. Default 3000.
-    pub fetch_deadline_ms: u64,
-    /// Milliseconds that a synchronous scan may take; tasks that are not done then have code 581. Default 6000.
-    pub scan_deadline_ms: u64,
-    /// Rate from which a comparison (`sface-1`) suggests `review`. Default 70.
-    pub compare_review_rate: u32,
-    /// Rate from which a search (`sface-n`) suggests `review`. Default 80.
-    pub search_review_rate: u32,
-    /// Persons below this rate are left out of a search's answer. Default 0: the five most similar, however little.
-    pub search_rate_min: u32,
-    /// Code for a person that does not exist. Default 404; one old client expects 500.
-    pub unknown_person_code: u16,
-    /// Whose calls per second are bounded by the vendor's documented values. Default nobody's.
-    pub limited: LimitedTenants,
-    /// Asynchronous tasks that may wait. Default 10,000.
-    pub tasks_waiting_max: u64,
-    /// Where clients find this server to put files; without it uploads are disabled, as by default.
-    pub upload_endpoint: Option<UploadEndpoint>,
-    /// Bytes of a tenant's uploads that may lie here at a time. Default 1 GiB.
-    pub uploads_bytes_max: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            groups_max: 100,
-            faces_max: 20,
-            body_bytes_max: 1024 * 1024,
-            image_bytes_max: 20 * 1024 * 1024,
-            image_side_max: 12_000,
-            fetch_deadline_ms: 3000,
-            scan_deadline_ms: 6000,
-            compare_review_rate: 70,
-            search_review_rate: 80,
-            search_rate_min: 0,
-            unknown_person_code: 404,
-            limited: LimitedTenants::default(),
-            tasks_waiting_max: 10_000,
-            upload_endpoint: None,
-            uploads_bytes_max: 1024 * 1024 * 1024,
-        }
+likeness_domain::settings! {
+    /// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
+    pub struct Settings in "aliyun." {
+        groups_max: u64 = "100", 1..=1_000_000,
+            "most face sets of a tenant that joining groups may lead to; the vendor's quota";
+        faces_max: u64 = "20", 1..=limits::PAGE_LIMIT_MAX,
+            "most faces of a person; the vendor's quota";
+        body_bytes_max: usize = "1048576", 1024..=limits::IMAGE_BYTES_MAX as u64,
+            "bytes of a request's body: 1 MiB, since images do not travel in bodies";
+        image_bytes_max: usize = "20971520", 1024..=limits::IMAGE_BYTES_MAX as u64,
+            "bytes of an image: 20 MB, the vendor's bound";
+        image_side_max: u32 = "12000", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "width and height of an image in pixels; the library's bound, the vendor takes 30,000";
+        fetch_deadline_ms: u64 = "3000", 1..=600_000,
+            "milliseconds that fetching one image may take; the vendor's bound";
+        scan_deadline_ms: u64 = "6000", 1..=600_000,
+            "milliseconds that a synchronous scan may take, all its tasks together; the vendor's bound";
+        compare_review_rate: u32 = "70", 0..=100,
+            "rate from which a comparison of two images suggests `review`: one stranger in a thousand";
+        search_review_rate: u32 = "80", 0..=100,
+            "rate from which a search in a group suggests `review`: one stranger in ten thousand";
+        search_rate_min: u32 = "0", 0..=100,
+            "persons below this rate are left out of a search; by default the five most similar are told, however little";
+        unknown_person_code: u16 = "404", 400..=599,
+            "code for a person that does not exist; one old client expects 500";
+        limited_tenants: Vec<String> = "", ListOf("names of tenants, or *"),
+            "tenants whose calls a second are bounded by the vendor's documented values, `*` for all; by default \
+             nobody's are";
+        tasks_waiting_max: u64 = "10000", 1..=1_000_000,
+            "asynchronous tasks that may wait before more are refused; at a few a second an hour of work";
+        upload_endpoint: Option<UploadEndpoint> = "", Unset(Parsed("an address such as http://192.0.2.7:7080")),
+            "where clients reach this server to upload files, such as `http://192.0.2.7:7080`: scheme, IP address or \
+             localhost, and port; without it uploads are disabled";
+        uploads_bytes_max: u64 = "1073741824", 1..=u64::MAX,
+            "bytes of a tenant's uploads that may lie here at a time: 1 GiB; each is forgotten after an hour";
     }
 }
 
-/// Names of tenants, or `*` for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LimitedTenants(Vec<String>);
-
-impl LimitedTenants {
-    /// Whether the tenant of that name is among them.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known == "*" || known == name)
-    }
-}
-
-impl FromIterator<String> for LimitedTenants {
-    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        Self(names.into_iter().collect())
-    }
-}
-
-impl FromStr for LimitedTenants {
-    type Err = Infallible;
-
-    /// Names between commas.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+impl Settings {
+    /// Whether calls of the tenant with that name are bounded by the vendor's documented values.
+    pub fn limits_calls_of(&self, tenant: &str) -> bool {
+        self.limited_tenants.iter().any(|known| known == "*" || known == tenant)
     }
 }
 

@@ -1,40 +1,29 @@
 //! What an operator may set for this dialect.
 
-/// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Hours that a face found in a picture can be used by its token without being in a face set, 1 to 72. Default 72.
-    pub held_hours: u32,
-    /// Faces that a face set made here may hold. Default 10,000.
-    pub max_faces_per_set: u64,
-    /// Most face sets of a tenant; `None` for no bound. Default none.
-    pub max_face_sets: Option<u64>,
-    /// Least width and height of an image. Default 48.
-    pub min_side: u32,
-    /// Largest width and height of an image. Default 4096.
-    pub max_side: u32,
-    /// Bytes of an image. Default 2 MiB.
-    pub max_image_bytes: usize,
-    /// Bytes of a request's body. Default 8 MiB: two images as Base64, and words.
-    pub max_body_bytes: usize,
-    /// Seconds for fetching an image by its address. Default 10.
-    pub fetch_timeout_s: u32,
-    /// Calls per second of one key, with bursts of as many. Default none: no limit.
-    pub max_qps: Option<u32>,
-}
+use likeness_domain::limits;
+use likeness_domain::settings::UnlessZero;
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            held_hours: 72,
-            max_faces_per_set: 10_000,
-            max_face_sets: None,
-            min_side: 48,
-            max_side: 4096,
-            max_image_bytes: 2 * 1024 * 1024,
-            max_body_bytes: 8 * 1024 * 1024,
-            fetch_timeout_s: 10,
-            max_qps: None,
-        }
+likeness_domain::settings! {
+    /// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
+    pub struct Settings in "facepp." {
+        held_hours: u32 = "72", 1..=limits::TRANSIENT_FACE_LIFETIME_MAX.as_secs() / 3600,
+            "hours that a face found in a picture can be used by its token without being in a face set, 1 to 72; this \
+             long its template is stored";
+        max_faces_per_set: u64 = "10000", 1..=1_000_000_000,
+            "faces a face set made through this dialect may hold; the vendor's value";
+        max_face_sets: Option<u64> = "0", UnlessZero(1_000_000),
+            "most face sets of a tenant; 0 for no bound";
+        min_side: u32 = "48", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "least width and height of an image in pixels";
+        max_side: u32 = "4096", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "largest width and height of an image in pixels";
+        max_image_bytes: usize = "2097152", 1024..=limits::IMAGE_BYTES_MAX as u64,
+            "bytes of an image: 2 MiB, the vendor's value";
+        max_body_bytes: usize = "8388608", 1024..=4 * limits::IMAGE_BYTES_MAX as u64,
+            "bytes of a request's body: 8 MiB, room for two images as base64";
+        fetch_timeout_s: u32 = "10", 1..=600,
+            "seconds for fetching an image by its address";
+        max_qps: Option<u32> = "0", UnlessZero(1_000_000),
+            "calls a second of one key before it is told to slow down; 0 for no bound";
     }
 }

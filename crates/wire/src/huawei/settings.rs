@@ -1,56 +1,36 @@
 //! What an operator may set for this dialect.
 
-/// Limits and habits of the service. The defaults are the vendor's documented values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Name of a tenant's one project besides the region names, and the name it is listed by. Default `cn-north-4`.
-    pub project_name: String,
-    /// Most face sets of a tenant. Default 10.
-    pub face_sets_max: u64,
-    /// Largest and default capacity of a face set, in faces. Default 100,000.
-    pub capacity_max: u64,
-    /// Capacities are multiples of this. Default 10,000.
-    pub capacity_step: u64,
-    /// Largest `offset + limit` of a listing. Default 10,000.
-    pub page_end_max: u64,
-    /// Largest `top_n` of a search. Default 1000, which is also the most the library offers.
-    pub top_n_max: usize,
-    /// Bytes of a request's body. Default 12 MB.
-    pub body_bytes_max: usize,
-    /// Bytes of an image, as base64 text or as a file. Default 8 MB.
-    pub image_bytes_max: usize,
-    /// Width and height of an image. Default 4096.
-    pub image_side_max: u32,
-    /// Milliseconds that fetching one image may take. Default 10,000.
-    pub fetch_deadline_ms: u64,
-    /// Where object storage is: `image_url` values such as `/bucket/key` and `https://bucket.obs.REGION.myhuaweicloud.com/key`
-    /// are fetched from this address followed by `/bucket/key`. Without it bucket paths cannot be read, and the second
-    /// form is fetched as it is. Default none.
-    pub object_storage: Option<String>,
-    /// Whether text values of custom fields must keep to the documented `A-Z a-z 0-9 _ -`; otherwise any text of 1 to
-    /// 256 characters is stored. Default false.
-    pub field_text_strict: bool,
-    /// Calls per second of one tenant to one operation, with bursts of as many; more are answered `FRS.0033`. The
-    /// vendor allows about 10. Default none: no limit.
-    pub calls_per_second: Option<u32>,
-}
+use likeness_domain::limits;
+use likeness_domain::settings::{Parsed, Truth, Unset};
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            project_name: "cn-north-4".to_owned(),
-            face_sets_max: 10,
-            capacity_max: 100_000,
-            capacity_step: 10_000,
-            page_end_max: 10_000,
-            top_n_max: 1000,
-            body_bytes_max: 12 * 1024 * 1024,
-            image_bytes_max: 8 * 1024 * 1024,
-            image_side_max: 4096,
-            fetch_deadline_ms: 10_000,
-            object_storage: None,
-            field_text_strict: false,
-            calls_per_second: None,
-        }
+likeness_domain::settings! {
+    /// Limits and habits of the service. The defaults are the vendor's documented values.
+    pub struct Settings in "huawei." {
+        project_name: String = "cn-north-4", Parsed("a name"),
+            "name of a tenant's one project besides the vendor's region names, and the name it is listed by";
+        face_sets_max: u64 = "10", 1..=1_000_000,
+            "most face sets of a tenant; the vendor's quota";
+        capacity_max: u64 = "100000", 1..=1_000_000_000,
+            "largest and default capacity of a face set, in faces; the vendor's quota";
+        capacity_step: u64 = "10000", 1..=1_000_000_000,
+            "capacities are multiples of this, as the vendor's are";
+        page_end_max: u64 = "10000", 1..=1_000_000_000,
+            "largest `offset + limit` of a listing; the vendor's bound";
+        top_n_max: usize = "1000", 1..=limits::TOP_K_MAX as u64,
+            "largest `top_n` of a search; the vendor's bound, and the most the library offers";
+        body_bytes_max: usize = "12582912", 1024..=2 * limits::IMAGE_BYTES_MAX as u64,
+            "bytes of a request's body: 12 MB, as the vendor's gateway takes";
+        image_bytes_max: usize = "8388608", 1024..=limits::IMAGE_BYTES_MAX as u64,
+            "bytes of an image or a clip, as base64 text or as a file: 8 MB, the vendor's bound";
+        image_side_max: u32 = "4096", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "width and height of an image in pixels; the vendor's bound";
+        fetch_deadline_ms: u64 = "10000", 1..=600_000,
+            "milliseconds that fetching one image may take, all redirects together";
+        object_storage: Option<String> = "", Unset(Parsed("an address")),
+            "address in whose place `/bucket/key` image paths are fetched; by default none, and such paths cannot be read";
+        field_text_strict: bool = "false", Truth,
+            "whether texts of custom fields must keep to the documented letters, digits, `_` and `-`";
+        calls_per_second: Option<u32> = "", Unset(1..=1_000_000),
+            "calls a second of one tenant to one operation before it is told to slow down; by default no limit";
     }
 }

@@ -1,94 +1,71 @@
 //! What an operator may set for this dialect.
 
+use likeness_domain::limits;
+use likeness_domain::settings::{OneOf, Parsed, Truth, UnlessZero, With};
 use std::fmt;
 use std::str::FromStr;
 
-/// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Whether answers whose shape the vendor does not document have every plausible member. Default true: clients
-    /// ignore members they do not know, and break without one they do.
-    pub superset_responses: bool,
-    /// What a wrong signature is called. Default `authorization`.
-    pub bad_sign_error: BadSign,
-    /// Seconds that a sign is good for after its end. Default 0.
-    pub sign_skew_s: u64,
-    /// HTTP status of `CONCURRENCY_LIMIT_EXCEEDED`. Default 403; one page of the vendor says 429.
-    pub concurrency_status: u16,
-    /// What an unknown library is called. Default `INVALID_GROUP_ID`.
-    pub unknown_group_error: UnknownGroup,
-    /// What a taken `group_id` is called. Default `GROUP_EXIST`.
-    pub group_exist_error: String,
-    /// What a library too many is called. Default `GROUP_QUOTA_EXCEEDED`.
-    pub group_quota_error: String,
-    /// What a face too many is called. Default `QUOTA_EXCEEDED`.
-    pub face_quota_error: String,
-    /// In which offset from UTC libraries tell when they were made. Default `+08:00`.
-    pub group_time_offset: TimeOffset,
-    /// How the next position of a listing is written. Default `string`.
-    pub next_type: NextType,
-    /// Whether a listing may start only at 1 to 1000, as documented; faces behind the 2000th could never be listed
-    /// then. Default false.
-    pub strict_start_max: bool,
-    /// Whether `limit` and `start` out of range are moved into it instead of refused. Default false.
-    pub clamp_limits: bool,
-    /// Whether `image` and `file` together are refused; otherwise `file` wins. Default false.
-    pub strict_coexistence: bool,
-    /// Whether the word `RemoveAllFaceTokens` deletes every face of a library. Default false.
-    pub allow_remove_all: bool,
-    /// Whether a search in an empty library is the error `EMPTY_FACESET`. Default false.
-    pub empty_group_error: bool,
-    /// Whether `group_id` and `user_id` may have a dot. Default false.
-    pub allow_dot_in_ids: bool,
-    /// Least width and height of an image. Default 48.
-    pub min_side: u32,
-    /// Largest width and height of an image. Default 4096.
-    pub max_side: u32,
-    /// Bytes of an image. Default 10 MiB.
-    pub max_image_bytes: usize,
-    /// Bytes of a request's body. Default 20 MiB.
-    pub max_body_bytes: usize,
-    /// Most face sets of a tenant; `None` for no bound. Default 10.
-    pub max_groups: Option<u64>,
-    /// Most faces of a tenant, all face sets together; `None` for no bound. Default 5,000,000.
-    pub max_faces_total: Option<u64>,
-    /// Calls per second of one key, with bursts of as many. Default none: no limit.
-    pub max_qps: Option<u32>,
-    /// Least total quality of a face to be added, in percent. Default 0.
-    pub min_face_quality: u8,
-    /// Least width and height of a face to be added, in pixels. Default 40.
-    pub min_face_px: u32,
-}
+/// A code as clients compare it: nothing that would need escaping, and nothing that looks like a detail.
+const CODE: With<String> = With("A-Z and _", |text| {
+    let is_code = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    is_code.then(|| text.to_owned())
+});
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            superset_responses: true,
-            bad_sign_error: BadSign::Authorization,
-            sign_skew_s: 0,
-            concurrency_status: 403,
-            unknown_group_error: UnknownGroup::GroupId,
-            group_exist_error: "GROUP_EXIST".to_owned(),
-            group_quota_error: "GROUP_QUOTA_EXCEEDED".to_owned(),
-            face_quota_error: "QUOTA_EXCEEDED".to_owned(),
-            group_time_offset: TimeOffset(8 * 60),
-            next_type: NextType::String,
-            strict_start_max: false,
-            clamp_limits: false,
-            strict_coexistence: false,
-            allow_remove_all: false,
-            empty_group_error: false,
-            allow_dot_in_ids: false,
-            min_side: 48,
-            max_side: 4096,
-            max_image_bytes: 10 * 1024 * 1024,
-            max_body_bytes: 20 * 1024 * 1024,
-            max_groups: Some(10),
-            max_faces_total: Some(5_000_000),
-            max_qps: None,
-            min_face_quality: 0,
-            min_face_px: 40,
-        }
+likeness_domain::settings! {
+    /// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
+    pub struct Settings in "yuanli." {
+        superset_responses: bool = "true", Truth,
+            "whether answers whose shape the vendor does not document have every plausible member; clients ignore \
+             members they do not know";
+        bad_sign_error: BadSign = "authorization", Parsed("authorization or authentication"),
+            "what a wrong signature is called: authorization (`AUTHORIZATION_ERROR: INVALID_SIGN`) or authentication \
+             (`AUTHENTICATION_ERROR`)";
+        sign_skew_s: u64 = "0", 0..=86_400,
+            "seconds that a sign is good for after its end";
+        concurrency_status: u16 = "403", OneOf(403, 429),
+            "HTTP status of `CONCURRENCY_LIMIT_EXCEEDED`: 403, or 429 as one page of the vendor says";
+        unknown_group_error: UnknownGroup = "INVALID_GROUP_ID", Parsed("INVALID_GROUP_ID or INVALID_OUTER_ID"),
+            "what an unknown library is called: INVALID_GROUP_ID or INVALID_OUTER_ID";
+        group_exist_error: String = "GROUP_EXIST", CODE,
+            "what a taken group_id is called; the vendor's own word is not known";
+        group_quota_error: String = "GROUP_QUOTA_EXCEEDED", CODE,
+            "what a library too many is called; the vendor's own word is not known";
+        face_quota_error: String = "QUOTA_EXCEEDED", CODE,
+            "what a face too many is called; the vendor's own word is not known";
+        group_time_offset: TimeOffset = "+08:00", Parsed("an offset such as +08:00"),
+            "offset from UTC in which libraries tell when they were made, as in the vendor's samples";
+        next_type: NextType = "string", Parsed("string or int"),
+            "how the next position of a listing is written: string or int";
+        strict_start_max: bool = "false", Truth,
+            "whether a listing may start only at 1 to 1000, as documented; later faces could then never be listed";
+        clamp_limits: bool = "false", Truth,
+            "whether `start` and `limit` out of range are moved into it instead of refused";
+        strict_coexistence: bool = "false", Truth,
+            "whether `image` and `file` together are refused; otherwise `file` wins";
+        allow_remove_all: bool = "false", Truth,
+            "whether the word RemoveAllFaceTokens deletes every face of a library";
+        empty_group_error: bool = "false", Truth,
+            "whether a search in an empty library is the error EMPTY_FACESET";
+        allow_dot_in_ids: bool = "false", Truth,
+            "whether group_id and user_id may have a dot";
+        min_side: u32 = "48", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "least width and height of an image in pixels; the vendor's bound";
+        max_side: u32 = "4096", 1..=limits::IMAGE_SIDE_MAX.into(),
+            "largest width and height of an image in pixels; the vendor's bound";
+        max_image_bytes: usize = "10485760", 1024..=limits::IMAGE_BYTES_MAX as u64,
+            "bytes of an image: 10 MiB; the family of these services takes 2 MB";
+        max_body_bytes: usize = "20971520", 1024..=2 * limits::IMAGE_BYTES_MAX as u64,
+            "bytes of a request's body: 20 MiB, as the family of these services takes";
+        max_groups: Option<u64> = "10", UnlessZero(1_000_000),
+            "most face sets of a tenant; the vendor's quota; 0 for no bound";
+        max_faces_total: Option<u64> = "5000000", UnlessZero(1_000_000_000),
+            "most faces of a tenant, all face sets together; the vendor's quota; 0 for no bound";
+        max_qps: Option<u32> = "0", UnlessZero(1_000_000),
+            "calls a second of one key before it is told to slow down; 0 for no bound";
+        min_face_quality: u8 = "0", 0..=100,
+            "least total quality of a face to be added, in percent, besides the face set's quality gate; 0 for no bound";
+        min_face_px: u32 = "40", 0..=limits::IMAGE_SIDE_MAX.into(),
+            "least width and height of a face to be added, in pixels: below some 40 there is little left to recognise";
     }
 }
 

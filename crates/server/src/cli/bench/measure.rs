@@ -117,8 +117,8 @@ pub(super) fn stages(config: &Config, photo: Option<&[u8]>, time: Duration) -> R
     let progress = InstallProgress::new();
     pack::ensure_default(&home, &progress)?;
     progress.finish();
-    let installed = pack::load(&home, &config.pack)?;
-    let (files, engines) = choice::engines(&home, &installed, config.inference)?;
+    let installed = pack::load(&home, &config.general.pack)?;
+    let (files, engines) = choice::engines(&home, &installed, config.inference())?;
     let runtime = Runtime::open(files, engines, 1)?;
     let id = installed.manifest().id();
     let recognition = installed.manifest().recognition();
@@ -172,7 +172,7 @@ fn made_up_picture(width: u32, height: u32) -> RgbImage {
 /// Latency of single searches for the best ten.
 pub(super) async fn search(config: &Config, pack: &Pack, n_faces: u64, time: Duration) -> Result<SearchLatency, Error> {
     let index = FlatIndex::new(FlatOptions {
-        n_threads: config.workers,
+        n_threads: config.general.workers,
         queue_len_max: 16,
         inline_numbers_max: INLINE_NUMBERS_MAX,
     })?;

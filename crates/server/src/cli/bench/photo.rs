@@ -73,7 +73,7 @@ struct Measured {
 /// Runs the command.
 pub(crate) async fn run(args: PhotoArgs, config: &Config) -> Outcome {
     let mut config = config.clone();
-    config.workers = args.workers as usize;
+    config.general.workers = args.workers as usize;
     let analyzer = assemble::analyzer(&config).await?;
     if args.photos == [Path::new("-")] {
         // Nothing else runs meanwhile, so waiting for a line may block.

@@ -108,7 +108,7 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
     let analyzer = assemble::analyzer(config).await?;
     let pack = analyzer.packs()[0].id.clone();
     let wanted = Wanted { images: &args.folder, face: args.face, gate: args.gate, names_no_face: args.names };
-    let looked = embed_all(&analyzer, &pack, &folder.images, &wanted, config.workers).await?;
+    let looked = embed_all(&analyzer, &pack, &folder.images, &wanted, config.general.workers).await?;
     let known: Vec<Known<'_>> = looked
         .iter()
         .zip(&folder.person_idx)

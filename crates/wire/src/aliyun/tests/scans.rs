@@ -7,8 +7,8 @@ use likeness_domain::ports::{Clock, JobStore};
 use serde_json::{Value, json};
 
 use super::server::{KEY, Server, img};
+use crate::aliyun::Settings;
 use crate::aliyun::workers;
-use crate::aliyun::{LimitedTenants, Settings};
 
 fn rate(task: &Value) -> f64 {
     assert_eq!(task["code"], 200, "{task}");
@@ -446,8 +446,8 @@ async fn search_person_is_a_scan_without_a_task() {
 
 #[tokio::test]
 async fn case_85_calls_per_second_are_bounded_for_those_who_are_named() {
-    let limited: LimitedTenants = "acme".parse().unwrap();
-    let server = Server::with(Settings { limited, ..Settings::default() }).await;
+    let limited_tenants = vec!["acme".to_owned()];
+    let server = Server::with(Settings { limited_tenants, ..Settings::default() }).await;
     server.person("p1", &["g1"]).await;
     let join = json!({"personId": "p1", "groupIds": ["g1"]});
     for n_calls in 0..30 {

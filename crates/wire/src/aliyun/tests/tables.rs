@@ -9,7 +9,7 @@ use crate::adapter::State;
 use crate::aliyun::client_info::{ClientInfo, fuzz_client_info};
 use crate::aliyun::errors::code_of;
 use crate::aliyun::scale::{AT_FAR, scale};
-use crate::aliyun::{ADAPTER, LimitedTenants};
+use crate::aliyun::{ADAPTER, Settings};
 
 #[test]
 fn every_kind_has_its_code() {
@@ -114,8 +114,16 @@ fn client_info_is_read_as_far_as_it_goes() {
 
 #[test]
 fn limited_tenants_are_named_or_all() {
-    let named: LimitedTenants = " acme, other ,".parse().unwrap();
-    assert!(named.contains("acme") && named.contains("other") && !named.contains("ac") && !named.contains(""));
-    let all: LimitedTenants = "*".parse().unwrap();
-    assert!(all.contains("anybody") && !LimitedTenants::default().contains("anybody"));
+    let with = |names: &str| {
+        let text = |name| if name == "aliyun.limited_tenants" { names.to_owned() } else { default_of(name) };
+        Settings::read(text).unwrap()
+    };
+    let named = with("acme,other,");
+    assert!(named.limits_calls_of("acme") && named.limits_calls_of("other"));
+    assert!(!named.limits_calls_of("ac") && !named.limits_calls_of(""));
+    assert!(with("*").limits_calls_of("anybody") && !with("").limits_calls_of("anybody"));
+}
+
+fn default_of(name: &str) -> String {
+    Settings::table().iter().find(|setting| setting.name == name).unwrap().default.to_owned()
 }
