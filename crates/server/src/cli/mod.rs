@@ -19,6 +19,7 @@ mod pack;
 mod photo;
 pub(crate) mod progress;
 mod quickstart;
+mod recover;
 mod search;
 mod serve;
 mod table;
@@ -89,6 +90,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// What is stored, and whether it is intact
     Check(check::CheckArgs),
+    /// Write what can still be read of a damaged library to a new folder
+    Recover(recover::RecoverArgs),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -105,7 +108,7 @@ impl Command {
             Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
             Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
-            Command::Bench(_) | Command::Liveness(_) => {}
+            Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
         }
     }
 
@@ -118,7 +121,7 @@ impl Command {
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {
                 "warn"
             }
-            Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) => "warn",
+            Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
         }
     }
 
@@ -135,6 +138,7 @@ impl Command {
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,
+            Command::Recover(args) => recover::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),
         }

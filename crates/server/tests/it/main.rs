@@ -7,4 +7,5 @@ mod library;
 mod liveness;
 mod packs;
 mod pictures;
+mod recovery;
 mod serve;

@@ -29,6 +29,7 @@ mod persons;
 mod pool;
 mod queue;
 mod rebuild;
+mod recover;
 mod report;
 mod rows;
 mod schema;
@@ -60,6 +61,7 @@ use crate::folder::DataFolder;
 
 pub use self::credentials::Credentials;
 pub use self::identity::IDENTITY_FILE;
+pub use self::recover::{Recovered, recover};
 pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
 
 /// What an operator may choose.

@@ -49,26 +49,22 @@ fn identity_of(dir: &Path) -> Answer<Found> {
 
 fn emptied(dir: &Path, identity: &Identity) -> Failure {
     let revision = identity.acknowledged.map_or("some".to_owned(), |(revision, _)| revision.to_string());
-    Failure::said(
-        Kind::InvalidArgument,
-        format!(
-            "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library of {revision} commits was \
-             here\n\
-             hint: restore a backup with `likeness restore`, or write what can still be read to a new folder with \
-             `likeness recover`; to start an empty library, move {IDENTITY_FILE} away",
-            dir.display()
-        ),
-    )
+    let message = format!(
+        "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library of {revision} commits was here",
+        dir.display()
+    );
+    Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
+        "put a copy of the database back, or write what can still be read to a new folder with `likeness recover`; to start \
+         an empty library, move {IDENTITY_FILE} away"
+    )))
 }
 
 fn swapped(dir: &Path) -> Failure {
-    Failure::said(
-        Kind::InvalidArgument,
-        format!(
-            "the database in `{}` is of another library than {IDENTITY_FILE} says\n\
-             hint: put the right `{DATABASE_FILE}` back; if this one is right, move {IDENTITY_FILE} away",
-            dir.display()
-        ),
+    let message = format!("the database in `{}` is of another library than {IDENTITY_FILE} says", dir.display());
+    Failure::Said(
+        Error::new(Kind::InvalidArgument, message).with_hint(format!(
+            "put the right `{DATABASE_FILE}` back; if this one is right, move {IDENTITY_FILE} away"
+        )),
     )
 }
 
@@ -80,6 +76,10 @@ fn library_of(conn: &Connection) -> Answer<LibraryId> {
 /// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held.
 pub(super) fn open(conn: &mut Connection, dir: &Path) -> Answer<Library> {
     let found = identity_of(dir)?;
+    let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if matches!(found, Found::Identity(_)) && ![0, schema::APPLICATION_ID].contains(&application_id) {
+        return Err(Failure::Damaged("its header is not ours, although its library is".into()));
+    }
     let version = schema::version(conn, SCHEMA_VERSION)?;
     if let (0, Found::Identity(identity)) = (version, &found) {
         return Err(emptied(dir, identity));

@@ -160,7 +160,31 @@ fn open_error(path: &Path, err: std::io::Error) -> Error {
 
 /// The error of opening, for callers outside this room.
 pub(super) fn opened<T>(answer: Answer<T>, dir: &Path) -> Result<T> {
-    answer.map_err(|failure| failure.into_error(&format!("open the store in `{}`", dir.display()), dir))
+    answer.map_err(|failure| {
+        let doing = format!("open the store in `{}`", dir.display());
+        let damage = match &failure {
+            Failure::Damaged(what) => Some(what.clone()),
+            Failure::Sqlite(error) if is_damage(error) => Some(error.to_string()),
+            _ => None,
+        };
+        let Some(damage) = damage else { return failure.into_error(&doing, dir) };
+        Error::new(Kind::Internal, format!("cannot {doing}: the database is damaged ({damage})")).with_hint(format!(
+            "`likeness recover --data {} --to NEW` writes what can still be read to a new library",
+            dir.display()
+        ))
+    })
+}
+
+/// Whether an error of opening means that the file is not what was written, rather than that the disk or another process is
+/// in the way.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
+    match error.sqlite_error_code() {
+        // `Unknown` is SQLite's word for a statement that does not fit the tables: those of our layout are missing.
+        Some(code) => matches!(code, DatabaseCorrupt | NotADatabase | Unknown),
+        // A value of another type than the column's.
+        None => true,
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod jobs;
 mod layouts;
 mod model;
 mod opening;
+mod recovery;
 mod uploads;
 
 mod patience;

@@ -1,0 +1,202 @@
+//! A new library from whatever can still be read of a damaged one.
+//!
+//! Every page of the database and its log is read ([`pages`]) and every row in it ([`records`]) without regard to the trees
+//! that SQLite keeps, so one damaged page costs no other. Which table a row is of, and that it is what was written, it proves
+//! itself by its checksum ([`super::checksums`]). Where the structure of a page is damaged, a row is looked for at every byte.
+//! Galleries and counters are made anew from the rows.
+//!
+//! Of a face set, person or tenant whose own row is lost a substitute is made, so that the faces are not lost with it. The
+//! damaged library is read only.
+
+mod pages;
+mod records;
+mod rows;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use likeness_domain::types::Revision;
+use likeness_domain::{Error, Result};
+
+use self::pages::Pages;
+use self::records::{Kind, cell, cell_offsets};
+use self::rows::NewLibrary;
+use super::errors::Answer;
+use super::identity::{self, Found, Identity};
+use super::schema::{self, DATABASE_FILE, MIGRATIONS, Purpose};
+use super::writer::Counters;
+use crate::folder::DataFolder;
+
+/// Rows written in one transaction.
+const CHUNK_ROWS: u64 = 20_000;
+
+/// Folder inside the new one in which the database is made, so that a recovery that was cut short leaves no library.
+const UNFINISHED: &str = "unfinished";
+
+/// What a recovery found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Pages of the damaged database.
+    pub n_pages: u32,
+    /// Of those, how many could not be read at all.
+    pub n_pages_unreadable: u32,
+    /// Tenants of the new library.
+    pub n_tenants: u64,
+    /// Access keys.
+    pub n_keys: u64,
+    /// Face sets.
+    pub n_face_sets: u64,
+    /// Persons.
+    pub n_persons: u64,
+    /// Faces with a template.
+    pub n_faces: u64,
+    /// What is lost, and what was put in its place.
+    pub lost: Vec<String>,
+}
+
+/// Reads what can be read of the library in `dir` and writes it to a new library in `to`, which must be empty or not exist.
+/// Nothing is written to `dir`. [`likeness_domain::Kind::InvalidArgument`] if `dir` is in use, has no database, or `to` holds
+/// something.
+pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered> {
+    let (dir, to) = (dir.as_ref(), to.as_ref());
+    let failed = |doing: &str, path: &Path, error: std::io::Error| {
+        Error::invalid("data folder", format!("cannot {doing} `{}`: {error}", path.display())).with_source(error)
+    };
+    // Not `DataFolder::lock`, which writes its number.
+    let source = std::fs::File::open(dir).map_err(|error| failed("open", dir, error))?;
+    if let Err(std::fs::TryLockError::WouldBlock) = source.try_lock() {
+        let message = format!("data folder `{}` is in use", dir.display());
+        return Err(Error::invalid("data folder", message).with_hint("stop the server that has it"));
+    }
+    if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("`{}` is not empty", to.display());
+        return Err(Error::invalid("to", message).with_hint("name a folder that does not exist yet"));
+    }
+    let database = dir.join(DATABASE_FILE);
+    let pages = Pages::open(&database, &dir.join(format!("{DATABASE_FILE}-wal")))
+        .map_err(|error| failed("read", &database, error))?;
+    let identity = match identity::read(dir) {
+        Ok(Found::Identity(identity)) => Some(identity),
+        _ => None,
+    };
+    let folder = DataFolder::lock(to)?;
+    let unfinished = to.join(UNFINISHED);
+    std::fs::create_dir(&unfinished).map_err(|error| failed("make", &unfinished, error))?;
+    let (recovered, counters, library) = schema::opened(fill(&pages, &unfinished, identity), to)?;
+    std::fs::rename(unfinished.join(DATABASE_FILE), to.join(DATABASE_FILE))
+        .and_then(|()| std::fs::remove_dir_all(&unfinished))
+        .and_then(|()| identity::create(to, library, counters))
+        .map_err(|error| failed("finish", to, error))?;
+    drop((folder, source));
+    Ok(recovered)
+}
+
+/// Makes the database of the new library.
+fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recovered, Counters, identity::LibraryId)> {
+    let mut conn = schema::connect(dir, Purpose::Write, &Arc::default())?;
+    schema::migrate(&mut conn, MIGRATIONS)?;
+    // Rows come in any order; the links are checked at the end. It is flushed once, at the end.
+    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF;")?;
+    let mut recovered = Recovered { n_pages: pages.n_pages(), ..Recovered::default() };
+    recovered.lost.extend(pages.damage.iter().cloned());
+    let mut library = NewLibrary::new(&conn)?;
+    conn.execute_batch("BEGIN")?;
+    read_all(pages, &mut library, &mut recovered, &conn)?;
+    library.complete(&conn, &mut recovered.lost)?;
+    let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
+    recovered.n_tenants = number("SELECT count(*) FROM tenants")?;
+    recovered.n_keys = number("SELECT count(*) FROM access_keys")?;
+    recovered.n_face_sets = number("SELECT count(*) FROM face_sets WHERE name IS NOT NULL")?;
+    recovered.n_persons = number("SELECT count(*) FROM persons WHERE key IS NOT NULL")?;
+    recovered.n_faces = number("SELECT count(*) FROM faces")?;
+    // No number of the damaged library is used again, and followers of it start anew from the tables.
+    let newest = number("SELECT coalesce(max(revision), 0) FROM commits")?;
+    let (acknowledged, sequence) = identity.and_then(|identity| identity.acknowledged).unwrap_or((0, 1));
+    let revision = newest.max(acknowledged) + 1;
+    let sequence = sequence.max(number(
+        "SELECT 1 + max(coalesce((SELECT max(sequence) FROM faces), 0), coalesce((SELECT max(sequence) FROM held_faces), 0),
+                        coalesce((SELECT max(sequence) FROM face_sets), 0),
+                        coalesce((SELECT max(sequence) FROM memberships), 0))",
+    )?);
+    conn.execute(
+        "UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1, next_sequence = ?2",
+        (revision, sequence),
+    )?;
+    if let Some(identity) = identity {
+        conn.execute("UPDATE store SET library = ?1", [identity.library])?;
+    }
+    let id: Vec<u8> = conn.query_row("SELECT library FROM store", [], |row| row.get(0))?;
+    conn.execute_batch("COMMIT")?;
+    // Everything into the one file, flushed.
+    conn.execute_batch("PRAGMA synchronous = FULL;")?;
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let counters = Counters { revision: Revision(revision), next_sequence: sequence, last_commit: Revision(revision) };
+    drop(library);
+    drop(conn);
+    Ok((recovered, counters, id.try_into().unwrap_or_default()))
+}
+
+/// Reads every row of every page into the new library.
+fn read_all(
+    pages: &Pages,
+    library: &mut NewLibrary,
+    recovered: &mut Recovered,
+    conn: &rusqlite::Connection,
+) -> Answer<()> {
+    let mut page_of = |number: u32| pages.read(number).ok();
+    // Pages in which the structure is damaged, or that are no page of rows.
+    let mut doubtful = Vec::new();
+    let mut overflow = HashSet::new();
+    let mut n_written = 0;
+    for number in 1..=pages.n_pages() {
+        let Ok(page) = pages.read(number) else {
+            recovered.n_pages_unreadable += 1;
+            continue;
+        };
+        let Some(kind) = Kind::of(&page, number) else {
+            if page.iter().any(|&byte| byte != 0) {
+                doubtful.push(number);
+            }
+            continue;
+        };
+        let mut is_whole = true;
+        for at in cell_offsets(&page, number, kind) {
+            match cell(&page, at, kind, &mut page_of) {
+                Some(record) => {
+                    overflow.extend(record.overflow.iter().copied());
+                    is_whole &= library.put(conn, &record)?;
+                }
+                None => is_whole = false,
+            }
+        }
+        if !is_whole {
+            doubtful.push(number);
+        }
+        if library.n_rows() - n_written >= CHUNK_ROWS {
+            n_written = library.n_rows();
+            conn.execute_batch("COMMIT; BEGIN")?;
+        }
+    }
+    for number in doubtful {
+        if overflow.contains(&number) || is_pointer_map(number, pages.page_bytes()) {
+            continue;
+        }
+        let Ok(page) = pages.read(number) else { continue };
+        for at in 0..page.len() {
+            for kind in [Kind::TableLeaf, Kind::IndexLeaf] {
+                if let Some(record) = cell(&page, at, kind, &mut page_of) {
+                    library.put_proven(conn, &record)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the page is one of those that say where others belong, which `auto_vacuum` needs: page 2, and then one for every
+/// fifth of a page's bytes.
+fn is_pointer_map(number: u32, page_bytes: usize) -> bool {
+    let every = page_bytes as u32 / 5 + 1;
+    number >= 2 && (number - 2).is_multiple_of(every)
+}
