@@ -26,8 +26,12 @@ pub enum Kind {
     FaceSetNotEmpty,
     /// The tenant has as many face sets as it may have.
     TooManyFaceSets,
+    /// The tenant has as many persons as it may have.
+    TooManyPersons,
     /// The face set, person or tenant is full; nothing was stored.
     CapacityExceeded,
+    /// More calls a second than the tenant or the key may make; the same request may succeed a second later.
+    RateExceeded,
     /// No face with that id where the caller looked for it.
     FaceNotFound,
     /// A face with the same external id is already enrolled there.
@@ -96,7 +100,9 @@ impl Kind {
         Kind::FaceSetExists,
         Kind::FaceSetNotEmpty,
         Kind::TooManyFaceSets,
+        Kind::TooManyPersons,
         Kind::CapacityExceeded,
+        Kind::RateExceeded,
         Kind::FaceNotFound,
         Kind::FaceExists,
         Kind::PersonNotFound,
@@ -129,7 +135,10 @@ impl Kind {
 
     /// Whether the same request may succeed later without the caller changing anything.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Kind::Overloaded | Kind::StorageFull | Kind::UrlUnreachable | Kind::UrlTimeout)
+        matches!(
+            self,
+            Kind::Overloaded | Kind::RateExceeded | Kind::StorageFull | Kind::UrlUnreachable | Kind::UrlTimeout
+        )
     }
 }
 

@@ -4,7 +4,7 @@
 //! no ONNX. The rooms around it translate; it decides. Start at [`library::Library`] to see what it can do and
 //! at [`ports`] to see what it asks of others.
 
-pub mod caller;
+pub mod access;
 pub mod error;
 pub mod filter;
 pub mod library;

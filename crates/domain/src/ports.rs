@@ -15,6 +15,7 @@
 
 mod analysis;
 mod commits;
+mod credentials;
 mod gallery;
 mod index;
 mod jobs;
@@ -26,12 +27,13 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::Result;
-use crate::types::{AccessKey, AccessKeyId, InstallationSecret, Tenant, TenantId, TenantName, TimestampMs};
+use crate::types::TimestampMs;
 
 pub use analysis::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules, PackInfo,
 };
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
+pub use credentials::CredentialStore;
 pub use gallery::{FaceScope, FaceSelector, GalleryStore, Page, StoreReport};
 pub use index::{GalleryEntry, GallerySearch, Hit, VectorIndex};
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, NonceStore};
@@ -41,40 +43,6 @@ pub use uploads::{NewUpload, UploadQuota, UploadStore};
 
 /// The answer of a port, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
-
-// -------------------------------------------------------------------------------------------------- credentials
-
-/// Tenants and their access keys. Changes made by another process (`likeness key` beside a running server) are seen
-/// by the next call.
-pub trait CredentialStore: Send + Sync {
-    /// The tenant of that name, made with the proposed id and time if it does not exist.
-    fn ensure_tenant(&self, proposed: Tenant) -> Pending<'_, Tenant>;
-
-    /// The tenant of that name.
-    fn tenant(&self, name: TenantName) -> Pending<'_, Option<Tenant>>;
-
-    /// Every tenant, oldest first.
-    fn tenants(&self) -> Pending<'_, Vec<Tenant>>;
-
-    /// Stores a key. `InvalidArgument` if its id is taken or its tenant unknown.
-    fn add_key(&self, key: AccessKey) -> Pending<'_, ()>;
-
-    /// The key with that id, also when disabled.
-    fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>>;
-
-    /// The keys of a tenant, oldest first.
-    fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>>;
-
-    /// Switches a key on or off; false if there is none.
-    fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool>;
-
-    /// Deletes a key; false if there is none.
-    fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool>;
-
-    /// The installation's secret: the one stored, or `proposed`, which is then stored for good. Every process hears the
-    /// same.
-    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret>;
-}
 
 // -------------------------------------------------------------------------------------------- time and randomness
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use likeness_domain::caller::{Caller, Grant, Grants};
+use likeness_domain::access::{Access, Caller, Grant, Grants};
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
@@ -44,6 +44,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn GalleryStore>,
     /// Its tenants and keys.
     pub(crate) credentials: Arc<dyn CredentialStore>,
+    /// The gate that calls of keys pass.
+    pub(crate) access: Arc<Access>,
     /// Its jobs.
     pub(crate) jobs: Arc<Jobs>,
     /// Pictures that were handed in.
@@ -59,6 +61,7 @@ impl Opened {
         Services {
             library: Arc::clone(&self.library),
             credentials: Arc::clone(&self.credentials),
+            access: Arc::clone(&self.access),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             secret: self.secret.clone(),
@@ -103,6 +106,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Er
     Ok(Opened {
         library,
         store: Arc::clone(&store) as _,
+        access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock))),
         credentials,
         jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),
         pictures: Arc::clone(&store) as _,
@@ -124,12 +128,7 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error
 
 /// Who asks where no tenant is concerned: the person at the command line, who may look at images.
 pub(crate) fn nobody() -> Caller {
-    Caller {
-        tenant: TenantId::from_bits(0),
-        grants: Grants::NONE.with(Grant::Search),
-        key: None,
-        request_id: "local".to_owned(),
-    }
+    Caller { grants: Grants::of(&[Grant::Search]), ..Caller::server(TenantId::from_bits(0), "local") }
 }
 
 /// Tenants and keys of a data folder, which may be in use by a server.

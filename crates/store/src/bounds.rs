@@ -68,3 +68,8 @@ fn check_len(field: &'static str, len: usize, len_max: usize) -> Result<()> {
     }
     Err(Error::invalid(field, format!("the {field} has {len} bytes, expected at most {len_max}")))
 }
+
+/// The refusal of a write for a tenant that was deleted.
+pub(crate) fn tenant_deleted() -> Error {
+    Error::new(Kind::Forbidden, "the tenant was deleted")
+}

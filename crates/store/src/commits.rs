@@ -4,7 +4,7 @@
 //! a face erases it from every stored commit as well, without touching one.
 
 use likeness_domain::ports::{Change, GalleryChange};
-use likeness_domain::types::{FaceId, FaceSetId, PackId, PersonId};
+use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, TenantId};
 
 /// A change by the ids of what changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) enum ChangeRef {
     TransientFaceKept(FaceId),
     TransientFaceGone(FaceId),
     TemplatePut(FaceId, PackId),
+    TenantChanged(TenantId),
+    TenantDeleted(TenantId),
+    KeyChanged(AccessKeyId),
+    KeyDeleted(AccessKeyId),
 }
 
 impl ChangeRef {
@@ -34,6 +38,10 @@ impl ChangeRef {
             Change::TransientFaceKept(face) => Self::TransientFaceKept(*face),
             Change::TransientFaceGone(face) => Self::TransientFaceGone(*face),
             Change::TemplatePut(face, pack) => Self::TemplatePut(*face, pack.clone()),
+            Change::TenantChanged(tenant) => Self::TenantChanged(*tenant),
+            Change::TenantDeleted(tenant) => Self::TenantDeleted(*tenant),
+            Change::KeyChanged(key) => Self::KeyChanged(key.clone()),
+            Change::KeyDeleted(key) => Self::KeyDeleted(key.clone()),
         }
     }
 
@@ -50,6 +58,10 @@ impl ChangeRef {
             Self::TransientFaceKept(face) => Some(Change::TransientFaceKept(face)),
             Self::TransientFaceGone(face) => Some(Change::TransientFaceGone(face)),
             Self::TemplatePut(face, pack) => Some(Change::TemplatePut(face, pack)),
+            Self::TenantChanged(tenant) => Some(Change::TenantChanged(tenant)),
+            Self::TenantDeleted(tenant) => Some(Change::TenantDeleted(tenant)),
+            Self::KeyChanged(key) => Some(Change::KeyChanged(key)),
+            Self::KeyDeleted(key) => Some(Change::KeyDeleted(key)),
         })
     }
 }
@@ -65,11 +77,13 @@ pub(crate) trait Rows {
     fn put(&mut self, face_set: FaceSetId, face: FaceId) -> Result<Option<GalleryChange>, Self::Error>;
 }
 
-/// Per change a tag, then its ids (u64, little-endian) and, of a template, the length of the pack's id (u8) and the id.
+/// Per change a tag, then its ids (u64, little-endian; of a tenant u128) and, of a template or a key, the length of the
+/// pack's or the key's id (u8) and that id.
 pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for change in changes {
-        let (tag, ids, pack): (u8, [Option<u64>; 2], Option<PackId>) = match ChangeRef::of(change) {
+        let change = ChangeRef::of(change);
+        let (tag, numbers, text): (u8, [Option<u64>; 2], Option<&str>) = match &change {
             ChangeRef::Opened(set) => (b'o', [Some(set.get()), None], None),
             ChangeRef::Closed(set) => (b'c', [Some(set.get()), None], None),
             ChangeRef::Put(set, face) => (b'p', [Some(set.get()), Some(face.get())], None),
@@ -79,16 +93,26 @@ pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec
             ChangeRef::PersonDeleted(person) => (b'd', [Some(person.get()), None], None),
             ChangeRef::TransientFaceKept(face) => (b'k', [Some(face.get()), None], None),
             ChangeRef::TransientFaceGone(face) => (b'g', [Some(face.get()), None], None),
-            ChangeRef::TemplatePut(face, pack) => (b't', [Some(face.get()), None], Some(pack)),
+            ChangeRef::TemplatePut(face, pack) => (b't', [Some(face.get()), None], Some(pack.as_str())),
+            ChangeRef::TenantChanged(tenant) => (b'T', halves(*tenant), None),
+            ChangeRef::TenantDeleted(tenant) => (b'X', halves(*tenant), None),
+            ChangeRef::KeyChanged(key) => (b'K', [None, None], Some(key.as_str())),
+            ChangeRef::KeyDeleted(key) => (b'L', [None, None], Some(key.as_str())),
         };
         bytes.push(tag);
-        bytes.extend(ids.into_iter().flatten().flat_map(u64::to_le_bytes));
-        if let Some(pack) = pack {
-            bytes.push(pack.as_str().len() as u8); // A pack id has at most 64 bytes.
-            bytes.extend_from_slice(pack.as_str().as_bytes());
+        bytes.extend(numbers.into_iter().flatten().flat_map(u64::to_le_bytes));
+        if let Some(text) = text {
+            bytes.push(text.len() as u8); // The id of a pack or a key has at most 64 bytes.
+            bytes.extend_from_slice(text.as_bytes());
         }
     }
     bytes
+}
+
+/// A tenant's bits, the lower half first, so that its bytes are those of a little-endian u128.
+fn halves(tenant: TenantId) -> [Option<u64>; 2] {
+    let bits = tenant.to_bits();
+    [Some(bits as u64), Some((bits >> 64) as u64)]
 }
 
 /// The changes again; `None` for bytes that are not what [`bytes_of`] writes.
@@ -101,25 +125,32 @@ pub(crate) fn refs_of(mut bytes: &[u8]) -> Option<Vec<ChangeRef>> {
 }
 
 fn next_ref(rest: &mut &[u8]) -> Option<ChangeRef> {
-    let tag = *rest.split_off_first()?;
-    let first = next_number(rest)?;
-    Some(match tag {
-        b'o' => ChangeRef::Opened(FaceSetId::new(first)?),
-        b'c' => ChangeRef::Closed(FaceSetId::new(first)?),
-        b'p' => ChangeRef::Put(FaceSetId::new(first)?, FaceId::new(next_number(rest)?)?),
-        b'r' => ChangeRef::Removed(FaceSetId::new(first)?, FaceId::new(next_number(rest)?)?),
-        b's' => ChangeRef::FaceSetChanged(FaceSetId::new(first)?),
-        b'n' => ChangeRef::PersonChanged(PersonId::new(first)?),
-        b'd' => ChangeRef::PersonDeleted(PersonId::new(first)?),
-        b'k' => ChangeRef::TransientFaceKept(FaceId::new(first)?),
-        b'g' => ChangeRef::TransientFaceGone(FaceId::new(first)?),
-        b't' => {
-            let len = usize::from(*rest.split_off_first()?);
-            let pack = PackId::new(std::str::from_utf8(rest.split_off(..len)?).ok()?)?;
-            ChangeRef::TemplatePut(FaceId::new(first)?, pack)
-        }
+    Some(match *rest.split_off_first()? {
+        b'o' => ChangeRef::Opened(FaceSetId::new(next_number(rest)?)?),
+        b'c' => ChangeRef::Closed(FaceSetId::new(next_number(rest)?)?),
+        b'p' => ChangeRef::Put(FaceSetId::new(next_number(rest)?)?, FaceId::new(next_number(rest)?)?),
+        b'r' => ChangeRef::Removed(FaceSetId::new(next_number(rest)?)?, FaceId::new(next_number(rest)?)?),
+        b's' => ChangeRef::FaceSetChanged(FaceSetId::new(next_number(rest)?)?),
+        b'n' => ChangeRef::PersonChanged(PersonId::new(next_number(rest)?)?),
+        b'd' => ChangeRef::PersonDeleted(PersonId::new(next_number(rest)?)?),
+        b'k' => ChangeRef::TransientFaceKept(FaceId::new(next_number(rest)?)?),
+        b'g' => ChangeRef::TransientFaceGone(FaceId::new(next_number(rest)?)?),
+        b't' => ChangeRef::TemplatePut(FaceId::new(next_number(rest)?)?, PackId::new(next_text(rest)?)?),
+        b'T' => ChangeRef::TenantChanged(next_tenant(rest)?),
+        b'X' => ChangeRef::TenantDeleted(next_tenant(rest)?),
+        b'K' => ChangeRef::KeyChanged(AccessKeyId::new(next_text(rest)?)?),
+        b'L' => ChangeRef::KeyDeleted(AccessKeyId::new(next_text(rest)?)?),
         _ => return None,
     })
+}
+
+fn next_tenant(rest: &mut &[u8]) -> Option<TenantId> {
+    Some(TenantId::from_bits(u128::from_le_bytes(rest.split_off(..16)?.try_into().ok()?)))
+}
+
+fn next_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let len = usize::from(*rest.split_off_first()?);
+    std::str::from_utf8(rest.split_off(..len)?).ok()
 }
 
 fn next_number(rest: &mut &[u8]) -> Option<u64> {
@@ -143,6 +174,10 @@ mod tests {
             Change::TransientFaceKept(face),
             Change::TransientFaceGone(face),
             Change::TemplatePut(face, PackId::new("other-1").unwrap()),
+            Change::TenantChanged(TenantId::from_bits(u128::MAX - 7)),
+            Change::TenantDeleted(TenantId::from_bits(1 << 100)),
+            Change::KeyChanged(AccessKeyId::new("AK1").unwrap()),
+            Change::KeyDeleted(AccessKeyId::new("z").unwrap()),
         ];
         let bytes = bytes_of(&changes);
         let refs: Vec<ChangeRef> = changes.iter().map(ChangeRef::of).collect();

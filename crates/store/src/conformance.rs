@@ -250,6 +250,8 @@ macro_rules! conformance {
                 faces_of_another_tenant_are_not_there
                 persons_of_another_tenant_are_not_there
                 two_tenants_may_use_the_same_words
+                what_a_tenant_has_is_counted
+                a_deleted_tenant_is_gone_with_everything
             ],
             credentials: [
                 a_tenant_is_made_once
@@ -258,6 +260,12 @@ macro_rules! conformance {
                 a_key_needs_its_tenant
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted
+                a_key_keeps_what_it_may_do
+                a_rotated_key_has_two_secrets_for_a_while
+                the_last_use_of_a_key_is_noted
+                keys_of_another_tenant_are_not_there
+                a_tenants_limits_come_with_its_keys
+                writes_of_keys_are_commits
                 an_installation_keeps_one_secret
             ],
             jobs: [

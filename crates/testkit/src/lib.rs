@@ -28,12 +28,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::Caller;
 use likeness_domain::types::TenantId;
 
 /// A caller of the tenant with these bits who may do everything.
 pub fn caller(tenant_bits: u128) -> Caller {
-    Caller { tenant: TenantId::from_bits(tenant_bits), grants: Grants::ALL, key: None, request_id: "test".to_owned() }
+    Caller::server(TenantId::from_bits(tenant_bits), "test")
 }
 
 /// Drives a future to its end on this thread, sleeping while it waits: for tests of rooms that know no async runtime.

@@ -1,5 +1,22 @@
 //! What each dialect offers, as data.
 
+use likeness_domain::access::{Grant, Grants};
+
+/// What operations need, for the dialects' tables.
+pub(crate) mod needs {
+    use super::{Grant, Grants};
+
+    /// No grant: the answer tells nothing but who asks.
+    pub(crate) const NOTHING: Grants = Grants::NONE;
+    pub(crate) const READ: Grants = Grants::of(&[Grant::Read]);
+    pub(crate) const SEARCH: Grants = Grants::of(&[Grant::Search]);
+    pub(crate) const ENROL: Grants = Grants::of(&[Grant::Enrol]);
+    pub(crate) const DELETE: Grants = Grants::of(&[Grant::Delete]);
+    pub(crate) const MANAGE: Grants = Grants::of(&[Grant::Manage]);
+    /// Deleting a face set deletes its faces.
+    pub(crate) const DELETE_SET: Grants = Grants::of(&[Grant::Delete, Grant::Manage]);
+}
+
 /// A dialect: where it is mounted and what it can do.
 #[derive(Debug, Clone, Copy)]
 pub struct Adapter {
@@ -22,6 +39,8 @@ pub struct Operation {
     pub path: &'static str,
     /// How far it is done.
     pub state: State,
+    /// What an access key must be allowed to do.
+    pub needs: Grants,
 }
 
 /// How far an operation is done.
@@ -51,6 +70,12 @@ pub(crate) fn find<O: Copy>(table: &[(O, Operation)], method: &http::Method, raw
     let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
     let fits = |(_, row): &&(O, Operation)| row.path == path && row.method == method.as_str();
     table.iter().find(fits).map(|(call, _)| *call)
+}
+
+/// The row of a call.
+pub(crate) fn info<O: PartialEq>(table: &'static [(O, Operation)], call: O) -> &'static Operation {
+    let row = table.iter().find(|(other, _)| *other == call);
+    &row.expect("every call has a row").1
 }
 
 /// Every dialect with vendor clients, in the order of their mounting.

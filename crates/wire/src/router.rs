@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use likeness_domain::access::Access;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
 use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, WebhookSender};
@@ -30,6 +31,8 @@ pub struct Services {
     pub library: Arc<Library>,
     /// Tenants and their keys.
     pub credentials: Arc<dyn CredentialStore>,
+    /// The gate that every call of a key passes.
+    pub access: Arc<Access>,
     /// Tells the time, for tokens and signatures.
     pub clock: Arc<dyn Clock>,
     /// Gives random numbers, for tokens and ids.

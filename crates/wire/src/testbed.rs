@@ -9,13 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::Result;
+use likeness_domain::access::Access;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{Clock, CredentialStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{
-    FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, FakeWebhookSender, SeededIds, block_on,
+    FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, FakeWebhookSender, SeededIds, block_on, caller,
 };
 use tower::ServiceExt;
 
@@ -78,6 +79,7 @@ impl Testbed {
         Services {
             library: Arc::new(library),
             credentials: self.store.clone(),
+            access: Arc::new(Access::new(self.store.clone(), self.clock.clone())),
             clock: self.clock.clone(),
             ids,
             secret: InstallationSecret::from_bytes([7; 32]),
@@ -93,9 +95,10 @@ impl Testbed {
     pub(crate) fn add_key(&self, bits: u128, tenant: &str, (key, secret): (&str, &str), enabled: bool) -> Result<()> {
         let created_at = self.clock.now();
         let (id, name) = (tenant_id(bits), TenantName::new(tenant).unwrap());
-        let tenant = block_on(self.store.ensure_tenant(Tenant { id, name, created_at }))?;
+        let by = caller(id.to_bits()).actor();
+        let tenant = block_on(self.store.ensure_tenant(by.clone(), Tenant::new(id, name, created_at)))?;
         let (id, secret) = (AccessKeyId::new(key).unwrap(), Secret::new(secret).unwrap());
-        block_on(self.store.add_key(AccessKey { id, secret, tenant, enabled, created_at }))
+        block_on(self.store.add_key(by, AccessKey { enabled, ..AccessKey::new(id, secret, tenant, created_at) }))
     }
 }
 

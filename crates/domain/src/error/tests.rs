@@ -39,7 +39,10 @@ fn the_field_at_fault_is_named() {
 #[test]
 fn only_passing_troubles_are_retryable() {
     let retryable: Vec<_> = Kind::ALL.iter().filter(|kind| kind.is_retryable()).collect();
-    assert_eq!(retryable, [&Kind::UrlUnreachable, &Kind::UrlTimeout, &Kind::Overloaded, &Kind::StorageFull]);
+    assert_eq!(
+        retryable,
+        [&Kind::RateExceeded, &Kind::UrlUnreachable, &Kind::UrlTimeout, &Kind::Overloaded, &Kind::StorageFull]
+    );
 }
 
 #[test]

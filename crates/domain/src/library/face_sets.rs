@@ -1,14 +1,16 @@
 //! Face sets: make, list, get, change, delete.
 
-use super::{CreateFaceSet, Library};
-use crate::caller::{Caller, Grant};
+use super::{CreateFaceSet, Library, quota};
+use crate::access::{Caller, Grant};
 use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Tags};
 use crate::{Error, Kind, Result};
 
 impl Library {
-    /// Makes a face set pinned to the default pack. Needs the write grant. `FaceSetExists`, `TooManyFaceSets`.
+    /// Makes a face set pinned to the default pack. Needs the manage grant, for every face set. `FaceSetExists`,
+    /// `TooManyFaceSets`.
     pub async fn create_face_set(&self, caller: &Caller, request: CreateFaceSet) -> Result<FaceSet> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Manage)?;
+        caller.require_every_face_set("make face sets")?;
         let new = NewFaceSet {
             id: self.fresh_id(crate::types::FaceSetId::new),
             name: request.name,
@@ -17,17 +19,19 @@ impl Library {
             tags: request.tags,
             pack: self.default_pack()?.id.clone(),
             schema: request.schema,
-            capacity: request.capacity,
+            capacity: quota::capacity(caller, request.capacity),
             quality_gate: request.quality_gate.unwrap_or(self.default_gate),
             created_at: self.ports.clock.now(),
         };
-        self.ports.store.create_face_set(caller.actor(), new, request.face_sets_max).await
+        self.ports.store.create_face_set(caller.actor(), new, caller.limits().face_sets_max).await
     }
 
-    /// Every face set of the tenant, oldest first. Needs the read grant.
+    /// Every face set that the caller may use, oldest first. Needs the read grant.
     pub async fn face_sets(&self, caller: &Caller) -> Result<Vec<FaceSetSummary>> {
         caller.require(Grant::Read)?;
-        self.ports.store.face_sets(caller.tenant).await
+        let mut face_sets = self.ports.store.face_sets(caller.tenant).await?;
+        face_sets.retain(|summary| caller.sees(summary.face_set.id));
+        Ok(face_sets)
     }
 
     /// The face sets that have all of these tags, oldest first. Needs the read grant.
@@ -43,32 +47,41 @@ impl Library {
         self.existing_face_set(caller, face_set).await
     }
 
-    /// Changes a face set's words. Needs the write grant. `FaceSetNotFound`, `FaceSetExists`.
+    /// One face set, for whoever is about to do something with it and needs to know how it is made: any grant will do, as
+    /// the use case that follows asks for its own. `FaceSetNotFound`, `Forbidden` without any grant.
+    pub async fn known_face_set(&self, caller: &Caller, face_set: impl Into<FaceSetKey<'_>>) -> Result<FaceSetSummary> {
+        caller.require_any()?;
+        self.existing_face_set(caller, face_set).await
+    }
+
+    /// Changes a face set's words. Needs the manage grant. `FaceSetNotFound`, `FaceSetExists`.
     pub async fn update_face_set(
         &self,
         caller: &Caller,
         face_set: impl Into<FaceSetKey<'_>>,
         patch: FaceSetPatch,
     ) -> Result<FaceSet> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Manage)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         self.ports.store.update_face_set(caller.actor(), face_set.id, patch).await
     }
 
-    /// Deletes a face set and its own faces. Needs the write grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
+    /// Deletes a face set and its own faces. Needs the manage and the delete grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
     pub async fn delete_face_set(
         &self,
         caller: &Caller,
         face_set: impl Into<FaceSetKey<'_>>,
         only_if_empty: bool,
     ) -> Result<FaceSet> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Manage)?;
+        caller.require(Grant::Delete)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         self.ports.store.delete_face_set(caller.actor(), face_set.id, only_if_empty).await?;
         Ok(face_set)
     }
 
-    /// The set that is meant in the caller's tenant, or [`Kind::FaceSetNotFound`]. Asks for no grant: the use case did.
+    /// The set that is meant in the caller's tenant, or [`Kind::FaceSetNotFound`], also if the caller may not use it. Every
+    /// use case looks its sets up here. Asks for no grant: the use case did.
     pub(super) async fn existing_face_set(
         &self,
         caller: &Caller,
@@ -77,11 +90,13 @@ impl Library {
         match face_set.into() {
             FaceSetKey::Name(name) => {
                 let found = self.ports.store.face_set(caller.tenant, name.clone()).await?;
-                found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")))
+                let seen = found.filter(|summary| caller.sees(summary.face_set.id));
+                seen.ok_or_else(|| Error::new(Kind::FaceSetNotFound, format!("face set `{name}` does not exist")))
             }
             FaceSetKey::Id(id) => {
                 let found = self.ports.store.face_set_by_id(caller.tenant, id).await?;
-                found.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "no face set has that id"))
+                let seen = found.filter(|summary| caller.sees(summary.face_set.id));
+                seen.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "no face set has that id"))
             }
         }
     }

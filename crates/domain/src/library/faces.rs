@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, Wanted};
-use crate::caller::{Caller, Grant};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, Wanted, quota};
+use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
@@ -15,17 +15,18 @@ use crate::{Error, Kind, Result};
 
 impl Library {
     /// Enrols faces from an image. Of those that are meant, the ones that do not pass the set's quality gate and the
-    /// request's floor are left out and told; the others are enrolled, all or none. Needs the write grant. Checked in this order: `FaceSetNotFound`, custom
+    /// request's floor are left out and told; the others are enrolled, all or none. Needs the enrol grant. Checked in this order: `FaceSetNotFound`, custom
     /// fields (`FieldNotDefined`, `FieldTypeMismatch`), `PackUnavailable`, the image kinds, `NoFaceInImage`,
     /// `PoorQuality` if none is good enough (with the reasons of the largest), `CapacityExceeded`, `FaceExists`.
     pub async fn add_faces(&self, caller: &Caller, request: AddFaces) -> Result<FacesAdded> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
         if matches!(request.choice, FaceChoice::None | FaceChoice::LargestFew(0)) {
             return Err(Error::invalid("choice", "`choice` means no face, expected at least one"));
         }
-        let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
+        let summary = self.existing_face_set(caller, &request.face_set).await?;
+        let face_set = &summary.face_set;
         request.fields.check(&face_set.schema)?;
-        self.pack_of(&face_set)?;
+        self.pack_of(face_set)?;
 
         let floor = QualityThresholds::of(face_set.quality_gate).and(request.floor);
         let assess = assess_for(&floor, request.choice);
@@ -39,30 +40,16 @@ impl Library {
         if let (true, Some(largest)) = (good.is_empty(), refused.first()) {
             return Err(policy::poor_quality_error(&largest.reasons));
         }
-        if let Some(faces_max) = request.tenant_faces_max {
-            self.check_room(caller, good.len() as u64, faces_max).await?;
-        }
+        quota::check_face_set(caller, &summary, good.len() as u64)?;
+        self.check_faces(caller, good.len() as u64).await?;
         let now = self.ports.clock.now();
         let mut faces = Vec::with_capacity(good.len());
         for (face_idx, analyzed) in good.into_iter().enumerate() {
-            faces.push(self.new_face(&request, &face_set, face_idx, analyzed, now)?);
+            faces.push(self.new_face(&request, face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
         let faces = self.ports.store.add_faces(caller.actor(), owner, faces, None).await?;
-        Ok(FacesAdded { face_set, faces, refused })
-    }
-
-    /// Whether so many more faces fit into the tenant. Calls that ask at the same time may together pass the bound by
-    /// as many faces as they add: it guards against a gallery that grows for months, not against a race.
-    async fn check_room(&self, caller: &Caller, n_more: u64, faces_max: u64) -> Result<()> {
-        let face_sets = self.ports.store.face_sets(caller.tenant).await?;
-        let n_held: u64 = face_sets.iter().map(|set| set.n_faces).sum();
-        if n_held.saturating_add(n_more) <= faces_max {
-            return Ok(());
-        }
-        let message =
-            format!("the tenant holds {n_held} faces and may hold {faces_max}, expected room for {n_more} more");
-        Err(Error::new(Kind::CapacityExceeded, message))
+        Ok(FacesAdded { face_set: summary.face_set, faces, refused })
     }
 
     fn new_face(
@@ -121,7 +108,7 @@ impl Library {
         Ok(used.into_iter().map(|(external_id, _)| external_id).collect())
     }
 
-    /// Changes a face's words; custom values are laid over the present ones. Needs the write grant.
+    /// Changes a face's words; custom values are laid over the present ones. Needs the enrol grant.
     /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined` (also for any custom value of a person's face, since those
     /// have none), `FieldTypeMismatch`.
     pub async fn update_face(
@@ -131,8 +118,12 @@ impl Library {
         face: FaceId,
         patch: FacePatch,
     ) -> Result<(FaceSet, Face)> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
         let face_set = self.existing_face_set(caller, name).await?.face_set;
+        if !caller.face_sets.is_all() {
+            let known = self.existing_face(caller, &face_set, face).await?;
+            self.require_unshared_faces(caller, &[known]).await?;
+        }
         if !patch.fields.values().is_empty() {
             match self.existing_face(caller, &face_set, face).await?.owner {
                 FaceOwner::FaceSet(_) => patch.fields.check(&face_set.schema)?,
@@ -146,7 +137,7 @@ impl Library {
         Ok((face_set, face))
     }
 
-    /// Deletes faces, all that are meant or none, and returns their ids; none is an empty list. Needs the write
+    /// Deletes faces, all that are meant or none, and returns their ids; none is an empty list. Needs the delete
     /// grant. `FaceSetNotFound`, `UnknownField`, and `InvalidArgument` for a filter or value that does not fit the
     /// fields or for more than [`limits::SELECTOR_IDS_MAX`] ids.
     pub async fn delete_faces(
@@ -155,10 +146,17 @@ impl Library {
         name: &FaceSetName,
         which: DeleteFaces,
     ) -> Result<(FaceSet, Vec<FaceId>)> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
         let face_set = self.existing_face_set(caller, name).await?.face_set;
         let selector = selector(which, &face_set.schema)?;
         let scope = FaceScope::FaceSet(face_set.id);
+        match &selector {
+            FaceSelector::Ids(ids) if !caller.face_sets.is_all() => {
+                let meant = self.ports.store.faces(caller.tenant, scope, ids.clone()).await?;
+                self.require_unshared_faces(caller, &meant).await?;
+            }
+            _ => self.require_unshared_members(caller, &face_set).await?,
+        }
         let deleted = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
         Ok((face_set, deleted))
     }

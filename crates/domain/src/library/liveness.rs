@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{ImageInput, ImageSource, Library, check_count, together};
-use crate::caller::{Caller, Grant};
+use crate::access::{Caller, Grant};
 use crate::liveness::{self, JudgeRules, LivenessReason, Moment, SeenAction, Track, TrackedFace, WantedAction};
 use crate::policy::FaceChoice;
 use crate::ports::{

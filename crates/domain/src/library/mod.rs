@@ -1,6 +1,6 @@
 //! The use cases of a face library, designed for an ideal client: no vendor's, not even our own wire.
 //!
-//! Every method takes a [`crate::caller::Caller`]; authentication was the adapter's job, authorisation is done here.
+//! Every method takes a [`crate::access::Caller`]; authentication was the adapter's job, authorisation is done here.
 
 mod face_sets;
 mod faces;
@@ -8,9 +8,11 @@ pub mod jobs;
 mod liveness;
 mod persons;
 mod probes;
+mod quota;
 mod together;
 mod transient;
 mod uploads;
+mod visibility;
 
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::caller::Caller;
+use crate::access::Caller;
 use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
@@ -254,12 +256,10 @@ pub struct CreateFaceSet {
     pub tags: Tags,
     /// Its custom fields.
     pub schema: FieldSchema,
-    /// Most faces it may hold.
+    /// Most faces it may hold; `None` for what the caller's vendor gives a set. The tenant's bound holds in any case.
     pub capacity: Option<u64>,
     /// How good a picture of a face must be; `None` for the library's default.
     pub quality_gate: Option<QualityGate>,
-    /// Most face sets the tenant may have.
-    pub face_sets_max: Option<u64>,
 }
 
 /// See [`Library::add_faces`].
@@ -279,8 +279,6 @@ pub struct AddFaces {
     pub fields: FieldValues,
     /// Free text for all of them.
     pub note: Option<Note>,
-    /// Most faces that the galleries of the tenant may hold together; more is `CapacityExceeded`.
-    pub tenant_faces_max: Option<u64>,
     /// Least figures besides those of the set's gate.
     pub floor: QualityThresholds,
     /// Enrols also what the face mesh did not confirm ([`crate::ports::Doubt`]); its template may match nobody.

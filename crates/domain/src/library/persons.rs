@@ -1,8 +1,8 @@
 //! Persons: identities of the tenant that own faces and are members of face sets.
 
 use super::faces::assess_for;
-use super::{ImageInput, Library, Wanted, check_count, check_page, together};
-use crate::caller::{Caller, Grant};
+use super::{ImageInput, Library, Wanted, check_count, check_page, quota, together};
+use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FaceScope, FaceSelector, Page};
@@ -30,15 +30,14 @@ pub struct CreatePerson {
     pub join: Join,
 }
 
-/// Face sets to become a member of; those that do not exist are made, without custom fields, for the default pack.
+/// Face sets to become a member of; those that do not exist are made, without custom fields, for the default pack, if the
+/// caller may make face sets, and are `FaceSetNotFound` otherwise.
 #[derive(Debug, Clone)]
 pub struct Join {
     /// Their names.
     pub face_sets: Vec<FaceSetName>,
-    /// Most faces a set that is made may hold.
+    /// Most faces a set that is made may hold; `None` for what the caller's vendor gives a set.
     pub capacity: Option<u64>,
-    /// Most face sets the tenant may have.
-    pub face_sets_max: Option<u64>,
 }
 
 /// See [`Library::add_person_faces`].
@@ -48,8 +47,6 @@ pub struct AddPersonFaces {
     pub person: PersonKey,
     /// The images, 1 to [`limits::IMAGES_PER_REQUEST_MAX`].
     pub images: Vec<PersonImage>,
-    /// Most faces the person may own.
-    pub faces_max: Option<u64>,
 }
 
 /// One image of a person.
@@ -84,10 +81,15 @@ pub struct Members {
 }
 
 impl Library {
-    /// Makes a person that is a member of some sets; all or nothing. Needs the write grant. `PersonExists`,
-    /// `TooManyFaceSets`. The sets come back in the order given, each once.
+    /// Makes a person that is a member of some sets; all or nothing. Needs the enrol grant, and the manage grant for every
+    /// face set where a set has to be made. A key for some face sets only has to name one of them. `PersonExists`,
+    /// `TooManyFaceSets`, `TooManyPersons`, `FaceSetNotFound`. The sets come back in the order given, each once.
     pub async fn create_person(&self, caller: &Caller, request: CreatePerson) -> Result<(Person, Vec<FaceSet>)> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
+        if request.join.face_sets.is_empty() {
+            caller.require_every_face_set("make a person that is in no face set")?;
+        }
+        self.check_persons(caller).await?;
         let new = NewPerson {
             id: self.fresh_id(PersonId::new),
             key: request.key,
@@ -95,47 +97,58 @@ impl Library {
             note: request.note,
             created_at: self.ports.clock.now(),
         };
-        let join = self.new_face_sets(&request.join)?;
-        self.ports.store.create_person(caller.actor(), new, join, request.join.face_sets_max).await
+        let join = self.new_face_sets(caller, &request.join).await?;
+        self.ports.store.create_person(caller.actor(), new, join, caller.limits().face_sets_max).await
     }
 
     /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
     pub async fn person(&self, caller: &Caller, key: &PersonKey) -> Result<(Person, Vec<FaceSet>)> {
         caller.require(Grant::Read)?;
         let person = self.existing_person(caller, key).await?;
-        let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+        let face_sets = self.face_sets_of(caller, person.id).await?;
         Ok((person, face_sets))
     }
 
-    /// Changes a person's words. Needs the write grant. `PersonNotFound`.
-    pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
-        caller.require(Grant::Write)?;
+    /// The same for whoever is about to do something with the person: any grant will do. `PersonNotFound`.
+    pub async fn known_person(&self, caller: &Caller, key: &PersonKey) -> Result<(Person, Vec<FaceSet>)> {
+        caller.require_any()?;
         let person = self.existing_person(caller, key).await?;
+        let face_sets = self.face_sets_of(caller, person.id).await?;
+        Ok((person, face_sets))
+    }
+
+    /// Changes a person's words. Needs the enrol grant. `PersonNotFound`.
+    pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
+        caller.require(Grant::Enrol)?;
+        let person = self.existing_person(caller, key).await?;
+        self.require_unshared_person(caller, person.id).await?;
         self.ports.store.update_person(caller.actor(), person.id, patch).await
     }
 
-    /// Deletes a person with its memberships and faces, and returns how many faces. Needs the write grant.
+    /// Deletes a person with its memberships and faces, and returns how many faces. Needs the delete grant.
     /// `PersonNotFound`.
     pub async fn delete_person(&self, caller: &Caller, key: &PersonKey) -> Result<u64> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
         let person = self.existing_person(caller, key).await?;
+        self.require_unshared_person(caller, person.id).await?;
         self.ports.store.delete_person(caller.actor(), person.id).await
     }
 
     /// Enrols one face from each image; each succeeds or fails by itself, and they are stored in their order. Needs the
-    /// write grant. Refused as a whole: `InvalidArgument` (no image or too many), `PersonNotFound`, `PackUnavailable`.
+    /// enrol grant. Refused as a whole: `InvalidArgument` (no image or too many), `PersonNotFound`, `PackUnavailable`.
     /// Each image: the image kinds, `NoFaceInImage`, `SeveralFacesInImage`, `PoorQuality`, `CapacityExceeded`.
     ///
     /// The pack is that of the set the person joined first, or the default one if it is in none: a face of another pack
     /// would be stored and never found. The quality gate is the strictest of those of the person's sets, or the library's
     /// default if it is in none; joining a stricter set later takes no face away.
     pub async fn add_person_faces(&self, caller: &Caller, request: AddPersonFaces) -> Result<PersonFacesAdded> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
         if request.images.is_empty() {
             return Err(Error::invalid("images", "no image given, expected at least one"));
         }
         check_count("images", request.images.len(), limits::IMAGES_PER_REQUEST_MAX)?;
         let person = self.existing_person(caller, &request.person).await?;
+        self.require_unshared_person(caller, person.id).await?;
         let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
         let pack = match face_sets.first() {
             Some(face_set) => self.pack_of(face_set)?.id.clone(),
@@ -151,7 +164,7 @@ impl Library {
         let mut faces = Vec::with_capacity(analysed.len());
         for new in analysed {
             faces.push(match new {
-                Ok(new) => self.add_person_face(caller, &person, new, request.faces_max).await,
+                Ok(new) => self.add_person_face(caller, &person, &face_sets, new).await,
                 Err(err) => Err(err),
             });
         }
@@ -201,9 +214,16 @@ impl Library {
         &self,
         caller: &Caller,
         person: &Person,
+        face_sets: &[FaceSet],
         new: NewFace,
-        faces_max: Option<u64>,
     ) -> Result<Face> {
+        self.check_faces(caller, 1).await?;
+        if caller.tenant_limits.face_set_faces_max.is_some() {
+            for face_set in face_sets {
+                quota::check_face_set(caller, &self.existing_face_set(caller, face_set.id).await?, 1)?;
+            }
+        }
+        let faces_max = caller.limits().person_faces_max;
         let owner = FaceOwner::Person(person.id);
         let added = self.ports.store.add_faces(caller.actor(), owner, vec![new], faces_max).await?;
         let missing = || Error::internal("cannot add a face to a person", "the store returned none");
@@ -235,7 +255,7 @@ impl Library {
         Ok((person, faces))
     }
 
-    /// Deletes those of `ids` that the person owns, from every set, and returns them. Needs the write grant.
+    /// Deletes those of `ids` that the person owns, from every set, and returns them. Needs the delete grant.
     /// `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`] ids, `PersonNotFound`.
     pub async fn delete_person_faces(
         &self,
@@ -243,24 +263,29 @@ impl Library {
         key: &PersonKey,
         ids: Vec<FaceId>,
     ) -> Result<(Person, Vec<FaceId>)> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
         check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
         let person = self.existing_person(caller, key).await?;
+        self.require_unshared_person(caller, person.id).await?;
         let scope = FaceScope::Person(person.id);
         let deleted = self.ports.store.delete_faces(caller.actor(), scope, FaceSelector::Ids(ids)).await?;
         Ok((person, deleted))
     }
 
-    /// Makes a person a member of these sets, all or none; being one already is fine. Needs the write grant. Returns
-    /// all sets of the person, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
+    /// Makes a person a member of these sets, all or none; being one already is fine. Needs the enrol grant, and the manage
+    /// grant for every face set where a set has to be made. Returns all sets of the person that the caller may use, in order
+    /// of joining. `FaceSetNotFound`, `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
     pub async fn join_face_sets(&self, caller: &Caller, key: &PersonKey, join: Join) -> Result<Vec<FaceSet>> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
         let person = self.existing_person(caller, key).await?;
-        let face_sets = self.new_face_sets(&join)?;
-        self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, join.face_sets_max).await
+        let face_sets = self.new_face_sets(caller, &join).await?;
+        let face_sets_max = caller.limits().face_sets_max;
+        let mut joined = self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, face_sets_max).await?;
+        joined.retain(|face_set| caller.sees(face_set.id));
+        Ok(joined)
     }
 
-    /// Ends memberships; the faces stay the person's. Needs the write grant. Returns the sets that were really left, in
+    /// Ends memberships; the faces stay the person's. Needs the delete grant. Returns the sets that were really left, in
     /// the order given; one that was made by joining it, and has neither members nor faces of its own now, is gone.
     /// `PersonNotFound`.
     pub async fn leave_face_sets(
@@ -269,8 +294,14 @@ impl Library {
         key: &PersonKey,
         names: Vec<FaceSetName>,
     ) -> Result<Vec<FaceSet>> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
         let person = self.existing_person(caller, key).await?;
+        let mut names = names;
+        if !caller.face_sets.is_all() {
+            // A set that the caller may not use is left alone like one that the person is not in.
+            let seen = self.face_sets_of(caller, person.id).await?;
+            names.retain(|name| seen.iter().any(|face_set| face_set.name == *name));
+        }
         self.ports.store.leave_face_sets(caller.actor(), person.id, names).await
     }
 
@@ -284,12 +315,18 @@ impl Library {
     }
 
     async fn existing_person(&self, caller: &Caller, key: &PersonKey) -> Result<Person> {
-        let found = self.ports.store.person(caller.tenant, key.clone()).await?;
-        found.ok_or_else(|| Error::new(Kind::PersonNotFound, format!("person `{key}` does not exist")))
+        let missing = || Error::new(Kind::PersonNotFound, format!("person `{key}` does not exist"));
+        let person = self.ports.store.person(caller.tenant, key.clone()).await?.ok_or_else(missing)?;
+        if self.sees_person(caller, person.id).await? { Ok(person) } else { Err(missing()) }
     }
 
-    /// What the sets would be if they have to be made.
-    fn new_face_sets(&self, join: &Join) -> Result<Vec<NewFaceSet>> {
+    /// What the sets would be if they have to be made. A caller who may not make sets has to name existing ones.
+    async fn new_face_sets(&self, caller: &Caller, join: &Join) -> Result<Vec<NewFaceSet>> {
+        if !caller.face_sets.is_all() || !caller.grants.contains(Grant::Manage) {
+            for name in &join.face_sets {
+                self.existing_face_set(caller, name).await?;
+            }
+        }
         let (pack, now) = (&self.default_pack()?.id, self.ports.clock.now());
         let new = |name: &FaceSetName| NewFaceSet {
             id: self.fresh_id(FaceSetId::new),
@@ -299,7 +336,7 @@ impl Library {
             tags: Tags::default(),
             pack: pack.clone(),
             schema: FieldSchema::default(),
-            capacity: join.capacity,
+            capacity: quota::capacity(caller, join.capacity),
             quality_gate: self.default_gate,
             created_at: now,
         };

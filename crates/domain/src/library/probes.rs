@@ -8,7 +8,7 @@ use super::{
     Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, Probe, Search, SearchAnswer,
     SearchFaces, SortKey, Wanted, check_count, together,
 };
-use crate::caller::{Caller, Grant};
+use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
@@ -143,7 +143,7 @@ impl Library {
     }
 
     /// Faces that were found earlier, as they are now: those of `ids` that the set still shows, and the persons that own
-    /// them, each once. A set that is gone shows none. Needs the search grant. `InvalidArgument` for more than
+    /// them, each once. A set that is gone, or that the caller may not use, shows none. Needs the search grant. `InvalidArgument` for more than
     /// [`limits::SELECTOR_IDS_MAX`] ids.
     ///
     /// Whoever keeps an answer for later keeps ids, and asks here when it is told: so what was deleted meanwhile is not
@@ -156,7 +156,7 @@ impl Library {
     ) -> Result<(Vec<Face>, Vec<Person>)> {
         caller.require(Grant::Search)?;
         check_count("face ids", ids.len(), limits::SELECTOR_IDS_MAX)?;
-        if ids.is_empty() {
+        if ids.is_empty() || !caller.sees(face_set) {
             return Ok((Vec::new(), Vec::new()));
         }
         let faces = self.ports.store.faces(caller.tenant, FaceScope::FaceSet(face_set), ids).await?;

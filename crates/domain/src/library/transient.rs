@@ -2,8 +2,9 @@
 
 use super::{
     FaceKept, FacesKept, KeepFaces, KnownFace, Library, OriginComparison, TransientFaceOutcome, Wanted, check_count,
+    quota,
 };
-use crate::caller::{Caller, Grant};
+use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{Assess, FaceScope};
@@ -13,12 +14,11 @@ use crate::types::{
 use crate::{Error, Kind, Result};
 
 impl Library {
-    /// Finds every face of an image and holds it, largest first; no face is an empty list. Needs the search and the write
-    /// grant. `PackUnavailable`, the image kinds. Quality is measured in any case, for the gates of sets that the faces may
+    /// Finds every face of an image and holds it, largest first; no face is an empty list. Needs the search
+    /// grant: keeping is no enrolment, as nobody finds such a face. `PackUnavailable`, the image kinds. Quality is measured in any case, for the gates of sets that the faces may
     /// come to. When the tenant holds [`limits::TRANSIENT_FACES_MAX`] faces, the oldest go.
     pub async fn keep_faces(&self, caller: &Caller, request: KeepFaces) -> Result<FacesKept> {
         caller.require(Grant::Search)?;
-        caller.require(Grant::Write)?;
         let pack = match &request.pack {
             Some(id) => self.loaded_pack(id)?,
             None => self.default_pack()?,
@@ -59,7 +59,7 @@ impl Library {
     }
 
     /// Enrols held faces, which then are no longer held, or once more enrolled ones of these source faces, into a set; what
-    /// becomes of each is told, in the order given. Needs the write grant. `FaceSetNotFound`, `InvalidArgument` for more
+    /// becomes of each is told, in the order given. Needs the enrol grant. `FaceSetNotFound`, `InvalidArgument` for more
     /// than [`limits::SELECTOR_IDS_MAX`].
     pub async fn add_transient_faces(
         &self,
@@ -67,12 +67,25 @@ impl Library {
         face_set: impl Into<FaceSetKey<'_>>,
         source_faces: Vec<FaceId>,
     ) -> Result<Vec<TransientFaceOutcome>> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
         check_count("face ids", source_faces.len(), limits::SELECTOR_IDS_MAX)?;
-        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
+        let summary = self.existing_face_set(caller, face_set).await?;
+        let face_set = &summary.face_set;
+        let mut n_added = 0;
         let mut outcomes = Vec::with_capacity(source_faces.len());
         let floor = QualityThresholds::of(face_set.quality_gate);
         for source_face in source_faces {
+            if !caller.face_sets.is_all() && !self.is_known(caller, source_face).await? {
+                outcomes.push(TransientFaceOutcome::Unknown);
+                continue;
+            }
+            match quota::check_face_set(caller, &summary, n_added + 1).and(self.check_faces(caller, 1).await) {
+                Err(error) if error.kind() == Kind::CapacityExceeded => {
+                    outcomes.push(TransientFaceOutcome::Full);
+                    continue;
+                }
+                checked => checked?,
+            }
             if floor != QualityThresholds::NONE && !self.is_good_enough(caller, source_face, &floor).await? {
                 outcomes.push(TransientFaceOutcome::PoorQuality);
                 continue;
@@ -81,7 +94,10 @@ impl Library {
             let enrolled =
                 self.ports.store.enrol_transient_face(caller.actor(), face_set.id, source_face, id, now).await;
             outcomes.push(match enrolled {
-                Ok(_) => TransientFaceOutcome::Added,
+                Ok(_) => {
+                    n_added += 1;
+                    TransientFaceOutcome::Added
+                }
                 Err(error) => match error.kind() {
                     Kind::FaceExists => TransientFaceOutcome::Present,
                     Kind::FaceNotFound => TransientFaceOutcome::Unknown,
@@ -95,7 +111,7 @@ impl Library {
     }
 
     /// Takes the faces of these source faces out of a set and returns the source faces that were there. What is enrolled elsewhere
-    /// stays; what is not is gone for good; a person's face leaves every set. Needs the write grant. `FaceSetNotFound`,
+    /// stays; what is not is gone for good; a person's face leaves every set. Needs the delete grant. `FaceSetNotFound`,
     /// `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
     pub async fn remove_origins(
         &self,
@@ -103,7 +119,7 @@ impl Library {
         face_set: impl Into<FaceSetKey<'_>>,
         source_faces: Vec<FaceId>,
     ) -> Result<Vec<FaceId>> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
         check_count("face ids", source_faces.len(), limits::SELECTOR_IDS_MAX)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let scope = FaceScope::FaceSet(face_set.id);
@@ -111,6 +127,7 @@ impl Library {
         if found.is_empty() {
             return Ok(Vec::new());
         }
+        self.require_unshared_faces(caller, &found).await?;
         let selector = crate::ports::FaceSelector::Ids(found.iter().map(|face| face.id).collect());
         let gone = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
         let mut source_faces: Vec<FaceId> = Vec::with_capacity(gone.len());
@@ -128,10 +145,11 @@ impl Library {
         let known = self.known(caller, source_face).await?;
         let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
         let ids: Vec<FaceId> = enrolled.iter().map(|face| face.id).collect();
-        let face_sets = match ids.is_empty() {
+        let mut face_sets = match ids.is_empty() {
             true => Vec::new(),
             false => self.ports.store.face_sets_showing(caller.tenant, ids).await?,
         };
+        face_sets.retain(|face_set| caller.sees(face_set.id));
         Ok(match known {
             Known::Held(held) => KnownFace {
                 detection: held.detection,
@@ -145,16 +163,18 @@ impl Library {
         })
     }
 
-    /// Labels a held face and every enrolled face of that source face. Needs the write grant. `FaceNotFound`.
+    /// Labels a held face and every enrolled face of that source face. Needs the enrol grant. `FaceNotFound`.
     pub async fn label_source(&self, caller: &Caller, source_face: FaceId, subject: Subject) -> Result<()> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Enrol)?;
+        self.require_unshared_source(caller, source_face).await?;
         self.ports.store.label_source(caller.actor(), source_face, subject, self.ports.clock.now()).await
     }
 
-    /// Deletes a held face and every enrolled face of that source face; returns how many those were. Needs the write grant.
+    /// Deletes a held face and every enrolled face of that source face; returns how many those were. Needs the delete grant.
     /// `FaceNotFound` if there was none.
     pub async fn delete_source(&self, caller: &Caller, source_face: FaceId) -> Result<u64> {
-        caller.require(Grant::Write)?;
+        caller.require(Grant::Delete)?;
+        self.require_unshared_source(caller, source_face).await?;
         match self.ports.store.delete_source(caller.actor(), source_face, self.ports.clock.now()).await? {
             0 => Err(unknown_origin()),
             n_deleted => Ok(n_deleted),
@@ -209,14 +229,36 @@ impl Library {
         }
     }
 
-    /// The held face, or the oldest enrolled face of that source face.
+    /// The held face, or the oldest enrolled face of that source face that the caller sees. A key for some face sets only
+    /// sees the held faces that it kept itself.
     async fn known(&self, caller: &Caller, source_face: FaceId) -> Result<Known> {
         let now = self.ports.clock.now();
         if let Some(held) = self.ports.store.held_face(caller.tenant, source_face, now).await? {
-            return Ok(Known::Held(Box::new(held)));
+            let is_seen = caller.face_sets.is_all() || held.kept_by == caller.key;
+            return if is_seen { Ok(Known::Held(Box::new(held))) } else { Err(unknown_origin()) };
         }
         let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
-        Ok(Known::Enrolled(Box::new(enrolled.into_iter().next().ok_or_else(unknown_origin)?)))
+        let seen = self.seen_faces(caller, enrolled).await?;
+        Ok(Known::Enrolled(Box::new(seen.into_iter().next().ok_or_else(unknown_origin)?)))
+    }
+
+    /// Whether the caller sees a face of that source face.
+    async fn is_known(&self, caller: &Caller, source_face: FaceId) -> Result<bool> {
+        match self.known(caller, source_face).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Kind::FaceNotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to change every face of a source face unless the caller sees them all; `FaceNotFound` if it sees none.
+    async fn require_unshared_source(&self, caller: &Caller, source_face: FaceId) -> Result<()> {
+        if caller.face_sets.is_all() {
+            return Ok(());
+        }
+        self.known(caller, source_face).await?;
+        let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
+        self.require_unshared_faces(caller, &enrolled).await
     }
 }
 

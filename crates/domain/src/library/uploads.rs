@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Library;
-use crate::caller::{Caller, Grant};
+use crate::access::{Caller, Grant};
 use crate::ports::{NewUpload, UploadQuota};
 use crate::types::{TimestampMs, UploadName};
 use crate::{Error, Kind, Result, limits};

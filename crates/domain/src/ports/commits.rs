@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::GalleryEntry;
-use crate::types::{Actor, FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, TimestampMs};
+use crate::types::{
+    AccessKeyId, Actor, FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, TenantId, TimestampMs,
+};
 
 /// One acknowledged write: all of its changes took effect together.
 #[derive(Debug, Clone)]
@@ -35,6 +37,14 @@ pub enum Change {
     TransientFaceGone(FaceId),
     /// A face got a template of this pack.
     TemplatePut(FaceId, PackId),
+    /// A tenant was made, or its limits changed.
+    TenantChanged(TenantId),
+    /// A tenant was deleted, with everything of it.
+    TenantDeleted(TenantId),
+    /// An access key was made, switched on or off, or given a new secret.
+    KeyChanged(AccessKeyId),
+    /// An access key was deleted.
+    KeyDeleted(AccessKeyId),
 }
 
 impl From<GalleryChange> for Change {

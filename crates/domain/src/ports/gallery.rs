@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{CommitPage, Pending, TransientFaceStore};
+use crate::access::TenantUsage;
 use crate::filter::Filter;
 use crate::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -216,6 +217,14 @@ pub trait GalleryStore: TransientFaceStore {
 
     /// The member persons of a set in order of joining, and how many there are in all.
     fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)>;
+
+    /// How much of its limits a tenant uses.
+    fn usage(&self, tenant: TenantId) -> Pending<'_, TenantUsage>;
+
+    /// Deletes the actor's tenant with everything of it: keys, face sets, persons, faces, transient faces, uploads, jobs. As
+    /// with [`GalleryStore::delete_face_set`] all is hidden at once and the name is free; the rows may be erased a little
+    /// later. Later writes for the tenant are refused (`Forbidden`). False if there is no such tenant.
+    fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool>;
 
     /// The commits after a revision, over all tenants, at most `limit` of them: what a follower has to apply, with the rows
     /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is

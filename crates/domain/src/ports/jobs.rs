@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Pending;
-use crate::types::{JobId, TenantId, TimestampMs};
+use crate::types::{AccessKeyId, JobId, TenantId, TimestampMs};
 
 /// Work to be done later.
 #[derive(Clone)]
@@ -12,6 +12,8 @@ pub struct NewJob {
     pub id: JobId,
     /// Whose work it is.
     pub tenant: TenantId,
+    /// The access key that asked for it; `None` for the owner of the data folder and the server's own work.
+    pub key: Option<AccessKeyId>,
     /// Who can do it: a short word owned by one worker, as in `scan`.
     pub kind: &'static str,
     /// What is to be done, in the worker's own words; may hold personal data, so it is never logged.
@@ -29,6 +31,8 @@ pub struct Job {
     pub id: JobId,
     /// Whose work it is.
     pub tenant: TenantId,
+    /// The access key that asked for it; `None` for the owner of the data folder and the server's own work.
+    pub key: Option<AccessKeyId>,
     /// Who can do it.
     pub kind: String,
     /// What is to be done; empty once it is done.

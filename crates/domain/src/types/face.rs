@@ -1,8 +1,8 @@
 //! Faces: enrolled observations.
 
 use super::{
-    Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Subject, Template, TenantId,
-    TimestampMs,
+    AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Subject, Template,
+    TenantId, TimestampMs,
 };
 
 /// Who a face belongs to. It lives and dies with its owner.
@@ -124,6 +124,8 @@ pub struct TransientFace {
     pub id: FaceId,
     /// Whose data it is.
     pub tenant: TenantId,
+    /// The access key that kept it; `None` for the owner of the data folder.
+    pub kept_by: Option<AccessKeyId>,
     /// Its vector and pack.
     pub template: Template,
     /// Where it was in the image it came from.

@@ -1,6 +1,7 @@
 //! Tenants and the access keys that speak for them.
 
-use super::{TenantId, TimestampMs};
+use super::{Note, TenantId, TimestampMs};
+use crate::access::{FaceSetScope, Grants, Limits};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -39,6 +40,15 @@ pub struct Tenant {
     pub name: TenantName,
     /// When it was made.
     pub created_at: TimestampMs,
+    /// How much it may hold and how often it may call.
+    pub limits: Limits,
+}
+
+impl Tenant {
+    /// A tenant without limits of its own.
+    pub fn new(id: TenantId, name: TenantName, created_at: TimestampMs) -> Self {
+        Self { id, name, created_at, limits: Limits::NONE }
+    }
 }
 
 /// Public half of an access key: 1 to 64 of `A-Z a-z 0-9 _ -`.
@@ -118,10 +128,62 @@ pub struct AccessKey {
     pub id: AccessKeyId,
     /// Secret half.
     pub secret: Secret,
+    /// The secret before the last rotation, while it is still accepted.
+    pub previous: Option<PreviousSecret>,
     /// Whose data it opens.
     pub tenant: Tenant,
+    /// What it may do.
+    pub grants: Grants,
+    /// With which face sets.
+    pub face_sets: FaceSetScope,
+    /// What people call it.
+    pub label: Option<Note>,
     /// A disabled key is known but refused.
     pub enabled: bool,
     /// When it was made.
     pub created_at: TimestampMs,
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<TimestampMs>,
+    /// When it was used last, give or take a minute; `None` if it never was.
+    pub last_used_at: Option<TimestampMs>,
+}
+
+/// A secret that was replaced and is accepted for a while longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// From when on it is refused.
+    pub valid_until: TimestampMs,
+}
+
+impl AccessKey {
+    /// A key that may do everything with every face set and does not expire.
+    pub fn new(id: AccessKeyId, secret: Secret, tenant: Tenant, created_at: TimestampMs) -> Self {
+        Self {
+            id,
+            secret,
+            previous: None,
+            tenant,
+            grants: Grants::ALL,
+            face_sets: FaceSetScope::All,
+            label: None,
+            enabled: true,
+            created_at,
+            expires_at: None,
+            last_used_at: None,
+        }
+    }
+
+    /// The secrets that are accepted at `now`: the present one first, then the one before the last rotation while its time
+    /// is not over.
+    pub fn secrets(&self, now: TimestampMs) -> impl Iterator<Item = &Secret> {
+        let previous = self.previous.as_ref().filter(move |previous| now < previous.valid_until);
+        std::iter::once(&self.secret).chain(previous.map(|previous| &previous.secret))
+    }
+
+    /// Whether it may be used at `now`: enabled and not expired.
+    pub fn is_usable(&self, now: TimestampMs) -> bool {
+        self.enabled && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
 }

@@ -24,7 +24,7 @@ pub use field::TEXT_CHARS_MAX;
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};
-pub use key::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantName};
+pub use key::{AccessKey, AccessKeyId, InstallationSecret, PreviousSecret, Secret, Tenant, TenantName};
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};

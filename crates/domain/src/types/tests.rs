@@ -82,9 +82,9 @@ fn secrets_do_not_print() {
     assert!(
         Secret::new("").is_none() && Secret::new("with space").is_none() && Secret::new(&"x".repeat(129)).is_none()
     );
-    let tenant = Tenant { id: TenantId::from_bits(1), name: TenantName::new("t").unwrap(), created_at: TimestampMs(0) };
+    let tenant = Tenant::new(TenantId::from_bits(1), TenantName::new("t").unwrap(), TimestampMs(0));
     let id = AccessKeyId::new("AK").unwrap();
-    let key = AccessKey { id, secret, tenant, enabled: true, created_at: TimestampMs(0) };
+    let key = AccessKey::new(id, secret, tenant, TimestampMs(0));
     assert!(!format!("{key:?}").contains("hunter2"));
 }
 

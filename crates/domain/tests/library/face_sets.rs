@@ -80,12 +80,17 @@ fn each_use_case_needs_its_grant_before_anything_else() {
     check_kind(block_on(library.face(read, staff, face)), Kind::Forbidden);
     check_kind(block_on(library.enrolled(read, staff, vec![])), Kind::Forbidden);
 
-    let write = &without(Grant::Write);
-    check_kind(block_on(library.create_face_set(write, create("nope"))), Kind::Forbidden);
-    check_kind(block_on(library.delete_face_set(write, staff, false)), Kind::Forbidden);
-    check_kind(block_on(library.add_faces(write, add("x"))), Kind::Forbidden);
-    check_kind(block_on(library.update_face(write, staff, face, FacePatch::default())), Kind::Forbidden);
-    check_kind(block_on(library.delete_faces(write, staff, DeleteFaces::Ids(vec![]))), Kind::Forbidden);
+    let manage = &without(Grant::Manage);
+    check_kind(block_on(library.create_face_set(manage, create("nope"))), Kind::Forbidden);
+    check_kind(block_on(library.delete_face_set(manage, staff, false)), Kind::Forbidden);
+
+    let enrol = &without(Grant::Enrol);
+    check_kind(block_on(library.add_faces(enrol, add("x"))), Kind::Forbidden);
+    check_kind(block_on(library.update_face(enrol, staff, face, FacePatch::default())), Kind::Forbidden);
+
+    let delete = &without(Grant::Delete);
+    check_kind(block_on(library.delete_face_set(delete, staff, false)), Kind::Forbidden);
+    check_kind(block_on(library.delete_faces(delete, staff, DeleteFaces::Ids(vec![]))), Kind::Forbidden);
 
     let ask = &without(Grant::Search);
     check_kind(block_on(library.search(ask, search("anna"))), Kind::Forbidden);

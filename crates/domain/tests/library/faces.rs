@@ -93,13 +93,10 @@ fn capacity_is_all_or_nothing() {
 
 #[test]
 fn a_tenant_can_be_full_although_its_sets_are_not() {
-    let fixture = Fixture::with_staff();
+    let mut fixture = Fixture::with_staff();
     fixture.create("gate").unwrap();
-    let bounded = |set: &str| AddFaces {
-        face_set: name(set),
-        tenant_faces_max: Some(2),
-        ..add("face a 10x10+0+0\nface b 30x30+50+5")
-    };
+    fixture.caller.tenant_limits.faces_max = Some(2);
+    let bounded = |set: &str| AddFaces { face_set: name(set), ..add("face a 10x10+0+0\nface b 30x30+50+5") };
     fixture.add(bounded("staff")).unwrap();
     let both = AddFaces { choice: FaceChoice::All, ..bounded("gate") };
     let err = check_kind(fixture.add(both), Kind::CapacityExceeded);

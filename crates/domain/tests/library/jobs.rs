@@ -92,6 +92,7 @@ fn job_due(number: u64, due_at: i64) -> NewJob {
     NewJob {
         id: JobId::new(number).unwrap(),
         tenant: TenantId::from_bits(1),
+        key: None,
         kind: "scan",
         payload: Bytes::new(),
         due_at: TimestampMs(due_at),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::caller::{Caller, Grant, Grants};
+use likeness_domain::access::{Caller, Grant, Grants, Limits};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
@@ -67,7 +67,7 @@ impl Fixture {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         });
-        Self { library, analyzer, store, index, fetcher, clock, caller: caller(1) }
+        Self { library, analyzer, store, index, fetcher, clock, caller: bounded() }
     }
 
     /// A fixture with an empty face set `staff` that has the custom fields age, team and score.
@@ -158,7 +158,6 @@ fn create(set: &str) -> CreateFaceSet {
         schema: FieldSchema::new(fields.map(|(name, field_type)| (field(name), field_type))).unwrap(),
         capacity: Some(20),
         quality_gate: None,
-        face_sets_max: Some(3),
     }
 }
 
@@ -172,7 +171,6 @@ fn add(scene: &str) -> AddFaces {
         external_id: None,
         fields: FieldValues::default(),
         note: None,
-        tenant_faces_max: None,
         floor: QualityThresholds::NONE,
         accept_doubtful: false,
     }
@@ -200,10 +198,15 @@ fn expr(text: &str) -> Expr {
     filter::parse(text, &Vocabulary { subject: "subject", face_id: ("face_id", read) }).unwrap().unwrap()
 }
 
+/// A caller who may do everything, through a vendor whose tenants have three face sets and whose persons four faces.
+fn bounded() -> Caller {
+    let vendor_limits = Limits { face_sets_max: Some(3), person_faces_max: Some(4), ..Limits::NONE };
+    Caller { vendor_limits, ..caller(1) }
+}
+
 /// A caller of the same tenant with everything but one grant.
 fn without(missing: Grant) -> Caller {
-    let others = [Grant::Read, Grant::Write, Grant::Search].into_iter().filter(|&grant| grant != missing);
-    Caller { grants: others.fold(Grants::NONE, Grants::with), ..caller(1) }
+    Caller { grants: Grants::ALL.without(missing), ..caller(1) }
 }
 
 #[track_caller]

@@ -1,5 +1,6 @@
 //! The quality gate: who is not good enough to be enrolled, wherever faces are enrolled.
 
+use likeness_domain::access::Limits;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, KeepFaces, PersonImage, TransientFaceOutcome};
 use likeness_domain::ports::Assess;
 use likeness_domain::types::{FaceSetPatch, PersonKey, QualityGate};
@@ -14,9 +15,10 @@ const BLURRED: &str = "face carl 80x80+400+5 total=0.4 sharpness=0.05 illuminati
 impl Fixture {
     /// A fixture with a set of each gate, named like it.
     fn with_gates() -> Self {
-        let fixture = Fixture::new();
+        let mut fixture = Fixture::new();
+        fixture.caller.vendor_limits = Limits::NONE;
         for gate in QualityGate::ALL {
-            let request = CreateFaceSet { quality_gate: Some(gate), face_sets_max: None, ..create(gate.word()) };
+            let request = CreateFaceSet { quality_gate: Some(gate), ..create(gate.word()) };
             block_on(fixture.library.create_face_set(&fixture.caller, request)).unwrap();
         }
         fixture
@@ -141,11 +143,11 @@ fn a_persons_faces_pass_the_strictest_gate_of_its_sets() {
     let outcomes = |person: &str, sets: &[&str]| {
         let key = PersonKey::new(person).unwrap();
         let face_sets = sets.iter().map(|set| name(set)).collect();
-        let join = Join { face_sets, capacity: None, face_sets_max: None };
+        let join = Join { face_sets, capacity: None };
         let request = CreatePerson { key: key.clone(), name: None, note: None, join };
         block_on(fixture.library.create_person(&fixture.caller, request)).unwrap();
         let images = [SHARP, SOFT, BLURRED].map(|scene| PersonImage { image: image(scene), source: None });
-        let request = AddPersonFaces { person: key, images: images.into(), faces_max: None };
+        let request = AddPersonFaces { person: key, images: images.into() };
         let added = block_on(fixture.library.add_person_faces(&fixture.caller, request)).unwrap();
         added.faces.into_iter().map(|face| face.map_err(|err| err.kind()).err()).collect::<Vec<_>>()
     };

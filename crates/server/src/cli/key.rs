@@ -1,9 +1,14 @@
 //! `likeness key`: tenants' access keys. Works beside a running server, which sees every change at its next look-up.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use likeness_domain::Error;
+use likeness_domain::access::{Caller, FaceSetScope, Grants};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantId, TenantName, TimestampMs};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Secret, Tenant, TenantId, TenantName, TimestampMs,
+};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,14 +21,22 @@ use crate::system::{SystemClock, SystemIds};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a key, and its tenant if need be; the secret is shown this once
+    #[command(
+        after_help = "Example: likeness key create --tenant acme --grant read,search --set staff --expires 90d --label 'door 3'"
+    )]
     Create(CreateArgs),
     /// List keys, without their secrets
+    #[command(after_help = "Example: likeness key list --tenant acme --json")]
     List(ListArgs),
     /// Refuse a key and every token made with it, until it is enabled again
     Disable(NamedArgs),
     /// Accept a disabled key again
     Enable(NamedArgs),
+    /// Give a key a new secret, shown this once; the old one is accepted for a while longer
+    #[command(after_help = "Example: likeness key rotate ABCDEFGHIJ0123456789 --overlap 24h")]
+    Rotate(RotateArgs),
     /// Delete a key for good
+    #[command(after_help = "Example: likeness key delete ABCDEFGHIJ0123456789")]
     Delete(NamedArgs),
 }
 
@@ -33,6 +46,31 @@ pub(crate) struct CreateArgs {
     /// Whose faces the key opens
     #[arg(long, value_name = "NAME")]
     tenant: String,
+    /// What it may do: some of read, search, enrol, delete, manage, between commas [default: everything]
+    #[arg(long = "grant", value_name = "GRANTS")]
+    grants: Option<String>,
+    /// Only with this face set, which must exist; can be repeated [default: every face set]
+    #[arg(long = "set", value_name = "NAME")]
+    face_sets: Vec<String>,
+    /// Refuse it after this time, as in 90d, 12h, 30m or 45s [default: never]
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// What people call it
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// See [`Command::Rotate`].
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    which: NamedArgs,
+    /// How long the old secret is accepted beside the new one, as in 24h or 30m; 0s for not at all
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    overlap: String,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -57,47 +95,146 @@ pub(crate) struct NamedArgs {
     id: String,
 }
 
+/// What a new key is to be.
+pub(crate) struct Wanted {
+    grants: Option<Grants>,
+    face_sets: Vec<FaceSetName>,
+    lifetime: Option<Duration>,
+    label: Option<Note>,
+}
+
+impl Wanted {
+    /// May do everything, for ever.
+    pub(crate) const EVERYTHING: Wanted = Wanted { grants: None, face_sets: Vec::new(), lifetime: None, label: None };
+
+    fn read(args: &CreateArgs) -> Result<Self, Error> {
+        Ok(Self {
+            grants: args.grants.as_deref().map(Grants::parse).transpose()?,
+            face_sets: args.face_sets.iter().map(FaceSetName::new).collect::<Result<_, _>>()?,
+            lifetime: args.expires.as_deref().map(|text| time_span("--expires", text)).transpose()?,
+            label: args.label.as_deref().map(Note::new).transpose()?,
+        })
+    }
+}
+
+/// A time as people write it: a number and `s`, `m`, `h` or `d`.
+fn time_span(flag: &str, text: &str) -> Result<Duration, Error> {
+    let wrong = || refused(format!("`{flag}` is `{text}`, expected a number and a unit, as in 90d, 12h, 30m or 45s"));
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+fn after(now: TimestampMs, span: Duration) -> TimestampMs {
+    TimestampMs(now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// The person at the command line, as it is kept with what was changed.
+pub(super) fn actor(tenant: TenantId) -> Actor {
+    Caller::server(tenant, "command-line").actor()
+}
+
 /// Runs the command on the data folder of `config`.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     let credentials = crate::assemble::credentials(config.data()?)?;
     match command {
         Command::Create(args) => {
-            let key = create(&*credentials, &TenantName::new(&args.tenant)?).await?;
+            let key = create(&*credentials, &TenantName::new(&args.tenant)?, Wanted::read(&args)?).await?;
             show_new(&key, args.json);
             Ok(Verdict::Done)
         }
         Command::List(args) => list(&*credentials, args).await,
         Command::Disable(args) => {
-            let id = key_id(&args)?;
-            report(credentials.set_key_enabled(id.clone(), false).await?, &id, "disabled")
+            let (id, actor) = known(&*credentials, &args).await?;
+            report(credentials.set_key_enabled(actor, id.clone(), false).await?, &id, "disabled")
         }
         Command::Enable(args) => {
-            let id = key_id(&args)?;
-            report(credentials.set_key_enabled(id.clone(), true).await?, &id, "enabled")
+            let (id, actor) = known(&*credentials, &args).await?;
+            report(credentials.set_key_enabled(actor, id.clone(), true).await?, &id, "enabled")
         }
+        Command::Rotate(args) => rotate(&*credentials, args).await,
         Command::Delete(args) => {
-            let id = key_id(&args)?;
-            report(credentials.delete_key(id.clone()).await?, &id, "deleted")
+            let (id, actor) = known(&*credentials, &args).await?;
+            report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted")
         }
     }
 }
 
+/// The id that was given, and in whose name its key is changed. A key that is not there is found out by the change.
+async fn known(credentials: &dyn CredentialStore, args: &NamedArgs) -> Result<(AccessKeyId, Actor), Error> {
+    let id = key_id(args)?;
+    let tenant = credentials.key(id.clone()).await?.map_or(TenantId::from_bits(0), |key| key.tenant.id);
+    Ok((id, actor(tenant)))
+}
+
+async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome {
+    let overlap = time_span("--overlap", &args.overlap)?;
+    let (id, actor) = known(credentials, &args.which).await?;
+    let secret = fresh_secret();
+    let old_valid_until = after(SystemClock.now(), overlap);
+    if !credentials.rotate_key(actor, id.clone(), secret, old_valid_until).await? {
+        return report(false, &id, "rotated");
+    }
+    if let Some(key) = credentials.key(id.clone()).await? {
+        show_new(&key, args.json);
+        if !args.json {
+            terminal::talk(format_args!("the old secret is accepted until {}", spell(old_valid_until)));
+        }
+    }
+    Ok(Verdict::Done)
+}
+
 /// Makes a key for the tenant of that name, and the tenant if there is none.
-pub(crate) async fn create(credentials: &dyn CredentialStore, tenant: &TenantName) -> Result<AccessKey, Error> {
+pub(crate) async fn create(
+    credentials: &dyn CredentialStore,
+    tenant: &TenantName,
+    wanted: Wanted,
+) -> Result<AccessKey, Error> {
     let (ids, now) = (SystemIds, SystemClock.now());
+    if !wanted.face_sets.is_empty() && credentials.tenant(tenant.clone()).await?.is_none() {
+        return Err(refused(format!("there is no tenant `{tenant}`, so it has no face sets yet")));
+    }
     let mut bits = [0; 16];
     ids.fill(&mut bits);
-    let proposed = Tenant { id: TenantId::from_bits(u128::from_be_bytes(bits)), name: tenant.clone(), created_at: now };
-    let tenant = credentials.ensure_tenant(proposed).await?;
-    let key = AccessKey {
-        id: AccessKeyId::new(&random_text(&ids, ID_ALPHABET, 20)).expect("the alphabet is lawful"),
-        secret: Secret::new(&random_text(&ids, SECRET_ALPHABET, 40)).expect("the alphabet is lawful"),
-        tenant,
-        enabled: true,
-        created_at: now,
+    let id = TenantId::from_bits(u128::from_be_bytes(bits));
+    let tenant = credentials.ensure_tenant(actor(id), Tenant::new(id, tenant.clone(), now)).await?;
+    let face_sets = match wanted.face_sets.is_empty() {
+        true => FaceSetScope::All,
+        false => {
+            let known = credentials.face_set_names(tenant.id).await?;
+            let find = |name: &FaceSetName| {
+                let found = known.iter().find(|(_, other)| other == name).map(|&(id, _)| id);
+                found.ok_or_else(|| {
+                    refused(format!("face set `{name}` does not exist")).with_hint(
+                        "`likeness face-set list` shows the face sets; a key can be limited to existing ones",
+                    )
+                })
+            };
+            FaceSetScope::Only(wanted.face_sets.iter().map(find).collect::<Result<Vec<_>, _>>()?.into())
+        }
     };
-    credentials.add_key(key.clone()).await?;
+    let id = AccessKeyId::new(&random_text(&ids, ID_ALPHABET, 20)).expect("the alphabet is lawful");
+    let tenant_id = tenant.id;
+    let key = AccessKey {
+        grants: wanted.grants.unwrap_or(Grants::ALL),
+        face_sets,
+        label: wanted.label,
+        expires_at: wanted.lifetime.map(|lifetime| after(now, lifetime)),
+        ..AccessKey::new(id, fresh_secret(), tenant, now)
+    };
+    credentials.add_key(actor(tenant_id), key.clone()).await?;
     Ok(key)
+}
+
+fn fresh_secret() -> Secret {
+    Secret::new(&random_text(&SystemIds, SECRET_ALPHABET, 40)).expect("the alphabet is lawful")
 }
 
 /// Like the vendors' own: 20 characters of capitals and digits, 40 of letters and digits (238 bits).
@@ -146,10 +283,13 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         None => credentials.tenants().await?,
     };
     let mut keys = Vec::new();
+    let mut names = Vec::new();
     for tenant in tenants {
         keys.extend(credentials.keys(tenant.id).await?);
+        names.extend(credentials.face_set_names(tenant.id).await?);
     }
     if args.json {
+        let time = |at: Option<TimestampMs>| at.map(spell);
         let keys: Vec<_> = keys
             .iter()
             .map(|key| {
@@ -159,20 +299,32 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
                     "access_key_id": key.id.as_str(),
                     "enabled": key.enabled,
                     "created_at": spell(key.created_at),
+                    "label": key.label.as_ref().map(Note::as_str),
+                    "grants": key.grants.iter().map(|grant| grant.word()).collect::<Vec<_>>(),
+                    "face_sets": face_set_names(key, &names),
+                    "expires_at": time(key.expires_at),
+                    "last_used_at": time(key.last_used_at),
+                    "old_secret_valid_until": time(key.previous.as_ref().map(|previous| previous.valid_until)),
                 })
             })
             .collect();
         terminal::data(json!({ "keys": keys }));
         return Ok(Verdict::Done);
     }
+    let now = SystemClock.now();
     let name_width = keys.iter().map(|key| key.tenant.name.as_str().len()).max().unwrap_or(0);
     for key in &keys {
-        let state = if key.enabled { "enabled " } else { "disabled" };
+        let state = match (key.enabled, key.is_usable(now)) {
+            (false, _) => "disabled",
+            (true, false) => "expired ",
+            (true, true) => "enabled ",
+        };
         terminal::data(format_args!(
-            "{:name_width$}  {}  {state}  {}",
+            "{:name_width$}  {}  {state}  {}{}",
             key.tenant.name.as_str(),
             key.id,
-            spell(key.created_at)
+            spell(key.created_at),
+            details(key, &names)
         ));
     }
     if keys.is_empty() {
@@ -182,7 +334,35 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
     Ok(Verdict::Done)
 }
 
-fn spell(time: TimestampMs) -> String {
+/// The names of the face sets that a key is for; `None` for all of them. One that was deleted has no name any more.
+fn face_set_names(key: &AccessKey, names: &[(FaceSetId, FaceSetName)]) -> Option<Vec<String>> {
+    let FaceSetScope::Only(face_sets) = &key.face_sets else { return None };
+    let name = |id: &FaceSetId| names.iter().find(|(other, _)| other == id).map(|(_, name)| name.to_string());
+    Some(face_sets.iter().map(|id| name(id).unwrap_or_else(|| "(deleted)".to_owned())).collect())
+}
+
+/// What sets a key apart from one that may do everything and was never used.
+fn details(key: &AccessKey, names: &[(FaceSetId, FaceSetName)]) -> String {
+    let mut details = String::new();
+    if key.grants != Grants::ALL {
+        details += &format!("  may {}", key.grants);
+    }
+    if let Some(names) = face_set_names(key, names) {
+        details += &format!("  sets {}", names.join(","));
+    }
+    if let Some(at) = key.expires_at {
+        details += &format!("  expires {}", spell(at));
+    }
+    if let Some(at) = key.last_used_at {
+        details += &format!("  used {}", spell(at));
+    }
+    if let Some(label) = &key.label {
+        details += &format!("  {:?}", label.as_str());
+    }
+    details
+}
+
+pub(super) fn spell(time: TimestampMs) -> String {
     OffsetDateTime::from_unix_timestamp(time.0.div_euclid(1000))
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())

@@ -23,7 +23,8 @@ mod recover;
 mod search;
 mod serve;
 mod table;
-pub(crate) mod terminal;
+pub(crate) mod tenant;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +70,9 @@ enum Command {
     /// Access keys: one key pair opens one tenant's faces, in every dialect
     #[command(subcommand)]
     Key(key::Command),
+    /// Tenants: whose faces they are, and how many they may be
+    #[command(subcommand)]
+    Tenant(tenant::Command),
     /// Named collections of faces that are searched as one
     #[command(subcommand)]
     FaceSet(face_set::Command),
@@ -105,7 +109,7 @@ impl Command {
     fn settings(&self, raw: &mut RawConfig) {
         match self {
             Command::Serve(args) => args.settings(raw),
-            Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
+            Command::Key(_) | Command::Tenant(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
             Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
@@ -117,7 +121,7 @@ impl Command {
     fn log_level(&self) -> &'static str {
         match self {
             Command::Serve(_) => "info",
-            Command::Key(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => "warn",
+            Command::Key(_) | Command::Tenant(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => "warn",
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {
                 "warn"
             }
@@ -129,6 +133,7 @@ impl Command {
         match self {
             Command::Serve(args) => serve::run(args, config).await,
             Command::Key(command) => key::run(command, config).await,
+            Command::Tenant(command) => tenant::run(command, config).await,
             Command::FaceSet(command) => face_set::run(command, config).await,
             Command::Face(command) => face::run(command, config).await,
             Command::Search(args) => search::run(args, config).await,

@@ -19,7 +19,8 @@ pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url:
     // Absolute, since the terminal it is pasted into may stand elsewhere.
     let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned()).join(ENV_FILE);
     if credentials.tenants().await?.is_empty() {
-        let key = key::create(credentials, &TenantName::new("demo").expect("a lawful name")).await?;
+        let key =
+            key::create(credentials, &TenantName::new("demo").expect("a lawful name"), key::Wanted::EVERYTHING).await?;
         write_private(&path, &variables(&key, url))?;
         return Ok(format!("tenant `demo` and its first key are made{}", example(&path)));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use likeness_domain::Error;
+use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore};
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -28,6 +29,9 @@ const COMMANDS_MAX: usize = 64;
 
 /// How often held faces whose time is over are erased. Nobody is told of one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is stored when access keys were used last.
+const STORE_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// Answer clients until told to stop.
 #[derive(Debug, Args)]
@@ -108,8 +112,12 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
     let held = purge_expired_faces(&*opened.store, stopping.clone());
-    let ((n_network, n_commands), (), ()) =
-        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held);
+    let uses = store_uses(&opened.access, stopping.clone());
+    let ((n_network, n_commands), (), (), ()) =
+        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses);
+    if let Err(error) = opened.access.store_uses().await {
+        tracing::warn!(%error, "when access keys were used last is not stored");
+    }
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
     match n_network + n_commands {
@@ -154,6 +162,15 @@ async fn purge_expired_faces(store: &dyn GalleryStore, mut stopping: watch::Rece
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
             return;
+        }
+    }
+}
+
+/// Stores once a minute when access keys were used last, until told to stop.
+async fn store_uses(access: &Access, mut stopping: watch::Receiver<bool>) {
+    while tokio::time::timeout(STORE_USES_EVERY, stopping.wait_for(|stop| *stop)).await.is_err() {
+        if let Err(error) = access.store_uses().await {
+            tracing::warn!(%error, "when access keys were used last is not stored, it is tried again");
         }
     }
 }

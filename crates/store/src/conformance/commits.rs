@@ -31,6 +31,10 @@ fn told(commit: &Commit) -> Vec<String> {
         Change::TransientFaceKept(face) => format!("kept {face}"),
         Change::TransientFaceGone(face) => format!("gone {face}"),
         Change::TemplatePut(face, pack) => format!("template {face} {pack}"),
+        Change::TenantChanged(_) => "tenant".to_owned(),
+        Change::TenantDeleted(_) => "no tenant".to_owned(),
+        Change::KeyChanged(key) => format!("key {key}"),
+        Change::KeyDeleted(key) => format!("no key {key}"),
     };
     commit.changes.iter().map(told).collect()
 }

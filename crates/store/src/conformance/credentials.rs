@@ -1,43 +1,43 @@
 //! Tenants and access keys.
 
 use likeness_domain::Kind;
+use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
+use likeness_domain::ports::{Change, CommitPage};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, InstallationSecret, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
 
-use super::samples::{ours, theirs};
+use super::samples::{by, face_set, note, ours, theirs};
 use super::{Bench, refused};
 
 fn tenant(id: TenantId, name: &str, created_at: i64) -> Tenant {
-    Tenant { id, name: TenantName::new(name).expect("a valid name"), created_at: TimestampMs(created_at) }
+    Tenant::new(id, TenantName::new(name).expect("a valid name"), TimestampMs(created_at))
 }
 
 fn key_id(text: &str) -> AccessKeyId {
     AccessKeyId::new(text).expect("a valid key id")
 }
 
+fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("a valid secret")
+}
+
 fn key(id: &str, tenant: &Tenant) -> AccessKey {
-    AccessKey {
-        id: key_id(id),
-        secret: Secret::new(&format!("secret-of-{id}")).expect("a valid secret"),
-        tenant: tenant.clone(),
-        enabled: true,
-        created_at: TimestampMs(5),
-    }
+    AccessKey::new(key_id(id), secret(&format!("secret-of-{id}")), tenant.clone(), TimestampMs(5))
 }
 
 /// Proposing it again gives the one that exists, with its own id and time.
 pub async fn a_tenant_is_made_once(bench: Bench) -> Bench {
     let store = &bench.credentials;
-    let acme = store.ensure_tenant(tenant(ours(), "acme", 1)).await.unwrap();
-    let again = store.ensure_tenant(tenant(theirs(), "acme", 2)).await.unwrap();
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let again = store.ensure_tenant(by(theirs()), tenant(theirs(), "acme", 2)).await.unwrap();
     let found = store.tenant(acme.name.clone()).await.unwrap().unwrap();
     for tenant in [&acme, &again, &found] {
         assert_eq!((tenant.id, tenant.name.as_str(), tenant.created_at), (ours(), "acme", TimestampMs(1)));
     }
-    refused(store.ensure_tenant(tenant(ours(), "other", 3)).await, Kind::InvalidArgument);
+    refused(store.ensure_tenant(by(ours()), tenant(ours(), "other", 3)).await, Kind::InvalidArgument);
     assert!(store.tenant(TenantName::new("other").unwrap()).await.unwrap().is_none());
-    store.ensure_tenant(tenant(theirs(), "aaa", 0)).await.unwrap();
+    store.ensure_tenant(by(theirs()), tenant(theirs(), "aaa", 0)).await.unwrap();
     let names: Vec<_> = store.tenants().await.unwrap().into_iter().map(|tenant| tenant.name.to_string()).collect();
     assert_eq!(names, ["acme", "aaa"], "oldest first");
     bench
@@ -45,8 +45,8 @@ pub async fn a_tenant_is_made_once(bench: Bench) -> Bench {
 
 /// Every part, the secret included.
 pub async fn a_key_comes_back_as_it_was_stored(bench: Bench) -> Bench {
-    let acme = bench.credentials.ensure_tenant(tenant(ours(), "acme", 1)).await.unwrap();
-    bench.credentials.add_key(key("AK1", &acme)).await.unwrap();
+    let acme = bench.credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    bench.credentials.add_key(by(acme.id), key("AK1", &acme)).await.unwrap();
     let found = bench.credentials.key(key_id("AK1")).await.unwrap().unwrap();
     assert_eq!((found.id.as_str(), found.secret.reveal()), ("AK1", "secret-of-AK1"));
     assert_eq!((found.tenant.id, found.tenant.name.as_str()), (ours(), "acme"));
@@ -57,10 +57,10 @@ pub async fn a_key_comes_back_as_it_was_stored(bench: Bench) -> Bench {
 
 /// Also by another tenant; the first one's secret stays.
 pub async fn a_key_id_is_taken_once(bench: Bench) -> Bench {
-    let acme = bench.credentials.ensure_tenant(tenant(ours(), "acme", 1)).await.unwrap();
-    let other = bench.credentials.ensure_tenant(tenant(theirs(), "other", 1)).await.unwrap();
-    bench.credentials.add_key(key("AK1", &acme)).await.unwrap();
-    refused(bench.credentials.add_key(key("AK1", &other)).await, Kind::InvalidArgument);
+    let acme = bench.credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let other = bench.credentials.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
+    bench.credentials.add_key(by(acme.id), key("AK1", &acme)).await.unwrap();
+    refused(bench.credentials.add_key(by(other.id), key("AK1", &other)).await, Kind::InvalidArgument);
     assert_eq!(bench.credentials.key(key_id("AK1")).await.unwrap().unwrap().tenant.id, ours());
     assert!(bench.credentials.keys(theirs()).await.unwrap().is_empty());
     bench
@@ -68,19 +68,19 @@ pub async fn a_key_id_is_taken_once(bench: Bench) -> Bench {
 
 /// A key of nobody is refused.
 pub async fn a_key_needs_its_tenant(bench: Bench) -> Bench {
-    refused(bench.credentials.add_key(key("AK1", &tenant(ours(), "acme", 1))).await, Kind::InvalidArgument);
+    refused(bench.credentials.add_key(by(ours()), key("AK1", &tenant(ours(), "acme", 1))).await, Kind::InvalidArgument);
     assert!(bench.credentials.key(key_id("AK1")).await.unwrap().is_none());
     bench
 }
 
 /// Each tenant's own, disabled ones included.
 pub async fn keys_are_listed_oldest_first(bench: Bench) -> Bench {
-    let acme = bench.credentials.ensure_tenant(tenant(ours(), "acme", 1)).await.unwrap();
-    let other = bench.credentials.ensure_tenant(tenant(theirs(), "other", 1)).await.unwrap();
+    let acme = bench.credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let other = bench.credentials.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
     for (id, owner) in [("z", &acme), ("x", &other), ("a", &acme), ("m", &acme)] {
-        bench.credentials.add_key(key(id, owner)).await.unwrap();
+        bench.credentials.add_key(by(owner.id), key(id, owner)).await.unwrap();
     }
-    bench.credentials.set_key_enabled(key_id("a"), false).await.unwrap();
+    bench.credentials.set_key_enabled(by(ours()), key_id("a"), false).await.unwrap();
     let ids: Vec<_> = bench.credentials.keys(ours()).await.unwrap().into_iter().map(|key| key.id.to_string()).collect();
     assert_eq!(ids, ["z", "a", "m"]);
     bench
@@ -89,17 +89,158 @@ pub async fn keys_are_listed_oldest_first(bench: Bench) -> Bench {
 /// And the answer says whether there was one.
 pub async fn a_key_is_switched_and_deleted(bench: Bench) -> Bench {
     let store = &bench.credentials;
-    let acme = store.ensure_tenant(tenant(ours(), "acme", 1)).await.unwrap();
-    store.add_key(key("AK1", &acme)).await.unwrap();
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.add_key(by(acme.id), key("AK1", &acme)).await.unwrap();
     for enabled in [false, false, true] {
-        assert!(store.set_key_enabled(key_id("AK1"), enabled).await.unwrap());
+        assert!(store.set_key_enabled(by(ours()), key_id("AK1"), enabled).await.unwrap());
         assert_eq!(store.key(key_id("AK1")).await.unwrap().unwrap().enabled, enabled);
     }
-    assert!(store.delete_key(key_id("AK1")).await.unwrap());
+    assert!(store.delete_key(by(ours()), key_id("AK1")).await.unwrap());
     assert!(store.key(key_id("AK1")).await.unwrap().is_none());
-    assert!(!store.delete_key(key_id("AK1")).await.unwrap());
-    assert!(!store.set_key_enabled(key_id("AK1"), true).await.unwrap());
-    store.add_key(key("AK1", &acme)).await.unwrap();
+    assert!(!store.delete_key(by(ours()), key_id("AK1")).await.unwrap());
+    assert!(!store.set_key_enabled(by(ours()), key_id("AK1"), true).await.unwrap());
+    store.add_key(by(acme.id), key("AK1", &acme)).await.unwrap();
+    bench
+}
+
+/// Grants, face sets, label and expiry; none of the face sets is something else than all of them.
+pub async fn a_key_keeps_what_it_may_do(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    assert_eq!(store.face_set_names(ours()).await.unwrap(), [(set.id, set.name.clone())]);
+    assert!(store.face_set_names(theirs()).await.unwrap().is_empty());
+    let limited = AccessKey {
+        grants: Grants::of(&[Grant::Read, Grant::Delete]),
+        face_sets: FaceSetScope::Only([set.id].into()),
+        label: Some(note("door 3")),
+        expires_at: Some(TimestampMs(77)),
+        ..key("limited", &acme)
+    };
+    let nothing = AccessKey { grants: Grants::NONE, face_sets: FaceSetScope::Only([].into()), ..key("nothing", &acme) };
+    for new in [limited.clone(), nothing.clone(), key("all", &acme)] {
+        store.add_key(by(ours()), new).await.unwrap();
+    }
+    let words = |key: &AccessKey| (key.grants, key.face_sets.clone(), key.label.clone(), key.expires_at);
+    let stored = store.keys(ours()).await.unwrap();
+    assert_eq!(stored.iter().map(words).collect::<Vec<_>>(), [&limited, &nothing, &key("all", &acme)].map(words));
+    assert!(stored[2].face_sets.is_all() && stored[2].grants == Grants::ALL);
+    let one = store.key(key_id("limited")).await.unwrap().unwrap();
+    assert_eq!(words(&one), words(&limited));
+    assert!(one.is_usable(TimestampMs(76)) && !one.is_usable(TimestampMs(77)));
+    bench
+}
+
+/// The old secret is accepted beside the new one for a while; a second rotation ends the first one's overlap.
+pub async fn a_rotated_key_has_two_secrets_for_a_while(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    store.add_key(by(ours()), key("AK2", &acme)).await.unwrap();
+    assert!(store.rotate_key(by(ours()), key_id("AK1"), secret("second"), TimestampMs(100)).await.unwrap());
+    let accepted = async |now: i64| -> Vec<String> {
+        let key = store.key(key_id("AK1")).await.unwrap().unwrap();
+        key.secrets(TimestampMs(now)).map(|secret| secret.reveal().to_owned()).collect()
+    };
+    assert_eq!(accepted(99).await, ["second", "secret-of-AK1"]);
+    assert_eq!(accepted(100).await, ["second"]);
+    assert!(store.rotate_key(by(ours()), key_id("AK1"), secret("third"), TimestampMs(200)).await.unwrap());
+    assert_eq!(accepted(99).await, ["third", "second"]);
+    // The uses of any key tell the time, by which secrets are erased.
+    store.keys_used(vec![(key_id("AK2"), TimestampMs(199))]).await.unwrap();
+    assert_eq!(accepted(0).await, ["third", "second"]);
+    store.keys_used(vec![(key_id("AK2"), TimestampMs(200))]).await.unwrap();
+    assert_eq!(accepted(0).await, ["third"]);
+    assert!(!store.rotate_key(by(ours()), key_id("nobody"), secret("x"), TimestampMs(1)).await.unwrap());
+    bench
+}
+
+/// The latest time is kept, whatever the order in which they are noted.
+pub async fn the_last_use_of_a_key_is_noted(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    assert_eq!(store.key(key_id("AK1")).await.unwrap().unwrap().last_used_at, None);
+    for (at, expected) in [(50, 50), (40, 50), (60, 60)] {
+        store.keys_used(vec![(key_id("gone"), TimestampMs(at)), (key_id("AK1"), TimestampMs(at))]).await.unwrap();
+        let found = store.key(key_id("AK1")).await.unwrap().unwrap();
+        assert_eq!(found.last_used_at, Some(TimestampMs(expected)));
+    }
+    store.keys_used(vec![]).await.unwrap();
+    bench
+}
+
+/// Another tenant's key is not there, whatever is to be done with it.
+pub async fn keys_of_another_tenant_are_not_there(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
+    store.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    assert!(!store.set_key_enabled(by(theirs()), key_id("AK1"), false).await.unwrap());
+    assert!(!store.rotate_key(by(theirs()), key_id("AK1"), secret("x"), TimestampMs(9)).await.unwrap());
+    assert!(!store.delete_key(by(theirs()), key_id("AK1")).await.unwrap());
+    let found = store.key(key_id("AK1")).await.unwrap().unwrap();
+    assert_eq!((found.enabled, found.secret.reveal()), (true, "secret-of-AK1"));
+    bench
+}
+
+/// Limits are seen with the tenant and with each of its keys.
+pub async fn a_tenants_limits_come_with_its_keys(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    assert_eq!(acme.limits, Limits::NONE);
+    store.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    let limits = Limits {
+        face_sets_max: Some(1),
+        faces_max: Some(2),
+        persons_max: Some(3),
+        face_set_faces_max: Some(4),
+        person_faces_max: Some(5),
+        calls_per_second: Some(6),
+    };
+    for limits in [limits, Limits { faces_max: None, ..limits }] {
+        assert!(store.set_tenant_limits(by(ours()), limits).await.unwrap());
+        assert_eq!(store.tenant(acme.name.clone()).await.unwrap().unwrap().limits, limits);
+        assert_eq!(store.tenants().await.unwrap()[0].limits, limits);
+        assert_eq!(store.key(key_id("AK1")).await.unwrap().unwrap().tenant.limits, limits);
+    }
+    assert!(!store.set_tenant_limits(by(theirs()), limits).await.unwrap());
+    bench
+}
+
+/// Who made, changed and deleted tenants and keys is kept like every other change.
+pub async fn writes_of_keys_are_commits(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    store.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    refused(store.add_key(by(ours()), key("AK1", &acme)).await, Kind::InvalidArgument);
+    bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    store.set_key_enabled(by(ours()), key_id("AK1"), false).await.unwrap();
+    store.rotate_key(by(ours()), key_id("AK1"), secret("x"), TimestampMs(9)).await.unwrap();
+    store.set_tenant_limits(by(ours()), Limits::NONE).await.unwrap();
+    store.keys_used(vec![(key_id("AK1"), TimestampMs(1))]).await.unwrap();
+    store.delete_key(by(ours()), key_id("AK1")).await.unwrap();
+    store.delete_key(by(ours()), key_id("AK1")).await.unwrap();
+    bench.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap();
+    let CommitPage::Commits { commits, .. } = bench.store.changes_after(Revision(0), usize::MAX).await.unwrap() else {
+        panic!("compacted")
+    };
+    let told: Vec<_> = commits
+        .iter()
+        .map(|commit| match &commit.changes[..] {
+            [Change::TenantChanged(tenant)] => format!("tenant {tenant}"),
+            [Change::KeyChanged(key)] => format!("key {key}"),
+            [Change::KeyDeleted(key)] => format!("no key {key}"),
+            [Change::Gallery(_)] => "set".to_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let tenant_made = format!("tenant {}", ours());
+    let expected = [&tenant_made[..], "key AK1", "set", "key AK1", "key AK1", &tenant_made, "no key AK1", "set"];
+    assert_eq!(told, expected);
+    assert!(commits.is_sorted_by(|a, b| a.revision < b.revision));
+    assert!(commits.iter().all(|commit| commit.actor == by(ours())));
     bench
 }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use likeness_domain::Kind;
 use likeness_domain::limits::JOB_BYTES_MAX;
 use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob};
-use likeness_domain::types::{ID_END, JobId, TimestampMs};
+use likeness_domain::types::{AccessKeyId, ID_END, JobId, TimestampMs};
 
-use super::samples::{ours, theirs};
+use super::samples::{by, ours, theirs};
 use super::{Bench, refused};
 
 /// A job `scan` of ours, due at 100.
@@ -16,6 +16,7 @@ pub fn job(number: u64) -> NewJob {
     NewJob {
         id: job_id(number),
         tenant: ours(),
+        key: by(ours()).key,
         kind: "scan",
         payload: Bytes::from(format!("payload {number}")),
         due_at: at(100),
@@ -35,8 +36,9 @@ pub fn at(ms: i64) -> TimestampMs {
 
 /// Everything of a job, to be compared: the type has no `Debug`, since a payload must not reach a log.
 pub fn words(job: &Job) -> String {
-    let Job { id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at } = job;
-    format!("{id} {tenant} {kind} {payload:?} {result:?} {n_attempts} {due_at:?} {created_at:?} {expires_at:?}")
+    let Job { id, tenant, key, kind, payload, result, n_attempts, due_at, created_at, expires_at } = job;
+    let key = key.as_ref().map_or("nobody", AccessKeyId::as_str);
+    format!("{id} {tenant} {key} {kind} {payload:?} {result:?} {n_attempts} {due_at:?} {created_at:?} {expires_at:?}")
 }
 
 fn done(result: &str, expires_at: i64) -> JobOutcome {
@@ -57,10 +59,10 @@ pub async fn a_job_comes_back_as_it_was_accepted(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     assert_eq!(enqueue(store, vec![job(7)]).await, [7]);
     let waiting = store.job(ours(), job_id(7), at(0)).await.unwrap().unwrap();
-    let expected = format!("7 {} scan b\"payload 7\" None 0 {:?} {:?} None", ours(), at(100), at(50));
+    let expected = format!("7 {} our-key scan b\"payload 7\" None 0 {:?} {:?} None", ours(), at(100), at(50));
     assert_eq!(words(&waiting), expected);
     let claimed = store.claim("scan", at(100), at(900)).await.unwrap().unwrap();
-    let expected = format!("7 {} scan b\"payload 7\" None 1 {:?} {:?} None", ours(), at(900), at(50));
+    let expected = format!("7 {} our-key scan b\"payload 7\" None 1 {:?} {:?} None", ours(), at(900), at(50));
     assert_eq!(words(&claimed), expected);
     let no_text = Bytes::from_static(&[0, 255, 10, 0]);
     let outcome = JobOutcome::Done { result: no_text.clone(), expires_at: at(5_000) };

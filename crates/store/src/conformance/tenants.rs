@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use likeness_domain::Kind;
+use likeness_domain::access::TenantUsage;
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{FaceScope, FaceSelector};
-use likeness_domain::types::{FaceOwner, FacePatch, FieldValue, NewFace, PersonPatch, TimestampMs};
+use likeness_domain::ports::{Change, CommitPage, FaceScope, FaceSelector, GalleryChange};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceOwner, FacePatch, FieldValue, NewFace, PersonPatch, Secret, Tenant, TenantId,
+    TenantName, TimestampMs,
+};
 
+use super::jobs::{at, job, job_id};
 use super::samples::*;
+use super::uploads::{ROOM, picture, upload_name};
 use super::{Bench, EVERYTHING, refused};
 
 /// Not by name, not by id, not in counts, and not to be deleted.
@@ -117,5 +123,103 @@ pub async fn two_tenants_may_use_the_same_words(bench: Bench) -> Bench {
     assert!(bench.store.face_set(theirs(), name("staff")).await.unwrap().is_none(), "it went with its only member");
     let kept = bench.store.face_set(ours(), name("staff")).await.unwrap().unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(kept.face_set.id)).await, [1, 11].map(face_id));
+    bench
+}
+
+/// Sets, persons, and the faces that they own, each once; what is deleted counts no more at once.
+pub async fn what_a_tenant_has_is_counted(bench: Bench) -> Bench {
+    let store = &bench.store;
+    let check = async |n_face_sets, n_faces, n_persons| {
+        assert_eq!(store.usage(ours()).await.unwrap(), TenantUsage { n_face_sets, n_faces, n_persons });
+        assert_eq!(store.usage(theirs()).await.unwrap(), TenantUsage { n_face_sets: 1, n_faces: 1, n_persons: 0 });
+    };
+    let other = store.create_face_set(by(theirs()), face_set("other"), None).await.unwrap();
+    store.add_faces(by(theirs()), FaceOwner::FaceSet(other.id), vec![face(99)], None).await.unwrap();
+    check(0, 0, 0).await;
+    let staff = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    store.add_faces(by(ours()), FaceOwner::FaceSet(staff.id), vec![face(1), face(2)], None).await.unwrap();
+    check(1, 2, 0).await;
+    let join = vec![face_set("staff"), face_set("guests")];
+    let (anna, _) = store.create_person(by(ours()), person("anna"), join, None).await.unwrap();
+    store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(3)], None).await.unwrap();
+    check(2, 3, 1).await;
+    let scope = FaceScope::FaceSet(staff.id);
+    store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(1)])).await.unwrap();
+    check(2, 2, 1).await;
+    store.keep_faces(by(ours()), vec![held(7)], 10).await.unwrap();
+    store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(70), held(7).created_at).await.unwrap();
+    check(2, 3, 1).await;
+    store.delete_face_set(by(ours()), staff.id, false).await.unwrap();
+    check(1, 1, 1).await;
+    store.delete_person(by(ours()), anna.id).await.unwrap();
+    check(0, 0, 0).await;
+    bench
+}
+
+/// Its keys, sets, persons, faces, kept faces, uploads and jobs; nothing of another tenant. The name is free, and nothing is
+/// written for it any more.
+pub async fn a_deleted_tenant_is_gone_with_everything(bench: Bench) -> Bench {
+    let (store, credentials) = (&bench.store, &bench.credentials);
+    let key_id = |tenant: TenantId| AccessKeyId::new(&format!("key-{tenant}")).unwrap();
+    let mut sets = Vec::new();
+    for (tenant, tenant_name, base) in [(ours(), "acme", 0), (theirs(), "other", 100)] {
+        let made = Tenant::new(tenant, TenantName::new(tenant_name).unwrap(), TimestampMs(1));
+        let made = credentials.ensure_tenant(by(tenant), made).await.unwrap();
+        let key = AccessKey::new(key_id(tenant), Secret::new("hush").unwrap(), made, TimestampMs(1));
+        credentials.add_key(by(tenant), key).await.unwrap();
+        let set = store.create_face_set(by(tenant), face_set("staff"), None).await.unwrap();
+        store.add_faces(by(tenant), FaceOwner::FaceSet(set.id), vec![face(base + 1)], None).await.unwrap();
+        let (anna, _) = store.create_person(by(tenant), person("anna"), vec![face_set("staff")], None).await.unwrap();
+        store.add_faces(by(tenant), FaceOwner::Person(anna.id), vec![face(base + 2)], None).await.unwrap();
+        store.keep_faces(by(tenant), vec![held(base + 3)], 10).await.unwrap();
+        bench.pictures.put_upload(tenant, picture("a", "bytes"), ROOM, at(0)).await.unwrap();
+        bench.jobs.enqueue(vec![likeness_domain::ports::NewJob { tenant, ..job(base + 4) }], 10).await.unwrap();
+        sets.push(set);
+    }
+    let before = store.report(false).await.unwrap().revision;
+    assert!(store.delete_tenant(by(ours())).await.unwrap());
+
+    for (tenant, base, n_left) in [(ours(), 0, 0), (theirs(), 100, 1)] {
+        assert_eq!(credentials.keys(tenant).await.unwrap().len(), n_left);
+        assert_eq!(credentials.key(key_id(tenant)).await.unwrap().is_some(), n_left == 1);
+        assert_eq!(store.face_sets(tenant).await.unwrap().len(), n_left);
+        // Rows of persons, kept faces, uploads and jobs may be erased a little later.
+        for _ in 0..500 {
+            let person = store.person(tenant, key("anna")).await.unwrap();
+            let kept = store.held_face(tenant, face_id(base + 3), held(3).created_at).await.unwrap();
+            let upload = bench.pictures.picture(tenant, upload_name("a"), at(0)).await.unwrap();
+            let job = bench.jobs.job(tenant, job_id(base + 4), at(0)).await.unwrap();
+            let there = [person.is_some(), kept.is_some(), upload.is_some(), job.is_some()];
+            if there == [n_left == 1; 4] {
+                break;
+            }
+            assert_eq!(n_left, 0, "of the other tenant everything stays: {there:?}");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(store.person(tenant, key("anna")).await.unwrap().is_some(), n_left == 1);
+        assert_eq!(bench.jobs.job(tenant, job_id(base + 4), at(0)).await.unwrap().is_some(), n_left == 1);
+    }
+    let names: Vec<_> =
+        credentials.tenants().await.unwrap().into_iter().map(|tenant| tenant.name.to_string()).collect();
+    assert_eq!(names, ["other"]);
+    let CommitPage::Commits { commits, .. } = store.changes_after(before, 10).await.unwrap() else {
+        panic!("compacted")
+    };
+    let [Change::Gallery(GalleryChange::Close { face_set: closed }), Change::TenantDeleted(tenant)] =
+        commits[0].changes[..]
+    else {
+        panic!("{:?}", commits[0].changes)
+    };
+    assert_eq!((closed, tenant, &commits[0].actor), (sets[0].id, ours(), &by(ours())));
+    assert!(bench.index.rows(sets[0].id).is_empty());
+
+    refused(store.create_face_set(by(ours()), face_set("late"), None).await, Kind::Forbidden);
+    refused(bench.pictures.put_upload(ours(), picture("b", "bytes"), ROOM, at(0)).await, Kind::Forbidden);
+    refused(bench.jobs.enqueue(vec![job(9)], 10).await, Kind::Forbidden);
+    refused(store.delete_tenant(by(ours())).await, Kind::Forbidden);
+    let fresh = TenantId::from_bits(0x0c);
+    assert!(!store.delete_tenant(by(fresh)).await.unwrap(), "there is no such tenant");
+    let again = Tenant::new(fresh, TenantName::new("acme").unwrap(), TimestampMs(2));
+    assert_eq!(credentials.ensure_tenant(by(fresh), again).await.unwrap().id, fresh, "the name is free");
     bench
 }

@@ -119,6 +119,7 @@ pub(super) const HELD_FACES: CheckedTable = CheckedTable {
         "vector",
         "created_at",
         "expires_at",
+        "key",
     ],
     unchecked: &[],
 };
@@ -127,7 +128,17 @@ pub(super) const HELD_FACES: CheckedTable = CheckedTable {
 pub(super) const TENANTS: CheckedTable = CheckedTable {
     name: "tenants",
     what: "tenant",
-    columns: &["id", "name", "created_at"],
+    columns: &[
+        "id",
+        "name",
+        "created_at",
+        "face_sets_max",
+        "faces_max",
+        "persons_max",
+        "face_set_faces_max",
+        "person_faces_max",
+        "calls_per_second",
+    ],
     unchecked: &["rank"], // The order of listing, nothing else.
 };
 
@@ -135,8 +146,20 @@ pub(super) const TENANTS: CheckedTable = CheckedTable {
 pub(super) const ACCESS_KEYS: CheckedTable = CheckedTable {
     name: "access_keys",
     what: "access key",
-    columns: &["id", "secret", "tenant", "enabled", "created_at"],
-    unchecked: &["rank"], // The order of listing, nothing else.
+    columns: &[
+        "id",
+        "secret",
+        "tenant",
+        "enabled",
+        "created_at",
+        "grants",
+        "face_sets",
+        "label",
+        "expires_at",
+        "previous_secret",
+        "previous_until",
+    ],
+    unchecked: &["rank", "last_used_at"], // The order of listing; nothing is decided by the last use.
 };
 
 /// The installation's secret.

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_domain::ports::{CredentialStore, Pending};
+use likeness_domain::access::{FaceSetScope, Grants, Limits};
+use likeness_domain::ports::{Change, Clock, CredentialStore, Pending};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Revision, Secret,
+    Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_domain::{Error, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
@@ -19,7 +21,8 @@ use super::errors::{Answer, Failure};
 use super::identity::IdentityFile;
 use super::pool::Pool;
 use super::schema::{self, Purpose};
-use super::{codec, opening, rows};
+use super::{codec, commits, face_sets, opening, rows, tenants};
+use crate::clock::WallClock;
 use crate::folder::{DataFolder, make_private_folder};
 
 /// Most look-ups that wait.
@@ -30,11 +33,22 @@ const LAYOUT_RETRY: Duration = Duration::from_millis(20);
 const LAYOUT_TRIES: u32 = 100;
 
 /// Columns of [`tenant_row`], of `tenants AS t`.
-static TENANT_COLUMNS: Columns = Columns::new(|| format!("t.id, t.name, t.created_at, {}", TENANTS.intact("t")));
+static TENANT_COLUMNS: Columns = Columns::new(|| {
+    let intact = TENANTS.intact("t");
+    format!(
+        "t.id, t.name, t.created_at, {intact}, t.face_sets_max, t.faces_max, t.persons_max, t.face_set_faces_max,
+         t.person_faces_max, t.calls_per_second"
+    )
+});
 
 /// Columns of [`key_row`], of `tenants AS t` and `access_keys AS k`.
-static KEY_COLUMNS: Columns =
-    Columns::new(|| format!("{TENANT_COLUMNS}, k.id, k.secret, k.enabled, k.created_at, {}", ACCESS_KEYS.intact("k")));
+static KEY_COLUMNS: Columns = Columns::new(|| {
+    let intact = ACCESS_KEYS.intact("k");
+    format!(
+        "{TENANT_COLUMNS}, k.id, k.secret, k.previous_secret, k.previous_until, k.grants, k.face_sets, k.label, k.enabled,
+         k.created_at, k.expires_at, k.last_used_at, {intact}"
+    )
+});
 
 /// Tenants and access keys of a data folder, whoever owns it.
 pub struct Credentials {
@@ -73,6 +87,28 @@ impl Credentials {
             Ok(answer)
         })
     }
+
+    /// The same on somebody's behalf, kept as a commit if `act` says what changed. The writing thread of the store reads
+    /// the revision anew with each commit of its own.
+    fn write_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, TenantId) -> Answer<(T, Option<Change>)> + Send + 'static,
+    {
+        self.write(doing, move |conn| {
+            tenants::refuse_deleted(conn, actor.tenant)?;
+            let (answer, change) = act(conn, actor.tenant)?;
+            if let Some(change) = change {
+                let sql = "SELECT revision, last_commit FROM store";
+                let read = |row: &Row<'_>| Ok((Revision(row.get(0)?), Revision(row.get(1)?)));
+                let (revision, previous) = conn.prepare_cached(sql)?.query_row((), read)?;
+                let revision = Revision(revision.0 + 1);
+                commits::insert(conn, revision, previous, WallClock.now(), &actor, &[change])?;
+                conn.prepare_cached("UPDATE store SET revision = ?1, last_commit = ?1")?.execute([revision.0])?;
+            }
+            Ok(answer)
+        })
+    }
 }
 
 /// Makes or upgrades the layout, which needs the folder's lock: two programs must not do it at once, and a running server
@@ -104,19 +140,62 @@ fn tenant_row(row: &Row<'_>) -> Answer<Tenant> {
         id: codec::tenant_of(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?,
         name: name.map_err(|_| Failure::Damaged("a tenant's name is malformed".into()))?,
         created_at: TimestampMs(row.get(2)?),
+        limits: Limits {
+            face_sets_max: row.get(4)?,
+            faces_max: row.get(5)?,
+            persons_max: row.get(6)?,
+            face_set_faces_max: row.get(7)?,
+            person_faces_max: row.get(8)?,
+            calls_per_second: row.get(9)?,
+        },
     })
 }
 
+/// A key with its tenant.
 fn key_row(row: &Row<'_>) -> Answer<AccessKey> {
     let damaged = || Failure::Damaged("an access key is malformed".into());
-    rows::need_intact(row, 8, "an access key", 4)?;
+    rows::need_intact(row, 21, "an access key", 10)?;
+    let time =
+        |column: usize| -> Answer<Option<TimestampMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(TimestampMs)) };
+    let previous = match (row.get::<_, Option<String>>(12)?, time(13)?) {
+        (Some(secret), Some(valid_until)) => {
+            Some(PreviousSecret { secret: Secret::new(&secret).ok_or_else(damaged)?, valid_until })
+        }
+        _ => None,
+    };
+    let face_sets = row.get_ref(15)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
     Ok(AccessKey {
         tenant: tenant_row(row)?,
-        id: AccessKeyId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
-        secret: Secret::new(&row.get::<_, String>(5)?).ok_or_else(damaged)?,
-        enabled: row.get(6)?,
-        created_at: TimestampMs(row.get(7)?),
+        id: AccessKeyId::new(&row.get::<_, String>(10)?).ok_or_else(damaged)?,
+        secret: Secret::new(&row.get::<_, String>(11)?).ok_or_else(damaged)?,
+        previous,
+        grants: grants_of(&row.get::<_, String>(14)?).ok_or_else(damaged)?,
+        face_sets: face_sets.map_or(Some(FaceSetScope::All), scope_of).ok_or_else(damaged)?,
+        label: rows::text(row, 16, Note::new)?,
+        enabled: row.get(17)?,
+        created_at: TimestampMs(row.get(18)?),
+        expires_at: time(19)?,
+        last_used_at: time(20)?,
     })
+}
+
+/// Grants as they are stored: their words between commas, an empty text for none.
+fn grants_of(text: &str) -> Option<Grants> {
+    if text.is_empty() { Some(Grants::NONE) } else { Grants::parse(text).ok() }
+}
+
+/// Face sets as they are stored, unless they are all: ids as u64, little-endian.
+fn scope_of(bytes: &[u8]) -> Option<FaceSetScope> {
+    let (ids, []) = bytes.as_chunks::<8>() else { return None };
+    let ids: Option<Vec<FaceSetId>> = ids.iter().map(|id| FaceSetId::new(u64::from_le_bytes(*id))).collect();
+    Some(FaceSetScope::Only(ids?.into()))
+}
+
+fn scope_bytes(scope: &FaceSetScope) -> Option<Vec<u8>> {
+    match scope {
+        FaceSetScope::All => None,
+        FaceSetScope::Only(face_sets) => Some(face_sets.iter().flat_map(|id| id.get().to_le_bytes()).collect()),
+    }
 }
 
 fn tenant_named(conn: &Connection, name: &TenantName) -> Answer<Option<Tenant>> {
@@ -125,24 +204,73 @@ fn tenant_named(conn: &Connection, name: &TenantName) -> Answer<Option<Tenant>> 
 }
 
 fn key_with_id(conn: &Connection, id: &AccessKeyId) -> Answer<Option<AccessKey>> {
-    let sql =
-        format!("SELECT {KEY_COLUMNS} FROM access_keys AS k JOIN tenants AS t ON t.id = k.tenant WHERE k.id = ?1");
+    let sql = format!(
+        "SELECT {KEY_COLUMNS} FROM access_keys AS k JOIN tenants AS t ON t.id = k.tenant
+         WHERE k.id = ?1"
+    );
     rows::first(conn, &sql, [id.as_str()], key_row)
 }
 
+fn add_key(conn: &Connection, key: &AccessKey) -> Answer<()> {
+    if key_with_id(conn, &key.id)?.is_some() {
+        let message = format!("access key `{}` exists already", key.id);
+        return Err(Failure::Said(Error::invalid("access key", message)));
+    }
+    let tenant = codec::tenant_bytes(key.tenant.id);
+    if !conn.prepare_cached("SELECT 1 FROM tenants WHERE id = ?1")?.exists([tenant])? {
+        let message = format!("tenant `{}` does not exist", key.tenant.name);
+        return Err(Failure::Said(Error::invalid("tenant", message)));
+    }
+    conn.prepare_cached(&ACCESS_KEYS.insert())?.execute((
+        key.id.as_str(),
+        key.secret.reveal(),
+        tenant,
+        key.enabled,
+        key.created_at.0,
+        key.grants.to_string(),
+        scope_bytes(&key.face_sets),
+        key.label.as_ref().map(Note::as_str),
+        key.expires_at.map(|at| at.0),
+        key.previous.as_ref().map(|previous| previous.secret.reveal()),
+        key.previous.as_ref().map(|previous| previous.valid_until.0),
+    ))?;
+    Ok(())
+}
+
+/// A secret was overwritten or deleted: it is in the log until that is folded in. A reader in the way is no reason to fail:
+/// the next checkpoint does it.
+fn scrub(conn: &Connection) -> Answer<()> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+impl Credentials {
+    /// Folds the log in after a write that says that it overwrote or deleted a secret.
+    fn scrubbed<'a>(&'a self, doing: &'static str, write: Pending<'a, bool>) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let changed = write.await?;
+            if changed {
+                self.writer.run(doing, scrub).await?;
+            }
+            Ok(changed)
+        })
+    }
+}
+
 impl CredentialStore for Credentials {
-    fn ensure_tenant(&self, proposed: Tenant) -> Pending<'_, Tenant> {
-        self.write("make the tenant", move |conn| {
+    fn ensure_tenant(&self, actor: Actor, proposed: Tenant) -> Pending<'_, Tenant> {
+        self.write_as(actor, "make the tenant", move |conn, _| {
             if let Some(known) = tenant_named(conn, &proposed.name)? {
-                return Ok(known);
+                return Ok((known, None));
             }
             let id = codec::tenant_bytes(proposed.id);
             if conn.prepare_cached("SELECT 1 FROM tenants WHERE id = ?1")?.exists([id])? {
                 let message = "the proposed tenant id is taken by another tenant";
                 return Err(Failure::Said(Error::invalid("tenant", message)));
             }
-            conn.prepare_cached(&TENANTS.insert())?.execute((id, proposed.name.as_str(), proposed.created_at.0))?;
-            Ok(proposed)
+            insert_tenant(conn, &proposed)?;
+            let change = Change::TenantChanged(proposed.id);
+            Ok((proposed, Some(change)))
         })
     }
 
@@ -156,25 +284,24 @@ impl CredentialStore for Credentials {
         })
     }
 
-    fn add_key(&self, key: AccessKey) -> Pending<'_, ()> {
-        self.write("add the access key", move |conn| {
-            if key_with_id(conn, &key.id)?.is_some() {
-                let message = format!("access key `{}` exists already", key.id);
-                return Err(Failure::Said(Error::invalid("access key", message)));
-            }
-            let tenant = codec::tenant_bytes(key.tenant.id);
-            if !conn.prepare_cached("SELECT 1 FROM tenants WHERE id = ?1")?.exists([tenant])? {
-                let message = format!("tenant `{}` does not exist", key.tenant.name);
-                return Err(Failure::Said(Error::invalid("tenant", message)));
-            }
-            conn.prepare_cached(&ACCESS_KEYS.insert())?.execute((
-                key.id.as_str(),
-                key.secret.reveal(),
-                tenant,
-                key.enabled,
-                key.created_at.0,
-            ))?;
-            Ok(())
+    fn face_set_names(&self, tenant: TenantId) -> Pending<'_, Vec<(FaceSetId, FaceSetName)>> {
+        self.readers.read("list the face sets", move |conn| {
+            let sets = face_sets::list(conn, tenant)?;
+            Ok(sets.into_iter().map(|summary| (summary.face_set.id, summary.face_set.name)).collect())
+        })
+    }
+
+    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
+        self.write_as(actor, "set the tenant's limits", move |conn, tenant| {
+            let known = write_limits(conn, tenant, &limits)?;
+            Ok((known, known.then_some(Change::TenantChanged(tenant))))
+        })
+    }
+
+    fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()> {
+        self.write_as(actor, "add the access key", move |conn, _| {
+            add_key(conn, &key)?;
+            Ok(((), Some(Change::KeyChanged(key.id))))
         })
     }
 
@@ -192,29 +319,68 @@ impl CredentialStore for Credentials {
         })
     }
 
-    fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
-        self.write("switch the access key", move |conn| {
+    fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
+        self.write_as(actor, "switch the access key", move |conn, tenant| {
             if key_with_id(conn, &id)?.is_none() {
-                return Ok(false);
+                return Ok((false, None));
             }
-            let sql = "UPDATE access_keys SET enabled = ?2 WHERE id = ?1";
-            conn.prepare_cached(sql)?.execute((id.as_str(), enabled))?;
+            let sql = "UPDATE access_keys SET enabled = ?3 WHERE tenant = ?1 AND id = ?2";
+            let params = (codec::tenant_bytes(tenant), id.as_str(), enabled);
+            let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            Ok(true)
+            Ok((known, known.then(|| Change::KeyChanged(id))))
         })
     }
 
-    fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool> {
-        self.writer.run("delete the access key", move |conn| {
-            let sql = "DELETE FROM access_keys WHERE id = ?1";
-            let deleted = conn.prepare_cached(sql)?.execute([id.as_str()])? > 0;
-            if deleted {
-                // The secret is in the log until it is folded in. A reader in the way is no reason to fail: the next
-                // checkpoint does it.
-                conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    fn rotate_key(
+        &self,
+        actor: Actor,
+        id: AccessKeyId,
+        secret: Secret,
+        old_valid_until: TimestampMs,
+    ) -> Pending<'_, bool> {
+        let rotated = self.write_as(actor, "rotate the access key", move |conn, tenant| {
+            let sql = "UPDATE access_keys SET previous_secret = secret, previous_until = ?4, secret = ?3
+                       WHERE tenant = ?1 AND id = ?2";
+            if key_with_id(conn, &id)?.is_none() {
+                // A damaged row must not get a checksum that says that it is intact.
+                return Ok((false, None));
             }
-            Ok(deleted)
-        })
+            let params = (codec::tenant_bytes(tenant), id.as_str(), secret.reveal(), old_valid_until.0);
+            let known = conn.prepare_cached(sql)?.execute(params)? > 0;
+            checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
+            Ok((known, known.then(|| Change::KeyChanged(id))))
+        });
+        self.scrubbed("rotate the access key", rotated)
+    }
+
+    fn delete_key(&self, actor: Actor, id: AccessKeyId) -> Pending<'_, bool> {
+        let deleted = self.write_as(actor, "delete the access key", move |conn, tenant| {
+            let sql = "DELETE FROM access_keys WHERE tenant = ?1 AND id = ?2";
+            let known = conn.prepare_cached(sql)?.execute((codec::tenant_bytes(tenant), id.as_str()))? > 0;
+            Ok((known, known.then(|| Change::KeyDeleted(id))))
+        });
+        self.scrubbed("delete the access key", deleted)
+    }
+
+    fn keys_used(&self, uses: Vec<(AccessKeyId, TimestampMs)>) -> Pending<'_, ()> {
+        let erased = self.write("note the use of the access keys", move |conn| {
+            for (id, at) in &uses {
+                let sql = "UPDATE access_keys SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2";
+                conn.prepare_cached(sql)?.execute((id.as_str(), at.0))?;
+            }
+            let Some(latest) = uses.iter().map(|(_, at)| at.0).max() else { return Ok(false) };
+            let sql = "SELECT id FROM access_keys WHERE previous_until <= ?1";
+            let over = rows::all(conn, sql, [latest], |row| Ok(row.get::<_, String>(0)?))?;
+            for id in &over {
+                let sql = "UPDATE access_keys SET previous_secret = NULL, previous_until = NULL WHERE id = ?1";
+                conn.prepare_cached(sql)?.execute([id])?;
+                checksums::renew(conn, &ACCESS_KEYS, "id", id)?;
+            }
+            Ok(!over.is_empty())
+        });
+        let done = self.scrubbed("note the use of the access keys", erased);
+        Box::pin(async move { done.await.map(|_| ()) })
     }
 
     fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
@@ -231,4 +397,43 @@ impl CredentialStore for Credentials {
             Ok(InstallationSecret::from_bytes(bytes))
         })
     }
+}
+
+fn insert_tenant(conn: &Connection, tenant: &Tenant) -> Answer<()> {
+    let limits = &tenant.limits;
+    conn.prepare_cached(&TENANTS.insert())?.execute((
+        codec::tenant_bytes(tenant.id),
+        tenant.name.as_str(),
+        tenant.created_at.0,
+        whole(limits.face_sets_max),
+        whole(limits.faces_max),
+        whole(limits.persons_max),
+        whole(limits.face_set_faces_max),
+        whole(limits.person_faces_max),
+        limits.calls_per_second,
+    ))?;
+    Ok(())
+}
+
+/// A limit in SQL's numbers, which end at 2^63.
+fn whole(most: Option<u64>) -> Option<i64> {
+    most.map(|most| i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+/// Writes the limits of a tenant; false if there is none.
+fn write_limits(conn: &Connection, tenant: TenantId, limits: &Limits) -> Answer<bool> {
+    let sql = "UPDATE tenants SET face_sets_max = ?2, faces_max = ?3, persons_max = ?4, face_set_faces_max = ?5,
+               person_faces_max = ?6, calls_per_second = ?7 WHERE id = ?1";
+    let params = (
+        codec::tenant_bytes(tenant),
+        whole(limits.face_sets_max),
+        whole(limits.faces_max),
+        whole(limits.persons_max),
+        whole(limits.face_set_faces_max),
+        whole(limits.person_faces_max),
+        limits.calls_per_second,
+    );
+    let known = conn.prepare_cached(sql)?.execute(params)? > 0;
+    checksums::renew(conn, &TENANTS, "id", codec::tenant_bytes(tenant))?;
+    Ok(known)
 }

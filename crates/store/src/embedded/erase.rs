@@ -1,4 +1,4 @@
-//! Erasing what is left of deleted face sets and persons, a few rows at a time.
+//! Erasing what is left of deleted face sets, persons and tenants, a few rows at a time.
 //!
 //! A deleted set or person has lost its name, so nothing shows it or its faces any more. What is left is found by that
 //! missing name, so erasing needs no notes of its own and goes on where it was after a restart.
@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::errors::Answer;
-use super::{deletes, rows};
+use super::{deletes, rows, tenants};
 
 /// Most faces of a deleted person that are erased within the delete itself.
 pub(super) const AT_ONCE_MAX: usize = 64;
@@ -20,7 +20,8 @@ pub(super) fn erase_some(conn: &Connection, n_rows_max: usize) -> Answer<usize> 
     if let Some(person) = rows::first(conn, "SELECT id FROM persons WHERE key IS NULL LIMIT 1", (), id)? {
         return erase_person(conn, person, n_rows_max);
     }
-    Ok(0)
+    // Last, since what a tenant had in sets and persons is erased with those.
+    tenants::erase_some(conn, n_rows_max)
 }
 
 /// Its own faces, then its gallery and memberships, at last itself.

@@ -6,20 +6,20 @@
 
 use bytes::Bytes;
 use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, Pending};
-use likeness_domain::types::{JobId, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
 use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
 use super::face_sets::free_id;
 use super::writer::WriteTx;
-use super::{EmbeddedStore, codec, rows};
+use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 
 /// Jobs forgotten in one commit: bounds how long other writes wait.
 const FORGET_ROWS: u64 = 200;
 
 /// Columns of [`job_row`].
-const JOB_COLUMNS: &str = "id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at";
+const JOB_COLUMNS: &str = "id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at, key";
 
 fn job_row(row: &Row<'_>) -> Answer<Job> {
     Ok(Job {
@@ -32,6 +32,7 @@ fn job_row(row: &Row<'_>) -> Answer<Job> {
         due_at: TimestampMs(row.get(6)?),
         created_at: TimestampMs(row.get(7)?),
         expires_at: row.get::<_, Option<i64>>(8)?.map(TimestampMs),
+        key: rows::key_id(row, 9)?,
     })
 }
 
@@ -63,6 +64,9 @@ fn enqueue(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>, waiting_max: u64) -> Ans
 }
 
 fn insert(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>) -> Answer<Vec<JobId>> {
+    for new in &new_jobs {
+        tenants::refuse_deleted(tx.conn, new.tenant)?;
+    }
     for (kind, n_more) in bounds::by_kind(&new_jobs) {
         tx.conn
             .prepare_cached(
@@ -77,8 +81,8 @@ fn insert(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>) -> Answer<Vec<JobId>> {
         let sequence = tx.next_sequence();
         tx.conn
             .prepare_cached(
-                "INSERT INTO jobs (sequence, id, tenant, kind, payload, due_at, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO jobs (sequence, id, tenant, kind, payload, due_at, created_at, key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute((
                 sequence,
@@ -88,6 +92,7 @@ fn insert(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>) -> Answer<Vec<JobId>> {
                 &*new.payload,
                 new.due_at.0,
                 new.created_at.0,
+                new.key.as_ref().map(AccessKeyId::as_str),
             ))?;
         ids.push(job_id(id)?);
     }

@@ -34,6 +34,7 @@ mod report;
 mod rows;
 mod schema;
 mod templates;
+mod tenants;
 mod transient;
 mod uploads;
 mod writer;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::Result;
+use likeness_domain::access::TenantUsage;
 use likeness_domain::ports::{
     Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex,
 };
@@ -202,6 +204,7 @@ impl EmbeddedStore {
         F: FnOnce(&mut WriteTx<'_>, TenantId) -> Answer<T> + Send + 'static,
     {
         self.write(doing, move |tx| {
+            tenants::refuse_deleted(tx.conn, actor.tenant)?;
             let answer = act(tx, actor.tenant)?;
             tx.actor = Some(actor);
             Ok(answer)
@@ -358,6 +361,14 @@ impl GalleryStore for EmbeddedStore {
 
     fn members(&self, tenant: TenantId, face_set: FaceSetId, page: Page) -> Pending<'_, (Vec<Person>, u64)> {
         self.read("list the members", move |conn| face_sets::members(conn, tenant, face_set, page))
+    }
+
+    fn usage(&self, tenant: TenantId) -> Pending<'_, TenantUsage> {
+        self.read_one("see what the tenant has", move |conn| tenants::usage(conn, tenant))
+    }
+
+    fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool> {
+        self.write_as(actor, "delete the tenant", tenants::delete)
     }
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {

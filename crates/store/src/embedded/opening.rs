@@ -104,7 +104,7 @@ pub(super) fn open(conn: &mut Connection, dir: &Path) -> Answer<Library> {
         library.go_on_after(conn, revision, next_sequence)?;
     }
     // Like all that is merely better: a full disk must not keep the library from opening.
-    if let Err(failure) = recount(conn) {
+    if let Err(failure) = recount(conn, library.counters) {
         tracing::error!(?failure, "the counters could not be compared with the tables");
     }
     Ok(library)
@@ -189,11 +189,31 @@ const COUNTERS: &[(&str, &str)] = &[
          SET n_undone = (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)
          WHERE n_undone <> (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)",
     ),
+    // Last, as it is made of the counters before.
+    (
+        "tenants",
+        "UPDATE tenant_usage AS u SET
+             n_face_sets = (SELECT count(*) FROM face_sets WHERE tenant = u.tenant AND name IS NOT NULL),
+             n_persons = (SELECT count(*) FROM persons WHERE tenant = u.tenant AND key IS NOT NULL),
+             n_faces = (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE tenant = u.tenant AND name IS NOT NULL)
+                 + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE tenant = u.tenant AND key IS NOT NULL)
+         WHERE n_face_sets <> (SELECT count(*) FROM face_sets WHERE tenant = u.tenant AND name IS NOT NULL)
+            OR n_persons <> (SELECT count(*) FROM persons WHERE tenant = u.tenant AND key IS NOT NULL)
+            OR n_faces <>
+               (SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE tenant = u.tenant AND name IS NOT NULL)
+               + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE tenant = u.tenant AND key IS NOT NULL)",
+    ),
 ];
 
 /// Counts anew what the counters count, and corrects those that are wrong.
-fn recount(conn: &mut Connection) -> Answer<()> {
+fn recount(conn: &mut Connection, counters: Counters) -> Answer<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // The writing thread goes on from the larger of these and what it knows, as others write keys in between.
+    tx.execute(
+        "UPDATE store SET revision = ?1, next_sequence = ?2, last_commit = ?3
+         WHERE revision <> ?1 OR next_sequence <> ?2 OR last_commit <> ?3",
+        (counters.revision.0, counters.next_sequence, counters.last_commit.0),
+    )?;
     for (what, sql) in COUNTERS {
         let n_wrong = tx.execute(sql, [])?;
         if n_wrong > 0 {

@@ -10,7 +10,7 @@ use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::rows::{self, FACE_COLUMNS};
 use super::schema::DATABASE_FILE;
-use super::{codec, commits, damage, deletes, jobs, opening, templates, transient};
+use super::{codec, commits, damage, deletes, jobs, opening, templates, tenants, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -160,6 +160,7 @@ fn check(conn: &Connection, problems: &mut Vec<String>, health: &Health) -> Answ
     commits::check(conn, problems)?;
     transient::check(conn, problems)?;
     jobs::check(conn, problems)?;
+    tenants::check(conn, problems)?;
     for row in rows::all(conn, "SELECT id FROM tenants", (), |row| Ok(codec::tenant_of(&row.get::<_, Vec<u8>>(0)?)))? {
         if row.is_err() {
             problems.push("a tenant id is malformed".into());

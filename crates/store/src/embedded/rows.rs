@@ -2,8 +2,8 @@
 //! or a deleted one, is not there.
 
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, PackId, Person, PersonId, PersonKey,
-    QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
+    AccessKeyId, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, Note, PackId, Person, PersonId,
+    PersonKey, QualityGate, Subject, Tags, Template, TenantId, TimestampMs,
 };
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
@@ -68,6 +68,12 @@ pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {
 
 pub(super) fn text<T>(row: &Row<'_>, column: usize, make: impl Fn(String) -> Result<T>) -> Answer<Option<T>> {
     row.get::<_, Option<String>>(column)?.map(|text| checked(make(text))).transpose()
+}
+
+/// The id of an access key, of rows that were made with one.
+pub(super) fn key_id(row: &Row<'_>, column: usize) -> Answer<Option<AccessKeyId>> {
+    let malformed = || Failure::Damaged("the id of an access key is malformed".into());
+    row.get::<_, Option<String>>(column)?.map(|id| AccessKeyId::new(&id).ok_or_else(malformed)).transpose()
 }
 
 fn damaged_id(what: &str) -> Failure {

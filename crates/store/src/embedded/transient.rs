@@ -7,8 +7,8 @@
 use likeness_domain::Kind;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality, Subject,
-    Template, TenantId, TimestampMs, TransientFace,
+    AccessKeyId, Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality,
+    Subject, Template, TenantId, TimestampMs, TransientFace,
 };
 use rusqlite::{Connection, Row};
 
@@ -26,7 +26,7 @@ const FORGET_ROWS: u64 = 200;
 /// Columns of [`held_row`].
 static HELD_COLUMNS: Columns = Columns::new(|| {
     let intact = HELD_FACES.intact("held_faces");
-    format!("sequence, id, tenant, pack, detection, quality, subject, vector, created_at, expires_at, {intact}")
+    format!("sequence, id, tenant, pack, detection, quality, subject, vector, created_at, expires_at, {intact}, key")
 });
 
 /// Finds the tenant's held face `?1`, `?2` at the time `?3`.
@@ -40,6 +40,7 @@ fn held_row(row: &Row<'_>) -> Answer<(u64, TransientFace)> {
     let held = TransientFace {
         id: rows::face_id(row.get(1)?)?,
         tenant: codec::tenant_of(blob(2)?)?,
+        kept_by: rows::key_id(row, 11)?,
         template: codec::template_of(pack, blob(7)?)?,
         detection: codec::detection_of(blob(4)?)?,
         quality: codec::quality_of(quality)?,
@@ -67,7 +68,7 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
 
 fn hold(
     tx: &mut WriteTx<'_>,
-    tenant: TenantId,
+    (tenant, key): (TenantId, Option<AccessKeyId>),
     new_faces: Vec<NewTransientFace>,
     held_max: u64,
 ) -> Answer<Vec<TransientFace>> {
@@ -80,6 +81,7 @@ fn hold(
         let face = TransientFace {
             id: faces::free_face_id(tx.conn, new.id)?,
             tenant,
+            kept_by: key.clone(),
             template: new.template,
             detection: new.detection,
             quality: new.quality,
@@ -99,6 +101,7 @@ fn hold(
             codec::vector_bytes(&face.template),
             face.created_at.0,
             face.expires_at.0,
+            key.as_ref().map(AccessKeyId::as_str),
         ))?;
         tx.push(Change::TransientFaceKept(face.id));
         held.push(face);
@@ -316,7 +319,8 @@ fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
 
 impl TransientFaceStore for EmbeddedStore {
     fn keep_faces(&self, actor: Actor, faces: Vec<NewTransientFace>, held_max: u64) -> Pending<'_, Vec<TransientFace>> {
-        self.write_as(actor, "hold the faces", move |tx, tenant| hold(tx, tenant, faces, held_max))
+        let key = actor.key.clone();
+        self.write_as(actor, "hold the faces", move |tx, tenant| hold(tx, (tenant, key), faces, held_max))
     }
 
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::errors::Answer;
 use super::writer::WriteTx;
-use super::{EmbeddedStore, codec, rows};
+use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 
 /// Pictures forgotten in one commit. They may be of 20 MB each, which are overwritten: bounds how long other writes wait.
@@ -51,6 +51,7 @@ impl UploadStore for EmbeddedStore {
     fn put_upload(&self, tenant: TenantId, picture: NewUpload, room: UploadQuota, now: TimestampMs) -> Pending<'_, ()> {
         self.write("keep the picture", move |tx| {
             bounds::check_upload(&picture)?;
+            tenants::refuse_deleted(tx.conn, tenant)?;
             put(tx, tenant, &picture, room, now)
         })
     }

@@ -369,6 +369,19 @@ impl Thread {
     fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Answer<Vec<(Revision, Vec<GalleryChange>)>> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut commits = Vec::with_capacity(jobs.len());
+        // Writes of access keys, also those of other processes, take revisions in between. They concern no search, but the
+        // index hears of every revision.
+        let mut counters = self.counters;
+        let sql = "SELECT revision, last_commit FROM store";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (revision, last_commit): (i64, i64) = self.conn.prepare_cached(sql)?.query_row((), read)?;
+        // A damaged number is not believed; what this thread knows is never behind the tables.
+        let [revision, last_commit] = [revision, last_commit].map(|number| Revision(number.max(0) as u64));
+        if revision > counters.revision {
+            commits.extend((counters.revision.0 + 1..=revision.0).map(|revision| (Revision(revision), Vec::new())));
+            (counters.revision, counters.last_commit) = (revision, last_commit);
+        }
+        let n_of_others = commits.len();
         let mut erased = false;
         let mut tx = WriteTx {
             conn: &self.conn,
@@ -377,7 +390,7 @@ impl Thread {
             erased: false,
             begun: None,
             idle: false,
-            counters: self.counters,
+            counters,
         };
         let now = self.clock.now();
         let mut n_kept = 0;
@@ -421,7 +434,8 @@ impl Thread {
             tx.conn.prepare_cached("RELEASE one_write")?.execute([])?;
         }
         let counters = tx.counters;
-        if commits.is_empty() {
+        if commits.len() == n_of_others {
+            commits.clear();
             self.conn.prepare_cached("ROLLBACK")?.execute([])?;
             return Ok(commits);
         }

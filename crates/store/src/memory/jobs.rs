@@ -49,6 +49,7 @@ impl Jobs {
         let job = Job {
             id,
             tenant: new.tenant,
+            key: new.key,
             kind: new.kind.to_owned(),
             payload: new.payload,
             result: None,
@@ -60,6 +61,11 @@ impl Jobs {
         self.last_sequence += 1;
         self.jobs.insert(self.last_sequence, job);
         id
+    }
+
+    /// Erases every job of a tenant.
+    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+        self.jobs.retain(|_, job| job.tenant != tenant);
     }
 
     fn claim(&mut self, kind: &str, now: TimestampMs, lease_until: TimestampMs) -> Option<Job> {
@@ -96,7 +102,9 @@ impl Jobs {
 
 impl JobStore for MemoryStore {
     fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
-        ready(self.read().jobs.enqueue(jobs, waiting_max))
+        let mut state = self.read();
+        let refused = jobs.iter().try_for_each(|job| state.refuse_deleted(job.tenant));
+        ready(refused.and_then(|()| state.jobs.enqueue(jobs, waiting_max)))
     }
 
     fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {

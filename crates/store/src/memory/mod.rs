@@ -5,6 +5,7 @@
 //! which makes it all or nothing without a way back.
 
 mod commits;
+mod credentials;
 mod faces;
 mod jobs;
 mod persons;
@@ -14,14 +15,15 @@ mod uploads;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use likeness_domain::access::TenantUsage;
 use likeness_domain::ports::{
-    Change, Clock, CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
-    StoreReport, VectorIndex,
+    Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport,
+    VectorIndex,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName,
-    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
-    PersonKey, PersonPatch, Revision, Template, Tenant, TenantId, TenantName, TimestampMs, TransientFace,
+    AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
+    PersonPatch, Revision, Template, Tenant, TenantId, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -57,6 +59,7 @@ struct State {
     jobs: jobs::Jobs,
     spent: jobs::Spent,
     pictures: uploads::Pictures,
+    deleted_tenants: HashSet<TenantId>,
     commits: Vec<Stored>,
 }
 
@@ -100,6 +103,7 @@ impl MemoryStore {
         act: impl FnOnce(&mut State, TenantId, &mut Changes) -> Result<T>,
     ) -> Result<T> {
         let mut state = self.read();
+        state.refuse_deleted(actor.tenant)?;
         let mut changes = Changes::default();
         let answer = act(&mut state, actor.tenant, &mut changes)?;
         self.commit(&mut state, Some(actor), changes);
@@ -475,72 +479,20 @@ impl GalleryStore for MemoryStore {
         ready(Ok((paged(members.into_iter(), page), n_members)))
     }
 
+    fn usage(&self, tenant: TenantId) -> Pending<'_, TenantUsage> {
+        ready(Ok(self.read().usage(tenant)))
+    }
+
+    fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| Ok(state.delete_tenant(tenant, changes))))
+    }
+
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
         ready(Ok(self.read().changes_after(revision, limit)))
     }
 
     fn report(&self, _thorough: bool) -> Pending<'_, StoreReport> {
         ready(Ok(self.read().report()))
-    }
-}
-
-impl CredentialStore for MemoryStore {
-    fn ensure_tenant(&self, proposed: Tenant) -> Pending<'_, Tenant> {
-        let mut state = self.read();
-        let known = state.tenants.iter().find(|tenant| tenant.name == proposed.name).cloned();
-        if known.is_none() && state.tenants.iter().any(|tenant| tenant.id == proposed.id) {
-            return ready(Err(Error::invalid("tenant", "the proposed tenant id is taken by another tenant")));
-        }
-        ready(Ok(known.unwrap_or_else(|| {
-            state.tenants.push(proposed.clone());
-            proposed
-        })))
-    }
-
-    fn tenant(&self, name: TenantName) -> Pending<'_, Option<Tenant>> {
-        ready(Ok(self.read().tenants.iter().find(|tenant| tenant.name == name).cloned()))
-    }
-
-    fn tenants(&self) -> Pending<'_, Vec<Tenant>> {
-        ready(Ok(self.read().tenants.clone()))
-    }
-
-    fn add_key(&self, mut key: AccessKey) -> Pending<'_, ()> {
-        let mut state = self.read();
-        if state.keys.iter().any(|other| other.id == key.id) {
-            return ready(Err(Error::invalid("access key", format!("access key `{}` exists already", key.id))));
-        }
-        let Some(tenant) = state.tenants.iter().find(|tenant| tenant.id == key.tenant.id).cloned() else {
-            return ready(Err(Error::invalid("tenant", format!("tenant `{}` does not exist", key.tenant.name))));
-        };
-        key.tenant = tenant;
-        state.keys.push(key);
-        ready(Ok(()))
-    }
-
-    fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
-        ready(Ok(self.read().keys.iter().find(|key| key.id == id).cloned()))
-    }
-
-    fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>> {
-        ready(Ok(self.read().keys.iter().filter(|key| key.tenant.id == tenant).cloned().collect()))
-    }
-
-    fn set_key_enabled(&self, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
-        let mut state = self.read();
-        let key = state.keys.iter_mut().find(|key| key.id == id);
-        ready(Ok(key.map(|key| key.enabled = enabled).is_some()))
-    }
-
-    fn delete_key(&self, id: AccessKeyId) -> Pending<'_, bool> {
-        let mut state = self.read();
-        let n_before = state.keys.len();
-        state.keys.retain(|key| key.id != id);
-        ready(Ok(state.keys.len() < n_before))
-    }
-
-    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
-        ready(Ok(self.read().secret.get_or_insert(proposed).clone()))
     }
 }
 

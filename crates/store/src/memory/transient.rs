@@ -2,8 +2,8 @@
 
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
-    Actor, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId, TimestampMs,
-    TransientFace,
+    AccessKeyId, Actor, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId,
+    TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -19,7 +19,7 @@ impl State {
 
     fn keep_faces(
         &mut self,
-        tenant: TenantId,
+        (tenant, key): (TenantId, Option<AccessKeyId>),
         faces: Vec<NewTransientFace>,
         held_max: u64,
         changes: &mut Changes,
@@ -30,6 +30,7 @@ impl State {
             let face = TransientFace {
                 id: FaceId::new(id).unwrap_or(new.id),
                 tenant,
+                kept_by: key.clone(),
                 template: new.template,
                 detection: new.detection,
                 quality: new.quality,
@@ -173,7 +174,12 @@ impl State {
 
 impl TransientFaceStore for MemoryStore {
     fn keep_faces(&self, actor: Actor, faces: Vec<NewTransientFace>, held_max: u64) -> Pending<'_, Vec<TransientFace>> {
-        ready(self.write_as(actor, |state, tenant, changes| Ok(state.keep_faces(tenant, faces, held_max, changes))))
+        let key = actor.key.clone();
+        ready(
+            self.write_as(actor, |state, tenant, changes| {
+                Ok(state.keep_faces((tenant, key), faces, held_max, changes))
+            }),
+        )
     }
 
     fn held_face(&self, tenant: TenantId, id: FaceId, now: TimestampMs) -> Pending<'_, Option<TransientFace>> {

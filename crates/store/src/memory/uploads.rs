@@ -15,6 +15,11 @@ use crate::bounds;
 pub(super) struct Pictures(BTreeMap<(TenantId, UploadName), NewUpload>);
 
 impl Pictures {
+    /// Erases every upload of a tenant.
+    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+        self.0.retain(|(owner, _), _| *owner != tenant);
+    }
+
     fn put(&mut self, tenant: TenantId, new: NewUpload, room: UploadQuota, now: TimestampMs) -> Result<()> {
         bounds::check_upload(&new)?;
         let others = self
@@ -31,7 +36,8 @@ impl Pictures {
 
 impl UploadStore for MemoryStore {
     fn put_upload(&self, tenant: TenantId, picture: NewUpload, room: UploadQuota, now: TimestampMs) -> Pending<'_, ()> {
-        ready(self.read().pictures.put(tenant, picture, room, now))
+        let mut state = self.read();
+        ready(state.refuse_deleted(tenant).and_then(|()| state.pictures.put(tenant, picture, room, now)))
     }
 
     fn picture(&self, tenant: TenantId, name: UploadName, now: TimestampMs) -> Pending<'_, Option<Bytes>> {

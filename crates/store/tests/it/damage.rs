@@ -35,16 +35,10 @@ async fn fill(dir: &Path) -> FaceSetId {
     store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(4)], None).await.unwrap();
     store.keep_faces(by(ours()), vec![held(9)], 10).await.unwrap();
     let credentials = Credentials::open(dir).unwrap();
-    let tenant = Tenant { id: ours(), name: TenantName::new("acme").unwrap(), created_at: TimestampMs(1) };
-    let tenant = credentials.ensure_tenant(tenant).await.unwrap();
-    let key = AccessKey {
-        tenant,
-        id: AccessKeyId::new("KEY1").unwrap(),
-        secret: Secret::new("secret-of-the-key").unwrap(),
-        enabled: true,
-        created_at: TimestampMs(1),
-    };
-    credentials.add_key(key).await.unwrap();
+    let tenant = Tenant::new(ours(), TenantName::new("acme").unwrap(), TimestampMs(1));
+    let tenant = credentials.ensure_tenant(by(ours()), tenant).await.unwrap();
+    let (id, secret) = (AccessKeyId::new("KEY1").unwrap(), Secret::new("secret-of-the-key").unwrap());
+    credentials.add_key(by(ours()), AccessKey::new(id, secret, tenant, TimestampMs(1))).await.unwrap();
     credentials.installation_secret(InstallationSecret::from_bytes([7; 32])).await.unwrap();
     set.id
 }
@@ -175,7 +169,7 @@ fn a_damaged_row_is_refused_not_mended_by_a_change() {
         let credentials = Credentials::open(scratch.path()).unwrap();
         let id = AccessKeyId::new("KEY1").unwrap();
         refused(credentials.key(id.clone()).await, Kind::Internal);
-        refused(credentials.set_key_enabled(id, false).await, Kind::Internal);
+        refused(credentials.set_key_enabled(by(ours()), id, false).await, Kind::Internal);
         assert_eq!(store.report(true).await.unwrap().problems.len(), 5);
     });
 }

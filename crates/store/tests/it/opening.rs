@@ -60,17 +60,12 @@ fn one_process_owns_the_folder() {
 }
 
 fn acme() -> Tenant {
-    Tenant { id: TenantId::from_bits(7), name: TenantName::new("acme").unwrap(), created_at: TimestampMs(1) }
+    Tenant::new(TenantId::from_bits(7), TenantName::new("acme").unwrap(), TimestampMs(1))
 }
 
 fn access_key() -> AccessKey {
-    AccessKey {
-        id: AccessKeyId::new("AK1").unwrap(),
-        secret: Secret::new("hush").unwrap(),
-        tenant: acme(),
-        enabled: true,
-        created_at: TimestampMs(2),
-    }
+    let (id, secret) = (AccessKeyId::new("AK1").unwrap(), Secret::new("hush").unwrap());
+    AccessKey::new(id, secret, acme(), TimestampMs(2))
 }
 
 /// `likeness key create` beside a running server: the server sees the key, and later its end, with the next question.
@@ -82,13 +77,15 @@ fn keys_are_made_beside_an_open_store() {
         let server = Credentials::open(scratch.path()).unwrap();
         assert!(server.key(access_key().id).await.unwrap().is_none());
         let tool = Credentials::open(scratch.path()).unwrap();
-        tool.ensure_tenant(acme()).await.unwrap();
-        tool.add_key(access_key()).await.unwrap();
+        tool.ensure_tenant(by(acme().id), acme()).await.unwrap();
+        tool.add_key(by(acme().id), access_key()).await.unwrap();
         assert_eq!(server.key(access_key().id).await.unwrap().unwrap().secret.reveal(), "hush");
-        tool.set_key_enabled(access_key().id, false).await.unwrap();
+        tool.set_key_enabled(by(acme().id), access_key().id, false).await.unwrap();
         assert!(!server.key(access_key().id).await.unwrap().unwrap().enabled);
         store.create_face_set(by(acme().id), face_set("staff"), None).await.unwrap();
-        tool.delete_key(access_key().id).await.unwrap();
+        let revision = store.report(false).await.unwrap().revision;
+        assert_eq!(revision.0, 4, "writes of keys and of faces share one count");
+        tool.delete_key(by(acme().id), access_key().id).await.unwrap();
         assert!(server.key(access_key().id).await.unwrap().is_none());
         assert_eq!(store.report(false).await.unwrap().n_tenants, 1);
     });
@@ -101,7 +98,7 @@ fn keys_are_made_in_an_empty_folder() {
     let dir = scratch.path().join("new");
     block_on(async {
         let tool = Credentials::open(&dir).unwrap();
-        tool.ensure_tenant(acme()).await.unwrap();
+        tool.ensure_tenant(by(acme().id), acme()).await.unwrap();
         let store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
         assert_eq!(store.report(true).await.unwrap().n_tenants, 1);
     });
@@ -118,11 +115,21 @@ fn a_deleted_secret_leaves_no_trace() {
     };
     block_on(async {
         let store = Credentials::open(scratch.path()).unwrap();
-        store.ensure_tenant(acme()).await.unwrap();
+        store.ensure_tenant(by(acme().id), acme()).await.unwrap();
         let key = AccessKey { secret: Secret::new("secret-of-nobody!").unwrap(), ..access_key() };
-        store.add_key(key).await.unwrap();
+        store.add_key(by(acme().id), key).await.unwrap();
         assert!(on_disk());
-        store.delete_key(access_key().id).await.unwrap();
+        // A secret that was replaced stays until its time is over, and then until the next use of a key is noted.
+        let next = Secret::new("another-secret").unwrap();
+        store.rotate_key(by(acme().id), access_key().id, next, TimestampMs(50)).await.unwrap();
+        store.keys_used(vec![(access_key().id, TimestampMs(49))]).await.unwrap();
+        assert!(on_disk());
+        store.keys_used(vec![(access_key().id, TimestampMs(50))]).await.unwrap();
+        assert!(!on_disk());
+        let again = Secret::new("secret-of-nobody!").unwrap();
+        store.rotate_key(by(acme().id), access_key().id, again, TimestampMs(60)).await.unwrap();
+        assert!(on_disk());
+        store.delete_key(by(acme().id), access_key().id).await.unwrap();
         assert!(!on_disk());
     });
 }

@@ -30,8 +30,8 @@ fn marked(number: u64) -> NewFace {
 async fn fill(dir: &Path) {
     let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
     let credentials = Credentials::open(dir).unwrap();
-    let tenant = Tenant { id: ours(), name: TenantName::new("acme").unwrap(), created_at: TimestampMs(1) };
-    credentials.ensure_tenant(tenant).await.unwrap();
+    let tenant = Tenant::new(ours(), TenantName::new("acme").unwrap(), TimestampMs(1));
+    credentials.ensure_tenant(by(ours()), tenant).await.unwrap();
     for part in 0..4 {
         let set = store.create_face_set(by(ours()), face_set(&format!("set-{part}")), None).await.unwrap();
         let numbers = (1..=N_FACES / 2).filter(|number| number % 4 == part);

@@ -53,6 +53,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::Forbidden => (code::PERMISSION_DENY, None),
         Kind::FaceSetNotFound => (code::NOT_FOUND, Some("NOT_FOUND: group")),
         Kind::TooManyFaceSets => (code::BAD_REQUEST, Some("BAD_REQUEST: too many groups")),
+        Kind::TooManyPersons => (code::BAD_REQUEST, Some("BAD_REQUEST: too many persons")),
         Kind::CapacityExceeded => (code::BAD_REQUEST, Some("FACE_LIMIT")),
         Kind::FaceNotFound => (code::NOT_FOUND, Some("NOT_FOUND: face")),
         Kind::PersonNotFound => (code::NOT_FOUND, Some("NOT_FOUND: person")),
@@ -71,7 +72,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::UrlTimeout => (code::DOWNLOAD_TIMEOUT, None),
         Kind::PackUnavailable => (code::ALGO_FAILED, None),
         Kind::Unsupported => (code::PERMISSION_DENY, None),
-        Kind::Overloaded => (code::EXCEED_QUOTA, None),
+        Kind::Overloaded | Kind::RateExceeded => (code::EXCEED_QUOTA, None),
         Kind::StorageFull => (code::DB_FAILED, None),
         Kind::Internal => (code::GENERAL_ERROR, None),
         // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters, external ids

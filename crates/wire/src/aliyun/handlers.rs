@@ -67,7 +67,7 @@ impl Call<'_> {
     }
 
     fn join(&self, face_sets: Vec<FaceSetName>) -> Join {
-        Join { face_sets, capacity: None, face_sets_max: Some(self.api.settings().groups_max) }
+        Join { face_sets, capacity: None }
     }
 }
 
@@ -145,11 +145,11 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     }
     let library = call.api.library();
     let added = if images.is_empty() {
-        let (person, face_sets) = library.person(&call.caller, &key).await.map_err(|error| call.failed(error))?;
+        let known = library.known_person(&call.caller, &key).await;
+        let (person, face_sets) = known.map_err(|error| call.failed(error))?;
         PersonFacesAdded { person, face_sets, faces: Vec::new() }
     } else {
-        let faces_max = Some(call.api.settings().faces_max);
-        let request = AddPersonFaces { person: key, images, faces_max };
+        let request = AddPersonFaces { person: key, images };
         library.add_person_faces(&call.caller, request).await.map_err(|error| call.failed(error))?
     };
     let mut faces = added.faces.into_iter();

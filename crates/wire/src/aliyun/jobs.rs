@@ -1,7 +1,7 @@
 //! Asynchronous scans: accepted into the job table, done by [`workers`](super::workers), asked for here.
 
 use bytes::Bytes;
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::ports::{Job, NewJob};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,7 @@ pub(super) async fn accept(
             jobs.push(NewJob {
                 id: scan::fresh_job_id(api),
                 tenant: caller.tenant,
+                key: caller.key.clone(),
                 kind: SCAN,
                 payload: payload.into(),
                 due_at: now,
@@ -125,10 +126,12 @@ pub(super) async fn results(api: &Api, caller: &Caller, ids: &[String]) -> Resul
             Some(id) => api.wire.jobs.job(caller.tenant, id, now).await.map_err(|error| api.fault(error))?,
             None => None,
         };
-        answers.push(match job.filter(|job| job.kind == SCAN) {
-            Some(job) => result(api, caller, text, &job).await?,
-            None => told(code::EXPIRED, text, None, None),
-        });
+        answers.push(
+            match job.filter(|job| job.kind == SCAN && (caller.face_sets.is_all() || job.key == caller.key)) {
+                Some(job) => result(api, caller, text, &job).await?,
+                None => told(code::EXPIRED, text, None, None),
+            },
+        );
     }
     Ok(answers)
 }

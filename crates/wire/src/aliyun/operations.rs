@@ -1,6 +1,8 @@
 //! Every operation of the vendor's reference: the table that routes and that tells what is done.
 
-use crate::adapter::{self, State};
+use likeness_domain::access::Grants;
+
+use crate::adapter::{self, State, needs};
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,8 +39,15 @@ pub(super) struct Row {
 pub const ADAPTER: adapter::Adapter =
     adapter::Adapter { name: "aliyun", mounts: &["green", super::BUCKET], operations: &INFOS };
 
-const fn row(operation: Operation, name: &'static str, path: &'static str, calls_per_second: u32, state: State) -> Row {
-    Row { operation, info: adapter::Operation { name, method: "POST", path, state }, calls_per_second }
+const fn row(
+    operation: Operation,
+    name: &'static str,
+    path: &'static str,
+    calls_per_second: u32,
+    state: State,
+    needs: Grants,
+) -> Row {
+    Row { operation, info: adapter::Operation { name, method: "POST", path, state, needs }, calls_per_second }
 }
 
 const SCENES: State = State::Partly("the scenes sface-1 and sface-n only");
@@ -49,23 +58,23 @@ const UPLOADS: State = State::Partly("596 unless `aliyun.upload_endpoint` is set
 /// Every operation.
 #[rustfmt::skip]
 pub(super) const TABLE: [Row; 17] = [
-    row(Operation::AddPerson, "AddPerson", "/green/sface/person/add", 20, State::Done),
-    row(Operation::SetPerson, "SetPerson", "/green/sface/person/update", 20, State::Done),
-    row(Operation::GetPerson, "GetPerson", "/green/sface/person", 20, State::Done),
-    row(Operation::DeletePerson, "DeletePerson", "/green/sface/person/delete", 20, State::Done),
-    row(Operation::AddFaces, "AddFaces", "/green/sface/face/add", 20, State::Done),
-    row(Operation::DeleteFaces, "DeleteFaces", "/green/sface/face/delete", 20, State::Done),
-    row(Operation::GetFaces, "GetFaces", "/green/sface/faces", 20, State::Done),
-    row(Operation::GetGroups, "GetGroups", "/green/sface/groups", 20, State::Done),
-    row(Operation::GetPersons, "GetPersons", "/green/sface/group/persons", 20, State::Done),
-    row(Operation::AddGroups, "AddGroups", "/green/sface/person/groups/add", 10, State::Done),
-    row(Operation::DeleteGroups, "DeleteGroups", "/green/sface/person/groups/delete", 10, State::Done),
-    row(Operation::ImageSyncScan, "ImageSyncScan", "/green/image/scan", 50, SCENES),
-    row(Operation::ImageAsyncScan, "ImageAsyncScan", "/green/image/asyncscan", 50, SCENES),
-    row(Operation::ImageAsyncScanResults, "ImageAsyncScanResults", "/green/image/results", 50, State::Done),
-    row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, SOME_ATTRIBUTES),
-    row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, UPLOADS),
-    row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done),
+    row(Operation::AddPerson, "AddPerson", "/green/sface/person/add", 20, State::Done, needs::ENROL),
+    row(Operation::SetPerson, "SetPerson", "/green/sface/person/update", 20, State::Done, needs::ENROL),
+    row(Operation::GetPerson, "GetPerson", "/green/sface/person", 20, State::Done, needs::READ),
+    row(Operation::DeletePerson, "DeletePerson", "/green/sface/person/delete", 20, State::Done, needs::DELETE),
+    row(Operation::AddFaces, "AddFaces", "/green/sface/face/add", 20, State::Done, needs::ENROL),
+    row(Operation::DeleteFaces, "DeleteFaces", "/green/sface/face/delete", 20, State::Done, needs::DELETE),
+    row(Operation::GetFaces, "GetFaces", "/green/sface/faces", 20, State::Done, needs::READ),
+    row(Operation::GetGroups, "GetGroups", "/green/sface/groups", 20, State::Done, needs::READ),
+    row(Operation::GetPersons, "GetPersons", "/green/sface/group/persons", 20, State::Done, needs::READ),
+    row(Operation::AddGroups, "AddGroups", "/green/sface/person/groups/add", 10, State::Done, needs::ENROL),
+    row(Operation::DeleteGroups, "DeleteGroups", "/green/sface/person/groups/delete", 10, State::Done, needs::DELETE),
+    row(Operation::ImageSyncScan, "ImageSyncScan", "/green/image/scan", 50, SCENES, needs::SEARCH),
+    row(Operation::ImageAsyncScan, "ImageAsyncScan", "/green/image/asyncscan", 50, SCENES, needs::SEARCH),
+    row(Operation::ImageAsyncScanResults, "ImageAsyncScanResults", "/green/image/results", 50, State::Done, needs::SEARCH),
+    row(Operation::DetectFace, "DetectFace", "/green/face/detect", 50, SOME_ATTRIBUTES, needs::SEARCH),
+    row(Operation::UploadCredentials, "UploadCredentials", "/green/credentials/uploadcredentials", 20, UPLOADS, needs::SEARCH),
+    row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done, needs::SEARCH),
 ];
 
 const INFOS: [adapter::Operation; TABLE.len()] = {

@@ -8,11 +8,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::{Admission, Caller, CountedBy, Rate};
 use likeness_domain::library::{ImageInput, ImageSource, Library};
 use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::score::Scale;
-use likeness_domain::types::{AccessKey, PackId, TenantId};
+use likeness_domain::types::{AccessKey, PackId};
 
 use super::client_info::ClientInfo;
 use super::errors::{Failure, Fault, Refusal, code};
@@ -21,7 +21,6 @@ use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers, uploads};
 use crate::http::body::{BodyError, Upload};
-use crate::http::limiter::Limiter;
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
 use crate::router::Services;
@@ -35,7 +34,6 @@ const URL_CHARS_MAX: usize = 2048;
 /// This dialect, ready to answer.
 pub(crate) struct Aliyun {
     pub(super) api: Arc<Api>,
-    limiter: Limiter<(TenantId, Operation)>,
 }
 
 /// What requests and the workers behind them stand on.
@@ -47,9 +45,6 @@ pub(super) struct Api {
 /// An authenticated call: who asks what of the library.
 pub(super) struct Call<'a> {
     pub(super) api: &'a Arc<Api>,
-    pub(super) limiter: &'a Limiter<(TenantId, Operation)>,
-    /// Whether calls of this tenant are counted.
-    pub(super) is_limited: bool,
     pub(super) row: &'static operations::Row,
     pub(super) caller: Caller,
     /// What the caller signed with.
@@ -71,6 +66,26 @@ impl Api {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.wire.settings.aliyun
+    }
+
+    /// What a call asks the gate for. Scans are counted by their images, which are known only after the body is read.
+    pub(super) fn admission<'a>(
+        &self,
+        row: &'static operations::Row,
+        key: &AccessKey,
+        request_id: &'a str,
+    ) -> Admission<'a> {
+        let rate = Rate { counted_by: CountedBy::TenantAndOperation, per_second: row.calls_per_second };
+        let is_scan = matches!(row.operation, Operation::ImageSyncScan | Operation::ImageAsyncScan);
+        Admission {
+            dialect: "aliyun",
+            operation: row.info.name,
+            needs: row.info.needs,
+            limits: self.settings().limits(),
+            rate: self.settings().limits_calls_of(key.tenant.name.as_str()).then_some(rate),
+            n_units: u32::from(!is_scan),
+            request_id,
+        }
     }
 
     /// The scale of a pack.
@@ -116,23 +131,18 @@ impl Api {
 }
 
 impl Call<'_> {
-    /// Counts units of this operation, where they are bounded.
-    pub(super) fn count(&self, n_units: usize) -> Result<(), Fault> {
-        if !self.is_limited {
-            return Ok(());
-        }
-        let key = (self.caller.tenant, self.row.operation);
-        let (rate, now) = (self.row.calls_per_second, self.api.wire.clock.now());
-        if self.limiter.admits(key, rate, u32::try_from(n_units).unwrap_or(u32::MAX), now) {
-            return Ok(());
-        }
-        Err(Fault::new(code::EXCEED_QUOTA, format!("more than {rate} a second")))
+    /// Counts the images of a scan, where they are bounded.
+    pub(super) fn count(&self, n_images: usize) -> Result<(), Fault> {
+        let call = self.api.admission(self.row, &self.key, &self.caller.request_id);
+        let Some(rate) = call.rate else { return Ok(()) };
+        let n_images = u32::try_from(n_images).unwrap_or(u32::MAX);
+        self.api.wire.access.count(&self.caller, &call, rate, n_images).map_err(|error| self.api.fault(error))
     }
 }
 
 impl Aliyun {
     pub(crate) fn new(wire: Services) -> Self {
-        Self { api: Arc::new(Api::new(wire)), limiter: Limiter::default() }
+        Self { api: Arc::new(Api::new(wire)) }
     }
 
     /// Answers a request to the storage of uploads, whatever it is.
@@ -178,25 +188,9 @@ impl Aliyun {
         let key = signed.verify(head, &body, &*wire.once, now).await?;
         log_client(head, request_id);
 
-        let call = Call {
-            api: &self.api,
-            limiter: &self.limiter,
-            is_limited: self.api.settings().limits_calls_of(key.tenant.name.as_str()),
-            row,
-            caller: Caller {
-                tenant: key.tenant.id,
-                grants: Grants::ALL,
-                key: Some(key.id.clone()),
-                request_id: request_id.to_owned(),
-            },
-            key,
-            shown_id: super::dto::request_id(request_id),
-            body,
-        };
-        // Scans are counted by their images, which are known only after the body is read.
-        if !matches!(row.operation, Operation::ImageSyncScan | Operation::ImageAsyncScan) {
-            call.count(1)?;
-        }
+        let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id));
+        let caller = caller.map_err(|error| self.api.fault(error))?;
+        let call = Call { api: &self.api, row, caller, key, shown_id: super::dto::request_id(request_id), body };
         // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.
         if let MediaType::UrlEncoded | MediaType::Form { .. } = media_type::of(&head.headers) {
             return Err(Fault::invalid("the body is a form, expected JSON").into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::SearchFaces;
 use likeness_domain::types::{FaceSetId, JobId, Similarity};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 //! Whoever is deleted while a result waits must be gone from it as from everything else. So a result names nobody: keys,
 //! names and notes are looked up when it is told, and a face that its group no longer shows is left out.
 
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetId};
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
+use likeness_domain::access::Limits;
 use likeness_domain::limits;
 use likeness_domain::settings::{ListOf, Parsed, Unset};
 
@@ -42,6 +43,13 @@ likeness_domain::settings! {
              localhost, and port; without it uploads are disabled";
         uploads_bytes_max: u64 = "1073741824", 1..=u64::MAX,
             "bytes of a tenant's uploads that may lie here at a time: 1 GiB; each is forgotten after an hour";
+    }
+}
+
+impl Settings {
+    /// The vendor's numbers, as the gate and the library want them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { face_sets_max: Some(self.groups_max), person_faces_max: Some(self.faces_max), ..Limits::NONE }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::Caller;
 use likeness_domain::library::jobs::{JobHandler, Settled};
 use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, Webhook};
 use likeness_domain::types::TimestampMs;
@@ -79,6 +79,7 @@ impl Scanner {
         let push = callback.map(|callback| NewJob {
             id: scan::fresh_job_id(api),
             tenant: job.tenant,
+            key: job.key.clone(),
             kind: PUSH,
             payload: json::write(&PushPayload { callback, task_id: scan::task_id(job.id), kept }).into(),
             due_at: now,
@@ -105,7 +106,7 @@ impl JobHandler for Scanner {
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
         Box::pin(async move {
             let Some(payload) = read::<ScanPayload>(job) else { return Ok(JobOutcome::Forgotten.into()) };
-            let outcome = match scan::run(&self.0, &caller(job), &payload.task).await {
+            let outcome = match scan::run(&self.0, &caller(&self.0, job).await?, &payload.task).await {
                 Ok(findings) => Ok(findings),
                 Err(fault) => Err(match fault.passing() {
                     Ok(error) => return Err(error),
@@ -155,7 +156,7 @@ impl JobHandler for Pusher {
             let Some(PushPayload { callback, task_id, kept }) = read(job) else {
                 return Ok(JobOutcome::Forgotten.into());
             };
-            let told = kept.told(&self.0, &caller(job), task_id).await;
+            let told = kept.told(&self.0, &caller(&self.0, job).await?, task_id).await;
             let content = json::write(&told.map_err(|fault| Error::new(Kind::Internal, fault.msg))?);
             let checksum = checksum(&job.tenant.to_string(), &callback.seed, &content);
             let body = format!("checksum={checksum}&content={}", target::encode(&content)).into();
@@ -178,9 +179,9 @@ impl JobHandler for Pusher {
     }
 }
 
-/// A job is done in the name of the tenant that asked for it.
-fn caller(job: &Job) -> Caller {
-    Caller { tenant: job.tenant, grants: Grants::ALL, key: None, request_id: scan::task_id(job.id) }
+/// A job is done in the name of the key that asked for it, with what that may do now.
+async fn caller(api: &Api, job: &Job) -> likeness_domain::Result<Caller> {
+    api.wire.access.caller_of_job(job, api.settings().limits(), scan::task_id(job.id)).await
 }
 
 /// What the job holds. One that cannot be read was written by another program, and nobody else can do it either.

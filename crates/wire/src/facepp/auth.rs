@@ -1,23 +1,27 @@
 //! Who asks: key and secret in clear, among the other fields.
 
 use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{AccessKey, AccessKeyId};
+use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 
 use super::errors::{self, Blame, Failure};
 use crate::http::signing::same;
 use crate::megvii::fields::Fields;
 
 /// Establishes who asks. An unknown key and a wrong secret are told alike.
-pub(super) async fn authenticate(fields: &Fields, credentials: &dyn CredentialStore) -> Result<AccessKey, Failure> {
+pub(super) async fn authenticate(
+    fields: &Fields,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+) -> Result<AccessKey, Failure> {
     fields.require(&["api_key", "api_secret"])?;
     let key = match fields.text("api_key").ok().flatten().and_then(AccessKeyId::new) {
         Some(id) => credentials.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?,
         None => None,
     };
     let secret = fields.get("api_secret").map(|field| &*field.bytes).unwrap_or_default();
-    let is_right = |key: &AccessKey| same(key.secret.reveal().as_bytes(), secret);
+    let is_right = |key: &AccessKey| key.secrets(now).any(|known| same(known.reveal().as_bytes(), secret));
     let key = key.filter(is_right).ok_or_else(errors::unknown_key)?;
-    if !key.enabled {
+    if !key.is_usable(now) {
         return Err(Failure::refused("Denied by Admin"));
     }
     Ok(key)

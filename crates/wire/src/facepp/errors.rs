@@ -77,7 +77,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         Kind::FaceSetExists => Failure::bad("FACESET_EXIST"),
         Kind::FaceSetNotEmpty => Failure::bad("FACESET_NOT_EMPTY"),
         Kind::TooManyFaceSets => Failure::bad("FACESET_QUOTA_EXCEEDED"),
-        Kind::CapacityExceeded => Failure::bad("QUOTA_EXCEEDED"),
+        Kind::CapacityExceeded | Kind::TooManyPersons => Failure::bad("QUOTA_EXCEEDED"),
         Kind::FaceNotFound => no_face(blame.token),
         Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
             of_picture(kind, image)
@@ -88,7 +88,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         Kind::UrlTimeout => {
             Failure::new(StatusCode::PRECONDITION_FAILED, format!("IMAGE_DOWNLOAD_TIMEOUT: {image}"))
         }
-        Kind::Overloaded => too_many_calls(),
+        Kind::Overloaded | Kind::RateExceeded => too_many_calls(),
         // Nothing in this dialect asks for these: no face is an answer, and there are no persons, external ids, fields, clips.
         Kind::NoFaceInImage
         | Kind::SeveralFacesInImage

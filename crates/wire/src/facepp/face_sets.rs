@@ -62,7 +62,7 @@ impl FaceSetNamed {
     }
 
     pub(super) async fn find(&self, call: &Call<'_>) -> Result<FaceSetSummary, Failure> {
-        call.library.face_set(&call.caller, self.key()).await.map_err(self.failed())
+        call.library.known_face_set(&call.caller, self.key()).await.map_err(self.failed())
     }
 }
 
@@ -83,9 +83,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         note: note.filter(|note| !note.as_str().is_empty()),
         tags,
         schema: FieldSchema::default(),
-        capacity: Some(call.settings().max_faces_per_set),
+        capacity: None,
         quality_gate: None,
-        face_sets_max: call.settings().max_face_sets,
     };
     let named = FaceSetNamed::OuterId(name);
     let face_set = match call.library.create_face_set(&call.caller, request).await {

@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
 use likeness_domain::types::PackId;
@@ -55,6 +55,8 @@ impl Facepp {
             key_field: "api_key",
             max_body_bytes: wire.settings.facepp.max_body_bytes,
             max_qps: wire.settings.facepp.max_qps,
+            limits: wire.settings.facepp.limits(),
+            info: operations::info,
             find: operations::find,
             scale,
         };
@@ -74,8 +76,10 @@ impl Facepp {
     }
 
     async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
-        let key = auth::authenticate(&fields, &*self.service.wire.credentials).await?;
-        let caller = self.service.caller(key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
+        let wire = &self.service.wire;
+        let key = auth::authenticate(&fields, &*wire.credentials, wire.clock.now()).await?;
+        let caller =
+            self.service.caller(operation, &key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
         let call = self.call(caller, fields);
         match operation {
             Operation::Detect => faces::detect(&call).await,

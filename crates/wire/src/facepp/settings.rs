@@ -1,5 +1,6 @@
 //! What an operator may set for this dialect.
 
+use likeness_domain::access::Limits;
 use likeness_domain::limits;
 use likeness_domain::settings::UnlessZero;
 
@@ -25,5 +26,12 @@ likeness_domain::settings! {
             "seconds for fetching an image by its address";
         max_qps: Option<u32> = "0", UnlessZero(1_000_000),
             "calls a second of one key before it is told to slow down; 0 for no bound";
+    }
+}
+
+impl Settings {
+    /// The vendor's numbers, as the gate and the library want them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { face_sets_max: self.max_face_sets, face_set_faces_max: Some(self.max_faces_per_set), ..Limits::NONE }
     }
 }

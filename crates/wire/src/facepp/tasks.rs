@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, Settled};
 use likeness_domain::ports::{IdSource, Job, JobOutcome, NewJob, Pending};
 use likeness_domain::types::{FaceSetId, ID_END, JobId, TimestampMs};
@@ -59,6 +59,7 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
     let job = NewJob {
         id: fresh_job_id(&*call.service.wire.ids),
         tenant: call.caller.tenant,
+        key: call.caller.key.clone(),
         kind: FACES,
         payload: json::write(&Task { act, face_set, tokens }).into(),
         due_at: now,
@@ -90,13 +91,18 @@ pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let wire = &call.service.wire;
     let job = wire.jobs.job(call.caller.tenant, id, wire.clock.now()).await;
     let job = job.map_err(|error| errors::library(error, &Blame::NOBODY))?;
-    let job = job.filter(|job| job.kind == FACES).ok_or_else(unknown)?;
+    let job = job.filter(|job| job.kind == FACES && may_ask(&call.caller, job)).ok_or_else(unknown)?;
     let task_id = call.names.task_id(id);
     let Some(result) = job.result else {
         return Ok(Answer::Task(TaskStatus { task_id, status: 0, members: serde_json::Map::new() }));
     };
     let done: Outcome = serde_json::from_slice(&result).map_err(|_| unknown())?;
     Ok(Answer::Task(TaskStatus { task_id, status: done.status, members: done.members }))
+}
+
+/// A key asks for the tasks that it started; one that may read every face set asks for all of its tenant.
+fn may_ask(caller: &Caller, job: &Job) -> bool {
+    job.key == caller.key || caller.grants.contains(Grant::Read) && caller.face_sets.is_all()
 }
 
 /// What a job's result holds.
@@ -122,9 +128,8 @@ struct Tasks(Facepp);
 
 impl Tasks {
     async fn done(&self, job: &Job, task: Task) -> Result<Answer, Failure> {
-        let caller =
-            Caller { tenant: job.tenant, grants: Grants::ALL, key: None, request_id: format!("job-{}", job.id) };
-        let call = self.0.call(caller, Fields::default());
+        let caller = self.0.service.caller_of_job(job).await;
+        let call = self.0.call(caller.map_err(|error| errors::library(error, &Blame::NOBODY))?, Fields::default());
         let id = FaceSetId::new(task.face_set).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))?;
         let face_set = FaceSetNamed::Token(id).find(&call).await?.face_set;
         match task.act {

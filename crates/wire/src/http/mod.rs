@@ -7,7 +7,6 @@ pub mod body;
 pub mod form;
 pub mod json;
 pub mod keyed_ids;
-pub mod limiter;
 pub mod media_type;
 pub mod request_id;
 pub(crate) mod sealed;

@@ -137,7 +137,7 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         Kind::FaceSetNotFound => code::FRS_0302,
         Kind::FaceSetExists => code::FRS_0301,
         Kind::TooManyFaceSets => code::FRS_0305,
-        Kind::CapacityExceeded => code::FRS_0306,
+        Kind::CapacityExceeded | Kind::TooManyPersons => code::FRS_0306,
         Kind::FaceNotFound => match operation {
             Operation::UpdateFace | Operation::DeleteFaces | Operation::BatchDeleteFaces => code::FRS_0303,
             _ => code::FRS_0403,
@@ -171,7 +171,7 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
             Origin::Bucket => code::FRS_0022,
         },
         Kind::PackUnavailable | Kind::Unsupported => code::FRS_0020,
-        Kind::Overloaded => code::FRS_0033,
+        Kind::Overloaded | Kind::RateExceeded => code::FRS_0033,
         // Clients of this service know no "storage full". A server fault (5xx) is the only answer that no client takes
         // for a stored face; the message says what is the matter.
         Kind::StorageFull => code::FRS_0018,

@@ -81,7 +81,6 @@ async fn create_face_set(call: &Call<'_>) -> Answer {
         capacity: Some(convert::capacity(&call.params, settings)?),
         schema: convert::field_schema(&call.params)?,
         quality_gate: None,
-        face_sets_max: Some(settings.face_sets_max),
     };
     let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
     ok(&dto::FaceSetShown { face_set_info: convert::face_set_info(face_set, 0, settings) })
@@ -130,7 +129,6 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         external_id: None,
         fields: fields.map_err(|error| call.failed(error))?,
         note: None,
-        tenant_faces_max: None,
         floor: QualityThresholds::NONE,
         accept_doubtful: false,
     };
@@ -291,7 +289,7 @@ fn service_status(call: &Call<'_>) -> Response {
 /// The face set that the path names.
 async fn named(call: &Call<'_>) -> Result<FaceSet, Failure> {
     let name = convert::named_face_set(&call.face_set_name)?;
-    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
     Ok(summary.face_set)
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 use sha2::{Digest, Sha256};
 
 use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
@@ -49,13 +49,17 @@ pub(super) async fn create_token(house: &Huawei, body: &Bytes) -> Result<Respons
         None => None,
     };
     // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
-    let secret = key.as_ref().map_or("-", |key| key.secret.reveal());
-    let same_secret = same_text(secret, password);
-    let key = key.filter(|key| key.enabled && same_secret && domain.is_of(key));
+    let now = house.wire.clock.now();
+    let secrets = key.iter().flat_map(|key| key.secrets(now)).map(Secret::reveal);
+    let same_secret = secrets
+        .chain(std::iter::once("-").filter(|_| key.is_none()))
+        .fold(false, |same, secret| same | same_text(secret, password));
+    let key = key.filter(|key| key.is_usable(now) && same_secret && domain.is_of(key));
     let key = key.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the username or password is wrong"))?;
 
     let project_name = scope(&request, &key, house)?;
-    let issued_at = house.wire.clock.now();
+    house.wire.access.used(&key);
+    let issued_at = now;
     let expires_at = TimestampMs(issued_at.0 + TOKEN_LIFETIME_MS);
     let token = Token { access_key_id: key.id.clone(), has_project: project_name.is_some(), expires_at };
     let sealed = token.seal(&key.secret, &*house.wire.ids);

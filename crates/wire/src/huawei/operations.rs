@@ -1,6 +1,8 @@
 //! Every operation of the vendor's reference: the table that routes and that tells what is done.
 
-use crate::adapter::{self, State};
+use likeness_domain::access::Grants;
+
+use crate::adapter::{self, State, needs};
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,8 +48,9 @@ const fn row(
     path: &'static str,
     versions: &'static [&'static str],
     state: State,
+    needs: Grants,
 ) -> Row {
-    Row { operation, info: adapter::Operation { name, method, path, state }, versions }
+    Row { operation, info: adapter::Operation { name, method, path, state, needs }, versions }
 }
 
 const SETS: &str = "/{v}/{project_id}/face-sets";
@@ -65,24 +68,24 @@ const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FR
 /// Every operation.
 #[rustfmt::skip]
 pub(super) const TABLE: [Row; 18] = [
-    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, SOME_ATTRIBUTES),
-    row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done),
-    row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done),
-    row(Operation::ListFaceSets, "ShowAllFaceSets", "GET", SETS, FRS, State::Done),
-    row(Operation::ShowFaceSet, "ShowFaceSet", "GET", SET, FRS, State::Done),
-    row(Operation::DeleteFaceSet, "DeleteFaceSet", "DELETE", SET, FRS, State::Done),
-    row(Operation::AddFaces, "AddFaces", "POST", FACES, FRS, State::Done),
-    row(Operation::ListFaces, "ShowFaces", "GET", FACES, FRS, State::Done),
-    row(Operation::UpdateFace, "UpdateFace", "PUT", FACES, FRS, State::Done),
-    row(Operation::DeleteFaces, "DeleteFace", "DELETE", FACES, FRS, State::Done),
-    row(Operation::BatchDeleteFaces, "BatchDeleteFaces", "DELETE", BATCH, FRS, State::Done),
-    row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done),
-    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, NEEDS_LANDMARKS),
-    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, NEEDS_LIVENESS),
-    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, NO_PASSWORD_ONLY),
-    row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done),
-    row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done),
-    row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done),
+    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, SOME_ATTRIBUTES, needs::SEARCH),
+    row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done, needs::SEARCH),
+    row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done, needs::MANAGE),
+    row(Operation::ListFaceSets, "ShowAllFaceSets", "GET", SETS, FRS, State::Done, needs::READ),
+    row(Operation::ShowFaceSet, "ShowFaceSet", "GET", SET, FRS, State::Done, needs::READ),
+    row(Operation::DeleteFaceSet, "DeleteFaceSet", "DELETE", SET, FRS, State::Done, needs::DELETE_SET),
+    row(Operation::AddFaces, "AddFaces", "POST", FACES, FRS, State::Done, needs::ENROL),
+    row(Operation::ListFaces, "ShowFaces", "GET", FACES, FRS, State::Done, needs::READ),
+    row(Operation::UpdateFace, "UpdateFace", "PUT", FACES, FRS, State::Done, needs::ENROL),
+    row(Operation::DeleteFaces, "DeleteFace", "DELETE", FACES, FRS, State::Done, needs::DELETE),
+    row(Operation::BatchDeleteFaces, "BatchDeleteFaces", "DELETE", BATCH, FRS, State::Done, needs::DELETE),
+    row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done, needs::SEARCH),
+    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, NEEDS_LANDMARKS, needs::SEARCH),
+    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, NEEDS_LIVENESS, needs::SEARCH),
+    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, NO_PASSWORD_ONLY, needs::NOTHING),
+    row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done, needs::NOTHING),
+    row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done, needs::NOTHING),
+    row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done, needs::NOTHING),
 ];
 
 const INFOS: [adapter::Operation; TABLE.len()] = {
@@ -98,6 +101,7 @@ const INFOS: [adapter::Operation; TABLE.len()] = {
 /// A request's place in the table.
 pub(super) struct Route {
     pub(super) operation: Operation,
+    pub(super) info: &'static adapter::Operation,
     pub(super) project_id: String,
     pub(super) face_set_name: String,
 }
@@ -106,7 +110,12 @@ pub(super) struct Route {
 pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Route> {
     let segments = crate::http::target::segments(raw_path)?;
     TABLE.iter().find_map(|row| {
-        let mut route = Route { operation: row.operation, project_id: String::new(), face_set_name: String::new() };
+        let mut route = Route {
+            operation: row.operation,
+            info: &row.info,
+            project_id: String::new(),
+            face_set_name: String::new(),
+        };
         let pattern = row.info.path.split('/').skip(1);
         let fits = row.info.method == method.as_str()
             && pattern.clone().count() == segments.len()

@@ -4,10 +4,10 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::{Admission, Caller};
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
-use likeness_domain::types::{PackId, TenantId};
+use likeness_domain::types::PackId;
 
 use super::auth::{self, Evidence, Identity};
 use super::errors::{Failure, Origin, code};
@@ -18,7 +18,6 @@ use super::settings::Settings;
 use super::{handlers, iam};
 use crate::http::body::{BodyError, Upload};
 use crate::http::json::Object;
-use crate::http::limiter::Limiter;
 use crate::http::target;
 use crate::router::Services;
 use crate::scales::Scales;
@@ -27,7 +26,6 @@ use crate::scales::Scales;
 pub(crate) struct Huawei {
     pub(super) wire: Services,
     scales: Scales,
-    limiter: Limiter<(TenantId, Operation)>,
 }
 
 /// An authenticated call: who asks what of the library.
@@ -57,7 +55,7 @@ impl Call<'_> {
 impl Huawei {
     pub(crate) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
-        Self { wire, scales, limiter: Limiter::default() }
+        Self { wire, scales }
     }
 
     /// The scale of a pack, if it is loaded.
@@ -96,17 +94,24 @@ impl Huawei {
             Evidence::Identity(identity) => identity,
             Evidence::Signature(signed) => {
                 let bytes = body.insert(self.read(upload).await?);
-                signed.verify(head, bytes)?
+                signed.verify(head, bytes, now)?
             }
         };
         if operation != Operation::ListProjects {
             check_project(&route.project_id, &identity, head)?;
         }
-        if let Some(rate) = self.wire.settings.huawei.calls_per_second
-            && !self.limiter.admits((identity.tenant(), operation), rate, 1, now)
-        {
-            return Err(Failure::service(code::FRS_0033, "too many requests, try again in a second"));
-        }
+        let settings = &self.wire.settings.huawei;
+        let call = Admission {
+            dialect: "huawei",
+            operation: route.info.name,
+            needs: route.info.needs,
+            limits: settings.limits(),
+            rate: settings.rate(),
+            n_units: 1,
+            request_id,
+        };
+        let caller = self.wire.access.admit(&identity.key, &call);
+        let caller = caller.map_err(|error| Failure::library(error, operation, Origin::Inline))?;
         let query = query(head)?;
         if operation == Operation::ListProjects {
             return Ok(iam::list_projects(self, &identity, &query));
@@ -120,12 +125,6 @@ impl Huawei {
                 };
                 Params::read(&head.headers, body, takes_forms).await?
             }
-        };
-        let caller = Caller {
-            tenant: identity.tenant(),
-            grants: Grants::ALL,
-            key: Some(identity.key.id.clone()),
-            request_id: request_id.to_owned(),
         };
         let library = &*self.wire.library;
         let face_set_name = route.face_set_name;

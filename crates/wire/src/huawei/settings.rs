@@ -1,5 +1,6 @@
 //! What an operator may set for this dialect.
 
+use likeness_domain::access::{CountedBy, Limits, Rate};
 use likeness_domain::limits;
 use likeness_domain::settings::{Parsed, Truth, Unset};
 
@@ -32,5 +33,17 @@ likeness_domain::settings! {
             "whether texts of custom fields must keep to the documented letters, digits, `_` and `-`";
         calls_per_second: Option<u32> = "", Unset(1..=1_000_000),
             "calls a second of one tenant to one operation before it is told to slow down; by default no limit";
+    }
+}
+
+impl Settings {
+    /// The vendor's numbers, as the gate and the library want them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { face_sets_max: Some(self.face_sets_max), ..Limits::NONE }
+    }
+
+    /// The bound on calls of one tenant to one operation, where it is in force.
+    pub(super) fn rate(&self) -> Option<Rate> {
+        self.calls_per_second.map(|per_second| Rate { counted_by: CountedBy::TenantAndOperation, per_second })
     }
 }

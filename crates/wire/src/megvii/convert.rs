@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::types::{FaceId, FaceSetKey, Note, Subject};
 use likeness_domain::{Kind, Result};
@@ -41,7 +41,7 @@ pub(crate) fn not_removed(
 
 /// How many faces a set holds now; none if it was deleted this very moment.
 pub(crate) async fn n_faces(library: &Library, caller: &Caller, key: impl Into<FaceSetKey<'_>>) -> Result<u64> {
-    match library.face_set(caller, key).await {
+    match library.known_face_set(caller, key).await {
         Ok(summary) => Ok(summary.n_faces),
         Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
         Err(error) => Err(error),

@@ -7,16 +7,17 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::{Admission, Caller, CountedBy, Limits, Rate};
+use likeness_domain::ports::Job;
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::{AccessKey, AccessKeyId, PackId};
+use likeness_domain::types::{AccessKey, PackId};
 use likeness_domain::{Error, Kind, Result as LibraryResult};
 use serde::Serialize;
 
 use super::errors::{Failure, TOO_MANY};
 use super::fields::Fields;
+use crate::adapter;
 use crate::http::body::{self, BodyError, Upload};
-use crate::http::limiter::Limiter;
 use crate::http::{json, request_id};
 use crate::router::{RETRY_AFTER, Services};
 use crate::scales::Scales;
@@ -35,6 +36,10 @@ pub(crate) struct Dialect<O> {
     pub(crate) max_body_bytes: usize,
     /// Most calls per second of one key, with bursts of as many; `None` for no bound.
     pub(crate) max_qps: Option<u32>,
+    /// The vendor's numbers.
+    pub(crate) limits: Limits,
+    /// The row of a call.
+    pub(crate) info: fn(O) -> &'static adapter::Operation,
     /// The call of a method and raw path.
     pub(crate) find: fn(&Method, &str) -> Option<O>,
     /// The scale of a pack with this calibration.
@@ -46,7 +51,6 @@ pub(crate) struct Service<O> {
     pub(crate) wire: Services,
     dialect: Dialect<O>,
     scales: Scales,
-    limiter: Limiter<AccessKeyId>,
 }
 
 /// What every answer has, and the answer itself.
@@ -61,7 +65,7 @@ struct Envelope<'a, T> {
 impl<O: Copy + Debug> Service<O> {
     pub(crate) fn new(dialect: Dialect<O>, wire: Services) -> Self {
         let scales = Scales::of(&wire.library, dialect.scale);
-        Self { wire, dialect, scales, limiter: Limiter::default() }
+        Self { wire, dialect, scales }
     }
 
     /// Answers a request, whatever it is: `run` does a call, given its fields.
@@ -118,14 +122,21 @@ impl<O: Copy + Debug> Service<O> {
         Ok(Fields::read(&head.headers, body, head.uri.query()).await)
     }
 
-    /// Who calls with a checked key; [`Kind::Overloaded`] if the key has made too many calls this second.
-    pub(crate) fn caller(&self, key: AccessKey, request_id: &str) -> LibraryResult<Caller> {
-        let now = self.wire.clock.now();
-        if self.dialect.max_qps.is_some_and(|most| !self.limiter.admits(key.id.clone(), most, 1, now)) {
-            return Err(Error::new(Kind::Overloaded, "the access key has made too many calls this second"));
-        }
-        let request_id = request_id.to_owned();
-        Ok(Caller { tenant: key.tenant.id, grants: Grants::ALL, key: Some(key.id), request_id })
+    /// Who makes this call with a checked key. `RateExceeded` if it has made too many calls this second, `Forbidden` if
+    /// it may not make this one.
+    pub(crate) fn caller(&self, operation: O, key: &AccessKey, request_id: &str) -> LibraryResult<Caller> {
+        let info = (self.dialect.info)(operation);
+        let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
+        let (dialect, limits) = (self.dialect.name, self.dialect.limits);
+        self.wire.access.admit(
+            key,
+            &Admission { dialect, operation: info.name, needs: info.needs, limits, rate, n_units: 1, request_id },
+        )
+    }
+
+    /// Who asked for a job, with what the key may do now.
+    pub(crate) async fn caller_of_job(&self, job: &Job) -> LibraryResult<Caller> {
+        self.wire.access.caller_of_job(job, self.dialect.limits, format!("job-{}", job.id)).await
     }
 
     /// The scale of a pack, without which there is no confidence.

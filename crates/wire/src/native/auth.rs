@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::Caller;
 use likeness_domain::ports::{CredentialStore, Pending};
 use likeness_domain::types::TenantName;
 use likeness_domain::{Error, Kind};
@@ -47,7 +47,7 @@ impl Authenticate for OwnerOfTheFolder {
                 return Err(Error::new(Kind::Forbidden, format!("there is no tenant `{name}`")));
             };
             let n_requests = self.n_requests.fetch_add(1, Ordering::Relaxed);
-            Ok(Caller { tenant: tenant.id, grants: Grants::ALL, key: None, request_id: format!("local-{n_requests}") })
+            Ok(Caller::owner(&tenant, format!("local-{n_requests}")))
         })
     }
 }

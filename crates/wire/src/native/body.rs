@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetName};
 use likeness_domain::{Error, Kind, limits};
 use serde::Serialize;

@@ -77,7 +77,6 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
-        face_sets_max: None,
     })
 }
 
@@ -184,7 +183,6 @@ pub(super) fn add_faces(
         fields,
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image)?,
-        tenant_faces_max: None,
         floor: QualityThresholds::NONE,
         accept_doubtful: body.accept_doubtful,
     })

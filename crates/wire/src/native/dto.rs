@@ -543,6 +543,13 @@ pub struct Tenants {
     pub tenants: Vec<String>,
 }
 
+/// A tenant that was deleted; for the operator only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TenantDeleted {
+    /// Its name.
+    pub deleted: String,
+}
+
 /// What the store holds, over all tenants; for the operator only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {

@@ -26,7 +26,9 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::FaceSetExists => (StatusCode::CONFLICT, "face_set_exists"),
         Kind::FaceSetNotEmpty => (StatusCode::CONFLICT, "face_set_not_empty"),
         Kind::TooManyFaceSets => (StatusCode::CONFLICT, "too_many_face_sets"),
+        Kind::TooManyPersons => (StatusCode::CONFLICT, "too_many_persons"),
         Kind::CapacityExceeded => (StatusCode::CONFLICT, "capacity_exceeded"),
+        Kind::RateExceeded => (StatusCode::TOO_MANY_REQUESTS, "rate_exceeded"),
         Kind::FaceNotFound => (StatusCode::NOT_FOUND, "face_not_found"),
         Kind::FaceExists => (StatusCode::CONFLICT, "face_exists"),
         Kind::PersonNotFound => (StatusCode::NOT_FOUND, "person_not_found"),
@@ -87,7 +89,7 @@ impl IntoResponse for NativeError {
             },
         };
         let mut response = super::body::json(status, &body);
-        if error.kind() == Kind::Overloaded {
+        if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -1,6 +1,6 @@
 //! Liveness in our own words.
 
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::{Library, LiveClip, VideoInput};
 use likeness_domain::liveness::{Action, LivenessReason, WantedAction};
 use likeness_domain::{Error, limits};

@@ -18,6 +18,7 @@
 //! | liveness of a picture, or of a clip with actions | `POST /liveness` |
 //! | model packs | `GET /packs` |
 //! | tenants, state of the store ([`operator_router`] only) | `GET /tenants`, `GET /report` (`?thorough=true`) |
+//! | delete a tenant with everything of it ([`operator_router`] only) | `DELETE /tenants/{name}` |
 //!
 //! Persons are not covered yet.
 //!
@@ -37,9 +38,9 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use likeness_domain::Error;
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
@@ -94,6 +95,7 @@ struct Operator {
 pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn CredentialStore>) -> Router {
     let routes = Router::new()
         .route("/tenants", get(routes::tenants))
+        .route("/tenants/{name}", delete(routes::delete_tenant))
         .route("/report", get(routes::report))
         .with_state(Operator { store, credentials });
     Router::new().nest(PREFIX, routes)

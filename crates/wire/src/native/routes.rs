@@ -1,11 +1,11 @@
 //! One function an operation: their words to ours, one call, our words to theirs.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library;
-use likeness_domain::types::{FaceSetName, FaceSetSummary, FieldValues};
+use likeness_domain::types::{FaceSetName, FaceSetSummary, FieldValues, TenantName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
@@ -43,7 +43,7 @@ pub(super) async fn update_face_set(
     Json(body): Json<dto::UpdateFaceSet>,
 ) -> Answer {
     let changed = api.library.update_face_set(&caller, &name, convert::update_face_set(body)?).await?;
-    Ok(json(StatusCode::OK, &convert::face_set(api.library.face_set(&caller, changed.id).await?)))
+    Ok(json(StatusCode::OK, &convert::face_set(api.library.known_face_set(&caller, changed.id).await?)))
 }
 
 pub(super) async fn delete_face_set(
@@ -68,7 +68,7 @@ pub(super) async fn add_faces(
     let fields = if values.is_empty() && texts.is_empty() {
         FieldValues::default()
     } else {
-        let schema = api.library.face_set(&caller, &name).await?.face_set.schema;
+        let schema = api.library.known_face_set(&caller, &name).await?.face_set.schema;
         convert::field_values(&schema, values, texts)?
     };
     let added = api.library.add_faces(&caller, convert::add_faces(name, fields, body)?).await?;
@@ -111,7 +111,7 @@ pub(super) async fn update_face(
     let fields = if body.fields.is_empty() {
         FieldValues::default()
     } else {
-        let schema = api.library.face_set(&caller, &name).await?.face_set.schema;
+        let schema = api.library.known_face_set(&caller, &name).await?.face_set.schema;
         convert::field_values(&schema, body.fields, Default::default())?
     };
     let patch = convert::update_face(body.subject, body.note, fields)?;
@@ -139,7 +139,7 @@ pub(super) async fn delete_faces(
     Json(body): Json<dto::DeleteFaces>,
 ) -> Answer {
     let schema = match &body {
-        dto::DeleteFaces::Field { .. } => Some(api.library.face_set(&caller, &name).await?.face_set.schema),
+        dto::DeleteFaces::Field { .. } => Some(api.library.known_face_set(&caller, &name).await?.face_set.schema),
         dto::DeleteFaces::Ids(_) | dto::DeleteFaces::Subject(_) | dto::DeleteFaces::Filter(_) => None,
     };
     let which = convert::delete_faces(schema.as_ref(), body)?;
@@ -178,7 +178,7 @@ pub(super) async fn search(
 
 /// The pack gives a false-accept rate its similarity, so it has to be known before the search.
 async fn pack_of(api: &Api, caller: &Caller, name: &FaceSetName) -> Result<likeness_domain::types::PackId, Error> {
-    Ok(api.library.face_set(caller, name).await?.face_set.pack)
+    Ok(api.library.known_face_set(caller, name).await?.face_set.pack)
 }
 
 pub(super) async fn compare(
@@ -214,6 +214,17 @@ pub(super) async fn tenants(State(operator): State<Operator>) -> Answer {
     let tenants = operator.credentials.tenants().await?;
     let tenants = tenants.into_iter().map(|tenant| tenant.name.to_string()).collect();
     Ok(json(StatusCode::OK, &dto::Tenants { tenants }))
+}
+
+pub(super) async fn delete_tenant(State(operator): State<Operator>, Path(name): Path<String>) -> Answer {
+    let name = TenantName::new(&name)?;
+    let missing = || Error::invalid("tenant", format!("there is no tenant `{name}`"));
+    let tenant = operator.credentials.tenant(name.clone()).await?.ok_or_else(missing)?;
+    let actor = Caller::owner(&tenant, "local-delete-tenant").actor();
+    match operator.store.delete_tenant(actor).await? {
+        true => Ok(json(StatusCode::OK, &dto::TenantDeleted { deleted: name.to_string() })),
+        false => Err(missing().into()),
+    }
 }
 
 pub(super) async fn report(State(operator): State<Operator>, Query(mut words): Query) -> Answer {

@@ -39,8 +39,8 @@ impl Fixture {
         let store = Arc::new(MemoryStore::open(index.clone()));
         for (bits, name) in [(1, "north"), (2, "south")] {
             let name = TenantName::new(name).expect("a name");
-            let proposed = Tenant { id: TenantId::from_bits(bits), name, created_at: TimestampMs(0) };
-            store.ensure_tenant(proposed).await.expect("made");
+            let proposed = Tenant::new(TenantId::from_bits(bits), name, TimestampMs(0));
+            store.ensure_tenant(likeness_testkit::caller(bits).actor(), proposed).await.expect("made");
         }
         let (fetcher, analyzer) = (Arc::new(FakeFetcher::new()), Arc::new(FakeAnalyzer::new()));
         let library = Library::new(Ports {
@@ -138,7 +138,9 @@ fn every_kind_has_its_status_and_word() {
         409 face_set_exists
         409 face_set_not_empty
         409 too_many_face_sets
+        409 too_many_persons
         409 capacity_exceeded
+        429 rate_exceeded
         404 face_not_found
         409 face_exists
         404 person_not_found

@@ -66,7 +66,7 @@ pub(super) async fn authenticate(
         None => None,
     };
     let key = key.ok_or_else(errors::unknown_key)?;
-    if !sign.is_of(key.secret.reveal().as_bytes(), digest) {
+    if !key.secrets(now).any(|secret| sign.is_of(secret.reveal().as_bytes(), digest)) {
         return Err(errors::wrong_mac(settings));
     }
     let now_s = u64::try_from(now.0 / 1000).unwrap_or(0);
@@ -85,7 +85,7 @@ pub(super) async fn authenticate(
             return Err(expired());
         }
     }
-    if !key.enabled {
+    if !key.is_usable(now) {
         return Err(Failure::refused("API_KEY_BE_DISCONTINUED"));
     }
     Ok(key)

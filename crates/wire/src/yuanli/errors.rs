@@ -51,13 +51,13 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::FaceSetExists => Failure::bad(settings.group_exist_error.clone()),
         Kind::FaceSetNotEmpty => Failure::bad("NOT_EMPTY"),
         Kind::TooManyFaceSets => Failure::bad(settings.group_quota_error.clone()),
-        Kind::CapacityExceeded => Failure::bad(settings.face_quota_error.clone()),
+        Kind::CapacityExceeded | Kind::TooManyPersons => Failure::bad(settings.face_quota_error.clone()),
         Kind::FaceNotFound => no_face(),
         Kind::NoFaceInImage => Failure::bad(format!("NO_FACE_FOUND: {image}")),
         Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
             of_picture(kind, image)
         }
-        Kind::Overloaded => too_many_calls(settings),
+        Kind::Overloaded | Kind::RateExceeded => too_many_calls(settings),
         // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face,
         // clips.
         Kind::FaceExists

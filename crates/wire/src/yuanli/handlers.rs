@@ -62,7 +62,6 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         schema: FieldSchema::default(),
         capacity: None,
         quality_gate: None,
-        face_sets_max: call.settings().max_groups,
     };
     let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
     Ok(Answer::Created(convert::group_created(&face_set, call.settings())))
@@ -107,7 +106,6 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         external_id: None,
         fields: FieldValues::default(),
         note,
-        tenant_faces_max: call.settings().max_faces_total,
         floor: convert::floor(call.settings()),
         accept_doubtful: false,
     };
@@ -196,7 +194,7 @@ async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id", "face_token"])?;
     let name = convert::group_id(&call.fields)?;
     let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens) else {
-        call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+        call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
         return Err(errors::no_face());
     };
     let (_, face) = call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
@@ -212,7 +210,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let threshold = convert::threshold(&call.fields)?;
     check_orientation(call)?;
     let image = picture(call, &name, given).await?;
-    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
     if summary.n_faces == 0 && call.settings().empty_group_error {
         return Err(Failure::bad("EMPTY_FACESET"));
     }
@@ -253,7 +251,7 @@ async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Resul
     match given.picture(call.settings()) {
         Ok(picture) => Ok(picture),
         Err(failure) => {
-            call.library.face_set(&call.caller, name).await.map_err(|error| call.failed(error))?;
+            call.library.known_face_set(&call.caller, name).await.map_err(|error| call.failed(error))?;
             Err(failure)
         }
     }

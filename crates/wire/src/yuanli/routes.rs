@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use likeness_domain::caller::Caller;
+use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 
 use super::dto::Answer;
@@ -51,6 +51,8 @@ impl Yuanli {
             key_field: "sign",
             max_body_bytes: wire.settings.yuanli.max_body_bytes,
             max_qps: wire.settings.yuanli.max_qps,
+            limits: wire.settings.yuanli.limits(),
+            info: operations::info,
             find: operations::find,
             scale,
         };
@@ -68,7 +70,10 @@ impl Yuanli {
         let wire = &self.service.wire;
         let settings = &wire.settings.yuanli;
         let key = auth::authenticate(&fields, &*wire.credentials, &*wire.once, wire.clock.now(), settings).await?;
-        let caller = self.service.caller(key, request_id).map_err(|error| errors::library(error, "file", settings))?;
+        let caller = self
+            .service
+            .caller(operation, &key, request_id)
+            .map_err(|error| errors::library(error, "file", settings))?;
         let (library, service, tokens) = (&*wire.library, &self.service, &self.tokens);
         handlers::handle(operation, &Call { library, service, tokens, caller, fields }).await
     }

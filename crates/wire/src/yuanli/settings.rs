@@ -1,5 +1,6 @@
 //! What an operator may set for this dialect.
 
+use likeness_domain::access::Limits;
 use likeness_domain::limits;
 use likeness_domain::settings::{OneOf, Parsed, Truth, UnlessZero, With};
 use std::fmt;
@@ -66,6 +67,13 @@ likeness_domain::settings! {
             "least total quality of a face to be added, in percent, besides the face set's quality gate; 0 for no bound";
         min_face_px: u32 = "40", 0..=limits::IMAGE_SIDE_MAX.into(),
             "least width and height of a face to be added, in pixels: below some 40 there is little left to recognise";
+    }
+}
+
+impl Settings {
+    /// The vendor's numbers, as the gate and the library want them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { face_sets_max: self.max_groups, faces_max: self.max_faces_total, ..Limits::NONE }
     }
 }
 

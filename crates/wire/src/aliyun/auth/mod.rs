@@ -83,8 +83,8 @@ pub(super) async fn examine(
     let unknown = || Refusal::not_found("InvalidAccessKeyId.NotFound", "the access key id does not exist");
     let id = AccessKeyId::new(&claim.access_key_id).ok_or_else(unknown)?;
     let key = credentials.key(id).await.map_err(Refusal::internal)?.ok_or_else(unknown)?;
-    if !key.enabled {
-        return Err(Refusal::new("InvalidAccessKeyId.Inactive", "the access key is disabled"));
+    if !key.is_usable(now) {
+        return Err(Refusal::new("InvalidAccessKeyId.Inactive", "the access key is disabled or expired"));
     }
     Ok(Signed { claim, key })
 }
@@ -98,7 +98,7 @@ impl Signed {
         once: &dyn NonceStore,
         now: TimestampMs,
     ) -> Result<AccessKey, Refusal> {
-        self.check_signature(head, body)?;
+        self.check_signature(head, body, now)?;
         if let Some(nonce) = head.headers.get("x-acs-signature-nonce").filter(|nonce| !nonce.is_empty()) {
             // After the signature: else anybody could use up other people's nonces.
             let token = Sha256::new().chain_update(&self.claim.access_key_id).chain_update([0]);
@@ -116,13 +116,18 @@ impl Signed {
         Ok(self.key)
     }
 
-    fn check_signature(&self, head: &Parts, body: &[u8]) -> Result<(), Refusal> {
+    fn check_signature(&self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<(), Refusal> {
         check_md5(&head.headers, body)?;
-        let secret = self.key.secret.reveal().as_bytes();
-        let (expected, to_sign) = match &self.claim.scheme {
-            Scheme::One => acs1::signatures(head, secret),
-            Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, secret, body)?,
-        };
+        let (mut expected, mut to_sign) = (Vec::new(), Vec::new());
+        for secret in self.key.secrets(now) {
+            let secret = secret.reveal().as_bytes();
+            let (signatures, signed) = match &self.claim.scheme {
+                Scheme::One => acs1::signatures(head, secret),
+                Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, secret, body)?,
+            };
+            expected.extend(signatures);
+            to_sign = signed;
+        }
         let given = self.claim.signature.as_bytes();
         // Every candidate is compared, so that the time taken tells nothing.
         if expected.iter().fold(false, |fits, expected| fits | signing::same(expected.as_bytes(), given)) {

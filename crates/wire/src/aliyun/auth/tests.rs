@@ -115,10 +115,14 @@ impl Vector {
 
 fn store(enabled: bool) -> MemoryStore {
     let store = MemoryStore::open(Arc::new(BruteForceIndex::new()));
-    let tenant = Tenant { id: TenantId::from_bits(1), name: TenantName::new("acme").unwrap(), created_at: NOW };
-    let tenant = block_on(store.ensure_tenant(tenant)).unwrap();
+    let tenant = Tenant::new(TenantId::from_bits(1), TenantName::new("acme").unwrap(), NOW);
+    let tenant = block_on(store.ensure_tenant(likeness_testkit::caller(1).actor(), tenant)).unwrap();
     let (id, secret) = (AccessKeyId::new(KEY_ID).unwrap(), Secret::new(SECRET).unwrap());
-    block_on(store.add_key(AccessKey { id, secret, tenant, enabled, created_at: NOW })).unwrap();
+    block_on(store.add_key(
+        likeness_testkit::caller(1).actor(),
+        AccessKey { enabled, ..AccessKey::new(id, secret, tenant, NOW) },
+    ))
+    .unwrap();
     store
 }
 

@@ -1,6 +1,6 @@
 //! Faces: cases 45 to 58, and what other dialects' callers see of them.
 
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::Caller;
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{ImageFormats, ImageRules, Page};
@@ -169,8 +169,7 @@ fn picture(text: &str) -> ImageInput {
 #[tokio::test]
 async fn other_dialects_see_the_same_faces_both_ways() {
     let server = Server::new().await;
-    let caller =
-        Caller { tenant: server.tenant, grants: Grants::ALL, key: None, request_id: "other dialect".to_owned() };
+    let caller = Caller::server(server.tenant, "other dialect");
     let staff = FaceSetName::new("staff").unwrap();
     let (name, schema) = (staff.clone(), FieldSchema::default());
     let made = CreateFaceSet {
@@ -181,7 +180,6 @@ async fn other_dialects_see_the_same_faces_both_ways() {
         schema,
         capacity: None,
         quality_gate: None,
-        face_sets_max: None,
     };
     server.library.create_face_set(&caller, made).await.unwrap();
     let add = async |text: &str, label: Option<&str>| {
@@ -193,7 +191,6 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             external_id: None,
             fields: FieldValues::default(),
             note: None,
-            tenant_faces_max: None,
             floor: QualityThresholds::NONE,
             accept_doubtful: false,
         };

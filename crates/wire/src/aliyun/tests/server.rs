@@ -10,6 +10,7 @@ use hmac::{KeyInit, Mac};
 use http::Request;
 use http_body_util::BodyExt;
 use likeness_domain::Kind;
+use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::ports::{Clock, CredentialStore, UploadStore};
@@ -71,10 +72,11 @@ impl Server {
         let (store, clock) = (bed.store.clone(), bed.clock.clone());
         let tenant = TenantId::from_bits(0x1000_0000_0000_0001);
         for (id, name, key) in [(tenant, "acme", KEY), (TenantId::from_bits(2), "other", OTHER)] {
-            let proposed = Tenant { id, name: TenantName::new(name).unwrap(), created_at: NOW };
-            let tenant = store.ensure_tenant(proposed).await.unwrap();
+            let proposed = Tenant::new(id, TenantName::new(name).unwrap(), NOW);
+            let by = Caller::server(id, "test").actor();
+            let tenant = store.ensure_tenant(by.clone(), proposed).await.unwrap();
             let (id, secret) = (AccessKeyId::new(key.id).unwrap(), Secret::new(key.secret).unwrap());
-            store.add_key(AccessKey { id, secret, tenant, enabled: true, created_at: NOW }).await.unwrap();
+            store.add_key(by, AccessKey::new(id, secret, tenant, NOW)).await.unwrap();
         }
         let jobs = Arc::new(Jobs::new(store.clone(), clock.clone(), clock.clone()));
         let webhook_sender = Arc::new(FakeWebhookSender::new());

@@ -26,7 +26,9 @@ fn every_kind_has_its_code() {
         FaceSetExists: 400 BAD_REQUEST
         FaceSetNotEmpty: 400 BAD_REQUEST
         TooManyFaceSets: 400 BAD_REQUEST: too many groups
+        TooManyPersons: 400 BAD_REQUEST: too many persons
         CapacityExceeded: 400 FACE_LIMIT
+        RateExceeded: 588 EXCEED_QUOTA
         FaceNotFound: 404 NOT_FOUND: face
         FaceExists: 400 BAD_REQUEST
         PersonNotFound: 404 NOT_FOUND: person

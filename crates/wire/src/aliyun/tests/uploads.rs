@@ -226,7 +226,13 @@ async fn temporary_credentials_end() {
     server.clock.set(crate::aliyun::auth::tests::NOW.0);
     let switch = async |enabled: bool| {
         let id = AccessKeyId::new(KEY.id).unwrap();
-        assert!(server.credentials.set_key_enabled(id, enabled).await.unwrap());
+        assert!(
+            server
+                .credentials
+                .set_key_enabled(likeness_domain::access::Caller::server(server.tenant, "test").actor(), id, enabled)
+                .await
+                .unwrap()
+        );
     };
     switch(false).await;
     assert_eq!(server.put(granted.put("a.jpg", FACE)).await, (403, "InvalidAccessKeyId".to_owned()));

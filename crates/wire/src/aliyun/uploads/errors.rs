@@ -29,6 +29,8 @@ impl Refusal {
         // Names, grants and lifetimes are checked or given here: the uploader can mend the size of a file, or wait.
         let (status, code, message) = if error.kind() == Kind::ImageTooLarge {
             (StatusCode::BAD_REQUEST, "EntityTooLarge", error.message().to_owned())
+        } else if error.kind() == Kind::Forbidden {
+            (StatusCode::FORBIDDEN, "AccessDenied", error.message().to_owned())
         } else if error.kind().is_retryable() {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", error.message().to_owned())
         } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use likeness_domain::ports::{CredentialStore, IdSource};
-use likeness_domain::types::{AccessKey, Secret, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKey, Secret, TimestampMs};
 
 use super::errors::Refusal;
 use crate::http::sealed;
@@ -33,11 +33,11 @@ pub(super) fn issue(key: &AccessKey, now: TimestampMs, lifetime: Duration, ids: 
     Grant { access_key_id, access_key_secret, security_token, expires_at }
 }
 
-/// The temporary key behind a security token, and whose folder it opens.
+/// The temporary key behind a security token, and the key that it was made for.
 pub(super) struct Opened {
     pub(super) access_key_id: String,
     pub(super) access_key_secret: String,
-    pub(super) tenant: TenantId,
+    pub(super) key: AccessKey,
 }
 
 /// What a token stands for, if this server made it, its key is still good and its time is not over.
@@ -45,15 +45,13 @@ pub(super) async fn open(token: &[u8], credentials: &dyn CredentialStore, now: T
     let unknown = || Refusal::denied("InvalidAccessKeyId", "the security token is not known");
     let claim = TOKEN.read(token).ok_or_else(unknown)?;
     let key = credentials.key(claim.access_key_id.clone()).await.map_err(Refusal::of)?;
-    let key = key.filter(|key| key.enabled).ok_or_else(unknown)?;
-    if !TOKEN.is_sealed(&claim, &key.secret) {
-        return Err(unknown());
-    }
+    let key = key.filter(|key| key.is_usable(now)).ok_or_else(unknown)?;
+    let secret = key.secrets(now).find(|secret| TOKEN.is_sealed(&claim, secret)).ok_or_else(unknown)?;
     if claim.expires_at <= now {
         return Err(Refusal::denied("SecurityTokenExpired", "the security token has expired"));
     }
-    let (access_key_id, access_key_secret) = temporary_key(&key.secret, &claim.bytes);
-    Ok(Opened { access_key_id, access_key_secret, tenant: key.tenant.id })
+    let (access_key_id, access_key_secret) = temporary_key(secret, &claim.bytes);
+    Ok(Opened { access_key_id, access_key_secret, key })
 }
 
 /// Id and secret that go with a claim.

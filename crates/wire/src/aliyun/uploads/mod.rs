@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use likeness_domain::caller::{Caller, Grants};
+use likeness_domain::access::Caller;
 use likeness_domain::library::PutUpload;
 use likeness_domain::ports::UploadQuota;
 use likeness_domain::types::{AccessKey, TenantId, UploadName};
@@ -109,9 +109,9 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "files are put without a query"));
     }
     let object = signature::object(head.uri.path()).ok_or_else(invalid_name)?;
-    let tenant = signature::verify(head, &object, &*api.wire.credentials, api.wire.clock.now()).await?;
+    let key = signature::verify(head, &object, &*api.wire.credentials, api.wire.clock.now()).await?;
     let name = match object.split_once('/') {
-        Some((owner, name)) if owner == folder(tenant) => UploadName::new(name).map_err(|_| invalid_name())?,
+        Some((owner, name)) if owner == folder(key.tenant.id) => UploadName::new(name).map_err(|_| invalid_name())?,
         _ => return Err(Refusal::denied("AccessDenied", "the file is outside the folder of these credentials")),
     };
     let bytes_max = api.settings().image_bytes_max;
@@ -124,7 +124,7 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     })?;
     let digest = Md5::digest(&bytes);
     check_md5(&head.headers, &digest)?;
-    let caller = Caller { tenant, grants: Grants::ALL, key: None, request_id: request_id.to_owned() };
+    let caller = Caller::of_key(&key, api.settings().limits(), request_id);
     let room = UploadQuota { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
     let request = PutUpload { name, bytes, lifetime: LIFETIME, room };
     api.library().put_upload(&caller, request).await.map_err(Refusal::of)?;

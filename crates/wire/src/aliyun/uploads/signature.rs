@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{TenantId, TimestampMs};
+use likeness_domain::types::{AccessKey, TimestampMs};
 
 use super::errors::Refusal;
 use super::{BUCKET, below_bucket, grant};
@@ -18,13 +18,13 @@ pub(super) fn object(raw_path: &str) -> Option<String> {
     below_bucket(raw_path).filter(|object| !object.is_empty())
 }
 
-/// Whose folder the request may write to.
+/// The key into whose tenant's folder the request may write.
 pub(super) async fn verify(
     head: &Parts,
     object: &str,
     credentials: &dyn CredentialStore,
     now: TimestampMs,
-) -> Result<TenantId, Refusal> {
+) -> Result<AccessKey, Refusal> {
     let (access_key_id, signature) = authorization(head)
         .ok_or_else(|| Refusal::denied("AccessDenied", "the header `Authorization` is missing or malformed"))?;
     let at = text(&head.headers, "date").and_then(parse_time);
@@ -41,7 +41,7 @@ pub(super) async fn verify(
     }
     let expected = hmac_sha1(opened.access_key_secret.as_bytes(), &string_to_sign(head, object));
     if same(STANDARD.encode(expected).as_bytes(), signature.as_bytes()) {
-        return Ok(opened.tenant);
+        return Ok(opened.key);
     }
     Err(Refusal::denied("SignatureDoesNotMatch", "the signature is not the one of this request"))
 }

@@ -16,7 +16,9 @@ fn every_kind() {
         FaceSetExists: 400 FACESET_EXIST
         FaceSetNotEmpty: 400 FACESET_NOT_EMPTY
         TooManyFaceSets: 400 FACESET_QUOTA_EXCEEDED
+        TooManyPersons: 400 QUOTA_EXCEEDED
         CapacityExceeded: 400 QUOTA_EXCEEDED
+        RateExceeded: 403 CONCURRENCY_LIMIT_EXCEEDED
         FaceNotFound: 400 INVALID_FACE_TOKEN: TOKEN
         FaceExists: 500 INTERNAL_ERROR
         PersonNotFound: 500 INTERNAL_ERROR

@@ -52,7 +52,7 @@ pub(super) async fn examine(
         let claim = signature::Claim::read(head, now).map_err(unauthenticated)?;
         let key = look_up(credentials.key(claim.access_key_id.clone()), operation).await?;
         // A disabled key and an unknown one are the same to whoever cannot prove to hold it.
-        let key = key.filter(|key| key.enabled).ok_or_else(|| unauthenticated("the access key is not valid"))?;
+        let key = key.filter(|key| key.is_usable(now)).ok_or_else(|| unauthenticated("the access key is not valid"))?;
         return Ok(Evidence::Signature(Box::new(Signed { claim, key })));
     }
     let Some(text) = header("x-auth-token") else {
@@ -61,12 +61,12 @@ pub(super) async fn examine(
     let wrong = || unauthenticated("the token is not valid");
     let claim = token::Claim::read(text.as_bytes()).ok_or_else(wrong)?;
     let key = look_up(credentials.key(claim.access_key_id().clone()), operation).await?.ok_or_else(wrong)?;
-    let token = claim.verify(&key.secret).ok_or_else(wrong)?;
+    let token = key.secrets(now).find_map(|secret| claim.verify(secret)).ok_or_else(wrong)?;
     if token.expires_at <= now {
         return Err(unauthenticated("the token has expired"));
     }
-    if !key.enabled {
-        return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled"));
+    if !key.is_usable(now) {
+        return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled or expired"));
     }
     Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
 }

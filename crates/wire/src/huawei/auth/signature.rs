@@ -80,11 +80,11 @@ pub(in super::super) struct Signed {
 
 impl Signed {
     /// The identity, if the holder of the key's secret signed this head and this body.
-    pub(in super::super) fn verify(self, head: &Parts, body: &[u8]) -> Result<Identity, Failure> {
+    pub(in super::super) fn verify(self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<Identity, Failure> {
         let payload = payload_hash(&head.headers, body).map_err(unauthenticated)?;
         let canonical = canonical_request(head, &self.claim.signed_headers, &payload).map_err(unauthenticated)?;
-        let expected = sign(&self.claim, &self.key.secret, &canonical);
-        if !same(&expected, &self.claim.signature) {
+        let is_of = |secret| same(&sign(&self.claim, secret, &canonical), &self.claim.signature);
+        if !self.key.secrets(now).any(is_of) {
             return Err(unauthenticated(mismatch(&canonical)));
         }
         Ok(Identity { key: self.key, has_project: true })

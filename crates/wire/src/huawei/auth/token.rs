@@ -44,16 +44,16 @@ impl Claim {
     }
 
     /// What the token says, if the holder of `secret` made it.
-    pub(super) fn verify(self, secret: &Secret) -> Option<Token> {
+    pub(super) fn verify(&self, secret: &Secret) -> Option<Token> {
         let Claim(claim) = self;
         let has_project = match claim.extra[..] {
             [0] => false,
             [1] => true,
             _ => return None,
         };
-        let is_sealed = KIND.is_sealed(&claim, secret);
         let sealed::Claim { access_key_id, expires_at, .. } = claim;
-        is_sealed.then_some(Token { access_key_id, has_project, expires_at })
+        let token = Token { access_key_id: access_key_id.clone(), has_project, expires_at: *expires_at };
+        KIND.is_sealed(claim, secret).then_some(token)
     }
 }
 

@@ -160,14 +160,16 @@ fn a_token_dies_with_its_key() {
     let server = Server::new();
     let token = server.token_of(&server.acme);
     let key = AccessKeyId::new(server.acme.key_id).unwrap();
-    block_on(server.store.set_key_enabled(key.clone(), false)).unwrap();
+    let by = block_on(server.store.key(key.clone())).unwrap().unwrap().tenant.id;
+    let by = likeness_domain::access::Caller::server(by, "test").actor();
+    block_on(server.store.set_key_enabled(by.clone(), key.clone(), false)).unwrap();
     with_token(&server, &token, &server.target("/face-sets")).refused(403, "FRS.0002");
     assert_eq!(ask_token(&server, login(&server.acme, None)).status, 401, "a disabled key gets no new one");
     let request = signed(&server.acme, "GET", &server.target("/face-sets"), "", DATE);
     server.send(request).refused(401, "APIG.0301");
-    block_on(server.store.set_key_enabled(key.clone(), true)).unwrap();
+    block_on(server.store.set_key_enabled(by.clone(), key.clone(), true)).unwrap();
     with_token(&server, &token, &server.target("/face-sets")).ok();
-    block_on(server.store.delete_key(key)).unwrap();
+    block_on(server.store.delete_key(by, key)).unwrap();
     with_token(&server, &token, &server.target("/face-sets")).refused(401, "APIG.0301");
 }
 

@@ -38,7 +38,9 @@ fn every_kind_at_every_operation() {
         FaceSetExists: 400 FRS.0301
         FaceSetNotEmpty: 500 FRS.0018
         TooManyFaceSets: 400 FRS.0305
+        TooManyPersons: 403 FRS.0306
         CapacityExceeded: 403 FRS.0306
+        RateExceeded: 429 FRS.0033
         FaceNotFound: 400 FRS.0403
           UpdateFace (Inline): 400 FRS.0303
           DeleteFaces (Inline): 400 FRS.0303

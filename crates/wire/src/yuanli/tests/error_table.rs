@@ -17,7 +17,9 @@ fn every_kind() {
         FaceSetExists: 400 GROUP_EXIST
         FaceSetNotEmpty: 400 NOT_EMPTY
         TooManyFaceSets: 400 GROUP_QUOTA_EXCEEDED
+        TooManyPersons: 400 QUOTA_EXCEEDED
         CapacityExceeded: 400 QUOTA_EXCEEDED
+        RateExceeded: 403 CONCURRENCY_LIMIT_EXCEEDED
         FaceNotFound: 400 INVALID_FACE_TOKEN
         FaceExists: 500 INTERNAL_ERROR
         PersonNotFound: 500 INTERNAL_ERROR

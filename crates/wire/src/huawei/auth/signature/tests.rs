@@ -101,23 +101,16 @@ impl Vector {
 }
 
 fn key() -> AccessKey {
-    AccessKey {
-        id: AccessKeyId::new("FRSTESTAK0001").unwrap(),
-        secret: Secret::new("frs-test-secret-key-0001").unwrap(),
-        tenant: likeness_domain::types::Tenant {
-            id: TenantId::parse(PROJECT).unwrap(),
-            name: TenantName::new("acme").unwrap(),
-            created_at: NOW,
-        },
-        enabled: true,
-        created_at: NOW,
-    }
+    let tenant =
+        likeness_domain::types::Tenant::new(TenantId::parse(PROJECT).unwrap(), TenantName::new("acme").unwrap(), NOW);
+    let (id, secret) = ("FRSTESTAK0001", "frs-test-secret-key-0001");
+    AccessKey::new(AccessKeyId::new(id).unwrap(), Secret::new(secret).unwrap(), tenant, NOW)
 }
 
 fn verify_at(head: &Parts, body: &[u8], now: TimestampMs) -> Result<(), String> {
     let claim = Claim::read(head, now).map_err(str::to_owned)?;
     let signed = Signed { claim, key: key() };
-    signed.verify(head, body).map(|_| ()).map_err(|failure| {
+    signed.verify(head, body, now).map(|_| ()).map_err(|failure| {
         assert_eq!(failure.code().text, "APIG.0301");
         format!("{failure:?}")
     })

@@ -1,0 +1,103 @@
+//! Who asks, and what they may do.
+
+use super::grants::{FaceSetScope, Grant, Grants, not_granted};
+use super::limits::Limits;
+use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, RequestId, Tenant, TenantId};
+use crate::{Error, Kind, Result};
+
+/// Who asks. It is made of a checked access key by [`super::Access::admit`], or for the owner of the data folder; every
+/// [`crate::library::Library`] call takes one, so a route without authentication does not compile.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose data it is about.
+    pub tenant: TenantId,
+    /// What is allowed.
+    pub grants: Grants,
+    /// With which face sets.
+    pub face_sets: FaceSetScope,
+    /// The access key that signed the request; `None` for the owner of the data folder and for the server's own work.
+    pub key: Option<AccessKeyId>,
+    /// The numbers of the vendor whose dialect the call came through.
+    pub vendor_limits: Limits,
+    /// The numbers of the tenant.
+    pub tenant_limits: Limits,
+    /// Names this request in the log.
+    pub request_id: String,
+}
+
+impl Caller {
+    /// Whoever signed with `key`, through a dialect with these limits.
+    pub fn of_key(key: &AccessKey, vendor_limits: Limits, request_id: impl Into<String>) -> Self {
+        Self {
+            tenant: key.tenant.id,
+            grants: key.grants,
+            face_sets: key.face_sets.clone(),
+            key: Some(key.id.clone()),
+            vendor_limits,
+            tenant_limits: key.tenant.limits,
+            request_id: request_id.into(),
+        }
+    }
+
+    /// The owner of the data folder, who may do everything that the tenant's limits allow.
+    pub fn owner(tenant: &Tenant, request_id: impl Into<String>) -> Self {
+        Self { tenant_limits: tenant.limits, ..Self::server(tenant.id, request_id) }
+    }
+
+    /// The server itself at work for a tenant, or the owner of the data folder where there is no tenant: everything, without
+    /// a limit.
+    pub fn server(tenant: TenantId, request_id: impl Into<String>) -> Self {
+        Self {
+            tenant,
+            grants: Grants::ALL,
+            face_sets: FaceSetScope::All,
+            key: None,
+            vendor_limits: Limits::NONE,
+            tenant_limits: Limits::NONE,
+            request_id: request_id.into(),
+        }
+    }
+
+    /// The caller as it is kept with the commits that it makes.
+    pub fn actor(&self) -> Actor {
+        let request_id = RequestId::new(&self.request_id).unwrap_or_else(RequestId::unnamed);
+        Actor { tenant: self.tenant, key: self.key.clone(), request_id }
+    }
+
+    /// The stricter of the vendor's and the tenant's numbers.
+    pub fn limits(&self) -> Limits {
+        self.vendor_limits.and(self.tenant_limits)
+    }
+
+    /// Refuses with [`Kind::Forbidden`] unless `grant` was given.
+    pub fn require(&self, grant: Grant) -> Result<()> {
+        if self.grants.contains(grant) { Ok(()) } else { Err(Error::new(Kind::Forbidden, not_granted(grant))) }
+    }
+
+    /// Refuses with [`Kind::Forbidden`] unless all of these were given; names the first that was not.
+    pub fn require_all(&self, grants: Grants) -> Result<()> {
+        grants.iter().try_for_each(|grant| self.require(grant))
+    }
+
+    /// Refuses with [`Kind::Forbidden`] if no grant at all was given.
+    pub fn require_any(&self) -> Result<()> {
+        if self.grants == Grants::NONE { Err(Error::new(Kind::Forbidden, not_granted(Grant::Read))) } else { Ok(()) }
+    }
+
+    /// Refuses with [`Kind::Forbidden`] where the key may use some face sets only; `act` completes "may not".
+    pub fn require_every_face_set(&self, act: &str) -> Result<()> {
+        if self.face_sets.is_all() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Forbidden, format!("this access key is for some face sets only and may not {act}")))
+    }
+
+    /// Whether the face set is one of those that the caller may use. One that is not must be answered like one that does
+    /// not exist.
+    pub fn sees(&self, face_set: FaceSetId) -> bool {
+        self.face_sets.contains(face_set)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! `likeness tenant`: list, set limits, delete.
+
+use std::io::IsTerminal;
+
+use clap::{Args, Subcommand};
+use http::Method;
+use likeness_domain::Error;
+use likeness_domain::access::Limits;
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{Tenant, TenantName};
+use likeness_wire::native::dto;
+use serde_json::json;
+
+use super::connection::{Connection, Payload};
+use super::key::{actor, spell};
+use super::{Outcome, Verdict, refused, terminal};
+use crate::config::Config;
+
+/// Tenants: each has face sets, persons and keys of its own. `likeness key create` makes one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the tenants with their limits, oldest first
+    #[command(after_help = "Example: likeness tenant list --json")]
+    List(ListArgs),
+    /// Limit how much a tenant may hold and how often it may call; `none` takes a limit away
+    #[command(after_help = "Example: likeness tenant set acme --faces-max 100000 --calls-per-second 50")]
+    Set(SetArgs),
+    /// Delete a tenant with its face sets, persons, faces, keys, uploads and jobs; there is no way back
+    #[command(after_help = "Example: likeness tenant delete acme --yes")]
+    Delete(DeleteArgs),
+}
+
+/// See [`Command::List`].
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// See [`Command::Set`].
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// Its name
+    name: String,
+    /// Most face sets
+    #[arg(long, value_name = "N|none")]
+    face_sets_max: Option<String>,
+    /// Most faces, all face sets and persons together
+    #[arg(long, value_name = "N|none")]
+    faces_max: Option<String>,
+    /// Most persons
+    #[arg(long, value_name = "N|none")]
+    persons_max: Option<String>,
+    /// Most faces that one face set shows
+    #[arg(long, value_name = "N|none")]
+    set_faces_max: Option<String>,
+    /// Most faces of one person
+    #[arg(long, value_name = "N|none")]
+    person_faces_max: Option<String>,
+    /// Most calls a second, all keys and dialects together
+    #[arg(long, value_name = "N|none")]
+    calls_per_second: Option<String>,
+}
+
+/// See [`Command::Delete`].
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Its name
+    name: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs the command on the data folder of `config`.
+pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    match command {
+        Command::List(args) => list(&*crate::assemble::credentials(config.data()?)?, args).await,
+        Command::Set(args) => set(&*crate::assemble::credentials(config.data()?)?, args).await,
+        Command::Delete(args) => delete(args, config).await,
+    }
+}
+
+/// The limits of a tenant by their names.
+fn named(limits: &Limits) -> [(&'static str, Option<u64>); 6] {
+    [
+        ("face_sets_max", limits.face_sets_max),
+        ("faces_max", limits.faces_max),
+        ("persons_max", limits.persons_max),
+        ("set_faces_max", limits.face_set_faces_max),
+        ("person_faces_max", limits.person_faces_max),
+        ("calls_per_second", limits.calls_per_second.map(u64::from)),
+    ]
+}
+
+async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
+    let tenants = credentials.tenants().await?;
+    if args.json {
+        let shown = |tenant: &Tenant| {
+            let limits: serde_json::Map<String, serde_json::Value> =
+                named(&tenant.limits).into_iter().map(|(name, most)| (name.to_owned(), json!(most))).collect();
+            json!({
+                "tenant": tenant.name.as_str(),
+                "project_id": tenant.id.to_string(),
+                "created_at": spell(tenant.created_at),
+                "limits": limits,
+            })
+        };
+        terminal::data(json!({ "tenants": tenants.iter().map(shown).collect::<Vec<_>>() }));
+        return Ok(Verdict::Done);
+    }
+    let name_width = tenants.iter().map(|tenant| tenant.name.as_str().len()).max().unwrap_or(0);
+    for tenant in &tenants {
+        let limits: String = named(&tenant.limits)
+            .into_iter()
+            .filter_map(|(name, most)| most.map(|most| format!("  {name}={most}")))
+            .collect();
+        terminal::data(format_args!("{:name_width$}  {}{limits}", tenant.name.as_str(), spell(tenant.created_at)));
+    }
+    if tenants.is_empty() {
+        terminal::talk("there is no tenant yet");
+        terminal::talk("  hint: `likeness key create --tenant NAME` makes one");
+    }
+    Ok(Verdict::Done)
+}
+
+async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
+    let tenant = existing(credentials, &args.name).await?;
+    let mut limits = tenant.limits;
+    for (flag, given, limit) in [
+        ("--face-sets-max", &args.face_sets_max, &mut limits.face_sets_max),
+        ("--faces-max", &args.faces_max, &mut limits.faces_max),
+        ("--persons-max", &args.persons_max, &mut limits.persons_max),
+        ("--set-faces-max", &args.set_faces_max, &mut limits.face_set_faces_max),
+        ("--person-faces-max", &args.person_faces_max, &mut limits.person_faces_max),
+    ] {
+        if let Some(text) = given {
+            *limit = number(flag, text, i64::MAX as u64)?;
+        }
+    }
+    if let Some(text) = &args.calls_per_second {
+        let most = number("--calls-per-second", text, u64::from(u32::MAX))?;
+        limits.calls_per_second = most.and_then(|most| u32::try_from(most).ok());
+        if limits.calls_per_second == Some(0) {
+            return Err(refused("`--calls-per-second` is 0, expected at least 1")
+                .with_hint("`likeness key disable` refuses a key's calls"));
+        }
+    }
+    if limits == tenant.limits {
+        terminal::talk(format_args!("tenant {} is as it was", tenant.name));
+    } else if credentials.set_tenant_limits(actor(tenant.id), limits).await? {
+        terminal::talk(format_args!("tenant {} has new limits", tenant.name));
+    }
+    Ok(Verdict::Done)
+}
+
+/// A limit: a number, or `none`.
+fn number(flag: &str, text: &str, most: u64) -> Result<Option<u64>, Error> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|&number| number <= most);
+    let wrong = || refused(format!("`{flag}` is `{text}`, expected a number from 0 to {most}, or none"));
+    number.map(Some).ok_or_else(wrong)
+}
+
+async fn existing(credentials: &dyn CredentialStore, name: &str) -> Result<Tenant, Error> {
+    let name = TenantName::new(name)?;
+    let tenant = credentials.tenant(name.clone()).await?;
+    tenant.ok_or_else(|| {
+        refused(format!("there is no tenant `{name}`")).with_hint("`likeness tenant list` shows the tenants")
+    })
+}
+
+async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
+    let tenant = existing(&*crate::assemble::credentials(config.data()?)?, &args.name).await?;
+    if !args.yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(refused(format!("tenant `{}` is deleted only if that is confirmed", tenant.name))
+                .with_hint("confirm with `--yes`"));
+        }
+        terminal::talk(format_args!(
+            "this deletes tenant {} with all its face sets, persons, faces and keys; there is no way back",
+            tenant.name
+        ));
+        terminal::talk("type the tenant's name to confirm:");
+        let mut typed = String::new();
+        let read = std::io::stdin().read_line(&mut typed);
+        read.map_err(|error| super::failed(format!("cannot read the answer: {error}")))?;
+        if typed.trim() != tenant.name.as_str() {
+            terminal::talk("nothing is deleted");
+            return Ok(Verdict::No);
+        }
+    }
+    let connection = Connection::as_operator(config).await?;
+    let path = ["tenants", tenant.name.as_str()];
+    let dto::TenantDeleted { deleted } = connection.call(Method::DELETE, &path, &[], Payload::Empty).await?;
+    terminal::talk(format_args!("tenant {deleted} is deleted"));
+    Ok(Verdict::Done)
+}

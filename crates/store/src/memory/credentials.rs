@@ -1,0 +1,199 @@
+//! Tenants and access keys.
+
+use likeness_domain::access::{Limits, TenantUsage};
+use likeness_domain::ports::{Change, CredentialStore, GalleryChange, Pending};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, PreviousSecret, Secret, Tenant,
+    TenantId, TenantName, TimestampMs,
+};
+use likeness_domain::{Error, Result};
+
+use super::{Changes, MemoryStore, State, ready};
+use crate::bounds::tenant_deleted;
+
+impl State {
+    /// The tenant's key of that id.
+    fn key_mut(&mut self, tenant: TenantId, id: &AccessKeyId) -> Option<&mut AccessKey> {
+        self.keys.iter_mut().find(|key| key.tenant.id == tenant && key.id == *id)
+    }
+
+    /// The key with its tenant as that is now.
+    fn key_as_it_is(&self, key: &AccessKey) -> AccessKey {
+        let tenant = self.tenants.iter().find(|tenant| tenant.id == key.tenant.id).cloned();
+        AccessKey { tenant: tenant.unwrap_or_else(|| key.tenant.clone()), ..key.clone() }
+    }
+
+    pub(super) fn usage(&self, tenant: TenantId) -> TenantUsage {
+        TenantUsage {
+            n_face_sets: self.n_face_sets(tenant),
+            n_faces: self.faces.values().filter(|face| face.tenant == tenant).count() as u64,
+            n_persons: self.persons.values().filter(|person| person.tenant == tenant).count() as u64,
+        }
+    }
+
+    /// `Forbidden` for a tenant that was deleted.
+    pub(super) fn refuse_deleted(&self, tenant: TenantId) -> Result<()> {
+        if self.deleted_tenants.contains(&tenant) { Err(tenant_deleted()) } else { Ok(()) }
+    }
+
+    pub(super) fn delete_tenant(&mut self, tenant: TenantId, changes: &mut Changes) -> bool {
+        let n_before = self.tenants.len();
+        self.tenants.retain(|other| other.id != tenant);
+        if self.tenants.len() == n_before {
+            return false;
+        }
+        self.deleted_tenants.insert(tenant);
+        let own = |(_, face_set): (&u64, &likeness_domain::types::FaceSet)| {
+            (face_set.tenant == tenant).then_some(face_set.id)
+        };
+        let closed: Vec<FaceSetId> = self.face_sets.iter().filter_map(own).collect();
+        let gone: Vec<u64> =
+            self.faces.iter().filter(|(_, face)| face.tenant == tenant).map(|(&sequence, _)| sequence).collect();
+        for sequence in gone {
+            self.faces.remove(&sequence);
+            self.templates.remove(&sequence);
+        }
+        self.memberships.retain(|_, (face_set, _)| !closed.contains(face_set));
+        self.face_sets.retain(|_, face_set| face_set.tenant != tenant);
+        self.persons.retain(|_, person| person.tenant != tenant);
+        self.held.retain(|_, held| held.tenant != tenant);
+        self.jobs.forget_tenant(tenant);
+        self.pictures.forget_tenant(tenant);
+        self.keys.retain(|key| key.tenant.id != tenant);
+        for face_set in closed {
+            changes.push(GalleryChange::Close { face_set });
+        }
+        changes.push(Change::TenantDeleted(tenant));
+        true
+    }
+
+    fn ensure_tenant(&mut self, proposed: Tenant, changes: &mut Changes) -> Result<Tenant> {
+        if let Some(known) = self.tenants.iter().find(|tenant| tenant.name == proposed.name) {
+            return Ok(known.clone());
+        }
+        if self.tenants.iter().any(|tenant| tenant.id == proposed.id) {
+            return Err(Error::invalid("tenant", "the proposed tenant id is taken by another tenant"));
+        }
+        self.tenants.push(proposed.clone());
+        changes.push(Change::TenantChanged(proposed.id));
+        Ok(proposed)
+    }
+
+    fn add_key(&mut self, key: AccessKey, changes: &mut Changes) -> Result<()> {
+        if self.keys.iter().any(|other| other.id == key.id) {
+            return Err(Error::invalid("access key", format!("access key `{}` exists already", key.id)));
+        }
+        if !self.tenants.iter().any(|tenant| tenant.id == key.tenant.id) {
+            return Err(Error::invalid("tenant", format!("tenant `{}` does not exist", key.tenant.name)));
+        }
+        changes.push(Change::KeyChanged(key.id.clone()));
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// Changes the tenant's key of that id; false if there is none.
+    fn change_key(
+        &mut self,
+        tenant: TenantId,
+        id: AccessKeyId,
+        changes: &mut Changes,
+        change: impl FnOnce(&mut AccessKey),
+    ) -> bool {
+        let Some(key) = self.key_mut(tenant, &id) else { return false };
+        change(key);
+        changes.push(Change::KeyChanged(id));
+        true
+    }
+}
+
+impl CredentialStore for MemoryStore {
+    fn ensure_tenant(&self, actor: Actor, proposed: Tenant) -> Pending<'_, Tenant> {
+        ready(self.write_as(actor, |state, _, changes| state.ensure_tenant(proposed, changes)))
+    }
+
+    fn tenant(&self, name: TenantName) -> Pending<'_, Option<Tenant>> {
+        ready(Ok(self.read().tenants.iter().find(|tenant| tenant.name == name).cloned()))
+    }
+
+    fn tenants(&self) -> Pending<'_, Vec<Tenant>> {
+        ready(Ok(self.read().tenants.clone()))
+    }
+
+    fn face_set_names(&self, tenant: TenantId) -> Pending<'_, Vec<(FaceSetId, FaceSetName)>> {
+        let state = self.read();
+        let own = state.face_sets.values().filter(|face_set| face_set.tenant == tenant);
+        ready(Ok(own.map(|face_set| (face_set.id, face_set.name.clone())).collect()))
+    }
+
+    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| {
+            let Some(known) = state.tenants.iter_mut().find(|known| known.id == tenant) else { return Ok(false) };
+            known.limits = limits;
+            changes.push(Change::TenantChanged(tenant));
+            Ok(true)
+        }))
+    }
+
+    fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()> {
+        ready(self.write_as(actor, |state, _, changes| state.add_key(key, changes)))
+    }
+
+    fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
+        let state = self.read();
+        ready(Ok(state.keys.iter().find(|key| key.id == id).map(|key| state.key_as_it_is(key))))
+    }
+
+    fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>> {
+        let state = self.read();
+        let own = state.keys.iter().filter(|key| key.tenant.id == tenant);
+        ready(Ok(own.map(|key| state.key_as_it_is(key)).collect()))
+    }
+
+    fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| {
+            Ok(state.change_key(tenant, id, changes, |key| key.enabled = enabled))
+        }))
+    }
+
+    fn rotate_key(
+        &self,
+        actor: Actor,
+        id: AccessKeyId,
+        secret: Secret,
+        old_valid_until: TimestampMs,
+    ) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| {
+            Ok(state.change_key(tenant, id, changes, |key| {
+                let old = std::mem::replace(&mut key.secret, secret);
+                key.previous = Some(PreviousSecret { secret: old, valid_until: old_valid_until });
+            }))
+        }))
+    }
+
+    fn delete_key(&self, actor: Actor, id: AccessKeyId) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| {
+            let n_before = state.keys.len();
+            state.keys.retain(|key| key.tenant.id != tenant || key.id != id);
+            let deleted = state.keys.len() < n_before;
+            if deleted {
+                changes.push(Change::KeyDeleted(id));
+            }
+            Ok(deleted)
+        }))
+    }
+
+    fn keys_used(&self, uses: Vec<(AccessKeyId, TimestampMs)>) -> Pending<'_, ()> {
+        let mut state = self.read();
+        let latest = uses.iter().map(|&(_, at)| at).max();
+        for key in &mut state.keys {
+            let used_at = uses.iter().find(|(id, _)| *id == key.id).map(|&(_, at)| at);
+            key.last_used_at = key.last_used_at.max(used_at);
+            key.previous = key.previous.take().filter(|previous| latest.is_none_or(|at| at < previous.valid_until));
+        }
+        ready(Ok(()))
+    }
+
+    fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
+        ready(Ok(self.read().secret.get_or_insert(proposed).clone()))
+    }
+}
