@@ -5,12 +5,14 @@
 //! [`Session`] is what one thread needs to run it. Stages see [`Session::run`] and plain numbers.
 //! Which library runs which model, and how exactly it computes, is an [`Engine`] for each [`ModelKind`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub mod choice;
 
@@ -188,6 +190,8 @@ struct Shared {
     files: LibraryFiles,
     onnxruntime: OnceLock<onnxruntime::Library>,
     openvino: Option<Arc<openvino::Library>>,
+    /// The models that are in use, by the digest of their file: packs often have one in common.
+    models: Mutex<HashMap<([u8; 32], ModelKind), Weak<Loaded>>>,
 }
 
 impl Runtime {
@@ -207,7 +211,8 @@ impl Runtime {
             None if engines.need(Library::OpenVino) => return Err(not_installed(Library::OpenVino)),
             _ => None,
         };
-        let shared = Arc::new(Shared { engines, files, onnxruntime: OnceLock::new(), openvino });
+        let shared =
+            Arc::new(Shared { engines, files, onnxruntime: OnceLock::new(), openvino, models: Mutex::default() });
         if engines.need(Library::OnnxRuntime) {
             shared.onnxruntime()?;
         }
@@ -267,8 +272,21 @@ impl Large {
 
 impl Model {
     /// Loads a model from its bytes, with the engine for its kind. [`Kind::PackUnavailable`] if it is damaged, needs what
-    /// the library cannot do, or has another number of inputs than one. `name` is the file's, for messages.
+    /// the library cannot do, or has another number of inputs than one. `name` is the file's, for messages. A model that
+    /// is in use already, for the same kind, is shared.
     pub fn open(runtime: &Runtime, kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
+        let digest: [u8; 32] = Sha256::digest(model).into();
+        // Held while loading, so that two threads do not load the same model twice.
+        let mut models = runtime.shared.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = models.get(&(digest, kind)).and_then(Weak::upgrade) {
+            return Ok(Self { loaded });
+        }
+        let opened = Self::load(runtime, kind, name, model)?;
+        models.insert((digest, kind), Arc::downgrade(&opened.loaded));
+        Ok(opened)
+    }
+
+    fn load(runtime: &Runtime, kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
         let Shared { engines, files, openvino, .. } = &*runtime.shared;
         let engine = engines.of(kind);
         let bytes = Bytes::copy_from_slice(model);
