@@ -29,7 +29,9 @@ pub mod fuzz {
         fuzz_acs3 as aliyun_acs3, fuzz_client_info as aliyun_client_info, fuzz_signature as aliyun_signature,
         fuzz_upload as aliyun_upload,
     };
-    pub use crate::huawei::fuzz_signature as huawei_signature;
+    pub use crate::http::sealed::fuzz_token as token;
+    pub use crate::huawei::{fuzz_keystone as keystone, fuzz_python as python, fuzz_signature as huawei_signature};
     pub use crate::megvii::fields::fuzz_fields as fields;
+    pub use crate::native::fuzz_body as native_body;
     pub use crate::yuanli::fuzz_sign as yuanli_sign;
 }

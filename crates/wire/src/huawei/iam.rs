@@ -22,28 +22,8 @@ const REGIONS: [&str; 6] = ["cn-north-1", "cn-north-4", "cn-south-1", "cn-east-3
 
 /// `POST /v3/auth/tokens`: 201 with the token in a header.
 pub(super) async fn create_token(house: &Huawei, body: &Bytes) -> Result<Response, Failure> {
-    let Some(Value::Object(request)) = Value::parse(body) else {
-        return Err(malformed("the body is not a JSON object"));
-    };
-    let methods = dig(&request, &["auth", "identity", "methods"]);
-    let by_password = [Value::Text("password".to_owned())];
-    if !matches!(methods, Some(Value::List(methods)) if methods == &by_password) {
-        return Err(malformed("`auth.identity.methods` must be [\"password\"]"));
-    }
-    const USER: [&str; 4] = ["auth", "identity", "password", "user"];
-    let user = needed(
-        &request,
-        &[&[USER[0], USER[1], USER[2], USER[3], "name"], &[USER[0], USER[1], USER[2], USER[3], "id"]],
-    )?;
-    let password = needed(&request, &[&[USER[0], USER[1], USER[2], USER[3], "password"]])?;
-    let domain = Domain {
-        name: text(&request, &[USER[0], USER[1], USER[2], USER[3], "domain", "name"])?,
-        id: text(&request, &[USER[0], USER[1], USER[2], USER[3], "domain", "id"])?,
-    };
-    if domain.name.is_none() && domain.id.is_none() {
-        return Err(malformed("`auth.identity.password.user.domain` names no domain"));
-    }
-
+    let request = object(body)?;
+    let Login { user, password, domain } = Login::read(&request)?;
     let key = match AccessKeyId::new(user) {
         Some(id) => auth::look_up(house.wire.credentials.key(id), Operation::CreateToken).await?,
         None => None,
@@ -82,6 +62,53 @@ pub(super) async fn create_token(house: &Huawei, body: &Bytes) -> Result<Respons
     let value = HeaderValue::from_str(&sealed).expect("a token is base64 text");
     response.headers_mut().insert("x-subject-token", value);
     Ok(response)
+}
+
+/// Who wants a token, taken from a request and not believed yet.
+struct Login<'a> {
+    user: &'a str,
+    password: &'a str,
+    domain: Domain<'a>,
+}
+
+impl<'a> Login<'a> {
+    fn read(request: &'a Object) -> Result<Self, Failure> {
+        let methods = dig(request, &["auth", "identity", "methods"]);
+        let by_password = [Value::Text("password".to_owned())];
+        if !matches!(methods, Some(Value::List(methods)) if methods == &by_password) {
+            return Err(malformed("`auth.identity.methods` must be [\"password\"]"));
+        }
+        const USER: [&str; 4] = ["auth", "identity", "password", "user"];
+        let user = needed(
+            request,
+            &[&[USER[0], USER[1], USER[2], USER[3], "name"], &[USER[0], USER[1], USER[2], USER[3], "id"]],
+        )?;
+        let password = needed(request, &[&[USER[0], USER[1], USER[2], USER[3], "password"]])?;
+        let domain = Domain {
+            name: text(request, &[USER[0], USER[1], USER[2], USER[3], "domain", "name"])?,
+            id: text(request, &[USER[0], USER[1], USER[2], USER[3], "domain", "id"])?,
+        };
+        if domain.name.is_none() && domain.id.is_none() {
+            return Err(malformed("`auth.identity.password.user.domain` names no domain"));
+        }
+        Ok(Self { user, password, domain })
+    }
+}
+
+fn object(body: &[u8]) -> Result<Object, Failure> {
+    let Some(Value::Object(request)) = Value::parse(body) else {
+        return Err(malformed("the body is not a JSON object"));
+    };
+    Ok(request)
+}
+
+/// Entry for fuzzing: whatever the bytes of a request for a token, it is read or refused, and what is read is not empty.
+pub fn fuzz_keystone(data: &[u8]) {
+    let Ok(request) = object(data) else { return };
+    if let Ok(login) = Login::read(&request) {
+        assert!(!login.user.is_empty() && !login.password.is_empty());
+    }
+    let _ = (text(&request, &["auth", "scope", "project", "name"]), text(&request, &["auth", "scope", "domain", "id"]));
 }
 
 /// `GET /v3/projects`: the caller's one project, if it has the name that is asked for.

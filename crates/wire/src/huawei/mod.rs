@@ -45,6 +45,8 @@ mod settings;
 mod tests;
 
 pub use auth::fuzz_signature;
+pub use iam::fuzz_keystone;
 pub use operations::ADAPTER;
+pub use python::fuzz_python;
 pub(crate) use routes::Huawei;
 pub use settings::Settings;

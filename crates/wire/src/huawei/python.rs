@@ -51,3 +51,12 @@ fn string<'a>(text: &'a str, quote: char, json: &mut String) -> &'a str {
     // No closing quote: leave it open, for the JSON reader to refuse.
     ""
 }
+
+/// Entry for fuzzing: whatever the text, rewriting ends, and what the JSON reader takes of it is written again unchanged.
+pub fn fuzz_python(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let json = to_json(text);
+    // No character becomes more than four, and JSON without single quotes and capital words stays as it is.
+    assert!(json.len() <= 4 * text.len() + 1);
+    let _ = crate::http::json::Value::parse(json.as_bytes());
+}

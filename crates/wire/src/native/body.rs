@@ -289,3 +289,36 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     // serde's own words name the member, the place and what is accepted, and never quote a value of ours.
     serde_json::from_slice(body).map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
 }
+
+/// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the query from the body. Whatever
+/// they are, every request that has a body is read or refused at once.
+pub fn fuzz_body(data: &[u8]) {
+    let Some((&claim, rest)) = data.split_first() else { return };
+    let content_type = match claim % 3 {
+        0 => "application/json",
+        1 => "multipart/form-data; boundary=x",
+        _ => "image/jpeg",
+    };
+    let end = rest.iter().position(|&byte| byte == 0).unwrap_or(0);
+    let (query, body) = (&rest[..end], rest.get(end..).unwrap_or_default());
+    let Ok(uri) = http::Uri::try_from([b"/?", query].concat()) else { return };
+    let request = || {
+        let body = Body::from(Bytes::copy_from_slice(body));
+        let mut request = Request::new(body);
+        *request.uri_mut() = uri.clone();
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request
+    };
+    fn at_once<T, E>(reading: impl Future<Output = Result<T, E>>) {
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        let is_ready = std::pin::pin!(reading).poll(context).is_ready();
+        assert!(is_ready, "a body that is there is read at once");
+    }
+    at_once(Posted::<dto::AddFaces>::from_request(request(), &()));
+    at_once(Posted::<dto::Search>::from_request(request(), &()));
+    at_once(Posted::<dto::Compare>::from_request(request(), &()));
+    at_once(Posted::<dto::Detect>::from_request(request(), &()));
+    at_once(Json::<dto::CreateFaceSet>::from_request(request(), &()));
+    at_once(Json::<dto::UpdateFace>::from_request(request(), &()));
+    at_once(Json::<dto::DeleteFaces>::from_request(request(), &()));
+}

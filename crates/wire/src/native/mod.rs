@@ -45,6 +45,7 @@ use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
+pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
 pub use errors::error_of;
 

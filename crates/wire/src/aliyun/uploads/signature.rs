@@ -57,12 +57,13 @@ fn string_to_sign(head: &Parts, object: &str) -> Vec<u8> {
     to_sign
 }
 
-/// Drives the readers of a path, an `Authorization` header and a security token with anything, one a line.
+/// Drives the readers of a storage request with anything, one a line: path, `Authorization` header, security token, date.
 pub fn fuzz_upload(data: &[u8]) {
-    let mut lines = data.splitn(3, |&byte| byte == b'\n');
+    let mut lines = data.splitn(4, |&byte| byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
     let request = Request::put(line()).header("authorization", line()).header("x-oss-meta", "a").body(());
     let Ok((head, ())) = request.map(Request::into_parts) else { return };
     let object = object(head.uri.path()).unwrap_or_default();
     let _ = (authorization(&head), string_to_sign(&head, &object), grant::TOKEN.read(line()));
+    let _ = std::str::from_utf8(line()).ok().and_then(parse_time);
 }

@@ -1,0 +1,6 @@
+//! Requests for a token of the Huawei dialect, from any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| likeness_wire::fuzz::keystone(bytes));
