@@ -3,6 +3,8 @@
 //! This crate must never know a store, a model or a pixel, and no dialect knows another. Start at [`router`] for the
 //! way in and at [`ADAPTERS`] for what there is.
 
+#[cfg(test)]
+mod access_table;
 pub mod adapter;
 pub mod aliyun;
 pub mod facepp;

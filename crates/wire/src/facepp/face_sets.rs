@@ -1,6 +1,7 @@
 //! Calls about face sets.
 
 use likeness_domain::Kind;
+use likeness_domain::access::Grant;
 use likeness_domain::library::CreateFaceSet;
 use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPatch, FaceSetSummary, FieldSchema};
@@ -71,6 +72,10 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
     let given_name = convert::new_outer_id(&call.fields, "outer_id")?;
     let tags = convert::tags(&call.fields)?.unwrap_or_default();
     let tokens = tokens(call, ADDED_MAX)?;
+    if !tokens.is_empty() {
+        // Before the set is made, which would otherwise stay behind a refusal.
+        call.caller.require(Grant::Enrol).map_err(|error| errors::library(error, &Blame::NOBODY))?;
+    }
     let note = convert::new_user_data(&call.fields)?;
     let merge = call.fields.switch("force_merge")?.unwrap_or(false) && given_name.is_some();
     let name = match given_name {
@@ -115,7 +120,11 @@ fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
 pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
     let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
     let known = origins.iter().flatten().copied().collect();
-    let outcomes = call.library.add_transient_faces(&call.caller, face_set.id, known).await;
+    let outcomes = match tokens.is_empty() {
+        // A face set is made without faces: no grant to enrol is needed.
+        true => Ok(Vec::new()),
+        false => call.library.add_transient_faces(&call.caller, face_set.id, known).await,
+    };
     let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
     let mut face_added = 0;
     let mut failure_detail = Vec::new();

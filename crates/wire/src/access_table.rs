@@ -1,0 +1,371 @@
+//! Key x operation x dialect: what a key may do is what its dialect answers, for every operation of every table.
+//!
+//! A new operation fails here until it has a request.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use likeness_domain::access::{Caller, FaceSetScope, Grant, Grants, Limits};
+use likeness_domain::library::CreateFaceSet;
+use likeness_domain::ports::{Clock, CredentialStore};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceSetName, FieldSchema, Secret, Tags, Tenant, TenantId, TenantName, TimestampMs,
+};
+use likeness_testkit::{FakeAnalyzer, FakeClock, block_on};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::adapter::{ADAPTERS, State};
+use crate::http::signing::{HTTP_TIME, hmac_sha1, hmac_sha256, time};
+use crate::testbed::{P1, Testbed, base64, tenant_id};
+use crate::{Settings, router};
+
+const DATE: &str = "Sat, 21 Nov 2026 20:36:40 GMT";
+const KEY: &str = "TableKey001";
+const SECRET: &str = "table-secret";
+
+/// Sends within a runtime, since scans wait for a time limit.
+fn sent(router: &Router, request: Request<Body>) -> (u16, http::HeaderMap, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, String::from_utf8(bytes.to_vec()).unwrap())
+    })
+}
+
+struct Server {
+    bed: Testbed,
+    router: Router,
+    tenant: TenantId,
+}
+
+impl Server {
+    /// A server with the face set `staff` and one key.
+    fn new(key: impl FnOnce(AccessKey) -> AccessKey) -> Self {
+        let now = time(DATE, HTTP_TIME).unwrap();
+        let bed = Testbed::new(FakeClock::new(now.0), FakeAnalyzer::new());
+        bed.fetcher.serve("http://img.test:8099/a.jpg", P1);
+        let mut settings = Settings::default();
+        settings.aliyun.upload_endpoint = "http://127.0.0.1:7080".parse().ok();
+        let wire = bed.wire(settings);
+        let tenant = tenant_id(0x77);
+        let owner = Caller::server(tenant, "test");
+        let made = Tenant::new(tenant, TenantName::new("acme").unwrap(), now);
+        let made = block_on(bed.store.ensure_tenant(owner.actor(), made)).unwrap();
+        let (id, secret) = (AccessKeyId::new(KEY).unwrap(), Secret::new(SECRET).unwrap());
+        let key = key(AccessKey::new(id, secret, made, now));
+        block_on(bed.store.add_key(owner.actor(), key)).unwrap();
+        let staff = CreateFaceSet {
+            name: FaceSetName::new("staff").unwrap(),
+            label: None,
+            note: None,
+            tags: Tags::default(),
+            schema: FieldSchema::default(),
+            capacity: None,
+            quality_gate: None,
+        };
+        block_on(wire.library.create_face_set(&owner, staff)).unwrap();
+        Self { bed, router: router(wire), tenant }
+    }
+
+    fn with_grants(grants: Grants) -> Self {
+        Self::new(|key| AccessKey { grants, ..key })
+    }
+
+    /// Status and body of the answer to an operation.
+    fn answer(&self, dialect: &str, operation: &str, set: &str) -> (u16, String) {
+        self.answer_with(dialect, operation, set, SECRET)
+    }
+
+    fn answer_with(&self, dialect: &str, operation: &str, set: &str, secret: &str) -> (u16, String) {
+        let info = ADAPTERS.iter().find(|adapter| adapter.name == dialect).unwrap().operations;
+        let info = info.iter().find(|info| info.name == operation).unwrap();
+        let request = match dialect {
+            "huawei" => self.huawei(info.method, info.path, operation, set, secret),
+            "aliyun" => aliyun(info.path, &aliyun_body(operation, set), secret),
+            "facepp" => form(info.path, &[("api_key", KEY), ("api_secret", secret)], &facepp_fields(operation, set)),
+            "yuanli" => {
+                let sign = self.yuanli_sign(secret);
+                let own = [("sign", &*sign), ("sign_version", "hmac_sha256")];
+                form(info.path, &own, &yuanli_fields(operation, set))
+            }
+            other => panic!("dialect {other} has no requests here"),
+        };
+        let (status, _, text) = sent(&self.router, request);
+        (status, text)
+    }
+
+    fn huawei(&self, method: &str, path: &str, operation: &str, set: &str, secret: &str) -> Request<Body> {
+        let version = if path.contains("/auth/") || path.ends_with("/projects") { "v3" } else { "v2" };
+        let version = if path.ends_with("/subscribe") { "v1" } else { version };
+        let path = path.replace("{v}", version).replace("{project_id}", &self.tenant.to_string());
+        let path = path.replace("{face_set_name}", set);
+        let (query, body) = huawei_words(operation);
+        let login = json!({"auth": {"identity": {"methods": ["password"], "password": {"user":
+            {"name": KEY, "password": secret, "domain": {"name": "acme"}}}}, "scope": {"project": {"name": "cn-north-4"}}}});
+        let body = if operation == "KeystoneCreateUserTokenByPassword" { login.clone() } else { body };
+        let request = Request::post("/v3/auth/tokens").header("content-type", "application/json");
+        let (_, headers, _) = sent(&self.router, request.body(Body::from(login.to_string())).unwrap());
+        let token = headers.get("x-subject-token").map_or("none", |token| token.to_str().unwrap());
+        let request = Request::builder().method(method).uri(format!("{path}{query}")).header("x-auth-token", token);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        request.header("content-type", "application/json").body(Body::from(body)).unwrap()
+    }
+
+    fn yuanli_sign(&self, secret: &str) -> String {
+        let now_s = self.bed.clock.now().0 / 1000;
+        let raw = format!("a={KEY}&b={}&c={now_s}&d=7", now_s + 100);
+        base64([&hmac_sha256(secret.as_bytes(), raw.as_bytes())[..], raw.as_bytes()].concat())
+    }
+}
+
+fn huawei_words(operation: &str) -> (&'static str, Value) {
+    let image = base64(P1);
+    match operation {
+        "DetectFace" | "SearchFace" => ("", json!({"image_base64": image})),
+        "CompareFace" => ("", json!({"image1_base64": image, "image2_base64": image})),
+        "CreateFaceSet" => ("", json!({"face_set_name": "new"})),
+        "AddFaces" => ("", json!({"image_base64": image, "external_image_id": "anna"})),
+        "ShowFaces" => ("?offset=0&limit=10", Value::Null),
+        "UpdateFace" => ("", json!({"face_id": "abcdefgh", "external_image_id": "bert"})),
+        "DeleteFace" => ("?external_image_id=anna", Value::Null),
+        "BatchDeleteFaces" => ("", json!({"filter": "external_image_id:anna"})),
+        "DetectLive" => ("", json!({"video_base64": "AAAA", "actions": "1"})),
+        "DetectLiveFace" => ("", json!({"image_base64": image})),
+        "ShowAllFaceSets" | "ShowFaceSet" | "DeleteFaceSet" => ("", Value::Null),
+        "KeystoneCreateUserTokenByPassword" | "KeystoneListProjects" => ("", Value::Null),
+        "ShowSubscription" | "CreateSubscription" => ("", Value::Null),
+        other => panic!("the huawei operation {other} has no request in this table"),
+    }
+}
+
+fn aliyun_body(operation: &str, set: &str) -> Value {
+    let url = "http://img.test:8099/a.jpg";
+    match operation {
+        "AddPerson" => json!({"personId": "p1", "groupIds": [set]}),
+        "SetPerson" => json!({"personId": "p1", "name": "n"}),
+        "GetPerson" | "DeletePerson" | "GetFaces" => json!({"personId": "p1"}),
+        "AddFaces" => json!({"personId": "p1", "urls": [url]}),
+        "DeleteFaces" => json!({"personId": "p1", "faceIds": [5]}),
+        "GetGroups" => json!({}),
+        "GetPersons" => json!({"groupId": set}),
+        "AddGroups" | "DeleteGroups" => json!({"personId": "p1", "groupIds": [set]}),
+        "ImageSyncScan" | "ImageAsyncScan" => {
+            json!({"scenes": ["sface-n"], "tasks": [{"url": url, "extras": {"groupId": set}}]})
+        }
+        "ImageAsyncScanResults" => json!(["img1-1"]),
+        "DetectFace" => json!({"url": url}),
+        "UploadCredentials" => json!({}),
+        "SearchPerson" => json!({"url": url, "groupId": set}),
+        other => panic!("the aliyun operation {other} has no request in this table"),
+    }
+}
+
+fn facepp_fields(operation: &str, set: &str) -> Vec<(&'static str, String)> {
+    let (token, set, image) = ("0123456789abcdef0123456789abcdef".to_owned(), set.to_owned(), base64(P1));
+    match operation {
+        "detect" => vec![("image_base64", image)],
+        "compare" => vec![("image_base64_1", image.clone()), ("image_base64_2", image)],
+        "search" => vec![("image_base64", image), ("outer_id", set)],
+        "faceset/create" => vec![("outer_id", "new".to_owned())],
+        "faceset/addface" | "faceset/removeface" => vec![("outer_id", set), ("face_tokens", token)],
+        "faceset/async/addface" | "faceset/async/removeface" => vec![("outer_id", set), ("face_tokens", token)],
+        "faceset/update" => vec![("outer_id", set), ("display_name", "d".to_owned())],
+        "faceset/getdetail" | "faceset/delete" => vec![("outer_id", set)],
+        "faceset/getfacesets" => vec![],
+        "face/getdetail" => vec![("face_token", token)],
+        "face/setuserid" => vec![("face_token", token), ("user_id", "u".to_owned())],
+        "faceset/async/task_status" => vec![("task_id", token)],
+        other => panic!("the facepp operation {other} has no request in this table"),
+    }
+}
+
+fn yuanli_fields(operation: &str, set: &str) -> Vec<(&'static str, String)> {
+    let (token, set, image) = ("0123456789abcdef0123456789abcdef".to_owned(), set.to_owned(), base64(P1));
+    match operation {
+        "create" => vec![("group_id", "new".to_owned()), ("group_name", "New".to_owned())],
+        "free" | "group_info" | "list" => vec![("group_id", set)],
+        "group_list" => vec![],
+        "add" => vec![("group_id", set), ("user_id", "u".to_owned()), ("image", image)],
+        "delete" => vec![("group_id", set), ("face_tokens", token)],
+        "face_info" => vec![("group_id", set), ("face_token", token)],
+        "search" => vec![("group_id", set), ("image", image)],
+        other => panic!("the yuanli operation {other} has no request in this table"),
+    }
+}
+
+fn form(path: &str, own: &[(&str, &str)], fields: &[(&'static str, String)]) -> Request<Body> {
+    let fields =
+        own.iter().map(|&(name, value)| (name, value)).chain(fields.iter().map(|(name, value)| (*name, &**value)));
+    let pairs: Vec<String> =
+        fields.map(|(name, value)| format!("{name}={}", crate::http::target::encode(value.as_bytes()))).collect();
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    request.body(Body::from(pairs.join("&"))).unwrap()
+}
+
+fn aliyun(path: &str, body: &Value, secret: &str) -> Request<Body> {
+    let to_sign = format!("POST\n\n\n\n{DATE}\nx-acs-version:2018-05-09\n{path}");
+    let signature = base64(hmac_sha1(secret.as_bytes(), to_sign.as_bytes()));
+    let request = Request::post(path).header("date", DATE).header("x-acs-version", "2018-05-09");
+    request.header("authorization", format!("acs {KEY}:{signature}")).body(Body::from(body.to_string())).unwrap()
+}
+
+/// Whether an answer is its dialect's "you may not".
+fn is_forbidden(dialect: &str, answer: &(u16, String)) -> bool {
+    let (status, text) = answer;
+    match dialect {
+        "huawei" => *status == 403 && text.contains("FRS.0002"),
+        "aliyun" => text.contains("PERMISSION_DENY"),
+        "facepp" => *status == 403 && text.contains("AUTHORIZATION_ERROR: Denied by Admin"),
+        _ => *status == 403 && text.contains("AUTHORIZATION_ERROR: DENIED"),
+    }
+}
+
+/// Every operation that is offered, of every dialect.
+fn operations() -> impl Iterator<Item = (&'static str, &'static crate::adapter::Operation)> {
+    let offered = |info: &&crate::adapter::Operation| !matches!(info.state, State::Refused(_));
+    ADAPTERS.iter().flat_map(move |adapter| adapter.operations.iter().filter(offered).map(|info| (adapter.name, info)))
+}
+
+#[test]
+fn an_operation_is_allowed_with_exactly_its_grants() {
+    for (dialect, info) in operations() {
+        let answer = Server::with_grants(info.needs).answer(dialect, info.name, "staff");
+        assert!(!is_forbidden(dialect, &answer), "{dialect} {} with {}: {answer:?}", info.name, info.needs);
+    }
+}
+
+#[test]
+fn an_operation_is_refused_without_one_of_its_grants() {
+    let mut n_cells = 0;
+    for (dialect, info) in operations() {
+        for missing in Grant::ALL {
+            let answer = Server::with_grants(Grants::ALL.without(missing)).answer(dialect, info.name, "staff");
+            let is_needed = info.needs.contains(missing);
+            let cell = format!("{dialect} {} without {}: {answer:?}", info.name, missing.word());
+            assert_eq!(is_forbidden(dialect, &answer), is_needed, "{cell}");
+            n_cells += 1;
+        }
+    }
+    assert!(n_cells > 250, "{n_cells}");
+}
+
+#[test]
+fn a_set_that_a_key_may_not_use_is_answered_like_one_that_does_not_exist() {
+    for (dialect, info) in operations() {
+        let names_a_set = match dialect {
+            "huawei" => info.path.contains("{face_set_name}"),
+            "aliyun" => ["GetPersons", "ImageSyncScan", "SearchPerson", "AddPerson"].contains(&info.name),
+            "facepp" => {
+                info.name == "search"
+                    || info.name.starts_with("faceset/")
+                        && !["faceset/create", "faceset/getfacesets", "faceset/async/task_status"].contains(&info.name)
+            }
+            _ => !["create", "group_list"].contains(&info.name),
+        };
+        if !names_a_set {
+            continue;
+        }
+        let limited = || Server::new(|key| AccessKey { face_sets: FaceSetScope::Only([].into()), ..key });
+        let hidden = limited().answer(dialect, info.name, "staff");
+        let missing = limited().answer(dialect, info.name, "nosuch");
+        // Ids of requests, durations and the name itself may differ.
+        let shape = |(status, text): (u16, String)| {
+            let json: Value = serde_json::from_str(&text).unwrap_or_default();
+            let words = ["error_code", "error", "error_message", "code", "msg"].map(|word| json[word].to_string());
+            (status, words.map(|word| word.replace("staff", "nosuch")))
+        };
+        assert_eq!(shape(hidden), shape(missing), "{dialect} {}", info.name);
+    }
+}
+
+#[test]
+fn only_the_sets_of_a_key_are_listed() {
+    for (dialect, operation) in [
+        ("huawei", "ShowAllFaceSets"),
+        ("aliyun", "GetGroups"),
+        ("facepp", "faceset/getfacesets"),
+        ("yuanli", "group_list"),
+    ] {
+        // The groups of this service are those of persons.
+        if dialect != "aliyun" {
+            let (_, text) = Server::with_grants(Grants::ALL).answer(dialect, operation, "staff");
+            assert!(text.contains("staff"), "{dialect}: {text}");
+        }
+        let limited = Server::new(|key| AccessKey { face_sets: FaceSetScope::Only([].into()), ..key });
+        let (_, text) = limited.answer(dialect, operation, "staff");
+        assert!(!text.contains("staff"), "{dialect}: {text}");
+    }
+}
+
+/// An operation of each dialect that only needs somebody to ask.
+const READING: [(&str, &str); 4] = [
+    ("huawei", "ShowAllFaceSets"),
+    ("aliyun", "GetGroups"),
+    ("facepp", "faceset/getfacesets"),
+    ("yuanli", "group_list"),
+];
+
+fn is_done(dialect: &str, (status, text): &(u16, String)) -> bool {
+    *status == 200 && (dialect != "aliyun" || text.contains("\"code\":200"))
+}
+
+#[test]
+fn an_expired_key_is_refused_like_a_disabled_one() {
+    let disabled = Server::new(|key| AccessKey { enabled: false, ..key });
+    for (dialect, operation) in READING {
+        let expiring = Server::new(|key| AccessKey { expires_at: Some(TimestampMs(key.created_at.0 + 10_000)), ..key });
+        assert!(is_done(dialect, &expiring.answer(dialect, operation, "staff")), "{dialect}");
+        expiring.bed.clock.advance(Duration::from_secs(10));
+        let words = |(status, text): (u16, String)| {
+            let json: Value = serde_json::from_str(&text).unwrap_or_default();
+            (status, ["error_code", "error", "error_message", "Code"].map(|word| json[word].to_string()))
+        };
+        let expired = expiring.answer(dialect, operation, "staff");
+        assert!(!is_done(dialect, &expired), "{dialect}");
+        assert_eq!(words(expired), words(disabled.answer(dialect, operation, "staff")), "{dialect}");
+    }
+}
+
+#[test]
+fn both_secrets_of_a_rotated_key_are_accepted_while_they_overlap() {
+    for (dialect, operation) in READING {
+        let server = Server::with_grants(Grants::ALL);
+        let actor = Caller::server(server.tenant, "test").actor();
+        let (id, fresh) = (AccessKeyId::new(KEY).unwrap(), Secret::new("fresh-secret").unwrap());
+        let until = TimestampMs(server.bed.clock.now().0 + 10_000);
+        block_on(server.bed.store.rotate_key(actor, id, fresh, until)).unwrap();
+        for secret in [SECRET, "fresh-secret"] {
+            assert!(is_done(dialect, &server.answer_with(dialect, operation, "staff", secret)), "{dialect} {secret}");
+        }
+        server.bed.clock.advance(Duration::from_secs(10));
+        assert!(!is_done(dialect, &server.answer_with(dialect, operation, "staff", SECRET)), "{dialect}");
+        assert!(is_done(dialect, &server.answer_with(dialect, operation, "staff", "fresh-secret")), "{dialect}");
+    }
+}
+
+#[test]
+fn a_tenants_rate_is_refused_in_each_dialects_words() {
+    for (dialect, operation) in READING {
+        let server = Server::with_grants(Grants::ALL);
+        let limits = Limits { calls_per_second: Some(2), ..Limits::NONE };
+        let actor = Caller::server(server.tenant, "test").actor();
+        block_on(server.bed.store.set_tenant_limits(actor, limits)).unwrap();
+        for _ in 0..2 {
+            assert!(is_done(dialect, &server.answer(dialect, operation, "staff")), "{dialect}");
+        }
+        let (status, text) = server.answer(dialect, operation, "staff");
+        let expected = match dialect {
+            "huawei" => (429, "FRS.0033"),
+            "aliyun" => (200, "EXCEED_QUOTA"),
+            _ => (403, "CONCURRENCY_LIMIT_EXCEEDED"),
+        };
+        assert!(status == expected.0 && text.contains(expected.1), "{dialect}: {status} {text}");
+        server.bed.clock.advance(Duration::from_secs(1));
+        assert!(is_done(dialect, &server.answer(dialect, operation, "staff")), "{dialect}");
+    }
+}
