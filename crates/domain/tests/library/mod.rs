@@ -1,5 +1,6 @@
 //! A fixture for tests, and short ways to act in it.
 
+mod access;
 mod face_sets;
 mod faces;
 mod images;
