@@ -114,3 +114,101 @@ fn check_tells_what_is_stored_and_makes_nothing() {
     let text = scratch.data_of(&["check", "--data", "data"]);
     assert!(text.contains("tenants         1\n") && text.ends_with("problems        none\n"), "{text}");
 }
+
+fn keys(scratch: &Scratch) -> Vec<Value> {
+    let listed = scratch.data_of(&["key", "list", "--data", "data", "--json"]);
+    serde_json::from_str::<Value>(&listed).unwrap()["keys"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_key_has_grants_a_label_and_an_end_and_is_rotated() {
+    let scratch = Scratch::new();
+    let made = scratch.data_of(&[
+        "key",
+        "create",
+        "--data",
+        "data",
+        "--tenant",
+        "acme",
+        "--grant",
+        "search,read",
+        "--expires",
+        "90d",
+        "--label",
+        "door 3",
+        "--json",
+    ]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let key = &keys(&scratch)[0];
+    assert_eq!((&key["label"], &key["grants"]), (&"door 3".into(), &serde_json::json!(["read", "search"])));
+    assert!(key["expires_at"].is_string() && key["face_sets"].is_null() && key["last_used_at"].is_null());
+    let listed = scratch.data_of(&["key", "list", "--data", "data"]);
+    assert!(listed.contains("  may read,search  expires ") && listed.contains("\"door 3\""), "{listed}");
+
+    let id = made["access_key_id"].as_str().unwrap();
+    let rotated = scratch.data_of(&["key", "rotate", "--data", "data", id, "--overlap", "1h", "--json"]);
+    let rotated: Value = serde_json::from_str(&rotated).unwrap();
+    assert_eq!(rotated["access_key_id"], made["access_key_id"]);
+    assert_ne!(rotated["access_key_secret"], made["access_key_secret"]);
+    assert!(keys(&scratch)[0]["old_secret_valid_until"].is_string());
+    assert_eq!(scratch.run(&["key", "rotate", "--data", "data", "NOBODY"]).code, Some(1));
+}
+
+#[test]
+fn what_a_key_cannot_be_is_refused() {
+    let scratch = Scratch::new();
+    let refused = |more: &[&str]| {
+        let ended = scratch.run(&[&["key", "create", "--data", "data", "--tenant", "acme"], more].concat());
+        assert_eq!(ended.code, Some(2), "{}", ended.talk);
+        ended.talk
+    };
+    expect![[r#"
+        error: grant `write` is not known, expected some of read, search, enrol, delete, manage, between commas
+    "#]]
+    .assert_eq(&refused(&["--grant", "read,write"]));
+    expect![[r#"
+        error: `--expires` is `soon`, expected a number and a unit, as in 90d, 12h, 30m or 45s
+    "#]]
+    .assert_eq(&refused(&["--expires", "soon"]));
+    assert!(refused(&["--expires", "5\u{fc}"]).contains("expected a number and a unit"));
+    expect![[r#"
+        error: there is no tenant `acme`, so it has no face sets yet
+    "#]]
+    .assert_eq(&refused(&["--set", "staff"]));
+    create(&scratch, "acme");
+    expect![[r#"
+        error: face set `staff` does not exist
+          hint: `likeness face-set list` shows the face sets; a key can be limited to existing ones
+    "#]]
+    .assert_eq(&refused(&["--set", "staff"]));
+    assert_eq!(keys(&scratch).len(), 1);
+}
+
+#[test]
+fn a_tenant_is_limited_listed_and_deleted() {
+    let scratch = Scratch::new();
+    create(&scratch, "acme");
+    create(&scratch, "other");
+    let run =
+        |arguments: &[&str]| scratch.run(&[&["tenant", arguments[0], "--data", "data"], &arguments[1..]].concat());
+    assert_eq!(run(&["set", "acme", "--faces-max", "100", "--calls-per-second", "5"]).code, Some(0));
+    assert_eq!(run(&["set", "acme", "--persons-max", "7", "--faces-max", "none"]).code, Some(0));
+    let listed = run(&["list"]).data;
+    assert!(listed.lines().next().unwrap().ends_with("  persons_max=7  calls_per_second=5"), "{listed}");
+    let listed: Value = serde_json::from_str(&run(&["list", "--json"]).data).unwrap();
+    let limits = &listed["tenants"][0]["limits"];
+    assert_eq!((&limits["persons_max"], &limits["faces_max"]), (&7.into(), &Value::Null));
+    for wrong in [&["set", "acme", "--faces-max", "-1"][..], &["set", "acme", "--faces-max=many"], &["set", "nobody"]] {
+        assert_eq!(run(wrong).code, Some(2), "{wrong:?}");
+    }
+
+    let unconfirmed = run(&["delete", "acme"]);
+    assert!(unconfirmed.code == Some(2) && unconfirmed.talk.contains("--yes"), "{}", unconfirmed.talk);
+    assert_eq!(keys(&scratch).len(), 2);
+    assert_eq!(run(&["delete", "acme", "--yes"]).code, Some(0));
+    assert_eq!(run(&["delete", "acme", "--yes"]).code, Some(2));
+    let left: Vec<_> = keys(&scratch).into_iter().map(|key| key["tenant"].clone()).collect();
+    assert_eq!(left, ["other"]);
+    let again = create(&scratch, "acme");
+    assert_eq!(again["tenant"], "acme", "the name is free");
+}

@@ -5,11 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, TransientFaceStore};
-use likeness_domain::types::{Face, FaceOwner, FaceSet, NewFace, NewTransientFace, Template, TimestampMs};
+use likeness_domain::ports::{
+    CredentialStore, FaceScope, FaceSelector, GalleryStore, JobStore, NewJob, TransientFaceStore, UploadStore,
+};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, Face, FaceOwner, FaceSet, NewFace, NewTransientFace, Secret, Template, Tenant, TenantId,
+    TenantName, TimestampMs,
+};
+use likeness_store::conformance::jobs::{at, job};
 use likeness_store::conformance::samples::*;
+use likeness_store::conformance::uploads::{ROOM, picture};
 use likeness_store::conformance::{EVERYTHING, Ledger};
-use likeness_store::embedded::EmbeddedStore;
+use likeness_store::embedded::{Credentials, EmbeddedStore};
 
 use crate::patience::{block_on, until_tidy};
 
@@ -252,5 +259,98 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         kept.insert(0x1_0001);
         assert_eq!(found_on_disk(scratch.path(), &marks), kept);
         assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// Of a deleted tenant no name, secret, label, word or vector is in any file once the store is tidy; another tenant keeps its
+/// own. What stays are ids, in the record of who changed what.
+#[test]
+fn no_trace_of_a_deleted_tenant_is_left_in_any_file() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = open(scratch.path());
+        let credentials = Credentials::open(scratch.path()).unwrap();
+        let mut marks = HashMap::new();
+        let mut marked = |new: NewFace| {
+            let new = sized(new, 128);
+            marks.insert(mark(&new.template), new.id.get());
+            new
+        };
+        let words = |tenant: TenantId| {
+            let of = if tenant == ours() { "of-ours" } else { "of-theirs" };
+            [
+                "tenant",
+                "secret",
+                "old-secret",
+                "key-label",
+                "set-name",
+                "person-key",
+                "subject",
+                "note",
+                "job",
+                "upload",
+            ]
+            .map(|word| format!("{word}-{of}"))
+        };
+        for (tenant, base) in [(ours(), 0x1_0000), (theirs(), 0x2_0000)] {
+            let [
+                tenant_name,
+                secret,
+                old_secret,
+                label,
+                set_name,
+                person_key,
+                label_of_face,
+                words_of_face,
+                payload,
+                bytes,
+            ] = words(tenant);
+            let made = Tenant::new(tenant, TenantName::new(&tenant_name).unwrap(), TimestampMs(1));
+            let made = credentials.ensure_tenant(by(tenant), made).await.unwrap();
+            let id = AccessKeyId::new(&format!("AK{base}")).unwrap();
+            let access_key = AccessKey::new(id.clone(), Secret::new(&old_secret).unwrap(), made, TimestampMs(1));
+            let access_key = AccessKey { label: Some(note(&label)), ..access_key };
+            credentials.add_key(by(tenant), access_key).await.unwrap();
+            let until = TimestampMs(i64::MAX);
+            credentials.rotate_key(by(tenant), id, Secret::new(&secret).unwrap(), until).await.unwrap();
+            let set = store.create_face_set(by(tenant), face_set(&set_name), None).await.unwrap();
+            let faces = (0..600).map(|number| {
+                marked(NewFace { note: Some(note(&words_of_face)), ..labelled(base + number, &label_of_face) })
+            });
+            store.add_faces(by(tenant), FaceOwner::FaceSet(set.id), faces.collect(), None).await.unwrap();
+            let (anna, _) =
+                store.create_person(by(tenant), person(&person_key), vec![face_set(&set_name)], None).await.unwrap();
+            let faces = (1_000..1_100).map(|number| marked(face(base + number))).collect();
+            store.add_faces(by(tenant), FaceOwner::Person(anna.id), faces, None).await.unwrap();
+            let NewFace { template, .. } = marked(face(base + 2_000));
+            let kept = NewTransientFace { template, expires_at: TimestampMs(i64::MAX), ..held(base + 2_000) };
+            store.keep_faces(by(tenant), vec![kept], 10).await.unwrap();
+            store.put_upload(tenant, picture("a", bytes), ROOM, at(0)).await.unwrap();
+            store.enqueue(vec![NewJob { tenant, payload: payload.into(), ..job(base) }], 10).await.unwrap();
+        }
+        let found_words = |tenant: TenantId| {
+            let mut found = words(tenant).to_vec();
+            let files: Vec<Vec<u8>> = std::fs::read_dir(scratch.path())
+                .unwrap()
+                .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+                .collect();
+            found.retain(|word| {
+                files.iter().any(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+            });
+            found
+        };
+        assert_eq!(found_words(ours()), words(ours()), "what is stored can be found");
+        assert_eq!(found_on_disk(scratch.path(), &marks).len(), 1_402);
+
+        assert!(store.delete_tenant(by(ours())).await.unwrap());
+        let tidy = until_tidy(&store, scratch.path()).await;
+        assert_eq!((tidy.n_tenants, tidy.n_face_sets, tidy.n_persons, tidy.n_faces), (1, 1, 1, 700));
+        assert_eq!((tidy.n_held_faces, tidy.n_faces_to_erase), (1, 0));
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+        assert_eq!(found_words(ours()), [] as [String; 0]);
+        assert_eq!(found_words(theirs()), words(theirs()));
+        let found = found_on_disk(scratch.path(), &marks);
+        assert!(found.iter().all(|&number| number >= 0x2_0000), "templates of the deleted tenant are still on disk");
+        assert_eq!(found.len(), 701);
     });
 }
