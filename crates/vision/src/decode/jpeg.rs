@@ -1,4 +1,5 @@
-//! JPEG: Huffman-coded files of 8 bits, baseline, extended or progressive, decoded in safe Rust.
+//! JPEG: Huffman-coded files of 8 bits, baseline, extended or progressive, decoded in Rust whose only unsafe code is the
+//! vector instructions in `kernel`, which see whole rows and blocks and no byte of the file.
 //!
 //! Why a decoder of our own: photographs come with 12 megapixels and more, and faces are found on a fraction of them.
 //! Reduced by an averaging transform while it is decoded, such a picture costs little more than reading its bits, and
@@ -29,15 +30,17 @@ use self::frame::{ColourModel, Frame, Scan, Tables};
 use self::huffman::Bits;
 #[cfg(test)]
 pub(super) use self::huffman::STANDARD;
-use self::idct::{COLUMN_ORDER, factors, transform};
+use self::idct::{COLUMN_ORDER, byte, factors, transform};
+use self::kernel::{BlockValues, PLACE, flat_sample};
 use self::render::{Renderer, Shape};
-use self::scan::{Coefficients, Nowhere, Sink, ac_coefficients};
+use self::scan::{Coefficients, Nowhere, Sink, Stored, ac_coefficients};
 use super::{Format, Reduction, damaged, exif, too_many_scans};
 use crate::raster::{ExifOrientation, RgbImage};
 
 mod frame;
 mod huffman;
 mod idct;
+mod kernel;
 mod render;
 mod scan;
 
@@ -84,8 +87,8 @@ impl Facts {
         let coefficients: usize = if self.is_streamed {
             0
         } else {
-            // Two bytes for each of the 64 coefficients of a block.
-            frame.components.iter().map(|one| one.h * one.v * frame.mcus_across * frame.mcus_down * 128).sum()
+            let n_blocks = |one: &frame::Component| one.h * one.v * frame.mcus_across * frame.mcus_down;
+            frame.components.iter().map(n_blocks).sum::<usize>() * Coefficients::BLOCK_BYTES
         };
         (Renderer::n_bytes(frame, reduction) + coefficients) as u64
     }
@@ -192,22 +195,37 @@ fn store_file(bytes: &[u8], frame: &Frame, renderer: &mut Renderer) -> Result<()
     if !stored.iter().all(Coefficients::is_complete) {
         return Err(Fault::Truncated);
     }
-    let mut component_factors = Vec::with_capacity(stored.len());
+    let mut transforms = Vec::with_capacity(stored.len());
     for (plane, table) in renderer.planes.iter().zip(&quantisation) {
-        let Shape { block_width, block_height, .. } = plane.shape;
-        component_factors.push(factors(table.as_ref().ok_or(Fault::Damaged)?, block_width, block_height));
+        transforms.push(Transform::new(table.as_ref().ok_or(Fault::Damaged)?, plane.shape));
     }
-    let mut block = [0.0; 64];
+    let kernel = renderer.kernel;
     for mcu_row in 0..frame.mcus_down {
         for (component_idx, component) in frame.components.iter().enumerate() {
             let (stored, plane) = (&stored[component_idx], &mut renderer.planes[component_idx]);
             for row in mcu_row * component.v..(mcu_row + 1) * component.v {
                 for column in 0..stored.blocks_across {
-                    let values = stored.block(column, row).iter().zip(&component_factors[component_idx]);
-                    for ((&value, &factor), &place) in values.zip(&COLUMN_ORDER) {
-                        block[usize::from(place) & 63] = f32::from(value) * factor;
+                    let block = stored.block(column, row);
+                    match &transforms[component_idx] {
+                        Transform::Full { quantisers } if stored.is_flat(column, row) => {
+                            plane.fill(column, row, flat_sample(block[0], quantisers[0]));
+                        }
+                        Transform::Full { quantisers } => {
+                            plane.put_full(column, row, &(kernel.transform)(block, quantisers));
+                        }
+                        Transform::Reduced { factors } => {
+                            let mut values = [0.0; 64];
+                            for zigzag_idx in 0..64 {
+                                let value = f32::from(block[usize::from(PLACE[zigzag_idx]) & 63]);
+                                values[usize::from(COLUMN_ORDER[zigzag_idx]) & 63] = value * factors[zigzag_idx];
+                            }
+                            plane.put(
+                                column,
+                                row,
+                                &transform(&values, plane.shape.block_width, plane.shape.block_height),
+                            );
+                        }
                     }
-                    plane.put(column, row, &transform(&block, plane.shape.block_width, plane.shape.block_height));
                 }
             }
         }
@@ -216,15 +234,25 @@ fn store_file(bytes: &[u8], frame: &Frame, renderer: &mut Renderer) -> Result<()
     Ok(())
 }
 
-/// How the blocks of a component are read.
-#[derive(Clone, Copy)]
-enum Size {
-    /// To one sample: the mean.
-    One,
-    /// To two by two.
-    Four,
-    /// To more.
-    Many,
+/// How the blocks of a component become samples, with its quantisation table made ready for that.
+enum Transform {
+    /// Eight by eight samples, in whole numbers.
+    Full { quantisers: BlockValues },
+    /// Fewer: means, in floating point.
+    Reduced { factors: [f32; 64] },
+}
+
+impl Transform {
+    fn new(table: &[u16; 64], shape: Shape) -> Self {
+        if !shape.is_full() {
+            return Transform::Reduced { factors: factors(table, shape.block_width, shape.block_height) };
+        }
+        let mut quantisers = [0; 64];
+        for (&place, &quantiser) in PLACE.iter().zip(table) {
+            quantisers[usize::from(place)] = quantiser as i16;
+        }
+        Transform::Full { quantisers }
+    }
 }
 
 /// Coefficients of a block in columns, multiplied with their factors.
@@ -290,54 +318,62 @@ fn stream(
         let quantisation = tables.quantisation[component.quantisation_idx].as_ref().ok_or(Fault::Damaged)?;
         let dc = tables.dc[part.dc_idx].as_ref().ok_or(Fault::Damaged)?;
         let ac = tables.ac[part.ac_idx].as_ref().ok_or(Fault::Damaged)?;
-        let Shape { block_width, block_height, .. } = renderer.planes[part.component_idx].shape;
-        let size = match (block_width, block_height) {
-            (1, 1) => Size::One,
-            (2, 2) => Size::Four,
-            _ => Size::Many,
-        };
-        parts.push((part.component_idx, component, (dc, ac), factors(quantisation, block_width, block_height), size));
+        let transform = Transform::new(quantisation, renderer.planes[part.component_idx].shape);
+        parts.push((part.component_idx, component, (dc, ac), transform));
     }
+    let kernel = renderer.kernel;
     let mut bits = Bits::new(data, at);
     let mut last_dc = [0_i32; 4];
-    let mut values = [0.0_f32; 64];
+    let (mut values, mut coefficients) = ([0.0_f32; 64], [0; 64]);
     let (mut n_left, mut restart_idx) = (tables.restart_interval, 0);
     for mcu_row in 0..frame.mcus_down {
         for mcu_column in 0..frame.mcus_across {
             if tables.restart_interval > 0 {
                 if n_left == 0 {
-                    bits.restart(restart_idx)?;
+                    bits = bits.restarted(restart_idx)?;
                     last_dc = [0; 4];
                     (n_left, restart_idx) = (tables.restart_interval, (restart_idx + 1) & 7);
                 }
                 n_left -= 1;
             }
-            for (component_idx, component, (dc, ac), factors, size) in &parts {
+            for (component_idx, component, (dc, ac), how) in &parts {
                 let plane = &mut renderer.planes[*component_idx];
                 let last_dc = &mut last_dc[*component_idx & 3];
                 for row in mcu_row * component.v..(mcu_row + 1) * component.v {
                     for column in mcu_column * component.h..(mcu_column + 1) * component.h {
                         *last_dc = last_dc.wrapping_add(bits.dc_difference(dc)?);
-                        let mean = *last_dc as f32 * factors[0];
-                        match size {
-                            Size::One => {
-                                ac_coefficients(&mut bits, ac, &mut Nowhere)?;
-                                plane.fill(column, row, mean);
+                        let factors = match how {
+                            Transform::Full { quantisers } => {
+                                let n_places = ac_coefficients(&mut bits, ac, &mut Stored(&mut coefficients))?;
+                                if n_places == 1 {
+                                    plane.fill(column, row, flat_sample(*last_dc as i16, quantisers[0]));
+                                } else {
+                                    coefficients[0] = *last_dc as i16;
+                                    plane.put_full(column, row, &(kernel.transform)(&coefficients, quantisers));
+                                    coefficients = [0; 64];
+                                }
+                                continue;
                             }
-                            Size::Four => {
+                            Transform::Reduced { factors } => factors,
+                        };
+                        let mean = *last_dc as f32 * factors[0];
+                        match (plane.shape.block_width, plane.shape.block_height) {
+                            (1, 1) => {
+                                ac_coefficients(&mut bits, ac, &mut Nowhere)?;
+                                plane.fill(column, row, byte(mean));
+                            }
+                            (2, 2) => {
                                 let mut four = Four { sums: [mean, 0.0, 0.0, 0.0], factors };
                                 ac_coefficients(&mut bits, ac, &mut four)?;
                                 plane.put_four(column, row, four.samples());
                             }
-                            Size::Many => {
+                            (block_width, block_height) => {
                                 values[0] = mean;
                                 let mut block = Block { values: &mut values, factors };
-                                let n_places = ac_coefficients(&mut bits, ac, &mut block)?;
-                                if n_places == 1 {
-                                    plane.fill(column, row, mean);
+                                if ac_coefficients(&mut bits, ac, &mut block)? == 1 {
+                                    plane.fill(column, row, byte(mean));
                                 } else {
-                                    let shape = plane.shape;
-                                    plane.put(column, row, &transform(&values, shape.block_width, shape.block_height));
+                                    plane.put(column, row, &transform(&values, block_width, block_height));
                                     values.fill(0.0);
                                 }
                             }

@@ -6,7 +6,7 @@ use super::Fault;
 const LOOKUP_BITS: u32 = 10;
 const LOOKUP_LEN: usize = 1 << LOOKUP_BITS;
 
-/// Run that stands for "end of block" in [`AcEntry`].
+/// Least run that stands for "end of block" in [`AcEntry`].
 pub(super) const END_OF_BLOCK: usize = 128;
 
 /// One Huffman code.
@@ -27,7 +27,7 @@ pub(super) struct Table {
 struct AcEntry {
     /// The coefficient, or its number of bits if these did not fit the lookup.
     value: i16,
-    /// Zeros before it, or [`END_OF_BLOCK`].
+    /// Zeros before it, or [`END_OF_BLOCK`] and the run (0 to 14) that stands with it.
     run: u8,
     /// Bits used, with [`VALUE_FOLLOWS`]; 0 if the code is longer than the lookup.
     n_bits: u8,
@@ -83,7 +83,7 @@ fn ac_entry(symbol_at: u16, next: u32) -> AcEntry {
         _ if length == 0 => AcEntry::default(),
         // Sixteen zeros are fifteen and one more.
         0 if run == 15 => AcEntry { value: 0, run, n_bits: length as u8 },
-        0 => AcEntry { value: 0, run: END_OF_BLOCK as u8, n_bits: length as u8 },
+        0 => AcEntry { value: 0, run: END_OF_BLOCK as u8 + run, n_bits: length as u8 },
         _ if u32::from(length + size) > LOOKUP_BITS => {
             AcEntry { value: size as i16, run, n_bits: length as u8 | VALUE_FOLLOWS }
         }
@@ -94,6 +94,17 @@ fn ac_entry(symbol_at: u16, next: u32) -> AcEntry {
     }
 }
 
+/// The symbol at the beginning of `buffer`, whose code is longer than the lookup, and the length of its code.
+#[cold]
+#[inline(never)]
+fn long_symbol(buffer: u64, table: &Table) -> Result<(u8, u32), Fault> {
+    let next = (buffer >> 48) as u32;
+    let length = (LOOKUP_BITS + 1..=16).find(|&length| next < table.limit[length as usize]).ok_or(Fault::Damaged)?;
+    let symbol_idx = (next >> (16 - length)) as i32 + table.offset[length as usize];
+    let symbol = table.symbols.get(symbol_idx as usize).copied().ok_or(Fault::Damaged)?;
+    Ok((symbol, length))
+}
+
 /// The number that `size` bits stand for: those that begin with 0 are negative (T.81, F.2.2.1).
 fn extended(bits: u32, size: u32) -> i32 {
     let is_negative = i32::from(bits < 1 << (size - 1));
@@ -101,6 +112,10 @@ fn extended(bits: u32, size: u32) -> i32 {
 }
 
 /// Reads the bits of one scan. Behind the end of the data or before a marker it gives zeros and counts them.
+///
+/// The rare cases are functions that take and return it by value: a reader whose address is never passed on is kept in
+/// registers through a whole scan.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     /// The next byte not yet in `buffer`.
@@ -147,12 +162,12 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.refill_by_bytes();
+        *self = self.refilled_by_bytes();
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_by_bytes(&mut self) {
+    fn refilled_by_bytes(mut self) -> Self {
         while self.n_bits <= 56 {
             let (byte, n_bytes) = match (self.data.get(self.at), self.data.get(self.at + 1)) {
                 (Some(0xFF), Some(0)) => (0xFF, 2),
@@ -167,6 +182,7 @@ impl<'a> Bits<'a> {
             self.at += n_bytes;
             self.n_bits += 8;
         }
+        self
     }
 
     #[inline(always)]
@@ -193,18 +209,9 @@ impl<'a> Bits<'a> {
             self.skip(u32::from(entry >> 8));
             return Ok(entry as u8);
         }
-        self.long_symbol(table)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn long_symbol(&mut self, table: &Table) -> Result<u8, Fault> {
-        let next = (self.buffer >> 48) as u32;
-        let length =
-            (LOOKUP_BITS + 1..=16).find(|&length| next < table.limit[length as usize]).ok_or(Fault::Damaged)?;
-        let symbol_idx = (next >> (16 - length)) as i32 + table.offset[length as usize];
-        self.skip(length);
-        table.symbols.get(symbol_idx as usize).copied().ok_or(Fault::Damaged)
+        let (symbol, n_bits) = long_symbol(self.buffer, table)?;
+        self.skip(n_bits);
+        Ok(symbol)
     }
 
     /// The coefficient that the next `size` bits (1 to 15) stand for.
@@ -223,7 +230,8 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Run and value of the next AC coefficient. A run of [`END_OF_BLOCK`] ends the block; a value of 0 is another zero.
+    /// Run and value of the next AC coefficient. A run of [`END_OF_BLOCK`] and more ends the block (progressive: and as
+    /// many others as what is above it says); a value of 0 is another zero.
     #[inline(always)]
     pub(super) fn ac_coefficient(&mut self, table: &Table) -> Result<(usize, i32), Fault> {
         self.refill();
@@ -240,25 +248,24 @@ impl<'a> Bits<'a> {
             self.skip(size);
             return Ok((entry.run.into(), extended(bits, size)));
         }
-        let symbol = self.long_symbol(table)?;
+        let (symbol, n_bits) = long_symbol(self.buffer, table)?;
+        self.skip(n_bits);
         let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         match size {
             0 if run == 15 => Ok((15, 0)),
-            0 => Ok((END_OF_BLOCK, 0)),
+            0 => Ok((END_OF_BLOCK + run, 0)),
             _ => Ok((run, self.value(size))),
         }
     }
 
-    /// Goes on behind the restart marker with this number (0 to 7).
-    pub(super) fn restart(&mut self, number: u8) -> Result<(), Fault> {
+    /// A reader that goes on behind the restart marker with this number (0 to 7).
+    #[inline(never)]
+    pub(super) fn restarted(self, number: u8) -> Result<Self, Fault> {
         if self.is_overdrawn() {
             return Err(Fault::Truncated);
         }
         match super::next_marker(self.data, self.at) {
-            Some((marker, after)) if marker == 0xD0 + number => {
-                *self = Bits::new(self.data, after);
-                Ok(())
-            }
+            Some((marker, after)) if marker == 0xD0 + number => Ok(Bits::new(self.data, after)),
             Some((0xD9, _)) | None => Err(Fault::Truncated),
             Some(_) => Err(Fault::Damaged),
         }

@@ -2,11 +2,12 @@
 //!
 //! Only the last two rows of MCUs are kept: a row of pixels needs chroma samples above and below it. A component that
 //! has fewer samples than the picture is reduced by less, so that chroma of a halved 4:2:0 picture is taken as it is
-//! stored. What is left is enlarged by the triangle filter of libjpeg ("fancy upsampling"), so that pixels are those of
-//! other readers.
+//! stored. What is left is enlarged by the triangle filter of libjpeg ("fancy upsampling"). At full size all arithmetic
+//! is that of libjpeg (see `kernel`), so that pixels are those of other readers, to the last bit.
 
 use super::frame::{ColourModel, Component, Frame};
 use super::idct::{Samples, byte};
+use super::kernel::{Kernel, rgb};
 use crate::decode::Reduction;
 
 /// How the blocks of one component become samples.
@@ -43,6 +44,11 @@ impl Shape {
             across,
             down,
         }
+    }
+
+    /// Whether a block is made at full size, eight by eight samples.
+    pub(super) fn is_full(&self) -> bool {
+        (self.block_width, self.block_height) == (8, 8)
     }
 
     /// Bytes kept of it.
@@ -100,6 +106,16 @@ impl Plane {
         }
     }
 
+    /// Stores a block of eight rows of samples.
+    #[inline(always)]
+    pub(super) fn put_full(&mut self, block_column: usize, block_row: usize, samples: &[[u8; 8]; 8]) {
+        let (start, stride) = (self.start(block_column, block_row), self.shape.stride);
+        let rows = self.data[start..start + 7 * stride + 8].chunks_mut(stride);
+        for (row, samples) in rows.zip(samples) {
+            row[..8].copy_from_slice(samples);
+        }
+    }
+
     /// Stores a block of two by two samples around 0.
     #[inline(always)]
     pub(super) fn put_four(&mut self, block_column: usize, block_row: usize, samples: [[f32; 2]; 2]) {
@@ -112,39 +128,35 @@ impl Plane {
 
     /// Stores a block whose samples are all the same.
     #[inline(always)]
-    pub(super) fn fill(&mut self, block_column: usize, block_row: usize, sample: f32) {
+    pub(super) fn fill(&mut self, block_column: usize, block_row: usize, sample: u8) {
+        if self.shape.is_full() {
+            return self.put_full(block_column, block_row, &[[sample; 8]; 8]);
+        }
         let mut start = self.start(block_column, block_row);
-        let byte = byte(sample);
         for _ in 0..self.shape.block_height {
-            self.data[start..start + self.shape.block_width].fill(byte);
+            self.data[start..start + self.shape.block_width].fill(sample);
             start += self.shape.stride;
         }
     }
 
     /// The samples for row `y` of the picture, enlarged into `wide` if need be.
-    fn enlarged<'a>(&'a self, y: usize, wide: &'a mut Wide) -> &'a [u8] {
+    fn enlarged<'a>(&'a self, kernel: &Kernel, y: usize, wide: &'a mut Wide) -> &'a [u8] {
         let Shape { across, down, width, .. } = self.shape;
         // libjpeg does not filter across in rows of fewer than three samples.
         let is_smooth = across.0 == 1 || width > 2;
         match (across, down) {
             ((1, 1), (1, 1)) => self.row(y),
             ((2, 1), (1, 1)) if is_smooth => {
-                twice_as_wide(self.row(y), &mut wide.bytes);
+                (kernel.twice_as_wide)(self.row(y), &mut wide.bytes);
                 &wide.bytes
             }
             ((1 | 2, 1), (2, 1)) if is_smooth => {
+                let far_is_above = y.is_multiple_of(2);
                 let near = self.row(y / 2);
-                let far = self.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
-                if across.0 == 1 {
-                    let bias = if y % 2 == 0 { 1 } else { 2 };
-                    for ((out, &near), &far) in wide.bytes.iter_mut().zip(near).zip(far) {
-                        *out = ((3 * u16::from(near) + u16::from(far) + bias) >> 2) as u8;
-                    }
-                } else {
-                    for ((sum, &near), &far) in wide.sums.iter_mut().zip(near).zip(far) {
-                        *sum = 3 * u16::from(near) + u16::from(far);
-                    }
-                    twice_as_wide_sums(&wide.sums[..width], &mut wide.bytes);
+                let far = self.row(if far_is_above { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
+                match across.0 {
+                    1 => (kernel.twice_as_high)(near, far, far_is_above, &mut wide.bytes),
+                    _ => (kernel.twice_both)(near, far, &mut wide.sums, &mut wide.bytes),
                 }
                 &wide.bytes
             }
@@ -165,34 +177,12 @@ struct Wide {
     sums: Vec<u16>,
 }
 
-/// Two pixels of each sample, three parts of the nearer and one of the next; `out` has room for one more sample.
-fn twice_as_wide(row: &[u8], out: &mut [u8]) {
-    let last = row.len() - 1;
-    out[0] = row[0];
-    out[2 * last + 1] = row[last];
-    let (pairs, _) = out[1..=2 * last].as_chunks_mut::<2>();
-    for (pair, (&left, &right)) in pairs.iter_mut().zip(row[..last].iter().zip(&row[1..])) {
-        let (left, right) = (u16::from(left), u16::from(right));
-        *pair = [((3 * left + right + 2) >> 2) as u8, ((3 * right + left + 1) >> 2) as u8];
-    }
-}
-
-/// The same of samples that are four times too large.
-fn twice_as_wide_sums(row: &[u16], out: &mut [u8]) {
-    let last = row.len() - 1;
-    out[0] = ((4 * row[0] + 8) >> 4) as u8;
-    out[2 * last + 1] = ((4 * row[last] + 7) >> 4) as u8;
-    let (pairs, _) = out[1..=2 * last].as_chunks_mut::<2>();
-    for (pair, (&left, &right)) in pairs.iter_mut().zip(row[..last].iter().zip(&row[1..])) {
-        *pair = [((3 * left + right + 7) >> 4) as u8, ((3 * right + left + 8) >> 4) as u8];
-    }
-}
-
 /// Makes the picture as its rows of MCUs come.
 pub(super) struct Renderer {
     pub(super) planes: Vec<Plane>,
     wide: Vec<Wide>,
     model: ColourModel,
+    pub(super) kernel: &'static Kernel,
     width: usize,
     height: usize,
     mcu_rows: usize,
@@ -215,6 +205,7 @@ impl Renderer {
             has_rows_below: planes.iter().any(|plane| plane.shape.down != (1, 1)),
             planes,
             model,
+            kernel: Kernel::get(),
             width,
             height,
             mcu_rows: frame.v_max * 8 / divisor,
@@ -241,9 +232,9 @@ impl Renderer {
             let out = &mut self.data[y * row_len..(y + 1) * row_len];
             let mut rows: [&[u8]; 4] = [&[]; 4];
             for ((row, plane), wide) in rows.iter_mut().zip(&self.planes).zip(&mut self.wide) {
-                *row = &plane.enlarged(y, wide)[..self.width];
+                *row = &plane.enlarged(self.kernel, y, wide)[..self.width];
             }
-            convert(self.model, rows, out);
+            convert(self.kernel, self.model, rows, out);
         }
         self.n_rows_done = end;
     }
@@ -260,7 +251,7 @@ fn wide_len(width: usize) -> usize {
 }
 
 /// One row of samples to RGB.
-fn convert(model: ColourModel, [first, second, third, fourth]: [&[u8]; 4], out: &mut [u8]) {
+fn convert(kernel: &Kernel, model: ColourModel, [first, second, third, fourth]: [&[u8]; 4], out: &mut [u8]) {
     let (out, _) = out.as_chunks_mut::<3>();
     let threes = || first.iter().zip(second).zip(third);
     match model {
@@ -274,7 +265,7 @@ fn convert(model: ColourModel, [first, second, third, fourth]: [&[u8]; 4], out: 
                 *pixel = [red, green, blue];
             }
         }
-        ColourModel::YCbCr => convert_ycbcr(out, [first, second, third]),
+        ColourModel::YCbCr => (kernel.rgb)([first, second, third], out),
         ColourModel::Cmyk { is_inverted } => {
             let flip = if is_inverted { 0 } else { 255 };
             for ((pixel, ((&cyan, &magenta), &yellow)), &black) in out.iter_mut().zip(threes()).zip(fourth) {
@@ -290,39 +281,6 @@ fn convert(model: ColourModel, [first, second, third, fourth]: [&[u8]; 4], out: 
     }
 }
 
-/// Pixels converted at a time, each colour by itself, which compilers turn into SIMD.
-const LANES: usize = 32;
-
-fn convert_ycbcr(out: &mut [[u8; 3]], [luma, cb, cr]: [&[u8]; 3]) {
-    let ((lumas, luma_rest), (cbs, cb_rest), (crs, cr_rest)) =
-        (luma.as_chunks::<LANES>(), cb.as_chunks::<LANES>(), cr.as_chunks::<LANES>());
-    let (outs, out_rest) = out.as_chunks_mut::<LANES>();
-    for (out, ((luma, cb), cr)) in outs.iter_mut().zip(lumas.iter().zip(cbs).zip(crs)) {
-        let (mut reds, mut greens, mut blues) = ([0; LANES], [0; LANES], [0; LANES]);
-        for lane in 0..LANES {
-            [reds[lane], greens[lane], blues[lane]] = rgb(luma[lane], cb[lane], cr[lane]);
-        }
-        for (lane, pixel) in out.iter_mut().enumerate() {
-            *pixel = [reds[lane], greens[lane], blues[lane]];
-        }
-    }
-    for (pixel, ((&luma, &cb), &cr)) in out_rest.iter_mut().zip(luma_rest.iter().zip(cb_rest).zip(cr_rest)) {
-        *pixel = rgb(luma, cb, cr);
-    }
-}
-
 fn dimmed(value: u8, light: u32) -> u8 {
     ((u32::from(value) * light + 127) / 255) as u8
-}
-
-/// ITU-R BT.601 in full range, as JFIF says: in 1/16384, so that the factors fit 16 bits.
-#[inline(always)]
-fn rgb(luma: u8, cb: u8, cr: u8) -> [u8; 3] {
-    let scaled = |chroma: i16, factor: i16| i32::from(chroma) * i32::from(factor);
-    let (cb, cr) = (i16::from(cb) - 128, i16::from(cr) - 128);
-    // 1.402 and 1.772 are written as 1 and the rest.
-    let red = cr + ((scaled(cr, 6586) + 8192) >> 14) as i16;
-    let green = ((scaled(cb, -5638) + scaled(cr, -11700) + 8192) >> 14) as i16;
-    let blue = cb + ((scaled(cb, 12648) + 8192) >> 14) as i16;
-    [red, green, blue].map(|difference| (i16::from(luma) + difference).clamp(0, 255) as u8)
 }
