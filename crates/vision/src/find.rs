@@ -7,12 +7,12 @@
 
 use likeness_domain::Result;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
-use likeness_domain::policy::{FaceChoice, off_centre};
+use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Doubt;
-use likeness_domain::types::{BoundingBox, Landmarks, Point};
+use likeness_domain::types::{Landmarks, Point};
 
 use crate::detect::{Detector, FoundFace, iou, suppressed};
-use crate::mesh::{Effort, FacePlace, MeshFit, MeshNet};
+use crate::mesh::{FaceMesh, FacePlace, MeshNet};
 use crate::pack::{Detect, FirstPass};
 use crate::pyramid::Pyramid;
 use crate::raster::{ExifOrientation, RgbImage};
@@ -23,16 +23,6 @@ mod tests;
 /// Longer sides of the passes after the first one, in pixels.
 const FINER_SIDES: [u32; 2] = [640, 1280];
 
-/// Longer side of the first pass where all faces are wanted. It finds nine in ten faces of a thirtieth of that side, and
-/// gives more than nine in ten of those half as large at least the score [`TRACE_SCORE_MIN`] (30 faces of each size pasted
-/// into photographs of groups).
-const FIRST_SIDE_ALL: u32 = 448;
-
-/// A score that shows that there may be a small face, of at most [`TRACE_SIDE_MAX`] pixels in the frame: the reason for the
-/// next pass. One in five photographs without a small face has such a trace too.
-const TRACE_SCORE_MIN: f32 = 0.05;
-const TRACE_SIDE_MAX: f32 = 20.0;
-
 /// Least score of a weak candidate: too little to report, enough to look there once more at a larger size.
 const WEAK_SCORE_MIN: f32 = 0.3;
 
@@ -42,7 +32,7 @@ const PERSISTENT_SCORE_MIN: f32 = 0.6;
 
 /// Faces of fewer pixels than this (longer side, in the frame the detector sees) may be missed by a pass: a candidate that
 /// is smaller, however weak, is the reason for a finer one.
-pub const CERTAIN_SIDE_MIN: f32 = 24.0;
+const CERTAIN_SIDE_MIN: f32 = 24.0;
 
 /// Faces of fewer pixels than this in the frame are missed by most passes.
 const FINDABLE_SIDE_MIN: f32 = 12.0;
@@ -68,27 +58,12 @@ const SAME_FACE_IOU: f32 = 0.4;
 pub struct Face {
     /// The detector's box and score; the five points of the mesh if that confirmed the face, else the detector's.
     pub found: FoundFace,
-    /// The mesh that fits best, confirmed or not. `None` if the detector alone was asked: see [`Purpose::Boxes`].
-    pub fit: Option<MeshFit>,
+    /// The mesh that fits best, confirmed or not.
+    pub mesh: FaceMesh,
+    /// The place of the mesh's crop.
+    pub place: FacePlace,
     /// Why it is not certain.
     pub doubt: Option<Doubt>,
-}
-
-impl Face {
-    /// The mesh's presence score; 0, which neither confirms nor denies, without one.
-    fn presence(&self) -> f32 {
-        self.fit.as_ref().map_or(0.0, |fit| fit.mesh.presence)
-    }
-}
-
-/// What the faces are wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Where they are, no more: the mesh is fitted only where the detector is not certain, and no better than needed to
-    /// confirm a face.
-    Boxes,
-    /// Templates or measurements of them: the mesh is fitted to each.
-    Meshes,
 }
 
 /// A detector and a mesh that work together.
@@ -116,42 +91,32 @@ impl Finder {
 
     /// The faces that are wanted: confirmed ones before doubtful ones, each in the order of `choice`. `side_min` is the
     /// least longer side of a face's box, in pixels of the base.
-    pub fn find(
-        &mut self,
-        pyramid: &mut Pyramid,
-        choice: FaceChoice,
-        side_min: f32,
-        purpose: Purpose,
-    ) -> Result<Vec<Face>> {
+    pub fn find(&mut self, pyramid: &mut Pyramid, choice: FaceChoice, side_min: f32) -> Result<Vec<Face>> {
         match choice {
             FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1) => {
-                self.find_one(pyramid, choice, side_min, purpose)
+                self.find_one(pyramid, choice, side_min)
             }
-            FaceChoice::None | FaceChoice::LargestFew(_) | FaceChoice::All => self.find_all(pyramid, side_min, purpose),
+            FaceChoice::None | FaceChoice::LargestFew(_) | FaceChoice::All => self.find_all(pyramid, side_min),
         }
     }
 
     /// The same face in a picture that is `factor` times as large, fitted there once more.
     pub fn refitted(&mut self, pyramid: &mut Pyramid, face: &Face, factor: f32) -> Result<Face> {
         let found = face.found.moved((factor, factor), (0.0, 0.0));
-        let Some(coarse) = &face.fit else { return Ok(Face { found, ..face.clone() }) };
-        let coarse = coarse.scaled(factor);
+        let FacePlace { centre: (x, y), size, tilt } = face.place;
+        let centre = ((x + 0.5) * f64::from(factor) - 0.5, (y + 0.5) * f64::from(factor) - 0.5);
+        let place = FacePlace { centre, size: size * f64::from(factor), tilt };
         if face.doubt.is_some() {
-            return Ok(Face { found, fit: Some(coarse), doubt: face.doubt });
+            return Ok(Face { found, mesh: face.mesh.scaled(factor), place, doubt: face.doubt });
         }
-        let fine = self.mesh.pass(pyramid, coarse.place)?;
+        let fit = self.mesh.pass(pyramid, place)?;
         // The finer picture shows more; should it deny the face all the same, the coarse fit stands.
-        let fit = if fine.mesh.presence >= self.mesh.stage().presence_min { fine } else { coarse };
-        Ok(Face { found: FoundFace { landmarks: fit.mesh.five_points(), ..found }, fit: Some(fit), doubt: None })
+        let mesh =
+            if fit.mesh.presence >= self.mesh.stage().presence_min { fit.mesh } else { face.mesh.scaled(factor) };
+        Ok(Face { found: FoundFace { landmarks: mesh.five_points(), ..found }, mesh, place, doubt: None })
     }
 
-    fn find_one(
-        &mut self,
-        pyramid: &mut Pyramid,
-        choice: FaceChoice,
-        side_min: f32,
-        purpose: Purpose,
-    ) -> Result<Vec<Face>> {
+    fn find_one(&mut self, pyramid: &mut Pyramid, choice: FaceChoice, side_min: f32) -> Result<Vec<Face>> {
         let mut doubtful: Option<Face> = None;
         let mut known: Vec<FoundFace> = Vec::new();
         let mut last_side = 0;
@@ -165,16 +130,13 @@ impl Finder {
             candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
             match choice {
                 FaceChoice::Central => {
-                    let (width, height) = (pyramid.base().width(), pyramid.base().height());
-                    candidates.sort_by_key(|face| {
-                        off_centre(BoundingBox::clamped(face.corners, width, height), width, height)
-                    })
+                    candidates.sort_by(|a, b| off_centre(a, pyramid).total_cmp(&off_centre(b, pyramid)))
                 }
                 _ => candidates.sort_by(|a, b| area(b).total_cmp(&area(a))),
             }
             known.extend_from_slice(&candidates);
             for candidate in candidates.into_iter().take(TRIES_MAX) {
-                let face = self.confirmed(pyramid, candidate, purpose)?;
+                let face = self.confirmed(pyramid, candidate)?;
                 match face.doubt {
                     None => return Ok(vec![face]),
                     // The central face is meant, certain or not; of others, a certain one beats a doubtful one.
@@ -182,7 +144,7 @@ impl Finder {
                         return Ok(vec![face]);
                     }
                     Some(_) if is_reported(&face, self.first.score_sure) => {
-                        let is_better = |old: &Face| face.presence() > old.presence();
+                        let is_better = |old: &Face| face.mesh.presence > old.mesh.presence;
                         if doubtful.as_ref().is_none_or(is_better) {
                             doubtful = Some(face);
                         }
@@ -194,21 +156,11 @@ impl Finder {
         Ok(doubtful.into_iter().collect())
     }
 
-    fn find_all(&mut self, pyramid: &mut Pyramid, side_min: f32, purpose: Purpose) -> Result<Vec<Face>> {
+    fn find_all(&mut self, pyramid: &mut Pyramid, side_min: f32) -> Result<Vec<Face>> {
         let longer = longer_side(pyramid.base());
-        let (first, second) = (FIRST_SIDE_ALL.min(self.side_max), FINER_SIDES[0].min(self.side_max));
-        let mut all = self.pass(pyramid, first, ExifOrientation::UPRIGHT, TRACE_SCORE_MIN)?;
-        let frame_per_base = (first as f32 / longer).min(1.0);
-        let has_trace = all.iter().any(|face| longest(face) * frame_per_base < TRACE_SIDE_MAX);
-        let may_be_wanted = side_min * frame_per_base < CERTAIN_SIDE_MIN;
-        all.retain(|face| face.score >= WEAK_SCORE_MIN);
-        let mut side = first;
-        // Where nothing is certain, faces may lie on a side, or be too large for the first pass's frame or too small.
-        let is_unsure = best_score(&all) < self.first.score_sure;
-        if frame_per_base < 1.0 && ((has_trace && may_be_wanted) || is_unsure) {
-            side = second;
-            all = merged(all, self.pass(pyramid, side, ExifOrientation::UPRIGHT, WEAK_SCORE_MIN)?, self.nms_iou);
-        }
+        // The second size finds faces from a sixteenth of the picture on, and the largest ones as well.
+        let side = FINER_SIDES[0].min(self.side_max);
+        let mut all = self.pass(pyramid, side, ExifOrientation::UPRIGHT)?;
         if best_score(&all) < self.first.score_sure {
             all = merged(all, self.candidates(pyramid, self.first.side, true)?, self.nms_iou);
         }
@@ -221,7 +173,7 @@ impl Finder {
         };
         let finer = FINER_SIDES[1].min(self.side_max);
         if needs_finer(&all, side) {
-            let more = self.pass(pyramid, finer, ExifOrientation::UPRIGHT, WEAK_SCORE_MIN)?;
+            let more = self.pass(pyramid, finer, ExifOrientation::UPRIGHT)?;
             let found_more = !more.is_empty();
             all = merged(all, more, self.nms_iou);
             if found_more && needs_finer(&all, finer) {
@@ -232,10 +184,10 @@ impl Finder {
         all.truncate(FACES_PER_IMAGE_MAX);
         let mut faces: Vec<Face> = Vec::with_capacity(all.len());
         for candidate in all {
-            let face = self.confirmed(pyramid, candidate, purpose)?;
+            let face = self.confirmed(pyramid, candidate)?;
             let same = faces.iter().position(|other| is_same(other, &face));
             match same {
-                Some(idx) if faces[idx].fit.is_some() && faces[idx].presence() < face.presence() => faces[idx] = face,
+                Some(idx) if faces[idx].mesh.presence < face.mesh.presence => faces[idx] = face,
                 Some(_) => {}
                 None => faces.push(face),
             }
@@ -263,13 +215,13 @@ impl Finder {
     /// Every candidate at this size, strongest first; with `turns`, the other quarter turns are searched as well unless
     /// a face is certain.
     fn candidates(&mut self, pyramid: &mut Pyramid, side: u32, turns: bool) -> Result<Vec<FoundFace>> {
-        let mut all = self.pass(pyramid, side, ExifOrientation::UPRIGHT, WEAK_SCORE_MIN)?;
+        let mut all = self.pass(pyramid, side, ExifOrientation::UPRIGHT)?;
         if !turns || best_score(&all) >= self.first.score_sure {
             return Ok(all);
         }
         all.iter_mut().for_each(|face| face.score += UPRIGHT_BONUS);
         for turn in [ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270] {
-            let found = self.pass(pyramid, side, turn, WEAK_SCORE_MIN)?;
+            let found = self.pass(pyramid, side, turn)?;
             let is_certain = best_score(&found) >= self.first.score_sure;
             all.extend(found);
             if is_certain {
@@ -282,21 +234,15 @@ impl Finder {
         Ok(kept)
     }
 
-    /// One detector pass over the whole picture: every candidate of at least this score, in pixels of the base.
-    fn pass(
-        &mut self,
-        pyramid: &mut Pyramid,
-        side: u32,
-        turn: ExifOrientation,
-        score_min: f32,
-    ) -> Result<Vec<FoundFace>> {
+    /// One detector pass over the whole picture, in pixels of the base.
+    fn pass(&mut self, pyramid: &mut Pyramid, side: u32, turn: ExifOrientation) -> Result<Vec<FoundFace>> {
         let fitted = pyramid.fitted(side);
         let picture = fitted.as_ref().unwrap_or(pyramid.base());
         let (width, height) = (picture.width(), picture.height());
         let found = match turn {
-            ExifOrientation::UPRIGHT => self.detector.pass(picture, score_min)?,
+            ExifOrientation::UPRIGHT => self.detector.pass(picture, WEAK_SCORE_MIN)?,
             _ => {
-                let found = self.detector.pass(&picture.turned(turn), score_min)?;
+                let found = self.detector.pass(&picture.turned(turn), WEAK_SCORE_MIN)?;
                 found.iter().map(|face| turned_back(face, turn, width, height)).collect()
             }
         };
@@ -326,42 +272,33 @@ impl Finder {
         Ok(suppressed(all, self.nms_iou))
     }
 
-    /// Fits the mesh to a candidate, as well as the purpose needs it.
-    fn confirmed(&mut self, pyramid: &mut Pyramid, candidate: FoundFace, purpose: Purpose) -> Result<Face> {
-        let effort = match purpose {
-            Purpose::Boxes if candidate.score >= self.first.score_sure => {
-                return Ok(Face { found: candidate, fit: None, doubt: None });
-            }
-            Purpose::Boxes => Effort::Confirm,
-            Purpose::Meshes => Effort::Align,
-        };
+    /// Fits the mesh to a candidate.
+    fn confirmed(&mut self, pyramid: &mut Pyramid, candidate: FoundFace) -> Result<Face> {
         let persistent = candidate.score >= PERSISTENT_SCORE_MIN;
-        let fit = self.mesh.fit(pyramid, FacePlace::of(&candidate), effort, persistent)?;
+        let fit = self.mesh.fit(pyramid, FacePlace::of(&candidate), persistent)?;
         let (presence, presence_min) = (fit.mesh.presence, self.mesh.stage().presence_min);
         let doubt = (presence < presence_min).then_some(Doubt { presence, presence_min });
         let mut found = candidate;
         if doubt.is_none() {
             found.landmarks = fit.mesh.five_points();
         }
-        Ok(Face { found, fit: Some(fit), doubt })
+        Ok(Face { found, mesh: fit.mesh, place: fit.place, doubt })
     }
 }
 
 /// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.
 fn is_reported(face: &Face, score_sure: f32) -> bool {
-    face.found.score >= score_sure || (face.found.score >= PERSISTENT_SCORE_MIN && face.presence() >= 0.0)
+    face.found.score >= score_sure || (face.found.score >= PERSISTENT_SCORE_MIN && face.mesh.presence >= 0.0)
 }
 
 /// Whether both are the same face of the picture.
 fn is_same(a: &Face, b: &Face) -> bool {
-    let extent = |face: &Face| match (&face.fit, face.doubt) {
-        // A doubtful mesh does not show where the face is.
-        (Some(fit), None) => FoundFace { corners: fit.mesh.extent(), ..face.found },
-        _ => face.found,
-    };
-    let both_have_mesh = [a, b].iter().all(|face| face.fit.is_some() && face.doubt.is_none());
-    let overlap = if both_have_mesh { iou(&extent(a), &extent(b)) } else { iou(&a.found, &b.found) };
-    overlap > SAME_FACE_IOU
+    let mesh = |face: &Face| FoundFace { corners: face.mesh.extent(), ..face.found };
+    match (a.doubt, b.doubt) {
+        (None, None) => iou(&mesh(a), &mesh(b)) > SAME_FACE_IOU,
+        // A doubtful mesh says nothing of where the face is.
+        _ => iou(&a.found, &b.found) > SAME_FACE_IOU,
+    }
 }
 
 /// Both lists without doubles, the stronger one of two kept.
@@ -386,6 +323,13 @@ fn area(face: &FoundFace) -> f32 {
 
 fn longer_side(image: &RgbImage) -> f32 {
     image.width().max(image.height()) as f32
+}
+
+/// Squared distance between the centres of the face and the picture.
+fn off_centre(face: &FoundFace, pyramid: &Pyramid) -> f32 {
+    let [left, top, right, bottom] = face.corners;
+    let (x, y) = (left + right - pyramid.base().width() as f32, top + bottom - pyramid.base().height() as f32);
+    x * x + y * y
 }
 
 /// Left, top, width and height of tiles that cover a picture; fewer and larger ones where there would be too many.

@@ -6,7 +6,7 @@
 
 mod net;
 
-pub use net::{Effort, FacePlace, MeshFit, MeshNet};
+pub use net::{FacePlace, MeshFit, MeshNet};
 
 use likeness_domain::types::{Landmarks, Point};
 

@@ -22,18 +22,6 @@ const OTHER_TILTS: [f64; 5] = [45.0, -45.0, 90.0, 180.0, 270.0];
 /// a beard or hat. Of 14 photographs with a presence below 12, these and the mesh's own extent raise 12.
 const OTHER_SIZES: [f64; 2] = [0.87, 0.75];
 
-/// A mesh that is confirmed as it is, but not certain, may be that of a face on its head: only this tilt is tried then.
-const INVERTED_TILT: f64 = 180.0;
-
-/// How much a fit may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Only whether there is a face: passes end as soon as the presence confirms it, with the tilt that is then known.
-    Confirm,
-    /// Until the eyes lie level, as alignment needs it.
-    Align,
-}
-
 /// Where a face is, for cutting a crop about it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FacePlace {
@@ -82,17 +70,6 @@ pub struct MeshFit {
     pub place: FacePlace,
 }
 
-impl MeshFit {
-    /// The same fit in a picture that is `factor` times as large.
-    #[must_use]
-    pub fn scaled(&self, factor: f32) -> Self {
-        let FacePlace { centre: (x, y), size, tilt } = self.place;
-        let per_pixel = f64::from(factor);
-        let centre = ((x + 0.5) * per_pixel - 0.5, (y + 0.5) * per_pixel - 0.5);
-        Self { mesh: self.mesh.scaled(factor), place: FacePlace { centre, size: size * per_pixel, tilt } }
-    }
-}
-
 /// A loaded net. Clones share the model: one for each thread.
 #[derive(Clone)]
 pub struct MeshNet {
@@ -119,61 +96,39 @@ impl MeshNet {
         &self.stage
     }
 
-    /// Fits the mesh to the face at `place`, turning the crop until the eyes lie level or, with [`Effort::Confirm`], until
-    /// the presence reaches `presence_min`. With `persistent`, where the presence stays too low, smaller crops, a crop about
-    /// the mesh itself and other tilts are tried as well, and the fit with the highest presence is returned.
-    pub fn fit(
-        &mut self,
-        pyramid: &mut Pyramid,
-        place: FacePlace,
-        effort: Effort,
-        persistent: bool,
-    ) -> Result<MeshFit> {
-        let mut best = self.settle(pyramid, place, effort)?;
-        let presence_min = self.stage.presence_min;
-        // Below 0 the mesh denies the face. Above, a box without a template needs no better fit.
-        let (enough, reason_to_persist) = match effort {
-            Effort::Confirm => (presence_min, 0.0),
-            Effort::Align => (self.stage.presence_sure, self.stage.presence_sure),
-        };
-        if !persistent || best.mesh.presence >= reason_to_persist {
+    /// Fits the mesh to the face at `place`, turning the crop until the eyes lie level. With `persistent`, where the
+    /// presence stays below `presence_sure`, smaller crops, a crop about the mesh itself and other tilts are tried as well,
+    /// and the fit with the highest presence is returned.
+    pub fn fit(&mut self, pyramid: &mut Pyramid, place: FacePlace, persistent: bool) -> Result<MeshFit> {
+        let mut best = self.settle(pyramid, place)?;
+        if !persistent {
             return Ok(best);
         }
-        for share in OTHER_SIZES.map(Some).into_iter().chain([None]) {
-            if best.mesh.presence >= enough {
-                return Ok(best);
-            }
-            let other = match share {
-                Some(share) => FacePlace { size: place.size * share, ..place },
-                None => FacePlace::about(&best),
-            };
-            let fit = self.settle(pyramid, other, effort)?;
-            if fit.mesh.presence > best.mesh.presence {
-                best = fit;
-            }
-        }
-        let is_confirmed = best.mesh.presence >= presence_min;
-        for tilt in OTHER_TILTS.into_iter().filter(|&tilt| !is_confirmed || tilt == INVERTED_TILT) {
-            if best.mesh.presence >= enough {
+        let sized = OTHER_SIZES.map(|share| Some(FacePlace { size: place.size * share, ..place }));
+        let tilted = OTHER_TILTS.map(|tilt| Some(FacePlace { tilt: place.tilt + tilt, ..place }));
+        // `None` is the place that the best mesh so far shows.
+        let others = sized.into_iter().chain([None]).map(|place| (place, false));
+        for (other, is_tilted) in others.chain(tilted.map(|place| (place, true))) {
+            if best.mesh.presence >= self.stage.presence_sure {
                 break;
             }
-            let fit = self.settle(pyramid, FacePlace { tilt: place.tilt + tilt, ..place }, effort)?;
+            let fit = self.settle(pyramid, other.unwrap_or_else(|| FacePlace::about(&best)))?;
             // Another tilt that is not confirmed would only be a wrong mesh instead of an unsure one.
-            if fit.mesh.presence > best.mesh.presence.max(presence_min) {
+            let least = if is_tilted { self.stage.presence_min } else { f32::NEG_INFINITY };
+            if fit.mesh.presence > best.mesh.presence.max(least) {
                 best = fit;
             }
         }
         Ok(best)
     }
 
-    fn settle(&mut self, pyramid: &mut Pyramid, mut place: FacePlace, effort: Effort) -> Result<MeshFit> {
+    fn settle(&mut self, pyramid: &mut Pyramid, mut place: FacePlace) -> Result<MeshFit> {
         let mut n_passes = 0;
         loop {
             let fit = self.pass(pyramid, place)?;
             n_passes += 1;
             let left = (fit.place.tilt - place.tilt + 180.0).rem_euclid(360.0) - 180.0;
-            let is_settled = left.abs() < f64::from(self.stage.tilt_max)
-                || (effort == Effort::Confirm && fit.mesh.presence >= self.stage.presence_min);
+            let is_settled = left.abs() < f64::from(self.stage.tilt_max);
             if is_settled || fit.mesh.presence < 0.0 || n_passes >= self.stage.passes_max {
                 return Ok(fit);
             }
