@@ -2,6 +2,8 @@
 
 mod measure;
 mod photo;
+mod search;
+mod usage;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub(crate) struct BenchArgs {
 enum Command {
     /// Processor time and memory from real photographs to their faces
     Photo(photo::PhotoArgs),
+    /// Search alone, in a gallery and with questions of any kind
+    Search(search::SearchArgs),
 }
 
 #[derive(Serialize)]
@@ -65,8 +69,10 @@ struct Machine {
 
 /// Runs the command.
 pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
-    if let Some(Command::Photo(args)) = args.command {
-        return photo::run(args, config).await;
+    match args.command {
+        Some(Command::Photo(args)) => return photo::run(args, config).await,
+        Some(Command::Search(args)) => return search::run(args).await,
+        None => {}
     }
     let time = Duration::from_secs(args.seconds);
     let photo = args.photo.as_deref().map(photo_file::read).transpose()?;

@@ -87,10 +87,10 @@ pub(super) fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64).
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -100,7 +100,7 @@ impl Numbers {
 
     /// A template in a random direction: the sum of four uniform numbers is nearly normal, which is what makes the
     /// direction uniform.
-    fn template(&mut self, pack: &Pack) -> Result<Template, Error> {
+    pub(super) fn template(&mut self, pack: &Pack) -> Result<Template, Error> {
         let mut component = || {
             let bits = self.next();
             (0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65_535.0 - 0.5).sum::<f32>()

@@ -4,7 +4,6 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
@@ -12,11 +11,11 @@ use likeness_domain::Error;
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::{AnalyzeRequest, Assess, FaceAnalyzer};
 use likeness_wire::native;
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::super::table::{self, Align};
 use super::super::{Outcome, Verdict, failed, photo, terminal};
+use super::usage::{memory_mb, processor_time};
 use crate::assemble;
 use crate::config::Config;
 
@@ -135,25 +134,6 @@ async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs
     })
 }
 
-/// Time that all threads of this process have spent on processors.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
-}
-
-/// Resident memory of this process now and at its highest, in MB; zero where the system does not say (only Linux does).
-fn memory_mb() -> (f64, f64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    (kilobytes(&status, "VmRSS:") / 1000.0, kilobytes(&status, "VmHWM:") / 1000.0)
-}
-
-/// A line such as `VmRSS:   1234 kB` of a status file, in kilobytes of 1,000 bytes.
-fn kilobytes(status: &str, key: &str) -> f64 {
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    number.unwrap_or(0.0) * 1.024
-}
-
 fn say(rows: Vec<Measured>, as_json: bool) -> Result<(), Error> {
     if as_json {
         return rows.iter().try_for_each(terminal::json);
@@ -170,26 +150,4 @@ fn say(rows: Vec<Measured>, as_json: bool) -> Result<(), Error> {
     };
     table::lines(&columns, &rows.iter().map(row).collect::<Vec<_>>()).iter().for_each(terminal::data);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_from_its_line() {
-        let status = "Name:\tlikeness\nVmHWM:\t  250000 kB\nVmRSS:\t  125000 kB\n";
-        assert_eq!((kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:")), (128_000.0, 256_000.0));
-        assert_eq!(kilobytes("Name:\tlikeness\n", "VmRSS:"), 0.0);
-    }
-
-    #[test]
-    fn processor_time_grows_with_work() {
-        let before = processor_time();
-        let mut sum = 0_u64;
-        while processor_time() - before < Duration::from_millis(2) {
-            sum = std::hint::black_box(sum + 1);
-        }
-        assert!(sum > 0);
-    }
 }
