@@ -1,6 +1,5 @@
 //! The one place where concrete types meet: packs, pipeline, index, store, library, dialects.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -91,11 +90,11 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Er
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = if needs_pack { load_analyzer(&config)? } else { Arc::new(NoPack) };
         let index = index(&config)?;
-        let store =
-            EmbeddedStore::open_locked(folder, Arc::clone(&index), embedded::Settings::DEFAULT, Arc::new(SystemClock))?;
+        let settings = embedded::Settings { upgrade_copy: config.general.upgrade_copy, ..embedded::Settings::DEFAULT };
+        let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?;
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
-        let credentials = credentials(config.data()?)?;
+        let credentials = credentials(&config)?;
         let library = library(&config, analyzer, Arc::clone(&store), index);
         Ok((store, library, credentials))
     })
@@ -131,9 +130,9 @@ pub(crate) fn nobody() -> Caller {
     Caller { grants: Grants::of(&[Grant::Search]), ..Caller::server(TenantId::from_bits(0), "local") }
 }
 
-/// Tenants and keys of a data folder, which may be in use by a server.
-pub(crate) fn credentials(data: &Path) -> Result<Arc<dyn CredentialStore>, Error> {
-    Ok(Arc::new(Credentials::open(data)?))
+/// Tenants and keys of the data folder, which may be in use by a server.
+pub(crate) fn credentials(config: &Config) -> Result<Arc<dyn CredentialStore>, Error> {
+    Ok(Arc::new(Credentials::open_upgrading(config.data()?, config.general.upgrade_copy)?))
 }
 
 /// A pipeline over the configured pack and every other one that is installed, so that face sets pinned to those work

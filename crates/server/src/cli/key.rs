@@ -143,7 +143,7 @@ pub(super) fn actor(tenant: TenantId) -> Actor {
 
 /// Runs the command on the data folder of `config`.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
-    let credentials = crate::assemble::credentials(config.data()?)?;
+    let credentials = crate::assemble::credentials(config)?;
     match command {
         Command::Create(args) => {
             let key = create(&*credentials, &TenantName::new(&args.tenant)?, Wanted::read(&args)?).await?;

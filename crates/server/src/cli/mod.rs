@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error. A command ends with 0 when it did what was asked, 1 when the
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
+mod backup;
 mod bench;
 mod check;
 mod compare;
@@ -94,6 +95,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// What is stored, and whether it is intact
     Check(check::CheckArgs),
+    /// Write a backup of the library while it is in use, or verify one
+    Backup(backup::BackupArgs),
+    /// Make a library from a backup, in a new data folder
+    Restore(backup::RestoreArgs),
     /// Write what can still be read of a damaged library to a new folder
     Recover(recover::RecoverArgs),
     /// Model packs and the runtime they need
@@ -113,6 +118,7 @@ impl Command {
             Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
+            Command::Backup(_) | Command::Restore(_) => {}
         }
     }
 
@@ -126,6 +132,7 @@ impl Command {
                 "warn"
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
+            Command::Backup(_) | Command::Restore(_) => "warn",
         }
     }
 
@@ -143,6 +150,8 @@ impl Command {
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,
+            Command::Backup(args) => backup::backup(args, config).await,
+            Command::Restore(args) => backup::restore(args, config).await,
             Command::Recover(args) => recover::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),

@@ -1,4 +1,4 @@
-//! How an install shows on the terminal: a bar where one can be drawn, a line per stage where not.
+//! How an install or a backup shows on the terminal: a bar where one can be drawn, a line per stage where not.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -26,6 +26,52 @@ impl InstallProgress {
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.lock().expect("drawing does not panic").finish_and_clear();
+        }
+    }
+}
+
+/// Shows stages of which each goes through so many bytes, on standard error.
+pub(crate) struct BytesProgress {
+    stage: &'static str,
+    /// `None` where standard error is no terminal.
+    bar: Option<ProgressBar>,
+    is_terminal: bool,
+}
+
+impl BytesProgress {
+    /// Shows nothing until the first stage.
+    pub(crate) fn new() -> Self {
+        Self { stage: "", bar: None, is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// `n_done` of `n_bytes` of a stage are done; 0 of 0 where it is not known how far it is.
+    pub(crate) fn show(&mut self, stage: &'static str, n_done: u64, n_bytes: u64) {
+        if stage != self.stage {
+            self.stage = stage;
+            self.finish();
+            if !self.is_terminal {
+                terminal::talk(stage);
+                return;
+            }
+            let (length, style) = match n_bytes {
+                0 => (None, "{msg:20} {spinner}"),
+                _ => (Some(n_bytes), "{msg:20} {bar:30} {bytes:>10} of {total_bytes}"),
+            };
+            let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
+                .with_style(ProgressStyle::with_template(style).expect("our own templates parse"))
+                .with_message(stage);
+            bar.enable_steady_tick(Duration::from_millis(120));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(n_done.min(n_bytes));
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }

@@ -76,8 +76,8 @@ pub(crate) struct DeleteArgs {
 /// Runs the command on the data folder of `config`.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     match command {
-        Command::List(args) => list(&*crate::assemble::credentials(config.data()?)?, args).await,
-        Command::Set(args) => set(&*crate::assemble::credentials(config.data()?)?, args).await,
+        Command::List(args) => list(&*crate::assemble::credentials(config)?, args).await,
+        Command::Set(args) => set(&*crate::assemble::credentials(config)?, args).await,
         Command::Delete(args) => delete(args, config).await,
     }
 }
@@ -174,7 +174,7 @@ async fn existing(credentials: &dyn CredentialStore, name: &str) -> Result<Tenan
 }
 
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
-    let tenant = existing(&*crate::assemble::credentials(config.data()?)?, &args.name).await?;
+    let tenant = existing(&*crate::assemble::credentials(config)?, &args.name).await?;
     if !args.yes {
         if !std::io::stdin().is_terminal() {
             return Err(refused(format!("tenant `{}` is deleted only if that is confirmed", tenant.name))

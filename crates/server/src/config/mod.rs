@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use likeness_domain::Error;
-use likeness_domain::settings::{Millis, Parsed, Refused, UnlessAuto, Unset, With};
+use likeness_domain::settings::{Millis, Parsed, Refused, Truth, UnlessAuto, Unset, With};
 use likeness_domain::types::{PackId, QualityGate};
 use likeness_vision::runtime::choice::Wanted;
 use likeness_vision::runtime::{Library, Precision};
@@ -36,6 +36,9 @@ likeness_domain::settings! {
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "data folder of the library: faces, keys, everything that must be backed up; by default `likeness/library` \
              in the user's data folder";
+        upgrade_copy: bool = "true", Truth,
+            "whether a copy of the library is kept in its data folder before a newer program upgrades its layout, for the \
+             way back; it takes as much room as the library";
         home: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "where model packs and runtimes are installed, all of which can be fetched again; by default `likeness` in \
              the user's data folder";

@@ -69,6 +69,7 @@ fn flag_beats_environment_beats_file_beats_default() {
     expect![[r#"
         listen = "127.0.0.1:4" # flag --listen
         data = "/home/u/.local/share/likeness/library" # default
+        upgrade_copy = true # default
         home = "/home/u/.local/share/likeness" # default
         pack = "default-2" # default
         quality_gate = "low" # default

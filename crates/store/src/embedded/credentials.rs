@@ -19,6 +19,7 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
 use super::errors::{Answer, Failure};
 use super::identity::IdentityFile;
+use super::opening::Upgrade;
 use super::pool::Pool;
 use super::schema::{self, Purpose};
 use super::{codec, commits, face_sets, opening, rows, tenants};
@@ -58,15 +59,21 @@ pub struct Credentials {
 
 impl Credentials {
     /// Opens the data folder's credentials, making folder and store if there are none. The folder may be in use by a
-    /// server. Errors as for [`super::EmbeddedStore::open`]; an old layout is upgraded only if the folder is not in use.
+    /// server. Errors as for [`super::EmbeddedStore::open`]; an old layout is upgraded only if the folder is not in use, after
+    /// a copy was made.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_upgrading(dir, true)
+    }
+
+    /// The same; `upgrade_copy` is that of [`super::Settings`].
+    pub fn open_upgrading(dir: impl AsRef<Path>, upgrade_copy: bool) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
         let damage = Arc::default();
         let connect = |purpose| schema::opened(schema::connect(dir, purpose, &damage), dir);
         schema::opened(opening::check_present(dir), dir)?;
         let mut writer = connect(Purpose::Write)?;
-        make_layout(&mut writer, dir)?;
+        make_layout(&mut writer, dir, Upgrade::of(upgrade_copy))?;
         let readers = vec![connect(Purpose::Read)?];
         Ok(Self {
             readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
@@ -113,12 +120,12 @@ impl Credentials {
 
 /// Makes or upgrades the layout, which needs the folder's lock: two programs must not do it at once, and a running server
 /// must not find another layout than it knows.
-fn make_layout(conn: &mut Connection, dir: &Path) -> Result<()> {
+fn make_layout(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Result<()> {
     let mut n_tries = 0;
     while schema::opened(schema::version(conn, schema::SCHEMA_VERSION), dir)? < schema::SCHEMA_VERSION {
         match DataFolder::lock(dir) {
             Ok(_lock) => {
-                let library = schema::opened(opening::open(conn, dir), dir)?;
+                let library = schema::opened(opening::open(conn, dir, upgrade), dir)?;
                 drop(IdentityFile::open(dir, library.id, library.counters));
                 return Ok(());
             }

@@ -9,6 +9,7 @@
 //! - Counters (`n_gallery`, `n_owned`, `n_faces`) change in the transaction that changes what they count; a thorough report
 //!   verifies them.
 
+mod backup;
 mod checksums;
 mod codec;
 mod commits;
@@ -57,10 +58,12 @@ use likeness_domain::types::{
 use tokio::sync::oneshot;
 
 use self::errors::Answer;
+use self::opening::Upgrade;
 use self::writer::WriteTx;
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
 
+pub use self::backup::{BackedUp, BackupStage, Watch, backup, fuzz_backup_footer, restore, verify as verify_backup};
 pub use self::credentials::Credentials;
 pub use self::identity::IDENTITY_FILE;
 pub use self::recover::{Recovered, recover};
@@ -83,6 +86,8 @@ pub struct Settings {
     pub commit_age_max: Duration,
     /// Most faces of a delete that are erased in one commit, at least 1; other writes wait for no more than these.
     pub delete_rows: usize,
+    /// Whether a copy of the library is kept in its folder before its layout is upgraded.
+    pub upgrade_copy: bool,
 }
 
 impl Settings {
@@ -96,6 +101,7 @@ impl Settings {
         commits_max: 200_000,
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
         delete_rows: 250,
+        upgrade_copy: true,
     };
 }
 
@@ -130,7 +136,7 @@ impl EmbeddedStore {
         let connect = |purpose| schema::opened(schema::connect(&dir, purpose, &damage), &dir);
         schema::opened(opening::check_present(&dir), &dir)?;
         let mut conn = connect(schema::Purpose::Write)?;
-        let library = schema::opened(opening::open(&mut conn, &dir), &dir)?;
+        let library = schema::opened(opening::open(&mut conn, &dir, Upgrade::of(settings.upgrade_copy)), &dir)?;
         let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
         schema::opened(rebuild::rebuild(&conn, library.counters.revision, index.as_ref()), &dir)?;

@@ -6,10 +6,31 @@ use likeness_domain::types::Revision;
 use likeness_domain::{Error, Kind};
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::backup;
 use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
 use super::writer::Counters;
+
+/// Folder inside the data folder in which `recover` and `restore` make the database, so that one that was cut short leaves no
+/// library.
+pub(super) const UNFINISHED: &str = "unfinished";
+
+/// What happens before a layout is upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// A copy of the library as it is is kept.
+    KeepCopy,
+    /// Nothing.
+    InPlace,
+}
+
+impl Upgrade {
+    /// As an operator set it.
+    pub(super) fn of(upgrade_copy: bool) -> Self {
+        if upgrade_copy { Self::KeepCopy } else { Self::InPlace }
+    }
+}
 
 /// A library that is open.
 #[derive(Debug)]
@@ -20,12 +41,18 @@ pub(super) struct Library {
     pub(super) losses: Vec<String>,
 }
 
-/// Refuses a folder whose database is gone while the identity file says that there was one. Called before SQLite makes an
-/// empty one.
+/// Refuses a folder whose database is gone while the identity file says that there was one, or is not finished. Called before
+/// SQLite makes an empty one.
 pub(super) fn check_present(dir: &Path) -> Answer<()> {
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
     match identity_of(dir)? {
         Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),
+        _ if n_bytes == 0 && dir.join(UNFINISHED).is_dir() => {
+            let message = format!("a restore or recovery into `{}` was cut short", dir.display());
+            Err(Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
+                "do it again; to start an empty library instead, remove the folder `{UNFINISHED}` in it"
+            ))))
+        }
         _ => Ok(()),
     }
 }
@@ -68,13 +95,13 @@ fn swapped(dir: &Path) -> Failure {
     )
 }
 
-fn library_of(conn: &Connection) -> Answer<LibraryId> {
+pub(super) fn library_of(conn: &Connection) -> Answer<LibraryId> {
     let bytes: Vec<u8> = conn.query_row("SELECT library FROM store", [], |row| row.get(0))?;
     bytes.try_into().map_err(|_| Failure::Damaged("the id of the library has not 16 bytes".into()))
 }
 
 /// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held.
-pub(super) fn open(conn: &mut Connection, dir: &Path) -> Answer<Library> {
+pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answer<Library> {
     let found = identity_of(dir)?;
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if matches!(found, Found::Identity(_)) && ![0, schema::APPLICATION_ID].contains(&application_id) {
@@ -83,6 +110,9 @@ pub(super) fn open(conn: &mut Connection, dir: &Path) -> Answer<Library> {
     let version = schema::version(conn, SCHEMA_VERSION)?;
     if let (0, Found::Identity(identity)) = (version, &found) {
         return Err(emptied(dir, identity));
+    }
+    if (1..SCHEMA_VERSION).contains(&version) && upgrade == Upgrade::KeepCopy {
+        backup::keep_copy(conn, dir, version)?;
     }
     schema::migrate(conn, MIGRATIONS)?;
     match &found {
@@ -143,7 +173,7 @@ pub(super) fn revisions(conn: &Connection) -> Answer<(Revision, Revision)> {
 }
 
 /// What the file remembers of earlier runs, never less than what the tables show. Reads the small tables whole.
-fn counters(conn: &Connection) -> Answer<Counters> {
+pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
     let (revision, last_commit) = revisions(conn)?;
     let sql = "SELECT max(next_sequence, 1
                  + max(coalesce((SELECT max(sequence) FROM faces), 0),

@@ -110,12 +110,8 @@ pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool, health: &Hea
         problems: health.losses.clone(),
     };
     if thorough {
-        match check(conn, &mut report.problems, health) {
-            Err(Failure::Sqlite(error)) => report.problems.push(format!(
-                "reading on failed: {error}; write what can be read to a new folder with `likeness recover`"
-            )),
-            other => other?,
-        }
+        report.problems.extend(problems(conn, health)?);
+        report.problems.truncate(PROBLEMS_MAX);
     } else {
         report.problems.extend(health.damage.renewed(conn)?);
     }
@@ -124,6 +120,18 @@ pub(super) fn report(conn: &Connection, dir: &Path, thorough: bool, health: &Hea
 
 fn file_bytes(dir: &Path, end: &str) -> u64 {
     std::fs::metadata(dir.join(format!("{DATABASE_FILE}{end}"))).map_or(0, |metadata| metadata.len())
+}
+
+/// Reads everything; what is wrong, in words.
+pub(super) fn problems(conn: &Connection, health: &Health) -> Answer<Vec<String>> {
+    let mut problems = Vec::new();
+    match check(conn, &mut problems, health) {
+        Err(Failure::Sqlite(error)) => problems.push(format!(
+            "reading on failed: {error}; write what can be read to a new folder with `likeness recover`"
+        )),
+        other => other?,
+    }
+    Ok(problems)
 }
 
 /// Reads everything and lists what is wrong.

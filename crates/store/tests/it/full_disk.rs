@@ -87,20 +87,24 @@ fn a_quota_of_the_store_is_reached() {
 #[test]
 fn a_small_file_system_is_full() {
     let scratch = tempfile::tempdir().unwrap();
-    let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
-        .arg(scratch.path())
-        .output();
-    if !mount.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: mounting a small file system is not allowed here");
-        return;
-    }
-    let mounted = Mounted(scratch.path());
+    let Some(mounted) = mounted(scratch.path(), "64m") else { return };
     std::fs::write(scratch.path().join("other-file"), vec![0; 24 << 20]).unwrap();
     block_on(fill_and_recover(mounted.0, None));
 }
 
-struct Mounted<'a>(&'a Path);
+/// A file system of that size on the folder; `None`, with the reason printed, where that is not allowed.
+pub(crate) fn mounted<'a>(folder: &'a Path, size: &str) -> Option<Mounted<'a>> {
+    let options = format!("size={size}");
+    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
+    if !mount.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: mounting a small file system is not allowed here");
+        return None;
+    }
+    Some(Mounted(folder))
+}
+
+/// A mounted file system, taken away when it is dropped.
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {

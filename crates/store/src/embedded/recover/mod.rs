@@ -24,15 +24,13 @@ use self::records::{Kind, cell, cell_offsets};
 use self::rows::NewLibrary;
 use super::errors::Answer;
 use super::identity::{self, Found, Identity};
+use super::opening::UNFINISHED;
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, Purpose};
 use super::writer::Counters;
 use crate::folder::DataFolder;
 
 /// Rows written in one transaction.
 const CHUNK_ROWS: u64 = 20_000;
-
-/// Folder inside the new one in which the database is made, so that a recovery that was cut short leaves no library.
-const UNFINISHED: &str = "unfinished";
 
 /// What a recovery found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
