@@ -27,7 +27,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::Result;
-use crate::types::TimestampMs;
+use crate::types::{ID_END, TimestampMs};
 
 pub use analysis::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules, PackInfo,
@@ -62,4 +62,16 @@ pub trait Timer: Send + Sync {
 pub trait IdSource: Send + Sync {
     /// Fills `bytes` with unpredictable bytes.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A random identity: `make` accepts what is above 0 and below [`ID_END`]. The store replaces one that is taken.
+pub fn fresh_id<T>(ids: &dyn IdSource, make: impl Fn(u64) -> Option<T>) -> T {
+    loop {
+        let mut bytes = [0; 8];
+        ids.fill(&mut bytes);
+        // ID_END is a power of two, so the remainder is as evenly spread as the bytes are. Only zero is refused.
+        if let Some(id) = make(u64::from_le_bytes(bytes) % ID_END) {
+            return id;
+        }
+    }
 }

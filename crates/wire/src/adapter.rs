@@ -54,28 +54,32 @@ pub enum State {
     Refused(&'static str),
 }
 
-/// The rows of a table of calls, then those of what is not offered; there are `N` in all.
-pub(crate) const fn rows<O: Copy, const N: usize>(table: &[(O, Operation)], refused: &[Operation]) -> [Operation; N] {
-    let mut rows = [table[0].1; N];
+/// A row of a dialect's table: what a handler is chosen by, what is offered, and what else the dialect has to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<O, E = ()> {
+    pub(crate) operation: O,
+    pub(crate) info: Operation,
+    pub(crate) extra: E,
+}
+
+/// What a table of rows offers, then what is not offered; there are `N` in all.
+pub(crate) const fn infos<O: Copy, E: Copy, const N: usize>(
+    table: &[Row<O, E>],
+    refused: &[Operation],
+) -> [Operation; N] {
+    let mut infos = [table[0].info; N];
     let mut row_idx = 0;
     while row_idx < N {
-        rows[row_idx] = if row_idx < table.len() { table[row_idx].1 } else { refused[row_idx - table.len()] };
+        infos[row_idx] = if row_idx < table.len() { table[row_idx].info } else { refused[row_idx - table.len()] };
         row_idx += 1;
     }
-    rows
+    infos
 }
 
-/// The call of a method and raw path, in a table whose paths have no arguments; a slash at the end changes nothing.
-pub(crate) fn find<O: Copy>(table: &[(O, Operation)], method: &http::Method, raw_path: &str) -> Option<O> {
+/// The row of a raw path, in a table whose paths have no arguments; a slash at the end changes nothing.
+pub(crate) fn find<O, E>(table: &'static [Row<O, E>], raw_path: &str) -> Option<&'static Row<O, E>> {
     let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
-    let fits = |(_, row): &&(O, Operation)| row.path == path && row.method == method.as_str();
-    table.iter().find(fits).map(|(call, _)| *call)
-}
-
-/// The row of a call.
-pub(crate) fn info<O: PartialEq>(table: &'static [(O, Operation)], call: O) -> &'static Operation {
-    let row = table.iter().find(|(other, _)| *other == call);
-    &row.expect("every call has a row").1
+    table.iter().find(|row| row.info.path == path)
 }
 
 /// Every dialect with vendor clients, in the order of their mounting.

@@ -3,8 +3,6 @@
 //! This crate must never know a store, a model or a pixel, and no dialect knows another. Start at [`router`] for the
 //! way in and at [`ADAPTERS`] for what there is.
 
-#[cfg(test)]
-mod access_table;
 pub mod adapter;
 pub mod aliyun;
 pub mod facepp;
@@ -12,14 +10,9 @@ pub mod http;
 pub mod huawei;
 mod megvii;
 pub mod native;
-#[cfg(test)]
-mod pages;
 mod router;
-mod scales;
 #[cfg(test)]
-mod testbed;
-#[cfg(test)]
-mod visitor;
+mod tests;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};

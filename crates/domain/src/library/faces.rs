@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, Wanted, quota};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted, quota};
 use crate::access::{Caller, Grant};
+use crate::error::shortened;
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
 use crate::types::{
-    Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema, NewFace,
-    TimestampMs,
+    Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
+    FieldValues, GivenValue, NewFace, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -25,7 +26,7 @@ impl Library {
         }
         let summary = self.existing_face_set(caller, &request.face_set).await?;
         let face_set = &summary.face_set;
-        request.fields.check(&face_set.schema)?;
+        let fields = face_set.schema.typed(&request.fields)?;
         self.pack_of(face_set)?;
 
         let floor = QualityThresholds::of(face_set.quality_gate).and(request.floor);
@@ -45,7 +46,7 @@ impl Library {
         let now = self.ports.clock.now();
         let mut faces = Vec::with_capacity(good.len());
         for (face_idx, analyzed) in good.into_iter().enumerate() {
-            faces.push(self.new_face(&request, face_set, face_idx, analyzed, now)?);
+            faces.push(self.new_face(&request, &fields, face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
         let faces = self.ports.store.add_faces(caller.actor(), owner, faces, None).await?;
@@ -55,6 +56,7 @@ impl Library {
     fn new_face(
         &self,
         request: &AddFaces,
+        fields: &FieldValues,
         face_set: &FaceSet,
         face_idx: usize,
         analyzed: AnalyzedFace,
@@ -67,7 +69,7 @@ impl Library {
             quality: analyzed.quality,
             subject: request.subject.clone(),
             external_id: request.external_id.as_ref().map(|first| numbered(first, face_idx)).transpose()?,
-            fields: request.fields.clone(),
+            fields: fields.clone(),
             note: request.note.clone(),
             source: None,
             created_at: now,
@@ -116,7 +118,7 @@ impl Library {
         caller: &Caller,
         name: &FaceSetName,
         face: FaceId,
-        patch: FacePatch,
+        request: UpdateFace,
     ) -> Result<(FaceSet, Face)> {
         caller.require(Grant::Enrol)?;
         let face_set = self.existing_face_set(caller, name).await?.face_set;
@@ -124,13 +126,16 @@ impl Library {
             let known = self.existing_face(caller, &face_set, face).await?;
             self.require_unshared_faces(caller, &[known]).await?;
         }
-        if !patch.fields.values().is_empty() {
-            match self.existing_face(caller, &face_set, face).await?.owner {
-                FaceOwner::FaceSet(_) => patch.fields.check(&face_set.schema)?,
+        let UpdateFace { subject, fields, note } = request;
+        let fields = match fields.is_empty() {
+            true => FieldValues::default(),
+            false => match self.existing_face(caller, &face_set, face).await?.owner {
+                FaceOwner::FaceSet(_) => face_set.schema.typed(&fields)?,
                 // A person is in many sets, each with its own fields, so its faces can have none.
-                FaceOwner::Person(_) => patch.fields.check(&FieldSchema::default())?,
-            }
-        }
+                FaceOwner::Person(_) => FieldSchema::default().typed(&fields)?,
+            },
+        };
+        let patch = FacePatch { subject, fields, note };
         let scope = FaceScope::FaceSet(face_set.id);
         let now = self.ports.clock.now();
         let face = self.ports.store.update_face(caller.actor(), scope, face, patch, now).await?;
@@ -212,14 +217,16 @@ fn selector(which: DeleteFaces, schema: &FieldSchema) -> Result<FaceSelector> {
         }
         DeleteFaces::Subject(subject) => FaceSelector::Subject(subject),
         DeleteFaces::Field { name, value } => {
-            let Some((_, field_type)) = schema.find(name.as_str()) else {
-                return Err(super::unknown_field(name.as_str()));
-            };
-            if !value.fits(field_type) {
-                let message = format!("value for custom field `{name}` does not fit its type {}", field_type.word());
-                return Err(Error::invalid("field value", message));
-            }
-            FaceSelector::Field { name, value }
+            let (field_idx, field_type) = schema.find(&name).ok_or_else(|| super::unknown_field(&name))?;
+            let value = value.typed(field_type).ok_or_else(|| {
+                let given = match &value {
+                    GivenValue::Written(text) => format!("is `{}`", shortened(text)),
+                    _ => "has a value".to_owned(),
+                };
+                let word = field_type.word();
+                Error::invalid("field value", format!("`{name}` {given}, which is no value of its type {word}"))
+            })?;
+            FaceSelector::Field { name: schema.fields()[field_idx].0.clone(), value }
         }
         DeleteFaces::Filter(expr) => FaceSelector::Filter(Arc::new(expr.check(schema)?)),
     })

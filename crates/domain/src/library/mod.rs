@@ -9,6 +9,7 @@ mod liveness;
 mod persons;
 mod probes;
 mod quota;
+mod threshold;
 mod together;
 mod transient;
 mod uploads;
@@ -16,6 +17,7 @@ mod visibility;
 
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
+pub use threshold::{Scales, Threshold};
 pub use uploads::PutUpload;
 
 use std::sync::Arc;
@@ -29,12 +31,12 @@ use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
+    ImageFetcher, ImageRules, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
 };
 use crate::types::{
-    Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldName,
-    FieldSchema, FieldValue, FieldValues, ID_END, Note, PackId, Person, Quality, QualityGate, Similarity, Subject,
-    Tags, Template, TimestampMs, TransientFace, UploadName,
+    Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
+    GivenFields, GivenValue, Note, PackId, Person, Quality, QualityGate, Similarity, Subject, Tags, Template,
+    TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -147,16 +149,8 @@ impl Library {
         Ok(bytes)
     }
 
-    /// A random identity: `make` accepts what is above 0 and below 2^45. The store replaces one that is taken.
     fn fresh_id<T>(&self, make: impl Fn(u64) -> Option<T>) -> T {
-        loop {
-            let mut bytes = [0; 8];
-            self.ports.ids.fill(&mut bytes);
-            // ID_END is a power of two, so the remainder is as evenly spread as the bytes are. Only zero is refused.
-            if let Some(id) = make(u64::from_le_bytes(bytes) % ID_END) {
-                return id;
-            }
-        }
+        fresh_id(&*self.ports.ids, make)
     }
 }
 
@@ -275,8 +269,8 @@ pub struct AddFaces {
     pub subject: Option<Subject>,
     /// The caller's own id of the first; the others get `#1`, `#2` and so on added.
     pub external_id: Option<ExternalId>,
-    /// Custom values for all of them.
-    pub fields: FieldValues,
+    /// Custom values for all of them; they get their types from the face set.
+    pub fields: GivenFields,
     /// Free text for all of them.
     pub note: Option<Note>,
     /// Least figures besides those of the set's gate.
@@ -307,6 +301,17 @@ pub struct RefusedFace {
     pub reasons: Vec<QualityFailure>,
 }
 
+/// See [`Library::update_face`]; what is absent keeps what is there.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateFace {
+    /// New label.
+    pub subject: Option<Subject>,
+    /// Values laid over the present ones; they get their types from the face set.
+    pub fields: GivenFields,
+    /// New free text.
+    pub note: Option<Note>,
+}
+
 /// Which faces of a set to delete.
 #[derive(Debug, Clone)]
 pub enum DeleteFaces {
@@ -317,9 +322,9 @@ pub enum DeleteFaces {
     /// All whose custom field has exactly this value.
     Field {
         /// Which field.
-        name: FieldName,
-        /// Its value, of the field's type.
-        value: FieldValue,
+        name: String,
+        /// Its value; it gets its type from the face set.
+        value: GivenValue,
     },
     /// All that pass.
     Filter(Expr),
@@ -363,8 +368,8 @@ pub struct Search {
     pub probe: Probe,
     /// Most candidates, 1 to [`crate::limits::TOP_K_MAX`].
     pub top_k: usize,
-    /// Least similarity of a candidate (inclusive).
-    pub similarity_min: Similarity,
+    /// What a candidate has to reach.
+    pub threshold: Threshold,
     /// Only faces that pass.
     pub filter: Option<Expr>,
     /// Orders the kept candidates; ties and the empty list by falling similarity. Faces without the field come last.
@@ -387,6 +392,10 @@ pub struct Candidate {
 pub struct SearchAnswer {
     /// The set.
     pub face_set: FaceSet,
+    /// How many faces its gallery had.
+    pub n_faces: u64,
+    /// The least similarity that the threshold asked for.
+    pub similarity_min: Similarity,
     /// Where the probe face was, if the probe was an image.
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
@@ -404,8 +413,8 @@ pub struct SearchFaces {
     pub faces_max: usize,
     /// Most candidates of each face, 1 to [`crate::limits::TOP_K_MAX`].
     pub top_k: usize,
-    /// Least similarity of a candidate (inclusive).
-    pub similarity_min: Similarity,
+    /// What a candidate has to reach.
+    pub threshold: Threshold,
     /// Only faces that pass.
     pub filter: Option<Expr>,
     /// At most one face of each person.

@@ -13,8 +13,8 @@ use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
 use crate::types::{
-    Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FieldSchema, FieldValue, PackId, Person, PersonId,
-    Template,
+    Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId,
+    Person, PersonId, Template,
 };
 use crate::{Error, Kind, Result};
 
@@ -80,24 +80,25 @@ impl Library {
     /// set, and for one that is neither held nor enrolled.
     pub async fn search(&self, caller: &Caller, request: Search) -> Result<SearchAnswer> {
         caller.require(Grant::Search)?;
-        let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
+        let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?;
         check_sort(&request.sort, &face_set.schema)?;
         check_top_k(request.top_k)?;
         self.pack_of(&face_set)?;
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack)?;
 
         let (probe, detection) = self.probe(caller, &face_set, &request.probe).await?;
         let question = GallerySearch {
             face_set: face_set.id,
             probe,
             top_k: request.top_k,
-            similarity_min: request.similarity_min,
+            similarity_min,
             filter: filter.map(Arc::new),
             one_per_person: request.one_per_person,
         };
         let mut candidates = self.candidates(caller, question).await?;
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
-        Ok(SearchAnswer { face_set, probe: detection, candidates })
+        Ok(SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates })
     }
 
     /// Who resembles each face of an image, largest face first; no face is an empty list. Needs the search grant.
@@ -114,6 +115,7 @@ impl Library {
         }
         check_count("candidates", request.faces_max * request.top_k, limits::CANDIDATES_MAX)?;
         self.pack_of(&face_set)?;
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack)?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
         let analysis =
@@ -126,7 +128,7 @@ impl Library {
                 face_set: face_set.id,
                 probe: super::template_of(&face, &face_set.pack)?,
                 top_k: request.top_k,
-                similarity_min: request.similarity_min,
+                similarity_min,
                 filter: filter.clone(),
                 one_per_person: request.one_per_person,
             };

@@ -26,18 +26,22 @@ impl Scale {
     }
 
     /// A scale from 0 at similarity -1 to `top` at 1 on which the similarity measured at each false-accept rate has the
-    /// number given for it (rising, between 0 and `top`): same rate, same verdict, whatever pack made the templates. Points
-    /// extrapolated beyond 1 cannot be told apart; whatever would not rise is left out.
+    /// number given for it (rising, between 0 and `top`): same rate, same verdict, whatever pack made the templates.
     pub fn by_rates(calibration: &Calibration, numbers_at: &[(f64, f64)], top: f64) -> Option<Self> {
-        let mut knots = vec![(Similarity::MIN, 0.0)];
-        for &(far, number) in numbers_at {
-            let at = calibration.similarity_at(far);
-            if knots[knots.len() - 1].0 < at && at < Similarity::MAX {
-                knots.push((at, number));
+        Self::rising(numbers_at.iter().map(|&(far, number)| (calibration.similarity_at(far), number)), top)
+    }
+
+    /// A scale from 0 at similarity -1 to `top` at 1 through these knots, whose numbers rise between 0 and `top`. Points
+    /// extrapolated beyond 1 cannot be told apart: a knot that is not above the one before it and below 1 is left out.
+    pub fn rising(knots: impl IntoIterator<Item = (Similarity, f64)>, top: f64) -> Option<Self> {
+        let mut rising = vec![(Similarity::MIN, 0.0)];
+        for knot in knots {
+            if rising[rising.len() - 1].0 < knot.0 && knot.0 < Similarity::MAX {
+                rising.push(knot);
             }
         }
-        knots.push((Similarity::MAX, top));
-        Self::new(knots)
+        rising.push((Similarity::MAX, top));
+        Self::new(rising)
     }
 
     /// The same scale with its numbers rounded to so many decimals (at most 9), half away from zero. Rounding here and

@@ -121,6 +121,38 @@ impl FieldValue {
     }
 }
 
+/// A value for a custom field as a caller gives it, when the type of the field is not known yet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GivenValue {
+    /// It has a type of its own, as in JSON. A whole number fits a field of real numbers, too.
+    Typed(FieldValue),
+    /// Text that is read by the type of the field, as in a query or a form; `true` and `false` in any case.
+    Written(String),
+    /// Something that no field can hold, such as an array.
+    Unfit,
+}
+
+impl GivenValue {
+    /// The value as a field of `field_type` holds it; `None` if it does not fit.
+    pub fn typed(&self, field_type: FieldType) -> Option<FieldValue> {
+        let value = match (self, field_type) {
+            (Self::Typed(FieldValue::Whole(number)), FieldType::Float | FieldType::Double) => {
+                FieldValue::Real(*number as f64)
+            }
+            (Self::Typed(value), _) => value.clone(),
+            (Self::Written(text), FieldType::String) => FieldValue::Text(text.as_str().into()),
+            (Self::Written(text), FieldType::Integer | FieldType::Long) => FieldValue::Whole(text.parse().ok()?),
+            (Self::Written(text), FieldType::Float | FieldType::Double) => FieldValue::Real(text.parse().ok()?),
+            (Self::Written(text), FieldType::Boolean) => FieldValue::Boolean(text.to_ascii_lowercase().parse().ok()?),
+            (Self::Unfit, _) => return None,
+        };
+        value.fits(field_type).then_some(value)
+    }
+}
+
+/// Values for custom fields by name, as a caller gives them; of two with one name the later one wins.
+pub type GivenFields = Vec<(String, GivenValue)>;
+
 /// The custom fields a face set defines, in their order; fixed when the set is made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FieldSchema(Vec<(FieldName, FieldType)>);
@@ -152,6 +184,24 @@ impl FieldSchema {
     /// Position and type of the field with that name.
     pub fn find(&self, name: &str) -> Option<(usize, FieldType)> {
         self.0.iter().position(|(other, _)| other.as_str() == name).map(|field_idx| (field_idx, self.0[field_idx].1))
+    }
+
+    /// The given values, each as its field holds it: [`Kind::FieldNotDefined`] or [`Kind::FieldTypeMismatch`] on the
+    /// first that does not fit.
+    pub fn typed(&self, given: &[(String, GivenValue)]) -> Result<FieldValues> {
+        let mut values = FieldValues::default();
+        for (name, value) in given {
+            let Some((field_idx, field_type)) = self.find(name) else {
+                let message = format!("custom field `{}` is not defined by the face set", shortened(name));
+                return Err(Error::new(Kind::FieldNotDefined, message));
+            };
+            let value = value.typed(field_type).ok_or_else(|| {
+                let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
+                Error::new(Kind::FieldTypeMismatch, message)
+            })?;
+            values.set(self.0[field_idx].0.clone(), value);
+        }
+        Ok(values)
     }
 }
 
@@ -194,25 +244,5 @@ impl FieldValues {
             merged.set(name.clone(), value.clone());
         }
         merged
-    }
-
-    /// Checks every value against the schema: [`Kind::FieldNotDefined`] or [`Kind::FieldTypeMismatch`] on the first
-    /// that does not fit.
-    pub fn check(&self, schema: &FieldSchema) -> Result<()> {
-        for (name, value) in &self.0 {
-            let Some((_, field_type)) = schema.find(name.as_str()) else {
-                return Err(Error::new(
-                    Kind::FieldNotDefined,
-                    format!("custom field `{name}` is not defined by the face set"),
-                ));
-            };
-            if !value.fits(field_type) {
-                return Err(Error::new(
-                    Kind::FieldTypeMismatch,
-                    format!("value of custom field `{name}` does not fit its type {}", field_type.word()),
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The nouns of the house, each made valid once, at construction.
+//! The nouns, each made valid once, at construction.
 
 mod actor;
 mod assessment;
@@ -20,8 +20,7 @@ pub use assessment::{
 };
 pub use face::{Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
-pub use field::TEXT_CHARS_MAX;
-pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues};
+pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues, GivenFields, GivenValue, TEXT_CHARS_MAX};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};
 pub use key::{AccessKey, AccessKeyId, InstallationSecret, PreviousSecret, Secret, Tenant, TenantName};

@@ -192,19 +192,43 @@ fn values_fit_their_type_range_and_length() {
 
 #[test]
 fn values_are_checked_against_the_schema() {
-    assert!(
-        values(&[("integer", FieldValue::Whole(3)), ("string", FieldValue::Text("x".into()))]).check(&schema()).is_ok()
-    );
-    let err = values(&[("city", FieldValue::Whole(3))]).check(&schema()).unwrap_err();
+    let given = |name: &str, value| [(name.to_owned(), GivenValue::Typed(value))];
+    let both = [given("integer", FieldValue::Whole(3)), given("string", FieldValue::Text("x".into()))].concat();
+    let expected = values(&[("integer", FieldValue::Whole(3)), ("string", FieldValue::Text("x".into()))]);
+    assert_eq!(schema().typed(&both).unwrap(), expected);
+    let err = schema().typed(&given("city", FieldValue::Whole(3))).unwrap_err();
     assert_eq!(
         (err.kind(), err.message()),
         (Kind::FieldNotDefined, "custom field `city` is not defined by the face set")
     );
-    let err = values(&[("integer", FieldValue::Real(3.0))]).check(&schema()).unwrap_err();
+    let err = schema().typed(&given("integer", FieldValue::Real(3.0))).unwrap_err();
     assert_eq!(
         (err.kind(), err.message()),
         (Kind::FieldTypeMismatch, "value of custom field `integer` does not fit its type integer")
     );
+}
+
+#[test]
+fn a_given_value_takes_the_type_of_its_field() {
+    let whole = GivenValue::Typed(FieldValue::Whole(3));
+    assert_eq!(whole.typed(FieldType::Long), Some(FieldValue::Whole(3)));
+    assert_eq!(whole.typed(FieldType::Double), Some(FieldValue::Real(3.0)));
+    assert_eq!(whole.typed(FieldType::String), None, "a number is no text");
+    assert_eq!(GivenValue::Typed(FieldValue::Text("3".into())).typed(FieldType::Integer), None, "nor the other way");
+    for (text, field_type, value) in [
+        ("3", FieldType::String, Some(FieldValue::Text("3".into()))),
+        ("3", FieldType::Integer, Some(FieldValue::Whole(3))),
+        ("2147483648", FieldType::Integer, None),
+        ("2147483648", FieldType::Long, Some(FieldValue::Whole(1 << 31))),
+        ("3", FieldType::Float, Some(FieldValue::Real(3.0))),
+        ("inf", FieldType::Float, None),
+        ("True", FieldType::Boolean, Some(FieldValue::Boolean(true))),
+        ("1", FieldType::Boolean, None),
+        ("", FieldType::String, None),
+    ] {
+        assert_eq!(GivenValue::Written(text.to_owned()).typed(field_type), value, "{text:?} as {field_type:?}");
+    }
+    assert!(FieldType::ALL.into_iter().all(|field_type| GivenValue::Unfit.typed(field_type).is_none()));
 }
 
 #[test]

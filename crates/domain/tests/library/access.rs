@@ -3,7 +3,7 @@
 use likeness_domain::access::FaceSetScope;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, DeleteFaces, Join, KeepFaces, PersonImage, PutUpload};
 use likeness_domain::ports::{Assess, Page, UploadQuota};
-use likeness_domain::types::{AccessKeyId, FacePatch, FaceSetPatch, PersonKey, PersonPatch, UploadName};
+use likeness_domain::types::{AccessKeyId, FaceSetPatch, PersonKey, PersonPatch, UploadName};
 
 use super::*;
 
@@ -72,7 +72,7 @@ fn a_set_that_a_key_is_not_for_does_not_exist_for_it() {
     check_kind(block_on(library.enrolled(limited, vault, vec![])), Kind::FaceSetNotFound);
     check_kind(block_on(library.members(limited, vault, ALL)), Kind::FaceSetNotFound);
     check_kind(block_on(library.add_faces(limited, into("vault", "face b 60x60+1+1"))), Kind::FaceSetNotFound);
-    check_kind(block_on(library.update_face(limited, vault, face, FacePatch::default())), Kind::FaceSetNotFound);
+    check_kind(block_on(library.update_face(limited, vault, face, UpdateFace::default())), Kind::FaceSetNotFound);
     check_kind(block_on(library.delete_faces(limited, vault, DeleteFaces::Ids(vec![face]))), Kind::FaceSetNotFound);
     check_kind(block_on(library.update_face_set(limited, vault, FaceSetPatch::default())), Kind::FaceSetNotFound);
     check_kind(block_on(library.delete_face_set(limited, vault, false)), Kind::FaceSetNotFound);
@@ -137,7 +137,7 @@ fn what_another_set_shows_too_is_not_changed() {
     let images = vec![PersonImage { image: image("face carl 60x60+10+10"), source: None }];
     let more = AddPersonFaces { person: key("carl"), images };
     check_kind(block_on(library.add_person_faces(limited, more)), Kind::Forbidden);
-    check_kind(block_on(library.update_face(limited, staff, ids[0], FacePatch::default())), Kind::Forbidden);
+    check_kind(block_on(library.update_face(limited, staff, ids[0], UpdateFace::default())), Kind::Forbidden);
     check_kind(block_on(library.delete_faces(limited, staff, DeleteFaces::Ids(ids.clone()))), Kind::Forbidden);
     check_kind(block_on(library.remove_origins(limited, staff, ids.clone())), Kind::Forbidden);
     check_kind(block_on(library.label_source(limited, ids[0], Subject::new("x").unwrap())), Kind::Forbidden);

@@ -68,7 +68,6 @@ fn another_tenant_sees_nothing() {
 fn each_use_case_needs_its_grant_before_anything_else() {
     use likeness_domain::library::DeleteFaces;
     use likeness_domain::ports::Page;
-    use likeness_domain::types::FacePatch;
     let fixture = Fixture::new();
     let (library, staff) = (&fixture.library, &name("nope"));
     let face = FaceId::new(1).unwrap();
@@ -86,7 +85,7 @@ fn each_use_case_needs_its_grant_before_anything_else() {
 
     let enrol = &without(Grant::Enrol);
     check_kind(block_on(library.add_faces(enrol, add("x"))), Kind::Forbidden);
-    check_kind(block_on(library.update_face(enrol, staff, face, FacePatch::default())), Kind::Forbidden);
+    check_kind(block_on(library.update_face(enrol, staff, face, UpdateFace::default())), Kind::Forbidden);
 
     let delete = &without(Grant::Delete);
     check_kind(block_on(library.delete_face_set(delete, staff, false)), Kind::Forbidden);

@@ -3,7 +3,7 @@
 use likeness_domain::library::DeleteFaces;
 use likeness_domain::limits;
 use likeness_domain::ports::Page;
-use likeness_domain::types::{BoundingBox, FaceOwner, FacePatch, ID_END, Note};
+use likeness_domain::types::{BoundingBox, FaceOwner, ID_END, Note};
 use likeness_testkit::fake_pack;
 
 use super::*;
@@ -166,12 +166,12 @@ fn an_update_lays_values_over_the_present_ones_and_search_sees_it() {
     fixture.clock.advance(Duration::from_secs(60));
     let update = |face, patch| block_on(fixture.library.update_face(&fixture.caller, &name("staff"), face, patch));
     let fields = values(&[("team", FieldValue::Text("red".into()))]);
-    let (_, updated) = update(face, FacePatch { fields, ..FacePatch::default() }).unwrap();
+    let (_, updated) = update(face, UpdateFace { fields, ..UpdateFace::default() }).unwrap();
     assert_eq!(updated.fields.get("age"), Some(&FieldValue::Whole(20)));
     assert_eq!(updated.subject, Some(Subject::new("anna").unwrap()));
     assert_eq!(updated.updated_at.0 - updated.created_at.0, 60_000);
     assert_eq!(fixture.found(Search { filter: Some(expr("team:red && age:20")), ..search("anna") }), ["anna"]);
-    let patch = FacePatch { subject: Some(Subject::new("Anna B").unwrap()), ..FacePatch::default() };
+    let patch = UpdateFace { subject: Some(Subject::new("Anna B").unwrap()), ..UpdateFace::default() };
     assert_eq!(update(face, patch).unwrap().1.subject.unwrap().as_str(), "Anna B");
     assert_eq!(fixture.found(search("anna")), ["Anna B"]);
 }
@@ -181,18 +181,22 @@ fn an_update_is_checked() {
     let fixture = Fixture::with_staff();
     let face = fixture.enrol("anna", 20);
     let update = |face: u64, field: &str, value| {
-        let patch = FacePatch { fields: values(&[(field, value)]), ..FacePatch::default() };
+        let patch = UpdateFace { fields: values(&[(field, value)]), ..UpdateFace::default() };
         block_on(fixture.library.update_face(&fixture.caller, &name("staff"), FaceId::new(face).unwrap(), patch))
     };
     check_kind(update(face.get(), "city", FieldValue::Whole(1)), Kind::FieldNotDefined);
     check_kind(update(face.get(), "age", FieldValue::Real(1.0)), Kind::FieldTypeMismatch);
     check_kind(update(77, "city", FieldValue::Whole(1)), Kind::FaceNotFound);
-    let nothing = FacePatch::default();
+    let nothing = UpdateFace::default();
     let unknown = FaceId::new(77).unwrap();
     check_kind(
         block_on(fixture.library.update_face(&fixture.caller, &name("staff"), unknown, nothing)),
         Kind::FaceNotFound,
     );
+}
+
+fn by_field(name: &str, value: FieldValue) -> DeleteFaces {
+    DeleteFaces::Field { name: name.to_owned(), value: GivenValue::Typed(value) }
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn faces_are_deleted_by_id_subject_field_and_filter() {
     assert_eq!(delete(DeleteFaces::Ids(vec![unknown, anna])).unwrap(), [anna]);
     assert_eq!(delete(DeleteFaces::Ids(vec![anna])).unwrap(), []);
     assert_eq!(delete(DeleteFaces::Subject(Subject::new("bert").unwrap())).unwrap(), [bert]);
-    assert_eq!(delete(DeleteFaces::Field { name: field("age"), value: FieldValue::Whole(30) }).unwrap(), [carl]);
+    assert_eq!(delete(by_field("age", FieldValue::Whole(30))).unwrap(), [carl]);
     assert_eq!(delete(DeleteFaces::Filter(expr("age:[35 TO *] || subject:x"))).unwrap(), [dora]);
     assert_eq!(fixture.n_faces("staff"), 0);
     assert!(fixture.found(search("anna")).is_empty());
@@ -217,9 +221,11 @@ fn a_delete_that_makes_no_sense_deletes_nothing() {
     let fixture = Fixture::with_staff();
     fixture.enrol("anna", 20);
     let delete = |which| block_on(fixture.library.delete_faces(&fixture.caller, &name("staff"), which));
-    let by = |name: &str, value| DeleteFaces::Field { name: field(name), value };
-    check_kind(delete(by("city", FieldValue::Whole(1))), Kind::UnknownField);
-    check_kind(delete(by("age", FieldValue::Text("20".into()))), Kind::InvalidArgument);
+    check_kind(delete(by_field("city", FieldValue::Whole(1))), Kind::UnknownField);
+    check_kind(delete(by_field("age", FieldValue::Text("20".into()))), Kind::InvalidArgument);
+    let written = DeleteFaces::Field { name: "age".to_owned(), value: GivenValue::Written("x".to_owned()) };
+    let err = check_kind(delete(written), Kind::InvalidArgument);
+    assert_eq!(err.message(), "`age` is `x`, which is no value of its type integer");
     check_kind(delete(DeleteFaces::Filter(expr("city:1"))), Kind::UnknownField);
     check_kind(delete(DeleteFaces::Filter(expr("age:x || age:*"))), Kind::InvalidArgument);
     let many = vec![FaceId::new(1).unwrap(); limits::SELECTOR_IDS_MAX + 1];

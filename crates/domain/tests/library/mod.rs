@@ -19,12 +19,13 @@ use likeness_domain::access::{Caller, Grant, Grants, Limits};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{
     AddFaces, CreateFaceSet, FacesAdded, ImageInput, ImageSource, Library, Ports, Probe, Search, SearchAnswer,
+    Threshold, UpdateFace,
 };
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules};
 use likeness_domain::types::{
-    Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, FieldValues,
-    Similarity, Subject, Tags,
+    Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, GivenFields,
+    GivenValue, Similarity, Subject, Tags,
 };
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;
@@ -128,8 +129,8 @@ fn field(field: &str) -> FieldName {
     FieldName::new(field).unwrap()
 }
 
-fn values(values: &[(&str, FieldValue)]) -> FieldValues {
-    FieldValues::new(values.iter().map(|(name, value)| (field(name), value.clone())))
+fn values(values: &[(&str, FieldValue)]) -> GivenFields {
+    values.iter().map(|(name, value)| ((*name).to_owned(), GivenValue::Typed(value.clone()))).collect()
 }
 
 fn external_id(text: &str) -> ExternalId {
@@ -170,7 +171,7 @@ fn add(scene: &str) -> AddFaces {
         choice: FaceChoice::Largest,
         subject: None,
         external_id: None,
-        fields: FieldValues::default(),
+        fields: GivenFields::new(),
         note: None,
         floor: QualityThresholds::NONE,
         accept_doubtful: false,
@@ -187,7 +188,7 @@ fn search_by(probe: Probe) -> Search {
         face_set: name("staff"),
         probe,
         top_k: 10,
-        similarity_min: Similarity::MIN,
+        threshold: Threshold::NONE,
         filter: None,
         sort: Vec::new(),
         one_per_person: false,

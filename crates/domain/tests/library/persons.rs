@@ -3,7 +3,7 @@
 use likeness_domain::library::{AddPersonFaces, CreatePerson, FacesFound, Join, PersonImage, SearchFaces};
 use likeness_domain::limits;
 use likeness_domain::ports::Page;
-use likeness_domain::types::{FaceOwner, FacePatch, Note, PersonKey, PersonPatch};
+use likeness_domain::types::{FaceOwner, Note, PersonKey, PersonPatch};
 use likeness_testkit::fake_pack;
 
 use super::*;
@@ -79,7 +79,7 @@ fn at_gate(scene: &str) -> SearchFaces {
         image: image(scene.to_owned()),
         faces_max: 20,
         top_k: 5,
-        similarity_min: Similarity::MIN,
+        threshold: Threshold::NONE,
         filter: None,
         one_per_person: true,
     }
@@ -240,7 +240,7 @@ fn every_face_of_an_image_is_looked_for_and_each_person_found_once() {
     keys.sort_unstable();
     assert_eq!(keys, ["anna", "bert"]);
 
-    let strict = SearchFaces { similarity_min: Similarity::new(0.7), faces_max: 2, ..at_gate(crowd) };
+    let strict = SearchFaces { threshold: Threshold::Similarity(Similarity::new(0.7)), faces_max: 2, ..at_gate(crowd) };
     let counts: Vec<_> =
         search_faces(&fixture, strict).unwrap().faces.iter().map(|face| face.candidates.len()).collect();
     assert_eq!(counts, [1, 1]);
@@ -280,9 +280,9 @@ fn a_person_s_face_has_no_custom_fields() {
     let face = fixture.add_to("anna", &[&scene("anna")]).unwrap()[0].unwrap();
     let update = |patch| block_on(fixture.library.update_face(&fixture.caller, &name("staff"), face, patch));
     let fields = values(&[("age", FieldValue::Whole(20))]);
-    check_kind(update(FacePatch { fields, ..FacePatch::default() }), Kind::FieldNotDefined);
+    check_kind(update(UpdateFace { fields, ..UpdateFace::default() }), Kind::FieldNotDefined);
     let subject = Some(Subject::new("Anna").unwrap());
-    assert_eq!(update(FacePatch { subject: subject.clone(), ..FacePatch::default() }).unwrap().1.subject, subject);
+    assert_eq!(update(UpdateFace { subject: subject.clone(), ..UpdateFace::default() }).unwrap().1.subject, subject);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Who resembles the probe.
 
-use likeness_domain::library::{Direction, SortKey};
+use likeness_domain::library::{Direction, Scales, SortKey};
 use likeness_domain::limits;
 use likeness_domain::ports::Hit;
+use likeness_domain::score::{Calibration, Scale};
 use likeness_domain::types::BoundingBox;
 
 use super::*;
@@ -36,11 +37,31 @@ fn the_most_similar_come_first_and_the_cut_keeps_them() {
 fn the_threshold_is_inclusive() {
     let fixture = lookalikes();
     let least = fixture.search(search("anna")).unwrap().candidates[2].similarity;
-    assert_eq!(fixture.found(Search { similarity_min: least, ..search("anna") }).len(), 3);
+    assert_eq!(fixture.found(Search { threshold: Threshold::Similarity(least), ..search("anna") }).len(), 3);
     let above = Similarity::new(least.get().next_up());
-    assert_eq!(fixture.found(Search { similarity_min: above, ..search("anna") }).len(), 2);
-    let never = Search { similarity_min: Similarity::MAX, ..search("bert") };
+    assert_eq!(fixture.found(Search { threshold: Threshold::Similarity(above), ..search("anna") }).len(), 2);
+    let never = Search { threshold: Threshold::Similarity(Similarity::MAX), ..search("bert") };
     assert!(fixture.found(never).is_empty(), "nobody is an answer, not an error");
+}
+
+#[test]
+fn a_threshold_may_be_a_rate_or_a_number_of_a_scale() {
+    let fixture = lookalikes();
+    let answer = |threshold| fixture.search(Search { threshold, ..search("anna") });
+    let pack = fixture.library.packs()[0].clone();
+    let by_rate = answer(Threshold::FalseAcceptRate(1e-4)).unwrap();
+    assert_eq!(by_rate.similarity_min, pack.calibration.similarity_at(1e-4));
+    assert_eq!((by_rate.n_faces, by_rate.candidates.len()), (4, 4));
+    for far in [0.0, 1.1, f64::NAN] {
+        check_kind(answer(Threshold::FalseAcceptRate(far)), Kind::InvalidArgument);
+    }
+    let percent = |_: &Calibration| Scale::new(vec![(Similarity::MIN, 0.0), (Similarity::MAX, 100.0)]).unwrap();
+    let scales = Scales::of(&fixture.library, percent);
+    let by_number = answer(Threshold::Number(scales.clone(), 90.0)).unwrap();
+    assert_eq!(by_number.similarity_min, scales.get(&pack.id).unwrap().to_similarity(90.0));
+    let similarities = by_number.candidates.iter().map(|candidate| candidate.similarity);
+    assert_eq!(similarities.filter(|similarity| *similarity >= Similarity::new(0.8)).count(), 2);
+    assert_eq!(by_number.candidates.len(), 2);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use likeness_store::embedded::DATABASE_FILE;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Payload};
-use super::{Outcome, Verdict, failed, refused, terminal};
+use super::{Outcome, Verdict, refused, terminal};
 use crate::config::Config;
 
 /// What is stored, and whether it is intact.
@@ -33,8 +33,7 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let report: dto::Report =
         connection.call(Method::GET, &["report"], &[("thorough", thorough)], Payload::Empty).await?;
     if args.json {
-        let text = serde_json::to_string(&report);
-        terminal::data(text.map_err(|error| failed(format!("cannot write JSON: {error}")))?);
+        terminal::json(&report)?;
     } else {
         print(&report);
     }

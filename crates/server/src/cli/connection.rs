@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use likeness_domain::{Error, Kind};
+use likeness_wire::http::json;
 use likeness_wire::native::{self, dto};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
-use super::{failed, refused};
+use super::refused;
 use crate::assemble;
 use crate::config::Config;
 
@@ -46,8 +47,7 @@ pub(crate) enum Payload {
 impl Payload {
     /// A request type as JSON.
     pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Error> {
-        let bytes = serde_json::to_vec(value).map_err(|error| failed(format!("cannot write JSON: {error}")))?;
-        Ok(Payload::Json(bytes.into()))
+        Ok(Payload::Json(json::write(value).into()))
     }
 }
 

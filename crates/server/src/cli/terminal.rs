@@ -6,6 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use likeness_domain::Error;
+use likeness_wire::http::json;
 
 use super::failed;
 
@@ -19,9 +20,8 @@ pub(crate) fn talk(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Writes one line of data as JSON.
+/// Writes one line of data as JSON, as the native API writes it: members that are `None` are left out.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Error> {
-    let line = serde_json::to_string(value).map_err(|error| failed(format!("cannot write JSON: {error}")))?;
-    data(line);
+    data(String::from_utf8(json::write(value)).map_err(|error| failed(format!("cannot write JSON: {error}")))?);
     Ok(())
 }

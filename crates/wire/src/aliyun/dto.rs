@@ -12,7 +12,6 @@ pub(super) struct Envelope<'a, T> {
     /// The typed models of the newer SDK read this spelling only.
     #[serde(rename = "RequestId")]
     pub(super) typed_request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<T>,
 }
 
@@ -70,7 +69,6 @@ pub(super) struct PersonDeleted {
 pub(super) struct FaceItems {
     pub(super) code: u16,
     pub(super) person_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) group_ids: Option<Vec<String>>,
     pub(super) face_image_items: Vec<FaceItem>,
 }
@@ -80,13 +78,9 @@ pub(super) struct FaceItems {
 #[serde(rename_all = "camelCase")]
 pub(super) struct FaceItem {
     pub(super) success: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) face_id: Option<FaceIdShown>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) msg: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
 }
 
@@ -148,15 +142,10 @@ pub(super) struct UploadGranted {
 pub(super) struct TaskAnswer {
     pub(super) code: u16,
     pub(super) msg: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) extras: Option<Empty>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) results: Option<Vec<SceneResult>>,
 }
 
@@ -172,7 +161,6 @@ pub(super) struct SceneResult {
     pub(super) label: &'static str,
     pub(super) suggestion: &'static str,
     pub(super) rate: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_person_data: Option<Vec<FaceFound>>,
 }
 
@@ -218,13 +206,9 @@ pub(super) struct PersonsSearched {
 pub(super) struct FacesDetected {
     pub(super) code: u16,
     pub(super) msg: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faces: Option<Vec<DetectedFace>>,
 }
 
@@ -232,9 +216,7 @@ pub(super) struct FacesDetected {
 #[derive(Debug, Serialize)]
 pub(super) struct DetectedFace {
     pub(super) location: Location,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<Quality>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) smile: Option<Smile>,
 }
 
@@ -256,15 +238,10 @@ pub(super) struct Location {
 /// What was measured of it: 0 to 100, and where the head looks in degrees.
 #[derive(Debug, Serialize)]
 pub(super) struct Quality {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) blur: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) integrity: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pitch: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) yaw: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roll: Option<f64>,
 }
 

@@ -1,12 +1,15 @@
 //! Every code of the service, and which of our kinds gets which.
 
+use std::fmt::Debug;
+
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
 use super::dto;
 use super::operations::Operation;
 use super::settings::Settings;
+use crate::http::failed_call::FailedCall;
 use crate::http::json;
 
 /// A code of an envelope, a task or an image, with the name the vendor gives it.
@@ -207,35 +210,22 @@ impl Failure {
     /// Logs the failure, once, and answers it.
     pub(super) fn answer(self, operation: Option<Operation>, host: &str, request_id: &str) -> Response {
         let shown_id = dto::request_id(request_id);
-        let operation = operation.map(tracing::field::debug);
+        let operation = operation.as_ref().map(|operation| operation as &dyn Debug);
+        let log = |status: StatusCode, code: &str, source, message, is_fault| {
+            let (dialect, status) = ("aliyun", status.as_u16());
+            FailedCall { dialect, operation, request_id, answer_id: None, status, code, source, message }.log(is_fault);
+        };
         match self {
-            Failure::Gateway(refusal) => {
-                let (status, code) = (refusal.status.as_u16(), refusal.code);
-                let source = refusal.source.as_ref().map(tracing::field::debug);
-                if status >= 500 {
-                    tracing::error!(dialect = "aliyun", operation, request_id, status, code, source, "refused");
-                } else {
-                    tracing::info!(dialect = "aliyun", operation, request_id, status, code, "refused");
-                }
-                let body = dto::GatewayError { request_id: &shown_id, host_id: host, code, message: &refusal.message };
-                answer(refusal.status, &body)
+            Failure::Gateway(Refusal { status, code, message, source }) => {
+                log(status, code, source.as_ref(), "refused", status.is_server_error());
+                let body = dto::GatewayError { request_id: &shown_id, host_id: host, code, message: &message };
+                answer(status, &body)
             }
             Failure::Service(fault) => {
-                let (code, message) = (fault.number, fault.msg.as_str());
-                if fault.is_ours() {
-                    let source = fault.source().map(tracing::field::debug);
-                    tracing::error!(dialect = "aliyun", operation, request_id, code, source, "{message}");
-                } else {
-                    tracing::info!(dialect = "aliyun", operation, request_id, code, "{message}");
-                }
-                let body = dto::Envelope::<()> {
-                    code,
-                    msg: message,
-                    request_id: &shown_id,
-                    typed_request_id: &shown_id,
-                    data: None,
-                };
-                answer(StatusCode::OK, &body)
+                let (code, msg) = (fault.number, fault.msg.as_str());
+                log(StatusCode::OK, &code.to_string(), fault.source(), msg, fault.is_ours());
+                let (request_id, typed_request_id) = (&*shown_id, &*shown_id);
+                answer(StatusCode::OK, &dto::Envelope::<()> { code, msg, request_id, typed_request_id, data: None })
             }
         }
     }
@@ -243,8 +233,5 @@ impl Failure {
 
 /// A JSON answer with the vendor's spelling of its media type.
 pub(super) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
-    let mut response = json::answer(status, body);
-    let media_type = HeaderValue::from_static("application/json;charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    response
+    json::answer_as("application/json;charset=utf-8", status, body)
 }

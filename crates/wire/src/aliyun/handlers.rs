@@ -315,7 +315,7 @@ async fn search_person(call: &Call<'_>) -> Answer {
         image,
         faces_max: FACES_MAX,
         top_k: TOP_K,
-        similarity_min: scan::similarity_min(call.api),
+        threshold: scan::threshold(call.api),
         filter: None,
         one_per_person: true,
     };

@@ -26,14 +26,9 @@ pub(super) enum Operation {
     SearchPerson,
 }
 
-/// A row of the table.
-pub(super) struct Row {
-    pub(super) operation: Operation,
-    pub(super) info: adapter::Operation,
-    /// Calls (for scans: images) per second of one account that the vendor allows, or that fit its habits where it is
-    /// silent.
-    pub(super) calls_per_second: u32,
-}
+/// A row of the table, with the calls (for scans: images) per second of one account that the vendor allows, or that fit
+/// its habits where it is silent.
+pub(super) type Row = adapter::Row<Operation, u32>;
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter =
@@ -47,7 +42,7 @@ const fn row(
     state: State,
     needs: Grants,
 ) -> Row {
-    Row { operation, info: adapter::Operation { name, method: "POST", path, state, needs }, calls_per_second }
+    Row { operation, info: adapter::Operation { name, method: "POST", path, state, needs }, extra: calls_per_second }
 }
 
 const SCENES: State = State::Partly("the scenes sface-1 and sface-n only");
@@ -77,18 +72,4 @@ pub(super) const TABLE: [Row; 17] = [
     row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done, needs::SEARCH),
 ];
 
-const INFOS: [adapter::Operation; TABLE.len()] = {
-    let mut infos = [TABLE[0].info; TABLE.len()];
-    let mut row_idx = 0;
-    while row_idx < TABLE.len() {
-        infos[row_idx] = TABLE[row_idx].info;
-        row_idx += 1;
-    }
-    infos
-};
-
-/// The row of a path, which must be exact but for a slash at its end.
-pub(super) fn find(raw_path: &str) -> Option<&'static Row> {
-    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
-    TABLE.iter().find(|row| row.info.path == path)
-}
+const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 use likeness_domain::access::{Admission, Caller, CountedBy, Rate};
-use likeness_domain::library::{ImageInput, ImageSource, Library};
+use likeness_domain::library::{ImageInput, ImageSource, Library, Scales};
 use likeness_domain::ports::{ImageFormats, ImageRules};
 use likeness_domain::score::Scale;
 use likeness_domain::types::{AccessKey, PackId};
@@ -20,11 +20,11 @@ use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers, uploads};
+use crate::adapter;
 use crate::http::body::{BodyError, Upload};
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
 use crate::router::Services;
-use crate::scales::Scales;
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2018-05-09";
@@ -39,7 +39,7 @@ pub(crate) struct Aliyun {
 /// What requests and the workers behind them stand on.
 pub(super) struct Api {
     pub(super) wire: Services,
-    scales: Scales,
+    pub(super) scales: Arc<Scales>,
 }
 
 /// An authenticated call: who asks what of the library.
@@ -75,7 +75,7 @@ impl Api {
         key: &AccessKey,
         request_id: &'a str,
     ) -> Admission<'a> {
-        let rate = Rate { counted_by: CountedBy::TenantAndOperation, per_second: row.calls_per_second };
+        let rate = Rate { counted_by: CountedBy::TenantAndOperation, per_second: row.extra };
         let is_scan = matches!(row.operation, Operation::ImageSyncScan | Operation::ImageAsyncScan);
         Admission {
             dialect: "aliyun",
@@ -90,8 +90,7 @@ impl Api {
 
     /// The scale of a pack.
     pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Fault> {
-        let found = self.scales.get(pack);
-        found.ok_or_else(|| Fault::new(code::ALGO_FAILED, "the group's model pack is not loaded"))
+        self.scales.get(pack).map_err(|error| self.fault(error))
     }
 
     /// A failed library call as a fault.
@@ -154,7 +153,7 @@ impl Aliyun {
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let (head, body) = request.into_parts();
         let mut upload = Upload::new(&head.headers, body);
-        let row = operations::find(head.uri.path());
+        let row = adapter::find(&operations::TABLE, head.uri.path());
         let outcome = match row {
             Some(row) => self.run(row, &head, &mut upload, request_id).await,
             None => Err(Refusal::not_found("InvalidApi.NotFound", "the API does not exist").into()),

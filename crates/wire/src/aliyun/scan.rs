@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::access::Caller;
-use likeness_domain::library::SearchFaces;
-use likeness_domain::types::{FaceSetId, JobId, Similarity};
+use likeness_domain::library::{SearchFaces, Threshold};
+use likeness_domain::ports::fresh_id;
+use likeness_domain::types::{FaceSetId, JobId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -188,7 +189,7 @@ async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Fi
         image: api.image(caller, url)?,
         faces_max: FACES_MAX,
         top_k: TOP_K,
-        similarity_min: similarity_min(api),
+        threshold: threshold(api),
         filter: None,
         one_per_person: true,
     };
@@ -197,12 +198,9 @@ async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Fi
     Ok(Finding::Searched { face_set: found.face_set.id, faces })
 }
 
-/// The operator's floor. It is a rate of the default pack, as rates of other packs are not known before the search.
-pub(super) fn similarity_min(api: &Api) -> Similarity {
-    match (api.settings().search_rate_min, api.library().packs().first()) {
-        (0, _) | (_, None) => Similarity::MIN,
-        (rate, Some(pack)) => api.scale(&pack.id).map_or(Similarity::MIN, |scale| scale.to_similarity(f64::from(rate))),
-    }
+/// What the operator wants persons to reach.
+pub(super) fn threshold(api: &Api) -> Threshold {
+    Threshold::Number(api.scales.clone(), api.settings().search_rate_min.into())
 }
 
 /// A task's element of the answer.
@@ -245,11 +243,5 @@ pub(super) fn fresh_task_id(api: &Api) -> String {
 
 /// A random job id.
 pub(super) fn fresh_job_id(api: &Api) -> JobId {
-    loop {
-        let mut bytes = [0; 8];
-        api.wire.ids.fill(&mut bytes);
-        if let Some(id) = JobId::new(u64::from_le_bytes(bytes) % likeness_domain::types::ID_END) {
-            return id;
-        }
-    }
+    fresh_id(&*api.wire.ids, JobId::new)
 }

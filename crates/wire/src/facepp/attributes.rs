@@ -142,21 +142,13 @@ fn place(point: Point) -> Place {
 /// What was measured of what was wanted.
 #[derive(Serialize, Default)]
 pub(super) struct Attributes {
-    #[serde(skip_serializing_if = "Option::is_none")]
     gender: Option<Value<&'static str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<Value<u32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     smile: Option<Graded>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     headpose: Option<HeadPose>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     facequality: Option<Value<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     blur: Option<Blur>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     emotion: Option<BTreeMap<&'static str, f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     mouthstatus: Option<MouthStatus>,
 }
 

@@ -3,10 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::TransientFaceOutcome;
-use likeness_domain::ports::IdSource;
-use likeness_domain::types::{
-    FaceId, FaceSet, FaceSetId, FaceSetName, ID_END, InstallationSecret, JobId, Note, Subject, Tags,
-};
+use likeness_domain::ports::{IdSource, fresh_id};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, InstallationSecret, JobId, Note, Subject, Tags};
 
 use super::dto;
 use super::errors::Failure;
@@ -63,10 +61,7 @@ impl Names {
 
     /// A name for a set that was given none.
     pub(super) fn fresh_name(&self, ids: &dyn IdSource) -> Result<FaceSetName, Failure> {
-        let mut bytes = [0; 8];
-        ids.fill(&mut bytes);
-        FaceSetName::new(self.unnamed.spell(u64::from_le_bytes(bytes) % ID_END))
-            .map_err(|_| Failure::malformed("outer_id"))
+        FaceSetName::new(self.unnamed.spell(fresh_id(ids, Some))).map_err(|_| Failure::malformed("outer_id"))
     }
 
     pub(super) fn named(&self, face_set: &FaceSet) -> dto::FaceSetNamed {

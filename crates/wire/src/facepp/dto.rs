@@ -46,9 +46,7 @@ pub(super) struct Detected {
 pub(super) struct Face {
     pub(super) face_token: String,
     pub(super) face_rectangle: Rectangle,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) landmark: Option<Landmark>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attributes: Option<Attributes>,
 }
 
@@ -60,29 +58,19 @@ pub(super) struct Picture {
 
 #[derive(Serialize)]
 pub(super) struct Compared {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) confidence: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thresholds: Option<BTreeMap<&'static str, f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_id1: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faces1: Option<Vec<Face>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_id2: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faces2: Option<Vec<Face>>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Found {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) results: Option<Vec<FaceFound>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thresholds: Option<BTreeMap<&'static str, f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faces: Option<Vec<Face>>,
 }
 
@@ -133,7 +121,6 @@ pub(super) struct FaceSetDetail {
     pub(super) user_data: String,
     pub(super) face_count: u64,
     pub(super) face_tokens: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
 }
 
@@ -148,6 +135,5 @@ pub(super) struct FaceSetListed {
 #[derive(Serialize)]
 pub(super) struct FaceSets {
     pub(super) facesets: Vec<FaceSetListed>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use likeness_domain::library::{FaceKept, KeepFaces, Probe, Search};
-use likeness_domain::types::{FaceId, PackId, Similarity};
+use likeness_domain::library::{FaceKept, KeepFaces, Probe, Search, Threshold};
+use likeness_domain::types::{FaceId, PackId};
 use likeness_domain::{Error, Kind};
 
 use super::attributes::Wanted;
@@ -147,7 +147,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
         face_set: face_set.name.clone(),
         probe: Probe::Origin(source_face),
         top_k: top_k as usize,
-        similarity_min: Similarity::MIN,
+        threshold: Threshold::NONE,
         filter: None,
         sort: Vec::new(),
         one_per_person: false,

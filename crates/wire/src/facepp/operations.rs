@@ -2,7 +2,7 @@
 
 use likeness_domain::access::Grants;
 
-use crate::adapter::{self, State, needs};
+use crate::adapter::{self, Row, State, needs};
 
 /// A call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,43 +30,44 @@ const DETECT_PARTLY: &str =
 
 /// Every call with its row for the table of all dialects.
 #[rustfmt::skip]
-pub(super) const TABLE: [(Operation, adapter::Operation); 15] = [
-    (Operation::Detect, row("detect", "/facepp/v3/detect", State::Partly(DETECT_PARTLY), needs::SEARCH)),
-    (Operation::Compare, row("compare", "/facepp/v3/compare", State::Done, needs::SEARCH)),
-    (Operation::Search, row("search", "/facepp/v3/search", State::Done, needs::SEARCH)),
-    (Operation::CreateSet, row("faceset/create", "/facepp/v3/faceset/create", State::Done, needs::MANAGE)),
-    (Operation::AddFace, row("faceset/addface", "/facepp/v3/faceset/addface", State::Done, needs::ENROL)),
-    (Operation::RemoveFace, row("faceset/removeface", "/facepp/v3/faceset/removeface", State::Done, needs::DELETE)),
-    (Operation::UpdateSet, row("faceset/update", "/facepp/v3/faceset/update", State::Done, needs::MANAGE)),
-    (Operation::SetDetail, row("faceset/getdetail", "/facepp/v3/faceset/getdetail", State::Done, needs::READ)),
-    (Operation::DeleteSet, row("faceset/delete", "/facepp/v3/faceset/delete", State::Done, needs::DELETE_SET)),
-    (Operation::ListSets, row("faceset/getfacesets", "/facepp/v3/faceset/getfacesets", State::Done, needs::READ)),
-    (Operation::FaceDetail, row("face/getdetail", "/facepp/v3/face/getdetail", State::Done, needs::READ)),
-    (Operation::SetUserId, row("face/setuserid", "/facepp/v3/face/setuserid", State::Done, needs::ENROL)),
-    (Operation::AddFaceLater, row("faceset/async/addface", "/facepp/v3/faceset/async/addface", State::Done, needs::ENROL)),
-    (Operation::RemoveFaceLater, row("faceset/async/removeface", "/facepp/v3/faceset/async/removeface", State::Done, needs::DELETE)),
-    (Operation::TaskStatus, row("faceset/async/task_status", "/facepp/v3/faceset/async/task_status", State::Done, needs::NOTHING)),
+pub(super) const TABLE: [Row<Operation>; 15] = [
+    row(Operation::Detect, "detect", "/facepp/v3/detect", State::Partly(DETECT_PARTLY), needs::SEARCH),
+    row(Operation::Compare, "compare", "/facepp/v3/compare", State::Done, needs::SEARCH),
+    row(Operation::Search, "search", "/facepp/v3/search", State::Done, needs::SEARCH),
+    row(Operation::CreateSet, "faceset/create", "/facepp/v3/faceset/create", State::Done, needs::MANAGE),
+    row(Operation::AddFace, "faceset/addface", "/facepp/v3/faceset/addface", State::Done, needs::ENROL),
+    row(Operation::RemoveFace, "faceset/removeface", "/facepp/v3/faceset/removeface", State::Done, needs::DELETE),
+    row(Operation::UpdateSet, "faceset/update", "/facepp/v3/faceset/update", State::Done, needs::MANAGE),
+    row(Operation::SetDetail, "faceset/getdetail", "/facepp/v3/faceset/getdetail", State::Done, needs::READ),
+    row(Operation::DeleteSet, "faceset/delete", "/facepp/v3/faceset/delete", State::Done, needs::DELETE_SET),
+    row(Operation::ListSets, "faceset/getfacesets", "/facepp/v3/faceset/getfacesets", State::Done, needs::READ),
+    row(Operation::FaceDetail, "face/getdetail", "/facepp/v3/face/getdetail", State::Done, needs::READ),
+    row(Operation::SetUserId, "face/setuserid", "/facepp/v3/face/setuserid", State::Done, needs::ENROL),
+    row(Operation::AddFaceLater, "faceset/async/addface", "/facepp/v3/faceset/async/addface", State::Done, needs::ENROL),
+    row(Operation::RemoveFaceLater, "faceset/async/removeface", "/facepp/v3/faceset/async/removeface", State::Done, needs::DELETE),
+    row(Operation::TaskStatus, "faceset/async/task_status", "/facepp/v3/faceset/async/task_status", State::Done, needs::NOTHING),
 ];
 
 /// Calls that have something to do with faces and are not offered.
-const REFUSED: [adapter::Operation; 1] =
-    [row("face/analyze", "/facepp/v3/face/analyze", State::Refused("API_NOT_FOUND"), needs::SEARCH)];
+const REFUSED: [adapter::Operation; 1] = [adapter::Operation {
+    name: "face/analyze",
+    method: "POST",
+    path: "/facepp/v3/face/analyze",
+    state: State::Refused("API_NOT_FOUND"),
+    needs: needs::SEARCH,
+}];
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "facepp", mounts: &["facepp"], operations: &INFOS };
 
-const fn row(name: &'static str, path: &'static str, state: State, needs: Grants) -> adapter::Operation {
-    adapter::Operation { name, method: "POST", path, state, needs }
+const fn row(
+    operation: Operation,
+    name: &'static str,
+    path: &'static str,
+    state: State,
+    needs: Grants,
+) -> Row<Operation> {
+    Row { operation, info: adapter::Operation { name, method: "POST", path, state, needs }, extra: () }
 }
 
-const INFOS: [adapter::Operation; TABLE.len() + REFUSED.len()] = adapter::rows(&TABLE, &REFUSED);
-
-/// The row of a call.
-pub(super) fn info(call: Operation) -> &'static adapter::Operation {
-    adapter::info(&TABLE, call)
-}
-
-/// The call of a method and raw path; a slash at the end changes nothing.
-pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Operation> {
-    adapter::find(&TABLE, method, raw_path)
-}
+const INFOS: [adapter::Operation; TABLE.len() + REFUSED.len()] = adapter::infos(&TABLE, &REFUSED);

@@ -15,6 +15,7 @@ use super::scale::scale;
 use super::settings::Settings;
 use super::tasks::Act;
 use super::{auth, face_sets, faces, tasks};
+use crate::adapter::Row;
 use crate::megvii::fields::Fields;
 use crate::megvii::service::{Dialect, Service};
 use crate::router::Services;
@@ -41,7 +42,7 @@ impl Call<'_> {
 
     /// The scale of a pack, without which there is no confidence.
     pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Failure> {
-        self.service.scale(pack).map_err(|error| errors::library(error, &Blame::NOBODY))
+        self.service.scales.get(pack).map_err(|error| errors::library(error, &Blame::NOBODY))
     }
 }
 
@@ -56,8 +57,7 @@ impl Facepp {
             max_body_bytes: wire.settings.facepp.max_body_bytes,
             max_qps: wire.settings.facepp.max_qps,
             limits: wire.settings.facepp.limits(),
-            info: operations::info,
-            find: operations::find,
+            table: &operations::TABLE,
             scale,
         };
         let names = Names::new(&wire.secret);
@@ -66,7 +66,7 @@ impl Facepp {
 
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
-        let run = |operation, fields| self.run(operation, fields, request_id);
+        let run = |row, fields| self.run(row, fields, request_id);
         self.service.answer(request, request_id, run).await
     }
 
@@ -75,13 +75,13 @@ impl Facepp {
         Call { library: &self.service.wire.library, service: &self.service, names: &self.names, caller, fields }
     }
 
-    async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
+    async fn run(&self, row: &Row<Operation>, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
         let wire = &self.service.wire;
         let key = auth::authenticate(&fields, &*wire.credentials, wire.clock.now()).await?;
         let caller =
-            self.service.caller(operation, &key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
+            self.service.caller(row, &key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
         let call = self.call(caller, fields);
-        match operation {
+        match row.operation {
             Operation::Detect => faces::detect(&call).await,
             Operation::Compare => faces::compare(&call).await,
             Operation::Search => faces::search(&call).await,

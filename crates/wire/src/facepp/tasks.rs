@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, Settled};
-use likeness_domain::ports::{IdSource, Job, JobOutcome, NewJob, Pending};
-use likeness_domain::types::{FaceSetId, ID_END, JobId, TimestampMs};
+use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, fresh_id};
+use likeness_domain::types::{FaceSetId, JobId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,7 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
     let face_set = named.find(call).await?.face_set.id.get();
     let now = call.service.wire.clock.now();
     let job = NewJob {
-        id: fresh_job_id(&*call.service.wire.ids),
+        id: fresh_id(&*call.service.wire.ids, JobId::new),
         tenant: call.caller.tenant,
         key: call.caller.key.clone(),
         kind: FACES,
@@ -72,16 +72,6 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
         })?;
     let id = accepted.first().ok_or_else(errors::queue_full)?;
     Ok(Answer::Accepted { task_id: call.names.task_id(*id) })
-}
-
-fn fresh_job_id(ids: &dyn IdSource) -> JobId {
-    loop {
-        let mut bytes = [0; 8];
-        ids.fill(&mut bytes);
-        if let Some(id) = JobId::new(u64::from_le_bytes(bytes) % ID_END) {
-            return id;
-        }
-    }
 }
 
 /// How far a task is.

@@ -2,7 +2,8 @@
 //!
 //! Incoming: [`Value`] keeps the order of members (a sort order may depend on it), lets the last of equal names win,
 //! and is bounded in depth and number of values. Outgoing: [`answer`] writes reals without an exponent, because some
-//! clients read answers with tools that know none.
+//! clients read answers with tools that know none, and leaves members out that are `None`, because some cannot read
+//! `null`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,6 +15,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 
 /// Most values in one text. A megabyte of `[0,0,..` would otherwise become many megabytes of memory.
 pub const VALUES_MAX: usize = 100_000;
@@ -149,33 +151,138 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
 /// A complete answer with a JSON body.
 pub fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    answer_as("application/json; charset=UTF-8", status, body)
+}
+
+/// The same with another spelling of its media type.
+pub fn answer_as(media_type: &'static str, status: StatusCode, body: &impl Serialize) -> Response {
     let mut response = Response::new(Body::from(write(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
-/// `body` as JSON text, reals without exponent.
+/// `body` as JSON text: reals without exponent, members that are `None` left out.
 ///
 /// # Panics
 /// If `body` has a map with keys that are not text: a bug in a DTO.
 pub fn write(body: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, PlainReals);
+    let mut writer = serde_json::Serializer::with_formatter(&mut text, Plain::default());
     body.serialize(&mut writer).expect("a DTO has only text keys and memory does not fail to write");
     text
 }
 
-/// `1e-7` becomes `0.0000001` and `2e3` becomes `2000.0`.
-struct PlainReals;
+/// How answers are written: `1e-7` as `0.0000001`, `2e3` as `2000.0`, and no member whose value is null.
+///
+/// A member's name is held back until its value begins, since only then it is known whether there is one.
+#[derive(Default)]
+struct Plain {
+    /// The name of a member whose value has not begun, with its quotes.
+    name: Option<Vec<u8>>,
+    /// Whether that name is still being written.
+    is_in_name: bool,
+    /// Whether each object that is open has a member, innermost last.
+    has_members: Vec<bool>,
+}
 
-impl serde_json::ser::Formatter for PlainReals {
+impl Plain {
+    /// Writes the name that was held back, now that its value begins.
+    fn begin_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        let Some(name) = self.name.take() else { return Ok(()) };
+        if self.has_members.last_mut().is_some_and(|has_members| std::mem::replace(has_members, true)) {
+            writer.write_all(b",")?;
+        }
+        writer.write_all(&name)?;
+        writer.write_all(b":")
+    }
+
+    /// Writes a piece of text, which is a value's or a name's.
+    fn write_text<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &mut self.name {
+            Some(name) if self.is_in_name => write(name),
+            _ => write(&mut { writer }),
+        }
+    }
+}
+
+/// Methods that begin a value and write it as usual.
+macro_rules! usual {
+    ($($method:ident($($value:ident: $type:ty)?)),*) => {
+        $(fn $method<W: ?Sized + io::Write>(&mut self, writer: &mut W $(, $value: $type)?) -> io::Result<()> {
+            self.begin_value(writer)?;
+            CompactFormatter.$method(writer $(, $value)?)
+        })*
+    };
+}
+
+impl Formatter for Plain {
+    usual!(
+        write_bool(value: bool), write_i8(value: i8), write_i16(value: i16), write_i32(value: i32), write_i64(value: i64),
+        write_u8(value: u8), write_u16(value: u16), write_u32(value: u32), write_u64(value: u64),
+        write_i128(value: i128), write_u128(value: u128), write_number_str(value: &str), begin_array()
+    );
+
+    fn write_null<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.name.take().is_some() { Ok(()) } else { writer.write_all(b"null") }
+    }
+
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        self.begin_value(writer)?;
         // `Display` of a float never has an exponent; it leaves out the fraction of a whole one.
         if number.fract() == 0.0 { write!(writer, "{number}.0") } else { write!(writer, "{number}") }
     }
 
     fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, number: f32) -> io::Result<()> {
-        self.write_f64(writer, f64::from(number))
+        self.begin_value(writer)?;
+        if number.fract() == 0.0 { write!(writer, "{number}.0") } else { write!(writer, "{number}") }
+    }
+
+    fn begin_string<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if !self.is_in_name {
+            self.begin_value(writer)?;
+        }
+        self.write_text(writer, |mut text| CompactFormatter.begin_string(&mut text))
+    }
+
+    fn end_string<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.write_text(writer, |mut text| CompactFormatter.end_string(&mut text))
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        self.write_text(writer, |mut text| CompactFormatter.write_string_fragment(&mut text, fragment))
+    }
+
+    fn write_char_escape<W: ?Sized + io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        self.write_text(writer, |mut text| CompactFormatter.write_char_escape(&mut text, escape))
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.begin_value(writer)?;
+        self.has_members.push(false);
+        CompactFormatter.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.has_members.pop();
+        CompactFormatter.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W, _: bool) -> io::Result<()> {
+        (self.name, self.is_in_name) = (Some(Vec::new()), true);
+        Ok(())
+    }
+
+    fn end_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_in_name = false;
+        Ok(())
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod base64_text;
 pub mod body;
+pub(crate) mod failed_call;
 pub mod form;
 pub mod json;
 pub mod keyed_ids;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -110,6 +112,31 @@ fn reals_are_written_plainly() {
     assert_eq!(written(-0.0), "-0.0");
     assert_eq!(written(f64::NAN), "null");
     assert_eq!(written(1e300).len(), 303);
+}
+
+#[test]
+fn members_that_are_none_are_left_out() {
+    #[derive(Serialize, Default)]
+    struct Body {
+        first: Option<u8>,
+        second: Option<&'static str>,
+        inner: Option<Box<Body>>,
+        list: Vec<Option<bool>>,
+        map: BTreeMap<&'static str, Option<f32>>,
+    }
+    let written = |body: &Body| String::from_utf8(json::write(body)).unwrap();
+    assert_eq!(written(&Body::default()), r#"{"list":[],"map":{}}"#);
+    let inner = Body { first: Some(1), ..Body::default() };
+    let body = Body {
+        second: Some("a\"\u{1}"),
+        inner: Some(inner.into()),
+        list: vec![Some(true), None],
+        map: [("a\n", Some(0.1)), ("b", None), ("c", Some(f32::NAN))].into(),
+        ..Body::default()
+    };
+    let expected =
+        r#"{"second":"a\"\u0001","inner":{"first":1,"list":[],"map":{}},"list":[true,null],"map":{"a\n":0.1}}"#;
+    assert_eq!(written(&body), expected);
 }
 
 proptest! {

@@ -2,13 +2,14 @@
 
 use likeness_domain::filter::Vocabulary;
 use likeness_domain::library::{Candidate, Direction, SortKey};
+use likeness_domain::limits;
 use likeness_domain::ports::AnalyzedFace;
 use likeness_domain::score::Scale;
 use likeness_domain::types::{
     Aspects, BoundingBox, DenseLandmarks, Expression, Expressions, Face, FaceSet, FaceSetName, FieldName, FieldSchema,
-    FieldType, FieldValue, FieldValues, Point, Pose, Quality, Similarity, Subject, TEXT_CHARS_MAX, TimestampMs,
+    FieldType, FieldValue, FieldValues, GivenFields, GivenValue, Point, Pose, Quality, Similarity, Subject,
+    TimestampMs,
 };
-use likeness_domain::{Error, Kind, limits};
 
 use super::dto::{self, Ordered};
 use super::errors::{Failure, code};
@@ -27,7 +28,7 @@ const RESERVED_FIELDS: [&str; 9] =
 
 // ------------------------------------------------------------------------------------------------- theirs to ours
 
-/// A face set's name in a body: stricter than the house, as documented.
+/// A face set's name in a body: stricter than the library, as documented.
 pub(super) fn new_face_set_name(text: &str) -> Result<FaceSetName, Failure> {
     check_word("face_set_name", text, 64)?;
     FaceSetName::new(text).map_err(|error| Failure::invalid(error.message()))
@@ -40,19 +41,22 @@ pub(super) fn named_face_set(text: &str) -> Result<FaceSetName, Failure> {
     FaceSetName::new(text).map_err(unknown)
 }
 
-/// A label to be given to faces: stricter than the house, as documented.
+/// A label to be given to faces: stricter than the library, as documented.
 pub(super) fn new_external_image_id(text: &str) -> Result<Subject, Failure> {
     check_word("external_image_id", text, 36)?;
     Subject::new(text).map_err(|error| Failure::invalid(error.message()))
 }
 
 fn check_word(name: &str, text: &str, chars_max: usize) -> Result<(), Failure> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if (1..=chars_max).contains(&text.len()) && text.bytes().all(allowed) {
+    if (1..=chars_max).contains(&text.len()) && text.bytes().all(is_of_word) {
         return Ok(());
     }
     let message = format!("`{name}` is `{}`, expected 1 to {chars_max} of A-Z a-z 0-9 _ -", shortened(text));
     Err(Failure::invalid(message))
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-".contains(&byte)
 }
 
 /// The capacity of a new face set.
@@ -107,54 +111,19 @@ pub(super) fn object(params: &Params, name: &str) -> Result<Option<Object>, Fail
     }
 }
 
-/// Values for custom fields, of the types the set defines. `null` is no value. Text is never read as a number.
-pub(super) fn field_values(given: &Object, schema: &FieldSchema, settings: &Settings) -> Result<FieldValues, Error> {
-    let mut values = Vec::new();
-    for (name, value) in given.members() {
-        if *value == Value::Null {
-            continue;
+/// Values for custom fields, as JSON has them: text is never read as a number, and `null` is no value.
+pub(super) fn field_values(given: &Object, settings: &Settings) -> GivenFields {
+    let value = |value: &Value| match value {
+        Value::Text(text) if !settings.field_text_strict || text.bytes().all(is_of_word) => {
+            GivenValue::Typed(FieldValue::Text(text.as_str().into()))
         }
-        let Some((_, field_type)) = schema.find(name) else {
-            let message = format!("custom field `{}` is not defined by the face set", shortened(name));
-            return Err(Error::new(Kind::FieldNotDefined, message));
-        };
-        let value = match (value, field_type) {
-            (Value::Text(text), FieldType::String) if text_is_fine(text, settings) => {
-                Some(FieldValue::Text(text.as_str().into()))
-            }
-            (Value::Whole(number), FieldType::Integer | FieldType::Long) => Some(FieldValue::Whole(*number)),
-            (Value::Whole(number), FieldType::Float | FieldType::Double) => Some(FieldValue::Real(*number as f64)),
-            (Value::Real(number), FieldType::Float | FieldType::Double) => Some(FieldValue::Real(*number)),
-            (Value::Boolean(flag), FieldType::Boolean) => Some(FieldValue::Boolean(*flag)),
-            _ => None,
-        };
-        let Some(value) = value.filter(|value| value.fits(field_type)) else {
-            let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
-            return Err(Error::new(Kind::FieldTypeMismatch, message));
-        };
-        values.push((FieldName::new(name)?, value));
-    }
-    Ok(FieldValues::new(values))
-}
-
-fn text_is_fine(text: &str, settings: &Settings) -> bool {
-    !settings.field_text_strict || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-}
-
-/// A value in a query, read by its field's type.
-pub(super) fn field_value(text: &str, name: &str, field_type: FieldType) -> Result<FieldValue, Failure> {
-    let value = match field_type {
-        FieldType::String => (text.chars().count() <= TEXT_CHARS_MAX).then(|| FieldValue::Text(text.into())),
-        FieldType::Integer | FieldType::Long => text.parse().ok().map(FieldValue::Whole),
-        FieldType::Float | FieldType::Double => text.parse().ok().map(FieldValue::Real),
-        FieldType::Boolean if text.eq_ignore_ascii_case("true") => Some(FieldValue::Boolean(true)),
-        FieldType::Boolean if text.eq_ignore_ascii_case("false") => Some(FieldValue::Boolean(false)),
-        FieldType::Boolean => None,
+        Value::Whole(number) => GivenValue::Typed(FieldValue::Whole(*number)),
+        Value::Real(number) => GivenValue::Typed(FieldValue::Real(*number)),
+        Value::Boolean(flag) => GivenValue::Typed(FieldValue::Boolean(*flag)),
+        Value::Text(_) | Value::List(_) | Value::Object(_) | Value::Null => GivenValue::Unfit,
     };
-    value.filter(|value| value.fits(field_type)).ok_or_else(|| {
-        let text = shortened(text);
-        Failure::invalid(format!("`{name}` is `{text}`, which is no value of its type {}", field_type.word()))
-    })
+    let given = given.members().iter().filter(|(_, given)| *given != Value::Null);
+    given.map(|(name, given)| (name.clone(), value(given))).collect()
 }
 
 /// How many candidates a search may answer.

@@ -93,7 +93,6 @@ pub(super) struct FaceSetDeleted {
 pub(super) struct Face {
     pub(super) face_id: String,
     // Only faces enrolled through another dialect have none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) external_image_id: Option<String>,
     pub(super) bounding_box: BoundingBox,
     pub(super) external_fields: Ordered<FieldValue>,
@@ -116,7 +115,6 @@ pub(super) struct FacesChanged {
 #[derive(Serialize)]
 pub(super) struct FoundFace {
     pub(super) face_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) external_image_id: Option<String>,
     pub(super) similarity: f64,
     pub(super) bounding_box: BoundingBox,
@@ -148,9 +146,7 @@ pub(super) struct FacesDetected {
 #[derive(Serialize)]
 pub(super) struct DetectedFace {
     pub(super) bounding_box: BoundingBox,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attributes: Option<Attributes>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) landmark: Option<Landmark>,
 }
 
@@ -174,27 +170,16 @@ pub(super) struct Pixel {
 /// What is known of a face; members that were not asked for or cannot be told are left out.
 #[derive(Serialize, Default)]
 pub(super) struct Attributes {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) headpose: Option<HeadPose>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gender: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) age: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dress: Option<Dress>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) smile: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hair: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) beard: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<Quality>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expression: Option<Expression>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) face_angle: Option<u32>,
 }
 
@@ -216,22 +201,16 @@ pub(super) struct Dress {
 pub(super) struct Expression {
     #[serde(rename = "type")]
     pub(super) expression_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) probability: Option<f64>,
 }
 
 /// Figures from 0 to 1: the total is better when higher, the others when lower.
 #[derive(Serialize)]
 pub(super) struct Quality {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) total_score: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) blur: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pose: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) occlusion: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) illumination: Option<f64>,
 }
 
@@ -296,9 +275,7 @@ pub(super) struct Token<'a> {
     pub(super) issued_at: String,
     pub(super) expires_at: String,
     pub(super) user: User<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) project: Option<TokenProject<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) domain: Option<Domain<'a>>,
     pub(super) roles: [BTreeMap<&'a str, &'a str>; 1],
     pub(super) catalog: [(); 0],

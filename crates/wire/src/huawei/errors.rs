@@ -1,5 +1,7 @@
 //! Every code of the service, and which of our kinds gets which.
 
+use std::fmt::Debug;
+
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -7,6 +9,7 @@ use likeness_domain::{Error, Kind};
 
 use super::dto;
 use super::operations::Operation;
+use crate::http::failed_call::FailedCall;
 use crate::http::json;
 
 /// A code with the HTTP status it comes under.
@@ -240,8 +243,18 @@ impl Failure {
 
     /// Logs the failure, once, and answers it.
     pub(super) fn answer(self, operation: Option<Operation>, request_id: &str) -> Response {
-        self.log(operation, request_id);
         let Code { status, text } = self.code;
+        let failed = FailedCall {
+            dialect: "huawei",
+            operation: operation.as_ref().map(|operation| operation as &dyn Debug),
+            request_id,
+            answer_id: None,
+            status: status.as_u16(),
+            code: text,
+            source: self.source.as_ref(),
+            message: &self.message,
+        };
+        failed.log(status.is_server_error());
         let mut response = match self.shape {
             Shape::Service => json::answer(status, &dto::ServiceError { error_code: text, error_msg: &self.message }),
             Shape::Gateway => {
@@ -258,21 +271,6 @@ impl Failure {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
-    }
-
-    fn log(&self, operation: Option<Operation>, request_id: &str) {
-        let Code { status, text } = self.code;
-        let (status, message) = (status.as_u16(), self.message.as_str());
-        let operation = operation.map(tracing::field::debug);
-        let hint = self.source.as_ref().and_then(Error::hint);
-        if let Some(hint) = hint {
-            tracing::warn!(dialect = "huawei", operation, request_id, status, code = text, hint, "{message}");
-        } else if status >= 500 {
-            let source = self.source.as_ref().map(tracing::field::debug);
-            tracing::error!(dialect = "huawei", operation, request_id, status, code = text, source, "{message}");
-        } else {
-            tracing::info!(dialect = "huawei", operation, request_id, status, code = text, "{message}");
-        }
     }
 
     #[cfg(test)]

@@ -3,14 +3,14 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
-use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search};
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search, Threshold, UpdateFace};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::Page;
-use likeness_domain::types::{Face, FacePatch, FaceSet, Similarity, Subject, Tags};
+use likeness_domain::types::{Face, FaceSet, GivenValue, Subject, Tags};
 use serde::Serialize;
 
 use super::convert::{self, VOCABULARY};
-use super::errors::{Failure, Origin, code};
+use super::errors::{Code, Failure, Origin, code};
 use super::image::{self, Picture};
 use super::operations::Operation;
 use super::params::shortened;
@@ -66,7 +66,7 @@ async fn compare_faces(call: &Call<'_>) -> Answer {
     let origin = if first.origin == Origin::Inline { second.origin } else { first.origin };
     let comparison = call.library.compare(&call.caller, [first.input, second.input]).await;
     let comparison = comparison.map_err(|error| Failure::library(error, call.operation, origin))?;
-    let scale = call.house.scale(&comparison.pack).ok_or_else(|| no_scale(call))?;
+    let scale = call.dialect.scales.get(&comparison.pack).map_err(|error| call.failed(error))?;
     let boxes = comparison.faces.map(|face| face.bounding_box);
     ok(&convert::faces_compared(boxes, comparison.similarity, scale))
 }
@@ -114,20 +114,18 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     let subject = match call.params.text("external_image_id")? {
         Some(text) => convert::new_external_image_id(text)?,
         None => {
-            let text = ids::fresh_external_image_id(&*call.house.wire.ids);
+            let text = ids::fresh_external_image_id(&*call.dialect.wire.ids);
             Subject::new(text).map_err(|error| call.failed(error))?
         }
     };
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
-    let face_set = named(call).await?;
-    let fields = convert::field_values(&given_fields, &face_set.schema, call.settings());
     let request = AddFaces {
-        face_set: face_set.name,
+        face_set: convert::named_face_set(&call.face_set_name)?,
         image: input,
         choice: if single { FaceChoice::Largest } else { FaceChoice::All },
         subject: Some(subject),
         external_id: None,
-        fields: fields.map_err(|error| call.failed(error))?,
+        fields: convert::field_values(&given_fields, call.settings()),
         note: None,
         floor: QualityThresholds::NONE,
         accept_doubtful: false,
@@ -141,10 +139,7 @@ async fn list_faces(call: &Call<'_>) -> Answer {
     let name = convert::named_face_set(&call.face_set_name)?;
     let (face_set, faces): (FaceSet, Vec<Face>) = match query_value(call, "face_id") {
         Some(text) => {
-            let Some(id) = ids::read_face_id(text) else {
-                named(call).await?;
-                return Err(Failure::service(code::FRS_0403, format!("face `{}` does not exist", shortened(text))));
-            };
+            let Some(id) = ids::read_face_id(text) else { return Err(no_face(call, code::FRS_0403, text).await) };
             let (face_set, face) =
                 call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
             (face_set, vec![face])
@@ -164,12 +159,10 @@ async fn update_face(call: &Call<'_>) -> Answer {
     if subject.is_none() && given_fields.members().is_empty() {
         return Err(Failure::missing("nothing to change: expected `external_image_id` or `external_fields`"));
     }
-    let face_set = named(call).await?;
-    let unknown = || Failure::service(code::FRS_0303, format!("face `{}` does not exist", shortened(face_id)));
-    let id = ids::read_face_id(face_id).ok_or_else(unknown)?;
-    let fields = convert::field_values(&given_fields, &face_set.schema, call.settings());
-    let patch = FacePatch { subject, fields: fields.map_err(|error| call.failed(error))?, note: None };
-    let updated = call.library.update_face(&call.caller, &face_set.name, id, patch).await;
+    let Some(id) = ids::read_face_id(face_id) else { return Err(no_face(call, code::FRS_0303, face_id).await) };
+    let name = convert::named_face_set(&call.face_set_name)?;
+    let request = UpdateFace { subject, fields: convert::field_values(&given_fields, call.settings()), note: None };
+    let updated = call.library.update_face(&call.caller, &name, id, request).await;
     let (face_set, _) = updated.map_err(|error| call.failed(error))?;
     ok(&convert::faces_changed(&face_set, 1))
 }
@@ -184,33 +177,29 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
     if text.is_empty() {
         return Err(Failure::missing(format!("`{}` has no value", shortened(name))));
     }
-    let face_set = named(call).await?;
+    let face_set_name = convert::named_face_set(&call.face_set_name)?;
     let (which, none_found) = match name.as_str() {
         "face_id" => (ids::read_face_id(text).map(|id| DeleteFaces::Ids(vec![id])), code::FRS_0303),
         // A text that no label can be is the label of no face.
         "external_image_id" => (Subject::new(text.as_str()).ok().map(DeleteFaces::Subject), code::FRS_0401),
         field => {
-            let Some((field_idx, field_type)) = face_set.schema.find(field) else {
-                return Err(Failure::service(code::FRS_0402, format!("field `{}` does not exist", shortened(field))));
-            };
-            let value = convert::field_value(text, field, field_type)?;
-            let name = face_set.schema.fields()[field_idx].0.clone();
-            (Some(DeleteFaces::Field { name, value }), code::FRS_0401)
+            let value = GivenValue::Written(text.clone());
+            (Some(DeleteFaces::Field { name: field.to_owned(), value }), code::FRS_0401)
         }
     };
-    let deleted = match which {
+    let (face_set, deleted) = match which {
         Some(which) => {
-            let deleted = call.library.delete_faces(&call.caller, &face_set.name, which).await;
-            deleted.map_err(|error| call.failed(error))?.1.len()
+            let deleted = call.library.delete_faces(&call.caller, &face_set_name, which).await;
+            deleted.map_err(|error| call.failed(error))?
         }
-        None => 0,
+        None => (named(call).await?, Vec::new()),
     };
-    if deleted == 0 {
+    if deleted.is_empty() {
         // Without the value: it may name a person, and messages are logged.
         let message = format!("no face has that `{}`", shortened(name));
         return Err(Failure::service(none_found, message));
     }
-    ok(&convert::faces_changed(&face_set, deleted))
+    ok(&convert::faces_changed(&face_set, deleted.len()))
 }
 
 async fn batch_delete_faces(call: &Call<'_>) -> Answer {
@@ -237,29 +226,26 @@ async fn search_faces(call: &Call<'_>) -> Answer {
         let message = "no probe: expected `image_base64`, `image_url`, `image_file` or `face_id`";
         return Err(Failure::missing(message));
     }
-    let face_set = named(call).await?;
     let (probe, origin) = match (picture, face_id) {
         (Some(Picture { input, origin, .. }), _) => (Probe::Image(input), origin),
         (None, face_id) => {
             let text = face_id.unwrap_or_default();
-            let unknown = || Failure::service(code::FRS_0403, format!("face `{}` does not exist", shortened(text)));
-            (Probe::Face(ids::read_face_id(text).ok_or_else(unknown)?), Origin::Inline)
+            let Some(id) = ids::read_face_id(text) else { return Err(no_face(call, code::FRS_0403, text).await) };
+            (Probe::Face(id), Origin::Inline)
         }
     };
-    // A pack that is not loaded has no scale; the library then says so in its own words.
-    let scale = call.house.scale(&face_set.pack);
     let request = Search {
-        face_set: face_set.name,
+        face_set: convert::named_face_set(&call.face_set_name)?,
         probe,
         top_k,
-        similarity_min: scale.map_or(Similarity::MIN, |scale| scale.to_similarity(threshold)),
+        threshold: Threshold::Number(call.dialect.scales.clone(), threshold),
         filter,
         sort,
         one_per_person: false,
     };
     let answer = call.library.search(&call.caller, request).await;
     let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
-    let scale = call.house.scale(&answer.face_set.pack).ok_or_else(|| no_scale(call))?;
+    let scale = call.dialect.scales.get(&answer.face_set.pack).map_err(|error| call.failed(error))?;
     ok(&convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
 }
 
@@ -293,6 +279,12 @@ async fn named(call: &Call<'_>) -> Result<FaceSet, Failure> {
     Ok(summary.face_set)
 }
 
+/// Why there is no face for a text that spells no id; that there is no such face set comes first.
+async fn no_face(call: &Call<'_>, code: Code, text: &str) -> Failure {
+    let unknown = Failure::service(code, format!("face `{}` does not exist", shortened(text)));
+    named(call).await.err().unwrap_or(unknown)
+}
+
 fn parsed_filter(call: &Call<'_>) -> Result<Option<Expr>, Failure> {
     match call.params.text("filter")? {
         Some(text) => filter::parse(text, &VOCABULARY).map_err(|error| call.failed(error)),
@@ -322,10 +314,4 @@ fn page(call: &Call<'_>) -> Result<Page, Failure> {
         return Err(Failure::invalid(message));
     }
     Ok(Page { offset, limit })
-}
-
-/// A pack was unloaded between two calls: cannot happen while packs are fixed at start.
-fn no_scale(call: &Call<'_>) -> Failure {
-    let error = likeness_domain::Error::new(likeness_domain::Kind::PackUnavailable, "the model pack is not loaded");
-    call.failed(error)
 }

@@ -21,15 +21,15 @@ use crate::http::signing::same;
 const REGIONS: [&str; 6] = ["cn-north-1", "cn-north-4", "cn-south-1", "cn-east-3", "ap-southeast-1", "ap-southeast-2"];
 
 /// `POST /v3/auth/tokens`: 201 with the token in a header.
-pub(super) async fn create_token(house: &Huawei, body: &Bytes) -> Result<Response, Failure> {
+pub(super) async fn create_token(dialect: &Huawei, body: &Bytes) -> Result<Response, Failure> {
     let request = object(body)?;
     let Login { user, password, domain } = Login::read(&request)?;
     let key = match AccessKeyId::new(user) {
-        Some(id) => auth::look_up(house.wire.credentials.key(id), Operation::CreateToken).await?,
+        Some(id) => auth::look_up(dialect.wire.credentials.key(id), Operation::CreateToken).await?,
         None => None,
     };
     // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
-    let now = house.wire.clock.now();
+    let now = dialect.wire.clock.now();
     let secrets = key.iter().flat_map(|key| key.secrets(now)).map(Secret::reveal);
     let same_secret = secrets
         .chain(std::iter::once("-").filter(|_| key.is_none()))
@@ -37,12 +37,12 @@ pub(super) async fn create_token(house: &Huawei, body: &Bytes) -> Result<Respons
     let key = key.filter(|key| key.is_usable(now) && same_secret && domain.is_of(key));
     let key = key.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the username or password is wrong"))?;
 
-    let project_name = scope(&request, &key, house)?;
-    house.wire.access.used(&key);
+    let project_name = scope(&request, &key, dialect)?;
+    dialect.wire.access.used(&key);
     let issued_at = now;
     let expires_at = TimestampMs(issued_at.0 + TOKEN_LIFETIME_MS);
     let token = Token { access_key_id: key.id.clone(), has_project: project_name.is_some(), expires_at };
-    let sealed = token.seal(&key.secret, &*house.wire.ids);
+    let sealed = token.seal(&key.secret, &*dialect.wire.ids);
 
     let tenant_id = key.tenant.id.to_string();
     let domain = dto::Domain { id: &tenant_id, name: key.tenant.name.as_str() };
@@ -112,9 +112,9 @@ pub fn fuzz_keystone(data: &[u8]) {
 }
 
 /// `GET /v3/projects`: the caller's one project, if it has the name that is asked for.
-pub(super) fn list_projects(house: &Huawei, identity: &Identity, query: &[(String, String)]) -> Response {
+pub(super) fn list_projects(dialect: &Huawei, identity: &Identity, query: &[(String, String)]) -> Response {
     let asked = query.iter().rfind(|(name, _)| name == "name").map(|(_, value)| value.as_str());
-    let name = asked.unwrap_or(&house.wire.settings.huawei.project_name);
+    let name = asked.unwrap_or(&dialect.wire.settings.huawei.project_name);
     let tenant_id = identity.tenant().to_string();
     let project = dto::Project {
         id: &tenant_id,
@@ -125,34 +125,34 @@ pub(super) fn list_projects(house: &Huawei, identity: &Identity, query: &[(Strin
         enabled: true,
         description: "",
     };
-    let projects = if is_project_name(name, house) { vec![project] } else { Vec::new() };
+    let projects = if is_project_name(name, dialect) { vec![project] } else { Vec::new() };
     json::answer(StatusCode::OK, &dto::ProjectsShown { projects, links: BTreeMap::new() })
 }
 
 /// Whether a tenant's one project goes by this name: the configured one, or a region's with any sub-project suffix.
-fn is_project_name(name: &str, house: &Huawei) -> bool {
+fn is_project_name(name: &str, dialect: &Huawei) -> bool {
     let is_region = |region: &&str| match name.strip_prefix(*region) {
         Some("") => true,
         Some(rest) => rest.len() <= 64 && rest.starts_with('_') && rest.bytes().all(|b| b.is_ascii_graphic()),
         None => false,
     };
-    name == house.wire.settings.huawei.project_name || REGIONS.iter().any(is_region)
+    name == dialect.wire.settings.huawei.project_name || REGIONS.iter().any(is_region)
 }
 
 /// The name of the project that a token is asked for; `None` for the account alone.
-fn scope(request: &Object, key: &AccessKey, house: &Huawei) -> Result<Option<String>, Failure> {
+fn scope(request: &Object, key: &AccessKey, dialect: &Huawei) -> Result<Option<String>, Failure> {
     let tenant_id = key.tenant.id.to_string();
     if dig(request, &["auth", "scope", "project"]).is_some() {
         let name = text(request, &["auth", "scope", "project", "name"])?;
         let id = text(request, &["auth", "scope", "project", "id"])?;
         return match (name, id) {
             (_, Some(id)) if id == tenant_id => {
-                let name = name.filter(|name| is_project_name(name, house));
-                Ok(Some(name.unwrap_or(&house.wire.settings.huawei.project_name).to_owned()))
+                let name = name.filter(|name| is_project_name(name, dialect));
+                Ok(Some(name.unwrap_or(&dialect.wire.settings.huawei.project_name).to_owned()))
             }
             // Also for an id nobody has: whose ids exist is not for strangers to learn.
             (_, Some(_)) => Err(denied(StatusCode::FORBIDDEN, "the user may not use this project")),
-            (Some(name), None) if is_project_name(name, house) => Ok(Some(name.to_owned())),
+            (Some(name), None) if is_project_name(name, dialect) => Ok(Some(name.to_owned())),
             (Some(_), None) => Err(denied(StatusCode::UNAUTHORIZED, "the project does not exist")),
             (None, None) => Err(malformed("`auth.scope.project` has neither name nor id")),
         };

@@ -26,13 +26,8 @@ pub(super) enum Operation {
     ServiceStatus,
 }
 
-/// A row of the table.
-pub(super) struct Row {
-    pub(super) operation: Operation,
-    pub(super) info: adapter::Operation,
-    /// First path segments it answers under; `{v}` in the path.
-    pub(super) versions: &'static [&'static str],
-}
+/// A row of the table, with the first path segments that it answers under: `{v}` in the path.
+pub(super) type Row = adapter::Row<Operation, &'static [&'static str]>;
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter =
@@ -50,7 +45,7 @@ const fn row(
     state: State,
     needs: Grants,
 ) -> Row {
-    Row { operation, info: adapter::Operation { name, method, path, state, needs }, versions }
+    Row { operation, info: adapter::Operation { name, method, path, state, needs }, extra: versions }
 }
 
 const SETS: &str = "/{v}/{project_id}/face-sets";
@@ -88,15 +83,7 @@ pub(super) const TABLE: [Row; 18] = [
     row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done, needs::NOTHING),
 ];
 
-const INFOS: [adapter::Operation; TABLE.len()] = {
-    let mut infos = [TABLE[0].info; TABLE.len()];
-    let mut row_idx = 0;
-    while row_idx < TABLE.len() {
-        infos[row_idx] = TABLE[row_idx].info;
-        row_idx += 1;
-    }
-    infos
-};
+const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);
 
 /// A request's place in the table.
 pub(super) struct Route {
@@ -120,7 +107,7 @@ pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Route> {
         let fits = row.info.method == method.as_str()
             && pattern.clone().count() == segments.len()
             && pattern.zip(&segments).all(|(wanted, segment)| match wanted {
-                "{v}" => row.versions.contains(&segment.as_str()),
+                "{v}" => row.extra.contains(&segment.as_str()),
                 "{project_id}" => {
                     route.project_id.clone_from(segment);
                     !segment.is_empty()

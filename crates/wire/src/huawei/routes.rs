@@ -1,13 +1,13 @@
 //! From a request to its handler: route, authenticate, match the project, read the body.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use likeness_domain::access::{Admission, Caller};
-use likeness_domain::library::Library;
-use likeness_domain::score::Scale;
-use likeness_domain::types::PackId;
+use likeness_domain::library::{Library, Scales};
 
 use super::auth::{self, Evidence, Identity};
 use super::errors::{Failure, Origin, code};
@@ -20,18 +20,17 @@ use crate::http::body::{BodyError, Upload};
 use crate::http::json::Object;
 use crate::http::target;
 use crate::router::Services;
-use crate::scales::Scales;
 
 /// This dialect, ready to answer.
 pub(crate) struct Huawei {
     pub(super) wire: Services,
-    scales: Scales,
+    pub(super) scales: Arc<Scales>,
 }
 
 /// An authenticated call: who asks what of the library.
 pub(super) struct Call<'a> {
     pub(super) library: &'a Library,
-    pub(super) house: &'a Huawei,
+    pub(super) dialect: &'a Huawei,
     pub(super) operation: Operation,
     pub(super) identity: Identity,
     pub(super) caller: Caller,
@@ -43,7 +42,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
-        &self.house.wire.settings.huawei
+        &self.dialect.wire.settings.huawei
     }
 
     /// A failed library call as a failure of this operation.
@@ -56,11 +55,6 @@ impl Huawei {
     pub(crate) fn new(wire: Services) -> Self {
         let scales = Scales::of(&wire.library, scale);
         Self { wire, scales }
-    }
-
-    /// The scale of a pack, if it is loaded.
-    pub(super) fn scale(&self, pack: &PackId) -> Option<&Scale> {
-        self.scales.get(pack)
     }
 
     /// Answers a request, whatever it is.
@@ -128,7 +122,8 @@ impl Huawei {
         };
         let library = &*self.wire.library;
         let face_set_name = route.face_set_name;
-        handlers::handle(Call { library, house: self, operation, identity, caller, face_set_name, query, params }).await
+        handlers::handle(Call { library, dialect: self, operation, identity, caller, face_set_name, query, params })
+            .await
     }
 
     async fn read(&self, upload: &mut Upload) -> Result<Bytes, Failure> {

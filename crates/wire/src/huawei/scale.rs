@@ -25,15 +25,8 @@ pub(super) fn scale(calibration: &Calibration) -> Scale {
     let zero = Similarity::new(0.0);
     // A pack whose impostors mostly score below zero has no use for the knot at zero.
     let at_zero = (zero < measured[0].0).then_some((zero, AT_ZERO));
-    let mut knots = vec![(Similarity::MIN, 0.0)];
-    for knot in at_zero.into_iter().chain(measured).chain([upper]) {
-        // Points extrapolated beyond 1 cannot be told apart; whatever would not rise is left out.
-        if knots[knots.len() - 1].0 < knot.0 && knot.0 < Similarity::MAX {
-            knots.push(knot);
-        }
-    }
-    knots.push((Similarity::MAX, 1.0));
-    Scale::new(knots).expect("the knots rise from -1 to 1").with_decimals(DECIMALS)
+    let knots = at_zero.into_iter().chain(measured).chain([upper]);
+    Scale::rising(knots, 1.0).expect("the numbers rise to 1").with_decimals(DECIMALS)
 }
 
 #[cfg(test)]

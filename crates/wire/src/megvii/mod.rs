@@ -13,4 +13,4 @@ pub(crate) mod fields;
 pub(crate) mod picture;
 pub(crate) mod service;
 #[cfg(test)]
-pub(crate) mod testbed;
+pub(crate) mod tests;

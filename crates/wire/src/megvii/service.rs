@@ -2,28 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use likeness_domain::access::{Admission, Caller, CountedBy, Limits, Rate};
+use likeness_domain::library::Scales;
 use likeness_domain::ports::Job;
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::{AccessKey, PackId};
-use likeness_domain::{Error, Kind, Result as LibraryResult};
+use likeness_domain::types::AccessKey;
+use likeness_domain::{Error, Result as LibraryResult};
 use serde::Serialize;
 
 use super::errors::{Failure, TOO_MANY};
 use super::fields::Fields;
 use crate::adapter;
 use crate::http::body::{self, BodyError, Upload};
+use crate::http::failed_call::FailedCall;
 use crate::http::{json, request_id};
 use crate::router::{RETRY_AFTER, Services};
-use crate::scales::Scales;
 
 /// Where one service of the family differs from the others.
-pub(crate) struct Dialect<O> {
+pub(crate) struct Dialect<O: 'static> {
     /// Its name in the log.
     pub(crate) name: &'static str,
     /// The member of a refusal.
@@ -38,19 +40,18 @@ pub(crate) struct Dialect<O> {
     pub(crate) max_qps: Option<u32>,
     /// The vendor's numbers.
     pub(crate) limits: Limits,
-    /// The row of a call.
-    pub(crate) info: fn(O) -> &'static adapter::Operation,
-    /// The call of a method and raw path.
-    pub(crate) find: fn(&Method, &str) -> Option<O>,
+    /// Every call.
+    pub(crate) table: &'static [adapter::Row<O>],
     /// The scale of a pack with this calibration.
     pub(crate) scale: fn(&Calibration) -> Scale,
 }
 
 /// One service of the family, ready to answer.
-pub(crate) struct Service<O> {
+pub(crate) struct Service<O: 'static> {
     pub(crate) wire: Services,
     dialect: Dialect<O>,
-    scales: Scales,
+    /// The scale of each pack, without which there is no confidence.
+    pub(crate) scales: Arc<Scales>,
 }
 
 /// What every answer has, and the answer itself.
@@ -62,7 +63,7 @@ struct Envelope<'a, T> {
     answer: T,
 }
 
-impl<O: Copy + Debug> Service<O> {
+impl<O: Debug> Service<O> {
     pub(crate) fn new(dialect: Dialect<O>, wire: Services) -> Self {
         let scales = Scales::of(&wire.library, dialect.scale);
         Self { wire, dialect, scales }
@@ -73,7 +74,7 @@ impl<O: Copy + Debug> Service<O> {
         &self,
         request: Request,
         request_id: &str,
-        run: impl FnOnce(O, Fields) -> R,
+        run: impl FnOnce(&'static adapter::Row<O>, Fields) -> R,
     ) -> Response
     where
         A: Serialize,
@@ -84,10 +85,10 @@ impl<O: Copy + Debug> Service<O> {
         let answer_id = request_id::dated(started, &*self.wire.ids);
         let (head, content) = request.into_parts();
         let mut upload = Upload::new(&head.headers, content);
-        let operation = (self.dialect.find)(&head.method, head.uri.path());
-        let outcome = match operation {
-            Some(operation) => match self.fields(&head, &mut upload).await {
-                Ok(fields) => run(operation, fields).await,
+        let row = adapter::find(self.dialect.table, head.uri.path()).filter(|_| head.method == Method::POST);
+        let outcome = match row {
+            Some(row) => match self.fields(&head, &mut upload).await {
+                Ok(fields) => run(row, fields).await,
                 Err(failure) => Err(failure),
             },
             None => Err(Failure::new(StatusCode::NOT_FOUND, "API_NOT_FOUND")),
@@ -97,7 +98,7 @@ impl<O: Copy + Debug> Service<O> {
         match outcome {
             Ok(answer) => json::answer(StatusCode::OK, &Envelope { request_id: &answer_id, time_used, answer }),
             Err(failure) => {
-                self.log(&failure, operation, request_id, &answer_id);
+                self.log(&failure, row, request_id, &answer_id);
                 if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
                     return body::too_long();
                 }
@@ -124,8 +125,8 @@ impl<O: Copy + Debug> Service<O> {
 
     /// Who makes this call with a checked key. `RateExceeded` if it has made too many calls this second, `Forbidden` if
     /// it may not make this one.
-    pub(crate) fn caller(&self, operation: O, key: &AccessKey, request_id: &str) -> LibraryResult<Caller> {
-        let info = (self.dialect.info)(operation);
+    pub(crate) fn caller(&self, row: &adapter::Row<O>, key: &AccessKey, request_id: &str) -> LibraryResult<Caller> {
+        let info = &row.info;
         let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
         let (dialect, limits) = (self.dialect.name, self.dialect.limits);
         self.wire.access.admit(
@@ -139,25 +140,20 @@ impl<O: Copy + Debug> Service<O> {
         self.wire.access.caller_of_job(job, self.dialect.limits, format!("job-{}", job.id)).await
     }
 
-    /// The scale of a pack, without which there is no confidence.
-    pub(crate) fn scale(&self, pack: &PackId) -> LibraryResult<&Scale> {
-        let missing = || Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"));
-        self.scales.get(pack).ok_or_else(missing)
-    }
-
     /// Logs a failure, once, under the id of the request and that of the answer.
-    fn log(&self, failure: &Failure, operation: Option<O>, request_id: &str, answer_id: &str) {
+    fn log(&self, failure: &Failure, row: Option<&adapter::Row<O>>, request_id: &str, answer_id: &str) {
         let Failure { status, error, source } = failure;
-        let code =
-            if self.dialect.logs_details { error } else { error.split_once(": ").map_or(&**error, |(code, _)| code) };
-        let (dialect, status) = (self.dialect.name, status.as_u16());
-        let message = source.as_ref().map_or("", Error::message);
-        let operation = operation.map(tracing::field::debug);
-        if status >= 500 {
-            let source = source.as_ref().map(tracing::field::debug);
-            tracing::error!(dialect, operation, request_id, answer_id, status, code, source, "{message}");
-        } else {
-            tracing::info!(dialect, operation, request_id, answer_id, status, code, "{message}");
-        }
+        let code = error.split_once(": ").map(|(code, _)| code).filter(|_| !self.dialect.logs_details);
+        let failed = FailedCall {
+            dialect: self.dialect.name,
+            operation: row.map(|row| &row.operation as &dyn Debug),
+            request_id,
+            answer_id: Some(answer_id),
+            status: status.as_u16(),
+            code: code.unwrap_or(error),
+            source: source.as_ref(),
+            message: source.as_ref().map_or("", Error::message),
+        };
+        failed.log(status.is_server_error());
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::errors::NativeError;
 use super::{Api, convert, dto};
+use crate::http::json;
 
 /// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the words
 /// around them.
@@ -30,14 +31,8 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 const PARTS_MAX: usize = 64;
 
 /// `value` as a JSON answer.
-pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => {
-            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
-        }
-        // Our own plain data with text keys: it cannot fail, and if it does the client learns at least that much.
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    json::answer_as("application/json", status, value)
 }
 
 /// The caller, proved. Stands before the body in every handler, so a stranger's body is never read.

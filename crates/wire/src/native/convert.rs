@@ -1,22 +1,21 @@
 //! Native words to ours and back: the one file that knows both.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
-use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey};
+use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
     self, Aspects, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType,
-    FieldValue, FieldValues, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
+    FieldValue, GivenFields, GivenValue, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -117,70 +116,31 @@ fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
     }
 }
 
-/// Custom values by the types of the schema. JSON values must have the field's own type; texts are read as it.
-pub(super) fn field_values(
-    schema: &FieldSchema,
-    values: dto::Values,
-    texts: BTreeMap<String, String>,
-) -> Result<FieldValues, Error> {
-    let mut read = Vec::new();
-    for (name, value) in values {
-        let field_type = field_type(schema, &name)?;
-        let value = json_value(&value, field_type).ok_or_else(|| mismatch(&name, field_type))?;
-        read.push((FieldName::new(&name)?, value));
-    }
-    for (name, text) in texts {
-        let field_type = field_type(schema, &name)?;
-        let value = text_value(&text, field_type).ok_or_else(|| mismatch(&name, field_type))?;
-        read.push((FieldName::new(&name)?, value));
-    }
-    Ok(FieldValues::new(read))
+/// Custom values: those of JSON have types of their own, texts are read as the fields they are for.
+fn given_fields(values: dto::Values, texts: BTreeMap<String, String>) -> Result<GivenFields, Error> {
+    let values = values.into_iter().map(|(name, value)| (name, given_value(&value)));
+    let texts = texts.into_iter().map(|(name, text)| (name, GivenValue::Written(text)));
+    values.chain(texts).map(|(name, value)| FieldName::new(&name).map(|_| (name, value))).collect()
 }
 
-fn field_type(schema: &FieldSchema, name: &str) -> Result<FieldType, Error> {
-    FieldName::new(name)?;
-    schema.find(name).map(|(_, field_type)| field_type).ok_or_else(|| {
-        Error::new(Kind::FieldNotDefined, format!("custom field `{name}` is not defined by the face set"))
-    })
-}
-
-fn mismatch(name: &str, field_type: FieldType) -> Error {
-    let word = field_type.word();
-    Error::new(Kind::FieldTypeMismatch, format!("value of custom field `{name}` does not fit its type {word}"))
-}
-
-fn json_value(value: &Value, field_type: FieldType) -> Option<FieldValue> {
-    let read = match (value, field_type) {
-        (Value::String(text), FieldType::String) => FieldValue::Text(Arc::from(text.as_str())),
-        (Value::Number(number), FieldType::Integer | FieldType::Long) => FieldValue::Whole(number.as_i64()?),
-        (Value::Number(number), FieldType::Float | FieldType::Double) => FieldValue::Real(number.as_f64()?),
-        (Value::Bool(flag), FieldType::Boolean) => FieldValue::Boolean(*flag),
-        _ => return None,
+fn given_value(value: &Value) -> GivenValue {
+    let number = |number: &Number| number.as_i64().map(FieldValue::Whole).or(number.as_f64().map(FieldValue::Real));
+    let typed = match value {
+        Value::String(text) => Some(FieldValue::Text(text.as_str().into())),
+        Value::Number(given) => number(given),
+        Value::Bool(flag) => Some(FieldValue::Boolean(*flag)),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
-    read.fits(field_type).then_some(read)
+    typed.map_or(GivenValue::Unfit, GivenValue::Typed)
 }
 
-fn text_value(text: &str, field_type: FieldType) -> Option<FieldValue> {
-    let read = match field_type {
-        FieldType::String => FieldValue::Text(Arc::from(text)),
-        FieldType::Integer | FieldType::Long => FieldValue::Whole(text.parse().ok()?),
-        FieldType::Float | FieldType::Double => FieldValue::Real(text.parse().ok()?),
-        FieldType::Boolean => FieldValue::Boolean(text.parse().ok()?),
-    };
-    read.fits(field_type).then_some(read)
-}
-
-pub(super) fn add_faces(
-    face_set: FaceSetName,
-    fields: FieldValues,
-    body: dto::AddFaces,
-) -> Result<library::AddFaces, Error> {
+pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<library::AddFaces, Error> {
     Ok(library::AddFaces {
         face_set,
         choice: face_choice(body.faces.as_deref())?,
         subject: body.subject.map(Subject::new).transpose()?,
         external_id: body.external_id.map(ExternalId::new).transpose()?,
-        fields,
+        fields: given_fields(body.fields, body.fields_as_text)?,
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image)?,
         floor: QualityThresholds::NONE,
@@ -188,22 +148,15 @@ pub(super) fn add_faces(
     })
 }
 
-pub(super) fn update_face(
-    subject: Option<String>,
-    note: Option<String>,
-    fields: FieldValues,
-) -> Result<types::FacePatch, Error> {
-    Ok(types::FacePatch {
-        subject: subject.map(Subject::new).transpose()?,
-        fields,
-        note: note.map(Note::new).transpose()?,
+pub(super) fn update_face(body: dto::UpdateFace) -> Result<library::UpdateFace, Error> {
+    Ok(library::UpdateFace {
+        subject: body.subject.map(Subject::new).transpose()?,
+        fields: given_fields(body.fields, BTreeMap::new())?,
+        note: body.note.map(Note::new).transpose()?,
     })
 }
 
-pub(super) fn delete_faces(
-    schema: Option<&FieldSchema>,
-    body: dto::DeleteFaces,
-) -> Result<library::DeleteFaces, Error> {
+pub(super) fn delete_faces(body: dto::DeleteFaces) -> Result<library::DeleteFaces, Error> {
     Ok(match body {
         dto::DeleteFaces::Ids(ids) => {
             let max = limits::SELECTOR_IDS_MAX;
@@ -219,14 +172,7 @@ pub(super) fn delete_faces(
             filter::parse(&text, &VOCABULARY)?
                 .ok_or_else(|| Error::invalid("filter", "`filter` is empty; delete the face set to delete all"))?,
         ),
-        dto::DeleteFaces::Field { name, value } => {
-            let schema = schema.ok_or_else(|| Error::new(Kind::UnknownField, "the face set has no custom fields"))?;
-            let (_, field_type) = schema.find(&name).ok_or_else(|| {
-                Error::new(Kind::UnknownField, format!("custom field `{name}` is not defined by the face set"))
-            })?;
-            let value = json_value(&value, field_type).ok_or_else(|| mismatch(&name, field_type))?;
-            library::DeleteFaces::Field { name: FieldName::new(&name)?, value }
-        }
+        dto::DeleteFaces::Field { name, value } => library::DeleteFaces::Field { name, value: given_value(&value) },
     })
 }
 
@@ -249,33 +195,19 @@ pub(super) fn page(offset: Option<u64>, limit: Option<u64>) -> Result<likeness_d
     Ok(likeness_domain::ports::Page { offset: offset.unwrap_or(0), limit })
 }
 
-/// The least similarity that `similarity_min` or `far` asks for, in the words of one pack.
-pub(super) fn threshold(
-    calibration: &Calibration,
-    similarity_min: Option<f32>,
-    far: Option<f64>,
-) -> Result<Similarity, Error> {
+/// What `similarity_min` or `far` asks for.
+fn threshold(similarity_min: Option<f32>, far: Option<f64>) -> Result<Threshold, Error> {
     match (similarity_min, far) {
         (Some(_), Some(_)) => Err(Error::invalid("far", "`far` and `similarity_min` exclude each other")),
-        (Some(cosine), None) if (-1.0..=1.0).contains(&cosine) => Ok(Similarity::new(cosine)),
+        (Some(cosine), None) if (-1.0..=1.0).contains(&cosine) => Ok(Threshold::Similarity(Similarity::new(cosine))),
         (Some(cosine), None) => {
             Err(Error::invalid("similarity_min", format!("`similarity_min` is {cosine}, expected -1 to 1")))
         }
-        (None, far) => {
-            let far = far.unwrap_or(FAR_DEFAULT);
-            if 0.0 < far && far <= 1.0 {
-                return Ok(calibration.similarity_at(far));
-            }
-            Err(Error::invalid("far", format!("`far` is {far}, expected more than 0 and at most 1")))
-        }
+        (None, far) => Ok(Threshold::FalseAcceptRate(far.unwrap_or(FAR_DEFAULT))),
     }
 }
 
-pub(super) fn search(
-    face_set: FaceSetName,
-    calibration: &Calibration,
-    body: dto::Search,
-) -> Result<library::Search, Error> {
+pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library::Search, Error> {
     let top = body.top.unwrap_or(TOP_DEFAULT);
     if !(1..=limits::TOP_K_MAX as u64).contains(&top) {
         return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
@@ -290,7 +222,7 @@ pub(super) fn search(
         face_set,
         probe,
         top_k: top as usize,
-        similarity_min: threshold(calibration, body.similarity_min, body.far)?,
+        threshold: threshold(body.similarity_min, body.far)?,
         filter: body.filter.map(|text| filter::parse(&text, &VOCABULARY)).transpose()?.flatten(),
         sort: body.sort.iter().map(|text| sort_key(text)).collect::<Result<_, _>>()?,
         one_per_person: body.one_per_person,
@@ -515,29 +447,26 @@ fn json_of(value: &FieldValue) -> Value {
 }
 
 /// A pack's calibration, which every face set's pack has as long as it is installed.
-pub(super) fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
+fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
     let info = library
         .pack(pack)
         .ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not installed")))?;
     Ok(&info.calibration)
 }
 
-pub(super) fn search_answer(
-    calibration: &Calibration,
-    similarity_min: Similarity,
-    answer: library::SearchAnswer,
-) -> dto::SearchAnswer {
+pub(super) fn search_answer(library: &Library, answer: library::SearchAnswer) -> Result<dto::SearchAnswer, Error> {
+    let calibration = calibration(library, &answer.face_set.pack)?;
     let candidate = |candidate: library::Candidate| dto::Candidate {
         similarity: candidate.similarity.get(),
         far: calibration.far_at(candidate.similarity),
         face: face(candidate.face),
     };
-    dto::SearchAnswer {
+    Ok(dto::SearchAnswer {
         pack: answer.face_set.pack.to_string(),
-        similarity_min: similarity_min.get(),
+        similarity_min: answer.similarity_min.get(),
         probe: answer.probe.map(detection),
         candidates: answer.candidates.into_iter().map(candidate).collect(),
-    }
+    })
 }
 
 pub(super) fn comparison(
@@ -546,7 +475,7 @@ pub(super) fn comparison(
     answer: library::Comparison,
 ) -> Result<dto::Comparison, Error> {
     let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = threshold(calibration, None, far)?;
+    let similarity_min = library.similarity_min(&threshold(None, far)?, &answer.pack)?;
     Ok(dto::Comparison {
         similarity: answer.similarity.get(),
         far: calibration.far_at(answer.similarity),

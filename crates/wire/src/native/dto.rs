@@ -27,7 +27,6 @@ pub struct ErrorBody {
     /// For people.
     pub message: String,
     /// The option at fault, if one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
 
@@ -49,19 +48,15 @@ pub struct CreateFaceSet {
     /// Unique within the tenant.
     pub name: String,
     /// Name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Its custom fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
     /// Most faces it may hold; without one it has no bound of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`; without one it is the server's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
 }
 
@@ -70,13 +65,10 @@ pub struct CreateFaceSet {
 #[serde(deny_unknown_fields)]
 pub struct UpdateFaceSet {
     /// New name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// New free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
 }
 
@@ -86,17 +78,14 @@ pub struct FaceSet {
     /// Unique within the tenant.
     pub name: String,
     /// Name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The model pack of all its faces.
     pub pack: String,
     /// Its custom fields.
     pub fields: Vec<Field>,
     /// Most faces it may hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`.
     pub quality: String,
@@ -162,28 +151,20 @@ pub struct DetectedFace {
     /// By how much it is turned clockwise in the picture, to the nearest quarter, in degrees.
     pub turn: u32,
     /// How fit it is for recognition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
     /// Where the head looks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
     /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// How far eyes and mouth are open; with `landmarks68`, where the installed pack has a face mesh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openness: Option<Openness>,
     /// Probability of each expression by its word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expressions: Option<BTreeMap<String, f32>>,
     /// Estimated age in years.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<f32>,
     /// Estimated probability of "male"; "female" has the rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub male: Option<f32>,
     /// Probability that a living person was before the camera.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<f32>,
 }
 
@@ -204,19 +185,14 @@ pub struct Openness {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// All together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f32>,
     /// Sharp rather than blurred.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharpness: Option<f32>,
     /// Evenly and sufficiently lit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub illumination: Option<f32>,
     /// Looks into the camera.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<f32>,
     /// Nothing covers it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<f32>,
 }
 
@@ -237,13 +213,10 @@ pub struct Face {
     /// Its id: a decimal number in a string.
     pub id: String,
     /// Label saying who it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The caller's own id of this observation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Custom values by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -291,13 +264,10 @@ pub struct AddFaces {
     /// The image.
     pub image: Image,
     /// Label saying who it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The caller's own id of this observation; the same one twice in a set is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Custom values by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -306,7 +276,6 @@ pub struct AddFaces {
     #[serde(skip)]
     pub fields_as_text: BTreeMap<String, String>,
     /// `largest` (the default), `all`, or how many of the largest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces: Option<String>,
     /// Also enrols what is not surely a face; its template may match nobody.
     #[serde(default)]
@@ -325,7 +294,6 @@ pub struct Faces {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedFace>,
     /// Where the next stretch of a listing begins, if there may be one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
 }
 
@@ -343,10 +311,8 @@ pub struct RefusedFace {
 #[serde(deny_unknown_fields)]
 pub struct UpdateFace {
     /// New label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// New free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Custom values, laid over the present ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -393,22 +359,16 @@ pub struct ExternalIds {
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// The largest face in this image is looked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
     /// This enrolled face of the same set is looked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_id: Option<String>,
     /// Most candidates; 10 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<u64>,
     /// Least similarity (cosine, inclusive).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity_min: Option<f32>,
     /// False-accept rate that the least similarity stands for; 1e-4 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
     /// Only faces that pass.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Numeric custom fields to order the kept candidates by: `name` or `name:descending`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -441,7 +401,6 @@ pub struct SearchAnswer {
     /// The threshold that was applied.
     pub similarity_min: f32,
     /// Where the probe face was, if the probe was an image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
@@ -456,7 +415,6 @@ pub struct Compare {
     /// The other.
     pub image_b: Image,
     /// False-accept rate of the verdict; 1e-4 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]

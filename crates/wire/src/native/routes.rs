@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Caller;
 use likeness_domain::library;
-use likeness_domain::types::{FaceSetName, FaceSetSummary, FieldValues, TenantName};
+use likeness_domain::types::{FaceSetSummary, TenantName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
@@ -62,16 +62,9 @@ pub(super) async fn add_faces(
     State(api): State<Api>,
     Signed(caller): Signed,
     InFaceSet(name): InFaceSet,
-    Posted(mut body): Posted<dto::AddFaces>,
+    Posted(body): Posted<dto::AddFaces>,
 ) -> Answer {
-    let (values, texts) = (std::mem::take(&mut body.fields), std::mem::take(&mut body.fields_as_text));
-    let fields = if values.is_empty() && texts.is_empty() {
-        FieldValues::default()
-    } else {
-        let schema = api.library.known_face_set(&caller, &name).await?.face_set.schema;
-        convert::field_values(&schema, values, texts)?
-    };
-    let added = api.library.add_faces(&caller, convert::add_faces(name, fields, body)?).await?;
+    let added = api.library.add_faces(&caller, convert::add_faces(name, body)?).await?;
     let faces = added.faces.into_iter().map(convert::face).collect();
     let refused = added.refused.into_iter().map(convert::refused_face).collect();
     Ok(json(StatusCode::CREATED, &dto::Faces { faces, refused, next_offset: None }))
@@ -108,14 +101,7 @@ pub(super) async fn update_face(
     OfFace(id): OfFace,
     Json(body): Json<dto::UpdateFace>,
 ) -> Answer {
-    let fields = if body.fields.is_empty() {
-        FieldValues::default()
-    } else {
-        let schema = api.library.known_face_set(&caller, &name).await?.face_set.schema;
-        convert::field_values(&schema, body.fields, Default::default())?
-    };
-    let patch = convert::update_face(body.subject, body.note, fields)?;
-    let (_, face) = api.library.update_face(&caller, &name, id, patch).await?;
+    let (_, face) = api.library.update_face(&caller, &name, id, convert::update_face(body)?).await?;
     Ok(json(StatusCode::OK, &convert::face(face)))
 }
 
@@ -138,12 +124,7 @@ pub(super) async fn delete_faces(
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::DeleteFaces>,
 ) -> Answer {
-    let schema = match &body {
-        dto::DeleteFaces::Field { .. } => Some(api.library.known_face_set(&caller, &name).await?.face_set.schema),
-        dto::DeleteFaces::Ids(_) | dto::DeleteFaces::Subject(_) | dto::DeleteFaces::Filter(_) => None,
-    };
-    let which = convert::delete_faces(schema.as_ref(), body)?;
-    let (_, deleted) = api.library.delete_faces(&caller, &name, which).await?;
+    let (_, deleted) = api.library.delete_faces(&caller, &name, convert::delete_faces(body)?).await?;
     Ok(json(StatusCode::OK, &faces_deleted(&deleted)))
 }
 
@@ -168,17 +149,8 @@ pub(super) async fn search(
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
-    let pack = pack_of(&api, &caller, &name).await?;
-    let calibration = convert::calibration(&api.library, &pack)?;
-    let request = convert::search(name, calibration, body)?;
-    let similarity_min = request.similarity_min;
-    let answer = api.library.search(&caller, request).await?;
-    Ok(json(StatusCode::OK, &convert::search_answer(calibration, similarity_min, answer)))
-}
-
-/// The pack gives a false-accept rate its similarity, so it has to be known before the search.
-async fn pack_of(api: &Api, caller: &Caller, name: &FaceSetName) -> Result<likeness_domain::types::PackId, Error> {
-    Ok(api.library.known_face_set(caller, name).await?.face_set.pack)
+    let answer = api.library.search(&caller, convert::search(name, body)?).await?;
+    Ok(json(StatusCode::OK, &convert::search_answer(&api.library, answer)?))
 }
 
 pub(super) async fn compare(

@@ -28,7 +28,6 @@ pub(super) struct GroupCreated {
     pub(super) group_name: String,
     pub(super) group_data: String,
     pub(super) model_version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) info: Option<GroupInfo>,
 }
 
@@ -40,7 +39,6 @@ pub(super) struct GroupInfo {
     pub(super) model_version: &'static str,
     /// ISO 8601 with offset, unlike that of a face.
     pub(super) add_time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) face_count: Option<u64>,
 }
 
@@ -81,7 +79,6 @@ pub(super) struct FacesDeleted {
 #[derive(Serialize)]
 pub(super) struct FacesListed {
     pub(super) face_tokens: Vec<FaceInfo>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<Next>,
 }
 
@@ -113,9 +110,7 @@ pub(super) struct FaceFound {
     pub(super) user_id: String,
     pub(super) user_data: String,
     pub(super) confidence: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) score: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) add_time: Option<i64>,
 }
 

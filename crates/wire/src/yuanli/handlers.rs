@@ -1,9 +1,9 @@
 //! One function a call: their words to ours, one call of the library (seldom two), ours to theirs.
 
-use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search};
+use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search, Threshold};
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Page;
-use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, FieldValues, Similarity, Tags};
+use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, GivenFields, Tags};
 use likeness_domain::{Error, Kind, limits};
 
 use super::convert::{self, MODEL_VERSION};
@@ -104,7 +104,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         choice: FaceChoice::Largest,
         subject: Some(subject),
         external_id: None,
-        fields: FieldValues::default(),
+        fields: GivenFields::new(),
         note,
         floor: convert::floor(call.settings()),
         accept_doubtful: false,
@@ -210,22 +210,25 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let threshold = convert::threshold(&call.fields)?;
     check_orientation(call)?;
     let image = picture(call, &name, given).await?;
-    let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
-    if summary.n_faces == 0 && call.settings().empty_group_error {
-        return Err(Failure::bad("EMPTY_FACESET"));
+    if call.settings().empty_group_error {
+        let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+        if summary.n_faces == 0 {
+            return Err(Failure::bad("EMPTY_FACESET"));
+        }
     }
-    let scale = call.service.scale(&summary.face_set.pack).map_err(|error| call.failed(error))?;
+    let scales = &call.service.scales;
     let request = Search {
         face_set: name.clone(),
         probe: Probe::Image(image),
         top_k: limit as usize,
-        similarity_min: threshold.map_or(Similarity::MIN, |threshold| scale.to_similarity(threshold)),
+        threshold: threshold.map_or(Threshold::NONE, |number| Threshold::Number(scales.clone(), number)),
         filter: None,
         sort: Vec::new(),
         one_per_person: false,
     };
     let found = call.library.search(&call.caller, request).await;
     let found = found.map_err(|error| errors::library(error, given.name, call.settings()))?;
+    let scale = scales.get(&found.face_set.pack).map_err(|error| call.failed(error))?;
     let scored = found.candidates.iter().map(|candidate| (candidate, scale.to_number(candidate.similarity)));
     let passed = scored.filter(|(_, score)| scale::passes(*score, threshold));
     let results =
@@ -235,7 +238,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let more = call.settings().superset_responses.then(|| dto::MoreOfFacesFound {
         model_version: MODEL_VERSION,
         faces: probe.into_iter().collect(),
-        thresholds: scale::advice(summary.n_faces),
+        thresholds: scale::advice(found.n_faces),
     });
     Ok(Answer::Found(Box::new(dto::FacesFound { group_id: name.as_str().to_owned(), results, more })))
 }

@@ -11,6 +11,7 @@ use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers};
+use crate::adapter::Row;
 use crate::http::keyed_ids::KeyedIds;
 use crate::megvii::fields::Fields;
 use crate::megvii::service::{Dialect, Service};
@@ -52,8 +53,7 @@ impl Yuanli {
             max_body_bytes: wire.settings.yuanli.max_body_bytes,
             max_qps: wire.settings.yuanli.max_qps,
             limits: wire.settings.yuanli.limits(),
-            info: operations::info,
-            find: operations::find,
+            table: &operations::TABLE,
             scale,
         };
         let tokens = KeyedIds::new(&wire.secret, "yuanli face token");
@@ -62,19 +62,17 @@ impl Yuanli {
 
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
-        let run = |operation, fields| self.run(operation, fields, request_id);
+        let run = |row, fields| self.run(row, fields, request_id);
         self.service.answer(request, request_id, run).await
     }
 
-    async fn run(&self, operation: Operation, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
+    async fn run(&self, row: &Row<Operation>, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
         let wire = &self.service.wire;
         let settings = &wire.settings.yuanli;
         let key = auth::authenticate(&fields, &*wire.credentials, &*wire.once, wire.clock.now(), settings).await?;
-        let caller = self
-            .service
-            .caller(operation, &key, request_id)
-            .map_err(|error| errors::library(error, "file", settings))?;
+        let caller =
+            self.service.caller(row, &key, request_id).map_err(|error| errors::library(error, "file", settings))?;
         let (library, service, tokens) = (&*wire.library, &self.service, &self.tokens);
-        handlers::handle(operation, &Call { library, service, tokens, caller, fields }).await
+        handlers::handle(row.operation, &Call { library, service, tokens, caller, fields }).await
     }
 }

@@ -1,10 +1,12 @@
 //! Faces: cases 45 to 58, and what other dialects' callers see of them.
 
 use likeness_domain::access::Caller;
-use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search};
+use likeness_domain::library::{
+    AddFaces, CreateFaceSet, DeleteFaces, ImageInput, ImageSource, Probe, Search, Threshold,
+};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{ImageFormats, ImageRules, Page};
-use likeness_domain::types::{FaceSetName, FieldSchema, FieldValues, Similarity, Subject};
+use likeness_domain::types::{FaceSetName, FieldSchema, GivenFields, Subject};
 use serde_json::{Value, json};
 
 use super::server::{Server, img};
@@ -189,7 +191,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             choice: FaceChoice::Largest,
             subject: label.map(|label| Subject::new(label).unwrap()),
             external_id: None,
-            fields: FieldValues::default(),
+            fields: GivenFields::new(),
             note: None,
             floor: QualityThresholds::NONE,
             accept_doubtful: false,
@@ -218,7 +220,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
         face_set: staff.clone(),
         probe: Probe::Image(picture("face anna 50x50+1+1")),
         top_k: 1,
-        similarity_min: Similarity::MIN,
+        threshold: Threshold::NONE,
         filter: None,
         sort: Vec::new(),
         one_per_person: false,

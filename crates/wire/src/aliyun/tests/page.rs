@@ -1,6 +1,6 @@
 //! `docs/aliyun.md` says what is true, and every case of the reference is a test: both are held against the code.
 
-use crate::pages;
+use crate::tests::pages;
 
 const PAGE: &str = include_str!("../../../../../docs/aliyun.md");
 

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::aliyun::Settings;
 use crate::aliyun::auth::tests::{KEY_ID, NOW, SECRET, Vector};
-use crate::testbed::Testbed;
+use crate::tests::testbed::Testbed;
 use crate::{Services, Worker, router, workers};
 
 /// Who signs.

@@ -5,6 +5,8 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
+use crate::http::failed_call::FailedCall;
+
 /// A file that was not taken.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -44,12 +46,17 @@ impl Refusal {
 /// Logs the refusal, once, and answers it.
 pub(super) fn refused(refusal: Refusal, request_id: &str) -> Response {
     let Refusal { status, code, message, source } = refusal;
-    let (status_number, source) = (status.as_u16(), source.as_ref().map(tracing::field::debug));
-    if status.is_server_error() {
-        tracing::error!(dialect = "aliyun", request_id, status = status_number, code, source, "upload refused");
-    } else {
-        tracing::info!(dialect = "aliyun", request_id, status = status_number, code, "upload refused");
-    }
+    let failed = FailedCall {
+        dialect: "aliyun",
+        operation: None,
+        request_id,
+        answer_id: None,
+        status: status.as_u16(),
+        code,
+        source: source.as_ref(),
+        message: "upload refused",
+    };
+    failed.log(status.is_server_error());
     // Codes, messages and ids are ours, and none has a character that XML would need escaped.
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\

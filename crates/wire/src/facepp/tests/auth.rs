@@ -3,13 +3,14 @@
 use axum::body::Body;
 use http::Request;
 
-use super::server::{BASE, DEMO, DISABLED, OTHER, Server};
+use super::server::{BASE, Client, DEMO, DISABLED, OTHER, Server};
 use crate::facepp::Settings;
+use crate::megvii::tests::cases;
 
 #[test]
 fn key_and_secret_come_first() {
     let server = Server::new();
-    let post = |fields: &[(&str, &str)]| server.send(super::server::multipart("detect", &super::server::form(fields)));
+    let post = |fields: &[(&str, &str)]| server.post("detect", fields);
     post(&[]).bad("MISSING_ARGUMENTS: api_key");
     post(&[("api_key", "demoKey")]).bad("MISSING_ARGUMENTS: api_secret");
     post(&[("api_key", ""), ("api_secret", "demoSecret")]).bad("MISSING_ARGUMENTS: api_key");
@@ -18,16 +19,16 @@ fn key_and_secret_come_first() {
 #[test]
 fn a_wrong_secret_and_an_unknown_key_are_told_alike() {
     let server = Server::new();
-    for client in [
-        (DEMO.0, "demoSecreT"),
-        (DEMO.0, "demoSecret2"),
-        (DEMO.0, "x"),
-        (DEMO.0, OTHER.1),
-        ("nobody", DEMO.1),
+    for (key, secret) in [
+        (DEMO.key, "demoSecreT"),
+        (DEMO.key, "demoSecret2"),
+        (DEMO.key, "x"),
+        (DEMO.key, OTHER.secret),
+        ("nobody", DEMO.secret),
         ("a b c", "x"),
-        (DISABLED.0, "x"),
+        (DISABLED.key, "x"),
     ] {
-        server.call_as(client, "faceset/getfacesets", &[]).refused(401, "AUTHENTICATION_ERROR");
+        server.call_as(Client { key, secret }, "faceset/getfacesets", &[]).refused(401, "AUTHENTICATION_ERROR");
     }
 }
 
@@ -40,16 +41,8 @@ fn a_disabled_key_is_told_so_only_with_its_secret() {
 
 #[test]
 fn everything_else_is_no_api() {
-    let server = Server::new();
-    for name in ["", "detects", "faceset", "faceset/create/x", "face/analyze", "faceset/async"] {
-        server.call(name, &[]).refused(404, "API_NOT_FOUND");
-    }
-    for path in ["/facepp", "/facepp/v2/detect", "/facepp/v3"] {
-        server.send(Request::post(path).body(Body::empty()).unwrap()).refused(404, "API_NOT_FOUND");
-    }
-    let get = Request::get(format!("{BASE}faceset/getfacesets?api_key=demoKey&api_secret=demoSecret"));
-    server.send(get.body(Body::empty()).unwrap()).refused(404, "API_NOT_FOUND");
-    server.call("faceset/getfacesets/", &[]).ok();
+    let calls = ["", "detects", "faceset", "faceset/create/x", "face/analyze", "faceset/async"];
+    cases::everything_else_is_no_api(&Server::new(), &calls, &["/facepp", "/facepp/v2/detect", "/facepp/v3"]);
 }
 
 #[test]
@@ -58,32 +51,20 @@ fn fields_may_be_in_a_form_a_body_or_the_query() {
     server.make("lobby");
     let words = "api_key=demoKey&api_secret=demoSecret&outer_id=lobby";
     let in_query = Request::post(format!("{BASE}faceset/getdetail?{words}")).body(Body::empty()).unwrap();
-    let in_body = Request::post(format!("{BASE}faceset/getdetail"))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(words))
-        .unwrap();
-    for request in [in_query, in_body] {
-        assert_eq!(server.send(request).ok().json["outer_id"], "lobby");
+    for reply in [server.send(in_query), server.post_text("faceset/getdetail", words)] {
+        assert_eq!(reply.ok().json["outer_id"], "lobby");
     }
 }
 
 #[test]
 fn calls_a_second_can_be_bounded() {
-    let server = Server::with(Settings { max_qps: Some(1), ..Settings::default() });
-    server.call("faceset/getfacesets", &[]).ok();
-    server.call("faceset/getfacesets", &[]).refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
-    server.call_as(OTHER, "faceset/getfacesets", &[]).ok();
-    server.clock.advance(std::time::Duration::from_secs(1));
-    server.call("faceset/getfacesets", &[]).ok();
+    cases::calls_a_second_are_bounded(&Server::with(Settings { max_qps: Some(1), ..Settings::default() }));
 }
 
 #[test]
 fn a_body_too_long_is_refused_in_plain_text() {
     let server = Server::with(Settings { max_body_bytes: 2000, ..Settings::default() });
-    let request = Request::post(format!("{BASE}detect")).body(Body::from(vec![b'x'; 2001])).unwrap();
-    let (status, headers, text) = server.raw(request);
-    assert_eq!((status, text.as_str()), (413, "Request Entity Too Large"));
-    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    cases::a_body_too_long_is_refused_in_plain_text(&server);
 }
 
 #[test]

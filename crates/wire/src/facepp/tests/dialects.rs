@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::server::{DEMO, P1, P1B, P2, Server, base64, token};
-use crate::visitor::Huawei;
+use crate::tests::huawei_client::HuaweiClient;
 
 /// A client of the Huawei dialect with the same key.
-fn huawei(server: &Server) -> Huawei<'_> {
-    Huawei::new(|request| server.raw(request), DEMO, "tenant-1111")
+fn huawei(server: &Server) -> HuaweiClient<'_> {
+    HuaweiClient::new(|request| server.raw(request), (DEMO.key, DEMO.secret), "acme")
 }
 
 #[test]

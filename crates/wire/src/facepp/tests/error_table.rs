@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use crate::facepp::errors::{Blame, of_kind};
-use crate::megvii::testbed as forms;
+use crate::megvii::tests as forms;
 
 #[test]
 fn every_kind() {

@@ -1,42 +1,26 @@
 //! Requests that mean no good: each is answered in JSON, none with 500, and none changes anything.
 
-use axum::body::Body;
 use proptest::prelude::*;
 
-use super::server::{P1, Server, form, multipart};
+use super::server::{P1, Server};
 use crate::facepp::operations::TABLE;
+use crate::megvii::tests::cases;
 
 #[test]
 fn broken_forms_have_no_fields() {
-    let server = Server::new();
-    let whole = form(&[("api_key", "demoKey"), ("api_secret", "demoSecret")]);
-    for body in ["", "--bnd", "--bnd\r\n\r\n", &whole[..whole.len() / 2], "--other--\r\n", "{}"] {
-        server.send(multipart("detect", body)).bad("MISSING_ARGUMENTS: api_key");
-    }
-    server.send(multipart("detect", &form(&[("x", "y"); 100]))).bad("MISSING_ARGUMENTS: api_key");
+    cases::broken_forms_have_no_fields(&Server::new());
 }
 
 #[test]
 fn text_that_is_no_text_is_malformed() {
-    let server = Server::new();
-    let body = form(&[("api_key", "demoKey"), ("api_secret", "demoSecret"), ("outer_id", "@@@")]);
-    let mut bytes = body.into_bytes();
-    let at = bytes.windows(3).position(|window| window == b"@@@").unwrap();
-    bytes[at] = 0xff;
-    let mut request = multipart("faceset/getdetail", "");
-    *request.body_mut() = Body::from(bytes);
-    server.send(request).bad("BAD_ARGUMENTS: outer_id");
+    cases::text_that_is_no_text_is_malformed(&Server::new(), "faceset/getdetail", "outer_id");
 }
 
 #[test]
 fn a_secret_of_bytes_is_wrong_and_nothing_else() {
-    let server = Server::new();
-    let mut bytes = form(&[("api_key", "demoKey"), ("api_secret", "@@@")]).into_bytes();
-    let at = bytes.windows(3).position(|window| window == b"@@@").unwrap();
-    bytes[at] = 0xff;
-    let mut request = multipart("faceset/getfacesets", "");
-    *request.body_mut() = Body::from(bytes);
-    server.send(request).refused(401, "AUTHENTICATION_ERROR");
+    let fields = vec![("api_key", "demoKey"), ("api_secret", "")];
+    let request = Server::with_a_byte_that_is_no_text("faceset/getfacesets", fields);
+    Server::new().send(request).refused(401, "AUTHENTICATION_ERROR");
 }
 
 /// Words that calls know, and some they do not.
@@ -76,7 +60,7 @@ proptest! {
         let fields: Vec<(&str, &str)> =
             fields.iter().map(|(name, text)| (NAMES[*name], if text == "1" { &*token } else { &**text })).collect();
         // The boundary in a value makes another form of it, which is answered as well.
-        let reply = server.call(TABLE[call].1.name, &fields);
+        let reply = server.call(TABLE[call].info.name, &fields);
         prop_assert!(reply.status == 200 || reply.status == 400 || reply.status == 401, "{}", reply.text);
     }
 }

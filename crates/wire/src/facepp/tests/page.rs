@@ -1,7 +1,7 @@
 //! `docs/facepp.md` is true: its tables are compared with the code.
 
 use crate::facepp::ADAPTER;
-use crate::pages;
+use crate::tests::pages;
 
 const PAGE: &str = include_str!("../../../../../docs/facepp.md");
 

@@ -2,7 +2,7 @@
 
 use crate::adapter::State;
 use crate::huawei::ADAPTER;
-use crate::pages;
+use crate::tests::pages;
 
 const PAGE: &str = include_str!("../../../../../docs/huawei.md");
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::huawei::Settings;
 use crate::router;
-pub(super) use crate::testbed::base64;
-use crate::testbed::{self, Testbed};
+pub(super) use crate::tests::testbed::base64;
+use crate::tests::testbed::{self, Testbed};
 
 /// One face of one person, 120 pixels wide.
 pub(super) const F1: &str = "face anna 120x130+10+20";
@@ -234,97 +234,21 @@ fn add_client(bed: &Testbed, bits: u128, tenant: &'static str, key_id: &'static 
 
 /// Case 100: no `null`, and no member that the reference does not have.
 fn check_members(json: &Value, text: &str) {
-    const KNOWN: &[&str] = &[
-        "faces",
-        "bounding_box",
-        "width",
-        "height",
-        "top_left_x",
-        "top_left_y",
-        "attributes",
-        "dress",
-        "glass",
-        "hat",
-        "smile",
-        "mask",
-        "hair",
-        "beard",
-        "quality",
-        "expression",
-        "type",
-        "probability",
-        "headpose",
-        "pitch_angle",
-        "roll_angle",
-        "yaw_angle",
-        "gender",
-        "age",
-        "face_angle",
-        "total_score",
-        "blur",
-        "pose",
-        "occlusion",
-        "illumination",
-        "landmark",
-        "eyes_contour",
-        "mouth_contour",
-        "face_contour",
-        "eyebrow_contour",
-        "nose_contour",
-        "x",
-        "y",
-        "image1_face",
-        "image2_face",
-        "similarity",
-        "face_set_info",
-        "face_sets_info",
-        "face_number",
-        "face_set_id",
-        "face_set_name",
-        "create_date",
-        "face_set_capacity",
-        "external_fields",
-        "face_id",
-        "external_image_id",
-        "token",
-        "methods",
-        "issued_at",
-        "expires_at",
-        "user",
-        "id",
-        "name",
-        "domain",
-        "password_expires_at",
-        "project",
-        "roles",
-        "catalog",
-        "projects",
-        "links",
-        "domain_id",
-        "parent_id",
-        "is_domain",
-        "enabled",
-        "description",
-        "subscribe_status",
-        "create_time",
-        "status",
-        "video-result",
-        "alive",
-        "actions",
-        "confidence",
-        "action",
-        "picture",
-        "warning-list",
-        "warningCode",
-        "warningMsg",
-        "result",
-    ];
+    const KNOWN: &str = "\
+        faces bounding_box width height top_left_x top_left_y attributes dress glass hat smile mask hair beard \
+        quality expression type probability headpose pitch_angle roll_angle yaw_angle gender age face_angle \
+        total_score blur pose occlusion illumination landmark eyes_contour mouth_contour face_contour \
+        eyebrow_contour nose_contour x y image1_face image2_face similarity face_set_info face_sets_info face_number \
+        face_set_id face_set_name create_date face_set_capacity external_fields face_id external_image_id token \
+        methods issued_at expires_at user id name domain password_expires_at project roles catalog projects links \
+        domain_id parent_id is_domain enabled description subscribe_status create_time status video-result alive \
+        actions confidence action picture warning-list warningCode warningMsg result";
     match json {
         Value::Null => panic!("null in {text}"),
         Value::Array(items) => items.iter().for_each(|item| check_members(item, text)),
         Value::Object(members) => {
             for (name, value) in members {
-                assert!(KNOWN.contains(&name.as_str()), "`{name}` is not in the reference: {text}");
+                assert!(KNOWN.split(' ').any(|known| known == name), "`{name}` is not in the reference: {text}");
                 // Inside are names the caller chose.
                 if name != "external_fields" {
                     check_members(value, text);

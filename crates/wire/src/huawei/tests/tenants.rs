@@ -18,7 +18,7 @@ fn another_tenant_s_project_is_closed_at_every_endpoint() {
         if matches!(row.operation, Operation::CreateToken | Operation::ListProjects) {
             continue;
         }
-        for version in row.versions {
+        for version in row.extra {
             let target = row.info.path.replace("{v}", version).replace("{project_id}", &server.acme.project);
             let target = target.replace("{face_set_name}", "lib-a");
             for query in ["", "?team=red", "?external_image_id=anna"] {

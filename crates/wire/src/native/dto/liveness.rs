@@ -11,13 +11,10 @@ pub struct Liveness {
     /// The clip if actions are named, else the picture.
     pub image: Image,
     /// What the person was asked to do, in that order: words between commas, as in `turn_left,nod`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<String>,
     /// When each may happen: `start-end` in milliseconds between commas, one for each action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<String>,
     /// Least change of pitch of a nod in degrees, 1 to 90.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nod_degrees: Option<f32>,
 }
 
@@ -27,16 +24,12 @@ pub struct Judged {
     /// The verdict.
     pub alive: bool,
     /// Of a picture: how probable that is, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f32>,
     /// Of a picture: the face that was judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<Detection>,
     /// Of a clip: what was seen, in the order asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<SeenAction>>,
     /// Of a clip: its length.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u32>,
     /// What was amiss, in words such as `several_faces`.
     pub remarks: Vec<String>,

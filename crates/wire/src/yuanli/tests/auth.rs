@@ -3,7 +3,8 @@
 use axum::body::Body;
 use http::Request;
 
-use super::server::{BASE, DEMO, DISABLED, NOW_S, Server, form, multipart};
+use super::server::{BASE, DEMO, DISABLED, NOW_S, Server};
+use crate::megvii::tests::cases;
 use crate::yuanli::Settings;
 use crate::yuanli::settings::BadSign;
 
@@ -133,26 +134,14 @@ fn a18_a_disabled_key_is_told_so_only_if_it_can_sign() {
 
 #[test]
 fn a19_everything_else_is_no_api() {
-    let server = Server::new();
-    server.call("nothing", &[]).refused(404, "API_NOT_FOUND");
-    server.call("create/more", &[]).refused(404, "API_NOT_FOUND");
-    server.call("", &[]).refused(404, "API_NOT_FOUND");
-    server.call("group_list/", &[]).ok();
-    for (method, path) in
-        [("GET", "/finauth/search/group/group_list"), ("POST", "/finauth/v5/compare"), ("PUT", "/finauth")]
-    {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        server.send(request).refused(404, "API_NOT_FOUND");
-    }
+    let calls = ["nothing", "create/more", ""];
+    cases::everything_else_is_no_api(&Server::new(), &calls, &["/finauth/v5/compare", "/finauth"]);
 }
 
 #[test]
 fn a20_a_body_too_long_is_refused_in_plain_text() {
     let server = Server::with(Settings { max_body_bytes: 2000, ..Settings::default() });
-    let long = "x".repeat(2001);
-    let (status, headers, text) = server.raw(multipart("add", &form(&[("image", &long)])));
-    assert_eq!((status, text.as_str()), (413, "Request Entity Too Large"));
-    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain"));
+    cases::a_body_too_long_is_refused_in_plain_text(&server);
 }
 
 #[test]
@@ -171,7 +160,7 @@ fn fields_may_be_in_the_query_and_the_body_wins() {
     let sign = V1.replace('+', "%2B");
     let target = format!("{BASE}create?sign={sign}&sign_version=hmac_sha1&group_id=lib_q&group_name=Query");
     server.send(Request::post(&target).body(Body::empty()).unwrap()).ok();
-    let mut request = multipart("create", &form(&[("group_id", "lib_b"), ("group_id", "lib_c")]));
+    let mut request = Server::multipart("create", Server::form(&[("group_id", "lib_b"), ("group_id", "lib_c")]));
     *request.uri_mut() = target.parse().unwrap();
     assert_eq!(server.send(request).ok().json["group_id"], "lib_b", "and of two in one body the first");
     let json = Request::post(format!("{BASE}group_list")).header("content-type", "application/json");

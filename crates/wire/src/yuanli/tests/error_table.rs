@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::megvii::testbed as forms;
+use crate::megvii::tests as forms;
 use crate::yuanli::Settings;
 use crate::yuanli::errors::of_kind;
 

@@ -3,7 +3,7 @@
 use likeness_domain::Kind;
 
 use super::super::settings::Settings;
-use super::server::{NOBODY, NOW_S, P1, P1B, P2, Server, base64, form, multipart};
+use super::server::{NOBODY, NOW_S, P1, P1B, P2, Server, base64};
 
 #[track_caller]
 fn add(server: &Server, fields: &[(&str, &str)]) -> super::server::Reply {
@@ -153,9 +153,9 @@ fn c18_bytes_and_text_may_change_places() {
     add(&server, &[("image", "BM raw bytes")]).bad("NO_FACE_FOUND: image");
     let sign = super::server::DEMO.sign("hmac_sha1", &(NOW_S + 9).to_string(), NOW_S, "1");
     let fields = [("sign", sign.as_str()), ("sign_version", "hmac_sha1"), ("group_id", "lib_a"), ("user_id", "u1")];
-    let mut body = form(&fields).replace("--bnd--\r\n", "");
+    let mut body = Server::form(&fields).replace("--bnd--\r\n", "");
     body += &format!("--bnd\r\nContent-Disposition: form-data; name=image; filename=a.jpg\r\n\r\n{P1}\r\n--bnd--");
-    server.send(multipart("add", &body)).ok();
+    server.send(Server::multipart("add", body)).ok();
     // Blanks where a plus was not escaped.
     let picture = (0..200).map(|idx| format!("{P1}{}", " ".repeat(idx))).find(|text| base64(text).contains('+'));
     if let Some(picture) = picture {

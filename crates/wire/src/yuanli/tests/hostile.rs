@@ -1,10 +1,9 @@
 //! Requests that mean no good: each is answered in JSON, none with 500, and none changes anything.
 
-use axum::body::Body;
-use http::Request;
 use proptest::prelude::*;
 
-use super::server::{BASE, DEMO, NOW_S, P1, Server, form, multipart};
+use super::server::{DEMO, NOW_S, P1, Server};
+use crate::megvii::tests::cases;
 
 fn sign() -> String {
     DEMO.sign("hmac_sha1", &(NOW_S + 9).to_string(), NOW_S, "1")
@@ -12,15 +11,7 @@ fn sign() -> String {
 
 #[test]
 fn broken_forms_have_no_fields() {
-    let server = Server::new();
-    let whole = form(&[("sign", &sign()), ("sign_version", "hmac_sha1")]);
-    for body in ["", "--bnd", "--bnd\r\n\r\n", &whole[..whole.len() / 2], "--other--\r\n"] {
-        server.send(multipart("group_list", body)).bad("MISSING_ARGUMENTS: sign");
-    }
-    let many = vec![("x", "y"); 100];
-    server.post("group_list", &many).bad("MISSING_ARGUMENTS: sign");
-    let no_boundary = Request::post(format!("{BASE}group_list")).header("content-type", "multipart/form-data");
-    server.send(no_boundary.body(Body::from(whole)).unwrap()).bad("MISSING_ARGUMENTS: sign");
+    cases::broken_forms_have_no_fields(&Server::new());
 }
 
 #[test]
@@ -43,20 +34,12 @@ fn forms_are_read_as_clients_write_them() {
         "Content-Disposition: form-data; name=\"user_id\"\r\n\r\nu1".to_owned(),
     ];
     let body = parts.iter().map(|part| format!("--bnd\r\n{part}\r\n")).collect::<String>() + "--bnd--";
-    server.send(multipart("add", &body)).ok();
+    server.send(Server::multipart("add", body)).ok();
 }
 
 #[test]
 fn text_that_is_no_text_is_malformed() {
-    let server = Server::with_lib_a();
-    let sign = sign();
-    let body = form(&[("sign", &sign), ("sign_version", "hmac_sha1"), ("group_id", "@@@")]);
-    let mut bytes = body.into_bytes();
-    let at = bytes.windows(3).position(|window| window == b"@@@").unwrap();
-    bytes[at] = 0xff;
-    let mut request = multipart("group_info", "");
-    *request.body_mut() = Body::from(bytes);
-    server.send(request).bad("BAD_ARGUMENTS: group_id");
+    cases::text_that_is_no_text_is_malformed(&Server::with_lib_a(), "group_info", "group_id");
 }
 
 #[test]

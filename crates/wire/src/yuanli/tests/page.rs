@@ -1,6 +1,6 @@
 //! `docs/yuanli.md` is true: its tables are compared with the code.
 
-use crate::pages;
+use crate::tests::pages;
 use crate::yuanli::ADAPTER;
 
 const PAGE: &str = include_str!("../../../../../docs/yuanli.md");

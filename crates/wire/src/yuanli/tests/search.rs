@@ -7,6 +7,7 @@ use likeness_store::memory::MemoryStore;
 use serde_json::json;
 
 use super::server::{NOBODY, P1, P1B, P2, Server};
+use crate::megvii::tests::cases;
 use crate::yuanli::Settings;
 
 fn with_two() -> (Server, String, String) {
@@ -108,12 +109,7 @@ fn e14_token_and_score_survive_a_restart() {
 
 #[test]
 fn f02_calls_a_second_may_be_bounded() {
-    let server = Server::with(Settings { max_qps: Some(1), ..Settings::default() });
-    server.call("group_list", &[]).ok();
-    server.call("group_list", &[]).refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
-    server.call_as(super::server::OTHER, "group_list", &[]).ok();
-    server.clock.advance(std::time::Duration::from_secs(1));
-    server.call("group_list", &[]).ok();
+    cases::calls_a_second_are_bounded(&Server::with(Settings { max_qps: Some(1), ..Settings::default() }));
 }
 
 #[test]

@@ -2,40 +2,49 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
 use hmac::{Hmac, KeyInit, Mac};
-use http::Request;
-use likeness_domain::ports::Clock;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{FakeAnalyzer, FakeClock};
 
-use crate::megvii::testbed as forms;
-pub(super) use crate::megvii::testbed::Reply;
-use crate::router;
-use crate::testbed::{self, Testbed};
-pub(super) use crate::testbed::{NOBODY, P1, P1B, P2, base64};
+pub(super) use crate::megvii::tests::Reply;
+pub(super) use crate::megvii::tests::server::Client;
+use crate::megvii::tests::server::{self, Spoken};
+use crate::megvii::tests::token;
+use crate::tests::testbed::Testbed;
+pub(super) use crate::tests::testbed::{NOBODY, P1, P1B, P2, base64};
 use crate::yuanli::Settings;
 
 /// Where the reference pins the clock.
 pub(super) const NOW_S: i64 = 1_893_456_050;
-pub(super) const BASE: &str = "/finauth/search/group/";
-
-/// Somebody who can sign.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Client {
-    pub(super) key: &'static str,
-    pub(super) secret: &'static str,
-}
+pub(super) const BASE: &str = Yuanli::BASE;
 
 /// Who most requests are from; the one of the reference's vectors.
 pub(super) const DEMO: Client =
     Client { key: "demoKey-0001_AbCdEfGhIjKlMnOpQr", secret: "demoSecret-0001_ZyXwVuTsRqPoNmL" };
+/// Of the same tenant, but switched off.
+pub(super) const DISABLED: Client = Client { key: "disabledKey", secret: "disabledSecret" };
 /// Of another tenant.
 pub(super) const OTHER: Client = Client { key: "otherKey", secret: "otherSecret" };
-/// Of the first tenant, but switched off.
-pub(super) const DISABLED: Client = Client { key: "disabledKey", secret: "disabledSecret" };
+
+pub(super) struct Yuanli;
+
+impl Spoken for Yuanli {
+    const BASE: &'static str = "/finauth/search/group/";
+    const ERROR_MEMBER: &'static str = "error";
+    const LIST: &'static str = "group_list";
+    const KEY_FIELD: &'static str = "sign";
+    const CLIENTS: [Client; 3] = [DEMO, DISABLED, OTHER];
+
+    fn credentials(client: Client) -> Vec<(&'static str, String)> {
+        let sign = client.sign("hmac_sha1", &(NOW_S + 1_000_000_000).to_string(), NOW_S, "0000000042");
+        vec![("sign", sign), ("sign_version", "hmac_sha1".to_owned())]
+    }
+
+    fn is_file(name: &str) -> bool {
+        name == "file"
+    }
+}
 
 impl Client {
     /// The parts as a client signs them; `end` is as written.
@@ -53,18 +62,9 @@ impl Client {
         };
         base64([mac, raw.into_bytes()].concat())
     }
-
-    fn usual_sign(self) -> String {
-        self.sign("hmac_sha1", &(NOW_S + 1_000_000_000).to_string(), NOW_S, "0000000042")
-    }
 }
 
-pub(super) struct Server {
-    router: Router,
-    pub(super) clock: Arc<FakeClock>,
-    pub(super) store: Arc<MemoryStore>,
-    pub(super) analyzer: Arc<FakeAnalyzer>,
-}
+pub(super) type Server = server::Server<Yuanli>;
 
 impl Server {
     pub(super) fn new() -> Self {
@@ -72,62 +72,16 @@ impl Server {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
-        Self::on(Testbed::new(FakeClock::new(NOW_S * 1000), FakeAnalyzer::new()), settings)
+        Self::spoken_on(Testbed::new(FakeClock::new(NOW_S * 1000), FakeAnalyzer::new()), settings)
     }
 
     /// Another process over the same store.
     pub(super) fn over(settings: Settings, store: Arc<MemoryStore>, index: Arc<BruteForceIndex>) -> Self {
-        Self::on(Testbed::over(store, index, FakeClock::new(NOW_S * 1000), FakeAnalyzer::new()), settings)
+        Self::spoken_on(Testbed::over(store, index, FakeClock::new(NOW_S * 1000), FakeAnalyzer::new()), settings)
     }
 
-    fn on(bed: Testbed, settings: Settings) -> Self {
-        let keys = [(0x1111, "acme", DEMO, true), (0x1111, "acme", DISABLED, false), (0x2222, "other", OTHER, true)];
-        for (bits, tenant, client, enabled) in keys {
-            // A second process over one store finds the keys there.
-            let _ = bed.add_key(bits, tenant, (client.key, client.secret), enabled);
-        }
-        let router = router(bed.wire(crate::Settings { yuanli: settings, ..crate::Settings::default() }));
-        let Testbed { store, clock, analyzer, .. } = bed;
-        Self { router, clock, store, analyzer }
-    }
-
-    /// A signed call as a form.
-    #[track_caller]
-    pub(super) fn call(&self, name: &str, fields: &[(&str, &str)]) -> Reply {
-        self.call_as(DEMO, name, fields)
-    }
-
-    #[track_caller]
-    pub(super) fn call_as(&self, client: Client, name: &str, fields: &[(&str, &str)]) -> Reply {
-        let sign = client.usual_sign();
-        let mut all = vec![("sign", sign.as_str()), ("sign_version", "hmac_sha1")];
-        all.extend(fields);
-        self.post(name, &all)
-    }
-
-    /// A form as it is.
-    #[track_caller]
-    pub(super) fn post(&self, name: &str, fields: &[(&str, &str)]) -> Reply {
-        self.send(multipart(name, &form(fields)))
-    }
-
-    /// An urlencoded body as it is.
-    #[track_caller]
-    pub(super) fn post_text(&self, name: &str, body: &str) -> Reply {
-        let request =
-            Request::post(format!("{BASE}{name}")).header("content-type", "application/x-www-form-urlencoded");
-        self.send(request.body(Body::from(body.to_owned())).unwrap())
-    }
-
-    /// Sends as it is and checks nothing.
-    pub(super) fn raw(&self, request: Request<Body>) -> (u16, http::HeaderMap, String) {
-        testbed::send(&self.router, request)
-    }
-
-    /// Sends as it is and checks what holds for every answer in JSON.
-    #[track_caller]
-    pub(super) fn send(&self, request: Request<Body>) -> Reply {
-        Reply::of(self.raw(request), "error", self.clock.now().0 / 1000)
+    fn spoken_on(bed: Testbed, settings: Settings) -> Self {
+        Self::on(bed, crate::Settings { yuanli: settings, ..crate::Settings::default() })
     }
 
     /// With the library of most cases, `lib_a`.
@@ -166,7 +120,7 @@ impl Server {
 impl Reply {
     #[track_caller]
     pub(super) fn token(&self) -> String {
-        forms::token(&self.json["face_token"])
+        token(&self.json["face_token"])
     }
 
     /// Tokens of the results.
@@ -174,13 +128,4 @@ impl Reply {
     pub(super) fn found(&self) -> Vec<&str> {
         self.list("results").iter().map(|result| result["face_token"].as_str().unwrap()).collect()
     }
-}
-
-pub(super) fn multipart(name: &str, body: &str) -> Request<Body> {
-    forms::multipart(&format!("{BASE}{name}"), body)
-}
-
-/// A form; `file` is sent as a file.
-pub(super) fn form(fields: &[(&str, &str)]) -> String {
-    forms::form(fields, |name| name == "file")
 }

@@ -4,8 +4,9 @@ use likeness_domain::types::{InstallationSecret, Similarity};
 use likeness_testkit::fake_pack;
 use proptest::prelude::*;
 
+use crate::adapter::find;
 use crate::http::keyed_ids::KeyedIds;
-use crate::yuanli::operations::{Operation, TABLE, find};
+use crate::yuanli::operations::{Operation, TABLE};
 use crate::yuanli::scale::{advice, passes, scale, shown};
 
 /// FAR of the default pack and its cosines, from the table of models: the vendor's advice must come out there.
@@ -77,13 +78,13 @@ proptest! {
 
 #[test]
 fn the_table_is_the_vendors() {
-    let post = http::Method::POST;
-    for (operation, info) in TABLE {
-        assert_eq!(find(&post, info.path), Some(operation));
-        assert_eq!(find(&post, &format!("{}/", info.path)), Some(operation));
-        assert_eq!(find(&http::Method::GET, info.path), None);
+    let found = |path: &str| find(&TABLE, path).map(|row| row.operation);
+    for row in &TABLE {
+        assert_eq!(found(row.info.path), Some(row.operation));
+        assert_eq!(found(&format!("{}/", row.info.path)), Some(row.operation));
+        assert_eq!(row.info.method, "POST");
     }
-    assert_eq!(find(&post, "/finauth/search/group/search"), Some(Operation::Search));
-    assert_eq!(find(&post, "/finauth/search/group/"), None);
-    assert_eq!(find(&post, "/finauth/search/group/add//"), None);
+    assert_eq!(found("/finauth/search/group/search"), Some(Operation::Search));
+    assert_eq!(found("/finauth/search/group/"), None);
+    assert_eq!(found("/finauth/search/group/add//"), None);
 }

@@ -1,4 +1,7 @@
-//! Requests and answers of the services of [`crate::megvii`].
+//! Requests and answers of the services of [`crate::megvii`], and what all of them answer alike.
+
+pub(crate) mod cases;
+pub(crate) mod server;
 
 use std::fmt::Write as _;
 
@@ -13,9 +16,9 @@ use super::errors::Failure;
 const BOUNDARY: &str = "bnd";
 
 /// A form as a request.
-pub(crate) fn multipart(path: &str, body: &str) -> Request<Body> {
+pub(crate) fn multipart(path: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::post(path).header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
-    request.body(Body::from(body.to_owned())).unwrap()
+    request.body(body.into()).unwrap()
 }
 
 /// A form, some of whose fields are sent as files.

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use crate::adapter::{ADAPTERS, State};
 use crate::http::signing::{HTTP_TIME, hmac_sha1, hmac_sha256, time};
-use crate::testbed::{P1, Testbed, base64, tenant_id};
+use crate::tests::testbed::{P1, Testbed, base64, tenant_id};
 use crate::{Settings, router};
 
 const DATE: &str = "Sat, 21 Nov 2026 20:36:40 GMT";

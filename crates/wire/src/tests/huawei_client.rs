@@ -4,18 +4,18 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
-use crate::testbed::tenant_id;
+use crate::tests::testbed::tenant_id;
 
 /// What a test's server answers: status, headers and body.
 type Reply = (u16, HeaderMap, String);
 
 /// Signed in with a token for the project of the tenant `0x1111`, as the tests' servers make their first tenant.
-pub(crate) struct Huawei<'a> {
+pub(crate) struct HuaweiClient<'a> {
     send: Box<dyn Fn(Request<Body>) -> Reply + 'a>,
     token: String,
 }
 
-impl<'a> Huawei<'a> {
+impl<'a> HuaweiClient<'a> {
     /// Signs in with a key, its secret and the name of its tenant.
     pub(crate) fn new(send: impl Fn(Request<Body>) -> Reply + 'a, (key, secret): (&str, &str), tenant: &str) -> Self {
         let user = json!({"name": key, "password": secret, "domain": {"name": tenant}});
