@@ -129,8 +129,15 @@ fn only_the_owner_can_read_what_it_makes() {
         })
         .collect();
     names.sort();
-    let expected =
-        ["likeness.db", "likeness.db-shm", "likeness.db-wal", "likeness.id", "likeness.lock", "likeness.sock", "quickstart.env"];
+    let expected = [
+        "likeness.db",
+        "likeness.db-shm",
+        "likeness.db-wal",
+        "likeness.id",
+        "likeness.lock",
+        "likeness.sock",
+        "quickstart.env",
+    ];
     assert_eq!(names, expected);
     server.stop();
 }

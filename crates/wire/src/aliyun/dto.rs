@@ -15,6 +15,14 @@ pub(super) struct Envelope<'a, T> {
     pub(super) data: Option<T>,
 }
 
+/// An answer with the code that says it was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Done<T> {
+    pub(super) code: u16,
+    #[serde(flatten)]
+    pub(super) answer: T,
+}
+
 /// A refusal of the gateway: Pascal case, because the older SDK looks for nothing else.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -29,7 +37,6 @@ pub(super) struct GatewayError<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PersonInGroups {
-    pub(super) code: u16,
     pub(super) person_id: String,
     pub(super) group_ids: Vec<String>,
 }
@@ -38,7 +45,6 @@ pub(super) struct PersonInGroups {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PersonSet {
-    pub(super) code: u16,
     pub(super) person_id: String,
 }
 
@@ -46,7 +52,6 @@ pub(super) struct PersonSet {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PersonShown {
-    pub(super) code: u16,
     pub(super) person_id: String,
     pub(super) name: String,
     pub(super) group_ids: Vec<String>,
@@ -58,7 +63,6 @@ pub(super) struct PersonShown {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PersonDeleted {
-    pub(super) code: u16,
     pub(super) person_id: String,
     pub(super) delete_count: u64,
 }
@@ -67,7 +71,6 @@ pub(super) struct PersonDeleted {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FaceItems {
-    pub(super) code: u16,
     pub(super) person_id: String,
     pub(super) group_ids: Option<Vec<String>>,
     pub(super) face_image_items: Vec<FaceItem>,
@@ -96,7 +99,6 @@ pub(super) enum FaceIdShown {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FacesDeleted {
-    pub(super) code: u16,
     pub(super) person_id: String,
     pub(super) face_ids: Vec<String>,
     pub(super) delete_count: usize,
@@ -106,7 +108,6 @@ pub(super) struct FacesDeleted {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Groups {
-    pub(super) code: u16,
     pub(super) group_ids: Vec<String>,
 }
 
@@ -114,7 +115,6 @@ pub(super) struct Groups {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Persons {
-    pub(super) code: u16,
     pub(super) person_ids: Vec<String>,
     pub(super) current_page: u64,
     pub(super) page_size: u64,
@@ -196,7 +196,6 @@ pub(super) struct PersonFound {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PersonsSearched {
-    pub(super) code: u16,
     pub(super) top_person_data: Vec<FaceFound>,
 }
 

@@ -192,6 +192,14 @@ pub(super) enum Failure {
     Gateway(Refusal),
     /// After.
     Service(Fault),
+    /// After, by the library.
+    Library(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Library(error)
+    }
 }
 
 impl From<Refusal> for Failure {
@@ -208,26 +216,32 @@ impl From<Fault> for Failure {
 
 impl Failure {
     /// Logs the failure, once, and answers it.
-    pub(super) fn answer(self, operation: Option<Operation>, host: &str, request_id: &str) -> Response {
+    pub(super) fn answer(
+        self,
+        operation: Option<Operation>,
+        host: &str,
+        request_id: &str,
+        settings: &Settings,
+    ) -> Response {
         let shown_id = dto::request_id(request_id);
         let operation = operation.as_ref().map(|operation| operation as &dyn Debug);
         let log = |status: StatusCode, code: &str, source, message, is_fault| {
             let (dialect, status) = ("aliyun", status.as_u16());
             FailedCall { dialect, operation, request_id, answer_id: None, status, code, source, message }.log(is_fault);
         };
-        match self {
+        let fault = match self {
             Failure::Gateway(Refusal { status, code, message, source }) => {
                 log(status, code, source.as_ref(), "refused", status.is_server_error());
                 let body = dto::GatewayError { request_id: &shown_id, host_id: host, code, message: &message };
-                answer(status, &body)
+                return answer(status, &body);
             }
-            Failure::Service(fault) => {
-                let (code, msg) = (fault.number, fault.msg.as_str());
-                log(StatusCode::OK, &code.to_string(), fault.source(), msg, fault.is_ours());
-                let (request_id, typed_request_id) = (&*shown_id, &*shown_id);
-                answer(StatusCode::OK, &dto::Envelope::<()> { code, msg, request_id, typed_request_id, data: None })
-            }
-        }
+            Failure::Service(fault) => fault,
+            Failure::Library(error) => Fault::of(error, settings),
+        };
+        let (code, msg) = (fault.number, fault.msg.as_str());
+        log(StatusCode::OK, &code.to_string(), fault.source(), msg, fault.is_ours());
+        let (request_id, typed_request_id) = (&*shown_id, &*shown_id);
+        answer(StatusCode::OK, &dto::Envelope::<()> { code, msg, request_id, typed_request_id, data: None })
     }
 }
 

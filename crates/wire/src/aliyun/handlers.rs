@@ -66,6 +66,10 @@ impl Call<'_> {
         Ok(answer(StatusCode::OK, &envelope))
     }
 
+    fn done(&self, answer: impl Serialize) -> Answer {
+        self.ok(dto::Done { code: code::OK.number, answer })
+    }
+
     fn join(&self, face_sets: Vec<FaceSetName>) -> Join {
         Join { face_sets, capacity: None }
     }
@@ -80,10 +84,8 @@ async fn add_person(call: &Call<'_>) -> Answer {
         note: words(&body, "note", convert::note)?.filter(|note| !note.as_str().is_empty()),
         join: call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?),
     };
-    let made = call.api.library().create_person(&call.caller, request).await;
-    let (person, face_sets) = made.map_err(|error| call.failed(error))?;
-    call.ok(dto::PersonInGroups {
-        code: code::OK.number,
+    let (person, face_sets) = call.api.library().create_person(&call.caller, request).await?;
+    call.done(dto::PersonInGroups {
         person_id: person.key.as_str().to_owned(),
         group_ids: convert::group_ids(&face_sets),
     })
@@ -93,19 +95,17 @@ async fn set_person(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
     let patch = PersonPatch { name: words(&body, "name", convert::name)?, note: words(&body, "note", convert::note)? };
-    let updated = call.api.library().update_person(&call.caller, &key, patch).await;
-    let person = updated.map_err(|error| call.failed(error))?;
-    call.ok(dto::PersonSet { code: code::OK.number, person_id: person.key.as_str().to_owned() })
+    let person = call.api.library().update_person(&call.caller, &key, patch).await?;
+    call.done(dto::PersonSet { person_id: person.key.as_str().to_owned() })
 }
 
 async fn get_person(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
     let library = call.api.library();
-    let (person, face_sets) = library.person(&call.caller, &key).await.map_err(|error| call.failed(error))?;
-    let (_, faces) = library.list_person_faces(&call.caller, &key, ALL).await.map_err(|error| call.failed(error))?;
-    call.ok(dto::PersonShown {
-        code: code::OK.number,
+    let (person, face_sets) = library.person(&call.caller, &key).await?;
+    let (_, faces) = library.list_person_faces(&call.caller, &key, ALL).await?;
+    call.done(dto::PersonShown {
         person_id: person.key.as_str().to_owned(),
         name: convert::shown(person.name.as_ref()),
         group_ids: convert::group_ids(&face_sets),
@@ -120,9 +120,9 @@ async fn delete_person(call: &Call<'_>) -> Answer {
     let delete_count = match call.api.library().delete_person(&call.caller, &key).await {
         Ok(_) => 1,
         Err(error) if error.kind() == Kind::PersonNotFound => 0,
-        Err(error) => return Err(call.failed(error).into()),
+        Err(error) => return Err(error.into()),
     };
-    call.ok(dto::PersonDeleted { code: code::OK.number, person_id: key.as_str().to_owned(), delete_count })
+    call.done(dto::PersonDeleted { person_id: key.as_str().to_owned(), delete_count })
 }
 
 async fn add_faces(call: &Call<'_>) -> Answer {
@@ -145,12 +145,11 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     }
     let library = call.api.library();
     let added = if images.is_empty() {
-        let known = library.known_person(&call.caller, &key).await;
-        let (person, face_sets) = known.map_err(|error| call.failed(error))?;
+        let (person, face_sets) = library.known_person(&call.caller, &key).await?;
         PersonFacesAdded { person, face_sets, faces: Vec::new() }
     } else {
         let request = AddPersonFaces { person: key, images };
-        library.add_person_faces(&call.caller, request).await.map_err(|error| call.failed(error))?
+        library.add_person_faces(&call.caller, request).await?
     };
     let mut faces = added.faces.into_iter();
     let item = |(url, refused): (&&str, Option<Fault>)| match refused {
@@ -162,8 +161,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         },
     };
     let face_image_items = urls.iter().zip(refused).map(item).collect();
-    call.ok(dto::FaceItems {
-        code: code::OK.number,
+    call.done(dto::FaceItems {
         person_id: added.person.key.as_str().to_owned(),
         group_ids: Some(convert::group_ids(&added.face_sets)),
         face_image_items,
@@ -175,10 +173,8 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
     let asked = convert::asked_faces(params::needed_list(&body, "faceIds", IDS_MAX)?)?;
     let ids = asked.into_iter().filter_map(|face| face.id).collect();
-    let deleted = call.api.library().delete_person_faces(&call.caller, &key, ids).await;
-    let (person, deleted) = deleted.map_err(|error| call.failed(error))?;
-    call.ok(dto::FacesDeleted {
-        code: code::OK.number,
+    let (person, deleted) = call.api.library().delete_person_faces(&call.caller, &key, ids).await?;
+    call.done(dto::FacesDeleted {
         person_id: person.key.as_str().to_owned(),
         delete_count: deleted.len(),
         face_ids: deleted.iter().map(ToString::to_string).collect(),
@@ -195,13 +191,11 @@ async fn get_faces(call: &Call<'_>) -> Answer {
     let asked = convert::asked_faces(asked)?;
     let library = call.api.library();
     let (person, face_image_items) = if asked.is_empty() {
-        let listed = library.list_person_faces(&call.caller, &key, ALL).await;
-        let (person, faces) = listed.map_err(|error| call.failed(error))?;
+        let (person, faces) = library.list_person_faces(&call.caller, &key, ALL).await?;
         (person, faces.iter().map(convert::face_item).collect())
     } else {
         let ids = asked.iter().filter_map(|face| face.id).collect();
-        let found = library.person_faces(&call.caller, &key, ids).await;
-        let (person, faces) = found.map_err(|error| call.failed(error))?;
+        let (person, faces) = library.person_faces(&call.caller, &key, ids).await?;
         let item = |asked: convert::AskedFace| match faces.iter().find(|face| Some(face.id) == asked.id) {
             Some(face) => convert::face_item(face),
             None => dto::FaceItem { success: false, face_id: Some(asked.shown), code: None, msg: None, url: None },
@@ -209,15 +203,15 @@ async fn get_faces(call: &Call<'_>) -> Answer {
         (person, asked.into_iter().map(item).collect())
     };
     let person_id = person.key.as_str().to_owned();
-    call.ok(dto::FaceItems { code: code::OK.number, person_id, group_ids: None, face_image_items })
+    call.done(dto::FaceItems { person_id, group_ids: None, face_image_items })
 }
 
 async fn get_groups(call: &Call<'_>) -> Answer {
     call.object()?;
-    let face_sets = call.api.library().face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    let face_sets = call.api.library().face_sets(&call.caller).await?;
     let mut group_ids = convert::group_ids(face_sets.iter().map(|summary| &summary.face_set));
     group_ids.sort();
-    call.ok(dto::Groups { code: code::OK.number, group_ids })
+    call.done(dto::Groups { group_ids })
 }
 
 async fn get_persons(call: &Call<'_>) -> Answer {
@@ -232,29 +226,27 @@ async fn get_persons(call: &Call<'_>) -> Answer {
             (ids, members.n_persons)
         }
         Err(error) if error.kind() == Kind::FaceSetNotFound => (Vec::new(), 0),
-        Err(error) => return Err(call.failed(error).into()),
+        Err(error) => return Err(error.into()),
     };
-    call.ok(dto::Persons { code: code::OK.number, person_ids, current_page, page_size, total_count })
+    call.done(dto::Persons { person_ids, current_page, page_size, total_count })
 }
 
 async fn add_groups(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
     let join = call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?);
-    let joined = call.api.library().join_face_sets(&call.caller, &key, join).await;
-    let face_sets = joined.map_err(|error| call.failed(error))?;
+    let face_sets = call.api.library().join_face_sets(&call.caller, &key, join).await?;
     let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
-    call.ok(dto::PersonInGroups { code: code::OK.number, person_id, group_ids })
+    call.done(dto::PersonInGroups { person_id, group_ids })
 }
 
 async fn delete_groups(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
     let names = convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?;
-    let left = call.api.library().leave_face_sets(&call.caller, &key, names).await;
-    let face_sets = left.map_err(|error| call.failed(error))?;
+    let face_sets = call.api.library().leave_face_sets(&call.caller, &key, names).await?;
     let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
-    call.ok(dto::PersonInGroups { code: code::OK.number, person_id, group_ids })
+    call.done(dto::PersonInGroups { person_id, group_ids })
 }
 
 async fn image_scan(call: &Call<'_>) -> Answer {
@@ -323,7 +315,7 @@ async fn search_person(call: &Call<'_>) -> Answer {
         Ok(found) => {
             let scale = call.api.scale(&found.face_set.pack)?;
             let top_person_data = convert::faces_found(&found, scale, n_max);
-            call.ok(dto::PersonsSearched { code: code::OK.number, top_person_data })
+            call.done(dto::PersonsSearched { top_person_data })
         }
         Err(error) => call.ok(unsearched(call.failed(error))),
     }

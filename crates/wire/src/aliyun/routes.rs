@@ -161,7 +161,7 @@ impl Aliyun {
         upload.discard(2 * self.api.settings().body_bytes_max).await;
         outcome.unwrap_or_else(|failure| {
             let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-            failure.answer(row.map(|row| row.operation), host, request_id)
+            failure.answer(row.map(|row| row.operation), host, request_id, self.api.settings())
         })
     }
 
@@ -187,8 +187,7 @@ impl Aliyun {
         let key = signed.verify(head, &body, &*wire.once, now).await?;
         log_client(head, request_id);
 
-        let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id));
-        let caller = caller.map_err(|error| self.api.fault(error))?;
+        let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;
         let call = Call { api: &self.api, row, caller, key, shown_id: super::dto::request_id(request_id), body };
         // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.
         if let MediaType::UrlEncoded | MediaType::Form { .. } = media_type::of(&head.headers) {

@@ -91,7 +91,7 @@ impl Wanted {
 }
 
 /// Points by the vendor's names; left and right are those of the picture.
-pub(super) type Landmark = BTreeMap<&'static str, Place>;
+pub(super) type Landmark = BTreeMap<String, Place>;
 
 #[derive(Serialize)]
 pub(super) struct Place {
@@ -128,9 +128,9 @@ fn landmark(at: &Detection, measured: &Assessment, set: Set) -> Landmark {
     }
     // The picture's left is the person's right, which comes first in ours.
     let mut points: Landmark =
-        SPARSE.into_iter().zip(at.landmarks.0).map(|(name, point)| (name, place(point))).collect();
+        SPARSE.into_iter().zip(at.landmarks.0).map(|(name, point)| (name.to_owned(), place(point))).collect();
     if let Some(dense) = &measured.landmarks {
-        points.extend(DENSE.into_iter().map(|(name, point_idx)| (name, place(dense.0[point_idx]))));
+        points.extend(DENSE.into_iter().map(|(name, point_idx)| (name.to_owned(), place(dense.0[point_idx]))));
     }
     points
 }

@@ -115,46 +115,8 @@ const ONLY_106: [Named; 20] = [
 const CONTOUR_LEFT: [usize; 12] = [127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152];
 const CONTOUR_RIGHT: [usize; 12] = [356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152];
 
-/// Names along the contour, from beside the eye down; the shorter list uses the first nine of each.
-const CONTOUR_NAMES_LEFT: [&str; 16] = [
-    "contour_left1",
-    "contour_left2",
-    "contour_left3",
-    "contour_left4",
-    "contour_left5",
-    "contour_left6",
-    "contour_left7",
-    "contour_left8",
-    "contour_left9",
-    "contour_left10",
-    "contour_left11",
-    "contour_left12",
-    "contour_left13",
-    "contour_left14",
-    "contour_left15",
-    "contour_left16",
-];
-const CONTOUR_NAMES_RIGHT: [&str; 16] = [
-    "contour_right1",
-    "contour_right2",
-    "contour_right3",
-    "contour_right4",
-    "contour_right5",
-    "contour_right6",
-    "contour_right7",
-    "contour_right8",
-    "contour_right9",
-    "contour_right10",
-    "contour_right11",
-    "contour_right12",
-    "contour_right13",
-    "contour_right14",
-    "contour_right15",
-    "contour_right16",
-];
-
 /// Every point of a list that the mesh shows.
-pub(super) fn named(mesh: &MeshLandmarks, set: Set) -> Vec<(&'static str, Point)> {
+pub(super) fn named(mesh: &MeshLandmarks, set: Set) -> Vec<(String, Point)> {
     let (own, n_contour): (&[Named], usize) = match set {
         Set::Of83 => (&ONLY_83, 9),
         Set::Of106 => (&ONLY_106, 16),
@@ -164,10 +126,12 @@ pub(super) fn named(mesh: &MeshLandmarks, set: Set) -> Vec<(&'static str, Point)
         let sum = |value: fn(&Point) -> f32| indices.iter().map(|&idx| value(&mesh.0[idx])).sum::<f32>();
         Point { x: sum(|point| point.x) / n_points, y: sum(|point| point.y) / n_points }
     };
-    let mut found: Vec<_> = COMMON.iter().chain(own).map(|&(name, indices)| (name, middle(indices))).collect();
-    for (contour, names) in [(CONTOUR_LEFT, CONTOUR_NAMES_LEFT), (CONTOUR_RIGHT, CONTOUR_NAMES_RIGHT)] {
-        let contour = contour.map(|idx| mesh.0[idx]);
-        found.extend(names.into_iter().zip(evenly(&contour, n_contour)));
+    let mut found: Vec<_> =
+        COMMON.iter().chain(own).map(|&(name, indices)| (name.to_owned(), middle(indices))).collect();
+    for (side, contour) in [("left", CONTOUR_LEFT), ("right", CONTOUR_RIGHT)] {
+        let points = evenly(&contour.map(|idx| mesh.0[idx]), n_contour);
+        // Numbered from beside the eye down.
+        found.extend(points.into_iter().zip(1..).map(|(point, number)| (format!("contour_{side}{number}"), point)));
     }
     found
 }
@@ -203,7 +167,7 @@ mod tests {
         let mesh = MeshLandmarks(Box::new(points));
         for (set, n_known) in [(Set::Of83, 81), (Set::Of106, 104)] {
             let found = named(&mesh, set);
-            let by_name: BTreeMap<_, _> = found.iter().copied().collect();
+            let by_name: BTreeMap<_, _> = found.iter().map(|(name, point)| (&**name, point)).collect();
             assert_eq!((found.len(), by_name.len()), (n_known, n_known));
             assert_eq!((by_name["nose_tip"].x, by_name["left_eye_center"].x), (1.0, 83.0));
             assert!(by_name.keys().all(|name| !name.contains("pupil")));

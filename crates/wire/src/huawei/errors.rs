@@ -31,93 +31,58 @@ impl Code {
 pub(super) mod code {
     use super::{Code, StatusCode};
 
-    const BAD: StatusCode = StatusCode::BAD_REQUEST;
-    /// The key behind the credentials may not do this.
-    pub(in super::super) const FRS_0002: Code = Code::new(StatusCode::FORBIDDEN, "FRS.0002");
-    /// A header is missing.
-    pub(in super::super) const FRS_0010: Code = Code::new(BAD, "FRS.0010");
-    /// A parameter is missing.
-    pub(in super::super) const FRS_0011: Code = Code::new(BAD, "FRS.0011");
-    /// A parameter is malformed or out of range.
-    pub(in super::super) const FRS_0012: Code = Code::new(BAD, "FRS.0012");
-    /// The picture's width or height.
-    pub(in super::super) const FRS_0013: Code = Code::new(BAD, "FRS.0013");
-    /// The body is not JSON.
-    pub(in super::super) const FRS_0014: Code = Code::new(BAD, "FRS.0014");
-    /// Undecodable base64.
-    pub(in super::super) const FRS_0015: Code = Code::new(BAD, "FRS.0015");
-    /// Not a picture in an accepted format.
-    pub(in super::super) const FRS_0016: Code = Code::new(BAD, "FRS.0016");
-    /// Too many bytes.
-    pub(in super::super) const FRS_0017: Code = Code::new(BAD, "FRS.0017");
-    /// A fault of the server.
-    pub(in super::super) const FRS_0018: Code = Code::new(StatusCode::INTERNAL_SERVER_ERROR, "FRS.0018");
-    /// A part of the service that is not available.
-    pub(in super::super) const FRS_0020: Code = Code::new(BAD, "FRS.0020");
-    /// The image address is malformed.
-    pub(in super::super) const FRS_0021: Code = Code::new(BAD, "FRS.0021");
-    /// The object cannot be read from storage.
-    pub(in super::super) const FRS_0022: Code = Code::new(BAD, "FRS.0022");
-    /// The project is not the caller's.
-    pub(in super::super) const FRS_0028: Code = Code::new(StatusCode::FORBIDDEN, "FRS.0028");
-    /// The sort field is not numeric.
-    pub(in super::super) const FRS_0032: Code = Code::new(BAD, "FRS.0032");
-    /// Too many requests.
-    pub(in super::super) const FRS_0033: Code = Code::new(StatusCode::TOO_MANY_REQUESTS, "FRS.0033");
-    /// The image address may not be fetched from.
-    pub(in super::super) const FRS_0035: Code = Code::new(BAD, "FRS.0035");
-    /// The image could not be fetched.
-    pub(in super::super) const FRS_0036: Code = Code::new(BAD, "FRS.0036");
-    /// The face set exists.
-    pub(in super::super) const FRS_0301: Code = Code::new(BAD, "FRS.0301");
-    /// No such face set.
-    pub(in super::super) const FRS_0302: Code = Code::new(BAD, "FRS.0302");
-    /// No such face (update, delete).
-    pub(in super::super) const FRS_0303: Code = Code::new(BAD, "FRS.0303");
-    /// No face to search for.
-    pub(in super::super) const FRS_0304: Code = Code::new(BAD, "FRS.0304");
-    /// Too many face sets.
-    pub(in super::super) const FRS_0305: Code = Code::new(BAD, "FRS.0305");
-    /// The face set is full.
-    pub(in super::super) const FRS_0306: Code = Code::new(StatusCode::FORBIDDEN, "FRS.0306");
-    /// No face has that value.
-    pub(in super::super) const FRS_0401: Code = Code::new(BAD, "FRS.0401");
-    /// No such field.
-    pub(in super::super) const FRS_0402: Code = Code::new(BAD, "FRS.0402");
-    /// No such face (get, search).
-    pub(in super::super) const FRS_0403: Code = Code::new(BAD, "FRS.0403");
-    /// No face to add.
-    pub(in super::super) const FRS_0404: Code = Code::new(BAD, "FRS.0404");
-    /// The custom field is not defined.
-    pub(in super::super) const FRS_0405: Code = Code::new(BAD, "FRS.0405");
-    /// The custom value has another type.
-    pub(in super::super) const FRS_0406: Code = Code::new(BAD, "FRS.0406");
-    /// The filter matched nothing to delete.
-    pub(in super::super) const FRS_0407: Code = Code::new(BAD, "FRS.0407");
-    /// No face to compare.
-    pub(in super::super) const FRS_0501: Code = Code::new(BAD, "FRS.0501");
-    /// The clip cannot be decoded.
-    pub(in super::super) const FRS_0701: Code = Code::new(BAD, "FRS.0701");
-    /// No action has this code.
-    pub(in super::super) const FRS_0702: Code = Code::new(BAD, "FRS.0702");
-    /// The actions' windows.
-    pub(in super::super) const FRS_0703: Code = Code::new(BAD, "FRS.0703");
-    /// Too many actions.
-    pub(in super::super) const FRS_0704: Code = Code::new(BAD, "FRS.0704");
-    /// The clip is shorter or longer than it may be.
-    pub(in super::super) const FRS_0706: Code = Code::new(BAD, "FRS.0706");
-    /// Silent liveness: no face.
-    pub(in super::super) const FRS_0707: Code = Code::new(BAD, "FRS.0707");
-    /// Silent liveness: several faces.
-    pub(in super::super) const FRS_0709: Code = Code::new(BAD, "FRS.0709");
-    /// No such API.
-    pub(in super::super) const APIG_0101: Code = Code::new(StatusCode::NOT_FOUND, "APIG.0101");
-    /// The request itself is unusable.
-    pub(in super::super) const APIG_0201: Code = Code::new(BAD, "APIG.0201");
-    /// The body is too long for the gateway.
-    pub(in super::super) const APIG_0201_TOO_LONG: Code = Code::new(StatusCode::PAYLOAD_TOO_LARGE, "APIG.0201");
-    /// Who asks could not be established.
-    pub(in super::super) const APIG_0301: Code = Code::new(StatusCode::UNAUTHORIZED, "APIG.0301");
+    /// Constants with their status, text and meaning.
+    macro_rules! codes {
+        ($($name:ident: $status:ident, $text:literal, $meaning:literal;)*) => {
+            $(#[doc = $meaning] pub(in super::super) const $name: Code = Code::new(StatusCode::$status, $text);)*
+        };
+    }
+
+    codes! {
+        FRS_0002: FORBIDDEN, "FRS.0002", "The key behind the credentials may not do this.";
+        FRS_0010: BAD_REQUEST, "FRS.0010", "A header is missing.";
+        FRS_0011: BAD_REQUEST, "FRS.0011", "A parameter is missing.";
+        FRS_0012: BAD_REQUEST, "FRS.0012", "A parameter is malformed or out of range.";
+        FRS_0013: BAD_REQUEST, "FRS.0013", "The picture's width or height.";
+        FRS_0014: BAD_REQUEST, "FRS.0014", "The body is not JSON.";
+        FRS_0015: BAD_REQUEST, "FRS.0015", "Undecodable base64.";
+        FRS_0016: BAD_REQUEST, "FRS.0016", "Not a picture in an accepted format.";
+        FRS_0017: BAD_REQUEST, "FRS.0017", "Too many bytes.";
+        FRS_0018: INTERNAL_SERVER_ERROR, "FRS.0018", "A fault of the server.";
+        FRS_0020: BAD_REQUEST, "FRS.0020", "A part of the service that is not available.";
+        FRS_0021: BAD_REQUEST, "FRS.0021", "The image address is malformed.";
+        FRS_0022: BAD_REQUEST, "FRS.0022", "The object cannot be read from storage.";
+        FRS_0028: FORBIDDEN, "FRS.0028", "The project is not the caller's.";
+        FRS_0032: BAD_REQUEST, "FRS.0032", "The sort field is not numeric.";
+        FRS_0033: TOO_MANY_REQUESTS, "FRS.0033", "Too many requests.";
+        FRS_0035: BAD_REQUEST, "FRS.0035", "The image address may not be fetched from.";
+        FRS_0036: BAD_REQUEST, "FRS.0036", "The image could not be fetched.";
+        FRS_0301: BAD_REQUEST, "FRS.0301", "The face set exists.";
+        FRS_0302: BAD_REQUEST, "FRS.0302", "No such face set.";
+        FRS_0303: BAD_REQUEST, "FRS.0303", "No such face (update, delete).";
+        FRS_0304: BAD_REQUEST, "FRS.0304", "No face to search for.";
+        FRS_0305: BAD_REQUEST, "FRS.0305", "Too many face sets.";
+        FRS_0306: FORBIDDEN, "FRS.0306", "The face set is full.";
+        FRS_0401: BAD_REQUEST, "FRS.0401", "No face has that value.";
+        FRS_0402: BAD_REQUEST, "FRS.0402", "No such field.";
+        FRS_0403: BAD_REQUEST, "FRS.0403", "No such face (get, search).";
+        FRS_0404: BAD_REQUEST, "FRS.0404", "No face to add.";
+        FRS_0405: BAD_REQUEST, "FRS.0405", "The custom field is not defined.";
+        FRS_0406: BAD_REQUEST, "FRS.0406", "The custom value has another type.";
+        FRS_0407: BAD_REQUEST, "FRS.0407", "The filter matched nothing to delete.";
+        FRS_0501: BAD_REQUEST, "FRS.0501", "No face to compare.";
+        FRS_0701: BAD_REQUEST, "FRS.0701", "The clip cannot be decoded.";
+        FRS_0702: BAD_REQUEST, "FRS.0702", "No action has this code.";
+        FRS_0703: BAD_REQUEST, "FRS.0703", "The actions' windows.";
+        FRS_0704: BAD_REQUEST, "FRS.0704", "Too many actions.";
+        FRS_0706: BAD_REQUEST, "FRS.0706", "The clip is shorter or longer than it may be.";
+        FRS_0707: BAD_REQUEST, "FRS.0707", "Silent liveness: no face.";
+        FRS_0709: BAD_REQUEST, "FRS.0709", "Silent liveness: several faces.";
+        APIG_0101: NOT_FOUND, "APIG.0101", "No such API.";
+        APIG_0201: BAD_REQUEST, "APIG.0201", "The request itself is unusable.";
+        APIG_0201_TOO_LONG: PAYLOAD_TOO_LARGE, "APIG.0201", "The body is too long for the gateway.";
+        APIG_0301: UNAUTHORIZED, "APIG.0301", "Who asks could not be established.";
+    }
 }
 
 /// Where an image came from, since an unreadable one has a code for each.
@@ -198,16 +163,31 @@ enum Shape {
 /// A request that was not done, in the vendor's words.
 #[derive(Debug)]
 pub(super) struct Failure {
-    code: Code,
-    shape: Shape,
+    cause: Cause,
     message: String,
     source: Option<Error>,
+}
+
+/// What the code of a failure is made of.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// It is this one.
+    Code(Code, Shape),
+    /// A failed library call about an image that came this way; the operation decides.
+    Library(Kind, Origin),
+}
+
+impl From<Error> for Failure {
+    /// A failed library call that is not about an image.
+    fn from(error: Error) -> Self {
+        Self::library(error, Origin::Inline)
+    }
 }
 
 impl Failure {
     /// The service's own refusal.
     pub(super) fn service(code: Code, message: impl Into<String>) -> Self {
-        Self { code, shape: Shape::Service, message: message.into(), source: None }
+        Self { cause: Cause::Code(code, Shape::Service), message: message.into(), source: None }
     }
 
     /// A value that is malformed or out of range.
@@ -222,28 +202,32 @@ impl Failure {
 
     /// The gateway's refusal, before the service is reached.
     pub(super) fn gateway(code: Code, message: impl Into<String>) -> Self {
-        Self { code, shape: Shape::Gateway, message: message.into(), source: None }
+        Self { cause: Cause::Code(code, Shape::Gateway), message: message.into(), source: None }
     }
 
     /// The token service's refusal.
     pub(super) fn identity(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { code: Code::new(status, "IAM"), shape: Shape::Identity, message: message.into(), source: None }
+        let cause = Cause::Code(Code::new(status, "IAM"), Shape::Identity);
+        Self { cause, message: message.into(), source: None }
     }
 
-    /// A failed library call of `operation`; what lies below it goes to the log only.
-    pub(super) fn library(error: Error, operation: Operation, origin: Origin) -> Self {
-        let code = code_of(error.kind(), operation, origin);
+    /// A failed library call about an image that came this way; what lies below it goes to the log only.
+    pub(super) fn library(error: Error, origin: Origin) -> Self {
         let message = match error.kind() {
             Kind::Internal => "internal fault; the server's log has the reason under this request id".to_owned(),
             // A hint is the operator's, and goes to the log.
             _ => error.message().to_owned(),
         };
-        Self { code, shape: Shape::Service, message, source: Some(error) }
+        Self { cause: Cause::Library(error.kind(), origin), message, source: Some(error) }
     }
 
     /// Logs the failure, once, and answers it.
     pub(super) fn answer(self, operation: Option<Operation>, request_id: &str) -> Response {
-        let Code { status, text } = self.code;
+        let (Code { status, text }, shape) = match (self.cause, operation) {
+            (Cause::Code(code, shape), _) => (code, shape),
+            (Cause::Library(kind, origin), Some(operation)) => (code_of(kind, operation, origin), Shape::Service),
+            (Cause::Library(..), None) => (code::FRS_0018, Shape::Service),
+        };
         let failed = FailedCall {
             dialect: "huawei",
             operation: operation.as_ref().map(|operation| operation as &dyn Debug),
@@ -255,7 +239,7 @@ impl Failure {
             message: &self.message,
         };
         failed.log(status.is_server_error());
-        let mut response = match self.shape {
+        let mut response = match shape {
             Shape::Service => json::answer(status, &dto::ServiceError { error_code: text, error_msg: &self.message }),
             Shape::Gateway => {
                 let body = dto::GatewayError { error_msg: &self.message, error_code: text, request_id };
@@ -274,7 +258,10 @@ impl Failure {
     }
 
     #[cfg(test)]
-    pub(super) fn code(&self) -> Code {
-        self.code
+    pub(super) fn code(&self) -> Option<Code> {
+        match self.cause {
+            Cause::Code(code, _) => Some(code),
+            Cause::Library(..) => None,
+        }
     }
 }

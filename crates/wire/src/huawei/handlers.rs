@@ -52,7 +52,7 @@ async fn detect_faces(call: &Call<'_>) -> Answer {
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let asked = codes.as_deref().unwrap_or_default();
     let analysis = call.library.detect(&call.caller, input, convert::aspects(asked)).await;
-    let analysis = analysis.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let analysis = analysis.map_err(|error| Failure::library(error, origin))?;
     let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
     ok(&dto::FacesDetected { faces })
 }
@@ -65,8 +65,8 @@ async fn compare_faces(call: &Call<'_>) -> Answer {
     // be fetched is the likelier cause of the failures this is used for.
     let origin = if first.origin == Origin::Inline { second.origin } else { first.origin };
     let comparison = call.library.compare(&call.caller, [first.input, second.input]).await;
-    let comparison = comparison.map_err(|error| Failure::library(error, call.operation, origin))?;
-    let scale = call.dialect.scales.get(&comparison.pack).map_err(|error| call.failed(error))?;
+    let comparison = comparison.map_err(|error| Failure::library(error, origin))?;
+    let scale = call.dialect.scales.get(&comparison.pack)?;
     let boxes = comparison.faces.map(|face| face.bounding_box);
     ok(&convert::faces_compared(boxes, comparison.similarity, scale))
 }
@@ -82,12 +82,12 @@ async fn create_face_set(call: &Call<'_>) -> Answer {
         schema: convert::field_schema(&call.params)?,
         quality_gate: None,
     };
-    let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
+    let face_set = call.library.create_face_set(&call.caller, request).await?;
     ok(&dto::FaceSetShown { face_set_info: convert::face_set_info(face_set, 0, settings) })
 }
 
 async fn list_face_sets(call: &Call<'_>) -> Answer {
-    let face_sets = call.library.face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    let face_sets = call.library.face_sets(&call.caller).await?;
     let info = |summary: likeness_domain::types::FaceSetSummary| {
         convert::face_set_info(summary.face_set, summary.n_faces, call.settings())
     };
@@ -96,15 +96,14 @@ async fn list_face_sets(call: &Call<'_>) -> Answer {
 
 async fn show_face_set(call: &Call<'_>) -> Answer {
     let name = convert::named_face_set(&call.face_set_name)?;
-    let summary = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let summary = call.library.face_set(&call.caller, &name).await?;
     let face_set_info = convert::face_set_info(summary.face_set, summary.n_faces, call.settings());
     ok(&dto::FaceSetShown { face_set_info })
 }
 
 async fn delete_face_set(call: &Call<'_>) -> Answer {
     let name = convert::named_face_set(&call.face_set_name)?;
-    let face_set =
-        call.library.delete_face_set(&call.caller, &name, false).await.map_err(|error| call.failed(error))?;
+    let face_set = call.library.delete_face_set(&call.caller, &name, false).await?;
     ok(&dto::FaceSetDeleted { face_set_name: face_set.name.as_str().to_owned() })
 }
 
@@ -115,7 +114,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         Some(text) => convert::new_external_image_id(text)?,
         None => {
             let text = ids::fresh_external_image_id(&*call.dialect.wire.ids);
-            Subject::new(text).map_err(|error| call.failed(error))?
+            Subject::new(text)?
         }
     };
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
@@ -131,7 +130,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         accept_doubtful: false,
     };
     let added = call.library.add_faces(&call.caller, request).await;
-    let added = added.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let added = added.map_err(|error| Failure::library(error, origin))?;
     ok(&convert::faces_shown(&added.face_set, &added.faces))
 }
 
@@ -140,13 +139,12 @@ async fn list_faces(call: &Call<'_>) -> Answer {
     let (face_set, faces): (FaceSet, Vec<Face>) = match query_value(call, "face_id") {
         Some(text) => {
             let Some(id) = ids::read_face_id(text) else { return Err(no_face(call, code::FRS_0403, text).await) };
-            let (face_set, face) =
-                call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
+            let (face_set, face) = call.library.face(&call.caller, &name, id).await?;
             (face_set, vec![face])
         }
         None => {
             let page = page(call)?;
-            call.library.list_faces(&call.caller, &name, page).await.map_err(|error| call.failed(error))?
+            call.library.list_faces(&call.caller, &name, page).await?
         }
     };
     ok(&convert::faces_shown(&face_set, &faces))
@@ -162,8 +160,7 @@ async fn update_face(call: &Call<'_>) -> Answer {
     let Some(id) = ids::read_face_id(face_id) else { return Err(no_face(call, code::FRS_0303, face_id).await) };
     let name = convert::named_face_set(&call.face_set_name)?;
     let request = UpdateFace { subject, fields: convert::field_values(&given_fields, call.settings()), note: None };
-    let updated = call.library.update_face(&call.caller, &name, id, request).await;
-    let (face_set, _) = updated.map_err(|error| call.failed(error))?;
+    let (face_set, _) = call.library.update_face(&call.caller, &name, id, request).await?;
     ok(&convert::faces_changed(&face_set, 1))
 }
 
@@ -190,7 +187,7 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
     let (face_set, deleted) = match which {
         Some(which) => {
             let deleted = call.library.delete_faces(&call.caller, &face_set_name, which).await;
-            deleted.map_err(|error| call.failed(error))?
+            deleted?
         }
         None => (named(call).await?, Vec::new()),
     };
@@ -205,8 +202,7 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
 async fn batch_delete_faces(call: &Call<'_>) -> Answer {
     let filter = parsed_filter(call)?.ok_or_else(|| Failure::missing("`filter` is missing"))?;
     let name = convert::named_face_set(&call.face_set_name)?;
-    let deleted = call.library.delete_faces(&call.caller, &name, DeleteFaces::Filter(filter)).await;
-    let (face_set, deleted) = deleted.map_err(|error| call.failed(error))?;
+    let (face_set, deleted) = call.library.delete_faces(&call.caller, &name, DeleteFaces::Filter(filter)).await?;
     if deleted.is_empty() {
         return Err(Failure::service(code::FRS_0407, "no face passes the filter, nothing was deleted"));
     }
@@ -244,8 +240,8 @@ async fn search_faces(call: &Call<'_>) -> Answer {
         one_per_person: false,
     };
     let answer = call.library.search(&call.caller, request).await;
-    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
-    let scale = call.dialect.scales.get(&answer.face_set.pack).map_err(|error| call.failed(error))?;
+    let answer = answer.map_err(|error| Failure::library(error, origin))?;
+    let scale = call.dialect.scales.get(&answer.face_set.pack)?;
     ok(&convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
 }
 
@@ -256,14 +252,14 @@ async fn detect_live(call: &Call<'_>) -> Answer {
     let origin = video.origin;
     let asked = liveness::asked(&call.params)?;
     let answer = call.library.clip_liveness(&call.caller, liveness::live_clip(asked, video)).await;
-    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let answer = answer.map_err(|error| Failure::library(error, origin))?;
     ok(&liveness::clip_judged(answer))
 }
 
 async fn detect_live_face(call: &Call<'_>) -> Answer {
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let answer = call.library.still_liveness(&call.caller, input).await;
-    let answer = answer.map_err(|error| Failure::library(error, call.operation, origin))?;
+    let answer = answer.map_err(|error| Failure::library(error, origin))?;
     ok(&liveness::still_judged(answer))
 }
 
@@ -275,7 +271,7 @@ fn service_status(call: &Call<'_>) -> Response {
 /// The face set that the path names.
 async fn named(call: &Call<'_>) -> Result<FaceSet, Failure> {
     let name = convert::named_face_set(&call.face_set_name)?;
-    let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let summary = call.library.known_face_set(&call.caller, &name).await?;
     Ok(summary.face_set)
 }
 
@@ -287,7 +283,7 @@ async fn no_face(call: &Call<'_>, code: Code, text: &str) -> Failure {
 
 fn parsed_filter(call: &Call<'_>) -> Result<Option<Expr>, Failure> {
     match call.params.text("filter")? {
-        Some(text) => filter::parse(text, &VOCABULARY).map_err(|error| call.failed(error)),
+        Some(text) => Ok(filter::parse(text, &VOCABULARY)?),
         None => Ok(None),
     }
 }

@@ -9,10 +9,9 @@ use http::{HeaderValue, StatusCode};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 use sha2::{Digest, Sha256};
 
-use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
+use super::auth::{Identity, TOKEN_LIFETIME_MS, Token};
 use super::dto;
 use super::errors::Failure;
-use super::operations::Operation;
 use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
 use crate::http::signing::same;
@@ -25,7 +24,7 @@ pub(super) async fn create_token(dialect: &Huawei, body: &Bytes) -> Result<Respo
     let request = object(body)?;
     let Login { user, password, domain } = Login::read(&request)?;
     let key = match AccessKeyId::new(user) {
-        Some(id) => auth::look_up(dialect.wire.credentials.key(id), Operation::CreateToken).await?,
+        Some(id) => dialect.wire.credentials.key(id).await?,
         None => None,
     };
     // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
@@ -73,21 +72,20 @@ struct Login<'a> {
 
 impl<'a> Login<'a> {
     fn read(request: &'a Object) -> Result<Self, Failure> {
-        let methods = dig(request, &["auth", "identity", "methods"]);
+        let methods = dig(request, "auth.identity.methods");
         let by_password = [Value::Text("password".to_owned())];
         if !matches!(methods, Some(Value::List(methods)) if methods == &by_password) {
             return Err(malformed("`auth.identity.methods` must be [\"password\"]"));
         }
-        const USER: [&str; 4] = ["auth", "identity", "password", "user"];
-        let user = needed(
-            request,
-            &[&[USER[0], USER[1], USER[2], USER[3], "name"], &[USER[0], USER[1], USER[2], USER[3], "id"]],
-        )?;
-        let password = needed(request, &[&[USER[0], USER[1], USER[2], USER[3], "password"]])?;
-        let domain = Domain {
-            name: text(request, &[USER[0], USER[1], USER[2], USER[3], "domain", "name"])?,
-            id: text(request, &[USER[0], USER[1], USER[2], USER[3], "domain", "id"])?,
+        const USER: &str = "auth.identity.password.user";
+        let of_user = |member: &str| text(request, &format!("{USER}.{member}"));
+        let missing = |member: &str| malformed(&format!("`{USER}.{member}` is missing"));
+        let user = match of_user("name")? {
+            Some(name) => name,
+            None => of_user("id")?.ok_or_else(|| missing("name"))?,
         };
+        let password = of_user("password")?.ok_or_else(|| missing("password"))?;
+        let domain = Domain { name: of_user("domain.name")?, id: of_user("domain.id")? };
         if domain.name.is_none() && domain.id.is_none() {
             return Err(malformed("`auth.identity.password.user.domain` names no domain"));
         }
@@ -108,7 +106,7 @@ pub fn fuzz_keystone(data: &[u8]) {
     if let Ok(login) = Login::read(&request) {
         assert!(!login.user.is_empty() && !login.password.is_empty());
     }
-    let _ = (text(&request, &["auth", "scope", "project", "name"]), text(&request, &["auth", "scope", "domain", "id"]));
+    let _ = (text(&request, "auth.scope.project.name"), text(&request, "auth.scope.domain.id"));
 }
 
 /// `GET /v3/projects`: the caller's one project, if it has the name that is asked for.
@@ -142,9 +140,9 @@ fn is_project_name(name: &str, dialect: &Huawei) -> bool {
 /// The name of the project that a token is asked for; `None` for the account alone.
 fn scope(request: &Object, key: &AccessKey, dialect: &Huawei) -> Result<Option<String>, Failure> {
     let tenant_id = key.tenant.id.to_string();
-    if dig(request, &["auth", "scope", "project"]).is_some() {
-        let name = text(request, &["auth", "scope", "project", "name"])?;
-        let id = text(request, &["auth", "scope", "project", "id"])?;
+    if dig(request, "auth.scope.project").is_some() {
+        let name = text(request, "auth.scope.project.name")?;
+        let id = text(request, "auth.scope.project.id")?;
         return match (name, id) {
             (_, Some(id)) if id == tenant_id => {
                 let name = name.filter(|name| is_project_name(name, dialect));
@@ -157,11 +155,9 @@ fn scope(request: &Object, key: &AccessKey, dialect: &Huawei) -> Result<Option<S
             (None, None) => Err(malformed("`auth.scope.project` has neither name nor id")),
         };
     }
-    if dig(request, &["auth", "scope", "domain"]).is_some() {
-        let domain = Domain {
-            name: text(request, &["auth", "scope", "domain", "name"])?,
-            id: text(request, &["auth", "scope", "domain", "id"])?,
-        };
+    if dig(request, "auth.scope.domain").is_some() {
+        let domain =
+            Domain { name: text(request, "auth.scope.domain.name")?, id: text(request, "auth.scope.domain.id")? };
         if domain.name.is_none() && domain.id.is_none() {
             return Err(malformed("`auth.scope.domain` has neither name nor id"));
         }
@@ -199,33 +195,24 @@ fn denied(status: StatusCode, message: &str) -> Failure {
     Failure::identity(status, message)
 }
 
-/// The member at the end of a path of objects.
-fn dig<'a>(object: &'a Object, path: &[&str]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    match object.get(first)? {
-        value if rest.is_empty() => Some(value),
-        Value::Object(inner) => dig(inner, rest),
-        _ => None,
+/// The member at the end of a path of objects, its names joined by dots.
+fn dig<'a>(object: &'a Object, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => object.get(path),
+        Some((first, rest)) => match object.get(first)? {
+            Value::Object(inner) => dig(inner, rest),
+            _ => None,
+        },
     }
 }
 
 /// A text at the end of a path; absent when empty, refused when something else is there.
-fn text<'a>(object: &'a Object, path: &[&str]) -> Result<Option<&'a str>, Failure> {
+fn text<'a>(object: &'a Object, path: &str) -> Result<Option<&'a str>, Failure> {
     match dig(object, path) {
         None => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(malformed(&format!("`{}` is not text", path.join(".")))),
+        Some(_) => Err(malformed(&format!("`{path}` is not text"))),
     }
-}
-
-/// The text at the first of these paths that has one.
-fn needed<'a>(object: &'a Object, paths: &[&[&str]]) -> Result<&'a str, Failure> {
-    for path in paths {
-        if let Some(text) = text(object, path)? {
-            return Ok(text);
-        }
-    }
-    Err(malformed(&format!("`{}` is missing", paths[0].join("."))))
 }
 
 fn iso_time(time: TimestampMs) -> String {

@@ -90,55 +90,44 @@ impl Params {
 
     /// A whole number, also as decimal text.
     pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, Failure> {
-        if let Params::Json(members) = self {
-            match members.get(name) {
-                Some(Value::Whole(number)) => return Ok(Some(*number)),
-                Some(other @ (Value::Real(_) | Value::Boolean(_) | Value::List(_) | Value::Object(_))) => {
-                    return Err(wrong(name, other, "a whole number"));
-                }
-                _ => {}
-            }
-        }
-        let parse = |text: &str| text.trim().parse().map_err(|_| wrong_text(name, text, "a whole number"));
-        self.text(name)?.map(parse).transpose()
+        let of_json = |value: &Value| if let Value::Whole(number) = value { Some(*number) } else { None };
+        self.scalar(name, "a whole number", of_json, |text| text.parse().ok())
     }
 
     /// A finite number, also as decimal text.
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Failure> {
-        if let Params::Json(members) = self {
-            match members.get(name) {
-                Some(Value::Whole(number)) => return Ok(Some(*number as f64)),
-                Some(Value::Real(number)) => return Ok(Some(*number)),
-                Some(other @ (Value::Boolean(_) | Value::List(_) | Value::Object(_))) => {
-                    return Err(wrong(name, other, "a number"));
-                }
-                _ => {}
-            }
-        }
-        let parse = |text: &str| {
-            let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
-            number.ok_or_else(|| wrong_text(name, text, "a number"))
+        let of_json = |value: &Value| match value {
+            Value::Whole(number) => Some(*number as f64),
+            Value::Real(number) => Some(*number),
+            _ => None,
         };
-        self.text(name)?.map(parse).transpose()
+        self.scalar(name, "a number", of_json, |text| text.parse().ok().filter(|number: &f64| number.is_finite()))
     }
 
     /// True or false, also as text in any case.
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Failure> {
-        if let Params::Json(members) = self {
-            match members.get(name) {
-                Some(Value::Boolean(flag)) => return Ok(Some(*flag)),
-                Some(other @ (Value::Whole(_) | Value::Real(_) | Value::List(_) | Value::Object(_))) => {
-                    return Err(wrong(name, other, "true or false"));
-                }
-                _ => {}
+        let of_json = |value: &Value| if let Value::Boolean(flag) = value { Some(*flag) } else { None };
+        self.scalar(name, "true or false", of_json, |text| text.to_ascii_lowercase().parse().ok())
+    }
+
+    /// A value of JSON, or the text of one.
+    fn scalar<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        of_json: impl Fn(&Value) -> Option<T>,
+        of_text: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        match self {
+            Params::Json(members) if !matches!(members.get(name), None | Some(Value::Text(_))) => {
+                let value = members.get(name).unwrap_or(&Value::Null);
+                of_json(value).map(Some).ok_or_else(|| wrong(name, value, expected))
+            }
+            _ => {
+                let Some(text) = self.text(name)?.map(str::trim) else { return Ok(None) };
+                of_text(text).map(Some).ok_or_else(|| wrong_text(name, text, expected))
             }
         }
-        let parse = |text: &str| match text.trim() {
-            word if word.eq_ignore_ascii_case("true") => Ok(true),
-            word if word.eq_ignore_ascii_case("false") => Ok(false),
-            other => Err(wrong_text(name, other, "true or false")),
-        };
-        self.text(name)?.map(parse).transpose()
     }
 
     /// An array or object, also as text that holds JSON or what Python prints.

@@ -10,7 +10,7 @@ use likeness_domain::access::{Admission, Caller};
 use likeness_domain::library::{Library, Scales};
 
 use super::auth::{self, Evidence, Identity};
-use super::errors::{Failure, Origin, code};
+use super::errors::{Failure, code};
 use super::operations::{self, Operation, Route};
 use super::params::{Params, shortened};
 use super::scale::scale;
@@ -43,11 +43,6 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
         &self.dialect.wire.settings.huawei
-    }
-
-    /// A failed library call as a failure of this operation.
-    pub(super) fn failed(&self, error: likeness_domain::Error) -> Failure {
-        Failure::library(error, self.operation, Origin::Inline)
     }
 }
 
@@ -84,7 +79,7 @@ impl Huawei {
         }
         let now = self.wire.clock.now();
         let mut body = None;
-        let identity = match auth::examine(head, &*self.wire.credentials, now, operation).await? {
+        let identity = match auth::examine(head, &*self.wire.credentials, now).await? {
             Evidence::Identity(identity) => identity,
             Evidence::Signature(signed) => {
                 let bytes = body.insert(self.read(upload).await?);
@@ -104,8 +99,7 @@ impl Huawei {
             n_units: 1,
             request_id,
         };
-        let caller = self.wire.access.admit(&identity.key, &call);
-        let caller = caller.map_err(|error| Failure::library(error, operation, Origin::Inline))?;
+        let caller = self.wire.access.admit(&identity.key, &call)?;
         let query = query(head)?;
         if operation == Operation::ListProjects {
             return Ok(iam::list_projects(self, &identity, &query));

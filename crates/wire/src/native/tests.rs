@@ -8,17 +8,15 @@ use expect_test::{Expect, expect};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use likeness_domain::Kind;
-use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
-use likeness_store::index::BruteForceIndex;
-use likeness_store::memory::MemoryStore;
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, Redactor, SeededIds};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::errors::status_and_word;
 use super::{OwnerOfTheFolder, TENANT_HEADER, operator_router, router};
+use crate::tests::testbed::Testbed;
 
 mod quality;
 
@@ -35,27 +33,16 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
-        let index = Arc::new(BruteForceIndex::new());
-        let store = Arc::new(MemoryStore::open(index.clone()));
+        let bed = Testbed::new(FakeClock::default(), FakeAnalyzer::new());
         for (bits, name) in [(1, "north"), (2, "south")] {
             let name = TenantName::new(name).expect("a name");
             let proposed = Tenant::new(TenantId::from_bits(bits), name, TimestampMs(0));
-            store.ensure_tenant(likeness_testkit::caller(bits).actor(), proposed).await.expect("made");
+            bed.store.ensure_tenant(likeness_testkit::caller(bits).actor(), proposed).await.expect("made");
         }
-        let (fetcher, analyzer) = (Arc::new(FakeFetcher::new()), Arc::new(FakeAnalyzer::new()));
-        let library = Library::new(Ports {
-            analyzer: analyzer.clone(),
-            store: store.clone(),
-            index,
-            fetcher: fetcher.clone(),
-            decoder: Arc::new(FakeVideoDecoder),
-            pictures: store.clone(),
-            clock: Arc::new(FakeClock::default()),
-            ids: Arc::new(SeededIds::new(7)),
-        });
-        let door = Arc::new(OwnerOfTheFolder::new(store.clone()));
-        let router = router(Arc::new(library), door).merge(operator_router(store.clone(), store));
-        Self { router, fetcher, analyzer }
+        let library = bed.wire(crate::Settings::default()).library;
+        let door = Arc::new(OwnerOfTheFolder::new(bed.store.clone()));
+        let router = router(library, door).merge(operator_router(bed.store.clone(), bed.store));
+        Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }
     }
 
     async fn with_set() -> Self {
@@ -103,10 +90,25 @@ impl Fixture {
     }
 }
 
+/// JSON with what fits into a line on one line.
+fn written(value: &Value, indent: &str) -> String {
+    let (line, inner) = (value.to_string(), format!("{indent}  "));
+    match value {
+        Value::Object(members) if line.len() > 140 => {
+            let member = |(name, value): (&String, &Value)| format!("{inner}{name:?}: {}", written(value, &inner));
+            format!("{{\n{}\n{indent}}}", members.iter().map(member).collect::<Vec<_>>().join(",\n"))
+        }
+        Value::Array(items) if line.len() > 140 => {
+            let item = |value: &Value| format!("{inner}{}", written(value, &inner));
+            format!("[\n{}\n{indent}]", items.iter().map(item).collect::<Vec<_>>().join(",\n"))
+        }
+        _ => line,
+    }
+}
+
 #[track_caller]
 fn check((status, body): (StatusCode, Value), expect: Expect) {
-    let body = serde_json::to_string_pretty(&body).expect("JSON");
-    let text = format!("{}\n{body}\n", status.as_u16());
+    let text = format!("{}\n{}\n", status.as_u16(), written(&body, ""));
     expect.assert_eq(&Redactor::new().member("id").redact(&text));
 }
 
@@ -179,29 +181,20 @@ async fn face_sets_come_and_go() {
     check(
         fixture.get("/face-sets").await,
         expect![[r#"
-        200
-        {
-          "face_sets": [
+            200
             {
-              "created_at": "[time 1]",
-              "fields": [
+              "face_sets": [
                 {
-                  "name": "age",
-                  "type": "integer"
-                },
-                {
-                  "name": "city",
-                  "type": "string"
+                  "created_at": "[time 1]",
+                  "fields": [{"name":"age","type":"integer"},{"name":"city","type":"string"}],
+                  "n_faces": 0,
+                  "name": "staff",
+                  "pack": "fake-1",
+                  "quality": "low"
                 }
-              ],
-              "n_faces": 0,
-              "name": "staff",
-              "pack": "fake-1",
-              "quality": "low"
+              ]
             }
-          ]
-        }
-    "#]],
+        "#]],
     );
     check(
         fixture
@@ -244,40 +237,12 @@ async fn an_image_can_come_in_every_spelling() {
             {
               "faces": [
                 {
-                  "box": {
-                    "height": 40,
-                    "left": 10,
-                    "top": 5,
-                    "width": 40
-                  },
+                  "box": {"height":40,"left":10,"top":5,"width":40},
                   "created_at": "[time 1]",
                   "external_id": "a/1",
-                  "fields": {
-                    "age": 41
-                  },
+                  "fields": {"age":41},
                   "id": "[id 1]",
-                  "landmarks": {
-                    "left_eye": [
-                      38.0,
-                      21.0
-                    ],
-                    "mouth_left": [
-                      36.0,
-                      37.0
-                    ],
-                    "mouth_right": [
-                      24.0,
-                      37.0
-                    ],
-                    "nose": [
-                      30.0,
-                      29.0
-                    ],
-                    "right_eye": [
-                      22.0,
-                      21.0
-                    ]
-                  },
+                  "landmarks": {"left_eye":[38.0,21.0],"mouth_left":[36.0,37.0],"mouth_right":[24.0,37.0],"nose":[30.0,29.0],"right_eye":[22.0,21.0]},
                   "note": "hello",
                   "score": 0.95,
                   "subject": "Anna Smith",
@@ -369,49 +334,20 @@ async fn faces_are_listed_changed_and_deleted() {
     check(
         fixture.json(Method::PATCH, &path, patch).await,
         expect![[r#"
-        200
-        {
-          "box": {
-            "height": 40,
-            "left": 10,
-            "top": 5,
-            "width": 40
-          },
-          "created_at": "[time 1]",
-          "external_id": "1",
-          "fields": {
-            "age": 40,
-            "city": "Rome"
-          },
-          "id": "[id 1]",
-          "landmarks": {
-            "left_eye": [
-              38.0,
-              21.0
-            ],
-            "mouth_left": [
-              36.0,
-              37.0
-            ],
-            "mouth_right": [
-              24.0,
-              37.0
-            ],
-            "nose": [
-              30.0,
-              29.0
-            ],
-            "right_eye": [
-              22.0,
-              21.0
-            ]
-          },
-          "note": "new",
-          "score": 0.95,
-          "subject": "anna",
-          "updated_at": "[time 1]"
-        }
-    "#]],
+            200
+            {
+              "box": {"height":40,"left":10,"top":5,"width":40},
+              "created_at": "[time 1]",
+              "external_id": "1",
+              "fields": {"age":40,"city":"Rome"},
+              "id": "[id 1]",
+              "landmarks": {"left_eye":[38.0,21.0],"mouth_left":[36.0,37.0],"mouth_right":[24.0,37.0],"nose":[30.0,29.0],"right_eye":[22.0,21.0]},
+              "note": "new",
+              "score": 0.95,
+              "subject": "anna",
+              "updated_at": "[time 1]"
+            }
+        "#]],
     );
     let asked = json!({"external_ids": ["2", "9", "1"]});
     let (_, known) = fixture.json(Method::POST, "/face-sets/staff/faces/enrolled", asked).await;
@@ -479,79 +415,27 @@ async fn two_images_are_compared_and_one_is_looked_through() {
     check(
         compare(ANNA, ANNA_AGAIN, 1e-4).await,
         expect![[r#"
-        200
-        {
-          "faces": [
+            200
             {
-              "box": {
-                "height": 40,
-                "left": 10,
-                "top": 5,
-                "width": 40
-              },
-              "landmarks": {
-                "left_eye": [
-                  38.0,
-                  21.0
-                ],
-                "mouth_left": [
-                  36.0,
-                  37.0
-                ],
-                "mouth_right": [
-                  24.0,
-                  37.0
-                ],
-                "nose": [
-                  30.0,
-                  29.0
-                ],
-                "right_eye": [
-                  22.0,
-                  21.0
-                ]
-              },
-              "score": 0.95
-            },
-            {
-              "box": {
-                "height": 60,
-                "left": 10,
-                "top": 5,
-                "width": 60
-              },
-              "landmarks": {
-                "left_eye": [
-                  52.0,
-                  29.0
-                ],
-                "mouth_left": [
-                  49.0,
-                  53.0
-                ],
-                "mouth_right": [
-                  31.0,
-                  53.0
-                ],
-                "nose": [
-                  40.0,
-                  41.0
-                ],
-                "right_eye": [
-                  28.0,
-                  29.0
-                ]
-              },
-              "score": 0.95
+              "faces": [
+                {
+                  "box": {"height":40,"left":10,"top":5,"width":40},
+                  "landmarks": {"left_eye":[38.0,21.0],"mouth_left":[36.0,37.0],"mouth_right":[24.0,37.0],"nose":[30.0,29.0],"right_eye":[22.0,21.0]},
+                  "score": 0.95
+                },
+                {
+                  "box": {"height":60,"left":10,"top":5,"width":60},
+                  "landmarks": {"left_eye":[52.0,29.0],"mouth_left":[49.0,53.0],"mouth_right":[31.0,53.0],"nose":[40.0,41.0],"right_eye":[28.0,29.0]},
+                  "score": 0.95
+                }
+              ],
+              "far": 1e-6,
+              "pack": "fake-1",
+              "same": true,
+              "similarity": 0.8,
+              "similarity_min": 0.4148
             }
-          ],
-          "far": 1e-6,
-          "pack": "fake-1",
-          "same": true,
-          "similarity": 0.8,
-          "similarity_min": 0.4148
-        }
-    "#]],
+        "#]],
     );
     assert_eq!(compare(ANNA, BERT, 1e-6).await.1["same"], json!(false));
     check_refused(compare(ANNA, "size 9x9\n", 1e-4).await, Kind::NoFaceInImage);

@@ -1,6 +1,4 @@
-//! What the tests of several dialects share, and the tests that are about all of them.
+//! What the tests of several dialects share. Tests that are about all of them stand in `crates/wire/tests`.
 
-mod access_table;
 pub(crate) mod huawei_client;
-pub(crate) mod pages;
 pub(crate) mod testbed;

@@ -63,7 +63,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         capacity: None,
         quality_gate: None,
     };
-    let face_set = call.library.create_face_set(&call.caller, request).await.map_err(|error| call.failed(error))?;
+    let face_set = call.ask(call.library.create_face_set(&call.caller, request)).await?;
     Ok(Answer::Created(convert::group_created(&face_set, call.settings())))
 }
 
@@ -71,20 +71,19 @@ async fn free(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
     let only_if_empty = call.fields.switch("check_empty")?.unwrap_or(true);
-    let freed = call.library.delete_face_set(&call.caller, &name, only_if_empty).await;
-    let freed = freed.map_err(|error| call.failed(error))?;
+    let freed = call.ask(call.library.delete_face_set(&call.caller, &name, only_if_empty)).await?;
     Ok(Answer::Freed { group_id: freed.name.as_str().to_owned() })
 }
 
 async fn group_list(call: &Call<'_>) -> Result<Answer, Failure> {
-    let found = call.library.face_sets(&call.caller).await.map_err(|error| call.failed(error))?;
+    let found = call.ask(call.library.face_sets(&call.caller)).await?;
     Ok(Answer::Groups { group_infos: convert::group_infos(&found, call.settings()) })
 }
 
 async fn group_info(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
-    let found = call.library.face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+    let found = call.ask(call.library.face_set(&call.caller, &name)).await?;
     Ok(Answer::Group { info: convert::group_info(&found.face_set, Some(found.n_faces), call.settings()) })
 }
 
@@ -138,7 +137,7 @@ async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
     }
     let ids: Vec<Option<FaceId>> = tokens.iter().map(|token| convert::face_id(token, call.tokens)).collect();
     let which = DeleteFaces::Ids(ids.iter().flatten().copied().collect());
-    let (_, removed) = call.library.delete_faces(&call.caller, &name, which).await.map_err(|err| call.failed(err))?;
+    let (_, removed) = call.ask(call.library.delete_faces(&call.caller, &name, which)).await?;
     let face_removed = removed.len();
     let failures = not_removed(tokens.into_iter().zip(ids), removed, "FACE_NOT_IN_GROUP");
     deleted(call, &name, face_removed, failures).await
@@ -160,14 +159,12 @@ async fn delete_all(call: &Call<'_>, name: &FaceSetName) -> Result<usize, Failur
     let mut n_removed = 0;
     loop {
         let page = Page { offset: 0, limit: TOKENS_MAX as u64 };
-        let listed = call.library.list_faces(&call.caller, name, page).await;
-        let (_, faces) = listed.map_err(|error| call.failed(error))?;
+        let (_, faces) = call.ask(call.library.list_faces(&call.caller, name, page)).await?;
         if faces.is_empty() {
             return Ok(n_removed);
         }
         let which = DeleteFaces::Ids(faces.iter().map(|face| face.id).collect());
-        let (_, removed) =
-            call.library.delete_faces(&call.caller, name, which).await.map_err(|err| call.failed(err))?;
+        let (_, removed) = call.ask(call.library.delete_faces(&call.caller, name, which)).await?;
         n_removed += removed.len();
     }
 }
@@ -181,8 +178,7 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let limit = call.fields.positive("limit", LIST_DEFAULT, LIST_MAX, clamps)?;
     // One more than asked for tells whether there are more.
     let page = Page { offset: start - 1, limit: limit + 1 };
-    let (_, mut faces) =
-        call.library.list_faces(&call.caller, &name, page).await.map_err(|error| call.failed(error))?;
+    let (_, mut faces) = call.ask(call.library.list_faces(&call.caller, &name, page)).await?;
     let has_more = faces.len() as u64 > limit;
     faces.truncate(limit as usize);
     let next = has_more.then(|| convert::next(start + limit, call.settings()));
@@ -194,10 +190,10 @@ async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id", "face_token"])?;
     let name = convert::group_id(&call.fields)?;
     let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens) else {
-        call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+        call.ask(call.library.known_face_set(&call.caller, &name)).await?;
         return Err(errors::no_face());
     };
-    let (_, face) = call.library.face(&call.caller, &name, id).await.map_err(|error| call.failed(error))?;
+    let (_, face) = call.ask(call.library.face(&call.caller, &name, id)).await?;
     Ok(Answer::Face { info: convert::face_info(&face, call.tokens) })
 }
 
@@ -211,7 +207,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     check_orientation(call)?;
     let image = picture(call, &name, given).await?;
     if call.settings().empty_group_error {
-        let summary = call.library.known_face_set(&call.caller, &name).await.map_err(|error| call.failed(error))?;
+        let summary = call.ask(call.library.known_face_set(&call.caller, &name)).await?;
         if summary.n_faces == 0 {
             return Err(Failure::bad("EMPTY_FACESET"));
         }
@@ -254,14 +250,14 @@ async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Resul
     match given.picture(call.settings()) {
         Ok(picture) => Ok(picture),
         Err(failure) => {
-            call.library.known_face_set(&call.caller, name).await.map_err(|error| call.failed(error))?;
+            call.ask(call.library.known_face_set(&call.caller, name)).await?;
             Err(failure)
         }
     }
 }
 
 async fn count(call: &Call<'_>, name: &FaceSetName) -> Result<u64, Failure> {
-    n_faces(call.library, &call.caller, name).await.map_err(|error| call.failed(error))
+    call.ask(n_faces(call.library, &call.caller, name)).await
 }
 
 fn no_answer(what: &str) -> Error {

@@ -37,6 +37,11 @@ impl Call<'_> {
         &self.service.wire.settings.yuanli
     }
 
+    /// What the library answers, where no picture can be at fault.
+    pub(super) async fn ask<T>(&self, answer: impl Future<Output = likeness_domain::Result<T>>) -> Result<T, Failure> {
+        answer.await.map_err(|error| self.failed(error))
+    }
+
     /// A failed library call in which no picture is at fault.
     pub(super) fn failed(&self, error: likeness_domain::Error) -> Failure {
         errors::library(error, "file", self.settings())

@@ -3,7 +3,6 @@
 //! photographs are in `tests/e2e/aliyun_v1` and `tests/e2e/aliyun_v2`.
 
 mod faces;
-mod page;
 mod persons;
 mod scans;
 mod server;

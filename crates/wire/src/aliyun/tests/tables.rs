@@ -1,15 +1,14 @@
-//! Tables that must not change unseen: operations, codes, the scale.
+//! Tables that must not change unseen: codes, the scale.
 
 use expect_test::expect;
 use likeness_domain::Kind;
 use likeness_domain::score::{Calibration, OperatingPoint};
 use likeness_domain::types::Similarity;
 
-use crate::adapter::State;
+use crate::aliyun::Settings;
 use crate::aliyun::client_info::{ClientInfo, fuzz_client_info};
 use crate::aliyun::errors::code_of;
 use crate::aliyun::scale::{AT_FAR, scale};
-use crate::aliyun::{ADAPTER, Settings};
 
 #[test]
 fn every_kind_has_its_code() {
@@ -59,20 +58,6 @@ fn every_kind_has_its_code() {
         Internal: 500 GENERAL_ERROR
     "#]]
     .assert_eq(&table);
-}
-
-#[test]
-fn the_operations_are_those_of_the_page() {
-    let page = include_str!("../../../../../docs/aliyun.md");
-    for operation in ADAPTER.operations {
-        let state = match operation.state {
-            State::Done => "done".to_owned(),
-            State::Partly(difference) => format!("partly: {difference}"),
-            State::Refused(code) => format!("refused with {code}"),
-        };
-        let row = format!("| {} | `{}` | {state} |", operation.name, operation.path);
-        assert!(page.contains(&row), "docs/aliyun.md lacks {row}");
-    }
 }
 
 /// The default pack's measured points (see its manifest): same verdict at the same false-accept rate.

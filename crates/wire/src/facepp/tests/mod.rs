@@ -6,6 +6,5 @@ mod error_table;
 mod face_sets;
 mod faces;
 mod hostile;
-mod page;
 mod server;
 mod tasks;

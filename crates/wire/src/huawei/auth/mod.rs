@@ -7,11 +7,10 @@ mod signature;
 mod token;
 
 use http::request::Parts;
-use likeness_domain::ports::{CredentialStore, Pending};
+use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
 
-use super::errors::{Failure, Origin, code};
-use super::operations::Operation;
+use super::errors::{Failure, code};
 
 pub(super) use signature::Signed;
 pub use signature::fuzz_signature;
@@ -45,12 +44,11 @@ pub(super) async fn examine(
     head: &Parts,
     credentials: &dyn CredentialStore,
     now: TimestampMs,
-    operation: Operation,
 ) -> Result<Evidence, Failure> {
     let header = |name| head.headers.get(name).filter(|value| !value.is_empty());
     if header("authorization").is_some() {
         let claim = signature::Claim::read(head, now).map_err(unauthenticated)?;
-        let key = look_up(credentials.key(claim.access_key_id.clone()), operation).await?;
+        let key = credentials.key(claim.access_key_id.clone()).await?;
         // A disabled key and an unknown one are the same to whoever cannot prove to hold it.
         let key = key.filter(|key| key.is_usable(now)).ok_or_else(|| unauthenticated("the access key is not valid"))?;
         return Ok(Evidence::Signature(Box::new(Signed { claim, key })));
@@ -60,7 +58,7 @@ pub(super) async fn examine(
     };
     let wrong = || unauthenticated("the token is not valid");
     let claim = token::Claim::read(text.as_bytes()).ok_or_else(wrong)?;
-    let key = look_up(credentials.key(claim.access_key_id().clone()), operation).await?.ok_or_else(wrong)?;
+    let key = credentials.key(claim.access_key_id().clone()).await?.ok_or_else(wrong)?;
     let token = key.secrets(now).find_map(|secret| claim.verify(secret)).ok_or_else(wrong)?;
     if token.expires_at <= now {
         return Err(unauthenticated("the token has expired"));
@@ -69,14 +67,6 @@ pub(super) async fn examine(
         return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled or expired"));
     }
     Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
-}
-
-/// The key with that id, as a failure of ours when the store cannot tell.
-pub(super) async fn look_up(
-    question: Pending<'_, Option<AccessKey>>,
-    operation: Operation,
-) -> Result<Option<AccessKey>, Failure> {
-    question.await.map_err(|error| Failure::library(error, operation, Origin::Inline))
 }
 
 pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {

@@ -10,7 +10,6 @@ mod images;
 mod legacy;
 mod limits;
 mod liveness;
-mod page;
 mod probes;
 mod search;
 mod server;

@@ -7,7 +7,6 @@ mod faces;
 mod groups;
 mod hostile;
 mod listing;
-mod page;
 mod search;
 mod server;
 mod settings;

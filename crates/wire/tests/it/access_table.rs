@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use http_body_util::BodyExt;
 use likeness_domain::access::{Caller, FaceSetScope, Grant, Grants, Limits};
@@ -15,15 +16,15 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceSetName, FieldSchema, Secret, Tags, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_testkit::{FakeAnalyzer, FakeClock, block_on};
+use likeness_wire::{ADAPTERS, Operation, State, http::target, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::adapter::{ADAPTERS, State};
-use crate::http::signing::{HTTP_TIME, hmac_sha1, hmac_sha256, time};
-use crate::tests::testbed::{P1, Testbed, base64, tenant_id};
-use crate::{Settings, router};
+use crate::Settings;
+use crate::testbed::{P1, Testbed, base64, tenant_id};
 
 const DATE: &str = "Sat, 21 Nov 2026 20:36:40 GMT";
+const NOW: TimestampMs = TimestampMs(1_795_293_400_000);
 const KEY: &str = "TableKey001";
 const SECRET: &str = "table-secret";
 
@@ -46,18 +47,17 @@ struct Server {
 impl Server {
     /// A server with the face set `staff` and one key.
     fn new(key: impl FnOnce(AccessKey) -> AccessKey) -> Self {
-        let now = time(DATE, HTTP_TIME).unwrap();
-        let bed = Testbed::new(FakeClock::new(now.0), FakeAnalyzer::new());
+        let bed = Testbed::new(FakeClock::new(NOW.0), FakeAnalyzer::new());
         bed.fetcher.serve("http://img.test:8099/a.jpg", P1);
         let mut settings = Settings::default();
         settings.aliyun.upload_endpoint = "http://127.0.0.1:7080".parse().ok();
         let wire = bed.wire(settings);
         let tenant = tenant_id(0x77);
         let owner = Caller::server(tenant, "test");
-        let made = Tenant::new(tenant, TenantName::new("acme").unwrap(), now);
+        let made = Tenant::new(tenant, TenantName::new("acme").unwrap(), NOW);
         let made = block_on(bed.store.ensure_tenant(owner.actor(), made)).unwrap();
         let (id, secret) = (AccessKeyId::new(KEY).unwrap(), Secret::new(SECRET).unwrap());
-        let key = key(AccessKey::new(id, secret, made, now));
+        let key = key(AccessKey::new(id, secret, made, NOW));
         block_on(bed.store.add_key(owner.actor(), key)).unwrap();
         let staff = CreateFaceSet {
             name: FaceSetName::new("staff").unwrap(),
@@ -119,7 +119,8 @@ impl Server {
     fn yuanli_sign(&self, secret: &str) -> String {
         let now_s = self.bed.clock.now().0 / 1000;
         let raw = format!("a={KEY}&b={}&c={now_s}&d=7", now_s + 100);
-        base64([&hmac_sha256(secret.as_bytes(), raw.as_bytes())[..], raw.as_bytes()].concat())
+        let mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(&raw);
+        base64([&mac.finalize().into_bytes()[..], raw.as_bytes()].concat())
     }
 }
 
@@ -202,14 +203,15 @@ fn form(path: &str, own: &[(&str, &str)], fields: &[(&'static str, String)]) -> 
     let fields =
         own.iter().map(|&(name, value)| (name, value)).chain(fields.iter().map(|(name, value)| (*name, &**value)));
     let pairs: Vec<String> =
-        fields.map(|(name, value)| format!("{name}={}", crate::http::target::encode(value.as_bytes()))).collect();
+        fields.map(|(name, value)| format!("{name}={}", target::encode(value.as_bytes()))).collect();
     let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
     request.body(Body::from(pairs.join("&"))).unwrap()
 }
 
 fn aliyun(path: &str, body: &Value, secret: &str) -> Request<Body> {
     let to_sign = format!("POST\n\n\n\n{DATE}\nx-acs-version:2018-05-09\n{path}");
-    let signature = base64(hmac_sha1(secret.as_bytes(), to_sign.as_bytes()));
+    let mac = Hmac::<sha1::Sha1>::new_from_slice(secret.as_bytes()).unwrap().chain_update(to_sign);
+    let signature = base64(mac.finalize().into_bytes());
     let request = Request::post(path).header("date", DATE).header("x-acs-version", "2018-05-09");
     request.header("authorization", format!("acs {KEY}:{signature}")).body(Body::from(body.to_string())).unwrap()
 }
@@ -226,8 +228,8 @@ fn is_forbidden(dialect: &str, answer: &(u16, String)) -> bool {
 }
 
 /// Every operation that is offered, of every dialect.
-fn operations() -> impl Iterator<Item = (&'static str, &'static crate::adapter::Operation)> {
-    let offered = |info: &&crate::adapter::Operation| !matches!(info.state, State::Refused(_));
+fn operations() -> impl Iterator<Item = (&'static str, &'static Operation)> {
+    let offered = |info: &&Operation| !matches!(info.state, State::Refused(_));
     ADAPTERS.iter().flat_map(move |adapter| adapter.operations.iter().filter(offered).map(|info| (adapter.name, info)))
 }
 
