@@ -62,7 +62,7 @@ class NumKong:
 
     def __init__(self, vectors, integers):
         self.scale = 127 / float(numpy.abs(vectors).max()) if integers else None
-        self.packed = numkong.dots_pack(self.typed(vectors), dtype="i8" if integers else "f32")
+        self.packed = numkong.dots_pack(self.typed(vectors))
 
     def typed(self, rows):
         return numpy.rint(rows * self.scale).astype(numpy.int8) if self.scale else rows

@@ -214,10 +214,13 @@ fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {
 }
 
 fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Error> {
+    let mut seed = [0; 8];
+    SystemIds.fill(&mut seed);
     let options = FlatOptions {
         n_threads: config.general.workers,
         queue_len_max: SEARCH_QUEUE_MAX,
         inline_numbers_max: INLINE_NUMBERS_MAX,
+        seed: u64::from_le_bytes(seed),
     };
     Ok(Arc::new(FlatIndex::new(options)?))
 }

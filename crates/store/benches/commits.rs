@@ -108,7 +108,8 @@ fn readers(criterion: &mut Criterion) {
     group.sample_size(10).throughput(Throughput::Elements(N_FACES));
     group.bench_function("opening, index filled", |bencher| {
         bencher.iter(|| {
-            let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX };
+            let options =
+                FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX, seed: 1 };
             let index = Arc::new(FlatIndex::new(options).expect("a thread starts"));
             black_box(EmbeddedStore::open(scratch.path(), index).expect("it opens"))
         });
@@ -122,7 +123,7 @@ fn enrolments_during_a_delete(_: &mut Criterion) {
     const N_FACES: u64 = 100_000;
     let runtime = Runtime::new().expect("a runtime starts");
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX };
+    let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX, seed: 1 };
     let index = Arc::new(FlatIndex::new(options).expect("a thread starts"));
     let store = Arc::new(EmbeddedStore::open(scratch.path(), index).expect("an empty folder opens"));
     let set = set_of(&runtime, &store);

@@ -15,7 +15,10 @@ use likeness_domain::types::{
     FaceId, FaceSetId, FieldName, FieldSchema, FieldType, FieldValue, PackId, Revision, Similarity, Template,
 };
 use likeness_store::index::conformance::ApplyNow;
-use likeness_store::index::kernel::{self, BLOCK_ROWS, CodeLine, FloatLine, Quad, Sums};
+use likeness_store::index::kernel::{
+    self, BoundTerms, CodeLine, FloatLine, GROUP_ROWS, LINE_DIMENSIONS, ProbeCodes, ProbeLine, RowSizes, Rows,
+    TILE_LINES, TILE_PROBES, TileProbes, Tiles,
+};
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use tokio::runtime::Runtime;
 
@@ -50,7 +53,7 @@ fn templates(n_rows: usize) -> Vec<Template> {
 
 /// An index whose whole-number field 0 is from 0 to 99, as often each, in no order.
 fn index(templates: &[Template], n_threads: usize) -> FlatIndex {
-    let options = FlatOptions { n_threads, queue_len_max: 1024, inline_numbers_max: INLINE_NUMBERS_MAX };
+    let options = FlatOptions { n_threads, queue_len_max: 1024, inline_numbers_max: INLINE_NUMBERS_MAX, seed: 1 };
     let index = FlatIndex::new(options).unwrap();
     let schema = FieldSchema::new([(FieldName::new("share").unwrap(), FieldType::Integer)]).unwrap();
     let pack = PackId::new("pack-1").unwrap();
@@ -90,31 +93,43 @@ fn runtime() -> Runtime {
 }
 
 fn kernels(criterion: &mut Criterion) {
-    const N_BLOCKS: usize = 64;
-    let block_lines = DIMENSIONS / 4;
-    let codes: Vec<CodeLine> = (0..N_BLOCKS * block_lines).map(|idx| CodeLine([idx as u8; 64])).collect();
-    let probe: Vec<Quad> = (0..block_lines).map(|idx| [idx as i8, -3, 77, -127]).collect();
-    let rows: Vec<FloatLine> = vec![FloatLine([0.1; 16]); N_BLOCKS * BLOCK_ROWS * DIMENSIONS / 16];
+    const N_GROUPS: usize = 64;
+    const N_ROWS: usize = N_GROUPS * GROUP_ROWS;
+    let n_lines = DIMENSIONS / LINE_DIMENSIONS;
+    let coarse: Vec<CodeLine> = (0..N_ROWS * n_lines).map(|idx| CodeLine([idx as u8; 64])).collect();
+    let sizes = vec![RowSizes::new(0.015_625, 0.1); N_ROWS];
+    let rows = Rows { coarse: &coarse, n_lines, sizes: &sizes };
+    let lines = vec![ProbeLine(std::array::from_fn(|idx| idx as i8 - 64)); n_lines];
+    let terms = BoundTerms { code_sum: -64 * n_lines as i32, scale: 0.001, residual_weight: 1.01, slack: 0.01 };
+    let probe = ProbeCodes { lines, terms };
+    let side_by_side = TileProbes::new(&[&probe; TILE_PROBES]);
+    let wanted = [u64::MAX; N_ROWS / 64];
+    // Nothing is found, as in nearly all of a gallery.
+    let cutoff = f32::INFINITY;
+    let mut tiles = vec![CodeLine::ZERO; N_GROUPS * n_lines * TILE_LINES];
+    let floats: Vec<FloatLine> = vec![FloatLine([0.1; 16]); N_ROWS * DIMENSIONS / 16];
     let mut group = criterion.benchmark_group("kernel");
-    group.throughput(Throughput::Elements((N_BLOCKS * BLOCK_ROWS) as u64));
+    group.throughput(Throughput::Elements(N_ROWS as u64));
     for kernel in kernel::available() {
-        for n_probes in [1, 8] {
-            let probes = vec![probe.as_slice(); n_probes];
-            let name = format!("codes of 1024 rows, {n_probes} probes");
-            group.bench_function(BenchmarkId::new(name, kernel.name()), |bencher| {
-                let mut sums: Vec<Sums> = vec![[0; BLOCK_ROWS]; n_probes];
-                bencher.iter(|| {
-                    for block in codes.chunks(block_lines) {
-                        kernel.block_sums(black_box(block), &probes, &mut sums);
-                        black_box(&sums);
-                    }
-                });
-            });
-        }
-        group.bench_function(BenchmarkId::new("similarity of 1024 rows", kernel.name()), |bencher| {
-            let probe = &rows[..DIMENSIONS / 16];
+        group.bench_function(BenchmarkId::new("codes of 1024 rows, one probe", kernel.name()), |bencher| {
+            let mut found = Vec::new();
+            bencher.iter(|| kernel.scan(black_box(&rows), 0..N_GROUPS, &wanted, &probe, cutoff, &mut found));
+        });
+        group.bench_function(BenchmarkId::new("1024 rows unpacked", kernel.name()), |bencher| {
+            bencher.iter(|| kernel.unpack(black_box(&rows), black_box(&mut tiles)));
+        });
+        group.bench_function(BenchmarkId::new("codes of 1024 rows unpacked, eight probes", kernel.name()), |bencher| {
+            let tiles = Tiles { lines: &tiles, n_lines, sizes: &sizes };
+            let mut found = Default::default();
+            let (wanted, cutoffs) = ([&wanted[..]; TILE_PROBES], [cutoff; TILE_PROBES]);
             bencher.iter(|| {
-                for row in rows.chunks(DIMENSIONS / 16) {
+                kernel.scan_tiles(black_box(&tiles), 0..N_GROUPS, &wanted, &side_by_side, &cutoffs, &mut found);
+            });
+        });
+        group.bench_function(BenchmarkId::new("similarity of 1024 rows", kernel.name()), |bencher| {
+            let probe = &floats[..DIMENSIONS / 16];
+            bencher.iter(|| {
+                for row in floats.chunks(DIMENSIONS / 16) {
                     black_box(kernel.similarity(black_box(row), probe));
                 }
             });

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use likeness_domain::filter::Filter;
 use likeness_domain::types::{FieldSchema, FieldType, FieldValue};
 
+use super::segment::RowLabel;
+
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;
 
@@ -284,19 +286,19 @@ impl Plan {
     }
 
     /// The rows of a segment of `n_rows` rows that pass.
-    pub(super) fn rows(&self, faces: &[u64], columns: &Columns, n_rows: usize) -> Bits {
-        let mut rows = self.raw_rows(faces, columns);
+    pub(super) fn rows(&self, labels: &[RowLabel], columns: &Columns, n_rows: usize) -> Bits {
+        let mut rows = self.raw_rows(labels, columns);
         and(&mut rows, &first_rows(n_rows));
         rows
     }
 
     /// Rows beyond the last one have any bit.
-    fn raw_rows(&self, faces: &[u64], columns: &Columns) -> Bits {
+    fn raw_rows(&self, labels: &[RowLabel], columns: &Columns) -> Bits {
         match self {
             Plan::Every(parts) => {
                 let mut rows = NO_ROWS.map(|word| !word);
                 for part in parts {
-                    and(&mut rows, &part.raw_rows(faces, columns));
+                    and(&mut rows, &part.raw_rows(labels, columns));
                     if rows == NO_ROWS {
                         break;
                     }
@@ -304,13 +306,13 @@ impl Plan {
                 rows
             }
             Plan::AnyOf(parts) => parts.iter().fold(NO_ROWS, |mut rows, part| {
-                let more = part.raw_rows(faces, columns);
+                let more = part.raw_rows(labels, columns);
                 rows.iter_mut().zip(&more).for_each(|(word, more)| *word |= more);
                 rows
             }),
-            Plan::Not(part) => part.raw_rows(faces, columns).map(|word| !word),
+            Plan::Not(part) => part.raw_rows(labels, columns).map(|word| !word),
             Plan::Nothing => NO_ROWS,
-            Plan::Face(face) => select(faces, |other| other == *face),
+            Plan::Face(face) => select(labels, |label| label.face.get() == *face),
             Plan::Present { column_idx } => match &columns.0[*column_idx] {
                 Column::Text(codes) => select(codes, |code| code != NO_TEXT),
                 Column::Whole { present, .. } | Column::Real { present, .. } | Column::Boolean { present, .. } => {

@@ -12,7 +12,9 @@ use likeness_domain::types::{FaceSetId, Revision};
 use likeness_domain::{Error, Result};
 
 use super::gallery::{Gallery, RowChange};
+use super::kernel::pages::Arena;
 use super::pool::{Pool, answer_here};
+use super::rotation::split_mix;
 use super::state::Reached;
 
 /// How much a [`FlatIndex`] may do at a time.
@@ -25,6 +27,9 @@ pub struct FlatOptions {
     /// A gallery of at most this many numbers (rows × dimensions) is scanned where the question is asked, because
     /// handing it over would take longer. [`INLINE_NUMBERS_MAX`] is a fifth of a millisecond at worst.
     pub inline_numbers_max: usize,
+    /// What the rotations of galleries are made of, together with their face sets. Should be random and unknown to
+    /// others; no answer depends on it.
+    pub seed: u64,
 }
 
 /// A good [`FlatOptions::inline_numbers_max`]: 1024 rows of 128 dimensions. Scanning takes some 15 µs, and 200 µs if
@@ -38,6 +43,8 @@ pub struct FlatIndex {
     threads: Vec<JoinHandle<()>>,
     reached: Reached,
     inline_numbers_max: usize,
+    seed: u64,
+    arena: Arena,
 }
 
 struct Shared {
@@ -73,6 +80,8 @@ impl FlatIndex {
             threads: Vec::new(),
             reached: Reached::default(),
             inline_numbers_max: options.inline_numbers_max,
+            seed: options.seed,
+            arena: Arena::default(),
         };
         for thread_idx in 0..options.n_threads.max(1) {
             let shared = index.shared.clone();
@@ -114,7 +123,12 @@ impl FlatIndex {
                 GalleryChange::Open { pack, schema, .. } => {
                     flush(&gallery, &mut row_changes);
                     gallery.get_or_insert_with(|| {
-                        let opened = Arc::new(Gallery::new(pack, schema));
+                        let opened = Arc::new(Gallery::new(
+                            pack,
+                            schema,
+                            split_mix(&mut (self.seed ^ face_set.get())),
+                            self.arena.clone(),
+                        ));
                         self.shared.galleries.0.write().expect(POISONED).insert(face_set, opened.clone());
                         opened
                     });

@@ -11,6 +11,8 @@ use likeness_domain::ports::GalleryEntry;
 use likeness_domain::types::{FaceId, FieldSchema, PackId};
 
 use super::columns::{Cells, Dictionary, Plan, SEGMENT_ROWS};
+use super::kernel::pages::Arena;
+use super::rotation::Rotation;
 use super::segment::{RowLabel, Segment};
 
 /// A change of one gallery.
@@ -22,6 +24,9 @@ pub(super) enum RowChange {
 pub(super) struct Gallery {
     pack: PackId,
     schema: Arc<FieldSchema>,
+    /// What its rotation is made of; a secret of the set.
+    seed: u64,
+    arena: Arena,
     /// Where each face is. Only the writer looks here, so that growing the table holds no search up.
     places: Mutex<HashMap<FaceId, u32>>,
     rows: RwLock<Rows>,
@@ -33,7 +38,7 @@ struct Rows {
     segments: Arc<Vec<Arc<Segment>>>,
     dictionary: Dictionary,
     /// Of the templates; set by the first one.
-    dimensions: Option<usize>,
+    rotation: Option<Arc<Rotation>>,
     n_rows: usize,
 }
 
@@ -41,15 +46,15 @@ struct Rows {
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) segments: Arc<Vec<Arc<Segment>>>,
-    pub(super) dimensions: Option<usize>,
+    pub(super) rotation: Option<Arc<Rotation>>,
 }
 
 const POISONED: &str = "a change of the gallery was cut short by a panic";
 
 impl Gallery {
-    pub(super) fn new(pack: PackId, schema: Arc<FieldSchema>) -> Self {
-        let rows = Rows { segments: Arc::default(), dictionary: Dictionary::default(), dimensions: None, n_rows: 0 };
-        Self { pack, schema, places: Mutex::default(), rows: RwLock::new(rows) }
+    pub(super) fn new(pack: PackId, schema: Arc<FieldSchema>, seed: u64, arena: Arena) -> Self {
+        let rows = Rows { segments: Arc::default(), dictionary: Dictionary::default(), rotation: None, n_rows: 0 };
+        Self { pack, schema, seed, arena, places: Mutex::default(), rows: RwLock::new(rows) }
     }
 
     pub(super) fn pack(&self) -> &PackId {
@@ -63,7 +68,7 @@ impl Gallery {
     /// Numbers of all rows together: what a scan costs.
     pub(super) fn n_numbers(&self) -> usize {
         let rows = self.read();
-        rows.n_rows * rows.dimensions.unwrap_or(0)
+        rows.n_rows * rows.rotation.as_ref().map_or(0, |rotation| rotation.dimensions())
     }
 
     /// The rows of this moment, and each filter made ready for just these rows.
@@ -74,7 +79,7 @@ impl Gallery {
         let rows = self.read();
         let plan = |filter: &Filter| Plan::new(filter, &self.schema, &rows.dictionary);
         let plans = filters.into_iter().map(|filter| filter.map(plan)).collect();
-        (Snapshot { segments: rows.segments.clone(), dimensions: rows.dimensions }, plans)
+        (Snapshot { segments: rows.segments.clone(), rotation: rows.rotation.clone() }, plans)
     }
 
     /// Sequences of the rows that pass, ascending.
@@ -111,7 +116,7 @@ impl Gallery {
     fn put(&self, places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Rows>, entry: GalleryEntry) {
         let rows = &mut **rows;
         let vector = entry.template.unit();
-        let dimensions = rows.dimensions.unwrap_or(vector.len());
+        let dimensions = rows.rotation.as_ref().map_or(vector.len(), |rotation| rotation.dimensions());
         if *entry.template.pack() != self.pack || vector.len() != dimensions {
             tracing::error!(
                 face = %entry.face, pack = %entry.template.pack(), dimensions = vector.len(),
@@ -120,21 +125,22 @@ impl Gallery {
             );
             return;
         }
-        rows.dimensions = Some(dimensions);
+        let rotation = rows.rotation.get_or_insert_with(|| Arc::new(Rotation::new(self.seed, dimensions)));
+        let rotation = Arc::clone(rotation);
         let cells = Cells::acquire(&self.schema, entry.subject.as_ref(), &entry.values, &mut rows.dictionary);
         let label = RowLabel { face: entry.face, sequence: entry.sequence, person: entry.person };
         let segments = Arc::make_mut(&mut rows.segments);
         if let Some(&place) = places.get(&entry.face) {
             let segment = Arc::make_mut(&mut segments[place as usize / SEGMENT_ROWS]);
             segment.cells(place as usize % SEGMENT_ROWS).release(&mut rows.dictionary);
-            segment.set(place as usize % SEGMENT_ROWS, label, vector, &cells);
+            segment.set(place as usize % SEGMENT_ROWS, label, vector, &rotation, &cells);
             return;
         }
         let place = rows.n_rows;
         if place.is_multiple_of(SEGMENT_ROWS) {
-            segments.push(Arc::new(Segment::new(dimensions, &self.schema)));
+            segments.push(Arc::new(Segment::new(dimensions, &self.schema, &self.arena)));
         }
-        Arc::make_mut(&mut segments[place / SEGMENT_ROWS]).set(place % SEGMENT_ROWS, label, vector, &cells);
+        Arc::make_mut(&mut segments[place / SEGMENT_ROWS]).set(place % SEGMENT_ROWS, label, vector, &rotation, &cells);
         places.insert(entry.face, u32::try_from(place).expect("a gallery has fewer than 2^32 rows"));
         rows.n_rows += 1;
     }
@@ -183,7 +189,7 @@ fn remove(places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Row
     }
     rows.n_rows -= 1;
     if rows.n_rows == 0 {
-        rows.dimensions = None;
+        rows.rotation = None;
     }
 }
 

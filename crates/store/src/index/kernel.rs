@@ -5,36 +5,51 @@
 //! by [`Similarity::of_units`]. A search therefore gives the same answer on every processor.
 //!
 //! # Layout
-//! Codes are kept by blocks of [`BLOCK_ROWS`] rows. A block is a run of [`CodeLine`]s, one for each four dimensions:
-//! line `i` holds dimensions `4i..4i + 4` of row 0, then of row 1, and so on. A whole line is one vector register, the
-//! four probe codes it meets are one broadcast, and each 32-bit lane sums up one row: no sum across lanes is needed.
-//! Several probes share each line that was loaded, which is what makes answering them together cheap.
+//! A row's 8-bit codes are kept as two planes of 4 bits: the *coarse* plane holds the upper halves, the *fine* plane the
+//! lower ones (`quantise` says what they mean). In both planes a row is a run of [`CodeLine`]s, one for 128 dimensions:
+//! byte `i` of line `l` holds dimension `128l + i` in its lower and dimension `128l + 64 + i` in its upper half. The
+//! rows of a plane follow each other, so a row of 128 dimensions is one cache line of each plane.
+//!
+//! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes the coarse codes of a
+//! segment are first unpacked into *tiles* ([`Kernel::unpack`]): sixteen rows by four dimensions, one byte a code. A
+//! tile line is one vector register, the four probe codes it meets are one broadcast, and each 32-bit lane sums up one
+//! row: a product of matrices ([`Kernel::scan_tiles`]) whose results are compared while they are in registers.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod scalar;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub mod pages;
+mod scalar;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use likeness_domain::types::Similarity;
 
-/// Rows of a block.
-pub const BLOCK_ROWS: usize = 16;
+/// Rows that are compared with a cutoff at a time; planes hold whole groups.
+pub const GROUP_ROWS: usize = 16;
 
-/// Most probes in one pass over a block.
-pub const PROBES_MAX: usize = 8;
+/// Dimensions of a [`CodeLine`] in a plane.
+pub const LINE_DIMENSIONS: usize = 128;
 
-/// Four dimensions of each of the sixteen rows of a block. A code is kept with 128 added, because the widest
-/// instructions multiply unsigned by signed bytes.
+/// Tile lines of a group for each line of a plane.
+pub const TILE_LINES: usize = LINE_DIMENSIONS / 4;
+
+/// Probes in one pass over tiles.
+pub const TILE_PROBES: usize = 8;
+
+/// One cache line of codes: of a plane (see the module's page) or of a tile, where byte `4r + i` is dimension `i` of
+/// row `r`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct CodeLine(pub [u8; 64]);
 
 impl CodeLine {
-    /// The codes of all-zero rows.
-    pub const ZERO: CodeLine = CodeLine([128; 64]);
+    /// Zeros.
+    pub const ZERO: CodeLine = CodeLine([0; 64]);
 }
 
 /// Sixteen numbers of one vector; the last line of a vector is filled up with zeros.
@@ -47,31 +62,75 @@ impl FloatLine {
     pub const ZERO: FloatLine = FloatLine([0.0; 16]);
 }
 
-/// Four dimensions of a probe's codes, -127 to 127.
-pub type Quad = [i8; 4];
+/// The codes of a probe that meet one line of a plane, -127 to 127; zeros beyond the last dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct ProbeLine(pub [i8; LINE_DIMENSIONS]);
 
-/// For each row of a block, the sum of stored code times probe code. At most 4096 × 255 × 127: fits well.
-pub type Sums = [i32; BLOCK_ROWS];
+/// Two numbers of a row, each in the upper 16 bits of an f32 (bfloat16): in the upper half the scale its codes are
+/// multiplied with, in the lower half the length of what the coarse codes leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct RowSizes(u32);
 
-/// Scales and residuals of a block's rows: what each row brings to its bound.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BlockScales {
-    /// What a row's codes are multiplied with.
-    pub scales: [f32; BLOCK_ROWS],
-    /// Length of what a row's codes leave out.
-    pub residuals: [f32; BLOCK_ROWS],
+impl RowSizes {
+    /// The scale must be a bfloat16 number; the length is rounded up to one.
+    pub fn new(scale: f32, coarse_residual: f32) -> Self {
+        debug_assert_eq!(scale.to_bits() & 0xffff, 0, "a scale is a bfloat16 number");
+        Self(scale.to_bits() | u32::from(bf16_above(coarse_residual)))
+    }
+
+    /// What the row's codes are multiplied with.
+    #[inline]
+    pub fn scale(self) -> f32 {
+        f32::from_bits(self.0 & 0xffff_0000)
+    }
+
+    /// Not below the length of what the coarse codes leave out.
+    #[inline]
+    pub fn coarse_residual(self) -> f32 {
+        f32::from_bits(self.0 << 16)
+    }
 }
 
-impl BlockScales {
-    /// Of all-zero rows.
-    pub const ZERO: BlockScales = BlockScales { scales: [0.0; BLOCK_ROWS], residuals: [0.0; BLOCK_ROWS] };
+/// The upper half of the least bfloat16 number not below `number`, which is not negative.
+pub fn bf16_above(number: f32) -> u16 {
+    let bits = number.to_bits();
+    let upper = (bits >> 16) as u16;
+    if bits & 0xffff == 0 { upper } else { upper + 1 }
 }
 
-/// What a probe brings to the bound of a row's similarity.
+/// The number of an upper half.
+#[inline]
+pub fn bf16(upper: u16) -> f32 {
+    f32::from_bits(u32::from(upper) << 16)
+}
+
+/// The coarse plane of a run of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// `n_lines` of each row, of whole groups.
+    pub coarse: &'a [CodeLine],
+    /// Lines of a row.
+    pub n_lines: usize,
+    /// One for each row, of whole groups.
+    pub sizes: &'a [RowSizes],
+}
+
+/// A probe as scans need it.
+#[derive(Debug, Clone)]
+pub struct ProbeCodes {
+    /// One for each line of a row.
+    pub lines: Vec<ProbeLine>,
+    /// What bounds need.
+    pub terms: BoundTerms,
+}
+
+/// What a probe brings to the bounds of a row's similarity. `quantise` says why they are bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoundTerms {
-    /// Taken from each code sum, for the 128 that was added to each code.
-    pub sum_offset: i32,
+    /// Sum of the probe's codes.
+    pub code_sum: i32,
     /// What the probe's codes are multiplied with.
     pub scale: f32,
     /// What a row's residual is multiplied with.
@@ -81,22 +140,90 @@ pub struct BoundTerms {
 }
 
 impl BoundTerms {
-    /// Upper bound of the similarity of a row with this code sum, scale and residual.
+    /// Upper bound of the similarity of a row whose coarse codes have this sum with the probe's.
     #[inline]
-    pub fn bound(&self, sum: i32, scale: f32, residual: f32) -> f32 {
-        (sum - self.sum_offset) as f32 * (scale * self.scale) + (residual * self.residual_weight + self.slack)
+    pub fn coarse_bound(&self, sum: i32, sizes: RowSizes) -> f32 {
+        let doubled = (2 * sum - 15 * self.code_sum) as f32;
+        doubled * (sizes.scale() * (8.0 * self.scale)) + (sizes.coarse_residual() * self.residual_weight + self.slack)
+    }
+
+    /// Upper bound of the similarity of a row from the sums of both planes.
+    #[inline]
+    pub fn fine_bound(&self, coarse_sum: i32, fine_sum: i32, scale: f32, fine_residual: f32) -> f32 {
+        let doubled = (2 * (16 * coarse_sum + fine_sum) - 255 * self.code_sum) as f32;
+        doubled * (scale * (0.5 * self.scale)) + (fine_residual * self.residual_weight + self.slack)
     }
 }
 
-type BlockSums<const P: usize> = fn(&[CodeLine], [&[Quad]; P], &mut [Sums; P]);
+/// A row whose coarse bound reaches the cutoff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundRow {
+    /// Its place in the rows.
+    pub row: u32,
+    /// Sum of its coarse codes with the probe's.
+    pub sum: i32,
+}
+
+/// Eight probes side by side, as passes over tiles need them.
+#[derive(Debug, Clone)]
+pub struct TileProbes {
+    /// For each tile line of a group, the four codes of each probe as they lie in memory.
+    pub quads: Vec<[[i8; 4]; TILE_PROBES]>,
+    /// What bounds need.
+    pub terms: [BoundTerms; TILE_PROBES],
+    /// Probes that count; the places beyond are filled up.
+    pub n_probes: usize,
+}
+
+impl TileProbes {
+    /// Of 1 to [`TILE_PROBES`] probes of the same length.
+    pub fn new(probes: &[&ProbeCodes]) -> Self {
+        let at = |probe_idx: usize| probes[if probe_idx < probes.len() { probe_idx } else { 0 }];
+        let n_tile_lines = at(0).lines.len() * TILE_LINES;
+        let quad = |line_idx: usize, probe_idx: usize| {
+            let quads = at(probe_idx).lines[line_idx / TILE_LINES].0.as_chunks::<4>().0;
+            quads[line_idx % TILE_LINES]
+        };
+        Self {
+            quads: (0..n_tile_lines)
+                .map(|line_idx| std::array::from_fn(|probe_idx| quad(line_idx, probe_idx)))
+                .collect(),
+            terms: std::array::from_fn(|probe_idx| at(probe_idx).terms),
+            n_probes: probes.len().min(TILE_PROBES),
+        }
+    }
+}
+
+/// Rows whose coarse codes were unpacked.
+#[derive(Debug, Clone, Copy)]
+pub struct Tiles<'a> {
+    /// [`TILE_LINES`] × `n_lines` for each group.
+    pub lines: &'a [CodeLine],
+    /// Lines of a row in its plane.
+    pub n_lines: usize,
+    /// One for each row.
+    pub sizes: &'a [RowSizes],
+}
+
+type Scan = fn(&Rows<'_>, Range<usize>, &[u64], &ProbeCodes, f32, &mut Vec<FoundRow>);
+type ScanListed = fn(&Rows<'_>, &[u16], &ProbeCodes, f32, &mut Vec<FoundRow>);
+type ScanTiles = fn(
+    &Tiles<'_>,
+    Range<usize>,
+    &[&[u64]; TILE_PROBES],
+    &TileProbes,
+    &[f32; TILE_PROBES],
+    &mut [Vec<FoundRow>; TILE_PROBES],
+);
 
 /// One implementation of the inner loops.
 pub struct Kernel {
     name: &'static str,
-    sums_1: BlockSums<1>,
-    sums_4: BlockSums<4>,
-    sums_8: BlockSums<8>,
-    reaching: fn(&Sums, &BlockScales, &BoundTerms, f32) -> u16,
+    scan: Scan,
+    scan_listed: ScanListed,
+    unpack: fn(&Rows<'_>, &mut [CodeLine]),
+    scan_tiles: ScanTiles,
+    code_sum: fn(&[CodeLine], &[ProbeLine]) -> i32,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
 }
 
@@ -106,35 +233,70 @@ impl Kernel {
         self.name
     }
 
-    /// Sums of one block for up to [`PROBES_MAX`] probes; `sums[i]` is for `probes[i]`. Each probe has a quad for each
-    /// line; missing ones count as zeros.
+    /// Appends to `found` the rows of some groups that are wanted (bit `row` of `wanted`) and whose coarse bound is at
+    /// least `cutoff`, in order. Implementations may round [`BoundTerms::coarse_bound`] differently, by less than the
+    /// slack allows for: a row within rounding of the cutoff may be in or out, and no row whose similarity reaches the
+    /// cutoff is ever out.
     #[inline]
-    pub fn block_sums(&self, block: &[CodeLine], probes: &[&[Quad]], sums: &mut [Sums]) {
-        assert!(probes.len() <= PROBES_MAX && probes.len() <= sums.len());
-        let (mut probes, mut sums) = (probes, sums);
-        while let Some(&first) = probes.first() {
-            // A group that is not full is filled up with its first probe: still cheaper than loading lines again.
-            let n_taken = match probes.len() {
-                1 => {
-                    let mut out = [[0; BLOCK_ROWS]];
-                    (self.sums_1)(block, [first], &mut out);
-                    sums[0] = out[0];
-                    1
-                }
-                2..=4 => run_group(self.sums_4, block, probes, sums),
-                _ => run_group(self.sums_8, block, probes, sums),
-            };
-            probes = &probes[n_taken..];
-            sums = &mut sums[n_taken..];
-        }
+    pub fn scan(
+        &self,
+        rows: &Rows<'_>,
+        groups: Range<usize>,
+        wanted: &[u64],
+        probe: &ProbeCodes,
+        cutoff: f32,
+        found: &mut Vec<FoundRow>,
+    ) {
+        check_rows(rows, groups.end * GROUP_ROWS);
+        assert!(wanted.len() * 64 >= groups.end * GROUP_ROWS && probe.lines.len() == rows.n_lines);
+        (self.scan)(rows, groups, wanted, probe, cutoff, found);
     }
 
-    /// The rows of a block whose bound is at least `cutoff`, row 0 in the lowest bit. Implementations may round
-    /// [`BoundTerms::bound`] differently, by less than the slack allows for: a row within rounding of the cutoff may be
-    /// in or out, and no row whose similarity reaches the cutoff is ever out.
+    /// The same for the rows of a list.
     #[inline]
-    pub fn reaching(&self, sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
-        (self.reaching)(sums, scales, terms, cutoff)
+    pub fn scan_listed(
+        &self,
+        rows: &Rows<'_>,
+        list: &[u16],
+        probe: &ProbeCodes,
+        cutoff: f32,
+        found: &mut Vec<FoundRow>,
+    ) {
+        check_rows(rows, list.iter().map(|&row| usize::from(row) + 1).max().unwrap_or(0));
+        assert!(probe.lines.len() == rows.n_lines);
+        (self.scan_listed)(rows, list, probe, cutoff, found);
+    }
+
+    /// Unpacks the coarse plane into tiles, for as many groups as `tiles` has room for.
+    #[inline]
+    pub fn unpack(&self, rows: &Rows<'_>, tiles: &mut [CodeLine]) {
+        check_rows(rows, tiles.len() / (rows.n_lines * TILE_LINES) * GROUP_ROWS);
+        (self.unpack)(rows, tiles);
+    }
+
+    /// As [`Kernel::scan`] for several probes at once, each with its own wanted rows, cutoff and list.
+    #[inline]
+    pub fn scan_tiles(
+        &self,
+        tiles: &Tiles<'_>,
+        groups: Range<usize>,
+        wanted: &[&[u64]; TILE_PROBES],
+        probes: &TileProbes,
+        cutoffs: &[f32; TILE_PROBES],
+        found: &mut [Vec<FoundRow>; TILE_PROBES],
+    ) {
+        let n_rows = groups.end * GROUP_ROWS;
+        assert!(tiles.lines.len() >= groups.end * tiles.n_lines * TILE_LINES && tiles.sizes.len() >= n_rows);
+        assert!(wanted.iter().all(|wanted| wanted.len() * 64 >= n_rows));
+        assert!(probes.quads.len() == tiles.n_lines * TILE_LINES);
+        (self.scan_tiles)(tiles, groups, wanted, probes, cutoffs, found);
+    }
+
+    /// Sum of a row's codes in one plane with the probe's.
+    #[inline]
+    pub fn code_sum(&self, row: &[CodeLine], probe: &[ProbeLine]) -> i32 {
+        assert!(row.len() == probe.len());
+        (self.code_sum)(row, probe)
     }
 
     /// The similarity of two unit vectors of the same number of lines, as [`Similarity::of_units`] defines it.
@@ -144,20 +306,19 @@ impl Kernel {
     }
 }
 
-fn run_group<const P: usize>(run: BlockSums<P>, block: &[CodeLine], probes: &[&[Quad]], sums: &mut [Sums]) -> usize {
-    let n_taken = probes.len().min(P);
-    let group: [&[Quad]; P] = std::array::from_fn(|idx| probes[if idx < n_taken { idx } else { 0 }]);
-    let mut out = [[0; BLOCK_ROWS]; P];
-    run(block, group, &mut out);
-    sums[..n_taken].copy_from_slice(&out[..n_taken]);
-    n_taken
+#[inline]
+fn check_rows(rows: &Rows<'_>, n_rows: usize) {
+    assert!(rows.n_lines > 0 && rows.coarse.len() >= n_rows * rows.n_lines && rows.sizes.len() >= n_rows);
 }
 
 /// The implementations this processor can run, fastest first; the last one is always `scalar`.
 pub fn available() -> Vec<&'static Kernel> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    kernels.extend(x86::available());
+    {
+        kernels.extend(avx512::available());
+        kernels.extend(avx2::available());
+    }
     #[cfg(target_arch = "aarch64")]
     kernels.extend(aarch64::available());
     kernels.push(&scalar::KERNEL);
@@ -177,6 +338,100 @@ pub fn float_lines(vector: &[f32]) -> impl Iterator<Item = FloatLine> + '_ {
         line.0[..chunk.len()].copy_from_slice(chunk);
         line
     })
+}
+
+// ------------------------------------------------------------------------------- parts that implementations share
+
+/// The bits of one group.
+#[inline(always)]
+fn group_bits(wanted: &[u64], group: usize) -> u16 {
+    (wanted[group / 4] >> (group % 4 * GROUP_ROWS)) as u16
+}
+
+/// Puts the rows of a mask on the list.
+#[inline(always)]
+fn push_rows(mut mask: u16, row: impl Fn(usize) -> usize, sums: &[i32; GROUP_ROWS], found: &mut Vec<FoundRow>) {
+    while mask != 0 {
+        let lane = mask.trailing_zeros() as usize;
+        found.push(FoundRow { row: row(lane) as u32, sum: sums[lane] });
+        mask &= mask - 1;
+    }
+}
+
+/// [`Kernel::scan`] made of the sum of a row and the comparison of a group.
+#[inline(always)]
+fn scan_by_group(
+    (rows, groups, wanted): (&Rows<'_>, Range<usize>, &[u64]),
+    (probe, cutoff, found): (&ProbeCodes, f32, &mut Vec<FoundRow>),
+    code_sum: impl Fn(&[CodeLine], &[ProbeLine]) -> i32,
+    reaching: impl Fn(&[i32; GROUP_ROWS], &[RowSizes; GROUP_ROWS], &BoundTerms, f32) -> u16,
+) {
+    for group in groups {
+        let bits = group_bits(wanted, group);
+        if bits == 0 {
+            continue;
+        }
+        let first = group * GROUP_ROWS;
+        let sums: [i32; GROUP_ROWS] = std::array::from_fn(|lane| {
+            code_sum(&rows.coarse[(first + lane) * rows.n_lines..][..rows.n_lines], &probe.lines)
+        });
+        let sizes = rows.sizes[first..].first_chunk().expect("whole groups");
+        push_rows(reaching(&sums, sizes, &probe.terms, cutoff) & bits, |lane| first + lane, &sums, found);
+    }
+}
+
+/// [`Kernel::scan_listed`] made of the sum of a row.
+#[inline(always)]
+fn scan_list_by_row(
+    (rows, list): (&Rows<'_>, &[u16]),
+    (probe, cutoff, found): (&ProbeCodes, f32, &mut Vec<FoundRow>),
+    code_sum: impl Fn(&[CodeLine], &[ProbeLine]) -> i32,
+) {
+    for row in list.iter().map(|&row| usize::from(row)) {
+        let sum = code_sum(&rows.coarse[row * rows.n_lines..][..rows.n_lines], &probe.lines);
+        if probe.terms.coarse_bound(sum, rows.sizes[row]) >= cutoff {
+            found.push(FoundRow { row: row as u32, sum });
+        }
+    }
+}
+
+/// [`Kernel::scan_tiles`] made of the sums of a group and its comparison.
+#[inline(always)]
+fn scan_tiles_by_group(
+    (tiles, groups, wanted): (&Tiles<'_>, Range<usize>, &[&[u64]; TILE_PROBES]),
+    (probes, cutoffs, found): (&TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>; TILE_PROBES]),
+    sums: impl Fn(&[CodeLine], &[[[i8; 4]; TILE_PROBES]]) -> [[i32; GROUP_ROWS]; TILE_PROBES],
+    reaching: impl Fn(&[i32; GROUP_ROWS], &[RowSizes; GROUP_ROWS], &BoundTerms, f32) -> u16,
+) {
+    let n_tile_lines = tiles.n_lines * TILE_LINES;
+    for group in groups {
+        let first = group * GROUP_ROWS;
+        let sums = sums(&tiles.lines[group * n_tile_lines..][..n_tile_lines], &probes.quads);
+        let sizes = tiles.sizes[first..].first_chunk().expect("whole groups");
+        for probe_idx in 0..probes.n_probes {
+            let reaching = reaching(&sums[probe_idx], sizes, &probes.terms[probe_idx], cutoffs[probe_idx]);
+            let mask = reaching & group_bits(wanted[probe_idx], group);
+            push_rows(mask, |lane| first + lane, &sums[probe_idx], &mut found[probe_idx]);
+        }
+    }
+}
+
+/// [`Kernel::unpack`] word by word.
+fn unpack_by_word(rows: &Rows<'_>, tiles: &mut [CodeLine]) {
+    let n_tile_lines = rows.n_lines * TILE_LINES;
+    for (group, tile) in tiles.chunks_exact_mut(n_tile_lines).enumerate() {
+        for lane in 0..GROUP_ROWS {
+            let row = &rows.coarse[(group * GROUP_ROWS + lane) * rows.n_lines..][..rows.n_lines];
+            for (line, tile) in row.iter().zip(tile.chunks_exact_mut(TILE_LINES)) {
+                let (low, high) = tile.split_at_mut(TILE_LINES / 2);
+                let words = line.0.as_chunks::<4>().0;
+                for ((word, low), high) in words.iter().zip(low).zip(high) {
+                    low.0.as_chunks_mut::<4>().0[lane] = word.map(|byte| byte & 15);
+                    high.0.as_chunks_mut::<4>().0[lane] = word.map(|byte| byte >> 4);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

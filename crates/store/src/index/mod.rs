@@ -1,20 +1,21 @@
 //! The gallery as searched: the exact in-memory index, its kernels, and what every index must do.
 //!
-//! Start at [`FlatIndex`]. A search is one pass over int8 codes that gives each row an upper bound of its similarity;
-//! only rows whose bound can still make them a hit have their similarity computed from the f32 vectors. The bound is
-//! proved in `quantise`, so the answer equals computing every similarity ([`BruteForceIndex`] does just that), in every tie.
+//! Start at [`FlatIndex`]. A search is one pass over codes of 4 bits that gives each row an upper bound of its similarity;
+//! a row whose bound can still make it a hit gets a closer one from 4 bits more, and only what is left has its similarity
+//! computed from the f32 vectors. The bounds are proved in `quantise`, so the answer equals computing every similarity
+//! ([`BruteForceIndex`] does just that), in every tie.
 //!
 //! | Part | What it is |
 //! |---|---|
 //! | `flat` | the index: galleries by face set, changes taken over |
 //! | `gallery` | the rows of one face set: one writer, many readers |
 //! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
-//! | `quantise` | int8 codes and the bound |
+//! | `rotation`, `quantise` | codes and the bounds |
 //! | `columns` | values that filters look at, filters over 64 rows at a time |
-//! | `pass`, `best` | one pass for several probes; the best rows so far |
+//! | `pass`, `best` | one pass for one or many probes; the best rows so far |
 //! | `pool` | threads, bounded queue, questions answered together |
 //! | `state` | the revision reached, and whether it may be trusted |
-//! | `kernel` | inner loops by instruction set |
+//! | `kernel` | inner loops by instruction set, and memory in large pages |
 //!
 //! Nothing here is kept on disk and nothing knows of a store: an index is fed by one and may be rebuilt at any time.
 //!
@@ -33,6 +34,7 @@ pub mod kernel;
 mod pass;
 mod pool;
 mod quantise;
+mod rotation;
 mod segment;
 mod state;
 mod wiped;

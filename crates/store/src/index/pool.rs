@@ -16,14 +16,15 @@ use tokio::sync::oneshot;
 use super::best::Best;
 use super::flat::Galleries;
 use super::gallery::Gallery;
-use super::pass::{Question, scan};
+use super::pass::{Pass, Question, Questions};
 use super::quantise::ReadyProbe;
+use super::rotation::Rotation;
 use super::segment::Segment;
 
 /// Most questions answered in one pass.
-const BATCH_MAX: usize = 16;
+const BATCH_MAX: usize = 256;
 
-/// Segments that a thread takes of a scan at a time: some 2 MB of codes at 128 dimensions, which fit a core's cache.
+/// Segments that a thread takes of a scan at a time: some 1 MB of coarse codes at 128 dimensions.
 const STRETCH_SEGMENTS: usize = 16;
 
 struct Waiting {
@@ -171,7 +172,7 @@ fn next_batch(waiting: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
 /// Questions over one snapshot of a gallery, answered by one or more threads.
 struct Scan {
     segments: Arc<Vec<Arc<Segment>>>,
-    questions: Vec<Question>,
+    questions: Questions,
     n_stretches: usize,
     /// The first stretch that nobody has taken.
     next_stretch: AtomicUsize,
@@ -190,11 +191,7 @@ impl Scan {
         Self {
             n_stretches: segments.len().div_ceil(STRETCH_SEGMENTS).max(1),
             next_stretch: AtomicUsize::new(0),
-            outcome: Mutex::new(Outcome {
-                n_stretches_done: 0,
-                bests: questions.iter().map(Question::empty_best).collect(),
-                answers,
-            }),
+            outcome: Mutex::new(Outcome { n_stretches_done: 0, bests: questions.empty_bests(), answers }),
             segments,
             questions,
         }
@@ -206,7 +203,7 @@ impl Scan {
 
     /// Takes stretches until none is left; whoever finishes the last one answers.
     fn run(&self) {
-        let mut bests: Vec<Best> = self.questions.iter().map(Question::empty_best).collect();
+        let mut pass = Pass::new(&self.questions);
         let mut n_done = 0;
         loop {
             // The stretch itself is read-only; results are handed over under the lock below.
@@ -216,14 +213,14 @@ impl Scan {
             }
             let first = stretch * STRETCH_SEGMENTS;
             let end = (first + STRETCH_SEGMENTS).min(self.segments.len());
-            scan(&self.segments[first..end], &self.questions, &mut bests);
+            pass.scan(&self.segments[first..end]);
             n_done += 1;
         }
         if n_done == 0 {
             return;
         }
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        for (total, part) in outcome.bests.iter_mut().zip(bests) {
+        for (total, part) in outcome.bests.iter_mut().zip(pass.into_bests()) {
             total.merge(part);
         }
         outcome.n_stretches_done += n_done;
@@ -238,27 +235,36 @@ impl Scan {
 }
 
 /// A snapshot, and the questions made ready for it. A probe that cannot be compared with the rows wants none of them.
-fn ready_questions(gallery: &Gallery, searches: &[GallerySearch]) -> (Arc<Vec<Arc<Segment>>>, Vec<Question>) {
+fn ready_questions(gallery: &Gallery, searches: &[GallerySearch]) -> (Arc<Vec<Arc<Segment>>>, Questions) {
     let (snapshot, plans) = gallery.snapshot(searches.iter().map(|search| search.filter.as_deref()));
+    let rotation = snapshot.rotation.as_deref();
     let questions = searches.iter().zip(plans).map(|(search, plan)| {
         let unit = search.probe.unit();
-        let is_comparable = search.probe.pack() == gallery.pack() && Some(unit.len()) == snapshot.dimensions;
+        let comparable = rotation.filter(|rotation| {
+            search.probe.pack() == gallery.pack() && unit.len() == rotation.dimensions() && search.top_k > 0
+        });
+        let probe = match (comparable, rotation) {
+            (Some(rotation), _) => ReadyProbe::new(unit, rotation),
+            // In its place one that is of the rows' length and finds none.
+            (None, Some(rotation)) => ReadyProbe::new(&vec![0.0; rotation.dimensions()], rotation),
+            (None, None) => ReadyProbe::new(&[0.0], &Rotation::new(0, 1)),
+        };
         Question {
-            probe: ReadyProbe::new(unit),
+            probe,
             plan,
-            top_k: if is_comparable { search.top_k } else { 0 },
+            top_k: if comparable.is_some() { search.top_k } else { 0 },
             similarity_min: search.similarity_min,
             one_per_person: search.one_per_person,
         }
     });
-    let questions = questions.collect();
+    let questions = Questions::new(questions.collect());
     (snapshot.segments, questions)
 }
 
 /// Answers on the calling thread.
 pub(super) fn answer_here(gallery: &Gallery, search: GallerySearch) -> Vec<Hit> {
     let (segments, questions) = ready_questions(gallery, &[search]);
-    let mut bests: Vec<Best> = questions.iter().map(Question::empty_best).collect();
-    scan(&segments, &questions, &mut bests);
-    bests.into_iter().next().map_or_else(Vec::new, Best::into_hits)
+    let mut pass = Pass::new(&questions);
+    pass.scan(&segments);
+    pass.into_bests().into_iter().next().map_or_else(Vec::new, Best::into_hits)
 }

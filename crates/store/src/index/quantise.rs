@@ -1,9 +1,21 @@
-//! Templates as int8 codes, and how far a code sum can be from the similarity it stands for.
+//! Templates as codes of 4 and 8 bits, and how far a code sum can be from the similarity it stands for.
 //!
-//! # The bound
-//! A vector `x` becomes `x̂ = s·q` with whole numbers `q` from -127 to 127 and one scale `s = max|xᵢ| / 127`. What is
-//! left, `e = x - x̂`, is the *residual*; its length `|e|` is computed from the stored `s` and `q` themselves, so it holds
-//! whatever rounding made them. A row `x = x̂ + e` and a probe `p = p̂ + f` then have
+//! # The codes
+//! A vector is first rotated ([`Rotation`]), which changes no similarity. The rotated vector `x` then has one scale `s`,
+//! at least `max|xᵢ| / 127.5` and a bfloat16 number, and each number the nearest of 256 steps:
+//!
+//! ```text
+//! kᵢ = round(xᵢ / s + 127.5), 0 to 255         x is about  s·(kᵢ - 127.5)              (fine)
+//! hᵢ = kᵢ / 16 rounded down, 0 to 15           x is about  16s·(hᵢ - 7.5)              (coarse)
+//! ```
+//!
+//! The coarse steps are the middles of sixteen fine ones, so that one set of codes serves both: a first pass reads the
+//! upper halves only, and a row it cannot exclude needs just its lower halves `lᵢ` in addition, since `k = 16h + l`.
+//!
+//! # The bounds
+//! Let `x̂` be either of the two approximations and `e = x - x̂` what it leaves out, the *residual*; its length `|e|` is
+//! computed from the stored scale and codes themselves, so it holds whatever rounding made them. The probe `p` is
+//! rotated as well and becomes `p̂ = t·r` with codes `r` from -127 to 127, leaving out `f = p - p̂`. Then
 //!
 //! ```text
 //! <x, p> - <x̂, p̂>  =  <e, p> + <x̂, f>                     since <x, p> = <x̂, p> + <e, p> and <x̂, p> = <x̂, p̂> + <x̂, f>
@@ -12,52 +24,74 @@
 //!                   <=  |e|(|p| + |f|) + LENGTH_MAX |f|    since a template's length is at most LENGTH_MAX
 //! ```
 //!
-//! With `A = <q, r>` for the probe's codes `r` and scale `t`, a row's similarity is at most
+//! With `H = Σhᵢrᵢ`, `K = Σkᵢrᵢ` and `R = Σrᵢ`, a row's similarity is at most
 //!
 //! ```text
-//! bound = A·(s·t) + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)
+//! coarse:  8·s·t·(2H - 15R)  + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the coarse e
+//! fine:    s·t/2·(2K - 255R) + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the fine e
 //! ```
 //!
-//! Lengths are computed in f64 and rounded up to f32. `ROUNDING` covers the f32 arithmetic of `bound` itself: each of
-//! its at most 8 roundings is of a number below 1.2 (a product or sum of the terms above) and errs by at most
-//! 1.2 × 2⁻²⁴, together below 6e-7 (kernels that fuse a multiplication with an addition round less often); and the similarity's own rounding to f32, below 1e-7 (its f64 sums err by less than
-//! 1e-12). 128 dimensions of a real template give a bound about 0.015 above the similarity, so a search computes little
-//! more than the similarities it returns.
+//! The residual's and the probe's lengths are computed in f64 and rounded up (to bfloat16 and f32). `ROUNDING` covers:
+//! the f32 arithmetic of the bound itself, at most 10 roundings of numbers below 13 (a coarse code is at most 8 scales
+//! off in each of at most 4096 dimensions, so no residual is longer than 4.1, no approximation than 5.2, and the probe's
+//! not than 1.3), each of which errs by at most 13 × 2⁻²⁴, together below 7.8e-6, kernels that fuse a multiplication with
+//! an addition rounding less often; the similarity's own rounding to f32, below 1e-7; and the rotation's errors, below
+//! 1e-12. 128 dimensions of a real template give a coarse bound about 0.11 and a fine one about 0.01 above the
+//! similarity.
 
-use super::kernel::{BoundTerms, CodeLine, FloatLine, Quad, float_lines};
+use super::kernel::{
+    BoundTerms, CodeLine, FloatLine, LINE_DIMENSIONS, ProbeCodes, ProbeLine, RowSizes, bf16, bf16_above, float_lines,
+};
+use super::rotation::Rotation;
 
 /// Above the length of any [`likeness_domain::types::Template`], whose square is within 2e-3 of 1.
 const LENGTH_MAX: f64 = 1.002;
 
 /// Above the sum of all rounding errors; see the module's page.
-const ROUNDING: f64 = 1e-6;
+const ROUNDING: f64 = 1e-5;
 
-/// Added to a row's codes to make them unsigned, as the kernels want them.
-const CODE_OFFSET: i32 = 128;
-
-/// The codes of a vector as `scale × codes`, and the length of what that leaves out.
-pub(super) struct Quantised {
-    pub(super) codes: Vec<i8>,
-    pub(super) scale: f32,
-    /// Never below the exact length.
-    pub(super) residual: f64,
+/// The codes of a row, and what they leave out.
+pub(super) struct RowCodes {
+    /// Lines of the coarse plane.
+    pub(super) coarse: Vec<CodeLine>,
+    /// Lines of the fine plane.
+    pub(super) fine: Vec<CodeLine>,
+    pub(super) sizes: RowSizes,
+    /// As the upper half of an f32, never below the exact length.
+    pub(super) fine_residual: u16,
 }
 
-pub(super) fn quantise(vector: &[f32]) -> Quantised {
-    let largest = vector.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
-    let scale = largest / 127.0;
-    // Only a vector of zeros has no scale, and no template is one.
-    let codes: Vec<i8> = match scale {
-        0.0 => vec![0; vector.len()],
-        _ => vector.iter().map(|&number| (number / scale).round().clamp(-127.0, 127.0) as i8).collect(),
-    };
-    let squared: f64 = vector
-        .iter()
-        .zip(&codes)
-        .map(|(&number, &code)| f64::from(number) - f64::from(scale) * f64::from(code))
-        .map(|left_out| left_out * left_out)
-        .sum();
-    Quantised { codes, scale, residual: rounded_up(squared.sqrt()) }
+impl RowCodes {
+    pub(super) fn new(vector: &[f32], rotation: &Rotation) -> Self {
+        let rotated = rotation.apply(vector);
+        let largest = rotated.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+        let scale = bf16(bf16_above(f32_above(largest / 127.5)));
+        let per_scale = if scale == 0.0 { 0.0 } else { 1.0 / f64::from(scale) };
+        let n_lines = n_code_lines(vector.len());
+        let (mut coarse, mut fine) = (vec![CodeLine::ZERO; n_lines], vec![CodeLine::ZERO; n_lines]);
+        let (mut coarse_squared, mut fine_squared) = (0.0, 0.0);
+        for ((numbers, coarse), fine) in rotated.chunks(LINE_DIMENSIONS).zip(&mut coarse).zip(&mut fine) {
+            for (idx, &number) in numbers.iter().enumerate() {
+                // `as` cuts off, which rounds what is never negative.
+                let code = (number * per_scale + 128.0).clamp(0.0, 255.0) as u8;
+                let (upper, lower) = (code >> 4, code & 15);
+                let shift = if idx < 64 { 0 } else { 4 };
+                coarse.0[idx % 64] |= upper << shift;
+                fine.0[idx % 64] |= lower << shift;
+                let coarse_error = number - f64::from(scale) * (16.0 * f64::from(upper) - 120.0);
+                let fine_error = number - f64::from(scale) * (f64::from(code) - 127.5);
+                coarse_squared += coarse_error * coarse_error;
+                fine_squared += fine_error * fine_error;
+            }
+        }
+        let residual = |squared: f64| f32_above(rounded_up(f64::sqrt(squared)));
+        Self {
+            coarse,
+            fine,
+            sizes: RowSizes::new(scale, residual(coarse_squared)),
+            fine_residual: bf16_above(residual(fine_squared)),
+        }
+    }
 }
 
 /// Beyond the error that 4096 f64 additions can make.
@@ -66,56 +100,54 @@ fn rounded_up(length: f64) -> f64 {
 }
 
 /// The f32 not below `number`, which is not negative.
-pub(super) fn f32_above(number: f64) -> f32 {
+fn f32_above(number: f64) -> f32 {
     let nearest = number as f32;
     if f64::from(nearest) < number { nearest.next_up() } else { nearest }
 }
 
-/// A row's code as it is stored.
-pub(super) fn stored_code(code: i8) -> u8 {
-    (i32::from(code) + CODE_OFFSET) as u8
-}
-
 /// A probe made ready for a scan.
 pub(super) struct ReadyProbe {
-    pub(super) quads: Vec<Quad>,
-    pub(super) lines: Vec<FloatLine>,
-    pub(super) terms: BoundTerms,
+    pub(super) codes: ProbeCodes,
+    /// The probe itself, not rotated.
+    pub(super) floats: Vec<FloatLine>,
 }
 
 impl ReadyProbe {
-    pub(super) fn new(unit: &[f32]) -> Self {
-        let Quantised { codes, scale, residual } = quantise(unit);
+    pub(super) fn new(unit: &[f32], rotation: &Rotation) -> Self {
+        let rotated = rotation.apply(unit);
+        let largest = rotated.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+        let scale = f32_above(largest / 127.0);
+        let per_scale = if scale == 0.0 { 0.0 } else { 1.0 / f64::from(scale) };
+        let mut lines = vec![ProbeLine([0; LINE_DIMENSIONS]); n_code_lines(unit.len())];
+        let (mut code_sum, mut left_out_squared) = (0, 0.0);
+        for (numbers, line) in rotated.chunks(LINE_DIMENSIONS).zip(&mut lines) {
+            for (&number, slot) in numbers.iter().zip(&mut line.0) {
+                *slot = (number * per_scale).round().clamp(-127.0, 127.0) as i8;
+                code_sum += i32::from(*slot);
+                let left_out = number - f64::from(scale) * f64::from(*slot);
+                left_out_squared += left_out * left_out;
+            }
+        }
+        let left_out = rounded_up(f64::sqrt(left_out_squared));
         let length = rounded_up(unit.iter().map(|&number| f64::from(number).powi(2)).sum::<f64>().sqrt());
-        let quads =
-            codes.chunks(4).map(|chunk| std::array::from_fn(|idx| chunk.get(idx).copied().unwrap_or(0))).collect();
         let terms = BoundTerms {
-            sum_offset: CODE_OFFSET * codes.iter().map(|&code| i32::from(code)).sum::<i32>(),
+            code_sum,
             scale,
-            residual_weight: f32_above(length + residual),
-            slack: f32_above(LENGTH_MAX * residual + ROUNDING),
+            residual_weight: f32_above(length + left_out),
+            slack: f32_above(LENGTH_MAX * left_out + ROUNDING),
         };
-        Self { quads, lines: float_lines(unit).collect(), terms }
+        Self { codes: ProbeCodes { lines, terms }, floats: float_lines(unit).collect() }
     }
 }
 
-/// How many [`CodeLine`]s a block has.
+/// How many [`CodeLine`]s of each plane a row has.
 pub(super) fn n_code_lines(dimensions: usize) -> usize {
-    dimensions.div_ceil(size_of::<Quad>())
+    dimensions.div_ceil(LINE_DIMENSIONS)
 }
 
 /// How many [`FloatLine`]s a row has.
 pub(super) fn n_float_lines(dimensions: usize) -> usize {
     dimensions.div_ceil(FloatLine::ZERO.0.len())
-}
-
-/// Puts a row's codes into its block.
-pub(super) fn write_codes(block: &mut [CodeLine], row: usize, codes: &[i8]) {
-    for (line, chunk) in block.iter_mut().zip(codes.chunks(4)) {
-        for (slot, &code) in line.0[row * 4..row * 4 + 4].iter_mut().zip(chunk) {
-            *slot = stored_code(code);
-        }
-    }
 }
 
 #[cfg(test)]

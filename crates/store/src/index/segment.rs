@@ -3,15 +3,17 @@
 //! Segments are shared with running searches and copied when changed meanwhile, so they are small enough to copy in a
 //! fraction of a millisecond and large enough to be scanned at full speed.
 //!
-//! Bytes per row at `d` dimensions: codes `d`, numbers `4d`, scale and residual 8, face, sequence and person 24, subject
-//! 4, and per custom field 4 (text), 8 (number) or nearly nothing (boolean); 676 without custom fields at 128
-//! dimensions. The gallery's table of rows by face adds 18 to 36.
+//! Bytes per row at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), numbers `4d`, sizes 6, face,
+//! sequence and person 24, subject 4 once a row has one, and per custom field 4 (text), 8 (number) or nearly nothing
+//! (boolean); 670 at 128 dimensions. The gallery's table of rows by face adds 18 to 36.
 
 use likeness_domain::types::{FaceId, FieldSchema, PersonId};
 
 use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
-use super::kernel::{BLOCK_ROWS, BlockScales, CodeLine, FloatLine, float_lines};
-use super::quantise::{f32_above, n_code_lines, n_float_lines, quantise, write_codes};
+use super::kernel::pages::{Arena, Line, Slot};
+use super::kernel::{CodeLine, FloatLine, GROUP_ROWS, RowSizes, Rows, bf16, float_lines};
+use super::quantise::{RowCodes, n_code_lines, n_float_lines};
+use super::rotation::Rotation;
 use super::wiped::Wiped;
 
 /// What a row says besides its vector and its cells.
@@ -22,30 +24,95 @@ pub(super) struct RowLabel {
     pub(super) person: Option<PersonId>,
 }
 
+/// Lines of a segment: in memory of their own while it grows, in a slot of the arena once it has room for all its rows.
+#[derive(Debug)]
+enum Lines<T: Line> {
+    Growing(Wiped<T>),
+    Full(Slot<T>),
+}
+
+impl<T: Line> Lines<T> {
+    fn get(&self) -> &[T] {
+        match self {
+            Lines::Growing(lines) => lines,
+            Lines::Full(lines) => lines,
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut [T] {
+        match self {
+            Lines::Growing(lines) => lines,
+            Lines::Full(lines) => lines,
+        }
+    }
+
+    fn grow_to(&mut self, n_rows: usize, n_lines: usize, arena: &Arena) {
+        match self {
+            Lines::Growing(lines) if n_rows < SEGMENT_ROWS => lines.grow_to(n_rows * n_lines),
+            Lines::Growing(lines) => {
+                let mut slot = arena.take(n_rows * n_lines);
+                slot[..lines.len()].copy_from_slice(lines);
+                *self = Lines::Full(slot);
+            }
+            Lines::Full(_) => {}
+        }
+    }
+
+    fn copied(&self, arena: &Arena) -> Self {
+        match self {
+            Lines::Growing(lines) => Lines::Growing(lines.clone()),
+            Lines::Full(lines) => {
+                let mut slot = arena.take(lines.len());
+                slot.copy_from_slice(lines);
+                Lines::Full(slot)
+            }
+        }
+    }
+}
+
 /// # Invariants
 /// Every place at or beyond `n_rows` has zero codes and zero numbers: what was removed is overwritten.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Segment {
+    arena: Arena,
     dimensions: usize,
-    codes: Wiped<CodeLine>,
-    floats: Wiped<FloatLine>,
-    scales: Vec<BlockScales>,
+    coarse: Lines<CodeLine>,
+    fine: Lines<CodeLine>,
+    floats: Lines<FloatLine>,
+    sizes: Vec<RowSizes>,
+    fine_residuals: Vec<u16>,
     /// One for each row; their number is the number of rows.
     labels: Vec<RowLabel>,
-    /// The ids of `labels` again, dense for filters.
-    faces: Vec<u64>,
     columns: Columns,
 }
 
-impl Segment {
-    pub(super) fn new(dimensions: usize, schema: &FieldSchema) -> Self {
+impl Clone for Segment {
+    fn clone(&self) -> Self {
         Self {
+            arena: self.arena.clone(),
+            dimensions: self.dimensions,
+            coarse: self.coarse.copied(&self.arena),
+            fine: self.fine.copied(&self.arena),
+            floats: self.floats.copied(&self.arena),
+            sizes: self.sizes.clone(),
+            fine_residuals: self.fine_residuals.clone(),
+            labels: self.labels.clone(),
+            columns: self.columns.clone(),
+        }
+    }
+}
+
+impl Segment {
+    pub(super) fn new(dimensions: usize, schema: &FieldSchema, arena: &Arena) -> Self {
+        Self {
+            arena: arena.clone(),
             dimensions,
-            codes: Wiped::new(CodeLine::ZERO),
-            floats: Wiped::new(FloatLine::ZERO),
-            scales: Vec::new(),
+            coarse: Lines::Growing(Wiped::new(CodeLine::ZERO)),
+            fine: Lines::Growing(Wiped::new(CodeLine::ZERO)),
+            floats: Lines::Growing(Wiped::new(FloatLine::ZERO)),
+            sizes: Vec::new(),
+            fine_residuals: Vec::new(),
             labels: Vec::new(),
-            faces: Vec::new(),
             columns: Columns::new(schema),
         }
     }
@@ -55,20 +122,19 @@ impl Segment {
     }
 
     /// Sets row `row`, which is an existing one or the next.
-    pub(super) fn set(&mut self, row: usize, label: RowLabel, vector: &[f32], cells: &Cells) {
+    pub(super) fn set(&mut self, row: usize, label: RowLabel, vector: &[f32], rotation: &Rotation, cells: &Cells) {
         assert!(row <= self.n_rows() && row < SEGMENT_ROWS, "row {row} of a segment of {}", self.n_rows());
         assert_eq!(vector.len(), self.dimensions, "vectors of one gallery have one length");
         self.set_label(row, label);
         self.columns.set(row, cells);
-        let quantised = quantise(vector);
-        let block_scales = &mut self.scales[row / BLOCK_ROWS];
-        block_scales.scales[row % BLOCK_ROWS] = quantised.scale;
-        block_scales.residuals[row % BLOCK_ROWS] = f32_above(quantised.residual);
+        let codes = RowCodes::new(vector, rotation);
+        self.sizes[row] = codes.sizes;
+        self.fine_residuals[row] = codes.fine_residual;
         let n_lines = n_code_lines(self.dimensions);
-        let block = &mut self.codes[row / BLOCK_ROWS * n_lines..][..n_lines];
-        write_codes(block, row % BLOCK_ROWS, &quantised.codes);
+        self.coarse.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&codes.coarse);
+        self.fine.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&codes.fine);
         let n_lines = n_float_lines(self.dimensions);
-        for (slot, line) in self.floats[row * n_lines..][..n_lines].iter_mut().zip(float_lines(vector)) {
+        for (slot, line) in self.floats.get_mut()[row * n_lines..][..n_lines].iter_mut().zip(float_lines(vector)) {
             *slot = line;
         }
     }
@@ -78,80 +144,66 @@ impl Segment {
         let last = from.n_rows() - 1;
         self.set_label(row, from.labels[last]);
         self.columns.set(row, &from.columns.get(last));
-        self.copy_numbers(row, from, last);
+        self.sizes[row] = from.sizes[last];
+        self.fine_residuals[row] = from.fine_residuals[last];
+        let n_lines = n_code_lines(self.dimensions);
+        for (to, from) in [(&mut self.coarse, &from.coarse), (&mut self.fine, &from.fine)] {
+            to.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&from.get()[last * n_lines..][..n_lines]);
+        }
+        let n_lines = n_float_lines(self.dimensions);
+        let from = &from.floats.get()[last * n_lines..][..n_lines];
+        self.floats.get_mut()[row * n_lines..][..n_lines].copy_from_slice(from);
     }
 
     /// Removes row `row`: the last row takes its place, and the last row's place is overwritten.
     pub(super) fn swap_remove(&mut self, row: usize) {
         let last = self.n_rows() - 1;
+        let (n_code_lines, n_float_lines) = (n_code_lines(self.dimensions), n_float_lines(self.dimensions));
         if row != last {
             self.set_label(row, self.labels[last]);
             let cells = self.columns.get(last);
             self.columns.set(row, &cells);
-            self.copy_numbers_within(row, last);
+            self.sizes[row] = self.sizes[last];
+            self.fine_residuals[row] = self.fine_residuals[last];
+            for plane in [&mut self.coarse, &mut self.fine] {
+                plane.get_mut().copy_within(last * n_code_lines..(last + 1) * n_code_lines, row * n_code_lines);
+            }
+            let floats = self.floats.get_mut();
+            floats.copy_within(last * n_float_lines..(last + 1) * n_float_lines, row * n_float_lines);
         }
         self.labels.pop();
-        self.faces.pop();
         self.columns.clear(last);
-        self.scales[last / BLOCK_ROWS].scales[last % BLOCK_ROWS] = 0.0;
-        self.scales[last / BLOCK_ROWS].residuals[last % BLOCK_ROWS] = 0.0;
-        let n_lines = n_code_lines(self.dimensions);
-        let zeros = vec![0; self.dimensions];
-        write_codes(&mut self.codes[last / BLOCK_ROWS * n_lines..][..n_lines], last % BLOCK_ROWS, &zeros);
-        let n_lines = n_float_lines(self.dimensions);
-        self.floats[last * n_lines..][..n_lines].fill(FloatLine::ZERO);
+        self.sizes[last] = RowSizes::default();
+        self.fine_residuals[last] = 0;
+        for plane in [&mut self.coarse, &mut self.fine] {
+            plane.get_mut()[last * n_code_lines..][..n_code_lines].fill(CodeLine::ZERO);
+        }
+        self.floats.get_mut()[last * n_float_lines..][..n_float_lines].fill(FloatLine::ZERO);
     }
 
     fn set_label(&mut self, row: usize, label: RowLabel) {
         if row == self.n_rows() {
             self.reserve(row + 1);
             self.labels.push(label);
-            self.faces.push(label.face.get());
         } else {
             self.labels[row] = label;
-            self.faces[row] = label.face.get();
         }
     }
 
-    /// Makes place for `n_rows`, in whole blocks, doubling: most face sets are small, and must not take the memory of a
+    /// Makes place for `n_rows`, in whole groups, doubling: most face sets are small, and must not take the memory of a
     /// full segment.
     fn reserve(&mut self, n_rows: usize) {
-        if n_rows <= self.scales.len() * BLOCK_ROWS {
+        if n_rows <= self.sizes.len() {
             return;
         }
-        let n_blocks = (self.scales.len() * 2).clamp(n_rows.div_ceil(BLOCK_ROWS), SEGMENT_ROWS / BLOCK_ROWS);
-        self.codes.grow_to(n_blocks * n_code_lines(self.dimensions));
-        self.floats.grow_to(n_blocks * BLOCK_ROWS * n_float_lines(self.dimensions));
-        self.scales.resize(n_blocks, BlockScales::ZERO);
-    }
-
-    fn copy_numbers(&mut self, row: usize, from: &Segment, other: usize) {
-        let (to_scales, from_scales) = (&mut self.scales[row / BLOCK_ROWS], &from.scales[other / BLOCK_ROWS]);
-        to_scales.scales[row % BLOCK_ROWS] = from_scales.scales[other % BLOCK_ROWS];
-        to_scales.residuals[row % BLOCK_ROWS] = from_scales.residuals[other % BLOCK_ROWS];
+        let n_rows = (self.sizes.len() * 2).clamp(n_rows.next_multiple_of(GROUP_ROWS), SEGMENT_ROWS);
         let n_lines = n_code_lines(self.dimensions);
-        let to_block = &mut self.codes[row / BLOCK_ROWS * n_lines..][..n_lines];
-        let from_block = &from.codes[other / BLOCK_ROWS * n_lines..][..n_lines];
-        for (to, from) in to_block.iter_mut().zip(from_block) {
-            copy_quad(&mut to.0, row % BLOCK_ROWS, &from.0, other % BLOCK_ROWS);
-        }
-        let n_lines = n_float_lines(self.dimensions);
-        self.floats[row * n_lines..][..n_lines].copy_from_slice(&from.floats[other * n_lines..][..n_lines]);
-    }
-
-    fn copy_numbers_within(&mut self, row: usize, other: usize) {
-        let from_scales = self.scales[other / BLOCK_ROWS];
-        let to_scales = &mut self.scales[row / BLOCK_ROWS];
-        to_scales.scales[row % BLOCK_ROWS] = from_scales.scales[other % BLOCK_ROWS];
-        to_scales.residuals[row % BLOCK_ROWS] = from_scales.residuals[other % BLOCK_ROWS];
-        let n_lines = n_code_lines(self.dimensions);
-        for line_idx in 0..n_lines {
-            let from = self.codes[other / BLOCK_ROWS * n_lines + line_idx];
-            let to = &mut self.codes[row / BLOCK_ROWS * n_lines + line_idx];
-            copy_quad(&mut to.0, row % BLOCK_ROWS, &from.0, other % BLOCK_ROWS);
-        }
-        let n_lines = n_float_lines(self.dimensions);
-        self.floats.copy_within(other * n_lines..(other + 1) * n_lines, row * n_lines);
+        self.coarse.grow_to(n_rows, n_lines, &self.arena);
+        self.fine.grow_to(n_rows, n_lines, &self.arena);
+        self.floats.grow_to(n_rows, n_float_lines(self.dimensions), &self.arena);
+        self.sizes.resize(n_rows, RowSizes::default());
+        self.fine_residuals.resize(n_rows, 0);
+        self.labels.reserve_exact(n_rows - self.labels.len());
     }
 
     pub(super) fn label(&self, row: usize) -> RowLabel {
@@ -165,21 +217,27 @@ impl Segment {
     /// The row's vector, filled up with zeros.
     pub(super) fn floats(&self, row: usize) -> &[FloatLine] {
         let n_lines = n_float_lines(self.dimensions);
-        &self.floats[row * n_lines..][..n_lines]
+        &self.floats.get()[row * n_lines..][..n_lines]
     }
 
-    /// Codes, scales and residuals of sixteen rows.
-    pub(super) fn block(&self, block_idx: usize) -> (&[CodeLine], &BlockScales) {
+    /// The coarse plane of all rows, filled up to whole groups.
+    pub(super) fn coarse_rows(&self) -> Rows<'_> {
+        Rows { coarse: self.coarse.get(), n_lines: n_code_lines(self.dimensions), sizes: &self.sizes }
+    }
+
+    /// The row's codes in the fine plane.
+    pub(super) fn fine(&self, row: usize) -> &[CodeLine] {
         let n_lines = n_code_lines(self.dimensions);
-        (&self.codes[block_idx * n_lines..][..n_lines], &self.scales[block_idx])
+        &self.fine.get()[row * n_lines..][..n_lines]
+    }
+
+    /// Length of what both planes together leave out of a row.
+    pub(super) fn fine_residual(&self, row: usize) -> f32 {
+        bf16(self.fine_residuals[row])
     }
 
     /// The rows that pass; all without a plan.
     pub(super) fn rows(&self, plan: Option<&Plan>) -> Bits {
-        plan.map_or_else(|| first_rows(self.n_rows()), |plan| plan.rows(&self.faces, &self.columns, self.n_rows()))
+        plan.map_or_else(|| first_rows(self.n_rows()), |plan| plan.rows(&self.labels, &self.columns, self.n_rows()))
     }
-}
-
-fn copy_quad(to: &mut [u8; 64], to_row: usize, from: &[u8; 64], from_row: usize) {
-    to[to_row * 4..to_row * 4 + 4].copy_from_slice(&from[from_row * 4..from_row * 4 + 4]);
 }

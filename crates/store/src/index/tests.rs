@@ -17,13 +17,13 @@ use super::*;
 
 /// Answers on the caller's thread.
 fn flat_inline() -> Arc<dyn VectorIndex> {
-    let options = FlatOptions { n_threads: 1, queue_len_max: 1, inline_numbers_max: usize::MAX };
+    let options = FlatOptions { n_threads: 1, queue_len_max: 1, inline_numbers_max: usize::MAX, seed: 1 };
     Arc::new(FlatIndex::new(options).unwrap())
 }
 
 /// Every search goes through queue and threads.
 fn flat_pooled() -> Arc<dyn VectorIndex> {
-    Arc::new(FlatIndex::new(FlatOptions { n_threads: 2, queue_len_max: 64, inline_numbers_max: 0 }).unwrap())
+    Arc::new(FlatIndex::new(FlatOptions { n_threads: 2, queue_len_max: 64, inline_numbers_max: 0, seed: 1 }).unwrap())
 }
 
 #[test]
@@ -345,7 +345,8 @@ fn a_closing_pool_answers_nobody_and_its_threads_leave() {
 
 #[test]
 fn waiting_searches_are_answered_together_each_with_its_own_answer() {
-    let index = FlatIndex::new(FlatOptions { n_threads: 1, queue_len_max: 64, inline_numbers_max: 0 }).unwrap();
+    let index =
+        FlatIndex::new(FlatOptions { n_threads: 1, queue_len_max: 64, inline_numbers_max: 0, seed: 1 }).unwrap();
     let oracle = BruteForceIndex::new();
     let rows: Vec<GalleryChange> = (1..=500).map(|number| putting(entry(number, scattered(number, 40)))).collect();
     for changes in [vec![opening()], rows] {

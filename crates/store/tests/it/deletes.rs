@@ -165,7 +165,7 @@ fn a_delete_of_many_faces_lets_other_writes_in_between() {
 /// 100,000 matches with the step of a server.
 #[test]
 fn a_delete_of_a_hundred_thousand_faces_lets_other_writes_in_between() {
-    let options = FlatOptions { n_threads: 1, queue_len_max: 16, inline_numbers_max: 0 };
+    let options = FlatOptions { n_threads: 1, queue_len_max: 16, inline_numbers_max: 0, seed: 1 };
     let index = FlatIndex::new(options).unwrap();
     block_on(check_steps(index, 166_700, Settings::DEFAULT.delete_rows));
 }

@@ -175,6 +175,7 @@ pub(super) async fn search(config: &Config, pack: &Pack, n_faces: u64, time: Dur
         n_threads: config.general.workers,
         queue_len_max: 16,
         inline_numbers_max: INLINE_NUMBERS_MAX,
+        seed: 1,
     })?;
     let face_set = FaceSetId::new(1).expect("in range");
     let mut numbers = Numbers(n_faces);

@@ -196,6 +196,7 @@ impl Bench {
             n_threads: args.threads as usize,
             queue_len_max: 4096,
             inline_numbers_max: INLINE_NUMBERS_MAX,
+            seed: 1,
         })?;
         let (before_mb, _) = memory_mb();
         // Only sets with fields pay for them.

@@ -1,12 +1,12 @@
 use likeness_domain::types::Template;
 
 use super::*;
-use crate::index::kernel::{CodeLine, FloatLine};
+use crate::index::kernel::{CodeLine, FloatLine, RowSizes};
 
 const DIMENSIONS: usize = 20;
 
 fn gallery() -> Gallery {
-    Gallery::new(PackId::new("pack-1").unwrap(), Arc::default())
+    Gallery::new(PackId::new("pack-1").unwrap(), Arc::default(), 1, Arena::default())
 }
 
 fn entry(number: u64) -> GalleryEntry {
@@ -46,11 +46,14 @@ fn a_removed_template_is_overwritten() {
         for row in 20..40 {
             assert!(segment.floats(row).iter().all(|line| *line == FloatLine::ZERO), "numbers of row {row} are left");
         }
-        // Rows 20..32 are the last twelve of block 1; block 2 has no row any more.
-        let (codes, scales) = segment.block(1);
-        assert!(codes.iter().all(|line| line.0[16..] == [128; 48]), "codes of removed rows are left");
-        assert_eq!(scales.scales[4..], [0.0; 12]);
-        assert!(segment.block(2).0.iter().all(|line| *line == CodeLine::ZERO), "codes of removed rows are left");
+        let rows = segment.coarse_rows();
+        assert!(rows.coarse[..20].iter().all(|line| *line != CodeLine::ZERO), "rows 0..20 are in use");
+        assert!(rows.coarse[20..].iter().all(|line| *line == CodeLine::ZERO), "codes of removed rows are left");
+        assert!(
+            (20..rows.coarse.len()).all(|row| segment.fine(row)[0] == CodeLine::ZERO),
+            "codes of removed rows are left"
+        );
+        assert!(rows.sizes[20..].iter().all(|sizes| *sizes == RowSizes::default()), "sizes of removed rows are left");
     }
 }
 

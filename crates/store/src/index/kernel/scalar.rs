@@ -1,30 +1,54 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
-use super::{BLOCK_ROWS, BlockScales, BoundTerms, CodeLine, FloatLine, Kernel, Quad, Sums};
+use super::{
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
+    scan_list_by_row, scan_tiles_by_group, unpack_by_word,
+};
 
-pub(super) static KERNEL: Kernel =
-    Kernel { name: "scalar", sums_1: block_sums, sums_4: block_sums, sums_8: block_sums, reaching, dot };
+pub(super) static KERNEL: Kernel = Kernel {
+    name: "scalar",
+    scan: |rows, groups, wanted, probe, cutoff, found| {
+        scan_by_group((rows, groups, wanted), (probe, cutoff, found), code_sum, reaching);
+    },
+    scan_listed: |rows, list, probe, cutoff, found| scan_list_by_row((rows, list), (probe, cutoff, found), code_sum),
+    unpack: unpack_by_word,
+    scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| {
+        scan_tiles_by_group((tiles, groups, wanted), (probes, cutoffs, found), tile_sums, reaching);
+    },
+    code_sum,
+    dot,
+};
 
-fn block_sums<const P: usize>(block: &[CodeLine], probes: [&[Quad]; P], sums: &mut [Sums; P]) {
-    for (probe, sums) in probes.into_iter().zip(sums) {
-        let mut rows = [0_i32; BLOCK_ROWS];
-        for (line, quad) in block.iter().zip(probe) {
-            for (sum, codes) in rows.iter_mut().zip(line.0.as_chunks::<4>().0) {
+fn code_sum(row: &[CodeLine], probe: &[ProbeLine]) -> i32 {
+    let mut sum = 0;
+    for (line, probe) in row.iter().zip(probe) {
+        let (low, high) = probe.0.split_at(64);
+        for ((&byte, &low), &high) in line.0.iter().zip(low).zip(high) {
+            sum += i32::from(byte & 15) * i32::from(low) + i32::from(byte >> 4) * i32::from(high);
+        }
+    }
+    sum
+}
+
+fn tile_sums(tile: &[CodeLine], quads: &[[[i8; 4]; TILE_PROBES]]) -> [[i32; GROUP_ROWS]; TILE_PROBES] {
+    let mut sums = [[0; GROUP_ROWS]; TILE_PROBES];
+    for (line, quads) in tile.iter().zip(quads) {
+        for (sums, quad) in sums.iter_mut().zip(quads) {
+            for (sum, codes) in sums.iter_mut().zip(line.0.as_chunks::<4>().0) {
                 *sum += codes.iter().zip(quad).map(|(&code, &probe)| i32::from(code) * i32::from(probe)).sum::<i32>();
             }
         }
-        *sums = rows;
     }
+    sums
 }
 
-fn reaching(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) -> u16 {
-    let bounds: [f32; BLOCK_ROWS] =
-        std::array::from_fn(|row| terms.bound(sums[row], scales.scales[row], scales.residuals[row]));
-    // Nearly every block has no such row: looking at all sixteen without branches first is cheapest.
+fn reaching(sums: &[i32; GROUP_ROWS], sizes: &[RowSizes; GROUP_ROWS], terms: &BoundTerms, cutoff: f32) -> u16 {
+    let bounds: [f32; GROUP_ROWS] = std::array::from_fn(|lane| terms.coarse_bound(sums[lane], sizes[lane]));
+    // Nearly every group has no such row: looking at all sixteen without branches first is cheapest.
     if !bounds.iter().fold(false, |any, &bound| any | (bound >= cutoff)) {
         return 0;
     }
-    bounds.iter().enumerate().fold(0, |rows, (row, &bound)| rows | u16::from(bound >= cutoff) << row)
+    bounds.iter().enumerate().fold(0, |mask, (lane, &bound)| mask | u16::from(bound >= cutoff) << lane)
 }
 
 fn dot(a: &[FloatLine], b: &[FloatLine]) -> f64 {

@@ -8,28 +8,201 @@ fn kernels() -> Vec<&'static Kernel> {
     kernels
 }
 
-fn plain_sum(block: &[CodeLine], row: usize, probe: &[Quad]) -> i32 {
-    let row = block.iter().flat_map(|line| &line.0[row * 4..row * 4 + 4]);
-    row.zip(probe.as_flattened()).map(|(&code, &probe)| i32::from(code) * i32::from(probe)).sum()
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 16
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn unit(&mut self) -> f32 {
+        self.below(1 << 20) as f32 / (1 << 20) as f32
+    }
 }
 
-#[track_caller]
-fn check_sums(block: &[CodeLine], probes: &[Vec<Quad>]) {
-    let probes: Vec<&[Quad]> = probes.iter().map(Vec::as_slice).collect();
-    for kernel in kernels() {
-        let mut sums = vec![[-1; BLOCK_ROWS]; probes.len()];
-        kernel.block_sums(block, &probes, &mut sums);
-        for (probe, sums) in probes.iter().zip(&sums) {
-            let plain: [i32; BLOCK_ROWS] = std::array::from_fn(|row| plain_sum(block, row, probe));
-            assert_eq!(*sums, plain, "{} with {} lines and {} probes", kernel.name(), block.len(), probes.len());
+/// Rows, probes and cutoffs of one shape.
+struct Case {
+    n_lines: usize,
+    coarse: Vec<CodeLine>,
+    sizes: Vec<RowSizes>,
+    wanted: Vec<u64>,
+    probes: Vec<ProbeCodes>,
+    cutoffs: Vec<f32>,
+}
+
+impl Case {
+    fn new(seed: u64, n_lines: usize, n_groups: usize, n_probes: usize) -> Self {
+        let numbers = &mut Numbers(seed | 1);
+        let n_rows = n_groups * GROUP_ROWS;
+        let line = |numbers: &mut Numbers| CodeLine(std::array::from_fn(|_| numbers.next() as u8));
+        let probe_line =
+            |numbers: &mut Numbers| ProbeLine(std::array::from_fn(|_| (numbers.below(255) as i32 - 127) as i8));
+        let probe = |numbers: &mut Numbers| {
+            let lines: Vec<ProbeLine> = (0..n_lines).map(|_| probe_line(numbers)).collect();
+            let code_sum = lines.iter().flat_map(|line| line.0).map(i32::from).sum();
+            // As templates have them: bounds are around 0.1.
+            let scale = 0.02 / (127.0 * (n_lines * LINE_DIMENSIONS) as f32).sqrt();
+            ProbeCodes { lines, terms: BoundTerms { code_sum, scale, residual_weight: 1.01, slack: 0.01 } }
+        };
+        let sizes = |numbers: &mut Numbers| {
+            RowSizes::new(bf16(bf16_above(0.001 + 0.02 * numbers.unit())), 0.05 + 0.1 * numbers.unit())
+        };
+        Self {
+            n_lines,
+            coarse: (0..n_rows * n_lines).map(|_| line(numbers)).collect(),
+            sizes: (0..n_rows).map(|_| sizes(numbers)).collect(),
+            wanted: (0..n_rows.div_ceil(64)).map(|_| numbers.next() | numbers.next() << 32).collect(),
+            probes: (0..n_probes).map(|_| probe(numbers)).collect(),
+            cutoffs: (0..n_probes).map(|_| 0.05 + 0.2 * numbers.unit()).collect(),
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows { coarse: &self.coarse, n_lines: self.n_lines, sizes: &self.sizes }
+    }
+
+    fn n_groups(&self) -> usize {
+        self.sizes.len() / GROUP_ROWS
+    }
+
+    fn row(&self, row: usize) -> &[CodeLine] {
+        &self.coarse[row * self.n_lines..][..self.n_lines]
+    }
+
+    /// As the layout is described, one dimension after the other.
+    fn plain_sum(&self, row: usize, probe: &ProbeCodes) -> i32 {
+        let code = |dimension: usize| {
+            let byte = self.row(row)[dimension / 128].0[dimension % 64];
+            i32::from(if dimension % 128 < 64 { byte & 15 } else { byte >> 4 })
+        };
+        let probe_code = |dimension: usize| i32::from(probe.lines[dimension / 128].0[dimension % 128]);
+        (0..self.n_lines * 128).map(|dimension| code(dimension) * probe_code(dimension)).sum()
+    }
+
+    /// What was found must be in order, wanted, with the right sums, and complete but for rows within rounding of the
+    /// cutoff.
+    #[track_caller]
+    fn check(
+        &self,
+        name: &str,
+        found: &[FoundRow],
+        groups: Range<usize>,
+        wanted: &[u64],
+        probe: &ProbeCodes,
+        cutoff: f32,
+    ) {
+        assert!(found.is_sorted_by_key(|found| found.row), "{name}: rows are not in order");
+        let mut found = found.iter().copied().peekable();
+        for row in groups.start * GROUP_ROWS..groups.end * GROUP_ROWS {
+            let sum = self.plain_sum(row, probe);
+            let bound = probe.terms.coarse_bound(sum, self.sizes[row]);
+            let is_wanted = wanted[row / 64] >> (row % 64) & 1 == 1;
+            let is_found = found.next_if(|found| found.row as usize == row);
+            if let Some(found) = is_found {
+                assert_eq!(found.sum, sum, "{name}: sum of row {row}");
+            }
+            // A tenth of the slack that a search allows for.
+            if !is_wanted || (bound - cutoff).abs() > 1e-6 {
+                assert_eq!(
+                    is_found.is_some(),
+                    is_wanted && bound >= cutoff,
+                    "{name}: row {row}, bound {bound}, {cutoff}"
+                );
+            }
+        }
+        assert_eq!(found.next(), None, "{name}: a row that is not there or twice");
+    }
+
+    fn check_all(&self) {
+        let n_groups = self.n_groups();
+        for kernel in kernels() {
+            let name = kernel.name();
+            for (probe, &cutoff) in self.probes.iter().zip(&self.cutoffs) {
+                for groups in [0..n_groups, n_groups / 3..n_groups, 0..0] {
+                    let mut found = Vec::new();
+                    kernel.scan(&self.rows(), groups.clone(), &self.wanted, probe, cutoff, &mut found);
+                    self.check(name, &found, groups, &self.wanted, probe, cutoff);
+                }
+                let is_wanted = |row: &u16| self.wanted[usize::from(*row) / 64] >> (row % 64) & 1 == 1;
+                let list: Vec<u16> = (0..self.sizes.len() as u16).filter(is_wanted).collect();
+                let mut found = Vec::new();
+                kernel.scan_listed(&self.rows(), &list, probe, cutoff, &mut found);
+                self.check(name, &found, 0..n_groups, &self.wanted, probe, cutoff);
+                for row in 0..self.sizes.len() {
+                    assert_eq!(kernel.code_sum(self.row(row), &probe.lines), self.plain_sum(row, probe), "{name}");
+                }
+            }
+            self.check_tiles(kernel);
+        }
+    }
+
+    fn check_tiles(&self, kernel: &Kernel) {
+        let n_groups = self.n_groups();
+        let mut lines = vec![CodeLine::ZERO; n_groups * self.n_lines * TILE_LINES];
+        kernel.unpack(&self.rows(), &mut lines);
+        let tiles = Tiles { lines: &lines, n_lines: self.n_lines, sizes: &self.sizes };
+        let all = vec![u64::MAX; self.wanted.len()];
+        for first in (0..self.probes.len()).step_by(TILE_PROBES) {
+            let chunk = first..(first + TILE_PROBES).min(self.probes.len());
+            let probes = TileProbes::new(&self.probes[chunk.clone()].iter().collect::<Vec<_>>());
+            let cutoffs = std::array::from_fn(|idx| self.cutoffs.get(first + idx).copied().unwrap_or(f32::INFINITY));
+            let wanted = std::array::from_fn(|idx| if idx % 2 == 0 { &all[..] } else { &self.wanted[..] });
+            for groups in [0..n_groups, n_groups / 3..n_groups] {
+                let mut found: [Vec<FoundRow>; TILE_PROBES] = Default::default();
+                kernel.scan_tiles(&tiles, groups.clone(), &wanted, &probes, &cutoffs, &mut found);
+                for (idx, found) in found.iter().enumerate() {
+                    match self.probes.get(first + idx) {
+                        Some(probe) => {
+                            self.check(kernel.name(), found, groups.clone(), wanted[idx], probe, cutoffs[idx])
+                        }
+                        None => assert!(found.is_empty(), "{}: a probe that is not there found rows", kernel.name()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_agrees_with_a_plain_loop_over_all_shapes() {
+    for n_lines in 1..=6 {
+        for (n_groups, n_probes) in [(0, 1), (1, 8), (2, 3), (5, 9), (8, 1)] {
+            Case::new((n_lines * 100 + n_groups) as u64, n_lines, n_groups, n_probes).check_all();
         }
     }
 }
 
 #[test]
 fn extreme_codes_at_the_largest_dimension_do_not_overflow() {
-    for (code, probe) in [(255, 127), (255, -127), (1, 127), (0, -127)] {
-        check_sums(&vec![CodeLine([code; 64]); 1024], &vec![vec![[probe; 4]; 1024]; PROBES_MAX]);
+    for (code, probe) in [(255, 127), (255, -127), (0x0f, 127), (0xf0, -127), (0, 127)] {
+        let mut case = Case::new(1, 32, 2, 2);
+        case.coarse.fill(CodeLine([code; 64]));
+        for probe_codes in &mut case.probes {
+            probe_codes.lines.fill(ProbeLine([probe; LINE_DIMENSIONS]));
+            probe_codes.terms.code_sum = 4096 * i32::from(probe);
+        }
+        case.check_all();
+    }
+}
+
+#[test]
+fn a_cutoff_of_minus_infinity_is_reached_by_every_row_and_infinity_by_none() {
+    let case = Case::new(5, 1, 4, 1);
+    for kernel in kernels() {
+        let n_found = |cutoff| {
+            let mut found = Vec::new();
+            kernel.scan(&case.rows(), 0..4, &[u64::MAX], &case.probes[0], cutoff, &mut found);
+            found.len()
+        };
+        assert_eq!((n_found(f32::NEG_INFINITY), n_found(f32::INFINITY)), (64, 0), "{}", kernel.name());
     }
 }
 
@@ -39,60 +212,21 @@ fn the_active_kernel_is_the_fastest_available_and_stays() {
     assert!(std::ptr::eq(active(), active()));
 }
 
-#[track_caller]
-fn check_reaching(sums: &Sums, scales: &BlockScales, terms: &BoundTerms, cutoff: f32) {
-    for kernel in kernels() {
-        let reaching = kernel.reaching(sums, scales, terms, cutoff);
-        for (row, &sum) in sums.iter().enumerate() {
-            let bound = terms.bound(sum, scales.scales[row], scales.residuals[row]);
-            let is_reaching = reaching >> row & 1 == 1;
-            // Half of the slack that a search allows for.
-            if (bound - cutoff).abs() > 5e-7 {
-                assert_eq!(is_reaching, bound >= cutoff, "{}: row {row}, bound {bound}", kernel.name());
-            }
-        }
-    }
-}
-
 #[test]
-fn a_cutoff_of_minus_infinity_is_reached_by_every_row_and_infinity_by_none() {
-    let terms = BoundTerms { sum_offset: 5, scale: 0.01, residual_weight: 1.01, slack: 0.01 };
-    for kernel in kernels() {
-        let reaching = |cutoff: f32| kernel.reaching(&[-10_000; BLOCK_ROWS], &BlockScales::ZERO, &terms, cutoff);
-        assert_eq!((reaching(f32::NEG_INFINITY), reaching(f32::INFINITY)), (u16::MAX, 0), "{}", kernel.name());
+fn sizes_are_the_scale_and_a_length_not_below_the_one_given() {
+    for residual in [0.0, 1e-30, 0.1, 0.107_421_875, 0.107_421_876, 1.0, 4.09] {
+        let sizes = RowSizes::new(0.015_625, residual);
+        assert_eq!(sizes.scale(), 0.015_625);
+        assert!(sizes.coarse_residual() >= residual && sizes.coarse_residual() <= residual * 1.008, "{residual}");
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
 
     #[test]
-    fn every_kernel_sums_codes_like_a_plain_loop(
-        lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 64), 0..40),
-        n_probes in 0..=PROBES_MAX,
-        seed in prop::collection::vec(-127_i8..=127, 160 * PROBES_MAX),
-    ) {
-        let block: Vec<CodeLine> = lines.iter().map(|line| CodeLine(line.as_slice().try_into().unwrap())).collect();
-        let probes: Vec<Vec<Quad>> = seed.chunks(160).take(n_probes)
-            .map(|codes| codes.as_chunks::<4>().0[..block.len()].to_vec())
-            .collect();
-        check_sums(&block, &probes);
-    }
-
-    #[test]
-    fn every_kernel_finds_the_rows_that_reach_a_cutoff(
-        // As templates have them: scale times 127 at most 1, and similarities around the cutoff.
-        rows in prop::collection::vec((-16_000_i32..16_000, 0.001_f32..0.0078, 0.0_f32..0.1), BLOCK_ROWS),
-        sum_offset in -1_000_000_i32..1_000_000,
-        cutoff in -0.5_f32..0.5,
-    ) {
-        let terms = BoundTerms { sum_offset, scale: 0.0078, residual_weight: 1.05, slack: 0.01 };
-        let sums: Sums = std::array::from_fn(|row| rows[row].0 + sum_offset);
-        let scales = BlockScales {
-            scales: std::array::from_fn(|row| rows[row].1),
-            residuals: std::array::from_fn(|row| rows[row].2),
-        };
-        check_reaching(&sums, &scales, &terms, cutoff);
+    fn every_kernel_agrees_with_a_plain_loop(seed: u64, n_lines in 1_usize..5, n_groups in 0_usize..9, n_probes in 1_usize..12) {
+        Case::new(seed, n_lines, n_groups, n_probes).check_all();
     }
 
     #[test]

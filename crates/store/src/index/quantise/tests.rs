@@ -2,57 +2,99 @@ use likeness_domain::types::{PackId, Similarity, Template};
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::kernel;
 
 fn unit(raw: &[f32]) -> Option<Template> {
     Template::new(PackId::new("pack-1").unwrap(), raw).ok()
 }
 
+/// Coarse and fine bound of a row's similarity, and the similarity.
+fn bounds(row: &[f32], probe: &[f32], seed: u64) -> (f32, f32, f32) {
+    let rotation = Rotation::new(seed, row.len());
+    let (ready, codes) = (ReadyProbe::new(probe, &rotation), RowCodes::new(row, &rotation));
+    let kernel = kernel::active();
+    let (coarse_sum, fine_sum) =
+        (kernel.code_sum(&codes.coarse, &ready.codes.lines), kernel.code_sum(&codes.fine, &ready.codes.lines));
+    let terms = &ready.codes.terms;
+    let coarse = terms.coarse_bound(coarse_sum, codes.sizes);
+    let fine = terms.fine_bound(coarse_sum, fine_sum, codes.sizes.scale(), bf16(codes.fine_residual));
+    (coarse, fine, Similarity::of_units(row, probe).get())
+}
+
 #[track_caller]
-fn check_bound(row: &[f32], probe: &[f32]) {
-    let ready = ReadyProbe::new(probe);
-    let Quantised { codes, scale, residual } = quantise(row);
-    let stored_sum: i32 = codes
-        .iter()
-        .zip(ready.quads.as_flattened())
-        .map(|(&code, &probe)| i32::from(stored_code(code)) * i32::from(probe))
-        .sum();
-    let bound = ready.terms.bound(stored_sum, scale, f32_above(residual));
-    let similarity = Similarity::of_units(row, probe).get();
-    assert!(bound >= similarity, "bound {bound} of similarity {similarity}");
-    let dimensions = row.len() as f32;
-    // Each residual is at most half a scale per dimension, a scale at most 1/127.
-    assert!(bound - similarity <= 2.1 * dimensions.sqrt() / 127.0 + 1e-5, "bound {bound} of similarity {similarity}");
+fn check_bounds(row: &[f32], probe: &[f32], seed: u64) {
+    let (coarse, fine, similarity) = bounds(row, probe, seed);
+    assert!(coarse >= similarity, "coarse bound {coarse} of similarity {similarity}");
+    assert!(fine >= similarity, "fine bound {fine} of similarity {similarity}");
+    // A residual is at most 8 scales a dimension for coarse codes and half of one for fine ones and the probe's; a scale
+    // is at most 1.01 / 127. Twice that, as the approximation may be off as far again.
+    let per_scale = (row.len() as f32).sqrt() / 125.0;
+    assert!(
+        coarse - similarity <= 2.0 * 1.3 * 8.5 * per_scale + 1e-4,
+        "coarse bound {coarse} of similarity {similarity}"
+    );
+    assert!(fine - similarity <= 2.0 * 1.3 * 1.1 * per_scale + 1e-4, "fine bound {fine} of similarity {similarity}");
 }
 
 #[test]
 fn one_dimension_is_bounded() {
     for (row, probe) in [(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (0.999, 1.001)] {
-        check_bound(&[row], &[probe]);
+        check_bounds(&[row], &[probe], 1);
     }
 }
 
 #[test]
 fn a_typical_template_is_bounded_closely() {
-    // A fixed pseudo-random direction: sines of many turns.
+    // Fixed directions without a pattern.
     let raw = |seed: f32| -> Vec<f32> { (0..128).map(|idx| (idx as f32 * seed).sin()).collect() };
-    let (row, probe) = (unit(&raw(12.9898)).unwrap(), unit(&raw(78.233)).unwrap());
-    let ready = ReadyProbe::new(probe.unit());
-    let quantised = quantise(row.unit());
-    let width = quantised.residual * f64::from(ready.terms.residual_weight) + f64::from(ready.terms.slack);
-    assert!(width < 0.01, "{width}");
+    for (row, probe) in [(12.9898, 78.233), (1.7, 1.7), (3.3, 0.9)] {
+        let (row, probe) = (unit(&raw(row)).unwrap(), unit(&raw(probe)).unwrap());
+        let (coarse, fine, similarity) = bounds(row.unit(), probe.unit(), 5);
+        assert!(coarse - similarity < 0.16 && fine - similarity < 0.02, "{coarse} {fine} {similarity}");
+    }
+}
+
+#[test]
+fn a_template_with_one_large_number_is_bounded_as_closely() {
+    let mut raw = vec![0.01_f32; 128];
+    raw[77] = 5.0;
+    let template = unit(&raw).unwrap();
+    let (coarse, fine, similarity) = bounds(template.unit(), template.unit(), 5);
+    assert!(coarse - similarity < 0.2 && fine - similarity < 0.03, "{coarse} {fine} {similarity}");
+}
+
+#[test]
+fn zeros_are_bounded() {
+    check_bounds(&[0.0; 20], &[0.0; 20], 3);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
-    fn the_bound_is_never_below_the_similarity(
+    fn the_bounds_are_never_below_the_similarity(
         pairs in prop::collection::vec((component(), component()), 1..600),
+        seed in any::<u64>(),
     ) {
         let (row, probe): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
         if let (Some(row), Some(probe)) = (unit(&row), unit(&probe)) {
-            check_bound(row.unit(), probe.unit());
-            check_bound(row.unit(), row.unit());
+            check_bounds(row.unit(), probe.unit(), seed);
+            check_bounds(row.unit(), row.unit(), seed);
+        }
+    }
+
+    #[test]
+    fn codes_that_were_not_rotated_evenly_are_bounded_as_well(
+        at in prop::collection::vec((0_usize..512, -1.0_f32..1.0), 1..4),
+        seed in any::<u64>(),
+    ) {
+        // A row that the rotation makes of one number: the rows of the rotation itself.
+        let mut raw = vec![0.0_f32; 512];
+        at.iter().for_each(|&(dimension, number)| raw[dimension] = number);
+        let rotated: Vec<f32> = Rotation::new(seed, 512).apply(&raw).iter().map(|&number| number as f32).collect();
+        if let (Some(row), Some(probe)) = (unit(&rotated), unit(&raw)) {
+            check_bounds(row.unit(), probe.unit(), seed);
+            check_bounds(probe.unit(), row.unit(), seed);
         }
     }
 }

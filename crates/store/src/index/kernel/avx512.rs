@@ -1,0 +1,392 @@
+//! AVX-512 VNNI.
+#![expect(unsafe_code, reason = "vector instructions that the processor was asked for at run time")]
+
+use core::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{
+    BoundTerms, CodeLine, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows, TILE_LINES,
+    TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
+};
+
+/// The kernel, if this processor can run it.
+pub(super) fn available() -> Option<&'static Kernel> {
+    let present = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma");
+    present.then_some(&AVX512_VNNI)
+}
+
+// The functions in this table are safe to call only where their features are: the table is private and handed out by
+// `available` alone, which asks the processor first. `Kernel` has checked the lengths.
+static AVX512_VNNI: Kernel = Kernel {
+    name: "avx512-vnni",
+    // SAFETY: see above the table.
+    scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan(rows, groups, wanted, probe, cutoff, found) },
+    // SAFETY: see above the table.
+    scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
+    // SAFETY: see above the table.
+    unpack: |rows, tiles| unsafe { unpack(rows, tiles) },
+    // SAFETY: see above the table.
+    scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
+        scan_tiles(tiles, groups, wanted, probes, cutoffs, found);
+    },
+    // SAFETY: see above the table.
+    code_sum: |row, probe| unsafe { code_sum(row, probe) },
+    // SAFETY: see above the table.
+    dot: |a, b| unsafe { dot(a, b) },
+};
+
+/// How far ahead of the row at hand the coarse plane is fetched.
+const PREFETCH_LINES: usize = 32;
+
+/// Rows of a list whose codes are fetched ahead of the row at hand.
+const PREFETCH_LISTED: usize = 16;
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `rows` has the groups and `probe` as many lines as a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn scan(
+    rows: &Rows<'_>,
+    groups: Range<usize>,
+    wanted: &[u64],
+    probe: &ProbeCodes,
+    cutoff: f32,
+    found: &mut Vec<FoundRow>,
+) {
+    // SAFETY: as of this function. The common lengths of a row are constants, so that its loop is unrolled.
+    unsafe {
+        match rows.n_lines {
+            1 => scan_of::<1>(rows, groups, wanted, probe, cutoff, found),
+            2 => scan_of::<2>(rows, groups, wanted, probe, cutoff, found),
+            4 => scan_of::<4>(rows, groups, wanted, probe, cutoff, found),
+            _ => scan_of::<0>(rows, groups, wanted, probe, cutoff, found),
+        }
+    }
+}
+
+/// With rows of `LINES` lines, or any number if that is 0.
+///
+/// # Safety
+/// As of [`scan`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn scan_of<const LINES: usize>(
+    rows: &Rows<'_>,
+    groups: Range<usize>,
+    wanted: &[u64],
+    probe: &ProbeCodes,
+    cutoff: f32,
+    found: &mut Vec<FoundRow>,
+) {
+    let n_lines = if LINES == 0 { rows.n_lines } else { LINES };
+    let bounds = Bounds::new(&probe.terms, cutoff);
+    for group in groups {
+        let bits = group_bits(wanted, group);
+        if bits == 0 {
+            continue;
+        }
+        let first = group * GROUP_ROWS;
+        // SAFETY: the group's rows and sizes are there.
+        let (sums, mask) = unsafe {
+            let start = rows.coarse.as_ptr().add(first * n_lines);
+            for line in 0..GROUP_ROWS * n_lines {
+                // Fetching beyond the plane's end is allowed and harmless.
+                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line + PREFETCH_LINES * n_lines).cast());
+            }
+            let sums = sums_of_group::<LINES>(|lane| start.add(lane * n_lines), n_lines, &probe.lines);
+            let sizes = _mm512_loadu_si512(rows.sizes.as_ptr().add(first).cast());
+            (sums, bounds.reaching(sums, sizes) & bits)
+        };
+        if mask != 0 {
+            push_rows(mask, |lane| first + lane, &lanes(sums), found);
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `rows` has the rows of the list and `probe` as many lines as a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn scan_listed(rows: &Rows<'_>, list: &[u16], probe: &ProbeCodes, cutoff: f32, found: &mut Vec<FoundRow>) {
+    let n_lines = rows.n_lines;
+    let bounds = Bounds::new(&probe.terms, cutoff);
+    let start = rows.coarse.as_ptr();
+    for (chunk_idx, chunk) in list.chunks(GROUP_ROWS).enumerate() {
+        for &row in list.iter().skip(chunk_idx * GROUP_ROWS + PREFETCH_LISTED).take(GROUP_ROWS) {
+            for line in 0..n_lines {
+                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(usize::from(row) * n_lines + line).cast());
+            }
+        }
+        // A group that is not full is filled up with its first row.
+        let row = |lane: usize| usize::from(chunk[if lane < chunk.len() { lane } else { 0 }]);
+        let sizes: [RowSizes; GROUP_ROWS] = std::array::from_fn(|lane| rows.sizes[row(lane)]);
+        // SAFETY: the rows of the list are there; `sizes` is sixteen numbers of 32 bits.
+        let (sums, mask) = unsafe {
+            let sums = sums_of_group::<0>(|lane| start.add(row(lane) * n_lines), n_lines, &probe.lines);
+            (sums, bounds.reaching(sums, _mm512_loadu_si512(sizes.as_ptr().cast())))
+        };
+        let mask = mask & (u16::MAX >> (GROUP_ROWS - chunk.len()));
+        if mask != 0 {
+            push_rows(mask, row, &lanes(sums), found);
+        }
+    }
+}
+
+/// Sums of sixteen rows, row `i` in lane `i`.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `row` gives the first of `n_lines` lines of each row, `probe` has as many,
+/// and `LINES` is that number or 0.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+unsafe fn sums_of_group<const LINES: usize>(
+    row: impl Fn(usize) -> *const CodeLine,
+    n_lines: usize,
+    probe: &[ProbeLine],
+) -> __m512i {
+    let n_lines = if LINES == 0 { n_lines } else { LINES };
+    let low_half = _mm512_set1_epi8(15);
+    let mut quads = [_mm512_setzero_si512(); 4];
+    // Four rows at a time share the probe's registers; their sums are interleaved as they are added up.
+    for (quad_idx, quad) in quads.iter_mut().enumerate() {
+        let starts: [*const CodeLine; 4] = std::array::from_fn(|idx| row(4 * quad_idx + idx));
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for line in 0..n_lines {
+            // SAFETY: `probe` has `n_lines` lines of two registers, aligned to 64 bytes.
+            let (low, high) = unsafe {
+                let probe: *const __m512i = probe.as_ptr().add(line).cast();
+                (_mm512_load_si512(probe), _mm512_load_si512(probe.add(1)))
+            };
+            for (sum, start) in sums.iter_mut().zip(starts) {
+                // SAFETY: the row has `n_lines` lines of 64 bytes, aligned to 64.
+                let codes = unsafe { _mm512_load_si512(start.add(line).cast()) };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(codes, low_half), low);
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_half), high);
+            }
+        }
+        let pair = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (first, second) = (pair(sums[0], sums[1]), pair(sums[2], sums[3]));
+        *quad = _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+    }
+    // Each quarter of `quads[i]` now holds a part of the sums of rows 4i..4i + 4.
+    let halves = |a, b| {
+        _mm512_add_epi32(_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(a, b))
+    };
+    let (first, second) = (halves(quads[0], quads[1]), halves(quads[2], quads[3]));
+    _mm512_add_epi32(
+        _mm512_shuffle_i32x4::<0b10_00_10_00>(first, second),
+        _mm512_shuffle_i32x4::<0b11_01_11_01>(first, second),
+    )
+}
+
+/// The coarse bound and the cutoff in registers.
+#[derive(Clone, Copy)]
+struct Bounds {
+    offset: __m512i,
+    scale: __m512,
+    residual_weight: __m512,
+    slack: __m512,
+    cutoff: __m512,
+}
+
+impl Bounds {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(terms: &BoundTerms, cutoff: f32) -> Self {
+        Self {
+            offset: _mm512_set1_epi32(15 * terms.code_sum),
+            scale: _mm512_set1_ps(8.0 * terms.scale),
+            residual_weight: _mm512_set1_ps(terms.residual_weight),
+            slack: _mm512_set1_ps(terms.slack),
+            cutoff: _mm512_set1_ps(cutoff),
+        }
+    }
+
+    /// The rows whose bound is at least the cutoff.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn reaching(&self, sums: __m512i, sizes: __m512i) -> u16 {
+        let doubled = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_add_epi32(sums, sums), self.offset));
+        let scales = _mm512_castsi512_ps(_mm512_and_si512(sizes, _mm512_set1_epi32(0xffff_0000_u32 as i32)));
+        let residuals = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(sizes));
+        let slack = _mm512_fmadd_ps(residuals, self.residual_weight, self.slack);
+        let bounds = _mm512_fmadd_ps(doubled, _mm512_mul_ps(scales, self.scale), slack);
+        _mm512_cmp_ps_mask::<_CMP_GE_OQ>(bounds, self.cutoff)
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn lanes(sums: __m512i) -> [i32; GROUP_ROWS] {
+    let mut out = [0; GROUP_ROWS];
+    // SAFETY: sixteen i32 are as wide as the register; the store needs no alignment.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sums) };
+    out
+}
+
+/// # Safety
+/// The processor has AVX-512 F and BW; `rows` has as many groups as `tiles` has room for.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn unpack(rows: &Rows<'_>, tiles: &mut [CodeLine]) {
+    let n_lines = rows.n_lines;
+    let low_half = _mm512_set1_epi8(15);
+    for (group, tile) in tiles.chunks_exact_mut(n_lines * TILE_LINES).enumerate() {
+        for (line, tile) in tile.chunks_exact_mut(TILE_LINES).enumerate() {
+            // SAFETY: the group's rows are there; a line is 64 bytes, aligned to 64.
+            let rows: [__m512i; 16] = std::array::from_fn(|lane| unsafe {
+                _mm512_load_si512(rows.coarse.as_ptr().add((group * GROUP_ROWS + lane) * n_lines + line).cast())
+            });
+            let columns = transposed(rows);
+            for (word, column) in columns.into_iter().enumerate() {
+                let low = _mm512_and_si512(column, low_half);
+                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(column), low_half);
+                // SAFETY: a tile line is 64 bytes, aligned to 64.
+                unsafe {
+                    _mm512_store_si512(tile[word].0.as_mut_ptr().cast(), low);
+                    _mm512_store_si512(tile[TILE_LINES / 2 + word].0.as_mut_ptr().cast(), high);
+                }
+            }
+        }
+    }
+}
+
+/// Sixteen rows of sixteen words become sixteen columns.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
+    // Within each quarter of the registers first: quarter `q` of `fours[4a + b]` is words 4q + b of rows 4a..4a + 4.
+    let fours: [__m512i; 16] = {
+        let mut out = [_mm512_setzero_si512(); 16];
+        for a in 0..4 {
+            let (r0, r1, r2, r3) = (rows[4 * a], rows[4 * a + 1], rows[4 * a + 2], rows[4 * a + 3]);
+            let (low_01, high_01) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
+            let (low_23, high_23) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
+            out[4 * a] = _mm512_unpacklo_epi64(low_01, low_23);
+            out[4 * a + 1] = _mm512_unpackhi_epi64(low_01, low_23);
+            out[4 * a + 2] = _mm512_unpacklo_epi64(high_01, high_23);
+            out[4 * a + 3] = _mm512_unpackhi_epi64(high_01, high_23);
+        }
+        out
+    };
+    let mut columns = [_mm512_setzero_si512(); 16];
+    for b in 0..4 {
+        let [a0, a1, a2, a3] = [fours[b], fours[4 + b], fours[8 + b], fours[12 + b]];
+        let (front_01, back_01) =
+            (_mm512_shuffle_i32x4::<0b01_00_01_00>(a0, a1), _mm512_shuffle_i32x4::<0b11_10_11_10>(a0, a1));
+        let (front_23, back_23) =
+            (_mm512_shuffle_i32x4::<0b01_00_01_00>(a2, a3), _mm512_shuffle_i32x4::<0b11_10_11_10>(a2, a3));
+        columns[b] = _mm512_shuffle_i32x4::<0b10_00_10_00>(front_01, front_23);
+        columns[4 + b] = _mm512_shuffle_i32x4::<0b11_01_11_01>(front_01, front_23);
+        columns[8 + b] = _mm512_shuffle_i32x4::<0b10_00_10_00>(back_01, back_23);
+        columns[12 + b] = _mm512_shuffle_i32x4::<0b11_01_11_01>(back_01, back_23);
+    }
+    columns
+}
+
+/// Groups whose sums are in registers at the same time: two share each broadcast of a probe's codes.
+const TILE_GROUPS: usize = 2;
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; lengths are as `Kernel::scan_tiles` checks them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn scan_tiles(
+    tiles: &Tiles<'_>,
+    groups: Range<usize>,
+    wanted: &[&[u64]; TILE_PROBES],
+    probes: &TileProbes,
+    cutoffs: &[f32; TILE_PROBES],
+    found: &mut [Vec<FoundRow>; TILE_PROBES],
+) {
+    let mut group = groups.start;
+    // SAFETY: as of this function.
+    unsafe {
+        while group + TILE_GROUPS <= groups.end {
+            scan_tiles_of::<TILE_GROUPS>(tiles, group, wanted, probes, cutoffs, found);
+            group += TILE_GROUPS;
+        }
+        while group < groups.end {
+            scan_tiles_of::<1>(tiles, group, wanted, probes, cutoffs, found);
+            group += 1;
+        }
+    }
+}
+
+/// # Safety
+/// As of [`scan_tiles`], with `GROUPS` groups from `group`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+unsafe fn scan_tiles_of<const GROUPS: usize>(
+    tiles: &Tiles<'_>,
+    group: usize,
+    wanted: &[&[u64]; TILE_PROBES],
+    probes: &TileProbes,
+    cutoffs: &[f32; TILE_PROBES],
+    found: &mut [Vec<FoundRow>; TILE_PROBES],
+) {
+    let n_tile_lines = probes.quads.len();
+    let mut sums = [[_mm512_setzero_si512(); TILE_PROBES]; GROUPS];
+    // SAFETY: the groups' tiles are there; a line is 64 bytes, aligned to 64.
+    unsafe {
+        let start = tiles.lines.as_ptr().add(group * n_tile_lines);
+        for (line, quads) in probes.quads.iter().enumerate() {
+            let codes: [__m512i; GROUPS] =
+                std::array::from_fn(|idx| _mm512_load_si512(start.add(idx * n_tile_lines + line).cast()));
+            for (probe_idx, quad) in quads.iter().enumerate() {
+                let quad = _mm512_set1_epi32(i32::from_le_bytes(quad.map(|code| code as u8)));
+                for (sums, codes) in sums.iter_mut().zip(codes) {
+                    sums[probe_idx] = _mm512_dpbusd_epi32(sums[probe_idx], codes, quad);
+                }
+            }
+        }
+    }
+    for (idx, sums) in sums.into_iter().enumerate() {
+        let first = (group + idx) * GROUP_ROWS;
+        // SAFETY: sixteen sizes of 32 bits follow; the load needs no alignment.
+        let sizes = unsafe { _mm512_loadu_si512(tiles.sizes.as_ptr().add(first).cast()) };
+        for probe_idx in 0..TILE_PROBES {
+            let bounds = Bounds::new(&probes.terms[probe_idx], cutoffs[probe_idx]);
+            let mask = bounds.reaching(sums[probe_idx], sizes);
+            if mask != 0 && probe_idx < probes.n_probes {
+                let mask = mask & group_bits(wanted[probe_idx], group + idx);
+                push_rows(mask, |lane| first + lane, &lanes(sums[probe_idx]), &mut found[probe_idx]);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn code_sum(row: &[CodeLine], probe: &[ProbeLine]) -> i32 {
+    let low_half = _mm512_set1_epi8(15);
+    let mut sum = _mm512_setzero_si512();
+    for (line, probe) in row.iter().zip(probe) {
+        // SAFETY: a line is 64 bytes, a probe's line twice as many, both aligned to 64.
+        let (codes, low, high) = unsafe {
+            let probe: *const __m512i = probe.0.as_ptr().cast();
+            (_mm512_load_si512(line.0.as_ptr().cast()), _mm512_load_si512(probe), _mm512_load_si512(probe.add(1)))
+        };
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(codes, low_half), low);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_half), high);
+    }
+    _mm512_reduce_add_epi32(sum)
+}
+
+/// # Safety
+/// The processor has AVX-512 F, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx2,fma")]
+unsafe fn dot(a: &[FloatLine], b: &[FloatLine]) -> f64 {
+    let (mut low, mut high) = (_mm512_setzero_pd(), _mm512_setzero_pd());
+    for (a, b) in a.iter().zip(b) {
+        let (a, b) = (a.0.as_ptr(), b.0.as_ptr());
+        // SAFETY: a line is sixteen f32, aligned to 64 bytes.
+        let (a_low, a_high) = unsafe { (_mm256_load_ps(a), _mm256_load_ps(a.add(8))) };
+        // SAFETY: as above.
+        let (b_low, b_high) = unsafe { (_mm256_load_ps(b), _mm256_load_ps(b.add(8))) };
+        low = _mm512_fmadd_pd(_mm512_cvtps_pd(a_low), _mm512_cvtps_pd(b_low), low);
+        high = _mm512_fmadd_pd(_mm512_cvtps_pd(a_high), _mm512_cvtps_pd(b_high), high);
+    }
+    let eight = _mm512_add_pd(low, high);
+    avx2::fold_four(_mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight)))
+}

@@ -1,0 +1,249 @@
+//! Memory for full segments, in large pages where the system gives them.
+//!
+//! A scan reads tens of megabytes in a row; with pages of 4 KiB the processor would look up an address every 64 lines and
+//! its prefetching would stop there. So full segments get their lines from slabs of at least 2 MiB, aligned to 2 MiB, for
+//! which large pages are asked for. Slots of a slab are given out lowest address first, so that the segments of a gallery
+//! lie next to each other, and are overwritten with zeros when they come back.
+#![expect(unsafe_code, reason = "aligned memory, and slots of it")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::collections::{BTreeSet, HashMap};
+use std::hint::black_box;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{CodeLine, FloatLine};
+
+/// Size and alignment of a large page.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// Numbers for which all zero bytes are a value and that own nothing.
+pub trait Line: Copy + private::Sealed {}
+
+impl Line for CodeLine {}
+impl Line for FloatLine {}
+
+mod private {
+    /// Keeps [`super::Line`] to lines: every pattern of their bytes is a value.
+    pub trait Sealed {}
+    impl Sealed for super::CodeLine {}
+    impl Sealed for super::FloatLine {}
+}
+
+/// Where slots come from; clones share it.
+#[derive(Debug, Default, Clone)]
+pub struct Arena(Arc<Mutex<HashMap<usize, Arc<SlotsOfOneSize>>>>);
+
+impl Arena {
+    /// A slot of `n_lines` zeros.
+    pub fn take<T: Line>(&self, n_lines: usize) -> Slot<T> {
+        let n_bytes = n_lines * size_of::<T>();
+        let slots = Arc::clone(lock(&self.0).entry(n_bytes).or_insert_with(|| Arc::new(SlotsOfOneSize::new(n_bytes))));
+        let (place, start) = slots.take();
+        Slot { slots, place, start: start.cast(), n_lines }
+    }
+
+    /// Bytes of all slabs.
+    pub fn n_bytes(&self) -> usize {
+        lock(&self.0).values().map(|slots| lock(&slots.state).slabs.len() * slots.layout.size()).sum()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is whole between any two operations.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct SlotsOfOneSize {
+    slot_bytes: usize,
+    /// Of a slab.
+    layout: Layout,
+    state: Mutex<Slabs>,
+}
+
+#[derive(Debug, Default)]
+struct Slabs {
+    /// By address.
+    slabs: HashMap<usize, Slab>,
+    /// Places that are free: address of the slab, number of the slot.
+    free: BTreeSet<(usize, usize)>,
+}
+
+#[derive(Debug)]
+struct Slab {
+    start: NonNull<u8>,
+    n_taken: usize,
+}
+
+// SAFETY: a slab is memory of its own; who may use which part of it is decided under the lock.
+unsafe impl Send for Slab {}
+
+impl SlotsOfOneSize {
+    fn new(slot_bytes: usize) -> Self {
+        let slab_bytes = slot_bytes.max(1).next_multiple_of(LARGE_PAGE);
+        let layout = Layout::from_size_align(slab_bytes, LARGE_PAGE).expect("a slab is far smaller than memory");
+        Self { slot_bytes, layout, state: Mutex::default() }
+    }
+
+    fn n_slots(&self) -> usize {
+        self.layout.size() / self.slot_bytes.max(1)
+    }
+
+    /// A free place and its memory, which is zeros.
+    fn take(&self) -> ((usize, usize), NonNull<u8>) {
+        let mut state = lock(&self.state);
+        if state.free.is_empty() {
+            let start = self.new_slab();
+            let address = start.as_ptr() as usize;
+            state.slabs.insert(address, Slab { start, n_taken: 0 });
+            state.free.extend((0..self.n_slots()).map(|slot| (address, slot)));
+        }
+        let place = state.free.pop_first().expect("a new slab has a slot");
+        let slab = state.slabs.get_mut(&place.0).expect("a free slot is of a slab");
+        slab.n_taken += 1;
+        // SAFETY: the slot is within its slab.
+        (place, unsafe { slab.start.add(place.1 * self.slot_bytes) })
+    }
+
+    fn give_back(&self, place: (usize, usize)) {
+        let mut state = lock(&self.state);
+        let Some(slab) = state.slabs.get_mut(&place.0) else { return };
+        slab.n_taken -= 1;
+        if slab.n_taken > 0 {
+            state.free.insert(place);
+            return;
+        }
+        let start = slab.start;
+        state.slabs.remove(&place.0);
+        for slot in 0..self.n_slots() {
+            state.free.remove(&(place.0, slot));
+        }
+        // SAFETY: it was allocated with this layout, and no slot of it is in use.
+        unsafe { dealloc(start.as_ptr(), self.layout) };
+    }
+
+    fn new_slab(&self) -> NonNull<u8> {
+        // SAFETY: the layout has a size.
+        let Some(start) = NonNull::new(unsafe { alloc(self.layout) }) else { handle_alloc_error(self.layout) };
+        ask_for_large_pages(start, self.layout.size());
+        // SAFETY: that many bytes were allocated. They are written after large pages were asked for, so that the first
+        // write of each finds one.
+        unsafe { start.write_bytes(0, self.layout.size()) };
+        start
+    }
+}
+
+impl Drop for SlotsOfOneSize {
+    fn drop(&mut self) {
+        // A slot holds on to its slabs, so none is in use.
+        for slab in self.state.get_mut().unwrap_or_else(PoisonError::into_inner).slabs.values() {
+            // SAFETY: it was allocated with this layout.
+            unsafe { dealloc(slab.start.as_ptr(), self.layout) };
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn ask_for_large_pages(start: NonNull<u8>, n_bytes: usize) {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: the memory is ours; the advice changes none of its contents. A system without large pages refuses it, which
+    // is as good as before.
+    let _ = unsafe { madvise(start.as_ptr().cast(), n_bytes, Advice::LinuxHugepage) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_large_pages(_: NonNull<u8>, _: usize) {}
+
+/// Has lines fetched into the cache that will soon be read.
+#[inline]
+pub fn fetch_ahead<T: Line>(lines: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in lines {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: fetching has no effect but on time.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lines;
+}
+
+/// A run of lines in an arena. Overwritten with zeros when it is dropped.
+#[derive(Debug)]
+pub struct Slot<T: Line> {
+    slots: Arc<SlotsOfOneSize>,
+    place: (usize, usize),
+    start: NonNull<T>,
+    n_lines: usize,
+}
+
+// SAFETY: a slot is the only owner of its memory, and lines are plain numbers.
+unsafe impl<T: Line + Send> Send for Slot<T> {}
+// SAFETY: as above.
+unsafe impl<T: Line + Sync> Sync for Slot<T> {}
+
+impl<T: Line> Deref for Slot<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the slot owns that many lines, aligned to the slab's start plus whole lines, and all are initialised:
+        // zeros first, lines afterwards.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.n_lines) }
+    }
+}
+
+impl<T: Line> DerefMut for Slot<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and `self` is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.n_lines) }
+    }
+}
+
+impl<T: Line> Drop for Slot<T> {
+    fn drop(&mut self) {
+        // SAFETY: the slot owns that many bytes, and zeros are a value of every line.
+        unsafe { self.start.cast::<u8>().write_bytes(0, self.n_lines * size_of::<T>()) };
+        // The memory may be freed next and never read again, so the compiler could drop the writes; it must assume that
+        // `black_box` reads them.
+        black_box(self.start);
+        self.slots.give_back(self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_zeros_apart_from_each_other_and_overwritten_when_they_come_back() {
+        let arena = Arena::default();
+        let n_lines = 1024;
+        let mut slots: Vec<Slot<CodeLine>> = (0..64).map(|_| arena.take(n_lines)).collect();
+        for (idx, slot) in slots.iter_mut().enumerate() {
+            assert!(slot.iter().all(|line| *line == CodeLine::ZERO));
+            slot.fill(CodeLine([idx as u8 + 1; 64]));
+        }
+        for (idx, slot) in slots.iter().enumerate() {
+            assert!(slot.iter().all(|line| *line == CodeLine([idx as u8 + 1; 64])), "slot {idx} is shared");
+        }
+        assert_eq!(arena.n_bytes(), 2 * LARGE_PAGE);
+        let address = slots[3].as_ptr();
+        slots.remove(3);
+        let again: Slot<CodeLine> = arena.take(n_lines);
+        assert_eq!(again.as_ptr(), address, "a free place is taken before memory is");
+        assert!(again.iter().all(|line| *line == CodeLine::ZERO), "what was there before is left");
+    }
+
+    #[test]
+    fn neighbours_follow_each_other_and_empty_slabs_are_given_back() {
+        let arena = Arena::default();
+        let slots: Vec<Slot<FloatLine>> = (0..4).map(|_| arena.take(8192)).collect();
+        for pair in slots.windows(2) {
+            assert_eq!(pair[0].as_ptr_range().end, pair[1].as_ptr());
+        }
+        assert_eq!(slots[0].as_ptr() as usize % LARGE_PAGE, 0);
+        drop(slots);
+        assert_eq!(arena.n_bytes(), 0);
+    }
+}
