@@ -10,6 +10,7 @@ use std::sync::Arc;
 use likeness_domain::filter::Filter;
 use likeness_domain::types::{FieldSchema, FieldType, FieldValue};
 
+use super::kernel;
 use super::segment::RowLabel;
 
 /// Rows of a segment.
@@ -320,7 +321,7 @@ impl Plan {
                 }
             },
             Plan::Code { column_idx, code } => match &columns.0[*column_idx] {
-                Column::Text(codes) => select(codes, |other| other == *code),
+                Column::Text(codes) => selected(|rows| kernel::active().select_code(codes, *code, rows)),
                 _ => NO_ROWS,
             },
             Plan::Boolean { column_idx, value } => match &columns.0[*column_idx] {
@@ -333,7 +334,7 @@ impl Plan {
             },
             Plan::Whole { column_idx, min, max } => match &columns.0[*column_idx] {
                 Column::Whole { values, present } => {
-                    let mut rows = select(values, |number| (*min <= number) & (number <= *max));
+                    let mut rows = selected(|rows| kernel::active().select_whole(values, (*min, *max), rows));
                     and(&mut rows, present);
                     rows
                 }
@@ -341,7 +342,7 @@ impl Plan {
             },
             Plan::Real { column_idx, min, max } => match &columns.0[*column_idx] {
                 Column::Real { values, present } => {
-                    let mut rows = select(values, |number| (*min <= number) & (number <= *max));
+                    let mut rows = selected(|rows| kernel::active().select_real(values, (*min, *max), rows));
                     and(&mut rows, present);
                     rows
                 }
@@ -370,6 +371,13 @@ fn greatest(upper: Bound<f64>) -> f64 {
 
 fn and(rows: &mut Bits, other: &Bits) {
     rows.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+}
+
+/// The bits that `select` sets.
+fn selected(select: impl FnOnce(&mut [u64])) -> Bits {
+    let mut rows = NO_ROWS;
+    select(&mut rows);
+    rows
 }
 
 fn select<T: Copy>(values: &[T], pass: impl Fn(T) -> bool) -> Bits {

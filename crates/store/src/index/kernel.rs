@@ -225,6 +225,9 @@ pub struct Kernel {
     scan_tiles: ScanTiles,
     code_sum: fn(&[CodeLine], &[ProbeLine]) -> i32,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
+    select_code: fn(&[u32], u32, &mut [u64]),
+    select_whole: fn(&[i64], (i64, i64), &mut [u64]),
+    select_real: fn(&[f64], (f64, f64), &mut [u64]),
 }
 
 impl Kernel {
@@ -297,6 +300,24 @@ impl Kernel {
     pub fn code_sum(&self, row: &[CodeLine], probe: &[ProbeLine]) -> i32 {
         assert!(row.len() == probe.len());
         (self.code_sum)(row, probe)
+    }
+
+    /// Sets bit `i` of `rows` where value `i` is the code; other bits become 0.
+    #[inline]
+    pub fn select_code(&self, values: &[u32], code: u32, rows: &mut [u64]) {
+        (self.select_code)(values, code, rows);
+    }
+
+    /// The same for values from `min` to `max`, both included.
+    #[inline]
+    pub fn select_whole(&self, values: &[i64], (min, max): (i64, i64), rows: &mut [u64]) {
+        (self.select_whole)(values, (min, max), rows);
+    }
+
+    /// The same for values from `min` to `max`, both included.
+    #[inline]
+    pub fn select_real(&self, values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
+        (self.select_real)(values, (min, max), rows);
     }
 
     /// The similarity of two unit vectors of the same number of lines, as [`Similarity::of_units`] defines it.
@@ -414,6 +435,28 @@ fn scan_tiles_by_group(
             push_rows(mask, |lane| first + lane, &sums[probe_idx], &mut found[probe_idx]);
         }
     }
+}
+
+/// The bits of values that pass, 64 at a time.
+#[inline(always)]
+fn select<T: Copy>(values: &[T], rows: &mut [u64], pass: impl Fn(T) -> bool) {
+    let mut chunks = values.chunks(64);
+    for word in rows {
+        let chunk = chunks.next().unwrap_or(&[]);
+        *word = chunk.iter().enumerate().fold(0, |word, (idx, &value)| word | u64::from(pass(value)) << idx);
+    }
+}
+
+fn select_code(values: &[u32], code: u32, rows: &mut [u64]) {
+    select(values, rows, |value| value == code);
+}
+
+fn select_whole(values: &[i64], (min, max): (i64, i64), rows: &mut [u64]) {
+    select(values, rows, |value| (min <= value) & (value <= max));
+}
+
+fn select_real(values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
+    select(values, rows, |value| (min <= value) & (value <= max));
 }
 
 /// [`Kernel::unpack`] word by word.

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::{
     BoundTerms, CodeLine, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows, TILE_PROBES,
-    TileProbes, Tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, unpack_by_word,
+    TileProbes, Tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
+    unpack_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -30,6 +31,9 @@ static NEON: Kernel = Kernel {
     code_sum: |row, probe| unsafe { code_sum(row, probe) },
     // SAFETY: see above the table.
     dot: |a, b| unsafe { dot(a, b) },
+    select_code,
+    select_whole,
+    select_real,
 };
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);

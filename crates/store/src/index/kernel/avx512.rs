@@ -37,6 +37,12 @@ static AVX512_VNNI: Kernel = Kernel {
     code_sum: |row, probe| unsafe { code_sum(row, probe) },
     // SAFETY: see above the table.
     dot: |a, b| unsafe { dot(a, b) },
+    // SAFETY: see above the table.
+    select_code: |values, code, rows| unsafe { select_code(values, code, rows) },
+    // SAFETY: see above the table.
+    select_whole: |values, bounds, rows| unsafe { select_whole(values, bounds, rows) },
+    // SAFETY: see above the table.
+    select_real: |values, bounds, rows| unsafe { select_real(values, bounds, rows) },
 };
 
 /// How far ahead of the row at hand the coarse plane is fetched.
@@ -340,17 +346,22 @@ unsafe fn scan_tiles_of<const GROUPS: usize>(
             }
         }
     }
-    for (idx, sums) in sums.into_iter().enumerate() {
-        let first = (group + idx) * GROUP_ROWS;
-        // SAFETY: sixteen sizes of 32 bits follow; the load needs no alignment.
-        let sizes = unsafe { _mm512_loadu_si512(tiles.sizes.as_ptr().add(first).cast()) };
-        for probe_idx in 0..TILE_PROBES {
-            let bounds = Bounds::new(&probes.terms[probe_idx], cutoffs[probe_idx]);
-            let mask = bounds.reaching(sums[probe_idx], sizes);
-            if mask != 0 && probe_idx < probes.n_probes {
-                let mask = mask & group_bits(wanted[probe_idx], group + idx);
-                push_rows(mask, |lane| first + lane, &lanes(sums[probe_idx]), &mut found[probe_idx]);
-            }
+    let first = group * GROUP_ROWS;
+    // SAFETY: sixteen sizes of 32 bits follow for each group; the loads need no alignment.
+    let sizes: [__m512i; GROUPS] = std::array::from_fn(|idx| unsafe {
+        _mm512_loadu_si512(tiles.sizes.as_ptr().add(first + idx * GROUP_ROWS).cast())
+    });
+    for probe_idx in 0..TILE_PROBES {
+        let bounds = Bounds::new(&probes.terms[probe_idx], cutoffs[probe_idx]);
+        let masks: [u16; GROUPS] = std::array::from_fn(|idx| bounds.reaching(sums[idx][probe_idx], sizes[idx]));
+        // Nearly always none.
+        if masks.iter().fold(0, |any, mask| any | mask) == 0 || probe_idx >= probes.n_probes {
+            continue;
+        }
+        for (idx, mask) in masks.into_iter().enumerate() {
+            let mask = mask & group_bits(wanted[probe_idx], group + idx);
+            let row = |lane| first + idx * GROUP_ROWS + lane;
+            push_rows(mask, row, &lanes(sums[idx][probe_idx]), &mut found[probe_idx]);
         }
     }
 }
@@ -389,4 +400,63 @@ unsafe fn dot(a: &[FloatLine], b: &[FloatLine]) -> f64 {
     }
     let eight = _mm512_add_pd(low, high);
     avx2::fold_four(_mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight)))
+}
+
+/// Whole words of 64 values by `select`, which gets their addresses; the rest by `rest`.
+#[inline(always)]
+fn select_words<T>(values: &[T], rows: &mut [u64], select: impl Fn(*const T) -> u64, rest: impl Fn(&[T], &mut [u64])) {
+    let (words, left) = values.as_chunks::<64>();
+    let n_words = words.len().min(rows.len());
+    for (row_bits, word) in rows.iter_mut().zip(words) {
+        *row_bits = select(word.as_ptr());
+    }
+    rest(left, &mut rows[n_words..]);
+}
+
+/// # Safety
+/// The processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn select_code(values: &[u32], code: u32, rows: &mut [u64]) {
+    let wanted = _mm512_set1_epi32(code as i32);
+    let select = |values: *const u32| {
+        (0..4).fold(0, |word, idx| {
+            // SAFETY: 64 values follow, of which sixteen fill the register; the load needs no alignment.
+            let values = unsafe { _mm512_loadu_si512(values.add(16 * idx).cast()) };
+            word | u64::from(_mm512_cmpeq_epi32_mask(values, wanted)) << (16 * idx)
+        })
+    };
+    select_words(values, rows, select, |values, rows| super::select_code(values, code, rows));
+}
+
+/// # Safety
+/// The processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn select_whole(values: &[i64], (min, max): (i64, i64), rows: &mut [u64]) {
+    let (least, greatest) = (_mm512_set1_epi64(min), _mm512_set1_epi64(max));
+    let select = |values: *const i64| {
+        (0..8).fold(0, |word, idx| {
+            // SAFETY: 64 values follow, of which eight fill the register; the load needs no alignment.
+            let values = unsafe { _mm512_loadu_si512(values.add(8 * idx).cast()) };
+            let mask = _mm512_cmpge_epi64_mask(values, least) & _mm512_cmple_epi64_mask(values, greatest);
+            word | u64::from(mask) << (8 * idx)
+        })
+    };
+    select_words(values, rows, select, |values, rows| super::select_whole(values, (min, max), rows));
+}
+
+/// # Safety
+/// The processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn select_real(values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
+    let (least, greatest) = (_mm512_set1_pd(min), _mm512_set1_pd(max));
+    let select = |values: *const f64| {
+        (0..8).fold(0, |word, idx| {
+            // SAFETY: 64 values follow, of which eight fill the register; the load needs no alignment.
+            let values = unsafe { _mm512_loadu_pd(values.add(8 * idx)) };
+            let mask =
+                _mm512_cmp_pd_mask::<_CMP_GE_OQ>(values, least) & _mm512_cmp_pd_mask::<_CMP_LE_OQ>(values, greatest);
+            word | u64::from(mask) << (8 * idx)
+        })
+    };
+    select_words(values, rows, select, |values, rows| super::select_real(values, (min, max), rows));
 }

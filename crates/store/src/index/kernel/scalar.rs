@@ -2,7 +2,7 @@
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, unpack_by_word,
+    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_by_word,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -17,6 +17,9 @@ pub(super) static KERNEL: Kernel = Kernel {
     },
     code_sum,
     dot,
+    select_code,
+    select_whole,
+    select_real,
 };
 
 fn code_sum(row: &[CodeLine], probe: &[ProbeLine]) -> i32 {

@@ -230,6 +230,36 @@ proptest! {
     }
 
     #[test]
+    fn every_kernel_selects_the_values_that_pass(
+        values in prop::collection::vec(-5_i64..5, 0..300),
+        ends in (-6_i64..6, -6_i64..6),
+        far in any::<bool>(),
+    ) {
+        let ends = if far { (i64::MIN, i64::MAX) } else { ends };
+        let passing = |pass: &dyn Fn(i64) -> bool| {
+            let mut rows = [0_u64; 5];
+            values.iter().enumerate().for_each(|(idx, &value)| rows[idx / 64] |= u64::from(pass(value)) << (idx % 64));
+            rows
+        };
+        let between = passing(&|value| (ends.0..=ends.1).contains(&value));
+        let equal = passing(&|value| value + 5 == 3);
+        let codes: Vec<u32> = values.iter().map(|&value| (value + 5) as u32).collect();
+        let reals: Vec<f64> = values.iter().map(|&value| value as f64).collect();
+        for kernel in kernels() {
+            // What was there before is overwritten.
+            let mut rows = [u64::MAX; 5];
+            kernel.select_whole(&values, ends, &mut rows);
+            prop_assert_eq!(rows, between, "{}", kernel.name());
+            rows.fill(u64::MAX);
+            kernel.select_real(&reals, (ends.0 as f64, ends.1 as f64), &mut rows);
+            prop_assert_eq!(rows, between, "{}", kernel.name());
+            rows.fill(u64::MAX);
+            kernel.select_code(&codes, 3, &mut rows);
+            prop_assert_eq!(rows, equal, "{}", kernel.name());
+        }
+    }
+
+    #[test]
     fn every_kernel_gives_the_defined_similarity_to_the_last_bit(
         pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..600),
         exponent in -20_i32..=0,
