@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig};
-use crate::listener::{self, Socket};
+use crate::listener::{self, LargeRequests, Socket};
 use crate::system::{SystemClock, SystemIds};
 
 /// Connections of commands on this machine.
@@ -83,7 +83,17 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     }
     let wire = likeness_wire::router(wire);
     let ids = Arc::new(SystemIds);
-    let network = listener::serve(Socket::Tcp(listener), wire, ids.clone(), &config.listener, stopping.clone());
+    let large =
+        LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
+    let large = Arc::new(large);
+    let network = listener::serve(
+        Socket::Tcp(listener),
+        wire,
+        ids.clone(),
+        &config.listener,
+        Arc::clone(&large),
+        stopping.clone(),
+    );
     let socket_path = config.data()?.join(SOCKET_FILE);
     // Bound before the line below is printed: whoever waits for that line may run a command next.
     let socket = match bind_for_owner(&socket_path) {
@@ -96,7 +106,8 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let commands = async {
         let Some(socket) = socket else { return 0 };
         let bounds = listener::Settings { connections_max: COMMANDS_MAX, ..config.listener.clone() };
-        let n_cut = listener::serve(Socket::Unix(socket), opened.native_router(), ids, &bounds, stopping.clone()).await;
+        let router = opened.native_router();
+        let n_cut = listener::serve(Socket::Unix(socket), router, ids, &bounds, large, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut
     };

@@ -6,6 +6,7 @@
 
 mod connection;
 mod io;
+mod large;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use connection::Connection;
+pub(crate) use large::LargeRequests;
 use request::Front;
 
 likeness_domain::settings! {
@@ -73,16 +75,18 @@ impl Socket {
 }
 
 /// Answers on `socket` with `router` until `stop` turns true; then refuses new connections, lets requests in flight
-/// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut.
+/// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut. Requests with large bodies
+/// are answered on the threads of `large`.
 pub(crate) async fn serve(
     socket: Socket,
     router: Router,
     ids: Arc<dyn IdSource>,
     bounds: &Settings,
+    large: Arc<LargeRequests>,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
     let slots = Arc::new(Semaphore::new(bounds.connections_max));
-    let front = Front { router, ids, body_timeout: bounds.body_timeout };
+    let front = Front { router, ids, large, body_timeout: bounds.body_timeout };
     let mut connections = JoinSet::new();
     loop {
         // The slot is taken first: at the limit, further clients wait in the kernel's queue instead of in our memory.

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::connection::InFlightGuard;
+use super::large::{LargeRequests, is_large};
 
 /// Characters of a path in the log; the rest of a longer one says nothing more.
 const LOGGED_PATH_CHARS_MAX: usize = 200;
@@ -29,6 +30,7 @@ const LOGGED_PATH_CHARS_MAX: usize = 200;
 pub(super) struct Front {
     pub(super) router: Router,
     pub(super) ids: Arc<dyn IdSource>,
+    pub(super) large: Arc<LargeRequests>,
     pub(super) body_timeout: Duration,
 }
 
@@ -42,9 +44,16 @@ impl Front {
         let id = request_id::fresh(&*self.ids);
         let line = AccessLine::begin(&request);
         let deadline = line.started + self.body_timeout;
+        let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline, sleep: None }));
         request.extensions_mut().insert(RequestId(id.clone()));
-        let answering = without_panic(self.router.clone().oneshot(request));
+        let answering = self.router.clone().oneshot(request);
+        let answering = without_panic(async move {
+            match large {
+                Some(large) => large.answer(answering).await,
+                None => answering.await,
+            }
+        });
         let answering = async move {
             let response = answering.await.unwrap_or_else(|| {
                 // The panic's message is in the log already, through the hook, under this span.

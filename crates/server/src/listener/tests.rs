@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use axum::Router;
@@ -7,13 +7,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::Settings;
-use super::{Socket, serve};
+use super::{LargeRequests, Socket, serve};
 use crate::system::SystemIds;
 
 const BOUNDS: Settings = Settings {
@@ -45,11 +46,11 @@ impl Door {
         let n_waiting_dropped = Arc::new(AtomicUsize::new(0));
         let places = (arrived.clone(), release.clone(), n_waiting_dropped.clone());
         let router = Router::new().fallback(move |request| strange_place(places.clone(), request));
+        let large = Arc::new(LargeRequests::with_threads(1).unwrap());
         let (stop, stopped) = watch::channel(false);
-        let served =
-            tokio::spawn(
-                async move { serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, stopped).await },
-            );
+        let served = tokio::spawn(async move {
+            serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, large, stopped).await
+        });
         Door { port, stop, served, arrived, release, n_waiting_dropped }
     }
 
@@ -67,6 +68,9 @@ impl Door {
 
 type Places = (Arc<Notify>, Arc<Notify>, Arc<AtomicUsize>);
 
+/// Holds up the thread that digests, until it is opened.
+static GATE: Barrier = Barrier::new(2);
+
 async fn strange_place((arrived, release, n_dropped): Places, request: Request) -> Response {
     match request.uri().path() {
         "/wait" => {
@@ -77,6 +81,15 @@ async fn strange_place((arrived, release, n_dropped): Places, request: Request) 
             Response::new(Body::from("waited"))
         }
         "/panic" => panic!("a fault of ours"),
+        "/digest" => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let digest: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+            if std::thread::current().name() == Some("large-request") {
+                arrived.notify_one();
+                GATE.wait();
+            }
+            Response::new(Body::from(digest))
+        }
         "/large" => Response::new(Body::from(vec![b'x'; 64 << 20])),
         "/body" => {
             let text = match request.into_body().collect().await {
@@ -126,6 +139,63 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
     assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
     assert!(answer.ends_with(r#"{"error":{"kind":"internal","message":"internal error"}}"#), "{answer}");
     assert!(door.exchange(get("/next")).await.ends_with("/next"));
+}
+
+// One thread serves all connections here. What it does not do itself stands still at the gate meanwhile.
+#[tokio::test]
+async fn small_requests_are_answered_while_large_bodies_are_digested() {
+    let door = Door::open(BOUNDS).await;
+    let body = vec![b'x'; 20 << 20];
+    let head =
+        format!("POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let send = async || {
+        let mut stream = door.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        stream
+    };
+    let mut first = send().await;
+    door.arrived.notified().await;
+    // The only thread for large bodies stands at the gate; small ones need it not.
+    assert!(door.exchange(get("/next")).await.ends_with("/next"));
+    let small = "POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert!(door.exchange(small).await.ends_with(abc));
+    let mut early = [0; 1];
+    assert!(first.try_read(&mut early).is_err(), "a large one waits");
+    tokio::task::spawn_blocking(|| GATE.wait()).await.unwrap();
+    let digest: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(read_to_end(&mut first).await.ends_with(&digest));
+    // A body whose length is not announced counts as a large one.
+    let chunked = "POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let (answer, opened) = tokio::join!(door.exchange(chunked), async {
+        door.arrived.notified().await;
+        tokio::task::spawn_blocking(|| GATE.wait()).await
+    });
+    assert!(opened.is_ok() && answer.ends_with(abc), "{answer}");
+}
+
+#[tokio::test]
+async fn a_panic_over_a_large_body_is_a_500_too() {
+    let door = Door::open(BOUNDS).await;
+    let answer = door.exchange(
+        "POST /panic HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
+    assert!(answer.await.starts_with("HTTP/1.1 500 Internal Server Error\r\n"));
+    assert!(door.exchange(get("/next")).await.ends_with("/next"));
+}
+
+#[tokio::test]
+async fn what_is_cut_ends_on_the_threads_for_large_bodies_too() {
+    let door = Door::open(Settings { grace: Duration::ZERO, ..BOUNDS }).await;
+    let mut busy = door.connect().await;
+    busy.write_all(b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n").await.unwrap();
+    door.arrived.notified().await;
+    door.stop.send_replace(true);
+    assert_eq!(door.served.await.unwrap(), 1);
+    while door.n_waiting_dropped.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
