@@ -41,6 +41,8 @@ pub(crate) struct Opened {
     pub(crate) library: Arc<Library>,
     /// Its faces, for questions over all tenants.
     pub(crate) store: Arc<dyn GalleryStore>,
+    /// The index that the store feeds, for measurements of it alone.
+    pub(crate) index: Arc<dyn VectorIndex>,
     /// Its tenants and keys.
     pub(crate) credentials: Arc<dyn CredentialStore>,
     /// The gate that calls of keys pass.
@@ -84,19 +86,27 @@ impl Opened {
 /// Takes the data folder and opens the library in it. Without `needs_pack` nothing is installed or loaded, and what
 /// looks at images answers [`Kind::PackUnavailable`].
 pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Error> {
+    open_with(config, move |config| if needs_pack { load_analyzer(config) } else { Ok(Arc::new(NoPack)) }).await
+}
+
+/// The same with an analyzer of the caller's making; `analyzer` runs when the folder is taken.
+pub(crate) async fn open_with(
+    config: &Config,
+    analyzer: impl FnOnce(&Config) -> Result<Arc<dyn FaceAnalyzer>, Error> + Send + 'static,
+) -> Result<Opened, Error> {
     let config = config.clone();
-    let (store, library, credentials) = blocking(move || {
+    let (store, index, library, credentials) = blocking(move || {
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
-        let analyzer = if needs_pack { load_analyzer(&config)? } else { Arc::new(NoPack) };
+        let analyzer = analyzer(&config)?;
         let index = index(&config)?;
         let settings = embedded::Settings { upgrade_copy: config.general.upgrade_copy, ..embedded::Settings::DEFAULT };
         let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?;
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(&config)?;
-        let library = library(&config, analyzer, Arc::clone(&store), index);
-        Ok((store, library, credentials))
+        let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index));
+        Ok((store, index, library, credentials))
     })
     .await?;
     let mut proposed = [0; 32];
@@ -105,6 +115,7 @@ pub(crate) async fn open(config: &Config, needs_pack: bool) -> Result<Opened, Er
     Ok(Opened {
         library,
         store: Arc::clone(&store) as _,
+        index,
         access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock))),
         credentials,
         jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),

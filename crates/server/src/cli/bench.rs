@@ -1,5 +1,6 @@
 //! `likeness bench`: what this machine can do, on faces that are made up. Anybody can run it; nothing is kept.
 
+mod http;
 mod measure;
 mod photo;
 mod search;
@@ -48,6 +49,11 @@ enum Command {
     Photo(photo::PhotoArgs),
     /// Search alone, in a gallery and with questions of any kind
     Search(search::SearchArgs),
+    /// Processor time of a search by face id over HTTP, beside the index alone
+    Http(http::HttpArgs),
+    /// The clients of `http`, started by it
+    #[command(name = http::client::COMMAND, hide = true)]
+    HttpClient,
 }
 
 #[derive(Serialize)]
@@ -72,6 +78,8 @@ pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
     match args.command {
         Some(Command::Photo(args)) => return photo::run(args, config).await,
         Some(Command::Search(args)) => return search::run(args).await,
+        Some(Command::Http(args)) => return http::run(args, config).await,
+        Some(Command::HttpClient) => return http::client::run().await,
         None => {}
     }
     let time = Duration::from_secs(args.seconds);

@@ -1,4 +1,4 @@
-//! How an install or a backup shows on the terminal: a bar where one can be drawn, a line per stage where not.
+//! How long work shows on the terminal: a bar where one can be drawn, a line per stage where not.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -8,6 +8,39 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use likeness_vision::pack::{Progress, Stage};
 
 use super::terminal;
+
+/// Shows how far something countable has come.
+pub(crate) struct CountProgress {
+    /// `None` where standard error is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl CountProgress {
+    /// Begins at none of `n_all`; `doing` says what is done.
+    pub(crate) fn new(doing: &'static str, n_all: u64) -> Self {
+        if !std::io::stderr().is_terminal() {
+            terminal::talk(doing);
+            return Self { bar: None };
+        }
+        let style = ProgressStyle::with_template("{msg:32} {bar:30} {pos} of {len}").expect("our own templates parse");
+        let bar = ProgressBar::with_draw_target(Some(n_all), ProgressDrawTarget::stderr());
+        Self { bar: Some(bar.with_style(style).with_message(doing)) }
+    }
+
+    /// So many are done.
+    pub(crate) fn set(&self, n_done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(n_done);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
 
 /// Shows an install's stages on standard error.
 pub(crate) struct InstallProgress {

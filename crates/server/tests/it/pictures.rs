@@ -188,3 +188,19 @@ fn anybody_can_run_the_bench() {
     let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("likeness-bench")).collect();
     assert!(left.is_empty(), "the scratch library is removed: {left:?}");
 }
+
+#[test]
+fn a_search_over_http_is_measured_beside_the_index_alone() {
+    let scratch = Scratch::new();
+    let few = ["--faces", "1000", "--connections", "4", "--rounds", "1", "--seconds", "1"];
+    let data = scratch.data_of(&[&["bench", "http", "--json", "--scratch", "."], &few[..]].concat());
+    let report: Value = serde_json::from_str(&data).unwrap();
+    assert_eq!((&report["faces"], &report["connections"], &report["top_k"]), (&1000.into(), &4.into(), &10.into()));
+    for figure in ["/index/searches", "/index/cpu_us", "/http/searches", "/http/cpu_us", "/http/median_ms", "/ratio"] {
+        let figure_above_0 = report.pointer(figure).and_then(Value::as_f64).is_some_and(|figure| figure > 0.0);
+        assert!(figure_above_0, "{figure}: {report}");
+    }
+    let left = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("likeness-bench")).collect();
+    assert!(left.is_empty(), "the scratch library is removed: {left:?}");
+}

@@ -79,6 +79,13 @@ pub(crate) fn time(text: &str, format: &[BorrowedFormatItem<'_>]) -> Option<Time
     Some(TimestampMs(at.unix_timestamp().checked_mul(1000)?))
 }
 
+/// A time in a format, as clients write it.
+pub(crate) fn spell_time(at: TimestampMs, format: &[BorrowedFormatItem<'_>]) -> String {
+    let at =
+        time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    at.format(&format).expect("the formats have only what a time has")
+}
+
 /// Whether a client's clock is within [`CLOCK_TOLERANCE_MS`] of ours.
 pub(crate) fn is_near(at: TimestampMs, now: TimestampMs) -> bool {
     now.0.saturating_sub(at.0).saturating_abs() <= CLOCK_TOLERANCE_MS

@@ -44,7 +44,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use auth::fuzz_signature;
+pub use auth::{fuzz_signature, sign};
 pub use iam::fuzz_keystone;
 pub use operations::ADAPTER;
 pub use python::fuzz_python;

@@ -13,7 +13,7 @@ use likeness_domain::ports::{
 };
 use likeness_domain::types::{
     Actor, BoundingBox, Detection, FaceId, FaceOwner, FaceSetId, FaceSetName, FieldSchema, FieldValues, Landmarks,
-    NewFace, NewFaceSet, PackId, Point, Quality, QualityGate, RequestId, Revision, Similarity, Tags, Template,
+    NewFace, NewFaceSet, PackId, Point, Quality, QualityGate, RequestId, Revision, Similarity, Subject, Tags, Template,
     TenantId, TimestampMs,
 };
 use likeness_store::embedded::EmbeddedStore;
@@ -229,19 +229,7 @@ pub(super) async fn enrolment(
     let scratch = Scratch::make(scratch_parent)?;
     let index: Arc<dyn VectorIndex> = Arc::new(NoIndex);
     let store = Arc::new(EmbeddedStore::open(&scratch.0, index)?);
-    let new = NewFaceSet {
-        id: FaceSetId::new(1).expect("in range"),
-        name: FaceSetName::new("bench")?,
-        label: None,
-        note: None,
-        tags: Tags::default(),
-        pack: pack.id.clone(),
-        schema: FieldSchema::default(),
-        capacity: None,
-        quality_gate: QualityGate::None,
-        created_at: TimestampMs(0),
-    };
-    let face_set = store.create_face_set(actor(), new, None).await?;
+    let face_set = store.create_face_set(actor(), new_face_set(pack), None).await?;
     let next_id = Arc::new(AtomicU64::new(1));
     let mut tasks = JoinSet::new();
     let start = Instant::now();
@@ -266,9 +254,35 @@ pub(super) async fn enrolment(
     Ok(Enrolment { writers, per_second: n_added as f64 / start.elapsed().as_secs_f64() })
 }
 
-/// On whose behalf the faces are enrolled.
+/// On whose behalf the faces are enrolled where there is no tenant.
 fn actor() -> Actor {
-    Actor { tenant: TenantId::from_bits(1), key: None, request_id: RequestId::unnamed() }
+    actor_of(TenantId::from_bits(1))
+}
+
+/// Somebody who enrols faces for that tenant.
+pub(super) fn actor_of(tenant: TenantId) -> Actor {
+    Actor { tenant, key: None, request_id: RequestId::unnamed() }
+}
+
+/// A set for made-up faces.
+pub(super) fn new_face_set(pack: &Pack) -> NewFaceSet {
+    NewFaceSet {
+        id: FaceSetId::new(1).expect("in range"),
+        name: FaceSetName::new("bench").expect("a lawful name"),
+        label: None,
+        note: None,
+        tags: Tags::default(),
+        pack: pack.id.clone(),
+        schema: FieldSchema::default(),
+        capacity: None,
+        quality_gate: QualityGate::None,
+        created_at: TimestampMs(0),
+    }
+}
+
+/// A face with a label, as vendors' clients give one.
+pub(super) fn labelled_face(id: u64, template: Template) -> Result<NewFace, Error> {
+    Ok(NewFace { subject: Some(Subject::new(format!("person-{id}"))?), ..made_up_face(id, template) })
 }
 
 fn made_up_face(id: u64, template: Template) -> NewFace {
@@ -329,10 +343,11 @@ impl VectorIndex for NoIndex {
 }
 
 /// A folder that goes when the measurement ends.
-struct Scratch(std::path::PathBuf);
+pub(super) struct Scratch(pub(super) std::path::PathBuf);
 
 impl Scratch {
-    fn make(parent: &Path) -> Result<Self, Error> {
+    /// Makes it in `parent`.
+    pub(super) fn make(parent: &Path) -> Result<Self, Error> {
         let path = parent.join(format!(".likeness-bench-{}", std::process::id()));
         std::fs::create_dir_all(&path)
             .map_err(|error| failed(format!("cannot make scratch folder {}: {error}", path.display())))?;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::super::table::{self, Align};
 use super::super::{Outcome, Verdict, failed, photo, terminal};
+use super::measure::quantile_ms;
 use super::usage::{memory_mb, processor_time};
 use crate::assemble;
 use crate::config::Config;
@@ -126,8 +127,8 @@ async fn measure(analyzer: &Arc<dyn FaceAnalyzer>, path: &Path, args: &PhotoArgs
         faces: analysis.faces.len(),
         templates: analysis.faces.iter().filter(|face| face.template.is_some()).count(),
         repeat: args.repeat,
-        cpu_ms: super::measure::quantile_ms(&taken, 0.5),
-        cpu_ms_min: super::measure::quantile_ms(&taken, 0.0),
+        cpu_ms: quantile_ms(&taken, 0.5),
+        cpu_ms_min: quantile_ms(&taken, 0.0),
         rss_before_mb,
         rss_mb,
         rss_peak_mb,

@@ -2,8 +2,8 @@
 //!
 //! Both sign the same canonical request; the second derives its key from the secret and names day, region and service.
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 
 use super::{Identity, unauthenticated};
@@ -83,7 +83,7 @@ impl Signed {
     pub(in super::super) fn verify(self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<Identity, Failure> {
         let payload = payload_hash(&head.headers, body).map_err(unauthenticated)?;
         let canonical = canonical_request(head, &self.claim.signed_headers, &payload).map_err(unauthenticated)?;
-        let is_of = |secret| same(&sign(&self.claim, secret, &canonical), &self.claim.signature);
+        let is_of = |secret| same(&sign_claim(&self.claim, secret, &canonical), &self.claim.signature);
         if !self.key.secrets(now).any(is_of) {
             return Err(unauthenticated(mismatch(&canonical)));
         }
@@ -169,7 +169,7 @@ fn canonical_path(raw_path: &str) -> String {
     path
 }
 
-fn sign(claim: &Claim, secret: &Secret, canonical: &[u8]) -> [u8; 32] {
+fn sign_claim(claim: &Claim, secret: &Secret, canonical: &[u8]) -> [u8; 32] {
     let hash = sha256_hex(canonical);
     let (word, date) = (claim.algorithm.word(), &claim.date);
     match &claim.algorithm {
@@ -179,6 +179,32 @@ fn sign(claim: &Claim, secret: &Secret, canonical: &[u8]) -> [u8; 32] {
             hmac_sha256(key.as_bytes(), format!("{word}\n{date}\n{scope}\n{hash}").as_bytes())
         }
     }
+}
+
+/// Signs a request as clients do, with `SDK-HMAC-SHA256`: sets its `X-Sdk-Date` and `Authorization`. It must have a `Host`;
+/// `Content-Type` is signed if it is there. For measurements and tests.
+pub fn sign(head: &mut Parts, body: &[u8], (id, secret): (&AccessKeyId, &Secret), now: TimestampMs) {
+    let date = signing::spell_time(now, COMPACT_TIME);
+    let value = |text: String| HeaderValue::from_str(&text).expect("visible ASCII");
+    head.headers.insert("x-sdk-date", value(date.clone()));
+    let signed_headers = match head.headers.contains_key("content-type") {
+        true => "content-type;host;x-sdk-date",
+        false => "host;x-sdk-date",
+    };
+    let claim = Claim {
+        access_key_id: id.clone(),
+        algorithm: Algorithm::Sdk,
+        signed_headers: signed_headers.to_owned(),
+        signature: [0; 32],
+        date,
+    };
+    let payload = sha256_hex(body);
+    // Without a `Host` the signature fits no request, which the server then says.
+    let canonical = canonical_request(head, signed_headers, payload.as_bytes()).unwrap_or_default();
+    let signature = hex(&sign_claim(&claim, secret, &canonical));
+    let word = claim.algorithm.word();
+    let text = format!("{word} Access={id}, SignedHeaders={signed_headers}, Signature={signature}");
+    head.headers.insert("authorization", value(text));
 }
 
 /// HKDF-SHA256 (RFC 5869) with one block of output, as hex text, which is itself the key.
@@ -205,7 +231,7 @@ pub fn fuzz_signature(data: &[u8]) {
         && let Ok(canonical) = canonical_request(&head, &claim.signed_headers, &payload)
     {
         let secret = Secret::new("fuzz").expect("visible ASCII");
-        assert_eq!(sign(&claim, &secret, &canonical).len(), 32);
+        assert_eq!(sign_claim(&claim, &secret, &canonical).len(), 32);
     }
     let _ = canonical_path(head.uri.path());
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::AccessKeyId;
+use likeness_domain::ports::{Clock, CredentialStore};
+use likeness_domain::types::{AccessKeyId, Secret};
 use likeness_testkit::block_on;
 use serde_json::{Value, json};
 
@@ -248,6 +248,22 @@ fn case_013_an_old_date_is_refused() {
     server.send(request()).ok();
     server.clock.advance(Duration::from_secs(16 * 60));
     server.send(request()).refused(401, "APIG.0301");
+}
+
+#[test]
+fn our_own_clients_sign_as_the_sdk_does() {
+    let server = Server::new();
+    let (id, secret) = (AccessKeyId::new(server.acme.key_id).unwrap(), Secret::new(server.acme.secret).unwrap());
+    let sdk = signed(&server.acme, "GET", &server.target("/face-sets"), "", DATE);
+    let (mut head, body) = server.request("GET", &server.target("/face-sets"), Body::empty()).into_parts();
+    for name in ["host", "content-type"] {
+        head.headers.insert(name, sdk.headers()[name].clone());
+    }
+    crate::huawei::sign(&mut head, b"", (&id, &secret), server.clock.now());
+    for name in ["x-sdk-date", "authorization"] {
+        assert_eq!(head.headers[name], sdk.headers()[name], "{name}");
+    }
+    server.send(Request::from_parts(head, body)).ok();
 }
 
 #[test]
