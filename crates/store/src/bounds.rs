@@ -1,8 +1,60 @@
-//! Bounds of jobs, tokens and pictures, the same in every backend.
+//! Bounds of faces, persons, jobs, tokens and pictures, the same in every backend. What they are compared with is what is
+//! stored when the write is made.
 
+use likeness_domain::access::Limits;
 use likeness_domain::limits::{IMAGE_BYTES_MAX, JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX};
 use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, UploadQuota};
+use likeness_domain::types::FaceSet;
 use likeness_domain::{Error, Kind, Result};
+
+/// `CapacityExceeded` if a tenant that owns `n_faces` may not own `n_more`.
+pub(crate) fn check_tenant_faces(n_faces: u64, n_more: u64, limits: &Limits) -> Result<()> {
+    match limits.faces_max {
+        Some(faces_max) if n_faces.saturating_add(n_more) > faces_max => Err(Error::new(
+            Kind::CapacityExceeded,
+            format!("the tenant holds {n_faces} faces and may hold {faces_max}, expected room for {n_more} more"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `CapacityExceeded` if a person that owns `n_owned` faces may not own `n_more`.
+pub(crate) fn check_person_faces(n_owned: u64, n_more: u64, limits: &Limits) -> Result<()> {
+    match limits.person_faces_max {
+        Some(faces_max) if n_owned.saturating_add(n_more) > faces_max => Err(Error::new(
+            Kind::CapacityExceeded,
+            format!("the person has {n_owned} faces and may have {faces_max}, expected room for {n_more} more"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `TooManyPersons` if a tenant that has `n_persons` may not have one more.
+pub(crate) fn check_one_more_person(n_persons: u64, limits: &Limits) -> Result<()> {
+    match limits.persons_max {
+        Some(persons_max) if n_persons >= persons_max => Err(Error::new(
+            Kind::TooManyPersons,
+            format!("the tenant may have {persons_max} persons and has {n_persons}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `CapacityExceeded` if the gallery of a set, which shows `n_shown` faces, may not show `n_more`: by the set's capacity, or
+/// by the limit on every set.
+pub(crate) fn check_gallery(face_set: &FaceSet, n_shown: u64, n_more: u64, limits: &Limits) -> Result<()> {
+    let n_wanted = n_shown.saturating_add(n_more);
+    let name = &face_set.name;
+    let message = match (face_set.capacity, limits.face_set_faces_max) {
+        _ if n_more == 0 => return Ok(()),
+        (Some(capacity), _) if n_wanted > capacity => format!("face set `{name}` holds at most {capacity} faces"),
+        (_, Some(faces_max)) if n_wanted > faces_max => {
+            format!("face set `{name}` shows {n_shown} faces, sets of the tenant may show {faces_max}")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::CapacityExceeded, message))
+}
 
 /// `InvalidArgument` if a payload is too long.
 pub(crate) fn check_jobs(jobs: &[NewJob]) -> Result<()> {

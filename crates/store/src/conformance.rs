@@ -251,6 +251,8 @@ macro_rules! conformance {
                 persons_of_another_tenant_are_not_there
                 two_tenants_may_use_the_same_words
                 what_a_tenant_has_is_counted
+                limits_hold_however_many_come_at_once
+                joining_keeps_within_the_limit_on_faces_of_a_set
                 a_deleted_tenant_is_gone_with_everything
             ],
             credentials: [

@@ -69,6 +69,12 @@ impl Caller {
         self.vendor_limits.and(self.tenant_limits)
     }
 
+    /// What a store compares writes of this caller with. A vendor's number of faces in a set is the capacity of the sets
+    /// made through it, and no bound of others.
+    pub(crate) fn write_limits(&self) -> Option<Limits> {
+        Some(Limits { face_set_faces_max: self.tenant_limits.face_set_faces_max, ..self.limits() })
+    }
+
     /// Refuses with [`Kind::Forbidden`] unless `grant` was given.
     pub fn require(&self, grant: Grant) -> Result<()> {
         if self.grants.contains(grant) { Ok(()) } else { Err(Error::new(Kind::Forbidden, not_granted(grant))) }

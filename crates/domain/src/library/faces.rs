@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted, quota};
+use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted};
 use crate::access::{Caller, Grant};
 use crate::error::shortened;
 use crate::limits;
@@ -41,15 +41,13 @@ impl Library {
         if let (true, Some(largest)) = (good.is_empty(), refused.first()) {
             return Err(policy::poor_quality_error(&largest.reasons));
         }
-        quota::check_face_set(caller, &summary, good.len() as u64)?;
-        self.check_faces(caller, good.len() as u64).await?;
         let now = self.ports.clock.now();
         let mut faces = Vec::with_capacity(good.len());
         for (face_idx, analyzed) in good.into_iter().enumerate() {
             faces.push(self.new_face(&request, &fields, face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
-        let faces = self.ports.store.add_faces(caller.actor(), owner, faces, None).await?;
+        let faces = self.ports.store.add_faces(caller.actor(), owner, faces, caller.write_limits()).await?;
         Ok(FacesAdded { face_set: summary.face_set, faces, refused })
     }
 

@@ -89,7 +89,6 @@ impl Library {
         if request.join.face_sets.is_empty() {
             caller.require_every_face_set("make a person that is in no face set")?;
         }
-        self.check_persons(caller).await?;
         let new = NewPerson {
             id: self.fresh_id(PersonId::new),
             key: request.key,
@@ -98,7 +97,7 @@ impl Library {
             created_at: self.ports.clock.now(),
         };
         let join = self.new_face_sets(caller, &request.join).await?;
-        self.ports.store.create_person(caller.actor(), new, join, caller.limits().face_sets_max).await
+        self.ports.store.create_person(caller.actor(), new, join, caller.write_limits()).await
     }
 
     /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
@@ -164,7 +163,7 @@ impl Library {
         let mut faces = Vec::with_capacity(analysed.len());
         for new in analysed {
             faces.push(match new {
-                Ok(new) => self.add_person_face(caller, &person, &face_sets, new).await,
+                Ok(new) => self.add_person_face(caller, &person, new).await,
                 Err(err) => Err(err),
             });
         }
@@ -210,22 +209,9 @@ impl Library {
         })
     }
 
-    async fn add_person_face(
-        &self,
-        caller: &Caller,
-        person: &Person,
-        face_sets: &[FaceSet],
-        new: NewFace,
-    ) -> Result<Face> {
-        self.check_faces(caller, 1).await?;
-        if caller.tenant_limits.face_set_faces_max.is_some() {
-            for face_set in face_sets {
-                quota::check_face_set(caller, &self.existing_face_set(caller, face_set.id).await?, 1)?;
-            }
-        }
-        let faces_max = caller.limits().person_faces_max;
+    async fn add_person_face(&self, caller: &Caller, person: &Person, new: NewFace) -> Result<Face> {
         let owner = FaceOwner::Person(person.id);
-        let added = self.ports.store.add_faces(caller.actor(), owner, vec![new], faces_max).await?;
+        let added = self.ports.store.add_faces(caller.actor(), owner, vec![new], caller.write_limits()).await?;
         let missing = || Error::internal("cannot add a face to a person", "the store returned none");
         added.into_iter().next().ok_or_else(missing)
     }
@@ -279,8 +265,8 @@ impl Library {
         caller.require(Grant::Enrol)?;
         let person = self.existing_person(caller, key).await?;
         let face_sets = self.new_face_sets(caller, &join).await?;
-        let face_sets_max = caller.limits().face_sets_max;
-        let mut joined = self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, face_sets_max).await?;
+        let limits = caller.write_limits();
+        let mut joined = self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, limits).await?;
         joined.retain(|face_set| caller.sees(face_set.id));
         Ok(joined)
     }

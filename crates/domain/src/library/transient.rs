@@ -2,7 +2,6 @@
 
 use super::{
     FaceKept, FacesKept, KeepFaces, KnownFace, Library, OriginComparison, TransientFaceOutcome, Wanted, check_count,
-    quota,
 };
 use crate::access::{Caller, Grant};
 use crate::limits;
@@ -71,7 +70,6 @@ impl Library {
         check_count("face ids", source_faces.len(), limits::SELECTOR_IDS_MAX)?;
         let summary = self.existing_face_set(caller, face_set).await?;
         let face_set = &summary.face_set;
-        let mut n_added = 0;
         let mut outcomes = Vec::with_capacity(source_faces.len());
         let floor = QualityThresholds::of(face_set.quality_gate);
         for source_face in source_faces {
@@ -79,25 +77,16 @@ impl Library {
                 outcomes.push(TransientFaceOutcome::Unknown);
                 continue;
             }
-            match quota::check_face_set(caller, &summary, n_added + 1).and(self.check_faces(caller, 1).await) {
-                Err(error) if error.kind() == Kind::CapacityExceeded => {
-                    outcomes.push(TransientFaceOutcome::Full);
-                    continue;
-                }
-                checked => checked?,
-            }
             if floor != QualityThresholds::NONE && !self.is_good_enough(caller, source_face, &floor).await? {
                 outcomes.push(TransientFaceOutcome::PoorQuality);
                 continue;
             }
             let (id, now) = (self.fresh_id(FaceId::new), self.ports.clock.now());
+            let (actor, limits) = (caller.actor(), caller.write_limits());
             let enrolled =
-                self.ports.store.enrol_transient_face(caller.actor(), face_set.id, source_face, id, now).await;
+                self.ports.store.enrol_transient_face(actor, face_set.id, source_face, id, now, limits).await;
             outcomes.push(match enrolled {
-                Ok(_) => {
-                    n_added += 1;
-                    TransientFaceOutcome::Added
-                }
+                Ok(_) => TransientFaceOutcome::Added,
                 Err(error) => match error.kind() {
                     Kind::FaceExists => TransientFaceOutcome::Present,
                     Kind::FaceNotFound => TransientFaceOutcome::Unknown,

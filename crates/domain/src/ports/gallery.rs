@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{CommitPage, Pending, TransientFaceStore};
-use crate::access::TenantUsage;
+use crate::access::{Limits, TenantUsage};
 use crate::filter::Filter;
 use crate::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -84,6 +84,9 @@ pub struct StoreReport {
 /// Ids inside `New*` values are proposals: an id already in use is replaced by the next free one (counting up, from
 /// the largest to 1), so returned values, not proposed ones, are what was stored.
 ///
+/// Writes that take [`Limits`] hold them exactly, however many come at once: they are compared with what is stored in the
+/// transaction that writes. `None` is for the server's own work, which has none.
+///
 /// Any method may answer [`crate::Kind::Overloaded`] (queue full), [`crate::Kind::StorageFull`] (writes only) or
 /// [`crate::Kind::Internal`]; other kinds are named with the method.
 pub trait GalleryStore: TransientFaceStore {
@@ -109,15 +112,15 @@ pub trait GalleryStore: TransientFaceStore {
     fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()>;
 
     /// Enrols faces, all or none, in the given order. The owner must exist (`FaceSetNotFound`, `PersonNotFound`).
-    /// `CapacityExceeded` if the owner would own more than `faces_max` faces, or a set's gallery would pass the set's
-    /// capacity. `FaceExists` if an external id is already used within the owner. `InvalidArgument` if a template is not
+    /// `CapacityExceeded` if a set's gallery would pass the set's capacity, or one of the `limits` on faces would be passed:
+    /// those of the tenant, of a person that owns them, and of each set that would show them. `FaceExists` if an external id is already used within the owner. `InvalidArgument` if a template is not
     /// of the owning set's pack.
     fn add_faces(
         &self,
         actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
-        faces_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>>;
 
     /// Those of `ids` that are in the scope, in the order asked for, each once. As everywhere, a scope that does not exist
@@ -174,7 +177,7 @@ pub trait GalleryStore: TransientFaceStore {
     fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>>;
 
     /// Makes a person that is a member of these sets, making the sets that are missing. `PersonExists`;
-    /// `TooManyFaceSets` as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
+    /// `TooManyPersons` and `TooManyFaceSets` under the `limits`, as in [`GalleryStore::create_face_set`]. Returns the sets in the order given, each once.
     ///
     /// A set that was made by joining it is there for its members: when the last one leaves (or is deleted) and the set
     /// owns no face, it is deleted in the same commit. Sets made by [`GalleryStore::create_face_set`] stay.
@@ -183,7 +186,7 @@ pub trait GalleryStore: TransientFaceStore {
         actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)>;
 
     /// The person with that key.
@@ -200,13 +203,14 @@ pub trait GalleryStore: TransientFaceStore {
 
     /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
     /// fine. A set's pack need not be the person's faces' pack: faces without a template of the set's pack join no gallery. Returns all sets
-    /// of the person after the call, in order of joining. `PersonNotFound`, `TooManyFaceSets`, `CapacityExceeded`.
+    /// of the person after the call, in order of joining. `PersonNotFound`; `TooManyFaceSets` under the `limits`;
+    /// `CapacityExceeded` if a set's gallery would pass its capacity or the limit on faces of a set.
     fn join_face_sets(
         &self,
         actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<FaceSet>>;
 
     /// Ends memberships; returns the sets the person really left, in the order given. `PersonNotFound`.

@@ -1,6 +1,7 @@
 //! Faces that were found and are kept for a while without being enrolled.
 
 use super::{FaceScope, Pending};
+use crate::access::Limits;
 use crate::types::{Actor, Face, FaceId, FaceSetId, NewTransientFace, Subject, TenantId, TimestampMs, TransientFace};
 
 /// Keeps held faces, and makes enrolled ones of them.
@@ -33,7 +34,7 @@ pub trait TransientFaceStore: Send + Sync {
     /// source face once more: as a face of the set with the proposed `id`, with its template, detection, quality and label,
     /// all in one commit. `FaceSetNotFound`;
     /// `FaceNotFound` if there is no such face; `FaceExists` if the set's gallery has a face of that source face;
-    /// `CapacityExceeded` if the set is full; `InvalidArgument` if the template is not of the set's pack. Reasons are
+    /// `CapacityExceeded` if the set is full or one of the `limits` on faces would be passed; `InvalidArgument` if the template is not of the set's pack. Reasons are
     /// looked for in this order.
     fn enrol_transient_face(
         &self,
@@ -42,6 +43,7 @@ pub trait TransientFaceStore: Send + Sync {
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
+        limits: Option<Limits>,
     ) -> Pending<'_, Face>;
 
     /// Gives the held face and every enrolled face of that source face this label, all in one commit. `FaceNotFound` if there

@@ -146,7 +146,7 @@ pub async fn revisions_grow_by_one_per_write(bench: Bench) -> Bench {
     refused(bench.store.create_face_set(by(ours()), face_set("staff"), None).await, Kind::FaceSetExists);
     let owner = FaceOwner::FaceSet(set.id);
     bench.store.add_faces(by(ours()), owner, vec![face(1), face(2), face(3)], None).await.unwrap();
-    refused(bench.store.add_faces(by(ours()), owner, vec![face(4)], Some(3)).await, Kind::CapacityExceeded);
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(4)], owner_faces_max(3)).await, Kind::CapacityExceeded);
     let selector = FaceSelector::Ids(vec![face_id(1), face_id(2)]);
     bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
     let (end, n_applied_after) = bench.index.progress();

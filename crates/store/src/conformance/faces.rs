@@ -80,14 +80,14 @@ pub async fn a_template_of_another_pack_is_refused(bench: Bench) -> Bench {
 pub async fn capacity_is_exact(bench: Bench) -> Bench {
     let set = bench.store.create_face_set(by(ours()), small_face_set("staff", 3), None).await.unwrap();
     let owner = FaceOwner::FaceSet(set.id);
-    bench.store.add_faces(by(ours()), owner, vec![face(1), face(2)], Some(2)).await.unwrap();
-    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
+    bench.store.add_faces(by(ours()), owner, vec![face(1), face(2)], owner_faces_max(2)).await.unwrap();
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], owner_faces_max(2)).await, Kind::CapacityExceeded);
     refused(bench.store.add_faces(by(ours()), owner, vec![face(3), face(4)], None).await, Kind::CapacityExceeded);
-    bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(3)).await.unwrap();
+    bench.store.add_faces(by(ours()), owner, vec![face(3)], owner_faces_max(3)).await.unwrap();
     refused(bench.store.add_faces(by(ours()), owner, vec![face(4)], None).await, Kind::CapacityExceeded);
     let selector = FaceSelector::Ids(vec![face_id(2)]);
     bench.store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await.unwrap();
-    bench.store.add_faces(by(ours()), owner, vec![face(4)], Some(3)).await.unwrap();
+    bench.store.add_faces(by(ours()), owner, vec![face(4)], owner_faces_max(3)).await.unwrap();
     assert_eq!(bench.ids(ours(), FaceScope::FaceSet(set.id)).await, [1, 3, 4].map(face_id));
     bench
 }

@@ -63,7 +63,7 @@ pub async fn a_key_is_taken_once_per_tenant(bench: Bench) -> Bench {
 pub async fn a_person_brings_its_sets_with_it(bench: Bench) -> Bench {
     let staff = bench.store.create_face_set(by(ours()), small_face_set("staff", 7), None).await.unwrap();
     let join = ["guests", "staff", "guests"].map(face_set).to_vec();
-    let (person, sets) = bench.store.create_person(by(ours()), person("anna"), join, Some(2)).await.unwrap();
+    let (person, sets) = bench.store.create_person(by(ours()), person("anna"), join, sets_max(2)).await.unwrap();
     assert_eq!(sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["guests", "staff"]);
     assert_eq!((sets[1].id, sets[1].capacity), (staff.id, Some(7)));
     assert_eq!(names_of(&bench, person.id).await, ["guests", "staff"]);
@@ -74,12 +74,12 @@ pub async fn a_person_brings_its_sets_with_it(bench: Bench) -> Bench {
 pub async fn nothing_is_made_when_the_quota_is_passed(bench: Bench) -> Bench {
     let (bert, _) = member(&bench, "bert", &[], &["staff"]).await;
     let join = || ["staff", "b", "c"].map(face_set).to_vec();
-    refused(bench.store.create_person(by(ours()), person("anna"), join(), Some(2)).await, Kind::TooManyFaceSets);
-    refused(bench.store.join_face_sets(by(ours()), bert.id, join(), Some(2)).await, Kind::TooManyFaceSets);
+    refused(bench.store.create_person(by(ours()), person("anna"), join(), sets_max(2)).await, Kind::TooManyFaceSets);
+    refused(bench.store.join_face_sets(by(ours()), bert.id, join(), sets_max(2)).await, Kind::TooManyFaceSets);
     assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
     assert_eq!(bench.store.face_sets(ours()).await.unwrap().len(), 1);
     // Sets that exist cost no quota.
-    bench.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], Some(0)).await.unwrap();
+    bench.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], sets_max(0)).await.unwrap();
     bench
 }
 
@@ -145,8 +145,8 @@ pub async fn enrolling_for_a_member_respects_each_sets_capacity(bench: Bench) ->
     refused(bench.store.add_faces(by(ours()), owner, vec![face(2)], None).await, Kind::CapacityExceeded);
     assert_eq!(gallery(&bench, &sets[0]).await, [1]);
     bench.store.leave_face_sets(by(ours()), anna.id, vec![name("small")]).await.unwrap();
-    bench.store.add_faces(by(ours()), owner, vec![face(2)], Some(2)).await.unwrap();
-    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], Some(2)).await, Kind::CapacityExceeded);
+    bench.store.add_faces(by(ours()), owner, vec![face(2)], owner_faces_max(2)).await.unwrap();
+    refused(bench.store.add_faces(by(ours()), owner, vec![face(3)], owner_faces_max(2)).await, Kind::CapacityExceeded);
     bench
 }
 
@@ -197,7 +197,8 @@ pub async fn a_set_made_by_joining_goes_with_its_last_member(bench: Bench) -> Be
     assert_eq!(names().await, ["lasting", "b", "own"]);
     bench.store.delete_person(by(ours()), bert.id).await.unwrap();
     assert_eq!(names().await, ["lasting", "own"]);
-    let (_, again) = bench.store.create_person(by(ours()), person("anna"), vec![face_set("a")], Some(3)).await.unwrap();
+    let (_, again) =
+        bench.store.create_person(by(ours()), person("anna"), vec![face_set("a")], sets_max(3)).await.unwrap();
     assert_eq!(again[0].name, name("a"), "the name is free");
     bench
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use likeness_domain::access::Limits;
 use likeness_domain::ports::Clock;
 use likeness_domain::types::{
     AccessKeyId, Actor, BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema,
@@ -26,6 +27,16 @@ pub fn theirs() -> TenantId {
 pub fn by(tenant: TenantId) -> Actor {
     let key = if tenant == ours() { "our-key" } else { "their-key" };
     Actor { tenant, key: AccessKeyId::new(key), request_id: RequestId::new("request-1").expect("a valid request id") }
+}
+
+/// At most so many face sets of a tenant.
+pub fn sets_max(most: u64) -> Option<Limits> {
+    Some(Limits { face_sets_max: Some(most), ..Limits::NONE })
+}
+
+/// At most so many faces of a person, and so many that a set shows.
+pub fn owner_faces_max(most: u64) -> Option<Limits> {
+    Some(Limits { person_faces_max: Some(most), face_set_faces_max: Some(most), ..Limits::NONE })
 }
 
 /// The machine's clock.

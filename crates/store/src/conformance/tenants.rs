@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use likeness_domain::Kind;
-use likeness_domain::access::TenantUsage;
+use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{Change, CommitPage, FaceScope, FaceSelector, GalleryChange};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, FaceOwner, FacePatch, FieldValue, NewFace, PersonPatch, Secret, Tenant, TenantId,
-    TenantName, TimestampMs,
+    AccessKey, AccessKeyId, FaceOwner, FacePatch, FieldValue, NewFace, NewTransientFace, PersonPatch, Secret, Tenant,
+    TenantId, TenantName, TimestampMs,
 };
+use likeness_domain::{Kind, Result};
 
 use super::jobs::{at, job, job_id};
 use super::samples::*;
 use super::uploads::{ROOM, picture, upload_name};
 use super::{Bench, EVERYTHING, refused};
+use crate::wait::wait_for;
 
 /// Not by name, not by id, not in counts, and not to be deleted.
 pub async fn sets_of_another_tenant_are_not_there(bench: Bench) -> Bench {
@@ -101,14 +102,14 @@ pub async fn persons_of_another_tenant_are_not_there(bench: Bench) -> Bench {
 pub async fn two_tenants_may_use_the_same_words(bench: Bench) -> Bench {
     for (tenant, number) in [(ours(), 1), (theirs(), 2)] {
         let (anna, sets) =
-            bench.store.create_person(by(tenant), person("anna"), vec![face_set("staff")], Some(1)).await.unwrap();
+            bench.store.create_person(by(tenant), person("anna"), vec![face_set("staff")], sets_max(1)).await.unwrap();
         bench
             .store
-            .add_faces(by(tenant), FaceOwner::Person(anna.id), vec![known_as(number, "x")], Some(1))
+            .add_faces(by(tenant), FaceOwner::Person(anna.id), vec![known_as(number, "x")], owner_faces_max(1))
             .await
             .unwrap();
         let faces = vec![NewFace { subject: Some(subject("anna")), ..known_as(number + 10, "x") }];
-        bench.store.add_faces(by(tenant), FaceOwner::FaceSet(sets[0].id), faces, Some(1)).await.unwrap();
+        bench.store.add_faces(by(tenant), FaceOwner::FaceSet(sets[0].id), faces, owner_faces_max(2)).await.unwrap();
     }
     let set = bench.store.face_set(theirs(), name("staff")).await.unwrap().unwrap();
     assert_eq!((set.n_faces, set.face_set.tenant), (2, theirs()));
@@ -147,7 +148,7 @@ pub async fn what_a_tenant_has_is_counted(bench: Bench) -> Bench {
     store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(1)])).await.unwrap();
     check(2, 2, 1).await;
     store.keep_faces(by(ours()), vec![held(7)], 10).await.unwrap();
-    store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(70), held(7).created_at).await.unwrap();
+    store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(70), held(7).created_at, None).await.unwrap();
     check(2, 3, 1).await;
     store.delete_face_set(by(ours()), staff.id, false).await.unwrap();
     check(1, 1, 1).await;
@@ -221,5 +222,72 @@ pub async fn a_deleted_tenant_is_gone_with_everything(bench: Bench) -> Bench {
     assert!(!store.delete_tenant(by(fresh)).await.unwrap(), "there is no such tenant");
     let again = Tenant::new(fresh, TenantName::new("acme").unwrap(), TimestampMs(2));
     assert_eq!(credentials.ensure_tenant(by(fresh), again).await.unwrap().id, fresh, "the name is free");
+    bench
+}
+
+/// Sixteen threads enrol, make persons and enrol held faces at the same time: exactly as many as there is room for.
+pub async fn limits_hold_however_many_come_at_once(bench: Bench) -> Bench {
+    const N_THREADS: u64 = 16;
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    let held: Vec<NewTransientFace> = (0..N_THREADS).map(|number| held(1000 + number)).collect();
+    let held = bench.store.keep_faces(by(ours()), held, N_THREADS).await.unwrap();
+    let limits = |faces_max| Some(Limits { faces_max: Some(faces_max), persons_max: Some(5), ..Limits::NONE });
+    let (owner, now) = (FaceOwner::FaceSet(set.id), held[0].created_at);
+    let store = &*bench.store;
+    let write = &|thread: u64| {
+        let held = held[thread as usize].id;
+        let faces = (0..4).map(|part| {
+            let faces = vec![face(1 + thread * 10 + 2 * part), face(2 + thread * 10 + 2 * part)];
+            wait_for(store.add_faces(by(ours()), owner, faces, limits(61))).map(|faces| faces.len())
+        });
+        let n_added: usize = faces.map(|added| allowed(added, Kind::CapacityExceeded).unwrap_or(0)).sum();
+        let kept = store.enrol_transient_face(by(ours()), set.id, held, face_id(2000 + thread), now, limits(61));
+        let kept = allowed(wait_for(kept), Kind::CapacityExceeded).is_some();
+        let new = person(&format!("person-{thread}"));
+        let made = wait_for(store.create_person(by(ours()), new, Vec::new(), limits(61)));
+        (n_added + usize::from(kept), u64::from(allowed(made, Kind::TooManyPersons).is_some()))
+    };
+    let done: Vec<(usize, u64)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..N_THREADS).map(|thread| scope.spawn(move || write(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no write panics")).collect()
+    });
+    let usage = bench.store.usage(ours()).await.unwrap();
+    let (n_faces, n_persons) = done.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert_eq!((usage.n_faces, usage.n_persons), (n_faces as u64, n_persons), "what was acknowledged is there");
+    // Pairs leave one place free, which only a held face can take; so it is 60 or 61, and never more.
+    assert!((60..=61).contains(&n_faces), "{n_faces} faces");
+    assert_eq!(n_persons, 5);
+    let one_more = bench.store.add_faces(by(ours()), owner, vec![face(999)], limits(n_faces as u64)).await;
+    refused(one_more, Kind::CapacityExceeded);
+    bench
+}
+
+/// What a write gave, or `None` if it was refused for that reason; any other refusal fails the test.
+fn allowed<T>(answer: Result<T>, reason: Kind) -> Option<T> {
+    match answer {
+        Ok(given) => Some(given),
+        Err(error) if error.kind() == reason => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Joining shows faces, too.
+pub async fn joining_keeps_within_the_limit_on_faces_of_a_set(bench: Bench) -> Bench {
+    let limits = |most| Some(Limits { face_set_faces_max: Some(most), ..Limits::NONE });
+    let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(1)], limits(3)).await.unwrap();
+    let (anna, _) = bench.store.create_person(by(ours()), person("anna"), Vec::new(), None).await.unwrap();
+    let faces = vec![face(2), face(3)];
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), faces, limits(3)).await.unwrap();
+    for (sets, most) in [(vec!["staff"], 2), (vec!["new"], 1), (vec!["new", "staff"], 2)] {
+        let join = sets.into_iter().map(face_set).collect();
+        let joined = bench.store.join_face_sets(by(ours()), anna.id, join, limits(most)).await;
+        refused(joined, Kind::CapacityExceeded);
+    }
+    assert!(bench.store.face_sets_of(ours(), anna.id).await.unwrap().is_empty());
+    let join = vec![face_set("new"), face_set("staff")];
+    bench.store.join_face_sets(by(ours()), anna.id, join, limits(3)).await.unwrap();
+    let one_more = bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(4)], limits(3)).await;
+    refused(one_more, Kind::CapacityExceeded);
     bench
 }

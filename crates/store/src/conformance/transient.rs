@@ -29,7 +29,7 @@ async fn enrol(
     id: u64,
     now: TimestampMs,
 ) -> likeness_domain::Result<Face> {
-    bench.store.enrol_transient_face(by(ours()), set.id, face_id(source_face), face_id(id), now).await
+    bench.store.enrol_transient_face(by(ours()), set.id, face_id(source_face), face_id(id), now, None).await
 }
 
 async fn of_origin(bench: &Bench, scope: Option<FaceScope>, source_faces: &[u64]) -> Vec<u64> {
@@ -240,9 +240,9 @@ pub async fn held_faces_of_another_tenant_are_not_there(bench: Bench) -> Bench {
     assert!(bench.store.faces_of_source(theirs(), None, vec![id]).await.unwrap().is_empty());
     assert!(bench.store.faces_of_source(theirs(), scope, vec![id]).await.unwrap().is_empty());
     let their_set = bench.store.create_face_set(by(theirs()), face_set("staff"), None).await.unwrap();
-    let taken = bench.store.enrol_transient_face(by(theirs()), their_set.id, id, face_id(50), NOW).await;
+    let taken = bench.store.enrol_transient_face(by(theirs()), their_set.id, id, face_id(50), NOW, None).await;
     refused(taken, Kind::FaceNotFound);
-    let put = bench.store.enrol_transient_face(by(ours()), their_set.id, id, face_id(50), NOW).await;
+    let put = bench.store.enrol_transient_face(by(ours()), their_set.id, id, face_id(50), NOW, None).await;
     refused(put, Kind::FaceSetNotFound);
     refused(bench.store.label_source(by(theirs()), id, subject("x"), NOW).await, Kind::FaceNotFound);
     assert_eq!(bench.store.delete_source(by(theirs()), id, NOW).await.unwrap(), 0);
@@ -275,7 +275,7 @@ pub async fn many_enrol_one_held_face_at_once(bench: Bench) -> Bench {
     let staff = set(&bench, "staff").await;
     hold(&bench, [7]).await;
     let writes: Vec<_> = (0..20)
-        .map(|id| bench.store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(100 + id), NOW))
+        .map(|id| bench.store.enrol_transient_face(by(ours()), staff.id, face_id(7), face_id(100 + id), NOW, None))
         .collect();
     let mut n_added = 0;
     for write in writes {

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Template, TenantId, TimestampMs,
@@ -17,7 +18,8 @@ use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
 use super::writer::WriteTx;
-use super::{codec, templates};
+use super::{codec, templates, tenants};
+use crate::bounds;
 use crate::gallery::entry;
 
 /// A scope that exists and is the tenant's.
@@ -49,24 +51,25 @@ pub(super) fn add(
     tenant: TenantId,
     owner: FaceOwner,
     faces: Vec<NewFace>,
-    faces_max: Option<u64>,
+    limits: &Limits,
 ) -> Answer<Vec<Face>> {
     let n_new = faces.len() as u64;
-    let (n_owned, sets) = match owner {
+    let sets = match owner {
         FaceOwner::FaceSet(id) => {
             let set = rows::need_face_set(tx.conn, tenant, id)?;
             check_packs(&set.face_set, faces.iter().map(|face| face.template.pack()))?;
-            (set.n_owned, vec![set])
+            vec![set]
         }
-        FaceOwner::Person(id) => (rows::need_person(tx.conn, tenant, id)?.n_faces, sets_of_person(tx.conn, id)?),
+        FaceOwner::Person(id) => {
+            let n_owned = rows::need_person(tx.conn, tenant, id)?.n_faces;
+            bounds::check_person_faces(n_owned, n_new, limits)?;
+            sets_of_person(tx.conn, id)?
+        }
     };
-    if faces_max.is_some_and(|n_max| n_owned.saturating_add(n_new) > n_max) {
-        let message = format!("{n_new} faces on top of {n_owned} are more than allowed");
-        return Err(Failure::said(Kind::CapacityExceeded, message));
-    }
+    check_tenant(tx.conn, tenant, n_new, limits)?;
     for set in &sets {
         let n_shown = faces.iter().filter(|face| *face.template.pack() == set.face_set.pack).count() as u64;
-        check_room(set, n_shown)?;
+        bounds::check_gallery(&set.face_set, set.n_gallery, n_shown, limits)?;
         tx.conn
             .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
             .execute((set.face_set.id.get(), n_shown))?;
@@ -98,15 +101,12 @@ pub(super) fn check_packs<'a>(face_set: &FaceSet, packs: impl IntoIterator<Item 
     }
 }
 
-/// `CapacityExceeded` if `n_more` faces do not fit the gallery.
-pub(super) fn check_room(set: &SetRow, n_more: u64) -> Answer<()> {
-    match set.face_set.capacity {
-        Some(capacity) if n_more > 0 && set.n_gallery.saturating_add(n_more) > capacity => Err(Failure::said(
-            Kind::CapacityExceeded,
-            format!("face set `{}` holds at most {capacity} faces", set.face_set.name),
-        )),
-        _ => Ok(()),
+/// `CapacityExceeded` if the tenant may not own `n_more` faces.
+pub(super) fn check_tenant(conn: &Connection, tenant: TenantId, n_more: u64, limits: &Limits) -> Answer<()> {
+    if limits.faces_max.is_some() {
+        bounds::check_tenant_faces(tenants::usage(conn, tenant)?.n_faces, n_more, limits)?;
     }
+    Ok(())
 }
 
 /// Enrols one face into the galleries of `sets` that share its pack; counts were taken.

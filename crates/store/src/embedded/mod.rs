@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::Result;
-use likeness_domain::access::TenantUsage;
+use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex,
 };
@@ -250,9 +250,10 @@ impl GalleryStore for EmbeddedStore {
         actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
-        faces_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>> {
-        self.write_as(actor, "add the faces", move |tx, tenant| faces::add(tx, tenant, owner, faces, faces_max))
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "add the faces", move |tx, tenant| faces::add(tx, tenant, owner, faces, &limits))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -324,9 +325,10 @@ impl GalleryStore for EmbeddedStore {
         actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)> {
-        self.write_as(actor, "make the person", move |tx, tenant| persons::create(tx, tenant, new, join, face_sets_max))
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "make the person", move |tx, tenant| persons::create(tx, tenant, new, join, &limits))
     }
 
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
@@ -350,11 +352,10 @@ impl GalleryStore for EmbeddedStore {
         actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<FaceSet>> {
-        self.write_as(actor, "join the face sets", move |tx, tenant| {
-            persons::join(tx, tenant, person, join, face_sets_max)
-        })
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "join the face sets", move |tx, tenant| persons::join(tx, tenant, person, join, &limits))
     }
 
     fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>> {

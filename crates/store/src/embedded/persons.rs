@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use likeness_domain::Kind;
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, GalleryChange};
 use likeness_domain::types::{
     FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId,
@@ -15,7 +16,8 @@ use super::face_sets::{self, free_id};
 use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
 use super::writer::WriteTx;
-use super::{codec, erase};
+use super::{codec, erase, tenants};
+use crate::bounds;
 
 /// See `GalleryStore::create_person`.
 pub(super) fn create(
@@ -23,13 +25,16 @@ pub(super) fn create(
     tenant: TenantId,
     new: NewPerson,
     join: Vec<NewFaceSet>,
-    face_sets_max: Option<u64>,
+    limits: &Limits,
 ) -> Answer<(Person, Vec<FaceSet>)> {
     if by_key(tx.conn, tenant, &new.key)?.is_some() {
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
+    if limits.persons_max.is_some() {
+        bounds::check_one_more_person(tenants::usage(tx.conn, tenant)?.n_persons, limits)?;
+    }
     let join = each_name_once(join);
-    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, face_sets_max)?;
+    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, limits.face_sets_max)?;
     let id = free_id(tx.conn, "SELECT 1 FROM persons WHERE id = ?1", new.id.get())?;
     let person = Person {
         id: rows::person_id(id)?,
@@ -49,7 +54,7 @@ pub(super) fn create(
     ))?;
     let mut joined = Vec::with_capacity(join.len());
     for new_set in join {
-        joined.push(join_one(tx, tenant, person.id, new_set)?);
+        joined.push(join_one(tx, tenant, person.id, new_set, limits)?);
     }
     tx.push(Change::PersonChanged(person.id));
     Ok((person, joined))
@@ -70,7 +75,13 @@ fn n_missing(conn: &Connection, tenant: TenantId, join: &[NewFaceSet]) -> Answer
 }
 
 /// Makes the person a member of the set of that name, made if it is missing; the tenant's quota was checked.
-fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFaceSet) -> Answer<FaceSet> {
+fn join_one(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    person: PersonId,
+    new: NewFaceSet,
+    limits: &Limits,
+) -> Answer<FaceSet> {
     let set = match rows::face_set_named(tx.conn, tenant, &new.name)? {
         Some(set) => set,
         None => {
@@ -78,7 +89,7 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
             let sql = "UPDATE face_sets SET made_by_joining = 1 WHERE id = ?1";
             tx.conn.prepare_cached(sql)?.execute([face_set.id.get()])?;
             checksums::renew(tx.conn, &FACE_SETS, "id", face_set.id.get())?;
-            SetRow { face_set, n_gallery: 0, n_owned: 0 }
+            SetRow { face_set, n_gallery: 0 }
         }
     };
     let is_member = tx
@@ -95,7 +106,7 @@ fn join_one(tx: &mut WriteTx<'_>, tenant: TenantId, person: PersonId, new: NewFa
     let pack = &set.face_set.pack;
     let shown =
         rows::intact(tx.conn, &sql, (person.get(), pack.as_str()), |row| rows::face_and_template(row, tenant, pack))?;
-    faces::check_room(&set, shown.len() as u64)?;
+    bounds::check_gallery(&set.face_set, set.n_gallery, shown.len() as u64, limits)?;
     let sequence = tx.next_sequence();
     tx.conn.prepare_cached(&MEMBERSHIPS.insert())?.execute((set.face_set.id.get(), sequence, person.get()))?;
     tx.conn
@@ -113,13 +124,13 @@ pub(super) fn join(
     tenant: TenantId,
     person: PersonId,
     join: Vec<NewFaceSet>,
-    face_sets_max: Option<u64>,
+    limits: &Limits,
 ) -> Answer<Vec<FaceSet>> {
     rows::need_person(tx.conn, tenant, person)?;
     let join = each_name_once(join);
-    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, face_sets_max)?;
+    face_sets::check_quota(tx.conn, tenant, n_missing(tx.conn, tenant, &join)?, limits.face_sets_max)?;
     for new_set in join {
-        join_one(tx, tenant, person, new_set)?;
+        join_one(tx, tenant, person, new_set, limits)?;
     }
     tx.push(Change::PersonChanged(person));
     face_sets_of(tx.conn, tenant, person)

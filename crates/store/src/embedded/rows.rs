@@ -12,14 +12,12 @@ use super::checksums::{Columns, FACE_SETS, FACES, PERSONS, TEMPLATES};
 use super::codec;
 use super::errors::{Answer, Failure};
 
-/// A live face set with its exact counts.
+/// A live face set with its exact count.
 #[derive(Debug, Clone)]
 pub(super) struct SetRow {
     pub(super) face_set: FaceSet,
     /// Faces in its gallery.
     pub(super) n_gallery: u64,
-    /// Faces it owns.
-    pub(super) n_owned: u64,
 }
 
 /// A live person with its exact count.
@@ -40,7 +38,7 @@ pub(super) struct FaceRow {
 pub(super) static SET_COLUMNS: Columns = Columns::new(|| {
     let intact = FACE_SETS.intact("s");
     format!(
-        "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, s.n_owned, \
+        "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, \
          s.tags, s.quality_gate, {intact}"
     )
 });
@@ -93,7 +91,7 @@ pub(super) fn person_id(value: u64) -> Answer<PersonId> {
 }
 
 pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
-    need_intact(row, 13, "face set", 0)?;
+    need_intact(row, 12, "face set", 0)?;
     Ok(SetRow {
         face_set: FaceSet {
             id: face_set_id(row.get(0)?)?,
@@ -101,16 +99,15 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
             name: checked(FaceSetName::new(row.get::<_, String>(2)?))?,
             label: text(row, 3, Note::new)?,
             note: text(row, 4, Note::new)?,
-            tags: checked(Tags::parse(row.get_ref(11)?.as_str().map_err(rusqlite::Error::from)?))?,
+            tags: checked(Tags::parse(row.get_ref(10)?.as_str().map_err(rusqlite::Error::from)?))?,
             pack: codec::pack_of(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
             schema: codec::schema_of(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
             // SQLite's integers end at 2^63; the sign bit carries the rest.
             capacity: row.get::<_, Option<i64>>(7)?.map(|capacity| capacity as u64),
-            quality_gate: checked(QualityGate::from_word(row.get_ref(12)?.as_str().map_err(rusqlite::Error::from)?))?,
+            quality_gate: checked(QualityGate::from_word(row.get_ref(11)?.as_str().map_err(rusqlite::Error::from)?))?,
             created_at: TimestampMs(row.get(8)?),
         },
         n_gallery: row.get(9)?,
-        n_owned: row.get(10)?,
     })
 }
 

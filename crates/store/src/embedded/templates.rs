@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use likeness_domain::Kind;
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, GalleryChange};
 use likeness_domain::types::{FaceId, FaceOwner, FaceSet, PackId, Template, TenantId};
 use rusqlite::Connection;
@@ -15,6 +16,7 @@ use super::errors::{Answer, Failure};
 use super::faces::{self, each_once, in_scope};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow, VECTOR_COLUMNS};
 use super::writer::WriteTx;
+use crate::bounds;
 use crate::gallery::entry;
 
 /// Writes the first template of that pack of a face.
@@ -82,7 +84,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
             let entry = entry(&face, template.clone(), sequence, &face_set.schema);
             tx.push(GalleryChange::Put { face_set: face_set.id, entry });
         } else {
-            faces::check_room(&set, 1)?;
+            bounds::check_gallery(&set.face_set, set.n_gallery, 1, &Limits::NONE)?;
             tx.conn
                 .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1 WHERE id = ?1")?
                 .execute([face_set.id.get()])?;

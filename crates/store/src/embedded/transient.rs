@@ -5,6 +5,7 @@
 //! - No face, held or enrolled, has an id that is the source face of another enrolled face ([`faces::free_face_id`]).
 
 use likeness_domain::Kind;
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
     AccessKeyId, Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality,
@@ -19,6 +20,7 @@ use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::writer::WriteTx;
 use super::{EmbeddedStore, codec, templates};
+use crate::bounds;
 
 /// Held faces erased in one commit: bounds how long other writes wait.
 const FORGET_ROWS: u64 = 200;
@@ -210,8 +212,8 @@ fn enrol(
     tenant: TenantId,
     face_set: FaceSetId,
     source_face: FaceId,
-    id: FaceId,
-    now: TimestampMs,
+    (id, now): (FaceId, TimestampMs),
+    limits: &Limits,
 ) -> Answer<Face> {
     let set = rows::need_face_set(tx.conn, tenant, face_set)?;
     let Known { template, detection, quality, subject } =
@@ -219,7 +221,8 @@ fn enrol(
     if !enrolled(tx.conn, tenant, Some(FaceScope::FaceSet(face_set)), vec![source_face])?.is_empty() {
         return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
     }
-    faces::check_room(&set, 1)?;
+    bounds::check_gallery(&set.face_set, set.n_gallery, 1, limits)?;
+    faces::check_tenant(tx.conn, tenant, 1, limits)?;
     faces::check_packs(&set.face_set, [template.pack()])?;
     let face = Face {
         id: faces::free_face_id(tx.conn, id)?,
@@ -343,8 +346,12 @@ impl TransientFaceStore for EmbeddedStore {
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
+        limits: Option<Limits>,
     ) -> Pending<'_, Face> {
-        self.write_as(actor, "enrol the held face", move |tx, tenant| enrol(tx, tenant, face_set, source_face, id, now))
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "enrol the held face", move |tx, tenant| {
+            enrol(tx, tenant, face_set, source_face, (id, now), &limits)
+        })
     }
 
     fn label_source(&self, actor: Actor, source_face: FaceId, subject: Subject, now: TimestampMs) -> Pending<'_, ()> {

@@ -1,5 +1,6 @@
 //! Faces: enrol, find, change, delete.
 
+use likeness_domain::access::Limits;
 use likeness_domain::filter::FilterRow;
 use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange};
 use likeness_domain::types::{
@@ -9,6 +10,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 
 use super::{Changes, State, each_once};
+use crate::bounds;
 use crate::gallery::{entry, slots};
 use crate::id::free_id;
 
@@ -41,12 +43,12 @@ impl State {
         tenant: TenantId,
         owner: FaceOwner,
         faces: Vec<NewFace>,
-        faces_max: Option<u64>,
+        limits: &Limits,
         changes: &mut Changes,
     ) -> Result<Vec<Face>> {
         self.check_owner(tenant, owner)?;
         self.check_packs(tenant, owner, &faces)?;
-        self.check_capacity(owner, &faces, faces_max)?;
+        self.check_capacity(tenant, owner, &faces, limits)?;
         self.check_external_ids(owner, &faces)?;
         let mut enrolled = Vec::with_capacity(faces.len());
         for new in faces {
@@ -187,14 +189,11 @@ impl State {
         }
     }
 
-    fn check_capacity(&self, owner: FaceOwner, faces: &[NewFace], faces_max: Option<u64>) -> Result<()> {
-        let n_owned = self.owned(owner).len() as u64;
-        if faces_max.is_some_and(|n_max| n_owned + faces.len() as u64 > n_max) {
-            return Err(Error::new(
-                Kind::CapacityExceeded,
-                format!("{} faces on top of {n_owned} are more than allowed", faces.len()),
-            ));
+    fn check_capacity(&self, tenant: TenantId, owner: FaceOwner, faces: &[NewFace], limits: &Limits) -> Result<()> {
+        if let FaceOwner::Person(_) = owner {
+            bounds::check_person_faces(self.owned(owner).len() as u64, faces.len() as u64, limits)?;
         }
+        bounds::check_tenant_faces(self.usage(tenant).n_faces, faces.len() as u64, limits)?;
         for face_set in self.face_sets.values() {
             let n_more = match owner {
                 FaceOwner::FaceSet(id) if id == face_set.id => faces.len(),
@@ -203,19 +202,9 @@ impl State {
                 }
                 _ => 0,
             };
-            self.check_room(face_set, n_more as u64)?;
+            bounds::check_gallery(face_set, self.n_gallery(face_set), n_more as u64, limits)?;
         }
         Ok(())
-    }
-
-    pub(super) fn check_room(&self, face_set: &likeness_domain::types::FaceSet, n_more: u64) -> Result<()> {
-        match face_set.capacity {
-            Some(capacity) if n_more > 0 && self.n_gallery(face_set) + n_more > capacity => Err(Error::new(
-                Kind::CapacityExceeded,
-                format!("face set `{}` holds at most {capacity} faces", face_set.name),
-            )),
-            _ => Ok(()),
-        }
     }
 
     fn check_external_ids(&self, owner: FaceOwner, faces: &[NewFace]) -> Result<()> {

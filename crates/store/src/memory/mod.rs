@@ -15,7 +15,7 @@ mod uploads;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use likeness_domain::access::TenantUsage;
+use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport,
     VectorIndex,
@@ -363,9 +363,10 @@ impl GalleryStore for MemoryStore {
         actor: Actor,
         owner: FaceOwner,
         faces: Vec<NewFace>,
-        faces_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<Face>> {
-        ready(self.write_as(actor, |state, tenant, changes| state.add_faces(tenant, owner, faces, faces_max, changes)))
+        let limits = limits.unwrap_or(Limits::NONE);
+        ready(self.write_as(actor, |state, tenant, changes| state.add_faces(tenant, owner, faces, &limits, changes)))
     }
 
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>> {
@@ -426,13 +427,10 @@ impl GalleryStore for MemoryStore {
         actor: Actor,
         new: NewPerson,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, (Person, Vec<FaceSet>)> {
-        ready(
-            self.write_as(actor, |state, tenant, changes| {
-                state.create_person(tenant, new, join, face_sets_max, changes)
-            }),
-        )
+        let limits = limits.unwrap_or(Limits::NONE);
+        ready(self.write_as(actor, |state, tenant, changes| state.create_person(tenant, new, join, &limits, changes)))
     }
 
     fn person(&self, tenant: TenantId, key: PersonKey) -> Pending<'_, Option<Person>> {
@@ -458,11 +456,12 @@ impl GalleryStore for MemoryStore {
         actor: Actor,
         person: PersonId,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: Option<Limits>,
     ) -> Pending<'_, Vec<FaceSet>> {
-        ready(self.write_as(actor, |state, tenant, changes| {
-            state.join_face_sets(tenant, person, join, face_sets_max, changes)
-        }))
+        let limits = limits.unwrap_or(Limits::NONE);
+        ready(
+            self.write_as(actor, |state, tenant, changes| state.join_face_sets(tenant, person, join, &limits, changes)),
+        )
     }
 
     fn leave_face_sets(&self, actor: Actor, person: PersonId, names: Vec<FaceSetName>) -> Pending<'_, Vec<FaceSet>> {

@@ -1,5 +1,6 @@
 //! Persons and the sets they are members of.
 
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, GalleryChange};
 use likeness_domain::types::{
     FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch, TenantId,
@@ -7,6 +8,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 
 use super::{Changes, State};
+use crate::bounds;
 use crate::id::free_id;
 
 impl State {
@@ -15,13 +17,14 @@ impl State {
         tenant: TenantId,
         new: NewPerson,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: &Limits,
         changes: &mut Changes,
     ) -> Result<(Person, Vec<FaceSet>)> {
         if self.persons.values().any(|person| person.tenant == tenant && person.key == new.key) {
             return Err(Error::new(Kind::PersonExists, format!("person `{}` exists already", new.key)));
         }
-        self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
+        bounds::check_one_more_person(self.usage(tenant).n_persons, limits)?;
+        self.check_quota(tenant, self.n_missing(tenant, &join), limits.face_sets_max)?;
         let used = |id: u64| self.persons.values().any(|person| person.id.get() == id);
         let id = free_id(new.id.get(), used);
         let person = Person {
@@ -78,11 +81,11 @@ impl State {
         tenant: TenantId,
         person: PersonId,
         join: Vec<NewFaceSet>,
-        face_sets_max: Option<u64>,
+        limits: &Limits,
         changes: &mut Changes,
     ) -> Result<Vec<FaceSet>> {
         self.person(tenant, person)?;
-        self.check_quota(tenant, self.n_missing(tenant, &join), face_sets_max)?;
+        self.check_quota(tenant, self.n_missing(tenant, &join), limits.face_sets_max)?;
         let n_of_pack = |pack: &likeness_domain::types::PackId| {
             let owned = self.owned(FaceOwner::Person(person));
             owned.iter().filter(|&&sequence| self.template(sequence, pack).is_some()).count() as u64
@@ -95,8 +98,14 @@ impl State {
             checked.push(&new.name);
             match self.face_set_named(tenant, &new.name) {
                 Some(face_set) if self.is_member(face_set.id, person) => {}
-                Some(face_set) => self.check_room(face_set, n_of_pack(&face_set.pack))?,
-                None if new.capacity.is_some_and(|capacity| n_of_pack(&new.pack) > capacity) => {
+                Some(face_set) => {
+                    bounds::check_gallery(face_set, self.n_gallery(face_set), n_of_pack(&face_set.pack), limits)?;
+                }
+                None if [new.capacity, limits.face_set_faces_max]
+                    .iter()
+                    .flatten()
+                    .any(|&most| n_of_pack(&new.pack) > most) =>
+                {
                     let message = format!("face set `{}` would be made too small for the person's faces", new.name);
                     return Err(Error::new(Kind::CapacityExceeded, message));
                 }

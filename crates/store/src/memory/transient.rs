@@ -1,5 +1,6 @@
 //! Held faces.
 
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
     AccessKeyId, Actor, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, Subject, TenantId,
@@ -8,6 +9,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 
 use super::{Changes, MemoryStore, State, each_once, ready};
+use crate::bounds;
 use crate::id::free_id;
 
 impl State {
@@ -76,8 +78,8 @@ impl State {
         tenant: TenantId,
         face_set: FaceSetId,
         source_face: FaceId,
-        id: FaceId,
-        now: TimestampMs,
+        (id, now): (FaceId, TimestampMs),
+        limits: &Limits,
         changes: &mut Changes,
     ) -> Result<Face> {
         let face_set = self.face_set(tenant, face_set)?;
@@ -95,7 +97,8 @@ impl State {
         if self.gallery(face_set).any(|(_, face)| face.source_face == source_face) {
             return Err(Error::new(Kind::FaceExists, "the face is in the set already"));
         }
-        self.check_room(face_set, 1)?;
+        bounds::check_gallery(face_set, self.n_gallery(face_set), 1, limits)?;
+        bounds::check_tenant_faces(self.usage(tenant).n_faces, 1, limits)?;
         if *template.pack() != face_set.pack {
             let (theirs, ours) = (template.pack(), &face_set.pack);
             let message = format!("a template of pack `{theirs}` does not fit a face set of pack `{ours}`");
@@ -202,9 +205,11 @@ impl TransientFaceStore for MemoryStore {
         source_face: FaceId,
         id: FaceId,
         now: TimestampMs,
+        limits: Option<Limits>,
     ) -> Pending<'_, Face> {
+        let limits = limits.unwrap_or(Limits::NONE);
         ready(self.write_as(actor, |state, tenant, changes| {
-            state.enrol_transient_face(tenant, face_set, source_face, id, now, changes)
+            state.enrol_transient_face(tenant, face_set, source_face, (id, now), &limits, changes)
         }))
     }
 

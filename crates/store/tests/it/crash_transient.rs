@@ -31,7 +31,7 @@ async fn hold_for_ever(dir: &Path, first: u64) {
         say("held", number);
         for number in [number + 1, number + 3] {
             let id = face_id(ENROLLED + number);
-            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, NOW).await.unwrap();
+            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, NOW, None).await.unwrap();
             say("enrolled", number);
         }
         for number in [number + 2, number + 3] {

@@ -244,7 +244,7 @@ fn no_trace_of_a_held_face_is_left_in_any_file() {
         let deleted: Vec<u64> = (0x2_0000..0x2_0000 + 10).collect();
         for &number in deleted.iter().chain(&[0x1_0000, 0x1_0001]) {
             let id = face_id(0x9_0000 + number);
-            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, now).await.unwrap();
+            store.enrol_transient_face(by(ours()), set.id, face_id(number), id, now, None).await.unwrap();
         }
         for &number in &deleted {
             store.delete_source(by(ours()), face_id(number), now).await.unwrap();

@@ -71,7 +71,10 @@ fn a_folder_of_layout_3_is_upgraded_and_keeps_everything() {
 
         // What came with layout 4 works in it.
         let held_ids = store.keep_faces(by(ours()), vec![held(7)], 10).await.unwrap();
-        store.enrol_transient_face(by(ours()), set.id, held_ids[0].id, face_id(20), held(7).created_at).await.unwrap();
+        store
+            .enrol_transient_face(by(ours()), set.id, held_ids[0].id, face_id(20), held(7).created_at, None)
+            .await
+            .unwrap();
         let patch = FaceSetPatch { tags: Some(tags("a,b")), ..FaceSetPatch::default() };
         store.update_face_set(by(ours()), set.id, patch).await.unwrap();
         drop(store);
@@ -134,7 +137,7 @@ fn a_folder_of_layout_4_is_upgraded_and_keeps_its_held_faces() {
         let now = held(7).created_at;
         let known = store.held_face(ours(), face_id(7), now).await.unwrap().unwrap();
         assert_eq!((known.subject, known.template), (Some(subject("held")), template(1)));
-        let face = store.enrol_transient_face(by(ours()), set.id, face_id(7), face_id(20), now).await.unwrap();
+        let face = store.enrol_transient_face(by(ours()), set.id, face_id(7), face_id(20), now, None).await.unwrap();
         assert_eq!(first_templates(&store, &[face]).await, [template(1)]);
     });
 }

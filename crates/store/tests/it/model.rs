@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use likeness_domain::access::Limits;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{
     Change, CommitPage, FaceScope, FaceSelector, GalleryEntry, GalleryStore, Page, VectorIndex,
@@ -39,7 +40,7 @@ enum Step {
         tenant: u8,
         owner: Owner,
         faces: Vec<Enrol>,
-        faces_max: Option<u64>,
+        limits: Option<Limits>,
     },
     Update {
         tenant: u8,
@@ -57,7 +58,7 @@ enum Step {
         tenant: u8,
         key: u8,
         join: Vec<u8>,
-        quota: Option<u64>,
+        limits: Option<Limits>,
     },
     UpdatePerson {
         tenant: u8,
@@ -72,7 +73,7 @@ enum Step {
         tenant: u8,
         key: u8,
         join: Vec<u8>,
-        quota: Option<u64>,
+        limits: Option<Limits>,
     },
     Leave {
         tenant: u8,
@@ -138,6 +139,22 @@ fn which() -> impl Strategy<Value = Which> {
     ]
 }
 
+/// Often none at all; else each kind of limit is sometimes there and often reached.
+fn limits() -> impl Strategy<Value = Option<Limits>> {
+    let most = |end: u64| proptest::option::weighted(0.3, 0..end);
+    let limits = (most(6), most(20), most(4), most(12), most(8)).prop_map(
+        |(face_sets_max, faces_max, persons_max, face_set_faces_max, person_faces_max)| Limits {
+            face_sets_max,
+            faces_max,
+            persons_max,
+            face_set_faces_max,
+            person_faces_max,
+            calls_per_second: None,
+        },
+    );
+    proptest::option::weighted(0.6, limits)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let tenant = || prop_oneof![4 => Just(0_u8), 1 => Just(1_u8)];
     let quota = || proptest::option::weighted(0.3, 0..6_u64);
@@ -147,17 +164,17 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, name, capacity, quota)| Step::CreateSet { tenant, name, capacity, quota }),
         1 => (tenant(), 0..4_u8, any::<bool>())
             .prop_map(|(tenant, name, only_if_empty)| Step::DeleteSet { tenant, name, only_if_empty }),
-        10 => (tenant(), owner(), proptest::collection::vec(enrol(), 0..4), proptest::option::weighted(0.3, 0..12_u64))
-            .prop_map(|(tenant, owner, faces, faces_max)| Step::Add { tenant, owner, faces, faces_max }),
+        10 => (tenant(), owner(), proptest::collection::vec(enrol(), 0..4), limits())
+            .prop_map(|(tenant, owner, faces, limits)| Step::Add { tenant, owner, faces, limits }),
         3 => (tenant(), owner(), 0..20_usize, proptest::option::of(0..3_u8), proptest::option::of(0..4_i64))
             .prop_map(|(tenant, owner, pick, label, age)| Step::Update { tenant, owner, pick, label, age }),
         3 => (tenant(), owner(), which()).prop_map(|(tenant, owner, which)| Step::Delete { tenant, owner, which }),
-        3 => (tenant(), 0..3_u8, names(), quota())
-            .prop_map(|(tenant, key, join, quota)| Step::CreatePerson { tenant, key, join, quota }),
+        3 => (tenant(), 0..3_u8, names(), limits())
+            .prop_map(|(tenant, key, join, limits)| Step::CreatePerson { tenant, key, join, limits }),
         1 => (tenant(), 0..3_u8, 0..3_u8).prop_map(|(tenant, key, text)| Step::UpdatePerson { tenant, key, text }),
         1 => (tenant(), 0..3_u8).prop_map(|(tenant, key)| Step::DeletePerson { tenant, key }),
-        3 => (tenant(), 0..3_u8, names(), quota())
-            .prop_map(|(tenant, key, join, quota)| Step::Join { tenant, key, join, quota }),
+        3 => (tenant(), 0..3_u8, names(), limits())
+            .prop_map(|(tenant, key, join, limits)| Step::Join { tenant, key, join, limits }),
         2 => (tenant(), 0..3_u8, names()).prop_map(|(tenant, key, names)| Step::Leave { tenant, key, names }),
         3 => (tenant(), owner(), proptest::collection::vec(0..20_usize, 0..3), proptest::bool::weighted(0.7)).prop_map(
             |(tenant, owner, picks, other_pack)| Step::PutTemplates { tenant, owner, picks, other_pack }),
@@ -274,13 +291,13 @@ impl Pair {
                 )
                 .await;
             }
-            Step::Add { tenant, owner, faces, faces_max } => {
+            Step::Add { tenant, owner, faces, limits } => {
                 let owner = self.owner(tenant, owner).await;
                 let some_used = self.scoped(tenant, owner).await.first().map(|face| face.id);
                 let other_set = matches!(owner, FaceOwner::FaceSet(_)) && self.is_other_pack(tenant, owner).await;
                 let new: Vec<NewFace> = faces.iter().map(|enrol| self.new_face(enrol, some_used, other_set)).collect();
                 self.both(
-                    async |store| store.add_faces(by(tenant_of(tenant)), owner, new.clone(), faces_max).await,
+                    async |store| store.add_faces(by(tenant_of(tenant)), owner, new.clone(), limits).await,
                     |faces| tell_faces(&faces),
                 )
                 .await;
@@ -324,12 +341,12 @@ impl Pair {
                 )
                 .await;
             }
-            Step::CreatePerson { tenant, key, join, quota } => {
+            Step::CreatePerson { tenant, key, join, limits } => {
                 let id = PersonId::new(self.next_id()).unwrap();
                 let new = likeness_domain::types::NewPerson { id, ..person(&format!("person-{key}")) };
                 let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
                 self.both(
-                    async |store| store.create_person(by(tenant_of(tenant)), new.clone(), join.clone(), quota).await,
+                    async |store| store.create_person(by(tenant_of(tenant)), new.clone(), join.clone(), limits).await,
                     |answer| format!("{answer:?}"),
                 )
                 .await;
@@ -352,11 +369,11 @@ impl Pair {
                 )
                 .await;
             }
-            Step::Join { tenant, key, join, quota } => {
+            Step::Join { tenant, key, join, limits } => {
                 let id = self.person_id(tenant, key).await;
                 let join: Vec<_> = join.into_iter().map(|name| self.new_set(name, None)).collect();
                 self.both(
-                    async |store| store.join_face_sets(by(tenant_of(tenant)), id, join.clone(), quota).await,
+                    async |store| store.join_face_sets(by(tenant_of(tenant)), id, join.clone(), limits).await,
                     |sets| format!("{sets:?}"),
                 )
                 .await;
