@@ -1,10 +1,12 @@
 //! Tenants and access keys, also from a second process beside a running server.
 //!
 //! They live in the same file as the faces but go through connections of their own: a new key needs no server, and a
-//! server asks the file each time, so it sees the key with the next request.
+//! server asks the file each time whether anything was committed, so it sees the key with the next request. While nothing
+//! was, a key that was looked up is not read again.
 
+use std::future::ready;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
@@ -16,6 +18,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
+use super::cache::VersionedCache;
 use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
 use super::errors::{Answer, Failure};
 use super::identity::IdentityFile;
@@ -55,6 +58,9 @@ static KEY_COLUMNS: Columns = Columns::new(|| {
 pub struct Credentials {
     readers: Pool,
     writer: Pool,
+    /// Tells whether anybody has committed anything to the file, in this process or another. It never waits.
+    watch: Mutex<Connection>,
+    keys: Arc<VersionedCache<AccessKeyId, AccessKey>>,
 }
 
 impl Credentials {
@@ -75,10 +81,24 @@ impl Credentials {
         let mut writer = connect(Purpose::Write)?;
         make_layout(&mut writer, dir, Upgrade::of(upgrade_copy))?;
         let readers = vec![connect(Purpose::Read)?];
+        let watch = connect(Purpose::Read)?;
+        let no_wait = watch.busy_timeout(Duration::ZERO).map_err(Failure::from);
+        schema::opened(no_wait, dir)?;
         Ok(Self {
+            watch: Mutex::new(watch),
+            keys: Arc::new(VersionedCache::new()),
             readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
             writer: Pool::start("key-writer", vec![writer], dir.to_owned(), QUEUE_MAX)?,
         })
+    }
+
+    /// A number that is another one after every commit to the file but this connection's own, of which there are none; `None`
+    /// if the file cannot tell at once. This is done on the caller's thread: it reads a few bytes of shared memory, behind
+    /// a lock that readers share, where handing it over would take longer.
+    fn version(&self) -> Option<u64> {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statement = watch.prepare_cached("PRAGMA data_version").ok()?;
+        statement.query_row([], |row| row.get(0)).ok()
     }
 
     /// A write: everything `act` does or nothing.
@@ -313,7 +333,18 @@ impl CredentialStore for Credentials {
     }
 
     fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
-        self.readers.read("look up the access key", move |conn| key_with_id(conn, &id))
+        let version = self.version();
+        if let Some(known) = version.and_then(|version| self.keys.get(&id, version)) {
+            return Box::pin(ready(Ok(Some(known))));
+        }
+        let cache = Arc::clone(&self.keys);
+        self.readers.run("look up the access key", move |conn| {
+            let found = key_with_id(conn, &id)?;
+            if let (Some(version), Some(found)) = (version, &found) {
+                cache.put(id, version, found.clone());
+            }
+            Ok(found)
+        })
     }
 
     fn keys(&self, tenant: TenantId) -> Pending<'_, Vec<AccessKey>> {

@@ -10,6 +10,7 @@
 //!   verifies them.
 
 mod backup;
+mod cache;
 mod checksums;
 mod codec;
 mod commits;
@@ -40,8 +41,10 @@ mod transient;
 mod uploads;
 mod writer;
 
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use likeness_domain::Result;
@@ -57,6 +60,7 @@ use likeness_domain::types::{
 
 use tokio::sync::oneshot;
 
+use self::cache::VersionedCache;
 use self::errors::Answer;
 use self::opening::Upgrade;
 use self::writer::WriteTx;
@@ -114,6 +118,10 @@ pub struct EmbeddedStore {
     folder: DataFolder,
     index: Arc<dyn VectorIndex>,
     delete_rows: usize,
+    /// Commits that the writing thread has made; each is counted before anybody is told of it. Nobody else changes what this
+    /// store keeps of faces and face sets, as the folder is ours.
+    n_commits: Arc<AtomicU64>,
+    face_sets: Arc<VersionedCache<(TenantId, FaceSetName), FaceSetSummary>>,
 }
 
 impl EmbeddedStore {
@@ -144,11 +152,12 @@ impl EmbeddedStore {
         let readers =
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
+        let n_commits = Arc::new(AtomicU64::new(0));
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
             writer: writer::Writer::start(
                 conn,
-                (library.counters, identity),
+                (library.counters, identity, Arc::clone(&n_commits)),
                 maintenance,
                 Arc::new(dir),
                 (Arc::clone(&index), clock),
@@ -158,6 +167,8 @@ impl EmbeddedStore {
             folder,
             index,
             delete_rows: settings.delete_rows.max(1),
+            n_commits,
+            face_sets: Arc::new(VersionedCache::new()),
         })
     }
 
@@ -224,7 +235,18 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
-        self.read_one("look up the face set", move |conn| face_sets::named(conn, tenant, &name))
+        let (version, key) = (self.n_commits.load(Ordering::SeqCst), (tenant, name));
+        if let Some(known) = self.face_sets.get(&key, version) {
+            return Box::pin(ready(Ok(Some(known))));
+        }
+        let cache = Arc::clone(&self.face_sets);
+        self.read_one("look up the face set", move |conn| {
+            let found = face_sets::named(conn, key.0, &key.1)?;
+            if let Some(found) = &found {
+                cache.put(key, version, found.clone());
+            }
+            Ok(found)
+        })
     }
 
     fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::{Error, Kind, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::checksums;
@@ -73,6 +74,9 @@ pub(super) fn connect(dir: &Path, purpose: Purpose, damage: &Arc<DamageLog>) -> 
     let conn = Connection::open_with_flags(&path, flags)?;
     conn.set_prepared_statement_cache_capacity(96);
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    // Without it a statement that is used again with other values is prepared anew where a partial index might depend on
+    // them, which took more time than running it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     checksums::register(&conn, damage)?;
     // `auto_vacuum` is settled by the first page that is written, and WAL writes it.
     // `temp_store`: no template ever reaches a temporary file.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -140,7 +141,7 @@ impl Writer {
     /// Starts the thread. `counters` are those in the file, and the index has been told everything up to them.
     pub(super) fn start(
         conn: Connection,
-        (counters, identity): (Counters, IdentityFile),
+        (counters, identity, n_commits): (Counters, IdentityFile, Arc<AtomicU64>),
         maintenance: Maintenance,
         dir: Arc<PathBuf>,
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
@@ -151,6 +152,7 @@ impl Writer {
         let mut state = Thread {
             conn,
             counters,
+            n_commits,
             identity,
             maintenance,
             index,
@@ -223,6 +225,8 @@ impl Drop for Closing<'_> {
 struct Thread {
     conn: Connection,
     counters: Counters,
+    /// Commits made, for whoever keeps what was read.
+    n_commits: Arc<AtomicU64>,
     identity: IdentityFile,
     maintenance: Maintenance,
     index: Arc<dyn VectorIndex>,
@@ -445,6 +449,7 @@ impl Thread {
             counters.last_commit.0,
         ))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.n_commits.fetch_add(1, Ordering::SeqCst);
         self.counters = counters;
         self.identity.acknowledge(counters);
         if !begun.is_empty() {
