@@ -3,6 +3,7 @@
 
 mod backup;
 mod crash;
+mod crash_followers;
 mod crash_jobs;
 mod crash_transient;
 mod damage;
@@ -16,6 +17,7 @@ mod opening;
 mod recovery;
 mod uploads;
 
+mod follower;
 mod patience;
 
 use std::sync::Arc;

@@ -5,21 +5,19 @@ use std::sync::Arc;
 
 use likeness_domain::access::Limits;
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{
-    Change, CommitPage, FaceScope, FaceSelector, GalleryEntry, GalleryStore, Page, VectorIndex,
-};
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
 use likeness_domain::types::{
     Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace, NewFaceSet,
-    Person, PersonId, PersonPatch, Revision, Template, TenantId, TimestampMs,
+    Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
 use likeness_store::embedded::{EmbeddedStore, Settings};
 use likeness_store::folder::DataFolder;
-use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use proptest::prelude::*;
 
+use crate::follower::{Followed, Follower};
 use crate::patience::block_on;
 
 /// One step; small numbers choose among few names, so that steps meet.
@@ -91,6 +89,8 @@ enum Step {
     Follow,
     /// The follower starts anew.
     RestartFollower,
+    /// The indexes fail at the next commit, and are filled anew.
+    FailIndex,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +181,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Restart),
         3 => Just(Step::Follow),
         1 => Just(Step::RestartFollower),
+        1 => Just(Step::FailIndex),
     ]
 }
 
@@ -194,9 +195,8 @@ struct Pair {
     memory_index: Arc<Ledger>,
     embedded: Option<EmbeddedStore>,
     embedded_index: Arc<Ledger>,
-    /// An index of another node, fed by what it reads of the embedded store's commits, up to a revision.
-    follower: BruteForceIndex,
-    followed: Revision,
+    /// Of the embedded store and of the memory store.
+    followers: [Follower; 2],
     dir: tempfile::TempDir,
     settings: Settings,
     last_id: u64,
@@ -217,8 +217,7 @@ impl Pair {
             memory_index,
             embedded: Some(open(&dir, &embedded_index, settings)),
             embedded_index,
-            follower: BruteForceIndex::new(),
-            followed: Revision(0),
+            followers: [Follower::new(), Follower::new()],
             dir,
             settings,
             last_id: 0,
@@ -403,9 +402,14 @@ impl Pair {
             }
             Step::Restart => self.restart(),
             Step::Follow => {
-                self.follow().await;
+                self.followers[0].follow(self.embedded.as_ref().unwrap()).await;
+                self.followers[1].follow(&self.memory).await;
             }
-            Step::RestartFollower => (self.follower, self.followed) = (BruteForceIndex::new(), Revision(0)),
+            Step::RestartFollower => self.followers = [Follower::new(), Follower::new()],
+            Step::FailIndex => {
+                self.embedded_index.fail_next();
+                self.memory_index.fail_next();
+            }
         }
     }
 
@@ -437,41 +441,15 @@ impl Pair {
         self.scoped(tenant, owner).await.get(pick).map_or(face_id(3), |face| face.id)
     }
 
-    /// Takes over one small page of commits; whether there is more.
-    async fn follow(&mut self) -> bool {
-        let store = self.embedded.as_ref().unwrap();
-        let page = store.changes_after(self.followed, 3).await.unwrap();
-        let CommitPage::Commits { commits, reached, has_more } = page else { panic!("nothing was compacted") };
-        for commit in commits {
-            let seen = commit.changes.into_iter().filter_map(|change| match change {
-                Change::Gallery(change) => Some(change),
-                _ => None,
-            });
-            self.follower.apply(commit.revision, seen.collect()).await.unwrap();
-        }
-        self.followed = reached;
-        has_more
-    }
-
-    /// A follower that has read everything knows what the store's own index knows, whenever it read what.
-    async fn check_follower(&mut self) {
-        while self.follow().await {}
-        for tenant in [ours(), theirs()] {
-            for set in self.memory.face_sets(tenant).await.unwrap() {
-                let id = set.face_set.id;
-                let told = |row: &GalleryEntry| {
-                    let words = (row.face, row.sequence, row.person, row.subject.clone(), format!("{:?}", row.values));
-                    (words, row.template.unit().to_vec())
-                };
-                let mut known = self.follower.rows(id);
-                known.sort_by_key(|row| row.sequence);
-                let own = self.embedded_index.rows(id);
-                assert_eq!(
-                    known.iter().map(told).collect::<Vec<_>>(),
-                    own.iter().map(|row| told(&row.entry)).collect::<Vec<_>>(),
-                    "what the follower knows of set {id}"
-                );
-            }
+    /// Followers that have read everything know what the stores' own indexes know.
+    async fn check_followers(&mut self) {
+        let tenants = [ours(), theirs()];
+        let embedded = self.embedded.as_ref().unwrap();
+        for followed in [
+            self.followers[0].check(embedded, &self.embedded_index, &tenants).await,
+            self.followers[1].check(&self.memory, &self.memory_index, &tenants).await,
+        ] {
+            assert_eq!(followed, Followed::Everything);
         }
     }
 
@@ -573,10 +551,10 @@ async fn check_story(steps: Vec<Step>, settings: Settings) {
         pair.take(step).await;
     }
     pair.compare().await;
-    pair.check_follower().await;
+    pair.check_followers().await;
     pair.restart();
     pair.compare().await;
-    pair.check_follower().await;
+    pair.check_followers().await;
 }
 
 proptest! {
