@@ -71,8 +71,8 @@ pub(crate) struct PairsArgs {
     /// Leave out photographs that this quality gate refuses: none, low, medium or high
     #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = gate)]
     gate: QualityGate,
-    /// Draw the ROC
-    #[arg(long, value_name = "OUT.svg")]
+    /// Draw the ROC; the name says the format: .png or .svg
+    #[arg(long, value_name = "OUT.png", value_parser = plot::path)]
     plot: Option<PathBuf>,
     /// Print one JSON object; shares are fractions
     #[arg(long)]
@@ -198,7 +198,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     }
     let evaluation = evaluate(&scored);
     if let Some(path) = &args.plot {
-        std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation))
+        std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation, plot::PlotFormat::of_name(path)?)?)
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
@@ -351,7 +351,13 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, ga
     }
 }
 
-fn draw(list: &Path, pack: &PackId, scored: &[ScoredPair], evaluation: &Evaluation) -> String {
+fn draw(
+    list: &Path,
+    pack: &PackId,
+    scored: &[ScoredPair],
+    evaluation: &Evaluation,
+    format: plot::PlotFormat,
+) -> Result<Vec<u8>, Error> {
     let of_fold = |fold: u32| scored.iter().filter(|pair| pair.fold == fold).copied().collect::<Vec<_>>();
     let folds: Vec<_> = evaluation.folds.iter().map(|(fold, _)| roc(&of_fold(*fold))).collect();
     let overall = &evaluation.overall;
@@ -361,7 +367,7 @@ fn draw(list: &Path, pack: &PackId, scored: &[ScoredPair], evaluation: &Evaluati
     for (tar, far) in overall.tar_at_far.iter().zip(["1 %", "0.1 %"]) {
         figures.push(format!("TAR {} at FAR {far}", percent(*tar)));
     }
-    plot::svg(&plot::Plot {
+    let plot = plot::Plot {
         title: &format!("Telling people apart: ROC of pack {pack}"),
         subtitle: &format!(
             "{} in {} folds of {name}; bold: all pairs, faint: each fold",
@@ -372,5 +378,6 @@ fn draw(list: &Path, pack: &PackId, scored: &[ScoredPair], evaluation: &Evaluati
         overall: &roc(scored),
         folds: &folds,
         n_impostors: scored.iter().filter(|pair| !pair.same).count(),
-    })
+    };
+    plot::draw(&plot, format)
 }

@@ -1,8 +1,44 @@
-//! The ROC as a picture: SVG text, legible on light and dark paper.
+//! The ROC as a picture. This page says what is drawn where; [`svg`] and [`png`] write it as a file.
 
-use std::fmt::Write;
+use std::path::Path;
+
+use likeness_domain::{Error, Result};
 
 use super::metrics::{FARS, RocPoint, tar_at_far};
+
+mod png;
+mod svg;
+
+/// The file formats, chosen by the name of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlotFormat {
+    /// Text that scales, legible on light and dark paper.
+    Svg,
+    /// Pixels.
+    Png,
+}
+
+impl PlotFormat {
+    /// The format that a file's name asks for by its ending: `.png` or `.svg`, in capitals or not.
+    pub(crate) fn of_name(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match ending.as_str() {
+            "png" => Ok(Self::Png),
+            "svg" => Ok(Self::Svg),
+            _ => {
+                let name = path.display();
+                let message = format!("cannot draw to `{name}`, expected a name that ends with .png or .svg");
+                Err(Error::invalid("output", message))
+            }
+        }
+    }
+}
+
+/// A file name of a format that can be drawn, for the command line: refused before any work begins.
+pub(crate) fn path(text: &str) -> std::result::Result<std::path::PathBuf, String> {
+    let path = std::path::PathBuf::from(text);
+    PlotFormat::of_name(&path).map(|_| path).map_err(|error| error.message().to_owned())
+}
 
 /// What is drawn.
 pub(crate) struct Plot<'a> {
@@ -31,85 +67,105 @@ const BOTTOM: f64 = 472.0;
 /// told apart. Ten or fewer steps of the second number fill the axis.
 const TAR_AXES: [(f64, f64); 6] = [(0.99, 0.001), (0.98, 0.002), (0.95, 0.005), (0.9, 0.01), (0.5, 0.05), (0.0, 0.1)];
 
-const STYLE: &str = "\
-.paper{fill:#ffffff}.grid{stroke:#d8dee4;stroke-width:1}.fine{stroke:#eef1f4;stroke-width:1}.frame{fill:none;stroke:#8b949e}\
-text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f2328}.title{font-size:19px;font-weight:600}\
-.small{font-size:13px;fill:#59636e}.tick{font-size:12.5px;fill:#59636e}.axis{font-size:14px}.figure{font-size:14px}\
-.all{fill:none;stroke:#0969da;stroke-width:2.6;stroke-linejoin:round}.fold{fill:none;stroke:#0969da;stroke-opacity:.35;stroke-width:1.1}\
-.mark{fill:#ffffff;stroke:#0969da;stroke-width:2.2}\
-@media(prefers-color-scheme:dark){.paper{fill:#0d1117}.grid{stroke:#30363d}.fine{stroke:#1c2128}.frame{stroke:#656c76}\
-text{fill:#e6edf3}.small,.tick{fill:#9198a1}.all,.fold,.mark{stroke:#58a6ff}.mark{fill:#0d1117}.fold{stroke-opacity:.6}}";
+/// A place on the paper in its own units: right and down from the top left corner, up to [`WIDTH`] and [`HEIGHT`].
+type At = (f64, f64);
 
-/// Draws the plot. FAR runs on a logarithmic axis, down to what so many impostor pairs can show.
-pub(crate) fn svg(plot: &Plot<'_>) -> String {
+/// What a thing is, which decides its colour and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Lines of the grid, and finer ones between them.
+    Grid,
+    Fine,
+    /// The curve of all pairs, and those of single folds.
+    All,
+    Fold,
+    /// Texts.
+    Title,
+    Small,
+    Tick,
+    Axis,
+    Figure,
+}
+
+/// Where a text's place is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    Start,
+    Middle,
+    End,
+    /// In the middle of a text that runs upwards.
+    MiddleUpwards,
+}
+
+/// A thing on the paper, in the order in which they are painted.
+#[derive(Debug, Clone, PartialEq)]
+enum Item {
+    Line(Class, At, At),
+    /// The frame about the curves.
+    Frame(At, At),
+    Text(Class, At, Anchor, String),
+    /// Straight lines from each point to the next, each along or across.
+    Steps(Class, Vec<At>),
+    /// A ring on the curve of all pairs.
+    Mark(At),
+}
+
+/// Draws the plot as a file of that format.
+pub(crate) fn draw(plot: &Plot<'_>, format: PlotFormat) -> Result<Vec<u8>> {
+    let items = layout(plot);
+    match format {
+        PlotFormat::Svg => Ok(svg::write(plot.title, &items).into_bytes()),
+        PlotFormat::Png => png::write(&items),
+    }
+}
+
+/// Everything that is on the paper. FAR runs on a logarithmic axis, down to what so many impostor pairs can show.
+fn layout(plot: &Plot<'_>) -> Vec<Item> {
     let decades = (plot.n_impostors.max(100) as f64).log10().ceil().min(9.0) as i32;
     let far_min = 10f64.powi(-decades);
     let lowest = plot.folds.iter().map(Vec::as_slice).chain([plot.overall]).map(|roc| tar_at_far(roc, far_min));
     let lowest = lowest.fold(1.0, f64::min);
     let (tar_min, tar_step) = *TAR_AXES.iter().find(|(tar_min, _)| *tar_min <= lowest).unwrap_or(&TAR_AXES[5]);
     let axes = Axes { far_min, tar_min };
+    let text = |class, at, anchor, text: &str| Item::Text(class, at, anchor, text.to_owned());
 
-    let mut out = String::new();
-    let mut line = |text: std::fmt::Arguments<'_>| {
-        // Writing to a string cannot fail.
-        let _ = out.write_fmt(text);
-        out.push('\n');
-    };
-    line(format_args!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">"#
-    ));
-    line(format_args!("<title>{}</title>", escaped(plot.title)));
-    line(format_args!("<style>{STYLE}</style>"));
-    line(format_args!(r#"<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>"#));
-    line(format_args!(r#"<text class="title" x="{LEFT}" y="36">{}</text>"#, escaped(plot.title)));
-    line(format_args!(r#"<text class="small" x="{LEFT}" y="60">{}</text>"#, escaped(plot.subtitle)));
-
+    let mut items = vec![
+        text(Class::Title, (LEFT, 36.0), Anchor::Start, plot.title),
+        text(Class::Small, (LEFT, 60.0), Anchor::Start, plot.subtitle),
+    ];
     for decade in -decades..=0 {
         let far = 10f64.powi(decade);
-        let x = axes.x(far);
         for fine in (2..10).filter(|_| decade < 0) {
             let x = axes.x(far * f64::from(fine));
-            line(format_args!(r#"<line class="fine" x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{BOTTOM}"/>"#));
+            items.push(Item::Line(Class::Fine, (x, TOP), (x, BOTTOM)));
         }
-        line(format_args!(r#"<line class="grid" x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{BOTTOM}"/>"#));
-        let (y, label) = (BOTTOM + 20.0, percent(far, (-decade - 2).max(0) as usize));
-        line(format_args!(r#"<text class="tick" x="{x:.1}" y="{y}" text-anchor="middle">{label}</text>"#));
+        let x = axes.x(far);
+        items.push(Item::Line(Class::Grid, (x, TOP), (x, BOTTOM)));
+        let label = percent(far, (-decade - 2).max(0) as usize);
+        items.push(text(Class::Tick, (x, BOTTOM + 20.0), Anchor::Middle, &label));
     }
     let n_steps = ((1.0 - tar_min) / tar_step).round() as i32;
     for step in 0..=n_steps {
         let tar = tar_min + f64::from(step) * tar_step;
         let y = axes.y(tar);
-        line(format_args!(r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/>"#));
-        let (x, y, label) = (LEFT - 10.0, y + 4.0, percent(tar, usize::from(tar_step < 0.01)));
-        line(format_args!(r#"<text class="tick" x="{x}" y="{y:.1}" text-anchor="end">{label}</text>"#));
+        items.push(Item::Line(Class::Grid, (LEFT, y), (RIGHT, y)));
+        let label = percent(tar, usize::from(tar_step < 0.01));
+        items.push(text(Class::Tick, (LEFT - 10.0, y + 4.0), Anchor::End, &label));
     }
-    line(format_args!(
-        r#"<rect class="frame" x="{LEFT}" y="{TOP}" width="{}" height="{}"/>"#,
-        RIGHT - LEFT,
-        BOTTOM - TOP
-    ));
-    let (middle_x, middle_y, below) = ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0, BOTTOM + 48.0);
-    line(format_args!(
-        r#"<text class="axis" x="{middle_x}" y="{below}" text-anchor="middle">false-accept rate (strangers taken for one person), logarithmic</text>"#
-    ));
-    line(format_args!(
-        r#"<text class="axis" transform="translate(24 {middle_y}) rotate(-90)" text-anchor="middle">true-accept rate</text>"#
-    ));
+    items.push(Item::Frame((LEFT, TOP), (RIGHT, BOTTOM)));
+    let far_axis = "false-accept rate (strangers taken for one person), logarithmic";
+    items.push(text(Class::Axis, ((LEFT + RIGHT) / 2.0, BOTTOM + 48.0), Anchor::Middle, far_axis));
+    items.push(text(Class::Axis, (24.0, (TOP + BOTTOM) / 2.0), Anchor::MiddleUpwards, "true-accept rate"));
 
-    for fold in plot.folds {
-        line(format_args!(r#"<path class="fold" d="{}"/>"#, axes.path(fold)));
-    }
-    line(format_args!(r#"<path class="all" d="{}"/>"#, axes.path(plot.overall)));
-    for far in FARS.into_iter().filter(|&far| far >= far_min) {
-        let (x, y) = (axes.x(far), axes.y(tar_at_far(plot.overall, far)));
-        line(format_args!(r#"<circle class="mark" cx="{x:.1}" cy="{y:.1}" r="4.5"/>"#));
-    }
+    items.extend(plot.folds.iter().map(|fold| Item::Steps(Class::Fold, axes.steps(fold))));
+    items.push(Item::Steps(Class::All, axes.steps(plot.overall)));
+    let marks = FARS.into_iter().filter(|&far| far >= far_min);
+    items.extend(marks.map(|far| Item::Mark((axes.x(far), axes.y(tar_at_far(plot.overall, far))))));
     for (idx, figure) in plot.figures.iter().rev().enumerate() {
-        let (x, y) = (RIGHT - 16.0, BOTTOM - 16.0 - 22.0 * idx as f64);
-        line(format_args!(r#"<text class="figure" x="{x}" y="{y}" text-anchor="end">{}</text>"#, escaped(figure)));
+        let at = (RIGHT - 16.0, BOTTOM - 16.0 - 22.0 * idx as f64);
+        items.push(text(Class::Figure, at, Anchor::End, figure));
     }
-    out.push_str("</svg>\n");
-    out
+    items
 }
 
 struct Axes {
@@ -128,28 +184,26 @@ impl Axes {
     }
 
     /// A staircase: between two measured points nothing is known but that the rates do not fall.
-    fn path(&self, roc: &[RocPoint]) -> String {
+    fn steps(&self, roc: &[RocPoint]) -> Vec<At> {
         let mut y = self.y(tar_at_far(roc, self.far_min));
-        let mut path = format!("M{:.1} {y:.1}", self.x(self.far_min));
+        let mut steps = vec![(self.x(self.far_min), y)];
         for point in roc.iter().filter(|point| point.far > self.far_min) {
             let next = self.y(point.tar);
-            let _ = write!(path, "H{:.1}", self.x(point.far));
+            // A level stretch is one step, however many points lie on it.
             if next != y {
+                let x = self.x(point.far);
+                steps.push((x, y));
                 y = next;
-                let _ = write!(path, "V{y:.1}");
+                steps.push((x, y));
             }
         }
-        let _ = write!(path, "H{RIGHT}");
-        path
+        steps.push((RIGHT, y));
+        steps
     }
 }
 
 fn percent(share: f64, decimals: usize) -> String {
     format!("{:.decimals$} %", share * 100.0)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -158,7 +212,8 @@ mod tests {
 
     fn check(overall: &[(f64, f64)], n_impostors: usize) -> String {
         let overall: Vec<RocPoint> = overall.iter().map(|&(far, tar)| RocPoint { far, tar }).collect();
-        svg(&Plot { title: "a < b", subtitle: "", figures: &[], overall: &overall, folds: &[], n_impostors })
+        let plot = Plot { title: "a < b", subtitle: "", figures: &[], overall: &overall, folds: &[], n_impostors };
+        String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text")
     }
 
     #[test]
@@ -166,7 +221,7 @@ mod tests {
         // 1000 impostors show three decades of FAR, 644 px wide: 0.01 is one third from the left, 0.1 two thirds.
         let drawn = check(&[(0.0, 0.0), (0.0, 0.991), (0.01, 0.995), (0.1, 1.0), (1.0, 1.0)], 1000);
         // TAR 0.99 to 1 is 388 px high: 0.991 at 433.2, 0.995 at 278.
-        assert!(drawn.contains(r#"class="all" d="M84.0 433.2H298.7V278.0H513.3V84.0H728.0H728""#), "{drawn}");
+        assert!(drawn.contains(r#"class="all" d="M84.0 433.2H298.7V278.0H513.3V84.0H728.0""#), "{drawn}");
     }
 
     #[test]
@@ -178,5 +233,41 @@ mod tests {
     #[test]
     fn text_cannot_break_the_markup() {
         assert!(check(&[(0.0, 0.0), (1.0, 1.0)], 10).contains("a &lt; b"));
+    }
+
+    #[test]
+    fn a_png_shows_the_curve_where_the_svg_has_it() {
+        let overall = [(0.0, 0.0), (0.0, 0.991), (0.01, 0.995), (0.1, 1.0), (1.0, 1.0)];
+        let overall: Vec<RocPoint> = overall.iter().map(|&(far, tar)| RocPoint { far, tar }).collect();
+        let figures = ["TAR 99.5 % at FAR 1 %".to_owned()];
+        let plot =
+            Plot { title: "ROC", subtitle: "", figures: &figures, overall: &overall, folds: &[], n_impostors: 1000 };
+        let bytes = draw(&plot, PlotFormat::Png).expect("draws");
+        let rules = likeness_wire::native::IMAGE_RULES;
+        let picture = likeness_vision::decode::decode(&bytes, &rules).expect("is a PNG");
+        assert_eq!((picture.width(), picture.height()), (1520, 1080));
+        let is_blue = |x: f64, y: f64| {
+            let [red, green, blue] = picture.pixel((2.0 * x) as u32, (2.0 * y) as u32);
+            blue > 180 && red < 80 && green < 160
+        };
+        // On the first and on the second step of the staircase, and beside them.
+        assert!(is_blue(150.0, 433.2) && is_blue(400.0, 278.0) && is_blue(298.7, 350.0));
+        assert!(!is_blue(150.0, 420.0) && !is_blue(400.0, 290.0) && !is_blue(320.0, 350.0));
+        // Letters of the heading and of the figure: dark pixels where there is paper else.
+        let n_dark = |from: (u32, u32), to: (u32, u32)| {
+            let places = (from.0..to.0).flat_map(|x| (from.1..to.1).map(move |y| (x, y)));
+            places.filter(|&(x, y)| picture.pixel(x, y).iter().all(|&value| value < 90)).count()
+        };
+        assert!(n_dark((168, 40), (260, 76)) > 100, "a heading");
+        assert!(n_dark((1000, 880), (1430, 916)) > 200, "a figure");
+        assert_eq!(n_dark((800, 40), (1400, 76)), 0, "nothing beside the heading");
+    }
+
+    #[test]
+    fn the_name_says_the_format_and_another_is_refused() {
+        assert_eq!(PlotFormat::of_name(Path::new("a/roc.SVG")).expect("known"), PlotFormat::Svg);
+        assert_eq!(PlotFormat::of_name(Path::new("roc.png")).expect("known"), PlotFormat::Png);
+        let refused = path("roc.gif").expect_err("refused");
+        assert_eq!(refused, "cannot draw to `roc.gif`, expected a name that ends with .png or .svg");
     }
 }
