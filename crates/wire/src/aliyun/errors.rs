@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use axum::response::Response;
-use http::StatusCode;
+use http::{StatusCode, header};
 use likeness_domain::{Error, Kind};
 
 use super::dto;
@@ -11,6 +11,7 @@ use super::operations::Operation;
 use super::settings::Settings;
 use crate::http::failed_call::FailedCall;
 use crate::http::json;
+use crate::router::RETRY_AFTER;
 
 /// A code of an envelope, a task or an image, with the name the vendor gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,8 +242,18 @@ impl Failure {
         let (code, msg) = (fault.number, fault.msg.as_str());
         log(StatusCode::OK, &code.to_string(), fault.source(), msg, fault.is_ours());
         let (request_id, typed_request_id) = (&*shown_id, &*shown_id);
-        answer(StatusCode::OK, &dto::Envelope::<()> { code, msg, request_id, typed_request_id, data: None })
+        let body = dto::Envelope::<()> { code, msg, request_id, typed_request_id, data: None };
+        retry_later_if_busy(answer(StatusCode::OK, &body), [code])
     }
+}
+
+/// The answer, with `Retry-After` if one of the codes in it says that the server was too busy: this vendor's HTTP status
+/// is 200 then.
+pub(super) fn retry_later_if_busy(mut answer: Response, codes: impl IntoIterator<Item = u16>) -> Response {
+    if codes.into_iter().any(|code| code == code::EXCEED_QUOTA.number) {
+        answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    answer
 }
 
 /// A JSON answer with the vendor's spelling of its media type.

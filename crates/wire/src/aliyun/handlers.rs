@@ -8,7 +8,7 @@ use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceSetName, Note, PersonPatch};
 use serde::Serialize;
 
-use super::errors::{Failure, Fault, answer, code};
+use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
 use super::operations::Operation;
 use super::params;
 use super::routes::Call;
@@ -68,6 +68,11 @@ impl Call<'_> {
 
     fn done(&self, answer: impl Serialize) -> Answer {
         self.ok(dto::Done { code: code::OK.number, answer })
+    }
+
+    /// The same of several results, each with its code.
+    fn ok_of(&self, codes: Vec<u16>, data: impl Serialize) -> Answer {
+        Ok(retry_later_if_busy(self.ok(data)?, codes))
     }
 
     fn join(&self, face_sets: Vec<FaceSetName>) -> Join {
@@ -160,12 +165,14 @@ async fn add_faces(call: &Call<'_>) -> Answer {
             None => convert::failed_item(Fault::new(code::GENERAL_ERROR, "no answer for this image"), url),
         },
     };
-    let face_image_items = urls.iter().zip(refused).map(item).collect();
-    call.done(dto::FaceItems {
+    let face_image_items: Vec<_> = urls.iter().zip(refused).map(item).collect();
+    let codes = face_image_items.iter().filter_map(|item| item.code).collect();
+    let items = dto::FaceItems {
         person_id: added.person.key.as_str().to_owned(),
         group_ids: Some(convert::group_ids(&added.face_sets)),
         face_image_items,
-    })
+    };
+    Ok(retry_later_if_busy(call.done(items)?, codes))
 }
 
 async fn delete_faces(call: &Call<'_>) -> Answer {
@@ -253,7 +260,7 @@ async fn image_scan(call: &Call<'_>) -> Answer {
     let tasks = scan::read(&call.object()?)?;
     call.count(tasks.len())?;
     let answers = scan::run_all(call.api, &call.caller, tasks).await;
-    call.ok(answers)
+    call.ok_of(answers.iter().map(|answer| answer.code).collect(), answers)
 }
 
 async fn image_async_scan(call: &Call<'_>) -> Answer {
@@ -289,7 +296,7 @@ async fn detect_face(call: &Call<'_>) -> Answer {
         Err(fault) => (fault.number, fault.msg, None),
     };
     let task_id = Some(scan::fresh_task_id(call.api));
-    call.ok(dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
+    call.ok_of(vec![code], dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
 }
 
 async fn search_person(call: &Call<'_>) -> Answer {
@@ -300,7 +307,7 @@ async fn search_person(call: &Call<'_>) -> Answer {
     let n_max = params::whole(&body, "topN", most, 1..=most)? as usize;
     let image = match call.api.image(&call.caller, url) {
         Ok(image) => image,
-        Err(fault) => return call.ok(unsearched(fault)),
+        Err(fault) => return unsearched(call, fault),
     };
     let request = SearchFaces {
         face_set,
@@ -317,12 +324,16 @@ async fn search_person(call: &Call<'_>) -> Answer {
             let top_person_data = convert::faces_found(&found, scale, n_max);
             call.done(dto::PersonsSearched { top_person_data })
         }
-        Err(error) => call.ok(unsearched(call.failed(error))),
+        Err(error) => unsearched(call, call.failed(error)),
     }
 }
 
-fn unsearched(fault: Fault) -> dto::FacesDetected {
-    dto::FacesDetected { code: fault.number, msg: fault.msg, data_id: None, task_id: None, url: None, faces: None }
+fn unsearched(call: &Call<'_>, fault: Fault) -> Answer {
+    let code = fault.number;
+    call.ok_of(
+        vec![code],
+        dto::FacesDetected { code, msg: fault.msg, data_id: None, task_id: None, url: None, faces: None },
+    )
 }
 
 /// Most face ids of one request.

@@ -263,3 +263,12 @@ fn what_is_said_of_a_face_has_its_form() {
     server.call("face/getdetail", &[("face_token", ZEROS)]).bad(&unknown);
     server.call("face/getdetail", &[]).bad("MISSING_ARGUMENTS: face_token");
 }
+
+#[test]
+fn a_busy_server_refuses_a_picture() {
+    let server = Server::new();
+    server.analyzer.fail_next(likeness_domain::Kind::Overloaded);
+    // That it says when to come back is checked of every such answer.
+    server.call("detect", &[("image_file", P1)]).refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
+    server.call("detect", &[("image_file", P1)]).ok();
+}

@@ -55,6 +55,9 @@ impl Reply {
         assert!(!text.contains("null"), "{text}");
         assert!(!text.contains("Secret"), "no answer repeats a secret");
         assert_ne!(status, 500, "{text}");
+        // Whoever met a server that was too busy is told when to come back.
+        let is_busy = json[error_member] == "CONCURRENCY_LIMIT_EXCEEDED" || matches!(status, 429 | 503);
+        assert_eq!(headers.get("retry-after").is_some_and(|seconds| seconds == "2"), is_busy, "{text}");
         Self { status, text, json, error_member }
     }
 
