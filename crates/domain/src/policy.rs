@@ -40,6 +40,15 @@ pub fn by_size(a: &Detection, b: &Detection) -> Ordering {
     (b.bounding_box.area().cmp(&a.bounding_box.area())).then(b.score.total_cmp(&a.score)).then(place(a).cmp(&place(b)))
 }
 
+/// How far from the middle of a picture a face is: twice the distance between the centres of box and picture, squared.
+/// Whole numbers, so equal is equal.
+pub fn off_centre(bounding_box: BoundingBox, image_width: u32, image_height: u32) -> i64 {
+    let BoundingBox { left, top, width, height } = bounding_box;
+    let x = 2 * i64::from(left) + i64::from(width) - i64::from(image_width);
+    let y = 2 * i64::from(top) + i64::from(height) - i64::from(image_height);
+    x * x + y * y
+}
+
 /// Least share of the common area in the joint area for a face to be the one at a place that a caller drew: boxes that
 /// people and other detectors draw around one face have a third and more.
 const SAME_PLACE: f64 = 0.3;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use likeness_domain::limits;
-use likeness_domain::policy;
+use likeness_domain::policy::{self, FaceChoice};
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
 };
@@ -106,6 +106,9 @@ impl FakeAnalyzer {
         let mut shown: Vec<&SceneFace> = scene.faces.iter().collect();
         shown.sort_by(|a, b| policy::by_size(&detection(a), &detection(b)));
         let (n_embedded, n_assessed) = (request.embed.count(shown.len()), request.assess.faces.count(shown.len()));
+        // Of boxes alone it is not told whether they are certain.
+        let is_asked_more = request.embed != FaceChoice::None
+            || (!request.assess.aspects.is_empty() && request.assess.faces != FaceChoice::None);
         let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
             let asked = match (face_idx < n_assessed, face_idx < n_embedded) {
                 (true, _) => request.assess.aspects,
@@ -118,7 +121,7 @@ impl FakeAnalyzer {
                 template: (face_idx < n_embedded).then(|| fake_template(&request.pack, &face.name)),
                 quality: if aspects.contains(Aspects::QUALITY) { face.quality } else { Quality::default() },
                 assessment: measured(&face.assessment, aspects),
-                doubt: face.doubt,
+                doubt: face.doubt.filter(|_| is_asked_more),
             }
         });
         Ok(Analysis { image_width: scene.width, image_height: scene.height, faces: faces.collect() })
@@ -134,6 +137,10 @@ impl FaceAnalyzer for FakeAnalyzer {
         self.aspects
     }
 
+    fn engines(&self) -> Vec<(&'static str, String)> {
+        vec![("detector", "fake f32".to_owned())]
+    }
+
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
         let answer = self.analyze_now(&image, &request);
         self.requests.lock().expect("no test panics inside").push(request);
@@ -146,7 +153,7 @@ fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
     let asked = |aspect: Aspects| aspects.contains(aspect);
     Assessment {
         landmarks: known.landmarks.clone().filter(|_| asked(Aspects::LANDMARKS)),
-        mesh: known.mesh.clone().filter(|_| asked(Aspects::LANDMARKS)),
+        mesh: known.mesh.clone().filter(|_| asked(Aspects::MESH)),
         openness: known.openness.filter(|_| asked(Aspects::LANDMARKS)),
         pose: known.pose.filter(|_| asked(Aspects::POSE)),
         expression: known.expression.filter(|_| asked(Aspects::EXPRESSION)),

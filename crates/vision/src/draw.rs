@@ -4,7 +4,7 @@
 //! table below the picture. [`Canvas`] is the drawing itself, of use for other pictures too; [`labels`] decides where
 //! labels go; [`legend`] is the table.
 
-use likeness_domain::ports::{Analysis, AnalyzedFace, ImageRules};
+use likeness_domain::ports::{Analysis, AnalyzedFace, Doubt, ImageRules};
 use likeness_domain::types::{DenseLandmarks, Point};
 use likeness_domain::{Error, Result};
 
@@ -276,7 +276,10 @@ fn heading(faces: &[DrawnFace], width: u32, height: u32) -> Vec<String> {
 fn drawn(face: &AnalyzedFace) -> DrawnFace {
     let place = face.detection.bounding_box;
     let found = &face.assessment;
-    let doubt: Option<String> = None;
+    // Rounded down, so that a presence just below the least one is not printed as that.
+    let presence = |doubt: Doubt| signed((doubt.presence * 10.0).floor() / 10.0, 1);
+    let doubt =
+        face.doubt.map(|doubt| format!("presence {}, least {}", presence(doubt), signed(doubt.presence_min, 1)));
     let number = |value: Option<f32>, decimals: usize| value.map(|value| signed(value, decimals)).unwrap_or_default();
     let gender = found.gender.map(|gender| {
         let (word, probability) =
@@ -289,7 +292,7 @@ fn drawn(face: &AnalyzedFace) -> DrawnFace {
     });
     DrawnFace {
         area: Area::at(place.left as f32, place.top as f32, place.width as f32, place.height as f32),
-        points: face.detection.landmarks.0.to_vec(),
+        points: found.mesh.as_ref().map_or_else(|| face.detection.landmarks.0.to_vec(), |mesh| mesh.0.to_vec()),
         dense: found.landmarks.clone(),
         score: face.detection.score,
         measured: [

@@ -15,7 +15,7 @@ use crate::assess::Assignment;
 use crate::memory::Budget;
 use crate::pack::{self, InstalledPack};
 use crate::pool::{Pool, PoolLoad};
-use crate::runtime::Runtime;
+use crate::runtime::{Engines, ModelKind, Runtime};
 use crate::stages::{Models, Stages};
 
 /// How much work is done at once.
@@ -35,6 +35,7 @@ pub struct PipelineSettings {
 pub struct Pipeline {
     packs: Vec<PackInfo>,
     aspects: Aspects,
+    engines: Engines,
     /// Whether the log was told that something is asked for which no pack measures.
     has_hinted: AtomicBool,
     pool: Pool<Worker>,
@@ -62,7 +63,7 @@ impl Pipeline {
             }
             aspects = aspects.and(assignment.aspects());
             if recognition.mesh.is_some() {
-                aspects = aspects.and(Aspects::LANDMARKS);
+                aspects = aspects.and(Aspects::LANDMARKS).and(Aspects::MESH);
             }
             let models = Models::read(pack, recognition)?;
             let opened = Stages::open(runtime, (manifest.id(), recognition), &models, &assignment);
@@ -81,7 +82,7 @@ impl Pipeline {
             return Err(Error::new(Kind::PackUnavailable, "no model pack is given that recognises faces"));
         }
         let pool = Pool::start(workers, settings.queue_max, settings.wait_max)?;
-        Ok(Self { packs: infos, aspects, has_hinted: AtomicBool::new(false), pool })
+        Ok(Self { packs: infos, aspects, engines: runtime.engines(), has_hinted: AtomicBool::new(false), pool })
     }
 
     /// How busy the threads are, for metrics.
@@ -116,6 +117,10 @@ impl FaceAnalyzer for Pipeline {
 
     fn aspects(&self) -> Aspects {
         self.aspects
+    }
+
+    fn engines(&self) -> Vec<(&'static str, String)> {
+        ModelKind::ALL.iter().map(|&kind| (kind.word(), self.engines.of(kind).to_string())).collect()
     }
 
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {

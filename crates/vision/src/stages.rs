@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
-use likeness_domain::policy::{FaceChoice, by_size};
+use likeness_domain::policy::{FaceChoice, by_size, off_centre};
 use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageRules};
 use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, PackId, Point};
 use likeness_domain::{Error, Kind, Result};
@@ -18,7 +18,7 @@ use crate::assess::{Assessor, Assignment};
 use crate::decode::{EncodedImage, Reduction};
 use crate::detect::{Detector, FoundFace};
 use crate::embed::Embedder;
-use crate::find::{self, Finder, turned_back};
+use crate::find::{CERTAIN_SIDE_MIN, Face, Finder, Purpose, turned_back};
 use crate::memory::{Budget, Reservation};
 use crate::mesh::MeshNet;
 use crate::pack::{InstalledPack, Recognition};
@@ -86,26 +86,21 @@ impl Models {
     }
 }
 
-/// A face on its way through the stages, in pixels of the decoded picture.
-struct Found {
-    found: FoundFace,
-    face: Option<find::Face>,
+/// The map from the recogniser's crop into the picture; `None` if the points coincide. `has_mesh` says whether the pack
+/// fits meshes.
+fn placement_of(face: &Face, has_mesh: bool) -> Option<Placement> {
+    match &face.fit {
+        // A mesh that is not denied outright aligns better than five points, also where it is too unsure to enrol.
+        Some(fit) if fit.mesh.presence >= 0.0 => placement(&fit.mesh.plane(), &mesh_template::MESH_468_112),
+        _ if has_mesh => placement(&face.found.landmarks.0, &mesh_template::five_points()),
+        _ => placement(&face.found.landmarks.0, &FIVE_POINT_112),
+    }
 }
 
-impl Found {
-    fn doubt(&self) -> Option<likeness_domain::ports::Doubt> {
-        self.face.as_ref().and_then(|face| face.doubt)
-    }
-
-    /// The map from the recogniser's crop into the picture; `None` if the points coincide.
-    fn placement(&self) -> Option<Placement> {
-        match &self.face {
-            // A mesh that is not denied outright aligns better than five points, also where it is too unsure to enrol.
-            Some(face) if face.mesh.presence >= 0.0 => placement(&face.mesh.plane(), &mesh_template::MESH_468_112),
-            Some(_) => placement(&self.found.landmarks.0, &mesh_template::five_points()),
-            None => placement(&self.found.landmarks.0, &FIVE_POINT_112),
-        }
-    }
+/// What the faces of a request are needed for.
+fn purpose(request: &AnalyzeRequest) -> Purpose {
+    let measures_nothing = request.assess.aspects == Aspects::NONE || request.assess.faces == FaceChoice::None;
+    if request.embed == FaceChoice::None && measures_nothing { Purpose::Boxes } else { Purpose::Meshes }
 }
 
 impl Stages {
@@ -160,12 +155,11 @@ impl Stages {
         let mut pyramid = Pyramid::new(picture);
         let found = match &mut self.find {
             Find::Mesh(finder) => {
-                let faces = finder.find(&mut pyramid, request.find, request.face_side_min as f32)?;
-                faces.into_iter().map(|face| Found { found: face.found, face: Some(face) }).collect()
+                finder.find(&mut pyramid, request.find, request.face_side_min as f32, purpose(request))?
             }
             Find::FivePoints(detector) => {
                 let found = find_by_points(detector, pyramid.base())?;
-                found.into_iter().map(|found| Found { found, face: None }).collect()
+                found.into_iter().map(|found| Face { found, fit: None, doubt: None }).collect()
             }
         };
         self.measure(sides, pyramid, found, request)
@@ -175,52 +169,52 @@ impl Stages {
         &mut self,
         (width, height): (u32, u32),
         mut pyramid: Pyramid,
-        found: Vec<Found>,
+        found: Vec<Face>,
         request: &AnalyzeRequest,
     ) -> Result<Analysis> {
+        let has_mesh = matches!(self.find, Find::Mesh(_));
         let (base_width, base_height) = (pyramid.base().width(), pyramid.base().height());
         let scale = (width as f32 / base_width as f32, height as f32 / base_height as f32);
         let mut found: Vec<_> = found
             .into_iter()
-            .map(|found| (detection(&found.found.moved(scale, (0.0, 0.0)), width, height), found))
+            .map(|face| (detection(&face.found.moved(scale, (0.0, 0.0)), width, height), face))
             .collect();
-        found.sort_by(|(a, found_a), (b, found_b)| {
+        found.sort_by(|(a, face_a), (b, face_b)| {
+            let centre = |detection: &Detection| off_centre(detection.bounding_box, width, height);
             let order = match request.find {
-                FaceChoice::Central => {
-                    off_centre(a, width, height).cmp(&off_centre(b, width, height)).then(by_size(a, b))
-                }
+                FaceChoice::Central => centre(a).cmp(&centre(b)).then(by_size(a, b)),
                 _ => by_size(a, b),
             };
-            found_a.doubt().is_some().cmp(&found_b.doubt().is_some()).then(order)
+            face_a.doubt.is_some().cmp(&face_b.doubt.is_some()).then(order)
         });
         found.truncate(FACES_PER_IMAGE_MAX);
         let n_embed = request.embed.count(found.len());
         let Assess { aspects: asked, faces: assessed } = request.assess;
         let n_assess = assessed.count(found.len());
-        let aspects = |face_idx: usize, found: &Found| {
+        let aspects = |face_idx: usize, face: &Face| {
             let aspects = match (face_idx < n_assess, face_idx < n_embed) {
                 (true, _) => asked,
                 (false, true) => asked.common(Aspects::QUALITY),
                 (false, false) => Aspects::NONE,
             };
             // What is not certainly a face is neither young nor cheerful.
-            if found.doubt().is_some() { aspects.common(Aspects::QUALITY) } else { aspects }
+            if face.doubt.is_some() { aspects.common(Aspects::QUALITY) } else { aspects }
         };
         let mut crops = Vec::with_capacity(found.len());
-        for (face_idx, (_, found)) in found.iter().enumerate() {
-            let needs_crop = face_idx < n_embed || aspects(face_idx, found).contains(Aspects::QUALITY);
-            crops.push(if needs_crop { Some(aligned(&mut pyramid, found)?) } else { None });
+        for (face_idx, (_, face)) in found.iter().enumerate() {
+            let needs_crop = face_idx < n_embed || aspects(face_idx, face).contains(Aspects::QUALITY);
+            crops.push(if needs_crop { Some(aligned(&mut pyramid, face, has_mesh)?) } else { None });
         }
         // All at once, which is quicker for each.
         let embedded: Vec<_> = crops[..n_embed].iter().flatten().map(|(crop, _)| crop).collect();
         let mut templates = self.embedder.embed_all(&embedded)?.into_iter();
         let mut faces = Vec::with_capacity(found.len());
-        for (face_idx, ((detection_in_source, found), aligned)) in found.into_iter().zip(crops).enumerate() {
-            let doubt = found.doubt();
-            let aspects = aspects(face_idx, &found);
+        for (face_idx, ((detection_in_source, face), aligned)) in found.into_iter().zip(crops).enumerate() {
+            let doubt = face.doubt;
+            let aspects = aspects(face_idx, &face);
             let template = if face_idx < n_embed { templates.next() } else { None };
-            let in_base = detection(&found.found, base_width, base_height);
-            let mesh = found.face.as_ref().filter(|face| face.doubt.is_none()).map(|face| &face.mesh);
+            let in_base = detection(&face.found, base_width, base_height);
+            let mesh = face.fit.as_ref().filter(|_| doubt.is_none()).map(|fit| &fit.mesh);
             let (quality, mut assessment) =
                 self.assessor.assess(pyramid.base(), &in_base, mesh, aligned.as_ref(), aspects)?;
             let points = assessment.landmarks.iter_mut().flat_map(|landmarks| landmarks.0.iter_mut());
@@ -238,7 +232,7 @@ fn find_by_mesh(
     encoded: &EncodedImage<'_>,
     memory: &Budget,
     request: &AnalyzeRequest,
-) -> Result<(Reservation, Pyramid, Vec<Found>)> {
+) -> Result<(Reservation, Pyramid, Vec<Face>)> {
     let (width, height) = (encoded.width(), encoded.height());
     let wants_one = matches!(request.find, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
     let side_min = if wants_one { REDUCED_SIDE_MIN } else { REDUCED_SIDE_MIN_ALL };
@@ -247,22 +241,21 @@ fn find_by_mesh(
     let mut pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
     let scale = |pyramid: &Pyramid| width as f32 / pyramid.base().width() as f32;
     let face_side_min = request.face_side_min as f32 / scale(&pyramid);
-    let mut faces = finder.find(&mut pyramid, request.find, face_side_min)?;
-    if faces.is_empty() && reduction != Reduction::Full && side_wanted(request, &pyramid) {
+    let purpose = purpose(request);
+    let mut faces = finder.find(&mut pyramid, request.find, face_side_min, purpose)?;
+    if faces.is_empty() && reduction != Reduction::Full && face_side_min < CERTAIN_SIDE_MIN {
         // Nothing in the reduced picture: a face may be too small there.
         reduction = Reduction::Full;
         // Given back first: two threads that each hold some and wait for more would wait for ever.
         drop((pyramid, reservation));
         reservation = reserve(memory, encoded, reduction)?;
         pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
-        faces = finder.find(&mut pyramid, request.find, request.face_side_min as f32)?;
+        faces = finder.find(&mut pyramid, request.find, request.face_side_min as f32, purpose)?;
     }
-    let crops_enlarged = |faces: &[find::Face]| {
-        let covered = faces.iter().filter_map(|face| {
-            let found = Found { found: face.found, face: Some(face.clone()) };
-            found.placement().map(|placement| placement.a.hypot(placement.b))
-        });
-        1.0 / covered.fold(f64::INFINITY, f64::min)
+    // By how much the crop of the smallest of these faces is enlarged.
+    let crops_enlarged = |faces: &[Face]| {
+        let placements = faces.iter().filter_map(|face| placement_of(face, true));
+        1.0 / placements.map(|placement| placement.a.hypot(placement.b)).fold(f64::INFINITY, f64::min)
     };
     let n_needed = match request.embed.count(faces.len()) {
         0 => 0,
@@ -285,13 +278,7 @@ fn find_by_mesh(
             *face = finder.refitted(&mut pyramid, face, factor)?;
         }
     }
-    let found = faces.into_iter().map(|face| Found { found: face.found, face: Some(face) }).collect();
-    Ok((reservation, pyramid, found))
-}
-
-/// Whether faces that are too small to be found in this picture are wanted at all.
-fn side_wanted(request: &AnalyzeRequest, _: &Pyramid) -> bool {
-    request.face_side_min < 160
+    Ok((reservation, pyramid, faces))
 }
 
 /// The faces as the detector reports them, in the turn of the picture in which it is surest.
@@ -313,14 +300,11 @@ fn find_by_points(detector: &mut Detector, picture: &RgbImage) -> Result<Vec<Fou
 }
 
 /// The crop that the recogniser sees.
-fn aligned(pyramid: &mut Pyramid, found: &Found) -> Result<(RgbImage, Placement)> {
+fn aligned(pyramid: &mut Pyramid, face: &Face, has_mesh: bool) -> Result<(RgbImage, Placement)> {
     let placement =
-        found.placement().ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))?;
-    let crop = match &found.face {
-        Some(_) => pyramid.warp(placement, 112),
-        // As OpenCV's `alignCrop`, whose templates those of packs without a mesh are compared with.
-        None => crate::align::warp(pyramid.base(), placement, 112),
-    };
+        placement_of(face, has_mesh).ok_or_else(|| Error::internal("cannot align a face", "its landmarks coincide"))?;
+    // Without a mesh as OpenCV's `alignCrop`, whose templates those of such packs are compared with.
+    let crop = if has_mesh { pyramid.warp(placement, 112) } else { crate::align::warp(pyramid.base(), placement, 112) };
     Ok((crop, placement))
 }
 
@@ -355,12 +339,4 @@ fn detection(face: &FoundFace, image_width: u32, image_height: u32) -> Detection
         score: face.score.clamp(0.0, 1.0),
         landmarks: Landmarks(face.landmarks.0),
     }
-}
-
-/// Twice the distance between the centres of box and picture, squared: whole numbers, so equal is equal.
-fn off_centre(face: &Detection, image_width: u32, image_height: u32) -> i64 {
-    let BoundingBox { left, top, width, height } = face.bounding_box;
-    let x = 2 * i64::from(left) + i64::from(width) - i64::from(image_width);
-    let y = 2 * i64::from(top) + i64::from(height) - i64::from(image_height);
-    x * x + y * y
 }

@@ -1,5 +1,6 @@
 //! The way in: tells the dialects apart and answers for the dialects itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -98,6 +99,8 @@ pub fn workers(wire: Services) -> Vec<Worker> {
 }
 
 struct Dialects {
+    /// What runs each kind of model, for `/readyz`.
+    engines: BTreeMap<&'static str, String>,
     huawei: Huawei,
     aliyun: Aliyun,
     yuanli: Yuanli,
@@ -107,12 +110,13 @@ struct Dialects {
 }
 
 /// Every dialect on one port, told apart by the first path segment, and `/healthz` and `/readyz`, which need no
-/// authentication.
+/// authentication. `/readyz` also says what runs the models.
 ///
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
 /// route has to answer in its vendor's own shape.
 pub fn router(wire: Services) -> Router {
     let dialects = Dialects {
+        engines: wire.library.engines().into_iter().collect(),
         ids: Arc::clone(&wire.ids),
         ready: Arc::clone(&wire.ready),
         aliyun: Aliyun::new(wire.clone()),
@@ -154,13 +158,15 @@ fn is_version(segment: &str) -> bool {
 impl Dialects {
     fn health(&self, asks_for_readiness: bool) -> Response<Body> {
         #[derive(Serialize)]
-        struct Health {
+        struct Health<'a> {
             status: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            engines: Option<&'a BTreeMap<&'static str, String>>,
         }
         if asks_for_readiness && !(self.ready)() {
-            return json::answer(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready" });
+            return json::answer(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready", engines: None });
         }
-        json::answer(StatusCode::OK, &Health { status: "ok" })
+        json::answer(StatusCode::OK, &Health { status: "ok", engines: asks_for_readiness.then_some(&self.engines) })
     }
 }
 

@@ -90,6 +90,11 @@ impl Library {
         self.ports.analyzer.aspects()
     }
 
+    /// What runs the models; see [`FaceAnalyzer::engines`].
+    pub fn engines(&self) -> Vec<(&'static str, String)> {
+        self.ports.analyzer.engines()
+    }
+
     /// The pack with that id, if it is loaded.
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)

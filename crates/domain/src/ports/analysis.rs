@@ -106,8 +106,9 @@ pub struct AnalyzedFace {
     pub quality: Quality,
     /// What else was measured: empty unless asked of this face.
     pub assessment: Assessment,
-    /// Why it is not certain that this is a face that can be recognised; `None` for a confirmed face. A doubtful face has
-    /// no assessment, and its template is not fit for comparison: enrolling it or searching with it is refused.
+    /// Why it is not certain that this is a face that can be recognised; `None` for a confirmed face, and for one of which
+    /// nothing but the box was asked (see [`Aspects::POINTS`]). A doubtful face has no assessment, and its template is not
+    /// fit for comparison: enrolling it or searching with it is refused.
     pub doubt: Option<Doubt>,
 }
 
@@ -139,6 +140,12 @@ pub trait FaceAnalyzer: Send + Sync {
 
     /// What can be measured, with any of the packs.
     fn aspects(&self) -> Aspects;
+
+    /// What runs the models, for reports: for each kind of model its word and that of the engine, `detector` and
+    /// `openvino bf16`. Empty where no model runs.
+    fn engines(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// Decodes, detects, embeds and assesses. No face is an empty list, not an error. Errors: the image kinds,
     /// [`crate::Kind::PackUnavailable`], [`crate::Kind::Overloaded`].

@@ -10,7 +10,7 @@ pub struct Aspects(u16);
 impl Aspects {
     /// Nothing.
     pub const NONE: Aspects = Aspects(0);
-    /// Sixty-eight landmarks; with a face mesh also all of its points, and whether eyes and mouth are open.
+    /// Sixty-eight landmarks; with a face mesh also whether eyes and mouth are open.
     pub const LANDMARKS: Aspects = Aspects(1);
     /// Where the head looks.
     pub const POSE: Aspects = Aspects(2);
@@ -22,8 +22,15 @@ impl Aspects {
     pub const AGE_AND_GENDER: Aspects = Aspects(16);
     /// Whether a living person was before the camera, judged from the one picture.
     pub const LIVENESS: Aspects = Aspects(32);
+    /// The five points of [`super::Detection::landmarks`], and with them how the face is turned, as exact as a pack can
+    /// give them, and whether the face is certain. Where neither this nor anything else of a face is asked for, nor a
+    /// template, its box is enough: its points may be the detector's, which hardly follow a tilted head, and it is not
+    /// called doubtful.
+    pub const POINTS: Aspects = Aspects(64);
+    /// All points of the face mesh, where a pack has one.
+    pub const MESH: Aspects = Aspects(128);
     /// All of them.
-    pub const ALL: Aspects = Aspects(63);
+    pub const ALL: Aspects = Aspects(255);
 
     /// Both sets together.
     #[must_use]
@@ -53,7 +60,7 @@ impl Aspects {
 pub struct Assessment {
     /// Sixty-eight landmarks.
     pub landmarks: Option<DenseLandmarks>,
-    /// All points of the face mesh, where a mesh was fitted. Asked for with [`Aspects::LANDMARKS`].
+    /// All points of the face mesh, where a mesh was fitted. Asked for with [`Aspects::MESH`].
     pub mesh: Option<MeshLandmarks>,
     /// How far eyes and mouth are open, where a mesh was fitted. Asked for with [`Aspects::LANDMARKS`].
     pub openness: Option<Openness>,

@@ -28,11 +28,15 @@ pub(crate) struct ShowArgs {
 /// Runs the command on the settings that won.
 pub(crate) fn run(command: Command, config: &Config, resolved: &RawConfig) -> Outcome {
     let Command::Show(args) = command;
-    terminal::data(if args.json { show::json(resolved) } else { show::text(resolved, args.origin) });
-    // Beside the settings, which leave it open: what was measured. A comment, so that the text stays a settings file.
-    if !args.json
-        && let Some(engines) = config.home().ok().and_then(|home| pack::engines(&Home::at(home), config))
-    {
+    // Beside the settings, which leave it open: what was measured.
+    let engines = config.home().ok().and_then(|home| pack::engines(&Home::at(home), config));
+    if args.json {
+        terminal::data(show::json(resolved, engines.as_ref().map(pack::engines_json)));
+        return Ok(Verdict::Done);
+    }
+    terminal::data(show::text(resolved, args.origin));
+    if let Some(engines) = engines {
+        // A comment, so that the text stays a settings file.
         terminal::data(format_args!("\n# {}", pack::engines_text(&engines)));
     }
     Ok(Verdict::Done)

@@ -27,8 +27,8 @@ pub(crate) struct DetectArgs {
     /// Has no effect: faces that lie on their side or head down are always found
     #[arg(long, hide = true)]
     any_turn: bool,
-    /// What to measure: `all`, `none`, or words between commas of landmarks68, pose, quality, expression, age_gender and
-    /// liveness
+    /// What to measure: `none`, or words between commas of landmarks68, pose, quality, expression, age_gender, liveness
+    /// and mesh468 (the 468 points of the face mesh), or `all` for each of them but mesh468
     #[arg(long, value_name = "WORDS", default_value = "all")]
     assess: String,
     /// Print one JSON object
@@ -68,6 +68,10 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
         answer.image_width,
         answer.image_height
     ));
+    if let Some(doubt) = answer.faces.iter().find_map(|face| face.doubt.as_ref()) {
+        let n_doubtful = answer.faces.iter().filter(|face| face.doubt.is_some()).count();
+        terminal::talk(format!("{} in doubt: {}", counted(n_doubtful as u64, "face"), doubt.reason));
+    }
     if !answer.not_measured.is_empty() {
         terminal::talk(format!("not measured, for want of a model pack: {}", answer.not_measured.join(", ")));
         hints(&answer.not_measured).iter().for_each(|hint| terminal::talk(format!("  hint: {hint}")));
@@ -82,7 +86,7 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
 /// One line per face: where it is, and what was measured of any.
 fn table(faces: &[dto::DetectedFace]) -> Vec<String> {
     type Cell = fn(&dto::DetectedFace) -> Option<String>;
-    let optional: [(&str, Align, Cell); 8] = [
+    let optional: [(&str, Align, Cell); 9] = [
         ("quality", Align::Right, |face| face.quality?.total.map(|total| format!("{total:.2}"))),
         ("yaw", Align::Right, |face| face.pose.map(|pose| format!("{:.0}", pose.yaw))),
         ("pitch", Align::Right, |face| face.pose.map(|pose| format!("{:.0}", pose.pitch))),
@@ -94,6 +98,12 @@ fn table(faces: &[dto::DetectedFace]) -> Vec<String> {
             Some(strongest.0.clone())
         }),
         ("live", Align::Right, |face| face.liveness.map(|liveness| format!("{liveness:.2}"))),
+        ("doubt", Align::Left, |face| {
+            let doubt = face.doubt.as_ref()?;
+            // Rounded down, so that a presence just below the least one is not printed as that.
+            let presence = (doubt.presence * 10.0).floor() / 10.0;
+            Some(format!("presence {presence:.1}, expected at least {:.1}", doubt.presence_min))
+        }),
     ];
     let measured = optional.into_iter().filter(|(_, _, cell)| faces.iter().any(|face| cell(face).is_some()));
     let measured: Vec<_> = measured.collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, Installable, Manifest, Source};
-use likeness_vision::runtime::choice::{self, Kept};
+use likeness_vision::runtime::choice;
 use likeness_vision::runtime::{Engines, ModelKind};
 use serde_json::{Value, json};
 
@@ -128,7 +128,8 @@ pub(super) fn engines_text(engines: &Engines) -> String {
     format!("models run with: {}", parts.join(", "))
 }
 
-fn engines_json(engines: &Engines) -> Value {
+/// By kind of model: `{"detector": {"runtime": "openvino", "precision": "bf16"}, ..}`.
+pub(super) fn engines_json(engines: &Engines) -> Value {
     let parts = ModelKind::ALL.iter().map(|&kind| {
         let engine = engines.of(kind);
         let engine = json!({ "runtime": engine.library.word(), "precision": engine.precision.word() });
@@ -137,10 +138,9 @@ fn engines_json(engines: &Engines) -> Value {
     Value::Object(parts.collect())
 }
 
-/// The engines that were measured to be best and are taken with these settings; `None` if nothing was measured.
+/// What runs the models with these settings; `None` where that is still to be measured.
 pub(super) fn engines(home: &Home, config: &Config) -> Option<Engines> {
-    let kept = Kept::load(home)?;
-    Some(choice::choose(&kept.figures, config.inference()))
+    choice::known_engines(home, config.inference())
 }
 
 fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {

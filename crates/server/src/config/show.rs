@@ -26,8 +26,9 @@ pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {
     lines.join("\n")
 }
 
-/// `{"listen": {"value": .., "origin": "..", "env": "..", "about": ".."}, ..}`.
-pub(crate) fn json(resolved: &RawConfig) -> String {
+/// `{"listen": {"value": .., "origin": "..", "env": "..", "about": ".."}, ..}`. `engines` is what runs the models with
+/// these settings, where that was measured: `inference_runtime` has it as `in_use`.
+pub(crate) fn json(resolved: &RawConfig, engines: Option<Value>) -> String {
     let mut settings = Map::new();
     for Row { setting, env } in SETTINGS.iter() {
         let (written, origin) =
@@ -41,6 +42,9 @@ pub(crate) fn json(resolved: &RawConfig) -> String {
                 "about": setting.about,
             }),
         );
+    }
+    if let (Some(Value::Object(row)), Some(engines)) = (settings.get_mut("inference_runtime"), engines) {
+        row.insert("in_use".to_owned(), engines);
     }
     Value::Object(settings).to_string()
 }

@@ -14,9 +14,21 @@ fn it_answers_without_authentication_whether_it_lives_and_ends_cleanly() {
     let scratch = Scratch::new();
     for signal in [Signal::TERM, Signal::INT] {
         let Some(mut server) = scratch.serve(&[]) else { return };
-        for place in ["/healthz", "/readyz"] {
-            let answer = server.exchange("GET", place, "");
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
+        let answer = server.exchange("GET", "/healthz", "");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
+        let answer = server.exchange("GET", "/readyz", "");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let ready: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(ready["status"], "ok");
+        // What `config show` says of this machine is what runs.
+        let shown: Value = serde_json::from_str(&scratch.data_of(&["config", "show", "--json"])).unwrap();
+        for kind in ["detector", "mesh", "recogniser", "attribute"] {
+            let engine = ready["engines"][kind].as_str().unwrap();
+            assert!(["onnxruntime f32", "openvino f32", "openvino bf16"].contains(&engine), "{engine}");
+            let measured = &shown["inference_runtime"]["in_use"][kind];
+            let expected =
+                format!("{} {}", measured["runtime"].as_str().unwrap(), measured["precision"].as_str().unwrap());
+            assert_eq!(engine, expected, "{kind}");
         }
         assert!(scratch.data().join("likeness.sock").exists());
         server.signal(signal);

@@ -84,7 +84,7 @@ impl Assignment {
 }
 
 /// What needs no pack. The pose is fitted to the face mesh or, without one, to the detector's five landmarks.
-pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE);
+pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE).and(Aspects::POINTS);
 
 /// The stages of one thread. Clones are for other threads and share the models, also those opened later.
 #[derive(Clone)]
@@ -141,8 +141,10 @@ impl Assessor {
                 }
                 if aspects.contains(Aspects::LANDMARKS) {
                     assessment.landmarks = Some(from_mesh::landmarks68(mesh));
-                    assessment.mesh = Some(from_mesh::all_points(mesh));
                     assessment.openness = Some(from_mesh::openness(picture, mesh));
+                }
+                if aspects.contains(Aspects::MESH) {
+                    assessment.mesh = Some(from_mesh::all_points(mesh));
                 }
             }
             None => self.landmarks_and_pose(&view, face, aspects, &mut assessment)?,

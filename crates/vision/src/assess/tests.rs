@@ -30,6 +30,6 @@ fn share_of_a_class_needs_the_class() {
 #[test]
 fn nothing_assigned_still_gives_pose_and_quality() {
     let assignment = Assignment::first_of(&[]);
-    assert_eq!(assignment.aspects(), Aspects::POSE.and(Aspects::QUALITY));
+    assert_eq!(assignment.aspects(), Aspects::POSE.and(Aspects::QUALITY).and(Aspects::POINTS));
     assert_eq!(assignment.packs().count(), 0);
 }

@@ -2,9 +2,9 @@ use std::io::Cursor;
 
 use likeness_domain::Kind;
 use likeness_domain::limits::IMAGE_BYTES_MAX;
-use likeness_domain::ports::ImageFormats;
+use likeness_domain::ports::{Doubt, ImageFormats};
 use likeness_domain::types::{
-    Assessment, BoundingBox, DenseLandmarks, Detection, Expression, Landmarks, Point, Pose, Quality,
+    Assessment, BoundingBox, DenseLandmarks, Detection, Expression, Landmarks, MeshLandmarks, Point, Pose, Quality,
 };
 
 use super::*;
@@ -103,6 +103,32 @@ fn a_face_in_doubt_is_dashed_in_another_colour() {
     let column: Vec<bool> = (150..370).map(|y| canvas.pixel(200, y)[0] > 200).collect();
     let n_changes = column.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(n_changes > 10, "a dashed side has gaps: {n_changes}");
+}
+
+#[test]
+fn a_doubtful_face_of_an_analysis_is_shown_as_doubtful_with_the_reason() {
+    let mut analysis = one_face(800, 600);
+    analysis.faces[0].doubt = Some(Doubt { presence: 7.96, presence_min: 8.0 });
+    let face = drawn(&analysis.faces[0]);
+    let columns = legend::columns(std::slice::from_ref(&face));
+    let cell = columns.iter().find(|column| column.name == "doubt").expect("a column").cells[0].as_str();
+    assert_eq!(cell, "presence 7.9, least 8.0", "rounded down, so that it is below the least");
+    assert_eq!(heading(&[face], 800, 600)[1], "1 in doubt (dashed)");
+    let picture = draw(800, 600, &analysis);
+    assert!(count(&picture, DOUBT) > 100 && count(&picture, ACCENT) == 0, "box, label and number have its colour");
+}
+
+#[test]
+fn all_points_of_a_mesh_are_drawn_where_they_were_asked_for() {
+    let mut analysis = one_face(800, 600);
+    let without = count(&draw(800, 600, &analysis), CONTOUR);
+    let grid = |idx: usize| Point { x: 210.0 + 8.0 * (idx % 22) as f32, y: 160.0 + 9.0 * (idx / 22) as f32 };
+    analysis.faces[0].assessment.mesh = Some(MeshLandmarks(Box::new(std::array::from_fn(grid))));
+    let picture = draw(800, 600, &analysis);
+    assert!(count(&picture, POINT) == 0, "instead of the five points");
+    let is_light = |idx: usize| picture.pixel(grid(idx).x as u32, grid(idx).y as u32).iter().all(|&value| value > 200);
+    let n_drawn = (0..468).filter(|&idx| is_light(idx)).count();
+    assert!(n_drawn >= 460, "{n_drawn} of 468 are drawn; {without} light pixels without them");
 }
 
 #[test]

@@ -167,6 +167,12 @@ pub fn runtime(home: &Home) -> Result<RuntimeLibrary> {
     runtime_of(home, &RuntimeRecipe::pinned())
 }
 
+/// Whether the file of ONNX Runtime is there, whatever is in it: enough for a report.
+pub fn has_runtime(home: &Home) -> bool {
+    let recipe = RuntimeRecipe::pinned();
+    home.runtime_dir(&recipe.package.version).join(&recipe.library).is_file()
+}
+
 pub(super) fn runtime_of(home: &Home, recipe: &RuntimeRecipe) -> Result<RuntimeLibrary> {
     let version = &recipe.package.version;
     let path = home.runtime_dir(version).join(&recipe.library);

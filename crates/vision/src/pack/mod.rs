@@ -22,14 +22,14 @@ use likeness_domain::{Error, Kind};
 pub use digest::Digest;
 pub use home::{HOME_VAR, Home};
 pub use install::{Installed, Source, ensure_default, install, install_pack};
-pub use installed::{Finding, InstalledPack, RuntimeLibrary, list, load, runtime, verify};
+pub use installed::{Finding, InstalledPack, RuntimeLibrary, has_runtime, list, load, runtime, verify};
 pub use manifest::{
     AgeGenderStage, Align, AlignTemplate, AssessStages, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily,
     DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, FirstPass, Landmarks68Stage, LivenessModel,
     LivenessStage, MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, MeshFamily, MeshStage, ModelFile, PackDescription,
     Recognition, Score,
 };
-pub use openvino::openvino;
+pub use openvino::{has_openvino, openvino};
 pub use progress::{Progress, Stage};
 pub use recipe::{Installable, default_pack_id, earlier_default_pack_ids, is_installable};
 

@@ -77,6 +77,12 @@ pub fn openvino(home: &Home) -> Result<RuntimeLibrary> {
     Ok(RuntimeLibrary { path: dir.join(ENTRY), version: VERSION.into() })
 }
 
+/// Whether its files are there, whatever is in them: enough for a report.
+pub fn has_openvino(home: &Home) -> bool {
+    let dir = home.openvino_dir(VERSION);
+    recipe().is_some_and(|(_, files)| files.iter().all(|file| dir.join(file_name(file)).is_file()))
+}
+
 /// Installs it where it is offered for this machine and is missing or damaged.
 pub(super) fn install(home: &Home, archives: &Archives<'_>) -> Result<()> {
     let Some((package, files)) = recipe() else { return Ok(()) };

@@ -149,6 +149,19 @@ pub fn engines(home: &Home, pack: &InstalledPack, wanted: Wanted) -> Result<(Lib
     }
 }
 
+/// What [`engines`] gives with these settings, as far as that is known without loading or measuring anything; `None` where
+/// it is still to be measured. Nothing is checked but that files are there.
+pub fn known_engines(home: &Home, wanted: Wanted) -> Option<Engines> {
+    if wanted.library == Some(Library::OnnxRuntime) {
+        return Some(Engines::all(Engine::PORTABLE));
+    }
+    if !pack::has_openvino(home) {
+        return (wanted.library.is_none() && pack::has_runtime(home)).then(|| Engines::all(Engine::PORTABLE));
+    }
+    let kept = Kept::load(home).filter(|kept| kept.machine == machine().name)?;
+    Some(choose(&kept.figures, wanted))
+}
+
 /// The engines for what was measured and what is wanted.
 pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
     let best = |kind: ModelKind, library: Option<Library>| -> Option<Figure> {

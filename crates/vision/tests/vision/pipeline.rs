@@ -6,8 +6,8 @@ use bytes::Bytes;
 use image::{DynamicImage, ImageFormat};
 use likeness_domain::Kind;
 use likeness_domain::policy::FaceChoice;
-use likeness_domain::ports::{AnalyzeRequest, FaceAnalyzer};
-use likeness_domain::types::PackId;
+use likeness_domain::ports::{AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer};
+use likeness_domain::types::{Aspects, Assessment, PackId};
 use likeness_vision::draw::{PictureFormat, annotate};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 
@@ -78,6 +78,41 @@ fn picture_without_a_face_is_an_empty_answer() {
         let request = AnalyzeRequest { find, ..installation.request(FaceChoice::All) };
         let found = analyze(&installation.pipeline(1, 1), plain.clone(), request).expect("analyses");
         assert_eq!((found.image_width, found.image_height, found.faces.len()), (300, 200, 0));
+    }
+}
+
+/// Where nothing but boxes is asked for, no mesh is fitted to a face of which the detector is certain.
+#[test]
+fn boxes_alone_are_those_of_faces_that_are_measured() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in ["obama_and_biden.jpg", "biden2.jpg", "astronaut.png", "obama_small.jpg", "obama_partial_face.jpg"] {
+        let Some(photo) = portrait(name) else { return };
+        let assess = Assess { aspects: Aspects::POINTS, faces: FaceChoice::All };
+        let request = AnalyzeRequest { assess, ..installation.request(FaceChoice::None) };
+        let measured = analyze(&pipeline, photo.clone(), request).expect("analyses").faces;
+        let boxes = analyze(&pipeline, photo, installation.request(FaceChoice::None)).expect("analyses").faces;
+        let places = |faces: &[AnalyzedFace]| {
+            let mut places: Vec<_> = faces.iter().map(|face| face.detection.bounding_box).collect();
+            places.sort_by_key(|it| (it.left, it.top, it.width, it.height));
+            places
+        };
+        assert_eq!(places(&boxes), places(&measured), "{name}");
+        assert!(boxes.iter().all(|face| face.doubt.is_none()), "{name}: nothing is said of boxes");
+    }
+}
+
+#[test]
+fn points_that_are_asked_for_follow_a_turned_face() {
+    let (Some(installation), Some(upright)) = (installation(), pixels("obama_small.jpg")) else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let assess = Assess { aspects: Aspects::POINTS, faces: FaceChoice::All };
+    let turned = [upright.clone(), upright.rotate90(), upright.rotate180(), upright.rotate270()];
+    for (picture, degrees) in turned.iter().zip([0, 90, 180, 270]) {
+        let request = AnalyzeRequest { assess, ..installation.request(FaceChoice::None) };
+        let face = analyze(&pipeline, png(picture), request).expect("analyses").faces.remove(0);
+        assert_eq!(face.detection.landmarks.quarter_turn().degrees(), degrees);
+        assert_eq!(face.assessment, Assessment::default(), "nothing else is measured");
     }
 }
 

@@ -166,7 +166,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         },
     };
     let face_image_items: Vec<_> = urls.iter().zip(refused).map(item).collect();
-    let codes = face_image_items.iter().filter_map(|item| item.code).collect();
+    let codes: Vec<u16> = face_image_items.iter().filter_map(|item| item.code).collect();
     let items = dto::FaceItems {
         person_id: added.person.key.as_str().to_owned(),
         group_ids: Some(convert::group_ids(&added.face_sets)),

@@ -69,7 +69,8 @@ impl Wanted {
     pub(super) fn assess(&self) -> Assess {
         let needed = ATTRIBUTES.iter().filter(|(name, _)| self.attributes.contains(name));
         let aspects = needed.fold(Aspects::NONE, |sum, (_, aspects)| sum.and(*aspects));
-        let aspects = if self.landmark.is_some() { aspects.and(Aspects::LANDMARKS) } else { aspects };
+        let aspects =
+            if self.landmark.is_some() { aspects.and(Aspects::LANDMARKS).and(Aspects::MESH) } else { aspects };
         Assess { aspects, faces: self.faces }
     }
 

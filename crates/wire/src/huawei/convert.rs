@@ -334,6 +334,7 @@ pub(super) fn aspects(codes: &[u8]) -> Aspects {
         3 => Aspects::LANDMARKS,
         5 | 13 => Aspects::EXPRESSION,
         12 => Aspects::QUALITY,
+        21 => Aspects::POINTS,
         _ => Aspects::NONE,
     };
     codes.iter().map(aspect).fold(Aspects::NONE, Aspects::and)

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
-use likeness_domain::policy::{FaceChoice, QualityFailure, QualityThresholds};
+use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
 use likeness_domain::score::Calibration;
 use likeness_domain::types::{
@@ -249,24 +249,34 @@ pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Erro
 /// The image, and what to measure.
 pub(super) fn detect(body: dto::Detect) -> Result<(ImageInput, Aspects), Error> {
     let aspects = aspects(body.assess.as_deref().unwrap_or_default())?;
-    Ok((image(body.image)?, aspects))
+    // The five points and the turn are in every answer.
+    Ok((image(body.image)?, aspects.and(Aspects::POINTS)))
 }
 
 /// Our words for what can be measured.
-const ASPECTS: [(&str, Aspects); 6] = [
+const ASPECTS: [(&str, Aspects); 7] = [
     ("landmarks68", Aspects::LANDMARKS),
     ("pose", Aspects::POSE),
     ("quality", Aspects::QUALITY),
     ("expression", Aspects::EXPRESSION),
     ("age_gender", Aspects::AGE_AND_GENDER),
     ("liveness", Aspects::LIVENESS),
+    ("mesh468", Aspects::MESH),
 ];
+
+/// What `all` means: every word but `mesh468`, whose points would be most of an answer.
+const ALL_ASPECTS: Aspects = Aspects::LANDMARKS
+    .and(Aspects::POSE)
+    .and(Aspects::QUALITY)
+    .and(Aspects::EXPRESSION)
+    .and(Aspects::AGE_AND_GENDER)
+    .and(Aspects::LIVENESS);
 
 fn aspects(text: &str) -> Result<Aspects, Error> {
     let mut aspects = Aspects::NONE;
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let known = ASPECTS.into_iter().find_map(|(known, aspect)| (known == word).then_some(aspect));
-        let aspect = known.or_else(|| (word == "all").then_some(Aspects::ALL)).ok_or_else(|| {
+        let aspect = known.or_else(|| (word == "all").then_some(ALL_ASPECTS)).ok_or_else(|| {
             let words = ASPECTS.map(|(word, _)| word).join(", ");
             let word: String = word.chars().take(40).collect();
             Error::invalid("assess", format!("`assess` has {word:?}, expected `all` or words of {words}"))
@@ -394,20 +404,28 @@ pub(super) fn detections(detected: Detected) -> dto::Detections {
 }
 
 fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
-    let AnalyzedFace { detection: found, quality, assessment, .. } = face;
+    let AnalyzedFace { detection: found, quality, assessment, doubt, .. } = face;
     let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
     let is_measured = quality != types::Quality::default();
     let expressions = assessment.expression.map(|expressions| {
         let word = |expression: types::Expression| (expression.word().to_owned(), expressions.probability(expression));
         types::Expression::ALL.into_iter().map(word).collect()
     });
-    let points = |landmarks: types::DenseLandmarks| landmarks.0.map(|point| [point.x, point.y].map(tenth_of_a_pixel));
+    let points = |points: &[types::Point]| {
+        points.iter().map(|point| [point.x, point.y].map(tenth_of_a_pixel)).collect::<Vec<_>>()
+    };
     dto::DetectedFace {
         turn: found.landmarks.quarter_turn().degrees(),
         detection: detection(found),
+        doubt: doubt.map(|doubt| dto::Doubt {
+            reason: policy::doubtful(doubt).reason.to_owned(),
+            presence: doubt.presence,
+            presence_min: doubt.presence_min,
+        }),
         quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         pose: assessment.pose.map(|types::Pose { yaw, pitch, roll }| dto::Pose { yaw, pitch, roll }),
-        landmarks68: assessment.landmarks.map(|landmarks| points(landmarks).to_vec()),
+        landmarks68: assessment.landmarks.map(|landmarks| points(&landmarks.0[..])),
+        mesh468: assessment.mesh.map(|mesh| points(&mesh.0[..])),
         openness: assessment.openness.map(|openness| {
             let types::Openness { right_eye, left_eye, mouth, eye_contrast } = openness;
             dto::Openness { right_eye, left_eye, mouth, eye_contrast }

@@ -150,12 +150,19 @@ pub struct DetectedFace {
     pub detection: Detection,
     /// By how much it is turned clockwise in the picture, to the nearest quarter, in degrees.
     pub turn: u32,
+    /// Why it is not certainly a face that can be recognised; left out for one that is. Nothing but the quality is measured
+    /// of a doubtful face, and it is enrolled only with `accept_doubtful`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
     /// How fit it is for recognition.
     pub quality: Option<Quality>,
     /// Where the head looks.
     pub pose: Option<Pose>,
     /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
     pub landmarks68: Option<Vec<[f32; 2]>>,
+    /// All points of the face mesh, each `[x, y]`, in MediaPipe's order; only if `mesh468` was asked for by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh468: Option<Vec<[f32; 2]>>,
     /// How far eyes and mouth are open; with `landmarks68`, where the installed pack has a face mesh.
     pub openness: Option<Openness>,
     /// Probability of each expression by its word.
@@ -166,6 +173,17 @@ pub struct DetectedFace {
     pub male: Option<f32>,
     /// Probability that a living person was before the camera.
     pub liveness: Option<f32>,
+}
+
+/// Why a face is in doubt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Doubt {
+    /// In words.
+    pub reason: String,
+    /// How surely the face mesh takes it for a face: a logit, 17 to 35 for most faces, below 0 for what is none.
+    pub presence: f32,
+    /// The least that the model pack accepts.
+    pub presence_min: f32,
 }
 
 /// Height of each opening as a share of its width; right and left of the person.
@@ -447,8 +465,8 @@ pub struct Detect {
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
-    /// What to measure of each face: `all`, or words between commas of `landmarks68`, `pose`, `quality`, `expression`,
-    /// `age_gender` and `liveness`; nothing if left out.
+    /// What to measure of each face: words between commas of `landmarks68`, `pose`, `quality`, `expression`,
+    /// `age_gender`, `liveness` and `mesh468`, or `all` for each of them but `mesh468`; nothing if left out.
     #[serde(default)]
     pub assess: Option<String>,
 }

@@ -57,8 +57,13 @@ impl Fixture {
         let answer = self.router.clone().oneshot(request).await.expect("a router cannot fail");
         let status = answer.status();
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
+        let is_told_when = answer.headers().contains_key(header::RETRY_AFTER);
         let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
-        (status, serde_json::from_slice(&body).expect("every answer is JSON"))
+        let body: Value = serde_json::from_slice(&body).expect("every answer is JSON");
+        // Whoever met a server that was too busy, or came too often, is told when to come back.
+        let is_busy = body["error"]["kind"] == "overloaded" || body["error"]["kind"] == "rate_exceeded";
+        assert_eq!(is_told_when, is_busy, "{body}");
+        (status, body)
     }
 
     async fn as_tenant(&self, tenant: &str, method: Method, path: &str, kind: &str, body: Body) -> (StatusCode, Value) {
@@ -462,6 +467,11 @@ async fn what_is_asked_for_is_measured() {
     assert_eq!((&face["liveness"], &face["expressions"]["sad"]), (&json!(0.9), &json!(0.94)));
     assert_eq!(face["quality"], json!({"total": 0.5, "sharpness": 0.75}));
     assert_eq!(face["landmarks68"].as_array().map(Vec::len), Some(68));
+    assert!(face.get("mesh468").is_none() && face.get("doubt").is_none(), "only by name, only of doubtful ones");
+    let (_, found) = fixture.raw("/detect", "face anna 40x40+10+5 presence=3.5\n").await;
+    let doubt = &found["faces"][0]["doubt"];
+    assert_eq!((&doubt["presence"], &doubt["presence_min"]), (&json!(3.5), &json!(8.0)));
+    assert!(doubt["reason"].as_str().is_some_and(|reason| reason.contains("turned far away")), "{doubt}");
     let (status, refused) = fixture.raw("/detect?assess=pose,charm", seen).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(refused.to_string().contains("`assess` has \\\"charm\\\", expected `all` or words of"), "{refused}");

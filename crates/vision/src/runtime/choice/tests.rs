@@ -52,3 +52,18 @@ fn kept_choice_is_read_as_it_was_written() {
     std::fs::write(home.engines_file(), "{").expect("is written");
     assert_eq!(Kept::load(&home), None, "damaged, it is measured again");
 }
+
+#[test]
+fn what_is_known_without_measuring_depends_on_what_is_installed() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let home = Home::at(folder.path());
+    let known = |library| known_engines(&home, Wanted { library, precision: None });
+    assert_eq!(known(None), None, "nothing is installed");
+    assert_eq!(known(Some(Library::OnnxRuntime)), Some(Engines::all(Engine::PORTABLE)));
+    let engines = Engines { detector: BF16, mesh: F32, recogniser: BF16, attribute: F32 };
+    let figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 8.6]);
+    std::fs::create_dir_all(home.engines_file().parent().expect("has one")).expect("is made");
+    Kept { machine: machine().name, measured: "libraries".into(), engines, figures }.save(&home);
+    assert_eq!(known(None), None, "measured once, but the libraries have gone");
+    assert_eq!(known(Some(Library::OpenVino)), None);
+}

@@ -137,7 +137,8 @@ fn nothing_is_measured_that_is_not_asked_for() {
         server.analyzer.requests()[before].assess.aspects
     };
     assert_eq!(assessed(json!(null)), Aspects::NONE);
-    assert_eq!(assessed(json!("4,6,7,8,11,21,99")), Aspects::NONE);
+    assert_eq!(assessed(json!("4,6,7,8,11,99")), Aspects::NONE);
+    assert_eq!(assessed(json!("21")), Aspects::POINTS, "the angle comes from the points");
     assert_eq!(assessed(json!("2,12")), Aspects::AGE_AND_GENDER.and(Aspects::QUALITY));
     let face = detect(&server, SEEN, json!("13")).ok().json["faces"][0].clone();
     assert_eq!(face["attributes"].as_object().unwrap().len(), 1);
@@ -247,4 +248,7 @@ fn outside_the_dialects_paths_are_plainly_unknown() {
         let status_of = |request| server.raw(request).0;
         assert_eq!(status_of(request), status, "{target}");
     }
+    let shown = |target: &str| server.raw(server.request("GET", target, Body::empty())).2;
+    assert_eq!(shown("/healthz"), r#"{"status":"ok"}"#);
+    assert_eq!(shown("/readyz"), r#"{"status":"ok","engines":{"detector":"fake f32"}}"#);
 }
