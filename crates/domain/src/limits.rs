@@ -48,6 +48,9 @@ pub const PAGE_LIMIT_MAX: u64 = 10_000;
 /// Most faces named in one delete.
 pub const SELECTOR_IDS_MAX: usize = 1000;
 
+/// Most faces of one stretch of an archive, read or enrolled by their templates.
+pub const ARCHIVE_FACES_MAX: usize = 1000;
+
 /// Most external ids asked about in one question.
 pub const EXTERNAL_IDS_MAX: usize = 1000;
 

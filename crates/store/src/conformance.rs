@@ -196,6 +196,7 @@ macro_rules! conformance {
             ],
             templates: [
                 templates_are_read_by_id_in_their_scope
+                a_gallery_is_read_with_templates_in_stretches
                 a_face_has_templates_of_several_packs
                 a_further_template_joins_the_galleries_of_its_pack
                 a_template_put_again_is_replaced

@@ -19,11 +19,15 @@ pub enum Grant {
     Delete,
     /// Make, change and, together with [`Grant::Delete`], delete face sets.
     Manage,
+    /// Handle templates themselves: together with [`Grant::Read`] export them, together with [`Grant::Enrol`] enrol faces by
+    /// them. Not among the grants of a key unless it is asked for, since a template says who somebody is.
+    Templates,
 }
 
 impl Grant {
     /// Every grant, in the order in which they are written.
-    pub const ALL: [Grant; 5] = [Grant::Read, Grant::Search, Grant::Enrol, Grant::Delete, Grant::Manage];
+    pub const ALL: [Grant; 6] =
+        [Grant::Read, Grant::Search, Grant::Enrol, Grant::Delete, Grant::Manage, Grant::Templates];
 
     /// Its word, as the command line takes it and stores keep it.
     pub fn word(self) -> &'static str {
@@ -33,6 +37,7 @@ impl Grant {
             Grant::Enrol => "enrol",
             Grant::Delete => "delete",
             Grant::Manage => "manage",
+            Grant::Templates => "templates",
         }
     }
 
@@ -44,6 +49,7 @@ impl Grant {
             Grant::Enrol => "enrol or change faces and persons",
             Grant::Delete => "delete",
             Grant::Manage => "make, change or delete face sets",
+            Grant::Templates => "export or import templates",
         }
     }
 }
@@ -54,7 +60,9 @@ pub struct Grants(u8);
 
 impl Grants {
     /// Everything.
-    pub const ALL: Grants = Grants(0b1_1111);
+    pub const ALL: Grants = Grants(0b11_1111);
+    /// What a key may do unless its maker says otherwise: everything but [`Grant::Templates`].
+    pub const USUAL: Grants = Grants::ALL.without(Grant::Templates);
     /// Nothing.
     pub const NONE: Grants = Grants(0);
 
@@ -96,7 +104,7 @@ impl Grants {
         let mut grants = Self::NONE;
         for word in text.split(',').map(str::trim) {
             let grant = Grant::ALL.into_iter().find(|grant| grant.word() == word).ok_or_else(|| {
-                let known = "expected some of read, search, enrol, delete, manage, between commas";
+                let known = "expected some of read, search, enrol, delete, manage, templates, between commas";
                 Error::invalid("grants", format!("grant `{}` is not known, {known}", crate::error::shortened(word)))
             })?;
             grants = grants.with(grant);

@@ -2,13 +2,20 @@
 
 use super::{CreateFaceSet, Library, quota};
 use crate::access::{Caller, Grant};
-use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Tags};
+use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, PackId, Tags};
 use crate::{Error, Kind, Result};
 
 impl Library {
     /// Makes a face set pinned to the default pack. Needs the manage grant, for every face set. `FaceSetExists`,
     /// `TooManyFaceSets`.
     pub async fn create_face_set(&self, caller: &Caller, request: CreateFaceSet) -> Result<FaceSet> {
+        let pack = self.default_pack()?.id.clone();
+        self.create_face_set_of(caller, request, &pack).await
+    }
+
+    /// The same, pinned to another pack, which has to be loaded: `PackUnavailable`.
+    pub async fn create_face_set_of(&self, caller: &Caller, request: CreateFaceSet, pack: &PackId) -> Result<FaceSet> {
+        self.loaded_pack(pack)?;
         caller.require(Grant::Manage)?;
         caller.require_every_face_set("make face sets")?;
         let new = NewFaceSet {
@@ -17,7 +24,7 @@ impl Library {
             label: request.label,
             note: request.note,
             tags: request.tags,
-            pack: self.default_pack()?.id.clone(),
+            pack: pack.clone(),
             schema: request.schema,
             capacity: quota::capacity(caller, request.capacity),
             quality_gate: request.quality_gate.unwrap_or(self.default_gate),

@@ -2,6 +2,7 @@
 //!
 //! Every method takes a [`crate::access::Caller`]; authentication was the adapter's job, authorisation is done here.
 
+mod archives;
 mod face_sets;
 mod faces;
 pub mod jobs;
@@ -15,6 +16,7 @@ mod transient;
 mod uploads;
 mod visibility;
 
+pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
 pub use threshold::{Scales, Threshold};

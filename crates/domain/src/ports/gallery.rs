@@ -47,6 +47,17 @@ pub enum FaceScope {
     Person(PersonId),
 }
 
+/// A stretch of a face set's gallery with templates, for archives.
+#[derive(Debug, Clone, Default)]
+pub struct TemplatePage {
+    /// Faces in order of enrolment, each with its template of the set's pack.
+    pub faces: Vec<(Face, Template)>,
+    /// Faces of the stretch that could not be read because they are damaged; they are not in `faces`.
+    pub n_damaged: u64,
+    /// Where the next stretch begins, for [`GalleryStore::faces_with_templates`]; `None` at the end.
+    pub next: Option<u64>,
+}
+
 /// What a store holds, for `check` and for people who wonder where their disk went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreReport {
@@ -136,6 +147,17 @@ pub trait GalleryStore: TransientFaceStore {
         ids: Vec<FaceId>,
         pack: PackId,
     ) -> Pending<'_, Vec<(FaceId, Template)>>;
+
+    /// Faces of a set's gallery with their templates of the set's pack, at most `limit` of them, in order of enrolment from
+    /// the place that an earlier answer's `next` named, or from the beginning (0). What is enrolled or deleted between two
+    /// calls moves no other face out of the stretches. A set that does not exist is empty.
+    fn faces_with_templates(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        from: u64,
+        limit: u64,
+    ) -> Pending<'_, TemplatePage>;
 
     /// Gives faces templates of further packs, all or none; one of a pack that the face has already is replaced. A face of
     /// a person is from then on also in the galleries of those of the person's sets that have the template's pack.

@@ -165,7 +165,7 @@ impl AccessKey {
             secret,
             previous: None,
             tenant,
-            grants: Grants::ALL,
+            grants: Grants::USUAL,
             face_sets: FaceSetScope::All,
             label: None,
             enabled: true,

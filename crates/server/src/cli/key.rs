@@ -223,7 +223,7 @@ pub(crate) async fn create(
     let id = AccessKeyId::new(&random_text(&ids, ID_ALPHABET, 20)).expect("the alphabet is lawful");
     let tenant_id = tenant.id;
     let key = AccessKey {
-        grants: wanted.grants.unwrap_or(Grants::ALL),
+        grants: wanted.grants.unwrap_or(Grants::USUAL),
         face_sets,
         label: wanted.label,
         expires_at: wanted.lifetime.map(|lifetime| after(now, lifetime)),
@@ -344,7 +344,7 @@ fn face_set_names(key: &AccessKey, names: &[(FaceSetId, FaceSetName)]) -> Option
 /// What sets a key apart from one that may do everything and was never used.
 fn details(key: &AccessKey, names: &[(FaceSetId, FaceSetName)]) -> String {
     let mut details = String::new();
-    if key.grants != Grants::ALL {
+    if key.grants != Grants::USUAL {
         details += &format!("  may {}", key.grants);
     }
     if let Some(names) = face_set_names(key, names) {

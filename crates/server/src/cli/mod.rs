@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error. A command ends with 0 when it did what was asked, 1 when the
 //! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
 
+mod archive;
 mod backup;
 mod bench;
 mod check;
@@ -80,6 +81,10 @@ enum Command {
     /// Enrolled faces: add, import, list, show, delete
     #[command(subcommand)]
     Face(face::Command),
+    /// Write a face set to an archive: faces with templates, fields and persons, but no photographs
+    Export(archive::ExportArgs),
+    /// Enrol the faces of an archive; can be run again without enrolling twice
+    Import(archive::ImportArgs),
     /// Find who resembles the face in a photograph
     Search(search::SearchArgs),
     /// Tell whether two photographs show one person
@@ -119,6 +124,7 @@ impl Command {
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
             Command::Backup(_) | Command::Restore(_) => {}
+            Command::Export(_) | Command::Import(_) => {}
         }
     }
 
@@ -133,6 +139,7 @@ impl Command {
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
             Command::Backup(_) | Command::Restore(_) => "warn",
+            Command::Export(_) | Command::Import(_) => "warn",
         }
     }
 
@@ -143,6 +150,8 @@ impl Command {
             Command::Tenant(command) => tenant::run(command, config).await,
             Command::FaceSet(command) => face_set::run(command, config).await,
             Command::Face(command) => face::run(command, config).await,
+            Command::Export(args) => archive::export(args, config).await,
+            Command::Import(args) => archive::import(args, config).await,
             Command::Search(args) => search::run(args, config).await,
             Command::Compare(args) => compare::run(args, config).await,
             Command::Detect(args) => detect::run(args, config).await,

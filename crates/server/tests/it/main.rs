@@ -1,5 +1,6 @@
 //! The real binary in a scratch folder, seen from outside: outputs, exit codes, sockets, signals, files.
 
+mod archives;
 mod backup;
 mod configuration;
 mod harness;

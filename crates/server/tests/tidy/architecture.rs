@@ -25,6 +25,7 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("Alibaba storage requests", "crates/wire/src/aliyun/uploads/signature.rs", "aliyun_upload"),
     ("Yuanli signs", "crates/wire/src/yuanli/auth.rs", "yuanli_sign"),
     ("forms of Face++ and Yuanli", "crates/wire/src/megvii/fields.rs", "fields"),
+    ("faces of archives", "crates/wire/src/native/archive.rs", "archived_face"),
     ("bodies of the native API", "crates/wire/src/native/body.rs", "native_body"),
 ];
 

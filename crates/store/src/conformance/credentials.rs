@@ -124,7 +124,7 @@ pub async fn a_key_keeps_what_it_may_do(bench: Bench) -> Bench {
     let words = |key: &AccessKey| (key.grants, key.face_sets.clone(), key.label.clone(), key.expires_at);
     let stored = store.keys(ours()).await.unwrap();
     assert_eq!(stored.iter().map(words).collect::<Vec<_>>(), [&limited, &nothing, &key("all", &acme)].map(words));
-    assert!(stored[2].face_sets.is_all() && stored[2].grants == Grants::ALL);
+    assert!(stored[2].face_sets.is_all() && stored[2].grants == Grants::USUAL);
     let one = store.key(key_id("limited")).await.unwrap().unwrap();
     assert_eq!(words(&one), words(&limited));
     assert!(one.is_usable(TimestampMs(76)) && !one.is_usable(TimestampMs(77)));

@@ -1,7 +1,7 @@
 //! Templates: rows of their own, several packs a face.
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, FaceSelector};
+use likeness_domain::ports::{FaceScope, FaceSelector, TemplatePage};
 use likeness_domain::types::{FaceId, FaceOwner, FaceSetId, NewFaceSet, PersonId, Template};
 
 use super::samples::*;
@@ -40,6 +40,35 @@ pub async fn templates_are_read_by_id_in_their_scope(bench: Bench) -> Bench {
     assert_eq!(bench.store.templates(ours(), None, ids(), pack_named("other-1")).await.unwrap(), []);
     assert_eq!(bench.store.templates(theirs(), scope, ids(), pack()).await.unwrap(), []);
     assert_eq!(bench.store.templates(theirs(), None, ids(), pack()).await.unwrap(), []);
+    bench
+}
+
+/// Every face of the gallery is met once, those of member persons as well, whatever is enrolled or deleted between two
+/// stretches; nothing of another set, tenant or pack is.
+pub async fn a_gallery_is_read_with_templates_in_stretches(bench: Bench) -> Bench {
+    let (_, staff, new) = anna(&bench, &[1, 2]).await;
+    let own = [3, 4, 5].map(face).to_vec();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), own, None).await.unwrap();
+    let numbers = |page: &TemplatePage| -> Vec<u64> {
+        page.faces.iter().for_each(|(face, found)| assert_eq!(*found, template(face.id.get())));
+        page.faces.iter().map(|(face, _)| face.id.get()).collect()
+    };
+    let first = bench.store.faces_with_templates(ours(), staff, 0, 2).await.unwrap();
+    assert_eq!((numbers(&first), first.n_damaged), (vec![1, 2], 0));
+    let selector = FaceSelector::Ids(vec![face_id(1), face_id(3)]);
+    bench.store.delete_faces(by(ours()), FaceScope::FaceSet(staff), selector).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(6)], None).await.unwrap();
+    let second = bench.store.faces_with_templates(ours(), staff, first.next.unwrap(), 2).await.unwrap();
+    assert_eq!(numbers(&second), [4, 5]);
+    let third = bench.store.faces_with_templates(ours(), staff, second.next.unwrap(), 2).await.unwrap();
+    assert_eq!((numbers(&third), third.next), (vec![6], None));
+    let all = bench.store.faces_with_templates(ours(), staff, 0, 4).await.unwrap();
+    assert_eq!((numbers(&all), all.next), (vec![2, 4, 5, 6], None), "a full page can be the last");
+    let nothing = |page: TemplatePage| page.faces.is_empty() && page.n_damaged == 0 && page.next.is_none();
+    assert!(nothing(bench.store.faces_with_templates(ours(), new, 0, 9).await.unwrap()), "no template of its pack");
+    assert!(nothing(bench.store.faces_with_templates(theirs(), staff, 0, 9).await.unwrap()));
+    bench.store.delete_face_set(by(ours()), staff, false).await.unwrap();
+    assert!(nothing(bench.store.faces_with_templates(ours(), staff, 0, 9).await.unwrap()));
     bench
 }
 

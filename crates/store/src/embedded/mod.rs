@@ -50,7 +50,7 @@ use std::time::Duration;
 use likeness_domain::Result;
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, VectorIndex,
+    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -290,6 +290,16 @@ impl GalleryStore for EmbeddedStore {
         pack: PackId,
     ) -> Pending<'_, Vec<(FaceId, Template)>> {
         self.read_one("look up the templates", move |conn| templates::by_id(conn, tenant, scope, ids, &pack))
+    }
+
+    fn faces_with_templates(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        from: u64,
+        limit: u64,
+    ) -> Pending<'_, TemplatePage> {
+        self.read("read the templates", move |conn| templates::page(conn, tenant, face_set, from, limit))
     }
 
     fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{Change, FaceScope, GalleryChange};
-use likeness_domain::types::{FaceId, FaceOwner, FaceSet, PackId, Template, TenantId};
+use likeness_domain::ports::{Change, FaceScope, GalleryChange, TemplatePage};
+use likeness_domain::types::{FaceId, FaceOwner, FaceSet, FaceSetId, PackId, Template, TenantId};
 use rusqlite::Connection;
 
 use super::checksums::TEMPLATES;
@@ -51,6 +51,36 @@ pub(super) fn by_id(
     );
     let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids), pack.as_str());
     rows::all(conn, &sql, params, |row| Ok((rows::face_id(row.get(0)?)?, rows::template(row, 1, pack)?)))
+}
+
+/// See `GalleryStore::faces_with_templates`; `from` is the sequence of the first face that is meant.
+pub(super) fn page(
+    conn: &Connection,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    from: u64,
+    limit: u64,
+) -> Answer<TemplatePage> {
+    let Some(set) = rows::face_set(conn, tenant, face_set)? else { return Ok(TemplatePage::default()) };
+    // The page is cut before rows are read, so that damaged ones are counted and not taken for the end.
+    let sql = "SELECT sequence FROM gallery WHERE face_set = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3";
+    let limit = limit.min(u64::from(u32::MAX));
+    let mut page = rows::all(conn, sql, (face_set.get(), from, limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
+    let next = if page.len() as u64 > limit { page.pop() } else { None };
+    let (condition, scope_id) = in_scope(Some(FaceScope::FaceSet(face_set)));
+    let sql = format!(
+        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.sequence = j.value
+         CROSS JOIN templates AS t ON t.face = f.sequence AND t.pack = ?4
+         WHERE {condition}"
+    );
+    let n_listed = page.len() as u64;
+    let pack = &set.face_set.pack;
+    let params = (scope_id, codec::tenant_bytes(tenant), rows::json_array(page), pack.as_str());
+    let faces = rows::intact(conn, &sql, params, |row| {
+        let (row, template) = rows::face_and_template(row, tenant, pack)?;
+        Ok((row.face, template))
+    })?;
+    Ok(TemplatePage { n_damaged: n_listed - faces.len() as u64, faces, next })
 }
 
 /// See `GalleryStore::put_templates`.

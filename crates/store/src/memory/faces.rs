@@ -2,10 +2,10 @@
 
 use likeness_domain::access::Limits;
 use likeness_domain::filter::FilterRow;
-use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange};
+use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange, TemplatePage};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FieldSchema, NewFace, PackId, Template, TenantId,
-    TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldSchema, NewFace, PackId, Template,
+    TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -123,6 +123,25 @@ impl State {
             Some((id, template.clone()))
         };
         each_once(ids).into_iter().filter_map(find).collect()
+    }
+
+    /// `from` is the sequence of the first face that is meant.
+    pub(super) fn faces_with_templates(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        from: u64,
+        limit: u64,
+    ) -> TemplatePage {
+        let Ok(set) = self.face_set(tenant, face_set) else { return TemplatePage::default() };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut rest = self.gallery(set).map(|(sequence, _)| sequence).filter(|&sequence| sequence >= from);
+        let page: Vec<u64> = rest.by_ref().take(limit).collect();
+        let read = |&sequence: &u64| {
+            let template = self.template(sequence, &set.pack)?;
+            Some((self.faces[&sequence].clone(), template.clone()))
+        };
+        TemplatePage { faces: page.iter().filter_map(read).collect(), n_damaged: 0, next: rest.next() }
     }
 
     pub(super) fn put_templates(

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport,
-    VectorIndex,
+    TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -381,6 +381,16 @@ impl GalleryStore for MemoryStore {
         pack: PackId,
     ) -> Pending<'_, Vec<(FaceId, Template)>> {
         ready(Ok(self.read().templates_of(tenant, scope, ids, &pack)))
+    }
+
+    fn faces_with_templates(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        from: u64,
+        limit: u64,
+    ) -> Pending<'_, TemplatePage> {
+        ready(Ok(self.read().faces_with_templates(tenant, face_set, from, limit)))
     }
 
     fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {

@@ -46,7 +46,7 @@ pub const IMAGE_RULES: ImageRules = ImageRules {
 
 const VOCABULARY: Vocabulary = Vocabulary { subject: "subject", face_id: ("face_id", read_face_id) };
 
-fn read_face_id(text: &str) -> Option<FaceId> {
+pub(super) fn read_face_id(text: &str) -> Option<FaceId> {
     // Only the spelling that is printed: no sign, no leading zero.
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     canonical.then(|| text.parse().ok().and_then(FaceId::new)).flatten()
@@ -77,6 +77,12 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         capacity: body.capacity,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
     })
+}
+
+/// The pack of that name, if one is given.
+pub(super) fn pack_id(text: Option<&str>) -> Result<Option<PackId>, Error> {
+    let malformed = || Error::invalid("pack", "`pack` is not a name of a model pack, expected one as `default-2`");
+    text.map(|text| PackId::new(text).ok_or_else(malformed)).transpose()
 }
 
 pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, Error> {
@@ -117,7 +123,7 @@ fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
 }
 
 /// Custom values: those of JSON have types of their own, texts are read as the fields they are for.
-fn given_fields(values: dto::Values, texts: BTreeMap<String, String>) -> Result<GivenFields, Error> {
+pub(super) fn given_fields(values: dto::Values, texts: BTreeMap<String, String>) -> Result<GivenFields, Error> {
     let values = values.into_iter().map(|(name, value)| (name, given_value(&value)));
     let texts = texts.into_iter().map(|(name, text)| (name, GivenValue::Written(text)));
     values.chain(texts).map(|(name, value)| FieldName::new(&name).map(|_| (name, value))).collect()
@@ -366,11 +372,11 @@ pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
     }
 }
 
-fn text(note: Option<Note>) -> Option<String> {
+pub(super) fn text(note: Option<Note>) -> Option<String> {
     note.map(|note| note.to_string()).filter(|text| !text.is_empty())
 }
 
-fn time_text(at: TimestampMs) -> String {
+pub(super) fn time_text(at: TimestampMs) -> String {
     let nanos = i128::from(at.0) * 1_000_000;
     let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     // RFC 3339 has no years beyond 9999; neither has a clock that works.
@@ -455,7 +461,7 @@ pub(super) fn face(face: types::Face) -> dto::Face {
     }
 }
 
-fn json_of(value: &FieldValue) -> Value {
+pub(super) fn json_of(value: &FieldValue) -> Value {
     match value {
         FieldValue::Text(text) => Value::from(&**text),
         FieldValue::Whole(number) => Value::from(*number),

@@ -4,12 +4,14 @@
 //! Absent members are left out, never `null`. Unknown members of a request are refused: a misspelt option must not
 //! silently become its default.
 
+mod archive;
 mod liveness;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
 pub use liveness::{Judged, Liveness, SeenAction};
 
 /// Body of every answer that is not a success.
@@ -58,6 +60,9 @@ pub struct CreateFaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`; without one it is the server's default.
     pub quality: Option<String>,
+    /// The model pack of its faces; without one it is the default pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<String>,
 }
 
 /// Request to change a face set; what is absent stays. An empty label or note is cleared.

@@ -13,6 +13,7 @@
 //! | show, change, delete a face | `GET`, `PATCH`, `DELETE /face-sets/{name}/faces/{id}` |
 //! | delete faces by ids, subject, field or filter | `POST /face-sets/{name}/faces/delete` |
 //! | which external ids are enrolled | `POST /face-sets/{name}/faces/enrolled` |
+//! | faces with templates, out and in | `GET`, `POST /face-sets/{name}/archive` (`?from=&limit=`) |
 //! | search | `POST /face-sets/{name}/search` |
 //! | compare, detect | `POST /compare`, `POST /detect` (`?assess=all`) |
 //! | liveness of a picture, or of a clip with actions | `POST /liveness` |
@@ -25,6 +26,7 @@
 //! [`router`] takes the authentication as a parameter: today it is served through the socket in the data folder
 //! ([`OwnerOfTheFolder`]) and within the process.
 
+mod archive;
 mod auth;
 mod body;
 mod convert;
@@ -44,6 +46,7 @@ use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
+pub use archive::fuzz_archived_face;
 pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
@@ -73,6 +76,7 @@ pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Rou
             "/face-sets/{name}/faces/{id}",
             get(routes::show_face).patch(routes::update_face).delete(routes::delete_face),
         )
+        .route("/face-sets/{name}/archive", get(archive::export).post(archive::import))
         .route("/face-sets/{name}/search", post(routes::search))
         .route("/compare", post(routes::compare))
         .route("/detect", post(routes::detect))

@@ -19,7 +19,12 @@ pub(super) async fn create_face_set(
     Signed(caller): Signed,
     Json(body): Json<dto::CreateFaceSet>,
 ) -> Answer {
-    let face_set = api.library.create_face_set(&caller, convert::create_face_set(body)?).await?;
+    let pack = convert::pack_id(body.pack.as_deref())?;
+    let request = convert::create_face_set(body)?;
+    let face_set = match pack {
+        Some(pack) => api.library.create_face_set_of(&caller, request, &pack).await?,
+        None => api.library.create_face_set(&caller, request).await?,
+    };
     Ok(json(StatusCode::CREATED, &convert::face_set(FaceSetSummary { face_set, n_faces: 0 })))
 }
 

@@ -1,0 +1,272 @@
+//! Archives: faces with their templates, out of one library and into another, so that neither needs the photographs.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{CreatePerson, Join, Library, check_count};
+use crate::access::{Caller, Grant};
+use crate::limits;
+use crate::ports::FaceScope;
+use crate::types::{
+    Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FieldSchema, FieldValues,
+    GivenFields, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template, TimestampMs,
+};
+use crate::{Error, Kind, Result};
+
+/// Answer of [`Library::export_faces`].
+#[derive(Debug)]
+pub struct FacesExported {
+    /// The set.
+    pub face_set: FaceSet,
+    /// Faces in order of enrolment, each with its template of the set's pack.
+    pub faces: Vec<(Face, Template)>,
+    /// The persons who own some of these faces.
+    pub persons: Vec<Person>,
+    /// Faces of the stretch that are damaged and therefore left out.
+    pub n_damaged: u64,
+    /// Where the next stretch begins; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// See [`Library::import_faces`].
+#[derive(Debug)]
+pub struct ImportFaces {
+    /// Into which set.
+    pub face_set: FaceSetName,
+    /// At most [`limits::ARCHIVE_FACES_MAX`].
+    pub faces: Vec<ArchivedFace>,
+}
+
+/// A face as an archive has it.
+#[derive(Debug, Clone)]
+pub struct ArchivedFace {
+    /// Its id where it was exported. It keeps it here unless the id is in use.
+    pub id: Option<FaceId>,
+    /// Its template, of the set's pack.
+    pub template: Template,
+    /// Where it was in its image; an empty box if that is not known.
+    pub detection: Detection,
+    /// How good that image was.
+    pub quality: Quality,
+    /// Label saying who it is.
+    pub subject: Option<Subject>,
+    /// The caller's own id of this observation.
+    pub external_id: Option<ExternalId>,
+    /// Custom values; a person's face has none.
+    pub fields: GivenFields,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Where the image came from.
+    pub source: Option<Note>,
+    /// When it was first enrolled; now, if that is not known.
+    pub created_at: Option<TimestampMs>,
+    /// The person who owns it; without one it belongs to the set.
+    pub person: Option<ArchivedPerson>,
+}
+
+/// A person as an archive has it.
+#[derive(Debug, Clone)]
+pub struct ArchivedPerson {
+    /// Unique within the tenant.
+    pub key: PersonKey,
+    /// Name for people.
+    pub name: Option<Note>,
+    /// Free text.
+    pub note: Option<Note>,
+}
+
+/// Answer of [`Library::import_faces`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FacesImported {
+    /// Faces enrolled by this call.
+    pub n_enrolled: u64,
+    /// Faces that the set had already, or that the call had twice.
+    pub n_known: u64,
+}
+
+impl Library {
+    /// A stretch of a set's gallery with templates, from the place that an earlier answer's `next` named, or 0. Needs the
+    /// read and the templates grant. `FaceSetNotFound`, and `InvalidArgument` for a limit of 0 or above
+    /// [`limits::ARCHIVE_FACES_MAX`].
+    pub async fn export_faces(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+        from: u64,
+        limit: u64,
+    ) -> Result<FacesExported> {
+        caller.require(Grant::Read)?;
+        caller.require(Grant::Templates)?;
+        let max = limits::ARCHIVE_FACES_MAX;
+        if !(1..=max as u64).contains(&limit) {
+            return Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {max}")));
+        }
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
+        let page = self.ports.store.faces_with_templates(caller.tenant, face_set.id, from, limit).await?;
+        let mut seen = HashSet::new();
+        let owners = page.faces.iter().filter_map(|(face, _)| match face.owner {
+            FaceOwner::Person(person) => Some(person),
+            FaceOwner::FaceSet(_) => None,
+        });
+        let owners: Vec<PersonId> = owners.filter(|&person| seen.insert(person)).collect();
+        let persons = match owners.is_empty() {
+            true => Vec::new(),
+            false => self.ports.store.persons(caller.tenant, owners).await?,
+        };
+        Ok(FacesExported { face_set, faces: page.faces, persons, n_damaged: page.n_damaged, next: page.next })
+    }
+
+    /// Enrols faces by their templates, in their order. Faces that the set has already are passed over, so the same call
+    /// made twice enrols nothing twice: a face is known by its external id or, having none, by its id and template. Persons
+    /// that do not exist are made, and become members of the set.
+    ///
+    /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
+    /// are shown by all sets of the person. `FaceSetNotFound`, `PackUnavailable`, `CapacityExceeded`, `TooManyPersons`,
+    /// `FieldNotDefined`, `FieldTypeMismatch`, and `InvalidArgument` for too many faces and for a template of another pack or
+    /// with another number of dimensions. What is refused by these checks leaves nothing behind; faces of several owners
+    /// are several commits, so that a fault of the store in the middle leaves those before it.
+    pub async fn import_faces(&self, caller: &Caller, request: ImportFaces) -> Result<FacesImported> {
+        caller.require(Grant::Enrol)?;
+        caller.require(Grant::Templates)?;
+        check_count("faces", request.faces.len(), limits::ARCHIVE_FACES_MAX)?;
+        let summary = self.existing_face_set(caller, &request.face_set).await?;
+        let pack = self.pack_of(&summary.face_set)?;
+        let no_fields = FieldSchema::default();
+        let mut faces = Vec::with_capacity(request.faces.len());
+        for (idx, face) in request.faces.into_iter().enumerate() {
+            let schema = if face.person.is_some() { &no_fields } else { &summary.face_set.schema };
+            let fields = check_template(&face.template, &pack.id, pack.dimensions)
+                .and_then(|()| schema.typed(&face.fields))
+                .map_err(|error| error.about(format_args!("face {}", idx + 1)))?;
+            faces.push((face, fields));
+        }
+        if faces.iter().any(|(face, _)| face.person.is_some()) {
+            caller.require_every_face_set("import faces of persons")?;
+        }
+        let n_given = faces.len() as u64;
+        let faces = self.unknown_faces(caller, &summary.face_set, faces).await?;
+
+        let now = self.ports.clock.now();
+        let mut owners = HashMap::new();
+        let mut batches: Vec<(FaceOwner, Vec<NewFace>)> = Vec::new();
+        let mut external_ids: HashSet<(FaceOwner, ExternalId)> = HashSet::new();
+        for (face, fields) in faces {
+            let owner = match &face.person {
+                None => FaceOwner::FaceSet(summary.face_set.id),
+                Some(person) => match owners.get(&person.key) {
+                    Some(&owner) => owner,
+                    None => {
+                        let owner = FaceOwner::Person(self.member(caller, &summary.face_set, person).await?);
+                        owners.insert(person.key.clone(), owner);
+                        owner
+                    }
+                },
+            };
+            if face.external_id.as_ref().is_some_and(|id| !external_ids.insert((owner, id.clone()))) {
+                continue;
+            }
+            let new = self.new_archived_face(face, fields, now);
+            match batches.last_mut() {
+                Some((last, batch)) if *last == owner => batch.push(new),
+                _ => batches.push((owner, vec![new])),
+            }
+        }
+        let mut n_enrolled = 0;
+        for (owner, batch) in batches {
+            let added = self.ports.store.add_faces(caller.actor(), owner, batch, caller.write_limits()).await?;
+            n_enrolled += added.len() as u64;
+        }
+        Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
+    }
+
+    fn new_archived_face(&self, face: ArchivedFace, fields: FieldValues, now: TimestampMs) -> NewFace {
+        NewFace {
+            id: face.id.unwrap_or_else(|| self.fresh_id(FaceId::new)),
+            template: face.template,
+            detection: face.detection,
+            quality: face.quality,
+            subject: face.subject,
+            external_id: face.external_id,
+            fields,
+            note: face.note,
+            source: face.source,
+            created_at: face.created_at.unwrap_or(now),
+        }
+    }
+
+    /// Those of the faces that the set's gallery does not have yet.
+    async fn unknown_faces(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSet,
+        faces: Vec<(ArchivedFace, FieldValues)>,
+    ) -> Result<Vec<(ArchivedFace, FieldValues)>> {
+        let mut owners: HashMap<Option<PersonKey>, Option<FaceOwner>> = HashMap::new();
+        owners.insert(None, Some(FaceOwner::FaceSet(face_set.id)));
+        for key in faces.iter().filter_map(|(face, _)| face.person.as_ref()).map(|person| &person.key) {
+            if !owners.contains_key(&Some(key.clone())) {
+                let person = self.ports.store.person(caller.tenant, key.clone()).await?;
+                owners.insert(Some(key.clone()), person.map(|person| FaceOwner::Person(person.id)));
+            }
+        }
+        let owner_key = |face: &ArchivedFace| face.person.as_ref().map(|person| person.key.clone());
+        let mut known: HashSet<(Option<PersonKey>, ExternalId)> = HashSet::new();
+        for (key, &owner) in &owners {
+            let Some(owner) = owner else { continue };
+            let of_owner = faces.iter().filter(|(face, _)| owner_key(face) == *key);
+            let ids: Vec<ExternalId> = of_owner.filter_map(|(face, _)| face.external_id.clone()).collect();
+            if !ids.is_empty() {
+                let used = self.ports.store.external_ids(caller.tenant, owner, ids).await?;
+                known.extend(used.into_iter().map(|(id, _)| (key.clone(), id)));
+            }
+        }
+        let without_external_id = faces.iter().filter(|(face, _)| face.external_id.is_none());
+        let ids: Vec<FaceId> = without_external_id.filter_map(|(face, _)| face.id).collect();
+        let scope = Some(FaceScope::FaceSet(face_set.id));
+        let templates: HashMap<FaceId, Template> = match ids.is_empty() {
+            true => HashMap::new(),
+            false => {
+                let found = self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?;
+                found.into_iter().collect()
+            }
+        };
+        let is_known = |face: &ArchivedFace| match (&face.external_id, face.id) {
+            (Some(external_id), _) => known.contains(&(owner_key(face), external_id.clone())),
+            (None, Some(id)) => templates.get(&id).is_some_and(|template| *template == face.template),
+            (None, None) => false,
+        };
+        Ok(faces.into_iter().filter(|(face, _)| !is_known(face)).collect())
+    }
+
+    /// The person with that key as a member of the set, made if there is none.
+    async fn member(&self, caller: &Caller, face_set: &FaceSet, person: &ArchivedPerson) -> Result<PersonId> {
+        let join = Join { face_sets: vec![face_set.name.clone()], capacity: None };
+        let found = self.ports.store.person(caller.tenant, person.key.clone()).await?;
+        if let Some(found) = found {
+            self.join_face_sets(caller, &person.key, join).await?;
+            return Ok(found.id);
+        }
+        let (key, name, note) = (person.key.clone(), person.name.clone(), person.note.clone());
+        match self.create_person(caller, CreatePerson { key, name, note, join: join.clone() }).await {
+            Ok((made, _)) => Ok(made.id),
+            // Somebody else made it meanwhile.
+            Err(error) if error.kind() == Kind::PersonExists => {
+                self.join_face_sets(caller, &person.key, join).await?;
+                let found = self.ports.store.person(caller.tenant, person.key.clone()).await?;
+                Ok(found.ok_or(error)?.id)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn check_template(template: &Template, pack: &PackId, dimensions: usize) -> Result<()> {
+    if template.pack() != pack {
+        let message = format!("the template is of model pack `{}`, the face set of `{pack}`", template.pack());
+        return Err(Error::invalid("pack", message));
+    }
+    if template.unit().len() != dimensions {
+        let message = format!("the template has {} numbers, expected {dimensions}", template.unit().len());
+        return Err(Error::invalid("template", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! `likeness export` and `likeness import`: a face set as a file, so that faces move without their photographs.
+
+mod format;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use http::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use likeness_domain::{Error, Kind, limits};
+use likeness_wire::native::dto;
+use serde::Serialize;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::counted;
+use super::{LibraryArgs, Outcome, Verdict, failed, refused, terminal};
+use crate::config::Config;
+use format::{Header, Reader, Writer, cannot_write};
+
+/// Bytes of lines sent at once; fewer faces than allowed are sent if they are long.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Writes every face of a set with its template, fields and person to a file that only you can read. The file holds
+/// biometric data: whoever has it can look for these people.
+///
+/// Example: likeness export staff staff.zst
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ExportArgs {
+    /// The face set
+    #[arg(value_name = "SET")]
+    face_set: String,
+    /// The file to write; `.zst` is the usual ending
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// Enrols the faces of an archive, compressed or not. The face set is made if there is none. Faces that it has already
+/// are passed over, known by external id or else by id and template, so that an import can be run again.
+///
+/// Example: likeness import staff.zst --set staff
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ImportArgs {
+    /// The archive
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Into which face set
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: String,
+    /// Most faces the set may hold, if it is made [default: no bound]
+    #[arg(long, value_name = "N")]
+    capacity: Option<u64>,
+    /// Faces to pass over at the start of the archive
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip: u64,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Exported {
+    face_set: String,
+    file: String,
+    pack: String,
+    faces: u64,
+    /// Damaged faces that could not be read.
+    left_out: u64,
+}
+
+/// What was enrolled.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    face_set: String,
+    file: String,
+    /// Faces that were read, without those skipped.
+    faces: u64,
+    enrolled: u64,
+    already_enrolled: u64,
+}
+
+/// Runs `likeness export`.
+pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
+    if args.file.exists() && !args.force {
+        return Err(refused(format!("{} exists already", args.file.display())).with_hint("`--force` replaces it"));
+    }
+    let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+    let partial = Partial::new(&args.file)?;
+    let exported = tokio::select! {
+        exported = write(&connection, &args, &partial) => exported?,
+        _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; nothing was written")),
+    };
+    partial.keep_as(&args.file)?;
+    if args.library.json {
+        terminal::json(&exported)?;
+    } else {
+        let faces = counted(exported.faces, "face");
+        terminal::data(format!("exported {faces} of `{}` to {}", args.face_set, args.file.display()));
+    }
+    if exported.left_out > 0 {
+        let faces = counted(exported.left_out, "face");
+        terminal::talk(format!("left out {faces} whose rows are damaged; `likeness check` names them"));
+        return Ok(Verdict::No);
+    }
+    Ok(Verdict::Done)
+}
+
+async fn write(connection: &Connection, args: &ExportArgs, partial: &Partial) -> Result<Exported, Error> {
+    let face_set: dto::FaceSet =
+        connection.call(Method::GET, &["face-sets", &args.face_set], &[], Payload::Empty).await?;
+    let dimensions = dimensions(connection, &face_set.pack).await?;
+    let writing = cannot_write(&partial.path);
+    let file = partial.file.try_clone().map_err(&writing)?;
+    let mut writer = Writer::new(file, &Header::of(&face_set, dimensions)).map_err(&writing)?;
+    let bar = bar(face_set.n_faces, "{bar:32} {human_pos}/{human_len} faces, {eta} left");
+    let mut exported = Exported {
+        face_set: face_set.name,
+        file: args.file.display().to_string(),
+        pack: face_set.pack,
+        faces: 0,
+        left_out: 0,
+    };
+    let path = ["face-sets", &args.face_set, "archive"];
+    let limit = limits::ARCHIVE_FACES_MAX.to_string();
+    let mut from = Some(0);
+    while let Some(place) = from {
+        let place = place.to_string();
+        let query = [("from", place.as_str()), ("limit", limit.as_str())];
+        let page: dto::ArchivePage = connection.call(Method::GET, &path, &query, Payload::Empty).await?;
+        for face in &page.faces {
+            writer.face(face).map_err(&writing)?;
+        }
+        exported.faces += page.faces.len() as u64;
+        exported.left_out += page.n_damaged;
+        bar.set_position(exported.faces);
+        from = page.next;
+    }
+    writer.finish().map_err(&writing)?;
+    bar.finish_and_clear();
+    Ok(exported)
+}
+
+/// A file that is not finished: it goes away unless it is kept.
+struct Partial {
+    path: PathBuf,
+    file: File,
+}
+
+impl Partial {
+    /// Makes the file beside `target`, readable by its owner only.
+    fn new(target: &Path) -> Result<Self, Error> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let path = target.with_file_name(name);
+        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        Ok(Self { file: opened.map_err(cannot_write(&path))?, path })
+    }
+
+    /// Gives it its name, once it is whole and on the disk.
+    fn keep_as(self, target: &Path) -> Result<(), Error> {
+        let writing = cannot_write(target);
+        std::fs::rename(&self.path, target).map_err(&writing)?;
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(&writing)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Gone already if it was kept.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Runs `likeness import`.
+pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
+    let n_bytes = std::fs::metadata(&args.file).map_or(0, |file| file.len());
+    let bar = bar(n_bytes, "{bar:32} {bytes}/{total_bytes}, {eta} left");
+    let read = bar.clone();
+    let (mut reader, header) = Reader::open(&args.file, move |n_bytes| read.inc(n_bytes))?;
+    let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+    let expected = dimensions(&connection, &header.pack).await?;
+    if header.dimensions != expected {
+        let Header { pack, dimensions, .. } = &header;
+        let message = format!("line 1: `dimensions` is {dimensions}, templates of `{pack}` have {expected}");
+        return Err(refused(message));
+    }
+    ensure_face_set(&connection, &args, &header).await?;
+
+    let mut imported =
+        Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
+    let mut skipped = 0;
+    while skipped < args.skip && reader.face()?.is_some() {
+        skipped += 1;
+    }
+    let done = tokio::select! {
+        done = enrol(&connection, &args, &header, &mut reader, &mut imported) => done,
+        _ = tokio::signal::ctrl_c() => Err(failed("interrupted")),
+    };
+    bar.finish_and_clear();
+    if args.library.json {
+        terminal::json(&imported)?;
+    } else {
+        let mut summary = format!("enrolled {} into `{}`", counted(imported.enrolled, "face"), args.face_set);
+        if imported.already_enrolled > 0 {
+            summary.push_str(&format!(", {} already enrolled", imported.already_enrolled));
+        }
+        terminal::data(summary);
+    }
+    let n_done = skipped + imported.enrolled + imported.already_enrolled;
+    done.map_err(|error| {
+        let again = format!("run it again to go on; `--skip {n_done}` passes over what is done");
+        if error.hint().is_some() { error } else { error.with_hint(again) }
+    })?;
+    Ok(Verdict::Done)
+}
+
+async fn enrol(
+    connection: &Connection,
+    args: &ImportArgs,
+    header: &Header,
+    reader: &mut Reader,
+    imported: &mut Imported,
+) -> Result<(), Error> {
+    let path = ["face-sets", &args.face_set, "archive"];
+    loop {
+        let first = reader.line_number() + 1;
+        let (mut faces, mut n_bytes, mut fault) = (Vec::new(), 0, None);
+        while faces.len() < limits::ARCHIVE_FACES_MAX && n_bytes < BATCH_BYTES && fault.is_none() {
+            match reader.face() {
+                Ok(Some((face, n))) => {
+                    faces.push(face);
+                    n_bytes += n;
+                }
+                Ok(None) => break,
+                // What comes before it is enrolled first.
+                Err(error) => fault = Some(error),
+            }
+        }
+        let (n_faces, last) = (faces.len() as u64, reader.line_number());
+        if n_faces > 0 {
+            let body = Payload::json(&dto::ImportFaces { pack: header.pack.clone(), faces })?;
+            let done = connection.call::<dto::FacesImported>(Method::POST, &path, &[], body).await;
+            let done = done.map_err(|error| error.about(format_args!("lines {first} to {last}")))?;
+            imported.faces += n_faces;
+            imported.enrolled += done.n_enrolled;
+            imported.already_enrolled += done.n_known;
+        }
+        match fault {
+            Some(error) => return Err(error),
+            None if n_faces == 0 => return Ok(()),
+            None => {}
+        }
+    }
+}
+
+/// Numbers of a template of that pack.
+async fn dimensions(connection: &Connection, pack: &str) -> Result<usize, Error> {
+    let dto::Packs { packs } = connection.call(Method::GET, &["packs"], &[], Payload::Empty).await?;
+    let known: Vec<&str> = packs.iter().map(|pack| pack.id.as_str()).collect();
+    let missing = || {
+        Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"))
+            .with_hint(format!("loaded are: {}; `likeness pack install` installs others", known.join(", ")))
+    };
+    packs.iter().find(|known| known.id == pack).map(|pack| pack.dimensions).ok_or_else(missing)
+}
+
+async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &Header) -> Result<(), Error> {
+    let name = args.face_set.as_str();
+    let found = connection.call::<dto::FaceSet>(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
+    match found {
+        Ok(face_set) if face_set.pack == header.pack => Ok(()),
+        Ok(face_set) => {
+            let (theirs, ours) = (&header.pack, &face_set.pack);
+            let message =
+                format!("the archive's templates are of model pack `{theirs}`, face set `{name}` is of `{ours}`");
+            Err(refused(message).with_hint("import it into a face set of its own"))
+        }
+        Err(error) if error.kind() == Kind::FaceSetNotFound => {
+            let fields = match &header.fields {
+                Some(fields) => fields.clone(),
+                None => Reader::open(&args.file, |_| {})?.0.fields()?,
+            };
+            let body = dto::CreateFaceSet {
+                name: name.to_owned(),
+                label: header.label.clone(),
+                note: header.note.clone(),
+                fields,
+                capacity: args.capacity,
+                quality: header.quality.clone(),
+                pack: Some(header.pack.clone()),
+            };
+            let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
+            terminal::talk(format!("made face set `{}`", made.name));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn bar(length: u64, style: &str) -> ProgressBar {
+    // It draws on standard error, and only if that is a terminal.
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style.progress_chars("=> "))
+}

@@ -1,0 +1,187 @@
+//! Archives in our own words: faces with their templates, out and in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use likeness_domain::types::{
+    self, ExternalId, Face, FaceOwner, Note, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
+    TimestampMs,
+};
+use likeness_domain::{Error, library, limits};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::body::{InFaceSet, Json, Query, Signed, json};
+use super::errors::NativeError;
+use super::{Api, convert, dto};
+
+type Answer = std::result::Result<Response, NativeError>;
+
+/// `GET /face-sets/{name}/archive`
+pub(super) async fn export(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+) -> Answer {
+    let from = words.parsed("from", "`next` of an earlier answer")?.unwrap_or(0);
+    let limit = words.parsed("limit", "a whole number")?.unwrap_or(limits::ARCHIVE_FACES_MAX as u64);
+    words.finish()?;
+    let exported = api.library.export_faces(&caller, &name, from, limit).await?;
+    let persons: HashMap<PersonId, &Person> = exported.persons.iter().map(|person| (person.id, person)).collect();
+    let page = dto::ArchivePage {
+        pack: exported.face_set.pack.to_string(),
+        faces: exported.faces.iter().map(|(face, template)| archived(face, template, &persons)).collect(),
+        n_damaged: exported.n_damaged,
+        next: exported.next,
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// `POST /face-sets/{name}/archive`
+pub(super) async fn import(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::ImportFaces>,
+) -> Answer {
+    let pack = convert::pack_id(Some(&body.pack))?.ok_or_else(|| Error::invalid("pack", "`pack` is missing"))?;
+    let read = |(idx, face): (usize, dto::ArchivedFace)| {
+        read(face, &pack).map_err(|error| error.about(format_args!("face {}", idx + 1)))
+    };
+    let faces = body.faces.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let imported = api.library.import_faces(&caller, library::ImportFaces { face_set: name, faces }).await?;
+    let library::FacesImported { n_enrolled, n_known } = imported;
+    Ok(json(StatusCode::OK, &dto::FacesImported { n_enrolled, n_known }))
+}
+
+fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Person>) -> dto::ArchivedFace {
+    let person = match face.owner {
+        FaceOwner::FaceSet(_) => None,
+        FaceOwner::Person(id) => persons.get(&id),
+    };
+    let person = person.map(|person| dto::ArchivedPerson {
+        key: person.key.to_string(),
+        name: convert::text(person.name.clone()),
+        note: convert::text(person.note.clone()),
+    });
+    let fields: dto::Values =
+        face.fields.values().iter().map(|(name, value)| (name.to_string(), convert::json_of(value))).collect();
+    let types::Quality { total, sharpness, illumination, pose, visibility } = face.quality;
+    let is_measured = face.quality != types::Quality::default();
+    dto::ArchivedFace {
+        id: Some(face.id.to_string()),
+        external_id: face.external_id.as_ref().map(ToString::to_string),
+        subject: face.subject.as_ref().map(ToString::to_string),
+        fields: (!fields.is_empty()).then_some(fields),
+        note: convert::text(face.note.clone()),
+        source: convert::text(face.source.clone()),
+        person,
+        detection: Some(exact_detection(&face.detection)),
+        quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
+        created_at: Some(convert::time_text(face.created_at)),
+        template: STANDARD.encode(template.unit().iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()),
+    }
+}
+
+/// As it is stored, where listings round to what people can see.
+fn exact_detection(detection: &types::Detection) -> dto::Detection {
+    let types::BoundingBox { left, top, width, height } = detection.bounding_box;
+    let [right_eye, left_eye, nose, mouth_right, mouth_left] = detection.landmarks.0.map(|point| [point.x, point.y]);
+    dto::Detection {
+        bounding_box: dto::BoundingBox { left, top, width, height },
+        landmarks: dto::Landmarks { right_eye, left_eye, nose, mouth_right, mouth_left },
+        score: detection.score,
+    }
+}
+
+fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace, Error> {
+    let malformed_id = || Error::invalid("id", "`id` is not an id of a face, expected a decimal number in a string");
+    let fields = convert::given_fields(face.fields.unwrap_or_default(), Default::default())?;
+    let person = face.person.map(|person| {
+        Ok::<_, Error>(library::ArchivedPerson {
+            key: PersonKey::new(person.key)?,
+            name: person.name.map(Note::new).transpose()?,
+            note: person.note.map(Note::new).transpose()?,
+        })
+    });
+    Ok(library::ArchivedFace {
+        id: face.id.map(|id| convert::read_face_id(&id).ok_or_else(malformed_id)).transpose()?,
+        template: template(&face.template, pack)?,
+        detection: face.detection.map_or_else(|| Ok(nowhere()), detection)?,
+        quality: face.quality.map_or_else(|| Ok(types::Quality::default()), quality)?,
+        subject: face.subject.map(Subject::new).transpose()?,
+        external_id: face.external_id.map(ExternalId::new).transpose()?,
+        fields,
+        note: face.note.map(Note::new).transpose()?,
+        source: face.source.map(Note::new).transpose()?,
+        created_at: face.created_at.as_deref().map(time_of).transpose()?,
+        person: person.transpose()?,
+    })
+}
+
+/// A vector of unit length stays as it is to the bit, so that what was exported is known again.
+fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
+    let invalid = |message: String| Error::invalid("template", message);
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|error| invalid("`template` is not standard base64 with padding".to_owned()).with_source(error))?;
+    let (numbers, []) = bytes.as_chunks::<4>() else {
+        return Err(invalid(format!("`template` has {} bytes, expected 4 for each number", bytes.len())));
+    };
+    let numbers: Arc<[f32]> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let template = match Template::from_unit(pack.clone(), Arc::clone(&numbers)) {
+        Err(TemplateError::NotUnit) => Template::new(pack.clone(), &numbers),
+        template => template,
+    };
+    template.map_err(|error| invalid(format!("`template` is none: {error}")))
+}
+
+fn nowhere() -> types::Detection {
+    let bounding_box = types::BoundingBox { left: 0, top: 0, width: 0, height: 0 };
+    types::Detection { bounding_box, score: 0.0, landmarks: types::Landmarks([types::Point { x: 0.0, y: 0.0 }; 5]) }
+}
+
+fn detection(detection: dto::Detection) -> Result<types::Detection, Error> {
+    let dto::BoundingBox { left, top, width, height } = detection.bounding_box;
+    let dto::Landmarks { right_eye, left_eye, nose, mouth_right, mouth_left } = detection.landmarks;
+    let points = [right_eye, left_eye, nose, mouth_right, mouth_left];
+    if !points.as_flattened().iter().all(|number| number.is_finite()) || !(0.0..=1.0).contains(&detection.score) {
+        let message = "`detection` has a point that is not finite or a score outside of 0 to 1";
+        return Err(Error::invalid("detection", message));
+    }
+    Ok(types::Detection {
+        bounding_box: types::BoundingBox { left, top, width, height },
+        score: detection.score,
+        landmarks: types::Landmarks(points.map(|[x, y]| types::Point { x, y })),
+    })
+}
+
+fn quality(quality: dto::Quality) -> Result<types::Quality, Error> {
+    let dto::Quality { total, sharpness, illumination, pose, visibility } = quality;
+    let figures = [total, sharpness, illumination, pose, visibility];
+    if !figures.iter().flatten().all(|figure| (0.0..=1.0).contains(figure)) {
+        return Err(Error::invalid("quality", "`quality` has a figure outside of 0 to 1"));
+    }
+    Ok(types::Quality { total, sharpness, illumination, pose, visibility })
+}
+
+fn time_of(text: &str) -> Result<TimestampMs, Error> {
+    let malformed =
+        |error| Error::invalid("created_at", "`created_at` is no time, expected RFC 3339").with_source(error);
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(malformed)?;
+    let ms = time.unix_timestamp_nanos() / 1_000_000;
+    i64::try_from(ms).map(TimestampMs).map_err(|_| Error::invalid("created_at", "`created_at` is out of range"))
+}
+
+/// Entry for fuzzing: a line of an archive is read or refused.
+pub fn fuzz_archived_face(line: &[u8]) {
+    let Ok(face) = serde_json::from_slice::<dto::ArchivedFace>(line) else { return };
+    let Some(pack) = PackId::new("fuzz-1") else { return };
+    let _ = read(face, &pack);
+}
