@@ -34,7 +34,7 @@ pub use analysis::{
 };
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use credentials::CredentialStore;
-pub use gallery::{FaceScope, FaceSelector, GalleryStore, Page, StoreReport, TemplatePage};
+pub use gallery::{FaceScope, FaceSelector, GalleryStore, Page, StoreHealth, StoreReport, TemplatePage};
 pub use index::{GalleryEntry, GallerySearch, Hit, VectorIndex};
 pub use jobs::{Job, JobOutcome, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};

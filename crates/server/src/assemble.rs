@@ -19,8 +19,8 @@ use likeness_store::memory::MemoryStore;
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::{Runtime, choice};
-use likeness_wire::Services;
 use likeness_wire::native::{self, OwnerOfTheFolder};
+use likeness_wire::{Readiness, Services};
 
 use crate::cli::progress::InstallProgress;
 use crate::cli::refused;
@@ -58,7 +58,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// What the dialects on the network stand on. `ready` says whether the server takes work.
-    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> bool + Send + Sync>) -> Services {
+    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> Readiness + Send + Sync>) -> Services {
         Services {
             library: Arc::clone(&self.library),
             credentials: Arc::clone(&self.credentials),
@@ -100,7 +100,11 @@ pub(crate) async fn open_with(
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = analyzer(&config)?;
         let index = index(&config)?;
-        let settings = embedded::Settings { upgrade_copy: config.general.upgrade_copy, ..embedded::Settings::DEFAULT };
+        let settings = embedded::Settings {
+            upgrade_copy: config.general.upgrade_copy,
+            reserve_bytes: config.general.disk_reserve_mib << 20,
+            ..embedded::Settings::DEFAULT
+        };
         let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?;
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.

@@ -49,7 +49,16 @@ pub struct Services {
     /// What an operator may set.
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.
-    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+}
+
+/// Whether a server can do its work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Why it cannot, for people: it stops, or writes fail. `None` if it can.
+    pub refusal: Option<String>,
+    /// Damaged rows that are neither searched nor returned.
+    pub n_rows_set_aside: u64,
 }
 
 /// What an operator may set, dialect by dialect. The defaults are the vendors' own values.
@@ -106,7 +115,7 @@ struct Dialects {
     yuanli: Yuanli,
     facepp: Facepp,
     ids: Arc<dyn IdSource>,
-    ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
 /// Every dialect on one port, told apart by the first path segment, and `/healthz` and `/readyz`, which need no
@@ -160,13 +169,24 @@ impl Dialects {
         #[derive(Serialize)]
         struct Health<'a> {
             status: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
             engines: Option<&'a BTreeMap<&'static str, String>>,
+            reason: Option<String>,
+            rows_set_aside: Option<u64>,
         }
-        if asks_for_readiness && !(self.ready)() {
-            return json::answer(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready", engines: None });
+        let Readiness { refusal, n_rows_set_aside } =
+            if asks_for_readiness { (self.ready)() } else { Readiness::default() };
+        let rows_set_aside = (n_rows_set_aside > 0).then_some(n_rows_set_aside);
+        match refusal {
+            Some(reason) => {
+                let health = Health { status: "not ready", engines: None, reason: Some(reason), rows_set_aside };
+                json::answer(StatusCode::SERVICE_UNAVAILABLE, &health)
+            }
+            None => {
+                let status = if rows_set_aside.is_some() { "degraded" } else { "ok" };
+                let engines = asks_for_readiness.then_some(&self.engines);
+                json::answer(StatusCode::OK, &Health { status, engines, reason: None, rows_set_aside })
+            }
         }
-        json::answer(StatusCode::OK, &Health { status: "ok", engines: asks_for_readiness.then_some(&self.engines) })
     }
 }
 

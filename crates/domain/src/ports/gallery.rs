@@ -87,6 +87,16 @@ pub struct StoreReport {
     pub problems: Vec<String>,
 }
 
+/// How a store is at this moment, as far as it knows without looking.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// Why writes fail on account of the machine (a full, broken or read-only disk), for people; `None` while they work.
+    /// Reading and searching may work all the same.
+    pub write_failure: Option<String>,
+    /// Damaged rows that are neither searched nor returned.
+    pub n_rows_set_aside: u64,
+}
+
 /// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.
 ///
 /// Every method takes the tenant, writing ones as part of the [`Actor`], and nothing of another tenant is ever returned, counted or touched: an id of another
@@ -256,6 +266,9 @@ pub trait GalleryStore: TransientFaceStore {
     /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is
     /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]).
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
+
+    /// How it is. Never waits, so that it can be asked often.
+    fn health(&self) -> StoreHealth;
 
     /// What is stored, over all tenants. `thorough` also reads every row and checks every template.
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;

@@ -11,6 +11,7 @@ use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore};
+use likeness_wire::Readiness;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -72,8 +73,14 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         false => None,
     };
 
-    let is_ready = stopping.clone();
-    let wire = opened.wire(config, Arc::new(move || !*is_ready.borrow()));
+    let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
+    let ready = move || {
+        let health = store.health();
+        let refusal =
+            if *is_stopping.borrow() { Some("the server is stopping".to_owned()) } else { health.write_failure };
+        Readiness { refusal, n_rows_set_aside: health.n_rows_set_aside }
+    };
+    let wire = opened.wire(config, Arc::new(ready));
     let mut workers = JoinSet::new();
     for worker in likeness_wire::workers(wire.clone()) {
         for _ in 0..worker.n_at_once {

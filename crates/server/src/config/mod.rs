@@ -39,6 +39,9 @@ likeness_domain::settings! {
         upgrade_copy: bool = "true", Truth,
             "whether a copy of the library is kept in its data folder before a newer program upgrades its layout, for the \
              way back; it takes as much room as the library";
+        disk_reserve_mib: u64 = "24", 0..=1024,
+            "MiB of the data folder's disk that are kept for the moment when it is full: then the server still starts, and \
+             faces can be deleted to make room; 0 for none";
         home: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "where model packs and runtimes are installed, all of which can be fetched again; by default `likeness` in \
              the user's data folder";

@@ -70,6 +70,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         listen = "127.0.0.1:4" # flag --listen
         data = "/home/u/.local/share/likeness/library" # default
         upgrade_copy = true # default
+        disk_reserve_mib = 24 # default
         home = "/home/u/.local/share/likeness" # default
         pack = "default-2" # default
         quality_gate = "low" # default

@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use likeness_domain::ports::{CredentialStore, GalleryStore, UploadStore};
-use likeness_domain::types::{FaceOwner, Tenant, TenantName, TimestampMs};
+use likeness_domain::types::{FaceOwner, NewFace, Tenant, TenantName, TimestampMs};
 use likeness_store::conformance::Ledger;
-use likeness_store::conformance::samples::{by, face, face_set, ours};
+use likeness_store::conformance::samples::{by, face, face_set, note, ours};
 use likeness_store::conformance::uploads::{ROOM, picture};
 use likeness_store::embedded::{Credentials, EmbeddedStore};
 use serde_json::Value;
@@ -15,12 +15,14 @@ use serde_json::Value;
 use crate::harness::Scratch;
 
 /// A library of ten faces and some MiB in the folder `data`.
-fn fill(scratch: &Scratch, n_mebibytes: usize) {
+pub(crate) fn fill(scratch: &Scratch, n_mebibytes: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let store = EmbeddedStore::open(scratch.data(), Arc::new(Ledger::default())).unwrap();
         let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
-        let faces = (1..=10).map(face).collect();
+        let faces = (1..=10)
+            .map(|number| NewFace { note: Some(note(&format!("note-of-face-{number}"))), ..face(number) })
+            .collect();
         store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
         for number in 0..n_mebibytes {
             let new = picture(&number.to_string(), vec![number as u8; 1 << 20]);

@@ -11,11 +11,12 @@ fn flag_beats_environment_beats_file() {
     command.env("LIKENESS_QUEUE_MAX", "2").env("LIKENESS_DATA", "from-environment").env("LIKENESS_HOME", "packs");
     let shown = ended(command);
     assert_eq!(shown.code, Some(0), "{}", shown.talk);
-    let first: Vec<_> = shown.data.lines().take(8).collect();
+    let first: Vec<_> = shown.data.lines().take(9).collect();
     expect![[r#"
         listen = "127.0.0.1:7080" # default
         data = "by-flag" # flag --data
         upgrade_copy = true # default
+        disk_reserve_mib = 24 # default
         home = "packs" # environment LIKENESS_HOME
         pack = "default-2" # default
         quality_gate = "low" # default

@@ -147,6 +147,7 @@ fn only_the_owner_can_read_what_it_makes() {
         "likeness.db-wal",
         "likeness.id",
         "likeness.lock",
+        "likeness.reserve",
         "likeness.sock",
         "quickstart.env",
     ];

@@ -27,6 +27,10 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("forms of Face++ and Yuanli", "crates/wire/src/megvii/fields.rs", "fields"),
     ("faces of archives", "crates/wire/src/native/archive.rs", "archived_face"),
     ("bodies of the native API", "crates/wire/src/native/body.rs", "native_body"),
+    ("ends of backups", "crates/store/src/embedded/backup/format.rs", "backup"),
+    ("identity files", "crates/store/src/embedded/identity.rs", "identity"),
+    ("columns with a format of their own", "crates/store/src/embedded/codec.rs", "columns"),
+    ("pages of damaged databases", "crates/store/src/embedded/recover/records.rs", "damaged_page"),
 ];
 
 fn page() -> String {

@@ -76,6 +76,11 @@ impl DamageLog {
         );
     }
 
+    /// How many are known.
+    pub(super) fn n_known(&self) -> u64 {
+        self.0.lock().map_or(0, |rows| rows.len() as u64)
+    }
+
     /// Looks at the known ones again, since deleting or restoring one ends its damage; returns them in words.
     pub(super) fn renewed(&self, conn: &Connection) -> Answer<Vec<String>> {
         let known: Vec<_> = self.0.lock().map(|rows| rows.iter().cloned().collect()).unwrap_or_default();

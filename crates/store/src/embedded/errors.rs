@@ -15,7 +15,12 @@ pub(super) enum Failure {
     Sqlite(rusqlite::Error),
     /// A row that cannot be what was written.
     Damaged(String),
+    /// The disk was full before it was tried.
+    Full,
 }
+
+/// What a full disk is called.
+pub(super) const FULL: &str = "the disk or quota under the store is full";
 
 /// Result of everything below the port.
 pub(super) type Answer<T> = Result<T, Failure>;
@@ -43,9 +48,9 @@ impl Failure {
         match self {
             Self::Said(error) => error,
             Self::Damaged(what) => Error::internal(format!("cannot {doing}: the store is damaged"), what),
+            Self::Full => Error::new(Kind::StorageFull, format!("cannot {doing}: {FULL}")),
             Self::Sqlite(error) if is_full(&error, dir) => {
-                Error::new(Kind::StorageFull, format!("cannot {doing}: the disk or quota under the store is full"))
-                    .with_source(error)
+                Error::new(Kind::StorageFull, format!("cannot {doing}: {FULL}")).with_source(error)
             }
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Error::new(
                 Kind::Overloaded,
@@ -56,11 +61,23 @@ impl Failure {
         }
     }
 
+    /// Why, if the machine is at fault: the disk is full, broken or read-only. `None` for what concerns one write alone.
+    pub(super) fn machine(&self, dir: &Path) -> Option<String> {
+        let Self::Sqlite(error) = self else { return None };
+        if is_full(error, dir) {
+            return Some(FULL.to_owned());
+        }
+        let code = error.sqlite_error_code()?;
+        let is_machine = matches!(code, ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen);
+        is_machine.then(|| format!("the disk under the store fails: {error}"))
+    }
+
     /// The same trouble for another write that shared its fate.
     pub(super) fn shared(&self) -> Self {
         match self {
             Self::Said(error) => Self::Said(error.without_source()),
             Self::Damaged(what) => Self::Damaged(what.clone()),
+            Self::Full => Self::Full,
             Self::Sqlite(rusqlite::Error::SqliteFailure(error, message)) => {
                 Self::Sqlite(rusqlite::Error::SqliteFailure(*error, message.clone()))
             }
@@ -79,7 +96,9 @@ fn is_full(error: &rusqlite::Error, dir: &Path) -> bool {
             let writing = [
                 ffi::SQLITE_IOERR_WRITE,
                 ffi::SQLITE_IOERR_FSYNC,
+                ffi::SQLITE_IOERR_SHMOPEN,
                 ffi::SQLITE_IOERR_SHMSIZE,
+                ffi::SQLITE_CANTOPEN,
                 ffi::SQLITE_IOERR_TRUNCATE,
                 ffi::SQLITE_IOERR_CLOSE,
             ];

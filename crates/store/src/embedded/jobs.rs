@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
 use super::face_sets::free_id;
-use super::writer::WriteTx;
+use super::writer::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 
@@ -198,7 +198,7 @@ impl JobStore for EmbeddedStore {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget jobs", move |tx| purge_some(tx, now)).await?;
+                let n_more = self.write_in(Manner::DELETE, "forget jobs", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

@@ -76,11 +76,13 @@ impl Maintenance {
         due_at.map(|due_at| due_at.max(self.paused_until.unwrap_or(due_at)).saturating_duration_since(now))
     }
 
+    /// Whether something is due.
+    pub(super) fn is_due(&self) -> bool {
+        self.due_in().is_some_and(|due_in| due_in.is_zero())
+    }
+
     /// Does a little of what is due. `idle`: nobody waits to write.
     pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) {
-        if self.due_in().is_none_or(|due_in| !due_in.is_zero()) {
-            return;
-        }
         self.paused_until = None;
         if let Err(failure) = self.try_some(conn, idle) {
             // Nobody waits for a chore, so nobody can be told; it is tried again.
@@ -127,7 +129,7 @@ impl Maintenance {
 
 /// Folds the log into the database and truncates it, so that no deleted row is left in it. False if a reader was in the
 /// way.
-fn scrub(conn: &Connection) -> Answer<bool> {
+pub(super) fn scrub(conn: &Connection) -> Answer<bool> {
     conn.busy_timeout(SCRUB_PATIENCE)?;
     let in_the_way: rusqlite::Result<bool> = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     conn.busy_timeout(super::schema::BUSY_TIMEOUT)?;

@@ -21,6 +21,7 @@ mod erase;
 mod errors;
 mod face_sets;
 mod faces;
+pub mod fuzz;
 mod health;
 mod identity;
 mod jobs;
@@ -33,6 +34,7 @@ mod queue;
 mod rebuild;
 mod recover;
 mod report;
+mod reserve;
 mod rows;
 mod schema;
 mod templates;
@@ -47,30 +49,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use likeness_domain::Result;
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreHealth, StoreReport, TemplatePage,
+    VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
     Template, TenantId, TimestampMs,
 };
+use likeness_domain::{Kind, Result};
 
 use tokio::sync::oneshot;
 
 use self::cache::VersionedCache;
 use self::errors::Answer;
 use self::opening::Upgrade;
-use self::writer::WriteTx;
+use self::writer::{Manner, WriteTx};
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
 
-pub use self::backup::{BackedUp, BackupStage, Watch, backup, fuzz_backup_footer, restore, verify as verify_backup};
+pub use self::backup::{BackedUp, BackupStage, Watch, backup, restore, verify as verify_backup};
 pub use self::credentials::Credentials;
 pub use self::identity::IDENTITY_FILE;
 pub use self::recover::{Recovered, recover};
+pub use self::reserve::RESERVE_FILE;
 pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
 
 /// What an operator may choose.
@@ -92,6 +96,9 @@ pub struct Settings {
     pub delete_rows: usize,
     /// Whether a copy of the library is kept in its folder before its layout is upgraded.
     pub upgrade_copy: bool,
+    /// Bytes of the reserve that is given up on a full disk so that the store opens and faces can be deleted; 0 for none. The
+    /// log is folded into the database at 16 MiB, which may need as much.
+    pub reserve_bytes: u64,
 }
 
 impl Settings {
@@ -106,6 +113,7 @@ impl Settings {
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
         delete_rows: 250,
         upgrade_copy: true,
+        reserve_bytes: 0,
     };
 }
 
@@ -143,12 +151,26 @@ impl EmbeddedStore {
         let damage = Arc::new(damage::DamageLog::default());
         let connect = |purpose| schema::opened(schema::connect(&dir, purpose, &damage), &dir);
         schema::opened(opening::check_present(&dir), &dir)?;
-        let mut conn = connect(schema::Purpose::Write)?;
-        let library = schema::opened(opening::open(&mut conn, &dir, Upgrade::of(settings.upgrade_copy)), &dir)?;
+        let open = || -> Result<_> {
+            let mut conn = connect(schema::Purpose::Write)?;
+            let library = schema::opened(opening::open(&mut conn, &dir, Upgrade::of(settings.upgrade_copy)), &dir)?;
+            Ok((conn, library))
+        };
+        let mut reserve = reserve::Reserve::find(&dir, settings.reserve_bytes);
+        let (conn, library) = match open() {
+            // Reading needs a few bytes, too: the index of the log, which processes share.
+            Err(error) if error.kind() == Kind::StorageFull && reserve.give_up() => open()?,
+            opened => opened?,
+        };
         let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
         schema::opened(rebuild::rebuild(&conn, library.counters.revision, index.as_ref()), &dir)?;
-        let health = Arc::new(health::Health { damage: Arc::clone(&damage), losses: library.losses });
+        let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses));
+        if reserve.is_given_up() {
+            health.writes_fail(errors::FULL);
+        } else {
+            reserve.take();
+        }
         let readers =
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
@@ -159,7 +181,7 @@ impl EmbeddedStore {
                 conn,
                 (library.counters, identity, Arc::clone(&n_commits)),
                 maintenance,
-                Arc::new(dir),
+                (Arc::new(dir), reserve, Arc::clone(&health)),
                 (Arc::clone(&index), clock),
                 settings.writes_max,
             )?,
@@ -195,16 +217,16 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
-        answered(self.writer.submit(doing, act, false))
+        answered(self.writer.submit(doing, act, Manner::USUAL))
     }
 
-    /// The same in a transaction of its own: when `act` runs, the index has reached every write before it.
-    fn write_alone<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    /// The same in another manner.
+    fn write_in<T, F>(&self, manner: Manner, doing: &'static str, act: F) -> Pending<'_, T>
     where
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
-        answered(self.writer.submit(doing, act, true))
+        answered(self.writer.submit(doing, act, manner))
     }
 }
 
@@ -220,7 +242,24 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>, TenantId) -> Answer<T> + Send + 'static,
     {
-        self.write(doing, move |tx| {
+        self.write_as_in(Manner::USUAL, actor, doing, act)
+    }
+
+    /// The same of what makes room.
+    fn delete_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>, TenantId) -> Answer<T> + Send + 'static,
+    {
+        self.write_as_in(Manner::DELETE, actor, doing, act)
+    }
+
+    fn write_as_in<T, F>(&self, manner: Manner, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>, TenantId) -> Answer<T> + Send + 'static,
+    {
+        self.write_in(manner, doing, move |tx| {
             tenants::refuse_deleted(tx.conn, actor.tenant)?;
             let answer = act(tx, actor.tenant)?;
             tx.actor = Some(actor);
@@ -262,7 +301,7 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
-        self.write_as(actor, "delete the face set", move |tx, tenant| {
+        self.delete_as(actor, "delete the face set", move |tx, tenant| {
             face_sets::delete(tx, tenant, face_set, only_if_empty)
         })
     }
@@ -343,7 +382,8 @@ impl GalleryStore for EmbeddedStore {
             Ok(begun)
         };
         let doing = "delete the faces";
-        let begun = if is_small { self.write(doing, act) } else { self.write_alone(doing, act) };
+        let manner = if is_small { Manner::DELETE } else { Manner::DELETE_ALONE };
+        let begun = self.write_in(manner, doing, act);
         Box::pin(async move {
             match begun.await? {
                 deletes::Begun::Done(deleted) => Ok(deleted),
@@ -376,7 +416,7 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64> {
-        self.write_as(actor, "delete the person", move |tx, tenant| persons::delete(tx, tenant, person))
+        self.delete_as(actor, "delete the person", move |tx, tenant| persons::delete(tx, tenant, person))
     }
 
     fn join_face_sets(
@@ -407,11 +447,15 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool> {
-        self.write_as(actor, "delete the tenant", tenants::delete)
+        self.delete_as(actor, "delete the tenant", tenants::delete)
     }
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
         self.read("read the commits", move |conn| commits::after(conn, revision, limit))
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.health.summary()
     }
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {

@@ -5,7 +5,7 @@ use likeness_domain::types::TimestampMs;
 
 use super::EmbeddedStore;
 use super::errors::Answer;
-use super::writer::WriteTx;
+use super::writer::{Manner, WriteTx};
 use crate::bounds;
 
 /// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so
@@ -40,6 +40,7 @@ impl NonceStore for EmbeddedStore {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (scope, token) = (scope.to_owned(), token.to_owned());
-        self.write("spend the token", move |tx| consume(tx, &scope, &token, now, expires_at))
+        // A request to delete may bring one.
+        self.write_in(Manner::DELETE, "spend the token", move |tx| consume(tx, &scope, &token, now, expires_at))
     }
 }

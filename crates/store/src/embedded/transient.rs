@@ -18,7 +18,7 @@ use super::deletes::{self, DeletedFace};
 use super::errors::{Answer, Failure};
 use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
-use super::writer::WriteTx;
+use super::writer::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, templates};
 use crate::bounds;
 
@@ -359,14 +359,14 @@ impl TransientFaceStore for EmbeddedStore {
     }
 
     fn delete_source(&self, actor: Actor, source_face: FaceId, now: TimestampMs) -> Pending<'_, u64> {
-        self.write_as(actor, "delete the face everywhere", move |tx, tenant| delete(tx, tenant, source_face, now))
+        self.delete_as(actor, "delete the face everywhere", move |tx, tenant| delete(tx, tenant, source_face, now))
     }
 
     fn purge_expired_faces(&self, now: TimestampMs) -> Pending<'_, u64> {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget held faces", move |tx| purge_some(tx, now)).await?;
+                let n_more = self.write_in(Manner::DELETE, "forget held faces", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

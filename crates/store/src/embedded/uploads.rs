@@ -6,7 +6,7 @@ use likeness_domain::types::{TenantId, TimestampMs, UploadName};
 use rusqlite::Connection;
 
 use super::errors::Answer;
-use super::writer::WriteTx;
+use super::writer::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 
@@ -64,7 +64,7 @@ impl UploadStore for EmbeddedStore {
         Box::pin(async move {
             let mut n_forgotten = 0;
             loop {
-                let n_more = self.write("forget pictures", move |tx| purge_some(tx, now)).await?;
+                let n_more = self.write_in(Manner::DELETE, "forget pictures", move |tx| purge_some(tx, now)).await?;
                 n_forgotten += n_more;
                 if n_more < FORGET_ROWS {
                     return Ok(n_forgotten);

@@ -22,11 +22,13 @@ use tokio::sync::oneshot;
 
 use super::commits;
 use super::deletes::{self, Running};
-use super::errors::{Answer, Failure};
+use super::errors::{Answer, FULL, Failure};
+use super::health::Health;
 use super::identity::IdentityFile;
-use super::maintenance::Maintenance;
+use super::maintenance::{self, Maintenance};
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
+use super::reserve::Reserve;
 use crate::wait::wait_for;
 
 /// Pause between two attempts to fill an index that has failed.
@@ -34,6 +36,9 @@ const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause before a step of a delete that failed (a full disk, mostly) is tried again.
 const STEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between two attempts to write again after writing has failed.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most writes of one commit: bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 256;
@@ -46,6 +51,9 @@ pub(super) struct Counters {
     /// Revision of the last write that was kept as a commit.
     pub(super) last_commit: Revision,
 }
+
+/// What the index is told of commits, in their order.
+type Commits = Vec<(Revision, Vec<GalleryChange>)>;
 
 /// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
 pub(super) struct WriteTx<'a> {
@@ -77,10 +85,28 @@ impl WriteTx<'_> {
     }
 }
 
+/// How a write is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// It has a transaction of its own: when it runs, the index has reached every write before it.
+    pub(super) is_alone: bool,
+    /// It may take the reserve when the disk is full: deletes, and what a request to delete has to write.
+    pub(super) may_take_reserve: bool,
+}
+
+impl Manner {
+    /// Like most writes.
+    pub(super) const USUAL: Manner = Manner { is_alone: false, may_take_reserve: false };
+    /// What makes room.
+    pub(super) const DELETE: Manner = Manner { is_alone: false, may_take_reserve: true };
+    /// What makes room, in a transaction of its own.
+    pub(super) const DELETE_ALONE: Manner = Manner { is_alone: true, may_take_reserve: true };
+}
+
 /// A write in the queue.
 trait Job: Send {
-    /// Whether it has to have a transaction of its own.
-    fn is_alone(&self) -> bool;
+    /// How it is made.
+    fn manner(&self) -> Manner;
     /// Does it; whether it worked.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     /// Why `run` did not work.
@@ -93,7 +119,7 @@ trait Job: Send {
 
 struct Write<T, F> {
     doing: &'static str,
-    is_alone: bool,
+    manner: Manner,
     dir: Arc<PathBuf>,
     act: Option<F>,
     answer: Option<Answer<T>>,
@@ -101,8 +127,8 @@ struct Write<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send> Job for Write<T, F> {
-    fn is_alone(&self) -> bool {
-        self.is_alone
+    fn manner(&self) -> Manner {
+        self.manner
     }
 
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
@@ -143,7 +169,7 @@ impl Writer {
         conn: Connection,
         (counters, identity, n_commits): (Counters, IdentityFile, Arc<AtomicU64>),
         maintenance: Maintenance,
-        dir: Arc<PathBuf>,
+        (dir, reserve, health): (Arc<PathBuf>, Reserve, Arc<Health>),
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
         queue_max: usize,
     ) -> Result<Self> {
@@ -155,6 +181,10 @@ impl Writer {
             n_commits,
             identity,
             maintenance,
+            reserve,
+            health: Arc::clone(&health),
+            // One that was given up by an earlier process, or for opening, is taken when there is room.
+            probe_at: Some(Instant::now()),
             index,
             clock,
             rebuild_at: None,
@@ -167,26 +197,26 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || {
                 // However the thread ends, callers are told instead of waiting for ever.
-                let _closing = Closing(&loop_queue);
+                let _closing = Closing(&loop_queue, &health);
                 state.serve(&loop_queue);
             })
             .map_err(|err| Error::internal("cannot start the writing thread of the store", err))?;
         Ok(Self { queue, dir, thread: Some(thread) })
     }
 
-    /// Hands a write over; `doing` completes "cannot ...", `is_alone` gives it a transaction of its own.
+    /// Hands a write over; `doing` completes "cannot ...".
     pub(super) fn submit<T, F>(
         &self,
         doing: &'static str,
         act: F,
-        is_alone: bool,
+        manner: Manner,
     ) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job = Write { doing, is_alone, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
+        let job = Write { doing, manner, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
         match self.queue.push(Box::new(job)) {
             Ok(()) => Ok(answer),
             Err(Refused::Full) => Err(Error::new(
@@ -212,10 +242,13 @@ pub(super) fn stopped() -> Error {
     Error::new(Kind::Internal, "the store has stopped")
 }
 
-struct Closing<'a>(&'a Queue<Box<dyn Job>>);
+struct Closing<'a>(&'a Queue<Box<dyn Job>>, &'a Health);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.1.writes_fail("the writing thread of the store has stopped");
+        }
         self.0.close();
         // Dropping what is left drops the callers' channels, which answers them.
         while let Taken::Items(_) = self.0.take(BATCH_MAX, None) {}
@@ -229,6 +262,10 @@ struct Thread {
     n_commits: Arc<AtomicU64>,
     identity: IdentityFile,
     maintenance: Maintenance,
+    reserve: Reserve,
+    health: Arc<Health>,
+    /// When writing is tried again that has failed.
+    probe_at: Option<Instant>,
     index: Arc<dyn VectorIndex>,
     clock: Arc<dyn Clock>,
     /// When an index that has failed is filled anew.
@@ -245,7 +282,9 @@ impl Thread {
         loop {
             let rebuild_in = self.rebuild_at.map(|at| at.saturating_duration_since(Instant::now()));
             let step_in = self.step_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let patience = self.maintenance.due_in().into_iter().chain(rebuild_in).chain(step_in).min();
+            let probe_in = self.probe_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let due = self.maintenance.due_in().into_iter().chain(rebuild_in).chain(step_in).chain(probe_in);
+            let patience = due.min();
             match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => self.commit_in_turn(jobs),
                 Taken::Nothing => self.rebuild_index(),
@@ -258,15 +297,66 @@ impl Thread {
             if self.step_at.is_some_and(|step_at| step_at <= Instant::now()) {
                 self.make_step();
             }
-            self.maintenance.do_some(&self.conn, queue.is_empty());
+            if self.maintenance.is_due() {
+                self.make_room_if_short();
+                self.maintenance.do_some(&self.conn, queue.is_empty());
+            }
+            if self.probe_at.is_some_and(|probe_at| probe_at <= Instant::now()) {
+                self.probe();
+            }
+        }
+    }
+
+    /// Frees the reserve if a delete could find no room, and folds the log into the database, so that it gets shorter.
+    fn make_room_if_short(&mut self) {
+        if !self.reserve.is_room_short() || !self.reserve.give_up() {
+            return;
+        }
+        self.has_failed(FULL.into());
+        if let Err(failure) = maintenance::scrub(&self.conn) {
+            tracing::warn!(?failure, "the log could not be folded into the database");
+        }
+    }
+
+    /// A write failed on account of the machine: that is said from now on, until one works.
+    fn has_failed(&mut self, reason: String) {
+        self.health.writes_fail(reason);
+        self.probe_at = Some(Instant::now() + PROBE_PAUSE);
+    }
+
+    /// Tries whether writing works again, as nobody may come to write while it is known to fail.
+    fn probe(&mut self) {
+        self.probe_at = None;
+        if !self.reserve.take() {
+            self.has_failed(FULL.into());
+        } else if self.health.do_writes_fail() {
+            let written = self.conn.execute_batch("BEGIN IMMEDIATE; UPDATE store SET revision = revision; COMMIT");
+            match written {
+                Ok(()) => self.health.writes_work(),
+                Err(error) => {
+                    if !self.conn.is_autocommit() {
+                        let _ = self.conn.execute_batch("ROLLBACK");
+                    }
+                    tracing::debug!(%error, "writing still fails");
+                    self.probe_at = Some(Instant::now() + PROBE_PAUSE);
+                }
+            }
         }
     }
 
     /// Commits together what may stand together.
     fn commit_in_turn(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let has_deletes = jobs.iter().any(|job| job.manner().may_take_reserve);
+        if has_deletes {
+            self.make_room_if_short();
+        }
+        if self.reserve.is_given_up() {
+            self.commit_deletes(jobs);
+            return;
+        }
         let mut together = Vec::with_capacity(jobs.len());
         for job in jobs {
-            if !job.is_alone() {
+            if !job.manner().is_alone {
                 together.push(job);
                 continue;
             }
@@ -280,8 +370,21 @@ impl Thread {
         }
     }
 
+    /// While the reserve is given up: deletes are made, each in a commit of its own, and nothing else.
+    fn commit_deletes(&mut self, jobs: Vec<Box<dyn Job>>) {
+        for mut job in jobs {
+            if job.manner().may_take_reserve {
+                self.commit(vec![job]);
+            } else {
+                job.fail(Failure::Full);
+                job.answer();
+            }
+        }
+    }
+
     /// Makes one step of the deletes that were begun; false if it failed, and is tried again later.
     fn make_step(&mut self) -> bool {
+        self.make_room_if_short();
         match self.try_step() {
             Ok(Some((step, deleted))) => {
                 self.deletes =
@@ -313,7 +416,8 @@ impl Thread {
             tx.actor = Some(step.actor);
             Ok(deleted)
         };
-        let job = Write { doing, is_alone: true, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
+        let (manner, dir) = (Manner::DELETE_ALONE, Arc::clone(&self.dir));
+        let job = Write { doing, manner, dir, act: Some(act), answer: None, caller };
         self.commit(vec![Box::new(job)]);
         let deleted = answer.try_recv().unwrap_or_else(|_| Err(stopped()))?;
         Ok(Some((id, deleted)))
@@ -321,10 +425,18 @@ impl Thread {
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         match self.try_commit(&mut jobs) {
-            Ok(commits) => {
+            Ok((commits, machine)) => {
+                match machine {
+                    Some(reason) => self.has_failed(reason),
+                    None if !commits.is_empty() && !self.reserve.is_given_up() => self.health.writes_work(),
+                    None => {}
+                }
                 self.tell_index(commits);
             }
             Err(failure) => {
+                if let Some(reason) = failure.machine(&self.dir) {
+                    self.has_failed(reason);
+                }
                 if !self.conn.is_autocommit() {
                     // Fails only when SQLite has rolled back by itself already.
                     let _ = self.conn.execute_batch("ROLLBACK");
@@ -342,7 +454,7 @@ impl Thread {
     /// Tells the index the commits in order and waits until it has reached them. An index that fails is filled anew from
     /// the tables; until that has worked it refuses searches, and the writes are acknowledged nevertheless, as they are on
     /// disk and nobody is told of an older state.
-    fn tell_index(&mut self, commits: Vec<(Revision, Vec<GalleryChange>)>) {
+    fn tell_index(&mut self, commits: Commits) {
         for (revision, changes) in commits {
             if self.rebuild_at.is_some() {
                 break;
@@ -369,8 +481,9 @@ impl Thread {
         };
     }
 
-    /// One transaction for all. `Err` means that nothing of any of them is on disk.
-    fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Answer<Vec<(Revision, Vec<GalleryChange>)>> {
+    /// One transaction for all; also returns why a write among them failed, if the machine is at fault. `Err` means that
+    /// nothing of any of them is on disk.
+    fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Answer<(Commits, Option<String>)> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut commits = Vec::with_capacity(jobs.len());
         // Writes of access keys, also those of other processes, take revisions in between. They concern no search, but the
@@ -399,6 +512,7 @@ impl Thread {
         let now = self.clock.now();
         let mut n_kept = 0;
         let mut begun = Vec::new();
+        let mut machine = None;
         for job in jobs {
             tx.conn.prepare_cached("SAVEPOINT one_write")?.execute([])?;
             let counters_before = tx.counters;
@@ -427,6 +541,7 @@ impl Thread {
                     let lost = || Failure::said(Kind::Internal, "SQLite gave a transaction up without a reason");
                     return Err(job.failure().unwrap_or_else(lost));
                 }
+                machine = machine.or(job.failure().and_then(|failure| failure.machine(&self.dir)));
                 tx.conn.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
                 tx.counters = counters_before;
                 tx.changes.clear();
@@ -441,7 +556,7 @@ impl Thread {
         if commits.len() == n_of_others {
             commits.clear();
             self.conn.prepare_cached("ROLLBACK")?.execute([])?;
-            return Ok(commits);
+            return Ok((commits, machine));
         }
         self.conn.prepare_cached("UPDATE store SET revision = ?1, next_sequence = ?2, last_commit = ?3")?.execute((
             counters.revision.0,
@@ -461,7 +576,13 @@ impl Thread {
         }
         if erased {
             self.maintenance.something_was_erased();
+            // What was deleted is damaged no more.
+            if self.health.damage.n_known() > 0
+                && let Err(failure) = self.health.damage.renewed(&self.conn)
+            {
+                tracing::debug!(?failure, "the damaged rows could not be looked at again");
+            }
         }
-        Ok(commits)
+        Ok((commits, machine))
     }
 }

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreReport,
-    TemplatePage, VectorIndex,
+    Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreHealth,
+    StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -498,6 +498,10 @@ impl GalleryStore for MemoryStore {
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
         ready(Ok(self.read().changes_after(revision, limit)))
+    }
+
+    fn health(&self) -> StoreHealth {
+        StoreHealth::default()
     }
 
     fn report(&self, _thorough: bool) -> Pending<'_, StoreReport> {

@@ -1,14 +1,18 @@
 //! No room: a clear answer, nothing half-written, nothing lost, and work goes on when there is room again.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, GalleryStore};
-use likeness_domain::types::FaceOwner;
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{
+    FaceScope, FaceSelector, GalleryChange, GallerySearch, GalleryStore, Hit, Pending, VectorIndex,
+};
+use likeness_domain::types::{FaceOwner, FaceSetId, Revision};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
-use likeness_store::embedded::{EmbeddedStore, Settings};
+use likeness_store::embedded::{EmbeddedStore, RESERVE_FILE, Settings};
 use likeness_store::folder::DataFolder;
 
 use crate::patience::{block_on, until};
@@ -92,6 +96,95 @@ fn a_small_file_system_is_full() {
     block_on(fill_and_recover(mounted.0, None));
 }
 
+/// Writes until not a byte is free.
+fn fill_up(file: &Path) {
+    let mut file = std::fs::File::create(file).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+    assert_eq!(file.write_all(&[1]).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+}
+
+/// Without a free byte the store opens, lists and searches, refuses to enrol, deletes, and says how it is; with room it does all
+/// again and keeps its reserve anew.
+#[test]
+fn a_store_on_a_full_disk_opens_serves_and_deletes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(mounted) = mounted(scratch.path(), "80m") else { return };
+    let (dir, other) = (mounted.0.join("data"), mounted.0.join("other-file"));
+    std::fs::create_dir(&dir).unwrap();
+    let open = || {
+        let index = Arc::new(Ledger::default());
+        let settings = Settings { reserve_bytes: 24 << 20, ..Settings::DEFAULT };
+        let folder = DataFolder::lock(&dir).unwrap();
+        (EmbeddedStore::open_locked(folder, Arc::clone(&index) as _, settings, clock()).unwrap(), index)
+    };
+    let reserve = || std::fs::metadata(dir.join(RESERVE_FILE)).map_or(0, |file| file.len());
+    let listed = async |store: &EmbeddedStore, set: FaceSetId| {
+        let faces = store.list_faces(ours(), FaceScope::FaceSet(set), EVERYTHING).await.unwrap();
+        faces.into_iter().map(|face| face.id).collect::<Vec<_>>()
+    };
+    block_on(async {
+        let (store, _) = open();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        let faces = (1..=2_000).map(full_face).collect();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set), faces, None).await.unwrap();
+        until_healthy(&store, true);
+        assert_eq!(reserve(), 24 << 20);
+        // What was written stands in the log alone while the disk fills up.
+        fill_up(&other);
+        let enrol = async |store: &EmbeddedStore, number| {
+            store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![full_face(number)], None).await
+        };
+        let mut number = 10_000;
+        while enrol(&store, number).await.is_ok() {
+            // Into what is free within the files.
+            number += 1;
+            assert!(number < 20_000, "the disk does not get full");
+        }
+        assert!(store.health().write_failure.unwrap().contains("full"));
+        let all = listed(&store, set).await;
+        drop(store);
+        fill_up(&mounted.0.join("more"));
+
+        let (store, index) = open();
+        assert_eq!(listed(&store, set).await, all);
+        assert_eq!(index.rows(set).len(), all.len());
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+        until_healthy(&store, false);
+        let error = enrol(&store, 30_000).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (Kind::StorageFull, "cannot add the faces: the disk or quota under the store is full")
+        );
+        for ids in all.chunks(100).take(5) {
+            let deleted = store.delete_faces(by(ours()), FaceScope::FaceSet(set), FaceSelector::Ids(ids.to_vec()));
+            assert_eq!(deleted.await.unwrap(), ids);
+        }
+        assert_eq!(listed(&store, set).await, all[500..]);
+        assert!(enrol(&store, 30_001).await.is_err(), "what was freed is for deletes first");
+        drop(store);
+
+        let (store, _) = open();
+        assert_eq!(listed(&store, set).await, all[500..]);
+        assert!(store.health().write_failure.is_some());
+        std::fs::remove_file(&other).unwrap();
+        until_healthy(&store, true);
+        assert_eq!(reserve(), 24 << 20, "the reserve is kept again");
+        enrol(&store, 30_002).await.unwrap();
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// Waits until writes work, or fail.
+fn until_healthy(store: &EmbeddedStore, do_writes_work: bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while store.health().write_failure.is_none() != do_writes_work {
+        assert!(std::time::Instant::now() < deadline, "{:?}", store.health());
+        std::thread::yield_now();
+    }
+}
+
 /// A file system of that size on the folder; `None`, with the reason printed, where that is not allowed.
 pub(crate) fn mounted<'a>(folder: &'a Path, size: &str) -> Option<Mounted<'a>> {
     let options = format!("size={size}");
@@ -110,4 +203,47 @@ impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
     }
+}
+
+/// An index with a bug that ends the writing thread.
+struct Panicking(Ledger);
+
+impl VectorIndex for Panicking {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        assert!(changes.iter().all(|change| !matches!(change, GalleryChange::Put { .. })), "a bug");
+        self.0.apply(revision, changes)
+    }
+    fn revision(&self) -> Option<Revision> {
+        self.0.revision()
+    }
+    fn restart(&self) -> Pending<'_, ()> {
+        self.0.restart()
+    }
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        self.0.resume(revision)
+    }
+    fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
+        self.0.search(question)
+    }
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+        self.0.matching(face_set, filter)
+    }
+    fn n_rows(&self, face_set: FaceSetId) -> usize {
+        self.0.n_rows(face_set)
+    }
+}
+
+#[test]
+fn a_writing_thread_that_ended_is_told_and_reading_goes_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Panicking(Ledger::default()))).unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        assert_eq!(store.health().write_failure, None);
+        let error = store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(1)], None).await.unwrap_err();
+        assert_eq!(error.message(), "the store has stopped");
+        until_healthy(&store, false);
+        let listed = store.list_faces(ours(), FaceScope::FaceSet(set), EVERYTHING).await.unwrap();
+        assert_eq!(listed.len(), 1, "it is on disk");
+    });
 }

@@ -87,7 +87,7 @@ impl Testbed {
             once: self.store.clone(),
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
-            ready: Arc::new(|| true),
+            ready: Arc::new(crate::Readiness::default),
         }
     }
 

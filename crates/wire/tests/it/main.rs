@@ -6,4 +6,4 @@ mod pages;
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]
 mod testbed;
 
-use likeness_wire::{Services, Settings};
+use likeness_wire::{Readiness, Services, Settings};

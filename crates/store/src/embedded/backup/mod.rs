@@ -347,7 +347,7 @@ fn problems_of(conn: &Connection, schema_version: u32) -> Answer<Vec<String>> {
         let found = rows::all(conn, "PRAGMA integrity_check(100)", (), |row| Ok(row.get::<_, String>(0)?))?;
         return Ok(found.into_iter().filter(|line| line != "ok").collect());
     }
-    let health = Health { damage: Arc::new(DamageLog::default()), losses: Vec::new() };
+    let health = Health::new(Arc::new(DamageLog::default()), Vec::new());
     checksums::register(conn, &health.damage)?;
     report::problems(conn, &health)
 }
