@@ -5,11 +5,14 @@
 
 use std::io::IsTerminal;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use likeness_domain::settings::{Parsed, Unset};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
+
+use crate::cli::terminal;
 
 likeness_domain::settings! {
     /// What is logged and how.
@@ -43,8 +46,21 @@ impl FromStr for Format {
     }
 }
 
+/// Whether what is logged is JSON; set once, before anything is logged.
+static IS_JSON: OnceLock<bool> = OnceLock::new();
+
+/// Whether every line on standard error has to be JSON.
+pub(crate) fn is_json() -> bool {
+    IS_JSON.get().copied().unwrap_or(false)
+}
+
 /// Starts logging; `level` holds where the configuration says nothing.
 pub(crate) fn start(config: &Settings, level: &str) {
+    let _ = IS_JSON.set(config.format == Format::Json);
+    if is_json() {
+        // The usual hook writes text of several lines. What is said here is what that says, without a backtrace.
+        std::panic::set_hook(Box::new(|panic| terminal::note("ERROR", &panic.to_string())));
+    }
     let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
     // The runtime library reports each graph optimisation as an event of level info.
     let filter = if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter };

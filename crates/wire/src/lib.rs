@@ -16,7 +16,7 @@ mod tests;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};
-pub use router::{Readiness, Services, Settings, Worker, router, workers};
+pub use router::{Readiness, Services, Settings, Worker, operations_router, router, workers};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {

@@ -124,16 +124,20 @@ struct Dialects {
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
 /// route has to answer in its vendor's own shape.
 pub fn router(wire: Services) -> Router {
-    let dialects = Dialects {
-        engines: wire.library.engines().into_iter().collect(),
-        ids: Arc::clone(&wire.ids),
-        ready: Arc::clone(&wire.ready),
-        aliyun: Aliyun::new(wire.clone()),
-        yuanli: Yuanli::new(wire.clone()),
-        facepp: Facepp::new(wire.clone()),
-        huawei: Huawei::new(wire),
-    };
-    Router::new().fallback(dispatch).with_state(Arc::new(dialects))
+    Router::new().fallback(dispatch).with_state(Arc::new(Dialects::new(wire)))
+}
+
+/// `/healthz` and `/readyz` alone, for a port that only operators reach.
+pub fn operations_router(wire: Services) -> Router {
+    Router::new().fallback(dispatch_operations).with_state(Arc::new(Dialects::new(wire)))
+}
+
+async fn dispatch_operations(State(dialects): State<Arc<Dialects>>, request: Request) -> Response {
+    match request.uri().path() {
+        "/healthz" => dialects.health(false),
+        "/readyz" => dialects.health(true),
+        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz` and `/readyz` only"),
+    }
 }
 
 async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Response {
@@ -165,6 +169,18 @@ fn is_version(segment: &str) -> bool {
 }
 
 impl Dialects {
+    fn new(wire: Services) -> Self {
+        Self {
+            engines: wire.library.engines().into_iter().collect(),
+            ids: Arc::clone(&wire.ids),
+            ready: Arc::clone(&wire.ready),
+            aliyun: Aliyun::new(wire.clone()),
+            yuanli: Yuanli::new(wire.clone()),
+            facepp: Facepp::new(wire.clone()),
+            huawei: Huawei::new(wire),
+        }
+    }
+
     fn health(&self, asks_for_readiness: bool) -> Response<Body> {
         #[derive(Serialize)]
         struct Health<'a> {

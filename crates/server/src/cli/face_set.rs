@@ -159,6 +159,10 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
 
 async fn update(args: UpdateArgs, config: &Config) -> Outcome {
     let UpdateArgs { which: NameArgs { name, library }, quality, label, note } = args;
+    if label.is_none() && note.is_none() && quality.is_none() {
+        return Err(refused(format!("nothing is said to change of face set `{name}`"))
+            .with_hint("give some of `--quality`, `--label` and `--note`"));
+    }
     let body = dto::UpdateFaceSet { label, note, quality };
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["face-sets", &name];

@@ -62,7 +62,10 @@ pub(crate) async fn run(args: LivenessArgs, config: &Config) -> Outcome {
     } else if let Some(probability) = answer.probability {
         terminal::data(format!("{probability:.3}"));
     }
-    let remarks = if answer.remarks.is_empty() { String::new() } else { format!(": {}", answer.remarks.join(", ")) };
-    terminal::talk(format!("{}{remarks}", if answer.alive { "alive" } else { "not alive" }));
+    if !args.json {
+        let remarks =
+            if answer.remarks.is_empty() { String::new() } else { format!(": {}", answer.remarks.join(", ")) };
+        terminal::data(format!("{}{remarks}", if answer.alive { "alive" } else { "not alive" }));
+    }
     Ok(if answer.alive { Verdict::Done } else { Verdict::No })
 }

@@ -26,7 +26,7 @@ mod search;
 mod serve;
 mod table;
 pub(crate) mod tenant;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -221,11 +221,12 @@ pub(crate) fn diagnosis(error: &Error) -> String {
 pub(crate) fn run() -> ExitCode {
     // clap's own errors end with 2 as well, and `--help` with 0.
     let cli = Cli::parse();
-    match settle_and_run(cli) {
+    let outcome = settle_and_run(cli).and_then(|verdict| terminal::check_written().map(|()| verdict));
+    match outcome {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
         Err(error) => {
-            terminal::talk(diagnosis(&error));
+            terminal::error(&error);
             ExitCode::from(2)
         }
     }

@@ -12,6 +12,7 @@ use likeness_domain::Error;
 use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore};
 use likeness_wire::Readiness;
+use likeness_wire::http::budget::BodyBudget;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -25,8 +26,13 @@ use crate::config::{Config, RawConfig};
 use crate::listener::{self, LargeRequests, Socket};
 use crate::system::{SystemClock, SystemIds};
 
-/// Connections of commands on this machine.
-const COMMANDS_MAX: usize = 64;
+/// Connections of commands on this machine, and of health checks on a port of their own.
+const FEW_CONNECTIONS: usize = 64;
+
+/// How often it is looked whether memory that request bodies have left can go back to the system, and how much of it is
+/// worth the work.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
+const TRIM_BYTES_MIN: usize = 32 << 20;
 
 /// How often held faces whose time is over are erased. Nobody is told of one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -40,6 +46,9 @@ pub(crate) struct ServeArgs {
     /// Address and port to answer on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Second address and port, which answers health checks only
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen_operations: Option<String>,
     /// Allow images to be fetched from this host although its address is private or its port unusual (repeatable)
     #[arg(long, value_name = "HOST:PORT")]
     fetch_allow: Vec<String>,
@@ -52,6 +61,7 @@ impl ServeArgs {
     /// The settings among the flags.
     pub(super) fn settings(&self, raw: &mut RawConfig) {
         raw.set_flag("listen", "--listen", self.listen.as_deref());
+        raw.set_flag("listen_operations", "--listen-operations", self.listen_operations.as_deref());
         raw.set_flag_list("fetch.allow", "--fetch-allow", &self.fetch_allow);
     }
 }
@@ -63,7 +73,15 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let stopped_early = stop_on_signal(stop)?;
     // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
     let listener = bind(config.general.listen).await?;
-    let address = listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))?;
+    let local = |listener: &TcpListener| {
+        listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))
+    };
+    let address = local(&listener)?;
+    let operations = match config.general.listen_operations {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let operations_address = operations.as_ref().map(local).transpose()?;
     let opened = tokio::select! {
         opened = assemble::open(config, true) => opened?,
         () = stopped_early => return Ok(Verdict::Done),
@@ -73,6 +91,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         false => None,
     };
 
+    let packs: Vec<String> = opened.library.packs().iter().map(|pack| pack.id.to_string()).collect();
+    let (version, packs, data) = (env!("CARGO_PKG_VERSION"), packs.join(", "), config.data()?.display());
+    tracing::info!(version, packs, %data, "the library is open");
     let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
     let ready = move || {
         let health = store.health();
@@ -88,17 +109,26 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
             workers.spawn(async move { jobs.work(&*handler).await });
         }
     }
-    let wire = likeness_wire::router(wire);
     let ids = Arc::new(SystemIds);
     let large =
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let large = Arc::new(large);
+    let few = listener::Settings { connections_max: FEW_CONNECTIONS, ..config.listener.clone() };
+    let operations = async {
+        let Some(listener) = operations else { return 0 };
+        let router = likeness_wire::operations_router(wire.clone());
+        let (socket, large, ids) = (Socket::Tcp(listener), Arc::clone(&large), ids.clone());
+        listener::serve(socket, router, ids, &few, large, None, stopping.clone()).await
+    };
+    let router = likeness_wire::router(wire.clone());
+    let budget = config.listener.body_budget();
     let network = listener::serve(
         Socket::Tcp(listener),
-        wire,
+        router,
         ids.clone(),
         &config.listener,
         Arc::clone(&large),
+        Some(Arc::clone(&budget)),
         stopping.clone(),
     );
     let socket_path = config.data()?.join(SOCKET_FILE);
@@ -112,33 +142,36 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     };
     let commands = async {
         let Some(socket) = socket else { return 0 };
-        let bounds = listener::Settings { connections_max: COMMANDS_MAX, ..config.listener.clone() };
-        let router = opened.native_router();
-        let n_cut = listener::serve(Socket::Unix(socket), router, ids, &bounds, large, stopping.clone()).await;
+        let (socket, router, large) = (Socket::Unix(socket), opened.native_router(), Arc::clone(&large));
+        let n_cut = listener::serve(socket, router, ids.clone(), &few, large, None, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut
     };
+    if let Some(address) = operations_address {
+        terminal::talk(format_args!("health checks on http://{address}"));
+    }
     terminal::talk(format_args!("listening on http://{address}"));
     if let Some(quickstart) = quickstart {
         terminal::talk(quickstart);
     }
     // After the last request, since requests may hand work over.
     let requests = async {
-        let n_cut = tokio::join!(network, commands);
+        let n_cut = tokio::join!(network, commands, operations);
         opened.jobs.stop();
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
     let held = purge_expired_faces(&*opened.store, stopping.clone());
     let uses = store_uses(&opened.access, stopping.clone());
-    let ((n_network, n_commands), (), (), ()) =
-        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses);
+    let trimmed = give_memory_back(&budget, stopping.clone());
+    let ((n_network, n_commands, n_operations), (), (), (), ()) =
+        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses, trimmed);
     if let Err(error) = opened.access.store_uses().await {
         tracing::warn!(%error, "when access keys were used last is not stored");
     }
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
-    match n_network + n_commands {
+    match n_network + n_commands + n_operations {
         0 => tracing::info!("stopped"),
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),
     }
@@ -180,6 +213,19 @@ async fn purge_expired_faces(store: &dyn GalleryStore, mut stopping: watch::Rece
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
             return;
+        }
+    }
+}
+
+/// Gives the memory of request bodies back to the system once they are gone, until told to stop: the C library would keep it.
+async fn give_memory_back(budget: &BodyBudget, mut stopping: watch::Receiver<bool>) {
+    let mut peak = 0;
+    while tokio::time::timeout(TRIM_EVERY, stopping.wait_for(|stop| *stop)).await.is_err() {
+        peak = peak.max(budget.take_peak());
+        if peak >= TRIM_BYTES_MIN && budget.n_bytes() < peak / 4 {
+            peak = 0;
+            // A failure is a panic in there, which the hook has logged.
+            let _ = tokio::task::spawn_blocking(likeness_vision::runtime::give_memory_back).await;
         }
     }
 }

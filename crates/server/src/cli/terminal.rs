@@ -1,7 +1,8 @@
 //! The two voices of a command: data on standard output, talk on standard error. Nothing else prints.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -9,14 +10,50 @@ use likeness_domain::Error;
 use likeness_wire::http::json;
 
 use super::failed;
+use crate::telemetry;
 
-/// Writes one line of data. A reader that went away (`likeness .. | head`) is no error.
+/// The first failure to write data.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes one line of data. A reader that went away (`likeness .. | head`) is no error; of any other failure
+/// [`check_written`] tells.
 pub(crate) fn data(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
 }
 
-/// Writes one line of talk.
+/// Fails if data could not be written.
+pub(crate) fn check_written() -> Result<(), Error> {
+    match LOST.get() {
+        None => Ok(()),
+        Some(error) => Err(failed(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// Writes one line of talk; where the log is JSON, as a line of JSON like those of the log.
 pub(crate) fn talk(line: impl Display) {
+    if telemetry::is_json() {
+        return note("INFO", &line.to_string());
+    }
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes the error that ends a command.
+pub(crate) fn error(error: &Error) {
+    let diagnosis = super::diagnosis(error);
+    if telemetry::is_json() {
+        return note("ERROR", &diagnosis);
+    }
+    let _ = writeln!(std::io::stderr().lock(), "{diagnosis}");
+}
+
+/// Writes a line of JSON with a level and a message.
+pub(crate) fn note(level: &str, message: &str) {
+    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339);
+    let line = serde_json::json!({"timestamp": now.unwrap_or_default(), "level": level, "message": message});
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

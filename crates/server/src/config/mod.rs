@@ -33,6 +33,9 @@ likeness_domain::settings! {
         listen: SocketAddr = "127.0.0.1:7080", Parsed("an address and port such as 127.0.0.1:7080"),
             "address and port to answer on; loopback, because a face library is opened to a network on purpose or not at \
              all";
+        listen_operations: Option<SocketAddr> = "", Unset(Parsed("an address and port such as 127.0.0.1:7081")),
+            "second address and port that answers health checks only, so that no client's traffic can be in their way; by \
+             default none";
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "data folder of the library: faces, keys, everything that must be backed up; by default `likeness/library` \
              in the user's data folder";

@@ -68,6 +68,7 @@ fn flag_beats_environment_beats_file_beats_default() {
     let raw = settle(file, environment, flags).unwrap();
     expect![[r#"
         listen = "127.0.0.1:4" # flag --listen
+        # listen_operations is not set
         data = "/home/u/.local/share/likeness/library" # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
@@ -83,11 +84,18 @@ fn flag_beats_environment_beats_file_beats_default() {
 
         [listener]
         connections_max = 512 # default
+        connections_per_peer_max = 256 # default
         head_timeout_s = 20 # default
+        idle_timeout_s = 75 # default
         body_timeout_s = 60 # default
+        body_memory_mib = 256 # default
+        body_memory_per_peer_mib = 64 # default
+        body_wait_max_ms = 5000 # default
         write_timeout_s = 30 # default
         head_bytes_max = 65536 # default
         grace_s = 25 # default
+        # client_address_header is not set
+        trusted_proxies = [] # default
 
         [fetch]
         allow = ["a","b:81"] # file likeness.toml

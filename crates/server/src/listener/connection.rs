@@ -1,7 +1,7 @@
 //! One connection, from accept to close.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -10,7 +10,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::io::WriteBounded;
+use super::io::Watched;
+use super::places::{Phase, Place};
 use super::request::Front;
 
 /// On shutdown, time for a request whose head is just arriving to become one in flight.
@@ -22,26 +23,32 @@ const HEADERS_MAX: usize = 100;
 /// How to run a connection.
 pub(super) struct Connection {
     pub(super) front: Front,
-    pub(super) bounds: super::Settings,
+    pub(super) place: Arc<Place>,
+    /// The other end; `None` on the socket in the data folder.
+    pub(super) peer: Option<IpAddr>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
 impl Connection {
-    /// Answers until the client leaves, breaks a bound, or the server stops and nothing is in flight.
+    /// Answers until the client leaves, breaks a bound, has to make room for others, or the server stops and nothing is
+    /// in flight.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let in_flight = Arc::new(InFlight::default());
-        let service = service_fn(|request| self.front.answer(request, in_flight.begin()));
-        let stream = TokioIo::new(WriteBounded::new(stream, self.bounds.write_timeout));
+        let (place, bounds) = (&self.place, &*self.front.bounds);
+        let service = service_fn(|request| self.front.answer(request, self.peer, InFlight::begin(place)));
+        let stream = TokioIo::new(Watched::new(stream, bounds.write_timeout, Arc::clone(place)));
         let mut connection = std::pin::pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(self.bounds.head_timeout)
-                .max_buf_size(self.bounds.head_bytes_max)
+                // Heads and pauses between requests have bounds of their own, which `Place` watches.
+                .header_read_timeout(None)
+                .max_buf_size(bounds.head_bytes_max)
                 .max_headers(HEADERS_MAX)
                 .serve_connection(stream, service)
         );
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
+            () = place.waited_too_long(bounds) => return,
+            () = place.sent_away() => return,
             _ = self.stop.wait_for(|stop| *stop) => None,
         };
         let ended = match ended {
@@ -53,7 +60,7 @@ impl Connection {
                 tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = tokio::time::sleep(DRAIN_PAUSE) => {
-                        if in_flight.is_none() {
+                        if place.phase() != Phase::Busy {
                             return;
                         }
                         connection.await
@@ -68,26 +75,18 @@ impl Connection {
     }
 }
 
-/// Counts the requests of a connection that have begun and whose answer is not yet written.
-#[derive(Debug, Default)]
-struct InFlight(AtomicUsize);
+/// A request in flight; it ends when this is dropped, with the last of the answer's body.
+pub(super) struct InFlight(pub(super) Arc<Place>);
 
 impl InFlight {
-    fn begin(self: &Arc<Self>) -> InFlightGuard {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        InFlightGuard(Arc::clone(self))
-    }
-
-    fn is_none(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
+    fn begin(place: &Arc<Place>) -> Self {
+        place.set_phase(Phase::Busy);
+        Self(Arc::clone(place))
     }
 }
 
-/// A request in flight; it ends when this is dropped, with the last of the answer's body.
-pub(super) struct InFlightGuard(Arc<InFlight>);
-
-impl Drop for InFlightGuard {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.set_phase(Phase::Idle);
     }
 }

@@ -1,24 +1,29 @@
-//! A stream whose reader may not leave it full: writes that make no progress for too long fail.
+//! A stream that is watched: writes that make no progress for too long fail, and the place of the connection learns of
+//! the bytes that arrive.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::places::Place;
+
 /// A stream with a bound on how long a write may stand still.
-pub(super) struct WriteBounded<S> {
+pub(super) struct Watched<S> {
     stream: S,
+    place: Arc<Place>,
     timeout: Duration,
     // Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> WriteBounded<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, stalled: None }
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, timeout: Duration, place: Arc<Place>) -> Self {
+        Self { stream, place, timeout, stalled: None }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -32,13 +37,19 @@ impl<S> WriteBounded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WriteBounded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+        let this = self.get_mut();
+        let n_before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > n_before {
+            this.place.received();
+        }
+        polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBounded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);

@@ -7,40 +7,68 @@
 mod connection;
 mod io;
 mod large;
+mod peer;
+mod places;
 mod request;
 #[cfg(test)]
 mod tests;
 
 use std::io::Result;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::HeaderName;
 use likeness_domain::ports::IdSource;
-use likeness_domain::settings::Seconds;
+use likeness_domain::settings::{ListOf, Millis, Parsed, Seconds, Unset};
+use likeness_wire::http::budget::{BodyBounds, BodyBudget, Peer};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use connection::Connection;
 pub(crate) use large::LargeRequests;
+use peer::{Network, Proxies};
+use places::Places;
 use request::Front;
 
 likeness_domain::settings! {
     /// Bounds that keep clients from holding the server up.
     pub(crate) struct Settings in "listener." {
         connections_max: usize = "512", 1..=65_536,
-            "connections open at once; further ones wait to be accepted. With a body of 12 MB each this bounds memory";
+            "connections open at once; for a further one the idlest is closed, and if all have a request in work its \
+             request waits";
+        connections_per_peer_max: usize = "256", 1..=65_536,
+            "connections open at once of one address (of IPv6: of one network of 64 bits); those of a proxy named in \
+             listener.trusted_proxies are not counted";
         head_timeout as head_timeout_s: Duration = "20", Seconds(1..=3600),
-            "seconds for a request's head to arrive, and for an idle connection to be used again";
+            "seconds for a request's head to arrive";
+        idle_timeout as idle_timeout_s: Duration = "75", Seconds(1..=3600),
+            "seconds that a connection may stay open between two requests; longer than the 60 of most load balancers, \
+             which must close first";
         body_timeout as body_timeout_s: Duration = "60", Seconds(1..=3600),
             "seconds for a request's body to arrive: 12 MB at 1.6 Mbit/s";
+        body_memory_mib: usize = "256", 64..=1_048_576,
+            "MiB for the bodies of all requests in work; a body above 64 KiB is read when there is room for it, and \
+             callers without a known key get half of the room";
+        body_memory_per_peer_mib: usize = "64", 16..=1_048_576,
+            "MiB of it for the bodies of one address";
+        body_wait_max as body_wait_max_ms: Duration = "5000", Millis(0..=60_000),
+            "milliseconds that a body may wait for room, and a request for a connection's place, before its caller is \
+             told that the server is busy";
         write_timeout as write_timeout_s: Duration = "30", Seconds(1..=3600),
             "seconds a client may leave an answer unread";
         head_bytes_max: usize = "65536", 8192..=1_048_576,
             "most bytes of a request's head; tokens and signed headers take about 4,000";
         grace as grace_s: Duration = "25", Seconds(0..=3600),
             "seconds that requests in flight get on shutdown; below the 30 that container managers wait before they kill";
+        client_address_header: Option<HeaderName> = "", Unset(Parsed("a header's name such as x-forwarded-for")),
+            "header in which a proxy says whose request it passes on; by default none is believed, and all requests \
+             through a proxy count as the proxy's";
+        trusted_proxies: Vec<Network> = "", ListOf("addresses and networks such as 10.0.0.7 or 10.0.0.0/8"),
+            "addresses of proxies that are believed; by default those of this machine, if \
+             listener.client_address_header is set";
     }
 }
 
@@ -56,7 +84,7 @@ pub(crate) enum Socket {
 }
 
 enum Stream {
-    Tcp(TcpStream),
+    Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
@@ -64,38 +92,47 @@ impl Socket {
     async fn accept(&self) -> Result<Stream> {
         match self {
             Socket::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting to fill a packet only adds 40 ms.
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::Tcp(stream, peer.ip()))
             }
             Socket::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 }
 
+impl Settings {
+    /// The memory for bodies that these settings allow.
+    pub(crate) fn body_budget(&self) -> Arc<BodyBudget> {
+        BodyBudget::new(BodyBounds {
+            bytes_max: self.body_memory_mib << 20,
+            peer_bytes_max: self.body_memory_per_peer_mib.min(self.body_memory_mib) << 20,
+            wait_max: self.body_wait_max,
+        })
+    }
+}
+
 /// Answers on `socket` with `router` until `stop` turns true; then refuses new connections, lets requests in flight
 /// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut. Requests with large bodies
-/// are answered on the threads of `large`.
+/// are answered on the threads of `large`; bodies of a network's requests are read within `budget`.
 pub(crate) async fn serve(
     socket: Socket,
     router: Router,
     ids: Arc<dyn IdSource>,
     bounds: &Settings,
     large: Arc<LargeRequests>,
+    budget: Option<Arc<BodyBudget>>,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
-    let slots = Arc::new(Semaphore::new(bounds.connections_max));
-    let front = Front { router, ids, large, body_timeout: bounds.body_timeout };
+    let places = Places::new(bounds);
+    let proxies = Proxies { header: bounds.client_address_header.clone(), networks: bounds.trusted_proxies.clone() };
+    let (bounds_of_all, proxies) = (Arc::new(bounds.clone()), Arc::new(proxies));
+    let front = Front { router, ids, large, bounds: bounds_of_all, proxies, budget };
     let mut connections = JoinSet::new();
     loop {
-        // The slot is taken first: at the limit, further clients wait in the kernel's queue instead of in our memory.
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-            (socket.accept().await, slot)
-        };
-        let (stream, slot) = tokio::select! {
-            accepted = accepted => accepted,
+        let stream = tokio::select! {
+            stream = socket.accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
@@ -107,13 +144,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let connection = Connection { front: front.clone(), bounds: bounds.clone(), stop: stop.clone() };
+        let peer = match &stream {
+            Stream::Tcp(_, peer) => Some(*peer),
+            Stream::Unix(_) => None,
+        };
+        let place = places.enter(peer.filter(|peer| !front.proxies.contain(*peer)).map(Peer::from));
+        let connection = Connection { front: front.clone(), place, peer, stop: stop.clone() };
         connections.spawn(async move {
             match stream {
-                Stream::Tcp(stream) => connection.run(stream).await,
+                Stream::Tcp(stream, _) => connection.run(stream).await,
                 Stream::Unix(stream) => connection.run(stream).await,
             }
-            drop(slot);
         });
     }
     drop(socket);

@@ -2,25 +2,30 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use likeness_domain::ports::IdSource;
+use likeness_wire::http::body::NoPlace;
+use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::request_id::{self, RequestId};
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 use tracing::Instrument;
+use tracing::field::Empty;
 
-use super::connection::InFlightGuard;
+use super::Settings;
+use super::connection::InFlight;
 use super::large::{LargeRequests, is_large};
+use super::peer::Proxies;
 
 /// Characters of a path in the log; the rest of a longer one says nothing more.
 const LOGGED_PATH_CHARS_MAX: usize = 200;
@@ -31,24 +36,43 @@ pub(super) struct Front {
     pub(super) router: Router,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) large: Arc<LargeRequests>,
-    pub(super) body_timeout: Duration,
+    pub(super) bounds: Arc<Settings>,
+    pub(super) proxies: Arc<Proxies>,
+    /// Memory for bodies; `None` on the socket in the data folder, whose owner is not bounded.
+    pub(super) budget: Option<Arc<BodyBudget>>,
 }
 
 impl Front {
-    /// Has the router answer, whatever happens. `in_flight` lives as long as the answer's body.
+    /// Has the router answer, whatever happens. `peer` is the other end of the connection, if that is a network;
+    /// `in_flight` lives as long as the answer's body.
     pub(super) fn answer(
         &self,
         request: Request<Incoming>,
-        in_flight: InFlightGuard,
+        peer: Option<IpAddr>,
+        in_flight: InFlight,
     ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
         let id = request_id::fresh(&*self.ids);
-        let line = AccessLine::begin(&request);
-        let deadline = line.started + self.body_timeout;
+        let client = peer.map(|peer| self.proxies.client(peer, request.headers()));
+        let line = AccessLine::begin(&request, client);
+        let deadline = line.started + self.bounds.body_timeout;
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline, sleep: None }));
         request.extensions_mut().insert(RequestId(id.clone()));
-        let answering = self.router.clone().oneshot(request);
+        // Held until the answer is ready.
+        let allowance = self.budget.clone().zip(client);
+        let allowance = allowance.map(|(budget, client)| BodyAllowance::new(budget, Peer::from(client)));
+        if let Some(allowance) = &allowance {
+            request.extensions_mut().insert(allowance.clone());
+        }
+        let (router, bounds, place) = (self.router.clone(), Arc::clone(&self.bounds), Arc::clone(&in_flight.0));
         let answering = without_panic(async move {
+            if let Some(refusal) = host_refusal(&request) {
+                return Ok(refusal);
+            }
+            if !is_about_health(request.uri().path()) && !place.may_work(&bounds).await {
+                request.extensions_mut().insert(NoPlace);
+            }
+            let answering = router.oneshot(request);
             match large {
                 Some(large) => large.answer(answering).await,
                 None => answering.await,
@@ -58,13 +82,35 @@ impl Front {
             let response = answering.await.unwrap_or_else(|| {
                 // The panic's message is in the log already, through the hook, under this span.
                 tracing::error!("a request made the server panic");
-                broken()
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
             });
+            drop(allowance);
             line.end(response.status());
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
         };
-        answering.instrument(tracing::info_span!("request", id))
+        answering.instrument(tracing::info_span!(
+            "request",
+            id,
+            dialect = Empty,
+            operation = Empty,
+            tenant = Empty,
+            key = Empty
+        ))
     }
+}
+
+/// What health checks ask for. It is answered also where there is no place for anything else.
+fn is_about_health(path: &str) -> bool {
+    path == "/healthz" || path == "/readyz"
+}
+
+/// The answer to a request that does not say once which host it is for, as RFC 9112, section 3.2 demands: two hosts are how
+/// a request is made to mean one thing to a proxy and another to us.
+fn host_refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let n_hosts = request.headers().get_all(header::HOST).iter().count();
+    let is_wrong = n_hosts > 1 || (n_hosts == 0 && request.version() >= Version::HTTP_11);
+    let message = format!("the request has {n_hosts} `Host` headers, expected 1");
+    is_wrong.then(|| plain(StatusCode::BAD_REQUEST, "invalid_argument", &message))
 }
 
 /// Runs a future to its end; `None` if it panics. One bad request must not take its connection's neighbours along.
@@ -78,9 +124,10 @@ async fn without_panic(future: impl Future<Output = Result<Response<Body>, Infal
     .await
 }
 
-fn broken() -> Response<Body> {
-    let mut response = Response::new(Body::from(r#"{"error":{"kind":"internal","message":"internal error"}}"#));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+/// An answer of the server itself, before any dialect. The message is ours and has nothing that JSON would escape.
+fn plain(status: StatusCode, kind: &str, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!(r#"{{"error":{{"kind":"{kind}","message":"{message}"}}}}"#)));
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }
@@ -90,23 +137,25 @@ struct AccessLine {
     method: http::Method,
     /// Without the query: tokens and signatures may be in there.
     path: String,
+    /// The client's address; nothing on the socket in the data folder.
+    client: Option<IpAddr>,
     started: Instant,
     ended: bool,
 }
 
 impl AccessLine {
-    fn begin<B>(request: &Request<B>) -> Self {
+    fn begin<B>(request: &Request<B>, client: Option<IpAddr>) -> Self {
         let path = request.uri().path().chars().take(LOGGED_PATH_CHARS_MAX).collect();
-        Self { method: request.method().clone(), path, started: Instant::now(), ended: false }
+        Self { method: request.method().clone(), path, client, started: Instant::now(), ended: false }
     }
 
     fn end(mut self, status: StatusCode) {
         self.ended = true;
-        let ms = self.ms();
-        if self.path == "/healthz" || self.path == "/readyz" {
-            tracing::debug!(method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
+        let (ms, client) = (self.ms(), self.client.map(tracing::field::display));
+        if is_about_health(&self.path) {
+            tracing::debug!(client, method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
         } else {
-            tracing::info!(method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
+            tracing::info!(client, method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
         }
     }
 
@@ -118,7 +167,8 @@ impl AccessLine {
 impl Drop for AccessLine {
     fn drop(&mut self) {
         if !self.ended {
-            tracing::info!(method = %self.method, path = self.path, ms = self.ms(), "client left before the answer");
+            let (ms, client) = (self.ms(), self.client.map(tracing::field::display));
+            tracing::info!(client, method = %self.method, path = self.path, ms, "client left before the answer");
         }
     }
 }
@@ -157,7 +207,7 @@ impl HttpBody for DeadlineBody {
 /// An answer's body; the request is in flight until it is dropped.
 pub(super) struct Answer {
     body: Body,
-    _in_flight: InFlightGuard,
+    _in_flight: InFlight,
 }
 
 impl HttpBody for Answer {

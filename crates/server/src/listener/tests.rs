@@ -13,14 +13,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use likeness_wire::http::body::NoPlace;
+
 use super::Settings;
 use super::{LargeRequests, Socket, serve};
 use crate::system::SystemIds;
 
 const BOUNDS: Settings = Settings {
     connections_max: 8,
+    connections_per_peer_max: 8,
     head_timeout: Duration::from_secs(20),
+    idle_timeout: Duration::from_secs(20),
     body_timeout: Duration::from_secs(20),
+    body_memory_mib: 64,
+    body_memory_per_peer_mib: 64,
+    body_wait_max: Duration::from_secs(20),
+    client_address_header: None,
+    trusted_proxies: Vec::new(),
     write_timeout: Duration::from_secs(20),
     head_bytes_max: 8192,
     grace: Duration::from_secs(20),
@@ -49,7 +58,8 @@ impl Door {
         let large = Arc::new(LargeRequests::with_threads(1).unwrap());
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(async move {
-            serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, large, stopped).await
+            let budget = Some(bounds.body_budget());
+            serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, large, budget, stopped).await
         });
         Door { port, stop, served, arrived, release, n_waiting_dropped }
     }
@@ -80,6 +90,7 @@ async fn strange_place((arrived, release, n_dropped): Places, request: Request) 
             std::mem::forget(guard);
             Response::new(Body::from("waited"))
         }
+        _ if request.extensions().get::<NoPlace>().is_some() => Response::new(Body::from("no place")),
         "/panic" => panic!("a fault of ours"),
         "/digest" => {
             let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -282,4 +293,60 @@ async fn a_request_that_outlasts_the_grace_is_cut() {
     assert_eq!(door.served.await.unwrap(), 1);
     assert_eq!(door.n_waiting_dropped.load(Ordering::SeqCst), 1);
     assert_eq!(read_to_end(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_in_its_own_time() {
+    let door = Door::open(Settings { idle_timeout: Duration::from_millis(50), ..BOUNDS }).await;
+    let answer = door.exchange("GET /idle HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("/idle"), "{answer}");
+}
+
+#[tokio::test]
+async fn slow_heads_make_room_for_whoever_comes_with_a_request() {
+    let door = Door::open(BOUNDS).await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = door.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nX-Slow").await.unwrap();
+        slow.push(stream);
+    }
+    for place in ["/healthz", "/next"] {
+        assert!(door.exchange(get(place)).await.ends_with(place));
+    }
+    assert_eq!(read_to_end(&mut slow[0]).await, "", "the first of them had to go");
+}
+
+#[tokio::test]
+async fn health_is_answered_where_every_connection_is_at_work_and_nothing_else_is() {
+    let bounds = Settings { connections_max: 2, body_wait_max: Duration::from_millis(50), ..BOUNDS };
+    let door = Door::open(bounds).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = door.connect().await;
+        stream.write_all(get("/wait").as_bytes()).await.unwrap();
+        door.arrived.notified().await;
+        busy.push(stream);
+    }
+    for place in ["/healthz", "/readyz"] {
+        assert!(door.exchange(get(place)).await.ends_with(place));
+    }
+    assert!(door.exchange(get("/next")).await.ends_with("no place"));
+    for mut stream in busy {
+        door.release.notify_one();
+        assert!(read_to_end(&mut stream).await.ends_with("waited"));
+    }
+    assert!(door.exchange(get("/next")).await.ends_with("/next"));
+}
+
+#[tokio::test]
+async fn a_request_says_once_which_host_it_is_for() {
+    let door = Door::open(BOUNDS).await;
+    for (hosts, n_hosts) in [("", 0), ("Host: x\r\nhost: x\r\n", 2), ("Host: x\r\nHost: y\r\n", 2)] {
+        let answer = door.exchange(format!("GET / HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        assert!(answer.contains(&format!("the request has {n_hosts} `Host` headers, expected 1")), "{answer}");
+    }
+    let answer = door.exchange("GET /old HTTP/1.0\r\n\r\n").await;
+    assert!(answer.ends_with("/old"), "HTTP/1.0 knows no hosts: {answer}");
 }

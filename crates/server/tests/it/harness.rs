@@ -136,22 +136,35 @@ impl Server {
     }
 
     pub(crate) fn port(&self) -> u16 {
+        self.port_after("listening on http://127.0.0.1:")
+    }
+
+    /// The port that the server's talk names after this text.
+    pub(crate) fn port_after(&self, text: &str) -> u16 {
         let talk = self.talk();
-        let after = talk.split("listening on http://127.0.0.1:").nth(1).unwrap();
-        after.lines().next().unwrap().parse().unwrap()
+        let after = talk.split(text).nth(1).unwrap();
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port())).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect_to(self.port())
+    }
+
+    /// One request to another port of the server; returns the whole answer as text.
+    pub(crate) fn exchange_at(&self, port: u16, method: &str, target: &str, body: &str) -> String {
+        let mut stream = connect_to(port);
+        stream.write_all(request(method, target, body).as_bytes()).unwrap();
+        read_to_end(&mut stream)
     }
 
     /// One request on a fresh connection; returns the whole answer as text.
     pub(crate) fn exchange(&self, method: &str, target: &str, body: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(request(method, target, body).as_bytes()).unwrap();
-        read_to_end(&mut stream)
+        self.exchange_at(self.port(), method, target, body)
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -176,6 +189,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn connect_to(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 pub(crate) fn request(method: &str, target: &str, body: &str) -> String {

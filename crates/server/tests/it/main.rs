@@ -4,6 +4,7 @@ mod archives;
 mod backup;
 mod configuration;
 mod harness;
+mod hostile;
 mod keys;
 mod library;
 mod liveness;

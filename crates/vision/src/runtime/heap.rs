@@ -8,7 +8,7 @@
 )]
 
 /// Gives free memory back to the system; does nothing where the C library is another one.
-pub(super) fn trim() {
+pub fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: may be called at any time by any thread; it touches only memory that is free.
     unsafe {

@@ -23,6 +23,8 @@ mod openvino;
 #[cfg(test)]
 mod tests;
 
+pub use heap::give_memory_back;
+
 /// An inference library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -306,7 +308,7 @@ impl Model {
             (Library::OpenVino, None) => return Err(not_installed(Library::OpenVino)),
         };
         // What was needed to load is several times what is kept.
-        heap::trim();
+        give_memory_back();
         Ok(Self { loaded: Arc::new(loaded) })
     }
 

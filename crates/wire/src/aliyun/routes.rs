@@ -21,9 +21,9 @@ use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers, uploads};
 use crate::adapter;
-use crate::http::body::{BodyError, Upload};
+use crate::http::body::{self, BodyError, Upload};
 use crate::http::media_type::{self, MediaType};
-use crate::http::target;
+use crate::http::{target, trace};
 use crate::router::Services;
 
 /// The version of the API that is spoken here.
@@ -152,7 +152,7 @@ impl Aliyun {
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let (head, body) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, body);
+        let mut upload = Upload::of(&head, body);
         let row = adapter::find(&operations::TABLE, head.uri.path());
         let outcome = match row {
             Some(row) => self.run(row, &head, &mut upload, request_id).await,
@@ -180,14 +180,17 @@ impl Aliyun {
                 Refusal::new("InvalidAction.NotFound", "expected the header `x-acs-version: 2018-05-09`").into()
             );
         }
+        body::check_place(&head.extensions)?;
         let wire = &self.api.wire;
         let now = wire.clock.now();
         let signed = auth::examine(head, &*wire.credentials, now).await?;
+        upload.is_of_known_key();
         let body = self.read(upload).await?;
         let key = signed.verify(head, &body, &*wire.once, now).await?;
         log_client(head, request_id);
 
         let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;
+        trace::admitted("aliyun", Some(row.info.name), &caller);
         let call = Call { api: &self.api, row, caller, key, shown_id: super::dto::request_id(request_id), body };
         // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.
         if let MediaType::UrlEncoded | MediaType::Form { .. } = media_type::of(&head.headers) {
@@ -201,6 +204,7 @@ impl Aliyun {
         upload.read(bytes_max).await.map_err(|error| match error {
             BodyError::TooLong => Fault::invalid(format!("the body is too long, expected at most {bytes_max} bytes")),
             BodyError::Broken => Fault::invalid("the body ended before its time"),
+            BodyError::Busy => self.api.fault(body::busy()),
         })
     }
 }

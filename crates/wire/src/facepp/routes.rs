@@ -5,7 +5,7 @@ use axum::response::Response;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::score::Scale;
-use likeness_domain::types::PackId;
+use likeness_domain::types::{AccessKeyId, PackId};
 
 use super::convert::Names;
 use super::dto::Answer;
@@ -59,6 +59,9 @@ impl Facepp {
             limits: wire.settings.facepp.limits(),
             table: &operations::TABLE,
             scale,
+            key_id: |field| std::str::from_utf8(field).ok().and_then(AccessKeyId::new),
+            unknown_key: errors::unknown_key,
+            failed: |error, _| errors::library(error, &Blame::NOBODY),
         };
         let names = Names::new(&wire.secret);
         Self { service: Service::new(dialect, wire), names }

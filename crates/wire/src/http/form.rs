@@ -67,3 +67,18 @@ impl Form {
         self.parts.iter().rfind(|part| part.name == name)
     }
 }
+
+/// The first part with that name in the start of a body, if all of it is there.
+pub async fn part_of_start(start: &[u8], boundary: &str, name: &str) -> Option<Bytes> {
+    let stream = BodyDataStream::new(Full::new(Bytes::copy_from_slice(start)));
+    let mut multipart = multer::Multipart::new::<_, Bytes, Infallible, _>(stream, boundary);
+    for _ in 0..PARTS_MAX {
+        let field = multipart.next_field().await.ok()??;
+        let is_wanted = field.name() == Some(name);
+        let bytes = field.bytes().await.ok()?;
+        if is_wanted {
+            return Some(bytes);
+        }
+    }
+    None
+}

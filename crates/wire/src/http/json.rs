@@ -56,12 +56,17 @@ impl Object {
     }
 }
 
+/// The text without the byte order mark that some editors and languages write before UTF-8.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 impl Value {
     /// Reads a whole text. `None` if it is not JSON, not UTF-8, nested deeper than 128, has more than [`VALUES_MAX`]
-    /// values or a number no 64-bit float can hold.
+    /// values or a number no 64-bit float can hold. A byte order mark before it is passed over.
     pub fn parse(text: &[u8]) -> Option<Value> {
         let n_left = Cell::new(VALUES_MAX);
-        let mut reader = serde_json::Deserializer::from_slice(text);
+        let mut reader = serde_json::Deserializer::from_slice(without_mark(text));
         let value = Seed(&n_left).deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         Some(value)

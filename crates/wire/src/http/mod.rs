@@ -4,6 +4,7 @@
 
 pub mod base64_text;
 pub mod body;
+pub mod budget;
 pub(crate) mod failed_call;
 pub mod form;
 pub mod json;
@@ -13,6 +14,7 @@ pub mod request_id;
 pub(crate) mod sealed;
 pub(crate) mod signing;
 pub mod target;
+pub(crate) mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,9 @@ use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
 use crate::http::signing::same;
 
+/// Bytes of a request for a token: names, a password and a scope, from callers of whom nothing is known yet.
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+
 /// Regions of the vendor, which are the names clients ask for projects by.
 const REGIONS: [&str; 6] = ["cn-north-1", "cn-north-4", "cn-south-1", "cn-east-3", "ap-southeast-1", "ap-southeast-2"];
 

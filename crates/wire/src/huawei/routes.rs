@@ -16,9 +16,9 @@ use super::params::{Params, shortened};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{handlers, iam};
-use crate::http::body::{BodyError, Upload};
+use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::Object;
-use crate::http::target;
+use crate::http::{target, trace};
 use crate::router::Services;
 
 /// This dialect, ready to answer.
@@ -55,7 +55,7 @@ impl Huawei {
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let (head, body) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, body);
+        let mut upload = Upload::of(&head, body);
         let route = operations::find(&head.method, head.uri.path());
         let operation = route.as_ref().map(|route| route.operation);
         let outcome = match route {
@@ -74,15 +74,19 @@ impl Huawei {
         request_id: &str,
     ) -> Result<Response, Failure> {
         let operation = route.operation;
+        body::check_place(&head.extensions)?;
         if operation == Operation::CreateToken {
-            return iam::create_token(self, &self.read(upload).await?).await;
+            let bytes_max = iam::BODY_BYTES_MAX.min(self.wire.settings.huawei.body_bytes_max);
+            return iam::create_token(self, &self.read(upload, bytes_max).await?).await;
         }
         let now = self.wire.clock.now();
+        let bytes_max = self.wire.settings.huawei.body_bytes_max;
         let mut body = None;
         let identity = match auth::examine(head, &*self.wire.credentials, now).await? {
             Evidence::Identity(identity) => identity,
             Evidence::Signature(signed) => {
-                let bytes = body.insert(self.read(upload).await?);
+                upload.is_of_known_key();
+                let bytes = body.insert(self.read(upload, bytes_max).await?);
                 signed.verify(head, bytes, now)?
             }
         };
@@ -100,6 +104,8 @@ impl Huawei {
             request_id,
         };
         let caller = self.wire.access.admit(&identity.key, &call)?;
+        trace::admitted("huawei", Some(route.info.name), &caller);
+        upload.is_of_known_key();
         let query = query(head)?;
         if operation == Operation::ListProjects {
             return Ok(iam::list_projects(self, &identity, &query));
@@ -109,7 +115,7 @@ impl Huawei {
             Some(takes_forms) => {
                 let body = match body {
                     Some(body) => body,
-                    None => self.read(upload).await?,
+                    None => self.read(upload, bytes_max).await?,
                 };
                 Params::read(&head.headers, body, takes_forms).await?
             }
@@ -120,14 +126,14 @@ impl Huawei {
             .await
     }
 
-    async fn read(&self, upload: &mut Upload) -> Result<Bytes, Failure> {
-        let bytes_max = self.wire.settings.huawei.body_bytes_max;
+    async fn read(&self, upload: &mut Upload, bytes_max: usize) -> Result<Bytes, Failure> {
         upload.read(bytes_max).await.map_err(|error| match error {
             BodyError::TooLong => {
                 let message = format!("the body is too long, expected at most {bytes_max} bytes");
                 Failure::gateway(code::APIG_0201_TOO_LONG, message)
             }
             BodyError::Broken => Failure::gateway(code::APIG_0201, "the body ended before its time"),
+            BodyError::Busy => body::busy().into(),
         })
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::picture;
-use crate::http::form::{Form, PARTS_MAX};
+use crate::http::form::{self, Form, PARTS_MAX};
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
 
@@ -53,6 +53,22 @@ impl Fields {
         };
         fields.extend(url_encoded(query.unwrap_or_default()));
         Self(fields)
+    }
+
+    /// The field of that name, as far as the start of a body and the query show it.
+    pub(crate) async fn read_start(headers: &HeaderMap, start: &[u8], query: Option<&str>, name: &str) -> Self {
+        let found = match media_type::of(headers) {
+            MediaType::Form { boundary: Some(boundary) } => form::part_of_start(start, &boundary, name).await,
+            MediaType::UrlEncoded => {
+                // The last piece may have been cut off.
+                let whole = start.iter().rposition(|&byte| byte == b'&').map_or(&[][..], |end| &start[..end]);
+                let fields = std::str::from_utf8(whole).map(url_encoded).unwrap_or_default();
+                fields.into_iter().find(|field| field.name == name).map(|field| field.bytes)
+            }
+            MediaType::Form { boundary: None } | MediaType::Json | MediaType::Missing | MediaType::Other => None,
+        };
+        let found = found.map(|bytes| Field { name: name.to_owned(), bytes, is_file: false });
+        Self(found.into_iter().chain(url_encoded(query.unwrap_or_default())).collect())
     }
 
     /// The first field with that name, unless it is empty.

@@ -12,7 +12,7 @@ use likeness_domain::access::{Admission, Caller, CountedBy, Limits, Rate};
 use likeness_domain::library::Scales;
 use likeness_domain::ports::Job;
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::AccessKey;
+use likeness_domain::types::{AccessKey, AccessKeyId};
 use likeness_domain::{Error, Result as LibraryResult};
 use serde::Serialize;
 
@@ -20,8 +20,9 @@ use super::errors::{Failure, TOO_MANY};
 use super::fields::Fields;
 use crate::adapter;
 use crate::http::body::{self, BodyError, Upload};
+use crate::http::budget::FREE_BYTES;
 use crate::http::failed_call::FailedCall;
-use crate::http::{json, request_id};
+use crate::http::{json, request_id, trace};
 use crate::router::{RETRY_AFTER, Services};
 
 /// Where one service of the family differs from the others.
@@ -44,6 +45,12 @@ pub(crate) struct Dialect<O: 'static> {
     pub(crate) table: &'static [adapter::Row<O>],
     /// The scale of a pack with this calibration.
     pub(crate) scale: fn(&Calibration) -> Scale,
+    /// The key that the field of [`Dialect::key_field`] names; nothing of it is proved.
+    pub(crate) key_id: fn(&[u8]) -> Option<AccessKeyId>,
+    /// The answer to whoever names a key that does not exist.
+    pub(crate) unknown_key: fn() -> Failure,
+    /// A failed call in which no picture is at fault.
+    pub(crate) failed: fn(Error, &Services) -> Failure,
 }
 
 /// One service of the family, ready to answer.
@@ -84,7 +91,7 @@ impl<O: Debug> Service<O> {
         let started = clock.now();
         let answer_id = request_id::dated(started, &*self.wire.ids);
         let (head, content) = request.into_parts();
-        let mut upload = Upload::new(&head.headers, content);
+        let mut upload = Upload::of(&head, content);
         let row = adapter::find(self.dialect.table, head.uri.path()).filter(|_| head.method == Method::POST);
         let outcome = match row {
             Some(row) => match self.fields(&head, &mut upload).await {
@@ -115,12 +122,39 @@ impl<O: Debug> Service<O> {
     }
 
     async fn fields(&self, head: &Parts, upload: &mut Upload) -> Result<Fields, Failure> {
-        let body = upload.read(self.dialect.max_body_bytes).await.map_err(|error| match error {
+        body::check_place(&head.extensions).map_err(|error| (self.dialect.failed)(error, &self.wire))?;
+        if upload.is_large() {
+            self.look_at_start(head, upload).await?;
+        }
+        let body = upload.read(self.dialect.max_body_bytes).await.map_err(|error| self.unread(error))?;
+        Ok(Fields::read(&head.headers, body, head.uri.query()).await)
+    }
+
+    /// Looks for a key in the query and in the first bytes of a large body, where almost all clients have it: one that
+    /// does not exist is refused before the rest is read.
+    async fn look_at_start(&self, head: &Parts, upload: &mut Upload) -> Result<(), Failure> {
+        let start = upload.read_start().await.map_err(|error| self.unread(error))?;
+        if start.len() < FREE_BYTES {
+            return Ok(());
+        }
+        let fields = Fields::read_start(&head.headers, start, head.uri.query(), self.dialect.key_field).await;
+        let named = fields.get(self.dialect.key_field).and_then(|field| (self.dialect.key_id)(&field.bytes));
+        let Some(id) = named else { return Ok(()) };
+        match self.wire.credentials.key(id).await {
+            Ok(Some(_)) => upload.is_of_known_key(),
+            Ok(None) => return Err((self.dialect.unknown_key)()),
+            Err(error) => return Err((self.dialect.failed)(error, &self.wire)),
+        }
+        Ok(())
+    }
+
+    fn unread(&self, error: BodyError) -> Failure {
+        match error {
             BodyError::TooLong => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, body::TOO_LONG),
             // Nobody is left to read the answer; a form without its end has no fields.
             BodyError::Broken => Failure::missing(self.dialect.key_field),
-        })?;
-        Ok(Fields::read(&head.headers, body, head.uri.query()).await)
+            BodyError::Busy => (self.dialect.failed)(body::busy(), &self.wire),
+        }
     }
 
     /// Who makes this call with a checked key. `RateExceeded` if it has made too many calls this second, `Forbidden` if
@@ -129,10 +163,10 @@ impl<O: Debug> Service<O> {
         let info = &row.info;
         let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
         let (dialect, limits) = (self.dialect.name, self.dialect.limits);
-        self.wire.access.admit(
-            key,
-            &Admission { dialect, operation: info.name, needs: info.needs, limits, rate, n_units: 1, request_id },
-        )
+        let call = Admission { dialect, operation: info.name, needs: info.needs, limits, rate, n_units: 1, request_id };
+        let caller = self.wire.access.admit(key, &call)?;
+        trace::admitted(dialect, Some(info.name), &caller);
+        Ok(caller)
     }
 
     /// Who asked for a job, with what the key may do now.

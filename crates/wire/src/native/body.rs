@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyDataStream, Full};
 use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetName};
 use likeness_domain::{Error, Kind, limits};
@@ -18,7 +18,9 @@ use serde::de::DeserializeOwned;
 
 use super::errors::NativeError;
 use super::{Api, convert, dto};
-use crate::http::json;
+use crate::http::body::{self, BodyError, Upload};
+use crate::http::json::{self, without_mark};
+use crate::http::trace;
 
 /// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the words
 /// around them.
@@ -42,7 +44,10 @@ impl FromRequestParts<Api> for Signed {
     type Rejection = NativeError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
-        Ok(Self(api.authenticate.caller(parts).await?))
+        body::check_place(&parts.extensions)?;
+        let caller = api.authenticate.caller(parts).await?;
+        trace::admitted("native", None, &caller);
+        Ok(Self(caller))
     }
 }
 
@@ -161,7 +166,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = NativeError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
-        Ok(Self(from_json(&read(request.into_body()).await?)?))
+        let (head, body) = request.into_parts();
+        Ok(Self(from_json(&read(&head, body).await?)?))
     }
 }
 
@@ -208,8 +214,8 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let mut form = match essence.as_str() {
-            "application/json" => return Ok(Self(from_json(&read(body).await?)?)),
-            "multipart/form-data" => read_form(content_type, body).await?,
+            "application/json" => return Ok(Self(from_json(&read(&head, body).await?)?)),
+            "multipart/form-data" => read_form(content_type, read(&head, body).await?).await?,
             "" | "application/octet-stream" => raw_image(&head, body).await?,
             image if image.starts_with("image/") => raw_image(&head, body).await?,
             _ => {
@@ -225,22 +231,15 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
 
 async fn raw_image(head: &Parts, body: Body) -> Result<Form, Error> {
     let words = Words::of_query(head.uri.query().unwrap_or(""))?;
-    let image = read(body).await?;
+    let image = read(head, body).await?;
     let images = if image.is_empty() { BTreeMap::new() } else { BTreeMap::from([("image".to_owned(), image)]) };
     Ok(Form { words, images })
 }
 
-async fn read_form(content_type: &str, body: Body) -> Result<Form, Error> {
-    let damaged = |error: multer::Error| {
-        if let multer::Error::StreamReadFailed(source) = &error
-            && source.downcast_ref::<LengthLimitError>().is_some()
-        {
-            return too_large();
-        }
-        Error::invalid("body", "the multipart body is damaged").with_source(error)
-    };
+async fn read_form(content_type: &str, body: Bytes) -> Result<Form, Error> {
+    let damaged = |error: multer::Error| Error::invalid("body", "the multipart body is damaged").with_source(error);
     let boundary = multer::parse_boundary(content_type).map_err(damaged)?;
-    let stream = Limited::new(body, BODY_BYTES_MAX).into_data_stream();
+    let stream = BodyDataStream::new(Full::<Bytes>::new(body));
     let mut parts = multer::Multipart::new(stream, boundary);
     let mut form = Form::default();
     let mut n_parts = 0;
@@ -272,17 +271,21 @@ fn too_large() -> Error {
     Error::new(Kind::ImageTooLarge, format!("the request body has more than {BODY_BYTES_MAX} bytes"))
 }
 
-async fn read(body: Body) -> Result<Bytes, Error> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
-        Err(error) => Err(Error::invalid("body", "the request body broke off").with_source(error)),
-    }
+/// The whole body. Every handler proves the caller first.
+async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
+    let mut upload = Upload::of(head, body);
+    upload.is_of_known_key();
+    upload.read(BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLong => too_large(),
+        BodyError::Broken => Error::invalid("body", "the request body broke off"),
+        BodyError::Busy => body::busy(),
+    })
 }
 
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     // serde's own words name the member, the place and what is accepted, and never quote a value of ours.
-    serde_json::from_slice(body).map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
+    serde_json::from_slice(without_mark(body))
+        .map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
 }
 
 /// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the query from the body. Whatever

@@ -1,4 +1,5 @@
 //! What the tests of several dialects share. Tests that are about all of them stand in `crates/wire/tests`.
 
 pub(crate) mod huawei_client;
+pub(crate) mod no_room;
 pub(crate) mod testbed;

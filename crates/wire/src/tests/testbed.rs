@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use likeness_domain::Result;
 use likeness_domain::access::Access;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{Clock, CredentialStore};
@@ -92,7 +91,13 @@ impl Testbed {
     }
 
     /// Adds a key of the tenant with this [`tenant_id`], which is made if it is not there.
-    pub(crate) fn add_key(&self, bits: u128, tenant: &str, (key, secret): (&str, &str), enabled: bool) -> Result<()> {
+    pub(crate) fn add_key(
+        &self,
+        bits: u128,
+        tenant: &str,
+        (key, secret): (&str, &str),
+        enabled: bool,
+    ) -> likeness_domain::Result<()> {
         let created_at = self.clock.now();
         let (id, name) = (tenant_id(bits), TenantName::new(tenant).unwrap());
         let by = caller(id.to_bits()).actor();

@@ -91,6 +91,12 @@ pub(super) async fn authenticate(
     Ok(key)
 }
 
+/// The key that a sign names, whichever digest it was made with; nothing of it is proved.
+pub(super) fn named_key(sign: &[u8]) -> Option<AccessKeyId> {
+    let of = |digest| Sign::read(sign, digest).and_then(|sign| AccessKeyId::new(&sign.api_key));
+    of(Digest::Sha1).or_else(|| of(Digest::Sha256))
+}
+
 impl Sign {
     /// Takes a `sign` apart; `None` if it is malformed.
     fn read(text: &[u8], digest: Digest) -> Option<Sign> {

@@ -60,6 +60,9 @@ impl Yuanli {
             limits: wire.settings.yuanli.limits(),
             table: &operations::TABLE,
             scale,
+            key_id: auth::named_key,
+            unknown_key: errors::unknown_key,
+            failed: |error, wire| errors::library(error, "file", &wire.settings.yuanli),
         };
         let tokens = KeyedIds::new(&wire.secret, "yuanli face token");
         Self { service: Service::new(dialect, wire), tokens }

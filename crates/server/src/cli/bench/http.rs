@@ -138,7 +138,8 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         ..config.listener.clone()
     };
     let server = tokio::spawn(async move {
-        listener::serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, Arc::new(large), stopping).await
+        listener::serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, Arc::new(large), None, stopping)
+            .await
     });
     let measured = measured(&args, &opened, &key, &face_set, address).await;
     stop.send_replace(true);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::server::{KEY, Key, Server};
 use crate::aliyun::auth::tests::{Vector, vector};
+use crate::tests::no_room::{full_budget, within, without_place};
 
 #[tokio::test]
 async fn cases_1_to_4_and_7_the_vectors_are_signed_well() {
@@ -120,4 +121,13 @@ async fn cases_24_and_25_client_info_never_matters() {
         head.uri = raw.parse().unwrap();
         server.send(Request::from_parts(head, body)).await.ok();
     }
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_callers_are_told_to_come_back() {
+    let server = Server::new().await;
+    let request = || server.signed(KEY, "/green/sface/person/add", &" ".repeat(100_000), &[]);
+    let (budget, _held) = full_budget();
+    server.send(within(request(), &budget)).await.fault(588, "EXCEED_QUOTA");
+    server.send(without_place(request())).await.fault(588, "EXCEED_QUOTA");
 }

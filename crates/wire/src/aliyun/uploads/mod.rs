@@ -27,8 +27,8 @@ use md5::{Digest, Md5};
 use super::dto;
 use super::errors::{Fault, code};
 use super::routes::Api;
-use crate::http::body::{BodyError, Upload};
-use crate::http::target;
+use crate::http::body::{self, BodyError, Upload};
+use crate::http::{target, trace};
 use errors::{Refusal, refused};
 
 pub use signature::fuzz_upload;
@@ -79,7 +79,7 @@ pub(super) fn named(api: &Api, caller: &Caller, address: &str) -> Result<UploadN
 /// Answers a request to the storage, whatever it is.
 pub(super) async fn answer(api: &Api, request: Request, request_id: &str) -> Response {
     let (head, body) = request.into_parts();
-    let mut upload = Upload::new(&head.headers, body);
+    let mut upload = Upload::of(&head, body);
     let put = put(api, &head, &mut upload, request_id).await;
     // As far as the largest image; whoever sends more is cut off.
     upload.discard(api.settings().image_bytes_max).await;
@@ -102,6 +102,7 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     if api.settings().upload_endpoint.is_none() {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "NoSuchBucket", "uploads are disabled on this server"));
     }
+    body::check_place(&head.extensions).map_err(Refusal::of)?;
     if head.method != Method::PUT {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "files can only be put here"));
     }
@@ -114,6 +115,7 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
         Some((owner, name)) if owner == folder(key.tenant.id) => UploadName::new(name).map_err(|_| invalid_name())?,
         _ => return Err(Refusal::denied("AccessDenied", "the file is outside the folder of these credentials")),
     };
+    upload.is_of_known_key();
     let bytes_max = api.settings().image_bytes_max;
     let bytes = upload.read(bytes_max).await.map_err(|error| match error {
         BodyError::TooLong => {
@@ -121,10 +123,12 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
             Refusal::new(StatusCode::BAD_REQUEST, "EntityTooLarge", message)
         }
         BodyError::Broken => Refusal::new(StatusCode::BAD_REQUEST, "IncompleteBody", "the file ended before its time"),
+        BodyError::Busy => Refusal::of(body::busy()),
     })?;
     let digest = Md5::digest(&bytes);
     check_md5(&head.headers, &digest)?;
     let caller = Caller::of_key(&key, api.settings().limits(), request_id);
+    trace::admitted("aliyun", Some("PutObject"), &caller);
     let room = UploadQuota { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
     let request = PutUpload { name, bytes, lifetime: LIFETIME, room };
     api.library().put_upload(&caller, request).await.map_err(Refusal::of)?;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::server::{P1, Server};
 use crate::facepp::operations::TABLE;
 use crate::megvii::tests::cases;
+use crate::tests::no_room::{budget, full_budget, in_pieces, within, without_place};
 
 #[test]
 fn broken_forms_have_no_fields() {
@@ -63,4 +64,30 @@ proptest! {
         let reply = server.call(TABLE[call].info.name, &fields);
         prop_assert!(reply.status == 200 || reply.status == 400 || reply.status == 401, "{}", reply.text);
     }
+}
+
+#[test]
+fn a_large_body_with_an_unknown_key_takes_no_memory() {
+    let server = Server::new();
+    let picture = "x".repeat(1_000_000);
+    let fields = [("api_key", "stranger"), ("api_secret", "s"), ("image_file", picture.as_str())];
+    let budget = budget(8 << 20);
+    server
+        .send(within(Server::multipart("detect", in_pieces(Server::form(&fields))), &budget))
+        .refused(401, "AUTHENTICATION_ERROR");
+    assert_eq!(budget.take_peak(), 0);
+}
+
+#[test]
+fn where_there_is_no_room_callers_are_told_to_come_back() {
+    let server = Server::new();
+    let picture = "x".repeat(100_000);
+    let fields = [("api_key", "demoKey"), ("api_secret", "demoSecret"), ("image_file", picture.as_str())];
+    let (budget, _held) = full_budget();
+    server
+        .send(within(Server::multipart("detect", Server::form(&fields)), &budget))
+        .refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
+    server
+        .send(without_place(Server::multipart("detect", Server::form(&fields))))
+        .refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::server::{F1, Server, base64};
 use crate::huawei::Settings;
+use crate::tests::no_room::{full_budget, within, without_place};
 
 /// A body that counts how much of it was asked for.
 struct Counted {
@@ -136,4 +137,30 @@ fn a_busy_server_says_so() {
     let reply = server.post("/face-detect", body.clone()).refused(429, "FRS.0033");
     assert!(reply.headers.contains_key("retry-after"));
     server.post("/face-detect", body).ok();
+}
+
+#[test]
+fn where_there_is_no_room_callers_are_told_to_come_back() {
+    let server = Server::new();
+    let request = || post(&server, Body::from(vec![b' '; 100_000]), &[]);
+    let (budget, _held) = full_budget();
+    server.send_signed_in(within(request(), &budget)).refused(429, "FRS.0033");
+    server.send_signed_in(without_place(request())).refused(429, "FRS.0033");
+    // Nobody who has shown no key gets as far as asking for memory, and small requests never have to ask.
+    server.send(within(request(), &budget)).refused(401, "APIG.0301");
+    server.send_signed_in(within(post(&server, Body::from("{}"), &[]), &budget)).refused(400, "FRS.0011");
+}
+
+#[test]
+fn a_request_for_a_token_is_short() {
+    let server = Server::new();
+    let body = Body::from(vec![b' '; 65 * 1024]);
+    server.send(server.request("POST", "/v3/auth/tokens", body)).refused(413, "APIG.0201");
+}
+
+#[test]
+fn a_byte_order_mark_before_json_is_passed_over() {
+    let server = Server::new();
+    let body = ["\u{feff}".as_bytes(), json!({"image_base64": base64(F1)}).to_string().as_bytes()].concat();
+    server.send_signed_in(post(&server, Body::from(body), &[])).ok();
 }

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::server::{DEMO, NOW_S, P1, Server};
+use super::server::{Client, DEMO, NOW_S, P1, Server};
 use crate::megvii::tests::cases;
+use crate::tests::no_room::{budget, full_budget, in_pieces, within, without_place};
 
 fn sign() -> String {
     DEMO.sign("hmac_sha1", &(NOW_S + 9).to_string(), NOW_S, "1")
@@ -62,4 +63,33 @@ proptest! {
         }
         server.call("group_info", &[("group_id", "lib_a")]);
     }
+}
+
+#[test]
+fn a_large_body_with_an_unknown_key_takes_no_memory() {
+    let server = Server::new();
+    let stranger = Client { key: "stranger", secret: "s" }.sign("hmac_sha256", "0", NOW_S, "1");
+    let picture = "x".repeat(1_000_000);
+    let (sign, version) = (("sign", stranger.as_str()), ("sign_version", "hmac_sha256"));
+    for (fields, n_held) in [([sign, version, ("file", &picture)], 0), ([("file", &picture), sign, version], 1_000_000)]
+    {
+        let budget = budget(8 << 20);
+        let mut request = within(Server::multipart("add", Server::form(&fields)), &budget);
+        let n_bytes = Server::form(&fields).len();
+        *request.body_mut() = in_pieces(Server::form(&fields));
+        request.headers_mut().insert("content-length", n_bytes.to_string().parse().unwrap());
+        server.send(request).refused(403, "AUTHENTICATION_ERROR");
+        assert!((n_held..n_held + 1000).contains(&budget.take_peak()));
+        assert_eq!(budget.n_bytes(), 0);
+    }
+}
+
+#[test]
+fn where_there_is_no_room_callers_are_told_to_come_back() {
+    let server = Server::with_lib_a();
+    let picture = "x".repeat(100_000);
+    let request = || Server::multipart("add", Server::form(&[("sign", &sign()), ("file", &picture)]));
+    let (budget, _held) = full_budget();
+    server.send(within(request(), &budget)).refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
+    server.send(without_place(request())).refused(403, "CONCURRENCY_LIMIT_EXCEEDED");
 }
