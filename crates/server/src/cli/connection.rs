@@ -35,6 +35,7 @@ enum Transport {
 }
 
 /// What a request carries.
+#[derive(Clone)]
 pub(crate) enum Payload {
     /// Nothing.
     Empty,

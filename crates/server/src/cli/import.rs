@@ -1,28 +1,32 @@
 //! `likeness face import`: enrols a folder of photographs, several at a time, and can be run again.
+//!
+//! What is wrong with one file is that file's refusal. Only what would meet every file ends the run: a server that is
+//! gone, a full disk, a deleted face set, a key without the grant.
 
 mod folder;
+mod report;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
+use likeness_domain::types::{ExternalId, Subject};
 use likeness_domain::{Error, Kind, limits};
 use likeness_wire::native::dto;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Needs, Payload};
-use super::table::counted;
 use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
 use crate::cli::{failed, refused};
 use crate::config::Config;
-use folder::Found;
+use folder::{Found, Walk, shown};
+use report::{File, Report};
 
 /// Files whose external ids are asked about at once: few enough that the bar moves, many enough that asking costs
 /// nothing.
@@ -36,7 +40,8 @@ const RETRY_LAST: Duration = Duration::from_secs(60);
 /// Enrols the largest face of every photograph below a folder. A photograph's subject is the name of the sub-folder
 /// of DIR it is in; photographs directly in DIR get their file's name without extension and trailing number, so
 /// `anna_smith_02.jpg` is `anna_smith`. A photograph is enrolled once however often this runs: it is known by its path
-/// below DIR and its content.
+/// below DIR and its content. A file that cannot be enrolled is named with its reason and the run goes on; links are
+/// followed, each folder once.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The folder
@@ -52,29 +57,6 @@ pub(crate) struct ImportArgs {
     library: LibraryArgs,
 }
 
-/// What became of the photographs.
-#[derive(Debug, Serialize)]
-struct Report {
-    face_set: String,
-    /// Photographs in the folder.
-    n_files: usize,
-    /// Enrolled by this run.
-    enrolled: usize,
-    /// Enrolled by an earlier run.
-    already_enrolled: usize,
-    /// Not enrolled, each with its reason.
-    refused: Vec<Refusal>,
-    /// Whether it was ended before every photograph was looked at.
-    interrupted: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Refusal {
-    file: String,
-    kind: String,
-    message: String,
-}
-
 /// What became of one photograph.
 enum Fate {
     Enrolled,
@@ -86,22 +68,16 @@ enum Fate {
 
 /// Runs the command.
 pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
-    let files = folder::photographs(&args.dir)?;
+    let Walk { photographs: files, passed_over, .. } = folder::walk(&args.dir)?;
+    let mut report = Report::new(&args.face_set, files.len(), passed_over);
     if files.is_empty() {
-        return Err(refused(format!("there is no photograph below {}", args.dir.display()))
+        let passed_over = report.passed_over_summary().map(|text| format!(" ({text})")).unwrap_or_default();
+        return Err(refused(format!("there is no photograph below {}{passed_over}", args.dir.display()))
             .with_hint("photographs are files ending in jpg, jpeg, png, bmp, webp or gif"));
     }
     let connection = Arc::new(Connection::open(config, args.library.tenant(), Needs::Pack).await?);
     ensure_face_set(&connection, &args.face_set, args.create).await?;
 
-    let mut report = Report {
-        face_set: args.face_set.clone(),
-        n_files: files.len(),
-        enrolled: 0,
-        already_enrolled: 0,
-        refused: Vec::new(),
-        interrupted: false,
-    };
     let bar = bar(files.len() as u64);
     // Two for each worker: one in work, one waiting.
     let in_flight_max = config.general.workers * 2;
@@ -136,19 +112,27 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
             let Some(done) = done else { break };
             let (fate, file) = done.map_err(|error| failed(format!("enrolling failed: {error}")))?;
             bar.inc(1);
-            match fate {
+            let outcome = match fate {
                 Fate::Enrolled => {
                     report.enrolled += 1;
-                    subjects.insert(file.subject);
+                    subjects.insert(file.subject.clone());
+                    "enrolled"
                 }
-                Fate::AlreadyEnrolled => report.already_enrolled += 1,
+                Fate::AlreadyEnrolled => {
+                    report.already_enrolled += 1;
+                    "already_enrolled"
+                }
                 Fate::Refused(word, error) => {
-                    bar.suspend(|| terminal::talk(format!("refused: {}: {error}", file.relative)));
-                    let message = error.to_string();
-                    report.refused.push(Refusal { file: file.relative, kind: word, message });
+                    bar.suspend(|| terminal::talk(format!("refused: {}: {error}", shown(&file.relative))));
+                    report.refuse(file.relative.clone(), word, &error);
+                    "refused"
                 }
-                Fate::Stop(error) => stopped = Some(error),
-            }
+                Fate::Stop(error) => {
+                    stopped = Some(error);
+                    continue;
+                }
+            };
+            report.files.push(File { file: file.relative, subject: file.subject, outcome });
         }
         if stopped.is_some() || report.interrupted {
             break 'batches;
@@ -156,11 +140,12 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     }
     bar.finish_and_clear();
     report.interrupted |= stopped.is_some();
-    report.refused.sort_by(|a, b| a.file.cmp(&b.file));
+    report.sort();
     if args.library.json {
         terminal::json(&report)?;
     } else {
-        terminal::data(summary(&report, subjects.len()));
+        report.passed_over_summary().into_iter().for_each(terminal::talk);
+        terminal::data(report.summary(subjects.len()));
     }
     let again = "run the same command again to go on";
     match stopped {
@@ -179,25 +164,6 @@ fn bar(n_files: u64) -> ProgressBar {
     )
 }
 
-fn summary(report: &Report, n_subjects: usize) -> String {
-    let mut summary = format!("enrolled {}", counted(report.enrolled as u64, "face"));
-    if n_subjects > 0 {
-        summary.push_str(&format!(" of {}", counted(n_subjects as u64, "subject")));
-    }
-    summary.push_str(&format!(" into `{}`", report.face_set));
-    if report.already_enrolled > 0 {
-        summary.push_str(&format!(", {} already enrolled", report.already_enrolled));
-    }
-    if !report.refused.is_empty() {
-        summary.push_str(&format!(", {} refused", report.refused.len()));
-    }
-    let n_left = report.n_files - report.enrolled - report.already_enrolled - report.refused.len();
-    if n_left > 0 {
-        summary.push_str(&format!(", {n_left} left"));
-    }
-    summary
-}
-
 async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> Result<(), Error> {
     let found: Result<dto::FaceSet, Error> =
         connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
@@ -205,8 +171,13 @@ async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> R
         Ok(_) => Ok(()),
         Err(error) if error.kind() == Kind::FaceSetNotFound && create => {
             let body = dto::CreateFaceSet { name: name.to_owned(), ..Default::default() };
-            let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
-            terminal::talk(format!("made face set `{}`", made.name));
+            let made = connection.call::<dto::FaceSet>(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await;
+            match made {
+                Ok(made) => terminal::talk(format!("made face set `{}`", made.name)),
+                // Somebody else made it meanwhile.
+                Err(error) if error.kind() == Kind::FaceSetExists => {}
+                Err(error) => return Err(error),
+            }
             Ok(())
         }
         Err(error) if error.kind() == Kind::FaceSetNotFound => Err(error.with_hint("add `--create` to make it")),
@@ -237,16 +208,14 @@ async fn already_enrolled(
     let ids = tokio::task::spawn_blocking(move || {
         // A file that cannot be read is refused when its turn comes.
         let read = |file: &Found| photo::read_within(&file.path, limits::IMAGE_BYTES_MAX).ok();
-        files.iter().filter_map(|file| Some(external_id(&file.relative, &read(file)?))).collect()
+        let ids = files.iter().filter_map(|file| Some(external_id(&file.relative, &read(file)?)));
+        ids.filter(|id| ExternalId::new(id.as_str()).is_ok()).collect()
     });
-    let external_ids = ids.await.map_err(|error| Error::internal("reading the photographs failed", error))?;
-    let body = Payload::Json(
-        serde_json::to_vec(&dto::ExternalIds { external_ids })
-            .map_err(|error| Error::internal("cannot write JSON", error))?
-            .into(),
-    );
+    let external_ids: Vec<String> =
+        ids.await.map_err(|error| Error::internal("reading the photographs failed", error))?;
+    let body = dto::ExternalIds { external_ids };
     let path = ["face-sets", face_set, "faces", "enrolled"];
-    let known: dto::ExternalIds = connection.call(Method::POST, &path, &[], body).await?;
+    let known: dto::ExternalIds = call_patiently(connection, &path, &[], Payload::json(&body)?).await?;
     Ok(Arc::new(known.external_ids.into_iter().collect()))
 }
 
@@ -258,35 +227,49 @@ async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &Ha
         Ok(Err(reason)) => return Fate::Refused("unreadable".to_owned(), Error::invalid("file", reason)),
         Err(error) => return Fate::Stop(Error::internal("reading a photograph failed", error)),
     };
+    if image.is_empty() {
+        return Fate::Refused("empty".to_owned(), Error::invalid("file", "the file is empty"));
+    }
     let external_id = external_id(&file.relative, &image);
+    let checked = ExternalId::new(external_id.as_str()).and_then(|_| Subject::new(file.subject.as_str()));
+    if let Err(error) = checked {
+        return Fate::Refused("name".to_owned(), error);
+    }
     if known.contains(&external_id) {
         return Fate::AlreadyEnrolled;
     }
-    match send(connection, face_set, &file.subject, &external_id, image).await {
-        Ok(()) => Fate::Enrolled,
+    let path = ["face-sets", face_set, "faces"];
+    let query = [("subject", file.subject.as_str()), ("external_id", external_id.as_str())];
+    match call_patiently::<dto::Faces>(connection, &path, &query, Payload::Image(image)).await {
+        Ok(_) => Fate::Enrolled,
+        // A photograph that the server stumbles over must not end the run; a server that is gone must.
+        Err(error) if error.kind() == Kind::Internal && is_there(connection, face_set).await => {
+            Fate::Refused("internal".to_owned(), error)
+        }
         Err(error) => fate_of(error),
     }
 }
 
-async fn send(
+/// Whether the library answers and has the face set.
+async fn is_there(connection: &Connection, face_set: &str) -> bool {
+    connection.call::<dto::FaceSet>(Method::GET, &["face-sets", face_set], &[], Payload::Empty).await.is_ok()
+}
+
+/// Makes a call; again, after longer and longer waits, while the server is busy or the tenant calls too often.
+async fn call_patiently<A: DeserializeOwned>(
     connection: &Connection,
-    face_set: &str,
-    subject: &str,
-    external_id: &str,
-    image: Bytes,
-) -> Result<(), Error> {
-    let path = ["face-sets", face_set, "faces"];
-    let query = [("subject", subject), ("external_id", external_id)];
+    path: &[&str],
+    query: &[(&str, &str)],
+    payload: Payload,
+) -> Result<A, Error> {
     let mut wait = RETRY_FIRST;
     loop {
-        let added = connection.call::<dto::Faces>(Method::POST, &path, &query, Payload::Image(image.clone())).await;
-        match added {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == Kind::Overloaded && wait <= RETRY_LAST => {
+        match connection.call(Method::POST, path, query, payload.clone()).await {
+            Err(error) if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) && wait <= RETRY_LAST => {
                 tokio::time::sleep(wait).await;
                 wait *= 2;
             }
-            Err(error) => return Err(error),
+            done => return done,
         }
     }
 }
@@ -304,6 +287,7 @@ fn fate_of(error: Error) -> Fate {
         Kind::ImageDimensions => "image_dimensions",
         Kind::ImageTooLarge => "image_too_large",
         Kind::InvalidArgument => "invalid_argument",
+        Kind::MissingArgument => "missing_argument",
         _ => return Fate::Stop(error),
     };
     Fate::Refused(word.to_owned(), error)
@@ -342,25 +326,10 @@ mod tests {
                     | Kind::ImageDimensions
                     | Kind::ImageTooLarge
                     | Kind::InvalidArgument
+                    | Kind::MissingArgument
             );
             let refused = matches!(fate_of(Error::new(kind, "")), Fate::Refused(..));
             assert_eq!(refused, own, "{kind:?}");
         }
-    }
-
-    #[test]
-    fn the_summary_leaves_out_what_did_not_happen() {
-        let mut report = Report {
-            face_set: "staff".to_owned(),
-            n_files: 4,
-            enrolled: 1,
-            already_enrolled: 0,
-            refused: Vec::new(),
-            interrupted: false,
-        };
-        assert_eq!(summary(&report, 1), "enrolled 1 face of 1 subject into `staff`, 3 left");
-        report.enrolled = 0;
-        report.already_enrolled = 4;
-        assert_eq!(summary(&report, 0), "enrolled 0 faces into `staff`, 4 already enrolled");
     }
 }

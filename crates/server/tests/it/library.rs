@@ -1,6 +1,7 @@
 //! Commands on a library: face sets, faces, import, search.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect;
@@ -186,11 +187,12 @@ fn a_folder_is_imported_once_however_often() {
         $ likeness face import photos --set people --create
         enrolled 3 faces of 2 subjects into `people`, 2 refused
         made face set `people`
+        passed over: 1 with another ending
         refused: broken.jpg: data is no image in a known format, expected one of JPEG, PNG, BMP, WebP, GIF
         refused: grey.bmp: the image shows no face
         -> 1
         $ likeness face import photos --set people --json
-        {"face_set":"people","n_files":5,"enrolled":0,"already_enrolled":3,"refused":[{"file":"broken.jpg","kind":"image_format","message":"data is no image in a known format, expected one of JPEG, PNG, BMP, WebP, GIF"},{"file":"grey.bmp","kind":"no_face_in_image","message":"the image shows no face"}],"interrupted":false}
+        {"face_set":"people","n_files":5,"enrolled":0,"already_enrolled":3,"refused":[{"file":"broken.jpg","kind":"image_format","message":"data is no image in a known format, expected one of JPEG, PNG, BMP, WebP, GIF"},{"file":"grey.bmp","kind":"no_face_in_image","message":"the image shows no face"}],"interrupted":false,"passed_over":[{"file":"notes.txt","reason":"ending"}],"files":[{"file":"biden_1.jpg","subject":"biden","outcome":"already_enrolled"},{"file":"broken.jpg","subject":"broken","outcome":"refused"},{"file":"grey.bmp","subject":"grey","outcome":"refused"},{"file":"obama/1.jpg","subject":"obama","outcome":"already_enrolled"},{"file":"obama/2.jpg","subject":"obama","outcome":"already_enrolled"}]}
         refused: broken.jpg: data is no image in a known format, expected one of JPEG, PNG, BMP, WebP, GIF
         refused: grey.bmp: the image shows no face
         -> 1
@@ -207,6 +209,67 @@ fn a_folder_is_imported_once_however_often() {
     }
     let again = scratch.data_of(&with(&["face", "import", "photos", "--set", "people"]));
     assert_eq!(again, "enrolled 1 face of 1 subject into `people`, 2 already enrolled\n");
+}
+
+#[test]
+fn nothing_in_a_folder_ends_an_import() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    tenant(&scratch, "acme");
+    photographs(&scratch, &portraits);
+    let photos = scratch.path().join("photos");
+    fs::write(photos.join("a_first.jpg"), "").unwrap();
+    fs::write(photos.join("bell\u{7}.jpg"), "x").unwrap();
+    fs::create_dir(photos.join("turned\u{202e}")).unwrap();
+    fs::write(photos.join("turned\u{202e}/gpj.jpg"), "").unwrap();
+    let long = "l".repeat(250);
+    fs::create_dir(photos.join(&long)).unwrap();
+    fs::copy(portraits.join("biden2.jpg"), photos.join(&long).join("1.jpg")).unwrap();
+    symlink(&photos, photos.join("again")).unwrap();
+    symlink("nowhere", photos.join("gone.jpg")).unwrap();
+    let import = ["face", "import", "photos", "--set", "people", "--create", "--json"];
+    let ended = scratch.run(&with(&import));
+    assert_eq!(ended.code, Some(1), "{}", ended.talk);
+    let report: Value = serde_json::from_str(&ended.data).unwrap();
+    assert_eq!((&report["enrolled"], &report["interrupted"]), (&Value::from(4), &Value::from(false)), "{report}");
+    let pairs = |list: &str, member: &str| -> Vec<String> {
+        let items = report[list].as_array().unwrap().iter();
+        items
+            .map(|item| format!("{} {}", item["file"].as_str().unwrap().escape_debug(), item[member].as_str().unwrap()))
+            .collect()
+    };
+    expect![[r#"
+        a_first.jpg empty
+        bell\u{7}.jpg name
+        broken.jpg image_format
+        grey.bmp no_face_in_image
+        turned\u{202e}/gpj.jpg empty"#]]
+    .assert_eq(&pairs("refused", "kind").join("\n"));
+    expect![[r#"
+        again seen_before
+        gone.jpg broken_link
+        notes.txt ending"#]]
+    .assert_eq(&pairs("passed_over", "reason").join("\n"));
+    assert_eq!(pairs("files", "outcome").len(), 9);
+    assert!(ended.talk.contains("refused: bell\\u{7}.jpg: ") && !ended.talk.contains('\u{202e}'), "{}", ended.talk);
+}
+
+#[test]
+fn two_imports_at_once_make_one_face_set_and_enrol_each_face_once() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    tenant(&scratch, "acme");
+    photographs(&scratch, &portraits);
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let import = ["face", "import", "photos", "--set", "people", "--create", "--json"];
+    let reports: Vec<Value> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| scratch.run(&with(&import)))).collect();
+        let ended = runs.into_iter().map(|run| run.join().unwrap());
+        ended.map(|ended| serde_json::from_str(&ended.data).unwrap_or_else(|_| panic!("{}", ended.talk))).collect()
+    });
+    let sum = |member: &str| reports.iter().map(|report| report[member].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("enrolled"), sum("already_enrolled")), (3, 3), "{reports:?}");
+    server.stop();
 }
 
 #[test]

@@ -133,8 +133,9 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let bounds = listener::Settings {
         connections_max: 2 * args.connections as usize,
+        connections_per_peer_max: 2 * args.connections as usize,
         // Connections are idle while the index alone is asked.
-        head_timeout: config.listener.head_timeout + Duration::from_secs(args.seconds),
+        idle_timeout: config.listener.idle_timeout + Duration::from_secs(args.seconds),
         ..config.listener.clone()
     };
     let server = tokio::spawn(async move {

@@ -1,0 +1,114 @@
+//! What an import tells when it is over.
+
+use std::collections::BTreeMap;
+
+use likeness_domain::Error;
+use serde::Serialize;
+
+use super::folder::{PassedOver, Reason};
+use crate::cli::table::counted;
+
+/// What became of the photographs.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) face_set: String,
+    /// Photographs in the folder.
+    pub(super) n_files: usize,
+    /// Enrolled by this run.
+    pub(super) enrolled: usize,
+    /// Enrolled by an earlier run, or by another one meanwhile.
+    pub(super) already_enrolled: usize,
+    /// Not enrolled, each with its reason.
+    pub(super) refused: Vec<Refusal>,
+    /// Whether it was ended before every photograph was looked at.
+    pub(super) interrupted: bool,
+    /// Left out, each with its reason.
+    pub(super) passed_over: Vec<PassedOver>,
+    /// Every photograph that was looked at, and what became of it.
+    pub(super) files: Vec<File>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    pub(super) file: String,
+    pub(super) kind: String,
+    pub(super) message: String,
+}
+
+/// One photograph.
+#[derive(Debug, Serialize)]
+pub(super) struct File {
+    pub(super) file: String,
+    pub(super) subject: String,
+    /// `enrolled`, `already_enrolled` or `refused`.
+    pub(super) outcome: &'static str,
+}
+
+impl Report {
+    pub(super) fn new(face_set: &str, n_files: usize, passed_over: Vec<PassedOver>) -> Self {
+        let face_set = face_set.to_owned();
+        let (refused, files) = (Vec::new(), Vec::new());
+        Self { face_set, n_files, enrolled: 0, already_enrolled: 0, refused, interrupted: false, passed_over, files }
+    }
+
+    /// Notes a photograph that was not enrolled.
+    pub(super) fn refuse(&mut self, file: String, kind: String, error: &Error) {
+        self.refused.push(Refusal { file, kind, message: error.to_string() });
+    }
+
+    /// Puts everything into the order of the paths.
+    pub(super) fn sort(&mut self) {
+        self.refused.sort_by(|a, b| a.file.cmp(&b.file));
+        self.files.sort_by(|a, b| a.file.cmp(&b.file));
+    }
+
+    /// The last line of a run.
+    pub(super) fn summary(&self, n_subjects: usize) -> String {
+        let mut summary = format!("enrolled {}", counted(self.enrolled as u64, "face"));
+        if n_subjects > 0 {
+            summary.push_str(&format!(" of {}", counted(n_subjects as u64, "subject")));
+        }
+        summary.push_str(&format!(" into `{}`", self.face_set));
+        if self.already_enrolled > 0 {
+            summary.push_str(&format!(", {} already enrolled", self.already_enrolled));
+        }
+        if !self.refused.is_empty() {
+            summary.push_str(&format!(", {} refused", self.refused.len()));
+        }
+        let n_left = self.n_files - self.enrolled - self.already_enrolled - self.refused.len();
+        if n_left > 0 {
+            summary.push_str(&format!(", {n_left} left"));
+        }
+        summary
+    }
+
+    /// How many files and folders were left out, by reason; nothing if there are none.
+    pub(super) fn passed_over_summary(&self) -> Option<String> {
+        let mut n_by_reason: BTreeMap<Reason, usize> = BTreeMap::new();
+        for passed in &self.passed_over {
+            *n_by_reason.entry(passed.reason).or_default() += 1;
+        }
+        let parts: Vec<_> = n_by_reason.iter().map(|(reason, n)| format!("{n} {}", reason.words())).collect();
+        (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_leaves_out_what_did_not_happen() {
+        let mut report = Report::new("staff", 4, Vec::new());
+        report.enrolled = 1;
+        assert_eq!(report.summary(1), "enrolled 1 face of 1 subject into `staff`, 3 left");
+        report.enrolled = 0;
+        report.already_enrolled = 4;
+        assert_eq!(report.summary(0), "enrolled 0 faces into `staff`, 4 already enrolled");
+        assert_eq!(report.passed_over_summary(), None);
+        let passed = |file: &str, reason| PassedOver { file: file.to_owned(), reason };
+        report.passed_over =
+            vec![passed("a.txt", Reason::Ending), passed(".b", Reason::Hidden), passed("c", Reason::Ending)];
+        assert_eq!(report.passed_over_summary().as_deref(), Some("passed over: 2 with another ending, 1 hidden"));
+    }
+}
