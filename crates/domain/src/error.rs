@@ -168,7 +168,7 @@ impl Error {
         Self { kind, message: message.into().into(), field: None, more: None }
     }
 
-    /// An [`Kind::InvalidArgument`] that names the offending field in our words.
+    /// An [`Kind::InvalidArgument`] that names the offending field, as the library calls it.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidArgument, message).with_field(field)
     }
@@ -207,7 +207,7 @@ impl Error {
         Self { kind: self.kind, message: self.message.clone(), field: self.field, more }
     }
 
-    /// Names the field at fault, in our words.
+    /// Names the field at fault, as the library calls it.
     #[must_use]
     pub fn with_field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
@@ -229,7 +229,7 @@ impl Error {
         self.more.as_ref()?.hint.as_deref()
     }
 
-    /// The field at fault, in our words, when there is one.
+    /// The field at fault, as the library calls it, when there is one.
     pub fn field(&self) -> Option<&'static str> {
         self.field
     }

@@ -1,4 +1,4 @@
-//! Every upper bound of the house, named, with its reason. Dialects may be stricter, never laxer.
+//! Every upper bound, named, with its reason. Dialects may be stricter, never laxer.
 
 use std::time::Duration;
 
@@ -76,9 +76,9 @@ pub const ONCE_SCOPE_BYTES_MAX: usize = 64;
 /// Bytes of a token that may be used only once: any digest, and the nonces clients make.
 pub const ONCE_TOKEN_BYTES_MAX: usize = 128;
 
-/// Faces of one tenant that are held without being enrolled. With templates of 512 dimensions these are 220 MB; a client that
+/// Transient faces of one tenant. With templates of 512 dimensions these are 220 MB; a client that
 /// looks at ten faces a second fills it in under three hours, and from then on the oldest go before their time.
 pub const TRANSIENT_FACES_MAX: u64 = 100_000;
 
-/// Longest time a face is held: what clients of the services that hand out such ids are told.
+/// Longest time a transient face is kept: what the vendors' documentation promises to clients.
 pub const TRANSIENT_FACE_LIFETIME_MAX: Duration = Duration::from_hours(72);

@@ -52,7 +52,7 @@ pub(crate) struct Opened {
     /// Pictures that were handed in.
     pub(crate) pictures: Arc<dyn UploadStore>,
     /// What was used and may be used only once.
-    pub(crate) once: Arc<dyn NonceStore>,
+    pub(crate) nonces: Arc<dyn NonceStore>,
     secret: InstallationSecret,
 }
 
@@ -67,7 +67,7 @@ impl Opened {
             ids: Arc::new(SystemIds),
             secret: self.secret.clone(),
             jobs: Arc::clone(&self.jobs) as _,
-            once: Arc::clone(&self.once),
+            nonces: Arc::clone(&self.nonces),
             // With slots of its own: receivers that are slow must not hold up images.
             webhook_sender: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
             settings: config.wire.clone(),
@@ -124,7 +124,7 @@ pub(crate) async fn open_with(
         credentials,
         jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),
         pictures: Arc::clone(&store) as _,
-        once: store,
+        nonces: store,
         secret,
     })
 }

@@ -6,7 +6,7 @@ use likeness_domain::access::{Grant, Grants};
 pub(crate) mod needs {
     use super::{Grant, Grants};
 
-    /// No grant: the answer tells nothing but who asks.
+    /// No grant: the answer has nothing but the identity of the caller.
     pub(crate) const NOTHING: Grants = Grants::NONE;
     pub(crate) const READ: Grants = Grants::of(&[Grant::Read]);
     pub(crate) const SEARCH: Grants = Grants::of(&[Grant::Search]);

@@ -1,7 +1,8 @@
-//! The HTTP dialects: one folder a vendor, each translating its words to the library's and back.
+//! The HTTP dialects: one folder for each vendor, which translates its requests and answers to the library's
+//! terms and back.
 //!
-//! This crate must never know a store, a model or a pixel, and no dialect knows another. Start at [`router`] for the
-//! way in and at [`ADAPTERS`] for what there is.
+//! This crate must never know a store, a model or a pixel, and no dialect knows another. Start at [`router`];
+//! [`ADAPTERS`] lists the dialects.
 
 pub mod adapter;
 pub mod aliyun;

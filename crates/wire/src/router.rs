@@ -1,4 +1,4 @@
-//! The way in: tells the dialects apart and answers for the dialects itself.
+//! Chooses the dialect of a request by its path; answers health checks and unknown paths itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,9 +42,9 @@ pub struct Services {
     pub secret: InstallationSecret,
     /// Work that outlives its request.
     pub jobs: Arc<dyn JobStore>,
-    /// What may be used only once, such as nonces.
-    pub once: Arc<dyn NonceStore>,
-    /// Delivers what callers asked to be told.
+    /// Remembers nonces and signatures that are good once.
+    pub nonces: Arc<dyn NonceStore>,
+    /// Delivers webhooks, which callers asked for.
     pub webhook_sender: Arc<dyn WebhookSender>,
     /// What an operator may set.
     pub settings: Settings,
@@ -118,7 +118,7 @@ struct Dialects {
     ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
-/// Every dialect on one port, told apart by the first path segment, and `/healthz` and `/readyz`, which need no
+/// Every dialect on one port, chosen by the first path segment, and `/healthz` and `/readyz`, which need no
 /// authentication. `/readyz` also says what runs the models.
 ///
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown

@@ -132,7 +132,7 @@ impl fmt::Debug for Grants {
     }
 }
 
-/// What a caller without `grant` is told.
+/// The message to a caller without `grant`.
 pub(super) fn not_granted(grant: Grant) -> String {
     format!("this access key may not {}", grant.act())
 }

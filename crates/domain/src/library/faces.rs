@@ -15,10 +15,11 @@ use crate::types::{
 use crate::{Error, Kind, Result};
 
 impl Library {
-    /// Enrols faces from an image. Of those that are meant, the ones that do not pass the set's quality gate and the
-    /// request's floor are left out and told; the others are enrolled, all or none. Needs the enrol grant. Checked in this order: `FaceSetNotFound`, custom
-    /// fields (`FieldNotDefined`, `FieldTypeMismatch`), `PackUnavailable`, the image kinds, `NoFaceInImage`,
-    /// `PoorQuality` if none is good enough (with the reasons of the largest), `CapacityExceeded`, `FaceExists`.
+    /// Enrols faces from an image. Of the chosen ones, those that do not pass the set's quality gate and the request's
+    /// thresholds are left out and reported; the others are enrolled, all or none. Needs the enrol grant. Checked in this
+    /// order: `FaceSetNotFound`, custom fields (`FieldNotDefined`, `FieldTypeMismatch`), `PackUnavailable`, the image
+    /// kinds, `NoFaceInImage`, `PoorQuality` if none is good enough (with the reasons of the largest),
+    /// `CapacityExceeded`, `FaceExists`.
     pub async fn add_faces(&self, caller: &Caller, request: AddFaces) -> Result<FacesAdded> {
         caller.require(Grant::Enrol)?;
         if matches!(request.choice, FaceChoice::None | FaceChoice::LargestFew(0)) {
@@ -29,15 +30,16 @@ impl Library {
         let fields = face_set.schema.typed(&request.fields)?;
         self.pack_of(face_set)?;
 
-        let floor = QualityThresholds::of(face_set.quality_gate).and(request.floor);
-        let assess = assess_for(&floor, request.choice);
-        let wanted = Wanted { face_side_min: floor.side_px, ..Wanted::embedded(request.choice) };
+        let thresholds = QualityThresholds::of(face_set.quality_gate).and(request.thresholds);
+        let assess = assess_for(&thresholds, request.choice);
+        let wanted = Wanted { face_side_min: thresholds.side_px, ..Wanted::embedded(request.choice) };
         let analysis = self.analyze(caller, &request.image, &face_set.pack, wanted, assess).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
         if n_chosen == 0 {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         }
-        let (good, refused) = sorted_out(analysis.faces.into_iter().take(n_chosen), &floor, request.accept_doubtful);
+        let (good, refused) =
+            sorted_out(analysis.faces.into_iter().take(n_chosen), &thresholds, request.accept_doubtful);
         if let (true, Some(largest)) = (good.is_empty(), refused.first()) {
             return Err(policy::poor_quality_error(&largest.reasons));
         }
@@ -108,7 +110,7 @@ impl Library {
         Ok(used.into_iter().map(|(external_id, _)| external_id).collect())
     }
 
-    /// Changes a face's words; custom values are laid over the present ones. Needs the enrol grant.
+    /// Changes a face's label, note and custom values; the latter are laid over the present ones. Needs the enrol grant.
     /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined` (also for any custom value of a person's face, since those
     /// have none), `FieldTypeMismatch`.
     pub async fn update_face(
@@ -172,22 +174,22 @@ impl Library {
     }
 }
 
-/// What a floor needs to have measured: nothing, if it refuses nothing.
-pub(super) fn assess_for(floor: &QualityThresholds, faces: FaceChoice) -> Assess {
-    if *floor == QualityThresholds::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
+/// What a thresholds needs to have measured: nothing, if it refuses nothing.
+pub(super) fn assess_for(thresholds: &QualityThresholds, faces: FaceChoice) -> Assess {
+    if *thresholds == QualityThresholds::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
 }
 
 /// The faces that are good enough, and the others with their reasons, both in the order given.
 fn sorted_out(
     faces: impl Iterator<Item = AnalyzedFace>,
-    floor: &QualityThresholds,
+    thresholds: &QualityThresholds,
     accept_doubtful: bool,
 ) -> (Vec<AnalyzedFace>, Vec<RefusedFace>) {
     let (mut good, mut refused) = (Vec::new(), Vec::new());
     for face in faces {
         let reasons = match face.doubt {
             Some(doubt) if !accept_doubtful => vec![policy::doubtful(doubt)],
-            _ => policy::poor_quality(&face.quality, &face.detection, floor),
+            _ => policy::poor_quality(&face.quality, &face.detection, thresholds),
         };
         match reasons.is_empty() {
             true => good.push(face),

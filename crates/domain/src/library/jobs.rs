@@ -1,10 +1,10 @@
 //! Doing work that outlives its request: claim, hand to a handler, settle, try again later.
 //!
 //! [`Jobs`] stands between the [`JobStore`] and those who use it: it is a `JobStore` itself, so whoever accepts work needs
-//! to know nothing of workers, and it rings a notify when there is something new. Start at [`Jobs::work`].
+//! to know nothing of workers, and it wakes the workers when there is something new. Start at [`Jobs::work`].
 //!
 //! No thread and no runtime is known here: one call of [`Jobs::work`] does one job at a time, and whoever assembles the
-//! house runs as many calls at once as jobs of that kind may be under way.
+//! parts runs as many calls at once as jobs of that kind may be under way.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +45,7 @@ pub trait JobHandler: Send + Sync {
     /// What becomes of a job that is given up because of `error`: a result that says so, or nothing.
     fn give_up(&self, job: &Job, error: &Error) -> Settled;
 
-    /// Told of each failed run and each failure of the store, for the log.
+    /// Called with each failed run and each failure of the store, for the log.
     fn failed(&self, error: &Error);
 }
 
@@ -64,7 +64,7 @@ impl From<JobOutcome> for Settled {
     }
 }
 
-/// The queue, and the notify that tells workers of something new in it.
+/// The queue, and what wakes workers when there is something new in it.
 pub struct Jobs {
     store: Arc<dyn JobStore>,
     clock: Arc<dyn Clock>,
@@ -83,7 +83,7 @@ impl Jobs {
     pub async fn work(&self, handler: &dyn JobHandler) {
         while !self.notify.is_stopped() {
             // Before looking, so that a job that comes while nothing was found is not slept through.
-            let n_rings = self.notify.n_rings();
+            let n_wakes = self.notify.n_wakes();
             let wake_at = match self.work_once(handler).await {
                 Ok(true) => continue,
                 Ok(false) => self.store.next_due(handler.kind()).await.unwrap_or_else(|error| {
@@ -96,11 +96,11 @@ impl Jobs {
                 }
             };
             let at_latest = later(self.clock.now(), REST_MAX);
-            self.rest(n_rings, wake_at.map_or(at_latest, |wake_at| wake_at.min(at_latest))).await;
+            self.rest(n_wakes, wake_at.map_or(at_latest, |wake_at| wake_at.min(at_latest))).await;
         }
     }
 
-    /// Erases results and pictures whose time is over, until [`Jobs::stop`]. `failed` is told of failures of the store.
+    /// Erases results and pictures whose time is over, until [`Jobs::stop`]. `failed` is called with failures of the store.
     pub async fn purge_in_time(&self, pictures: &dyn UploadStore, failed: &(dyn Fn(&Error) + Send + Sync)) {
         while !self.notify.is_stopped() {
             let now = self.clock.now();
@@ -109,7 +109,7 @@ impl Jobs {
             }
             let next = later(now, FORGET_EVERY);
             while !self.notify.is_stopped() && self.clock.now() < next {
-                self.rest(self.notify.n_rings(), next).await;
+                self.rest(self.notify.n_wakes(), next).await;
             }
         }
     }
@@ -165,20 +165,20 @@ impl Jobs {
         })
     }
 
-    /// Until the notify rings or the time comes; may end earlier.
-    async fn rest(&self, n_rings: u64, until: TimestampMs) {
-        first_of(self.notify.next_ring(n_rings), self.timer.sleep_until(until)).await;
+    /// Until there is something new or the time comes; may end earlier.
+    async fn rest(&self, n_wakes: u64, until: TimestampMs) {
+        first_of(self.notify.next_ring(n_wakes), self.timer.sleep_until(until)).await;
     }
 }
 
 impl JobStore for Jobs {
     fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
-        // Handed over now, so that dropping the future changes nothing; if it is dropped, nobody rings and the job is
+        // Handed over now, so that dropping the future changes nothing; if it is dropped, nobody is woken and the job is
         // found after a rest.
         let enqueued = self.store.enqueue(jobs, waiting_max);
         Box::pin(async move {
             let ids = enqueued.await?;
-            self.notify.ring();
+            self.notify.wake_all();
             Ok(ids)
         })
     }
@@ -193,7 +193,7 @@ impl JobStore for Jobs {
         Box::pin(async move {
             let settled = settled.await?;
             if settled && is_news {
-                self.notify.ring();
+                self.notify.wake_all();
             }
             Ok(settled)
         })
@@ -226,13 +226,13 @@ async fn first_of<T>(one: impl Future<Output = T>, other: impl Future) -> Option
     .await
 }
 
-/// Wakes everybody who rests. Rings are counted, so one that comes between looking and resting is not missed.
+/// Wakes everybody who rests. Calls are counted, so one that comes between looking and resting is not missed.
 #[derive(Default)]
 struct Notify(Mutex<NotifyState>);
 
 #[derive(Default)]
 struct NotifyState {
-    n_rings: u64,
+    n_wakes: u64,
     stopped: bool,
     waiting: Vec<Waker>,
 }
@@ -242,8 +242,8 @@ impl Notify {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring(&self) {
-        self.change(|state| state.n_rings += 1);
+    fn wake_all(&self) {
+        self.change(|state| state.n_wakes += 1);
     }
 
     fn stop(&self) {
@@ -259,8 +259,8 @@ impl Notify {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn n_rings(&self) -> u64 {
-        self.state().n_rings
+    fn n_wakes(&self) -> u64 {
+        self.state().n_wakes
     }
 
     fn is_stopped(&self) -> bool {
@@ -268,10 +268,10 @@ impl Notify {
     }
 
     /// Ready when it has rung more often than that, or for the last time.
-    async fn next_ring(&self, n_rings: u64) {
+    async fn next_ring(&self, n_wakes: u64) {
         poll_fn(|context: &mut Context<'_>| {
             let mut state = self.state();
-            if state.stopped || state.n_rings != n_rings {
+            if state.stopped || state.n_wakes != n_wakes {
                 return Poll::Ready(());
             }
             if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {

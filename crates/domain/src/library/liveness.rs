@@ -27,7 +27,7 @@ const STILLS: usize = 3;
 /// since the pictures of one clip are taken in other directions, and there is one person to mistake them for.
 const SAME_PERSON_FAR: f64 = 1e-3;
 
-/// Figures of quality below which a remark is made. They were set by eye, not measured.
+/// Figures of quality below which a reason is made. They were set by eye, not measured.
 const FIGURE_MIN: f32 = 0.3;
 
 /// A clip and what it may be.
@@ -64,7 +64,7 @@ pub struct ClipLiveness {
     /// The picture that shows the person best, as a JPEG file.
     pub picture: Option<Bytes>,
     /// What was amiss, each at most once.
-    pub remarks: Vec<LivenessReason>,
+    pub reasons: Vec<LivenessReason>,
     /// How long the clip is.
     pub duration_ms: u32,
 }
@@ -79,7 +79,7 @@ pub struct StillLiveness {
     /// The image as it came.
     pub picture: Bytes,
     /// What was amiss with the picture, each at most once.
-    pub remarks: Vec<LivenessReason>,
+    pub reasons: Vec<LivenessReason>,
 }
 
 impl Library {
@@ -112,14 +112,14 @@ impl Library {
         // The dearest question comes last, and only where the answer can still change.
         if judgement.is_alive && !self.looks_alive(&track, &frames, &pack.id).await? {
             judgement.is_alive = false;
-            judgement.remarks.push(LivenessReason::NotReal);
+            judgement.reasons.push(LivenessReason::NotReal);
         }
         let picture = judgement.best.map(|moment_idx| frames[moment_idx].picture.clone());
         Ok(ClipLiveness {
             is_alive: judgement.is_alive,
             actions: judgement.actions,
             picture,
-            remarks: judgement.remarks,
+            reasons: judgement.reasons,
             duration_ms,
         })
     }
@@ -150,8 +150,8 @@ impl Library {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         };
         let probability = face.assessment.liveness.ok_or_else(|| unmeasured("liveness"))?;
-        let remarks = still_remarks(&face.quality, has_company);
-        Ok(StillLiveness { probability, detection: face.detection, picture, remarks })
+        let reasons = still_reasons(&face.quality, has_company);
+        Ok(StillLiveness { probability, detection: face.detection, picture, reasons })
     }
 
     /// What the clip's pictures show.
@@ -231,7 +231,7 @@ fn moment(at_ms: u32, analysis: Analysis) -> Moment {
     Moment { at_ms, face, has_company }
 }
 
-fn still_remarks(quality: &Quality, has_company: bool) -> Vec<LivenessReason> {
+fn still_reasons(quality: &Quality, has_company: bool) -> Vec<LivenessReason> {
     let is_low = |figure: Option<f32>| figure.is_some_and(|figure| figure < FIGURE_MIN);
     let found = [
         (is_low(quality.total), LivenessReason::LowQuality),
@@ -241,7 +241,7 @@ fn still_remarks(quality: &Quality, has_company: bool) -> Vec<LivenessReason> {
         (is_low(quality.illumination), LivenessReason::Dark),
         (has_company, LivenessReason::SeveralFaces),
     ];
-    found.into_iter().filter_map(|(is_so, remark)| is_so.then_some(remark)).collect()
+    found.into_iter().filter_map(|(is_so, reason)| is_so.then_some(reason)).collect()
 }
 
 fn unmeasured(what: &str) -> Error {

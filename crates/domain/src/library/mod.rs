@@ -45,7 +45,7 @@ use crate::{Error, Kind, Result, limits};
 /// A face library over its ports.
 pub struct Library {
     ports: Ports,
-    /// Of face sets that are made without a word about it, and of persons that are in no set.
+    /// Of face sets whose maker does not say which, and of persons that are in no set.
     default_gate: QualityGate,
 }
 
@@ -62,7 +62,7 @@ pub struct Ports {
     pub fetcher: Arc<dyn ImageFetcher>,
     /// Turns clips into pictures.
     pub decoder: Arc<dyn VideoDecoder>,
-    /// Keeps those that were handed in.
+    /// Keeps uploads.
     pub pictures: Arc<dyn UploadStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
@@ -229,7 +229,7 @@ pub enum ImageSource {
     Bytes(Bytes),
     /// It is to be fetched.
     Url(String),
-    /// It was handed in before, by [`Library::put_upload`]; `UrlNotFound` if it is not there any more.
+    /// It was uploaded before, by [`Library::put_upload`]; `UrlNotFound` if it is not there any more.
     Upload(UploadName),
 }
 
@@ -281,7 +281,7 @@ pub struct AddFaces {
     /// Free text for all of them.
     pub note: Option<Note>,
     /// Least figures besides those of the set's gate.
-    pub floor: QualityThresholds,
+    pub thresholds: QualityThresholds,
     /// Enrols also what the face mesh did not confirm ([`crate::ports::Doubt`]); its template may match nobody.
     pub accept_doubtful: bool,
 }
@@ -344,8 +344,8 @@ pub enum Probe {
     Image(ImageInput),
     /// An enrolled face of the same set.
     Face(FaceId),
-    /// A held face, or one enrolled anywhere in the tenant, by its source face.
-    Origin(FaceId),
+    /// A transient face, or one enrolled anywhere in the tenant, by its source face.
+    SourceFace(FaceId),
 }
 
 /// Order of one sort key.
@@ -464,12 +464,12 @@ pub struct Comparison {
 pub struct KeepFaces {
     /// Whose faces.
     pub image: ImageInput,
-    /// Only the face that is here, as told by [`crate::policy::best_overlap`]; `None` for every face.
+    /// Only the face that is here, as chosen by [`crate::policy::best_overlap`]; `None` for every face.
     pub place: Option<BoundingBox>,
     /// For sets of which pack; `None` for the default one.
     pub pack: Option<PackId>,
     /// How long; at most [`crate::limits::TRANSIENT_FACE_LIFETIME_MAX`].
-    pub held_for: Duration,
+    pub lifetime: Duration,
     /// What else to measure; only quality is kept.
     pub assess: Assess,
 }
@@ -488,8 +488,8 @@ pub struct FacesKept {
 /// A face of an image.
 #[derive(Debug)]
 pub struct FaceKept {
-    /// The face as it is held.
-    pub held: TransientFace,
+    /// The face as it is kept.
+    pub face: TransientFace,
     /// What else was measured; not kept.
     pub assessment: Assessment,
 }
@@ -501,7 +501,7 @@ pub enum TransientFaceOutcome {
     Added,
     /// It was in the set before.
     Present,
-    /// It is neither held nor enrolled.
+    /// It is neither a transient face nor enrolled.
     Unknown,
     /// The set is full.
     Full,
@@ -518,15 +518,15 @@ pub struct KnownFace {
     pub detection: Detection,
     /// Label saying who it is.
     pub subject: Option<Subject>,
-    /// When it ceases to be held; `None` if it no longer is.
+    /// When it ceases to be kept as a transient face; `None` if it no longer is one.
     pub expires_at: Option<TimestampMs>,
     /// The face sets whose galleries it is in.
     pub face_sets: Vec<FaceSet>,
 }
 
-/// Answer of [`Library::compare_origins`].
+/// Answer of [`Library::compare_source_faces`].
 #[derive(Debug)]
-pub struct OriginComparison {
+pub struct SourceFaceComparison {
     /// How similar they are.
     pub similarity: Similarity,
     /// The pack that said so.

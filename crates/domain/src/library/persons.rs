@@ -154,9 +154,9 @@ impl Library {
             None => self.default_pack()?.id.clone(),
         };
         let gate = face_sets.iter().map(|face_set| face_set.quality_gate).max().unwrap_or(self.default_gate);
-        let floor = QualityThresholds::of(gate);
+        let thresholds = QualityThresholds::of(gate);
         let analysed = together::all(
-            request.images.into_iter().map(|image| self.person_face(caller, image, &pack, &floor)),
+            request.images.into_iter().map(|image| self.person_face(caller, image, &pack, &thresholds)),
             IMAGES_AT_ONCE,
         )
         .await;
@@ -176,9 +176,9 @@ impl Library {
         caller: &Caller,
         image: PersonImage,
         pack: &PackId,
-        floor: &QualityThresholds,
+        thresholds: &QualityThresholds,
     ) -> Result<NewFace> {
-        let assess = assess_for(floor, FaceChoice::Largest);
+        let assess = assess_for(thresholds, FaceChoice::Largest);
         // All of them are searched for, since a picture that shows several people is refused.
         let wanted = Wanted { find: FaceChoice::All, ..Wanted::embedded(FaceChoice::Largest) };
         let analysis = self.analyze(caller, &image.image, pack, wanted, assess).await?;
@@ -191,7 +191,7 @@ impl Library {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         };
         super::check_confirmed(&face)?;
-        let reasons = policy::poor_quality(&face.quality, &face.detection, floor);
+        let reasons = policy::poor_quality(&face.quality, &face.detection, thresholds);
         if !reasons.is_empty() {
             return Err(policy::poor_quality_error(&reasons));
         }

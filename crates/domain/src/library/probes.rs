@@ -77,7 +77,7 @@ impl Library {
     /// Who in a face set resembles the probe. Needs the search grant. No candidate is an empty list. Checked in this
     /// order: `FaceSetNotFound`, filter and sort (`UnknownField`, `SortFieldNotNumeric`, `InvalidArgument`),
     /// `PackUnavailable`, the image kinds, `NoFaceInImage`; `FaceNotFound` for an enrolled probe that is not in the
-    /// set, and for one that is neither held nor enrolled.
+    /// set, and for one that is neither kept nor enrolled.
     pub async fn search(&self, caller: &Caller, request: Search) -> Result<SearchAnswer> {
         caller.require(Grant::Search)?;
         let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
@@ -148,8 +148,8 @@ impl Library {
     /// them, each once. A set that is gone, or that the caller may not use, shows none. Needs the search grant. `InvalidArgument` for more than
     /// [`limits::SELECTOR_IDS_MAX`] ids.
     ///
-    /// Whoever keeps an answer for later keeps ids, and asks here when it is told: so what was deleted meanwhile is not
-    /// told, and no words about people are kept outside the gallery.
+    /// Whoever keeps an answer for later keeps ids, and asks here when it is sent: so what was deleted meanwhile is not in
+    /// it, and nothing about people is kept outside the gallery.
     pub async fn found_earlier(
         &self,
         caller: &Caller,
@@ -191,7 +191,7 @@ impl Library {
                 let (_, template) = found.into_iter().next().ok_or_else(|| super::no_such_face(face_set))?;
                 Ok((template, None))
             }
-            Probe::Origin(source_face) => {
+            Probe::SourceFace(source_face) => {
                 let template = self.known_template(caller, *source_face, &face_set.pack).await?;
                 Ok((template, None))
             }

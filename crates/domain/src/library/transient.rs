@@ -1,7 +1,7 @@
-//! Held faces: found in an image, kept for a while, enrolled by their ids.
+//! Transient faces: found in an image, kept for a while, enrolled by their ids.
 
 use super::{
-    FaceKept, FacesKept, KeepFaces, KnownFace, Library, OriginComparison, TransientFaceOutcome, Wanted, check_count,
+    FaceKept, FacesKept, KeepFaces, KnownFace, Library, SourceFaceComparison, TransientFaceOutcome, Wanted, check_count,
 };
 use crate::access::{Caller, Grant};
 use crate::limits;
@@ -34,8 +34,8 @@ impl Library {
                 found.into_iter().enumerate().filter(|&(idx, _)| Some(idx) == meant).map(|(_, face)| face).collect();
         }
         let now = self.ports.clock.now();
-        let held_for = request.held_for.min(limits::TRANSIENT_FACE_LIFETIME_MAX);
-        let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(held_for.as_millis()).unwrap_or(i64::MAX)));
+        let lifetime = request.lifetime.min(limits::TRANSIENT_FACE_LIFETIME_MAX);
+        let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX)));
         let mut new = Vec::with_capacity(found.len());
         let mut assessments = Vec::with_capacity(found.len());
         for face in found {
@@ -49,16 +49,16 @@ impl Library {
             });
             assessments.push(face.assessment);
         }
-        let held = match new.is_empty() {
+        let kept = match new.is_empty() {
             true => Vec::new(),
             false => self.ports.store.keep_faces(caller.actor(), new, limits::TRANSIENT_FACES_MAX).await?,
         };
-        let faces = held.into_iter().zip(assessments).map(|(held, assessment)| FaceKept { held, assessment }).collect();
+        let faces = kept.into_iter().zip(assessments).map(|(face, assessment)| FaceKept { face, assessment }).collect();
         Ok(FacesKept { image_width: analysis.image_width, image_height: analysis.image_height, faces })
     }
 
-    /// Enrols held faces, which then are no longer held, or once more enrolled ones of these source faces, into a set; what
-    /// becomes of each is told, in the order given. Needs the enrol grant. `FaceSetNotFound`, `InvalidArgument` for more
+    /// Enrols transient faces, which then are transient no longer, or enrolled ones of these source faces once more, into a set; what
+    /// becomes of each is returned, in the order given. Needs the enrol grant. `FaceSetNotFound`, `InvalidArgument` for more
     /// than [`limits::SELECTOR_IDS_MAX`].
     pub async fn add_transient_faces(
         &self,
@@ -71,13 +71,13 @@ impl Library {
         let summary = self.existing_face_set(caller, face_set).await?;
         let face_set = &summary.face_set;
         let mut outcomes = Vec::with_capacity(source_faces.len());
-        let floor = QualityThresholds::of(face_set.quality_gate);
+        let thresholds = QualityThresholds::of(face_set.quality_gate);
         for source_face in source_faces {
             if !caller.face_sets.is_all() && !self.is_known(caller, source_face).await? {
                 outcomes.push(TransientFaceOutcome::Unknown);
                 continue;
             }
-            if floor != QualityThresholds::NONE && !self.is_good_enough(caller, source_face, &floor).await? {
+            if thresholds != QualityThresholds::NONE && !self.is_good_enough(caller, source_face, &thresholds).await? {
                 outcomes.push(TransientFaceOutcome::PoorQuality);
                 continue;
             }
@@ -102,7 +102,7 @@ impl Library {
     /// Takes the faces of these source faces out of a set and returns the source faces that were there. What is enrolled elsewhere
     /// stays; what is not is gone for good; a person's face leaves every set. Needs the delete grant. `FaceSetNotFound`,
     /// `InvalidArgument` for more than [`limits::SELECTOR_IDS_MAX`].
-    pub async fn remove_origins(
+    pub async fn remove_source_faces(
         &self,
         caller: &Caller,
         face_set: impl Into<FaceSetKey<'_>>,
@@ -140,10 +140,10 @@ impl Library {
         };
         face_sets.retain(|face_set| caller.sees(face_set.id));
         Ok(match known {
-            Known::Held(held) => KnownFace {
-                detection: held.detection,
-                subject: held.subject,
-                expires_at: Some(held.expires_at),
+            Known::Transient(face) => KnownFace {
+                detection: face.detection,
+                subject: face.subject,
+                expires_at: Some(face.expires_at),
                 face_sets,
             },
             Known::Enrolled(face) => {
@@ -152,27 +152,31 @@ impl Library {
         })
     }
 
-    /// Labels a held face and every enrolled face of that source face. Needs the enrol grant. `FaceNotFound`.
+    /// Labels a transient face and every enrolled face of that source face. Needs the enrol grant. `FaceNotFound`.
     pub async fn label_source(&self, caller: &Caller, source_face: FaceId, subject: Subject) -> Result<()> {
         caller.require(Grant::Enrol)?;
         self.require_unshared_source(caller, source_face).await?;
         self.ports.store.label_source(caller.actor(), source_face, subject, self.ports.clock.now()).await
     }
 
-    /// Deletes a held face and every enrolled face of that source face; returns how many those were. Needs the delete grant.
+    /// Deletes a transient face and every enrolled face of that source face; returns how many those were. Needs the delete grant.
     /// `FaceNotFound` if there was none.
     pub async fn delete_source(&self, caller: &Caller, source_face: FaceId) -> Result<u64> {
         caller.require(Grant::Delete)?;
         self.require_unshared_source(caller, source_face).await?;
         match self.ports.store.delete_source(caller.actor(), source_face, self.ports.clock.now()).await? {
-            0 => Err(unknown_origin()),
+            0 => Err(unknown_source_face()),
             n_deleted => Ok(n_deleted),
         }
     }
 
     /// How similar two faces known by their source faces are. Needs the search grant. `FaceNotFound`, with [`Error::field`]
     /// saying which (`first face`, `second face`); `InvalidArgument` if their templates are of different packs.
-    pub async fn compare_origins(&self, caller: &Caller, source_faces: [FaceId; 2]) -> Result<OriginComparison> {
+    pub async fn compare_source_faces(
+        &self,
+        caller: &Caller,
+        source_faces: [FaceId; 2],
+    ) -> Result<SourceFaceComparison> {
         caller.require(Grant::Search)?;
         let [first, second] = source_faces;
         let first = self.known(caller, first).await.map_err(|err| err.with_field("first face"))?;
@@ -183,7 +187,7 @@ impl Library {
             let other = self.template_of_known(caller, &second, pack).await?;
             if let (Some(one), Some(other)) = (one, other) {
                 let similarity = one.similarity(&other).ok_or_else(super::foreign_template)?;
-                return Ok(OriginComparison { similarity, pack: pack.clone() });
+                return Ok(SourceFaceComparison { similarity, pack: pack.clone() });
             }
         }
         let message = format!("templates of packs `{}` and `{}` cannot be compared", first.pack(), second.pack());
@@ -191,16 +195,25 @@ impl Library {
     }
 
     /// Whether a face passes a set's gate, as far as its quality is known; an unknown face does.
-    async fn is_good_enough(&self, caller: &Caller, source_face: FaceId, floor: &QualityThresholds) -> Result<bool> {
+    async fn is_good_enough(
+        &self,
+        caller: &Caller,
+        source_face: FaceId,
+        thresholds: &QualityThresholds,
+    ) -> Result<bool> {
         match self.known(caller, source_face).await {
-            Ok(Known::Held(held)) => Ok(policy::poor_quality(&held.quality, &held.detection, floor).is_empty()),
-            Ok(Known::Enrolled(face)) => Ok(policy::poor_quality(&face.quality, &face.detection, floor).is_empty()),
+            Ok(Known::Transient(face)) => {
+                Ok(policy::poor_quality(&face.quality, &face.detection, thresholds).is_empty())
+            }
+            Ok(Known::Enrolled(face)) => {
+                Ok(policy::poor_quality(&face.quality, &face.detection, thresholds).is_empty())
+            }
             Err(err) if err.kind() == Kind::FaceNotFound => Ok(true),
             Err(err) => Err(err),
         }
     }
 
-    /// The template of that pack of a face known by its source face, held or enrolled anywhere in the tenant.
+    /// The template of that pack of a face known by its source face, transient or enrolled anywhere in the tenant.
     /// `InvalidArgument` if it has none of that pack.
     pub(super) async fn known_template(&self, caller: &Caller, source_face: FaceId, pack: &PackId) -> Result<Template> {
         let known = self.known(caller, source_face).await?;
@@ -210,7 +223,7 @@ impl Library {
 
     async fn template_of_known(&self, caller: &Caller, known: &Known, pack: &PackId) -> Result<Option<Template>> {
         match known {
-            Known::Held(held) => Ok(Some(&held.template).filter(|template| template.pack() == pack).cloned()),
+            Known::Transient(face) => Ok(Some(&face.template).filter(|template| template.pack() == pack).cloned()),
             Known::Enrolled(face) => {
                 let found = self.ports.store.templates(caller.tenant, None, vec![face.id], pack.clone()).await?;
                 Ok(found.into_iter().next().map(|(_, template)| template))
@@ -218,17 +231,17 @@ impl Library {
         }
     }
 
-    /// The held face, or the oldest enrolled face of that source face that the caller sees. A key for some face sets only
-    /// sees the held faces that it kept itself.
+    /// The transient face, or the oldest enrolled face of that source face that the caller sees. A key for some face sets only
+    /// sees the transient faces that it kept itself.
     async fn known(&self, caller: &Caller, source_face: FaceId) -> Result<Known> {
         let now = self.ports.clock.now();
-        if let Some(held) = self.ports.store.held_face(caller.tenant, source_face, now).await? {
-            let is_seen = caller.face_sets.is_all() || held.kept_by == caller.key;
-            return if is_seen { Ok(Known::Held(Box::new(held))) } else { Err(unknown_origin()) };
+        if let Some(face) = self.ports.store.held_face(caller.tenant, source_face, now).await? {
+            let is_seen = caller.face_sets.is_all() || face.kept_by == caller.key;
+            return if is_seen { Ok(Known::Transient(Box::new(face))) } else { Err(unknown_source_face()) };
         }
         let enrolled = self.ports.store.faces_of_source(caller.tenant, None, vec![source_face]).await?;
         let seen = self.seen_faces(caller, enrolled).await?;
-        Ok(Known::Enrolled(Box::new(seen.into_iter().next().ok_or_else(unknown_origin)?)))
+        Ok(Known::Enrolled(Box::new(seen.into_iter().next().ok_or_else(unknown_source_face)?)))
     }
 
     /// Whether the caller sees a face of that source face.
@@ -251,9 +264,9 @@ impl Library {
     }
 }
 
-/// A face that is held or enrolled.
+/// A transient or an enrolled face.
 enum Known {
-    Held(Box<TransientFace>),
+    Transient(Box<TransientFace>),
     Enrolled(Box<Face>),
 }
 
@@ -261,12 +274,12 @@ impl Known {
     /// The pack of the template it was found with.
     fn pack(&self) -> &PackId {
         match self {
-            Known::Held(held) => held.template.pack(),
+            Known::Transient(face) => face.template.pack(),
             Known::Enrolled(face) => &face.pack,
         }
     }
 }
 
-fn unknown_origin() -> Error {
-    Error::new(Kind::FaceNotFound, "no face with that id is held or enrolled")
+fn unknown_source_face() -> Error {
+    Error::new(Kind::FaceNotFound, "no face with that id is kept or enrolled")
 }

@@ -1,4 +1,4 @@
-//! Pictures handed in ahead of the call that names them, for clients whose calls cannot carry an image.
+//! Pictures uploaded before the call that names them, for clients whose calls cannot carry an image.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct PutUpload {
     pub bytes: Bytes,
     /// For how long it can be named, at most [`limits::UPLOAD_LIFETIME_MAX`].
     pub lifetime: Duration,
-    /// How much of the tenant may lie there.
+    /// How much of the tenant may be kept.
     pub room: UploadQuota,
 }
 

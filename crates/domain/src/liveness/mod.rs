@@ -172,14 +172,14 @@ impl SeenAction {
 /// The answer of [`judge`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// Whether all is well: every action was seen, and there is no remark but [`LivenessReason::NoGoodPicture`].
+    /// Whether all is well: every action was seen, and there is no reason but [`LivenessReason::NoGoodPicture`].
     pub is_alive: bool,
     /// What was asked for, in that order.
     pub actions: Vec<SeenAction>,
     /// Which moment shows the face best: frontal, of the one person, and largest.
     pub best: Option<usize>,
     /// What was amiss, each at most once.
-    pub remarks: Vec<LivenessReason>,
+    pub reasons: Vec<LivenessReason>,
 }
 
 /// Moments with a face that a judgement needs: half a second of them.
@@ -198,35 +198,35 @@ pub fn judge(track: &Track, wanted: &[WantedAction], rules: JudgeRules) -> Judge
         track.0.iter().enumerate().filter_map(|(idx, moment)| Some((idx, moment.face.as_ref()?))).collect();
     let unseen = || wanted.iter().map(|wanted| SeenAction { action: wanted.action, confidence: 0.0 }).collect();
     if faces.len() < FACES_MIN {
-        let remark = if faces.is_empty() { LivenessReason::NoFace } else { LivenessReason::NotReal };
-        return Judgement { is_alive: false, actions: unseen(), best: None, remarks: vec![remark] };
+        let reason = if faces.is_empty() { LivenessReason::NoFace } else { LivenessReason::NotReal };
+        return Judgement { is_alive: false, actions: unseen(), best: None, reasons: vec![reason] };
     }
-    let mut remarks = Vec::new();
+    let mut reasons = Vec::new();
     let first = movement::first_pose(&faces);
     if !is_frontal(&first) {
-        remarks.push(LivenessReason::NotFrontal);
+        reasons.push(LivenessReason::NotFrontal);
     }
     let is_same = identity::of_one_person(&faces, rules.similarity_min);
     let n_company = track.0.iter().filter(|moment| moment.has_company).count();
     // One moment may be a detector's mistake.
     if n_company > 1 || !identity::is_one_person(&is_same) {
-        remarks.push(LivenessReason::SeveralFaces);
+        reasons.push(LivenessReason::SeveralFaces);
     }
     let mut is_flat = false;
     let actions = movement::seen_in_order(track, &faces, &is_same, wanted, rules.nod_degrees, &mut is_flat);
     if actions.iter().any(|action| !action.is_seen()) {
-        remarks.push(LivenessReason::SmallMovement);
+        reasons.push(LivenessReason::SmallMovement);
     }
     // A face that is lost in a third of the pictures was shown to the camera, not sitting before it.
     if is_flat || faces.len() * 3 < track.0.len() * 2 {
-        remarks.push(LivenessReason::NotReal);
+        reasons.push(LivenessReason::NotReal);
     }
-    let is_alive = remarks.is_empty();
+    let is_alive = reasons.is_empty();
     let best = best(&faces, &is_same);
     if best.is_none() {
-        remarks.push(LivenessReason::NoGoodPicture);
+        reasons.push(LivenessReason::NoGoodPicture);
     }
-    Judgement { is_alive, actions, best, remarks }
+    Judgement { is_alive, actions, best, reasons }
 }
 
 /// Whether the face looks into the camera.

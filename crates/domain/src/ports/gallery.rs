@@ -75,7 +75,7 @@ pub struct StoreReport {
     pub n_persons: u64,
     /// Faces.
     pub n_faces: u64,
-    /// Faces that are held and not enrolled, expired ones that are not yet erased among them.
+    /// Transient faces, expired ones that are not yet erased among them.
     pub n_held_faces: u64,
     /// Faces that are deleted, or whose set or person is, and whose bytes are not yet erased.
     pub n_faces_to_erase: u64,

@@ -71,7 +71,7 @@ pub enum JobOutcome {
 /// A durable queue of jobs. An accepted job survives restarts; a job whose worker died becomes due again when its lease
 /// ends, so work happens at least once: what a handler does must bear being done twice.
 ///
-/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; they are told to no index. Payloads and
+/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; no index gets them. Payloads and
 /// results have at most [`crate::limits::JOB_BYTES_MAX`] bytes, more is `InvalidArgument`.
 pub trait JobStore: Send + Sync {
     /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone.

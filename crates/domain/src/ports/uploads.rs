@@ -28,7 +28,7 @@ pub struct UploadQuota {
 /// A tray for pictures: durable, private, and short-lived, since photographs are biometric data like what is made of
 /// them. A picture of another tenant behaves like one that was never there.
 ///
-/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; they are told to no index.
+/// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; no index gets them.
 pub trait UploadStore: Send + Sync {
     /// Keeps a picture. `Overloaded` if the tenant's pictures whose time is not over would then be more than `room`
     /// allows; `InvalidArgument` for more than [`crate::limits::IMAGE_BYTES_MAX`] bytes.

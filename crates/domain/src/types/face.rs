@@ -60,7 +60,7 @@ pub struct NewFace {
 pub struct Face {
     /// Its identity.
     pub id: FaceId,
-    /// Under which id it was first known: that of the held face it was made from, or its own. Faces made from one held
+    /// Under which id it was first known: that of the transient face it was made from, or its own. Faces made from one transient
     /// face are one face to whoever knows that id.
     pub source_face: FaceId,
     /// Whose data it is.
@@ -85,7 +85,7 @@ pub struct Face {
     pub source: Option<Note>,
     /// When it was enrolled.
     pub created_at: TimestampMs,
-    /// When its words last changed; equal to `created_at` at first.
+    /// When label, note or fields last changed; equal to `created_at` at first.
     pub updated_at: TimestampMs,
 }
 
@@ -100,7 +100,7 @@ pub struct FacePatch {
     pub note: Option<Note>,
 }
 
-/// A face found in an image, to be held.
+/// A face found in an image, to be kept as a transient face.
 #[derive(Debug, Clone)]
 pub struct NewTransientFace {
     /// Its future id.
@@ -113,7 +113,7 @@ pub struct NewTransientFace {
     pub quality: Quality,
     /// When it was found.
     pub created_at: TimestampMs,
-    /// From when on nobody is told of it; its bytes go soon after.
+    /// From when on it is found no more; its bytes are erased soon after.
     pub expires_at: TimestampMs,
 }
 
@@ -136,6 +136,6 @@ pub struct TransientFace {
     pub subject: Option<Subject>,
     /// When it was found.
     pub created_at: TimestampMs,
-    /// From when on nobody is told of it.
+    /// From when on it is found no more.
     pub expires_at: TimestampMs,
 }

@@ -96,7 +96,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What makes an installation's keyed words its own: 256 random bits, made once, never shown. It prints as `***`.
+/// What makes an installation's keyed ids its own: 256 random bits, made once, never shown. It prints as `***`.
 ///
 /// It signs nothing by itself: derive a key of your own from it for each use (HMAC-SHA256 over a label such as
 /// `tokens of a dialect`), so that no use can stand in for another.

@@ -62,7 +62,7 @@ short_text! {
     ExternalId, "external id", 512, false
 }
 short_text! {
-    /// Name of a picture that was handed in, unique within a tenant, case-sensitive.
+    /// Name of an upload, unique within a tenant, case-sensitive.
     UploadName, "picture name", 255, false
 }
 short_text! {

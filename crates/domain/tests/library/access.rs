@@ -50,9 +50,9 @@ impl Two {
     /// The id of a face that is kept by this caller.
     fn kept(&self, caller: &Caller, who: &str) -> FaceId {
         let scene = image(format!("face {who} 60x60+10+10"));
-        let held_for = Duration::from_secs(3600);
-        let request = KeepFaces { image: scene, place: None, pack: None, held_for, assess: Assess::NOTHING };
-        block_on(self.fixture.library.keep_faces(caller, request)).unwrap().faces[0].held.id
+        let lifetime = Duration::from_secs(3600);
+        let request = KeepFaces { image: scene, place: None, pack: None, lifetime, assess: Assess::NOTHING };
+        block_on(self.fixture.library.keep_faces(caller, request)).unwrap().faces[0].face.id
     }
 }
 
@@ -139,7 +139,7 @@ fn what_another_set_shows_too_is_not_changed() {
     check_kind(block_on(library.add_person_faces(limited, more)), Kind::Forbidden);
     check_kind(block_on(library.update_face(limited, staff, ids[0], UpdateFace::default())), Kind::Forbidden);
     check_kind(block_on(library.delete_faces(limited, staff, DeleteFaces::Ids(ids.clone()))), Kind::Forbidden);
-    check_kind(block_on(library.remove_origins(limited, staff, ids.clone())), Kind::Forbidden);
+    check_kind(block_on(library.remove_source_faces(limited, staff, ids.clone())), Kind::Forbidden);
     check_kind(block_on(library.label_source(limited, ids[0], Subject::new("x").unwrap())), Kind::Forbidden);
     check_kind(block_on(library.delete_source(limited, ids[0])), Kind::Forbidden);
     let by_condition = DeleteFaces::Filter(expr("subject:x"));
@@ -184,8 +184,8 @@ fn a_face_found_by_another_key_or_enrolled_elsewhere_is_unknown() {
     let secret = two.fixture.add(into("vault", "face carl 60x60+10+10")).unwrap().faces[0].id;
     for hidden in [others, secret] {
         check_kind(block_on(library.known_face(limited, hidden)), Kind::FaceNotFound);
-        check_kind(block_on(library.compare_origins(limited, [own, hidden])), Kind::FaceNotFound);
-        check_kind(block_on(library.search(limited, search_by(Probe::Origin(hidden)))), Kind::FaceNotFound);
+        check_kind(block_on(library.compare_source_faces(limited, [own, hidden])), Kind::FaceNotFound);
+        check_kind(block_on(library.search(limited, search_by(Probe::SourceFace(hidden)))), Kind::FaceNotFound);
         check_kind(block_on(library.label_source(limited, hidden, Subject::new("x").unwrap())), Kind::FaceNotFound);
         check_kind(block_on(library.delete_source(limited, hidden)), Kind::FaceNotFound);
     }

@@ -100,16 +100,16 @@ fn judged(acted: &Acted, actions: &[Action]) -> ClipLiveness {
 fn check_alive(acted: &Acted, actions: &[Action]) {
     let answer = judged(acted, actions);
     let seen: Vec<_> = answer.actions.iter().map(|action| action.confidence).collect();
-    assert!(answer.is_alive && answer.remarks.is_empty(), "{seen:?} {:?}", answer.remarks);
+    assert!(answer.is_alive && answer.reasons.is_empty(), "{seen:?} {:?}", answer.reasons);
     assert!(answer.actions.iter().all(|action| action.is_seen()), "{seen:?}");
     assert!(answer.picture.is_some());
 }
 
 #[track_caller]
-fn check_refused(acted: &Acted, actions: &[Action], remarks: &[LivenessReason]) -> ClipLiveness {
+fn check_refused(acted: &Acted, actions: &[Action], reasons: &[LivenessReason]) -> ClipLiveness {
     let answer = judged(acted, actions);
     assert!(!answer.is_alive, "{:?}", answer.actions);
-    assert_eq!(answer.remarks, remarks, "{:?}", answer.actions);
+    assert_eq!(answer.reasons, reasons, "{:?}", answer.actions);
     answer
 }
 
@@ -171,7 +171,7 @@ fn an_action_outside_its_window_does_not_count() {
     assert!(judged((0, 2000)).is_alive);
     assert!(judged((1000, 3000)).is_alive, "an action that is under way when its window opens counts");
     let late = judged((2000, 3000));
-    assert!(!late.is_alive && late.remarks == [LivenessReason::SmallMovement] && late.actions[0].confidence < 0.1);
+    assert!(!late.is_alive && late.reasons == [LivenessReason::SmallMovement] && late.actions[0].confidence < 0.1);
 }
 
 #[test]
@@ -311,8 +311,8 @@ fn a_head_turned_far_is_still_the_same_person() {
 #[test]
 fn a_clip_must_begin_with_a_frontal_face() {
     let turned = (0..20).fold(Acted::by("anna"), |acted, _| acted.shown("yaw=35 pitch=0"));
-    let remarks = [LivenessReason::NotFrontal, LivenessReason::SmallMovement, LivenessReason::NoGoodPicture];
-    check_refused(&turned, &[Action::TurnLeft], &remarks);
+    let reasons = [LivenessReason::NotFrontal, LivenessReason::SmallMovement, LivenessReason::NoGoodPicture];
+    check_refused(&turned, &[Action::TurnLeft], &reasons);
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn the_stage_for_single_pictures_is_asked_where_it_is_installed() {
             fixture.analyzer.requests().iter().filter(|asked| asked.assess.aspects == Aspects::LIVENESS).count();
         assert_eq!(n_asked, 3);
         let answer = answer.unwrap();
-        (answer.is_alive, answer.remarks)
+        (answer.is_alive, answer.reasons)
     };
     assert_eq!(judged(0.9), (true, vec![]));
     assert_eq!(judged(0.3), (false, vec![LivenessReason::NotReal]));
@@ -396,7 +396,7 @@ fn a_picture_is_judged_by_its_largest_face() {
     let scene = "face anna 40x40+10+5 live=0.2\nface bert 80x80+100+5 live=0.9 total=0.8 sharpness=0.7";
     let answer = judged(scene).unwrap();
     assert_eq!((answer.probability, answer.detection.bounding_box.width), (0.9, 80));
-    assert_eq!(answer.remarks, [LivenessReason::SeveralFaces]);
+    assert_eq!(answer.reasons, [LivenessReason::SeveralFaces]);
     assert_eq!(answer.picture, scene.as_bytes());
     let poor = "face anna 40x40+10+5 live=0.2 total=0.2 sharpness=0.1 frontal=0.1 visibility=0.1 illumination=0.1";
     let all = [
@@ -406,8 +406,8 @@ fn a_picture_is_judged_by_its_largest_face() {
         LivenessReason::Hidden,
         LivenessReason::Dark,
     ];
-    assert_eq!(judged(poor).unwrap().remarks, all);
-    assert_eq!(judged("face anna 40x40+10+5 live=0.2").unwrap().remarks, []);
+    assert_eq!(judged(poor).unwrap().reasons, all);
+    assert_eq!(judged("face anna 40x40+10+5 live=0.2").unwrap().reasons, []);
     check_kind(judged("size 64x64"), Kind::NoFaceInImage);
     check_kind(judged("error ImageCorrupt"), Kind::ImageCorrupt);
     let stranger = without(Grant::Search);

@@ -173,7 +173,7 @@ fn add(scene: &str) -> AddFaces {
         external_id: None,
         fields: GivenFields::new(),
         note: None,
-        floor: QualityThresholds::NONE,
+        thresholds: QualityThresholds::NONE,
         accept_doubtful: false,
     }
 }

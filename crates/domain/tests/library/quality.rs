@@ -113,8 +113,8 @@ fn the_largest_face_is_not_replaced_by_a_better_one() {
 #[test]
 fn a_request_can_ask_for_more_than_the_gate() {
     let fixture = Fixture::with_gates();
-    let asking = |floor, set: &str, scene: &str| {
-        fixture.add(AddFaces { face_set: name(set), floor, ..add(scene) }).map_err(|err| err.kind()).is_ok()
+    let asking = |thresholds, set: &str, scene: &str| {
+        fixture.add(AddFaces { face_set: name(set), thresholds, ..add(scene) }).map_err(|err| err.kind()).is_ok()
     };
     let total = QualityThresholds { total: 0.8, ..QualityThresholds::NONE };
     assert!(asking(total, "none", SHARP) && !asking(total, "none", SOFT));
@@ -164,9 +164,9 @@ fn held_faces_pass_the_gate_of_the_set_they_come_to() {
     let scene = [SHARP, SOFT, BLURRED].join("\n");
     // Whatever else is asked, and of how few faces.
     let assess = Assess { aspects: Aspects::AGE_AND_GENDER, faces: FaceChoice::Largest };
-    let request = KeepFaces { image: image(scene), pack: None, held_for: hold_for, place: None, assess };
+    let request = KeepFaces { image: image(scene), pack: None, lifetime: hold_for, place: None, assess };
     let held = block_on(fixture.library.keep_faces(&fixture.caller, request)).unwrap();
-    let ids: Vec<_> = held.faces.iter().map(|face| face.held.id).collect();
+    let ids: Vec<_> = held.faces.iter().map(|face| face.face.id).collect();
     let into =
         |set: &str| block_on(fixture.library.add_transient_faces(&fixture.caller, &name(set), ids.clone())).unwrap();
     assert_eq!(

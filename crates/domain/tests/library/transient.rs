@@ -15,7 +15,7 @@ impl Fixture {
             image: image(scene.to_owned()),
             place: None,
             pack: None,
-            held_for: HOUR,
+            lifetime: HOUR,
             assess: Assess::NOTHING,
         };
         block_on(self.library.keep_faces(&self.caller, request))
@@ -23,7 +23,7 @@ impl Fixture {
 
     /// The id of the only face of a name.
     fn held(&self, person: &str) -> FaceId {
-        self.hold(&format!("face {person} 40x40+10+5")).unwrap().faces[0].held.id
+        self.hold(&format!("face {person} 40x40+10+5")).unwrap().faces[0].face.id
     }
 
     fn add_held(&self, set: &str, ids: &[FaceId]) -> Result<Vec<TransientFaceOutcome>> {
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn remove(&self, set: &str, ids: &[FaceId]) -> Vec<FaceId> {
-        block_on(self.library.remove_origins(&self.caller, &name(set), ids.to_vec())).unwrap()
+        block_on(self.library.remove_source_faces(&self.caller, &name(set), ids.to_vec())).unwrap()
     }
 
     /// Names of the sets a face is in.
@@ -46,10 +46,10 @@ fn every_face_of_an_image_is_held_largest_first() {
     let fixture = Fixture::with_staff();
     let held = fixture.hold("face anna 40x40+10+5\nface bert 60x60+100+5").unwrap();
     assert_eq!((held.image_width, held.image_height), (640, 480));
-    let widths: Vec<_> = held.faces.iter().map(|face| face.held.detection.bounding_box.width).collect();
+    let widths: Vec<_> = held.faces.iter().map(|face| face.face.detection.bounding_box.width).collect();
     assert_eq!(widths, [60, 40]);
     let now = fixture.clock.now().0;
-    assert!(held.faces.iter().all(|face| (face.held.created_at.0, face.held.expires_at.0) == (now, now + 3_600_000)));
+    assert!(held.faces.iter().all(|face| (face.face.created_at.0, face.face.expires_at.0) == (now, now + 3_600_000)));
     assert_eq!(fixture.n_faces("staff"), 0, "held faces are in no set");
     assert!(fixture.hold("size 640x480").unwrap().faces.is_empty());
 }
@@ -61,12 +61,12 @@ fn nothing_is_held_longer_than_the_bound() {
         image: image("face anna 40x40+10+5"),
         place: None,
         pack: None,
-        held_for: Duration::MAX,
+        lifetime: Duration::MAX,
         assess: Assess::NOTHING,
     };
     let held = block_on(fixture.library.keep_faces(&fixture.caller, request)).unwrap();
     let longest = limits::TRANSIENT_FACE_LIFETIME_MAX.as_millis() as i64;
-    assert_eq!(held.faces[0].held.expires_at.0 - held.faces[0].held.created_at.0, longest);
+    assert_eq!(held.faces[0].face.expires_at.0 - held.faces[0].face.created_at.0, longest);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_held_face_is_found_in_the_sets_it_was_added_to() {
         fixture.add_held("guests", &[anna, anna]).unwrap(),
         [TransientFaceOutcome::Added, TransientFaceOutcome::Present]
     );
-    let answer = fixture.search(search_by(Probe::Origin(anna))).unwrap();
+    let answer = fixture.search(search_by(Probe::SourceFace(anna))).unwrap();
     let source_faces: Vec<_> = answer.candidates.iter().map(|candidate| candidate.face.source_face).collect();
     assert_eq!(source_faces, [anna, bert]);
     assert_eq!(fixture.names_of_sets(anna).unwrap(), ["staff", "guests"]);
@@ -147,14 +147,14 @@ fn a_label_and_a_delete_reach_every_copy() {
     assert_eq!(block_on(fixture.library.delete_source(&fixture.caller, anna)).unwrap(), 1);
     assert!(fixture.found(search("anna")).is_empty());
     check_kind(block_on(fixture.library.delete_source(&fixture.caller, anna)), Kind::FaceNotFound);
-    check_kind(fixture.search(search_by(Probe::Origin(anna))), Kind::FaceNotFound);
+    check_kind(fixture.search(search_by(Probe::SourceFace(anna))), Kind::FaceNotFound);
 }
 
 #[test]
 fn transient_faces_are_compared_by_their_ids() {
     let fixture = Fixture::with_staff();
     let (anna, again, bert) = (fixture.held("anna"), fixture.held("anna"), fixture.held("bert"));
-    let compare = |a, b| block_on(fixture.library.compare_origins(&fixture.caller, [a, b]));
+    let compare = |a, b| block_on(fixture.library.compare_source_faces(&fixture.caller, [a, b]));
     assert!(compare(anna, again).unwrap().similarity.get() > 0.999);
     assert!(compare(anna, bert).unwrap().similarity.get() < 0.9);
     let nobody = FaceId::new(1).unwrap();
@@ -185,7 +185,7 @@ fn held_faces_need_their_grants() {
     check_kind(block_on(fixture.library.delete_source(&fixture.caller, anna)), Kind::Forbidden);
     fixture.caller = without(Grant::Search);
     check_kind(fixture.hold("face anna 40x40+10+5"), Kind::Forbidden);
-    check_kind(block_on(fixture.library.compare_origins(&fixture.caller, [anna, anna])), Kind::Forbidden);
+    check_kind(block_on(fixture.library.compare_source_faces(&fixture.caller, [anna, anna])), Kind::Forbidden);
     fixture.caller = without(Grant::Read);
     check_kind(fixture.names_of_sets(anna), Kind::Forbidden);
 }
@@ -218,9 +218,9 @@ fn only_the_face_at_a_place_is_held() {
     let at = |left, top, width, height| {
         let place = Some(BoundingBox { left, top, width, height });
         let image = image(scene);
-        let request = KeepFaces { image, place, pack: None, held_for: HOUR, assess: Assess::NOTHING };
+        let request = KeepFaces { image, place, pack: None, lifetime: HOUR, assess: Assess::NOTHING };
         let held = block_on(fixture.library.keep_faces(&fixture.caller, request)).unwrap();
-        held.faces.iter().map(|face| face.held.detection.bounding_box.width).collect::<Vec<_>>()
+        held.faces.iter().map(|face| face.face.detection.bounding_box.width).collect::<Vec<_>>()
     };
     assert_eq!(at(12, 0, 40, 50), [40]);
     assert_eq!(at(90, 0, 80, 80), [60]);

@@ -1,4 +1,4 @@
-//! What clients tell of themselves in the query. Never a reason to refuse: it is for the log only.
+//! How clients describe themselves in the query. Never a reason to refuse: it is for the log only.
 
 use crate::http::json::{Object, Value};
 

@@ -1,4 +1,4 @@
-//! Their words to ours and back: the one file that knows both vocabularies.
+//! The vendor's terms translated into the library's and back: the only file that knows both.
 
 use likeness_domain::library::{FaceFound, FacesFound};
 use likeness_domain::ports::AnalyzedFace;
@@ -175,7 +175,7 @@ pub(super) fn person_found(face: &Face, persons: &[Person], rate: f64) -> Option
     Some(dto::PersonFound { person_id: person_id.to_owned(), face_id: face.id.to_string(), rate, name, note })
 }
 
-/// What [`detected_face`] tells.
+/// What [`detected_face`] shows.
 pub(super) const DETECTED: Aspects = Aspects::QUALITY.and(Aspects::POSE).and(Aspects::EXPRESSION);
 
 /// A detected face with what was measured of it.

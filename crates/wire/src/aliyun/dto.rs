@@ -234,7 +234,7 @@ pub(super) struct Location {
     pub(super) h: u32,
 }
 
-/// What was measured of it: 0 to 100, and where the head looks in degrees.
+/// What was measured of it: 0 to 100, and the direction of the head in degrees.
 #[derive(Debug, Serialize)]
 pub(super) struct Quality {
     pub(super) blur: Option<f64>,
@@ -244,7 +244,7 @@ pub(super) struct Quality {
     pub(super) roll: Option<f64>,
 }
 
-/// A house request id (32 hex digits) in the vendor's spelling, an upper-case UUID. The log has the same digits.
+/// A request id of the server (32 hex digits) in the vendor's spelling, an upper-case UUID. The log has the same digits.
 pub(super) fn request_id(id: &str) -> String {
     let upper = id.to_ascii_uppercase();
     let is_hex = upper.len() == 32 && upper.bytes().all(|byte| byte.is_ascii_hexdigit());

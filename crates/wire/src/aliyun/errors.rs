@@ -48,9 +48,9 @@ pub(super) mod code {
     pub(in super::super) const PERMISSION_DENY: Code = code(596, "PERMISSION_DENY");
 }
 
-/// Code of a kind, and the word that stands for it where it is not the code's name.
+/// Code of a kind, and the message for it where that is not the code's name.
 ///
-/// "Person exists", "too many faces" and the like have no published code: 400 with a word is our contract.
+/// "Person exists", "too many faces" and the like have no published code: 400 with a message of ours.
 pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
     match kind {
         Kind::InvalidArgument | Kind::MissingArgument => (code::BAD_REQUEST, None),
@@ -80,7 +80,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::StorageFull => (code::DB_FAILED, None),
         Kind::Internal => (code::GENERAL_ERROR, None),
         // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters, external ids
-        // and clips are other dialects' words.
+        // and clips belong to other dialects.
         Kind::VideoUnreadable | Kind::VideoDuration => (code::BAD_REQUEST, None),
         Kind::FaceSetExists | Kind::FaceSetNotEmpty | Kind::FaceExists => (code::BAD_REQUEST, None),
         Kind::UnknownField | Kind::FieldNotDefined | Kind::FieldTypeMismatch | Kind::SortFieldNotNumeric => {
@@ -89,7 +89,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
     }
 }
 
-/// Why a call, a task or an image failed, in the vendor's words.
+/// Why a call, a task or an image failed, with the vendor's code.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) number: u16,
@@ -112,7 +112,7 @@ impl Fault {
     pub(super) fn of(error: Error, settings: &Settings) -> Self {
         let (code, word) = code_of(error.kind());
         let number = if error.kind() == Kind::PersonNotFound { settings.unknown_person_code } else { code.number };
-        // What the person who calls can use: the words of the contract stand alone, the others say what is wrong.
+        // What the caller can use: fixed messages stand alone, the others say what is wrong.
         let msg = match (word, error.kind()) {
             (Some(word), Kind::PoorQuality) => with_detail(word, error.message()),
             (Some(word), _) => word.to_owned(),

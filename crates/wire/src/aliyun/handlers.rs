@@ -1,4 +1,4 @@
-//! One function an operation: their words to ours, one call (seldom two), ours to theirs.
+//! One function for each operation: translate the request, call the library (seldom twice), translate the answer.
 
 use axum::response::Response;
 use http::StatusCode;

@@ -31,7 +31,7 @@ pub(super) struct ScanPayload {
     pub(super) callback: Option<Callback>,
 }
 
-/// Reads `callback`, `seed` and `cryptType`. The address is judged now, so that whoever got it wrong is told.
+/// Reads `callback`, `seed` and `cryptType`. The address is checked now, so that a wrong one is refused.
 pub(super) async fn callback(api: &Api, body: &Object) -> Result<Option<Callback>, Fault> {
     let Some(url) = params::text(body, "callback")?.filter(|url| !url.is_empty()) else { return Ok(None) };
     let seed = params::needed_text(body, "seed")?;
@@ -129,7 +129,7 @@ pub(super) async fn results(api: &Api, caller: &Caller, ids: &[String]) -> Resul
         answers.push(
             match job.filter(|job| job.kind == SCAN && (caller.face_sets.is_all() || job.key == caller.key)) {
                 Some(job) => result(api, caller, text, &job).await?,
-                None => told(code::EXPIRED, text, None, None),
+                None => unfinished(code::EXPIRED, text, None, None),
             },
         );
     }
@@ -139,17 +139,17 @@ pub(super) async fn results(api: &Api, caller: &Caller, ids: &[String]) -> Resul
 async fn result(api: &Api, caller: &Caller, task_id: &str, job: &Job) -> Result<dto::TaskAnswer, Fault> {
     Ok(match &job.result {
         None => match serde_json::from_slice::<ScanPayload>(&job.payload) {
-            Ok(ScanPayload { task, .. }) => told(code::PROCESSING, task_id, task.data_id, Some(task.url)),
-            Err(_) => told(code::PROCESSING, task_id, None, None),
+            Ok(ScanPayload { task, .. }) => unfinished(code::PROCESSING, task_id, task.data_id, Some(task.url)),
+            Err(_) => unfinished(code::PROCESSING, task_id, None, None),
         },
         Some(result) => match serde_json::from_slice::<Kept>(result) {
-            Ok(kept) => kept.told(api, caller, task_id.to_owned()).await?,
-            Err(_) => told(code::GENERAL_ERROR, task_id, None, None),
+            Ok(kept) => kept.answer(api, caller, task_id.to_owned()).await?,
+            Err(_) => unfinished(code::GENERAL_ERROR, task_id, None, None),
         },
     })
 }
 
-fn told(code: Code, task_id: &str, data_id: Option<String>, url: Option<String>) -> dto::TaskAnswer {
+fn unfinished(code: Code, task_id: &str, data_id: Option<String>, url: Option<String>) -> dto::TaskAnswer {
     let (code, msg, task_id) = (code.number, code.name.to_owned(), Some(task_id.to_owned()));
     dto::TaskAnswer { code, msg, data_id, task_id, url, extras: None, results: None }
 }

@@ -1,7 +1,7 @@
 //! The dialect of Alibaba Cloud Content Moderation ("Green"), API 2018-05-09, as far as it is about faces: custom face
 //! retrieval (`/green/sface/..`), the image scan scenes built on it, face detection and upload credentials.
 //!
-//! # How their words are ours
+//! # Terms
 //! | Theirs | Ours |
 //! |---|---|
 //! | account, account uid | tenant, its id as 32 hex digits |

@@ -1,4 +1,4 @@
-//! Every operation of the vendor's reference: the table that routes and that tells what is done.
+//! Every operation of the vendor's reference: the table for routing, with how far each is done.
 
 use likeness_domain::access::Grants;
 

@@ -186,7 +186,7 @@ impl Aliyun {
         let signed = auth::examine(head, &*wire.credentials, now).await?;
         upload.is_of_known_key();
         let body = self.read(upload).await?;
-        let key = signed.verify(head, &body, &*wire.once, now).await?;
+        let key = signed.verify(head, &body, &*wire.nonces, now).await?;
         log_client(head, request_id);
 
         let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;
@@ -209,7 +209,7 @@ impl Aliyun {
     }
 }
 
-/// Clients tell of themselves in the query; none of it matters to the answer.
+/// Clients describe themselves in the query; none of it matters to the answer.
 fn log_client(head: &Parts, request_id: &str) {
     let pairs = target::query_pairs(&head.uri.query().unwrap_or_default().replace('+', " "));
     let found = pairs.iter().find(|(name, _)| name == b"ClientInfo" || name == b"clientInfo");

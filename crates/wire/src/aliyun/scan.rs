@@ -107,7 +107,7 @@ pub(super) enum Finding {
 }
 
 impl Finding {
-    /// As it is told.
+    /// As it is sent.
     pub(super) fn shown(self, settings: &Settings) -> dto::SceneResult {
         let (scene, rate, review_rate, top_person_data) = match self {
             Finding::Compared { rate } => ("sface-1", rate, settings.compare_review_rate, None),

@@ -1,7 +1,7 @@
-//! What is kept of a scan until somebody asks for it: codes, rates and ids, and not a word about a person.
+//! What is kept of a scan until somebody asks for it: codes, rates and ids, nothing about a person.
 //!
 //! Whoever is deleted while a result waits must be gone from it as from everything else. So a result names nobody: keys,
-//! names and notes are looked up when it is told, and a face that its group no longer shows is left out.
+//! names and notes are looked up when it is sent, and a face that its group no longer shows is left out.
 
 use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetId};
@@ -58,7 +58,7 @@ impl Kept {
     }
 
     /// The task's element of an answer, with those who are still there.
-    pub(super) async fn told(self, api: &Api, caller: &Caller, task_id: String) -> Result<dto::TaskAnswer, Fault> {
+    pub(super) async fn answer(self, api: &Api, caller: &Caller, task_id: String) -> Result<dto::TaskAnswer, Fault> {
         let (code, msg, results) = match self.outcome {
             Outcome::Failed { number, msg } => (number, msg, None),
             Outcome::Found(findings) => {

@@ -30,7 +30,7 @@ likeness_domain::settings! {
         search_review_rate: u32 = "80", 0..=100,
             "rate from which a search in a group suggests `review`: one stranger in ten thousand";
         search_rate_min: u32 = "0", 0..=100,
-            "persons below this rate are left out of a search; by default the five most similar are told, however little";
+            "persons below this rate are left out of a search; by default the five most similar are listed, however little";
         unknown_person_code: u16 = "404", 400..=599,
             "code for a person that does not exist; one old client expects 500";
         limited_tenants: Vec<String> = "", ListOf("names of tenants, or *"),
@@ -68,7 +68,7 @@ impl Settings {
 pub struct UploadEndpoint(String);
 
 impl UploadEndpoint {
-    /// As it is told to clients.
+    /// As clients get it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -29,7 +29,7 @@ const RESULT_LIFETIME_MS: i64 = 60 * 60 * 1000;
 /// Scans under way at once. They share the analyzer with the requests that somebody waits for.
 const SCANNERS: usize = 4;
 /// Pushes under way at once.
-const MESSENGERS: usize = 4;
+const PUSHERS: usize = 4;
 /// Most time for a scan; several times what fetching and analysing two images can take.
 const SCAN_LEASE: Duration = Duration::from_secs(60);
 /// Waits before a scan is begun again, because the analyzer was busy or a worker died of it.
@@ -56,7 +56,7 @@ pub(crate) fn workers(wire: Services) -> Vec<Worker> {
     let api = Arc::new(Api::new(wire));
     vec![
         Worker { handler: Arc::new(Scanner(Arc::clone(&api))), n_at_once: SCANNERS },
-        Worker { handler: Arc::new(Pusher(api)), n_at_once: MESSENGERS },
+        Worker { handler: Arc::new(Pusher(api)), n_at_once: PUSHERS },
     ]
 }
 
@@ -130,7 +130,7 @@ impl JobHandler for Scanner {
 
 struct Pusher(Arc<Api>);
 
-/// What a push's job holds. What is pushed is put together when it is, so that it never tells of who was deleted.
+/// What a push's job holds. What is pushed is put together when it is, so that nobody who was deleted is in it.
 #[derive(Serialize, Deserialize)]
 struct PushPayload {
     callback: Callback,
@@ -156,8 +156,8 @@ impl JobHandler for Pusher {
             let Some(PushPayload { callback, task_id, kept }) = read(job) else {
                 return Ok(JobOutcome::Forgotten.into());
             };
-            let told = kept.told(&self.0, &caller(&self.0, job).await?, task_id).await;
-            let content = json::write(&told.map_err(|fault| Error::new(Kind::Internal, fault.msg))?);
+            let answer = kept.answer(&self.0, &caller(&self.0, job).await?, task_id).await;
+            let content = json::write(&answer.map_err(|fault| Error::new(Kind::Internal, fault.msg))?);
             let checksum = checksum(&job.tenant.to_string(), &callback.seed, &content);
             let body = format!("checksum={checksum}&content={}", target::encode(&content)).into();
             let message = Webhook { content_type: "application/x-www-form-urlencoded", body };

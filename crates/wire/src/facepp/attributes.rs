@@ -1,4 +1,4 @@
-//! What was measured of a face, in the vendor's words. What was not measured is left out: nothing here is made up.
+//! What was measured of a face, in the vendor's terms. What was not measured is left out, never invented.
 
 use std::collections::BTreeMap;
 
@@ -226,7 +226,7 @@ fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attr
     found
 }
 
-/// The vendor's word for an expression.
+/// The vendor's name of an expression.
 fn emotion(expression: Expression) -> &'static str {
     match expression {
         Expression::Neutral => "neutral",

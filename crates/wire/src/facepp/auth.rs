@@ -7,7 +7,7 @@ use super::errors::{self, Blame, Failure};
 use crate::http::signing::same;
 use crate::megvii::fields::Fields;
 
-/// Establishes who asks. An unknown key and a wrong secret are told alike.
+/// Establishes who asks. An unknown key and a wrong secret get the same answer.
 pub(super) async fn authenticate(
     fields: &Fields,
     credentials: &dyn CredentialStore,

@@ -1,4 +1,4 @@
-//! Their words to ours and back: the one file that knows both vocabularies.
+//! The vendor's terms translated into the library's and back: the only file that knows both.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ pub(super) struct Names {
     face_set_tokens: KeyedIds,
     task_ids: KeyedIds,
     /// Names of sets that were made without an `outer_id`: numbers that only this installation can spell, so that such a
-    /// set is told apart from one that a client gave a name of the same look.
+    /// set differs from one whose client gave it a name of the same form.
     unnamed: KeyedIds,
 }
 

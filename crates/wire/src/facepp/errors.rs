@@ -43,7 +43,7 @@ pub(super) fn no_face(token: &str) -> Failure {
     Failure::bad(format!("INVALID_FACE_TOKEN: {token}"))
 }
 
-/// The error to be told of a task, or what may pass and is worth another try.
+/// The error that a task ends with, or the one that may pass and is worth another try.
 pub(super) fn passing(failure: Failure) -> Result<String, Error> {
     match failure.source {
         Some(error) if error.kind().is_retryable() || error.kind() == Kind::Internal => Err(error),
@@ -56,7 +56,7 @@ pub(super) fn library(error: Error, blame: &Blame<'_>) -> Failure {
     of_kind(error.kind(), error.field(), blame).of(error)
 }
 
-/// The error of a kind. `field` is the one at fault in our words.
+/// The error of a kind. `field` is the one at fault, as the library calls it.
 pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Failure {
     let image = blame.image;
     match kind {
@@ -101,7 +101,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::SortFieldNotNumeric
         | Kind::VideoUnreadable
         | Kind::VideoDuration
-        // Clients know no word for these: they are told that it is our fault, and may try again.
+        // The vendor has no error for these: they are answered as faults of the server, so that clients may try again.
         | Kind::PackUnavailable
         | Kind::Unsupported
         | Kind::StorageFull

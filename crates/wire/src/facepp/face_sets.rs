@@ -118,8 +118,8 @@ fn tokens(call: &Call<'_>, most: usize) -> Result<Vec<String>, Failure> {
 }
 
 pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]) -> Result<Answer, Failure> {
-    let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
-    let known = origins.iter().flatten().copied().collect();
+    let source_faces: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
+    let known = source_faces.iter().flatten().copied().collect();
     let outcomes = match tokens.is_empty() {
         // A face set is made without faces: no grant to enrol is needed.
         true => Ok(Vec::new()),
@@ -128,7 +128,7 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
     let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
     let mut face_added = 0;
     let mut failure_detail = Vec::new();
-    for (token, source_face) in tokens.iter().zip(&origins) {
+    for (token, source_face) in tokens.iter().zip(&source_faces) {
         let outcome = source_face.and_then(|_| outcomes.next());
         face_added += usize::from(outcome == Some(likeness_domain::library::TransientFaceOutcome::Added));
         let reason = outcome.map_or(Some("INVALID_FACE_TOKEN"), convert::reason);
@@ -169,10 +169,10 @@ pub(super) async fn removed(
     let (face_removed, failure_detail) = match tokens {
         None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
         Some(tokens) => {
-            let origins: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
-            let known = origins.iter().flatten().copied().collect();
-            let removed = call.library.remove_origins(&call.caller, face_set.id, known).await.map_err(failed)?;
-            (removed.len(), not_removed(tokens.into_iter().zip(origins), removed, "INVALID_FACE_TOKEN"))
+            let source_faces: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
+            let known = source_faces.iter().flatten().copied().collect();
+            let removed = call.library.remove_source_faces(&call.caller, face_set.id, known).await.map_err(failed)?;
+            (removed.len(), not_removed(tokens.into_iter().zip(source_faces), removed, "INVALID_FACE_TOKEN"))
         }
     };
     let (face_set, face_count) = (call.names.named(face_set), count(call, face_set).await?);
@@ -188,8 +188,8 @@ async fn remove_all(call: &Call<'_>, face_set: &FaceSet) -> likeness_domain::Res
         if faces.is_empty() {
             return Ok(n_removed);
         }
-        let origins = faces.iter().map(|face| face.source_face).collect();
-        n_removed += call.library.remove_origins(&call.caller, face_set.id, origins).await?.len();
+        let source_faces = faces.iter().map(|face| face.source_face).collect();
+        n_removed += call.library.remove_source_faces(&call.caller, face_set.id, source_faces).await?.len();
     }
 }
 
@@ -221,7 +221,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     if start > START_MAX.max(summary.n_faces) {
         return Err(Failure::malformed("start"));
     }
-    // One more than is shown tells whether there are more.
+    // One more than is shown, to know whether there are more.
     let page = Page { offset: start - 1, limit: PAGE + 1 };
     let listed = call.library.list_faces(&call.caller, summary.face_set.id, page).await;
     let (face_set, faces) = listed.map_err(named.failed())?;

@@ -48,19 +48,19 @@ async fn keep(call: &Call<'_>, given: &Given<'_>, pack: Option<PackId>, wanted: 
         image: given.picture(call.settings())?,
         place: given.place,
         pack,
-        held_for: Duration::from_secs(u64::from(call.settings().held_hours) * SECONDS_PER_HOUR),
+        lifetime: Duration::from_secs(u64::from(call.settings().held_hours) * SECONDS_PER_HOUR),
         assess: wanted.assess(),
     };
     let kept = call.library.keep_faces(&call.caller, request).await;
     let kept = kept.map_err(|error| errors::library(error, &Blame { image: given.name, ..Blame::NOBODY }))?;
-    let face = |(face_idx, FaceKept { held, assessment }): (usize, &FaceKept)| dto::Face {
-        face_token: call.names.face_token(held.id),
-        face_rectangle: held.detection.bounding_box.into(),
-        landmark: wanted.landmark(face_idx, &held.detection, assessment),
-        attributes: wanted.attributes(face_idx, assessment, &held.quality),
+    let face = |(face_idx, FaceKept { face: kept, assessment }): (usize, &FaceKept)| dto::Face {
+        face_token: call.names.face_token(kept.id),
+        face_rectangle: kept.detection.bounding_box.into(),
+        landmark: wanted.landmark(face_idx, &kept.detection, assessment),
+        attributes: wanted.attributes(face_idx, assessment, &kept.quality),
     };
     Ok(Shown {
-        first: kept.faces.first().map(|face| face.held.id),
+        first: kept.faces.first().map(|face| face.face.id),
         picture: dto::Picture {
             image_id: convert::image_id(&*call.service.wire.ids),
             faces: kept.faces.iter().enumerate().map(face).collect(),
@@ -106,7 +106,7 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     }
     let (first, second) = (side(call, &first).await?, side(call, &second).await?);
     let comparison = match (first.source_face, second.source_face) {
-        (Some(a), Some(b)) => Some(call.library.compare_origins(&call.caller, [a, b]).await.map_err(|error| {
+        (Some(a), Some(b)) => Some(call.library.compare_source_faces(&call.caller, [a, b]).await.map_err(|error| {
             let token = if error.field() == Some("first face") { first.token } else { second.token };
             errors::library(error, &Blame { token, ..Blame::NOBODY })
         })?),
@@ -145,7 +145,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     };
     let request = Search {
         face_set: face_set.name.clone(),
-        probe: Probe::Origin(source_face),
+        probe: Probe::SourceFace(source_face),
         top_k: top_k as usize,
         threshold: Threshold::NONE,
         filter: None,

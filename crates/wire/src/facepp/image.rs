@@ -59,7 +59,7 @@ fn place(text: &str) -> Option<BoundingBox> {
 }
 
 impl Given<'_> {
-    /// The picture, for the library to look at.
+    /// The picture as the library takes it.
     pub(super) fn picture(&self, settings: &Settings) -> Result<ImageInput, Failure> {
         let source = if self.name == self.names.file {
             ImageSource::Bytes(picture::of_file(self.field))

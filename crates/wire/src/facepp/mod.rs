@@ -1,6 +1,6 @@
 //! The dialect of Face++ v3: detection, comparison and face sets under `/facepp/v3/`.
 //!
-//! # How their words are ours
+//! # Terms
 //! | Theirs | Ours |
 //! |---|---|
 //! | owner of an api_key | tenant |

@@ -1,4 +1,5 @@
-//! Every call of the vendor's reference that has to do with faces: the table that routes and that tells what is done.
+//! Every call of the vendor's reference that has to do with faces: the table for routing,
+//! with how far each is done.
 
 use likeness_domain::access::Grants;
 

@@ -1,6 +1,6 @@
 //! Cosines to the vendor's confidences of 0 to 100 and back.
 //!
-//! The vendor tells thresholds by false-accept rate with every answer, which have been the same for years and which
+//! The vendor sends thresholds by false-accept rate with every answer, which have been the same for years and which
 //! clients hard-code. So a pack's measured operating points are placed there: whatever pack made the templates, a
 //! confidence above 69.101 is one stranger in 10,000.
 
@@ -10,7 +10,7 @@ use likeness_domain::score::{Calibration, Scale};
 
 /// False-accept rates, how the vendor writes them, and the confidence each is shown as.
 const AT_FAR: [(f64, &str, f64); 3] = [(1e-3, "1e-3", 62.327), (1e-4, "1e-4", 69.101), (1e-5, "1e-5", 73.975)];
-/// A rate the vendor tells no threshold for, where a service of the same family has it.
+/// A rate that the vendor gives no threshold for, where a service of the same family has it.
 const BEYOND: (f64, f64) = (1e-6, 78.0);
 /// Decimals of a confidence.
 const DECIMALS: u32 = 3;

@@ -38,7 +38,7 @@ impl std::fmt::Debug for Part {
 pub enum FormError {
     /// More than [`PARTS_MAX`] parts.
     TooManyParts,
-    /// The parts cannot be told apart: broken headers, missing end.
+    /// The body cannot be split into parts: broken headers, missing end.
     Malformed,
 }
 

@@ -1,6 +1,6 @@
 //! Plumbing that every dialect needs and none owns: bodies, forms, JSON, request targets, request ids.
 //!
-//! Nothing here knows a vendor's word or error code: failures are small enums and each dialect says them its own way.
+//! Nothing here knows a vendor's terms or error codes: failures are small enums that each dialect maps to its own.
 
 pub mod base64_text;
 pub mod body;

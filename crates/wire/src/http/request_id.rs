@@ -20,7 +20,7 @@ pub fn fresh(ids: &dyn IdSource) -> String {
     format!("{:032x}", u128::from_be_bytes(bits))
 }
 
-/// A fresh id that tells its time: Unix seconds, a comma and a random UUID (RFC 4122, version 4).
+/// A fresh id with its time in it: Unix seconds, a comma and a random UUID (RFC 4122, version 4).
 pub fn dated(now: TimestampMs, ids: &dyn IdSource) -> String {
     let mut bits = [0; 16];
     ids.fill(&mut bits);

@@ -68,7 +68,7 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Whether two texts or digests are the same, in a time that tells nothing about where they differ.
+/// Whether two texts or digests are the same; the time taken does not depend on where they differ.
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }

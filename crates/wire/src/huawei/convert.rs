@@ -1,4 +1,4 @@
-//! Their words to ours and back: the one file that knows both vocabularies.
+//! The vendor's terms translated into the library's and back: the only file that knows both.
 
 use likeness_domain::filter::Vocabulary;
 use likeness_domain::library::{Candidate, Direction, SortKey};
@@ -26,7 +26,7 @@ pub(super) const VOCABULARY: Vocabulary =
 const RESERVED_FIELDS: [&str; 9] =
     ["external_image_id", "bounding_box", "similarity", "face_id", "create_time", "vector", "_id", "_all", "_source"];
 
-// ------------------------------------------------------------------------------------------------- theirs to ours
+// ------------------------------------------------------------------------------------------------- requests
 
 /// A face set's name in a body: stricter than the library, as documented.
 pub(super) fn new_face_set_name(text: &str) -> Result<FaceSetName, Failure> {
@@ -228,7 +228,7 @@ pub(super) fn attribute_codes(params: &Params) -> Result<Option<Vec<u8>>, Failur
     })
 }
 
-// ------------------------------------------------------------------------------------------------- ours to theirs
+// ------------------------------------------------------------------------------------------------- answers
 
 /// A time as the vendor writes it, in UTC.
 pub(super) fn create_date(time: TimestampMs) -> String {

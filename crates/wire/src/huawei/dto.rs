@@ -167,7 +167,7 @@ pub(super) struct Pixel {
     pub(super) y: i64,
 }
 
-/// What is known of a face; members that were not asked for or cannot be told are left out.
+/// What is known of a face; members that were not asked for or are unknown are left out.
 #[derive(Serialize, Default)]
 pub(super) struct Attributes {
     pub(super) headpose: Option<HeadPose>,
@@ -183,7 +183,7 @@ pub(super) struct Attributes {
     pub(super) face_angle: Option<u32>,
 }
 
-/// Where the head looks, in degrees.
+/// Direction of the head, in degrees.
 #[derive(Serialize)]
 pub(super) struct HeadPose {
     pub(super) pitch_angle: f64,

@@ -143,13 +143,13 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         // Clients of this service know no "storage full". A server fault (5xx) is the only answer that no client takes
         // for a stored face; the message says what is the matter.
         Kind::StorageFull => code::FRS_0018,
-        // Nothing in this dialect asks for these: external ids, persons and "only if empty" are other dialects' words.
+        // Nothing in this dialect asks for these: external ids, persons and "only if empty" belong to other dialects.
         Kind::FaceSetNotEmpty | Kind::FaceExists | Kind::PersonNotFound | Kind::PersonExists => code::FRS_0018,
         Kind::Internal => code::FRS_0018,
     }
 }
 
-/// In which shape a failure is told.
+/// The JSON shape of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// The service's: code and message.
@@ -160,7 +160,7 @@ enum Shape {
     Identity,
 }
 
-/// A request that was not done, in the vendor's words.
+/// A request that was not done, with the vendor's code.
 #[derive(Debug)]
 pub(super) struct Failure {
     cause: Cause,

@@ -1,4 +1,4 @@
-//! One function an operation: their words to ours, one call (seldom two), ours to theirs.
+//! One function for each operation: translate the request, call the library (seldom twice), translate the answer.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -126,7 +126,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         external_id: None,
         fields: convert::field_values(&given_fields, call.settings()),
         note: None,
-        floor: QualityThresholds::NONE,
+        thresholds: QualityThresholds::NONE,
         accept_doubtful: false,
     };
     let added = call.library.add_faces(&call.caller, request).await;

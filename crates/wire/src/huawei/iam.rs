@@ -185,7 +185,7 @@ impl Domain<'_> {
     }
 }
 
-/// Compares digests, so that the time taken tells neither content nor length.
+/// Compares digests, so that the time taken depends neither on content nor on length.
 fn same_text(a: &str, b: &str) -> bool {
     same(&Sha256::digest(a), &Sha256::digest(b))
 }

@@ -1,4 +1,4 @@
-//! Liveness in the vendor's words: action codes, windows, warnings. The one file that knows both vocabularies here.
+//! Liveness in the vendor's terms (action codes, windows, warnings) translated into the library's and back.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ const GRACE_MS: u32 = 100;
 /// Degrees of a nod unless the client says otherwise; the vendor's default.
 const NOD_DEGREES: f64 = 10.0;
 
-// ------------------------------------------------------------------------------------------------- theirs to ours
+// ------------------------------------------------------------------------------------------------- requests
 
 /// What a call for action liveness asks, but for the clip.
 pub(super) struct Asked {
@@ -87,18 +87,18 @@ pub(super) fn live_clip(asked: Asked, video: Picture) -> LiveClip {
     LiveClip { video, actions: asked.actions, nod_degrees: asked.nod_degrees }
 }
 
-// ------------------------------------------------------------------------------------------------- ours to theirs
+// ------------------------------------------------------------------------------------------------- answers
 
 /// The answer about a clip.
 pub(super) fn clip_judged(answer: ClipLiveness) -> dto::ClipJudged {
-    let ClipLiveness { is_alive, actions, picture, remarks, duration_ms } = answer;
+    let ClipLiveness { is_alive, actions, picture, reasons, duration_ms } = answer;
     let mut codes = Vec::new();
     if duration_ms <= DURATION_MS.0 {
         codes.push(2);
     } else if duration_ms > DURATION_MS.1 {
         codes.push(3);
     }
-    codes.extend(remarks.into_iter().map(clip_warning));
+    codes.extend(reasons.into_iter().map(clip_warning));
     let seen = |seen: SeenAction| dto::SeenAction {
         confidence: rounded(seen.confidence),
         action: ACTIONS.iter().position(|&action| action == seen.action).unwrap_or_default() + 1,
@@ -119,12 +119,12 @@ pub(super) fn still_judged(answer: StillLiveness) -> dto::StillJudged {
     dto::StillJudged {
         // Of the rounded number: a client that compares it with 0.5 itself must come to the same.
         result: dto::StillResult { alive: confidence > 0.5, confidence, picture: STANDARD.encode(answer.picture) },
-        warning_list: warnings(answer.remarks.into_iter().map(still_warning).collect()),
+        warning_list: warnings(answer.reasons.into_iter().map(still_warning).collect()),
     }
 }
 
-fn clip_warning(remark: LivenessReason) -> u32 {
-    match remark {
+fn clip_warning(reason: LivenessReason) -> u32 {
+    match reason {
         LivenessReason::NotFrontal | LivenessReason::Turned => 1,
         LivenessReason::SeveralFaces => 4,
         LivenessReason::NoFace => 5,
@@ -138,8 +138,8 @@ fn clip_warning(remark: LivenessReason) -> u32 {
     }
 }
 
-fn still_warning(remark: LivenessReason) -> u32 {
-    match remark {
+fn still_warning(reason: LivenessReason) -> u32 {
+    match reason {
         LivenessReason::LowQuality
         | LivenessReason::NotReal
         | LivenessReason::NoGoodPicture

@@ -1,7 +1,7 @@
 //! The dialect of Huawei Cloud Face Recognition Service (FRS), API v2, with the v1 paths of its older clients and the
 //! two IAM calls clients make on the way (token, project look-up).
 //!
-//! # How their words are ours
+//! # Terms
 //! | Theirs | Ours |
 //! |---|---|
 //! | project, project id | tenant, its id as 32 hex digits |

@@ -10,7 +10,7 @@ use super::fields::FieldError;
 /// The code that sends a caller away until later.
 pub(crate) const TOO_MANY: &str = "CONCURRENCY_LIMIT_EXCEEDED";
 
-/// A request that was not done, in the family's words.
+/// A request that was not done, with the family's error.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// HTTP status.
@@ -52,7 +52,7 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, format!("AUTHORIZATION_ERROR: {reason}"))
     }
 
-    /// A fault of ours, for which clients know no better word; they may try again.
+    /// A fault of the server, for which the family has no other error; clients may try again.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR")
     }

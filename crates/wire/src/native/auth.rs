@@ -1,4 +1,4 @@
-//! Who asks. How that is proved depends on the door a request came through, so the router takes it as a parameter.
+//! Who asks. How that is proved depends on the listener that took the request, so the router takes it as a parameter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use likeness_domain::ports::{CredentialStore, Pending};
 use likeness_domain::types::TenantName;
 use likeness_domain::{Error, Kind};
 
-/// The header that names the tenant where the door itself is the proof.
+/// The header that names the tenant where reaching the listener is the proof.
 pub const TENANT_HEADER: &str = "x-likeness-tenant";
 
 /// Turns the head of a request into a caller, or refuses.
@@ -18,7 +18,7 @@ pub trait Authenticate: Send + Sync {
     fn caller<'a>(&'a self, head: &'a Parts) -> Pending<'a, Caller>;
 }
 
-/// For doors that only the owner of the data folder can open (the socket inside it, which has file mode 0600, or a
+/// For listeners that only the owner of the data folder can reach (the socket inside it, which has file mode 0600, or a
 /// call within the process): whoever comes through may do everything and says by header for which tenant.
 pub struct OwnerOfTheFolder {
     credentials: Arc<dyn CredentialStore>,

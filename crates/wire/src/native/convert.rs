@@ -1,4 +1,4 @@
-//! Native words to ours and back: the one file that knows both.
+//! The native API's types translated into the library's and back: the only file that knows both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const PAGE_LIMIT_DEFAULT: u64 = 100;
 /// False-accept rate of a verdict that does not say which: one stranger in ten thousand.
 const FAR_DEFAULT: f64 = 1e-4;
 
-// ------------------------------------------------------------------------------------------------ their words to ours
+// ------------------------------------------------------------------------------------------------ requests
 
 /// What an image may be: our own API takes whatever the library takes.
 pub const IMAGE_RULES: ImageRules = ImageRules {
@@ -149,7 +149,7 @@ pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<li
         fields: given_fields(body.fields, body.fields_as_text)?,
         note: body.note.map(Note::new).transpose()?,
         image: image(body.image)?,
-        floor: QualityThresholds::NONE,
+        thresholds: QualityThresholds::NONE,
         accept_doubtful: body.accept_doubtful,
     })
 }
@@ -259,7 +259,7 @@ pub(super) fn detect(body: dto::Detect) -> Result<(ImageInput, Aspects), Error> 
     Ok((image(body.image)?, aspects.and(Aspects::POINTS)))
 }
 
-/// Our words for what can be measured.
+/// Names of what can be measured.
 const ASPECTS: [(&str, Aspects); 7] = [
     ("landmarks68", Aspects::LANDMARKS),
     ("pose", Aspects::POSE),
@@ -351,7 +351,7 @@ impl FromForm for dto::Detect {
     }
 }
 
-// ------------------------------------------------------------------------------------------------ our words to theirs
+// ------------------------------------------------------------------------------------------------ answers
 
 pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
     let FaceSetSummary { face_set, n_faces } = summary;

@@ -24,7 +24,7 @@ pub struct ErrorAnswer {
 /// What went wrong.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// A word of the closed list in `errors.rs`, as `face_set_not_found`.
+    /// A code of the closed list in `errors.rs`, such as `face_set_not_found`.
     pub kind: String,
     /// For people.
     pub message: String,
@@ -161,7 +161,7 @@ pub struct DetectedFace {
     pub doubt: Option<Doubt>,
     /// How fit it is for recognition.
     pub quality: Option<Quality>,
-    /// Where the head looks.
+    /// Direction of the head.
     pub pose: Option<Pose>,
     /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
     pub landmarks68: Option<Vec<[f32; 2]>>,
@@ -170,7 +170,7 @@ pub struct DetectedFace {
     pub mesh468: Option<Vec<[f32; 2]>>,
     /// How far eyes and mouth are open; with `landmarks68`, where the installed pack has a face mesh.
     pub openness: Option<Openness>,
-    /// Probability of each expression by its word.
+    /// Probability of each expression by its name.
     pub expressions: Option<BTreeMap<String, f32>>,
     /// Estimated age in years.
     pub age: Option<f32>,
@@ -249,7 +249,7 @@ pub struct Face {
     pub detection: Detection,
     /// When it was enrolled, RFC 3339, UTC.
     pub created_at: String,
-    /// When its words last changed.
+    /// When label, note or fields last changed.
     pub updated_at: String,
 }
 
@@ -329,7 +329,7 @@ pub struct RefusedFace {
     pub reasons: Vec<String>,
 }
 
-/// Request to change a face's words; what is absent stays.
+/// Request to change a face's label, note or fields; what is absent stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateFace {

@@ -1,4 +1,4 @@
-//! Kinds of error as the native API says them: a status for machines, a word for programs, a message for people.
+//! Errors of the native API: an HTTP status and a code for programs, a message for people.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -16,7 +16,7 @@ impl From<Error> for NativeError {
     }
 }
 
-/// Status and word of a kind. No catch-all: a new kind has to be thought about here.
+/// HTTP status and code of a kind. No catch-all: a new kind needs an entry here.
 pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
     match kind {
         Kind::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_argument"),

@@ -1,4 +1,4 @@
-//! Liveness in our own words.
+//! Liveness of the native API.
 
 use likeness_domain::access::Caller;
 use likeness_domain::library::{Library, LiveClip, VideoInput};
@@ -26,7 +26,7 @@ pub(super) async fn judge(library: &Library, caller: &Caller, body: dto::Livenes
             face: Some(convert::detection(answer.detection)),
             actions: None,
             duration_ms: None,
-            remarks: words(answer.remarks),
+            remarks: words(answer.reasons),
         });
     };
     let video = VideoInput {
@@ -48,12 +48,12 @@ pub(super) async fn judge(library: &Library, caller: &Caller, body: dto::Livenes
         face: None,
         actions: Some(seen.collect()),
         duration_ms: Some(answer.duration_ms),
-        remarks: words(answer.remarks),
+        remarks: words(answer.reasons),
     })
 }
 
-fn words(remarks: Vec<LivenessReason>) -> Vec<String> {
-    remarks.into_iter().map(|remark| remark.word().to_owned()).collect()
+fn words(reasons: Vec<LivenessReason>) -> Vec<String> {
+    reasons.into_iter().map(|reason| reason.word().to_owned()).collect()
 }
 
 fn wanted(actions: &str, windows: Option<&str>) -> Result<Vec<WantedAction>, Error> {

@@ -95,8 +95,8 @@ struct Operator {
     credentials: Arc<dyn CredentialStore>,
 }
 
-/// Questions over all tenants. It asks for no proof: merge it with [`router`] only behind a door that nobody but the
-/// owner of the data folder can open.
+/// Questions over all tenants. It asks for no proof: merge it with [`router`] only behind a listener that nobody but
+/// the owner of the data folder can reach.
 pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn CredentialStore>) -> Router {
     let routes = Router::new()
         .route("/tenants", get(routes::tenants))
@@ -106,7 +106,7 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
     Router::new().nest(PREFIX, routes)
 }
 
-/// Compares in our own words, for callers within the process that have a library but no router.
+/// Compares with the native API's types, for callers within the process that have a library but no router.
 pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
     let far = body.far;
     let answer = library.compare(caller, convert::compare_images(body)?).await?;
@@ -118,23 +118,23 @@ pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> 
 pub struct Detected {
     /// As it is, fit for drawing.
     pub analysis: Analysis,
-    /// What was asked for but no installed model pack measures, in our own words.
+    /// What was asked for but no installed model pack measures, by the names of the native API.
     pub not_measured: Vec<&'static str>,
 }
 
-/// Detects in our own words, for callers within the process.
+/// Detects with the native API's types, for callers within the process.
 pub async fn detect(library: &Library, caller: &Caller, body: dto::Detect) -> Result<Detected, Error> {
     let (image, aspects) = convert::detect(body)?;
     let analysis = library.detect(caller, image, aspects).await?;
     Ok(Detected { analysis, not_measured: convert::not_measured(aspects, library.aspects()) })
 }
 
-/// Judges a clip or a picture in our own words, for callers within the process.
+/// Judges a clip or a picture with the native API's types, for callers within the process.
 pub async fn judge(library: &Library, caller: &Caller, body: dto::Liveness) -> Result<dto::Judged, Error> {
     liveness::judge(library, caller, body).await
 }
 
-/// What was found in an image, in our own words.
+/// What was found in an image, as the native API's answer.
 pub fn detections(detected: Detected) -> dto::Detections {
     convert::detections(detected)
 }

@@ -1,4 +1,4 @@
-//! One function an operation: their words to ours, one call, our words to theirs.
+//! One function for each operation: translate the request, call the library, translate the answer.
 
 use axum::extract::{Path, State};
 use axum::response::Response;

@@ -40,8 +40,8 @@ impl Fixture {
             bed.store.ensure_tenant(likeness_testkit::caller(bits).actor(), proposed).await.expect("made");
         }
         let library = bed.wire(crate::Settings::default()).library;
-        let door = Arc::new(OwnerOfTheFolder::new(bed.store.clone()));
-        let router = router(library, door).merge(operator_router(bed.store.clone(), bed.store));
+        let owner = Arc::new(OwnerOfTheFolder::new(bed.store.clone()));
+        let router = router(library, owner).merge(operator_router(bed.store.clone(), bed.store));
         Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }
     }
 

@@ -83,7 +83,7 @@ impl Testbed {
             ids,
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: self.store.clone(),
-            once: self.store.clone(),
+            nonces: self.store.clone(),
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
             ready: Arc::new(crate::Readiness::default),

@@ -20,7 +20,7 @@ const SIGN_LEN_MAX: usize = 4096;
 const DIGITS_MAX: usize = 20;
 /// Seconds between the making and the use of a sign that is good once.
 const ONCE_WINDOW_S: u64 = 300;
-/// Scope in which spent signs are remembered.
+/// Scope of the used signs in the nonce store.
 const ONCE_SCOPE: &str = "yuanli sign";
 
 /// The digests a sign may be made with.
@@ -47,7 +47,7 @@ struct Sign {
 pub(super) async fn authenticate(
     fields: &Fields,
     credentials: &dyn CredentialStore,
-    once: &dyn NonceStore,
+    nonces: &dyn NonceStore,
     now: TimestampMs,
     settings: &Settings,
 ) -> Result<AccessKey, Failure> {
@@ -81,7 +81,7 @@ pub(super) async fn authenticate(
         // Remembered for as long as any sign that is good now could be shown again.
         let forgotten_at = TimestampMs(now.0 + (2 * ONCE_WINDOW_S as i64 + 1) * 1000);
         let in_time = now_s.abs_diff(sign.made_at) <= ONCE_WINDOW_S;
-        if !in_time || !once.consume(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
+        if !in_time || !nonces.consume(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
             return Err(expired());
         }
     }
@@ -123,7 +123,7 @@ impl Sign {
         Some(Sign { mac, raw, api_key, ends_at, made_at })
     }
 
-    /// Whether the signature was made with this secret, told in constant time.
+    /// Whether the signature was made with this secret; compared in constant time.
     fn is_of(&self, secret: &[u8], digest: Digest) -> bool {
         match digest {
             Digest::Sha1 => same(&hmac_sha1(secret, &self.raw), &self.mac),

@@ -1,4 +1,4 @@
-//! Their words to ours and back: the one file that knows both vocabularies.
+//! The vendor's terms translated into the library's and back: the only file that knows both.
 
 use likeness_domain::policy::QualityThresholds;
 use likeness_domain::types::{Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs};
@@ -145,7 +145,7 @@ fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
 }
 
 /// What a face has to have to be added, besides passing the gate of the set.
-pub(super) fn floor(settings: &Settings) -> QualityThresholds {
+pub(super) fn thresholds(settings: &Settings) -> QualityThresholds {
     let total = f32::from(settings.min_face_quality) / 100.0;
     QualityThresholds { total, side_px: settings.min_face_px, ..QualityThresholds::NONE }
 }

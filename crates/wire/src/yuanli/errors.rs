@@ -36,7 +36,7 @@ pub(super) fn library(error: Error, image: &'static str, settings: &Settings) ->
     of_kind(error.kind(), error.field(), image, settings).of(error)
 }
 
-/// The error of a kind. `field` is the one at fault in our words; `image` is the field the picture came in.
+/// The error of a kind. `field` is the one at fault, as the library calls it; `image` is the field the picture came in.
 pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &Settings) -> Failure {
     match kind {
         Kind::InvalidArgument => Failure::malformed(match field {
@@ -76,7 +76,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::UrlNotFound
         | Kind::UrlDenied
         | Kind::UrlTimeout
-        // Clients know no word for these: they are told that it is our fault, and may try again.
+        // The vendor has no error for these: they are answered as faults of the server, so that clients may try again.
         | Kind::PackUnavailable
         | Kind::Unsupported
         | Kind::StorageFull

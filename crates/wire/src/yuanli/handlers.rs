@@ -1,4 +1,4 @@
-//! One function a call: their words to ours, one call of the library (seldom two), ours to theirs.
+//! One function for each call: translate the request, call the library (seldom twice), translate the answer.
 
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, ImageInput, Probe, Search, Threshold};
 use likeness_domain::policy::FaceChoice;
@@ -105,7 +105,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         external_id: None,
         fields: GivenFields::new(),
         note,
-        floor: convert::floor(call.settings()),
+        thresholds: convert::thresholds(call.settings()),
         accept_doubtful: false,
     };
     let added = call.library.add_faces(&call.caller, request).await;
@@ -176,7 +176,7 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let clamps = call.settings().clamp_limits;
     let start = call.fields.positive("start", 1, start_max, clamps)?.min(BEYOND_EVERY_END);
     let limit = call.fields.positive("limit", LIST_DEFAULT, LIST_MAX, clamps)?;
-    // One more than asked for tells whether there are more.
+    // One more than asked for, to know whether there are more.
     let page = Page { offset: start - 1, limit: limit + 1 };
     let (_, mut faces) = call.ask(call.library.list_faces(&call.caller, &name, page)).await?;
     let has_more = faces.len() as u64 > limit;
@@ -245,7 +245,7 @@ fn check_orientation(call: &Call<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The picture. An unknown library is told before an unreadable picture.
+/// The picture. An unknown library is reported before an unreadable picture.
 async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Result<ImageInput, Failure> {
     match given.picture(call.settings()) {
         Ok(picture) => Ok(picture),

@@ -34,7 +34,7 @@ pub(super) fn check_coexistence(fields: &Fields, settings: &Settings) -> Result<
 }
 
 impl Given<'_> {
-    /// The picture, for the library to look at.
+    /// The picture as the library takes it.
     pub(super) fn picture(self, settings: &Settings) -> Result<ImageInput, Failure> {
         let bytes = self.bytes().ok_or_else(|| Failure::no_picture(self.name))?;
         Ok(ImageInput {

@@ -1,6 +1,6 @@
 //! The dialect of Yuanli (yljz) FinAuth FaceSearch: nine calls under `/finauth/search/group/`.
 //!
-//! # How their words are ours
+//! # Terms
 //! | Theirs | Ours |
 //! |---|---|
 //! | owner of an api_key | tenant |

@@ -1,4 +1,4 @@
-//! Every call of the vendor's reference: the table that routes and that tells what is done.
+//! Every call of the vendor's reference: the table for routing.
 
 use likeness_domain::access::Grants;
 

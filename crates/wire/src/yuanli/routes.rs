@@ -77,7 +77,7 @@ impl Yuanli {
     async fn run(&self, row: &Row<Operation>, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
         let wire = &self.service.wire;
         let settings = &wire.settings.yuanli;
-        let key = auth::authenticate(&fields, &*wire.credentials, &*wire.once, wire.clock.now(), settings).await?;
+        let key = auth::authenticate(&fields, &*wire.credentials, &*wire.nonces, wire.clock.now(), settings).await?;
         let caller =
             self.service.caller(row, &key, request_id).map_err(|error| errors::library(error, "file", settings))?;
         let (library, service, tokens) = (&*wire.library, &self.service, &self.tokens);

@@ -25,7 +25,7 @@ pub use acs3::fuzz_acs3;
 const NONCE_LIFETIME_MS: i64 = 2 * CLOCK_TOLERANCE_MS;
 /// Bytes of a string to sign that are shown to whoever got it wrong.
 const SHOWN_BYTES_MAX: usize = 4096;
-/// The vendor's word for a signature, or part of it, that is wrong.
+/// The vendor's code for a wrong signature or a wrong part of one.
 const MISMATCH: &str = "SignatureDoesNotMatch";
 
 /// How a request is signed.
@@ -73,7 +73,7 @@ pub(super) struct Signed {
     key: AccessKey,
 }
 
-/// Checks what the head alone can tell: header, time, key (checks 3 to 5).
+/// Checks what needs the head only: header, time, key (checks 3 to 5).
 pub(super) async fn examine(
     head: &Parts,
     credentials: &dyn CredentialStore,
@@ -95,7 +95,7 @@ impl Signed {
         self,
         head: &Parts,
         body: &[u8],
-        once: &dyn NonceStore,
+        nonces: &dyn NonceStore,
         now: TimestampMs,
     ) -> Result<AccessKey, Refusal> {
         self.check_signature(head, body, now)?;
@@ -104,7 +104,7 @@ impl Signed {
             let token = Sha256::new().chain_update(&self.claim.access_key_id).chain_update([0]);
             let token = token.chain_update(nonce.as_bytes()).finalize();
             let expires_at = TimestampMs(now.0 + NONCE_LIFETIME_MS);
-            if !once.consume("acs nonce", &token, now, expires_at).await.map_err(Refusal::internal)? {
+            if !nonces.consume("acs nonce", &token, now, expires_at).await.map_err(Refusal::internal)? {
                 return Err(Refusal::new("SignatureNonceUsed", "the signature nonce was used before"));
             }
         }
@@ -129,7 +129,7 @@ impl Signed {
             to_sign = signed;
         }
         let given = self.claim.signature.as_bytes();
-        // Every candidate is compared, so that the time taken tells nothing.
+        // Every candidate is compared, so that the time taken does not depend on which one fits.
         if expected.iter().fold(false, |fits, expected| fits | signing::same(expected.as_bytes(), given)) {
             return Ok(());
         }

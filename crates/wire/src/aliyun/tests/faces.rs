@@ -193,7 +193,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             external_id: None,
             fields: GivenFields::new(),
             note: None,
-            floor: QualityThresholds::NONE,
+            thresholds: QualityThresholds::NONE,
             accept_doubtful: false,
         };
         server.library.add_faces(&caller, added).await.unwrap().faces[0].id

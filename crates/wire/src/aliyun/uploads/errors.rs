@@ -1,4 +1,4 @@
-//! What the storage refuses, in the storage service's own words: XML, with its codes.
+//! What the storage refuses, as the vendor's storage service does: XML, with its codes.
 
 use axum::body::Body;
 use axum::response::Response;

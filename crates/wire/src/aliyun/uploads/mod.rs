@@ -2,8 +2,8 @@
 //! them, and then names it by an `oss://` address. Here is as much of that storage as the helper uses: one bucket, a
 //! folder for each account, and a `PUT` with signature version 1 of the storage service.
 //!
-//! Nothing can be read back or listed. What was put is a picture that was handed in
-//! ([`likeness_domain::library::PutUpload`]): it lies there for an hour, and only its own account can name it.
+//! Nothing can be read back or listed. What was put is an upload
+//! ([`likeness_domain::library::PutUpload`]): it is kept for an hour, and only its own account can name it.
 
 mod errors;
 mod grant;
@@ -37,7 +37,7 @@ pub use signature::fuzz_upload;
 pub(crate) const BUCKET: &str = "likeness-uploads";
 /// How long credentials can be used, and what was put with them can be named.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// Most files of an account that lie there at a time. Their bytes are bounded by a setting; this bounds the empty ones.
+/// Most files of an account that are kept at a time. Their bytes are bounded by a setting; this bounds the empty ones.
 const FILES_MAX: u64 = 10_000;
 
 /// Credentials for an hour of uploads, where an operator said at which address the storage is found.

@@ -13,7 +13,7 @@ use crate::http::signing::{
 use crate::http::target;
 use crate::huawei::errors::Failure;
 
-/// Header that holds the body's hash, or a word instead of it.
+/// Header that holds the body's hash, or a constant instead of it.
 const CONTENT_SHA256: &str = "x-sdk-content-sha256";
 /// What clients send there for bodies they do not sign, such as uploads.
 const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
@@ -133,7 +133,7 @@ fn parse_date(text: &[u8]) -> Option<TimestampMs> {
 }
 
 /// Piece 6 of the canonical request. A header that gives a hash must give the body's; the only other lawful content
-/// is the word that says the body is not signed.
+/// is the constant that says the body is not signed.
 fn payload_hash(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, &'static str> {
     let actual = || sha256_hex(body).into_bytes();
     if body.is_empty() || !headers.contains_key(CONTENT_SHA256) {
