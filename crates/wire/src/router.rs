@@ -15,11 +15,14 @@ use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceSt
 use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
+use tower::ServiceExt;
 
 use crate::aliyun::{self, Aliyun};
 use crate::facepp::{self, Facepp};
-use crate::http::{json, request_id};
+use crate::http::json;
+use crate::http::request_id::{self, RequestId};
 use crate::huawei::{self, Huawei};
+use crate::native;
 use crate::yuanli::{self, Yuanli};
 
 /// Seconds after which a refused caller may come back, unless a dialect says otherwise: by then a full queue is empty.
@@ -114,12 +117,13 @@ struct Dialects {
     aliyun: Aliyun,
     yuanli: Yuanli,
     facepp: Facepp,
+    native: Router,
     ids: Arc<dyn IdSource>,
     ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
-/// Every dialect on one port, chosen by the first path segment, and `/healthz` and `/readyz`, which need no
-/// authentication. `/readyz` also says what runs the models.
+/// Every dialect and the native API on one port, chosen by the first path segment, and `/healthz` and `/readyz`, which
+/// need no authentication. `/readyz` also says what runs the models.
 ///
 /// There is one fallback instead of framework routes: signatures cover the target as it was sent, and an unknown
 /// route has to answer in its vendor's own shape.
@@ -153,6 +157,7 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         _ if first_segment == "green" => dialects.aliyun.answer(request, &request_id).await,
         _ if first_segment == "finauth" => dialects.yuanli.answer(request, &request_id).await,
         _ if first_segment == "facepp" => dialects.facepp.answer(request, &request_id).await,
+        _ if first_segment == "likeness" => dialects.native(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
     if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
@@ -174,11 +179,27 @@ impl Dialects {
             engines: wire.library.engines().into_iter().collect(),
             ids: Arc::clone(&wire.ids),
             ready: Arc::clone(&wire.ready),
+            native: native::router(
+                Arc::clone(&wire.library),
+                Arc::new(native::Bearer {
+                    credentials: Arc::clone(&wire.credentials),
+                    access: Arc::clone(&wire.access),
+                    clock: Arc::clone(&wire.clock),
+                    ids: Arc::clone(&wire.ids),
+                }),
+            ),
             aliyun: Aliyun::new(wire.clone()),
             yuanli: Yuanli::new(wire.clone()),
             facepp: Facepp::new(wire.clone()),
             huawei: Huawei::new(wire),
         }
+    }
+
+    /// The native API, whose answers and log have the same id as this router's.
+    async fn native(&self, mut request: Request, request_id: &str) -> Response {
+        request.extensions_mut().insert(RequestId(request_id.to_owned()));
+        let Ok(response) = self.native.clone().oneshot(request).await;
+        response
     }
 
     fn health(&self, asks_for_readiness: bool) -> Response<Body> {

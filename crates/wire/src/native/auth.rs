@@ -4,10 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
-use likeness_domain::access::Caller;
-use likeness_domain::ports::{CredentialStore, Pending};
-use likeness_domain::types::TenantName;
+use likeness_domain::access::{Access, Admission, Caller, Grants, Limits};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, Pending};
+use likeness_domain::types::{AccessKeyId, TenantName};
 use likeness_domain::{Error, Kind};
+
+use crate::http::request_id;
+use crate::http::signing::{same, text};
+
+/// Field of a `Forbidden` error that says that nobody is known: it is answered with 401, not 403.
+pub(super) const AUTHORIZATION: &str = "authorization";
 
 /// The header that names the tenant where reaching the listener is the proof.
 pub const TENANT_HEADER: &str = "x-likeness-tenant";
@@ -50,4 +56,57 @@ impl Authenticate for OwnerOfTheFolder {
             Ok(Caller::owner(&tenant, format!("local-{n_requests}")))
         })
     }
+}
+
+/// For listeners that anybody can reach: `Authorization: Bearer ID.SECRET` of an access key. What the key may do is
+/// checked by each use case of the library, for the face sets that the key is for.
+pub struct Bearer {
+    /// Where keys are looked up.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// Counts calls and refuses keys that are disabled or expired.
+    pub access: Arc<Access>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// For ids of requests that have none yet.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Authenticate for Bearer {
+    fn caller<'a>(&'a self, head: &'a Parts) -> Pending<'a, Caller> {
+        Box::pin(async move {
+            let refused = |message| Error::new(Kind::Forbidden, message).with_field(AUTHORIZATION);
+            let (id, secret) = bearer(head).ok_or_else(|| {
+                refused("header `Authorization` is missing, expected `Bearer ID.SECRET` of an access key")
+            })?;
+            let now = self.clock.now();
+            let key = match AccessKeyId::new(id) {
+                Some(id) => self.credentials.key(id).await?,
+                None => None,
+            };
+            // An unknown id and a wrong secret get the same answer.
+            let key =
+                key.filter(|key| key.secrets(now).any(|known| same(known.reveal().as_bytes(), secret.as_bytes())));
+            let key = key.ok_or_else(|| refused("the access key is not valid"))?;
+            let request_id = request_id::of(&head.extensions, &*self.ids);
+            self.access.admit(
+                &key,
+                &Admission {
+                    dialect: "native",
+                    operation: "",
+                    needs: Grants::NONE,
+                    limits: Limits::NONE,
+                    rate: None,
+                    n_units: 1,
+                    request_id: &request_id,
+                },
+            )
+        })
+    }
+}
+
+/// Id and secret of an `Authorization` header.
+fn bearer(head: &Parts) -> Option<(&str, &str)> {
+    let (scheme, token) = text(&head.headers, "authorization")?.split_once(' ')?;
+    // An id has no dot.
+    token.trim().split_once('.').filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }

@@ -24,12 +24,21 @@ pub struct ErrorAnswer {
 /// What went wrong.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// A code of the closed list in `errors.rs`, such as `face_set_not_found`.
+    /// A code of the closed list in `docs/native.md`, such as `face_set_not_found`.
+    #[serde(default)]
+    pub code: String,
+    /// The same, for clients of earlier versions.
     pub kind: String,
-    /// For people.
+    /// For people: the field, its value and what is accepted.
     pub message: String,
     /// The option at fault, if one is.
     pub field: Option<String>,
+    /// What may help, if something is known to.
+    pub hint: Option<String>,
+    /// Id of the request in the server's log.
+    pub request_id: Option<String>,
+    /// Where the code is explained.
+    pub docs: Option<String>,
 }
 
 /// A custom field of a face set.

@@ -1,10 +1,16 @@
 //! Errors of the native API: an HTTP status and a code for programs, a message for people.
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
+use super::auth::AUTHORIZATION;
 use super::dto;
+use crate::http::json;
+use crate::http::request_id::RequestId;
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -14,6 +20,16 @@ impl From<Error> for NativeError {
     fn from(error: Error) -> Self {
         Self(error)
     }
+}
+
+/// HTTP status of a kind.
+pub fn status_of(kind: Kind) -> u16 {
+    status_and_word(kind).0.as_u16()
+}
+
+/// Code of a kind.
+pub fn code_of(kind: Kind) -> &'static str {
+    status_and_word(kind).1
 }
 
 /// HTTP status and code of a kind. No catch-all: a new kind needs an entry here.
@@ -62,10 +78,15 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
 
 /// The error behind an answer: how our own client reads it. A newer server may know kinds that we do not.
 pub fn error_of(answer: dto::ErrorAnswer) -> Error {
-    let dto::ErrorBody { kind, message, .. } = answer.error;
+    let dto::ErrorBody { kind, message, hint, .. } = answer.error;
     let kind = Kind::ALL.iter().copied().find(|&known| status_and_word(known).1 == kind).unwrap_or(Kind::Internal);
-    match message.split_once("\nhint: ") {
-        Some((message, hint)) => Error::new(kind, message).with_hint(hint),
+    // An earlier server wrote the hint behind the message.
+    let (message, hint) = match (message.split_once("\nhint: "), hint) {
+        (Some((message, hint)), None) => (message.to_owned(), Some(hint.to_owned())),
+        (_, hint) => (message, hint),
+    };
+    match hint {
+        Some(hint) => Error::new(kind, message).with_hint(hint),
         None => Error::new(kind, message),
     }
 }
@@ -73,25 +94,55 @@ pub fn error_of(answer: dto::ErrorAnswer) -> Error {
 impl IntoResponse for NativeError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let (status, word) = status_and_word(error.kind());
+        let is_unknown = error.kind() == Kind::Forbidden && error.field() == Some(AUTHORIZATION);
+        let (status, word) =
+            if is_unknown { (StatusCode::UNAUTHORIZED, "unauthenticated") } else { status_and_word(error.kind()) };
         // The one place where a native request's failure is handled, so the one place where it is logged.
         if status.is_server_error() {
             tracing::warn!(kind = word, error = ?error, "native request failed");
         } else {
             tracing::debug!(kind = word, error = ?error, "native request refused");
         }
-        let body = dto::ErrorAnswer {
-            error: dto::ErrorBody {
-                kind: word.to_owned(),
-                // With the hint, if there is one: see `error_of`.
-                message: error.to_string(),
-                field: error.field().map(str::to_owned),
-            },
-        };
-        let mut response = super::body::json(status, &body);
+        let mut response = answer(status, word, error.message(), error.field(), error.hint());
         if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        if is_unknown {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
+}
+
+/// A refusal with this code; [`identify`] adds the request's id.
+pub(super) fn answer(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    field: Option<&str>,
+    hint: Option<&str>,
+) -> Response {
+    let error = dto::ErrorBody {
+        code: code.to_owned(),
+        kind: code.to_owned(),
+        message: message.to_owned(),
+        field: field.map(str::to_owned),
+        hint: hint.map(str::to_owned),
+        request_id: None,
+        docs: Some(format!("docs/native.md#{code}")),
+    };
+    let mut response = super::body::json(status, &dto::ErrorAnswer { error: error.clone() });
+    response.extensions_mut().insert(error);
+    response
+}
+
+/// Puts the id of the request into its refusal.
+pub(super) async fn identify(request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<dto::ErrorBody>() {
+        let error = dto::ErrorBody { request_id, ..error };
+        *response.body_mut() = Body::from(json::write(&dto::ErrorAnswer { error }));
+    }
+    response
 }

@@ -23,8 +23,8 @@
 //!
 //! Persons are not covered yet.
 //!
-//! [`router`] takes the authentication as a parameter: today it is served through the socket in the data folder
-//! ([`OwnerOfTheFolder`]) and within the process.
+//! [`router`] takes the authentication as a parameter: over the network an access key ([`Bearer`]), through the socket in
+//! the data folder and within the process the tenant's name ([`OwnerOfTheFolder`]). `docs/native.md` is for users.
 
 mod archive;
 mod auth;
@@ -40,6 +40,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
@@ -47,10 +48,10 @@ use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
 
 pub use archive::fuzz_archived_face;
-pub use auth::{Authenticate, OwnerOfTheFolder, TENANT_HEADER};
+pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
-pub use errors::error_of;
+pub use errors::{code_of, error_of, status_of};
 
 /// Where the native API lives.
 pub const PREFIX: &str = "/likeness/v1";
@@ -87,6 +88,7 @@ pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Rou
         .nest(PREFIX, routes)
         .fallback(routes::unknown_operation)
         .method_not_allowed_fallback(routes::unknown_operation)
+        .layer(from_fn(errors::identify))
 }
 
 #[derive(Clone)]
@@ -103,7 +105,7 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
         .route("/tenants/{name}", delete(routes::delete_tenant))
         .route("/report", get(routes::report))
         .with_state(Operator { store, credentials });
-    Router::new().nest(PREFIX, routes)
+    Router::new().nest(PREFIX, routes).layer(from_fn(errors::identify))
 }
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.

@@ -9,7 +9,7 @@ use likeness_domain::types::{FaceSetSummary, TenantName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
-use super::errors::NativeError;
+use super::errors::{self, NativeError};
 use super::{Api, Operator, convert, dto};
 
 type Answer = Result<Response, NativeError>;
@@ -211,10 +211,6 @@ pub(super) async fn report(State(operator): State<Operator>, Query(mut words): Q
 }
 
 pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {
-    let body = dto::ErrorBody {
-        kind: "unsupported".to_owned(),
-        message: format!("there is no operation {method} {}", uri.path()),
-        field: None,
-    };
-    json(StatusCode::NOT_FOUND, &dto::ErrorAnswer { error: body })
+    let message = format!("there is no operation {method} {}", uri.path());
+    errors::answer(StatusCode::NOT_FOUND, "unsupported", &message, None, None)
 }

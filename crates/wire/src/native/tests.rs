@@ -132,10 +132,13 @@ fn every_kind_has_its_status_and_word() {
     for &kind in Kind::ALL {
         let (status, word) = status_and_word(kind);
         table.push_str(&format!("{} {word}\n", status.as_u16()));
-        let sent = likeness_domain::Error::new(kind, "why").with_hint("cure");
-        let body = super::dto::ErrorBody { kind: word.to_owned(), message: sent.to_string(), field: None };
-        let read = super::error_of(super::dto::ErrorAnswer { error: body });
-        assert_eq!((read.kind(), read.message(), read.hint()), (kind, "why", Some("cure")));
+        // As it is written now, and as earlier servers wrote it.
+        for sent in [json!({"message": "why", "hint": "cure"}), json!({"message": "why\nhint: cure"})] {
+            let mut error = sent;
+            error["kind"] = json!(word);
+            let read = super::error_of(serde_json::from_value(json!({ "error": error })).expect("an error"));
+            assert_eq!((read.kind(), read.message(), read.hint()), (kind, "why", Some("cure")));
+        }
     }
     expect![[r#"
         400 invalid_argument

@@ -371,3 +371,106 @@ fn a_tenants_rate_is_refused_in_each_dialects_words() {
         assert!(is_done(dialect, &server.answer(dialect, operation, "staff")), "{dialect}");
     }
 }
+
+/// Every operation of the native API: what the key must be allowed to do, method, path below `/likeness/v1`, body.
+fn native_operations() -> [(&'static [Grant], &'static str, &'static str, Value); 15] {
+    let image = json!({"base64": base64(P1)});
+    [
+        (&[Grant::Read], "GET", "/face-sets", Value::Null),
+        (&[Grant::Manage], "POST", "/face-sets", json!({"name": "new"})),
+        (&[Grant::Read], "GET", "/face-sets/staff", Value::Null),
+        (&[Grant::Manage], "PATCH", "/face-sets/staff", json!({"note": "n"})),
+        (&[Grant::Delete, Grant::Manage], "DELETE", "/face-sets/staff", Value::Null),
+        (&[Grant::Read], "GET", "/face-sets/staff/faces", Value::Null),
+        (&[Grant::Enrol], "POST", "/face-sets/staff/faces", json!({"image": image})),
+        (&[Grant::Read], "GET", "/face-sets/staff/faces/5", Value::Null),
+        (&[Grant::Enrol], "PATCH", "/face-sets/staff/faces/5", json!({"note": "n"})),
+        (&[Grant::Delete], "DELETE", "/face-sets/staff/faces/5", Value::Null),
+        (&[Grant::Delete], "POST", "/face-sets/staff/faces/delete", json!({"ids": ["5"]})),
+        (&[Grant::Read], "POST", "/face-sets/staff/faces/enrolled", json!({"external_ids": ["5"]})),
+        (&[Grant::Search], "POST", "/face-sets/staff/search", json!({"image": image})),
+        (&[Grant::Search], "POST", "/compare", json!({"image_a": image, "image_b": image})),
+        (&[Grant::Search], "POST", "/detect", json!({"image": image})),
+    ]
+}
+
+impl Server {
+    /// Status, headers and body of the answer of the native API to somebody with this `Authorization`.
+    fn native(&self, authorization: &str, method: &str, path: &str, body: &Value) -> (u16, http::HeaderMap, Value) {
+        let request = Request::builder().method(method).uri(format!("/likeness/v1{path}"));
+        let request = request.header("authorization", authorization).header("content-type", "application/json");
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let (status, headers, text) = sent(&self.router, request.body(body).unwrap());
+        (status, headers, serde_json::from_str(&text).unwrap())
+    }
+}
+
+#[test]
+fn an_operation_of_the_native_api_needs_exactly_its_grants() {
+    let bearer = format!("Bearer {KEY}.{SECRET}");
+    for (needs, method, path, body) in native_operations() {
+        for missing in [None].into_iter().chain(Grant::ALL.map(Some)) {
+            let grants = missing.map_or(Grants::of(needs), |missing| Grants::ALL.without(missing));
+            let (status, _, answer) = Server::with_grants(grants).native(&bearer, method, path, &body);
+            let is_needed = missing.is_some_and(|missing| needs.contains(&missing));
+            assert_eq!(status == 403, is_needed, "{method} {path} without {missing:?}: {answer}");
+            assert_eq!(answer["error"]["code"] == "forbidden", is_needed, "{answer}");
+        }
+        let limited = Server::new(|key| AccessKey { face_sets: FaceSetScope::Only([].into()), ..key });
+        if path.starts_with("/face-sets/staff") {
+            let (status, _, answer) = limited.native(&bearer, method, path, &body);
+            assert_eq!((status, &answer["error"]["code"]), (404, &json!("face_set_not_found")), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn nobody_uses_the_native_api_without_a_key() {
+    let server = Server::new(|key| AccessKey { expires_at: Some(TimestampMs(NOW.0 + 10_000)), ..key });
+    let good = format!("Bearer {KEY}.{SECRET}");
+    let list = |authorization: &str| server.native(authorization, "GET", "/face-sets", &Value::Null);
+    assert_eq!((list(&good).0, list(&good.replace("Bearer", "bearer")).0), (200, 200));
+    for wrong in
+        ["", "Bearer", "Bearer x", &good[..good.len() - 1], &format!("{good}x"), "Basic eDp5", "Bearer no.body"]
+    {
+        let (status, headers, answer) = list(wrong);
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"]), (401, &json!("unauthenticated")));
+        assert_eq!(headers["www-authenticate"], "Bearer");
+        assert_eq!(
+            (&error["field"], &error["docs"]),
+            (&json!("authorization"), &json!("docs/native.md#unauthenticated"))
+        );
+        assert_eq!(error["request_id"].as_str(), headers["x-request-id"].to_str().ok(), "one id in body and header");
+        assert!(!answer.to_string().contains(SECRET));
+    }
+    // Tenants and the state of the store are for the owner of the data folder only.
+    for path in ["/tenants", "/report", "/nothing"] {
+        assert_eq!(server.native(&good, "GET", path, &Value::Null).0, 404, "{path}");
+    }
+    server.bed.clock.advance(Duration::from_secs(10));
+    let (status, _, answer) = list(&good);
+    assert_eq!((status, &answer["error"]["code"]), (403, &json!("forbidden")), "the key has expired");
+}
+
+#[test]
+fn a_tenants_rate_holds_for_the_native_api() {
+    let server = Server::with_grants(Grants::ALL);
+    let limits = Limits { calls_per_second: Some(2), ..Limits::NONE };
+    block_on(server.bed.store.set_tenant_limits(Caller::server(server.tenant, "test").actor(), limits)).unwrap();
+    let call = || server.native(&format!("Bearer {KEY}.{SECRET}"), "GET", "/packs", &Value::Null);
+    assert_eq!((call().0, call().0), (200, 200));
+    let (status, headers, answer) = call();
+    assert_eq!((status, &answer["error"]["code"]), (429, &json!("rate_exceeded")));
+    assert_eq!(headers["retry-after"], "1");
+}
+
+#[test]
+fn every_error_code_of_the_native_api_is_explained() {
+    const PAGE: &str = include_str!("../../../../docs/native.md");
+    for &kind in likeness_domain::Kind::ALL {
+        let row =
+            format!("| {} | `{}` |", likeness_wire::native::status_of(kind), likeness_wire::native::code_of(kind));
+        assert!(PAGE.contains(&row), "docs/native.md lacks {row}");
+    }
+}
