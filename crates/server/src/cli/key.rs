@@ -46,7 +46,7 @@ pub(crate) struct CreateArgs {
     /// Whose faces the key opens
     #[arg(long, value_name = "NAME")]
     tenant: String,
-    /// What it may do: some of read, search, enrol, delete, manage, between commas [default: everything]
+    /// What it may do: some of read, search, enrol, delete, manage, templates, between commas [default: all but templates]
     #[arg(long = "grant", value_name = "GRANTS")]
     grants: Option<String>,
     /// Only with this face set, which must exist; can be repeated [default: every face set]

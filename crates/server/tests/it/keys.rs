@@ -163,7 +163,7 @@ fn what_a_key_cannot_be_is_refused() {
         ended.talk
     };
     expect![[r#"
-        error: grant `write` is not known, expected some of read, search, enrol, delete, manage, between commas
+        error: grant `write` is not known, expected some of read, search, enrol, delete, manage, templates, between commas
     "#]]
     .assert_eq(&refused(&["--grant", "read,write"]));
     expect![[r#"
