@@ -12,10 +12,11 @@ use likeness_domain::Result;
 use likeness_vision::pack::{self, Home};
 use likeness_vision::runtime::{Engine, Engines, Library, LibraryFiles, ModelKind, Precision, Runtime, Session};
 
-const ENGINES: [Engine; 3] = [
+const ENGINES: [Engine; 4] = [
     Engine::PORTABLE,
     Engine { library: Library::OpenVino, precision: Precision::F32 },
     Engine { library: Library::OpenVino, precision: Precision::Bf16 },
+    Engine::BUILT_IN,
 ];
 
 /// Rounds over all engines; the least time of each counts, since other programs only add to it.
@@ -49,6 +50,9 @@ fn main() {
             }
         };
         for case in &cases {
+            if engine == Engine::BUILT_IN && case.kind != ModelKind::Recogniser {
+                continue;
+            }
             let mut session = Session::open(&runtime, case.kind, case.name, &case.model).expect("opens");
             if case.shape[0] > session.model().batch_max() {
                 continue;
@@ -84,6 +88,9 @@ fn memory(engine_idx: usize) {
     line += &format!(", library {} MB", resident_mb());
     let mut sessions: Vec<(Bytes, Vec<Session>)> = Vec::new();
     for case in cases {
+        if engine == Engine::BUILT_IN && case.kind != ModelKind::Recogniser {
+            continue;
+        }
         let idx = match sessions.iter().position(|(model, _)| *model == case.model) {
             Some(idx) => idx,
             None => {

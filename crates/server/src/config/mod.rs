@@ -60,12 +60,14 @@ likeness_domain::settings! {
             "threads that analyse images, each with its own model sessions; by default one per processor";
         queue_max: usize = "64", 1..=65_536,
             "images that may wait for a worker before callers are told that the server is busy; a few seconds of work";
-        inference_runtime: Option<Library> = "auto", UnlessAuto("auto, onnxruntime or openvino"),
-            "library that runs the models: onnxruntime, openvino, or auto for what was quickest on this machine; \
-             `likeness pack list` shows what that is";
+        inference_runtime: Option<Library> = "auto", UnlessAuto("auto, onnxruntime, openvino or builtin"),
+            "library that runs the models: onnxruntime, openvino, builtin for recognisers in 16-bit integers by the program \
+             itself (the rest as with auto), or auto for what was quickest on this machine; `likeness pack list` shows \
+             what that is";
         inference_precision: Option<Precision> = "auto", UnlessAuto("auto, f32 or bf16"),
             "numbers that openvino computes in: f32, bf16, or auto for bf16 where the processor has it, it is quicker \
-             and gives the same faces";
+             and gives the same faces; if this is set, the built-in runtime is used only where `inference_runtime` names \
+             it";
         queue_wait_max as queue_wait_max_ms: Duration = "2000", Millis(100..=600_000),
             "milliseconds an image may be expected to wait for a worker; a caller that would wait longer is told to come \
              back";

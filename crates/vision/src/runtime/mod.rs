@@ -1,7 +1,8 @@
 //! Models that run: the one seam to the inference libraries.
 //!
 //! There are two, [`onnxruntime`] and [`openvino`], each named in its own file only. They are loaded at run time, so the
-//! binary starts (and most of its tests run) without them. A [`Model`] is loaded once and shared by all threads; a
+//! binary starts (and most of its tests run) without them. Recognisers of a simple kind can be run by the program itself:
+//! [`builtin`]. A [`Model`] is loaded once and shared by all threads; a
 //! [`Session`] is what one thread needs to run it. Stages see [`Session::run`] and plain numbers.
 //! Which library runs which model, and how exactly it computes, is an [`Engine`] for each [`ModelKind`].
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub mod choice;
 
+mod builtin;
 mod heap;
 mod onnxruntime;
 mod openvino;
@@ -33,14 +35,19 @@ pub enum Library {
     OnnxRuntime,
     /// OpenVINO: quicker on x86-64.
     OpenVino,
+    /// None: the program itself. Only for recognisers that are a chain of convolutions, in [`Precision::I16`].
+    BuiltIn,
 }
 
 impl Library {
+    const ALL: [Self; 3] = [Self::OnnxRuntime, Self::OpenVino, Self::BuiltIn];
+
     /// Its name in settings and files.
     pub fn word(self) -> &'static str {
         match self {
             Library::OnnxRuntime => "onnxruntime",
             Library::OpenVino => "openvino",
+            Library::BuiltIn => "builtin",
         }
     }
 }
@@ -53,13 +60,15 @@ pub enum Precision {
     F32,
     /// The upper half of those: the same range, 8 bits of precision.
     Bf16,
+    /// 16-bit integers, scaled for each pixel; only [`Library::BuiltIn`].
+    I16,
 }
 
 impl std::str::FromStr for Library {
     type Err = ();
 
     fn from_str(word: &str) -> std::result::Result<Self, ()> {
-        [Library::OnnxRuntime, Library::OpenVino].into_iter().find(|library| library.word() == word).ok_or(())
+        Self::ALL.into_iter().find(|library| library.word() == word).ok_or(())
     }
 }
 
@@ -67,16 +76,20 @@ impl std::str::FromStr for Precision {
     type Err = ();
 
     fn from_str(word: &str) -> std::result::Result<Self, ()> {
-        [Precision::F32, Precision::Bf16].into_iter().find(|precision| precision.word() == word).ok_or(())
+        Self::SETTABLE.into_iter().find(|precision| precision.word() == word).ok_or(())
     }
 }
 
 impl Precision {
+    /// Those that settings may name: what [`Library::OpenVino`] knows.
+    const SETTABLE: [Self; 2] = [Self::F32, Self::Bf16];
+
     /// Its name in settings and files.
     pub fn word(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
+            Precision::I16 => "i16",
         }
     }
 }
@@ -86,13 +99,17 @@ impl Precision {
 pub struct Engine {
     /// The library that runs it.
     pub library: Library,
-    /// In what numbers; [`Library::OnnxRuntime`] knows only [`Precision::F32`].
+    /// In what numbers; [`Library::OnnxRuntime`] knows only [`Precision::F32`], [`Library::BuiltIn`] only
+    /// [`Precision::I16`].
     pub precision: Precision,
 }
 
 impl Engine {
     /// What runs everywhere.
     pub const PORTABLE: Self = Self { library: Library::OnnxRuntime, precision: Precision::F32 };
+
+    /// The program itself, without a library.
+    pub const BUILT_IN: Self = Self { library: Library::BuiltIn, precision: Precision::I16 };
 }
 
 impl std::fmt::Display for Engine {
@@ -247,6 +264,7 @@ pub struct Model {
 }
 
 enum Loaded {
+    BuiltIn(builtin::Loaded),
     OnnxRuntime(onnxruntime::Loaded),
     OpenVino {
         model: openvino::Loaded,
@@ -290,8 +308,22 @@ impl Model {
 
     fn load(runtime: &Runtime, kind: ModelKind, name: &str, model: &[u8]) -> Result<Self> {
         let Shared { engines, files, openvino, .. } = &*runtime.shared;
-        let engine = engines.of(kind);
+        let mut engine = engines.of(kind);
         let bytes = Bytes::copy_from_slice(model);
+        if engine.library == Library::BuiltIn {
+            match (builtin::Loaded::open(name, &bytes), engines.detector) {
+                (Ok(model), _) => {
+                    heap::give_memory_back();
+                    return Ok(Self { loaded: Arc::new(Loaded::BuiltIn(model)) });
+                }
+                (Err(error), Engine { library: Library::BuiltIn, .. }) => return Err(error),
+                (Err(error), Engine { library, .. }) => {
+                    // Of another pack than the one that was measured.
+                    tracing::info!("{}; {} runs it", error.message(), library.word());
+                    engine = Engine { library, precision: Precision::F32 };
+                }
+            }
+        }
         let loaded = match (engine.library, openvino) {
             (Library::OnnxRuntime, _) => {
                 Loaded::OnnxRuntime(onnxruntime::Loaded::open(runtime.shared.onnxruntime()?, name, &bytes)?)
@@ -306,6 +338,8 @@ impl Model {
                 Loaded::OpenVino { model, large }
             }
             (Library::OpenVino, None) => return Err(not_installed(Library::OpenVino)),
+            // Returned or replaced above.
+            (Library::BuiltIn, _) => return Err(not_installed(Library::BuiltIn)),
         };
         // What was needed to load is several times what is kept.
         give_memory_back();
@@ -314,7 +348,7 @@ impl Model {
 
     /// What one thread needs to run the model.
     pub fn session(&self) -> Session {
-        Session { model: self.clone(), request: None, input: Vec::new() }
+        Session { model: self.clone(), request: None, input: Vec::new(), scratch: builtin::Scratch::default() }
     }
 
     /// The length to give an axis of a picture's frame of at least `len` pixels, where the frame may be larger than the
@@ -329,7 +363,7 @@ impl Model {
     /// How many inputs are best run at a time, as the first axis of one: above one only if that is quicker for each.
     pub fn batch_max(&self) -> usize {
         match &*self.loaded {
-            Loaded::OnnxRuntime(_) => 1,
+            Loaded::OnnxRuntime(_) | Loaded::BuiltIn(_) => 1,
             Loaded::OpenVino { model, .. } => model.batch_max(),
         }
     }
@@ -340,8 +374,10 @@ impl Model {
 pub struct Session {
     model: Model,
     request: Option<openvino::Request>,
-    /// The input of ONNX Runtime, kept to be filled again.
+    /// The input of ONNX Runtime and of the built-in runtime, kept to be filled again.
     input: Vec<f32>,
+    /// Working space of the built-in runtime.
+    scratch: builtin::Scratch,
 }
 
 impl Clone for Session {
@@ -368,10 +404,11 @@ impl Session {
             let problem = format!("{} numbers for a shape of {n_numbers}", data.len());
             return Err(Error::internal("cannot run a model", problem));
         }
-        if let Loaded::OnnxRuntime(model) = &*self.model.loaded {
-            return model.run(shape, data);
+        match &*self.model.loaded {
+            Loaded::OnnxRuntime(model) => model.run(shape, data),
+            Loaded::BuiltIn(model) => model.run(&mut self.scratch, shape, data),
+            Loaded::OpenVino { .. } => self.run_filled(shape, |input| input.copy_from_slice(data)),
         }
-        self.run_filled(shape, |input| input.copy_from_slice(data))
     }
 
     /// Runs the model on an input of this shape that `fill` writes, whatever numbers it finds there, and gives every
@@ -382,6 +419,11 @@ impl Session {
             Loaded::OpenVino { large: Some(large), .. } if n_numbers > KEPT_INPUT_MAX => large.model()?,
             Loaded::OpenVino { model, .. } => return openvino::run(model, &mut self.request, shape, fill),
             Loaded::OnnxRuntime(model) => model,
+            Loaded::BuiltIn(model) => {
+                self.input.resize(n_numbers, 0.0);
+                fill(&mut self.input);
+                return model.run(&mut self.scratch, shape, &self.input);
+            }
         };
         self.input.resize(n_numbers, 0.0);
         fill(&mut self.input);

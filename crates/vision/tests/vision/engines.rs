@@ -84,6 +84,11 @@ fn bf16_gives_nearly_the_same_templates() {
 }
 
 #[test]
+fn built_in_runtime_gives_the_templates_of_onnx_runtime() {
+    check_same_templates(Engines { recogniser: Engine::BUILT_IN, ..Engines::all(Engine::PORTABLE) }, 0.9999);
+}
+
+#[test]
 fn threads_share_one_model_of_openvino() {
     let Some(installation) = installation() else { return };
     let Some(libraries) = libraries(&installation) else { return };

@@ -67,3 +67,23 @@ fn what_is_known_without_measuring_depends_on_what_is_installed() {
     assert_eq!(known(None), None, "measured once, but the libraries have gone");
     assert_eq!(known(Some(Library::OpenVino)), None);
 }
+
+#[test]
+fn built_in_runtime_runs_recognisers_beside_any_library() {
+    let mut figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 8.6]);
+    let built_in = |ms, agrees| Figure { kind: ModelKind::Recogniser, engine: Engine::BUILT_IN, ms, agrees };
+    figures.push(built_in(6.0, true));
+    let choose = |figures: &[Figure], library, precision| super::choose(figures, Wanted { library, precision });
+    let expected = Engines { detector: BF16, mesh: F32, recogniser: Engine::BUILT_IN, attribute: F32 };
+    assert_eq!(choose(&figures, None, None), expected);
+    assert_eq!(choose(&figures, None, Some(Precision::F32)), Engines::all(F32), "other numbers are wanted");
+    assert_eq!(choose(&figures, Some(Library::OpenVino), None).recogniser, BF16);
+    *figures.last_mut().expect("has one") = built_in(60.0, true);
+    assert_eq!(choose(&figures, None, None).recogniser, BF16, "it is slower");
+    assert_eq!(choose(&figures, Some(Library::BuiltIn), None), expected, "it is wanted");
+    *figures.last_mut().expect("has one") = built_in(6.0, false);
+    assert_eq!(choose(&figures, None, None).recogniser, BF16, "its numbers are others");
+    let portable: Vec<Figure> =
+        figures.iter().filter(|figure| figure.engine.library != Library::OpenVino).copied().collect();
+    assert_eq!(choose(&portable, None, None), Engines::all(Engine::PORTABLE));
+}

@@ -1,0 +1,251 @@
+//! The inner loops, written once in [`loops`] and compiled for each instruction set; which one runs is
+//! chosen once per process.
+//!
+//! Every set gives the same bits: sums of products are integers that cannot overflow, and each number in floats is made
+//! by the same operations in the same order, multiplications and additions fused in all of them. All unsafe code is in
+//! the submodules; what they rely on is asserted here.
+//!
+//! # Layout
+//! A *plane* holds 16 neighbouring channels of a picture, one [`Line`] a pixel, rows after each other, with a frame of
+//! zeros where the next convolution pads. A picture of more channels is one plane after another; the last one is filled
+//! up with zeros.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod lanes;
+mod loops;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
+/// Channels of a [`Line`].
+pub(super) const LANES: usize = 16;
+
+/// Lines of 16 output channels that lie together in a panel of weights; the last panel of a convolution may have fewer.
+pub(super) const PANEL_LINES: usize = 4;
+
+/// Inputs of a full connection that share a scale.
+pub(super) const FULL_BLOCK: usize = 64;
+
+/// One number of each of 16 neighbouring channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub(super) [f32; LANES]);
+
+impl Line {
+    /// Zeros.
+    pub(super) const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// Weights of 16 neighbouring outputs for two neighbouring inputs: both of the first output, then of the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(super) struct PairLine(pub(super) [i16; 2 * LANES]);
+
+/// The same in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub(super) struct ByteLine(pub(super) [i8; 2 * LANES]);
+
+/// What follows the sum of a convolution for 16 neighbouring channels: `x = sum * scale + bias`, and `x * slope` where
+/// that is below zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Finish {
+    /// What a weight of 1 stands for; 1 where weights are floats.
+    pub(super) scale: Line,
+    /// Added.
+    pub(super) bias: Line,
+    /// 1 where no activation follows, 0 for a rectifier.
+    pub(super) slope: Line,
+}
+
+/// A convolution of more than one pixel over few channels, in floats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dense<'a> {
+    /// Height x width x channels, with a frame of zeros.
+    pub(super) input: &'a [f32],
+    /// Numbers of a row of the input.
+    pub(super) row_len: usize,
+    /// Numbers between neighbouring places of the kernel: channels times stride.
+    pub(super) step: usize,
+    /// Rows between them.
+    pub(super) row_step: usize,
+    /// Rows of the kernel.
+    pub(super) kernel_rows: usize,
+    /// Numbers of a row of the kernel: width times channels.
+    pub(super) run: usize,
+    /// For each line of outputs, kernel rows x run lines.
+    pub(super) weights: &'a [Line],
+    /// One for each line of outputs; the scale is not used.
+    pub(super) finish: &'a [Finish],
+    /// Place of the first pixel of each row of outputs in the first plane of the output.
+    pub(super) places: &'a [u32],
+    /// Pixels of a row of outputs.
+    pub(super) width: usize,
+    /// Lines of a plane of the output.
+    pub(super) plane_len: usize,
+}
+
+/// A depthwise convolution of 3x3 over one plane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depthwise<'a> {
+    /// The plane from the first row that is needed on.
+    pub(super) input: &'a [Line],
+    /// Lines of a row of it.
+    pub(super) row_len: usize,
+    /// Pixels between neighbouring places of the kernel, 1 or 2.
+    pub(super) stride: usize,
+    /// The kernel, row by row.
+    pub(super) weights: &'a [Line; 9],
+    /// What follows; its scale is not used.
+    pub(super) finish: &'a Finish,
+    /// Pixels of a row of outputs.
+    pub(super) width: usize,
+}
+
+/// A convolution of one pixel: rows of integers times a matrix of integers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pointwise<'a> {
+    /// A row of `depth` numbers for each pixel.
+    pub(super) rows: &'a [i16],
+    /// What a number of 1 stands for, for each row.
+    pub(super) scales: &'a [f32],
+    /// Inputs; even.
+    pub(super) depth: usize,
+    /// Panels of [`PANEL_LINES`] lines of outputs, in each for every pair of inputs one line after another.
+    pub(super) weights: &'a [PairLine],
+    /// One for each line of outputs.
+    pub(super) finish: &'a [Finish],
+    /// Place of each pixel in the first plane of the output.
+    pub(super) places: &'a [u32],
+    /// Lines of a plane of the output.
+    pub(super) plane_len: usize,
+}
+
+/// A full connection of one vector.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Full<'a> {
+    /// The inputs, a multiple of [`FULL_BLOCK`].
+    pub(super) input: &'a [i16],
+    /// The sum of the inputs of each block.
+    pub(super) block_sums: &'a [f32],
+    /// What an input of 1 stands for.
+    pub(super) scale: f32,
+    /// For each group of [`FULL_LINES`] lines of outputs (the last may be smaller), for each pair of inputs one line
+    /// after another.
+    pub(super) weights: &'a [ByteLine],
+    /// For each group and block of inputs, for each line what a weight of 1 and of 0 stand for: a weight `w` is
+    /// `w * first + second`.
+    pub(super) terms: &'a [[Line; 2]],
+    /// Added to the outputs.
+    pub(super) bias: &'a [Line],
+}
+
+/// Lines of outputs that a full connection makes at a time.
+pub(super) const FULL_LINES: usize = 8;
+
+/// One implementation of the inner loops.
+pub(super) struct Kernel {
+    name: &'static str,
+    dense: fn(&Dense<'_>, &mut [Line]),
+    depthwise: fn(&Depthwise<'_>, &mut [Line]),
+    quantise: fn(&[Line], limit: f32, &mut [i16], &mut [f32]),
+    pointwise: fn(&Pointwise<'_>, &mut [Line]),
+    full: fn(&Full<'_>, &mut [Line]),
+}
+
+impl Kernel {
+    /// The fastest that this processor can run.
+    pub(super) fn get() -> &'static Kernel {
+        static CHOSEN: OnceLock<&Kernel> = OnceLock::new();
+        CHOSEN.get_or_init(|| Self::all().first().copied().unwrap_or(&portable::KERNEL))
+    }
+
+    /// All that this processor can run, the fastest first.
+    pub(super) fn all() -> Vec<&'static Kernel> {
+        let mut all = vec![];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(avx512::kernel());
+            all.extend(avx2::kernel());
+        }
+        all.push(&portable::KERNEL);
+        all
+    }
+
+    /// What it is called, as in `avx512-vnni`.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it uses the processor's vector instructions.
+    pub(super) fn is_vectorised(&self) -> bool {
+        self.name != portable::KERNEL.name
+    }
+
+    /// Makes the rows of outputs that `places` names, in each plane of `out`.
+    pub(super) fn dense(&self, job: &Dense<'_>, out: &mut [Line]) {
+        assert!(job.width > 0 && job.run > 0 && job.kernel_rows > 0, "nothing to convolve");
+        let rows_needed = job.places.len().saturating_sub(1) * job.row_step + job.kernel_rows;
+        assert!((job.width - 1) * job.step + job.run <= job.row_len, "rows are shorter than their outputs need");
+        assert!(rows_needed * job.row_len <= job.input.len(), "the input has too few rows");
+        assert_eq!(job.weights.len(), job.finish.len() * job.kernel_rows * job.run, "weights of another shape");
+        check_places(job.places, job.width, job.plane_len, job.finish.len(), out);
+        (self.dense)(job, out);
+    }
+
+    /// Makes rows of outputs until `out` is full, one after another without a frame.
+    pub(super) fn depthwise(&self, job: &Depthwise<'_>, out: &mut [Line]) {
+        assert!(job.width > 0 && out.len().is_multiple_of(job.width), "no whole rows");
+        assert!(job.stride == 1 || job.stride == 2, "a stride not known");
+        let n_rows = out.len() / job.width;
+        assert!((job.width - 1) * job.stride + 3 <= job.row_len, "rows are shorter than their outputs need");
+        assert!(n_rows == 0 || ((n_rows - 1) * job.stride + 3) * job.row_len <= job.input.len(), "too few rows");
+        (self.depthwise)(job, out);
+    }
+
+    /// Rows of integers for pixels that lie in planes without a frame: one plane of `scales.len()` pixels for each 16
+    /// numbers of a row. Each row is scaled so that its largest number, whatever its sign, becomes `limit`, which is at
+    /// most 32,767; `scales` says what a number of 1 stands for then.
+    pub(super) fn quantise(&self, planes: &[Line], limit: f32, rows: &mut [i16], scales: &mut [f32]) {
+        assert!((1.0..=32_767.0).contains(&limit), "integers have 16 bits");
+        assert_eq!(planes.len() * LANES, rows.len(), "a number for each number");
+        assert!(scales.is_empty() || planes.len().is_multiple_of(scales.len()), "planes of as many pixels");
+        assert!(!scales.is_empty() || planes.is_empty(), "pixels without scales");
+        (self.quantise)(planes, limit, rows, scales);
+    }
+
+    /// Makes the outputs of each pixel, in each plane of `out`.
+    ///
+    /// No sum of products may exceed 32 bits: who makes the weights sees to that. If one did, it would wrap around.
+    pub(super) fn pointwise(&self, job: &Pointwise<'_>, out: &mut [Line]) {
+        assert!(job.depth > 0 && job.depth.is_multiple_of(2), "inputs come in pairs");
+        assert_eq!(job.rows.len(), job.scales.len() * job.depth, "rows of another length");
+        assert_eq!(job.places.len(), job.scales.len(), "a place for each pixel");
+        assert_eq!(job.weights.len(), job.finish.len() * (job.depth / 2), "weights of another shape");
+        check_places(job.places, 1, job.plane_len, job.finish.len(), out);
+        (self.pointwise)(job, out);
+    }
+
+    /// Makes the outputs, a line of 16 after another.
+    pub(super) fn full(&self, job: &Full<'_>, out: &mut [Line]) {
+        assert!(job.input.len().is_multiple_of(FULL_BLOCK), "inputs come in blocks");
+        assert_eq!(job.block_sums.len(), job.input.len() / FULL_BLOCK, "a sum for each block");
+        assert_eq!(job.bias.len(), out.len(), "a line of bias for each line of outputs");
+        assert_eq!(job.weights.len(), out.len() * (job.input.len() / 2), "weights of another shape");
+        assert_eq!(job.terms.len(), out.len() * (job.input.len() / FULL_BLOCK), "scales of another shape");
+        (self.full)(job, out);
+    }
+}
+
+/// Whether runs of pixels lie in their plane, and all planes in the output.
+#[track_caller]
+fn check_places(places: &[u32], run: usize, plane_len: usize, n_lines: usize, out: &[Line]) {
+    let last = places.iter().max().map_or(0, |&place| place as usize);
+    assert!(places.is_empty() || last + run <= plane_len, "a pixel lies outside its plane");
+    assert!(n_lines * plane_len <= out.len(), "the output has too few planes");
+}

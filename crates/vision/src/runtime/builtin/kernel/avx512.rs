@@ -1,0 +1,185 @@
+//! The inner loops with AVX-512 and its instructions for sums of products of 16-bit integers (VNNI).
+#![expect(unsafe_code, reason = "vector instructions that the processor was asked for at run time")]
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+
+use super::lanes::Lanes;
+use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, PairLine, Pointwise, loops};
+
+/// The kernel, if this processor can run it.
+pub(super) fn kernel() -> Option<&'static Kernel> {
+    let has_all = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma");
+    has_all.then_some(&KERNEL)
+}
+
+// Reached through `kernel` only, which has asked the processor for all of it.
+static KERNEL: Kernel = Kernel {
+    name: "avx512-vnni",
+    // SAFETY: the processor has the instructions, see above; the bounds are checked by `Kernel`.
+    dense: |job, out| unsafe { dense(job, out) },
+    // SAFETY: as above.
+    depthwise: |job, out| unsafe { depthwise(job, out) },
+    // SAFETY: as above.
+    quantise: |planes, limit, rows, scales| unsafe { quantise(planes, limit, rows, scales) },
+    // SAFETY: as above.
+    pointwise: |job, out| unsafe { pointwise(job, out) },
+    // SAFETY: as above.
+    full: |job, out| unsafe { full(job, out) },
+};
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn dense(job: &Dense<'_>, out: &mut [Line]) {
+    // SAFETY: compiled for these instructions, and `Kernel` has checked the bounds.
+    unsafe { loops::dense::<Avx512, 6, 2>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn depthwise(job: &Depthwise<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { loops::depthwise::<Avx512>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn quantise(planes: &[Line], limit: f32, rows: &mut [i16], scales: &mut [f32]) {
+    // SAFETY: as in `dense`.
+    unsafe { loops::quantise::<Avx512>(planes, limit, rows, scales) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn pointwise(job: &Pointwise<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { loops::pointwise::<Avx512, 6, 4>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn full(job: &Full<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { loops::full::<Avx512, 8>(job, out) }
+}
+
+#[derive(Clone, Copy)]
+struct Avx512(__m512);
+
+// SAFETY of all functions: the caller vouches for the instruction set and the pointers.
+impl Lanes for Avx512 {
+    type Sums = __m512i;
+    type Pairs = __m512i;
+
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_set1_ps(number) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(line: *const Line) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_load_ps(line.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, line: *mut Line) {
+        // SAFETY: see above.
+        unsafe { _mm512_store_ps(line.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn times(self, factor: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_mul_ps(self.0, factor.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn times_plus(self, factor: Self, sum: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, sum.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn bent(self, slope: Self) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, _mm512_setzero_ps());
+            Self(_mm512_mask_mul_ps(self.0, negative, self.0, slope.0))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn max_abs(self, other: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_max_ps(self.0, _mm512_abs_ps(other.0)) })
+    }
+
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        // SAFETY: see above.
+        unsafe { _mm512_reduce_max_ps(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(self, to: *mut i16) {
+        // SAFETY: see above. Sixteen integers of 16 bits are 256 bits.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(self.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn no_sums() -> Self::Sums {
+        // SAFETY: see above.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(sums: Self::Sums) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_cvtepi32_ps(sums) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(line: *const PairLine) -> Self::Pairs {
+        // SAFETY: see above.
+        unsafe { _mm512_load_si512(line.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(line: *const ByteLine) -> Self::Pairs {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_load_si256(line.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(pair: *const i16) -> Self::Pairs {
+        // SAFETY: see above. A pair is 32 bits.
+        unsafe { _mm512_set1_epi32(pair.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
+        // SAFETY: see above.
+        unsafe { dot(sums, a, b) }
+    }
+}
+
+/// `_mm512_dpwssd_epi32`, which LLVM takes apart into a multiplication and an addition as often as not. That takes 1.7
+/// times as long in these loops (measured: 106 against 185 thousand million products a second).
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn dot(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    // SAFETY: an instruction that touches these registers only, and that the caller's processor has.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {a}, {b}",
+            sums = inout(zmm_reg) sums,
+            a = in(zmm_reg) a,
+            b = in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}

@@ -1,0 +1,119 @@
+//! The inner loops without vector instructions, for other processors and as what the others are compared with.
+#![expect(unsafe_code, reason = "reads and writes whose bounds were checked once for all loops")]
+
+use super::lanes::Lanes;
+use super::{ByteLine, Kernel, LANES, Line, PairLine, loops};
+
+/// Runs everywhere.
+pub(super) static KERNEL: Kernel = Kernel {
+    name: "portable",
+    // SAFETY: needs no instruction set; the bounds are checked by `Kernel`.
+    dense: |job, out| unsafe { loops::dense::<Plain, 4, 1>(job, out) },
+    // SAFETY: as above.
+    depthwise: |job, out| unsafe { loops::depthwise::<Plain>(job, out) },
+    // SAFETY: as above.
+    quantise: |planes, limit, rows, scales| unsafe { loops::quantise::<Plain>(planes, limit, rows, scales) },
+    // SAFETY: as above.
+    pointwise: |job, out| unsafe { loops::pointwise::<Plain, 4, 1>(job, out) },
+    // SAFETY: as above.
+    full: |job, out| unsafe { loops::full::<Plain, 1>(job, out) },
+};
+
+#[derive(Clone, Copy)]
+struct Plain([f32; LANES]);
+
+impl Plain {
+    #[inline(always)]
+    fn map(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|lane| f(self.0[lane], other.0[lane])))
+    }
+}
+
+// SAFETY of all functions: the caller vouches for the pointers.
+impl Lanes for Plain {
+    type Sums = [i32; LANES];
+    type Pairs = [i16; 2 * LANES];
+
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        Self([number; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(line: *const Line) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { line.read() }.0)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, line: *mut Line) {
+        // SAFETY: see above.
+        unsafe { line.write(Line(self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn times(self, factor: Self) -> Self {
+        self.map(factor, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn times_plus(self, factor: Self, sum: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane].mul_add(factor.0[lane], sum.0[lane])))
+    }
+
+    #[inline(always)]
+    unsafe fn bent(self, slope: Self) -> Self {
+        self.map(slope, |number, slope| if number < 0.0 { number * slope } else { number })
+    }
+
+    #[inline(always)]
+    unsafe fn max_abs(self, other: Self) -> Self {
+        self.map(other, |largest, number| largest.max(number.abs()))
+    }
+
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        self.0.into_iter().fold(0.0, f32::max)
+    }
+
+    #[inline(always)]
+    unsafe fn store_integers(self, to: *mut i16) {
+        // SAFETY: see above.
+        unsafe { to.cast::<[i16; LANES]>().write_unaligned(self.0.map(|number| number.round_ties_even() as i16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn no_sums() -> Self::Sums {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(sums: Self::Sums) -> Self {
+        Self(sums.map(|sum| sum as f32))
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(line: *const PairLine) -> Self::Pairs {
+        // SAFETY: see above.
+        unsafe { line.read() }.0
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(line: *const ByteLine) -> Self::Pairs {
+        // SAFETY: see above.
+        unsafe { line.read() }.0.map(i16::from)
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(pair: *const i16) -> Self::Pairs {
+        // SAFETY: see above.
+        let [first, second] = unsafe { pair.cast::<[i16; 2]>().read_unaligned() };
+        std::array::from_fn(|idx| if idx.is_multiple_of(2) { first } else { second })
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
+        let product = |idx: usize| i32::from(a[idx]) * i32::from(b[idx]);
+        std::array::from_fn(|lane| sums[lane].wrapping_add(product(2 * lane).wrapping_add(product(2 * lane + 1))))
+    }
+}

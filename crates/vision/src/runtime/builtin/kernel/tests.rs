@@ -1,0 +1,189 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Numbers from -1 to 1, other ones for each seed.
+fn floats(seed: u32, n: usize) -> Vec<f32> {
+    let number = |idx: u32| idx.wrapping_add(seed).wrapping_mul(2_654_435_761) ^ idx.wrapping_mul(40_503);
+    (0..n as u32).map(|idx| (number(idx) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn lines(seed: u32, n: usize) -> Vec<Line> {
+    floats(seed, n * LANES).chunks_exact(LANES).map(|chunk| Line(chunk.try_into().expect("16"))).collect()
+}
+
+fn finishes(seed: u32, n: usize) -> Vec<Finish> {
+    let line = |part: u32, idx: usize| lines(seed + part + idx as u32 * 97, 1)[0];
+    (0..n).map(|idx| Finish { scale: line(1, idx), bias: line(2, idx), slope: line(3, idx) }).collect()
+}
+
+fn bent(number: f32, slope: f32) -> f32 {
+    if number < 0.0 { number * slope } else { number }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn pointwise_is_the_sum_of_products(n_pixels in 1..16_usize, n_lines in 1..10_usize, half in 1..40_usize, seed: u32) {
+        let depth = 2 * half;
+        let integers = |seed, n, limit: f32| floats(seed, n).iter().map(|x| (x * limit) as i16).collect::<Vec<_>>();
+        let rows = integers(seed, n_pixels * depth, 4095.0);
+        let weights = integers(seed ^ 1, n_lines * LANES * depth, 3000.0);
+        let weight = |output: usize, input: usize| weights[output * depth + input];
+        let mut packed = Vec::new();
+        for panel in (0..n_lines).step_by(PANEL_LINES) {
+            for input in (0..depth).step_by(2) {
+                for line in panel..n_lines.min(panel + PANEL_LINES) {
+                    packed.push(PairLine(std::array::from_fn(|idx| weight(line * LANES + idx / 2, input + idx % 2))));
+                }
+            }
+        }
+        let (finish, scales) = (finishes(seed, n_lines), floats(seed ^ 2, n_pixels));
+        // Every other pixel of the plane, from the last on.
+        let places: Vec<u32> = (0..n_pixels as u32).rev().map(|pixel| 2 * pixel).collect();
+        let plane_len = 2 * n_pixels;
+        let job = Pointwise {
+            rows: &rows, scales: &scales, depth, weights: &packed, finish: &finish, places: &places, plane_len,
+        };
+        let mut expected = vec![Line([7.0; LANES]); n_lines * plane_len];
+        for output in 0..n_lines * LANES {
+            let (line, lane) = (output / LANES, output % LANES);
+            for pixel in 0..n_pixels {
+                let sum: i64 =
+                    (0..depth).map(|i| i64::from(rows[pixel * depth + i]) * i64::from(weight(output, i))).sum();
+                let Finish { scale, bias, slope } = &finish[line];
+                let number = (sum as i32 as f32 * scales[pixel]).mul_add(scale.0[lane], bias.0[lane]);
+                expected[line * plane_len + places[pixel] as usize].0[lane] = bent(number, slope.0[lane]);
+            }
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line([7.0; LANES]); n_lines * plane_len];
+            kernel.pointwise(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn depthwise_is_the_sum_of_nine_products(width in 1..12_usize, height in 1..5_usize, stride in 1..3_usize, seed: u32) {
+        let row_len = (width - 1) * stride + 3 + (seed % 2) as usize;
+        let input = lines(seed, row_len * ((height - 1) * stride + 3));
+        let weights: [Line; 9] = lines(seed ^ 1, 9).try_into().expect("nine");
+        let finish = finishes(seed, 1)[0];
+        let job = Depthwise { input: &input, row_len, stride, weights: &weights, finish: &finish, width };
+        let mut expected = vec![Line::ZERO; width * height];
+        for (place, line) in expected.iter_mut().enumerate() {
+            for lane in 0..LANES {
+                let mut number = finish.bias.0[lane];
+                for tap in 0..9 {
+                    let (y, x) = (place / width * stride + tap / 3, place % width * stride + tap % 3);
+                    number = input[y * row_len + x].0[lane].mul_add(weights[tap].0[lane], number);
+                }
+                line.0[lane] = bent(number, finish.slope.0[lane]);
+            }
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line::ZERO; width * height];
+            kernel.depthwise(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn dense_is_the_sum_of_products(
+        width in 1..15_usize, height in 1..4_usize, channels in 1..4_usize, side in 1..4_usize, n_lines in 1..6_usize,
+        seed: u32,
+    ) {
+        let stride = 1 + (seed % 2) as usize;
+        let row_len = ((width - 1) * stride + side) * channels;
+        let input = floats(seed, row_len * ((height - 1) * stride + side));
+        let run = side * channels;
+        let weights = lines(seed ^ 1, n_lines * side * run);
+        let finish = finishes(seed, n_lines);
+        let plane_len = (width + 1) * height;
+        let places: Vec<u32> = (0..height).map(|y| (y * (width + 1) + 1) as u32).collect();
+        let job = Dense {
+            input: &input, row_len, step: channels * stride, row_step: stride, kernel_rows: side, run,
+            weights: &weights, finish: &finish, places: &places, width, plane_len,
+        };
+        let mut expected = vec![Line::ZERO; n_lines * plane_len];
+        for (line, y, x, lane) in (0..n_lines * height * width * LANES)
+            .map(|i| (i / LANES / width / height, i / LANES / width % height, i / LANES % width, i % LANES))
+        {
+            let mut number = finish[line].bias.0[lane];
+            for tap in 0..side * run {
+                let at = (y * stride + tap / run) * row_len + x * channels * stride + tap % run;
+                number = input[at].mul_add(weights[line * side * run + tap].0[lane], number);
+            }
+            let place = line * plane_len + places[y] as usize + x;
+            expected[place].0[lane] = bent(number, finish[line].slope.0[lane]);
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line::ZERO; n_lines * plane_len];
+            kernel.dense(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn rows_of_integers_reach_the_limit_and_round_to_nearest(n_pixels in 1..9_usize, n_planes in 1..6_usize, seed: u32) {
+        let mut planes = lines(seed, n_pixels * n_planes);
+        (0..n_planes).for_each(|plane| planes[plane * n_pixels] = Line::ZERO);
+        for kernel in Kernel::all() {
+            let (mut rows, mut scales) = (vec![1; planes.len() * LANES], vec![1.0; n_pixels]);
+            kernel.quantise(&planes, 4095.0, &mut rows, &mut scales);
+            for (pixel, row) in rows.chunks_exact(n_planes * LANES).enumerate() {
+                let numbers: Vec<f32> = (0..n_planes).flat_map(|plane| planes[plane * n_pixels + pixel].0).collect();
+                let largest = numbers.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+                prop_assert_eq!(scales[pixel], largest / 4095.0);
+                let factor = if largest > 0.0 { 4095.0 / largest } else { 0.0 };
+                let expected: Vec<i16> = numbers.iter().map(|x| (x * factor).round_ties_even() as i16).collect();
+                prop_assert_eq!(row, &expected[..], "{}", kernel.name());
+            }
+        }
+    }
+
+    #[test]
+    fn full_is_the_sum_of_products(n_lines in 1..18_usize, n_blocks in 1..4_usize, seed: u32) {
+        let n_inputs = n_blocks * FULL_BLOCK;
+        let input: Vec<i16> = floats(seed, n_inputs).iter().map(|x| (x * 32_767.0) as i16).collect();
+        let bytes: Vec<i8> = floats(seed ^ 1, n_lines * LANES * n_inputs).iter().map(|x| (x * 128.0) as i8).collect();
+        let block_sums = floats(seed ^ 2, n_blocks);
+        let term = |line: usize, block: usize| {
+            let lines = lines(seed ^ (line * 31 + block) as u32, 2);
+            [lines[0], lines[1]]
+        };
+        let (mut weights, mut terms) = (Vec::new(), Vec::new());
+        for group in (0..n_lines).step_by(FULL_LINES) {
+            let group = group..n_lines.min(group + FULL_LINES);
+            for input in (0..n_inputs).step_by(2) {
+                let byte = |line: usize, idx: usize| bytes[(line * LANES + idx / 2) * n_inputs + input + idx % 2];
+                weights.extend(group.clone().map(|line| ByteLine(std::array::from_fn(|idx| byte(line, idx)))));
+            }
+            for block in 0..n_blocks {
+                terms.extend(group.clone().map(|line| term(line, block)));
+            }
+        }
+        let bias = lines(seed ^ 3, n_lines);
+        let scale = 0.37;
+        let job = Full { input: &input, block_sums: &block_sums, scale, weights: &weights, terms: &terms, bias: &bias };
+        let mut expected = vec![Line::ZERO; n_lines];
+        for (line, lane) in (0..n_lines).flat_map(|line| (0..LANES).map(move |lane| (line, lane))) {
+            let mut total = 0.0_f32;
+            for block in 0..n_blocks {
+                let range = block * FULL_BLOCK..(block + 1) * FULL_BLOCK;
+                let row = &bytes[(line * LANES + lane) * n_inputs..][range.clone()];
+                let sum: i32 = input[range].iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                let [one, zero] = term(line, block);
+                total = (sum as f32).mul_add(one.0[lane], total);
+                total = block_sums[block].mul_add(zero.0[lane], total);
+            }
+            expected[line].0[lane] = total.mul_add(scale, bias[line].0[lane]);
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line::ZERO; n_lines];
+            kernel.full(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+}

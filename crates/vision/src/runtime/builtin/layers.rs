@@ -1,0 +1,459 @@
+//! Operations with their weights in the form that the inner loops read.
+
+use super::graph;
+use super::kernel::{self, ByteLine, FULL_BLOCK, FULL_LINES, Finish, Kernel, LANES, Line, PANEL_LINES, PairLine};
+
+/// The largest number of a row of integers that a pointwise convolution multiplies. More bits here leave fewer for the
+/// weights, since the sum of all products must fit 32 bits.
+const ROW_LIMIT: i32 = 4095;
+
+/// The same of the vector that a full connection multiplies: there sums are of few products.
+const VECTOR_LIMIT: f32 = 32_767.0;
+
+/// Numbers of the rows of a picture that go through a depthwise and a pointwise convolution together: few enough to
+/// stay in the processor's cache in between.
+const STRIP_NUMBERS: usize = 1 << 16;
+
+/// A picture in planes; see [`kernel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Picture {
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Zeros above, on the left, below and on the right.
+    pub(super) frame: [usize; 4],
+}
+
+impl Picture {
+    pub(super) fn n_planes(&self) -> usize {
+        self.channels.div_ceil(LANES)
+    }
+
+    pub(super) fn row_len(&self) -> usize {
+        self.frame[1] + self.width + self.frame[3]
+    }
+
+    pub(super) fn plane_len(&self) -> usize {
+        self.row_len() * (self.frame[0] + self.height + self.frame[2])
+    }
+
+    /// Lines of all planes.
+    pub(super) fn len(&self) -> usize {
+        self.n_planes() * self.plane_len()
+    }
+
+    /// Where the first pixel of a row lies in a plane.
+    pub(super) fn place(&self, y: usize) -> usize {
+        (self.frame[0] + y) * self.row_len() + self.frame[1]
+    }
+
+    /// Writes the zeros of the frame.
+    pub(super) fn clear_frame(&self, planes: &mut [Line]) {
+        let [above, left, below, right] = self.frame;
+        let row_len = self.row_len();
+        for plane in planes[..self.len()].chunks_exact_mut(self.plane_len()) {
+            let n_rows = above + self.height + below;
+            plane[..above * row_len].fill(Line::ZERO);
+            plane[(n_rows - below) * row_len..].fill(Line::ZERO);
+            for row in plane.chunks_exact_mut(row_len) {
+                row[..left].fill(Line::ZERO);
+                row[row_len - right..].fill(Line::ZERO);
+            }
+        }
+    }
+}
+
+/// A convolution of the input, with the frame of zeros around that.
+pub(super) struct Dense {
+    /// Channels, height and width.
+    input: [usize; 3],
+    pads: [usize; 4],
+    kernel: [usize; 2],
+    strides: [usize; 2],
+    /// The input is multiplied with the first and added the second, for each channel.
+    affine: (Vec<f32>, Vec<f32>),
+    weights: Vec<Line>,
+    finish: Vec<Finish>,
+    pub(super) output: Picture,
+    places: Vec<u32>,
+}
+
+impl Dense {
+    pub(super) fn new(
+        input: [usize; 3],
+        affine: (Vec<f32>, Vec<f32>),
+        convolution: &graph::Convolution,
+        output: Picture,
+    ) -> Self {
+        let graph::Convolution { weights, n_inputs, n_outputs, kernel, strides, pads, .. } = convolution;
+        let [rows, columns] = *kernel;
+        let mut lines = Vec::with_capacity(output.n_planes() * rows * columns * n_inputs);
+        for first in (0..*n_outputs).step_by(LANES) {
+            for (y, x, channel) in places(rows, columns, *n_inputs) {
+                let weight = |output| weights[((output * n_inputs + channel) * rows + y) * columns + x];
+                lines.push(line_of(first, *n_outputs, weight));
+            }
+        }
+        let places = (0..output.height).map(|y| output.place(y) as u32).collect();
+        let finish = finish(convolution, None);
+        Self { input, pads: *pads, kernel: *kernel, strides: *strides, affine, weights: lines, finish, output, places }
+    }
+
+    /// Numbers of the input with its frame.
+    pub(super) fn framed_len(&self) -> usize {
+        let [channels, height, width] = self.input;
+        channels * (self.pads[0] + height + self.pads[2]) * (self.pads[1] + width + self.pads[3])
+    }
+
+    /// Convolves `data`, which is channel by channel. `framed` is [`Self::framed_len`] numbers of working space.
+    pub(super) fn run(&self, kernel: &Kernel, data: &[f32], framed: &mut [f32], out: &mut [Line]) {
+        let [channels, height, width] = self.input;
+        let [above, left, _, right] = self.pads;
+        let row_len = (left + width + right) * channels;
+        framed.fill(0.0);
+        for (channel, plane) in data.chunks_exact(height * width).enumerate() {
+            let (by, to) = (self.affine.0[channel], self.affine.1[channel]);
+            for (row, framed) in plane.chunks_exact(width).zip(framed.chunks_exact_mut(row_len).skip(above)) {
+                let framed = framed[left * channels..].iter_mut().skip(channel).step_by(channels);
+                for (number, framed) in row.iter().zip(framed) {
+                    *framed = number * by + to;
+                }
+            }
+        }
+        self.output.clear_frame(out);
+        let job = kernel::Dense {
+            input: framed,
+            row_len,
+            step: self.strides[1] * channels,
+            row_step: self.strides[0],
+            kernel_rows: self.kernel[0],
+            run: self.kernel[1] * channels,
+            weights: &self.weights,
+            finish: &self.finish,
+            places: &self.places,
+            width: self.output.width,
+            plane_len: self.output.plane_len(),
+        };
+        kernel.dense(&job, out);
+    }
+}
+
+/// A depthwise convolution of 3x3. Its output goes to the pointwise convolution after it a few rows at a time.
+pub(super) struct Depthwise {
+    stride: usize,
+    /// For each plane.
+    weights: Vec<[Line; 9]>,
+    finish: Vec<Finish>,
+}
+
+impl Depthwise {
+    /// The problem in words if it is of another kind.
+    pub(super) fn new(convolution: &graph::Convolution) -> Result<Self, String> {
+        let graph::Convolution { weights, n_outputs, kernel, strides, .. } = convolution;
+        let [stride @ 1..=2, across] = *strides else { return Err(format!("has strides of {strides:?}")) };
+        if *kernel != [3, 3] || across != stride {
+            return Err("is depthwise, but not 3x3 with a stride of 1 or 2".to_owned());
+        }
+        let planes = (0..*n_outputs).step_by(LANES);
+        let weights = planes
+            .map(|first| std::array::from_fn(|place| line_of(first, *n_outputs, |output| weights[output * 9 + place])));
+        Ok(Self { stride, weights: weights.collect(), finish: finish(convolution, None) })
+    }
+}
+
+/// A convolution of one pixel, in integers, after a depthwise one if there is one.
+pub(super) struct Pointwise {
+    pub(super) depthwise: Option<Depthwise>,
+    input: Picture,
+    depth: usize,
+    weights: Vec<PairLine>,
+    finish: Vec<Finish>,
+    pub(super) output: Picture,
+    places: Vec<u32>,
+}
+
+/// Working space of a [`Pointwise`].
+#[derive(Default)]
+pub(super) struct Strip {
+    planes: Vec<Line>,
+    rows: Vec<i16>,
+    scales: Vec<f32>,
+}
+
+impl Pointwise {
+    /// `input` is what comes in, or what the depthwise convolution takes. The problem in words if no weights keep the
+    /// sums within 32 bits.
+    pub(super) fn new(
+        depthwise: Option<Depthwise>,
+        input: Picture,
+        convolution: &graph::Convolution,
+        output: Picture,
+    ) -> Result<Self, String> {
+        let graph::Convolution { weights, n_inputs, n_outputs, .. } = convolution;
+        let depth = n_inputs.next_multiple_of(LANES);
+        let rows: Vec<BoundedWeights> =
+            weights.chunks_exact(*n_inputs).map(BoundedWeights::new).collect::<Result<_, _>>()?;
+        let weight = |output: usize, input: usize| {
+            rows.get(output).and_then(|row| row.weights().get(input)).copied().unwrap_or(0)
+        };
+        let n_lines = n_outputs.div_ceil(LANES);
+        let mut lines = Vec::with_capacity(n_lines * depth / 2);
+        for panel in (0..n_lines).step_by(PANEL_LINES) {
+            for input in (0..depth).step_by(2) {
+                for line in panel..n_lines.min(panel + PANEL_LINES) {
+                    lines.push(PairLine(std::array::from_fn(|idx| weight(line * LANES + idx / 2, input + idx % 2))));
+                }
+            }
+        }
+        let scales: Vec<f32> = rows.iter().map(|row| row.scale).collect();
+        let finish = finish(convolution, Some(&scales));
+        let places = (0..output.height).flat_map(|y| (0..output.width).map(move |x| (output.place(y) + x) as u32));
+        Ok(Self { depthwise, input, depth, weights: lines, finish, output, places: places.collect() })
+    }
+
+    pub(super) fn run(&self, kernel: &Kernel, input: &[Line], strip: &mut Strip, out: &mut [Line]) {
+        self.output.clear_frame(out);
+        let Picture { height, width, .. } = self.output;
+        let n_planes = self.depth / LANES;
+        let rows_max = match self.depthwise {
+            Some(_) => (STRIP_NUMBERS / (width * self.depth)).clamp(1, height),
+            None => height,
+        };
+        let mut first = 0;
+        while first < height {
+            let n_rows = rows_max.min(height - first);
+            let n_pixels = n_rows * width;
+            strip.rows.resize(n_pixels * self.depth, 0);
+            strip.scales.resize(n_pixels, 0.0);
+            if let Some(depthwise) = &self.depthwise {
+                strip.planes.resize(n_pixels * n_planes, Line::ZERO);
+                let planes = input[..self.input.len()].chunks_exact(self.input.plane_len());
+                for (idx, (plane, out)) in planes.zip(strip.planes.chunks_exact_mut(n_pixels)).enumerate() {
+                    let job = kernel::Depthwise {
+                        input: &plane[first * depthwise.stride * self.input.row_len()..],
+                        row_len: self.input.row_len(),
+                        stride: depthwise.stride,
+                        weights: &depthwise.weights[idx],
+                        finish: &depthwise.finish[idx],
+                        width,
+                    };
+                    kernel.depthwise(&job, out);
+                }
+                kernel.quantise(&strip.planes, ROW_LIMIT as f32, &mut strip.rows, &mut strip.scales);
+            } else {
+                kernel.quantise(&input[..self.input.len()], ROW_LIMIT as f32, &mut strip.rows, &mut strip.scales);
+            }
+            let job = kernel::Pointwise {
+                rows: &strip.rows,
+                scales: &strip.scales,
+                depth: self.depth,
+                weights: &self.weights,
+                finish: &self.finish,
+                places: &self.places[first * width..][..n_pixels],
+                plane_len: self.output.plane_len(),
+            };
+            kernel.pointwise(&job, out);
+            first += n_rows;
+        }
+    }
+}
+
+/// Weights of one output of a pointwise convolution as integers.
+///
+/// # Invariants
+/// The sum of their magnitudes times [`ROW_LIMIT`] fits 32 bits with a sign, so that no sum of products, nor any part of
+/// one, can overflow.
+#[derive(Debug)]
+pub(super) struct BoundedWeights {
+    weights: Vec<i16>,
+    /// What a weight of 1 stands for.
+    pub(super) scale: f32,
+}
+
+impl BoundedWeights {
+    /// The weights rounded to as many bits as the bound allows. The problem in words if there are too many of them.
+    pub(super) fn new(weights: &[f32]) -> Result<Self, String> {
+        // Each weight may grow by half when it is rounded.
+        let sum_max = f64::from(i32::MAX / ROW_LIMIT) - weights.len() as f64 / 2.0;
+        if sum_max <= 0.0 {
+            return Err(format!("has {} inputs, too many for sums of 32 bits", weights.len()));
+        }
+        let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        let sum: f64 = weights.iter().map(|weight| f64::from(weight.abs())).sum();
+        if largest == 0.0 {
+            return Ok(Self { weights: vec![0; weights.len()], scale: 0.0 });
+        }
+        let factor = (f64::from(i16::MAX) / f64::from(largest)).min(sum_max / sum);
+        let weights: Vec<i16> = weights.iter().map(|&weight| (f64::from(weight) * factor).round() as i16).collect();
+        let sum: i64 = weights.iter().map(|&weight| i64::from(weight).abs()).sum();
+        assert!(sum * i64::from(ROW_LIMIT) <= i64::from(i32::MAX), "sums of products could overflow");
+        Ok(Self { weights, scale: (1.0 / factor) as f32 })
+    }
+
+    pub(super) fn weights(&self) -> &[i16] {
+        &self.weights
+    }
+}
+
+/// A full connection of a whole picture.
+pub(super) struct Full {
+    input: Picture,
+    /// Inputs, filled up to whole blocks.
+    n_inputs: usize,
+    weights: Vec<ByteLine>,
+    terms: Vec<[Line; 2]>,
+    bias: Vec<Line>,
+    pub(super) n_outputs: usize,
+}
+
+/// Working space of a [`Full`].
+#[derive(Default)]
+pub(super) struct Vector {
+    numbers: Vec<f32>,
+    integers: Vec<i16>,
+    block_sums: Vec<f32>,
+    out: Vec<Line>,
+}
+
+impl Full {
+    pub(super) fn new(input: Picture, full: &graph::Full) -> Self {
+        let n_outputs = full.bias.len();
+        let per_output = full.weights.len() / n_outputs;
+        let n_inputs = per_output.next_multiple_of(FULL_BLOCK);
+        let n_lines = n_outputs.div_ceil(LANES);
+        let rows: Vec<ByteWeights> = full.weights.chunks_exact(per_output).map(ByteWeights::new).collect();
+        let byte =
+            |output: usize, input: usize| rows.get(output).and_then(|row| row.weights.get(input)).copied().unwrap_or(0);
+        let (mut weights, mut terms) = (Vec::with_capacity(n_lines * n_inputs / 2), Vec::new());
+        for group in (0..n_lines).step_by(FULL_LINES) {
+            let lines = group..n_lines.min(group + FULL_LINES);
+            for input in (0..n_inputs).step_by(2) {
+                for line in lines.clone() {
+                    weights.push(ByteLine(std::array::from_fn(|idx| byte(line * LANES + idx / 2, input + idx % 2))));
+                }
+            }
+            for block in 0..n_inputs / FULL_BLOCK {
+                for line in lines.clone() {
+                    terms.push(
+                        [0, 1].map(|term| line_of(line * LANES, n_outputs, |output| rows[output].terms[block][term])),
+                    );
+                }
+            }
+        }
+        let bias = (0..n_outputs).step_by(LANES).map(|first| line_of(first, n_outputs, |output| full.bias[output]));
+        Self { input, n_inputs, weights, terms, bias: bias.collect(), n_outputs }
+    }
+
+    pub(super) fn run(&self, kernel: &Kernel, input: &[Line], vector: &mut Vector, out: &mut Vec<f32>) {
+        let Picture { channels, height, width, .. } = self.input;
+        let plane_len = self.input.plane_len();
+        vector.numbers.clear();
+        for channel in 0..channels {
+            let plane = &input[channel / LANES * plane_len..][..plane_len];
+            for y in 0..height {
+                let row = &plane[self.input.place(y)..][..width];
+                vector.numbers.extend(row.iter().map(|line| line.0[channel % LANES]));
+            }
+        }
+        let largest = vector.numbers.iter().fold(f32::MIN_POSITIVE, |largest, number| largest.max(number.abs()));
+        let factor = VECTOR_LIMIT / largest;
+        vector.integers.clear();
+        vector.integers.extend(vector.numbers.iter().map(|number| (number * factor).round_ties_even() as i16));
+        vector.integers.resize(self.n_inputs, 0);
+        let sum = |block: &[i16]| block.iter().map(|&number| i32::from(number)).sum::<i32>() as f32;
+        vector.block_sums.clear();
+        vector.block_sums.extend(vector.integers.chunks_exact(FULL_BLOCK).map(sum));
+        let job = kernel::Full {
+            input: &vector.integers,
+            block_sums: &vector.block_sums,
+            scale: largest / VECTOR_LIMIT,
+            weights: &self.weights,
+            terms: &self.terms,
+            bias: &self.bias,
+        };
+        vector.out.resize(self.bias.len(), Line::ZERO);
+        kernel.full(&job, &mut vector.out);
+        out.extend(vector.out.iter().flat_map(|line| line.0).take(self.n_outputs));
+    }
+}
+
+/// Weights of one output of a full connection in bytes: exact where the model's file has them in 8 bits with a scale
+/// for each block.
+struct ByteWeights {
+    weights: Vec<i8>,
+    /// For each block what a weight of 1 and of 0 stand for.
+    terms: Vec<[f32; 2]>,
+}
+
+impl ByteWeights {
+    fn new(weights: &[f32]) -> Self {
+        let mut bytes = Vec::with_capacity(weights.len());
+        let mut terms = Vec::new();
+        for block in weights.chunks(FULL_BLOCK) {
+            let (least, most) =
+                block.iter().fold((f32::MAX, f32::MIN), |(least, most), &weight| (least.min(weight), most.max(weight)));
+            let step = (f64::from(most) - f64::from(least)) / 255.0;
+            let byte = |&weight: &f32| match step {
+                0.0 => 0,
+                _ => (((f64::from(weight) - f64::from(least)) / step).round() - 128.0) as i8,
+            };
+            bytes.extend(block.iter().map(byte));
+            let zero = if step == 0.0 { f64::from(least) } else { f64::from(least) + 128.0 * step };
+            terms.push([step as f32, zero as f32]);
+        }
+        Self { weights: bytes, terms }
+    }
+}
+
+/// Scales and shifts of a picture's channels.
+pub(super) struct Affine {
+    picture: Picture,
+    scale: Vec<Line>,
+    shift: Vec<Line>,
+}
+
+impl Affine {
+    pub(super) fn new(picture: Picture, scale: &[f32], shift: &[f32]) -> Self {
+        let lines = |numbers: &[f32]| {
+            let firsts = (0..picture.channels).step_by(LANES);
+            firsts.map(|first| line_of(first, picture.channels, |channel| numbers[channel])).collect()
+        };
+        Self { picture, scale: lines(scale), shift: lines(shift) }
+    }
+
+    pub(super) fn run(&self, planes: &mut [Line]) {
+        let Picture { height, width, .. } = self.picture;
+        let planes = planes[..self.picture.len()].chunks_exact_mut(self.picture.plane_len());
+        for ((plane, scale), shift) in planes.zip(&self.scale).zip(&self.shift) {
+            for y in 0..height {
+                for line in &mut plane[self.picture.place(y)..][..width] {
+                    for ((number, scale), shift) in line.0.iter_mut().zip(&scale.0).zip(&shift.0) {
+                        *number = *number * scale + shift;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A number for each of 16 channels from `first` on; zeros beyond the last of `n`.
+fn line_of(first: usize, n: usize, number: impl Fn(usize) -> f32) -> Line {
+    Line(std::array::from_fn(|lane| if first + lane < n { number(first + lane) } else { 0.0 }))
+}
+
+fn finish(convolution: &graph::Convolution, scales: Option<&[f32]>) -> Vec<Finish> {
+    let graph::Convolution { n_outputs, bias, slope, .. } = convolution;
+    let line = |first, number: &dyn Fn(usize) -> f32| line_of(first, *n_outputs, number);
+    let firsts = (0..*n_outputs).step_by(LANES);
+    let finish = firsts.map(|first| Finish {
+        scale: line(first, &|output| scales.map_or(1.0, |scales| scales[output])),
+        bias: line(first, &|output| bias[output]),
+        slope: line(first, &|output| slope.as_ref().map_or(1.0, |slope| slope[output])),
+    });
+    finish.collect()
+}
+
+/// Rows, columns and channels of a kernel, channels running fastest.
+fn places(rows: usize, columns: usize, channels: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..rows).flat_map(move |y| (0..columns).flat_map(move |x| (0..channels).map(move |channel| (y, x, channel))))
+}

@@ -1,0 +1,195 @@
+//! Inference of our own, for recognisers: chains of convolutions whose 1x1 convolutions, nearly all of the work, are
+//! computed in 16-bit integers.
+//!
+//! Processors multiply twice as many 16-bit integers in an instruction as 32-bit floats. Weights are rounded to 11 to 16
+//! bits for each output channel when a model is loaded, and the numbers of each pixel to 13 bits while it runs, scaled by
+//! the largest of them: nothing is calibrated, and a picture's numbers depend on nothing but that picture. Sums of
+//! products fit 32 bits by construction. Everything else is computed in 32-bit floats.
+//!
+//! The way of a picture: [`graph`] reads the model, [`layers`] hold the weights, [`kernel`] has the inner loops. A model
+//! with an operation that [`graph`] does not know is refused, and another library runs it.
+
+use bytes::Bytes;
+use likeness_domain::{Error, Result};
+
+use super::{Tensor, unloadable};
+use crate::onnx;
+
+mod graph;
+mod kernel;
+mod layers;
+
+#[cfg(test)]
+mod tests;
+
+use graph::{Chain, Convolution, Operation};
+use kernel::{Kernel, Line};
+use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vector};
+
+/// Name of the vector instructions that are used, as in `avx512-vnni`; `None` where there are none, which makes other
+/// libraries quicker.
+pub(super) fn vectorised_kernel() -> Option<&'static str> {
+    let kernel = Kernel::get();
+    kernel.is_vectorised().then(|| kernel.name())
+}
+
+/// A loaded model.
+pub(super) struct Loaded {
+    kernel: &'static Kernel,
+    /// Channels, height and width.
+    input: [usize; 3],
+    output: String,
+    first: Dense,
+    stages: Vec<Stage>,
+    last: Full,
+}
+
+enum Stage {
+    Pointwise(Pointwise),
+    Affine(Affine),
+}
+
+/// What one thread needs to run models.
+#[derive(Default)]
+pub(super) struct Scratch {
+    framed: Vec<f32>,
+    planes: Vec<Line>,
+    next: Vec<Line>,
+    strip: Strip,
+    vector: Vector,
+}
+
+impl Loaded {
+    /// See [`super::Model::open`].
+    pub(super) fn open(name: &str, model: &Bytes) -> Result<Self> {
+        Self::with_kernel(Kernel::get(), name, model)
+    }
+
+    fn with_kernel(kernel: &'static Kernel, name: &str, model: &Bytes) -> Result<Self> {
+        let model = onnx::parse(model.clone())
+            .map_err(|err| unloadable(name, "cannot be loaded: damaged, or no ONNX model").with_source(err))?;
+        let read = Chain::read(model).and_then(|chain| Self::of(kernel, chain));
+        read.map_err(|problem| {
+            let problem: String = problem.chars().take(200).collect();
+            unloadable(name, &format!("cannot be loaded by the built-in runtime: {problem}"))
+                .with_hint("set `inference_runtime` to auto, onnxruntime or openvino")
+        })
+    }
+
+    fn of(kernel: &'static Kernel, chain: Chain) -> std::result::Result<Self, String> {
+        let Chain { input, output, operations } = chain;
+        let (affine, operations) = match &operations[..] {
+            [Operation::Affine { scale, shift }, rest @ ..] => ((scale.clone(), shift.clone()), rest),
+            rest => ((vec![1.0; input[0]], vec![0.0; input[0]]), rest),
+        };
+        let [Operation::Convolution(convolution), rest @ ..] = operations else {
+            return Err("does not begin with a convolution".to_owned());
+        };
+        if convolution.n_groups != 1 {
+            return Err("begins with a convolution in groups".to_owned());
+        }
+        let mut picture = output_of(convolution, rest);
+        let first = Dense::new(input, affine, convolution, picture);
+        let mut stages = Vec::new();
+        let mut rest = rest;
+        loop {
+            rest = match rest {
+                [Operation::Affine { scale, shift }, rest @ ..] => {
+                    stages.push(Stage::Affine(Affine::new(picture, scale, shift)));
+                    rest
+                }
+                [Operation::Convolution(depthwise), Operation::Convolution(convolution), rest @ ..]
+                    if is_depthwise(depthwise) =>
+                {
+                    let output = output_of(convolution, rest);
+                    let depthwise = Depthwise::new(depthwise)?;
+                    stages.push(Stage::Pointwise(pointwise(Some(depthwise), picture, convolution, output)?));
+                    picture = output;
+                    rest
+                }
+                [Operation::Convolution(convolution), rest @ ..] => {
+                    let output = output_of(convolution, rest);
+                    stages.push(Stage::Pointwise(pointwise(None, picture, convolution, output)?));
+                    picture = output;
+                    rest
+                }
+                [Operation::Full(full)] => {
+                    return Ok(Self { kernel, input, output, first, stages, last: Full::new(picture, full) });
+                }
+                _ => return Err("does not end in a full connection".to_owned()),
+            };
+        }
+    }
+
+    /// Runs the model on pictures of its input's shape, one after another.
+    pub(super) fn run(&self, scratch: &mut Scratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
+        let [channels, height, width] = self.input;
+        let [n_pictures, rest @ ..] = shape else { return Err(Error::internal("cannot run a model", "no shape")) };
+        if rest != self.input || data.len() != n_pictures * channels * height * width {
+            let problem = format!("an input of {shape:?}, expected any number of {:?}", self.input);
+            return Err(Error::internal("cannot run a model", problem));
+        }
+        let mut numbers = Vec::with_capacity(n_pictures * self.last.n_outputs);
+        for picture in data.chunks_exact(channels * height * width) {
+            self.run_one(scratch, picture, &mut numbers);
+        }
+        Ok(vec![Tensor { name: self.output.clone(), shape: vec![*n_pictures, self.last.n_outputs], data: numbers }])
+    }
+
+    fn run_one(&self, scratch: &mut Scratch, picture: &[f32], numbers: &mut Vec<f32>) {
+        let Scratch { framed, planes, next, strip, vector } = scratch;
+        framed.resize(self.first.framed_len(), 0.0);
+        grow(planes, self.first.output);
+        self.first.run(self.kernel, picture, framed, planes);
+        for stage in &self.stages {
+            match stage {
+                Stage::Affine(affine) => affine.run(planes),
+                Stage::Pointwise(pointwise) => {
+                    grow(next, pointwise.output);
+                    pointwise.run(self.kernel, planes, strip, next);
+                    std::mem::swap(planes, next);
+                }
+            }
+        }
+        self.last.run(self.kernel, planes, vector, numbers);
+    }
+}
+
+fn is_depthwise(convolution: &Convolution) -> bool {
+    convolution.n_groups > 1
+        && convolution.n_groups == convolution.n_inputs
+        && convolution.n_inputs == convolution.n_outputs
+}
+
+/// What a convolution makes, with the frame that the operations after it need.
+fn output_of(convolution: &Convolution, rest: &[Operation]) -> Picture {
+    let next = rest.iter().find(|operation| !matches!(operation, Operation::Affine { .. }));
+    let frame = match next {
+        Some(Operation::Convolution(next)) if is_depthwise(next) => next.pads,
+        _ => [0; 4],
+    };
+    let [height, width] = convolution.size;
+    Picture { channels: convolution.n_outputs, height, width, frame }
+}
+
+fn pointwise(
+    depthwise: Option<Depthwise>,
+    input: Picture,
+    convolution: &Convolution,
+    output: Picture,
+) -> std::result::Result<Pointwise, String> {
+    let Convolution { kernel, strides, pads, n_groups, .. } = convolution;
+    if (*kernel, *strides, *pads, *n_groups) != ([1, 1], [1, 1], [0; 4], 1) {
+        return Err(format!(
+            "has a convolution of {}x{} in {n_groups} groups, with strides of {strides:?} and padding of {pads:?}",
+            kernel[0], kernel[1]
+        ));
+    }
+    Pointwise::new(depthwise, input, convolution, output)
+}
+
+fn grow(planes: &mut Vec<Line>, picture: Picture) {
+    if planes.len() < picture.len() {
+        planes.resize(picture.len(), Line::ZERO);
+    }
+}
