@@ -172,7 +172,8 @@ fn a_bad_line_is_named() {
         let imported = run(&scratch, &["import", "bad.ndjson", "--set", &set]);
         assert_eq!(imported.code, Some(2), "{expected}");
         assert!(imported.talk.contains(expected), "{expected}: {}", imported.talk);
-        assert!(imported.talk.contains('3') || imported.talk.contains("face 2"), "{}", imported.talk);
+        let is_placed = imported.talk.contains("line 3 ") || imported.talk.contains("lines 2 to 4: face 2: ");
+        assert!(is_placed, "{}", imported.talk);
         let listed: Value =
             serde_json::from_str(&run(&scratch, &["face", "list", "--set", &set, "--json"]).data).unwrap();
         let faces = listed["faces"].as_array().unwrap();
