@@ -4,8 +4,12 @@ mod scale;
 pub mod verification;
 
 pub use scale::Scale;
+pub use verification::Interval;
 
 use crate::types::Similarity;
+
+/// The false-accept rate of a comparison where nobody says which: one comparison of two strangers in ten thousand.
+pub const FAR_USUAL: f64 = 1e-4;
 
 /// A false-accept rate together with the similarity it was measured at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,23 +18,88 @@ pub struct OperatingPoint {
     pub far: f64,
     /// The threshold.
     pub similarity: Similarity,
+    /// 95 % interval of `far` at this similarity, which holds it; `None` where nobody has worked it out.
+    pub far_interval: Option<Interval>,
+    /// Share of genuine comparisons at or above the similarity, 0 to 1; `None` where it was not measured.
+    pub tar: Option<f64>,
+}
+
+impl OperatingPoint {
+    /// A point of which nothing else is known.
+    pub fn new(far: f64, similarity: Similarity) -> Self {
+        Self { far, similarity, far_interval: None, tar: None }
+    }
+}
+
+/// How a stated rate relates to the true one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// It lies between measured points.
+    Measured,
+    /// The similarity is above every measured one: the rate is that of the highest, and the true one is lower.
+    AtMost,
+    /// The similarity is below every measured one: the rate is that of the lowest, and the true one is higher.
+    AtLeast,
+}
+
+/// The false-accept rate that a similarity stands for: the share of comparisons between two strangers that come out at
+/// least so similar. It is a rate per comparison: a search compares with every face of its gallery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FalseAcceptRate {
+    /// The rate, above 0 and below 1.
+    pub rate: f64,
+    /// 95 % interval of the rate, if the pack states those of its points. Beyond the measured points it is open: from 0,
+    /// or up to 1.
+    pub interval: Option<Interval>,
+    /// How the rate relates to the true one.
+    pub bound: Bound,
+}
+
+impl FalseAcceptRate {
+    /// How many of `n_faces` strangers are expected to be at least so similar, with the 95 % interval of that number:
+    /// rate times comparisons. The probability that there is any is never above it, and close to it while it is small.
+    pub fn false_matches(&self, n_faces: u64) -> FalseMatches {
+        let n = n_faces as f64;
+        FalseMatches {
+            expected: self.rate * n,
+            interval: self.interval.map(|Interval { low, high }| Interval { low: low * n, high: high * n }),
+        }
+    }
+}
+
+/// How many strangers of a gallery are expected to be found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FalseMatches {
+    /// The expected number, 0 or more; a bound where the rate behind it is one.
+    pub expected: f64,
+    /// Its 95 % interval, if that of the rate is known.
+    pub interval: Option<Interval>,
 }
 
 /// How a pack's similarities relate to false-accept rates, as measured on a named set.
 ///
 /// # Invariants
-/// At least two points, FAR strictly falling, similarity strictly rising.
+/// At least two points, FAR strictly falling, similarity strictly rising; an interval holds its FAR, and the ends of
+/// intervals do not rise from point to point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration(Vec<OperatingPoint>);
 
 impl Calibration {
-    /// Sorts the points by FAR, largest first; `None` if there are fewer than two, a FAR is not between 0 and 1, or
-    /// a lower FAR does not have a higher similarity.
+    /// Sorts the points by FAR, largest first; `None` if there are fewer than two, a FAR or a true-accept rate is not
+    /// between 0 and 1, a lower FAR does not have a higher similarity, or an interval does not fit (see the invariants).
     pub fn new(mut points: Vec<OperatingPoint>) -> Option<Self> {
         points.sort_by(|a, b| b.far.total_cmp(&a.far));
         let in_range = points.iter().all(|point| 0.0 < point.far && point.far < 1.0);
         let rising = points.windows(2).all(|pair| pair[0].far > pair[1].far && pair[0].similarity < pair[1].similarity);
-        (points.len() >= 2 && in_range && rising).then_some(Self(points))
+        let fitting = points.iter().all(|point| {
+            let holds = |interval: Interval| {
+                0.0 <= interval.low && interval.low <= point.far && point.far <= interval.high && interval.high <= 1.0
+            };
+            point.far_interval.is_none_or(holds) && point.tar.is_none_or(|tar| (0.0..=1.0).contains(&tar))
+        });
+        let intervals: Vec<Interval> = points.iter().filter_map(|point| point.far_interval).collect();
+        let falling = intervals.windows(2).all(|pair| pair[0].low >= pair[1].low && pair[0].high >= pair[1].high);
+        (points.len() >= 2 && in_range && rising && fitting && falling).then_some(Self(points))
     }
 
     /// The measured points, largest FAR first.
@@ -50,18 +119,60 @@ impl Calibration {
         Similarity::new((low + share * (high - low)) as f32)
     }
 
-    /// The false-accept rate that a similarity stands for: the inverse of [`Calibration::similarity_at`], but never
-    /// below the smallest measured rate, since nobody has seen what lies there; at most 1.
-    pub fn far_at(&self, similarity: Similarity) -> f64 {
-        let similarity = f64::from(similarity.get());
-        let last = self.0.len() - 2;
-        let reaches = |point: &OperatingPoint| similarity <= f64::from(point.similarity.get());
-        let segment = self.0[1..].iter().position(reaches).unwrap_or(last);
+    /// The smallest and the largest rate that were measured.
+    pub fn far_range(&self) -> (f64, f64) {
+        (self.0[self.0.len() - 1].far, self.0[0].far)
+    }
+
+    /// The rate of a verdict for which nobody says which: [`FAR_USUAL`], or the smallest measured one where that is
+    /// larger.
+    pub fn far_usual(&self) -> f64 {
+        FAR_USUAL.clamp(self.far_range().0, self.far_range().1)
+    }
+
+    /// The false-accept rate that a similarity stands for: between measured points the inverse of
+    /// [`Calibration::similarity_at`], beyond them the outer point's rate as a bound, since nobody has seen what lies
+    /// there.
+    pub fn false_accept_rate(&self, similarity: Similarity) -> FalseAcceptRate {
+        let (first, last) = (&self.0[0], &self.0[self.0.len() - 1]);
+        if similarity > last.similarity {
+            let interval = last.far_interval.map(|interval| Interval { low: 0.0, high: interval.high });
+            return FalseAcceptRate { rate: last.far, interval, bound: Bound::AtMost };
+        }
+        if similarity < first.similarity {
+            let interval = first.far_interval.map(|interval| Interval { low: interval.low, high: 1.0 });
+            return FalseAcceptRate { rate: first.far, interval, bound: Bound::AtLeast };
+        }
+        let segment = self.0[1..].iter().position(|point| similarity <= point.similarity).unwrap_or(self.0.len() - 2);
         let (a, b) = (&self.0[segment], &self.0[segment + 1]);
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
-        let share = (similarity - low) / (high - low);
-        let log = a.far.log10() + share * (b.far.log10() - a.far.log10());
-        10f64.powf(log).clamp(self.0[last + 1].far, 1.0)
+        let share = (f64::from(similarity.get()) - low) / (high - low);
+        // At the points themselves the logarithm would miss the rate by its last bits.
+        let between = |at_a: f64, at_b: f64| match share {
+            0.0 => at_a,
+            1.0 => at_b,
+            _ if at_b == 0.0 => 0.0,
+            _ => 10f64.powf(at_a.log10() + share * (at_b.log10() - at_a.log10())),
+        };
+        let interval = a.far_interval.zip(b.far_interval);
+        FalseAcceptRate {
+            rate: between(a.far, b.far),
+            interval: interval.map(|(a, b)| Interval { low: between(a.low, b.low), high: between(a.high, b.high) }),
+            bound: Bound::Measured,
+        }
+    }
+
+    /// The true-accept rate at a similarity: the share of comparisons of one person that come out at least so similar,
+    /// linear between measured points. `None` beyond them, and where the points around it state none.
+    pub fn tar_at(&self, similarity: Similarity) -> Option<f64> {
+        if similarity < self.0[0].similarity || similarity > self.0[self.0.len() - 1].similarity {
+            return None;
+        }
+        let segment = self.0[1..].iter().position(|point| similarity <= point.similarity)?;
+        let (a, b) = (&self.0[segment], &self.0[segment + 1]);
+        let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
+        let share = (f64::from(similarity.get()) - low) / (high - low);
+        Some(a.tar? + share * (b.tar? - a.tar?))
     }
 }
 

@@ -21,7 +21,7 @@ pub const FAKE_DIMENSIONS: usize = 128;
 /// The operating points of the default pack, so that vendors' numbers come out as in service.
 pub fn fake_pack(id: &str) -> PackInfo {
     let points = [(1e-1, 0.1987), (1e-2, 0.2908), (1e-3, 0.3582), (1e-4, 0.4148), (1e-5, 0.4632), (1e-6, 0.5125)];
-    let points = points.map(|(far, cosine)| OperatingPoint { far, similarity: Similarity::new(cosine) });
+    let points = points.map(|(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine)));
     PackInfo {
         id: PackId::new(id).expect("tests name packs in lower case"),
         dimensions: FAKE_DIMENSIONS,

@@ -1,6 +1,7 @@
 //! What each dialect offers, as data.
 
 use likeness_domain::access::{Grant, Grants};
+use likeness_domain::score::{Calibration, Scale};
 
 /// What operations need, for the dialects' tables.
 pub(crate) mod needs {
@@ -26,6 +27,8 @@ pub struct Adapter {
     pub mounts: &'static [&'static str],
     /// Everything in the vendor's reference, done or not.
     pub operations: &'static [Operation],
+    /// The numbers it prints for the similarities of a pack with this calibration.
+    pub scale: fn(&Calibration) -> Scale,
 }
 
 /// An operation of a vendor's reference.

@@ -85,7 +85,7 @@ impl Library {
         check_sort(&request.sort, &face_set.schema)?;
         check_top_k(request.top_k)?;
         self.pack_of(&face_set)?;
-        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack)?;
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
 
         let (probe, detection) = self.probe(caller, &face_set, &request.probe).await?;
         let question = GallerySearch {
@@ -106,7 +106,7 @@ impl Library {
     /// image kinds.
     pub async fn search_faces(&self, caller: &Caller, request: SearchFaces) -> Result<FacesFound> {
         caller.require(Grant::Search)?;
-        let face_set = self.existing_face_set(caller, &request.face_set).await?.face_set;
+        let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?.map(Arc::new);
         check_top_k(request.top_k)?;
         if !(1..=limits::FACES_PER_IMAGE_MAX).contains(&request.faces_max) {
@@ -115,7 +115,7 @@ impl Library {
         }
         check_count("candidates", request.faces_max * request.top_k, limits::CANDIDATES_MAX)?;
         self.pack_of(&face_set)?;
-        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack)?;
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
         let analysis =

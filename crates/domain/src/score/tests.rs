@@ -9,7 +9,7 @@ fn similarity(cosine: f32) -> Similarity {
 /// The default pack's measured points.
 fn points() -> Vec<OperatingPoint> {
     let points = [(1e-1, 0.1987), (1e-2, 0.2908), (1e-3, 0.3582), (1e-4, 0.4148), (1e-5, 0.4632), (1e-6, 0.5125)];
-    points.map(|(far, cosine)| OperatingPoint { far, similarity: similarity(cosine) }).to_vec()
+    points.map(|(far, cosine)| OperatingPoint::new(far, similarity(cosine))).to_vec()
 }
 
 fn calibration() -> Calibration {
@@ -27,7 +27,7 @@ fn a_calibration_needs_two_points_that_fall_and_rise() {
     assert!(Calibration::new(vec![]).is_none());
     let with = |far, cosine| {
         let mut points = points();
-        points.push(OperatingPoint { far, similarity: similarity(cosine) });
+        points.push(OperatingPoint::new(far, similarity(cosine)));
         Calibration::new(points)
     };
     assert!(with(1e-7, 0.6).is_some());
@@ -49,7 +49,8 @@ fn points_come_sorted_whatever_their_order_was() {
 fn thresholds_are_measured_points_and_log_linear_between() {
     for point in points() {
         check_near(calibration().similarity_at(point.far).get().into(), point.similarity.get().into(), 1e-6);
-        check_near(calibration().far_at(point.similarity).log10(), point.far.log10(), 1e-5);
+        let found = calibration().false_accept_rate(point.similarity);
+        assert_eq!((found.rate, found.interval, found.bound), (point.far, None, Bound::Measured));
     }
     check_near(
         calibration().similarity_at(1e-3f64.sqrt() * 1e-2f64.sqrt()).get().into(),
@@ -59,13 +60,73 @@ fn thresholds_are_measured_points_and_log_linear_between() {
 }
 
 #[test]
-fn beyond_the_measured_points_thresholds_go_on_and_rates_stop() {
+fn beyond_the_measured_points_thresholds_go_on_and_rates_are_bounds() {
     check_near(calibration().similarity_at(1e-7).get().into(), 0.5125 + (0.5125 - 0.4632), 1e-5);
     check_near(calibration().similarity_at(1.0).get().into(), 0.1987 - (0.2908 - 0.1987), 1e-5);
     assert_eq!(calibration().similarity_at(0.0), calibration().similarity_at(1e-12));
     assert_eq!(calibration().similarity_at(7.0), calibration().similarity_at(1.0));
-    assert_eq!(calibration().far_at(Similarity::MAX), 1e-6, "nobody has measured beyond");
-    assert_eq!(calibration().far_at(Similarity::MIN), 1.0);
+    let rate = |similarity| {
+        (calibration().false_accept_rate(similarity).rate, calibration().false_accept_rate(similarity).bound)
+    };
+    assert_eq!(rate(Similarity::MAX), (1e-6, Bound::AtMost), "nobody has measured beyond");
+    assert_eq!(rate(Similarity::MIN), (1e-1, Bound::AtLeast));
+    assert_eq!((calibration().far_range(), calibration().far_usual()), ((1e-6, 1e-1), 1e-4));
+    let coarse = Calibration::new(points()[..3].to_vec()).unwrap();
+    assert_eq!(coarse.far_usual(), 1e-3, "the usual rate was not measured");
+}
+
+/// The points with intervals of a factor of two either way, and true-accept rates.
+fn with_intervals() -> Calibration {
+    let wide = |point: OperatingPoint| OperatingPoint {
+        far_interval: Some(Interval { low: point.far / 2.0, high: (point.far * 2.0).min(1.0) }),
+        tar: Some(1.0 - 0.01 * -point.far.log10()),
+        ..point
+    };
+    Calibration::new(points().into_iter().map(wide).collect()).unwrap()
+}
+
+#[test]
+fn rates_have_the_intervals_of_their_points_and_true_accept_rates() {
+    let middle = similarity((0.3582 + 0.4148) / 2.0);
+    let found = with_intervals().false_accept_rate(middle);
+    let interval = found.interval.unwrap();
+    check_near(found.rate.log10(), -3.5, 1e-5);
+    check_near(interval.low / found.rate, 0.5, 1e-9);
+    check_near(interval.high / found.rate, 2.0, 1e-9);
+    check_near(with_intervals().tar_at(middle).unwrap(), 0.965, 1e-6);
+    let above = with_intervals().false_accept_rate(Similarity::MAX);
+    assert_eq!((above.rate, above.interval), (1e-6, Some(Interval { low: 0.0, high: 2e-6 })));
+    let below = with_intervals().false_accept_rate(Similarity::MIN);
+    assert_eq!(below.interval, Some(Interval { low: 0.05, high: 1.0 }));
+    assert_eq!(with_intervals().tar_at(Similarity::MAX), None);
+    assert_eq!(calibration().tar_at(middle), None, "nobody has measured it");
+}
+
+#[test]
+fn false_matches_grow_with_the_gallery() {
+    let rate = with_intervals().false_accept_rate(similarity(0.4148));
+    let FalseMatches { expected, interval } = rate.false_matches(2000);
+    check_near(expected, 0.2, 1e-12);
+    let Interval { low, high } = interval.unwrap();
+    check_near(low, 0.1, 1e-12);
+    check_near(high, 0.4, 1e-12);
+    assert_eq!(rate.false_matches(0).expected, 0.0);
+}
+
+#[test]
+fn intervals_hold_their_rates_and_do_not_cross() {
+    let with = |low, high, tar| {
+        let mut points = points();
+        points[3] = OperatingPoint { far_interval: Some(Interval { low, high }), tar: Some(tar), ..points[3] };
+        points[4].far_interval = Some(Interval { low: 5e-6, high: 2e-5 });
+        Calibration::new(points)
+    };
+    assert!(with(5e-5, 2e-4, 0.9).is_some());
+    assert!(with(2e-4, 3e-4, 0.9).is_none(), "the rate lies outside");
+    assert!(with(1e-6, 2e-4, 0.9).is_none(), "the lower end rises from this point to the next");
+    assert!(with(-0.1, 2e-4, 0.9).is_none());
+    assert!(with(5e-5, f64::NAN, 0.9).is_none());
+    assert!(with(5e-5, 2e-4, 1.1).is_none());
 }
 
 fn scale() -> Scale {

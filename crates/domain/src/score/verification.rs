@@ -37,12 +37,12 @@ pub struct RateAt {
     pub tar: f64,
 }
 
-/// The 95 % interval of a share.
+/// The 95 % interval of a share, or of a number that a share stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// Lower end, 0 or more.
     pub low: f64,
-    /// Upper end, 1 or less.
+    /// Upper end; of a share, 1 or less.
     pub high: f64,
 }
 

@@ -52,9 +52,11 @@ fn a_threshold_may_be_a_rate_or_a_number_of_a_scale() {
     let by_rate = answer(Threshold::FalseAcceptRate(1e-4)).unwrap();
     assert_eq!(by_rate.similarity_min, pack.calibration.similarity_at(1e-4));
     assert_eq!((by_rate.n_faces, by_rate.candidates.len()), (4, 4));
-    for far in [0.0, 1.1, f64::NAN] {
+    for far in [0.0, 9e-7, 0.2, 1.1, f64::NAN] {
         check_kind(answer(Threshold::FalseAcceptRate(far)), Kind::InvalidArgument);
     }
+    assert_eq!(answer(Threshold::FalseAcceptRate(1.0)).unwrap().similarity_min, Similarity::MIN);
+    assert_eq!(answer(Threshold::Usual).unwrap().similarity_min, by_rate.similarity_min);
     let percent = |_: &Calibration| Scale::new(vec![(Similarity::MIN, 0.0), (Similarity::MAX, 100.0)]).unwrap();
     let scales = Scales::of(&fixture.library, percent);
     let by_number = answer(Threshold::Number(scales.clone(), 90.0)).unwrap();
@@ -62,6 +64,26 @@ fn a_threshold_may_be_a_rate_or_a_number_of_a_scale() {
     let similarities = by_number.candidates.iter().map(|candidate| candidate.similarity);
     assert_eq!(similarities.filter(|similarity| *similarity >= Similarity::new(0.8)).count(), 2);
     assert_eq!(by_number.candidates.len(), 2);
+}
+
+#[test]
+fn a_number_of_false_matches_asks_for_more_the_larger_the_gallery() {
+    let fixture = lookalikes();
+    let answer = |expected| fixture.search(Search { threshold: Threshold::FalseMatches(expected), ..search("anna") });
+    let pack = fixture.library.packs()[0].clone();
+    let at = |far| pack.calibration.similarity_at(far);
+    assert_eq!(answer(4e-3).unwrap().similarity_min, at(1e-3), "four faces are four comparisons");
+    assert_eq!(answer(4e-6).unwrap().similarity_min, at(1e-6), "the smallest measured rate");
+    assert_eq!(answer(100.0).unwrap().similarity_min, at(1e-1), "never lower than was measured");
+    let err = check_kind(answer(3e-6), Kind::InvalidArgument);
+    assert_eq!(err.field(), Some("false_matches"));
+    assert!(err.message().contains("among 4 faces is a false-accept rate of 7.5e-7"), "{}", err.message());
+    assert!(err.message().contains("measured down to 1e-6, expected at least 4.0e-6"), "{}", err.message());
+    for expected in [0.0, -1.0, f64::NAN] {
+        check_kind(answer(expected), Kind::InvalidArgument);
+    }
+    fixture.enrol("bert", 1);
+    assert!(answer(4e-3).unwrap().similarity_min > at(1e-3), "a fifth face");
 }
 
 #[test]

@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 use likeness_wire::native::{self, dto};
 
-use super::{Outcome, Verdict, photo, search, terminal};
+use super::rates::{rate, shown_rate, significant};
+use super::{Outcome, Verdict, photo, terminal};
 use crate::assemble;
 use crate::config::Config;
 
 /// Tells whether the largest faces of two photographs are one person. Ends with 0 for the same, 1 for different.
+/// Example: likeness compare passport.jpg visitor.jpg --far 1e-5
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// One photograph
     photo_a: PathBuf,
     /// The other
     photo_b: PathBuf,
-    /// Share of comparisons between strangers that may be taken for one person
-    #[arg(long, default_value_t = 1e-4, value_name = "RATE")]
-    far: f64,
+    /// Share of comparisons of two strangers that may be taken for one person [default: 1e-4]
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -32,7 +34,7 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
     let request = dto::Compare {
         image_a: dto::Image::Bytes(image_a),
         image_b: dto::Image::Bytes(image_b),
-        far: Some(args.far),
+        far: args.far,
         any_turn: false,
     };
     let answer = native::compare(&library, &assemble::nobody(), request).await?;
@@ -40,10 +42,17 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
         terminal::json(&answer)?;
     } else {
         let verdict = if answer.same { "same person" } else { "different people" };
-        let (far, threshold) = (search::rate(args.far), answer.similarity_min);
+        let between = answer
+            .rate
+            .far_interval
+            .map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)));
         terminal::data(format!("similarity  {:.4}", answer.similarity));
-        terminal::data(format!("FAR         {}", search::rate(answer.far)));
-        terminal::data(format!("verdict     {verdict} at FAR {far} (threshold {threshold:.4})"));
+        terminal::data(format!("FAR         {}{}", shown_rate(&answer.rate), between.unwrap_or_default()));
+        terminal::data(format!(
+            "verdict     {verdict} at FAR {} (threshold {:.4})",
+            rate(answer.far_asked),
+            answer.similarity_min
+        ));
     }
     Ok(if answer.same { Verdict::Done } else { Verdict::No })
 }

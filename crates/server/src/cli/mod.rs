@@ -21,12 +21,14 @@ mod pack;
 mod photo;
 pub(crate) mod progress;
 mod quickstart;
+mod rates;
 mod recover;
 mod search;
 mod serve;
 mod table;
 pub(crate) mod tenant;
 pub(crate) mod terminal;
+mod thresholds;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,6 +95,8 @@ enum Command {
     Detect(detect::DetectArgs),
     /// Tell whether a living person is in a photograph or a clip
     Liveness(liveness::LivenessArgs),
+    /// What each threshold means: cosine, false-accept rate, false matches in a face set, and each dialect's number
+    Thresholds(thresholds::ThresholdsArgs),
     /// Accuracy of a model pack, measured on labelled photographs
     #[command(subcommand)]
     Eval(eval::Command),
@@ -124,7 +128,7 @@ impl Command {
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
             Command::Backup(_) | Command::Restore(_) => {}
-            Command::Export(_) | Command::Import(_) => {}
+            Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
     }
 
@@ -139,7 +143,7 @@ impl Command {
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
             Command::Backup(_) | Command::Restore(_) => "warn",
-            Command::Export(_) | Command::Import(_) => "warn",
+            Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => "warn",
         }
     }
 
@@ -156,6 +160,7 @@ impl Command {
             Command::Compare(args) => compare::run(args, config).await,
             Command::Detect(args) => detect::run(args, config).await,
             Command::Liveness(args) => liveness::run(args, config).await,
+            Command::Thresholds(args) => thresholds::run(args, config).await,
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,

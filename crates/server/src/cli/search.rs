@@ -7,11 +7,14 @@ use http::Method;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
+use super::rates::{in_gallery, shown_matches, shown_rate};
 use super::table::{self, Align};
 use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
 use crate::config::Config;
 
-/// Finds who resembles the largest face of a photograph. Ends with 1 when nobody does.
+/// Finds who resembles the largest face of a photograph. Ends with 1 when nobody does. Without a threshold, one comparison
+/// of two strangers in ten thousand passes, so a search of 10,000 faces finds one stranger; `--false-matches` takes the
+/// number of faces into account. Example: likeness search visitor.jpg --set staff --false-matches 0.01
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     /// The photograph
@@ -22,9 +25,12 @@ pub(crate) struct SearchArgs {
     /// Most candidates
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: u64,
-    /// Only candidates as similar as two strangers are in this share of comparisons [default: 1e-4]
-    #[arg(long, value_name = "RATE", conflicts_with = "similarity")]
+    /// The threshold by its false-accept rate: the share of comparisons of two strangers that pass [default: 1e-4]
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["similarity", "false_matches"])]
     far: Option<f64>,
+    /// The threshold at which so many strangers are expected to be found among all faces of the set
+    #[arg(long, value_name = "X", conflicts_with = "similarity")]
+    false_matches: Option<f64>,
     /// Only candidates at least so similar: a cosine, -1 to 1
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     similarity: Option<f32>,
@@ -40,8 +46,10 @@ pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
     let image = photo::read(&args.photo)?;
     let (top, far, similarity) =
         (args.top.to_string(), args.far.map(|far| far.to_string()), args.similarity.map(|least| least.to_string()));
+    let false_matches = args.false_matches.map(|expected| expected.to_string());
     let mut query = vec![("top", top.as_str())];
     query.extend(far.as_deref().map(|far| ("far", far)));
+    query.extend(false_matches.as_deref().map(|expected| ("false_matches", expected)));
     query.extend(similarity.as_deref().map(|similarity| ("similarity_min", similarity)));
     query.extend(args.filter.as_deref().map(|filter| ("filter", filter)));
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
@@ -54,16 +62,20 @@ pub(crate) async fn run(args: SearchArgs, config: &Config) -> Outcome {
         terminal::json(&answer)?;
     } else if answer.candidates.is_empty() {
         terminal::talk(format!("nobody in `{}` reaches similarity {:.4}", args.face_set, answer.similarity_min));
+        terminal::talk(format!("threshold: {}", in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces)));
     } else {
         let columns = [
             ("similarity", Align::Right),
             ("FAR", Align::Left),
+            ("false matches", Align::Left),
             ("subject", Align::Left),
             ("face id", Align::Right),
             ("external id", Align::Left),
         ];
         let rows: Vec<_> = answer.candidates.iter().map(row).collect();
         table::lines(&columns, &rows).iter().for_each(terminal::data);
+        let threshold = in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces);
+        terminal::talk(format!("threshold {:.4}: {threshold}", answer.similarity_min));
     }
     Ok(if answer.candidates.is_empty() { Verdict::No } else { Verdict::Done })
 }
@@ -73,26 +85,10 @@ fn row(candidate: &dto::Candidate) -> Vec<String> {
     let face = &candidate.face;
     vec![
         format!("{:.4}", candidate.similarity),
-        rate(candidate.far),
+        shown_rate(&candidate.rate),
+        shown_matches(&candidate.in_gallery, candidate.rate.far_bound),
         text(&face.subject),
         face.id.clone(),
         text(&face.external_id),
     ]
-}
-
-/// A false-accept rate with two digits, as in `3.2e-5`. Rates below the smallest one that was measured come as that one.
-pub(crate) fn rate(far: f64) -> String {
-    format!("{far:.1e}").replace(".0e", "e")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rate;
-
-    #[test]
-    fn rates_are_short() {
-        assert_eq!(rate(1e-6), "1e-6");
-        assert_eq!(rate(0.000_032_1), "3.2e-5");
-        assert_eq!(rate(1.0), "1e0");
-    }
 }

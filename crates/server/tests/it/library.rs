@@ -280,18 +280,39 @@ fn somebody_is_found_until_deleted() {
     let search = |photo: &Path| scratch.run(&["search", photo.to_str().unwrap(), "--set", "people", "--data", "data"]);
 
     let found = search(&probe);
-    assert_eq!((found.code, found.talk.as_str()), (Some(0), ""));
+    assert_eq!(found.code, Some(0));
+    let threshold = "threshold 0.4289: FAR 1e-4 per comparison, 3e-4 false matches expected among 3 faces";
+    assert!(found.talk.starts_with(threshold), "{}", found.talk);
     let lines: Vec<_> = found.data.lines().collect();
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["similarity", "FAR", "subject", "face", "id", "external", "id"]
+        ["similarity", "FAR", "false", "matches", "subject", "face", "id", "external", "id"]
     );
     assert_eq!(lines.len(), 3, "both photographs of one, none of the other: {}", found.data);
     assert!(lines[1..].iter().all(|line| line.contains("  obama  ") && line.contains("  obama/")), "{}", found.data);
 
     let nobody = search(&stranger);
     assert_eq!((nobody.code, nobody.data.as_str()), (Some(1), ""));
-    assert_eq!(nobody.talk, "nobody in `people` reaches similarity 0.4289\n");
+    assert!(
+        nobody.talk.starts_with("nobody in `people` reaches similarity 0.4289\nthreshold: FAR 1e-4"),
+        "{}",
+        nobody.talk
+    );
+    let photo = probe.to_str().unwrap();
+    let refused = scratch.run(&["search", photo, "--set", "people", "--data", "data", "--false-matches", "1e-6"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.talk.contains("`false_matches` is 0.000001, which among 3 faces is a false-accept rate of 3.3e-7"));
+
+    let table = scratch.data_of(&with(&["thresholds", "--set", "people", "--false-matches", "0.001", "--json"]));
+    let table: Value = serde_json::from_str(&table).unwrap();
+    assert_eq!((&table["pack"], &table["n_faces"]), (&Value::from("default-2"), &Value::from(3)));
+    let rows = table["thresholds"].as_array().unwrap();
+    assert_eq!(rows.len(), 7, "six measured points and the one asked for: {table}");
+    let asked = rows.iter().find(|row| (row["false_matches"].as_f64().unwrap() - 1e-3).abs() < 1e-6).unwrap();
+    assert!((asked["far"].as_f64().unwrap() * 3.0 - 1e-3).abs() < 1e-6, "{asked}");
+    let usual = rows.iter().find(|row| row["far"] == 1e-4).unwrap();
+    let numbers = ["huawei", "aliyun", "yuanli", "facepp"].map(|dialect| usual["numbers"][dialect].as_f64().unwrap());
+    assert_eq!(numbers, [0.93, 80.0, 80.0, 69.101]);
 
     let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people"]));
     assert_eq!((gone.code, gone.data.as_str()), (Some(0), "deleted 2 faces from `people`\n"));
@@ -404,6 +425,7 @@ fn custom_fields_are_typed_and_filtered() {
         -> 2
         $ likeness search PHOTO --set people --filter age:[0 TO 61]
         nobody in `people` reaches similarity 0.4289
+        threshold: FAR 1e-4 per comparison, 1e-4 false matches expected among 1 face
         -> 1
         $ likeness face delete --filter city:Chicago --set people
         deleted 1 face from `people`

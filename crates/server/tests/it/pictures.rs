@@ -26,6 +26,11 @@ fn two_photographs_of_one_person_are_the_same() {
     let answer: Value = serde_json::from_str(&different.data).unwrap();
     assert_eq!(answer["same"], Value::Bool(false));
     assert!((answer["similarity_min"].as_f64().unwrap() - 0.5626).abs() < 1e-6, "{answer}");
+    assert_eq!(answer["far_asked"], 1e-6);
+    let beyond = compare("obama.jpg", "biden.jpg", &["--far", "1e-9"]);
+    assert_eq!(beyond.code, Some(2));
+    let expected = "error: `far` is 1e-9, expected 1e-6 to 1e-1, measured for model pack `default-2`, or 1\n  hint: ";
+    assert!(beyond.talk.starts_with(expected), "{}", beyond.talk);
     assert!(!scratch.path().join(".local/share/likeness/data").exists(), "no library is made");
 }
 

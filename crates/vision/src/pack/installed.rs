@@ -124,6 +124,13 @@ pub fn list(home: &Home) -> Result<Vec<Finding<InstalledPack>>> {
 
 /// A pack, every digest checked.
 pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
+    let pack = open(home, id)?;
+    pack.verify()?;
+    Ok(pack)
+}
+
+/// A pack, without a look at its model files.
+pub fn open(home: &Home, id: &PackId) -> Result<InstalledPack> {
     let dir = home.pack_dir(id);
     if !dir.is_dir() {
         let message = format!("model pack `{id}` is not installed");
@@ -133,9 +140,7 @@ pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
         };
         return Err(unavailable(message, hint));
     }
-    let pack = InstalledPack::open(&dir)?;
-    pack.verify()?;
-    Ok(pack)
+    InstalledPack::open(&dir)
 }
 
 /// Digests every file of one pack, or of all packs and the runtime, and says of each whether it is as it should be.

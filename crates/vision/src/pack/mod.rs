@@ -22,7 +22,7 @@ use likeness_domain::{Error, Kind};
 pub use digest::Digest;
 pub use home::{HOME_VAR, Home};
 pub use install::{Installed, Source, ensure_default, install, install_pack};
-pub use installed::{Finding, InstalledPack, RuntimeLibrary, has_runtime, list, load, runtime, verify};
+pub use installed::{Finding, InstalledPack, RuntimeLibrary, has_runtime, list, load, open, runtime, verify};
 pub use manifest::{
     AgeGenderStage, Align, AlignTemplate, AssessStages, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily,
     DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, FirstPass, Landmarks68Stage, LivenessModel,

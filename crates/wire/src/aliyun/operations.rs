@@ -31,8 +31,12 @@ pub(super) enum Operation {
 pub(super) type Row = adapter::Row<Operation, u32>;
 
 /// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter =
-    adapter::Adapter { name: "aliyun", mounts: &["green", super::BUCKET], operations: &INFOS };
+pub const ADAPTER: adapter::Adapter = adapter::Adapter {
+    name: "aliyun",
+    mounts: &["green", super::BUCKET],
+    operations: &INFOS,
+    scale: super::scale::scale,
+};
 
 const fn row(
     operation: Operation,

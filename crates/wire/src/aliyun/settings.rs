@@ -26,9 +26,9 @@ likeness_domain::settings! {
         scan_deadline_ms: u64 = "6000", 1..=600_000,
             "milliseconds that a synchronous scan may take, all its tasks together; the vendor's bound";
         compare_review_rate: u32 = "70", 0..=100,
-            "rate from which a comparison of two images suggests `review`: one stranger in a thousand";
+            "rate from which a comparison of two images suggests `review`: passed by one comparison of two strangers in a thousand";
         search_review_rate: u32 = "80", 0..=100,
-            "rate from which a search in a group suggests `review`: one stranger in ten thousand";
+            "rate from which a search in a group suggests `review`: passed by one comparison of two strangers in ten thousand, so the more faces a group has, the more strangers";
         search_rate_min: u32 = "0", 0..=100,
             "persons below this rate are left out of a search; by default the five most similar are listed, however little";
         unknown_person_code: u16 = "404", 400..=599,

@@ -59,7 +59,8 @@ const REFUSED: [adapter::Operation; 1] = [adapter::Operation {
 }];
 
 /// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "facepp", mounts: &["facepp"], operations: &INFOS };
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "facepp", mounts: &["facepp"], operations: &INFOS, scale: super::scale::scale };
 
 const fn row(
     operation: Operation,

@@ -2,7 +2,7 @@
 //!
 //! The vendor sends thresholds by false-accept rate with every answer, which have been the same for years and which
 //! clients hard-code. So a pack's measured operating points are placed there: whatever pack made the templates, a
-//! confidence above 69.101 is one stranger in 10,000.
+//! confidence above 69.101 is reached by one comparison of two strangers in 10,000.
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,7 @@ pub(super) type Row = adapter::Row<Operation, &'static [&'static str]>;
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter =
-    adapter::Adapter { name: "huawei", mounts: &["v1", "v2", "v3"], operations: &INFOS };
+    adapter::Adapter { name: "huawei", mounts: &["v1", "v2", "v3"], operations: &INFOS, scale: super::scale::scale };
 
 const FRS: &[&str] = &["v2", "v1"];
 const IAM: &[&str] = &["v3"];

@@ -9,7 +9,7 @@ use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
-use likeness_domain::score::Calibration;
+use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType,
     FieldValue, GivenFields, GivenValue, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
@@ -30,9 +30,6 @@ const TOP_DEFAULT: u64 = 10;
 
 /// Faces of a listing that does not say how many.
 const PAGE_LIMIT_DEFAULT: u64 = 100;
-
-/// False-accept rate of a verdict that does not say which: one stranger in ten thousand.
-const FAR_DEFAULT: f64 = 1e-4;
 
 // ------------------------------------------------------------------------------------------------ requests
 
@@ -201,15 +198,22 @@ pub(super) fn page(offset: Option<u64>, limit: Option<u64>) -> Result<likeness_d
     Ok(likeness_domain::ports::Page { offset: offset.unwrap_or(0), limit })
 }
 
-/// What `similarity_min` or `far` asks for.
-fn threshold(similarity_min: Option<f32>, far: Option<f64>) -> Result<Threshold, Error> {
-    match (similarity_min, far) {
-        (Some(_), Some(_)) => Err(Error::invalid("far", "`far` and `similarity_min` exclude each other")),
-        (Some(cosine), None) if (-1.0..=1.0).contains(&cosine) => Ok(Threshold::Similarity(Similarity::new(cosine))),
-        (Some(cosine), None) => {
+/// What `similarity_min`, `far` or `false_matches` asks for.
+fn threshold(similarity_min: Option<f32>, far: Option<f64>, false_matches: Option<f64>) -> Result<Threshold, Error> {
+    match (similarity_min, far, false_matches) {
+        (None, None, None) => Ok(Threshold::Usual),
+        (Some(cosine), None, None) if (-1.0..=1.0).contains(&cosine) => {
+            Ok(Threshold::Similarity(Similarity::new(cosine)))
+        }
+        (Some(cosine), None, None) => {
             Err(Error::invalid("similarity_min", format!("`similarity_min` is {cosine}, expected -1 to 1")))
         }
-        (None, far) => Ok(Threshold::FalseAcceptRate(far.unwrap_or(FAR_DEFAULT))),
+        (None, Some(far), None) => Ok(Threshold::FalseAcceptRate(far)),
+        (None, None, Some(expected)) => Ok(Threshold::FalseMatches(expected)),
+        (_, Some(_), _) => Err(Error::invalid("far", "`far`, `false_matches` and `similarity_min` exclude each other")),
+        (Some(_), None, Some(_)) => {
+            Err(Error::invalid("false_matches", "`far`, `false_matches` and `similarity_min` exclude each other"))
+        }
     }
 }
 
@@ -228,7 +232,7 @@ pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library
         face_set,
         probe,
         top_k: top as usize,
-        threshold: threshold(body.similarity_min, body.far)?,
+        threshold: threshold(body.similarity_min, body.far, body.false_matches)?,
         filter: body.filter.map(|text| filter::parse(&text, &VOCABULARY)).transpose()?.flatten(),
         sort: body.sort.iter().map(|text| sort_key(text)).collect::<Result<_, _>>()?,
         one_per_person: body.one_per_person,
@@ -322,6 +326,7 @@ impl FromForm for dto::Search {
             top: form.words.parsed("top", "a whole number")?,
             similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
             far: form.words.parsed("far", "a number from 0 to 1")?,
+            false_matches: form.words.parsed("false_matches", "a number above 0")?,
             filter: form.words.text("filter"),
             sort: form.words.text("sort").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             one_per_person: form.words.flag("one_per_person")?,
@@ -478,16 +483,46 @@ fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibratio
     Ok(&info.calibration)
 }
 
+fn interval(interval: Interval) -> dto::Interval {
+    dto::Interval { low: interval.low, high: interval.high }
+}
+
+fn rate(rate: &FalseAcceptRate) -> dto::FalseAcceptRate {
+    dto::FalseAcceptRate {
+        far: rate.rate,
+        far_interval: rate.interval.map(interval),
+        far_bound: match rate.bound {
+            Bound::Measured => dto::Bound::Measured,
+            Bound::AtMost => dto::Bound::AtMost,
+            Bound::AtLeast => dto::Bound::AtLeast,
+        },
+    }
+}
+
+fn false_matches(rate: &FalseAcceptRate, n_faces: u64) -> dto::FalseMatches {
+    let found = rate.false_matches(n_faces);
+    dto::FalseMatches { false_matches: found.expected, false_matches_interval: found.interval.map(interval) }
+}
+
 pub(super) fn search_answer(library: &Library, answer: library::SearchAnswer) -> Result<dto::SearchAnswer, Error> {
     let calibration = calibration(library, &answer.face_set.pack)?;
-    let candidate = |candidate: library::Candidate| dto::Candidate {
-        similarity: candidate.similarity.get(),
-        far: calibration.far_at(candidate.similarity),
-        face: face(candidate.face),
+    let n_faces = answer.n_faces;
+    let candidate = |candidate: library::Candidate| {
+        let found = calibration.false_accept_rate(candidate.similarity);
+        dto::Candidate {
+            similarity: candidate.similarity.get(),
+            rate: rate(&found),
+            in_gallery: false_matches(&found, n_faces),
+            face: face(candidate.face),
+        }
     };
+    let least = calibration.false_accept_rate(answer.similarity_min);
     Ok(dto::SearchAnswer {
         pack: answer.face_set.pack.to_string(),
+        n_faces,
         similarity_min: answer.similarity_min.get(),
+        rate: rate(&least),
+        in_gallery: false_matches(&least, n_faces),
         probe: answer.probe.map(detection),
         candidates: answer.candidates.into_iter().map(candidate).collect(),
     })
@@ -499,12 +534,13 @@ pub(super) fn comparison(
     answer: library::Comparison,
 ) -> Result<dto::Comparison, Error> {
     let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far)?, &answer.pack)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, 1)?;
     Ok(dto::Comparison {
         similarity: answer.similarity.get(),
-        far: calibration.far_at(answer.similarity),
+        rate: rate(&calibration.false_accept_rate(answer.similarity)),
         same: answer.similarity >= similarity_min,
         similarity_min: similarity_min.get(),
+        far_asked: far.unwrap_or(calibration.far_usual()),
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
     })
@@ -516,7 +552,12 @@ pub(super) fn pack(info: &PackInfo) -> dto::Pack {
         id: info.id.to_string(),
         dimensions: info.dimensions,
         operating_points: points
-            .map(|point| dto::OperatingPoint { far: point.far, similarity: point.similarity.get() })
+            .map(|point| dto::OperatingPoint {
+                far: point.far,
+                similarity: point.similarity.get(),
+                far_interval: point.far_interval.map(interval),
+                tar: point.tar,
+            })
             .collect(),
     }
 }

@@ -385,8 +385,8 @@ pub struct ExternalIds {
     pub external_ids: Vec<String>,
 }
 
-/// Request to find out who resembles a face. Exactly one of `image` and `face_id`; at most one of `similarity_min`
-/// and `far`.
+/// Request to find out who resembles a face. Exactly one of `image` and `face_id`; at most one of `similarity_min`,
+/// `far` and `false_matches`, by default the false-accept rate 1e-4 (or the smallest measured rate, if that is larger).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -398,8 +398,13 @@ pub struct Search {
     pub top: Option<u64>,
     /// Least similarity (cosine, inclusive).
     pub similarity_min: Option<f32>,
-    /// False-accept rate that the least similarity stands for; 1e-4 by default.
+    /// False-accept rate per comparison that the least similarity stands for, within the range that was measured for the
+    /// face set's model pack; or 1, which every candidate reaches.
     pub far: Option<f64>,
+    /// How many strangers of the whole face set may be expected to be found: the least similarity follows the number of
+    /// faces. Refused where it asks for a rate that nobody has measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_matches: Option<f64>,
     /// Only faces that pass.
     pub filter: Option<String>,
     /// Numeric custom fields to order the kept candidates by: `name` or `name:descending`.
@@ -413,14 +418,60 @@ pub struct Search {
     pub any_turn: bool,
 }
 
+/// Ends of a 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// How a stated rate relates to the true one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// It lies between measured points.
+    Measured,
+    /// It is the smallest measured rate, and the true one is lower.
+    AtMost,
+    /// It is the largest measured rate, and the true one is higher.
+    AtLeast,
+}
+
+/// What a similarity means, as measured on the photographs that the model pack names.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FalseAcceptRate {
+    /// Share of comparisons between two strangers that come out at least so similar.
+    pub far: f64,
+    /// 95 % interval of `far`, where the model pack states those of its operating points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_interval: Option<Interval>,
+    /// Whether `far` is a measured rate or a bound.
+    pub far_bound: Bound,
+}
+
+/// What a rate means in a gallery: `far` times the number of its faces.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FalseMatches {
+    /// How many strangers of the whole face set are expected to be at least so similar; a bound where `far` is one.
+    pub false_matches: f64,
+    /// 95 % interval of `false_matches`, where that of `far` is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_matches_interval: Option<Interval>,
+}
+
 /// A face that may be the one looked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Candidate {
     /// Cosine to the probe, -1 to 1.
     pub similarity: f32,
-    /// Share of comparisons between strangers that come out at least so similar; never below the smallest measured
-    /// one.
-    pub far: f64,
+    /// What the similarity means in one comparison.
+    #[serde(flatten)]
+    pub rate: FalseAcceptRate,
+    /// What it means among all faces of the set.
+    #[serde(flatten)]
+    pub in_gallery: FalseMatches,
     /// The enrolled face.
     pub face: Face,
 }
@@ -430,8 +481,16 @@ pub struct Candidate {
 pub struct SearchAnswer {
     /// The model pack that compared.
     pub pack: String,
+    /// How many faces the set has, all of which count for `false_matches` also where a filter left some out.
+    pub n_faces: u64,
     /// The threshold that was applied.
     pub similarity_min: f32,
+    /// What the threshold means in one comparison.
+    #[serde(flatten)]
+    pub rate: FalseAcceptRate,
+    /// What it means among all faces of the set.
+    #[serde(flatten)]
+    pub in_gallery: FalseMatches,
     /// Where the probe face was, if the probe was an image.
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
@@ -446,7 +505,8 @@ pub struct Compare {
     pub image_a: Image,
     /// The other.
     pub image_b: Image,
-    /// False-accept rate of the verdict; 1e-4 by default.
+    /// False-accept rate of the verdict, within the range that was measured for the model pack; by default 1e-4 (or the
+    /// smallest measured rate, if that is larger).
     pub far: Option<f64>,
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
@@ -458,12 +518,15 @@ pub struct Compare {
 pub struct Comparison {
     /// Cosine, -1 to 1.
     pub similarity: f32,
-    /// See [`Candidate::far`].
-    pub far: f64,
+    /// What the similarity means.
+    #[serde(flatten)]
+    pub rate: FalseAcceptRate,
     /// Whether the similarity reaches the threshold.
     pub same: bool,
     /// The threshold that was applied.
     pub similarity_min: f32,
+    /// False-accept rate that the threshold stands for.
+    pub far_asked: f64,
     /// The model pack that compared.
     pub pack: String,
     /// The face of each image.
@@ -506,6 +569,12 @@ pub struct OperatingPoint {
     pub far: f64,
     /// The similarity it was measured at.
     pub similarity: f32,
+    /// 95 % interval of the rate at this similarity, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_interval: Option<Interval>,
+    /// Share of comparisons of one person that reach this similarity, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar: Option<f64>,
 }
 
 /// A model pack.

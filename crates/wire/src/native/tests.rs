@@ -387,7 +387,10 @@ async fn search_says_who_and_how_surely() {
     assert_eq!(answer["candidates"].as_array().map(Vec::len), Some(1), "{answer}");
     assert_eq!(answer["candidates"][0]["face"]["id"], json!(anna));
     assert!((answer["candidates"][0]["similarity"].as_f64().expect("a number") - 0.8).abs() < 1e-5);
-    assert_eq!(answer["candidates"][0]["far"], json!(1e-6), "never below the smallest measured rate");
+    let best = &answer["candidates"][0];
+    assert_eq!((&best["far"], &best["far_bound"]), (&json!(1e-6), &json!("at_most")), "nobody has measured beyond");
+    assert_eq!((&best["false_matches"], &answer["n_faces"]), (&json!(2e-6), &json!(2)), "two comparisons");
+    assert_eq!((&answer["far_bound"], &answer["false_matches"]), (&json!("measured"), &json!(2e-4)));
     assert_eq!(answer["probe"]["box"], json!({"left": 10, "top": 5, "width": 60, "height": 60}));
 
     let n =
@@ -404,7 +407,15 @@ async fn search_says_who_and_how_surely() {
     check_refused(json(json!({"face_id": "1"})).await, Kind::FaceNotFound);
     check_refused(json(json!({"face_id": anna, "top": 0})).await, Kind::InvalidArgument);
     check_refused(json(json!({"face_id": anna, "far": 0.0})).await, Kind::InvalidArgument);
+    check_refused(json(json!({"face_id": anna, "far": 1e-7})).await, Kind::InvalidArgument);
     check_refused(json(json!({"face_id": anna, "far": 0.1, "similarity_min": 0.1})).await, Kind::InvalidArgument);
+    check_refused(
+        json(json!({"face_id": anna, "false_matches": 1, "similarity_min": 0.1})).await,
+        Kind::InvalidArgument,
+    );
+    check_refused(json(json!({"face_id": anna, "false_matches": 1e-6})).await, Kind::InvalidArgument);
+    let (_, expected) = json(json!({"face_id": anna, "false_matches": 0.002})).await;
+    assert!((expected["similarity_min"].as_f64().expect("a number") - 0.3582).abs() < 1e-6, "{expected}");
     check_refused(json(json!({"face_id": anna, "similarity_min": 2.0})).await, Kind::InvalidArgument);
     check_refused(json(json!({"face_id": anna, "sort": ["city"]})).await, Kind::SortFieldNotNumeric);
     check_refused(json(json!({"face_id": anna, "sort": ["age:up"]})).await, Kind::InvalidArgument);
@@ -438,6 +449,8 @@ async fn two_images_are_compared_and_one_is_looked_through() {
                 }
               ],
               "far": 1e-6,
+              "far_asked": 0.0001,
+              "far_bound": "at_most",
               "pack": "fake-1",
               "same": true,
               "similarity": 0.8,

@@ -33,7 +33,8 @@ pub(super) const TABLE: [Row<Operation>; 9] = [
 ];
 
 /// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter = adapter::Adapter { name: "yuanli", mounts: &["finauth"], operations: &INFOS };
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "yuanli", mounts: &["finauth"], operations: &INFOS, scale: super::scale::scale };
 
 const fn row(operation: Operation, name: &'static str, path: &'static str, needs: Grants) -> Row<Operation> {
     Row { operation, info: adapter::Operation { name, method: "POST", path, state: State::Done, needs }, extra: () }

@@ -1,7 +1,7 @@
 //! Cosines to the vendor's scores of 0 to 100 and back.
 //!
 //! The vendor advises thresholds by false-accept rate, and clients hard-code them. So a pack's measured operating
-//! points are placed on the vendor's scale: whatever pack made the templates, 80 lets in one stranger in 10,000.
+//! points are placed on the vendor's scale: whatever pack made the templates, 80 is reached by one comparison of two strangers in 10,000.
 
 use std::collections::BTreeMap;
 

@@ -326,7 +326,7 @@ fn print(report: &Report) {
 
 /// Made-up operating points: no threshold is used, but a pack has to have some.
 fn calibration() -> Calibration {
-    let point = |far, similarity| OperatingPoint { far, similarity: Similarity::new(similarity) };
+    let point = |far, similarity| OperatingPoint::new(far, Similarity::new(similarity));
     Calibration::new(vec![point(1e-2, 0.2), point(1e-6, 0.5)]).expect("two points that rise")
 }
 

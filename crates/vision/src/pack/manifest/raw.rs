@@ -2,7 +2,7 @@
 //!
 //! Problems are sentences without the file's name: the caller puts that in front.
 
-use likeness_domain::score::{Calibration, OperatingPoint};
+use likeness_domain::score::{Calibration, Interval, OperatingPoint};
 use likeness_domain::types::{DIMENSIONS_MAX, PackId, Similarity};
 use serde::Deserialize;
 
@@ -144,6 +144,8 @@ struct RawScore {
 struct RawOperatingPoint {
     far: f64,
     similarity: f32,
+    far_interval: Option<[f64; 2]>,
+    tar: Option<f64>,
 }
 
 type Checked<T> = Result<T, String>;
@@ -318,14 +320,27 @@ fn check_score(raw: RawScore) -> Checked<Score> {
     }
     within("number of `score.operating_points`", raw.operating_points.len(), 2, OPERATING_POINTS_MAX)?;
     let mut points = Vec::with_capacity(raw.operating_points.len());
-    for RawOperatingPoint { far, similarity } in raw.operating_points {
+    for RawOperatingPoint { far, similarity, far_interval, tar } in raw.operating_points {
         if !(-1.0..=1.0).contains(&similarity) {
             return Err(format!("`score.operating_points` has similarity {similarity}, expected -1 to 1"));
         }
-        points.push(OperatingPoint { far, similarity: Similarity::new(similarity) });
+        if let Some([low, high]) = far_interval
+            && !(0.0 <= low && low <= far && far <= high && high <= 1.0)
+        {
+            let range = format!("[{low}, {high}] at far {far}");
+            return Err(format!(
+                "`score.operating_points` has far_interval {range}, expected 0 <= low <= far <= high <= 1"
+            ));
+        }
+        if let Some(tar) = tar.filter(|tar| !(0.0..=1.0).contains(tar)) {
+            return Err(format!("`score.operating_points` has tar {tar}, expected 0 to 1"));
+        }
+        let far_interval = far_interval.map(|[low, high]| Interval { low, high });
+        points.push(OperatingPoint { far, similarity: Similarity::new(similarity), far_interval, tar });
     }
     let calibration = Calibration::new(points).ok_or(
-        "`score.operating_points` must have `far` between 0 and 1, each once, and a lower `far` a higher `similarity`",
+        "`score.operating_points` must have `far` between 0 and 1, each once, a lower `far` a higher `similarity`, and \
+         ends of `far_interval` that do not rise",
     )?;
     Ok(Score { calibration, measured_on: raw.measured_on })
 }

@@ -64,7 +64,7 @@ fn every_kind_has_its_code() {
 #[test]
 fn eighty_is_one_stranger_in_ten_thousand() {
     let points = [(1e-2, 0.20), (1e-3, 0.30), (1e-4, 0.38), (1e-5, 0.45), (1e-6, 0.51)];
-    let point = |(far, cosine)| OperatingPoint { far, similarity: Similarity::new(cosine) };
+    let point = |(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine));
     let scale = scale(&Calibration::new(points.map(point).to_vec()).unwrap());
     for ((_, cosine), (_, rate)) in points.iter().zip(AT_FAR) {
         assert_eq!(scale.to_number(Similarity::new(*cosine)), rate);
@@ -80,7 +80,7 @@ fn eighty_is_one_stranger_in_ten_thousand() {
 #[test]
 fn a_pack_that_is_all_too_sure_has_a_scale_too() {
     for points in [[(1e-2, -0.5), (1e-3, -0.4)], [(1e-2, 0.9), (1e-3, 0.98)]] {
-        let point = |(far, cosine)| OperatingPoint { far, similarity: Similarity::new(cosine) };
+        let point = |(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine));
         let scale = scale(&Calibration::new(points.map(point).to_vec()).unwrap());
         assert_eq!(scale.to_number(Similarity::MAX), 100.0);
     }

@@ -3,7 +3,7 @@ use likeness_domain::score::OperatingPoint;
 use super::*;
 
 fn calibration(points: &[(f64, f32)]) -> Calibration {
-    let point = |&(far, cosine)| OperatingPoint { far, similarity: Similarity::new(cosine) };
+    let point = |&(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine));
     Calibration::new(points.iter().map(point).collect()).unwrap()
 }
 

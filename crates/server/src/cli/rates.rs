@@ -1,0 +1,80 @@
+//! False-accept rates and numbers of false matches as people read them.
+
+use likeness_wire::native::dto;
+
+/// A false-accept rate with two digits, as in `3.2e-5`.
+pub(crate) fn rate(far: f64) -> String {
+    format!("{far:.1e}").replace(".0e", "e")
+}
+
+/// A false-accept rate, with `<` or `>` where it is only a bound.
+pub(crate) fn shown_rate(found: &dto::FalseAcceptRate) -> String {
+    format!("{}{}", sign(found.far_bound), rate(found.far))
+}
+
+/// A number of false matches, with `<` or `>` where the rate behind it is only a bound.
+pub(crate) fn shown_matches(found: &dto::FalseMatches, bound: dto::Bound) -> String {
+    format!("{}{}", sign(bound), significant(found.false_matches))
+}
+
+fn sign(bound: dto::Bound) -> &'static str {
+    match bound {
+        dto::Bound::Measured => "",
+        dto::Bound::AtMost => "<",
+        dto::Bound::AtLeast => ">",
+    }
+}
+
+/// A number of 0 or more with two significant digits: plain from a thousandth to a million, with an exponent beyond.
+pub(crate) fn significant(number: f64) -> String {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-3..1e6).contains(&number) {
+        return rate(number);
+    }
+    let n_decimals = (1.0 - number.log10().floor()).max(0.0) as usize;
+    let text = format!("{number:.n_decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A share in percent with two decimals.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+/// What a threshold lets pass, in one line: the rate per comparison and what it means among `n_faces`.
+pub(crate) fn in_gallery(rate: &dto::FalseAcceptRate, matches: &dto::FalseMatches, n_faces: u64) -> String {
+    let faces = super::table::counted(n_faces, "face");
+    let between = matches
+        .false_matches_interval
+        .map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)))
+        .unwrap_or_default();
+    format!(
+        "FAR {} per comparison, {} false matches expected among {faces}{between}",
+        shown_rate(rate),
+        shown_matches(matches, rate.far_bound)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_short() {
+        assert_eq!(rate(1e-6), "1e-6");
+        assert_eq!(rate(0.000_032_1), "3.2e-5");
+        let bound = |far_bound| shown_rate(&dto::FalseAcceptRate { far: 1e-6, far_interval: None, far_bound });
+        assert_eq!(
+            [dto::Bound::Measured, dto::Bound::AtMost, dto::Bound::AtLeast].map(bound),
+            ["1e-6", "<1e-6", ">1e-6"]
+        );
+    }
+
+    #[test]
+    fn numbers_have_two_digits() {
+        let shown = [0.0, 1e-5, 0.0012345, 0.02, 0.256, 1.0, 3.14, 31.4, 314.0, 2e6].map(significant);
+        assert_eq!(shown, ["0", "1e-5", "0.0012", "0.02", "0.26", "1", "3.1", "31", "314", "2e6"]);
+    }
+}

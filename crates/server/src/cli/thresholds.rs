@@ -1,0 +1,212 @@
+//! `likeness thresholds`: what each threshold means, in one table.
+
+use clap::Args;
+use http::Method;
+use likeness_domain::Error;
+use likeness_domain::score::{Calibration, Interval};
+use likeness_domain::types::{PackId, Similarity};
+use likeness_vision::pack::{self, Home, Score};
+use likeness_wire::ADAPTERS;
+use likeness_wire::native::dto;
+use serde::Serialize;
+
+use super::connection::{Connection, Needs, Payload};
+use super::rates::{percent, rate, shown_rate, significant};
+use super::table::{self, Align, counted};
+use super::{LibraryArgs, Outcome, Verdict, refused, terminal};
+use crate::config::Config;
+
+/// Shows what each threshold means: similarity (cosine), false-accept rate (FAR) per comparison, how many strangers it is
+/// expected to find in a face set, true-accept rate (TAR), and the number that each dialect prints for it.
+/// Example: likeness thresholds --set staff --false-matches 0.01
+#[derive(Debug, Args)]
+pub(crate) struct ThresholdsArgs {
+    /// For this face set: its model pack, and as many comparisons as it has faces
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: Option<String>,
+    /// For a gallery of so many faces
+    #[arg(long, value_name = "N", conflicts_with = "face_set", value_parser = clap::value_parser!(u64).range(1..))]
+    faces: Option<u64>,
+    /// Also the threshold at which so many strangers are expected to be found
+    #[arg(long, value_name = "X")]
+    false_matches: Option<f64>,
+    /// Also the threshold of this false-accept rate
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    pack: String,
+    measured_on: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    face_set: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_faces: Option<u64>,
+    thresholds: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    far: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    far_interval: Option<dto::Interval>,
+    similarity: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    false_matches: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    false_matches_interval: Option<dto::Interval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tar: Option<f64>,
+    /// Numbers by dialect.
+    numbers: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: ThresholdsArgs, config: &Config) -> Outcome {
+    let (pack_id, n_faces) = match &args.face_set {
+        Some(name) => {
+            let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+            let found: dto::FaceSet = connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await?;
+            let id = PackId::new(&found.pack).ok_or_else(|| refused("the face set's model pack has no valid name"))?;
+            (id, Some(found.n_faces))
+        }
+        None => (config.general.pack.clone(), args.faces),
+    };
+    let score = score_of(config, &pack_id)?;
+    let similarities = similarities(&score.calibration, &args, n_faces)?;
+    let answer = Answer {
+        pack: pack_id.to_string(),
+        measured_on: score.measured_on.clone(),
+        face_set: args.face_set.clone(),
+        n_faces,
+        thresholds: similarities.into_iter().map(|similarity| row(&score.calibration, similarity, n_faces)).collect(),
+    };
+    if args.library.json {
+        terminal::json(&answer)?;
+    } else {
+        print(&answer, &score.calibration);
+    }
+    Ok(Verdict::Done)
+}
+
+/// What an installed pack says of its similarities; no model is read.
+fn score_of(config: &Config, id: &PackId) -> Result<Score, Error> {
+    let pack = pack::open(&Home::at(config.home()?), id)?;
+    let score = pack.manifest().recognition().map(|recognition| recognition.score.clone());
+    score.ok_or_else(|| refused(format!("model pack `{id}` recognises no faces, so it has no thresholds")))
+}
+
+/// The similarities of the table, rising: the measured points and what was asked for besides.
+fn similarities(
+    calibration: &Calibration,
+    args: &ThresholdsArgs,
+    n_faces: Option<u64>,
+) -> Result<Vec<Similarity>, Error> {
+    let (least, most) = calibration.far_range();
+    let mut found: Vec<Similarity> = calibration.points().iter().map(|point| point.similarity).collect();
+    if let Some(far) = args.far {
+        if !(least..=most).contains(&far) {
+            let message = format!("`--far` is {far:e}, expected {least:e} to {most:e}, which is what was measured");
+            return Err(refused(message).with_hint("`likeness calibrate` measures more photographs"));
+        }
+        found.push(calibration.similarity_at(far));
+    }
+    if let Some(expected) = args.false_matches {
+        let Some(n_faces) = n_faces else {
+            return Err(refused("`--false-matches` needs a gallery").with_hint("add `--set NAME` or `--faces N`"));
+        };
+        let far = expected / n_faces.max(1) as f64;
+        if far.is_nan() || far < least * (1.0 - 1e-9) {
+            let message = format!(
+                "`--false-matches` is {expected}, expected at least {} among {}",
+                rate(least * n_faces.max(1) as f64),
+                counted(n_faces, "face")
+            );
+            let hint = format!("the model pack was measured down to a false-accept rate of {}", rate(least));
+            return Err(refused(message).with_hint(hint));
+        }
+        found.push(calibration.similarity_at(far.clamp(least, most)));
+    }
+    found.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    found.dedup();
+    Ok(found)
+}
+
+fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) -> Row {
+    let found = calibration.false_accept_rate(similarity);
+    let matches = n_faces.map(|n_faces| found.false_matches(n_faces));
+    let numbers = ADAPTERS.iter().map(|adapter| {
+        let number = (adapter.scale)(calibration).to_number(similarity);
+        // Nobody types more digits into a configuration.
+        (adapter.name.to_owned(), ((number * 1000.0).round() / 1000.0).into())
+    });
+    Row {
+        far: found.rate,
+        far_interval: found.interval.map(interval),
+        similarity: similarity.get(),
+        false_matches: matches.map(|matches| matches.expected),
+        false_matches_interval: matches.and_then(|matches| matches.interval).map(interval),
+        tar: calibration.tar_at(similarity),
+        numbers: numbers.collect(),
+    }
+}
+
+fn interval(interval: Interval) -> dto::Interval {
+    dto::Interval { low: interval.low, high: interval.high }
+}
+
+fn print(answer: &Answer, calibration: &Calibration) {
+    let mut columns = vec![("cosine", Align::Right), ("FAR", Align::Right)];
+    let has_intervals = answer.thresholds.iter().any(|row| row.far_interval.is_some());
+    if has_intervals {
+        columns.push(("95 % interval", Align::Right));
+    }
+    if answer.n_faces.is_some() {
+        columns.push(("false matches", Align::Right));
+        if has_intervals {
+            columns.push(("95 % interval", Align::Right));
+        }
+    }
+    columns.push(("TAR", Align::Right));
+    columns.extend(ADAPTERS.iter().map(|adapter| (adapter.name, Align::Right)));
+    let rows: Vec<_> =
+        answer.thresholds.iter().map(|row| cells(row, has_intervals, answer.n_faces.is_some())).collect();
+    table::lines(&columns, &rows).iter().for_each(terminal::data);
+    terminal::data(format_args!("pack {}, measured on: {}", answer.pack, answer.measured_on));
+    let (least, most) = calibration.far_range();
+    terminal::data(format_args!(
+        "FAR: share of comparisons of two strangers that pass, measured from {} to {} and not known beyond",
+        rate(most),
+        rate(least)
+    ));
+    match answer.n_faces {
+        Some(n_faces) => terminal::data(format_args!(
+            "false matches: strangers expected to be found in one search among {}, FAR times faces",
+            counted(n_faces, "face")
+        )),
+        None => terminal::data("a search compares with every face: `--set NAME` or `--faces N` shows what that means"),
+    }
+}
+
+fn cells(row: &Row, has_intervals: bool, has_gallery: bool) -> Vec<String> {
+    let between = |ends: Option<dto::Interval>| {
+        ends.map_or_else(|| "-".to_owned(), |ends| format!("{} to {}", significant(ends.low), significant(ends.high)))
+    };
+    let found = dto::FalseAcceptRate { far: row.far, far_interval: None, far_bound: dto::Bound::Measured };
+    let mut cells = vec![format!("{:.4}", row.similarity), shown_rate(&found)];
+    if has_intervals {
+        cells.push(between(row.far_interval));
+    }
+    if has_gallery {
+        cells.push(row.false_matches.map_or_else(|| "-".to_owned(), significant));
+        if has_intervals {
+            cells.push(between(row.false_matches_interval));
+        }
+    }
+    cells.push(row.tar.map_or_else(|| "-".to_owned(), percent));
+    cells.extend(row.numbers.values().map(ToString::to_string));
+    cells
+}
