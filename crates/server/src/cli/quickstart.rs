@@ -26,10 +26,7 @@ pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url:
     }
     match fs::read_to_string(&path) {
         Ok(text) => {
-            // The key is the old one; the port may be another.
-            let is_url = |line: &&str| line.starts_with("export LIKENESS_URL=");
-            let rest: Vec<_> = text.lines().filter(|line| !is_url(line)).collect();
-            write_private(&path, &format!("export LIKENESS_URL={url}\n{}\n", rest.join("\n")))?;
+            write_private(&path, &refreshed(&text, url))?;
             Ok(format!("tenant and key of the first start are still there{}", example(&path)))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -46,12 +43,28 @@ fn variables(key: &AccessKey, url: &str) -> String {
          export LIKENESS_TENANT={}\n\
          export LIKENESS_PROJECT_ID={}\n\
          export LIKENESS_ACCESS_KEY_ID={}\n\
-         export LIKENESS_ACCESS_KEY_SECRET={}\n",
+         export LIKENESS_ACCESS_KEY_SECRET={}\n\
+         export LIKENESS_KEY={}.{}\n",
         key.tenant.name,
         key.tenant.id,
         key.id,
+        key.secret.reveal(),
+        key.id,
         key.secret.reveal()
     )
+}
+
+/// The variables of an earlier start with today's address: the key is the old one, the port may be another. Files of
+/// versions before the native API answered over the network lack `LIKENESS_KEY`.
+fn refreshed(text: &str, url: &str) -> String {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("export LIKENESS_{name}=")));
+    let rest = text.lines().filter(|line| !line.starts_with("export LIKENESS_URL="));
+    let mut lines = vec![format!("export LIKENESS_URL={url}")];
+    lines.extend(rest.map(str::to_owned));
+    if let (None, Some(id), Some(secret)) = (value("KEY"), value("ACCESS_KEY_ID"), value("ACCESS_KEY_SECRET")) {
+        lines.push(format!("export LIKENESS_KEY={id}.{secret}"));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Replaces the file as a whole, readable by its owner only from its first moment.
@@ -70,24 +83,19 @@ fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     write().map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Something to paste into a second terminal. `A`, `B` and `PROBE` are photographs of the user's.
+/// Something to paste into a second terminal, with names of photographs that stand for the user's.
 fn example(env_file: &Path) -> String {
     format!(
         r#"; in a second terminal, with photographs of yours:
 
   . {}
-  A=anna.jpg B=bert.jpg PROBE=anna-again.jpg
-  TOKEN=$(curl -s -D - -o /dev/null "$LIKENESS_URL/v3/auth/tokens" -H 'Content-Type: application/json' -d @- <<JSON | tr -d '\r' | sed -n 's/^x-subject-token: //Ip'
-  {{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"$LIKENESS_ACCESS_KEY_ID","password":"$LIKENESS_ACCESS_KEY_SECRET","domain":{{"name":"$LIKENESS_TENANT"}}}}}}}},"scope":{{"project":{{"id":"$LIKENESS_PROJECT_ID"}}}}}}}}
-JSON
-  )
-  api() {{ curl -s -H "X-Auth-Token: $TOKEN" "$@"; echo; }}
-  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets" -H 'Content-Type: application/json' -d '{{"face_set_name":"lobby"}}'
-  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/faces" -F "image_file=@$A" -F external_image_id=anna
-  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/faces" -F "image_file=@$B" -F external_image_id=bert
-  api "$LIKENESS_URL/v2/$LIKENESS_PROJECT_ID/face-sets/lobby/search" -F "image_file=@$PROBE"
+  api() {{ curl -s -H "Authorization: Bearer $LIKENESS_KEY" "$@"; echo; }}
+  api "$LIKENESS_URL/likeness/v1/face-sets" -H 'Content-Type: application/json' -d '{{"name": "lobby"}}'
+  api "$LIKENESS_URL/likeness/v1/face-sets/lobby/faces" -F image=@anna.jpg -F subject=anna
+  api "$LIKENESS_URL/likeness/v1/face-sets/lobby/faces" -F image=@bert.jpg -F subject=bert
+  api "$LIKENESS_URL/likeness/v1/face-sets/lobby/search" -F image=@anna-again.jpg -F far=1e-4
 
-The README has the same with the official Python SDK.
+The README has the same, and an example with a cloud's own SDK.
 "#,
         shell_quoted(&env_file.to_string_lossy())
     )
@@ -105,6 +113,22 @@ fn shell_quoted(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::shell_quoted;
+
+    #[test]
+    fn an_earlier_file_gets_the_new_address_and_the_key_in_one_piece() {
+        let earlier = "export LIKENESS_URL=http://127.0.0.1:1\n\
+             export LIKENESS_ACCESS_KEY_ID=abc\n\
+             export LIKENESS_ACCESS_KEY_SECRET=def\n";
+        let now = refreshed(earlier, "http://127.0.0.1:2");
+        assert_eq!(
+            now,
+            "export LIKENESS_URL=http://127.0.0.1:2\n\
+             export LIKENESS_ACCESS_KEY_ID=abc\n\
+             export LIKENESS_ACCESS_KEY_SECRET=def\n\
+             export LIKENESS_KEY=abc.def\n"
+        );
+        assert_eq!(refreshed(&now, "http://127.0.0.1:2"), now, "nothing is added twice");
+    }
 
     #[test]
     fn a_path_is_one_word_of_a_shell() {
