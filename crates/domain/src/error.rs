@@ -40,6 +40,12 @@ pub enum Kind {
     PersonNotFound,
     /// The key is taken by another person of the tenant.
     PersonExists,
+    /// No access key with that id in the caller's tenant.
+    KeyNotFound,
+    /// No job with that id in the caller's tenant, or it is forgotten.
+    JobNotFound,
+    /// What was to be changed is not any more what the caller has seen of it.
+    Changed,
     /// A custom field was named that the face set does not define (in a filter, sort or selector).
     UnknownField,
     /// A value was given for a custom field that the face set does not define.
@@ -107,6 +113,9 @@ impl Kind {
         Kind::FaceExists,
         Kind::PersonNotFound,
         Kind::PersonExists,
+        Kind::KeyNotFound,
+        Kind::JobNotFound,
+        Kind::Changed,
         Kind::UnknownField,
         Kind::FieldNotDefined,
         Kind::FieldTypeMismatch,

@@ -66,6 +66,15 @@ pub const SORT_KEYS_MAX: usize = 10;
 /// Bytes of a job's payload, and of its result: a few hundred addresses or answers, never an image.
 pub const JOB_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of a short-lived record: the answer of a request that may be repeated.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most persons and jobs of one page of a listing, since each may be of 64 KiB.
+pub const PERSON_PAGE_MAX: u64 = 1000;
+
+/// Most access keys of one tenant that are made over the network; the owner of the data folder may make more.
+pub const KEYS_MAX: usize = 1000;
+
 /// How long a picture that was handed in may lie there: a day is enough for whoever fills a library overnight, and no
 /// photograph stays because somebody forgot it.
 pub const UPLOAD_LIFETIME_MAX: Duration = Duration::from_hours(24);

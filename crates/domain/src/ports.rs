@@ -20,6 +20,7 @@ mod gallery;
 mod index;
 mod jobs;
 mod media;
+mod records;
 mod transient;
 mod uploads;
 
@@ -34,10 +35,13 @@ pub use analysis::{
 };
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use credentials::CredentialStore;
-pub use gallery::{FaceScope, FaceSelector, GalleryStore, Page, StoreHealth, StoreReport, TemplatePage};
+pub use gallery::{
+    FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, StoreHealth, StoreReport, TemplatePage,
+};
 pub use index::{GalleryEntry, GallerySearch, Hit, VectorIndex};
-pub use jobs::{Job, JobOutcome, JobStore, NewJob, NonceStore};
+pub use jobs::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};
+pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
 pub use transient::TransientFaceStore;
 pub use uploads::{NewUpload, UploadQuota, UploadStore};
 

@@ -7,8 +7,8 @@ use likeness_domain::access::{Access, Caller, Grant, Grants};
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, NonceStore, PackInfo, Pending,
-    UploadStore, VectorIndex,
+    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, NonceStore, PackInfo,
+    Pending, RecordStore, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, PackId, TenantId};
 use likeness_domain::{Error, Kind};
@@ -19,7 +19,7 @@ use likeness_store::memory::MemoryStore;
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::{Runtime, choice};
-use likeness_wire::native::{self, OwnerOfTheFolder};
+use likeness_wire::native::{self, Native, OwnerOfTheFolder};
 use likeness_wire::{Readiness, Services};
 
 use crate::cli::progress::InstallProgress;
@@ -53,6 +53,8 @@ pub(crate) struct Opened {
     pub(crate) pictures: Arc<dyn UploadStore>,
     /// What was used and may be used only once.
     pub(crate) nonces: Arc<dyn NonceStore>,
+    /// Sessions and what else is remembered for a while.
+    pub(crate) records: Arc<dyn RecordStore>,
     secret: InstallationSecret,
 }
 
@@ -68,6 +70,7 @@ impl Opened {
             secret: self.secret.clone(),
             jobs: Arc::clone(&self.jobs) as _,
             nonces: Arc::clone(&self.nonces),
+            records: Arc::clone(&self.records),
             // With slots of its own: receivers that are slow must not hold up images.
             webhook_sender: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
             settings: config.wire.clone(),
@@ -78,8 +81,21 @@ impl Opened {
     /// The native API with the operator's questions, for whoever owns the data folder.
     pub(crate) fn native_router(&self) -> Router {
         let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
-        native::router(Arc::clone(&self.library), authenticate)
-            .merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
+        let sessions = native::Sessions::new(Arc::clone(&self.records), Arc::clone(&self.credentials), clock, ids);
+        let store = Arc::clone(&self.store);
+        let ready = move || {
+            let health = store.health();
+            Readiness { refusal: health.write_failure, n_rows_set_aside: health.n_rows_set_aside }
+        };
+        let native = Native {
+            library: Arc::clone(&self.library),
+            authenticate,
+            sessions: Arc::new(sessions),
+            secret: self.secret.clone(),
+            ready: Arc::new(ready),
+        };
+        native::router(native).merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
     }
 }
 
@@ -95,7 +111,7 @@ pub(crate) async fn open_with(
     analyzer: impl FnOnce(&Config) -> Result<Arc<dyn FaceAnalyzer>, Error> + Send + 'static,
 ) -> Result<Opened, Error> {
     let config = config.clone();
-    let (store, index, library, credentials) = blocking(move || {
+    let (store, index, library, credentials, jobs) = blocking(move || {
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = analyzer(&config)?;
@@ -109,8 +125,10 @@ pub(crate) async fn open_with(
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(&config)?;
-        let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index));
-        Ok((store, index, library, credentials))
+        let jobs = Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock)));
+        let beside = (Arc::clone(&credentials), Arc::clone(&jobs) as _);
+        let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index), beside);
+        Ok((store, index, library, credentials, jobs))
     })
     .await?;
     let mut proposed = [0; 32];
@@ -122,8 +140,9 @@ pub(crate) async fn open_with(
         index,
         access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock))),
         credentials,
-        jobs: Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock))),
+        jobs,
         pictures: Arc::clone(&store) as _,
+        records: Arc::clone(&store) as _,
         nonces: store,
         secret,
     })
@@ -135,7 +154,8 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error
     blocking(move || {
         let index = index(&config)?;
         let store = Arc::new(MemoryStore::open(Arc::clone(&index)));
-        Ok(library(&config, load_analyzer(&config)?, store, index))
+        let beside = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+        Ok(library(&config, load_analyzer(&config)?, store, index, beside))
     })
     .await
 }
@@ -245,10 +265,13 @@ fn library(
     analyzer: Arc<dyn FaceAnalyzer>,
     store: Arc<impl GalleryStore + UploadStore + 'static>,
     index: Arc<dyn VectorIndex>,
+    (credentials, jobs): (Arc<dyn CredentialStore>, Arc<dyn JobStore>),
 ) -> Arc<Library> {
     let ports = Ports {
         analyzer,
         pictures: Arc::clone(&store) as _,
+        credentials,
+        jobs,
         store,
         index,
         fetcher: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),

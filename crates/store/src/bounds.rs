@@ -2,8 +2,10 @@
 //! stored when the write is made.
 
 use likeness_domain::access::Limits;
-use likeness_domain::limits::{IMAGE_BYTES_MAX, JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX};
-use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, UploadQuota};
+use likeness_domain::limits::{
+    IMAGE_BYTES_MAX, JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX, RECORD_BYTES_MAX,
+};
+use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, RecordQuota, UploadQuota};
 use likeness_domain::types::FaceSet;
 use likeness_domain::{Error, Kind, Result};
 
@@ -65,6 +67,7 @@ pub(crate) fn check_jobs(jobs: &[NewJob]) -> Result<()> {
 pub(crate) fn check_outcome(outcome: &JobOutcome) -> Result<()> {
     match outcome {
         JobOutcome::Done { result, .. } => check_len("job result", result.len(), JOB_BYTES_MAX),
+        JobOutcome::Continue { payload, .. } => check_len("job payload", payload.len(), JOB_BYTES_MAX),
         JobOutcome::Again { .. } | JobOutcome::Forgotten => Ok(()),
     }
 }
@@ -110,6 +113,24 @@ pub(crate) fn check_upload_quota(n_others: u64, n_bytes: u64, n_bytes_more: usiz
     let message = format!(
         "{n_others} pictures of {n_bytes} bytes lie there already, at most {n_max} of {bytes_max} bytes may; \
          try again when some are forgotten"
+    );
+    Err(Error::new(Kind::Overloaded, message))
+}
+
+/// `InvalidArgument` if the value of a record is too long.
+pub(crate) fn check_record(value: &[u8]) -> Result<()> {
+    check_len("record", value.len(), RECORD_BYTES_MAX)
+}
+
+/// `Overloaded` if one more record beside `n_records` of `n_bytes` is more than there is room for.
+pub(crate) fn check_record_quota(n_records: u64, n_bytes: u64, n_bytes_more: usize, quota: RecordQuota) -> Result<()> {
+    if n_records < quota.n_max && n_bytes.saturating_add(n_bytes_more as u64) <= quota.bytes_max {
+        return Ok(());
+    }
+    let (n_max, bytes_max) = (quota.n_max, quota.bytes_max);
+    let message = format!(
+        "{n_records} short-lived records of {n_bytes} bytes are kept, at most {n_max} of {bytes_max} bytes may be; \
+         try again when some have expired"
     );
     Err(Error::new(Kind::Overloaded, message))
 }

@@ -11,6 +11,7 @@ pub mod jobs;
 mod ledger;
 pub mod nonces;
 pub mod persons;
+pub mod records;
 pub mod samples;
 pub mod templates;
 pub mod tenants;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Page, UploadStore, VectorIndex,
+    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Page, RecordStore, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Face, FaceId, Template, TenantId};
 
@@ -41,6 +42,8 @@ pub struct Opened {
     pub once: Arc<dyn NonceStore>,
     /// Pictures that were handed in.
     pub pictures: Arc<dyn UploadStore>,
+    /// Short-lived records.
+    pub records: Arc<dyn RecordStore>,
     /// What must live as long (a scratch folder).
     pub keep: Box<dyn Any>,
 }
@@ -57,6 +60,8 @@ pub struct Bench {
     pub once: Arc<dyn NonceStore>,
     /// Its pictures.
     pub pictures: Arc<dyn UploadStore>,
+    /// Its short-lived records.
+    pub records: Arc<dyn RecordStore>,
     /// The index it feeds.
     pub index: Arc<Ledger>,
     _keep: Box<dyn Any>,
@@ -81,6 +86,7 @@ impl Bench {
             jobs: opened.jobs,
             once: opened.once,
             pictures: opened.pictures,
+            records: opened.records,
             index,
             _keep: opened.keep,
         }
@@ -245,6 +251,11 @@ macro_rules! conformance {
                 external_ids_are_apart_between_owners
                 a_persons_faces_are_deleted_by_every_selector
                 a_used_person_id_is_replaced_by_the_next
+                persons_are_listed_in_the_order_of_their_keys
+                a_persons_key_can_be_changed
+                faces_move_from_one_person_to_another
+                faces_that_cannot_move_stay
+                faces_are_listed_from_a_place
             ],
             tenants: [
                 sets_of_another_tenant_are_not_there
@@ -282,6 +293,9 @@ macro_rules! conformance {
                 no_more_jobs_wait_than_may
                 a_used_job_id_is_replaced_by_the_next
                 jobs_of_another_tenant_are_not_there
+                jobs_are_listed_last_first
+                a_job_is_cancelled_once
+                a_job_goes_on_with_what_is_left
                 jobs_that_are_too_large_are_refused
                 many_workers_get_different_jobs
             ],
@@ -299,6 +313,13 @@ macro_rules! conformance {
                 uploads_are_bounded_by_the_quota
                 uploads_have_a_size
                 many_uploads_are_purged_together
+            ],
+            records: [
+                a_record_is_kept_until_its_time
+                a_record_is_changed_and_erased
+                records_are_bounded_by_the_quota
+                records_that_are_too_large_are_refused
+                records_are_purged
             ]
         );
     };

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Access;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, WebhookSender};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, WebhookSender};
 use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
@@ -47,6 +47,8 @@ pub struct Services {
     pub jobs: Arc<dyn JobStore>,
     /// Remembers nonces and signatures that are good once.
     pub nonces: Arc<dyn NonceStore>,
+    /// Remembers sessions.
+    pub records: Arc<dyn RecordStore>,
     /// Delivers webhooks, which callers asked for.
     pub webhook_sender: Arc<dyn WebhookSender>,
     /// What an operator may set.
@@ -175,19 +177,24 @@ fn is_version(segment: &str) -> bool {
 
 impl Dialects {
     fn new(wire: Services) -> Self {
+        let (records, credentials) = (Arc::clone(&wire.records), Arc::clone(&wire.credentials));
+        let sessions = native::Sessions::new(records, credentials, Arc::clone(&wire.clock), Arc::clone(&wire.ids));
+        let sessions = Arc::new(sessions);
         Self {
             engines: wire.library.engines().into_iter().collect(),
             ids: Arc::clone(&wire.ids),
             ready: Arc::clone(&wire.ready),
-            native: native::router(
-                Arc::clone(&wire.library),
-                Arc::new(native::Bearer {
-                    credentials: Arc::clone(&wire.credentials),
+            native: native::router(native::Native {
+                library: Arc::clone(&wire.library),
+                authenticate: Arc::new(native::Bearer {
+                    sessions: Arc::clone(&sessions),
                     access: Arc::clone(&wire.access),
-                    clock: Arc::clone(&wire.clock),
                     ids: Arc::clone(&wire.ids),
                 }),
-            ),
+                sessions,
+                secret: wire.secret.clone(),
+                ready: Arc::clone(&wire.ready),
+            }),
             aliyun: Aliyun::new(wire.clone()),
             yuanli: Yuanli::new(wire.clone()),
             facepp: Facepp::new(wire.clone()),

@@ -7,7 +7,7 @@ use crate::access::{Caller, Grant};
 use crate::error::shortened;
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
-use crate::ports::{AnalyzedFace, Assess, FaceScope, FaceSelector, Page};
+use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
     FieldValues, GivenValue, NewFace, TimestampMs,
@@ -91,6 +91,23 @@ impl Library {
         Ok((face_set, faces))
     }
 
+    /// Faces from a place on, as [`crate::ports::GalleryStore::faces_from`] has them: the place is an earlier answer's `next`,
+    /// or 0. Needs the read grant. `InvalidArgument` for too long a stretch; `FaceSetNotFound`.
+    pub async fn faces_from(
+        &self,
+        caller: &Caller,
+        face_set: impl Into<FaceSetKey<'_>>,
+        from: u64,
+        limit: u64,
+    ) -> Result<(FaceSet, FacePage)> {
+        caller.require(Grant::Read)?;
+        super::check_page(Page { offset: 0, limit })?;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
+        let scope = FaceScope::FaceSet(face_set.id);
+        let page = self.ports.store.faces_from(caller.tenant, scope, from, limit).await?;
+        Ok((face_set, page))
+    }
+
     /// One face. Needs the read grant. `FaceSetNotFound`, `FaceNotFound`.
     pub async fn face(&self, caller: &Caller, name: &FaceSetName, face: FaceId) -> Result<(FaceSet, Face)> {
         caller.require(Grant::Read)?;
@@ -112,7 +129,7 @@ impl Library {
 
     /// Changes a face's label, note and custom values; the latter are laid over the present ones. Needs the enrol grant.
     /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined` (also for any custom value of a person's face, since those
-    /// have none), `FieldTypeMismatch`.
+    /// have none), `FieldTypeMismatch`, `Changed`.
     pub async fn update_face(
         &self,
         caller: &Caller,
@@ -126,7 +143,7 @@ impl Library {
             let known = self.existing_face(caller, &face_set, face).await?;
             self.require_unshared_faces(caller, &[known]).await?;
         }
-        let UpdateFace { subject, fields, note } = request;
+        let UpdateFace { subject, fields, note, only_if } = request;
         let fields = match fields.is_empty() {
             true => FieldValues::default(),
             false => match self.existing_face(caller, &face_set, face).await?.owner {
@@ -135,7 +152,7 @@ impl Library {
                 FaceOwner::Person(_) => FieldSchema::default().typed(&fields)?,
             },
         };
-        let patch = FacePatch { subject, fields, note };
+        let patch = FacePatch { subject, fields, note, only_if };
         let scope = FaceScope::FaceSet(face_set.id);
         let now = self.ports.clock.now();
         let face = self.ports.store.update_face(caller.actor(), scope, face, patch, now).await?;

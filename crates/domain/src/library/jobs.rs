@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending, Timer, UploadStore};
+use crate::ports::{Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending, Timer, UploadStore};
 use crate::types::{JobId, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
@@ -188,7 +188,8 @@ impl JobStore for Jobs {
     }
 
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
-        let is_news = !follow_ups.is_empty() || matches!(outcome, JobOutcome::Again { .. });
+        let is_news =
+            !follow_ups.is_empty() || matches!(outcome, JobOutcome::Again { .. } | JobOutcome::Continue { .. });
         let settled = self.store.settle(id, outcome, follow_ups);
         Box::pin(async move {
             let settled = settled.await?;
@@ -201,6 +202,14 @@ impl JobStore for Jobs {
 
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
         self.store.job(tenant, id, now)
+    }
+
+    fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
+        self.store.jobs(tenant, from, limit, now)
+    }
+
+    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+        self.store.cancel(tenant, id)
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -6,6 +6,7 @@ mod archives;
 mod face_sets;
 mod faces;
 pub mod jobs;
+mod keys;
 mod liveness;
 mod persons;
 mod probes;
@@ -17,8 +18,11 @@ mod uploads;
 mod visibility;
 
 pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
+pub use keys::{CreateKey, KeySummary, fresh_key_id, fresh_secret};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
-pub use persons::{AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage};
+pub use persons::{
+    AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
+};
 pub use threshold::{Scales, Threshold};
 pub use uploads::PutUpload;
 
@@ -32,13 +36,13 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, FaceAnalyzer, FetchRules, GalleryStore, IdSource,
-    ImageFetcher, ImageRules, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules, GalleryStore,
+    IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
-    GivenFields, GivenValue, Note, PackId, Person, Quality, QualityGate, Similarity, Subject, Tags, Template,
-    TimestampMs, TransientFace, UploadName,
+    GivenFields, GivenValue, Note, PackId, Person, Precondition, Quality, QualityGate, Similarity, Subject, Tags,
+    Template, TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -64,6 +68,10 @@ pub struct Ports {
     pub decoder: Arc<dyn VideoDecoder>,
     /// Keeps uploads.
     pub pictures: Arc<dyn UploadStore>,
+    /// Keeps access keys.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// Keeps work that outlives its request.
+    pub jobs: Arc<dyn JobStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -90,6 +98,11 @@ impl Library {
     /// What this installation can measure of a face.
     pub fn aspects(&self) -> Aspects {
         self.ports.analyzer.aspects()
+    }
+
+    /// The time that the library goes by.
+    pub fn now(&self) -> TimestampMs {
+        self.ports.clock.now()
     }
 
     /// What runs the models; see [`FaceAnalyzer::engines`].
@@ -317,6 +330,8 @@ pub struct UpdateFace {
     pub fields: GivenFields,
     /// New free text.
     pub note: Option<Note>,
+    /// What the face has to be like.
+    pub only_if: Option<Precondition<Face>>,
 }
 
 /// Which faces of a set to delete.

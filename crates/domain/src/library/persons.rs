@@ -5,7 +5,7 @@ use super::{ImageInput, Library, Wanted, check_count, check_page, quota, togethe
 use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
-use crate::ports::{FaceScope, FaceSelector, Page};
+use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
     Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags,
@@ -80,7 +80,212 @@ pub struct Members {
     pub n_persons: u64,
 }
 
+/// Answer of [`Library::persons`].
+#[derive(Debug)]
+pub struct Persons {
+    /// Persons in the order of their keys as bytes.
+    pub persons: Vec<PersonSummary>,
+    /// Behind which key the next stretch begins; `None` at the end.
+    pub next: Option<PersonKey>,
+}
+
+/// See [`Library::split_person`].
+#[derive(Debug, Clone)]
+pub struct SplitPerson {
+    /// Whose faces they are.
+    pub from: PersonKey,
+    /// Which of them, 1 to [`limits::SELECTOR_IDS_MAX`].
+    pub faces: Vec<FaceId>,
+    /// Key of the new person.
+    pub key: PersonKey,
+    /// Its name for people.
+    pub name: Option<Note>,
+    /// Free text about it.
+    pub note: Option<Note>,
+}
+
+/// Answer of [`Library::merge_persons`].
+#[derive(Debug)]
+pub struct PersonMerged {
+    /// Who has all faces now.
+    pub person: Person,
+    /// Its sets, in order of joining.
+    pub face_sets: Vec<FaceSet>,
+    /// Faces that it got.
+    pub n_moved: u64,
+}
+
+/// Persons that one listing looks at for a key that may see few of them.
+const PERSONS_LOOKED_AT_MAX: usize = 2000;
+
+/// Faces that one commit moves, as many as one of a large delete erases: others wait for no more.
+const MOVED_AT_ONCE: u64 = 250;
+
 impl Library {
+    /// The persons that the caller sees, in the order of their keys, behind `after`. Needs the read grant. `InvalidArgument`
+    /// for a limit above [`limits::PERSON_PAGE_MAX`]. For a key for some face sets only a stretch may be shorter than `limit`
+    /// although there is a next one.
+    pub async fn persons(&self, caller: &Caller, after: Option<PersonKey>, limit: u64) -> Result<Persons> {
+        caller.require(Grant::Read)?;
+        check_person_page(limit)?;
+        let mut after = after;
+        let mut persons: Vec<PersonSummary> = Vec::new();
+        let mut n_looked_at = 0;
+        loop {
+            let page = self.ports.store.persons_after(caller.tenant, after.clone(), limit).await?;
+            let is_last = (page.len() as u64) < limit;
+            for summary in page {
+                let is_seen = self.sees_person(caller, summary.person.id).await?;
+                after = Some(summary.person.key.clone());
+                n_looked_at += 1;
+                if is_seen {
+                    persons.push(summary);
+                }
+                if persons.len() as u64 == limit || n_looked_at == PERSONS_LOOKED_AT_MAX {
+                    return Ok(Persons { persons, next: after });
+                }
+            }
+            if is_last {
+                return Ok(Persons { persons, next: None });
+            }
+        }
+    }
+
+    /// The persons that own these faces, which the caller has been shown. Asks for no grant: the use case did.
+    pub async fn owners(&self, caller: &Caller, faces: &[Face]) -> Result<Vec<Person>> {
+        let owner = |face: &Face| match face.owner {
+            FaceOwner::Person(person) => Some(person),
+            FaceOwner::FaceSet(_) => None,
+        };
+        let mut ids: Vec<PersonId> = faces.iter().filter_map(owner).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() { Ok(Vec::new()) } else { self.ports.store.persons(caller.tenant, ids).await }
+    }
+
+    /// The faces that a person owns from a place on, as [`crate::ports::GalleryStore::faces_from`] has them. Needs the read
+    /// grant. `InvalidArgument` for too long a stretch, `PersonNotFound`.
+    pub async fn person_faces_from(
+        &self,
+        caller: &Caller,
+        key: &PersonKey,
+        from: u64,
+        limit: u64,
+    ) -> Result<(Person, FacePage)> {
+        caller.require(Grant::Read)?;
+        check_page(Page { offset: 0, limit })?;
+        let person = self.existing_person(caller, key).await?;
+        let page = self.ports.store.faces_from(caller.tenant, FaceScope::Person(person.id), from, limit).await?;
+        Ok((person, page))
+    }
+
+    /// Makes faces of one person those of another, all or none, and returns them. Needs the enrol grant, and for keys for some
+    /// face sets only that both persons are in no other set. `InvalidArgument` for no face or more than
+    /// [`limits::SELECTOR_IDS_MAX`], `PersonNotFound`, `FaceNotFound` if `from` has none of them, `FaceExists`,
+    /// `CapacityExceeded`.
+    pub async fn move_person_faces(
+        &self,
+        caller: &Caller,
+        from: &PersonKey,
+        to: &PersonKey,
+        faces: Vec<FaceId>,
+    ) -> Result<Vec<Face>> {
+        caller.require(Grant::Enrol)?;
+        check_moved(&faces)?;
+        let (from, to) = self.two_persons(caller, from, to).await?;
+        let moved = self.moved(caller, &from, &to, Some(faces), limits::SELECTOR_IDS_MAX as u64).await?;
+        if moved.is_empty() {
+            return Err(Error::new(Kind::FaceNotFound, format!("person `{}` has none of these faces", from.key)));
+        }
+        Ok(moved)
+    }
+
+    /// Gives all faces and face sets of `from` to `into` and deletes `from`. Needs the enrol and the delete grant, and for keys
+    /// for some face sets only that both persons are in no other set. `PersonNotFound`, `FaceExists`, `CapacityExceeded`,
+    /// `InvalidArgument` for one person twice. Many faces move in several steps: after a failure those that have moved stay
+    /// where they are, `from` has the rest, and the call can be repeated.
+    pub async fn merge_persons(&self, caller: &Caller, from: &PersonKey, into: &PersonKey) -> Result<PersonMerged> {
+        caller.require(Grant::Enrol)?;
+        caller.require(Grant::Delete)?;
+        let (from, into) = self.two_persons(caller, from, into).await?;
+        let face_sets = self.ports.store.face_sets_of(caller.tenant, from.id).await?;
+        let names: Vec<FaceSetName> = face_sets.into_iter().map(|face_set| face_set.name).collect();
+        let join = self.new_face_sets(caller, &Join { face_sets: names, capacity: None }).await?;
+        if !join.is_empty() {
+            self.ports.store.join_face_sets(caller.actor(), into.id, join, caller.write_limits()).await?;
+        }
+        let mut n_moved = 0;
+        loop {
+            let moved = self.moved(caller, &from, &into, None, MOVED_AT_ONCE).await?.len() as u64;
+            n_moved += moved;
+            if moved < MOVED_AT_ONCE {
+                break;
+            }
+        }
+        self.ports.store.delete_person(caller.actor(), from.id).await?;
+        let face_sets = self.face_sets_of(caller, into.id).await?;
+        Ok(PersonMerged { person: into, face_sets, n_moved })
+    }
+
+    /// Makes a new person of some faces of another, member of the same face sets. Needs the enrol grant, and for keys for some
+    /// face sets only that the person is in no other set. Returns the new person, its sets and its faces. `PersonNotFound`,
+    /// `PersonExists`, `TooManyPersons`, `FaceNotFound` if the person has none of them, `CapacityExceeded`, `InvalidArgument`
+    /// for no face or more than [`limits::SELECTOR_IDS_MAX`].
+    pub async fn split_person(
+        &self,
+        caller: &Caller,
+        request: SplitPerson,
+    ) -> Result<(Person, Vec<FaceSet>, Vec<Face>)> {
+        caller.require(Grant::Enrol)?;
+        check_moved(&request.faces)?;
+        let from = self.existing_person(caller, &request.from).await?;
+        self.require_unshared_person(caller, from.id).await?;
+        let scope = FaceScope::Person(from.id);
+        if self.ports.store.faces(caller.tenant, scope, request.faces.clone()).await?.is_empty() {
+            return Err(Error::new(Kind::FaceNotFound, format!("person `{}` has none of these faces", from.key)));
+        }
+        let face_sets = self.ports.store.face_sets_of(caller.tenant, from.id).await?;
+        let names = face_sets.into_iter().map(|face_set| face_set.name).collect();
+        let join = Join { face_sets: names, capacity: None };
+        let create = CreatePerson { key: request.key, name: request.name, note: request.note, join };
+        let (person, face_sets) = self.create_person(caller, create).await?;
+        let n_max = limits::SELECTOR_IDS_MAX as u64;
+        match self.moved(caller, &from, &person, Some(request.faces), n_max).await {
+            Ok(moved) => Ok((person, face_sets, moved)),
+            Err(error) => {
+                // It has no face yet; what cannot be taken back stays as a person without faces.
+                let _ = self.ports.store.delete_person(caller.actor(), person.id).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn moved(
+        &self,
+        caller: &Caller,
+        from: &Person,
+        to: &Person,
+        ids: Option<Vec<FaceId>>,
+        limit: u64,
+    ) -> Result<Vec<Face>> {
+        let now = self.ports.clock.now();
+        self.ports.store.move_faces(caller.actor(), from.id, to.id, ids, limit, caller.write_limits(), now).await
+    }
+
+    /// Two different persons, both of which the caller may change.
+    async fn two_persons(&self, caller: &Caller, from: &PersonKey, to: &PersonKey) -> Result<(Person, Person)> {
+        let (from, to) = (self.existing_person(caller, from).await?, self.existing_person(caller, to).await?);
+        if from.id == to.id {
+            return Err(Error::invalid(
+                "person",
+                format!("person `{}` is named twice, expected two persons", from.key),
+            ));
+        }
+        self.require_unshared_person(caller, from.id).await?;
+        self.require_unshared_person(caller, to.id).await?;
+        Ok((from, to))
+    }
+
     /// Makes a person that is a member of some sets; all or nothing. Needs the enrol grant, and the manage grant for every
     /// face set where a set has to be made. A key for some face sets only has to name one of them. `PersonExists`,
     /// `TooManyFaceSets`, `TooManyPersons`, `FaceSetNotFound`. The sets come back in the order given, each once.
@@ -116,7 +321,7 @@ impl Library {
         Ok((person, face_sets))
     }
 
-    /// Changes a person's words. Needs the enrol grant. `PersonNotFound`.
+    /// Changes a person's key and words. Needs the enrol grant. `PersonNotFound`, `PersonExists`, `Changed`.
     pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
         caller.require(Grant::Enrol)?;
         let person = self.existing_person(caller, key).await?;
@@ -300,7 +505,7 @@ impl Library {
         Ok(Members { face_set, persons, n_persons })
     }
 
-    async fn existing_person(&self, caller: &Caller, key: &PersonKey) -> Result<Person> {
+    pub(super) async fn existing_person(&self, caller: &Caller, key: &PersonKey) -> Result<Person> {
         let missing = || Error::new(Kind::PersonNotFound, format!("person `{key}` does not exist"));
         let person = self.ports.store.person(caller.tenant, key.clone()).await?.ok_or_else(missing)?;
         if self.sees_person(caller, person.id).await? { Ok(person) } else { Err(missing()) }
@@ -328,4 +533,18 @@ impl Library {
         };
         Ok(join.face_sets.iter().map(new).collect())
     }
+}
+
+fn check_person_page(limit: u64) -> Result<()> {
+    if (1..=limits::PERSON_PAGE_MAX).contains(&limit) {
+        return Ok(());
+    }
+    Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX)))
+}
+
+fn check_moved(faces: &[FaceId]) -> Result<()> {
+    if faces.is_empty() {
+        return Err(Error::invalid("face ids", "no face given, expected at least one"));
+    }
+    check_count("face ids", faces.len(), limits::SELECTOR_IDS_MAX)
 }

@@ -58,6 +58,24 @@ pub struct TemplatePage {
     pub next: Option<u64>,
 }
 
+/// A stretch of a scope's faces, for listings that go on where an earlier one ended.
+#[derive(Debug, Clone, Default)]
+pub struct FacePage {
+    /// Faces in order of enrolment.
+    pub faces: Vec<Face>,
+    /// Where the next stretch begins, for [`GalleryStore::faces_from`]; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// A person and how many faces it owns.
+#[derive(Debug, Clone)]
+pub struct PersonSummary {
+    /// The person.
+    pub person: Person,
+    /// Faces that it owns.
+    pub n_faces: u64,
+}
+
 /// What a store holds, for `check` and for people who wonder where their disk went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreReport {
@@ -181,6 +199,11 @@ pub trait GalleryStore: TransientFaceStore {
     /// The faces of the scope in order of enrolment.
     fn list_faces(&self, tenant: TenantId, scope: FaceScope, page: Page) -> Pending<'_, Vec<Face>>;
 
+    /// Faces of the scope, at most `limit` of them, in order of enrolment from the place that an earlier answer's `next` named,
+    /// or from the beginning (0). What is enrolled or deleted between two calls moves no other face out of the stretches.
+    /// A scope that does not exist is empty. Damaged faces are left out, so a stretch may be shorter than `limit`.
+    fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage>;
+
     /// Which of these external ids are used by faces the owner owns.
     fn external_ids(
         &self,
@@ -227,7 +250,26 @@ pub trait GalleryStore: TransientFaceStore {
     /// Those persons that exist, in the order asked for.
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>>;
 
-    /// Changes a person's words. `PersonNotFound`.
+    /// Persons in the order of their keys as bytes, behind the key `after`, at most `limit` of them.
+    fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>>;
+
+    /// Makes faces of one person those of another, all or none, and returns them in order of enrolment: those of `ids` that
+    /// `from` owns, or all of them, at most `limit`, the first enrolled first. From then on they are in the galleries of the
+    /// sets that `to` is a member of, and in no other; memberships stay. `PersonNotFound`; `FaceExists` if `to` has a face of
+    /// the same external id; `CapacityExceeded` if a set's gallery would pass its capacity, or one of the `limits` on faces of
+    /// a person or set would be passed.
+    fn move_faces(
+        &self,
+        actor: Actor,
+        from: PersonId,
+        to: PersonId,
+        ids: Option<Vec<FaceId>>,
+        limit: u64,
+        limits: Option<Limits>,
+        now: TimestampMs,
+    ) -> Pending<'_, Vec<Face>>;
+
+    /// Changes a person's words. `PersonNotFound`; `PersonExists` if the new key is another person's.
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
 
     /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.

@@ -64,8 +64,24 @@ pub enum JobOutcome {
         /// Not before this time.
         due_at: TimestampMs,
     },
+    /// It is done in part: the payload says from now on what is left, and the tries are counted anew.
+    Continue {
+        /// What is left to be done, in the worker's own words.
+        payload: Bytes,
+        /// Not before this time.
+        due_at: TimestampMs,
+    },
     /// It is done and nobody will ask for it: its bytes are erased in the same commit.
     Forgotten,
+}
+
+/// A stretch of a tenant's jobs.
+#[derive(Clone, Default)]
+pub struct JobPage {
+    /// Jobs, the one accepted last first. Their payloads and results are left out.
+    pub jobs: Vec<Job>,
+    /// Where the next stretch begins, for [`JobStore::jobs`]; `None` at the end.
+    pub next: Option<u64>,
 }
 
 /// A durable queue of jobs. An accepted job survives restarts; a job whose worker died becomes due again when its lease
@@ -87,6 +103,14 @@ pub trait JobStore: Send + Sync {
 
     /// The job, done or not, unless it is forgotten at `now`.
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>>;
+
+    /// The jobs of a tenant that are not forgotten at `now`, the one accepted last first, at most `limit` of them, from the
+    /// place that an earlier answer's `next` named, or from the last one (`None`).
+    fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage>;
+
+    /// Takes an undone job out of the queue for good; false if there is none. One that is under way at the moment is brought
+    /// to the end of its step by its worker, who then cannot settle it.
+    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool>;
 
     /// When the next job of this kind is due, so that a worker knows how long to rest.
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;

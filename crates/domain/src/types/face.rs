@@ -1,8 +1,8 @@
 //! Faces: enrolled observations.
 
 use super::{
-    AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Subject, Template,
-    TenantId, TimestampMs,
+    AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Precondition, Subject,
+    Template, TenantId, TimestampMs,
 };
 
 /// Who a face belongs to. It lives and dies with its owner.
@@ -98,6 +98,8 @@ pub struct FacePatch {
     pub fields: FieldValues,
     /// New free text.
     pub note: Option<Note>,
+    /// What the face has to be like.
+    pub only_if: Option<Precondition<Face>>,
 }
 
 /// A face found in an image, to be kept as a transient face.

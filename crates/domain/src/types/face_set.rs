@@ -1,6 +1,6 @@
 //! Face sets: named collections that are searched as one.
 
-use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, Tags, TenantId, TimestampMs};
+use super::{FaceSetId, FaceSetName, FieldSchema, Note, PackId, Precondition, Tags, TenantId, TimestampMs};
 use crate::error::shortened;
 use crate::{Error, Result};
 
@@ -116,6 +116,8 @@ pub struct FaceSetPatch {
     pub tags: Option<Tags>,
     /// How good a picture of a face must be from now on; faces in the set stay.
     pub quality_gate: Option<QualityGate>,
+    /// What the set has to be like.
+    pub only_if: Option<Precondition<FaceSet>>,
 }
 
 /// How a caller names a face set that exists.

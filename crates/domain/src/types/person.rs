@@ -1,6 +1,6 @@
 //! Persons: identities of a tenant that own faces and are members of face sets.
 
-use super::{Note, PersonId, TenantId, TimestampMs};
+use super::{Note, PersonId, Precondition, TenantId, TimestampMs};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -72,8 +72,12 @@ pub struct Person {
 /// What an update changes; `None` keeps what is there.
 #[derive(Debug, Clone, Default)]
 pub struct PersonPatch {
+    /// New key.
+    pub key: Option<PersonKey>,
     /// New name; an empty one clears it.
     pub name: Option<Note>,
     /// New text; an empty one clears it.
     pub note: Option<Note>,
+    /// What the person has to be like.
+    pub only_if: Option<Precondition<Person>>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::jobs::{JobHandler, Jobs, Settled};
-use likeness_domain::ports::{Clock, Job, JobOutcome, JobStore, NewJob, Pending};
+use likeness_domain::ports::{Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_store::memory::MemoryStore;
@@ -339,6 +339,12 @@ fn a_failing_store_does_not_end_a_worker() {
         }
         fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
             self.0.job(tenant, id, now)
+        }
+        fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
+            self.0.jobs(tenant, from, limit, now)
+        }
+        fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+            self.0.cancel(tenant, id)
         }
         fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
             self.0.next_due(kind)

@@ -66,6 +66,8 @@ impl Fixture {
             fetcher: fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
             pictures: store.clone(),
+            credentials: store.clone(),
+            jobs: store.clone(),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         });

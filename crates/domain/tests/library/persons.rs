@@ -109,7 +109,11 @@ fn a_person_s_words_change_and_clear() {
     let fixture = Fixture::new();
     fixture.person("anna", &["a"]).unwrap();
     let update = |person: &str, name, note| {
-        block_on(fixture.library.update_person(&fixture.caller, &key(person), PersonPatch { name, note }))
+        block_on(fixture.library.update_person(
+            &fixture.caller,
+            &key(person),
+            PersonPatch { name, note, ..PersonPatch::default() },
+        ))
     };
     assert_eq!(update("anna", None, note("night shift")).unwrap().name, note("anna"));
     let cleared = update("anna", note(""), None).unwrap();

@@ -297,6 +297,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 capacity: args.capacity,
                 quality: header.quality.clone(),
                 pack: Some(header.pack.clone()),
+                ..Default::default()
             };
             let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
             terminal::talk(format!("made face set `{}`", made.name));

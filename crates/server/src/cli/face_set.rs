@@ -116,7 +116,13 @@ async fn create(args: CreateArgs, config: &Config) -> Outcome {
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
-    let listed: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await?;
+    let mut listed: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await?;
+    while let Some(cursor) = listed.next_cursor.take() {
+        let query = [("cursor", cursor.as_str())];
+        let more: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &query, Payload::Empty).await?;
+        listed.face_sets.extend(more.face_sets);
+        listed.next_cursor = more.next_cursor;
+    }
     if args.library.json {
         terminal::json(&listed)?;
         return Ok(Verdict::Done);
@@ -163,7 +169,7 @@ async fn update(args: UpdateArgs, config: &Config) -> Outcome {
         return Err(refused(format!("nothing is said to change of face set `{name}`"))
             .with_hint("give some of `--quality`, `--label` and `--note`"));
     }
-    let body = dto::UpdateFaceSet { label, note, quality };
+    let body = dto::UpdateFaceSet { label, note, quality, ..Default::default() };
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["face-sets", &name];
     let changed: dto::FaceSet = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;

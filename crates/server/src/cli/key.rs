@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use likeness_domain::Error;
 use likeness_domain::access::{Caller, FaceSetScope, Grants};
+use likeness_domain::library::{fresh_key_id, fresh_secret};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Secret, Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Tenant, TenantId, TenantName, TimestampMs,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -177,7 +178,7 @@ async fn known(credentials: &dyn CredentialStore, args: &NamedArgs) -> Result<(A
 async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome {
     let overlap = time_span("--overlap", &args.overlap)?;
     let (id, actor) = known(credentials, &args.which).await?;
-    let secret = fresh_secret();
+    let secret = fresh_secret(&SystemIds);
     let old_valid_until = after(SystemClock.now(), overlap);
     if !credentials.rotate_key(actor, id.clone(), secret, old_valid_until).await? {
         return report(false, &id, "rotated");
@@ -220,39 +221,17 @@ pub(crate) async fn create(
             FaceSetScope::Only(wanted.face_sets.iter().map(find).collect::<Result<Vec<_>, _>>()?.into())
         }
     };
-    let id = AccessKeyId::new(&random_text(&ids, ID_ALPHABET, 20)).expect("the alphabet is lawful");
+    let id = fresh_key_id(&ids);
     let tenant_id = tenant.id;
     let key = AccessKey {
         grants: wanted.grants.unwrap_or(Grants::USUAL),
         face_sets,
         label: wanted.label,
         expires_at: wanted.lifetime.map(|lifetime| after(now, lifetime)),
-        ..AccessKey::new(id, fresh_secret(), tenant, now)
+        ..AccessKey::new(id, fresh_secret(&SystemIds), tenant, now)
     };
     credentials.add_key(actor(tenant_id), key.clone()).await?;
     Ok(key)
-}
-
-fn fresh_secret() -> Secret {
-    Secret::new(&random_text(&SystemIds, SECRET_ALPHABET, 40)).expect("the alphabet is lawful")
-}
-
-/// Like the vendors' own: 20 characters of capitals and digits, 40 of letters and digits (238 bits).
-const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-fn random_text(ids: &dyn IdSource, alphabet: &[u8], n_chars: usize) -> String {
-    // Bytes beyond the last whole multiple of the alphabet are thrown away, so that every letter is equally likely.
-    let fair_end = 256 / alphabet.len() * alphabet.len();
-    let mut text = String::with_capacity(n_chars);
-    let mut byte = [0];
-    while text.len() < n_chars {
-        ids.fill(&mut byte);
-        if usize::from(byte[0]) < fair_end {
-            text.push(char::from(alphabet[usize::from(byte[0]) % alphabet.len()]));
-        }
-    }
-    text
 }
 
 fn show_new(key: &AccessKey, as_json: bool) {

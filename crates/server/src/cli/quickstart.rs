@@ -112,7 +112,7 @@ fn shell_quoted(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shell_quoted;
+    use super::{refreshed, shell_quoted};
 
     #[test]
     fn an_earlier_file_gets_the_new_address_and_the_key_in_one_piece() {

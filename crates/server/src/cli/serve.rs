@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{Clock, GalleryStore};
+use likeness_domain::ports::{Clock, GalleryStore, RecordStore};
 use likeness_wire::Readiness;
 use likeness_wire::http::budget::BodyBudget;
 use rustix::fs::Mode;
@@ -161,7 +161,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
-    let held = purge_expired_faces(&*opened.store, stopping.clone());
+    let held = purge_expired(&*opened.store, &*opened.records, stopping.clone());
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
     let ((n_network, n_commands, n_operations), (), (), (), ()) =
@@ -205,9 +205,12 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
     })
 }
 
-/// Erases held faces whose time is over, soon after it is, until told to stop.
-async fn purge_expired_faces(store: &dyn GalleryStore, mut stopping: watch::Receiver<bool>) {
+/// Erases held faces and records whose time is over, soon after it is, until told to stop.
+async fn purge_expired(store: &dyn GalleryStore, records: &dyn RecordStore, mut stopping: watch::Receiver<bool>) {
     loop {
+        if let Err(error) = records.purge_expired_records(SystemClock.now()).await {
+            tracing::warn!(%error, "records whose time is over are still stored");
+        }
         if let Err(error) = store.purge_expired_faces(SystemClock.now()).await {
             tracing::warn!(%error, "held faces whose time is over are still stored");
         }

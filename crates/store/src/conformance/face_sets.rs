@@ -2,7 +2,9 @@
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{FaceScope, FaceSelector};
-use likeness_domain::types::{FaceOwner, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, QualityGate, TimestampMs};
+use likeness_domain::types::{
+    FaceOwner, FaceSet, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, Precondition, QualityGate, TimestampMs,
+};
 
 use super::samples::*;
 use super::{Bench, EVERYTHING, refused};
@@ -175,6 +177,7 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
         note: Some(note("few")),
         tags: Some(tags("")),
         quality_gate: Some(QualityGate::Medium),
+        only_if: Some(Precondition::new(|known: &FaceSet| known.name.as_str() == "tasks")),
     };
     let changed = bench.store.update_face_set(by(ours()), set.id, patch).await.unwrap();
     assert_eq!((changed.label, changed.note, changed.tags), (None, Some(note("few")), tags("")));
@@ -182,6 +185,11 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     assert_eq!((by_id.n_faces, by_id.face_set.name), (1, name("tasks")));
     assert_eq!((changed.quality_gate, by_id.face_set.quality_gate), (QualityGate::Medium, QualityGate::Medium));
     assert!(bench.store.face_set_by_id(theirs(), set.id).await.unwrap().is_none());
+    let only_if = Some(Precondition::new(|known: &FaceSet| known.quality_gate == QualityGate::High));
+    let patch = FaceSetPatch { note: Some(note("unseen")), only_if, ..FaceSetPatch::default() };
+    refused(bench.store.update_face_set(by(ours()), set.id, patch).await, Kind::Changed);
+    let kept = bench.store.face_set_by_id(ours(), set.id).await.unwrap().unwrap().face_set;
+    assert_eq!(kept.note, Some(note("few")));
     bench
 }
 

@@ -7,7 +7,8 @@ use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, Page};
 use likeness_domain::types::{
-    FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldValue, FieldValues, ID_END, NewFace, PersonId, TimestampMs,
+    Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldValue, FieldValues, ID_END, NewFace, PersonId,
+    Precondition, TimestampMs,
 };
 
 use super::samples::*;
@@ -152,7 +153,9 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         subject: Some(subject("berta")),
         fields: FieldValues::new([(field("age"), FieldValue::Whole(30))]),
         note: None,
+        only_if: Some(Precondition::new(|face: &Face| face.subject != Some(subject("berta")))),
     };
+    let again = patch.clone();
     let changed = bench.store.update_face(by(ours()), scope, face_id(1), patch, TimestampMs(9_000)).await.unwrap();
     let after = bench.store.faces(ours(), scope, vec![face_id(1)]).await.unwrap().remove(0);
     for face in [&changed, &after] {
@@ -164,6 +167,10 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         assert_eq!(face.pack, before.pack);
         assert_eq!(first_templates(&*bench.store, std::slice::from_ref(face)).await, [template(1)]);
     }
+    let again = bench.store.update_face(by(ours()), scope, face_id(1), again, TimestampMs(9_001)).await;
+    refused(again, Kind::Changed);
+    let kept = bench.store.faces(ours(), scope, vec![face_id(1)]).await.unwrap().remove(0);
+    assert_eq!(kept.updated_at, TimestampMs(9_000));
     let patch = FacePatch { note: Some(note("")), ..FacePatch::default() };
     let changed = bench.store.update_face(by(ours()), scope, face_id(1), patch, TimestampMs(9_001)).await.unwrap();
     assert_eq!((changed.note, changed.subject), (Some(note("")), Some(subject("berta"))));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use likeness_domain::Kind;
 use likeness_domain::limits::JOB_BYTES_MAX;
-use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob};
+use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob};
 use likeness_domain::types::{AccessKeyId, ID_END, JobId, TimestampMs};
 
 use super::samples::{by, ours, theirs};
@@ -257,5 +257,58 @@ pub async fn many_workers_get_different_jobs(bench: Bench) -> Bench {
         claimed.extend(number);
     }
     assert_eq!((n_claimed, claimed.len()), (30, 30));
+    bench
+}
+
+/// Page after page, done ones until they are forgotten, and nothing of another tenant.
+pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1), job(2), job(3), NewJob { tenant: theirs(), ..job(4) }]).await;
+    store.claim("scan", at(100), at(200)).await.unwrap();
+    store.settle(job_id(1), done("result", 500), vec![]).await.unwrap();
+    let numbers = |page: &JobPage| page.jobs.iter().map(|job| job.id.get()).collect::<Vec<_>>();
+    let first = store.jobs(ours(), None, 2, at(100)).await.unwrap();
+    assert_eq!(numbers(&first), [3, 2]);
+    enqueue(store, vec![job(5)]).await;
+    let second = store.jobs(ours(), first.next, 2, at(100)).await.unwrap();
+    assert_eq!((numbers(&second), second.next), (vec![1], None));
+    let known = &second.jobs[0];
+    assert!(known.payload.is_empty() && known.result.as_ref().is_some_and(bytes::Bytes::is_empty), "no bytes of it");
+    assert_eq!((known.n_attempts, known.expires_at, &*known.kind), (1, Some(at(500)), "scan"));
+    assert_eq!(numbers(&store.jobs(ours(), None, 9, at(500)).await.unwrap()), [5, 3, 2]);
+    assert_eq!(numbers(&store.jobs(theirs(), None, 9, at(500)).await.unwrap()), [4]);
+    bench
+}
+
+/// While it waits or is under way; whoever does it then cannot settle it.
+pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1), job(2), job(3)]).await;
+    assert!(!store.cancel(theirs(), job_id(1)).await.unwrap());
+    assert!(store.cancel(ours(), job_id(2)).await.unwrap());
+    assert!(!store.cancel(ours(), job_id(2)).await.unwrap());
+    assert_eq!(claim(store, 100).await, Some(1));
+    assert!(store.cancel(ours(), job_id(1)).await.unwrap());
+    assert!(!store.settle(job_id(1), done("late", 900), vec![job(7)]).await.unwrap());
+    assert!(store.job(ours(), job_id(1), at(100)).await.unwrap().is_none());
+    assert_eq!(claim(store, 100).await, Some(3));
+    store.settle(job_id(3), done("result", 900), vec![]).await.unwrap();
+    assert!(!store.cancel(ours(), job_id(3)).await.unwrap(), "it is done");
+    bench
+}
+
+/// With another payload, its tries counted anew.
+pub async fn a_job_goes_on_with_what_is_left(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1)]).await;
+    assert_eq!(claim(store, 100).await, Some(1));
+    let goes_on = |payload| JobOutcome::Continue { payload, due_at: at(300) };
+    assert!(store.settle(job_id(1), goes_on(Bytes::from_static(b"half")), vec![]).await.unwrap());
+    let known = store.job(ours(), job_id(1), at(100)).await.unwrap().unwrap();
+    assert_eq!((&*known.payload, known.n_attempts, known.result), (&b"half"[..], 0, None));
+    assert_eq!(claim(store, 299).await, None);
+    assert_eq!(claim(store, 300).await, Some(1));
+    let large = Bytes::from(vec![7; JOB_BYTES_MAX + 1]);
+    refused(store.settle(job_id(1), goes_on(large), vec![]).await, Kind::InvalidArgument);
     bench
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{FaceScope, FaceSelector, Page};
+use likeness_domain::ports::{FacePage, FaceScope, FaceSelector, Page};
 use likeness_domain::types::{
     FaceOwner, FacePatch, FaceSet, FieldValue, ID_END, NewFace, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
     TimestampMs,
@@ -259,10 +259,10 @@ pub async fn a_members_face_is_changed_in_every_set(bench: Bench) -> Bench {
 pub async fn a_persons_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     let new = NewPerson { name: Some(note("Anna")), note: Some(note("x")), ..person("anna") };
     let (anna, _) = bench.store.create_person(by(ours()), new, vec![], None).await.unwrap();
-    let patch = PersonPatch { name: Some(note("Anna B")), note: None };
+    let patch = PersonPatch { name: Some(note("Anna B")), ..PersonPatch::default() };
     let changed = bench.store.update_person(by(ours()), anna.id, patch).await.unwrap();
     assert_eq!((changed.name, changed.note), (Some(note("Anna B")), Some(note("x"))));
-    let patch = PersonPatch { name: None, note: Some(note("")) };
+    let patch = PersonPatch { note: Some(note("")), ..PersonPatch::default() };
     bench.store.update_person(by(ours()), anna.id, patch).await.unwrap();
     let found = bench.store.person(ours(), key("anna")).await.unwrap().unwrap();
     assert_eq!((found.name, found.note), (Some(note("Anna B")), None));
@@ -354,5 +354,109 @@ pub async fn a_used_person_id_is_replaced_by_the_next(bench: Bench) -> Bench {
         made.push(bench.store.create_person(by(theirs()), new, vec![], None).await.unwrap().0.id.get());
     }
     assert_eq!(made, [5, 6, ID_END - 1, 1]);
+    bench
+}
+
+/// In the order of their keys as bytes, page after page, with their counts; nothing of another tenant.
+pub async fn persons_are_listed_in_the_order_of_their_keys(bench: Bench) -> Bench {
+    for (name, numbers) in [("bert", &[1][..]), ("Zoe", &[]), ("anna", &[2, 3]), ("ärmel", &[])] {
+        member(&bench, name, numbers, &[]).await;
+    }
+    bench.store.create_person(by(theirs()), person("carl"), vec![], None).await.unwrap();
+    let all = bench.store.persons_after(ours(), None, 100).await.unwrap();
+    let words: Vec<_> = all.iter().map(|summary| (summary.person.key.as_str(), summary.n_faces)).collect();
+    assert_eq!(words, [("Zoe", 0), ("anna", 2), ("bert", 1), ("ärmel", 0)]);
+    let page = bench.store.persons_after(ours(), Some(key("anna")), 1).await.unwrap();
+    assert_eq!(page[0].person.key, key("bert"));
+    // A key behind which a page goes on need not exist any more.
+    assert_eq!(bench.store.persons_after(ours(), Some(key("b")), 9).await.unwrap().len(), 2);
+    assert!(bench.store.persons_after(ours(), Some(key("ärmel")), 9).await.unwrap().is_empty());
+    let bert = &all[2].person;
+    bench.store.delete_person(by(ours()), bert.id).await.unwrap();
+    assert_eq!(bench.store.persons_after(ours(), None, 100).await.unwrap().len(), 3);
+    bench
+}
+
+/// To one that is free; the old one is free then.
+pub async fn a_persons_key_can_be_changed(bench: Bench) -> Bench {
+    let (anna, _) = member(&bench, "anna", &[1], &["staff"]).await;
+    member(&bench, "bert", &[2], &["staff"]).await;
+    let to = |text: &str| PersonPatch { key: Some(key(text)), ..PersonPatch::default() };
+    refused(bench.store.update_person(by(ours()), anna.id, to("bert")).await, Kind::PersonExists);
+    let renamed = bench.store.update_person(by(ours()), anna.id, to("anne")).await.unwrap();
+    assert_eq!((renamed.id, renamed.key), (anna.id, key("anne")));
+    assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
+    assert_eq!(bench.store.person(ours(), key("anne")).await.unwrap().unwrap().id, anna.id);
+    bench.store.update_person(by(ours()), anna.id, to("anne")).await.unwrap();
+    member(&bench, "anna", &[], &[]).await;
+    bench
+}
+
+/// Out of the sets of the one, into those of the other; where both are members whose they are changes.
+pub async fn faces_move_from_one_person_to_another(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1, 2, 3], &["both", "annas"]).await;
+    let (bert, more) = member(&bench, "bert", &[4], &["both", "berts"]).await;
+    let ids = Some([3, 1, 4, 99].map(face_id).to_vec());
+    let moved = bench.store.move_faces(by(ours()), anna.id, bert.id, ids, 10, None, TimestampMs(77)).await.unwrap();
+    assert_eq!(moved.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 3]);
+    assert!(moved.iter().all(|face| face.owner == FaceOwner::Person(bert.id) && face.updated_at == TimestampMs(77)));
+    assert_eq!(gallery(&bench, &sets[0]).await, [1, 2, 3, 4]);
+    assert_eq!(gallery(&bench, &sets[1]).await, [2]);
+    assert_eq!(gallery(&bench, &more[1]).await, [1, 3, 4]);
+    assert_eq!(bench.ids(ours(), FaceScope::Person(anna.id)).await, [2].map(face_id));
+    assert_eq!(bench.ids(ours(), FaceScope::Person(bert.id)).await, [1, 3, 4].map(face_id));
+    let summaries = bench.store.persons_after(ours(), None, 9).await.unwrap();
+    assert_eq!(summaries.iter().map(|summary| summary.n_faces).collect::<Vec<_>>(), [1, 3]);
+    // All of them, a few at a time.
+    let some = bench.store.move_faces(by(ours()), bert.id, anna.id, None, 2, None, TimestampMs(78)).await.unwrap();
+    assert_eq!(some.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [1, 3]);
+    let none = bench.store.move_faces(by(ours()), anna.id, anna.id, None, 9, None, TimestampMs(78)).await.unwrap();
+    assert!(none.is_empty());
+    assert_eq!(gallery(&bench, &sets[1]).await, [1, 2, 3]);
+    bench
+}
+
+/// All or none, with the reason; nobody moves faces of another tenant.
+pub async fn faces_that_cannot_move_stay(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1, 2], &["staff"]).await;
+    let (bert, _) = member(&bench, "bert", &[], &[]).await;
+    let small = bench.store.create_face_set(by(ours()), small_face_set("small", 1), None).await.unwrap();
+    bench.store.join_face_sets(by(ours()), bert.id, vec![face_set("small")], None).await.unwrap();
+    let move_all = |by, limits| bench.store.move_faces(by, anna.id, bert.id, None, 9, limits, TimestampMs(9));
+    refused(move_all(by(ours()), None).await, Kind::CapacityExceeded);
+    bench.store.leave_face_sets(by(ours()), bert.id, vec![name("small")]).await.unwrap();
+    refused(move_all(by(ours()), owner_faces_max(1)).await, Kind::CapacityExceeded);
+    refused(move_all(by(theirs()), None).await, Kind::PersonNotFound);
+    let same_id = |number| NewFace { external_id: Some(external_id("one")), ..face(number) };
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![same_id(3)], None).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(bert.id), vec![same_id(4)], None).await.unwrap();
+    refused(move_all(by(ours()), None).await, Kind::FaceExists);
+    assert_eq!(gallery(&bench, &sets[0]).await, [1, 2, 3]);
+    assert!(gallery(&bench, &small).await.is_empty());
+    let gone = PersonId::new(77).unwrap();
+    let to_nobody = bench.store.move_faces(by(ours()), anna.id, gone, None, 9, None, TimestampMs(9)).await;
+    refused(to_nobody, Kind::PersonNotFound);
+    bench
+}
+
+/// Of a set and of a person, also while faces come and go.
+pub async fn faces_are_listed_from_a_place(bench: Bench) -> Bench {
+    let (anna, sets) = member(&bench, "anna", &[1, 2, 3, 4, 5], &["staff"]).await;
+    for scope in [FaceScope::FaceSet(sets[0].id), FaceScope::Person(anna.id)] {
+        let numbers = |page: &FacePage| page.faces.iter().map(|face| face.id.get()).collect::<Vec<_>>();
+        let first = bench.store.faces_from(ours(), scope, 0, 2).await.unwrap();
+        assert_eq!(numbers(&first), [1, 2]);
+        let second = bench.store.faces_from(ours(), scope, first.next.unwrap(), 3).await.unwrap();
+        assert_eq!((numbers(&second), second.next), (vec![3, 4, 5], None));
+        let theirs = bench.store.faces_from(theirs(), scope, 0, 9).await.unwrap();
+        assert!(theirs.faces.is_empty() && theirs.next.is_none());
+    }
+    let staff = FaceScope::FaceSet(sets[0].id);
+    let next = bench.store.faces_from(ours(), staff, 0, 2).await.unwrap().next.unwrap();
+    let ids = FaceSelector::Ids([1, 3].map(face_id).to_vec());
+    bench.store.delete_faces(by(ours()), staff, ids).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::Person(anna.id), vec![face(6)], None).await.unwrap();
+    let rest = bench.store.faces_from(ours(), staff, next, 9).await.unwrap();
+    assert_eq!(rest.faces.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [4, 5, 6]);
     bench
 }

@@ -80,7 +80,7 @@ pub async fn persons_of_another_tenant_are_not_there(bench: Bench) -> Bench {
     let (anna, _) = bench.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], None).await.unwrap();
     assert!(bench.store.person(theirs(), key("anna")).await.unwrap().is_none());
     assert!(bench.store.persons(theirs(), vec![anna.id]).await.unwrap().is_empty());
-    let patch = PersonPatch { name: Some(note("x")), note: None };
+    let patch = PersonPatch { name: Some(note("x")), ..PersonPatch::default() };
     refused(bench.store.update_person(by(theirs()), anna.id, patch).await, Kind::PersonNotFound);
     refused(bench.store.delete_person(by(theirs()), anna.id).await, Kind::PersonNotFound);
     let join = vec![face_set("lure")];

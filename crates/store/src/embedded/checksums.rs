@@ -186,6 +186,14 @@ pub(super) const PENDING_DELETES: CheckedTable = CheckedTable {
     unchecked: &["id"], // The order of working them off.
 };
 
+/// Short-lived records: a damaged session must not open somebody else's data.
+pub(super) const RECORDS: CheckedTable = CheckedTable {
+    name: "records",
+    what: "short-lived record",
+    columns: &["scope", "id", "tenant", "bucket", "created_at", "expires_at", "value"],
+    unchecked: &["number"], // Nobody refers to it.
+};
+
 /// Every table whose rows carry a checksum.
 pub(super) const TABLES: &[&CheckedTable] = &[
     &TENANTS,
@@ -199,6 +207,7 @@ pub(super) const TABLES: &[&CheckedTable] = &[
     &HELD_FACES,
     &COMMITS,
     &PENDING_DELETES,
+    &RECORDS,
 ];
 
 impl CheckedTable {

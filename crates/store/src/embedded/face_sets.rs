@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{Change, GalleryChange, Page};
-use likeness_domain::types::{FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, TenantId};
+use likeness_domain::types::{
+    FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, Precondition, TenantId,
+};
 use rusqlite::Connection;
 
 use super::checksums::{self, FACE_SETS, MEMBERSHIPS};
@@ -112,6 +114,7 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answe
 /// See `GalleryStore::update_face_set`.
 pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Answer<FaceSet> {
     let mut face_set = rows::need_face_set(tx.conn, tenant, id)?.face_set;
+    Precondition::check(patch.only_if.as_ref(), &face_set)?;
     if let Some(name) = &patch.name
         && rows::face_set_named(tx.conn, tenant, name)?.is_some_and(|other| other.face_set.id != id)
     {

@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{FaceScope, GalleryChange, Page};
+use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Template, TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Precondition, Template,
+    TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use rusqlite::Connection;
@@ -192,7 +193,11 @@ pub(super) fn show(
     Ok(())
 }
 
-fn user_of_external_id(conn: &Connection, owner: FaceOwner, external_id: &ExternalId) -> Answer<Option<FaceId>> {
+pub(super) fn user_of_external_id(
+    conn: &Connection,
+    owner: FaceOwner,
+    external_id: &ExternalId,
+) -> Answer<Option<FaceId>> {
     let sql = match owner {
         FaceOwner::FaceSet(_) => "SELECT id FROM faces WHERE face_set = ?1 AND external_id = ?2",
         FaceOwner::Person(_) => "SELECT id FROM faces WHERE person = ?1 AND external_id = ?2",
@@ -301,6 +306,28 @@ pub(super) fn list(conn: &Connection, tenant: TenantId, scope: FaceScope, page: 
     rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
 }
 
+/// See `GalleryStore::faces_from`; `from` is the sequence of the first face that is meant.
+pub(super) fn page(conn: &Connection, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Answer<FacePage> {
+    let (page_of, scope_id) = match find_scope(conn, tenant, scope)? {
+        None => return Ok(FacePage::default()),
+        Some(Scope::FaceSet(set)) => ("gallery WHERE face_set = ?1", set.face_set.id.get()),
+        Some(Scope::Person(person)) => ("faces WHERE person = ?1", person.get()),
+    };
+    // The page is cut before rows are read, so that damaged ones are not taken for the end.
+    let sql = format!("SELECT sequence FROM {page_of} AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
+    let limit = limit.min(u64::from(u32::MAX));
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let mut page = rows::all(conn, &sql, (scope_id, from, limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
+    let next = if page.len() as u64 > limit { page.pop() } else { None };
+    let (condition, scope_id) = in_scope(Some(scope));
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.sequence = j.value WHERE {condition}"
+    );
+    let params = (scope_id, codec::tenant_bytes(tenant), rows::json_array(page));
+    let faces = rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))?;
+    Ok(FacePage { faces, next })
+}
+
 /// See `GalleryStore::update_face`.
 pub(super) fn update(
     tx: &mut WriteTx<'_>,
@@ -313,6 +340,7 @@ pub(super) fn update(
     let not_found = || Failure::said(Kind::FaceNotFound, format!("face {id} does not exist there"));
     let scope = find_scope(tx.conn, tenant, scope)?.ok_or_else(not_found)?;
     let FaceRow { sequence, mut face } = find_one(tx.conn, tenant, &scope, id)?.ok_or_else(not_found)?;
+    Precondition::check(patch.only_if.as_ref(), &face)?;
     face.subject = patch.subject.or(face.subject);
     face.fields = face.fields.merged(&patch.fields);
     face.note = patch.note.or(face.note);

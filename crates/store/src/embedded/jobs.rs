@@ -5,7 +5,7 @@
 //! - `job_kinds.n_undone` counts the undone jobs of a kind; a thorough report verifies it.
 
 use bytes::Bytes;
-use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, Pending};
+use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
 use rusqlite::{Connection, Row};
 
@@ -22,17 +22,22 @@ const FORGET_ROWS: u64 = 200;
 const JOB_COLUMNS: &str = "id, tenant, kind, payload, result, n_attempts, due_at, created_at, expires_at, key";
 
 fn job_row(row: &Row<'_>) -> Answer<Job> {
+    job_row_at(row, 0)
+}
+
+/// The same where the columns begin with `first`.
+fn job_row_at(row: &Row<'_>, first: usize) -> Answer<Job> {
     Ok(Job {
-        id: job_id(row.get(0)?)?,
-        tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
-        kind: row.get(2)?,
-        payload: Bytes::from(row.get::<_, Vec<u8>>(3)?),
-        result: row.get::<_, Option<Vec<u8>>>(4)?.map(Bytes::from),
-        n_attempts: row.get(5)?,
-        due_at: TimestampMs(row.get(6)?),
-        created_at: TimestampMs(row.get(7)?),
-        expires_at: row.get::<_, Option<i64>>(8)?.map(TimestampMs),
-        key: rows::key_id(row, 9)?,
+        id: job_id(row.get(first)?)?,
+        tenant: codec::tenant_of(row.get_ref(first + 1)?.as_blob().map_err(rusqlite::Error::from)?)?,
+        kind: row.get(first + 2)?,
+        payload: Bytes::from(row.get::<_, Vec<u8>>(first + 3)?),
+        result: row.get::<_, Option<Vec<u8>>>(first + 4)?.map(Bytes::from),
+        n_attempts: row.get(first + 5)?,
+        due_at: TimestampMs(row.get(first + 6)?),
+        created_at: TimestampMs(row.get(first + 7)?),
+        expires_at: row.get::<_, Option<i64>>(first + 8)?.map(TimestampMs),
+        key: rows::key_id(row, first + 9)?,
     })
 }
 
@@ -127,6 +132,13 @@ fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<
             tx.erased = true;
             true
         }
+        JobOutcome::Continue { payload, due_at } => {
+            tx.conn
+                .prepare_cached("UPDATE jobs SET payload = ?2, due_at = ?3, n_attempts = 0 WHERE sequence = ?1")?
+                .execute((sequence, &*payload, due_at.0))?;
+            tx.erased = true;
+            false
+        }
         JobOutcome::Again { due_at } => {
             tx.conn.prepare_cached("UPDATE jobs SET due_at = ?2 WHERE sequence = ?1")?.execute((sequence, due_at.0))?;
             false
@@ -149,6 +161,33 @@ fn by_id(conn: &Connection, tenant: TenantId, id: JobId, now: TimestampMs) -> An
         "SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?1 AND tenant = ?2 AND (expires_at IS NULL OR expires_at > ?3)"
     );
     rows::first(conn, &sql, (id.get(), codec::tenant_bytes(tenant), now.0), job_row)
+}
+
+/// See `JobStore::jobs`; a place is a sequence.
+fn page(conn: &Connection, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Answer<JobPage> {
+    let sql = "SELECT sequence, id, tenant, kind, x'', iif(result IS NULL, NULL, x''), n_attempts, due_at, created_at,
+                      expires_at, key
+               FROM jobs WHERE tenant = ?1 AND sequence <= ?2 AND (expires_at IS NULL OR expires_at > ?3)
+               ORDER BY sequence DESC LIMIT ?4";
+    let from = from.and_then(|from| i64::try_from(from).ok()).unwrap_or(i64::MAX);
+    let limit = limit.min(u64::from(u32::MAX));
+    let params = (codec::tenant_bytes(tenant), from, now.0, limit + 1);
+    let mut found = rows::all(conn, sql, params, |row| Ok((row.get::<_, u64>(0)?, job_row_at(row, 1)?)))?;
+    let next = if found.len() as u64 > limit { found.pop().map(|(sequence, _)| sequence) } else { None };
+    Ok(JobPage { jobs: found.into_iter().map(|(_, job)| job).collect(), next })
+}
+
+fn cancel(tx: &mut WriteTx<'_>, tenant: TenantId, id: JobId) -> Answer<bool> {
+    let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND tenant = ?2 AND expires_at IS NULL";
+    let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?));
+    let Some((sequence, kind)) = rows::first(tx.conn, sql, (id.get(), codec::tenant_bytes(tenant)), found)? else {
+        tx.idle = true;
+        return Ok(false);
+    };
+    tx.conn.prepare_cached("DELETE FROM jobs WHERE sequence = ?1")?.execute([sequence])?;
+    tx.conn.prepare_cached("UPDATE job_kinds SET n_undone = n_undone - 1 WHERE kind = ?1")?.execute([kind])?;
+    tx.erased = true;
+    Ok(true)
 }
 
 fn next_due(conn: &Connection, kind: &str) -> Answer<Option<TimestampMs>> {
@@ -188,6 +227,14 @@ impl JobStore for EmbeddedStore {
 
     fn job(&self, tenant: TenantId, id: JobId, now: TimestampMs) -> Pending<'_, Option<Job>> {
         self.read("look up the job", move |conn| by_id(conn, tenant, id, now))
+    }
+
+    fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
+        self.read_one("list the jobs", move |conn| page(conn, tenant, from, limit, now))
+    }
+
+    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+        self.write_in(Manner::DELETE, "cancel the job", move |tx| cancel(tx, tenant, id))
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

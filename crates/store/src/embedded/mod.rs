@@ -32,6 +32,7 @@ mod persons;
 mod pool;
 mod queue;
 mod rebuild;
+mod records;
 mod recover;
 mod report;
 mod reserve;
@@ -51,8 +52,8 @@ use std::time::Duration;
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FaceScope, FaceSelector, GalleryStore, Page, Pending, StoreHealth, StoreReport, TemplatePage,
-    VectorIndex,
+    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, StoreHealth,
+    StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -353,6 +354,10 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("list the faces", move |conn| faces::list(conn, tenant, scope, page))
     }
 
+    fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage> {
+        self.read("list the faces", move |conn| faces::page(conn, tenant, scope, from, limit))
+    }
+
     fn external_ids(
         &self,
         tenant: TenantId,
@@ -409,6 +414,26 @@ impl GalleryStore for EmbeddedStore {
 
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
         self.read_one("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
+    }
+
+    fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {
+        self.read_one("list the persons", move |conn| persons::after(conn, tenant, after.as_ref(), limit))
+    }
+
+    fn move_faces(
+        &self,
+        actor: Actor,
+        from: PersonId,
+        to: PersonId,
+        ids: Option<Vec<FaceId>>,
+        limit: u64,
+        limits: Option<Limits>,
+        now: TimestampMs,
+    ) -> Pending<'_, Vec<Face>> {
+        let limits = limits.unwrap_or(Limits::NONE);
+        self.write_as(actor, "move the faces", move |tx, tenant| {
+            persons::move_faces(tx, tenant, (from, to), ids, limit, &limits, now)
+        })
     }
 
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {

@@ -4,20 +4,22 @@ use std::collections::HashSet;
 
 use likeness_domain::Kind;
 use likeness_domain::access::Limits;
-use likeness_domain::ports::{Change, GalleryChange};
+use likeness_domain::ports::{Change, GalleryChange, PersonSummary};
 use likeness_domain::types::{
-    FaceId, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch, TenantId,
+    Face, FaceId, FaceOwner, FaceSet, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonKey, PersonPatch,
+    Precondition, TenantId, TimestampMs,
 };
 use rusqlite::Connection;
 
-use super::checksums::{self, FACE_SETS, MEMBERSHIPS, PERSONS};
+use super::checksums::{self, FACE_SETS, FACES, MEMBERSHIPS, PERSONS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{self, free_id};
 use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
 use super::writer::WriteTx;
-use super::{codec, erase, tenants};
+use super::{codec, erase, templates, tenants};
 use crate::bounds;
+use crate::gallery::entry;
 
 /// See `GalleryStore::create_person`.
 pub(super) fn create(
@@ -211,13 +213,129 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantId, ids: Vec<PersonId>) -> 
     rows::intact(conn, &sql, (codec::tenant_bytes(tenant), ids), |row| Ok(rows::person_row(row)?.person))
 }
 
+/// See `GalleryStore::persons_after`.
+pub(super) fn after(
+    conn: &Connection,
+    tenant: TenantId,
+    after: Option<&PersonKey>,
+    limit: u64,
+) -> Answer<Vec<PersonSummary>> {
+    // No key is the empty text.
+    let sql = format!(
+        "SELECT {PERSON_COLUMNS} FROM persons AS p
+         WHERE p.tenant = ?1 AND p.key > ?2 AND p.key IS NOT NULL ORDER BY p.key LIMIT ?3"
+    );
+    let params = (codec::tenant_bytes(tenant), after.map_or("", PersonKey::as_str), limit.min(u64::from(u32::MAX)));
+    rows::intact(conn, &sql, params, |row| {
+        let row = rows::person_row(row)?;
+        Ok(PersonSummary { person: row.person, n_faces: row.n_faces })
+    })
+}
+
+/// See `GalleryStore::move_faces`.
+pub(super) fn move_faces(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    (from, to): (PersonId, PersonId),
+    ids: Option<Vec<FaceId>>,
+    limit: u64,
+    limits: &Limits,
+    now: TimestampMs,
+) -> Answer<Vec<Face>> {
+    rows::need_person(tx.conn, tenant, from)?;
+    let n_owned = rows::need_person(tx.conn, tenant, to)?.n_faces;
+    if from == to {
+        tx.idle = true;
+        return Ok(Vec::new());
+    }
+    let ids = ids.map(|ids| rows::json_array(ids.into_iter().map(FaceId::get)));
+    let sql = format!(
+        "SELECT {FACE_COLUMNS} FROM faces AS f
+         WHERE f.person = ?1 AND (?2 IS NULL OR f.id IN (SELECT value FROM json_each(?2)))
+         ORDER BY f.sequence LIMIT ?3"
+    );
+    let params = (from.get(), ids, limit.min(u64::from(u32::MAX)));
+    let moved = rows::intact(tx.conn, &sql, params, |row| rows::face_row(row, tenant))?;
+    let n_moved = moved.len() as u64;
+    bounds::check_person_faces(n_owned, n_moved, limits)?;
+    let (left, joined) = (sets_of_person(tx.conn, from)?, sets_of_person(tx.conn, to)?);
+    let is_among = |sets: &[SetRow], set: &SetRow| sets.iter().any(|other| other.face_set.id == set.face_set.id);
+    let mut n_more = vec![0_u64; joined.len()];
+    let mut faces = Vec::with_capacity(moved.len());
+    for FaceRow { sequence, mut face } in moved {
+        if let Some(external_id) = &face.external_id
+            && faces::user_of_external_id(tx.conn, FaceOwner::Person(to), external_id)?.is_some()
+        {
+            let message = format!("the person has a face with external id `{external_id}` already");
+            return Err(Failure::said(Kind::FaceExists, message));
+        }
+        face.owner = FaceOwner::Person(to);
+        face.updated_at = now;
+        tx.conn.prepare_cached("UPDATE faces SET person = ?2, updated_at = ?3 WHERE sequence = ?1")?.execute((
+            sequence,
+            to.get(),
+            now.0,
+        ))?;
+        checksums::renew(tx.conn, &FACES, "sequence", sequence)?;
+        for set in left.iter().filter(|set| !is_among(&joined, set)) {
+            let n_hidden = tx
+                .conn
+                .prepare_cached("DELETE FROM gallery WHERE face_set = ?1 AND sequence = ?2")?
+                .execute((set.face_set.id.get(), sequence))?;
+            if n_hidden > 0 {
+                tx.conn
+                    .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery - 1 WHERE id = ?1")?
+                    .execute([set.face_set.id.get()])?;
+                tx.push(GalleryChange::Remove { face_set: set.face_set.id, face: face.id });
+            }
+        }
+        for (set, n_more) in joined.iter().zip(&mut n_more) {
+            let Some(template) = templates::one(tx.conn, sequence, &set.face_set.pack)? else { continue };
+            if is_among(&left, set) {
+                // It is there already; whose it is has changed.
+                let entry = entry(&face, template, sequence, &set.face_set.schema);
+                tx.push(GalleryChange::Put { face_set: set.face_set.id, entry });
+                continue;
+            }
+            *n_more += 1;
+            bounds::check_gallery(&set.face_set, set.n_gallery, *n_more, limits)?;
+            tx.conn
+                .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1 WHERE id = ?1")?
+                .execute([set.face_set.id.get()])?;
+            faces::show(tx, &set.face_set, &face, template, sequence)?;
+        }
+        faces.push(face);
+    }
+    if faces.is_empty() {
+        tx.idle = true;
+        return Ok(faces);
+    }
+    for (person, sql) in [
+        (from, "UPDATE persons SET n_faces = n_faces - ?2 WHERE id = ?1"),
+        (to, "UPDATE persons SET n_faces = n_faces + ?2 WHERE id = ?1"),
+    ] {
+        tx.conn.prepare_cached(sql)?.execute((person.get(), n_moved))?;
+        tx.push(Change::PersonChanged(person));
+    }
+    tx.erased = true;
+    Ok(faces)
+}
+
 /// See `GalleryStore::update_person`.
 pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch: PersonPatch) -> Answer<Person> {
     let mut person = rows::need_person(tx.conn, tenant, id)?.person;
+    Precondition::check(patch.only_if.as_ref(), &person)?;
+    if let Some(key) = patch.key {
+        if by_key(tx.conn, tenant, &key)?.is_some_and(|other| other.id != id) {
+            return Err(Failure::said(Kind::PersonExists, format!("person `{key}` exists already")));
+        }
+        person.key = key;
+    }
     person.name = patch.name.or(person.name).filter(|name| !name.as_str().is_empty());
     person.note = patch.note.or(person.note).filter(|note| !note.as_str().is_empty());
-    tx.conn.prepare_cached("UPDATE persons SET name = ?2, note = ?3 WHERE id = ?1")?.execute((
+    tx.conn.prepare_cached("UPDATE persons SET key = ?2, name = ?3, note = ?4 WHERE id = ?1")?.execute((
         id.get(),
+        person.key.as_str(),
         person.name.as_ref().map(|name| name.as_str()),
         person.note.as_ref().map(|note| note.as_str()),
     ))?;

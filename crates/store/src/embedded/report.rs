@@ -72,6 +72,15 @@ const RULES: &[(&str, &str)] = &[
          SELECT 1 FROM held_faces AS f WHERE NOT EXISTS (SELECT 1 FROM held_tenants AS h WHERE h.tenant = f.tenant)",
     ),
     (
+        "a tenant counts another number of short-lived records than it has",
+        "SELECT 1 FROM record_buckets AS b
+         WHERE (b.n_records, b.n_bytes) <> (SELECT count(*), coalesce(sum(length(r.value)), 0) FROM records AS r
+           WHERE r.tenant = b.tenant AND r.scope = b.scope AND r.bucket = b.bucket)
+         UNION ALL
+         SELECT 1 FROM records AS r WHERE NOT EXISTS (SELECT 1 FROM record_buckets AS b
+           WHERE b.tenant = r.tenant AND b.scope = r.scope AND b.bucket = r.bucket)",
+    ),
+    (
         "a face has the id of a held face, or one that is the origin of another",
         "SELECT f.id FROM faces AS f JOIN held_faces AS h ON h.id = f.id
          UNION ALL

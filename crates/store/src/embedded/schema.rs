@@ -40,6 +40,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::Script(include_str!("schema-5.sql")),
     Migration::Script(include_str!("schema-6.sql")),
     Migration::Code(templates_7::upgrade),
+    Migration::Script(include_str!("schema-8.sql")),
 ];
 
 /// Version of the present layout.

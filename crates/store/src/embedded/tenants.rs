@@ -69,6 +69,7 @@ pub(super) fn erase_some(conn: &Connection, n_rows_max: usize) -> Answer<usize> 
             n_rows_max,
         ),
         ("DELETE FROM pictures WHERE id IN (SELECT id FROM pictures WHERE tenant = ?1 LIMIT ?2)", UPLOADS_AT_ONCE),
+        ("DELETE FROM records WHERE number IN (SELECT number FROM records WHERE tenant = ?1 LIMIT ?2)", n_rows_max),
     ] {
         let n_erased = conn.prepare_cached(sql)?.execute((&tenant, n_max))?;
         if n_erased > 0 {

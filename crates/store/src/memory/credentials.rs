@@ -59,6 +59,7 @@ impl State {
         self.held.retain(|_, held| held.tenant != tenant);
         self.jobs.forget_tenant(tenant);
         self.pictures.forget_tenant(tenant);
+        self.records.forget_tenant(tenant);
         self.keys.retain(|key| key.tenant.id != tenant);
         for face_set in closed {
             changes.push(GalleryChange::Close { face_set });

@@ -4,8 +4,8 @@ use likeness_domain::access::Limits;
 use likeness_domain::filter::FilterRow;
 use likeness_domain::ports::{Change, FaceScope, FaceSelector, GalleryChange, TemplatePage};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldSchema, NewFace, PackId, Template,
-    TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldSchema, NewFace, PackId, Precondition,
+    Template, TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -282,6 +282,7 @@ impl State {
             .find(|sequence| self.faces[sequence].id == id)
             .ok_or_else(|| Error::new(Kind::FaceNotFound, format!("face {id} does not exist there")))?;
         let mut face = self.faces[&sequence].clone();
+        Precondition::check(patch.only_if.as_ref(), &face)?;
         face.subject = patch.subject.or(face.subject);
         face.fields = face.fields.merged(&patch.fields);
         face.note = patch.note.or(face.note);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use likeness_domain::Result;
-use likeness_domain::ports::{Job, JobOutcome, JobStore, NewJob, NonceStore, Pending};
+use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 
 use super::{MemoryStore, ready};
@@ -89,6 +89,9 @@ impl Jobs {
                 job.expires_at = Some(expires_at);
             }
             JobOutcome::Again { due_at } => job.due_at = due_at,
+            JobOutcome::Continue { payload, due_at } => {
+                (job.payload, job.due_at, job.n_attempts) = (payload, due_at, 0);
+            }
             JobOutcome::Forgotten => {
                 self.jobs.remove(&sequence);
             }
@@ -119,6 +122,26 @@ impl JobStore for MemoryStore {
         let state = self.read();
         let mut known = state.jobs.jobs.values();
         ready(Ok(known.find(|job| job.tenant == tenant && job.id == id && !is_forgotten(job, now)).cloned()))
+    }
+
+    fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
+        let state = self.read();
+        let known = state.jobs.jobs.range(..=from.unwrap_or(u64::MAX)).rev();
+        let mut rest = known.filter(|(_, job)| job.tenant == tenant && !is_forgotten(job, now));
+        let outline = |(_, job): (&u64, &Job)| Job {
+            payload: Bytes::new(),
+            result: job.result.as_ref().map(|_| Bytes::new()),
+            ..job.clone()
+        };
+        let jobs = rest.by_ref().take(usize::try_from(limit).unwrap_or(usize::MAX)).map(outline).collect();
+        ready(Ok(JobPage { jobs, next: rest.next().map(|(&sequence, _)| sequence) }))
+    }
+
+    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+        let jobs = &mut self.read().jobs.jobs;
+        let found = jobs.iter().find(|(_, job)| job.tenant == tenant && job.id == id && is_undone(job));
+        let sequence = found.map(|(&sequence, _)| sequence);
+        ready(Ok(sequence.is_some_and(|sequence| jobs.remove(&sequence).is_some())))
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -9,6 +9,7 @@ mod credentials;
 mod faces;
 mod jobs;
 mod persons;
+mod records;
 mod transient;
 mod uploads;
 
@@ -17,13 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Change, Clock, CommitPage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending, StoreHealth,
-    StoreReport, TemplatePage, VectorIndex,
+    Change, Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
+    PersonSummary, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
-    PersonPatch, Revision, Template, Tenant, TenantId, TimestampMs, TransientFace,
+    PersonPatch, Precondition, Revision, Template, Tenant, TenantId, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -59,6 +60,7 @@ struct State {
     jobs: jobs::Jobs,
     spent: jobs::Spent,
     pictures: uploads::Pictures,
+    records: records::Records,
     deleted_tenants: HashSet<TenantId>,
     commits: Vec<Stored>,
 }
@@ -270,7 +272,7 @@ impl State {
         patch: FaceSetPatch,
         changes: &mut Changes,
     ) -> Result<FaceSet> {
-        self.face_set(tenant, id)?;
+        Precondition::check(patch.only_if.as_ref(), self.face_set(tenant, id)?)?;
         if let Some(name) = &patch.name
             && self.face_set_named(tenant, name).is_some_and(|other| other.id != id)
         {
@@ -406,6 +408,14 @@ impl GalleryStore for MemoryStore {
         ready(Ok(paged(state.scope(tenant, scope).into_iter().map(|sequence| state.faces[&sequence].clone()), page)))
     }
 
+    fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage> {
+        let state = self.read();
+        let mut rest = state.scope(tenant, scope).into_iter().skip_while(|&sequence| sequence < from);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let faces = rest.by_ref().take(limit).map(|sequence| state.faces[&sequence].clone()).collect();
+        ready(Ok(FacePage { faces, next: rest.next() }))
+    }
+
     fn external_ids(
         &self,
         tenant: TenantId,
@@ -451,6 +461,36 @@ impl GalleryStore for MemoryStore {
     fn persons(&self, tenant: TenantId, ids: Vec<PersonId>) -> Pending<'_, Vec<Person>> {
         let state = self.read();
         ready(Ok(each_once(ids).into_iter().filter_map(|id| state.person(tenant, id).ok().cloned()).collect()))
+    }
+
+    fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {
+        let state = self.read();
+        let of_tenant = state.persons.values().filter(|person| person.tenant == tenant);
+        let mut persons: Vec<&Person> =
+            of_tenant.filter(|person| after.as_ref().is_none_or(|after| person.key > *after)).collect();
+        persons.sort_by(|one, other| one.key.cmp(&other.key));
+        persons.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let summary = |person: &Person| PersonSummary {
+            person: person.clone(),
+            n_faces: state.owned(FaceOwner::Person(person.id)).len() as u64,
+        };
+        ready(Ok(persons.into_iter().map(summary).collect()))
+    }
+
+    fn move_faces(
+        &self,
+        actor: Actor,
+        from: PersonId,
+        to: PersonId,
+        ids: Option<Vec<FaceId>>,
+        limit: u64,
+        limits: Option<Limits>,
+        now: TimestampMs,
+    ) -> Pending<'_, Vec<Face>> {
+        let limits = limits.unwrap_or(Limits::NONE);
+        ready(self.write_as(actor, |state, tenant, changes| {
+            state.move_faces(tenant, (from, to), ids.as_deref(), limit, &limits, now, changes)
+        }))
     }
 
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person> {

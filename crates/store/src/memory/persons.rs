@@ -3,7 +3,8 @@
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, GalleryChange};
 use likeness_domain::types::{
-    FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch, TenantId,
+    Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, NewFaceSet, NewPerson, Person, PersonId, PersonPatch,
+    Precondition, TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -161,6 +162,61 @@ impl State {
         changes.extend(gallery.map(|(_, face)| GalleryChange::Remove { face_set: face_set.id, face: face.id }));
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of the store's method")]
+    pub(super) fn move_faces(
+        &mut self,
+        tenant: TenantId,
+        (from, to): (PersonId, PersonId),
+        ids: Option<&[FaceId]>,
+        limit: u64,
+        limits: &Limits,
+        now: TimestampMs,
+        changes: &mut Changes,
+    ) -> Result<Vec<Face>> {
+        self.person(tenant, from)?;
+        self.person(tenant, to)?;
+        if from == to {
+            return Ok(Vec::new());
+        }
+        let mut moved = self.owned(FaceOwner::Person(from));
+        moved.retain(|sequence| ids.is_none_or(|ids| ids.contains(&self.faces[sequence].id)));
+        moved.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let owned = self.owned(FaceOwner::Person(to));
+        bounds::check_person_faces(owned.len() as u64, moved.len() as u64, limits)?;
+        for sequence in &moved {
+            let external_id = self.faces[sequence].external_id.as_ref();
+            if external_id.is_some() && owned.iter().any(|other| self.faces[other].external_id.as_ref() == external_id)
+            {
+                let message = "the person has a face with that external id already";
+                return Err(Error::new(Kind::FaceExists, message));
+            }
+        }
+        let (left, joined) = (self.face_sets_of(tenant, from), self.face_sets_of(tenant, to));
+        for face_set in joined.iter().filter(|face_set| left.iter().all(|other| other.id != face_set.id)) {
+            let n_more = moved.iter().filter(|&&sequence| self.template(sequence, &face_set.pack).is_some()).count();
+            bounds::check_gallery(face_set, self.n_gallery(face_set), n_more as u64, limits)?;
+        }
+        let mut faces = Vec::with_capacity(moved.len());
+        for sequence in moved {
+            let before: Vec<FaceSetId> = self.galleries_of(sequence).map(|face_set| face_set.id).collect();
+            let Some(face) = self.faces.get_mut(&sequence) else { continue };
+            (face.owner, face.updated_at) = (FaceOwner::Person(to), now);
+            let face = face.clone();
+            for face_set in before {
+                if self.galleries_of(sequence).all(|shown| shown.id != face_set) {
+                    changes.push(GalleryChange::Remove { face_set, face: face.id });
+                }
+            }
+            self.show(sequence, changes);
+            faces.push(face);
+        }
+        if !faces.is_empty() {
+            changes.push(Change::PersonChanged(from));
+            changes.push(Change::PersonChanged(to));
+        }
+        Ok(faces)
+    }
+
     pub(super) fn update_person(
         &mut self,
         tenant: TenantId,
@@ -169,6 +225,14 @@ impl State {
         changes: &mut Changes,
     ) -> Result<Person> {
         let mut person = self.person(tenant, id)?.clone();
+        Precondition::check(patch.only_if.as_ref(), &person)?;
+        if let Some(key) = patch.key {
+            let is_other = |other: &Person| other.tenant == tenant && other.key == key && other.id != id;
+            if self.persons.values().any(is_other) {
+                return Err(Error::new(Kind::PersonExists, format!("person `{key}` exists already")));
+            }
+            person.key = key;
+        }
         person.name = patch.name.or(person.name).filter(|name| !name.as_str().is_empty());
         person.note = patch.note.or(person.note).filter(|note| !note.as_str().is_empty());
         let slot = self.persons.values_mut().find(|other| other.id == id);

@@ -28,6 +28,7 @@ fn open_watched(index: Arc<dyn VectorIndex>) -> Opened {
         gallery: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
         once: Arc::clone(&store) as _,
+        records: Arc::clone(&store) as _,
         pictures: store,
         credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
         keep: Box::new((dir, disk)),

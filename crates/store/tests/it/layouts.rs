@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use likeness_domain::ports::{
-    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, TransientFaceStore, UploadStore,
+    CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Record, RecordQuota, RecordStore,
+    TransientFaceStore, UploadStore, WhenFull,
 };
 use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret, QualityGate};
 use likeness_store::conformance::jobs::{at, job, job_id};
@@ -168,6 +169,32 @@ fn a_folder_of_layout_6_is_upgraded_and_takes_templates_of_further_packs() {
         assert_eq!(found, [other]);
         let first = [(face_id(1), template(1)), (face_id(30), template(30))];
         assert_eq!(store.templates(ours(), None, ids, pack()).await.unwrap(), first);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// A file of layout 7 keeps its faces, and remembers short-lived records from then on.
+#[test]
+fn a_folder_of_layout_7_is_upgraded_and_keeps_records() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/7/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems, report.n_faces), (SCHEMA_VERSION, vec![], 3));
+        let record = Record {
+            id: [1; 32],
+            tenant: ours(),
+            bucket: String::new(),
+            value: "value".into(),
+            created_at: at(0),
+            expires_at: at(100),
+        };
+        let room = RecordQuota { n_max: 1, bytes_max: 10, when_full: WhenFull::Refuse };
+        assert!(store.put_record("s", record.clone(), room, at(0)).await.unwrap().is_none());
+        drop(store);
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        assert!(store.record("s", [1; 32], at(0)).await.unwrap() == Some(record));
         assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     });
 }

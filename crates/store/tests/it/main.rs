@@ -35,6 +35,7 @@ fn open_memory(index: Arc<dyn VectorIndex>) -> Opened {
         credentials: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
         once: Arc::clone(&store) as _,
+        records: Arc::clone(&store) as _,
         pictures: store,
         keep: Box::new(()),
     }
@@ -47,6 +48,7 @@ fn open_embedded(index: Arc<dyn VectorIndex>) -> Opened {
         gallery: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
         once: Arc::clone(&store) as _,
+        records: Arc::clone(&store) as _,
         pictures: store,
         credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
         keep: Box::new(dir),

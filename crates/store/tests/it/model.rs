@@ -308,6 +308,7 @@ impl Pair {
                     subject: label.map(|label| subject(&format!("label-{label}"))),
                     fields: FieldValues::new(age.map(|age| (field("age"), FieldValue::Whole(age)))),
                     note: None,
+                    only_if: None,
                 };
                 self.both(
                     async |store| {
@@ -353,7 +354,7 @@ impl Pair {
             Step::UpdatePerson { tenant, key, text } => {
                 let id = self.person_id(tenant, key).await;
                 let words = ["", "one", "two"][usize::from(text)];
-                let patch = PersonPatch { name: Some(note(words)), note: None };
+                let patch = PersonPatch { name: Some(note(words)), ..PersonPatch::default() };
                 self.both(
                     async |store| store.update_person(by(tenant_of(tenant)), id, patch.clone()).await,
                     |person| format!("{person:?}"),

@@ -99,7 +99,12 @@ async fn add_person(call: &Call<'_>) -> Answer {
 async fn set_person(call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let key = convert::person_key(params::needed_text(&body, "personId")?)?;
-    let patch = PersonPatch { name: words(&body, "name", convert::name)?, note: words(&body, "note", convert::note)? };
+    let patch = PersonPatch {
+        key: None,
+        name: words(&body, "name", convert::name)?,
+        note: words(&body, "note", convert::note)?,
+        only_if: None,
+    };
     let person = call.api.library().update_person(&call.caller, &key, patch).await?;
     call.done(dto::PersonSet { person_id: person.key.as_str().to_owned() })
 }

@@ -95,6 +95,9 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::FaceExists
         | Kind::PersonNotFound
         | Kind::PersonExists
+        | Kind::KeyNotFound
+        | Kind::JobNotFound
+        | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined
         | Kind::FieldTypeMismatch

@@ -204,6 +204,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
         note: convert::new_user_data(&call.fields)?,
         tags: convert::tags(&call.fields)?,
         quality_gate: None,
+        only_if: None,
     };
     let updated = call.library.update_face_set(&call.caller, named.key(), patch).await;
     let face_set = updated.map_err(|error| match error.kind() {

@@ -144,7 +144,13 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         // for a stored face; the message says what is the matter.
         Kind::StorageFull => code::FRS_0018,
         // Nothing in this dialect asks for these: external ids, persons and "only if empty" belong to other dialects.
-        Kind::FaceSetNotEmpty | Kind::FaceExists | Kind::PersonNotFound | Kind::PersonExists => code::FRS_0018,
+        Kind::FaceSetNotEmpty
+        | Kind::FaceExists
+        | Kind::PersonNotFound
+        | Kind::PersonExists
+        | Kind::KeyNotFound
+        | Kind::JobNotFound
+        | Kind::Changed => code::FRS_0018,
         Kind::Internal => code::FRS_0018,
     }
 }

@@ -159,7 +159,8 @@ async fn update_face(call: &Call<'_>) -> Answer {
     }
     let Some(id) = ids::read_face_id(face_id) else { return Err(no_face(call, code::FRS_0303, face_id).await) };
     let name = convert::named_face_set(&call.face_set_name)?;
-    let request = UpdateFace { subject, fields: convert::field_values(&given_fields, call.settings()), note: None };
+    let request =
+        UpdateFace { subject, fields: convert::field_values(&given_fields, call.settings()), ..UpdateFace::default() };
     let (face_set, _) = call.library.update_face(&call.caller, &name, id, request).await?;
     ok(&convert::faces_changed(&face_set, 1))
 }

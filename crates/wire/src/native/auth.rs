@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::header;
 use http::request::Parts;
 use likeness_domain::access::{Access, Admission, Caller, Grants, Limits};
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, Pending};
-use likeness_domain::types::{AccessKeyId, TenantName};
+use likeness_domain::ports::{CredentialStore, IdSource, Pending};
+use likeness_domain::types::TenantName;
 use likeness_domain::{Error, Kind};
 
+use super::session::{self, SessionOf, Sessions};
 use crate::http::request_id;
-use crate::http::signing::{same, text};
+use crate::http::signing::text;
 
 /// Field of a `Forbidden` error that says that nobody is known: it is answered with 401, not 403.
 pub(super) const AUTHORIZATION: &str = "authorization";
@@ -58,15 +60,13 @@ impl Authenticate for OwnerOfTheFolder {
     }
 }
 
-/// For listeners that anybody can reach: `Authorization: Bearer ID.SECRET` of an access key. What the key may do is
-/// checked by each use case of the library, for the face sets that the key is for.
+/// For listeners that anybody can reach: `Authorization: Bearer ID.SECRET` of an access key, or the cookie of a session.
+/// What the key may do is checked by each use case of the library, for the face sets that the key is for.
 pub struct Bearer {
-    /// Where keys are looked up.
-    pub credentials: Arc<dyn CredentialStore>,
+    /// Where keys and sessions are looked up.
+    pub sessions: Arc<Sessions>,
     /// Counts calls and refuses keys that are disabled or expired.
     pub access: Arc<Access>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
     /// For ids of requests that have none yet.
     pub ids: Arc<dyn IdSource>,
 }
@@ -75,19 +75,20 @@ impl Authenticate for Bearer {
     fn caller<'a>(&'a self, head: &'a Parts) -> Pending<'a, Caller> {
         Box::pin(async move {
             let refused = |message| Error::new(Kind::Forbidden, message).with_field(AUTHORIZATION);
-            let (id, secret) = bearer(head).ok_or_else(|| {
-                refused("header `Authorization` is missing, expected `Bearer ID.SECRET` of an access key")
-            })?;
-            let now = self.clock.now();
-            let key = match AccessKeyId::new(id) {
-                Some(id) => self.credentials.key(id).await?,
-                None => None,
-            };
-            // An unknown id and a wrong secret get the same answer.
-            let key =
-                key.filter(|key| key.secrets(now).any(|known| same(known.reveal().as_bytes(), secret.as_bytes())));
-            let key = key.ok_or_else(|| refused("the access key is not valid"))?;
             let request_id = request_id::of(&head.extensions, &*self.ids);
+            let key = if let Some((id, secret)) = bearer(head) {
+                self.sessions.key(id, secret).await?.ok_or_else(|| refused("the access key is not valid"))?
+            } else if session::has_cookie(&head.headers) && !head.headers.contains_key(header::AUTHORIZATION) {
+                let session = self.sessions.of(&head.headers).await?;
+                let session = session.ok_or_else(|| refused("the session is over, sign in again"))?;
+                session::check_origin(head)?;
+                match session.of {
+                    SessionOf::Key(key) => *key,
+                    SessionOf::Owner(tenant) => return Ok(Caller::owner(&tenant, request_id)),
+                }
+            } else {
+                return Err(refused("header `Authorization` is missing, expected `Bearer ID.SECRET` of an access key"));
+            };
             self.access.admit(
                 &key,
                 &Admission {
@@ -105,7 +106,7 @@ impl Authenticate for Bearer {
 }
 
 /// Id and secret of an `Authorization` header.
-fn bearer(head: &Parts) -> Option<(&str, &str)> {
+pub(super) fn bearer(head: &Parts) -> Option<(&str, &str)> {
     let (scheme, token) = text(&head.headers, "authorization")?.split_once(' ')?;
     // An id has no dot.
     token.trim().split_once('.').filter(|_| scheme.eq_ignore_ascii_case("bearer"))

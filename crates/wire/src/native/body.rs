@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyDataStream, Full};
 use likeness_domain::access::Caller;
-use likeness_domain::types::{FaceId, FaceSetName};
+use likeness_domain::types::{FaceId, FaceSetName, PersonKey};
 use likeness_domain::{Error, Kind, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +70,28 @@ impl FromRequestParts<Api> for OfFace {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
         Ok(Self(convert::face_id(&path_word(parts, api, "id").await?)?))
+    }
+}
+
+/// The person a path names.
+pub(super) struct OfPerson(pub(super) PersonKey);
+
+impl FromRequestParts<Api> for OfPerson {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        Ok(Self(PersonKey::new(path_word(parts, api, "key").await?)?))
+    }
+}
+
+/// The id a path names, of whatever kind.
+pub(super) struct OfId(pub(super) String);
+
+impl FromRequestParts<Api> for OfId {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        Ok(Self(path_word(parts, api, "id").await?))
     }
 }
 
@@ -168,6 +190,32 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
         let (head, body) = request.into_parts();
         Ok(Self(from_json(&read(&head, body).await?)?))
+    }
+}
+
+/// A JSON body of a caller who is not proved yet, and the head of the request. No body at all is `None`.
+pub(super) struct SmallJson<T>(pub(super) Parts, pub(super) Option<T>);
+
+/// Bytes of such a body: a key or a ticket.
+const SMALL_BYTES_MAX: usize = 4096;
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for SmallJson<T> {
+    type Rejection = NativeError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
+        let (head, body) = request.into_parts();
+        body::check_place(&head.extensions)?;
+        let mut upload = Upload::of(&head, body);
+        let body = upload.read(SMALL_BYTES_MAX).await.map_err(|error| match error {
+            BodyError::TooLong => Error::new(
+                Kind::ImageTooLarge,
+                format!("the request body has more than {SMALL_BYTES_MAX} bytes, as many as this operation takes"),
+            ),
+            BodyError::Broken => Error::invalid("body", "the request body broke off"),
+            BodyError::Busy => body::busy(),
+        })?;
+        let value = if body.is_empty() { None } else { Some(from_json(&body)?) };
+        Ok(Self(head, value))
     }
 }
 
@@ -283,7 +331,9 @@ async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
 }
 
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    // serde's own words name the member, the place and what is accepted, and never quote a value of ours.
+    // serde's own words name the member, the place and what is accepted, and never quote a value of ours. No body at all is
+    // an object without members.
+    let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(without_mark(body))
         .map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
 }
@@ -319,4 +369,8 @@ pub fn fuzz_body(data: &[u8]) {
     at_once(Json::<dto::CreateFaceSet>::from_request(request(), &()));
     at_once(Json::<dto::UpdateFace>::from_request(request(), &()));
     at_once(Json::<dto::DeleteFaces>::from_request(request(), &()));
+    at_once(Json::<dto::CreatePerson>::from_request(request(), &()));
+    at_once(Json::<dto::CreateKey>::from_request(request(), &()));
+    at_once(SmallJson::<dto::BeginSession>::from_request(request(), &()));
+    at_once(Posted::<dto::AddPersonFace>::from_request(request(), &()));
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use likeness_domain::access::Caller;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
-    self, Aspects, ExternalId, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema, FieldType,
-    FieldValue, GivenFields, GivenValue, Note, PackId, QualityGate, Similarity, Subject, Tags, TimestampMs,
+    self, Aspects, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema,
+    FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, QualityGate, Similarity, Subject, Tags,
+    TimestampMs,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -69,11 +71,20 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         name: FaceSetName::new(body.name)?,
         label: body.label.map(Note::new).transpose()?,
         note: body.note.map(Note::new).transpose()?,
-        tags: Tags::default(),
+        tags: tags(body.tags)?,
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
     })
+}
+
+/// Words to find a face set by.
+fn tags(words: Vec<String>) -> Result<Tags, Error> {
+    if let Some(word) = words.iter().find(|word| word.contains(',')) {
+        let word: String = word.chars().take(64).collect();
+        return Err(Error::invalid("tags", format!("the tag `{word}` has a comma, which no tag may have")));
+    }
+    Tags::parse(&words.join(","))
 }
 
 /// The pack of that name, if one is given.
@@ -84,6 +95,8 @@ pub(super) fn pack_id(text: Option<&str>) -> Result<Option<PackId>, Error> {
 
 pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, Error> {
     Ok(FaceSetPatch {
+        name: body.name.map(FaceSetName::new).transpose()?,
+        tags: body.tags.map(tags).transpose()?,
         label: body.label.map(Note::new).transpose()?,
         note: body.note.map(Note::new).transpose()?,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
@@ -156,6 +169,7 @@ pub(super) fn update_face(body: dto::UpdateFace) -> Result<library::UpdateFace, 
         subject: body.subject.map(Subject::new).transpose()?,
         fields: given_fields(body.fields, BTreeMap::new())?,
         note: body.note.map(Note::new).transpose()?,
+        only_if: None,
     })
 }
 
@@ -346,6 +360,12 @@ impl FromForm for dto::Compare {
     }
 }
 
+impl FromForm for dto::AddPersonFace {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self { image: form.needed_image("image")?, source: form.words.text("source") })
+    }
+}
+
 impl FromForm for dto::Detect {
     fn from_form(form: &mut Form) -> Result<Self, Error> {
         Ok(Self {
@@ -368,6 +388,7 @@ pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
         name: face_set.name.to_string(),
         label: text(face_set.label),
         note: text(face_set.note),
+        tags: face_set.tags.words().iter().map(|word| word.to_string()).collect(),
         pack: face_set.pack.to_string(),
         fields: face_set.schema.fields().iter().map(field).collect(),
         capacity: face_set.capacity,
@@ -453,9 +474,31 @@ fn tenth_of_a_pixel(pixels: f32) -> f32 {
     (pixels * 10.0).round() / 10.0
 }
 
-pub(super) fn face(face: types::Face) -> dto::Face {
+/// Faces with the persons that own them.
+pub(super) async fn faces(
+    library: &Library,
+    caller: &Caller,
+    faces: Vec<types::Face>,
+) -> Result<Vec<dto::Face>, Error> {
+    let owners = library.owners(caller, &faces).await?;
+    Ok(faces.into_iter().map(|face| owned_face(face, &owners)).collect())
+}
+
+/// A face of one of these persons, or of a set.
+fn owned_face(face: types::Face, owners: &[Person]) -> dto::Face {
+    let owner = match face.owner {
+        FaceOwner::Person(id) => owners.iter().find(|person| person.id == id),
+        FaceOwner::FaceSet(_) => None,
+    };
+    face_of(face, owner)
+}
+
+/// A face of that person, or of a set.
+pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
     dto::Face {
         id: face.id.to_string(),
+        person: owner.map(|person| person.key.to_string()),
+        person_name: owner.and_then(|person| text(person.name.clone())),
         subject: face.subject.map(|subject| subject.to_string()),
         external_id: face.external_id.map(|id| id.to_string()),
         note: text(face.note),
@@ -504,7 +547,13 @@ fn false_matches(rate: &FalseAcceptRate, n_faces: u64) -> dto::FalseMatches {
     dto::FalseMatches { false_matches: found.expected, false_matches_interval: found.interval.map(interval) }
 }
 
-pub(super) fn search_answer(library: &Library, answer: library::SearchAnswer) -> Result<dto::SearchAnswer, Error> {
+pub(super) async fn search_answer(
+    library: &Library,
+    caller: &Caller,
+    answer: library::SearchAnswer,
+) -> Result<dto::SearchAnswer, Error> {
+    let found: Vec<types::Face> = answer.candidates.iter().map(|candidate| candidate.face.clone()).collect();
+    let owners = library.owners(caller, &found).await?;
     let calibration = calibration(library, &answer.face_set.pack)?;
     let n_faces = answer.n_faces;
     let candidate = |candidate: library::Candidate| {
@@ -513,7 +562,7 @@ pub(super) fn search_answer(library: &Library, answer: library::SearchAnswer) ->
             similarity: candidate.similarity.get(),
             rate: rate(&found),
             in_gallery: false_matches(&found, n_faces),
-            face: face(candidate.face),
+            face: owned_face(candidate.face, &owners),
         }
     };
     let least = calibration.false_accept_rate(answer.similarity_min);

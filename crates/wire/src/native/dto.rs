@@ -4,15 +4,25 @@
 //! Absent members are left out, never `null`. Unknown members of a request are refused: a misspelt option must not
 //! silently become its default.
 
+mod admin;
 mod archive;
 mod liveness;
+mod persons;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use admin::{
+    BeginSession, CreateKey, Job, JobCancelled, Jobs, Key, KeyDeleted, Keys, RotateKey, Session, SessionKey, Status,
+    Ticket, UpdateKey, Usage,
+};
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
 pub use liveness::{Judged, Liveness, SeenAction};
+pub use persons::{
+    AddPersonFace, ChangeMemberships, CreatePerson, MergePerson, MoveFaces, Person, PersonDeleted, PersonMerged,
+    Persons, SplitPerson, UpdatePerson,
+};
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +72,9 @@ pub struct CreateFaceSet {
     pub label: Option<String>,
     /// Free text.
     pub note: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Its custom fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
@@ -78,10 +91,16 @@ pub struct CreateFaceSet {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateFaceSet {
+    /// New name, which has to be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// New name for people.
     pub label: Option<String>,
     /// New free text.
     pub note: Option<String>,
+    /// All of its tags from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
     pub quality: Option<String>,
 }
@@ -95,6 +114,9 @@ pub struct FaceSet {
     pub label: Option<String>,
     /// Free text.
     pub note: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The model pack of all its faces.
     pub pack: String,
     /// Its custom fields.
@@ -114,6 +136,9 @@ pub struct FaceSet {
 pub struct FaceSets {
     /// Oldest first.
     pub face_sets: Vec<FaceSet>,
+    /// Where the next stretch begins; left out at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A box in pixels of the upright image.
@@ -244,6 +269,12 @@ pub struct Pose {
 pub struct Face {
     /// Its id: a decimal number in a string.
     pub id: String,
+    /// Key of the person that it belongs to; left out for a face of the set itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Name of that person for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_name: Option<String>,
     /// Label saying who it is.
     pub subject: Option<String>,
     /// The caller's own id of this observation.
@@ -325,8 +356,12 @@ pub struct Faces {
     /// Faces that were meant to be enrolled and are not good enough, largest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedFace>,
-    /// Where the next stretch of a listing begins, if there may be one.
+    /// Where the next stretch of a listing by `offset` begins, if there may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
+    /// Where the next stretch of a listing begins; left out at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A face that is not good enough to be enrolled.

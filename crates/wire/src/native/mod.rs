@@ -5,23 +5,8 @@
 //! Requests with an image take it raw (`image/*` or `application/octet-stream`, options in the query), as
 //! `multipart/form-data`, or inside JSON (`{"base64": ..}` or `{"url": ..}`).
 //!
-//! | Operation | Method and path below `/likeness/v1` |
-//! |---|---|
-//! | make, list face sets | `POST`, `GET /face-sets` |
-//! | show, delete a face set | `GET`, `DELETE /face-sets/{name}` (`?only_if_empty=true`) |
-//! | enrol, list faces | `POST`, `GET /face-sets/{name}/faces` (`?offset=&limit=`) |
-//! | show, change, delete a face | `GET`, `PATCH`, `DELETE /face-sets/{name}/faces/{id}` |
-//! | delete faces by ids, subject, field or filter | `POST /face-sets/{name}/faces/delete` |
-//! | which external ids are enrolled | `POST /face-sets/{name}/faces/enrolled` |
-//! | faces with templates, out and in | `GET`, `POST /face-sets/{name}/archive` (`?from=&limit=`) |
-//! | search | `POST /face-sets/{name}/search` |
-//! | compare, detect | `POST /compare`, `POST /detect` (`?assess=all`) |
-//! | liveness of a picture, or of a clip with actions | `POST /liveness` |
-//! | model packs | `GET /packs` |
-//! | tenants, state of the store ([`operator_router`] only) | `GET /tenants`, `GET /report` (`?thorough=true`) |
-//! | delete a tenant with everything of it ([`operator_router`] only) | `DELETE /tenants/{name}` |
-//!
-//! Persons are not covered yet.
+//! [`operations`] lists the operations, and [`operator_router`] has those over all tenants: `GET /tenants`, `DELETE
+//! /tenants/{name}`, `GET /report` (`?thorough=true`).
 //!
 //! [`router`] takes the authentication as a parameter: over the network an access key ([`Bearer`]), through the socket in
 //! the data folder and within the process the tenant's name ([`OwnerOfTheFolder`]). `docs/native.md` is for users.
@@ -30,10 +15,15 @@ mod archive;
 mod auth;
 mod body;
 mod convert;
+mod cursor;
 pub mod dto;
 mod errors;
+mod keys;
 mod liveness;
+mod persons;
 mod routes;
+mod session;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -41,51 +31,56 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get};
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
+use likeness_domain::types::InstallationSecret;
+
+use crate::router::Readiness;
 
 pub use archive::fuzz_archived_face;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
 pub use errors::{code_of, error_of, status_of};
+pub use session::{CSRF_HEADER, Sessions};
+pub use table::{Operation, operations};
 
 /// Where the native API lives.
 pub const PREFIX: &str = "/likeness/v1";
+
+/// What the native API stands on.
+pub struct Native {
+    /// The library it speaks for.
+    pub library: Arc<Library>,
+    /// Who asks.
+    pub authenticate: Arc<dyn Authenticate>,
+    /// Sessions of browsers.
+    pub sessions: Arc<Sessions>,
+    /// What the key of its cursors is derived from.
+    pub secret: InstallationSecret,
+    /// Whether the server can do its work.
+    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+}
 
 #[derive(Clone)]
 struct Api {
     library: Arc<Library>,
     authenticate: Arc<dyn Authenticate>,
+    sessions: Arc<Sessions>,
+    cursors: Arc<cursor::Cursors>,
+    ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
 /// Every operation a tenant may ask for.
-pub fn router(library: Arc<Library>, authenticate: Arc<dyn Authenticate>) -> Router {
-    let routes = Router::new()
-        .route("/face-sets", get(routes::list_face_sets).post(routes::create_face_set))
-        .route(
-            "/face-sets/{name}",
-            get(routes::show_face_set).patch(routes::update_face_set).delete(routes::delete_face_set),
-        )
-        .route("/face-sets/{name}/faces", get(routes::list_faces).post(routes::add_faces))
-        .route("/face-sets/{name}/faces/delete", post(routes::delete_faces))
-        .route("/face-sets/{name}/faces/enrolled", post(routes::enrolled))
-        .route(
-            "/face-sets/{name}/faces/{id}",
-            get(routes::show_face).patch(routes::update_face).delete(routes::delete_face),
-        )
-        .route("/face-sets/{name}/archive", get(archive::export).post(archive::import))
-        .route("/face-sets/{name}/search", post(routes::search))
-        .route("/compare", post(routes::compare))
-        .route("/detect", post(routes::detect))
-        .route("/liveness", post(routes::liveness))
-        .route("/packs", get(routes::packs))
-        .with_state(Api { library, authenticate });
+pub fn router(native: Native) -> Router {
+    let Native { library, authenticate, sessions, secret, ready } = native;
+    let cursors = Arc::new(cursor::Cursors::new(&secret));
+    let api = Api { library, authenticate, sessions, cursors, ready };
     Router::new()
-        .nest(PREFIX, routes)
+        .nest(PREFIX, table::router().with_state(api))
         .fallback(routes::unknown_operation)
         .method_not_allowed_fallback(routes::unknown_operation)
         .layer(from_fn(errors::identify))

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Caller;
 use likeness_domain::library;
-use likeness_domain::types::{FaceSetSummary, TenantName};
+use likeness_domain::types::{Face, FaceSetSummary, Tags, TenantName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
@@ -28,9 +28,33 @@ pub(super) async fn create_face_set(
     Ok(json(StatusCode::CREATED, &convert::face_set(FaceSetSummary { face_set, n_faces: 0 })))
 }
 
-pub(super) async fn list_face_sets(State(api): State<Api>, Signed(caller): Signed) -> Answer {
-    let face_sets = api.library.face_sets(&caller).await?;
-    Ok(json(StatusCode::OK, &dto::FaceSets { face_sets: face_sets.into_iter().map(convert::face_set).collect() }))
+/// Face sets of a listing that does not say how many.
+const FACE_SETS_LIMIT: u64 = 1000;
+
+pub(super) async fn list_face_sets(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+    let limit = convert::page(None, words.parsed("limit", "a whole number")?.or(Some(FACE_SETS_LIMIT)))?.limit;
+    let tags = words.text("tags");
+    let cursor = words.text("cursor");
+    words.finish()?;
+    let tags = Tags::parse(tags.as_deref().unwrap_or_default())?;
+    let list = format!("face sets {tags}");
+    let from = api.cursors.open_number(caller.tenant, &list, cursor.as_deref())?;
+    let all = api.library.face_sets_tagged(&caller, &tags).await?;
+    // The place is the last set that was listed; if it is deleted meanwhile the listing has to begin anew.
+    let begin = match from {
+        None => 0,
+        Some(last) => {
+            all.iter().position(|summary| summary.face_set.id.get() == last).map(|idx| idx + 1).ok_or_else(|| {
+                Error::invalid("cursor", "the face set at which `cursor` stopped was deleted, list from the beginning")
+            })?
+        }
+    };
+    let n_left = all.len() - begin;
+    let page: Vec<_> = all.into_iter().skip(begin).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let last = page.last().filter(|_| n_left > page.len()).map(|summary| summary.face_set.id.get());
+    let next_cursor = last.map(|last| api.cursors.seal_number(caller.tenant, &list, last));
+    let face_sets = page.into_iter().map(convert::face_set).collect();
+    Ok(json(StatusCode::OK, &dto::FaceSets { face_sets, next_cursor }))
 }
 
 pub(super) async fn show_face_set(
@@ -70,9 +94,9 @@ pub(super) async fn add_faces(
     Posted(body): Posted<dto::AddFaces>,
 ) -> Answer {
     let added = api.library.add_faces(&caller, convert::add_faces(name, body)?).await?;
-    let faces = added.faces.into_iter().map(convert::face).collect();
+    let faces = added.faces.into_iter().map(|face| convert::face_of(face, None)).collect();
     let refused = added.refused.into_iter().map(convert::refused_face).collect();
-    Ok(json(StatusCode::CREATED, &dto::Faces { faces, refused, next_offset: None }))
+    Ok(json(StatusCode::CREATED, &dto::Faces { faces, refused, next_offset: None, next_cursor: None }))
 }
 
 pub(super) async fn list_faces(
@@ -81,12 +105,29 @@ pub(super) async fn list_faces(
     InFaceSet(name): InFaceSet,
     Query(mut words): Query,
 ) -> Answer {
-    let page = convert::page(words.parsed("offset", "a whole number")?, words.parsed("limit", "a whole number")?)?;
+    let offset = words.parsed("offset", "a whole number")?;
+    let page = convert::page(offset, words.parsed("limit", "a whole number")?)?;
+    let cursor = words.text("cursor");
     words.finish()?;
-    let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
-    let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
-    let faces = faces.into_iter().map(convert::face).collect();
-    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset }))
+    if offset.is_some() {
+        if cursor.is_some() {
+            return Err(Error::invalid("cursor", "`cursor` and `offset` exclude each other").into());
+        }
+        // For clients of earlier versions: a deep offset takes time in proportion to it.
+        let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
+        let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
+        let faces = convert::faces(&api.library, &caller, faces).await?;
+        return Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor: None }));
+    }
+    let face_set = api.library.face_set(&caller, &name).await?.face_set;
+    let list = format!("faces of face set {}", face_set.id);
+    let from = api.cursors.open_number(caller.tenant, &list, cursor.as_deref())?.unwrap_or(0);
+    let (_, found) = api.library.faces_from(&caller, face_set.id, from, page.limit).await?;
+    let next_cursor = found.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
+    // Clients of earlier versions that gave no offset go on by one.
+    let next_offset = (cursor.is_none() && next_cursor.is_some()).then_some(page.limit);
+    let faces = convert::faces(&api.library, &caller, found.faces).await?;
+    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor }))
 }
 
 pub(super) async fn show_face(
@@ -96,7 +137,7 @@ pub(super) async fn show_face(
     OfFace(id): OfFace,
 ) -> Answer {
     let (_, face) = api.library.face(&caller, &name, id).await?;
-    Ok(json(StatusCode::OK, &convert::face(face)))
+    Ok(json(StatusCode::OK, &one_face(&api, &caller, face).await?))
 }
 
 pub(super) async fn update_face(
@@ -107,7 +148,12 @@ pub(super) async fn update_face(
     Json(body): Json<dto::UpdateFace>,
 ) -> Answer {
     let (_, face) = api.library.update_face(&caller, &name, id, convert::update_face(body)?).await?;
-    Ok(json(StatusCode::OK, &convert::face(face)))
+    Ok(json(StatusCode::OK, &one_face(&api, &caller, face).await?))
+}
+
+async fn one_face(api: &Api, caller: &Caller, face: Face) -> Result<dto::Face, Error> {
+    let missing = || Error::internal("cannot show a face", "it was lost on the way");
+    convert::faces(&api.library, caller, vec![face]).await?.pop().ok_or_else(missing)
 }
 
 pub(super) async fn delete_face(
@@ -155,7 +201,7 @@ pub(super) async fn search(
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
     let answer = api.library.search(&caller, convert::search(name, body)?).await?;
-    Ok(json(StatusCode::OK, &convert::search_answer(&api.library, answer)?))
+    Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer).await?))
 }
 
 pub(super) async fn compare(

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::errors::status_and_word;
-use super::{OwnerOfTheFolder, TENANT_HEADER, operator_router, router};
+use super::{Native, OwnerOfTheFolder, Sessions, TENANT_HEADER, operator_router, router};
 use crate::tests::testbed::Testbed;
 
 mod quality;
@@ -39,9 +39,15 @@ impl Fixture {
             let proposed = Tenant::new(TenantId::from_bits(bits), name, TimestampMs(0));
             bed.store.ensure_tenant(likeness_testkit::caller(bits).actor(), proposed).await.expect("made");
         }
-        let library = bed.wire(crate::Settings::default()).library;
-        let owner = Arc::new(OwnerOfTheFolder::new(bed.store.clone()));
-        let router = router(library, owner).merge(operator_router(bed.store.clone(), bed.store));
+        let wire = bed.wire(crate::Settings::default());
+        let native = Native {
+            library: wire.library,
+            authenticate: Arc::new(OwnerOfTheFolder::new(bed.store.clone())),
+            sessions: Arc::new(Sessions::new(wire.records, wire.credentials, wire.clock, wire.ids)),
+            secret: wire.secret,
+            ready: wire.ready,
+        };
+        let router = router(native).merge(operator_router(bed.store.clone(), bed.store));
         Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }
     }
 
@@ -155,6 +161,9 @@ fn every_kind_has_its_status_and_word() {
         409 face_exists
         404 person_not_found
         409 person_exists
+        404 key_not_found
+        404 job_not_found
+        412 changed
         400 unknown_field
         400 field_not_defined
         400 field_type_mismatch

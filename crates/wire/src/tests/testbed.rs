@@ -72,6 +72,8 @@ impl Testbed {
             fetcher: self.fetcher.clone(),
             decoder: Arc::new(FakeVideoDecoder),
             pictures: self.store.clone(),
+            credentials: self.store.clone(),
+            jobs: self.store.clone(),
             clock: self.clock.clone(),
             ids: ids.clone(),
         });
@@ -84,6 +86,7 @@ impl Testbed {
             secret: InstallationSecret::from_bytes([7; 32]),
             jobs: self.store.clone(),
             nonces: self.store.clone(),
+            records: self.store.clone(),
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
             ready: Arc::new(crate::Readiness::default),

@@ -63,6 +63,9 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::FaceExists
         | Kind::PersonNotFound
         | Kind::PersonExists
+        | Kind::KeyNotFound
+        | Kind::JobNotFound
+        | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined
         | Kind::FieldTypeMismatch

@@ -16,7 +16,7 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceSetName, FieldSchema, Secret, Tags, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_testkit::{FakeAnalyzer, FakeClock, block_on};
-use likeness_wire::{ADAPTERS, Operation, State, http::target, router};
+use likeness_wire::{ADAPTERS, Operation, State, http::target, native, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -372,26 +372,36 @@ fn a_tenants_rate_is_refused_in_each_dialects_words() {
     }
 }
 
-/// Every operation of the native API: what the key must be allowed to do, method, path below `/likeness/v1`, body.
-fn native_operations() -> [(&'static [Grant], &'static str, &'static str, Value); 15] {
+/// A request for each operation of the native API: the path's arguments filled in, and a body.
+fn native_request(operation: &native::Operation) -> (String, Value) {
     let image = json!({"base64": base64(P1)});
-    [
-        (&[Grant::Read], "GET", "/face-sets", Value::Null),
-        (&[Grant::Manage], "POST", "/face-sets", json!({"name": "new"})),
-        (&[Grant::Read], "GET", "/face-sets/staff", Value::Null),
-        (&[Grant::Manage], "PATCH", "/face-sets/staff", json!({"note": "n"})),
-        (&[Grant::Delete, Grant::Manage], "DELETE", "/face-sets/staff", Value::Null),
-        (&[Grant::Read], "GET", "/face-sets/staff/faces", Value::Null),
-        (&[Grant::Enrol], "POST", "/face-sets/staff/faces", json!({"image": image})),
-        (&[Grant::Read], "GET", "/face-sets/staff/faces/5", Value::Null),
-        (&[Grant::Enrol], "PATCH", "/face-sets/staff/faces/5", json!({"note": "n"})),
-        (&[Grant::Delete], "DELETE", "/face-sets/staff/faces/5", Value::Null),
-        (&[Grant::Delete], "POST", "/face-sets/staff/faces/delete", json!({"ids": ["5"]})),
-        (&[Grant::Read], "POST", "/face-sets/staff/faces/enrolled", json!({"external_ids": ["5"]})),
-        (&[Grant::Search], "POST", "/face-sets/staff/search", json!({"image": image})),
-        (&[Grant::Search], "POST", "/compare", json!({"image_a": image, "image_b": image})),
-        (&[Grant::Search], "POST", "/detect", json!({"image": image})),
-    ]
+    let (id, name, key) = match operation.path.split('/').nth(1) {
+        Some("keys") => ("nosuchkey", "", ""),
+        Some("jobs") => ("77", "", ""),
+        _ => ("5", "staff", "anna"),
+    };
+    let path = operation.path.replace("{id}", id).replace("{name}", name).replace("{key}", key);
+    let body = match operation.name {
+        "begin_session" => json!({"key": format!("{KEY}.{SECRET}")}),
+        "create_face_set" => json!({"name": "new"}),
+        "update_face_set" | "update_face" | "update_person" => json!({"note": "n"}),
+        "add_faces" | "search" | "detect" | "liveness" | "add_person_face" => json!({"image": image}),
+        "delete_faces" => json!({"ids": ["5"]}),
+        "enrolled" => json!({"external_ids": ["5"]}),
+        "import_faces" => json!({"pack": "fake-1", "faces": []}),
+        "compare" => json!({"image_a": image, "image_b": image}),
+        "create_person" => json!({"key": "bert", "face_sets": ["staff"]}),
+        "change_memberships" => json!({"join": ["staff"]}),
+        "move_faces" => json!({"to": "bert", "face_ids": ["5"]}),
+        "merge_persons" => json!({"from": "bert"}),
+        "split_person" => json!({"key": "bert", "face_ids": ["5"]}),
+        "create_key" => json!({"label": "new"}),
+        "update_key" => json!({"enabled": false}),
+        "rotate_key" => json!({}),
+        name if ["GET", "DELETE"].contains(&operation.method) || name == "make_ticket" => Value::Null,
+        other => panic!("the native operation {other} has no request in this table"),
+    };
+    (path, body)
 }
 
 impl Server {
@@ -408,20 +418,34 @@ impl Server {
 #[test]
 fn an_operation_of_the_native_api_needs_exactly_its_grants() {
     let bearer = format!("Bearer {KEY}.{SECRET}");
-    for (needs, method, path, body) in native_operations() {
+    let mut n_cells = 0;
+    for operation in native::operations() {
+        let native::Operation { name, method, needs, .. } = operation;
+        let (path, body) = native_request(&operation);
         for missing in [None].into_iter().chain(Grant::ALL.map(Some)) {
-            let grants = missing.map_or(Grants::of(needs), |missing| Grants::ALL.without(missing));
-            let (status, _, answer) = Server::with_grants(grants).native(&bearer, method, path, &body);
-            let is_needed = missing.is_some_and(|missing| needs.contains(&missing));
+            let grants = missing.map_or(needs, |missing| Grants::ALL.without(missing));
+            let (status, _, answer) = Server::with_grants(grants).native(&bearer, method, &path, &body);
+            // Tickets are made for the owner of the data folder only, whatever the grants.
+            let is_needed = missing.is_some_and(|missing| needs.contains(missing)) || name == "make_ticket";
             assert_eq!(status == 403, is_needed, "{method} {path} without {missing:?}: {answer}");
             assert_eq!(answer["error"]["code"] == "forbidden", is_needed, "{answer}");
+            assert_ne!(answer["error"]["code"], "unsupported", "{method} {path}");
+            n_cells += 1;
         }
-        let limited = Server::new(|key| AccessKey { face_sets: FaceSetScope::Only([].into()), ..key });
+        let limited = Server::new(|key| {
+            let grants = Grants::ALL;
+            AccessKey { face_sets: FaceSetScope::Only([].into()), grants, ..key }
+        });
         if path.starts_with("/face-sets/staff") {
-            let (status, _, answer) = limited.native(&bearer, method, path, &body);
+            let (status, _, answer) = limited.native(&bearer, method, &path, &body);
             assert_eq!((status, &answer["error"]["code"]), (404, &json!("face_set_not_found")), "{method} {path}");
         }
+        if path.starts_with("/keys") {
+            let (status, _, answer) = limited.native(&bearer, method, &path, &body);
+            assert_eq!((status, &answer["error"]["code"]), (403, &json!("forbidden")), "{method} {path}");
+        }
     }
+    assert!(n_cells > 300, "{n_cells}");
 }
 
 #[test]
@@ -451,6 +475,14 @@ fn nobody_uses_the_native_api_without_a_key() {
     server.bed.clock.advance(Duration::from_secs(10));
     let (status, _, answer) = list(&good);
     assert_eq!((status, &answer["error"]["code"]), (403, &json!("forbidden")), "the key has expired");
+}
+
+#[test]
+fn every_operation_of_the_native_api_is_on_its_page() {
+    const PAGE: &str = include_str!("../../../../docs/native.md");
+    for native::Operation { name, method, path, .. } in native::operations() {
+        assert!(PAGE.contains(&format!("`{method} {path}`")), "docs/native.md lacks {name}: `{method} {path}`");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What concerns all dialects alike: what keys may do through the router that a server has, and that the pages are true.
 
 mod access_table;
+mod native;
 mod pages;
+mod sessions;
 #[path = "../../src/tests/testbed.rs"]
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]
 mod testbed;

@@ -32,6 +32,9 @@ fn every_kind_has_its_code() {
         FaceExists: 400 BAD_REQUEST
         PersonNotFound: 404 NOT_FOUND: person
         PersonExists: 400 BAD_REQUEST: person already exists
+        KeyNotFound: 400 BAD_REQUEST
+        JobNotFound: 400 BAD_REQUEST
+        Changed: 400 BAD_REQUEST
         UnknownField: 400 BAD_REQUEST
         FieldNotDefined: 400 BAD_REQUEST
         FieldTypeMismatch: 400 BAD_REQUEST

@@ -23,6 +23,9 @@ fn every_kind() {
         FaceExists: 500 INTERNAL_ERROR
         PersonNotFound: 500 INTERNAL_ERROR
         PersonExists: 500 INTERNAL_ERROR
+        KeyNotFound: 500 INTERNAL_ERROR
+        JobNotFound: 500 INTERNAL_ERROR
+        Changed: 500 INTERNAL_ERROR
         UnknownField: 500 INTERNAL_ERROR
         FieldNotDefined: 500 INTERNAL_ERROR
         FieldTypeMismatch: 500 INTERNAL_ERROR

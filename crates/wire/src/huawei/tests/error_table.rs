@@ -48,6 +48,9 @@ fn every_kind_at_every_operation() {
         FaceExists: 500 FRS.0018
         PersonNotFound: 500 FRS.0018
         PersonExists: 500 FRS.0018
+        KeyNotFound: 500 FRS.0018
+        JobNotFound: 500 FRS.0018
+        Changed: 500 FRS.0018
         UnknownField: 400 FRS.0402
         FieldNotDefined: 400 FRS.0405
         FieldTypeMismatch: 400 FRS.0406

@@ -1,0 +1,285 @@
+//! Access keys of the caller's tenant, and its jobs: what an administrator sees and does without being the owner of the
+//! data folder.
+//!
+//! A key can only hand on what it has: a key it makes has no grant that it lacks and lives no longer, and it changes no key
+//! that may do more. So a stolen key cannot make itself stronger or outlive its expiry.
+
+use std::time::Duration;
+
+use super::Library;
+use crate::access::{Caller, FaceSetScope, Grant, Grants, TenantUsage};
+use crate::limits;
+use crate::ports::{IdSource, Job, JobPage};
+use crate::types::{AccessKey, AccessKeyId, FaceSetName, JobId, Note, Secret, TimestampMs};
+use crate::{Error, Kind, Result};
+
+/// See [`Library::create_key`].
+#[derive(Debug, Clone, Default)]
+pub struct CreateKey {
+    /// What it may do; `None` for [`Grants::USUAL`], of a caller's key that has less for what that has of them.
+    pub grants: Option<Grants>,
+    /// With which face sets, which must exist; `None` for all.
+    pub face_sets: Option<Vec<FaceSetName>>,
+    /// How long it is accepted; `None` for as long as the caller's own key.
+    pub lifetime: Option<Duration>,
+    /// What people call it.
+    pub label: Option<Note>,
+}
+
+/// A key as an administrator sees it. It holds the secret, which must not be shown.
+#[derive(Debug, Clone)]
+pub struct KeySummary {
+    /// The key.
+    pub key: AccessKey,
+    /// Names of the face sets that it is for; `None` for all. Sets that are deleted are left out.
+    pub face_sets: Option<Vec<FaceSetName>>,
+}
+
+/// Characters of a label: a line in a list.
+const LABEL_CHARS_MAX: usize = 255;
+
+/// Longest time that the old secret of a rotated key may be accepted.
+const OVERLAP_MAX: Duration = Duration::from_hours(31 * 24);
+
+impl Library {
+    /// The keys of the tenant, oldest first. Needs the manage grant, for every face set.
+    pub async fn keys(&self, caller: &Caller) -> Result<Vec<KeySummary>> {
+        require_keeper(caller)?;
+        let keys = self.ports.credentials.keys(caller.tenant).await?;
+        let mut summaries = Vec::with_capacity(keys.len());
+        let names = self.ports.credentials.face_set_names(caller.tenant).await?;
+        for key in keys {
+            let face_sets = match &key.face_sets {
+                FaceSetScope::All => None,
+                FaceSetScope::Only(ids) => {
+                    let known = names.iter().filter(|(id, _)| ids.contains(id));
+                    Some(known.map(|(_, name)| name.clone()).collect())
+                }
+            };
+            summaries.push(KeySummary { key, face_sets });
+        }
+        Ok(summaries)
+    }
+
+    /// One key of the tenant. Needs the manage grant, for every face set. `KeyNotFound`.
+    pub async fn key(&self, caller: &Caller, id: &AccessKeyId) -> Result<KeySummary> {
+        let keys = self.keys(caller).await?;
+        keys.into_iter().find(|summary| summary.key.id == *id).ok_or_else(|| no_such_key(id))
+    }
+
+    /// The caller's own key; `None` for the owner of the data folder. Needs no grant.
+    pub async fn own_key(&self, caller: &Caller) -> Result<Option<KeySummary>> {
+        let Some(id) = &caller.key else { return Ok(None) };
+        let Some(key) = self.ports.credentials.key(id.clone()).await? else { return Ok(None) };
+        let face_sets = match &key.face_sets {
+            FaceSetScope::All => None,
+            FaceSetScope::Only(ids) => {
+                let names = self.ports.credentials.face_set_names(caller.tenant).await?;
+                Some(names.into_iter().filter(|(id, _)| ids.contains(id)).map(|(_, name)| name).collect())
+            }
+        };
+        Ok(Some(KeySummary { key, face_sets }))
+    }
+
+    /// Makes a key of the tenant; the answer is the only one that shows its secret. Needs the manage grant, for every face
+    /// set. `Forbidden` for a grant that the caller has not, or a longer life than its own; `FaceSetNotFound`;
+    /// `InvalidArgument`; `CapacityExceeded` at [`limits::KEYS_MAX`] keys.
+    pub async fn create_key(&self, caller: &Caller, request: CreateKey) -> Result<AccessKey> {
+        require_keeper(caller)?;
+        let usual = Grants::USUAL.iter().filter(|&grant| caller.grants.contains(grant));
+        let grants = request.grants.unwrap_or_else(|| usual.fold(Grants::NONE, Grants::with));
+        require_as_strong(caller, grants)?;
+        if request.label.as_ref().is_some_and(|label| label.as_str().chars().count() > LABEL_CHARS_MAX) {
+            let message = format!("`label` has more than {LABEL_CHARS_MAX} characters");
+            return Err(Error::invalid("label", message));
+        }
+        let keys = self.ports.credentials.keys(caller.tenant).await?;
+        if keys.len() >= limits::KEYS_MAX {
+            let message =
+                format!("the tenant has {} access keys, at most {} may be made", keys.len(), limits::KEYS_MAX);
+            return Err(Error::new(Kind::CapacityExceeded, message).with_hint("delete keys that nobody uses"));
+        }
+        let face_sets = match request.face_sets {
+            None => FaceSetScope::All,
+            Some(names) => {
+                let mut ids = Vec::with_capacity(names.len());
+                for name in &names {
+                    ids.push(self.existing_face_set(caller, name).await?.face_set.id);
+                }
+                FaceSetScope::Only(ids.into())
+            }
+        };
+        let now = self.ports.clock.now();
+        let own_end = match &caller.key {
+            None => None,
+            Some(own) => keys.iter().find(|key| key.id == *own).and_then(|key| key.expires_at),
+        };
+        let asked = request.lifetime.map(|lifetime| later(now, lifetime));
+        let expires_at = match (asked, own_end) {
+            (Some(asked), Some(own_end)) if own_end < asked => {
+                let message = "the new key would be accepted for longer than the key that makes it";
+                return Err(Error::new(Kind::Forbidden, message));
+            }
+            (asked, own_end) => asked.or(own_end),
+        };
+        let tenant = self.ports.credentials.tenants().await?.into_iter().find(|tenant| tenant.id == caller.tenant);
+        let tenant = tenant.ok_or_else(|| Error::new(Kind::Forbidden, "the tenant was deleted"))?;
+        let ids = &*self.ports.ids;
+        let new = AccessKey::new(fresh_key_id(ids), fresh_secret(ids), tenant, now);
+        let key = AccessKey { grants, face_sets, label: request.label, expires_at, ..new };
+        self.ports.credentials.add_key(caller.actor(), key.clone()).await?;
+        Ok(key)
+    }
+
+    /// Gives a key a new secret, which only this answer shows; the old one is accepted for `overlap` longer. Needs the manage
+    /// grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do more than the caller; `InvalidArgument`
+    /// for an overlap of more than 31 days.
+    pub async fn rotate_key(&self, caller: &Caller, id: &AccessKeyId, overlap: Duration) -> Result<AccessKey> {
+        if overlap > OVERLAP_MAX {
+            let (given, most) = (overlap.as_secs(), OVERLAP_MAX.as_secs());
+            return Err(Error::invalid("overlap_s", format!("`overlap_s` is {given}, expected at most {most}")));
+        }
+        self.changeable_key(caller, id).await?;
+        let until = later(self.ports.clock.now(), overlap);
+        let secret = fresh_secret(&*self.ports.ids);
+        if !self.ports.credentials.rotate_key(caller.actor(), id.clone(), secret.clone(), until).await? {
+            return Err(no_such_key(id));
+        }
+        let key = self.ports.credentials.key(id.clone()).await?.ok_or_else(|| no_such_key(id))?;
+        // Of two rotations at once each answer shows the secret that it made.
+        Ok(AccessKey { secret, ..key })
+    }
+
+    /// Switches a key on or off. Needs the manage grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do
+    /// more than the caller.
+    pub async fn set_key_enabled(&self, caller: &Caller, id: &AccessKeyId, enabled: bool) -> Result<KeySummary> {
+        self.changeable_key(caller, id).await?;
+        if !self.ports.credentials.set_key_enabled(caller.actor(), id.clone(), enabled).await? {
+            return Err(no_such_key(id));
+        }
+        self.key(caller, id).await
+    }
+
+    /// Deletes a key. Needs the manage grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do more than
+    /// the caller.
+    pub async fn delete_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<()> {
+        self.changeable_key(caller, id).await?;
+        match self.ports.credentials.delete_key(caller.actor(), id.clone()).await? {
+            true => Ok(()),
+            false => Err(no_such_key(id)),
+        }
+    }
+
+    /// A key that the caller may change.
+    async fn changeable_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<()> {
+        require_keeper(caller)?;
+        let found = self.ports.credentials.key(id.clone()).await?;
+        let key = found.filter(|key| key.tenant.id == caller.tenant).ok_or_else(|| no_such_key(id))?;
+        require_as_strong(caller, key.grants)
+    }
+
+    /// How much of its limits the tenant uses. Needs the read grant, for every face set.
+    pub async fn usage(&self, caller: &Caller) -> Result<TenantUsage> {
+        caller.require(Grant::Read)?;
+        caller.require_every_face_set("see what the tenant has")?;
+        self.ports.store.usage(caller.tenant).await
+    }
+
+    /// The tenant's jobs, the one accepted last first, without what they are to do; see [`crate::ports::JobStore::jobs`]. Needs
+    /// the read grant. A key for some face sets only sees the jobs that it asked for. `InvalidArgument` for a limit above
+    /// [`limits::PERSON_PAGE_MAX`].
+    pub async fn jobs(&self, caller: &Caller, from: Option<u64>, limit: u64) -> Result<JobPage> {
+        caller.require(Grant::Read)?;
+        if !(1..=limits::PERSON_PAGE_MAX).contains(&limit) {
+            let message = format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX);
+            return Err(Error::invalid("limit", message));
+        }
+        let mut page = self.ports.jobs.jobs(caller.tenant, from, limit, self.ports.clock.now()).await?;
+        page.jobs.retain(|job| sees_job(caller, job));
+        Ok(page)
+    }
+
+    /// One job. Needs the read grant, but for jobs that the caller asked for. `JobNotFound`.
+    pub async fn job(&self, caller: &Caller, id: JobId) -> Result<Job> {
+        let found = self.ports.jobs.job(caller.tenant, id, self.ports.clock.now()).await?;
+        let job = found.filter(|job| sees_job(caller, job)).ok_or_else(no_such_job)?;
+        if caller.key.is_none() || job.key != caller.key {
+            caller.require(Grant::Read)?;
+        }
+        Ok(job)
+    }
+
+    /// Takes a job that is not done out of the queue; what it has done stays done. Whoever asked for it may, and with the
+    /// manage grant for every face set anybody. `JobNotFound`, also for one that is done.
+    pub async fn cancel_job(&self, caller: &Caller, id: JobId) -> Result<()> {
+        let job = self.job(caller, id).await?;
+        if job.key != caller.key {
+            require_keeper(caller)?;
+        }
+        match self.ports.jobs.cancel(caller.tenant, id).await? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::JobNotFound, "the job is done already")),
+        }
+    }
+}
+
+fn require_keeper(caller: &Caller) -> Result<()> {
+    caller.require(Grant::Manage)?;
+    caller.require_every_face_set("manage access keys and jobs")
+}
+
+/// `Forbidden` unless the caller has all of these grants itself.
+fn require_as_strong(caller: &Caller, grants: Grants) -> Result<()> {
+    match grants.iter().find(|&grant| !caller.grants.contains(grant)) {
+        None => Ok(()),
+        Some(grant) => {
+            let message =
+                format!("the grant `{}` can be given, taken and rotated only by keys that have it", grant.word());
+            Err(Error::new(Kind::Forbidden, message))
+        }
+    }
+}
+
+fn sees_job(caller: &Caller, job: &Job) -> bool {
+    caller.face_sets.is_all() || job.key == caller.key
+}
+
+fn no_such_key(id: &AccessKeyId) -> Error {
+    Error::new(Kind::KeyNotFound, format!("there is no access key `{id}`"))
+}
+
+fn no_such_job() -> Error {
+    Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten")
+}
+
+fn later(now: TimestampMs, span: Duration) -> TimestampMs {
+    TimestampMs(now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// Like the vendors' own: 20 characters of capitals and digits, 40 of letters and digits (238 bits).
+const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A new id of an access key.
+pub fn fresh_key_id(ids: &dyn IdSource) -> AccessKeyId {
+    AccessKeyId::new(&random_text(ids, ID_ALPHABET, 20)).expect("the alphabet is lawful")
+}
+
+/// A new secret of an access key.
+pub fn fresh_secret(ids: &dyn IdSource) -> Secret {
+    Secret::new(&random_text(ids, SECRET_ALPHABET, 40)).expect("the alphabet is lawful")
+}
+
+fn random_text(ids: &dyn IdSource, alphabet: &[u8], n_chars: usize) -> String {
+    // Bytes beyond the last whole multiple of the alphabet are thrown away, so that every letter is equally likely.
+    let fair_end = 256 / alphabet.len() * alphabet.len();
+    let mut text = String::with_capacity(n_chars);
+    let mut byte = [0];
+    while text.len() < n_chars {
+        ids.fill(&mut byte);
+        if usize::from(byte[0]) < fair_end {
+            text.push(char::from(alphabet[usize::from(byte[0]) % alphabet.len()]));
+        }
+    }
+    text
+}

@@ -1,0 +1,236 @@
+//! Sessions, access keys, jobs, the state of the server.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Request to sign in: with a key, or with a ticket of the data folder's owner. Instead of `key` the header `Authorization`
+/// may name it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginSession {
+    /// `ID.SECRET` of an access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A ticket of `likeness console`, good once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+// Secrets never reach a log.
+impl std::fmt::Debug for BeginSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BeginSession(***)")
+    }
+}
+
+/// Who asks, and what they may do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// Name of the tenant whose data it is.
+    pub tenant: String,
+    /// Whether it is the owner of the data folder.
+    pub is_owner: bool,
+    /// The access key; left out for the owner of the data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SessionKey>,
+    /// What is allowed: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`.
+    pub grants: Vec<String>,
+    /// The face sets that the key is for; left out for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_sets: Option<Vec<String>>,
+    /// When the session is over unless it is used; left out where none is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// When the session is over in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
+}
+
+/// The access key of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionKey {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// From when on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// Something that begins a session of the data folder's owner, once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Ticket {
+    /// To be given to `POST /session`.
+    pub ticket: String,
+    /// When it is over, RFC 3339, UTC.
+    pub expires_at: String,
+}
+
+/// Request to make an access key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKey {
+    /// What it may do: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`; without them all that the caller may
+    /// do but `templates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<String>>,
+    /// Only with these face sets, which must exist; without them with all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_sets: Option<Vec<String>>,
+    /// Seconds after which it is refused; without them it lives as long as the key that makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// What people call it, at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// Request to switch an access key on or off.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateKey {
+    /// Whether it is accepted.
+    pub enabled: bool,
+}
+
+/// Request to give an access key a new secret.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// Seconds for which the old secret is accepted beside the new one, 0 to 2,678,400 (31 days); a day by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_s: Option<u64>,
+}
+
+/// An access key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Key {
+    /// Its id, the public half.
+    pub id: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What it may do.
+    pub grants: Vec<String>,
+    /// The face sets that it is for; left out for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_sets: Option<Vec<String>>,
+    /// Whether it is accepted.
+    pub enabled: bool,
+    /// When it was made, RFC 3339, UTC.
+    pub created_at: String,
+    /// From when on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// When it was used last, give or take a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
+    /// Until when the secret before the last rotation is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_secret_valid_until: Option<String>,
+    /// Its secret; only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+// Secrets never reach a log.
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.id)
+    }
+}
+
+/// The access keys of a tenant, or a stretch of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Keys {
+    /// Oldest first.
+    pub keys: Vec<Key>,
+    /// Where the next stretch begins; left out at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// An access key that was deleted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyDeleted {
+    /// Its id.
+    pub deleted: String,
+}
+
+/// Work that outlives its request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id: a decimal number in a string.
+    pub id: String,
+    /// What kind of work it is.
+    pub kind: String,
+    /// `waiting`, `running` or `done`.
+    pub state: String,
+    /// How often it was begun.
+    pub n_attempts: u32,
+    /// Id of the access key that asked for it; left out for the owner of the data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// When it was asked for, RFC 3339, UTC.
+    pub created_at: String,
+    /// When it is begun next; of a running one when it is given up and tried again. Left out once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<String>,
+    /// When it is forgotten, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// The jobs of a tenant, or a stretch of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Jobs {
+    /// The one accepted last first.
+    pub jobs: Vec<Job>,
+    /// Where the next stretch begins; left out at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A job that is not done any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobCancelled {
+    /// Its id.
+    pub cancelled: String,
+}
+
+/// The state of the server, as far as a tenant may know it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Whether it takes work.
+    pub ready: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Damaged rows of the store that are neither searched nor returned, over all tenants.
+    pub rows_set_aside: u64,
+    /// Which library runs each kind of model.
+    pub engines: BTreeMap<String, String>,
+    /// The model packs that can be used, the default one first.
+    pub packs: Vec<String>,
+    /// How much the tenant has; left out for keys that may not read everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The server's time, RFC 3339, UTC.
+    pub time: String,
+}
+
+/// How much a tenant has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Usage {
+    /// Face sets.
+    pub n_face_sets: u64,
+    /// Persons.
+    pub n_persons: u64,
+    /// Faces, each counted once.
+    pub n_faces: u64,
+}

@@ -1,0 +1,203 @@
+//! Access keys, jobs and the state of the server.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::Grants;
+use likeness_domain::library::{CreateKey, KeySummary};
+use likeness_domain::ports::Job;
+use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, JobId, Note, TimestampMs};
+use likeness_domain::{Error, Kind};
+
+use super::body::{Json, OfId, Query, Signed, json};
+use super::errors::NativeError;
+use super::{Api, convert, dto, persons};
+
+type Answer = Result<Response, NativeError>;
+
+/// How long the old secret of a rotated key is accepted unless the caller says otherwise: a day.
+const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
+
+/// `GET /keys`
+pub(super) async fn list(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+    let limit = persons::limit(&mut words)?;
+    let cursor = words.text("cursor");
+    words.finish()?;
+    let from = api.cursors.open_number(caller.tenant, "keys", cursor.as_deref())?.unwrap_or(0);
+    let all = api.library.keys(&caller).await?;
+    let n_keys = all.len() as u64;
+    let (skipped, taken) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(usize::MAX));
+    let keys = all.into_iter().skip(skipped).take(taken).map(key).collect();
+    let reached = from.saturating_add(limit);
+    let next_cursor = (reached < n_keys).then(|| api.cursors.seal_number(caller.tenant, "keys", reached));
+    Ok(json(StatusCode::OK, &dto::Keys { keys, next_cursor }))
+}
+
+/// `POST /keys`
+pub(super) async fn create(State(api): State<Api>, Signed(caller): Signed, Json(body): Json<dto::CreateKey>) -> Answer {
+    let request = CreateKey {
+        grants: body.grants.map(|words| grants(&words)).transpose()?,
+        face_sets: match body.face_sets {
+            None => None,
+            Some(names) if names.len() > 1000 => {
+                let message = format!("{} face sets given, expected at most 1000", names.len());
+                return Err(Error::invalid("face_sets", message).into());
+            }
+            Some(names) => Some(names.into_iter().map(FaceSetName::new).collect::<Result<_, _>>()?),
+        },
+        lifetime: body.expires_in_s.map(Duration::from_secs),
+        label: body.label.map(Note::new).transpose()?,
+    };
+    let made = api.library.create_key(&caller, request).await?;
+    let face_sets = api.library.key(&caller, &made.id).await?.face_sets;
+    Ok(json(StatusCode::CREATED, &with_secret(made, face_sets)))
+}
+
+fn grants(words: &[String]) -> Result<Grants, Error> {
+    if words.is_empty() {
+        return Err(Error::invalid("grants", "`grants` is empty, expected at least one"));
+    }
+    Grants::parse(&words.join(","))
+}
+
+/// `GET /keys/{id}`
+pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    let summary = api.library.key(&caller, &key_id(&id)?).await?;
+    Ok(json(StatusCode::OK, &key(summary)))
+}
+
+/// `PATCH /keys/{id}`
+pub(super) async fn update(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfId(id): OfId,
+    Json(body): Json<dto::UpdateKey>,
+) -> Answer {
+    let summary = api.library.set_key_enabled(&caller, &key_id(&id)?, body.enabled).await?;
+    Ok(json(StatusCode::OK, &key(summary)))
+}
+
+/// `POST /keys/{id}/rotate`
+pub(super) async fn rotate(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfId(id): OfId,
+    Json(body): Json<dto::RotateKey>,
+) -> Answer {
+    let overlap = Duration::from_secs(body.overlap_s.unwrap_or(OVERLAP_S_DEFAULT));
+    let rotated = api.library.rotate_key(&caller, &key_id(&id)?, overlap).await?;
+    let face_sets = api.library.key(&caller, &rotated.id).await.ok().and_then(|summary| summary.face_sets);
+    Ok(json(StatusCode::OK, &with_secret(rotated, face_sets)))
+}
+
+/// `DELETE /keys/{id}`
+pub(super) async fn delete(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    let id = key_id(&id)?;
+    api.library.delete_key(&caller, &id).await?;
+    Ok(json(StatusCode::OK, &dto::KeyDeleted { deleted: id.to_string() }))
+}
+
+fn key_id(text: &str) -> Result<AccessKeyId, Error> {
+    AccessKeyId::new(text).ok_or_else(|| Error::new(Kind::KeyNotFound, "there is no access key with that id"))
+}
+
+fn key(summary: KeySummary) -> dto::Key {
+    let KeySummary { key, face_sets } = summary;
+    dto::Key {
+        id: key.id.to_string(),
+        label: convert::text(key.label),
+        grants: key.grants.iter().map(|grant| grant.word().to_owned()).collect(),
+        face_sets: face_sets.map(|names| names.iter().map(ToString::to_string).collect()),
+        enabled: key.enabled,
+        created_at: convert::time_text(key.created_at),
+        expires_at: key.expires_at.map(convert::time_text),
+        last_used_at: key.last_used_at.map(convert::time_text),
+        old_secret_valid_until: key.previous.map(|previous| convert::time_text(previous.valid_until)),
+        secret: None,
+    }
+}
+
+fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) -> dto::Key {
+    let secret = made.secret.reveal().to_owned();
+    dto::Key { secret: Some(secret), ..key(KeySummary { key: made, face_sets }) }
+}
+
+/// `GET /jobs`
+pub(super) async fn list_jobs(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+    let limit = persons::limit(&mut words)?;
+    let cursor = words.text("cursor");
+    words.finish()?;
+    let from = api.cursors.open_number(caller.tenant, "jobs", cursor.as_deref())?;
+    let page = api.library.jobs(&caller, from, limit).await?;
+    let now = api.library.now();
+    let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, "jobs", next));
+    let jobs = page.jobs.iter().map(|job| self::job(job, now)).collect();
+    Ok(json(StatusCode::OK, &dto::Jobs { jobs, next_cursor }))
+}
+
+/// `GET /jobs/{id}`
+pub(super) async fn show_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    let found = api.library.job(&caller, job_id(&id)?).await?;
+    Ok(json(StatusCode::OK, &job(&found, api.library.now())))
+}
+
+/// `DELETE /jobs/{id}`
+pub(super) async fn cancel_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    let id = job_id(&id)?;
+    api.library.cancel_job(&caller, id).await?;
+    Ok(json(StatusCode::OK, &dto::JobCancelled { cancelled: id.to_string() }))
+}
+
+fn job_id(text: &str) -> Result<JobId, Error> {
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let id = canonical.then(|| text.parse().ok().and_then(JobId::new)).flatten();
+    id.ok_or_else(|| Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten"))
+}
+
+fn job(job: &Job, now: TimestampMs) -> dto::Job {
+    let is_done = job.expires_at.is_some();
+    let state = match (is_done, job.n_attempts) {
+        (true, _) => "done",
+        // A claimed job is due again when its lease ends.
+        (false, 1..) if now < job.due_at => "running",
+        (false, _) => "waiting",
+    };
+    dto::Job {
+        id: job.id.to_string(),
+        kind: job.kind.clone(),
+        state: state.to_owned(),
+        n_attempts: job.n_attempts,
+        key: job.key.as_ref().map(ToString::to_string),
+        created_at: convert::time_text(job.created_at),
+        due_at: (!is_done).then(|| convert::time_text(job.due_at)),
+        expires_at: job.expires_at.map(convert::time_text),
+    }
+}
+
+/// `GET /status`
+pub(super) async fn status(State(api): State<Api>, Signed(caller): Signed) -> Answer {
+    let readiness = (api.ready)();
+    let usage = match api.library.usage(&caller).await {
+        Ok(usage) => {
+            Some(dto::Usage { n_face_sets: usage.n_face_sets, n_persons: usage.n_persons, n_faces: usage.n_faces })
+        }
+        Err(error) if error.kind() == Kind::Forbidden => None,
+        Err(error) => return Err(error.into()),
+    };
+    let engines = api.library.engines().into_iter().map(|(part, engine)| (part.to_owned(), engine)).collect();
+    Ok(json(
+        StatusCode::OK,
+        &dto::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: readiness.refusal.is_none(),
+            reason: readiness.refusal,
+            rows_set_aside: readiness.n_rows_set_aside,
+            engines,
+            packs: api.library.packs().iter().map(|pack| pack.id.to_string()).collect(),
+            usage,
+            time: convert::time_text(api.library.now()),
+        },
+    ))
+}

@@ -1,0 +1,283 @@
+//! Persons: identities that own faces and are members of face sets.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::Caller;
+use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonImage, SplitPerson};
+use likeness_domain::ports::{Page, PersonSummary};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Note, Person, PersonKey, PersonPatch};
+use likeness_domain::{Error, Kind, limits};
+
+use super::body::{InFaceSet, Json, OfFace, OfPerson, Posted, Query, Signed, Words, json};
+use super::errors::NativeError;
+use super::{Api, convert, dto};
+
+type Answer = Result<Response, NativeError>;
+
+/// Persons of a listing that does not say how many.
+const PAGE_LIMIT_DEFAULT: u64 = 100;
+
+/// `GET /persons`
+pub(super) async fn list(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+    let limit = limit(&mut words)?;
+    let cursor = words.text("cursor");
+    words.finish()?;
+    let after = match cursor {
+        None => None,
+        Some(cursor) => {
+            let place = api.cursors.open(caller.tenant, "persons", &cursor)?;
+            let key = String::from_utf8(place).map_err(|_| Error::invalid("cursor", "`cursor` has no key"))?;
+            Some(PersonKey::new(key)?)
+        }
+    };
+    let page = api.library.persons(&caller, after, limit).await?;
+    let next_cursor = page.next.map(|key| api.cursors.seal(caller.tenant, "persons", key.as_str().as_bytes()));
+    let persons = page.persons.into_iter().map(summary).collect();
+    Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor }))
+}
+
+/// How many entries of a listing of persons or jobs are asked for.
+pub(super) fn limit(words: &mut Words) -> Result<u64, Error> {
+    let limit = words.parsed("limit", "a whole number")?.unwrap_or(PAGE_LIMIT_DEFAULT);
+    if (1..=limits::PERSON_PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX)))
+}
+
+/// `POST /persons`
+pub(super) async fn create(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Json(body): Json<dto::CreatePerson>,
+) -> Answer {
+    let request = CreatePerson {
+        key: PersonKey::new(body.key)?,
+        name: note(body.name)?,
+        note: note(body.note)?,
+        join: join(body.face_sets)?,
+    };
+    let (person, face_sets) = api.library.create_person(&caller, request).await?;
+    Ok(json(StatusCode::CREATED, &person_with(person, &caller, face_sets, Some(0))))
+}
+
+/// `GET /persons/{key}`
+pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfPerson(key): OfPerson) -> Answer {
+    let (person, face_sets) = api.library.person(&caller, &key).await?;
+    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+}
+
+/// `PATCH /persons/{key}`
+pub(super) async fn update(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::UpdatePerson>,
+) -> Answer {
+    let patch = PersonPatch {
+        key: body.key.map(PersonKey::new).transpose()?,
+        name: body.name.map(Note::new).transpose()?,
+        note: body.note.map(Note::new).transpose()?,
+        only_if: None,
+    };
+    let person = api.library.update_person(&caller, &key, patch).await?;
+    let (person, face_sets) = api.library.known_person(&caller, &person.key).await?;
+    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+}
+
+/// `DELETE /persons/{key}`
+pub(super) async fn delete(State(api): State<Api>, Signed(caller): Signed, OfPerson(key): OfPerson) -> Answer {
+    let n_faces = api.library.delete_person(&caller, &key).await?;
+    Ok(json(StatusCode::OK, &dto::PersonDeleted { deleted: key.to_string(), n_faces }))
+}
+
+/// `GET /persons/{key}/faces`
+pub(super) async fn list_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Query(mut words): Query,
+) -> Answer {
+    let limit = convert::page(None, words.parsed("limit", "a whole number")?)?.limit;
+    let cursor = words.text("cursor");
+    words.finish()?;
+    // Looked up first, as the cursor is bound to the person and not to its key.
+    let (person, _) = api.library.person(&caller, &key).await?;
+    let list = format!("faces of person {}", person.id);
+    let from = api.cursors.open_number(caller.tenant, &list, cursor.as_deref())?.unwrap_or(0);
+    let (person, page) = api.library.person_faces_from(&caller, &key, from, limit).await?;
+    let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
+    let faces = page.faces.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
+    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor }))
+}
+
+/// `POST /persons/{key}/faces`
+pub(super) async fn add_face(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Posted(body): Posted<dto::AddPersonFace>,
+) -> Answer {
+    let images = vec![PersonImage { image: convert::image(body.image)?, source: note(body.source)? }];
+    let added = api.library.add_person_faces(&caller, AddPersonFaces { person: key, images }).await?;
+    let mut faces = Vec::with_capacity(added.faces.len());
+    for face in added.faces {
+        faces.push(convert::face_of(face?, Some(&added.person)));
+    }
+    let answer = dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor: None };
+    Ok(json(StatusCode::CREATED, &answer))
+}
+
+/// `DELETE /persons/{key}/faces/{id}`
+pub(super) async fn delete_face(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    OfFace(id): OfFace,
+) -> Answer {
+    let (_, deleted) = api.library.delete_person_faces(&caller, &key, vec![id]).await?;
+    if deleted.is_empty() {
+        return Err(Error::new(Kind::FaceNotFound, "the person has no face with that id").into());
+    }
+    let deleted = deleted.iter().map(ToString::to_string).collect();
+    Ok(json(StatusCode::OK, &dto::FacesDeleted { deleted }))
+}
+
+/// `POST /persons/{key}/move`
+pub(super) async fn move_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::MoveFaces>,
+) -> Answer {
+    let to = PersonKey::new(body.to)?;
+    let moved = api.library.move_person_faces(&caller, &key, &to, face_ids(&body.face_ids)?).await?;
+    let (person, _) = api.library.known_person(&caller, &to).await?;
+    let faces = moved.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
+    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor: None }))
+}
+
+/// `POST /persons/{key}/merge`
+pub(super) async fn merge(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::MergePerson>,
+) -> Answer {
+    let merged = api.library.merge_persons(&caller, &PersonKey::new(body.from)?, &key).await?;
+    let person = person_with(merged.person, &caller, merged.face_sets, None);
+    Ok(json(StatusCode::OK, &dto::PersonMerged { person, n_moved: merged.n_moved }))
+}
+
+/// `POST /persons/{key}/split`
+pub(super) async fn split(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::SplitPerson>,
+) -> Answer {
+    let request = SplitPerson {
+        from: key,
+        faces: face_ids(&body.face_ids)?,
+        key: PersonKey::new(body.key)?,
+        name: note(body.name)?,
+        note: note(body.note)?,
+    };
+    let (person, face_sets, faces) = api.library.split_person(&caller, request).await?;
+    let n_faces = faces.len() as u64;
+    Ok(json(StatusCode::CREATED, &person_with(person, &caller, face_sets, Some(n_faces))))
+}
+
+/// `POST /persons/{key}/face-sets`
+pub(super) async fn change_face_sets(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::ChangeMemberships>,
+) -> Answer {
+    if body.join.is_empty() && body.leave.is_empty() {
+        return Err(Error::new(Kind::MissingArgument, "one of `join` and `leave` is needed").into());
+    }
+    // Joining first, so that a person does not fall out of the only set through which the caller sees it.
+    let leave = names(body.leave)?;
+    if !body.join.is_empty() {
+        api.library.join_face_sets(&caller, &key, join(body.join)?).await?;
+    }
+    if !leave.is_empty() {
+        api.library.leave_face_sets(&caller, &key, leave).await?;
+    }
+    let (person, face_sets) = api.library.known_person(&caller, &key).await?;
+    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+}
+
+/// `GET /face-sets/{name}/persons`
+pub(super) async fn members(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+) -> Answer {
+    let limit = limit(&mut words)?;
+    let cursor = words.text("cursor");
+    words.finish()?;
+    let face_set = api.library.face_set(&caller, &name).await?.face_set;
+    let list = format!("persons of face set {}", face_set.id);
+    let offset = api.cursors.open_number(caller.tenant, &list, cursor.as_deref())?.unwrap_or(0);
+    let members = api.library.members(&caller, &name, Page { offset, limit }).await?;
+    let reached = offset.saturating_add(limit);
+    let next = (reached < members.n_persons).then(|| api.cursors.seal_number(caller.tenant, &list, reached));
+    let persons = members.persons.into_iter().map(|person| bare(person, None)).collect();
+    Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor: next }))
+}
+
+fn note(text: Option<String>) -> Result<Option<Note>, Error> {
+    text.map(Note::new).transpose()
+}
+
+fn names(names: Vec<String>) -> Result<Vec<FaceSetName>, Error> {
+    if names.len() > limits::IMAGES_PER_REQUEST_MAX {
+        let (n_names, max) = (names.len(), limits::IMAGES_PER_REQUEST_MAX);
+        let message = format!("{n_names} face sets given, expected at most {max}");
+        return Err(Error::invalid("face_sets", message));
+    }
+    names.into_iter().map(FaceSetName::new).collect()
+}
+
+fn join(face_sets: Vec<String>) -> Result<Join, Error> {
+    Ok(Join { face_sets: names(face_sets)?, capacity: None })
+}
+
+/// An id that cannot be one is passed over like any other id that is not there.
+fn face_ids(ids: &[String]) -> Result<Vec<FaceId>, Error> {
+    let max = limits::SELECTOR_IDS_MAX;
+    if ids.is_empty() || ids.len() > max {
+        let n_ids = ids.len();
+        return Err(Error::invalid("face_ids", format!("`face_ids` has {n_ids} entries, expected 1 to {max}")));
+    }
+    let read: Vec<FaceId> = ids.iter().filter_map(|id| convert::read_face_id(id)).collect();
+    if read.is_empty() {
+        return Err(Error::new(Kind::FaceNotFound, "none of `face_ids` is an id of a face"));
+    }
+    Ok(read)
+}
+
+fn summary(summary: PersonSummary) -> dto::Person {
+    bare(summary.person, Some(summary.n_faces))
+}
+
+fn bare(person: Person, n_faces: Option<u64>) -> dto::Person {
+    dto::Person {
+        key: person.key.to_string(),
+        name: convert::text(person.name),
+        note: convert::text(person.note),
+        face_sets: None,
+        n_faces,
+        created_at: convert::time_text(person.created_at),
+    }
+}
+
+fn person_with(person: Person, caller: &Caller, face_sets: Vec<FaceSet>, n_faces: Option<u64>) -> dto::Person {
+    let seen = face_sets.into_iter().filter(|face_set| caller.sees(face_set.id));
+    dto::Person { face_sets: Some(seen.map(|face_set| face_set.name.to_string()).collect()), ..bare(person, n_faces) }
+}

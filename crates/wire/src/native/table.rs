@@ -1,0 +1,123 @@
+//! Every operation of the native API, once: from this table the router is made and the API is described.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use likeness_domain::access::{Grant, Grants};
+
+use super::{Api, archive, keys, persons, routes, session};
+use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
+
+const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
+const IMPORT: Grants = Grants::of(&[Grant::Enrol, Grant::Templates]);
+const MERGE: Grants = Grants::of(&[Grant::Enrol, Grant::Delete]);
+
+/// An operation as data.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// Its name: unique, in the words of a function's name.
+    pub name: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path below [`super::PREFIX`], with `{arguments}`.
+    pub path: &'static str,
+    /// What an access key must be allowed to do.
+    pub needs: Grants,
+    /// What it does, in a line.
+    pub about: &'static str,
+}
+
+struct Route {
+    info: Operation,
+    handler: MethodRouter<Api>,
+}
+
+/// A row: method, path, name, what it needs, what it does, who does it.
+fn row<H, T>(
+    (method, path): (&'static str, &'static str),
+    name: &'static str,
+    needs: Grants,
+    about: &'static str,
+    handler: H,
+) -> Route
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    let filter = match method {
+        "GET" => MethodFilter::GET,
+        "POST" => MethodFilter::POST,
+        "PATCH" => MethodFilter::PATCH,
+        "DELETE" => MethodFilter::DELETE,
+        other => unreachable!("the table has no operation with the method {other}"),
+    };
+    Route { info: Operation { name, method, path, needs, about }, handler: on(filter, handler) }
+}
+
+#[rustfmt::skip]
+fn table() -> Vec<Route> {
+    vec![
+        row(("POST", "/session"), "begin_session", NOTHING, "sign in with a key, for browsers", session::begin),
+        row(("GET", "/session"), "show_session", NOTHING, "who asks and what they may do", session::show),
+        row(("DELETE", "/session"), "end_session", NOTHING, "sign out", session::end),
+        row(("POST", "/tickets"), "make_ticket", NOTHING, "a ticket for a session of the data folder's owner; through the socket only", session::ticket),
+        row(("GET", "/status"), "show_status", NOTHING, "the state of the server and how much the tenant has", keys::status),
+        row(("GET", "/packs"), "list_packs", NOTHING, "the loaded model packs with their operating points", routes::packs),
+
+        row(("GET", "/face-sets"), "list_face_sets", READ, "list face sets", routes::list_face_sets),
+        row(("POST", "/face-sets"), "create_face_set", MANAGE, "make a face set", routes::create_face_set),
+        row(("GET", "/face-sets/{name}"), "show_face_set", READ, "show a face set", routes::show_face_set),
+        row(("PATCH", "/face-sets/{name}"), "update_face_set", MANAGE, "change a face set's name, label, note, tags or quality", routes::update_face_set),
+        row(("DELETE", "/face-sets/{name}"), "delete_face_set", DELETE_SET, "delete a face set with its faces", routes::delete_face_set),
+
+        row(("GET", "/face-sets/{name}/faces"), "list_faces", READ, "list the faces of a set", routes::list_faces),
+        row(("POST", "/face-sets/{name}/faces"), "add_faces", ENROL, "enrol faces of an image", routes::add_faces),
+        row(("GET", "/face-sets/{name}/faces/{id}"), "show_face", READ, "show a face", routes::show_face),
+        row(("PATCH", "/face-sets/{name}/faces/{id}"), "update_face", ENROL, "change a face's label, note or fields", routes::update_face),
+        row(("DELETE", "/face-sets/{name}/faces/{id}"), "delete_face", DELETE, "delete a face", routes::delete_face),
+        row(("POST", "/face-sets/{name}/faces/delete"), "delete_faces", DELETE, "delete faces by ids, subject, field or filter", routes::delete_faces),
+        row(("POST", "/face-sets/{name}/faces/enrolled"), "enrolled", READ, "which external ids are enrolled", routes::enrolled),
+        row(("GET", "/face-sets/{name}/archive"), "export_faces", EXPORT, "faces with their templates", archive::export),
+        row(("POST", "/face-sets/{name}/archive"), "import_faces", IMPORT, "enrol faces by their templates", archive::import),
+        row(("GET", "/face-sets/{name}/persons"), "list_members", READ, "list the persons that are members of a set", persons::members),
+
+        row(("POST", "/face-sets/{name}/search"), "search", SEARCH, "who of a set resembles a face", routes::search),
+        row(("POST", "/compare"), "compare", SEARCH, "compare the faces of two images", routes::compare),
+        row(("POST", "/detect"), "detect", SEARCH, "find and measure the faces of an image", routes::detect),
+        row(("POST", "/liveness"), "liveness", SEARCH, "judge a picture or a clip", routes::liveness),
+
+        row(("GET", "/persons"), "list_persons", READ, "list persons in the order of their keys", persons::list),
+        row(("POST", "/persons"), "create_person", ENROL, "make a person", persons::create),
+        row(("GET", "/persons/{key}"), "show_person", READ, "show a person and its face sets", persons::show),
+        row(("PATCH", "/persons/{key}"), "update_person", ENROL, "change a person's key, name or note", persons::update),
+        row(("DELETE", "/persons/{key}"), "delete_person", DELETE, "delete a person with its faces", persons::delete),
+        row(("GET", "/persons/{key}/faces"), "list_person_faces", READ, "list the faces of a person", persons::list_faces),
+        row(("POST", "/persons/{key}/faces"), "add_person_face", ENROL, "enrol a face of a person", persons::add_face),
+        row(("DELETE", "/persons/{key}/faces/{id}"), "delete_person_face", DELETE, "delete a face of a person", persons::delete_face),
+        row(("POST", "/persons/{key}/face-sets"), "change_memberships", ENROL, "join and leave face sets", persons::change_face_sets),
+        row(("POST", "/persons/{key}/move"), "move_faces", ENROL, "give faces of a person to another", persons::move_faces),
+        row(("POST", "/persons/{key}/merge"), "merge_persons", MERGE, "give all faces of another person to this one and delete the other", persons::merge),
+        row(("POST", "/persons/{key}/split"), "split_person", ENROL, "make a new person of some faces of this one", persons::split),
+
+        row(("GET", "/keys"), "list_keys", MANAGE, "list the access keys of the tenant", keys::list),
+        row(("POST", "/keys"), "create_key", MANAGE, "make an access key; its secret is shown this once", keys::create),
+        row(("GET", "/keys/{id}"), "show_key", MANAGE, "show an access key", keys::show),
+        row(("PATCH", "/keys/{id}"), "update_key", MANAGE, "switch an access key on or off", keys::update),
+        row(("POST", "/keys/{id}/rotate"), "rotate_key", MANAGE, "give an access key a new secret, shown this once", keys::rotate),
+        row(("DELETE", "/keys/{id}"), "delete_key", MANAGE, "delete an access key", keys::delete),
+
+        row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", keys::list_jobs),
+        row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", keys::show_job),
+        row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", keys::cancel_job),
+    ]
+}
+
+/// Every operation that a tenant may ask for.
+pub fn operations() -> Vec<Operation> {
+    table().into_iter().map(|route| route.info).collect()
+}
+
+/// The routes of all operations.
+pub(super) fn router() -> Router<Api> {
+    table().into_iter().fold(Router::new(), |router, route| router.route(route.info.path, route.handler))
+}

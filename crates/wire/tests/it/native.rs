@@ -1,0 +1,313 @@
+//! The native API over the router that a server has: persons, access keys, listings; two tenants side by side.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use likeness_domain::access::{Caller, FaceSetScope, Grant, Grants};
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantName, TimestampMs};
+use likeness_testkit::{FakeAnalyzer, FakeClock};
+use likeness_wire::router;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::Settings;
+use crate::testbed::{Testbed, base64, tenant_id};
+
+pub(crate) const NOW: i64 = 1_795_293_400_000;
+
+/// Two tenants, `acme` and `other`, each with a key of its name that may do everything.
+pub(crate) struct Server {
+    pub(crate) bed: Testbed,
+    pub(crate) router: Router,
+}
+
+/// An answer: status, headers, JSON.
+pub(crate) type Answer = (u16, HeaderMap, Value);
+
+impl Server {
+    pub(crate) async fn new() -> Self {
+        let bed = Testbed::new(FakeClock::new(NOW), FakeAnalyzer::new());
+        for (bits, name) in [(5, "acme"), (6, "other")] {
+            let owner = Caller::server(tenant_id(bits), "test");
+            let made = Tenant::new(tenant_id(bits), TenantName::new(name).unwrap(), TimestampMs(NOW));
+            bed.store.ensure_tenant(owner.actor(), made).await.unwrap();
+        }
+        let router = router(bed.wire(Settings::default()));
+        let server = Self { bed, router };
+        server.add_key("acme", "acme", |key| AccessKey { grants: Grants::ALL, ..key }).await;
+        server.add_key("other", "other", |key| AccessKey { grants: Grants::ALL, ..key }).await;
+        server
+    }
+
+    /// Adds a key whose id and secret are its name.
+    pub(crate) async fn add_key(&self, tenant: &str, name: &str, change: impl FnOnce(AccessKey) -> AccessKey) {
+        let tenant = self.bed.store.tenant(TenantName::new(tenant).unwrap()).await.unwrap().unwrap();
+        let actor = Caller::server(tenant.id, "test").actor();
+        let (id, secret) = (AccessKeyId::new(name).unwrap(), Secret::new(name).unwrap());
+        let key = change(AccessKey::new(id, secret, tenant, TimestampMs(NOW)));
+        self.bed.store.add_key(actor, key).await.unwrap();
+    }
+
+    /// Sends a request with the key of that name.
+    pub(crate) async fn send(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(format!("/likeness/v1{path}"));
+        let mut request = request
+            .header("host", "our.host")
+            .header("authorization", format!("Bearer {key}.{key}"))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let (head, body) = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    /// The answer to the key `acme`, which has to be this status.
+    #[track_caller]
+    pub(crate) fn acme(&self, status: u16, method: &str, path: &str, body: Value) -> impl Future<Output = Value> {
+        let caller = std::panic::Location::caller();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        async move {
+            let (found, _, answer) = self.send("acme", &method, &path, &[], body).await;
+            assert_eq!(found, status, "{caller}: {method} {path}: {answer}");
+            answer
+        }
+    }
+
+    /// Enrols a face of a person.
+    pub(crate) async fn enrol(&self, person: &str, picture: &str) -> String {
+        let body = json!({"image": {"base64": base64(picture)}});
+        let answer = self.acme(201, "POST", &format!("/persons/{person}/faces"), body).await;
+        answer["faces"][0]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[track_caller]
+fn refused((status, _, answer): Answer, code: &str) {
+    assert_eq!(answer["error"]["code"], code, "{status} {answer}");
+}
+
+#[tokio::test]
+async fn a_person_is_made_found_renamed_and_deleted() {
+    let server = Server::new().await;
+    let body = json!({"key": "anna/1", "name": "Anna", "face_sets": ["staff"]});
+    let made = server.acme(201, "POST", "/persons", body.clone()).await;
+    assert_eq!((&made["face_sets"], &made["n_faces"]), (&json!(["staff"]), &json!(0)));
+    refused(server.send("acme", "POST", "/persons", &[], body).await, "person_exists");
+    let id = server.enrol("anna%2F1", "face anna 40x40+10+5").await;
+    let query = json!({"image": {"base64": base64("face anna~0.9 60x60+10+5")}});
+    let found = server.acme(200, "POST", "/face-sets/staff/search", query.clone()).await;
+    let face = &found["candidates"][0]["face"];
+    assert_eq!((&face["id"], &face["person"], &face["person_name"]), (&json!(id), &json!("anna/1"), &json!("Anna")));
+    let changed = server.acme(200, "PATCH", "/persons/anna%2F1", json!({"key": "anna", "note": "n"})).await;
+    assert_eq!((&changed["key"], &changed["name"], &changed["note"]), (&json!("anna"), &json!("Anna"), &json!("n")));
+    refused(server.send("acme", "GET", "/persons/anna%2F1", &[], Value::Null).await, "person_not_found");
+    let faces = server.acme(200, "GET", "/persons/anna/faces", Value::Null).await;
+    assert_eq!(faces["faces"][0]["person"], "anna");
+    assert_eq!(server.acme(200, "GET", "/persons", Value::Null).await["persons"][0]["n_faces"], 1);
+    // Another tenant sees nothing of it, by whatever way.
+    for (method, path, body) in [
+        ("GET", "/persons/anna", Value::Null),
+        ("PATCH", "/persons/anna", json!({"note": "x"})),
+        ("DELETE", "/persons/anna", Value::Null),
+        ("GET", "/persons/anna/faces", Value::Null),
+        ("DELETE", &format!("/persons/anna/faces/{id}"), Value::Null),
+        ("POST", "/persons/anna/move", json!({"to": "bert", "face_ids": [id]})),
+        ("POST", "/persons/anna/merge", json!({"from": "bert"})),
+        ("POST", "/persons/anna/split", json!({"key": "bert", "face_ids": [id]})),
+        ("POST", "/persons/anna/face-sets", json!({"join": ["staff"]})),
+    ] {
+        refused(server.send("other", method, path, &[], body).await, "person_not_found");
+    }
+    assert_eq!(server.send("other", "GET", "/persons", &[], Value::Null).await.2["persons"], json!([]));
+    let left =
+        server.acme(200, "POST", "/persons/anna/face-sets", json!({"join": ["guests"], "leave": ["staff"]})).await;
+    assert_eq!(left["face_sets"], json!(["guests"]));
+    refused(server.send("acme", "POST", "/persons/anna/face-sets", &[], json!({})).await, "missing_argument");
+    let deleted = server.acme(200, "DELETE", "/persons/anna", Value::Null).await;
+    assert_eq!((&deleted["deleted"], &deleted["n_faces"]), (&json!("anna"), &json!(1)));
+}
+
+#[tokio::test]
+async fn persons_are_moved_between_merged_and_split() {
+    let server = Server::new().await;
+    for key in ["anna", "bert"] {
+        server.acme(201, "POST", "/persons", json!({"key": key, "face_sets": [format!("of-{key}")]})).await;
+    }
+    let one = server.enrol("anna", "face anna 40x40+10+5").await;
+    let two = server.enrol("anna", "face anna~0.9 50x50+10+5").await;
+    let moved = server.acme(200, "POST", "/persons/anna/move", json!({"to": "bert", "face_ids": [two, "77"]})).await;
+    assert_eq!((&moved["faces"][0]["id"], &moved["faces"][0]["person"]), (&json!(two), &json!("bert")));
+    let member = server.acme(200, "GET", "/face-sets/of-bert/faces", Value::Null).await;
+    assert_eq!(member["faces"].as_array().unwrap().len(), 1);
+    for (body, code) in [
+        (json!({"to": "bert", "face_ids": [two]}), "face_not_found"),
+        (json!({"to": "bert", "face_ids": ["x"]}), "face_not_found"),
+        (json!({"to": "bert", "face_ids": []}), "invalid_argument"),
+        (json!({"to": "anna", "face_ids": [one]}), "invalid_argument"),
+        (json!({"to": "carl", "face_ids": [one]}), "person_not_found"),
+    ] {
+        refused(server.send("acme", "POST", "/persons/anna/move", &[], body).await, code);
+    }
+    let split = json!({"key": "carl", "name": "Carl", "face_ids": [one]});
+    let carl = server.acme(201, "POST", "/persons/anna/split", split.clone()).await;
+    assert_eq!((&carl["face_sets"], &carl["n_faces"]), (&json!(["of-anna"]), &json!(1)));
+    refused(server.send("acme", "POST", "/persons/anna/split", &[], split).await, "face_not_found");
+    let again = json!({"key": "carl", "face_ids": [two]});
+    refused(server.send("acme", "POST", "/persons/bert/split", &[], again).await, "person_exists");
+    refused(server.send("acme", "POST", "/persons/bert/merge", &[], json!({"from": "bert"})).await, "invalid_argument");
+    let merged = server.acme(200, "POST", "/persons/bert/merge", json!({"from": "carl"})).await;
+    assert_eq!((&merged["n_moved"], &merged["person"]["face_sets"]), (&json!(1), &json!(["of-bert", "of-anna"])));
+    refused(server.send("acme", "GET", "/persons/carl", &[], Value::Null).await, "person_not_found");
+    let faces = server.acme(200, "GET", "/persons/bert/faces", Value::Null).await;
+    assert_eq!(faces["faces"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_hands_on_only_what_it_has() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let limits = |key| AccessKey {
+        grants: Grants::of(&[Grant::Manage, Grant::Read]),
+        expires_at: Some(TimestampMs(NOW + 1_000_000)),
+        ..key
+    };
+    server.add_key("acme", "weak", limits).await;
+    let make = |key: &'static str, body: Value| server.send(key, "POST", "/keys", &[], body);
+    let (status, _, made) = make("weak", json!({"label": "door", "face_sets": ["staff"]})).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!((&made["grants"], &made["face_sets"]), (&json!(["read", "manage"]), &json!(["staff"])));
+    assert_eq!(made["expires_at"], "2026-11-21T20:53:20Z", "as long as the key that made it");
+    let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    assert_eq!((id.len(), secret.len()), (20, 40));
+    for body in [json!({"grants": ["read", "delete"]}), json!({"grants": ["templates"]}), json!({"expires_in_s": 1001})]
+    {
+        refused(make("weak", body).await, "forbidden");
+    }
+    assert_eq!(make("weak", json!({"grants": ["read"], "expires_in_s": 10})).await.0, 201);
+    for (body, code) in [
+        (json!({"grants": ["fly"]}), "invalid_argument"),
+        (json!({"grants": []}), "invalid_argument"),
+        (json!({"face_sets": ["nosuch"]}), "face_set_not_found"),
+        (json!({"label": "x".repeat(256)}), "invalid_argument"),
+        (json!({"lable": "x"}), "invalid_argument"),
+    ] {
+        refused(make("acme", body).await, code);
+    }
+    // Nor does it touch a key that may do more.
+    for (method, path, body) in [
+        ("PATCH", "/keys/acme", json!({"enabled": false})),
+        ("POST", "/keys/acme/rotate", json!({})),
+        ("DELETE", "/keys/acme", Value::Null),
+    ] {
+        refused(server.send("weak", method, path, &[], body.clone()).await, "forbidden");
+        // A key of another tenant is not there.
+        let path = path.replace("acme", "other");
+        refused(server.send("acme", method, &path, &[], body).await, "key_not_found");
+    }
+    // A key for some sets only keeps no keys, whatever its grants.
+    let scoped = |key| AccessKey { grants: Grants::ALL, face_sets: FaceSetScope::Only([].into()), ..key };
+    server.add_key("acme", "scoped", scoped).await;
+    refused(make("scoped", json!({})).await, "forbidden");
+    refused(server.send("scoped", "GET", "/keys", &[], Value::Null).await, "forbidden");
+}
+
+#[tokio::test]
+async fn a_key_is_listed_switched_rotated_and_deleted() {
+    let server = Server::new().await;
+    let made = server.acme(201, "POST", "/keys", json!({"grants": ["read"]})).await;
+    let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    let listed = server.acme(200, "GET", "/keys?limit=1", Value::Null).await;
+    assert_eq!((&listed["keys"][0]["id"], listed["keys"].as_array().unwrap().len()), (&json!("acme"), 1));
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let listed = server.acme(200, "GET", &format!("/keys?limit=1&cursor={cursor}"), Value::Null).await;
+    assert_eq!((&listed["keys"][0]["id"], listed.get("next_cursor")), (&json!(id), None));
+    assert!(!listed.to_string().contains(secret), "secrets are shown once");
+    refused(server.send("other", "GET", &format!("/keys?cursor={cursor}"), &[], Value::Null).await, "invalid_argument");
+    let path = format!("/keys/{id}");
+    assert_eq!(server.acme(200, "PATCH", &path, json!({"enabled": false})).await["enabled"], false);
+    let rotated = server.acme(200, "POST", &format!("{path}/rotate"), json!({"overlap_s": 60})).await;
+    assert_ne!(rotated["secret"], made["secret"]);
+    assert_eq!(rotated["old_secret_valid_until"], "2026-11-21T20:37:40Z");
+    let too_long = json!({"overlap_s": 2_678_401});
+    refused(server.send("acme", "POST", &format!("{path}/rotate"), &[], too_long).await, "invalid_argument");
+    assert_eq!(server.acme(200, "DELETE", &path, Value::Null).await["deleted"], id);
+    refused(server.send("acme", "GET", &path, &[], Value::Null).await, "key_not_found");
+}
+
+#[tokio::test]
+async fn listings_go_on_where_they_stopped() {
+    let server = Server::new().await;
+    for name in ["b", "a", "c"] {
+        server.acme(201, "POST", "/face-sets", json!({"name": name, "tags": ["all", name]})).await;
+        server.acme(201, "POST", "/persons", json!({"key": name})).await;
+        for number in 0..3 {
+            let picture = format!("face {name}{number} 40x40+10+5");
+            let body = json!({"image": {"base64": base64(picture)}, "external_id": format!("{number}")});
+            server.acme(201, "POST", &format!("/face-sets/{name}/faces"), body).await;
+        }
+    }
+    for (path, member, name, expected) in [
+        ("/face-sets?tags=all&", "face_sets", "name", ["b", "a", "c"]),
+        ("/persons?", "persons", "key", ["a", "b", "c"]),
+        ("/face-sets/a/faces?", "faces", "external_id", ["0", "1", "2"]),
+    ] {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let answer = server.acme(200, "GET", &format!("{path}limit=2{cursor}"), Value::Null).await;
+            found.extend(
+                answer[member].as_array().unwrap().iter().map(|entry| entry[name].as_str().unwrap().to_owned()),
+            );
+            let Some(next) = answer["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found, expected, "{path}");
+        assert!(!cursor.is_empty());
+        // Neither made up, nor of another tenant or listing.
+        for wrong in ["&cursor=AAAA", "&cursor=", &format!("{cursor}A")] {
+            refused(
+                server.send("acme", "GET", &format!("{path}limit=2{wrong}"), &[], Value::Null).await,
+                "invalid_argument",
+            );
+        }
+        let elsewhere = server.send("acme", "GET", &format!("/jobs?limit=2{cursor}"), &[], Value::Null).await;
+        refused(elsewhere, "invalid_argument");
+        for wrong in ["limit=0", "limit=10001", "limit=x", "limit=-1", "offset=x"] {
+            refused(server.send("acme", "GET", &format!("{path}{wrong}"), &[], Value::Null).await, "invalid_argument");
+        }
+    }
+    let other = server.acme(200, "GET", "/face-sets/a/faces?limit=2", Value::Null).await;
+    let cursor = other["next_cursor"].as_str().unwrap();
+    let of_another_set =
+        server.send("acme", "GET", &format!("/face-sets/b/faces?cursor={cursor}"), &[], Value::Null).await;
+    refused(of_another_set, "invalid_argument");
+    let both = format!("/face-sets/a/faces?cursor={cursor}&offset=2");
+    refused(server.send("acme", "GET", &both, &[], Value::Null).await, "invalid_argument");
+}
+
+#[tokio::test]
+async fn the_state_of_the_server_is_told() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/persons", json!({"key": "anna", "face_sets": ["staff"]})).await;
+    let status = server.acme(200, "GET", "/status", Value::Null).await;
+    assert_eq!(
+        (&status["ready"], &status["usage"]["n_persons"], &status["usage"]["n_face_sets"]),
+        (&json!(true), &json!(1), &json!(1))
+    );
+    server.add_key("acme", "seeker", |key| AccessKey { grants: Grants::of(&[Grant::Search]), ..key }).await;
+    let (_, _, status) = server.send("seeker", "GET", "/status", &[], Value::Null).await;
+    assert_eq!((&status["ready"], status.get("usage")), (&json!(true), None));
+    refused(server.send("seeker", "POST", "/tickets", &[], Value::Null).await, "forbidden");
+}
