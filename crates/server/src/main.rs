@@ -7,6 +7,7 @@
 mod assemble;
 mod cli;
 mod config;
+mod console;
 mod eval;
 mod fetch;
 mod listener;

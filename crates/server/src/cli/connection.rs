@@ -65,13 +65,26 @@ impl Connection {
     /// Finds the library of `config` and the tenant: the one named, else the only one there is.
     pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Error> {
         let mut connection = Self::reach(config, needs).await?;
-        connection.tenant = connection.chosen_tenant(tenant).await?;
+        connection.choose_tenant(tenant).await?;
         Ok(connection)
     }
 
     /// Finds the library of `config`, for questions that concern no tenant.
     pub(crate) async fn as_operator(config: &Config) -> Result<Self, Error> {
         Self::reach(config, Needs::StoreOnly).await
+    }
+
+    /// The server that runs on the data folder of `config`, if one does, for questions that concern no tenant yet.
+    pub(crate) async fn to_server(config: &Config) -> Result<Option<Self>, Error> {
+        let socket = config.data()?.join(assemble::SOCKET_FILE);
+        let runs = answers(&socket).await;
+        Ok(runs.then(|| Self { transport: Transport::Socket(socket), tenant: String::new() }))
+    }
+
+    /// Speaks for a tenant from now on: the one named, else the only one there is.
+    pub(crate) async fn choose_tenant(&mut self, named: Option<&str>) -> Result<(), Error> {
+        self.tenant = self.chosen_tenant(named).await?;
+        Ok(())
     }
 
     async fn reach(config: &Config, needs: Needs) -> Result<Self, Error> {

@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod config;
 mod connection;
+pub(crate) mod console;
 mod detect;
 mod eval;
 mod face;
@@ -116,6 +117,8 @@ enum Command {
     /// Settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
+    /// Open the console in a browser, signed in as the owner of the data folder
+    Console(console::ConsoleArgs),
 }
 
 impl Command {
@@ -127,7 +130,7 @@ impl Command {
             Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
             Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
-            Command::Backup(_) | Command::Restore(_) => {}
+            Command::Backup(_) | Command::Restore(_) | Command::Console(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
     }
@@ -142,7 +145,7 @@ impl Command {
                 "warn"
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
-            Command::Backup(_) | Command::Restore(_) => "warn",
+            Command::Backup(_) | Command::Restore(_) | Command::Console(_) => "warn",
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => "warn",
         }
     }
@@ -169,6 +172,7 @@ impl Command {
             Command::Recover(args) => recover::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),
+            Command::Console(args) => console::run(args, config).await,
         }
     }
 }

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig};
+use crate::console;
 use crate::listener::{self, LargeRequests, Socket};
 use crate::system::{SystemClock, SystemIds};
 
@@ -120,7 +121,10 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         let (socket, large, ids) = (Socket::Tcp(listener), Arc::clone(&large), ids.clone());
         listener::serve(socket, router, ids, &few, large, None, stopping.clone()).await
     };
-    let router = likeness_wire::router(wire.clone());
+    let mut router = likeness_wire::router(wire.clone());
+    if config.general.console {
+        router = console::mount(router);
+    }
     let budget = config.listener.body_budget();
     let network = listener::serve(
         Socket::Tcp(listener),
@@ -142,7 +146,8 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     };
     let commands = async {
         let Some(socket) = socket else { return 0 };
-        let (socket, router, large) = (Socket::Unix(socket), opened.native_router(), Arc::clone(&large));
+        let router = opened.native_router().merge(console::address_router(url(address), config.general.console));
+        let (socket, large) = (Socket::Unix(socket), Arc::clone(&large));
         let n_cut = listener::serve(socket, router, ids.clone(), &few, large, None, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut
@@ -151,6 +156,10 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         terminal::talk(format_args!("health checks on http://{address}"));
     }
     terminal::talk(format_args!("listening on http://{address}"));
+    if config.general.console && console::is_built_in() {
+        let url = url(address);
+        terminal::talk(format_args!("the console is at {url}{}; `likeness console` signs in", console::PREFIX));
+    }
     if let Some(quickstart) = quickstart {
         terminal::talk(quickstart);
     }

@@ -36,6 +36,8 @@ likeness_domain::settings! {
         listen_operations: Option<SocketAddr> = "", Unset(Parsed("an address and port such as 127.0.0.1:7081")),
             "second address and port that answers health checks only, so that no client's traffic can be in their way; by \
              default none";
+        console: bool = "true", Truth,
+            "whether the console, pages for people, is served at `/console`; it does nothing but call the native API";
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "data folder of the library: faces, keys, everything that must be backed up; by default `likeness/library` \
              in the user's data folder";

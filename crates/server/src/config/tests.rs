@@ -69,6 +69,7 @@ fn flag_beats_environment_beats_file_beats_default() {
     expect![[r#"
         listen = "127.0.0.1:4" # flag --listen
         # listen_operations is not set
+        console = true # default
         data = "/home/u/.local/share/likeness/library" # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default

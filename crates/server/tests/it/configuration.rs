@@ -15,13 +15,13 @@ fn flag_beats_environment_beats_file() {
     expect![[r#"
         listen = "127.0.0.1:7080" # default
         # listen_operations is not set
+        console = true # default
         data = "by-flag" # flag --data
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
         home = "packs" # environment LIKENESS_HOME
         pack = "default-2" # default
-        quality_gate = "low" # default
-        analysis_memory_mib = 256 # default"#]]
+        quality_gate = "low" # default"#]]
     .assert_eq(&first.join("\n"));
 }
 

@@ -1,0 +1,381 @@
+/** The native API as the console uses it: types of its answers and one function for each operation. `docs/native.md`. */
+
+export const PREFIX = "/likeness/v1";
+
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+export type Point = [number, number];
+
+export interface Detection {
+  box: Box;
+  landmarks: { right_eye: Point; left_eye: Point; nose: Point; mouth_right: Point; mouth_left: Point };
+  score: number;
+}
+
+export interface Quality {
+  total?: number;
+  sharpness?: number;
+  illumination?: number;
+  pose?: number;
+  visibility?: number;
+}
+
+export interface DetectedFace extends Detection {
+  turn: number;
+  doubt?: { reason: string; presence: number; presence_min: number };
+  quality?: Quality;
+  pose?: { yaw: number; pitch: number; roll: number };
+  landmarks68?: Point[];
+  openness?: { right_eye: number; left_eye: number; mouth: number; eye_contrast: number };
+  expressions?: Record<string, number>;
+  age?: number;
+  male?: number;
+  liveness?: number;
+}
+
+export interface Detections {
+  image_width: number;
+  image_height: number;
+  faces: DetectedFace[];
+  not_measured?: string[];
+}
+
+export interface Field {
+  name: string;
+  type: string;
+}
+
+export interface FaceSet {
+  name: string;
+  label?: string;
+  note?: string;
+  tags?: string[];
+  pack: string;
+  fields: Field[];
+  capacity?: number;
+  quality: string;
+  n_faces: number;
+  created_at: string;
+}
+
+export interface Face extends Detection {
+  id: string;
+  /** Key of the person that it belongs to; none for a face of the set itself. */
+  person?: string;
+  person_name?: string;
+  subject?: string;
+  external_id?: string;
+  note?: string;
+  fields?: Record<string, unknown>;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface RefusedFace {
+  detection: Detection;
+  reasons: string[];
+}
+
+export interface Faces {
+  faces: Face[];
+  refused?: RefusedFace[];
+  next_offset?: number;
+}
+
+/** What a similarity means: share of comparisons of two strangers that come out at least so similar. */
+export interface Rate {
+  far: number;
+  /** Whether `far` was measured or is a bound beyond the measured range. */
+  far_bound?: "measured" | "at_most" | "at_least";
+}
+
+export interface Candidate extends Rate {
+  similarity: number;
+  face: Face;
+}
+
+export interface SearchAnswer {
+  pack: string;
+  similarity_min: number;
+  probe?: Detection;
+  candidates: Candidate[];
+}
+
+export interface Comparison extends Rate {
+  similarity: number;
+  same: boolean;
+  similarity_min: number;
+  pack: string;
+  faces: [Detection, Detection];
+}
+
+export interface Pack {
+  id: string;
+  dimensions: number;
+  operating_points: { far: number; similarity: number; far_interval?: { low: number; high: number }; tar?: number }[];
+}
+
+export interface Judged {
+  alive: boolean;
+  probability?: number;
+  face?: Detection;
+  actions?: { action: string; confidence: number }[];
+  duration_ms?: number;
+  remarks: string[];
+}
+
+/** A refusal, in the server's own words. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field?: string,
+    readonly hint?: string,
+    readonly requestId?: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface Options {
+  query?: Record<string, string | number | boolean | undefined>;
+  json?: unknown;
+  body?: Blob | FormData;
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+}
+
+/** Called when a call is refused because nobody is signed in any more. */
+let onSignedOut: () => void = () => {};
+
+export function whenSignedOut(then: () => void): void {
+  onSignedOut = then;
+}
+
+/** The path of an operation below the prefix, its segments encoded. */
+export function at(...segments: string[]): string {
+  return `/${segments.map(encodeURIComponent).join("/")}`;
+}
+
+export async function call<A>(method: string, path: string, options: Options = {}): Promise<A> {
+  const response = await send(method, path, options);
+  const text = await response.text();
+  return (text ? JSON.parse(text) : {}) as A;
+}
+
+/** One request; an answer that is no success is thrown as an [`ApiError`]. */
+export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
+  const words = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined && value !== "");
+  const query = new URLSearchParams(words.map(([name, value]) => [name, String(value)])).toString();
+  // Another site's page cannot send this header, so the server knows that the request is the console's.
+  const headers: Record<string, string> = { "x-likeness-csrf": "1", ...options.headers };
+  let body: BodyInit | undefined = options.body;
+  if (options.json !== undefined) {
+    headers["content-type"] = "application/json";
+    body = JSON.stringify(options.json);
+  } else if (body instanceof Blob) {
+    // The bytes say what they are; a name that the system gave them is not needed.
+    headers["content-type"] = "application/octet-stream";
+  }
+  let response: Response;
+  try {
+    response = await fetch(`${PREFIX}${path}${query ? `?${query}` : ""}`, {
+      method,
+      headers,
+      body,
+      signal: options.signal,
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "unreachable", "the server does not answer");
+  }
+  if (response.ok) return response;
+  const error = await refusal(response);
+  // A key that was disabled or has expired is refused with 403, as is a missing grant: whether anybody is signed in tells.
+  if (response.status === 401 || (response.status === 403 && !(await isSignedIn()))) onSignedOut();
+  throw error;
+}
+
+async function isSignedIn(): Promise<boolean> {
+  const answer = await fetch(`${PREFIX}/session`, { credentials: "same-origin", cache: "no-store" }).catch(() => undefined);
+  // Without an answer nothing is known.
+  return answer === undefined || answer.ok || answer.status >= 500;
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const id = response.headers.get("x-request-id") ?? undefined;
+  try {
+    const { error } = (await response.json()) as {
+      error: { code: string; message: string; field?: string; hint?: string; request_id?: string };
+    };
+    return new ApiError(response.status, error.code, error.message, error.field, error.hint, error.request_id ?? id);
+  } catch {
+    return new ApiError(response.status, "unknown", `the server answered with status ${response.status}`, undefined, undefined, id);
+  }
+}
+
+// ---- face sets
+
+export const faceSets = async (): Promise<FaceSet[]> => (await call<{ face_sets: FaceSet[] }>("GET", "/face-sets")).face_sets;
+export const faceSet = (name: string): Promise<FaceSet> => call("GET", at("face-sets", name));
+export const createFaceSet = (body: object): Promise<FaceSet> => call("POST", "/face-sets", { json: body });
+export const updateFaceSet = (name: string, body: object): Promise<FaceSet> =>
+  call("PATCH", at("face-sets", name), { json: body });
+export const deleteFaceSet = (name: string): Promise<unknown> => call("DELETE", at("face-sets", name));
+
+// ---- faces
+
+export const facesAt = (set: string, offset: number, limit: number, signal?: AbortSignal): Promise<Faces> =>
+  call("GET", at("face-sets", set, "faces"), { query: { offset, limit }, signal });
+export const face = (set: string, id: string): Promise<Face> => call("GET", at("face-sets", set, "faces", id));
+export const updateFace = (set: string, id: string, body: object): Promise<Face> =>
+  call("PATCH", at("face-sets", set, "faces", id), { json: body });
+export const deleteFace = (set: string, id: string): Promise<unknown> =>
+  call("DELETE", at("face-sets", set, "faces", id));
+
+export interface Enrolment {
+  subject?: string;
+  external_id?: string;
+  note?: string;
+  faces?: string;
+  accept_doubtful?: boolean;
+}
+
+export const enrol = (set: string, image: Blob, options: Enrolment, signal?: AbortSignal): Promise<Faces> =>
+  call("POST", at("face-sets", set, "faces"), { body: image, query: { ...options }, signal });
+
+/** Who a face shows, as far as anybody said. */
+export function nameOf(face: Face): string | undefined {
+  return face.subject ?? face.person_name ?? face.person;
+}
+
+// ---- persons
+
+export interface Person {
+  key: string;
+  name?: string;
+  note?: string;
+  face_sets?: string[];
+  n_faces?: number;
+  created_at: string;
+}
+
+export interface Page<T> {
+  items: T[];
+  next?: string;
+}
+
+async function page<T, K extends string>(name: K, path: string, query: Options["query"], signal?: AbortSignal): Promise<Page<T>> {
+  const answer = await call<Record<K, T[]> & { next_cursor?: string }>("GET", path, { query, signal });
+  return { items: answer[name], next: answer.next_cursor };
+}
+
+export const persons = (cursor?: string, signal?: AbortSignal): Promise<Page<Person>> =>
+  page("persons", "/persons", { cursor, limit: 200 }, signal);
+export const person = (key: string): Promise<Person> => call("GET", at("persons", key));
+export const createPerson = (body: object): Promise<Person> => call("POST", "/persons", { json: body });
+export const updatePerson = (key: string, body: object): Promise<Person> => call("PATCH", at("persons", key), { json: body });
+export const deletePerson = (key: string): Promise<unknown> => call("DELETE", at("persons", key));
+export const personFaces = (key: string, cursor?: string): Promise<Page<Face>> =>
+  page("faces", at("persons", key, "faces"), { cursor, limit: 1000 });
+export const addPersonFace = (key: string, image: Blob): Promise<Face> =>
+  call("POST", at("persons", key, "faces"), { body: image });
+export const deletePersonFace = (key: string, id: string): Promise<unknown> =>
+  call("DELETE", at("persons", key, "faces", id));
+export const changeMemberships = (key: string, body: { join?: string[]; leave?: string[] }): Promise<Person> =>
+  call("POST", at("persons", key, "face-sets"), { json: body });
+export const moveFaces = (key: string, to: string, ids: string[]): Promise<unknown> =>
+  call("POST", at("persons", key, "move"), { json: { to, face_ids: ids } });
+export const mergePersons = (key: string, from: string): Promise<{ person: Person; n_moved: number }> =>
+  call("POST", at("persons", key, "merge"), { json: { from } });
+export const splitPerson = (key: string, body: { face_ids: string[]; key: string; name?: string; note?: string }): Promise<Person> =>
+  call("POST", at("persons", key, "split"), { json: body });
+
+// ---- keys, jobs, state
+
+export interface AccessKey {
+  id: string;
+  label?: string;
+  grants: string[];
+  face_sets?: string[];
+  enabled: boolean;
+  created_at: string;
+  expires_at?: string;
+  last_used_at?: string;
+  old_secret_valid_until?: string;
+  secret?: string;
+}
+
+export const keys = (cursor?: string): Promise<Page<AccessKey>> => page("keys", "/keys", { cursor });
+export const createKey = (body: object): Promise<AccessKey> => call("POST", "/keys", { json: body });
+export const enableKey = (id: string, enabled: boolean): Promise<AccessKey> =>
+  call("PATCH", at("keys", id), { json: { enabled } });
+export const rotateKey = (id: string, overlap_s: number): Promise<AccessKey> =>
+  call("POST", at("keys", id, "rotate"), { json: { overlap_s } });
+export const deleteKey = (id: string): Promise<unknown> => call("DELETE", at("keys", id));
+
+export interface Job {
+  id: string;
+  kind: string;
+  state: string;
+  n_attempts: number;
+  key?: string;
+  created_at: string;
+  due_at?: string;
+  expires_at?: string;
+  progress?: { done: number; total?: number };
+}
+
+export const jobs = (cursor?: string): Promise<Page<Job>> => page("jobs", "/jobs", { cursor });
+export const cancelJob = (id: string): Promise<unknown> => call("DELETE", at("jobs", id));
+
+export interface Status {
+  version: string;
+  ready: boolean;
+  reason?: string;
+  rows_set_aside: number;
+  engines: Record<string, string>;
+  packs: string[];
+  usage?: { n_face_sets: number; n_persons: number; n_faces: number };
+  time: string;
+}
+
+export const status = (): Promise<Status> => call("GET", "/status");
+
+// ---- looking
+
+export interface Looking {
+  top?: number;
+  similarity_min?: number;
+  far?: number;
+  filter?: string;
+  one_per_person?: boolean;
+}
+
+export const searchImage = (set: string, image: Blob, options: Looking, signal?: AbortSignal): Promise<SearchAnswer> =>
+  call("POST", at("face-sets", set, "search"), { body: image, query: { ...options }, signal });
+export const searchFace = (set: string, faceId: string, options: Looking, signal?: AbortSignal): Promise<SearchAnswer> =>
+  call("POST", at("face-sets", set, "search"), { json: { face_id: faceId, ...options }, signal });
+
+export const detect = (image: Blob, assess: string, signal?: AbortSignal): Promise<Detections> =>
+  call("POST", "/detect", { body: image, query: { assess }, signal });
+
+export function compare(a: Blob, b: Blob, signal?: AbortSignal): Promise<Comparison> {
+  const form = new FormData();
+  form.append("image_a", a, "a");
+  form.append("image_b", b, "b");
+  return call("POST", "/compare", { body: form, signal });
+}
+
+export const liveness = (image: Blob, actions: string, signal?: AbortSignal): Promise<Judged> =>
+  call("POST", "/liveness", { body: image, query: { actions: actions || undefined }, signal });
+
+export const packs = async (): Promise<Pack[]> => (await call<{ packs: Pack[] }>("GET", "/packs")).packs;

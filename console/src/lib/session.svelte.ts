@@ -1,0 +1,61 @@
+/** Who is signed in. The proof is a cookie that no script can read; the page knows only what the server says of it. */
+
+import { ApiError, call, whenSignedOut } from "./api";
+
+export type Grant = "read" | "search" | "enrol" | "delete" | "manage" | "templates";
+
+export interface Session {
+  tenant: string;
+  is_owner?: boolean;
+  key?: { id: string; label?: string };
+  grants: Grant[];
+  /** The only face sets that it may use; absent if it may use all. */
+  face_sets?: string[];
+  expires_at?: string;
+  ends_at?: string;
+}
+
+const state = $state<{ session: Session | null | undefined; ended: boolean }>({ session: undefined, ended: false });
+
+whenSignedOut(() => {
+  if (state.session) state.ended = true;
+  state.session = null;
+});
+
+/** `undefined` while it is asked for, `null` if nobody is signed in. */
+export function session(): Session | null | undefined {
+  return state.session;
+}
+
+/** Whether a session ended by itself, so that the reader learns why the sign-in page is there. */
+export function hasEnded(): boolean {
+  return state.ended;
+}
+
+export function can(...grants: Grant[]): boolean {
+  return grants.every((grant) => state.session?.grants.includes(grant));
+}
+
+export async function load(): Promise<void> {
+  try {
+    state.session = await call<Session>("GET", "/session");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    state.session = null;
+    state.ended = false;
+  }
+}
+
+export async function signIn(proof: { key: string } | { ticket: string }): Promise<void> {
+  state.session = await call<Session>("POST", "/session", { json: proof });
+  state.ended = false;
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await call("DELETE", "/session");
+  } finally {
+    state.session = null;
+    state.ended = false;
+  }
+}
