@@ -18,6 +18,7 @@ mod convert;
 mod cursor;
 pub mod dto;
 mod errors;
+mod explain;
 mod keys;
 mod liveness;
 mod persons;
@@ -105,6 +106,9 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.
 pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
+    if body.explain || body.crops {
+        return explain::compare(library, caller, body).await;
+    }
     let far = body.far;
     let answer = library.compare(caller, convert::compare_images(body)?).await?;
     convert::comparison(library, far, answer)

@@ -10,7 +10,7 @@ use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
 use super::errors::{self, NativeError};
-use super::{Api, Operator, convert, dto};
+use super::{Api, Operator, convert, dto, explain};
 
 type Answer = Result<Response, NativeError>;
 
@@ -200,6 +200,11 @@ pub(super) async fn search(
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
+    if body.explain || body.crops {
+        let crops = body.crops;
+        let answer = explain::search(&api.library, &caller, convert::search(name, body)?, crops).await?;
+        return Ok(json(StatusCode::OK, &answer));
+    }
     let answer = api.library.search(&caller, convert::search(name, body)?).await?;
     Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer).await?))
 }
