@@ -92,6 +92,7 @@ impl Opened {
             library: Arc::clone(&self.library),
             authenticate,
             sessions: Arc::new(sessions),
+            records: Arc::clone(&self.records),
             secret: self.secret.clone(),
             ready: Arc::new(ready),
         };

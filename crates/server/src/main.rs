@@ -10,12 +10,9 @@ mod config;
 mod console;
 mod eval;
 mod fetch;
-mod index_check;
 mod listener;
-mod metrics;
 mod system;
 mod telemetry;
-mod tls;
 mod video;
 
 use std::process::ExitCode;

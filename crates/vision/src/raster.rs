@@ -189,8 +189,10 @@ impl RgbImage {
         Self { width: width as u32, height: height as u32, data }
     }
 
-    /// The sides this picture gets when its longer one may be at most `side_max`; never larger than it is.
+    /// The sides this picture gets when its longer one may be at most `side_max`; never larger than it is, nor without pixels:
+    /// half of one pixel is one pixel.
     pub fn fitted(&self, side_max: u32) -> (u32, u32) {
+        let side_max = side_max.max(1);
         let longer = self.width.max(self.height);
         if longer <= side_max {
             return (self.width, self.height);

@@ -21,7 +21,6 @@ use crate::aliyun::{self, Aliyun};
 use crate::facepp::{self, Facepp};
 use crate::http::json;
 use crate::http::request_id::{self, RequestId};
-use crate::http::trace;
 use crate::huawei::{self, Huawei};
 use crate::native;
 use crate::yuanli::{self, Yuanli};
@@ -143,7 +142,7 @@ async fn dispatch_operations(State(dialects): State<Arc<Dialects>>, request: Req
     match request.uri().path() {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),
-        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz`, `/readyz` and `/metrics` only"),
+        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz` and `/readyz` only"),
     }
 }
 
@@ -151,15 +150,6 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
     let request_id = request_id::of(request.extensions(), &*dialects.ids);
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
-    trace::addressed(match first_segment {
-        _ if is_version(first_segment) => "huawei",
-        "green" | aliyun::BUCKET => "aliyun",
-        "finauth" => "yuanli",
-        "facepp" => "facepp",
-        "likeness" => "native",
-        "healthz" | "readyz" => "health",
-        _ => "none",
-    });
     let mut response = match path {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),
@@ -202,6 +192,7 @@ impl Dialects {
                     ids: Arc::clone(&wire.ids),
                 }),
                 sessions,
+                records: Arc::clone(&wire.records),
                 secret: wire.secret.clone(),
                 ready: Arc::clone(&wire.ready),
             }),

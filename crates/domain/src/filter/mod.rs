@@ -20,7 +20,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::types::{FaceId, FieldValue};
+use crate::types::{FaceId, FieldName, FieldSchema, FieldValue};
 
 /// A condition on a face. A face without a value never passes a test on that value, so it does pass its negation.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,21 @@ pub struct FilterRow<'a> {
 }
 
 impl Filter {
+    /// "This field has exactly this value", which passes nothing if the schema has no such field.
+    pub fn equals(schema: &FieldSchema, name: &FieldName, value: &FieldValue) -> Filter {
+        let nothing = Filter::AnyOf(Vec::new());
+        let Some(field_idx) = schema.fields().iter().position(|(other, _)| other == name) else { return nothing };
+        match value {
+            FieldValue::Text(text) => Filter::Text { field_idx, value: Arc::from(&**text) },
+            FieldValue::Boolean(flag) => Filter::Boolean { field_idx, value: *flag },
+            FieldValue::Whole(number) => Filter::Whole { field_idx, min: *number, max: *number },
+            FieldValue::Real(number) => {
+                use std::ops::Bound::Included;
+                Filter::Real { field_idx, lower: Included(*number), upper: Included(*number) }
+            }
+        }
+    }
+
     /// Whether the face passes.
     pub fn matches(&self, row: FilterRow<'_>) -> bool {
         let value = |field_idx: usize| row.values.get(field_idx).and_then(Option::as_ref);

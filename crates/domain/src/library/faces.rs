@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted};
 use crate::access::{Caller, Grant};
 use crate::error::shortened;
+use crate::filter::Filter;
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
-    FieldValues, GivenValue, NewFace, TimestampMs,
+    FieldValues, GivenValue, NewFace, Template, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -181,6 +182,38 @@ impl Library {
         }
         let deleted = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
         Ok((face_set, deleted))
+    }
+
+    /// How many faces are meant: as many as [`Library::delete_faces`] would delete. Needs the read grant. Errors as there.
+    pub async fn count_faces(&self, caller: &Caller, name: &FaceSetName, which: DeleteFaces) -> Result<u64> {
+        caller.require(Grant::Read)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let filter = match selector(which, &face_set.schema)? {
+            FaceSelector::Ids(ids) => {
+                let scope = FaceScope::FaceSet(face_set.id);
+                return Ok(self.ports.store.faces(caller.tenant, scope, ids).await?.len() as u64);
+            }
+            FaceSelector::Subject(subject) => Arc::new(Filter::Subject(subject.as_str().into())),
+            FaceSelector::Field { name, value } => Arc::new(Filter::equals(&face_set.schema, &name, &value)),
+            FaceSelector::Filter(filter) => filter,
+        };
+        Ok(self.ports.index.matching(face_set.id, filter).await?.len() as u64)
+    }
+
+    /// The templates of the set's pack of those of `ids` that are in its gallery. Needs the read and the templates grant.
+    /// `FaceSetNotFound`, `InvalidArgument` for more than [`limits::PAGE_LIMIT_MAX`] ids.
+    pub async fn templates(
+        &self,
+        caller: &Caller,
+        name: &FaceSetName,
+        ids: Vec<FaceId>,
+    ) -> Result<Vec<(FaceId, Template)>> {
+        caller.require(Grant::Read)?;
+        caller.require(Grant::Templates)?;
+        super::check_count("face ids", ids.len(), limits::PAGE_LIMIT_MAX as usize)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let scope = Some(FaceScope::FaceSet(face_set.id));
+        self.ports.store.templates(caller.tenant, scope, ids, face_set.pack).await
     }
 
     /// The face of that id in the set's gallery, or [`Kind::FaceNotFound`].

@@ -3,7 +3,6 @@
 //! Every method takes a [`crate::access::Caller`]; authentication was the adapter's job, authorisation is done here.
 
 mod archives;
-mod explain;
 mod face_sets;
 mod faces;
 pub mod jobs;
@@ -19,7 +18,6 @@ mod uploads;
 mod visibility;
 
 pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
-pub use explain::{ExaminedFace, Explanation, SearchExplanation};
 pub use keys::{CreateKey, KeySummary, fresh_key_id, fresh_secret};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{
@@ -38,14 +36,13 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules,
-    GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
-    fresh_id,
+    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules, GalleryStore,
+    IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
-    GivenFields, GivenValue, Note, PackId, Person, Precondition, Quality, QualityGate, Similarity, Subject, Tags,
-    Template, TimestampMs, TransientFace, UploadName,
+    GivenFields, GivenValue, Note, PackId, Person, PersonKey, Precondition, Quality, QualityGate, Similarity, Subject,
+    Tags, Template, TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -116,11 +113,6 @@ impl Library {
     /// The pack with that id, if it is loaded.
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)
-    }
-
-    /// How busy the analysis of images is; see [`FaceAnalyzer::load`].
-    pub fn analyzer_load(&self) -> AnalyzerLoad {
-        self.ports.analyzer.load()
     }
 
     fn default_pack(&self) -> Result<&PackInfo> {
@@ -369,6 +361,10 @@ pub enum Probe {
     Face(FaceId),
     /// A transient face, or one enrolled anywhere in the tenant, by its source face.
     SourceFace(FaceId),
+    /// A person, by the mean of its templates of the set's pack; its own faces are left out of the answer.
+    Person(PersonKey),
+    /// A template of the set's pack, as numbers of any length but zero. Needs the templates grant.
+    Template(Arc<[f32]>),
 }
 
 /// Order of one sort key.
@@ -432,6 +428,21 @@ pub struct SearchAnswer {
     pub candidates: Vec<Candidate>,
 }
 
+/// Answer of [`Library::compare_person`].
+#[derive(Debug)]
+pub struct PersonCompared {
+    /// The face of the person that is most similar.
+    pub face: FaceId,
+    /// How similar it is.
+    pub similarity: Similarity,
+    /// How many faces of the person were compared.
+    pub n_compared: u64,
+    /// The pack that compared.
+    pub pack: PackId,
+    /// Where the face was in the image.
+    pub probe: Detection,
+}
+
 /// See [`Library::search_faces`].
 #[derive(Clone)]
 pub struct SearchFaces {
@@ -460,6 +471,10 @@ pub struct FacesFound {
     pub faces: Vec<FaceFound>,
     /// Every person that owns a candidate, each once, in no particular order.
     pub persons: Vec<Person>,
+    /// How many faces its gallery had.
+    pub n_faces: u64,
+    /// The least similarity that the threshold asked for.
+    pub similarity_min: Similarity,
 }
 
 /// One face of an image and who resembles it.

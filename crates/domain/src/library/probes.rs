@@ -1,12 +1,12 @@
 //! Questions about images: detect, compare, search.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, Probe, Search, SearchAnswer,
-    SearchFaces, SortKey, Wanted, check_count, together,
+    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, PersonCompared, Probe, Search,
+    SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
 };
 use crate::access::{Caller, Grant};
 use crate::limits;
@@ -14,7 +14,7 @@ use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
 use crate::types::{
     Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId,
-    Person, PersonId, Template,
+    Person, PersonId, PersonKey, Template,
 };
 use crate::{Error, Kind, Result};
 
@@ -79,17 +79,6 @@ impl Library {
     /// `PackUnavailable`, the image kinds, `NoFaceInImage`; `FaceNotFound` for an enrolled probe that is not in the
     /// set, and for one that is neither kept nor enrolled.
     pub async fn search(&self, caller: &Caller, request: Search) -> Result<SearchAnswer> {
-        Ok(self.search_examined(caller, request, Assess::NOTHING).await?.0)
-    }
-
-    /// The same, with the template that was looked for and the face in the image it came from, if it came from one, of
-    /// which `assess` says what is measured.
-    pub(super) async fn search_examined(
-        &self,
-        caller: &Caller,
-        request: Search,
-        assess: Assess,
-    ) -> Result<(SearchAnswer, Template, Option<AnalyzedFace>)> {
         caller.require(Grant::Search)?;
         let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?;
@@ -98,20 +87,35 @@ impl Library {
         self.pack_of(&face_set)?;
         let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
 
-        let (probe, face) = self.probe(caller, &face_set, &request.probe, assess).await?;
+        let (probe, detection) = self.probe(caller, &face_set, &request.probe).await?;
         let question = GallerySearch {
             face_set: face_set.id,
-            probe: probe.clone(),
+            probe,
             top_k: request.top_k,
             similarity_min,
             filter: filter.map(Arc::new),
             one_per_person: request.one_per_person,
         };
+        let own = match &request.probe {
+            Probe::Person(key) => Some(self.existing_person(caller, key).await?.id),
+            _ => None,
+        };
+        let mut question = question;
+        if own.is_some() {
+            // Room for the faces of the person itself, which come first.
+            question.top_k = (question.top_k + limits::SELECTOR_IDS_MAX).min(limits::CANDIDATES_MAX);
+            question.one_per_person = false;
+        }
         let mut candidates = self.candidates(caller, question).await?;
+        if let Some(own) = own {
+            candidates.retain(|candidate| candidate.face.owner != FaceOwner::Person(own));
+            if request.one_per_person {
+                each_person_once(&mut candidates);
+            }
+            candidates.truncate(request.top_k);
+        }
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
-        let detection = face.as_ref().map(|face| face.detection);
-        let answer = SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates };
-        Ok((answer, probe, face))
+        Ok(SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates })
     }
 
     /// Who resembles each face of an image, largest face first; no face is an empty list. Needs the search grant.
@@ -154,7 +158,7 @@ impl Library {
         }
         let candidates = faces.iter().flat_map(|face| &face.candidates).map(|candidate| &candidate.face);
         let persons = self.persons_of(caller, candidates).await?;
-        Ok(FacesFound { face_set, faces, persons })
+        Ok(FacesFound { face_set, faces, persons, n_faces, similarity_min })
     }
 
     /// Faces that were found earlier, as they are now: those of `ids` that the set still shows, and the persons that own
@@ -195,14 +199,8 @@ impl Library {
         self.ports.store.persons(caller.tenant, ids).await
     }
 
-    /// The template to look for, and the face it was made of if it came from an image.
-    async fn probe(
-        &self,
-        caller: &Caller,
-        face_set: &FaceSet,
-        probe: &Probe,
-        assess: Assess,
-    ) -> Result<(Template, Option<AnalyzedFace>)> {
+    /// The template to look for, and where it was if it came from an image.
+    async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe) -> Result<(Template, Option<Detection>)> {
         match probe {
             Probe::Face(face) => {
                 let (scope, pack) = (FaceScope::FaceSet(face_set.id), face_set.pack.clone());
@@ -214,21 +212,71 @@ impl Library {
                 let template = self.known_template(caller, *source_face, &face_set.pack).await?;
                 Ok((template, None))
             }
+            Probe::Person(key) => {
+                let person = self.existing_person(caller, key).await?;
+                let templates = self.person_templates(caller, &person, &face_set.pack).await?;
+                let none = || Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of the set's pack"));
+                Ok((mean(&templates).ok_or_else(none)?, None))
+            }
+            Probe::Template(numbers) => {
+                caller.require(Grant::Templates)?;
+                let invalid = |message: String| Error::invalid("template", message);
+                let n_wanted = self.pack_of(face_set)?.dimensions;
+                if numbers.len() != n_wanted {
+                    let (n_given, pack) = (numbers.len(), &face_set.pack);
+                    let message = format!("`template` has {n_given} numbers, expected {n_wanted} of pack `{pack}`");
+                    return Err(invalid(message));
+                }
+                let template = Template::new(face_set.pack.clone(), numbers);
+                Ok((template.map_err(|error| invalid(format!("`template` is none: {error}")))?, None))
+            }
             Probe::Image(image) => {
-                let face = self.largest_face(caller, image, &face_set.pack, assess).await?;
-                Ok((super::template_of(&face, &face_set.pack)?, Some(face)))
+                let face = self.largest_face(caller, image, &face_set.pack).await?;
+                Ok((super::template_of(&face, &face_set.pack)?, Some(face.detection)))
             }
         }
     }
 
-    async fn largest_face(
+    /// Templates of that pack of a person's faces, at most [`limits::SELECTOR_IDS_MAX`] of them, each with its face.
+    async fn person_templates(
         &self,
         caller: &Caller,
-        image: &ImageInput,
+        person: &Person,
         pack: &PackId,
-        assess: Assess,
-    ) -> Result<AnalyzedFace> {
-        let analysis = self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), assess).await?;
+    ) -> Result<Vec<(FaceId, Template)>> {
+        let scope = FaceScope::Person(person.id);
+        let page = self.ports.store.faces_from(caller.tenant, scope, 0, limits::SELECTOR_IDS_MAX as u64).await?;
+        let ids = page.faces.into_iter().map(|face| face.id).collect();
+        self.ports.store.templates(caller.tenant, Some(scope), ids, pack.clone()).await
+    }
+
+    /// How similar the largest face of an image is to the most similar face of a person, with the pack of the set that the
+    /// person joined first, or the default one. Needs the search grant. `PersonNotFound`, `PackUnavailable`, the image kinds,
+    /// `NoFaceInImage`; `FaceNotFound` if the person has no face of that pack.
+    pub async fn compare_person(&self, caller: &Caller, image: ImageInput, key: &PersonKey) -> Result<PersonCompared> {
+        caller.require(Grant::Search)?;
+        let person = self.existing_person(caller, key).await?;
+        let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+        let pack = match face_sets.first() {
+            Some(face_set) => self.pack_of(face_set)?.id.clone(),
+            None => self.default_pack()?.id.clone(),
+        };
+        let templates = self.person_templates(caller, &person, &pack).await?;
+        if templates.is_empty() {
+            return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of pack `{pack}`")));
+        }
+        let face = self.largest_face(caller, &image, &pack).await?;
+        let probe = super::template_of(&face, &pack)?;
+        let n_compared = templates.len() as u64;
+        let similarities = templates.iter().filter_map(|(id, template)| Some((*id, template.similarity(&probe)?)));
+        let best = similarities.max_by(|a, b| a.1.get().total_cmp(&b.1.get()));
+        let (id, similarity) = best.ok_or_else(super::foreign_template)?;
+        Ok(PersonCompared { face: id, similarity, n_compared, pack, probe: face.detection })
+    }
+
+    async fn largest_face(&self, caller: &Caller, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
+        let analysis =
+            self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), Assess::NOTHING).await?;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
         let face = analysis.faces.into_iter().next().ok_or_else(no_face)?;
         super::check_confirmed(&face)?;
@@ -252,7 +300,7 @@ impl Library {
 
     /// The hits with their records, in order. The store is the truth: a hit it no longer has was deleted while we looked,
     /// and is left out.
-    pub(super) async fn known_hits(&self, caller: &Caller, scope: FaceScope, hits: &[Hit]) -> Result<Vec<Candidate>> {
+    async fn known_hits(&self, caller: &Caller, scope: FaceScope, hits: &[Hit]) -> Result<Vec<Candidate>> {
         if hits.is_empty() {
             return Ok(Vec::new());
         }
@@ -265,6 +313,27 @@ impl Library {
         });
         Ok(known.collect())
     }
+}
+
+/// The mean of templates of one pack, of unit length again; `None` of none, and of some that cancel each other out.
+fn mean(templates: &[(FaceId, Template)]) -> Option<Template> {
+    let (_, first) = templates.first()?;
+    let mut sum = vec![0.0_f32; first.unit().len()];
+    for (_, template) in templates {
+        for (sum, number) in sum.iter_mut().zip(template.unit()) {
+            *sum += number;
+        }
+    }
+    Template::new(first.pack().clone(), &sum).ok()
+}
+
+/// Keeps the first face of each person, of candidates with the best first.
+fn each_person_once(candidates: &mut Vec<Candidate>) {
+    let mut seen = HashSet::new();
+    candidates.retain(|candidate| match candidate.face.owner {
+        FaceOwner::Person(person) => seen.insert(person),
+        FaceOwner::FaceSet(_) => true,
+    });
 }
 
 fn check_top_k(top_k: usize) -> Result<()> {

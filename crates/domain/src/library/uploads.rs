@@ -24,6 +24,22 @@ pub struct PutUpload {
 }
 
 impl Library {
+    /// The same under a random name, which is returned with the time at which the picture is forgotten.
+    pub async fn put_unnamed_upload(
+        &self,
+        caller: &Caller,
+        bytes: Bytes,
+        lifetime: Duration,
+        room: UploadQuota,
+    ) -> Result<(UploadName, TimestampMs)> {
+        let mut bits = [0; 16];
+        self.ports.ids.fill(&mut bits);
+        let name = UploadName::new(format!("{:032x}", u128::from_be_bytes(bits)))?;
+        let ends_at = self.ports.clock.now().0.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        self.put_upload(caller, PutUpload { name: name.clone(), bytes, lifetime, room }).await?;
+        Ok((name, TimestampMs(ends_at)))
+    }
+
     /// Keeps a picture for a short time, to be named by [`super::ImageSource::Upload`]. What it shows is looked at only
     /// then. Needs the search grant. `ImageTooLarge`, `InvalidArgument` for too long a lifetime, `Overloaded` when the
     /// tenant's room is full.

@@ -13,9 +13,7 @@ use std::sync::Arc;
 use likeness_domain::Result;
 use likeness_domain::filter::{Filter, FilterRow};
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange, VectorIndex};
-use likeness_domain::types::{
-    AccessKeyId, Actor, FaceId, FaceOwner, FieldName, FieldSchema, FieldValue, PersonId, RequestId, TenantId,
-};
+use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceOwner, PersonId, RequestId, TenantId};
 use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
@@ -160,7 +158,7 @@ fn meant(
     };
     let filter = match selector {
         FaceSelector::Filter(filter) => Arc::clone(filter),
-        FaceSelector::Field { name, value } => Arc::new(equals(&set.schema, name, value)),
+        FaceSelector::Field { name, value } => Arc::new(Filter::equals(&set.schema, name, value)),
         FaceSelector::Subject(subject) => Arc::new(Filter::Subject(subject.as_str().into())),
         FaceSelector::Ids(_) => Arc::new(Filter::AnyOf(Vec::new())),
     };
@@ -193,21 +191,6 @@ fn meant_of_person(conn: &Connection, person: PersonId, selector: &FaceSelector)
         Ok(is_meant.then_some(row.get(0)?))
     })?;
     Ok(meant.into_iter().flatten().collect())
-}
-
-/// The filter "this field has exactly this value", which passes nothing if the schema has no such field.
-fn equals(schema: &FieldSchema, name: &FieldName, value: &FieldValue) -> Filter {
-    let nothing = Filter::AnyOf(Vec::new());
-    let Some(field_idx) = schema.fields().iter().position(|(other, _)| other == name) else { return nothing };
-    match value {
-        FieldValue::Text(text) => Filter::Text { field_idx, value: Arc::from(&**text) },
-        FieldValue::Boolean(flag) => Filter::Boolean { field_idx, value: *flag },
-        FieldValue::Whole(number) => Filter::Whole { field_idx, min: *number, max: *number },
-        FieldValue::Real(number) => {
-            use std::ops::Bound::Included;
-            Filter::Real { field_idx, lower: Included(*number), upper: Included(*number) }
-        }
-    }
 }
 
 /// Erases those of these faces that are the tenant's and neither deleted yet nor of a deleted owner; returns their ids in

@@ -108,6 +108,8 @@ fn fitting_keeps_the_shape_and_never_enlarges() {
     assert_eq!(image.fitted(500), (500, 200));
     let thin = RgbImage::new(1000, 1, vec![0; 3000]).expect("lawful");
     assert_eq!(thin.fitted(10), (10, 1));
+    assert_eq!(thin.fitted(0), (1, 1));
+    assert_eq!(picture(&["a"]).fitted(0), (1, 1), "half of a pixel");
 }
 
 #[test]

@@ -85,8 +85,13 @@ fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Perso
         detection: Some(exact_detection(&face.detection)),
         quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         created_at: Some(convert::time_text(face.created_at)),
-        template: STANDARD.encode(template.unit().iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()),
+        template: spelled(template),
     }
+}
+
+/// A template as clients read it: base64 of its numbers.
+pub(super) fn spelled(template: &Template) -> String {
+    STANDARD.encode(template.unit().iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// As it is stored, where listings round to what people can see.
@@ -126,7 +131,17 @@ fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace,
 }
 
 /// A vector of unit length stays as it is to the bit, so that what was exported is known again.
-fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
+pub(super) fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
+    let numbers = numbers(text)?;
+    let template = match Template::from_unit(pack.clone(), Arc::clone(&numbers)) {
+        Err(TemplateError::NotUnit) => Template::new(pack.clone(), &numbers),
+        template => template,
+    };
+    template.map_err(|error| Error::invalid("template", format!("`template` is none: {error}")))
+}
+
+/// The numbers of a template, as clients spell it.
+pub(super) fn numbers(text: &str) -> Result<Arc<[f32]>, Error> {
     let invalid = |message: String| Error::invalid("template", message);
     let bytes = STANDARD
         .decode(text)
@@ -134,12 +149,7 @@ fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
     let (numbers, []) = bytes.as_chunks::<4>() else {
         return Err(invalid(format!("`template` has {} bytes, expected 4 for each number", bytes.len())));
     };
-    let numbers: Arc<[f32]> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-    let template = match Template::from_unit(pack.clone(), Arc::clone(&numbers)) {
-        Err(TemplateError::NotUnit) => Template::new(pack.clone(), &numbers),
-        template => template,
-    };
-    template.map_err(|error| invalid(format!("`template` is none: {error}")))
+    Ok(numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
 }
 
 fn nowhere() -> types::Detection {

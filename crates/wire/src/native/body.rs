@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
@@ -44,14 +44,24 @@ impl FromRequestParts<Api> for Signed {
     type Rejection = NativeError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
-        body::check_place(&parts.extensions)?;
-        let caller = api.authenticate.caller(parts).await?;
-        trace::admitted("native", None, &caller);
-        if let Some(path) = parts.extensions.get::<MatchedPath>() {
-            trace::asked_for(format!("{} {}", parts.method, path.as_str()));
-        }
-        Ok(Self(caller))
+        Ok(Self(admitted(parts, api).await?))
     }
+}
+
+/// Who sent a request, proved once however often it is asked.
+#[derive(Clone)]
+struct Admitted(Caller);
+
+/// The caller of a request.
+pub(super) async fn admitted(parts: &mut Parts, api: &Api) -> Result<Caller, Error> {
+    if let Some(Admitted(caller)) = parts.extensions.get() {
+        return Ok(caller.clone());
+    }
+    body::check_place(&parts.extensions)?;
+    let caller = api.authenticate.caller(parts).await?;
+    trace::admitted("native", None, &caller);
+    parts.extensions.insert(Admitted(caller.clone()));
+    Ok(caller)
 }
 
 /// The face set a path names.
@@ -323,7 +333,7 @@ fn too_large() -> Error {
 }
 
 /// The whole body. Every handler proves the caller first.
-async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
+pub(super) async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
     let mut upload = Upload::of(head, body);
     upload.is_of_known_key();
     upload.read(BODY_BYTES_MAX).await.map_err(|error| match error {

@@ -9,12 +9,12 @@ use likeness_domain::access::Caller;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
-use likeness_domain::ports::{AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, StoreReport};
+use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema,
-    FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, QualityGate, Similarity, Subject, Tags,
-    TimestampMs,
+    FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate, Similarity, Subject,
+    Tags, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -108,6 +108,7 @@ pub(super) fn image(image: dto::Image) -> Result<ImageInput, Error> {
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
         dto::Image::Url(url) => ImageSource::Url(url),
+        dto::Image::Upload(name) => ImageSource::Upload(UploadName::new(name)?),
         dto::Image::Base64(text) => {
             let bytes = STANDARD.decode(text.trim_end()).map_err(|error| {
                 Error::invalid("base64", "`base64` is not standard base64 with padding").with_source(error)
@@ -236,11 +237,19 @@ pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library
     if !(1..=limits::TOP_K_MAX as u64).contains(&top) {
         return Err(Error::invalid("top", format!("`top` is {top}, expected 1 to {}", limits::TOP_K_MAX)));
     }
-    let probe = match (body.image, body.face_id) {
-        (Some(given), None) => Probe::Image(image(given)?),
-        (None, Some(id)) => Probe::Face(face_id(&id)?),
-        (Some(_), Some(_)) => return Err(Error::invalid("face_id", "`image` and `face_id` exclude each other")),
-        (None, None) => return Err(Error::new(Kind::MissingArgument, "one of `image` and `face_id` is needed")),
+    let probe = match (body.image, body.face_id, body.person, body.template) {
+        (Some(given), None, None, None) => Probe::Image(image(given)?),
+        (None, Some(id), None, None) => Probe::Face(face_id(&id)?),
+        (None, None, Some(key), None) => Probe::Person(PersonKey::new(key)?),
+        (None, None, None, Some(text)) => Probe::Template(super::archive::numbers(&text)?),
+        (None, None, None, None) => {
+            let message = "one of `image`, `face_id`, `person` and `template` is needed";
+            return Err(Error::new(Kind::MissingArgument, message));
+        }
+        _ => {
+            let message = "`image`, `face_id`, `person` and `template` exclude each other";
+            return Err(Error::invalid("face_id", message));
+        }
     };
     Ok(library::Search {
         face_set,
@@ -249,6 +258,34 @@ pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library
         threshold: threshold(body.similarity_min, body.far, body.false_matches)?,
         filter: body.filter.map(|text| filter::parse(&text, &VOCABULARY)).transpose()?.flatten(),
         sort: body.sort.iter().map(|text| sort_key(text)).collect::<Result<_, _>>()?,
+        one_per_person: body.one_per_person,
+    })
+}
+
+/// Faces of a picture, and candidates of each, of a search that does not say how many.
+const PICTURE_FACES_DEFAULT: u64 = 20;
+const PICTURE_TOP_DEFAULT: u64 = 1;
+
+pub(super) fn search_picture(face_set: FaceSetName, body: dto::SearchPicture) -> Result<library::SearchFaces, Error> {
+    let bounded = |name: &'static str, given: Option<u64>, default: u64, max: usize| {
+        let number = given.unwrap_or(default);
+        let within = usize::try_from(number).ok().filter(|number| (1..=max).contains(number));
+        within.ok_or_else(|| Error::invalid(name, format!("`{name}` is {number}, expected 1 to {max}")))
+    };
+    let faces_max = bounded("faces_max", body.faces_max, PICTURE_FACES_DEFAULT, limits::FACES_PER_IMAGE_MAX)?;
+    let top_k = bounded("top", body.top, PICTURE_TOP_DEFAULT, limits::TOP_K_MAX)?;
+    if faces_max * top_k > limits::CANDIDATES_MAX {
+        let max = limits::CANDIDATES_MAX;
+        let message = format!("`top` times `faces_max` is {}, expected at most {max}", faces_max * top_k);
+        return Err(Error::invalid("top", message));
+    }
+    Ok(library::SearchFaces {
+        face_set,
+        image: image(body.image)?,
+        faces_max,
+        top_k,
+        threshold: threshold(body.similarity_min, body.far, body.false_matches)?,
+        filter: body.filter.map(|text| filter::parse(&text, &VOCABULARY)).transpose()?.flatten(),
         one_per_person: body.one_per_person,
     })
 }
@@ -337,6 +374,8 @@ impl FromForm for dto::Search {
         Ok(Self {
             image: form.image("image"),
             face_id: form.words.text("face_id"),
+            person: form.words.text("person"),
+            template: form.words.text("template"),
             top: form.words.parsed("top", "a whole number")?,
             similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
             far: form.words.parsed("far", "a number from 0 to 1")?,
@@ -344,8 +383,6 @@ impl FromForm for dto::Search {
             filter: form.words.text("filter"),
             sort: form.words.text("sort").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             one_per_person: form.words.flag("one_per_person")?,
-            explain: form.words.flag("explain")?,
-            crops: form.words.flag("crops")?,
             any_turn: form.words.flag("any_turn")?,
         })
     }
@@ -357,8 +394,6 @@ impl FromForm for dto::Compare {
             image_a: form.needed_image("image_a")?,
             image_b: form.needed_image("image_b")?,
             far: form.words.parsed("far", "a number from 0 to 1")?,
-            explain: form.words.flag("explain")?,
-            crops: form.words.flag("crops")?,
             any_turn: form.words.flag("any_turn")?,
         })
     }
@@ -367,6 +402,33 @@ impl FromForm for dto::Compare {
 impl FromForm for dto::AddPersonFace {
     fn from_form(form: &mut Form) -> Result<Self, Error> {
         Ok(Self { image: form.needed_image("image")?, source: form.words.text("source") })
+    }
+}
+
+impl FromForm for dto::SearchPicture {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self {
+            image: form.needed_image("image")?,
+            faces_max: form.words.parsed("faces_max", "a whole number")?,
+            top: form.words.parsed("top", "a whole number")?,
+            similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
+            far: form.words.parsed("far", "a number from 0 to 1")?,
+            false_matches: form.words.parsed("false_matches", "a number above 0")?,
+            filter: form.words.text("filter"),
+            one_per_person: form.words.flag("one_per_person")?,
+        })
+    }
+}
+
+impl FromForm for dto::PutUpload {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self { image: form.needed_image("image")? })
+    }
+}
+
+impl FromForm for dto::ComparePerson {
+    fn from_form(form: &mut Form) -> Result<Self, Error> {
+        Ok(Self { image: form.needed_image("image")?, far: form.words.parsed("far", "a number from 0 to 1")? })
     }
 }
 
@@ -441,6 +503,8 @@ pub(super) fn detections(detected: Detected) -> dto::Detections {
 
 fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
     let AnalyzedFace { detection: found, quality, assessment, doubt, .. } = face;
+    let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
+    let is_measured = quality != types::Quality::default();
     let expressions = assessment.expression.map(|expressions| {
         let word = |expression: types::Expression| (expression.word().to_owned(), expressions.probability(expression));
         types::Expression::ALL.into_iter().map(word).collect()
@@ -451,8 +515,12 @@ fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
     dto::DetectedFace {
         turn: found.landmarks.quarter_turn().degrees(),
         detection: detection(found),
-        doubt: doubt.map(self::doubt),
-        quality: self::quality(quality),
+        doubt: doubt.map(|doubt| dto::Doubt {
+            reason: policy::doubtful(doubt).reason.to_owned(),
+            presence: doubt.presence,
+            presence_min: doubt.presence_min,
+        }),
+        quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         pose: assessment.pose.map(|types::Pose { yaw, pitch, roll }| dto::Pose { yaw, pitch, roll }),
         landmarks68: assessment.landmarks.map(|landmarks| points(&landmarks.0[..])),
         mesh468: assessment.mesh.map(|mesh| points(&mesh.0[..])),
@@ -465,21 +533,6 @@ fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
         male: assessment.gender.map(|gender| gender.male),
         liveness: assessment.liveness,
     }
-}
-
-pub(super) fn doubt(doubt: Doubt) -> dto::Doubt {
-    dto::Doubt {
-        reason: policy::doubtful(doubt).reason.to_owned(),
-        presence: doubt.presence,
-        presence_min: doubt.presence_min,
-    }
-}
-
-/// The figures of a face, if they were measured.
-pub(super) fn quality(quality: types::Quality) -> Option<dto::Quality> {
-    let is_measured = quality != types::Quality::default();
-    let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
-    is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility })
 }
 
 /// Nobody can place an eye more exactly.
@@ -517,6 +570,7 @@ pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
         note: text(face.note),
         fields: face.fields.values().iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
         detection: detection(face.detection),
+        template: None,
         created_at: time_text(face.created_at),
         updated_at: time_text(face.updated_at),
     }
@@ -532,7 +586,7 @@ pub(super) fn json_of(value: &FieldValue) -> Value {
 }
 
 /// A pack's calibration, which every face set's pack has as long as it is installed.
-pub(super) fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
+fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
     let info = library
         .pack(pack)
         .ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not installed")))?;
@@ -569,6 +623,15 @@ pub(super) async fn search_answer(
     let owners = library.owners(caller, &found).await?;
     let calibration = calibration(library, &answer.face_set.pack)?;
     let n_faces = answer.n_faces;
+    let candidate = |candidate: library::Candidate| {
+        let found = calibration.false_accept_rate(candidate.similarity);
+        dto::Candidate {
+            similarity: candidate.similarity.get(),
+            rate: rate(&found),
+            in_gallery: false_matches(&found, n_faces),
+            face: owned_face(candidate.face, &owners),
+        }
+    };
     let least = calibration.false_accept_rate(answer.similarity_min);
     Ok(dto::SearchAnswer {
         pack: answer.face_set.pack.to_string(),
@@ -577,29 +640,51 @@ pub(super) async fn search_answer(
         rate: rate(&least),
         in_gallery: false_matches(&least, n_faces),
         probe: answer.probe.map(detection),
-        candidates: answer
-            .candidates
-            .into_iter()
-            .map(|found| candidate(calibration, n_faces, &owners, found))
-            .collect(),
-        explanation: None,
+        candidates: answer.candidates.into_iter().map(candidate).collect(),
     })
 }
 
-/// A candidate with what its similarity means, among so many faces.
-pub(super) fn candidate(
-    calibration: &Calibration,
-    n_faces: u64,
-    owners: &[Person],
-    candidate: library::Candidate,
-) -> dto::Candidate {
-    let found = calibration.false_accept_rate(candidate.similarity);
-    dto::Candidate {
-        similarity: candidate.similarity.get(),
-        rate: rate(&found),
-        in_gallery: false_matches(&found, n_faces),
-        face: owned_face(candidate.face, owners),
-    }
+pub(super) fn picture_searched(library: &Library, found: library::FacesFound) -> Result<dto::PictureSearched, Error> {
+    let calibration = calibration(library, &found.face_set.pack)?;
+    let (n_faces, persons) = (found.n_faces, &found.persons);
+    let candidate = |candidate: library::Candidate| {
+        let found = calibration.false_accept_rate(candidate.similarity);
+        dto::Candidate {
+            similarity: candidate.similarity.get(),
+            rate: rate(&found),
+            in_gallery: false_matches(&found, n_faces),
+            face: owned_face(candidate.face, persons),
+        }
+    };
+    let face = |face: library::FaceFound| dto::FaceSearched {
+        probe: detection(face.probe),
+        candidates: face.candidates.into_iter().map(candidate).collect(),
+    };
+    Ok(dto::PictureSearched {
+        pack: found.face_set.pack.to_string(),
+        n_faces,
+        similarity_min: found.similarity_min.get(),
+        faces: found.faces.into_iter().map(face).collect(),
+    })
+}
+
+pub(super) fn person_compared(
+    library: &Library,
+    far: Option<f64>,
+    compared: library::PersonCompared,
+) -> Result<dto::PersonCompared, Error> {
+    let calibration = calibration(library, &compared.pack)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &compared.pack, 1)?;
+    Ok(dto::PersonCompared {
+        similarity: compared.similarity.get(),
+        rate: rate(&calibration.false_accept_rate(compared.similarity)),
+        same: compared.similarity >= similarity_min,
+        similarity_min: similarity_min.get(),
+        face_id: compared.face.to_string(),
+        n_compared: compared.n_compared,
+        pack: compared.pack.to_string(),
+        probe: detection(compared.probe),
+    })
 }
 
 pub(super) fn comparison(
@@ -617,7 +702,6 @@ pub(super) fn comparison(
         far_asked: far.unwrap_or(calibration.far_usual()),
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
-        explanation: None,
     })
 }
 

@@ -8,6 +8,7 @@ mod admin;
 mod archive;
 mod liveness;
 mod persons;
+mod probes;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub use liveness::{Judged, Liveness, SeenAction};
 pub use persons::{
     AddPersonFace, ChangeMemberships, CreatePerson, MergePerson, MoveFaces, Person, PersonDeleted, PersonMerged,
     Persons, SplitPerson, UpdatePerson,
+};
+pub use probes::{
+    ComparePerson, FaceSearched, FacesMeant, PersonCompared, PictureSearched, PutUpload, SearchPicture, Uploaded,
 };
 
 /// Body of every answer that is not a success.
@@ -264,7 +268,7 @@ pub struct Pose {
     pub roll: f32,
 }
 
-/// An enrolled face. The template itself is never sent.
+/// An enrolled face.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Face {
     /// Its id: a decimal number in a string.
@@ -287,6 +291,9 @@ pub struct Face {
     /// Where it was in the image it came from.
     #[serde(flatten)]
     pub detection: Detection,
+    /// Its template, base64 of f32 numbers, little-endian, of unit length; only with `include=templates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// When it was enrolled, RFC 3339, UTC.
     pub created_at: String,
     /// When label, note or fields last changed.
@@ -301,6 +308,8 @@ pub enum Image {
     Base64(String),
     /// Where to fetch it.
     Url(String),
+    /// Name of an upload, as `POST /uploads` gave it.
+    Upload(String),
     /// Its bytes, as they came in a raw or multipart body.
     #[serde(skip)]
     Bytes(bytes::Bytes),
@@ -312,6 +321,7 @@ impl std::fmt::Debug for Image {
         match self {
             Image::Base64(text) => write!(f, "Base64({} characters)", text.len()),
             Image::Url(_) => f.write_str("Url(..)"),
+            Image::Upload(_) => f.write_str("Upload(..)"),
             Image::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
         }
     }
@@ -420,7 +430,7 @@ pub struct ExternalIds {
     pub external_ids: Vec<String>,
 }
 
-/// Request to find out who resembles a face. Exactly one of `image` and `face_id`; at most one of `similarity_min`,
+/// Request to find out who resembles a face. Exactly one of `image`, `face_id`, `person` and `template`; at most one of `similarity_min`,
 /// `far` and `false_matches`, by default the false-accept rate 1e-4 (or the smallest measured rate, if that is larger).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -429,6 +439,12 @@ pub struct Search {
     pub image: Option<Image>,
     /// This enrolled face of the same set is looked for.
     pub face_id: Option<String>,
+    /// The person with this key is looked for, by the mean of its templates; its own faces are left out of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// This template is looked for: base64 of f32 numbers, little-endian, of the set's pack. Needs the grant `templates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// Most candidates; 10 by default.
     pub top: Option<u64>,
     /// Least similarity (cosine, inclusive).
@@ -448,12 +464,6 @@ pub struct Search {
     /// At most one face of each person.
     #[serde(default)]
     pub one_per_person: bool,
-    /// Also says what bears on the verdict and what would change it; costs a second look at the gallery.
-    #[serde(default)]
-    pub explain: bool,
-    /// With the explanation also the crop of the image that the recogniser saw.
-    #[serde(default)]
-    pub crops: bool,
     /// Also look for a face that lies on its side or head down.
     #[serde(default)]
     pub any_turn: bool,
@@ -536,71 +546,6 @@ pub struct SearchAnswer {
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
-    /// What bears on the verdict, if that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub explanation: Option<SearchExplanation>,
-}
-
-/// A face with what bears on how far its template can be trusted.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct ExaminedFace {
-    /// Where it is.
-    #[serde(flatten)]
-    pub detection: Detection,
-    /// The strictest quality gate that it passes: `none`, `low`, `medium` or `high`.
-    pub gate: String,
-    /// How fit it is for recognition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<Quality>,
-    /// Direction of the head.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pose: Option<Pose>,
-    /// Why it is not certainly a face that can be recognised; left out for one that is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doubt: Option<Doubt>,
-    /// The crop that the recogniser saw: a PNG file in base64; only if `crops` was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crop: Option<String>,
-}
-
-// Photographs never reach a log.
-impl std::fmt::Debug for ExaminedFace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let crop_chars = self.crop.as_ref().map(String::len);
-        f.debug_struct("ExaminedFace")
-            .field("detection", &self.detection)
-            .field("gate", &self.gate)
-            .field("crop_chars", &crop_chars)
-            .finish()
-    }
-}
-
-/// Why two faces are taken for one person, or are not.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Explanation {
-    /// The face of each image.
-    pub faces: Vec<ExaminedFace>,
-    /// For people: at which threshold the verdict turns, and what is wrong with the photographs.
-    pub remarks: Vec<String>,
-}
-
-/// Why somebody is found, or is not.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SearchExplanation {
-    /// The face that was looked for, if it came with an image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<ExaminedFace>,
-    /// The most similar face of the set, whether or not it reaches the threshold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best: Option<Candidate>,
-    /// The most similar face of somebody else than `best` shows: another owner, and another label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<Candidate>,
-    /// By how much `best` is more similar than `next`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f32>,
-    /// For people: at which threshold the verdict turns, how far the next person is, what is wrong with the photograph.
-    pub remarks: Vec<String>,
 }
 
 /// Request to compare the largest faces of two images.
@@ -614,13 +559,6 @@ pub struct Compare {
     /// False-accept rate of the verdict, within the range that was measured for the model pack; by default 1e-4 (or the
     /// smallest measured rate, if that is larger).
     pub far: Option<f64>,
-    /// Also says what bears on the verdict and what would change it. Faces in doubt are then compared and said to be so,
-    /// not refused.
-    #[serde(default)]
-    pub explain: bool,
-    /// With the explanation also the crops that the recogniser saw.
-    #[serde(default)]
-    pub crops: bool,
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
@@ -644,9 +582,6 @@ pub struct Comparison {
     pub pack: String,
     /// The face of each image.
     pub faces: [Detection; 2],
-    /// What bears on the verdict, if that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub explanation: Option<Explanation>,
 }
 
 /// Request to find the faces in an image.

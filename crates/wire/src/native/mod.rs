@@ -18,9 +18,11 @@ mod convert;
 mod cursor;
 pub mod dto;
 mod errors;
-mod explain;
+mod etag;
+mod idempotency;
 mod keys;
 mod liveness;
+pub mod openapi;
 mod persons;
 mod routes;
 mod session;
@@ -31,12 +33,12 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get};
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore};
+use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore};
 use likeness_domain::types::InstallationSecret;
 
 use crate::router::Readiness;
@@ -46,6 +48,7 @@ pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
 pub use errors::{code_of, error_of, status_of};
+pub use idempotency::IDEMPOTENCY_KEY;
 pub use session::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
 
@@ -60,6 +63,8 @@ pub struct Native {
     pub authenticate: Arc<dyn Authenticate>,
     /// Sessions of browsers.
     pub sessions: Arc<Sessions>,
+    /// Remembers answers of requests that may be sent again.
+    pub records: Arc<dyn RecordStore>,
     /// What the key of its cursors is derived from.
     pub secret: InstallationSecret,
     /// Whether the server can do its work.
@@ -72,16 +77,28 @@ struct Api {
     authenticate: Arc<dyn Authenticate>,
     sessions: Arc<Sessions>,
     cursors: Arc<cursor::Cursors>,
+    idempotency: Arc<idempotency::Idempotency>,
     ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+}
+
+/// What describes the API; it is for everybody.
+fn description() -> Router {
+    Router::new()
+        .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(openapi::page))
+        .route("/docs/page.js", get(openapi::page_script))
+        .route("/docs/page.css", get(openapi::page_style))
 }
 
 /// Every operation a tenant may ask for.
 pub fn router(native: Native) -> Router {
-    let Native { library, authenticate, sessions, secret, ready } = native;
+    let Native { library, authenticate, sessions, records, secret, ready } = native;
     let cursors = Arc::new(cursor::Cursors::new(&secret));
-    let api = Api { library, authenticate, sessions, cursors, ready };
+    let idempotency = Arc::new(idempotency::Idempotency::new(records));
+    let api = Api { library, authenticate, sessions, cursors, idempotency, ready };
     Router::new()
-        .nest(PREFIX, table::router().with_state(api))
+        .nest(PREFIX, table::router().layer(from_fn_with_state(api.clone(), idempotency::once)).with_state(api))
+        .nest(PREFIX, description())
         .fallback(routes::unknown_operation)
         .method_not_allowed_fallback(routes::unknown_operation)
         .layer(from_fn(errors::identify))
@@ -106,9 +123,6 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.
 pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
-    if body.explain || body.crops {
-        return explain::compare(library, caller, body).await;
-    }
     let far = body.far;
     let answer = library.compare(caller, convert::compare_images(body)?).await?;
     convert::comparison(library, far, answer)

@@ -11,6 +11,7 @@ use likeness_domain::{Error, Kind, limits};
 
 use super::body::{InFaceSet, Json, OfFace, OfPerson, Posted, Query, Signed, Words, json};
 use super::errors::NativeError;
+use super::etag::{self, IfMatch};
 use super::{Api, convert, dto};
 
 type Answer = Result<Response, NativeError>;
@@ -65,7 +66,8 @@ pub(super) async fn create(
 /// `GET /persons/{key}`
 pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfPerson(key): OfPerson) -> Answer {
     let (person, face_sets) = api.library.person(&caller, &key).await?;
-    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+    let tag = etag::of_person(&person);
+    Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
 }
 
 /// `PATCH /persons/{key}`
@@ -73,17 +75,19 @@ pub(super) async fn update(
     State(api): State<Api>,
     Signed(caller): Signed,
     OfPerson(key): OfPerson,
+    if_match: IfMatch,
     Json(body): Json<dto::UpdatePerson>,
 ) -> Answer {
     let patch = PersonPatch {
         key: body.key.map(PersonKey::new).transpose()?,
         name: body.name.map(Note::new).transpose()?,
         note: body.note.map(Note::new).transpose()?,
-        only_if: None,
+        only_if: if_match.on(etag::of_person),
     };
     let person = api.library.update_person(&caller, &key, patch).await?;
+    let tag = etag::of_person(&person);
     let (person, face_sets) = api.library.known_person(&caller, &person.key).await?;
-    Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
+    Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
 }
 
 /// `DELETE /persons/{key}`
@@ -142,6 +146,18 @@ pub(super) async fn delete_face(
     }
     let deleted = deleted.iter().map(ToString::to_string).collect();
     Ok(json(StatusCode::OK, &dto::FacesDeleted { deleted }))
+}
+
+/// `POST /persons/{key}/compare`
+pub(super) async fn compare(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfPerson(key): OfPerson,
+    Posted(body): Posted<dto::ComparePerson>,
+) -> Answer {
+    let far = body.far;
+    let compared = api.library.compare_person(&caller, convert::image(body.image)?, &key).await?;
+    Ok(json(StatusCode::OK, &convert::person_compared(&api.library, far, compared)?))
 }
 
 /// `POST /persons/{key}/move`
@@ -266,7 +282,7 @@ fn summary(summary: PersonSummary) -> dto::Person {
     bare(summary.person, Some(summary.n_faces))
 }
 
-fn bare(person: Person, n_faces: Option<u64>) -> dto::Person {
+pub(super) fn bare(person: Person, n_faces: Option<u64>) -> dto::Person {
     dto::Person {
         key: person.key.to_string(),
         name: convert::text(person.name),

@@ -1,16 +1,21 @@
 //! One function for each operation: translate the request, call the library, translate the answer.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Caller;
-use likeness_domain::library;
-use likeness_domain::types::{Face, FaceSetSummary, Tags, TenantName};
+use likeness_domain::library::{self, ImageSource};
+use likeness_domain::ports::UploadQuota;
+use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, TenantName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
 use super::errors::{self, NativeError};
-use super::{Api, Operator, convert, dto, explain};
+use super::etag::{self, IfMatch};
+use super::{Api, Operator, archive, convert, dto};
 
 type Answer = Result<Response, NativeError>;
 
@@ -62,17 +67,23 @@ pub(super) async fn show_face_set(
     Signed(caller): Signed,
     InFaceSet(name): InFaceSet,
 ) -> Answer {
-    Ok(json(StatusCode::OK, &convert::face_set(api.library.face_set(&caller, &name).await?)))
+    let summary = api.library.face_set(&caller, &name).await?;
+    let tag = etag::of_face_set(&summary.face_set);
+    Ok(etag::tagged(json(StatusCode::OK, &convert::face_set(summary)), &tag))
 }
 
 pub(super) async fn update_face_set(
     State(api): State<Api>,
     Signed(caller): Signed,
     InFaceSet(name): InFaceSet,
+    if_match: IfMatch,
     Json(body): Json<dto::UpdateFaceSet>,
 ) -> Answer {
-    let changed = api.library.update_face_set(&caller, &name, convert::update_face_set(body)?).await?;
-    Ok(json(StatusCode::OK, &convert::face_set(api.library.known_face_set(&caller, changed.id).await?)))
+    let patch = FaceSetPatch { only_if: if_match.on(etag::of_face_set), ..convert::update_face_set(body)? };
+    let changed = api.library.update_face_set(&caller, &name, patch).await?;
+    let tag = etag::of_face_set(&changed);
+    let summary = api.library.known_face_set(&caller, changed.id).await?;
+    Ok(etag::tagged(json(StatusCode::OK, &convert::face_set(summary)), &tag))
 }
 
 pub(super) async fn delete_face_set(
@@ -108,6 +119,11 @@ pub(super) async fn list_faces(
     let offset = words.parsed("offset", "a whole number")?;
     let page = convert::page(offset, words.parsed("limit", "a whole number")?)?;
     let cursor = words.text("cursor");
+    let with_templates = match words.text("include").as_deref() {
+        None => false,
+        Some("templates") => true,
+        Some(_) => return Err(Error::invalid("include", "`include` is not known, expected `templates`").into()),
+    };
     words.finish()?;
     if offset.is_some() {
         if cursor.is_some() {
@@ -116,7 +132,7 @@ pub(super) async fn list_faces(
         // For clients of earlier versions: a deep offset takes time in proportion to it.
         let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
         let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
-        let faces = convert::faces(&api.library, &caller, faces).await?;
+        let faces = listed(&api, &caller, &name, faces, with_templates).await?;
         return Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor: None }));
     }
     let face_set = api.library.face_set(&caller, &name).await?.face_set;
@@ -126,7 +142,7 @@ pub(super) async fn list_faces(
     let next_cursor = found.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
     // Clients of earlier versions that gave no offset go on by one.
     let next_offset = (cursor.is_none() && next_cursor.is_some()).then_some(page.limit);
-    let faces = convert::faces(&api.library, &caller, found.faces).await?;
+    let faces = listed(&api, &caller, &name, found.faces, with_templates).await?;
     Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor }))
 }
 
@@ -137,7 +153,8 @@ pub(super) async fn show_face(
     OfFace(id): OfFace,
 ) -> Answer {
     let (_, face) = api.library.face(&caller, &name, id).await?;
-    Ok(json(StatusCode::OK, &one_face(&api, &caller, face).await?))
+    let tag = etag::of_face(&face);
+    Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
 }
 
 pub(super) async fn update_face(
@@ -145,10 +162,33 @@ pub(super) async fn update_face(
     Signed(caller): Signed,
     InFaceSet(name): InFaceSet,
     OfFace(id): OfFace,
+    if_match: IfMatch,
     Json(body): Json<dto::UpdateFace>,
 ) -> Answer {
-    let (_, face) = api.library.update_face(&caller, &name, id, convert::update_face(body)?).await?;
-    Ok(json(StatusCode::OK, &one_face(&api, &caller, face).await?))
+    let request = library::UpdateFace { only_if: if_match.on(etag::of_face), ..convert::update_face(body)? };
+    let (_, face) = api.library.update_face(&caller, &name, id, request).await?;
+    let tag = etag::of_face(&face);
+    Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
+}
+
+/// Faces of a listing, with their templates of the set's pack if they are asked for.
+async fn listed(
+    api: &Api,
+    caller: &Caller,
+    name: &FaceSetName,
+    faces: Vec<Face>,
+    with_templates: bool,
+) -> Result<Vec<dto::Face>, Error> {
+    let ids: Vec<FaceId> = faces.iter().map(|face| face.id).collect();
+    let mut listed = convert::faces(&api.library, caller, faces).await?;
+    if with_templates {
+        let templates = api.library.templates(caller, name, ids.clone()).await?;
+        let templates: HashMap<FaceId, Template> = templates.into_iter().collect();
+        for (face, id) in listed.iter_mut().zip(&ids) {
+            face.template = templates.get(id).map(archive::spelled);
+        }
+    }
+    Ok(listed)
 }
 
 async fn one_face(api: &Api, caller: &Caller, face: Face) -> Result<dto::Face, Error> {
@@ -200,13 +240,28 @@ pub(super) async fn search(
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
-    if body.explain || body.crops {
-        let crops = body.crops;
-        let answer = explain::search(&api.library, &caller, convert::search(name, body)?, crops).await?;
-        return Ok(json(StatusCode::OK, &answer));
-    }
     let answer = api.library.search(&caller, convert::search(name, body)?).await?;
     Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer).await?))
+}
+
+pub(super) async fn search_picture(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Posted(body): Posted<dto::SearchPicture>,
+) -> Answer {
+    let found = api.library.search_faces(&caller, convert::search_picture(name, body)?).await?;
+    Ok(json(StatusCode::OK, &convert::picture_searched(&api.library, found)?))
+}
+
+pub(super) async fn count_faces(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::DeleteFaces>,
+) -> Answer {
+    let n_faces = api.library.count_faces(&caller, &name, convert::delete_faces(body)?).await?;
+    Ok(json(StatusCode::OK, &dto::FacesMeant { n_faces }))
 }
 
 pub(super) async fn compare(
@@ -232,6 +287,25 @@ pub(super) async fn liveness(
     Posted(body): Posted<dto::Liveness>,
 ) -> Answer {
     Ok(json(StatusCode::OK, &super::judge(&api.library, &caller, body).await?))
+}
+
+/// How long an upload is kept.
+const UPLOAD_LIFETIME: Duration = Duration::from_hours(1);
+
+/// Uploads of one tenant: a folder of photographs.
+const UPLOADS: UploadQuota = UploadQuota { n_max: 1000, bytes_max: 512 << 20 };
+
+pub(super) async fn upload(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Posted(body): Posted<dto::PutUpload>,
+) -> Answer {
+    let ImageSource::Bytes(bytes) = convert::image(body.image)?.source else {
+        return Err(Error::invalid("image", "`image` is an address or an upload, expected the image itself").into());
+    };
+    let (name, expires_at) = api.library.put_unnamed_upload(&caller, bytes, UPLOAD_LIFETIME, UPLOADS).await?;
+    let answer = dto::Uploaded { upload: name.to_string(), expires_at: convert::time_text(expires_at) };
+    Ok(json(StatusCode::CREATED, &answer))
 }
 
 pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {

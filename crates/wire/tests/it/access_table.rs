@@ -385,8 +385,11 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
         "begin_session" => json!({"key": format!("{KEY}.{SECRET}")}),
         "create_face_set" => json!({"name": "new"}),
         "update_face_set" | "update_face" | "update_person" => json!({"note": "n"}),
-        "add_faces" | "search" | "detect" | "liveness" | "add_person_face" => json!({"image": image}),
-        "delete_faces" => json!({"ids": ["5"]}),
+        "add_faces" | "search" | "search_picture" | "detect" | "liveness" | "add_person_face" | "compare_person"
+        | "upload" => {
+            json!({"image": image})
+        }
+        "delete_faces" | "count_faces" => json!({"ids": ["5"]}),
         "enrolled" => json!({"external_ids": ["5"]}),
         "import_faces" => json!({"pack": "fake-1", "faces": []}),
         "compare" => json!({"image_a": image, "image_b": image}),

@@ -2,7 +2,9 @@
 
 mod access_table;
 mod native;
+mod openapi;
 mod pages;
+mod repeats;
 mod sessions;
 #[path = "../../src/tests/testbed.rs"]
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]

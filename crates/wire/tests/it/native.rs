@@ -85,6 +85,14 @@ impl Server {
         }
     }
 
+    /// Status, headers and body of what is for everybody.
+    pub(crate) async fn text(&self, path: &str) -> (u16, HeaderMap, String) {
+        let request = Request::builder().uri(format!("/likeness/v1{path}")).body(Body::empty()).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
     /// Enrols a face of a person.
     pub(crate) async fn enrol(&self, person: &str, picture: &str) -> String {
         let body = json!({"image": {"base64": base64(picture)}});

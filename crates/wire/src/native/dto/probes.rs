@@ -1,0 +1,113 @@
+//! Group pictures, and persons as probes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candidate, Detection, FalseAcceptRate, Image};
+
+/// Request to find out who resembles each face of a picture, in one pass over the face set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchPicture {
+    /// The picture.
+    pub image: Image,
+    /// Most faces of the picture, the largest ones, 1 to 256; 20 by default. Times `top` it is at most 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces_max: Option<u64>,
+    /// Most candidates of each face, 1 to 1,000; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<u64>,
+    /// Least similarity (cosine, inclusive).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity_min: Option<f32>,
+    /// False-accept rate per comparison that the least similarity stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<f64>,
+    /// How many strangers of the whole face set may be expected to be found for each face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_matches: Option<f64>,
+    /// Only faces that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// At most one face of each person.
+    #[serde(default)]
+    pub one_per_person: bool,
+}
+
+/// Who resembles the faces of a picture.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PictureSearched {
+    /// The model pack that compared.
+    pub pack: String,
+    /// How many faces the set has.
+    pub n_faces: u64,
+    /// The threshold that was applied.
+    pub similarity_min: f32,
+    /// The faces of the picture, largest first; doubtful ones are left out.
+    pub faces: Vec<FaceSearched>,
+}
+
+/// A face of a picture, and who resembles it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FaceSearched {
+    /// Where it is.
+    pub probe: Detection,
+    /// Best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Request to compare the largest face of an image with a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparePerson {
+    /// The image.
+    pub image: Image,
+    /// False-accept rate of the verdict, per comparison; 1e-4 by default, or the smallest measured rate if that is larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<f64>,
+}
+
+/// How similar a face is to a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PersonCompared {
+    /// Cosine to the most similar face of the person, -1 to 1.
+    pub similarity: f32,
+    /// What the similarity means in one comparison.
+    #[serde(flatten)]
+    pub rate: FalseAcceptRate,
+    /// Whether the similarity reaches the threshold.
+    pub same: bool,
+    /// The threshold that was applied.
+    pub similarity_min: f32,
+    /// Id of the most similar face of the person.
+    pub face_id: String,
+    /// How many faces of the person it was compared with, at most 1,000.
+    pub n_compared: u64,
+    /// The model pack that compared.
+    pub pack: String,
+    /// Where the face was in the image.
+    pub probe: Detection,
+}
+
+/// How many faces are meant by a condition: what a delete with it would delete.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FacesMeant {
+    /// Their number.
+    pub n_faces: u64,
+}
+
+/// Request to keep an image for an hour, to be named in later requests instead of being sent again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutUpload {
+    /// The image itself, in base64; no address.
+    pub image: Image,
+}
+
+/// An image that is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// Its name: `{"upload": ..}` in place of an image.
+    pub upload: String,
+    /// When it is forgotten, RFC 3339, UTC.
+    pub expires_at: String,
+}

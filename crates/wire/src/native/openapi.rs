@@ -1,0 +1,469 @@
+//! The description of the native API, OpenAPI 3.1: made of the table of operations, so that it has every operation and no other.
+//!
+//! What stands here is what the table does not know: which types an operation takes and gives, the options of its query, and an
+//! example of a request. `schemas.json` has the types of [`dto`](super::dto) in JSON Schema; tests compare the members of
+//! each request with what the program reads, and every answer with its schema, down to members that are not described.
+//! `examples.json` has the answers to the examples, as a server gave them; a test asks for them again, and another compares
+//! the whole document with `docs/openapi.json`.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::PREFIX;
+use super::session::COOKIE;
+use super::table::{Operation, operations};
+use crate::http::json as json_text;
+
+/// Answers to the examples of requests, by the operation's name.
+const EXAMPLES: &str = include_str!("openapi/examples.json");
+
+/// The types of requests and answers by their names.
+const SCHEMAS: &str = include_str!("openapi/schemas.json");
+
+/// An option of a query.
+type Option_ = (&'static str, &'static str, &'static str);
+
+const LIMIT: Option_ = ("limit", "integer", "most entries of the answer");
+const CURSOR: Option_ = ("cursor", "string", "`next_cursor` of an earlier answer to the same request");
+const LISTING: &[Option_] = &[LIMIT, CURSOR];
+
+/// What an operation takes besides its path.
+enum Takes {
+    Nothing,
+    /// JSON of a type.
+    Json(&'static str),
+    /// JSON of a type that may be left out.
+    MaybeJson(&'static str),
+    /// JSON of a type, a form, or a raw image with the options in the query.
+    Posted(&'static str),
+}
+
+/// What the table of operations does not know of one.
+struct Details {
+    query: &'static [Option_],
+    takes: Takes,
+    status: u16,
+    gives: &'static str,
+    /// Values of the path's arguments and a body.
+    example: (&'static [(&'static str, &'static str)], Value),
+}
+
+/// The schema of a type; an empty name is an object without members.
+fn schema(name: &str) -> Value {
+    match name {
+        "" => json!({"type": "object", "properties": {}}),
+        name => json!({"$ref": format!("#/components/schemas/{name}")}),
+    }
+}
+
+const STAFF: &[(&str, &str)] = &[("name", "staff")];
+const STAFF_FACE: &[(&str, &str)] = &[("name", "staff"), ("id", "FACE")];
+const ANNA: &[(&str, &str)] = &[("key", "anna")];
+const ANNA_FACE: &[(&str, &str)] = &[("key", "anna"), ("id", "PERSON_FACE")];
+const KEY: &[(&str, &str)] = &[("id", "KEY")];
+const JOB: &[(&str, &str)] = &[("id", "JOB")];
+
+/// The picture of the examples, which tests replace by one that their server understands.
+const PICTURE: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/";
+
+fn details(name: &str) -> Option<Details> {
+    use Takes::{Json, MaybeJson, Nothing, Posted};
+    let image = || json!({"base64": PICTURE});
+    let d =
+        |query, takes, status, gives, path, body| Some(Details { query, takes, status, gives, example: (path, body) });
+    match name {
+        "begin_session" => d(&[], MaybeJson("BeginSession"), 201, "Session", &[], json!({"key": "ID.SECRET"})),
+        "show_session" => d(&[], Nothing, 200, "Session", &[], Value::Null),
+        "end_session" => d(&[], Nothing, 200, "", &[], Value::Null),
+        "make_ticket" => d(&[], Nothing, 201, "Ticket", &[], Value::Null),
+        "show_status" => d(&[], Nothing, 200, "Status", &[], Value::Null),
+        "list_packs" => d(&[], Nothing, 200, "Packs", &[], Value::Null),
+        "list_face_sets" => d(
+            &[("tags", "string", "only sets that have all of these tags, between commas"), LIMIT, CURSOR],
+            Nothing,
+            200,
+            "FaceSets",
+            &[],
+            Value::Null,
+        ),
+        "create_face_set" => d(
+            &[],
+            Json("CreateFaceSet"),
+            201,
+            "FaceSet",
+            &[],
+            json!({"name": "staff", "fields": [{"name": "age", "type": "integer"}], "quality": "none"}),
+        ),
+        "show_face_set" => d(&[], Nothing, 200, "FaceSet", STAFF, Value::Null),
+        "update_face_set" => {
+            d(&[], Json("UpdateFaceSet"), 200, "FaceSet", STAFF, json!({"label": "Everybody", "tags": ["door-3"]}))
+        }
+        "delete_face_set" => {
+            d(&[("only_if_empty", "boolean", "refuse if the set has faces")], Nothing, 200, "", STAFF, Value::Null)
+        }
+        "list_faces" => d(
+            &[
+                LIMIT,
+                CURSOR,
+                ("offset", "integer", "entries to leave out, for clients of earlier versions; excludes `cursor`"),
+            ],
+            Nothing,
+            200,
+            "Faces",
+            STAFF,
+            Value::Null,
+        ),
+        "add_faces" => d(
+            &[],
+            Posted("AddFaces"),
+            201,
+            "Faces",
+            STAFF,
+            json!({"image": image(), "subject": "anna", "external_id": "photo-1", "fields": {"age": 30}}),
+        ),
+        "show_face" => d(&[], Nothing, 200, "Face", STAFF_FACE, Value::Null),
+        "update_face" => {
+            d(&[], Json("UpdateFace"), 200, "Face", STAFF_FACE, json!({"note": "by the window", "fields": {"age": 31}}))
+        }
+        "delete_face" => d(&[], Nothing, 200, "FacesDeleted", STAFF_FACE, Value::Null),
+        "delete_faces" => d(&[], Json("DeleteFaces"), 200, "FacesDeleted", STAFF, json!({"filter": "age:[90 TO 150]"})),
+        "count_faces" => d(&[], Json("DeleteFaces"), 200, "FacesMeant", STAFF, json!({"filter": "age:[18 TO 150]"})),
+        "enrolled" => {
+            d(&[], Json("ExternalIds"), 200, "ExternalIds", STAFF, json!({"external_ids": ["photo-1", "photo-2"]}))
+        }
+        "export_faces" => d(
+            &[("from", "integer", "`next` of an earlier answer"), LIMIT],
+            Nothing,
+            200,
+            "ArchivePage",
+            STAFF,
+            Value::Null,
+        ),
+        "import_faces" => {
+            d(&[], Json("ImportFaces"), 200, "FacesImported", STAFF, json!({"pack": "PACK", "faces": []}))
+        }
+        "list_members" => d(LISTING, Nothing, 200, "Persons", STAFF, Value::Null),
+        "search" => d(&[], Posted("Search"), 200, "SearchAnswer", STAFF, json!({"image": image(), "top": 3})),
+        "search_picture" => d(
+            &[],
+            Posted("SearchPicture"),
+            200,
+            "PictureSearched",
+            STAFF,
+            json!({"image": image(), "faces_max": 20, "top": 1}),
+        ),
+        "compare" => d(&[], Posted("Compare"), 200, "Comparison", &[], json!({"image_a": image(), "image_b": image()})),
+        "detect" => {
+            d(&[], Posted("Detect"), 200, "Detections", &[], json!({"image": image(), "assess": "quality,pose"}))
+        }
+        "liveness" => d(&[], Posted("Liveness"), 200, "Judged", &[], json!({"image": image()})),
+        "upload" => d(&[], Posted("PutUpload"), 201, "Uploaded", &[], json!({"image": image()})),
+        "list_persons" => d(LISTING, Nothing, 200, "Persons", &[], Value::Null),
+        "create_person" => d(
+            &[],
+            Json("CreatePerson"),
+            201,
+            "Person",
+            &[],
+            json!({"key": "anna", "name": "Anna", "face_sets": ["staff"]}),
+        ),
+        "show_person" => d(&[], Nothing, 200, "Person", ANNA, Value::Null),
+        "update_person" => d(&[], Json("UpdatePerson"), 200, "Person", ANNA, json!({"name": "Anna B."})),
+        "delete_person" => d(&[], Nothing, 200, "PersonDeleted", ANNA, Value::Null),
+        "list_person_faces" => d(LISTING, Nothing, 200, "Faces", ANNA, Value::Null),
+        "add_person_face" => d(&[], Posted("AddPersonFace"), 201, "Faces", ANNA, json!({"image": image()})),
+        "delete_person_face" => d(&[], Nothing, 200, "FacesDeleted", ANNA_FACE, Value::Null),
+        "change_memberships" => d(&[], Json("ChangeMemberships"), 200, "Person", ANNA, json!({"join": ["guests"]})),
+        "compare_person" => d(&[], Posted("ComparePerson"), 200, "PersonCompared", ANNA, json!({"image": image()})),
+        "move_faces" => {
+            d(&[], Json("MoveFaces"), 200, "Faces", ANNA, json!({"to": "bert", "face_ids": ["PERSON_FACE"]}))
+        }
+        "merge_persons" => d(&[], Json("MergePerson"), 200, "PersonMerged", ANNA, json!({"from": "bert"})),
+        "split_person" => {
+            d(&[], Json("SplitPerson"), 201, "Person", ANNA, json!({"key": "carl", "face_ids": ["PERSON_FACE"]}))
+        }
+        "list_keys" => d(LISTING, Nothing, 200, "Keys", &[], Value::Null),
+        "create_key" => d(
+            &[],
+            Json("CreateKey"),
+            201,
+            "Key",
+            &[],
+            json!({"grants": ["read", "search"], "label": "door 3", "expires_in_s": 7_776_000}),
+        ),
+        "show_key" => d(&[], Nothing, 200, "Key", KEY, Value::Null),
+        "update_key" => d(&[], Json("UpdateKey"), 200, "Key", KEY, json!({"enabled": false})),
+        "rotate_key" => d(&[], MaybeJson("RotateKey"), 200, "Key", KEY, json!({"overlap_s": 3600})),
+        "delete_key" => d(&[], Nothing, 200, "KeyDeleted", KEY, Value::Null),
+        "list_jobs" => d(LISTING, Nothing, 200, "Jobs", &[], Value::Null),
+        "show_job" => d(&[], Nothing, 200, "Job", JOB, Value::Null),
+        "cancel_job" => d(&[], Nothing, 200, "JobCancelled", JOB, Value::Null),
+        _ => None,
+    }
+}
+
+/// An example of a request: path below the prefix with placeholders in capitals, and a body.
+pub fn example(operation: &Operation) -> Option<(String, Value)> {
+    let (arguments, body) = details(operation.name)?.example;
+    let path = arguments
+        .iter()
+        .fold(operation.path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
+    Some((path, body))
+}
+
+/// The whole description.
+pub fn document() -> Value {
+    let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    let error = schema("ErrorAnswer");
+    let mut paths = Map::new();
+    for operation in operations() {
+        let Some(details) = details(operation.name) else { continue };
+        let described = described(&operation, details, &error, &examples[operation.name], &schemas);
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method.to_ascii_lowercase()] = described;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Likeness",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Face sets, persons and faces: enrol, search, compare, detect. Absent members are left out, never null. \
+                Unknown members of requests are refused.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": PREFIX}],
+        "security": [{"key": []}, {"session": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "bearerFormat": "ID.SECRET of an access key"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            },
+        },
+    })
+}
+
+/// What can be asked next with what an operation answered: operations, and the arguments of their paths.
+fn links(name: &str) -> Option<(&'static [&'static str], Value)> {
+    Some(match name {
+        "create_face_set" => (
+            &[
+                "show_face_set",
+                "update_face_set",
+                "list_faces",
+                "add_faces",
+                "search",
+                "list_members",
+                "delete_face_set",
+            ],
+            json!({"name": "$response.body#/name"}),
+        ),
+        "add_faces" => (
+            &["show_face", "update_face", "delete_face"],
+            json!({"name": "$request.path.name", "id": "$response.body#/faces/0/id"}),
+        ),
+        "create_person" => (
+            &["show_person", "update_person", "list_person_faces", "change_memberships", "delete_person"],
+            json!({"key": "$response.body#/key"}),
+        ),
+        "create_key" => (&["show_key", "update_key", "rotate_key", "delete_key"], json!({"id": "$response.body#/id"})),
+        _ => return None,
+    })
+}
+
+fn described(operation: &Operation, details: Details, error: &Value, example: &Value, schemas: &Value) -> Value {
+    let Details { query, takes, status, gives, example: (_, body_example) } = details;
+    let mut parameters: Vec<Value> = path_arguments(operation.path);
+    for (name, kind, about) in query {
+        parameters.push(json!({"name": name, "in": "query", "description": about, "schema": typed(name, kind)}));
+    }
+    let request = match takes {
+        Takes::Nothing => None,
+        Takes::Json(name) => Some((schema(name), false, true)),
+        Takes::MaybeJson(name) => Some((schema(name), false, false)),
+        Takes::Posted(name) => Some((schema(name), true, true)),
+    };
+    if operation.method != "GET"
+        && !["/session", "/tickets", "/keys"].iter().any(|start| operation.path.starts_with(start))
+    {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header",
+            "description": "names the request: sent again within a day it is not carried out again, and has the same answer",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }));
+    }
+    if operation.method == "PATCH" && !operation.path.starts_with("/keys") {
+        parameters.push(json!({
+            "name": "If-Match", "in": "header",
+            "description": "`ETag` of an earlier answer: the change is made only if nobody has changed it since",
+            "schema": {"type": "string", "pattern": "^(\\*|\"[0-9a-f]*\")$"},
+        }));
+    }
+    let grants: Vec<&str> = operation.needs.iter().map(|grant| grant.word()).collect();
+    let needs = match grants.is_empty() {
+        true => "Needs no grant.".to_owned(),
+        false => format!("Needs the grants: {}.", grants.join(", ")),
+    };
+    let mut answer = json!({"description": "done", "content": {"application/json": {"schema": schema(gives)}}});
+    if !example.is_null() {
+        answer["content"]["application/json"]["example"] = example.clone();
+    }
+    if let Some((operations, parameters)) = links(operation.name) {
+        let link = |name: &&str| ((*name).to_owned(), json!({"operationId": name, "parameters": parameters}));
+        answer["links"] = Value::Object(operations.iter().map(link).collect());
+    }
+    let refusal = |about: &str| json!({"description": about, "content": {"application/json": {"schema": error}}});
+    let mut responses = json!({
+        "401": refusal("nobody is known by this key or session"),
+        "403": refusal("the key may not do this"),
+        "default": refusal("refused; the codes are in docs/native.md"),
+    });
+    responses[status.to_string()] = answer;
+    let mut described = json!({
+        "operationId": operation.name,
+        "summary": operation.about,
+        "description": needs,
+        "tags": [operation.path.split('/').nth(1).unwrap_or_default()],
+        "responses": responses,
+    });
+    if let Some((schema, is_posted, is_required)) = request {
+        let mut content = json!({"application/json": {"schema": schema, "example": body_example}});
+        if is_posted {
+            let options = options_of(&schema, schemas);
+            parameters.extend(options.iter().filter(|(_, option)| !is_image(option)).map(|(name, option)| {
+                json!({
+                    "name": name, "in": "query", "schema": as_text(option),
+                    "description": "with a raw image only: the option of that name in the body",
+                })
+            }));
+            let properties: Map<String, Value> = options
+                .iter()
+                .map(|(name, option)| {
+                    let image =
+                        json!({"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"});
+                    (name.clone(), if is_image(option) { image } else { as_text(option) })
+                })
+                .collect();
+            let images: Vec<&String> =
+                options.iter().filter(|(_, option)| is_image(option)).map(|(name, _)| name).collect();
+            let has_fields = operation.name == "add_faces";
+            let others = if has_fields { json!({"type": "string"}) } else { json!(false) };
+            let mut form = json!({"type": "object", "properties": properties, "additionalProperties": others});
+            if operation.name != "search" {
+                form["required"] = json!(images);
+            }
+            content["multipart/form-data"] = json!({"schema": form});
+            if images == ["image"] {
+                content["application/octet-stream"] = json!({"schema": {"type": "string", "format": "binary"}});
+            }
+        }
+        described["requestBody"] = json!({"required": is_required, "content": content});
+    }
+    if !parameters.is_empty() {
+        described["parameters"] = json!(parameters);
+    }
+    if operation.name == "begin_session" {
+        described["security"] = json!([{}]);
+    }
+    described
+}
+
+fn path_arguments(path: &str) -> Vec<Value> {
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let argument = |name: &str| {
+        let (about, schema) = match (name, path.split('/').nth(1)) {
+            ("name", _) => ("name of the face set", json!({"type": "string", "minLength": 1, "maxLength": 255})),
+            ("key", _) => ("key of the person", json!({"type": "string", "minLength": 1, "maxLength": 64})),
+            (_, Some("keys")) => {
+                ("id of the access key", json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}))
+            }
+            (_, Some("jobs")) => ("id of the job", json!({"type": "string", "pattern": "^[1-9][0-9]*$"})),
+            _ => ("id of the face", json!({"type": "string", "pattern": "^[1-9][0-9]*$"})),
+        };
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
+    };
+    names.map(argument).collect()
+}
+
+fn typed(name: &str, kind: &str) -> Value {
+    match (name, kind) {
+        ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+        (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64}),
+        (_, kind) => json!({"type": kind}),
+    }
+}
+
+/// Names and schemas of the members of an object's schema.
+fn options_of(schema: &Value, schemas: &Value) -> Vec<(String, Value)> {
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let resolved = &schemas[name];
+    let members = resolved["properties"].as_object();
+    members
+        .into_iter()
+        .flatten()
+        .filter(|(_, option)| option["type"] != "object")
+        .map(|(name, option)| (name.clone(), option.clone()))
+        .collect()
+}
+
+fn is_image(option: &Value) -> bool {
+    option.to_string().contains("\"#/components/schemas/Image\"")
+}
+
+/// An option as a query or a form spells it: lists as words between commas.
+fn as_text(option: &Value) -> Value {
+    match option["type"].as_str() {
+        Some("array") => json!({"type": "string"}),
+        _ => {
+            let mut plain = json!({"type": option["type"].as_str().unwrap_or("string")});
+            for name in ["minimum", "maximum", "enum"] {
+                if !option[name].is_null() {
+                    plain[name] = option[name].clone();
+                }
+            }
+            plain
+        }
+    }
+}
+
+/// `GET /openapi.json`: for everybody, as it says nothing but what the program can do.
+pub(super) async fn show() -> Response {
+    json_text::answer_as("application/json", StatusCode::OK, &document())
+}
+
+const PAGE: &str = include_str!("openapi/page.html");
+const PAGE_SCRIPT: &str = include_str!("openapi/page.js");
+const PAGE_STYLE: &str = include_str!("openapi/page.css");
+
+/// The page loads nothing from anywhere else, and nothing else may show it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// `GET /docs`
+pub(super) async fn page() -> Response {
+    file("text/html; charset=utf-8", PAGE)
+}
+
+/// `GET /docs/page.js`
+pub(super) async fn page_script() -> Response {
+    file("text/javascript; charset=utf-8", PAGE_SCRIPT)
+}
+
+/// `GET /docs/page.css`
+pub(super) async fn page_style() -> Response {
+    file("text/css; charset=utf-8", PAGE_STYLE)
+}
+
+fn file(content_type: &'static str, text: &'static str) -> Response {
+    let mut response = Response::new(axum::body::Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

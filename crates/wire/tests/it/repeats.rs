@@ -1,0 +1,311 @@
+//! Requests of the native API that are sent again, and changes that meet: `Idempotency-Key`, `ETag`, `If-Match`.
+
+use std::time::Duration;
+
+use likeness_domain::access::{Grant, Grants};
+use likeness_domain::ports::{Record, RecordQuota, RecordStore, WhenFull};
+use likeness_domain::types::{AccessKey, TimestampMs};
+use likeness_wire::router;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::Settings;
+use crate::native::{NOW, Server};
+use crate::testbed::{P1, base64, tenant_id};
+
+fn face() -> Value {
+    json!({"image": {"base64": base64(P1)}})
+}
+
+const FACES: &str = "/face-sets/staff/faces";
+
+async fn with_set() -> Server {
+    let server = Server::new().await;
+    server
+        .acme(201, "POST", "/face-sets", json!({"name": "staff", "fields": [{"name": "age", "type": "integer"}]}))
+        .await;
+    server
+}
+
+async fn n_faces(server: &Server) -> usize {
+    server.acme(200, "GET", FACES, Value::Null).await["faces"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_write_with_a_key_is_carried_out_once() {
+    let mut server = with_set().await;
+    let key = [("idempotency-key", "one")];
+    let (status, headers, first) = server.send("acme", "POST", FACES, &key, face()).await;
+    assert_eq!((status, headers.get("idempotent-replayed")), (201, None), "{first}");
+    let (status, headers, again) = server.send("acme", "POST", FACES, &key, face()).await;
+    assert_eq!((status, &again), (201, &first));
+    assert_eq!(headers["idempotent-replayed"], "true");
+    // Also after a restart.
+    server.router = router(server.bed.wire(Settings::default()));
+    assert_eq!(server.send("acme", "POST", FACES, &key, face()).await.2, first);
+    assert_eq!(n_faces(&server).await, 1);
+    // Another request with the same key.
+    let other = json!({"image": {"base64": base64(P1)}, "subject": "anna"});
+    for (method, path, body) in [
+        ("POST", FACES, other),
+        ("POST", "/face-sets/staff/faces?x=1", face()),
+        ("POST", "/face-sets", json!({"name": "guests"})),
+        ("DELETE", "/face-sets/staff", Value::Null),
+    ] {
+        let (status, _, answer) = server.send("acme", method, path, &key, body).await;
+        assert_eq!((status, &answer["error"]["code"]), (422, &json!("idempotency_key_reused")), "{answer}");
+        assert!(answer["error"]["request_id"].is_string());
+    }
+    // The same key of another access key, or of another tenant, is another one.
+    server.add_key("acme", "second", |key| AccessKey { grants: Grants::of(&[Grant::Enrol]), ..key }).await;
+    assert_eq!(server.send("second", "POST", FACES, &key, face()).await.0, 201);
+    assert_eq!(n_faces(&server).await, 2);
+    let (_, _, answer) = server.send("other", "POST", FACES, &key, face()).await;
+    assert_eq!(answer["error"]["code"], "face_set_not_found");
+    // Reading needs no key and takes no notice of one.
+    assert_eq!(server.send("acme", "GET", "/face-sets", &key, Value::Null).await.0, 200);
+    // A day later nothing is known of it.
+    server.bed.clock.advance(Duration::from_hours(24));
+    assert_eq!(server.send("acme", "POST", FACES, &key, face()).await.0, 201);
+    assert_eq!(n_faces(&server).await, 3);
+}
+
+#[tokio::test]
+async fn a_refused_write_may_be_sent_again() {
+    let server = Server::new().await;
+    let key = [("idempotency-key", "one")];
+    for _ in 0..2 {
+        let (status, headers, _) = server.send("acme", "POST", FACES, &key, face()).await;
+        assert_eq!((status, headers.get("idempotent-replayed")), (404, None));
+    }
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    assert_eq!(server.send("acme", "POST", FACES, &key, face()).await.0, 201);
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_is_carried_out() {
+    let server = with_set().await;
+    let key = [("idempotency-key", "race")];
+    let sends = (0..20).map(|_| server.send("acme", "POST", FACES, &key, face()));
+    let mut ids = Vec::new();
+    for (status, _, answer) in futures_of(sends).await {
+        match status {
+            201 => ids.push(answer["faces"][0]["id"].clone()),
+            409 => assert_eq!(answer["error"]["code"], "idempotency_in_progress"),
+            _ => panic!("{status} {answer}"),
+        }
+    }
+    assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(n_faces(&server).await, 1);
+}
+
+/// Polls all of them in turns until each is ready.
+async fn futures_of<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Some(Box::pin(future)), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut waiting {
+            if let Some(running) = future
+                && let std::task::Poll::Ready(ready) = running.as_mut().poll(context)
+            {
+                (*future, *output) = (None, Some(ready));
+            }
+        }
+        if waiting.iter().all(|(future, _)| future.is_none()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[tokio::test]
+async fn a_request_that_a_stop_cut_short_is_not_repeated_blindly() {
+    let server = with_set().await;
+    // As the record is written before the work begins.
+    let mut digest = Sha256::new();
+    digest.update(tenant_id(5).to_bits().to_be_bytes());
+    digest.update(4_u64.to_be_bytes());
+    digest.update(b"acmecut");
+    let of_request = {
+        let text = face().to_string();
+        let mut digest = Sha256::new();
+        for part in [&b"POST"[..], b"/face-sets/staff/faces", b"application/json", text.as_bytes()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let record = Record {
+        id: digest.finalize().into(),
+        tenant: tenant_id(5),
+        bucket: String::new(),
+        value: json!({"request": of_request, "answer": null}).to_string().into(),
+        created_at: TimestampMs(NOW),
+        expires_at: TimestampMs(NOW + 1000),
+    };
+    let room = RecordQuota { n_max: 9, bytes_max: 9999, when_full: WhenFull::Refuse };
+    server.bed.store.put_record("idempotency", record, room, TimestampMs(NOW)).await.unwrap();
+    let (status, _, answer) = server.send("acme", "POST", FACES, &[("idempotency-key", "cut")], face()).await;
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("idempotency_outcome_unknown")), "{answer}");
+    let (status, _, _) = server.send("acme", "POST", FACES, &[("idempotency-key", "cut")], json!({})).await;
+    assert_eq!(status, 422);
+    assert_eq!(n_faces(&server).await, 0);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_has_a_form() {
+    let server = with_set().await;
+    for wrong in ["", "two words", &"x".repeat(256), "\u{fc}"] {
+        let (status, _, answer) = server.send("acme", "POST", FACES, &[("idempotency-key", wrong)], face()).await;
+        assert_eq!((status, &answer["error"]["field"]), (400, &json!("idempotency-key")), "{wrong}: {answer}");
+    }
+    let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
+    assert_eq!(server.send("acme", "POST", FACES, &twice, face()).await.0, 400);
+    // Secrets are shown once, so there is no answer to repeat.
+    let (status, _, answer) = server.send("acme", "POST", "/keys", &[("idempotency-key", "a")], json!({})).await;
+    assert_eq!((status, &answer["error"]["field"]), (400, &json!("idempotency-key")), "{answer}");
+    // Nobody is told anything before the key is proved.
+    assert_eq!(server.send("nobody", "POST", FACES, &[("idempotency-key", "a")], face()).await.0, 401);
+    let longest = "x".repeat(255);
+    assert_eq!(server.send("acme", "POST", FACES, &[("idempotency-key", &longest)], face()).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_change_is_made_only_of_what_was_seen() {
+    let server = with_set().await;
+    server.acme(201, "POST", "/persons", json!({"key": "anna"})).await;
+    let id = server.acme(201, "POST", FACES, face()).await["faces"][0]["id"].as_str().unwrap().to_owned();
+    for path in ["/face-sets/staff".to_owned(), "/persons/anna".to_owned(), format!("{FACES}/{id}")] {
+        let (_, headers, _) = server.send("acme", "GET", &path, &[], Value::Null).await;
+        let tag = headers["etag"].to_str().unwrap().to_owned();
+        let change = |tag: &str, note: &str| {
+            let (tag, body) = (tag.to_owned(), json!({"note": note}));
+            let (server, path) = (&server, &path);
+            async move { server.send("acme", "PATCH", path, &[("if-match", &tag)], body).await }
+        };
+        server.bed.clock.advance(Duration::from_secs(1));
+        let (status, headers, answer) = change(&tag, "first").await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        let fresh = headers["etag"].to_str().unwrap().to_owned();
+        assert_ne!(fresh, tag, "{path}");
+        for stale in [&tag, "\"nosuch\"", &format!("W/{fresh}"), &format!("{tag}, \"x\"")] {
+            let (status, _, answer) = change(stale, "second").await;
+            assert_eq!((status, &answer["error"]["code"]), (412, &json!("changed")), "{path} {stale}: {answer}");
+        }
+        for malformed in ["nosuch", "\"x", "", "*, \"x\""] {
+            let (status, _, answer) = change(malformed, "second").await;
+            assert_eq!((status, &answer["error"]["field"]), (400, &json!("if-match")), "{path} {malformed}: {answer}");
+        }
+        assert_eq!(server.acme(200, "GET", &path, Value::Null).await["note"], "first");
+        for good in ["*", &fresh] {
+            assert_eq!(change(good, "first").await.0, 200, "{path} {good}");
+            server.bed.clock.advance(Duration::from_secs(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_delete_would_delete_is_counted() {
+    let server = with_set().await;
+    let mut ids = Vec::new();
+    for age in [10, 20, 30] {
+        let body = json!({"image": {"base64": base64(P1)}, "subject": format!("s{age}"), "fields": {"age": age}});
+        ids.push(server.acme(201, "POST", FACES, body).await["faces"][0]["id"].clone());
+    }
+    for (which, n) in [
+        (json!({"filter": "age:[20 TO 90]"}), 2),
+        (json!({"subject": "s10"}), 1),
+        (json!({"field": {"name": "age", "value": 30}}), 1),
+        (json!({"ids": [ids[0], "77"]}), 1),
+        (json!({"filter": "age:[91 TO 99]"}), 0),
+    ] {
+        let counted = server.acme(200, "POST", "/face-sets/staff/faces/count", which.clone()).await;
+        assert_eq!(counted["n_faces"], n, "{which}");
+    }
+    assert_eq!(n_faces(&server).await, 3, "nothing is deleted by it");
+    let (_, _, answer) =
+        server.send("acme", "POST", "/face-sets/staff/faces/count", &[], json!({"filter": "x:1"})).await;
+    assert_eq!(answer["error"]["code"], "unknown_field");
+}
+
+#[tokio::test]
+async fn persons_templates_and_group_pictures_are_looked_for() {
+    let server = with_set().await;
+    for (key, picture) in [("anna", "face anna 40x40+10+5"), ("bert", "face anna~0.8 40x40+10+5")] {
+        server.acme(201, "POST", "/persons", json!({"key": key, "face_sets": ["staff"]})).await;
+        server.enrol(key, picture).await;
+    }
+    let search = |body: Value| server.acme(200, "POST", "/face-sets/staff/search", body);
+    let found = search(json!({"person": "anna"})).await;
+    assert_eq!(found["candidates"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["candidates"][0]["face"]["person"], "bert", "its own faces are left out");
+    let listed = server.acme(200, "GET", "/face-sets/staff/faces?include=templates", Value::Null).await;
+    let template = listed["faces"][0]["template"].as_str().unwrap().to_owned();
+    let found = search(json!({"template": template})).await;
+    assert_eq!(found["candidates"][0]["face"]["person"], "anna");
+    // Templates are for keys with the grant.
+    let all_but = |key| AccessKey { grants: Grants::USUAL, ..key };
+    server.add_key("acme", "usual", all_but).await;
+    for (method, path, body) in [
+        ("GET", "/face-sets/staff/faces?include=templates", Value::Null),
+        ("POST", "/face-sets/staff/search", json!({"template": template})),
+    ] {
+        let (status, _, answer) = server.send("usual", method, path, &[], body).await;
+        assert_eq!((status, &answer["error"]["code"]), (403, &json!("forbidden")), "{answer}");
+    }
+    for (body, code) in [
+        (json!({"template": "AAAA"}), "invalid_argument"),
+        (json!({"template": "AAAAAA=="}), "invalid_argument"),
+        (json!({"template": "!"}), "invalid_argument"),
+        (json!({"template": "", "person": "anna"}), "invalid_argument"),
+        (json!({"template": ""}), "invalid_argument"),
+        (json!({"person": "carl"}), "person_not_found"),
+        (json!({}), "missing_argument"),
+    ] {
+        let (_, _, answer) = server.send("acme", "POST", "/face-sets/staff/search", &[], body.clone()).await;
+        assert_eq!(answer["error"]["code"], code, "{body}: {answer}");
+    }
+    let picture = json!({"base64": base64("face anna 60x60+10+5\nface zoe 40x40+300+100")});
+    let body = json!({"image": picture, "faces_max": 5, "top": 2});
+    let found = server.acme(200, "POST", "/face-sets/staff/search-picture", body).await;
+    let faces = found["faces"].as_array().unwrap();
+    assert_eq!((faces.len(), faces[0]["candidates"].as_array().unwrap().len()), (2, 2), "{found}");
+    assert_eq!((&faces[0]["candidates"][0]["face"]["person"], &faces[1]["candidates"]), (&json!("anna"), &json!([])));
+    for wrong in
+        [json!({"faces_max": 0}), json!({"faces_max": 257}), json!({"top": 1001}), json!({"faces_max": 256, "top": 40})]
+    {
+        let mut body = wrong;
+        body["image"] = picture.clone();
+        let (status, ..) = server.send("acme", "POST", "/face-sets/staff/search-picture", &[], body).await;
+        assert_eq!(status, 400);
+    }
+    let one = json!({"image": {"base64": base64("face anna~0.9 40x40+10+5")}});
+    let compared = server.acme(200, "POST", "/persons/anna/compare", one.clone()).await;
+    assert_eq!((&compared["same"], &compared["n_compared"]), (&json!(true), &json!(1)), "{compared}");
+    server.acme(201, "POST", "/persons", json!({"key": "carl"})).await;
+    let (_, _, answer) = server.send("acme", "POST", "/persons/carl/compare", &[], one.clone()).await;
+    assert_eq!(answer["error"]["code"], "face_not_found");
+    let (_, _, answer) = server.send("other", "POST", "/persons/anna/compare", &[], one).await;
+    assert_eq!(answer["error"]["code"], "person_not_found");
+}
+
+#[tokio::test]
+async fn an_upload_is_named_instead_of_being_sent_again() {
+    let server = with_set().await;
+    let upload = server.acme(201, "POST", "/uploads", face()).await;
+    let image = json!({"image": {"upload": upload["upload"]}});
+    assert_eq!(server.acme(200, "POST", "/detect", image.clone()).await["faces"].as_array().unwrap().len(), 1);
+    server.acme(201, "POST", FACES, image.clone()).await;
+    // It is the tenant's own, and neither an address nor another upload can be uploaded.
+    let (_, _, answer) = server.send("other", "POST", "/detect", &[], image.clone()).await;
+    assert_eq!(answer["error"]["code"], "url_not_found");
+    for wrong in [json!({"url": "http://img.test/a.jpg"}), image["image"].clone()] {
+        let (status, _, answer) = server.send("acme", "POST", "/uploads", &[], json!({"image": wrong})).await;
+        assert_eq!((status, &answer["error"]["field"]), (400, &json!("image")), "{answer}");
+    }
+    server.bed.clock.advance(Duration::from_hours(1));
+    let (_, _, answer) = server.send("acme", "POST", "/detect", &[], image).await;
+    assert_eq!(answer["error"]["code"], "url_not_found");
+}

@@ -1,0 +1,31 @@
+"""Fixtures: the native API of the real binary, spoken to with plain HTTP."""
+
+import harness
+import pytest
+import requests
+
+
+class Native:
+    """Calls below `/likeness/v1` with a key."""
+
+    def __init__(self, url, key):
+        self.base = f"{url}/likeness/v1"
+        self.token = f"{key.id}.{key.secret}"
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {self.token}"
+
+    def __call__(self, method, path, status=200, **request):
+        answer = self.session.request(method, self.base + path, timeout=120, **request)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+
+@pytest.fixture
+def native(server, key):
+    return Native(server.url, key)
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    """Bytes of a portrait."""
+    return lambda name: harness.portrait(name).read_bytes()
