@@ -36,7 +36,8 @@ pub use analysis::{
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use credentials::CredentialStore;
 pub use gallery::{
-    FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, StoreHealth, StoreReport, TemplatePage,
+    FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep,
+    StoreHealth, StoreReport, TemplatePage,
 };
 pub use index::{GalleryEntry, GallerySearch, Hit, VectorIndex};
 pub use jobs::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};

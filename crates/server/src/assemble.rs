@@ -8,7 +8,7 @@ use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports};
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, NonceStore, PackInfo,
-    Pending, RecordStore, UploadStore, VectorIndex,
+    Pending, RecordStore, StoreHealth, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, PackId, TenantId};
 use likeness_domain::{Error, Kind};
@@ -84,10 +84,7 @@ impl Opened {
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let sessions = native::Sessions::new(Arc::clone(&self.records), Arc::clone(&self.credentials), clock, ids);
         let store = Arc::clone(&self.store);
-        let ready = move || {
-            let health = store.health();
-            Readiness { refusal: health.write_failure, n_rows_set_aside: health.n_rows_set_aside }
-        };
+        let ready = move || readiness(store.health());
         let native = Native {
             library: Arc::clone(&self.library),
             authenticate,
@@ -97,6 +94,17 @@ impl Opened {
             ready: Arc::new(ready),
         };
         native::router(native).merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
+    }
+}
+
+/// Whether a server can work with a store that is like this.
+pub(crate) fn readiness(health: StoreHealth) -> Readiness {
+    Readiness {
+        refusal: health.write_failure,
+        n_rows_set_aside: health.n_rows_set_aside,
+        n_other_damage: health.n_other_damage,
+        n_losses: health.n_losses,
+        scrub: health.scrub,
     }
 }
 

@@ -11,7 +11,9 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Access;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, WebhookSender};
+use likeness_domain::ports::{
+    Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, ScrubReport, WebhookSender,
+};
 use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
@@ -64,6 +66,19 @@ pub struct Readiness {
     pub refusal: Option<String>,
     /// Damaged rows that are neither searched nor returned.
     pub n_rows_set_aside: u64,
+    /// Other damage that is known: parts of tables that cannot be read, galleries that show what does not belong there.
+    pub n_other_damage: u64,
+    /// Times that acknowledged commits went missing, until somebody acknowledges it.
+    pub n_losses: u64,
+    /// How far the check of every row is that goes on beside other work.
+    pub scrub: Option<ScrubReport>,
+}
+
+impl Readiness {
+    /// Whether it can do its work, but something of the library is damaged or lost.
+    fn is_degraded(&self) -> bool {
+        self.n_rows_set_aside + self.n_other_damage + self.n_losses > 0
+    }
 }
 
 /// What an operator may set, dialect by dialect. The defaults are the vendors' own values.
@@ -217,21 +232,29 @@ impl Dialects {
             engines: Option<&'a BTreeMap<&'static str, String>>,
             reason: Option<String>,
             rows_set_aside: Option<u64>,
+            other_damage: Option<u64>,
+            lost_commits: Option<u64>,
+            scrub: Option<native::dto::Scrub>,
         }
-        let Readiness { refusal, n_rows_set_aside } =
-            if asks_for_readiness { (self.ready)() } else { Readiness::default() };
-        let rows_set_aside = (n_rows_set_aside > 0).then_some(n_rows_set_aside);
-        match refusal {
-            Some(reason) => {
-                let health = Health { status: "not ready", engines: None, reason: Some(reason), rows_set_aside };
-                json::answer(StatusCode::SERVICE_UNAVAILABLE, &health)
-            }
-            None => {
-                let status = if rows_set_aside.is_some() { "degraded" } else { "ok" };
-                let engines = asks_for_readiness.then_some(&self.engines);
-                json::answer(StatusCode::OK, &Health { status, engines, reason: None, rows_set_aside })
-            }
-        }
+        let readiness = if asks_for_readiness { (self.ready)() } else { Readiness::default() };
+        let is_degraded = readiness.is_degraded();
+        let if_any = |number: u64| (number > 0).then_some(number);
+        let (status, code) = match (&readiness.refusal, is_degraded) {
+            (Some(_), _) => ("not ready", StatusCode::SERVICE_UNAVAILABLE),
+            (None, true) => ("degraded", StatusCode::OK),
+            (None, false) => ("ok", StatusCode::OK),
+        };
+        let is_ready = asks_for_readiness && readiness.refusal.is_none();
+        let health = Health {
+            status,
+            engines: is_ready.then_some(&self.engines),
+            rows_set_aside: if_any(readiness.n_rows_set_aside),
+            other_damage: if_any(readiness.n_other_damage),
+            lost_commits: if_any(readiness.n_losses),
+            scrub: readiness.scrub.filter(|_| is_ready).map(native::scrub),
+            reason: readiness.refusal,
+        };
+        json::answer(code, &health)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Face sets, persons and faces as stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{CommitPage, Pending, TransientFaceStore};
 use crate::access::{Limits, TenantUsage};
@@ -101,8 +102,47 @@ pub struct StoreReport {
     pub bytes_on_disk: u64,
     /// Of those, free for reuse.
     pub bytes_free: u64,
-    /// What is damaged; empty when all is well.
+    /// What is damaged and what to do about it, a line each; empty when all is well.
     pub problems: Vec<String>,
+    /// What was looked at to find them, a line each.
+    pub checked: Vec<String>,
+    /// What was not looked at, and how that is done, a line each.
+    pub not_checked: Vec<String>,
+    /// How far the check of every row is that goes on beside other work; `None` if none was ever begun.
+    pub scrub: Option<ScrubReport>,
+}
+
+/// How far a thorough [`GalleryStore::report`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportProgress {
+    /// What is looked at, for people.
+    pub stage: &'static str,
+    /// Rows of the stage that are done.
+    pub n_done: u64,
+    /// Rows of the stage; 0 where that is not known.
+    pub n_all: u64,
+}
+
+/// The check of every row that goes on beside other work ([`GalleryStore::scrub`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScrubReport {
+    /// When the pass began that is under way; `None` between two passes.
+    pub started_at: Option<TimestampMs>,
+    /// When the last whole pass ended; `None` before the first one.
+    pub finished_at: Option<TimestampMs>,
+    /// Rows read by the pass that is under way, or by the last one.
+    pub n_rows_read: u64,
+    /// About how many rows there were when it began.
+    pub n_rows_all: u64,
+}
+
+/// What a step of [`GalleryStore::scrub`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScrubStep {
+    /// It has read so many rows, and there is more to read.
+    Read(u64),
+    /// There is nothing to read before this time.
+    NotBefore(TimestampMs),
 }
 
 /// How a store is at this moment, as far as it knows without looking.
@@ -113,6 +153,14 @@ pub struct StoreHealth {
     pub write_failure: Option<String>,
     /// Damaged rows that are neither searched nor returned.
     pub n_rows_set_aside: u64,
+    /// Other damage that was found since the store was opened: parts of tables that cannot be read, galleries that show a face
+    /// that does not belong there.
+    pub n_other_damage: u64,
+    /// Times that acknowledged commits went missing, until somebody acknowledges it
+    /// ([`GalleryStore::acknowledge_losses`]).
+    pub n_losses: u64,
+    /// How far the check of every row is that goes on beside other work; `None` if none was ever begun.
+    pub scrub: Option<ScrubReport>,
 }
 
 /// The truth: face sets, persons and faces of every tenant. See the module's page for what a write promises.
@@ -312,6 +360,27 @@ pub trait GalleryStore: TransientFaceStore {
     /// How it is. Never waits, so that it can be asked often.
     fn health(&self) -> StoreHealth;
 
-    /// What is stored, over all tenants. `thorough` also reads every row and checks every template.
+    /// What is stored, over all tenants. `thorough` also reads every row, checks every template and compares the index with
+    /// the store.
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;
+
+    /// How far the thorough report is that was asked for last; `None` when none is made. Never waits.
+    fn report_progress(&self) -> Option<ReportProgress> {
+        None
+    }
+
+    /// Somebody has seen that acknowledged commits were lost: reports do not say so any more. Returns what they said.
+    fn acknowledge_losses(&self) -> Pending<'_, Vec<String>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Reads the next rows again and compares their checksums, at most `n_rows_max` of them and no longer than some 20 ms; damaged
+    /// ones are set aside. A pass over all rows begins `interval` after the last one ended and goes on where it was after a
+    /// restart. Whoever calls it decides on the pauses between two steps. A store that keeps nothing on a disk has nothing to
+    /// read.
+    fn scrub(&self, now: TimestampMs, interval: Duration, n_rows_max: u64) -> Pending<'_, ScrubStep> {
+        let _ = n_rows_max;
+        let after = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        Box::pin(std::future::ready(Ok(ScrubStep::NotBefore(TimestampMs(now.0.saturating_add(after))))))
+    }
 }

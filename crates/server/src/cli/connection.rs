@@ -88,13 +88,11 @@ impl Connection {
     }
 
     async fn reach(config: &Config, needs: Needs) -> Result<Self, Error> {
-        let socket = config.data()?.join(assemble::SOCKET_FILE);
-        let transport = if answers(&socket).await {
-            Transport::Socket(socket)
-        } else {
-            Transport::InProcess(assemble::open(config, needs == Needs::Pack).await?.native_router())
-        };
-        Ok(Self { transport, tenant: String::new() })
+        if let Some(connection) = Self::to_server(config).await? {
+            return Ok(connection);
+        }
+        let router = assemble::open(config, needs == Needs::Pack).await?.native_router();
+        Ok(Self { transport: Transport::InProcess(router), tenant: String::new() })
     }
 
     async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Error> {

@@ -63,9 +63,17 @@ impl InstallProgress {
     }
 }
 
-/// Shows stages of which each goes through so many bytes, on standard error.
+/// What is counted while something is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Rows,
+}
+
+/// Shows stages of which each goes through so many bytes or rows, on standard error.
 pub(crate) struct BytesProgress {
-    stage: &'static str,
+    stage: String,
+    unit: Unit,
     /// `None` where standard error is no terminal.
     bar: Option<ProgressBar>,
     is_terminal: bool,
@@ -74,25 +82,31 @@ pub(crate) struct BytesProgress {
 impl BytesProgress {
     /// Shows nothing until the first stage.
     pub(crate) fn new() -> Self {
-        Self { stage: "", bar: None, is_terminal: std::io::stderr().is_terminal() }
+        Self { stage: String::new(), unit: Unit::Bytes, bar: None, is_terminal: std::io::stderr().is_terminal() }
     }
 
-    /// `n_done` of `n_bytes` of a stage are done; 0 of 0 where it is not known how far it is.
-    pub(crate) fn show(&mut self, stage: &'static str, n_done: u64, n_bytes: u64) {
+    /// The same of rows.
+    pub(crate) fn of_rows() -> Self {
+        Self { unit: Unit::Rows, ..Self::new() }
+    }
+
+    /// `n_done` of `n_bytes` (or rows) of a stage are done; 0 of 0 where it is not known how far it is.
+    pub(crate) fn show(&mut self, stage: &str, n_done: u64, n_bytes: u64) {
         if stage != self.stage {
-            self.stage = stage;
+            self.stage = stage.to_owned();
             self.finish();
             if !self.is_terminal {
                 terminal::talk(stage);
                 return;
             }
             let (length, style) = match n_bytes {
-                0 => (None, "{msg:20} {spinner}"),
+                0 => (None, "{msg:30} {spinner}"),
+                _ if self.unit == Unit::Rows => (Some(n_bytes), "{msg:30} {bar:30} {pos} of {len}"),
                 _ => (Some(n_bytes), "{msg:20} {bar:30} {bytes:>10} of {total_bytes}"),
             };
             let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
                 .with_style(ProgressStyle::with_template(style).expect("our own templates parse"))
-                .with_message(stage);
+                .with_message(stage.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             self.bar = Some(bar);
         }

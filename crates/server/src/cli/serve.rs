@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{Clock, GalleryStore, RecordStore};
+use likeness_domain::ports::{Clock, GalleryStore, RecordStore, ScrubStep};
 use likeness_wire::Readiness;
 use likeness_wire::http::budget::BodyBudget;
 use rustix::fs::Mode;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
-use crate::config::{Config, RawConfig};
+use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
 use crate::listener::{self, LargeRequests, Socket};
 use crate::system::{SystemClock, SystemIds};
@@ -37,6 +37,15 @@ const TRIM_BYTES_MIN: usize = 32 << 20;
 
 /// How often held faces whose time is over are erased. Nobody is told of one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// From the start to the first step of reading every row again, and between two tries where it fails: a start has enough to do.
+const SCRUB_DELAY: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the next pass is due: the machine's clock may be set.
+const SCRUB_LOOK_EVERY: Duration = Duration::from_secs(3600);
+
+/// Steps of reading every row again in a second.
+const SCRUB_STEPS_PER_SECOND: u64 = 10;
 
 /// How often it is stored when access keys were used last.
 const STORE_USES_EVERY: Duration = Duration::from_secs(60);
@@ -97,10 +106,11 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     tracing::info!(version, packs, %data, "the library is open");
     let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
     let ready = move || {
-        let health = store.health();
-        let refusal =
-            if *is_stopping.borrow() { Some("the server is stopping".to_owned()) } else { health.write_failure };
-        Readiness { refusal, n_rows_set_aside: health.n_rows_set_aside }
+        let readiness = assemble::readiness(store.health());
+        match *is_stopping.borrow() {
+            true => Readiness { refusal: Some("the server is stopping".to_owned()), ..readiness },
+            false => readiness,
+        }
     };
     let wire = opened.wire(config, Arc::new(ready));
     let mut workers = JoinSet::new();
@@ -173,8 +183,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let held = purge_expired(&*opened.store, &*opened.records, stopping.clone());
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
-    let ((n_network, n_commands, n_operations), (), (), (), ()) =
-        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses, trimmed);
+    let scrubbed = scrub(&*opened.store, config.general.scrub(), stopping.clone());
+    let ((n_network, n_commands, n_operations), (), (), (), (), ()) =
+        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses, trimmed, scrubbed);
     if let Err(error) = opened.access.store_uses().await {
         tracing::warn!(%error, "when access keys were used last is not stored");
     }
@@ -226,6 +237,27 @@ async fn purge_expired(store: &dyn GalleryStore, records: &dyn RecordStore, mut 
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {
             return;
         }
+    }
+}
+
+/// Reads every row again from time to time, a few at a time, until told to stop: damage is known before somebody needs the row.
+async fn scrub(store: &dyn GalleryStore, settings: Option<Scrub>, mut stopping: watch::Receiver<bool>) {
+    let Some(Scrub { interval, rows_per_second }) = settings else { return };
+    let n_rows = (rows_per_second / SCRUB_STEPS_PER_SECOND).max(1);
+    let mut pause = SCRUB_DELAY;
+    while tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await.is_err() {
+        pause = match store.scrub(SystemClock.now(), interval, n_rows).await {
+            // A step may end early, as its time is bounded.
+            Ok(ScrubStep::Read(n_read)) => Duration::from_secs_f64(n_read.max(1) as f64 / rows_per_second as f64),
+            Ok(ScrubStep::NotBefore(at)) => {
+                let millis = at.0.saturating_sub(SystemClock.now().0).max(0).unsigned_abs();
+                Duration::from_millis(millis).clamp(SCRUB_DELAY, SCRUB_LOOK_EVERY)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "rows could not be read again, it is tried again");
+                SCRUB_DELAY
+            }
+        };
     }
 }
 

@@ -47,6 +47,11 @@ likeness_domain::settings! {
         disk_reserve_mib: u64 = "24", 0..=1024,
             "MiB of the data folder's disk that are kept for the moment when it is full: then the server still starts, and \
              faces can be deleted to make room; 0 for none";
+        scrub_interval_days: u64 = "7", 0..=365,
+            "days from the end of one pass over every stored row, which looks for damage while the server works, to the start \
+             of the next; 0 for none";
+        scrub_rows_per_second: u64 = "2000", 1..=1_000_000,
+            "most rows that such a pass reads in a second; a million faces are some three million rows, which take half an hour";
         home: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "where model packs and runtimes are installed, all of which can be fetched again; by default `likeness` in \
              the user's data folder";
@@ -91,6 +96,23 @@ pub(crate) struct Config {
     pub(crate) wire: likeness_wire::Settings,
     /// What is logged and how.
     pub(crate) log: telemetry::Settings,
+}
+
+/// How every row is read again beside other work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scrub {
+    /// From the end of one pass to the start of the next.
+    pub(crate) interval: Duration,
+    /// Most rows read in a second.
+    pub(crate) rows_per_second: u64,
+}
+
+impl General {
+    /// How every row is read again; `None` if it is not.
+    pub(crate) fn scrub(&self) -> Option<Scrub> {
+        let interval = Duration::from_secs(self.scrub_interval_days * 24 * 3600);
+        (!interval.is_zero()).then_some(Scrub { interval, rows_per_second: self.scrub_rows_per_second })
+    }
 }
 
 impl Config {

@@ -73,6 +73,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         data = "/home/u/.local/share/likeness/library" # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
+        scrub_interval_days = 7 # default
+        scrub_rows_per_second = 2000 # default
         home = "/home/u/.local/share/likeness" # default
         pack = "default-2" # default
         quality_gate = "low" # default

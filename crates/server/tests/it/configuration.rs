@@ -11,7 +11,7 @@ fn flag_beats_environment_beats_file() {
     command.env("LIKENESS_QUEUE_MAX", "2").env("LIKENESS_DATA", "from-environment").env("LIKENESS_HOME", "packs");
     let shown = ended(command);
     assert_eq!(shown.code, Some(0), "{}", shown.talk);
-    let first: Vec<_> = shown.data.lines().take(9).collect();
+    let first: Vec<_> = shown.data.lines().take(11).collect();
     expect![[r#"
         listen = "127.0.0.1:7080" # default
         # listen_operations is not set
@@ -19,6 +19,8 @@ fn flag_beats_environment_beats_file() {
         data = "by-flag" # flag --data
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
+        scrub_interval_days = 7 # default
+        scrub_rows_per_second = 2000 # default
         home = "packs" # environment LIKENESS_HOME
         pack = "default-2" # default
         quality_gate = "low" # default"#]]

@@ -21,9 +21,14 @@ fn a_library_that_does_not_open_names_the_cure_and_the_cure_works() {
     fs::write(&database, &bytes).unwrap();
 
     let checked = scratch.run(&["check", "--data", "data"]);
-    assert_eq!(checked.code, Some(2));
-    assert!(checked.talk.contains("the database is damaged"), "{}", checked.talk);
-    assert!(checked.talk.contains("likeness recover --data data --to NEW"), "{}", checked.talk);
+    assert_eq!(checked.code, Some(1), "{}", checked.talk);
+    assert!(
+        checked.data.contains("problem         cannot open the store in `data`: the database is damaged"),
+        "{}",
+        checked.data
+    );
+    assert!(checked.data.contains("likeness recover --data data --to NEW"), "{}", checked.data);
+    assert_eq!(fs::read(&database).unwrap(), bytes, "nothing is written to it");
 
     let recovered = scratch.run(&["recover", "--data", "data", "--to", "new"]);
     assert_eq!(recovered.code, Some(0), "{} {}", recovered.data, recovered.talk);
@@ -43,13 +48,92 @@ fn an_emptied_library_is_refused_instead_of_starting_empty() {
         let _ = fs::remove_file(scratch.data().join(format!("likeness.db{end}")));
     }
     fs::write(scratch.data().join("likeness.db"), b"").unwrap();
-    for arguments in [["check", "--data", "data"].as_slice(), &["key", "create", "--data", "data", "--tenant", "other"]]
-    {
-        let ended = scratch.run(arguments);
-        assert_eq!(ended.code, Some(2), "{arguments:?}");
-        assert!(ended.talk.contains("is missing or empty"), "{}", ended.talk);
-        assert!(ended.talk.contains("hint: "), "{}", ended.talk);
+    let ended = scratch.run(&["key", "create", "--data", "data", "--tenant", "other"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.talk.contains("is missing or empty") && ended.talk.contains("hint: "), "{}", ended.talk);
+    let checked = scratch.run(&["check", "--data", "data"]);
+    assert_eq!(checked.code, Some(1), "{}", checked.talk);
+    assert!(checked.data.contains("is missing or empty"), "{}", checked.data);
+    assert!(checked.data.contains("put a copy of the database back"), "{}", checked.data);
+}
+
+/// A library at rest is checked from its files, of which nothing is changed; with damage in a row the answer is "no".
+#[test]
+fn a_library_at_rest_is_checked_without_changing_it() {
+    let scratch = Scratch::new();
+    fill(&scratch, 0);
+    let files = || -> Vec<(std::ffi::OsString, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(scratch.data())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap_or_default()))
+            .filter(|(name, _)| !name.to_string_lossy().ends_with("-shm") && !name.to_string_lossy().ends_with("-wal"))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    for arguments in [["check", "--data", "data"].as_slice(), &["check", "--data", "data", "--thorough"]] {
+        let text = scratch.data_of(arguments);
+        assert!(text.contains("checked         the checksum of every row"), "{text}");
+        assert!(text.contains("not checked     the index"), "{text}");
+        assert!(text.ends_with("problems        none\n"), "{text}");
     }
+    assert!(files() == before);
+
+    let database = scratch.data().join("likeness.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let note = b"note-of-face-3";
+    let at = bytes.windows(note.len()).position(|window| window == note).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&database, bytes).unwrap();
+    let before = files();
+    let checked = scratch.run(&["check", "--data", "data", "--json"]);
+    assert_eq!(checked.code, Some(1), "{}", checked.talk);
+    let report: serde_json::Value = serde_json::from_str(&checked.data).unwrap();
+    let problems = report["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let problem = problems[0].as_str().unwrap();
+    assert!(problem.starts_with("face ") && problem.contains("delete it by its id"), "{problem}");
+    assert!(files() == before);
+}
+
+/// Lost commits are told by every start and check until somebody says that it was seen.
+#[test]
+fn lost_commits_are_told_until_they_are_acknowledged() {
+    let scratch = Scratch::new();
+    fill(&scratch, 0);
+    let older = fs::read(scratch.data().join("likeness.db")).unwrap();
+    scratch.data_of(&["face-set", "create", "--data", "data", "later"]);
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(scratch.data().join(format!("likeness.db{end}")));
+    }
+    fs::write(scratch.data().join("likeness.db"), older).unwrap();
+    // Before anybody has opened it, and after.
+    for _ in 0..2 {
+        let checked = scratch.run(&["check", "--data", "data"]);
+        assert_eq!(checked.code, Some(1), "{}", checked.talk);
+        assert!(checked.data.contains("problem         acknowledged commits "), "{}", checked.data);
+        scratch.data_of(&["face-set", "list", "--data", "data"]);
+    }
+    if let Some(mut server) = scratch.serve(&[]) {
+        let readiness = server.exchange("GET", "/readyz", "");
+        assert!(readiness.contains(r#""status":"degraded""#), "{readiness}");
+        assert!(readiness.contains(r#""lost_commits":1"#), "{readiness}");
+        assert_eq!(scratch.run(&["check", "--data", "data"]).code, Some(1));
+        let told = scratch.data_of(&["check", "--data", "data", "--acknowledge-loss"]);
+        assert!(told.starts_with("acknowledged    acknowledged commits "), "{told}");
+        let readiness = server.exchange("GET", "/readyz", "");
+        assert!(readiness.contains(r#""status":"ok""#) && !readiness.contains("lost_commits"), "{readiness}");
+        let text = scratch.data_of(&["check", "--data", "data", "--thorough"]);
+        assert!(text.contains("checked         the index against the store"), "{text}");
+        server.stop();
+    } else {
+        scratch.data_of(&["check", "--data", "data", "--acknowledge-loss"]);
+    }
+    scratch.data_of(&["check", "--data", "data"]);
+    let told = scratch.data_of(&["check", "--data", "data", "--acknowledge-loss"]);
+    assert_eq!(told, "acknowledged    nothing: no loss of commits is known\n");
 }
 
 /// A disk without a free byte: the server starts, lists, deletes, and says that it is not ready for writers until there is room.

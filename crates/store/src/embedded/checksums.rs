@@ -20,6 +20,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::damage::DamageLog;
 use super::errors::Answer;
 
+/// The first layout whose rows have checksums, and whose library has an id.
+pub(super) const FIRST_LAYOUT: u32 = 7;
+
 /// A table whose rows carry a checksum.
 #[derive(Debug)]
 pub(super) struct CheckedTable {

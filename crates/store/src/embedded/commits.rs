@@ -195,7 +195,9 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
         if !row.get::<_, bool>(6)? {
             // It is in the damage log and cannot say what came before it.
         } else if tenant.is_err() || refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).is_none() {
-            malformed.push(format!("commit {revision} is malformed"));
+            malformed.push(format!(
+                "commit {revision} is malformed: followers fill themselves anew, and the audit log has a gap"
+            ));
         } else if previous != reached {
             gap(reached, revision);
         }

@@ -20,7 +20,8 @@ pub(super) struct DamageLog(Mutex<BTreeSet<(&'static str, Identity)>>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Identity {
     Number(i64),
-    Text(String),
+    /// Bytes, since it may be no text any more.
+    Text(Vec<u8>),
     Bytes(Vec<u8>),
 }
 
@@ -28,7 +29,7 @@ impl Identity {
     fn of(value: ValueRef<'_>) -> Self {
         match value {
             ValueRef::Integer(number) => Self::Number(number),
-            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
             ValueRef::Blob(bytes) => Self::Bytes(bytes.to_vec()),
             ValueRef::Null | ValueRef::Real(_) => Self::Bytes(Vec::new()),
         }
@@ -37,8 +38,15 @@ impl Identity {
     fn value(&self) -> Value {
         match self {
             Self::Number(number) => Value::Integer(*number),
-            Self::Text(text) => Value::Text(text.clone()),
-            Self::Bytes(bytes) => Value::Blob(bytes.clone()),
+            Self::Text(bytes) | Self::Bytes(bytes) => Value::Blob(bytes.clone()),
+        }
+    }
+
+    /// SQL that finds the rows with this identity in a column, as parameter 1.
+    fn condition(&self, column: &str) -> String {
+        match self {
+            Self::Text(_) => format!("CAST(t.{column} AS BLOB) IS ?1"),
+            Self::Number(_) | Self::Bytes(_) => format!("t.{column} IS ?1"),
         }
     }
 }
@@ -48,7 +56,7 @@ impl std::fmt::Display for Identity {
         match self {
             Self::Number(number) => write!(formatter, "{number}"),
             // It may be damaged itself and must not break a line of the log.
-            Self::Text(text) => write!(formatter, "{}", text.escape_debug()),
+            Self::Text(text) => write!(formatter, "{}", String::from_utf8_lossy(text).escape_debug()),
             Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}")),
         }
     }
@@ -87,7 +95,8 @@ impl DamageLog {
         let mut damaged = Vec::with_capacity(known.len());
         for (name, identity) in known {
             let Some(table) = table_named(name) else { continue };
-            let sql = format!("SELECT min({}) FROM {name} AS t WHERE t.{} IS ?1", table.intact("t"), table.columns[0]);
+            let (intact, condition) = (table.intact("t"), identity.condition(table.columns[0]));
+            let sql = format!("SELECT min({intact}) FROM {name} AS t WHERE {condition}");
             let is_intact =
                 conn.prepare_cached(&sql)?.query_row([identity.value()], |row| row.get::<_, Option<bool>>(0))?;
             if is_intact.unwrap_or(true) {
@@ -109,6 +118,7 @@ fn message(conn: &Connection, table: &CheckedTable, identity: &Identity) -> Answ
         "templates" => "delete the face and enrol it again, or restore a backup",
         "access_keys" => "delete the key and make a new one",
         "pending_deletes" => "ask for the delete again",
+        "records" => "who signed in with it signs in again; nothing of the gallery is lost by it",
         "commits" => "followers fill themselves anew; nothing of the gallery is lost by it",
         _ => "restore a backup, or write a new library with `likeness recover`",
     };
@@ -122,11 +132,12 @@ fn message(conn: &Connection, table: &CheckedTable, identity: &Identity) -> Answ
     Ok(format!("{} {identity} is damaged (its checksum does not match): {cure}", table.what))
 }
 
-/// Reads every row of every checked table; the damaged ones are in the log then.
-pub(super) fn check(conn: &Connection) -> Answer<()> {
-    for table in TABLES {
-        let sql = format!("SELECT count(*) FROM {} AS t WHERE NOT {}", table.name, table.intact("t"));
-        conn.query_row(&sql, [], |row| row.get::<_, u64>(0))?;
+/// Reads every row of a table and calls `each` for it; the damaged ones are in the log then.
+pub(super) fn check(conn: &Connection, table: &CheckedTable, each: &mut dyn FnMut()) -> Answer<()> {
+    let mut statement = conn.prepare(&format!("SELECT {} FROM {} AS t", table.intact("t"), table.name))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {
+        each();
     }
     Ok(())
 }

@@ -47,7 +47,10 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         match job_row(row) {
-            Err(Failure::Damaged(what)) => problems.push(format!("job {}: {what}", row.get::<_, i64>(0)?)),
+            Err(Failure::Damaged(what)) => {
+                let id = row.get::<_, i64>(0)?;
+                problems.push(format!("job {id}: {what}: it is not done; ask for it again"));
+            }
             other => drop(other?),
         }
     }

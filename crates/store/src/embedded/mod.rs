@@ -11,6 +11,7 @@
 
 mod backup;
 mod cache;
+mod check;
 mod checksums;
 mod codec;
 mod commits;
@@ -24,7 +25,9 @@ mod faces;
 pub mod fuzz;
 mod health;
 mod identity;
+mod index_check;
 mod jobs;
+mod losses;
 mod maintenance;
 mod nonces;
 mod opening;
@@ -37,7 +40,9 @@ mod recover;
 mod report;
 mod reserve;
 mod rows;
+mod rules;
 mod schema;
+mod scrub;
 mod templates;
 mod tenants;
 mod transient;
@@ -46,21 +51,21 @@ mod writer;
 
 use std::future::ready;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, StoreHealth,
-    StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, ReportProgress,
+    ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
     Template, TenantId, TimestampMs,
 };
-use likeness_domain::{Kind, Result};
+use likeness_domain::{Error, Kind, Result};
 
 use tokio::sync::oneshot;
 
@@ -72,11 +77,14 @@ use crate::clock::WallClock;
 use crate::folder::DataFolder;
 
 pub use self::backup::{BackedUp, BackupStage, Watch, backup, restore, verify as verify_backup};
+pub use self::check::check;
 pub use self::credentials::Credentials;
 pub use self::identity::IDENTITY_FILE;
+pub use self::losses::LOSSES_FILE;
 pub use self::recover::{Recovered, recover};
 pub use self::reserve::RESERVE_FILE;
 pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
+pub use self::scrub::SCRUB_FILE;
 
 /// What an operator may choose.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +139,9 @@ pub struct EmbeddedStore {
     /// store keeps of faces and face sets, as the folder is ours.
     n_commits: Arc<AtomicU64>,
     face_sets: Arc<VersionedCache<(TenantId, FaceSetName), FaceSetSummary>>,
+    scrub: Arc<scrub::Scrub>,
+    /// Of the thorough report that is being made.
+    report_progress: Arc<Mutex<Option<ReportProgress>>>,
 }
 
 impl EmbeddedStore {
@@ -176,6 +187,7 @@ impl EmbeddedStore {
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
         let n_commits = Arc::new(AtomicU64::new(0));
+        let scrub = Arc::new(scrub::Scrub::of(&dir));
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
             writer: writer::Writer::start(
@@ -192,6 +204,8 @@ impl EmbeddedStore {
             delete_rows: settings.delete_rows.max(1),
             n_commits,
             face_sets: Arc::new(VersionedCache::new()),
+            scrub,
+            report_progress: Arc::default(),
         })
     }
 
@@ -480,12 +494,57 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn health(&self) -> StoreHealth {
-        self.health.summary()
+        StoreHealth { scrub: self.scrub.report(), ..self.health.summary() }
     }
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {
         let dir = self.folder.path().to_owned();
-        let health = Arc::clone(&self.health);
-        self.read("report on the store", move |conn| report::report(conn, &dir, thorough, &health))
+        let (health, progress) = (Arc::clone(&self.health), Arc::clone(&self.report_progress));
+        let read = self.read("report on the store", move |conn| {
+            let watch = |now| *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+            let _over = ProgressIsOver(Arc::clone(&progress));
+            report::report(conn, &dir, thorough, &health, &mut { watch })
+        });
+        Box::pin(async move {
+            let mut report = read.await?;
+            if thorough {
+                index_check::compare(self, &mut report).await?;
+            }
+            report.scrub = self.scrub.report();
+            Ok(report)
+        })
+    }
+
+    fn report_progress(&self) -> Option<ReportProgress> {
+        *self.report_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acknowledge_losses(&self) -> Pending<'_, Vec<String>> {
+        let (health, dir) = (Arc::clone(&self.health), self.folder.path().to_owned());
+        // With the readers, as it waits for the disk.
+        self.read_one("acknowledge lost commits", move |_| {
+            health.acknowledge_losses(&dir).map_err(|error| {
+                let path = dir.join(LOSSES_FILE);
+                let message = format!("cannot remove `{}`: {error}", path.display());
+                errors::Failure::Said(Error::new(Kind::Internal, message).with_source(error))
+            })
+        })
+    }
+
+    fn scrub(&self, now: TimestampMs, interval: Duration, n_rows_max: u64) -> Pending<'_, ScrubStep> {
+        if let Some(at) = self.scrub.not_before(now, interval) {
+            return Box::pin(ready(Ok(ScrubStep::NotBefore(at))));
+        }
+        let (scrub, health) = (Arc::clone(&self.scrub), Arc::clone(&self.health));
+        self.read("read the rows again", move |conn| scrub.step(conn, &health, now, n_rows_max))
+    }
+}
+
+/// Says that no report is made any more, however it ends.
+struct ProgressIsOver(Arc<Mutex<Option<ReportProgress>>>);
+
+impl Drop for ProgressIsOver {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
+use likeness_domain::ports::Clock;
 use likeness_domain::types::Revision;
 use likeness_domain::{Error, Kind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::backup;
+use super::checksums::FIRST_LAYOUT;
 use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
+use super::losses::{Loss, Losses};
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
 use super::writer::Counters;
+use crate::clock::WallClock;
 
 /// Folder inside the data folder in which `recover` and `restore` make the database, so that one that was cut short leaves no
 /// library.
@@ -37,8 +42,8 @@ impl Upgrade {
 pub(super) struct Library {
     pub(super) id: LibraryId,
     pub(super) counters: Counters,
-    /// What of earlier commits is missing, for people.
-    pub(super) losses: Vec<String>,
+    /// What of earlier commits is missing.
+    pub(super) losses: Losses,
 }
 
 /// Refuses a folder whose database is gone while the identity file says that there was one, or is not finished. Called before
@@ -65,7 +70,7 @@ pub(super) fn check_same(conn: &Connection, dir: &Path) -> Answer<()> {
     }
 }
 
-fn identity_of(dir: &Path) -> Answer<Found> {
+pub(super) fn identity_of(dir: &Path) -> Answer<Found> {
     identity::read(dir).map_err(|error| {
         Failure::Said(
             Error::new(Kind::InvalidArgument, format!("cannot read `{}`: {error}", dir.join(IDENTITY_FILE).display()))
@@ -117,21 +122,22 @@ pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answe
     schema::migrate(conn, MIGRATIONS)?;
     match &found {
         // An older database has no id of its own: it is that of the file.
-        Found::Identity(identity) if version < SCHEMA_VERSION => {
+        Found::Identity(identity) if version < FIRST_LAYOUT => {
             conn.execute("UPDATE store SET library = ?1", [identity.library])?;
         }
         Found::Identity(_) => check_same(conn, dir)?,
         Found::Damaged => tracing::error!("{IDENTITY_FILE} is damaged, it is written anew from the database"),
-        Found::Nothing if version == SCHEMA_VERSION => {
+        Found::Nothing if version >= FIRST_LAYOUT => {
             tracing::warn!("{IDENTITY_FILE} is missing, it is written anew from the database");
         }
         Found::Nothing => {}
     }
-    let mut library = Library { id: library_of(conn)?, counters: counters(conn)?, losses: Vec::new() };
+    let id = library_of(conn)?;
+    let mut library = Library { id, counters: counters(conn)?, losses: Losses::read(dir, id) };
     if let Found::Identity(Identity { acknowledged: Some((revision, next_sequence)), .. }) = found
-        && version == SCHEMA_VERSION
+        && version >= FIRST_LAYOUT
     {
-        library.go_on_after(conn, revision, next_sequence)?;
+        library.go_on_after(conn, dir, revision, next_sequence)?;
     }
     // Like all that is merely better: a full disk must not keep the library from opening.
     if let Err(failure) = recount(conn, library.counters) {
@@ -143,24 +149,23 @@ pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answe
 impl Library {
     /// Commits that were acknowledged and are not in the database are lost: that is said, no number of theirs is used
     /// again, and followers that have seen them are sent to the tables.
-    fn go_on_after(&mut self, conn: &Connection, revision: u64, next_sequence: u64) -> Answer<()> {
+    fn go_on_after(&mut self, conn: &Connection, dir: &Path, revision: u64, next_sequence: u64) -> Answer<()> {
         self.counters.next_sequence = self.counters.next_sequence.max(next_sequence);
-        let reached = self.counters.revision.0;
-        if reached >= revision {
-            return Ok(());
-        }
-        let loss = format!(
-            "acknowledged commits {} to {revision} are missing: the database or its log `{DATABASE_FILE}-wal` was damaged, \
-             replaced or restored from an older copy; a newer backup may have them, else enrol again what is missing",
-            reached + 1
-        );
+        let Some(loss) = loss_between(self.counters.revision.0, revision) else { return Ok(()) };
         tracing::error!("{loss}");
-        self.losses.push(loss);
+        // Before the numbers go on: a crash in between must not make it forgotten.
+        self.losses.add(dir, self.id, loss);
         self.counters.revision = Revision(revision + 1);
         self.counters.last_commit = self.counters.revision;
         conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision + 1])?;
         Ok(())
     }
+}
+
+/// What is missing of a database that has reached a revision, when another one was acknowledged.
+pub(super) fn loss_between(reached: u64, acknowledged: u64) -> Option<Loss> {
+    let now = WallClock.now();
+    (reached < acknowledged).then(|| Loss { first: reached + 1, last: acknowledged, noticed_at: now })
 }
 
 /// Revision of the last write and of the last commit that was kept, never less than what the tables show.
@@ -214,10 +219,46 @@ const COUNTERS: &[(&str, &str)] = &[
          WHERE n_held <> (SELECT count(*) FROM held_faces AS f WHERE f.tenant = held_tenants.tenant)",
     ),
     (
+        "held faces of tenants that had no counter",
+        "INSERT INTO held_tenants (tenant, n_held)
+         SELECT tenant, count(*) FROM held_faces
+         WHERE tenant NOT IN (SELECT tenant FROM held_tenants) AND length(tenant) = 16 GROUP BY tenant",
+    ),
+    (
+        "short-lived records",
+        "UPDATE record_buckets AS b SET (n_records, n_bytes) =
+             (SELECT count(*), coalesce(sum(length(r.value)), 0) FROM records AS r
+              WHERE r.tenant = b.tenant AND r.scope = b.scope AND r.bucket = b.bucket)
+         WHERE (n_records, n_bytes) IS NOT
+             (SELECT count(*), coalesce(sum(length(r.value)), 0) FROM records AS r
+              WHERE r.tenant = b.tenant AND r.scope = b.scope AND r.bucket = b.bucket)",
+    ),
+    (
+        "short-lived records that had no counter",
+        "INSERT INTO record_buckets (tenant, scope, bucket, n_records, n_bytes)
+         SELECT tenant, scope, bucket, count(*), sum(length(value)) FROM records AS r
+         WHERE length(tenant) = 16 AND NOT EXISTS (SELECT 1 FROM record_buckets AS b
+             WHERE b.tenant = r.tenant AND b.scope = r.scope AND b.bucket = r.bucket)
+         GROUP BY tenant, scope, bucket",
+    ),
+    (
         "undone jobs",
         "UPDATE job_kinds
          SET n_undone = (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)
          WHERE n_undone <> (SELECT count(*) FROM jobs AS j WHERE j.kind = job_kinds.kind AND j.expires_at IS NULL)",
+    ),
+    (
+        "undone jobs of kinds that had no counter",
+        "INSERT INTO job_kinds (kind, n_undone)
+         SELECT kind, count(*) FROM jobs
+         WHERE expires_at IS NULL AND kind NOT IN (SELECT kind FROM job_kinds) GROUP BY kind",
+    ),
+    (
+        "tenants that had no counter",
+        "INSERT INTO tenant_usage (tenant, n_face_sets, n_faces, n_persons)
+         SELECT tenant, 0, 0, 0 FROM (SELECT tenant FROM face_sets WHERE name IS NOT NULL
+                                      UNION SELECT tenant FROM persons WHERE key IS NOT NULL)
+         WHERE tenant NOT IN (SELECT tenant FROM tenant_usage) AND length(tenant) = 16",
     ),
     // Last, as it is made of the counters before.
     (
@@ -236,7 +277,17 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 
 /// Counts anew what the counters count, and corrects those that are wrong.
+///
+/// Without the triggers that keep what tenants have: a damaged counter would lead them below zero, which is refused. That is
+/// counted itself.
 fn recount(conn: &mut Connection, counters: Counters) -> Answer<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let counted = recount_all(conn, counters);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+    counted
+}
+
+fn recount_all(conn: &mut Connection, counters: Counters) -> Answer<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // The writing thread goes on from the larger of these and what it knows, as others write keys in between.
     tx.execute(

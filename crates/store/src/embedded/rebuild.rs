@@ -16,7 +16,7 @@ use crate::wait::wait_for;
 const CHUNK_ROWS: usize = 4096;
 
 /// Whether the face is the set's own or of a member, as a damaged row of a gallery may name any face.
-fn belongs(conn: &Connection, face: &Face, face_set: FaceSetId) -> Answer<bool> {
+pub(super) fn belongs(conn: &Connection, face: &Face, face_set: FaceSetId) -> Answer<bool> {
     Ok(match face.owner {
         FaceOwner::FaceSet(owner) => owner == face_set,
         FaceOwner::Person(person) => conn

@@ -167,17 +167,21 @@ fn open_error(path: &Path, err: std::io::Error) -> Error {
 pub(super) fn opened<T>(answer: Answer<T>, dir: &Path) -> Result<T> {
     answer.map_err(|failure| {
         let doing = format!("open the store in `{}`", dir.display());
-        let damage = match &failure {
-            Failure::Damaged(what) => Some(what.clone()),
-            Failure::Sqlite(error) if is_damage(error) => Some(error.to_string()),
-            _ => None,
-        };
-        let Some(damage) = damage else { return failure.into_error(&doing, dir) };
+        let Some(damage) = damage_of(&failure) else { return failure.into_error(&doing, dir) };
         Error::new(Kind::Internal, format!("cannot {doing}: the database is damaged ({damage})")).with_hint(format!(
             "`likeness recover --data {} --to NEW` writes what can still be read to a new library",
             dir.display()
         ))
     })
+}
+
+/// What is damaged, if a failure of opening means that the file is not what was written.
+pub(super) fn damage_of(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Damaged(what) => Some(what.clone()),
+        Failure::Sqlite(error) if is_damage(error) => Some(error.to_string()),
+        _ => None,
+    }
 }
 
 /// Whether an error of opening means that the file is not what was written, rather than that the disk or another process is

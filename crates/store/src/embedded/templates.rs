@@ -165,7 +165,10 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>, problems_max:
         match pack.and_then(|pack| rows::template(row, 2, &pack)) {
             // Named by its damage already.
             Err(Failure::Damaged(_)) if !row.get::<_, bool>(3)? => {}
-            Err(Failure::Damaged(what)) => problems.push(format!("face {}: {what}", row.get::<_, i64>(0)?)),
+            Err(Failure::Damaged(what)) => {
+                let id = row.get::<_, i64>(0)?;
+                problems.push(format!("template of face {id}: {what}: delete the face by its id and enrol it again"));
+            }
             other => drop(other?),
         }
         if problems.len() >= problems_max {

@@ -61,7 +61,10 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
         match held_row(row) {
             // Named by its damage already.
             Err(Failure::Damaged(_)) if !row.get::<_, bool>(10)? => {}
-            Err(Failure::Damaged(what)) => problems.push(format!("held face {}: {what}", row.get::<_, i64>(1)?)),
+            Err(Failure::Damaged(what)) => {
+                let id = row.get::<_, i64>(1)?;
+                problems.push(format!("held face {id}: {what}: delete it by its id, or wait until its time is over"));
+            }
             other => drop(other?),
         }
     }

@@ -10,7 +10,7 @@ use likeness_domain::types::{
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger, refused};
-use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, check};
 use likeness_store::folder::{DataFolder, LOCK_FILE};
 
 use crate::patience::block_on;
@@ -315,11 +315,17 @@ fn lost_commits_are_noticed() {
             let _ = std::fs::remove_file(scratch.path().join(format!("{DATABASE_FILE}{end}")));
         }
 
+        // Looking changes nothing of it, and says the same.
+        let lost = format!("acknowledged commits {} to {} are missing", before.0 - 4, before.0);
+        for _ in 0..2 {
+            let problems = check(scratch.path(), true, &mut |_| {}).unwrap().problems;
+            assert!(problems.len() == 1 && problems[0].starts_with(&lost), "{problems:?}");
+        }
         let (store, index) = open(scratch.path());
         index.is_filled(Revision(before.0 + 1));
         let problems = store.report(false).await.unwrap().problems;
-        let lost = format!("acknowledged commits {} to {} are missing", before.0 - 4, before.0);
         assert!(problems.len() == 1 && problems[0].starts_with(&lost), "{problems:?}");
+        assert_eq!(store.health().n_losses, 1);
         assert_eq!(store.report(true).await.unwrap().problems, problems);
         // A follower that has seen the lost commits starts anew from the tables.
         let page = store.changes_after(before, 10).await.unwrap();
@@ -330,6 +336,16 @@ fn lost_commits_are_noticed() {
             panic!("commits go on")
         };
         assert_eq!(commits.len(), 1);
+        // It is told by every start until somebody says that it was seen.
+        drop(store);
+        let (store, _) = open(scratch.path());
+        assert_eq!(store.report(false).await.unwrap().problems, problems);
+        assert_eq!(store.acknowledge_losses().await.unwrap(), problems);
+        assert_eq!((store.health().n_losses, store.report(true).await.unwrap().problems), (0, vec![]));
+        drop(store);
+        let (store, _) = open(scratch.path());
+        assert_eq!(store.report(false).await.unwrap().problems, [] as [String; 0]);
+        assert_eq!(store.acknowledge_losses().await.unwrap(), [] as [String; 0]);
     });
 }
 

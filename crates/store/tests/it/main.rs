@@ -2,11 +2,13 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says why, a slow one what it measured")]
 
 mod backup;
+mod check;
 mod crash;
 mod crash_followers;
 mod crash_jobs;
 mod crash_transient;
 mod damage;
+mod damage_matrix;
 mod deletes;
 mod erasure;
 mod full_disk;
@@ -15,6 +17,7 @@ mod layouts;
 mod model;
 mod opening;
 mod recovery;
+mod scrub;
 mod uploads;
 
 mod follower;

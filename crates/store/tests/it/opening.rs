@@ -198,7 +198,11 @@ fn damage_is_reported() {
                 "template of face 1 is damaged (its checksum does not match): delete the face and enrol it again, or \
                  restore a backup"
                     .to_owned(),
-                format!("a face set counts another number of gallery rows than it has ({})", set.id),
+                format!(
+                    "a face set counts another number of gallery rows than it has (face set {}): it is counted anew when the \
+                     server is started again",
+                    set.id
+                ),
             ]
         );
         let scope = FaceScope::FaceSet(set.id);

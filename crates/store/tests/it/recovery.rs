@@ -246,3 +246,56 @@ fn a_whole_library_with_a_log_is_recovered_whole() {
         assert!(again.message().contains("is not empty"), "{again}");
     });
 }
+
+/// Rows of layouts before 7 do not tell what they are: refused with what to do, instead of an empty library that lost nothing.
+#[test]
+fn older_layouts_and_foreign_databases_are_refused() {
+    let fixtures: [&[u8]; 6] = [
+        include_bytes!("../data/1/likeness.db"),
+        include_bytes!("../data/2/likeness.db"),
+        include_bytes!("../data/3/likeness.db"),
+        include_bytes!("../data/4/likeness.db"),
+        include_bytes!("../data/5/likeness.db"),
+        include_bytes!("../data/6/likeness.db"),
+    ];
+    for (layout, bytes) in (1..).zip(fixtures) {
+        let scratch = tempfile::tempdir().unwrap();
+        let (dir, to) = (scratch.path().join("old"), scratch.path().join("new"));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join(DATABASE_FILE), bytes).unwrap();
+        let error = recover(&dir, &to).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+        assert!(error.message().contains(&format!("has layout {layout};")), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("likeness serve")), "{error}");
+        assert!(!to.exists(), "nothing is made");
+
+        // Even when the page that says so is gone.
+        let mut bytes = bytes.to_vec();
+        bytes[..PAGE_BYTES].fill(0);
+        std::fs::write(dir.join(DATABASE_FILE), &bytes).unwrap();
+        let error = recover(&dir, &to).unwrap_err();
+        assert!(error.message().starts_with("no row of a library was found"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("restore a backup")), "{error}");
+        assert_eq!(std::fs::read(dir.join(DATABASE_FILE)).unwrap(), bytes);
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
+    conn.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").unwrap();
+    drop(conn);
+    let error = recover(scratch.path(), scratch.path().join("new")).unwrap_err();
+    assert!(error.message().starts_with("no row of a library was found"), "{error}");
+}
+
+/// Found by fuzzing: how much of a row stands in its page was computed of a page that is smaller than any of SQLite's.
+#[test]
+fn bytes_that_are_no_page_have_no_rows() {
+    for first in [0x02, 0x0a, 0x0d] {
+        for n_bytes in 0..600 {
+            let mut page = vec![0x11; n_bytes];
+            if let Some(byte) = page.first_mut() {
+                *byte = first;
+            }
+            likeness_store::embedded::fuzz::damaged_page(&page);
+        }
+    }
+}

@@ -9,7 +9,9 @@ use likeness_domain::access::Caller;
 use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
-use likeness_domain::ports::{AnalyzedFace, ImageFormats, ImageRules, PackInfo, StoreReport};
+use likeness_domain::ports::{
+    AnalyzedFace, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
+};
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema,
@@ -735,5 +737,26 @@ pub(super) fn report(report: StoreReport) -> dto::Report {
         bytes_on_disk: report.bytes_on_disk,
         bytes_free: report.bytes_free,
         problems: report.problems,
+        checked: report.checked,
+        not_checked: report.not_checked,
+        scrub: report.scrub.map(scrub),
+    }
+}
+
+pub(super) fn scrub(scrub: ScrubReport) -> dto::Scrub {
+    dto::Scrub {
+        started_at: scrub.started_at.map(time_text),
+        finished_at: scrub.finished_at.map(time_text),
+        n_rows_read: scrub.n_rows_read,
+        n_rows_all: scrub.n_rows_all,
+    }
+}
+
+pub(super) fn report_progress(progress: Option<ReportProgress>) -> dto::ReportProgress {
+    match progress {
+        Some(ReportProgress { stage, n_done, n_all }) => {
+            dto::ReportProgress { stage: Some(stage.to_owned()), n_done, n_all }
+        }
+        None => dto::ReportProgress::default(),
     }
 }

@@ -686,6 +686,51 @@ pub struct Report {
     pub bytes_on_disk: u64,
     /// Of those, free for reuse.
     pub bytes_free: u64,
-    /// What is damaged; empty when all is well.
+    /// What is damaged and what to do about it; empty when all is well.
     pub problems: Vec<String>,
+    /// What was looked at to find them.
+    #[serde(default)]
+    pub checked: Vec<String>,
+    /// What was not looked at, and how that is done.
+    #[serde(default)]
+    pub not_checked: Vec<String>,
+    /// How far the check of every row is that goes on beside other work; absent if none was ever begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Scrub>,
+}
+
+/// The check of every row that goes on beside other work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Scrub {
+    /// When the pass began that is under way, as RFC 3339; absent between two passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When the last whole pass ended; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    /// Rows read by the pass that is under way, or by the last one.
+    pub n_rows_read: u64,
+    /// About how many rows there were when it began.
+    pub n_rows_all: u64,
+}
+
+/// How far a thorough report is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReportProgress {
+    /// What is looked at; absent when no thorough report is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Rows of the stage that are done.
+    #[serde(default)]
+    pub n_done: u64,
+    /// Rows of the stage; 0 where that is not known.
+    #[serde(default)]
+    pub n_all: u64,
+}
+
+/// Losses that are not reported any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AcknowledgedLosses {
+    /// What reports said of them.
+    pub acknowledged: Vec<String>,
 }

@@ -6,7 +6,7 @@
 //! `multipart/form-data`, or inside JSON (`{"base64": ..}` or `{"url": ..}`).
 //!
 //! [`operations`] lists the operations, and [`operator_router`] has those over all tenants: `GET /tenants`, `DELETE
-//! /tenants/{name}`, `GET /report` (`?thorough=true`).
+//! /tenants/{name}`, `GET /report` (`?thorough=true`), `GET /report/progress`, `DELETE /report/losses`.
 //!
 //! [`router`] takes the authentication as a parameter: over the network an access key ([`Bearer`]), through the socket in
 //! the data folder and within the process the tenant's name ([`OwnerOfTheFolder`]). `docs/native.md` is for users.
@@ -38,7 +38,7 @@ use axum::routing::{delete, get};
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore};
+use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport};
 use likeness_domain::types::InstallationSecret;
 
 use crate::router::Readiness;
@@ -117,8 +117,20 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
         .route("/tenants", get(routes::tenants))
         .route("/tenants/{name}", delete(routes::delete_tenant))
         .route("/report", get(routes::report))
+        .route("/report/progress", get(routes::report_progress))
+        .route("/report/losses", delete(routes::acknowledge_losses))
         .with_state(Operator { store, credentials });
     Router::new().nest(PREFIX, routes).layer(from_fn(errors::identify))
+}
+
+/// A report on a store in the native API's words, for callers within the process that have no router.
+pub fn report(report: StoreReport) -> dto::Report {
+    convert::report(report)
+}
+
+/// How far the check of every row is, in the native API's words.
+pub(crate) fn scrub(report: ScrubReport) -> dto::Scrub {
+    convert::scrub(report)
 }
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.

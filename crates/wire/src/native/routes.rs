@@ -335,6 +335,15 @@ pub(super) async fn report(State(operator): State<Operator>, Query(mut words): Q
     Ok(json(StatusCode::OK, &convert::report(operator.store.report(thorough).await?)))
 }
 
+pub(super) async fn report_progress(State(operator): State<Operator>) -> Answer {
+    Ok(json(StatusCode::OK, &convert::report_progress(operator.store.report_progress())))
+}
+
+pub(super) async fn acknowledge_losses(State(operator): State<Operator>) -> Answer {
+    let acknowledged = operator.store.acknowledge_losses().await?;
+    Ok(json(StatusCode::OK, &dto::AcknowledgedLosses { acknowledged }))
+}
+
 pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {
     let message = format!("there is no operation {method} {}", uri.path());
     errors::answer(StatusCode::NOT_FOUND, "unsupported", &message, None, None)

@@ -26,6 +26,7 @@ use self::format::{FOOTER_BYTES, Footer, block_checksum, read_blocks};
 use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 use super::health::Health;
+use super::losses::Losses;
 use super::schema::{self, DATABASE_FILE, Purpose, SCHEMA_VERSION};
 use super::{checksums, opening, report, rows};
 use crate::clock::WallClock;
@@ -251,7 +252,7 @@ pub fn verify(file: impl AsRef<Path>, watch: Watch<'_>) -> Result<BackedUp> {
     let mut backed_up = BackedUp::of(&footer);
     watch(BackupStage::ReadingRows, 0, 0);
     let parent = parent(path);
-    let conn = open_read_only(path).map_err(|failure| failure.into_error("read the backup", parent))?;
+    let conn = open_immutable(path).map_err(|failure| failure.into_error("read the backup", parent))?;
     backed_up.problems =
         problems_of(&conn, footer.schema_version).map_err(|failure| failure.into_error("read the backup", parent))?;
     Ok(backed_up)
@@ -326,8 +327,13 @@ fn compare(
     outcome.and(read.map_err(failed))
 }
 
-/// The database at the start of a backup, of which nothing is ever written or locked.
-fn open_read_only(path: &Path) -> Answer<Connection> {
+/// A database of which nothing is ever written or locked, and that nobody writes: one at the start of a backup.
+pub(super) fn open_immutable(path: &Path) -> Answer<Connection> {
+    open_read_only(path, "immutable=1")
+}
+
+/// A database of which nothing is written.
+pub(super) fn open_read_only(path: &Path, parameter: &str) -> Answer<Connection> {
     let mut uri = String::from("file:");
     for &byte in path.as_os_str().as_bytes() {
         match byte {
@@ -335,7 +341,7 @@ fn open_read_only(path: &Path) -> Answer<Connection> {
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
-    uri.push_str("?immutable=1");
+    uri.push_str(&format!("?{parameter}"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Ok(Connection::open_with_flags(uri, flags)?)
 }
@@ -347,7 +353,7 @@ fn problems_of(conn: &Connection, schema_version: u32) -> Answer<Vec<String>> {
         let found = rows::all(conn, "PRAGMA integrity_check(100)", (), |row| Ok(row.get::<_, String>(0)?))?;
         return Ok(found.into_iter().filter(|line| line != "ok").collect());
     }
-    let health = Health::new(Arc::new(DamageLog::default()), Vec::new());
+    let health = Health::new(Arc::new(DamageLog::default()), Losses::default());
     checksums::register(conn, &health.damage)?;
     report::problems(conn, &health)
 }

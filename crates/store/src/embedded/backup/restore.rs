@@ -9,10 +9,11 @@ use std::sync::Arc;
 use likeness_domain::types::Revision;
 use likeness_domain::{Error, Result};
 
+use super::super::checksums::FIRST_LAYOUT;
 use super::super::errors::Answer;
 use super::super::identity::{self, LibraryId};
 use super::super::opening::{self, UNFINISHED};
-use super::super::schema::{self, DATABASE_FILE, Purpose, SCHEMA_VERSION};
+use super::super::schema::{self, DATABASE_FILE, Purpose};
 use super::super::writer::Counters;
 use super::{BackedUp, BackupStage, Watch, compare, file_error, open, problems_of};
 use crate::folder::{DataFolder, LOCK_FILE};
@@ -81,7 +82,7 @@ fn fill(
     let finish = || -> Answer<_> {
         let conn = schema::connect(dir, Purpose::Write, &Arc::default())?;
         let mut counters = None;
-        if footer.schema_version == SCHEMA_VERSION {
+        if footer.schema_version >= FIRST_LAYOUT {
             let found = opening::counters(&conn)?;
             let revision = Revision(found.revision.0 + REVISIONS_SKIPPED);
             conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision.0])?;

@@ -22,6 +22,7 @@ use likeness_domain::{Error, Result};
 use self::pages::Pages;
 use self::records::{Kind, cell, cell_offsets};
 use self::rows::NewLibrary;
+use super::checksums::FIRST_LAYOUT;
 use super::errors::Answer;
 use super::identity::{self, Found, Identity};
 use super::opening::UNFINISHED;
@@ -49,6 +50,8 @@ pub struct Recovered {
     pub n_persons: u64,
     /// Faces with a template.
     pub n_faces: u64,
+    /// Rows of all tables that were found.
+    pub n_rows: u64,
     /// What is lost, and what was put in its place.
     pub lost: Vec<String>,
 }
@@ -74,6 +77,7 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
     let database = dir.join(DATABASE_FILE);
     let pages = Pages::open(&database, &dir.join(format!("{DATABASE_FILE}-wal")))
         .map_err(|error| failed("read", &database, error))?;
+    refuse_older(&pages, dir)?;
     let identity = match identity::read(dir) {
         Ok(Found::Identity(identity)) => Some(identity),
         _ => None,
@@ -82,12 +86,52 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
     let unfinished = to.join(UNFINISHED);
     std::fs::create_dir(&unfinished).map_err(|error| failed("make", &unfinished, error))?;
     let (recovered, counters, library) = schema::opened(fill(&pages, &unfinished, identity), to)?;
+    if recovered.has_nothing() {
+        let _ = std::fs::remove_dir_all(&unfinished);
+        let message =
+            format!("no row of a library was found in the {} pages of `{}`", recovered.n_pages, database.display());
+        return Err(Error::invalid("data folder", message).with_hint(
+            "restore a backup; of a library that a program older than layout 7 wrote, the `.recover` of SQLite's own shell may \
+             get something",
+        ));
+    }
     std::fs::rename(unfinished.join(DATABASE_FILE), to.join(DATABASE_FILE))
         .and_then(|()| std::fs::remove_dir_all(&unfinished))
         .and_then(|()| identity::create(to, library, counters))
         .map_err(|error| failed("finish", to, error))?;
     drop((folder, source));
     Ok(recovered)
+}
+
+impl Recovered {
+    /// Whether nothing was found and nothing says why: then it was no library that can be recovered.
+    fn has_nothing(&self) -> bool {
+        let n_found = self.n_tenants + self.n_keys + self.n_face_sets + self.n_persons + self.n_faces;
+        self.n_rows == 0 && n_found == 0 && self.lost.is_empty() && self.n_pages > 0
+    }
+}
+
+/// Refuses a library of a layout whose rows have no checksums, so that nothing tells what they are: it would be taken for one
+/// without rows.
+fn refuse_older(pages: &Pages, dir: &Path) -> Result<()> {
+    let Ok(page) = pages.read(1) else { return Ok(()) };
+    let word =
+        |at: usize| page.get(at..at + 4).map_or(0, |word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+    // Bytes 60 and 68 of the header: `user_version` and `application_id`.
+    let (version, application_id) = (word(60), word(68));
+    let is_ours = page.starts_with(b"SQLite format 3\0") && application_id == schema::APPLICATION_ID.cast_unsigned();
+    if !is_ours || !(1..FIRST_LAYOUT).contains(&version) {
+        return Ok(());
+    }
+    let message = format!(
+        "the library in `{}` has layout {version}; only rows from layout {FIRST_LAYOUT} on tell what they are and can be \
+         recovered",
+        dir.display()
+    );
+    Err(Error::invalid("data folder", message).with_hint(
+        "start `likeness serve` on a copy, which upgrades what SQLite can still read; if it does not open, restore a backup, or \
+         write what can be read to a new `likeness.db` with the `.recover` of SQLite's own shell and start that",
+    ))
 }
 
 /// Makes the database of the new library.
@@ -102,6 +146,7 @@ fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recove
     conn.execute_batch("BEGIN")?;
     read_all(pages, &mut library, &mut recovered, &conn)?;
     library.complete(&conn, &mut recovered.lost)?;
+    recovered.n_rows = library.n_rows();
     let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
     recovered.n_tenants = number("SELECT count(*) FROM tenants")?;
     recovered.n_keys = number("SELECT count(*) FROM access_keys")?;

@@ -7,6 +7,9 @@ use rusqlite::types::Value;
 /// Largest payload that is read: a template of the largest dimension with room to spare.
 const PAYLOAD_BYTES_MAX: u64 = 1 << 20;
 
+/// Bytes of SQLite's smallest page: how much of a row stands in its page cannot be computed of less.
+const PAGE_BYTES_MIN: usize = 512;
+
 /// A page's kind as far as rows stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -60,6 +63,9 @@ pub(super) fn cell(
     kind: Kind,
     page_of: &mut dyn FnMut(u32) -> Option<Vec<u8>>,
 ) -> Option<Record> {
+    if page.len() < PAGE_BYTES_MIN {
+        return None;
+    }
     let mut rest = page.get(at..)?;
     if kind == Kind::IndexInner {
         rest = rest.get(4..)?;

@@ -191,9 +191,11 @@ impl NewLibrary {
             _ => b"recovered-tenant".to_vec(),
         };
         for (tag, table, needed) in [
-            ('s', "face_sets", "SELECT DISTINCT face_set FROM faces WHERE face_set NOT IN (SELECT id FROM face_sets)
+            ('s', "face_sets", "SELECT DISTINCT face_set FROM faces
+                                WHERE face_set IS NOT NULL AND face_set NOT IN (SELECT id FROM face_sets)
                                 UNION SELECT face_set FROM memberships WHERE face_set NOT IN (SELECT id FROM face_sets)"),
-            ('p', "persons", "SELECT DISTINCT person FROM faces WHERE person NOT IN (SELECT id FROM persons)
+            ('p', "persons", "SELECT DISTINCT person FROM faces
+                              WHERE person IS NOT NULL AND person NOT IN (SELECT id FROM persons)
                               UNION SELECT person FROM memberships WHERE person NOT IN (SELECT id FROM persons)"),
         ] {
             for id in all(conn, needed, (), |row| Ok(row.get::<_, i64>(0)?))? {
@@ -229,7 +231,8 @@ impl NewLibrary {
         let needed = "SELECT DISTINCT tenant FROM (SELECT tenant FROM face_sets UNION SELECT tenant FROM persons
                       UNION SELECT tenant FROM access_keys) WHERE tenant NOT IN (SELECT id FROM tenants)";
         for id in all(conn, needed, (), |row| Ok(row.get::<_, Vec<u8>>(0)?))? {
-            let name = format!("recovered-{}", id.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>());
+            // The whole id, as names are taken once.
+            let name = format!("recovered-{}", id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
             conn.execute("INSERT INTO tenants (id, name, created_at) VALUES (?1, ?2, 0)", (&id, &name))?;
             renew(conn, &TENANTS, "id", &id)?;
             lost.push(format!("the row of a tenant is lost: what it owned is kept under `{name}`"));
