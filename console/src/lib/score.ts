@@ -1,6 +1,6 @@
 /** False-accept rates between the measured points of a model pack, in the way in which the server interpolates them. */
 
-import type { Box, Pack } from "./api";
+import type { Box, Pack, Rate } from "./api";
 
 type Points = Pack["operating_points"];
 
@@ -14,6 +14,13 @@ export function farAt(points: Points, similarity: number): number {
   const share = (similarity - a.similarity) / (b.similarity - a.similarity);
   const log = Math.log10(a.far) + share * (Math.log10(b.far) - Math.log10(a.far));
   return Math.min(1, Math.max(points[last]?.far ?? 0, 10 ** log));
+}
+
+/** The same, with whether it was measured or is a bound. */
+export function rateAt(points: Points, similarity: number): Rate {
+  const [first, last] = [points[0], points.at(-1)];
+  const far_bound = last && similarity > last.similarity ? "at_most" : first && similarity < first.similarity ? "at_least" : "measured";
+  return { far: farAt(points, similarity), far_bound };
 }
 
 /** The similarity of a false-accept rate. */

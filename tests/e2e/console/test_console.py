@@ -1,5 +1,6 @@
 """The console in a real browser: every page, by keyboard and mouse, as those who may do everything and as those who may not."""
 
+import base64
 import json
 import re
 import urllib.error
@@ -12,6 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import search_only_key
 from playwright.sync_api import expect
 from visitor import PAGES, PATIENT_MS, call
+
+# Faces are found in a debug build, on a busy machine.
+expect.set_options(timeout=PATIENT_MS)
 
 BUNDLE_BYTES_MAX = 300 * 1024
 FIRST_PAINT_MS_MAX = 1000
@@ -156,6 +160,42 @@ def test_what_is_refused_says_why(visit, server, key, photos, tmp_path):
     expect(page.get_by_role("alert")).to_be_visible()
     # The browser says that a call was answered with an error, which is what this test is about.
     one.problems = [problem for problem in one.problems if "422" not in problem]
+
+
+def test_many_pictures_are_enrolled_at_once(visit, server, key, photos, tmp_path):
+    call(server, key, "POST", "/face-sets", {"name": "staff"})
+    files = [tmp_path / f"nobody_{idx:02}.jpg" for idx in range(24)] + [tmp_path / "anna_01.jpg"]
+    for file in files:
+        file.write_bytes(photos.P1 if file.name.startswith("anna") else photos.nobody)
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/sets/staff/enrol")
+    one.choose_files(*files)
+    page.get_by_role("button", name="Enrol from 25 pictures").click()
+    expect(page.get_by_role("heading", name="Done")).to_be_visible(timeout=PATIENT_MS)
+    expect(page.get_by_text("24 not enrolled")).to_be_visible()
+    page.get_by_text("What was not enrolled, and why").click()
+    expect(page.get_by_role("row", name=re.compile("nobody_07.jpg"))).to_contain_text("face")
+    (face,) = call(server, key, "GET", "/face-sets/staff/faces")["faces"]
+    assert face["subject"] == "anna"
+    one.problems = [problem for problem in one.problems if "422" not in problem]
+
+
+def test_pictures_come_by_drop_and_paste(visit, library, photos):
+    one = visit()
+    page = one.sign_in(library)
+    transfer = """async ([kind, base64]) => {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], "picture.jpg", { type: "image/jpeg" }));
+        const zone = document.querySelector(".zone");
+        if (kind === "drop") zone.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        else document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }"""
+    for kind in ("drop", "paste"):
+        one.visit("/search?set=staff")
+        page.evaluate(transfer, [kind, base64.b64encode(photos.P1b).decode()])
+        expect(page.locator("ol.people > li").first).to_be_visible(timeout=PATIENT_MS)
 
 
 def test_a_likeness_is_shown_before_it_is_enrolled(visit, library, photos, tmp_path):
