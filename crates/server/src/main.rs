@@ -10,6 +10,7 @@ mod config;
 mod console;
 mod eval;
 mod fetch;
+mod guard;
 mod listener;
 mod system;
 mod telemetry;
@@ -18,5 +19,6 @@ mod video;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    // Before anything else: in that process no thread may run and nothing may be open.
+    video::confine::run_if_asked().unwrap_or_else(cli::run)
 }

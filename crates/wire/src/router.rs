@@ -101,6 +101,25 @@ impl Settings {
         tables.into_iter().chain([yuanli::Settings::table(), facepp::Settings::table()]).flatten().collect()
     }
 
+    /// What the dialects accept, as their vendors do, although it protects less than it could, for people; each names the
+    /// setting that refuses it.
+    pub fn weaknesses(&self) -> Vec<&'static str> {
+        let mut weaknesses = Vec::new();
+        if !self.aliyun.require_content_md5 {
+            weaknesses.push(
+                "bodies of Alibaba calls without `Content-MD5` are covered by no signature; \
+                 `aliyun.require_content_md5` refuses them",
+            );
+        }
+        if !self.aliyun.require_nonce {
+            weaknesses.push("Alibaba calls without a nonce can be repeated; `aliyun.require_nonce` refuses them");
+        }
+        if self.yuanli.sign_life_max_s.is_none() {
+            weaknesses.push("signs of Yuanli are good until the end they name; `yuanli.sign_life_max_s` bounds that");
+        }
+        weaknesses
+    }
+
     /// Makes typed values of written ones, in which an absent value is an empty text.
     pub fn read(text: impl Fn(&'static str) -> String) -> Result<Self, Refused> {
         Ok(Self {

@@ -14,6 +14,7 @@ mod quota;
 mod threshold;
 mod together;
 mod transient;
+mod turns;
 mod uploads;
 mod visibility;
 
@@ -24,6 +25,7 @@ pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
 pub use threshold::{Scales, Threshold};
+pub use turns::Turns;
 pub use uploads::PutUpload;
 
 use std::sync::Arc;
@@ -51,6 +53,7 @@ pub struct Library {
     ports: Ports,
     /// Of face sets whose maker does not say which, and of persons that are in no set.
     default_gate: QualityGate,
+    turns: Turns,
 }
 
 /// What a library stands on.
@@ -81,7 +84,14 @@ pub struct Ports {
 impl Library {
     /// A library over these ports. Face sets get the gate [`QualityGate::Low`] unless their maker says otherwise.
     pub fn new(ports: Ports) -> Self {
-        Self { ports, default_gate: QualityGate::Low }
+        let turns = Turns::unbounded(&ports.clock);
+        Self { ports, default_gate: QualityGate::Low, turns }
+    }
+
+    /// The same where tenants take turns.
+    #[must_use]
+    pub fn with_turns(self, turns: Turns) -> Self {
+        Self { turns, ..self }
     }
 
     /// The same with another gate for face sets whose maker does not say which.
@@ -147,7 +157,13 @@ impl Library {
         let bytes = self.bytes_of(caller, &image.source, bytes_max, image.fetch_deadline).await?;
         let Wanted { find, embed, face_side_min } = wanted;
         let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, find, face_side_min, embed, assess };
-        self.ports.analyzer.analyze(bytes, request).await
+        self.analyze_in_turn(caller, bytes, request).await
+    }
+
+    /// Has the image analysed when its tenant's turn comes.
+    async fn analyze_in_turn(&self, caller: &Caller, image: Bytes, request: AnalyzeRequest) -> Result<Analysis> {
+        let _slot = self.turns.analyses.enter(caller.share()).await?;
+        self.ports.analyzer.analyze(image, request).await
     }
 
     /// The bytes of an image or a clip, wherever they are.
@@ -161,7 +177,10 @@ impl Library {
         let bytes = match source {
             ImageSource::Bytes(bytes) => bytes.clone(),
             ImageSource::Url(url) => {
-                self.ports.fetcher.fetch(url, FetchRules { bytes_max, deadline: fetch_deadline }).await?
+                self.ports
+                    .fetcher
+                    .fetch(url, FetchRules { bytes_max, deadline: fetch_deadline, share: caller.share() })
+                    .await?
             }
             ImageSource::Upload(name) => self.upload(caller, name).await?,
         };

@@ -288,7 +288,10 @@ impl Library {
         let top_k = question.top_k;
         question.top_k += SPARE_HITS;
         let scope = FaceScope::FaceSet(question.face_set);
-        let mut hits = self.ports.index.search(question).await?;
+        let mut hits = {
+            let _slot = self.turns.searches.enter(caller.share()).await?;
+            self.ports.index.search(question).await?
+        };
         let spare_hits = hits.split_off(hits.len().min(top_k));
         let mut candidates = self.known_hits(caller, scope, &hits).await?;
         if candidates.len() < hits.len() && !spare_hits.is_empty() {

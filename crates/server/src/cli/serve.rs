@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{Clock, GalleryStore, RecordStore, ScrubStep};
+use likeness_domain::ports::{Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
 use likeness_wire::Readiness;
 use likeness_wire::http::budget::BodyBudget;
 use rustix::fs::Mode;
@@ -24,11 +24,16 @@ use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
+use crate::guard;
 use crate::listener::{self, LargeRequests, Socket};
 use crate::system::{SystemClock, SystemIds};
+use crate::video;
 
 /// Connections of commands on this machine, and of health checks on a port of their own.
 const FEW_CONNECTIONS: usize = 64;
+
+/// Bytes of a socket's path, by the system.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How often it is looked whether memory that request bodies have left can go back to the system, and how much of it is
 /// worth the work.
@@ -52,6 +57,11 @@ const STORE_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// Answer clients until told to stop.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The server speaks plain HTTP: keep it on 127.0.0.1, or put a proxy with TLS before it. Every call \
+                        needs an access key (`likeness key create`, or --quickstart). Its data folder must be its owner's \
+                        alone, and it writes no memory dumps. docs/security.md says what protects against whom."
+)]
 pub(crate) struct ServeArgs {
     /// Address and port to answer on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -78,6 +88,7 @@ impl ServeArgs {
 
 /// Runs the server.
 pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
+    guard::forbid_memory_dumps()?;
     // Signals are heard from here on, so that a stop during a long start is a clean one too.
     let (stop, stopping) = watch::channel(false);
     let stopped_early = stop_on_signal(stop)?;
@@ -104,6 +115,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let packs: Vec<String> = opened.library.packs().iter().map(|pack| pack.id.to_string()).collect();
     let (version, packs, data) = (env!("CARGO_PKG_VERSION"), packs.join(", "), config.data()?.display());
     tracing::info!(version, packs, %data, "the library is open");
+    for warning in guard::warnings(config, &*opened.credentials).await? {
+        tracing::warn!("{warning}");
+    }
     let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
     let ready = move || {
         let readiness = assemble::readiness(store.health());
@@ -113,6 +127,12 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         }
     };
     let wire = opened.wire(config, Arc::new(ready));
+    match opened.jobs.void_leases(SystemClock.now()).await {
+        Ok(0) => {}
+        Ok(n_jobs) => tracing::info!(n_jobs, "jobs that an earlier process had begun are taken up"),
+        // They are due when their time is over.
+        Err(error) => tracing::warn!(%error, "jobs that an earlier process had begun wait for their time"),
+    }
     let mut workers = JoinSet::new();
     for worker in likeness_wire::workers(wire.clone()) {
         for _ in 0..worker.n_at_once {
@@ -154,6 +174,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
             None
         }
     };
+    warn_of_clips(video::confinement(&config.video).await);
     let commands = async {
         let Some(socket) = socket else { return 0 };
         let router = opened.native_router().merge(console::address_router(url(address), config.general.console));
@@ -196,6 +217,20 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),
     }
     Ok(Verdict::Done)
+}
+
+/// Says at the start what becomes of clips, if they are not decoded in confinement.
+fn warn_of_clips(confined: video::Confined) {
+    match confined {
+        video::Confined::Yes => {}
+        video::Confined::Off => tracing::warn!("clips are decoded without confinement, as `video.confinement` says"),
+        video::Confined::Impossible(reason) => tracing::warn!(reason, "clips are decoded without confinement"),
+        video::Confined::Refused(reason) => tracing::warn!(
+            reason,
+            "clips are refused, since their decoder cannot be confined; hint: a kernel with Landlock and seccomp, or \
+             `video.confinement` set to `preferred` if all clips come from people you trust"
+        ),
+    }
 }
 
 /// Turns `stop` true at the first SIGTERM or SIGINT; the second ends the process at once. The returned future is ready
@@ -302,6 +337,15 @@ fn bind_for_owner(path: &Path) -> std::io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
+    }
+    let n_bytes = path.as_os_str().len();
+    if n_bytes > SOCKET_PATH_BYTES_MAX {
+        let message = format!(
+            "the path of the socket {} has {n_bytes} bytes, expected at most {SOCKET_PATH_BYTES_MAX}; hint: a data folder \
+             with a shorter path, or a symbolic link to it",
+            path.display()
+        );
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
     }
     // Private from its first moment: setting the mode afterwards would leave a gap. The mask is the process's, but
     // everything else made meanwhile is private by its own mode anyway.

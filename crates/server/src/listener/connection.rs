@@ -43,6 +43,8 @@ impl Connection {
                 .header_read_timeout(None)
                 .max_buf_size(bounds.head_bytes_max)
                 .max_headers(HEADERS_MAX)
+                // As the vendors write them: some clients compare the spelling, which they should not.
+                .title_case_headers(true)
                 .serve_connection(stream, service)
         );
         let ended = tokio::select! {

@@ -29,7 +29,8 @@ use tokio::task::JoinSet;
 
 use connection::Connection;
 pub(crate) use large::LargeRequests;
-use peer::{Network, Proxies};
+pub(crate) use peer::Network;
+use peer::Proxies;
 use places::Places;
 use request::Front;
 
@@ -97,9 +98,22 @@ impl Socket {
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream, peer.ip()))
             }
-            Socket::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Socket::Unix(listener) => loop {
+                let (stream, _) = listener.accept().await?;
+                // Its file keeps others out, unless somebody changed the file's rights; no key is asked for here.
+                let peer = stream.peer_cred()?.uid();
+                if may_command(peer, rustix::process::geteuid().as_raw()) {
+                    return Ok(Stream::Unix(stream));
+                }
+                tracing::warn!(uid = peer, "another user was refused at the socket of the data folder");
+            },
         }
     }
+}
+
+/// Whether a process of this user may command a server of that one: its own user, and the administrator.
+fn may_command(peer_uid: u32, own_uid: u32) -> bool {
+    peer_uid == own_uid || peer_uid == 0
 }
 
 impl Settings {
