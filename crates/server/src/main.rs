@@ -11,9 +11,12 @@ mod console;
 mod eval;
 mod fetch;
 mod guard;
+mod index_check;
 mod listener;
+mod metrics;
 mod system;
 mod telemetry;
+mod tls;
 mod video;
 
 use std::process::ExitCode;

@@ -23,6 +23,7 @@ use crate::aliyun::{self, Aliyun};
 use crate::facepp::{self, Facepp};
 use crate::http::json;
 use crate::http::request_id::{self, RequestId};
+use crate::http::trace;
 use crate::huawei::{self, Huawei};
 use crate::native;
 use crate::yuanli::{self, Yuanli};
@@ -176,7 +177,7 @@ async fn dispatch_operations(State(dialects): State<Arc<Dialects>>, request: Req
     match request.uri().path() {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),
-        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz` and `/readyz` only"),
+        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz`, `/readyz` and `/metrics` only"),
     }
 }
 
@@ -184,6 +185,15 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
     let request_id = request_id::of(request.extensions(), &*dialects.ids);
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
+    trace::addressed(match first_segment {
+        _ if is_version(first_segment) => "huawei",
+        "green" | aliyun::BUCKET => "aliyun",
+        "finauth" => "yuanli",
+        "facepp" => "facepp",
+        "likeness" => "native",
+        "healthz" | "readyz" => "health",
+        _ => "none",
+    });
     let mut response = match path {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),

@@ -3,6 +3,7 @@
 //! Every method takes a [`crate::access::Caller`]; authentication was the adapter's job, authorisation is done here.
 
 mod archives;
+mod explain;
 mod face_sets;
 mod faces;
 pub mod jobs;
@@ -19,6 +20,7 @@ mod uploads;
 mod visibility;
 
 pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
+pub use explain::{ExaminedFace, Explanation, SearchExplanation};
 pub use keys::{CreateKey, KeySummary, fresh_key_id, fresh_secret};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{
@@ -38,8 +40,9 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules, GalleryStore,
-    IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules,
+    GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
+    fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
@@ -123,6 +126,11 @@ impl Library {
     /// The pack with that id, if it is loaded.
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)
+    }
+
+    /// How busy the analysis of images is; see [`FaceAnalyzer::load`].
+    pub fn analyzer_load(&self) -> AnalyzerLoad {
+        self.ports.analyzer.load()
     }
 
     fn default_pack(&self) -> Result<&PackInfo> {

@@ -35,6 +35,8 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
         image_a: dto::Image::Bytes(image_a),
         image_b: dto::Image::Bytes(image_b),
         far: args.far,
+        explain: false,
+        crops: false,
         any_turn: false,
     };
     let answer = native::compare(&library, &assemble::nobody(), request).await?;

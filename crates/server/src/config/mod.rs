@@ -24,7 +24,7 @@ use likeness_vision::runtime::{Library, Precision};
 pub(crate) use raw::RawConfig;
 
 use crate::cli::{failed, refused};
-use crate::{fetch, listener, telemetry, video};
+use crate::{fetch, listener, telemetry, tls, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
 
@@ -35,8 +35,8 @@ likeness_domain::settings! {
             "address and port to answer on; loopback, because a face library is opened to a network on purpose or not at \
              all";
         listen_operations: Option<SocketAddr> = "", Unset(Parsed("an address and port such as 127.0.0.1:7081")),
-            "second address and port that answers health checks only, so that no client's traffic can be in their way; by \
-             default none";
+            "second address and port that answers health checks and `/metrics` only, in plain HTTP, so that no client's \
+             traffic can be in their way; by default none";
         console: bool = "true", Truth,
             "whether the console, pages for people, is served at `/console`; it does nothing but call the native API";
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
@@ -117,6 +117,8 @@ pub(crate) struct Config {
     pub(crate) general: General,
     /// Bounds on connections.
     pub(crate) listener: listener::Settings,
+    /// The server's own TLS.
+    pub(crate) tls: tls::Settings,
     /// Bounds on fetching.
     pub(crate) fetch: fetch::Settings,
     /// How clips are decoded.
@@ -152,6 +154,7 @@ impl Config {
             Ok(Config {
                 general: General::read(text)?,
                 listener: listener::Settings::read(text)?,
+                tls: tls::Settings::read(text)?,
                 fetch: fetch::Settings::read(text)?,
                 video: video::Settings::read(text)?,
                 wire: likeness_wire::Settings::read(text)?,

@@ -103,6 +103,12 @@ fn flag_beats_environment_beats_file_beats_default() {
         # client_address_header is not set
         trusted_proxies = [] # default
 
+        [tls]
+        # certificate is not set
+        # key is not set
+        # client_ca is not set
+        client_certificates = "required" # default
+
         [fetch]
         enabled = true # default
         allow = ["a","b:81"] # file likeness.toml
