@@ -35,8 +35,13 @@ const N_DRAWS: usize = 1000;
 /// can show, with 95 % intervals over persons, and the share of genuine comparisons that pass (TAR). Writes them to a file
 /// that `likeness pack calibrate FILE` takes over. The faces are a folder with one sub-folder a person, or those of a face
 /// set, by the person that owns them or their label. A photograph under the wrong name counts as a false accept or reject:
-/// check the labels first. Example: likeness calibrate persons/ -o gate.toml --roc roc.png
+/// check the labels first.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    A rate is stated where ten pairs of two people or more lie above its threshold; intervals are of 95 %, over persons. \
+    A photograph under the wrong name counts as a false accept or reject: check the names first. \
+    `likeness pack calibrate FILE` takes the points over.\n\n\
+    Example: likeness calibrate persons/ -o gate.toml --roc roc.png --det det.png")]
 pub(crate) struct CalibrateArgs {
     /// The folder: one sub-folder a person, named as you like, with that person's photographs
     #[arg(required_unless_present = "face_set", conflicts_with = "face_set")]

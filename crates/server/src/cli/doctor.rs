@@ -35,8 +35,11 @@ const CLOCK_MIN_S: u64 = 1_767_225_600;
 const CERTIFICATE_AGE_MAX: Duration = Duration::from_secs(80 * 24 * 3600);
 
 /// Looks at everything a server stands on: settings, disk, permissions, model packs, store and index, clock, and how the
-/// running server is confined. Ends with 1 if something has failed. Example: likeness doctor --data /var/lib/likeness/library
+/// running server is confined. Ends with 1 if something has failed.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Each line is ok, warn or fail, with what cures it. Ends with 1 if something has failed.\n\n\
+    Example: sudo -u likeness likeness doctor --data /var/lib/likeness/library")]
 pub(crate) struct DoctorArgs {
     /// Only what takes no time, for health checks of containers: no digest of a model, no row of the store
     #[arg(long)]

@@ -18,8 +18,12 @@ use crate::config::Config;
 
 /// Says why the largest faces of two photographs, or one and a face set, match or do not: similarity, false-accept rate
 /// (FAR), margin to the next person, quality of the photographs, and what would change the verdict. Ends with 0 for a
-/// match, 1 for none. Example: likeness explain visitor.jpg --set staff
+/// match, 1 for none.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Says similarity, false-accept rate (FAR), margin to the next person, quality of the photographs, and what would change \
+    the verdict. Ends with 0 for a match, 1 for none.\n\n\
+    Examples: likeness explain visitor.jpg --set staff\n          likeness explain a.jpg b.jpg --crops crops/")]
 pub(crate) struct ExplainArgs {
     /// The photograph
     photo: PathBuf,

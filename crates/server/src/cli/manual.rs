@@ -7,8 +7,10 @@ use clap::{Arg, Args, Command, CommandFactory};
 
 use super::{Cli, Outcome, Verdict, failed, terminal};
 
-/// Prints completions of commands and options for a shell. Example: likeness completions bash > /etc/bash_completion.d/likeness
+/// Prints completions of commands and options for a shell.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Example: likeness completions bash > /etc/bash_completion.d/likeness")]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     #[arg(value_enum)]
@@ -23,8 +25,10 @@ pub(crate) enum Shell {
     Fish,
 }
 
-/// Writes man pages, one for each command. Example: likeness man /usr/local/share/man/man1
+/// Writes man pages, one for each command.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Example: likeness man /usr/local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Into this folder, which is made
     folder: PathBuf,
@@ -194,6 +198,9 @@ fn page_into(pages: &mut Vec<(String, String)>, name: &str, command: &Command) {
         let _ =
             write!(text, ".TP\n.BR {} (1)\n{}\n", roff(&format!("{name}-{}", inner.get_name())), roff(&about(inner)));
     }
+    if let Some(notes) = command.get_after_help() {
+        let _ = write!(text, ".SH NOTES\n.nf\n{}\n.fi\n", roff(&notes.to_string()));
+    }
     pages.push((name.to_owned(), text));
     for inner in commands {
         page_into(pages, &format!("{name}-{}", inner.get_name()), inner);
@@ -227,6 +234,8 @@ mod tests {
             assert!(page.is_some_and(|(_, text)| text.contains(".SH SYNOPSIS")), "{name}");
             assert!(texts.iter().all(|text| text.contains(&format!("likeness/{name}"))), "{name}");
         }
+        let (_, search) = pages.iter().find(|(page, _)| page == "likeness-search").expect("a page");
+        assert!(search.contains("Example: likeness search"), "{search}");
         let (_, create) = pages.iter().find(|(page, _)| page == "likeness-key-create").expect("commands of commands");
         assert!(create.contains("\\-\\-tenant") && create.contains(".SH OPTIONS"), "{create}");
         let place = places.iter().find(|place| place.path == "likeness/search").expect("a place");

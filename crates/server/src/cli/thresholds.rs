@@ -18,8 +18,11 @@ use crate::config::Config;
 
 /// Shows what each threshold means: similarity (cosine), false-accept rate (FAR) per comparison, how many strangers it is
 /// expected to find in a face set, true-accept rate (TAR), and the number that each dialect prints for it.
-/// Example: likeness thresholds --set staff --false-matches 0.01
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    FAR is the false-accept rate of one comparison, TAR the true-accept rate; a search compares with every face of the set, \
+    so that FAR times faces is the number of strangers it is expected to find.\n\n\
+    Example: likeness thresholds --set staff --false-matches 0.01")]
 pub(crate) struct ThresholdsArgs {
     /// For this face set: its model pack, and as many comparisons as it has faces
     #[arg(long = "set", value_name = "NAME")]
