@@ -37,7 +37,11 @@ struct Shared<W> {
     queue_max: usize,
     wait_max: Duration,
     n_workers: usize,
+    clock: Clock,
 }
+
+/// The time since any fixed moment; never goes back.
+type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
 
 struct State<W> {
     queue: VecDeque<Box<dyn Task<W>>>,
@@ -68,13 +72,18 @@ impl<W: Send + 'static> Pool<W> {
     /// Starts one thread per worker (at least one). Up to `queue_max` tasks wait when all are busy, and none for longer
     /// than about `wait_max`.
     pub fn start(workers: Vec<W>, queue_max: usize, wait_max: Duration) -> Result<Self> {
+        let started = Instant::now();
+        Self::start_with_clock(workers, queue_max, wait_max, Box::new(move || started.elapsed()))
+    }
+
+    fn start_with_clock(workers: Vec<W>, queue_max: usize, wait_max: Duration, clock: Clock) -> Result<Self> {
         if workers.is_empty() {
             return Err(Error::invalid("workers", "`workers` is 0, expected at least 1"));
         }
         let state = State { queue: VecDeque::with_capacity(queue_max), n_busy: 0, is_open: true, task_s: 0.0 };
         let (state, wake, n_workers) = (Mutex::new(state), Condvar::new(), workers.len());
         let pool = Self {
-            shared: Arc::new(Shared { state, wake, queue_max, wait_max, n_workers }),
+            shared: Arc::new(Shared { state, wake, queue_max, wait_max, n_workers, clock }),
             threads: Mutex::new(Vec::with_capacity(n_workers)),
         };
         for (worker_idx, worker) in workers.into_iter().enumerate() {
@@ -163,9 +172,9 @@ impl<W> Shared<W> {
                 state.n_busy += 1;
                 drop(state);
                 let is_cancelled = task.is_cancelled();
-                let start = Instant::now();
+                let start = (self.clock)();
                 task.run(&mut worker);
-                let taken = start.elapsed().as_secs_f64();
+                let taken = (self.clock)().saturating_sub(start).as_secs_f64();
                 state = lock(&self.state);
                 state.n_busy -= 1;
                 if !is_cancelled {

@@ -57,23 +57,33 @@ pub fn ensure_default(home: &Home, progress: &dyn Progress) -> Result<Installed>
 /// pack whose manifest is not this program's (edited, or of another release) is made again. Every error is
 /// [`likeness_domain::Kind::PackUnavailable`], one line and a hint.
 pub fn install(home: &Home, source: &Source, progress: &dyn Progress) -> Result<Installed> {
-    let outcome = install_recipes(home, source, &Recipes::pinned(), None, progress);
+    install_all(home, source, &Recipes::pinned(), openvino::recipe().as_ref(), progress)
+}
+
+/// The default pack, the runtime, and OpenVINO where there is a recipe for it. Without OpenVINO all works, so what is
+/// wrong with it is a warning and no error.
+fn install_all(
+    home: &Home,
+    source: &Source,
+    recipes: &Recipes,
+    openvino: Option<&openvino::Recipe>,
+    progress: &dyn Progress,
+) -> Result<Installed> {
+    let outcome = install_recipes(home, source, recipes, None, progress);
     // A folder or archive may hold this and not the others.
-    if outcome.is_ok() || matches!(source, Source::Path(_)) {
-        match install_openvino(home, source, progress) {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(%error, "OpenVINO is not installed; models run with ONNX Runtime, more slowly")
-            }
-        }
+    if let Some(recipe) = openvino
+        && (outcome.is_ok() || matches!(source, Source::Path(_)))
+        && let Err(error) = install_openvino(home, source, recipe, progress)
+    {
+        tracing::warn!(%error, "OpenVINO is not installed; models run with ONNX Runtime, more slowly");
     }
     outcome
 }
 
-fn install_openvino(home: &Home, source: &Source, progress: &dyn Progress) -> Result<()> {
+fn install_openvino(home: &Home, source: &Source, recipe: &openvino::Recipe, progress: &dyn Progress) -> Result<()> {
     let _lock = lock(home, progress)?;
     let staging = Staging::new(home)?;
-    openvino::install(home, &Archives { source, search_path: None, staging: &staging.0, progress })?;
+    openvino::install(home, recipe, &Archives { source, search_path: None, staging: &staging.0, progress })?;
     progress.stage(&Stage::Done);
     Ok(())
 }

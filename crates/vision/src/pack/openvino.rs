@@ -21,9 +21,17 @@ pub(super) const VERSION: &str = "2026.4.1";
 /// The library of the C interface; it finds the others beside it.
 const ENTRY: &str = "libopenvino_c.so.2641";
 
-/// The package and the files taken out of it; `None` where it has none for this machine. The files are the same in the
+/// What is installed.
+pub(super) struct Recipe {
+    /// Where it comes from.
+    pub(super) package: Package,
+    /// The files taken out of it.
+    pub(super) files: Vec<Ingredient>,
+}
+
+/// The recipe of this program; `None` where the package has nothing for this machine. The files are the same in the
 /// archives for CPython 3.10 to 3.14.
-fn recipe() -> Option<(Package, Vec<Ingredient>)> {
+pub(super) fn recipe() -> Option<Recipe> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         return None;
     }
@@ -43,7 +51,7 @@ fn recipe() -> Option<(Package, Vec<Ingredient>)> {
         file("libopenvino_onnx_frontend.so.2641", "82d499f5b5e8514def7aaa1ecd5a9f570542d33ae9d00a0077f707cccd0e0192"),
         file("libtbb.so.12", "ac9518497a4f2cb6729792730f145ee58367316031511923fef263c9ac81ca61"),
     ];
-    Some((package, files))
+    Some(Recipe { package, files })
 }
 
 fn file_name(file: &Ingredient) -> &str {
@@ -53,16 +61,22 @@ fn file_name(file: &Ingredient) -> &str {
 /// The installed OpenVINO, the digest of every file checked. [`likeness_domain::Kind::PackUnavailable`] if one is
 /// missing or damaged, or if it is not offered for this machine.
 pub fn openvino(home: &Home) -> Result<RuntimeLibrary> {
-    let Some((_, files)) = recipe() else {
+    let Some(recipe) = recipe() else {
         return Err(unavailable("OpenVINO is offered for x86-64 Linux only", "models run with ONNX Runtime here"));
     };
-    let dir = home.openvino_dir(VERSION);
-    for file in &files {
+    installed(home, &recipe)
+}
+
+/// The same for any recipe.
+pub(super) fn installed(home: &Home, recipe: &Recipe) -> Result<RuntimeLibrary> {
+    let version = &recipe.package.version;
+    let dir = home.openvino_dir(version);
+    for file in &recipe.files {
         let path = dir.join(file_name(file));
         let digest = match Digest::of_file(&path) {
             Ok(digest) => digest,
             Err(err) if err.kind() == io::ErrorKind::NotFound => {
-                let message = format!("OpenVINO {VERSION} is not installed in `{}`", home.path().display());
+                let message = format!("OpenVINO {version} is not installed in `{}`", home.path().display());
                 return Err(unavailable(message, "run `likeness pack install`"));
             }
             Err(err) => return Err(cannot("read", &path, err)),
@@ -74,26 +88,25 @@ pub fn openvino(home: &Home) -> Result<RuntimeLibrary> {
             ));
         }
     }
-    Ok(RuntimeLibrary { path: dir.join(ENTRY), version: VERSION.into() })
+    Ok(RuntimeLibrary { path: dir.join(ENTRY), version: version.clone() })
 }
 
 /// Whether its files are there, whatever is in them: enough for a report.
 pub fn has_openvino(home: &Home) -> bool {
     let dir = home.openvino_dir(VERSION);
-    recipe().is_some_and(|(_, files)| files.iter().all(|file| dir.join(file_name(file)).is_file()))
+    recipe().is_some_and(|recipe| recipe.files.iter().all(|file| dir.join(file_name(file)).is_file()))
 }
 
-/// Installs it where it is offered for this machine and is missing or damaged.
-pub(super) fn install(home: &Home, archives: &Archives<'_>) -> Result<()> {
-    let Some((package, files)) = recipe() else { return Ok(()) };
-    if openvino(home).is_ok() {
+/// Installs it if it is missing or damaged. After an error nothing has changed.
+pub(super) fn install(home: &Home, recipe: &Recipe, archives: &Archives<'_>) -> Result<()> {
+    if installed(home, recipe).is_ok() {
         return Ok(());
     }
     // Not the package's name: the archive is downloaded into a folder of that name, and would be published with the rest.
     let staged = archives.staging.join("openvino-libraries");
     create_dir(&staged)?;
-    archives.obtain(&package, |path| {
-        for file in &files {
+    archives.obtain(&recipe.package, |path| {
+        for file in &recipe.files {
             archives.progress.stage(&Stage::Unpack { file: file.member.clone() });
             let target = staged.join(file_name(file));
             let _ = std::fs::remove_file(&target);
@@ -101,5 +114,5 @@ pub(super) fn install(home: &Home, archives: &Archives<'_>) -> Result<()> {
         }
         Ok(())
     })?;
-    publish(&staged, &home.openvino_dir(VERSION), &archives.staging.join("old-openvino"))
+    publish(&staged, &home.openvino_dir(&recipe.package.version), &archives.staging.join("old-openvino"))
 }

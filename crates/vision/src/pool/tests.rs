@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use super::*;
@@ -96,15 +97,19 @@ fn pool_without_workers_is_refused() {
     assert_eq!(Pool::<u32>::start(vec![], 1, PATIENT).err().expect("refused").kind(), Kind::InvalidArgument);
 }
 
-#[test]
-fn a_task_that_would_wait_too_long_is_refused_early() {
-    let pool = Pool::start(vec![0_u32], 100, Duration::from_millis(30)).expect("starts");
-    // One task teaches the pool how long a task takes: 20 ms by the clock, as work does.
-    let work = |_: &mut u32| {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(20) {
-            std::hint::spin_loop();
-        }
+/// A pool of one worker whose clock stands still but for the tasks that move it, and that clock in milliseconds.
+fn pool_with_clock(queue_max: usize, wait_max: Duration) -> (Pool<u32>, Arc<AtomicU64>) {
+    let now_ms = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&now_ms);
+    let clock = Box::new(move || Duration::from_millis(clock.load(Ordering::SeqCst)));
+    (Pool::start_with_clock(vec![0_u32], queue_max, wait_max, clock).expect("starts"), now_ms)
+}
+
+/// Teaches the pool that a task takes so long.
+fn teach(pool: &Pool<u32>, now_ms: &Arc<AtomicU64>, task_ms: u64) {
+    let now_ms = Arc::clone(now_ms);
+    let work = move |_: &mut u32| {
+        now_ms.fetch_add(task_ms, Ordering::SeqCst);
         Ok(())
     };
     pool.submit(work).expect("is taken").blocking_recv().expect("answers").expect("works");
@@ -112,11 +117,70 @@ fn a_task_that_would_wait_too_long_is_refused_early() {
     while pool.load().n_busy > 0 {
         std::thread::yield_now();
     }
-    // The first runs at once, one may always wait, and one more waits about 20 ms; further ones would wait longer.
-    let outcomes: Vec<_> = (0..20).map(|_| pool.submit(work)).collect();
-    let n_taken = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    assert!((2..=6).contains(&n_taken), "{n_taken} were taken");
-    let refused = outcomes.into_iter().find_map(Result::err).expect("one was refused");
-    assert_eq!(refused.kind(), Kind::Overloaded);
-    assert!(refused.message().contains("would wait"), "{}", refused.message());
+}
+
+/// Keeps the worker busy until the sender is dropped.
+fn occupy(pool: &Pool<u32>) -> (mpsc::Sender<()>, Answer<()>) {
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let busy = pool.submit(move |_| {
+        begun.send(()).expect("the test waits");
+        let _ = held.recv();
+        Ok(())
+    });
+    has_begun.recv().expect("begins");
+    (release, busy.expect("is taken"))
+}
+
+#[test]
+fn a_task_that_would_wait_too_long_is_refused_early() {
+    let (pool, now_ms) = pool_with_clock(100, Duration::from_secs(3));
+    teach(&pool, &now_ms, 2000);
+    let (release, busy) = occupy(&pool);
+    // One may always wait; the next one waits 2 s, the one after it 4 s.
+    let waiting = [pool.submit(count).expect("is first"), pool.submit(count).expect("waits 2 s")];
+    assert_eq!(pool.load().expected_wait, Duration::from_secs(4));
+    for _ in 0..3 {
+        let refused = pool.submit(count).expect_err("would wait 4 s");
+        assert_eq!(refused.kind(), Kind::Overloaded, "which every dialect answers with `Retry-After`");
+        assert_eq!(refused.message(), "an image would wait 4.0 s for analysis, expected at most 3.0 s");
+    }
+    drop(release);
+    busy.blocking_recv().expect("answers").expect("ends");
+    for answer in waiting {
+        answer.blocking_recv().expect("answers").expect("counts");
+    }
+    pool.submit(count).expect("nobody waits any more").blocking_recv().expect("answers").expect("counts");
+}
+
+#[test]
+fn one_task_a_worker_may_wait_however_slow_tasks_are() {
+    let (pool, now_ms) = pool_with_clock(100, Duration::from_secs(1));
+    teach(&pool, &now_ms, 60_000);
+    let (release, _busy) = occupy(&pool);
+    let waiting = pool.submit(count).expect("a caller that sends one after the other is served");
+    assert!(pool.submit(count).expect_err("waits a minute").message().contains("would wait 60.0 s"));
+    drop(release);
+    assert_eq!(waiting.blocking_recv().expect("answers").expect("counts"), 1);
+}
+
+#[test]
+fn the_expected_wait_follows_what_tasks_take_and_passes_over_those_that_were_given_up() {
+    let (pool, now_ms) = pool_with_clock(100, Duration::from_secs(3));
+    teach(&pool, &now_ms, 1000);
+    teach(&pool, &now_ms, 2000);
+    let (release, busy) = occupy(&pool);
+    drop(pool.submit(count).expect("waits"));
+    // A fifth of the newest: 1.2 s.
+    assert_eq!(pool.load().expected_wait, Duration::from_millis(1200));
+    drop(release);
+    busy.blocking_recv().expect("answers").expect("ends");
+    while pool.load().n_busy + pool.load().n_queued > 0 {
+        std::thread::yield_now();
+    }
+    let (release, _busy) = occupy(&pool);
+    let _waiting = pool.submit(count).expect("waits");
+    // The busy one took no time by this clock, the one that was given up does not count: 1.2 s x 0.8.
+    assert_eq!(pool.load().expected_wait, Duration::from_millis(960));
+    drop(release);
 }

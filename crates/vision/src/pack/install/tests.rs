@@ -14,6 +14,7 @@ use crate::onnx::tests::quantised_model;
 use crate::pack::recipe::{Build, Client, ModelRecipe};
 use crate::pack::verify;
 
+mod openvino;
 mod stages;
 
 const LIBRARY: &[u8] = b"a shared library";
