@@ -11,6 +11,7 @@ mod formats;
 mod jpeg;
 mod jpeg_writer;
 mod random_jpeg;
+mod table;
 
 const RULES: ImageRules =
     ImageRules { formats: ImageFormats::ALL, bytes_max: IMAGE_BYTES_MAX, side_max: 4096, side_min: 1 };
