@@ -111,3 +111,23 @@ fn the_mesh_template_has_a_face_the_right_way_up() {
     let inside = |point: &Point| (0.0..112.0).contains(&point.x) && (0.0..122.0).contains(&point.y);
     assert!(mesh_template::MESH_468_112.iter().all(inside));
 }
+
+#[test]
+fn a_place_between_pixels_has_the_same_colour_in_both_ways() {
+    let noise = |seed: u32| (seed.wrapping_mul(2_654_435_761) >> 24) as u8;
+    for seed in 0..8 {
+        // The extremes too.
+        let byte = |idx: u32| match seed {
+            0 => 255,
+            1 => [0, 255][idx as usize / 3 % 2],
+            _ => noise(seed * 12 + idx),
+        };
+        let data: Vec<u8> = (0..12).map(byte).collect();
+        let image = RgbImage::new(2, 2, data.clone()).expect("four pixels");
+        for (right, below) in (0..32).flat_map(|right| (0..32).map(move |below| (right, below))) {
+            let (upper, lower) = (data[..6].try_into().expect("six"), data[6..].try_into().expect("six"));
+            let found = mixed(upper, lower, right as u64, below as u64);
+            assert_eq!(found, sample(&image, right, below), "{seed}: {right}, {below}");
+        }
+    }
+}

@@ -93,9 +93,11 @@ impl Home {
         self.0.join("runtime").join(format!("openvino-{version}"))
     }
 
-    /// The file that keeps which library runs which model on this machine.
+    /// The file that keeps which library runs which model on this machine. Development builds have one of their own: in
+    /// them the built-in runtime is many times slower, the libraries are not.
     pub fn engines_file(&self) -> PathBuf {
-        self.0.join("runtime").join("engines.json")
+        let name = if cfg!(debug_assertions) { "engines-development.json" } else { "engines.json" };
+        self.0.join("runtime").join(name)
     }
 
     pub(super) fn incoming_dir(&self) -> PathBuf {

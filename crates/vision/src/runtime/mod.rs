@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 pub mod choice;
 
 mod builtin;
+mod clock;
 mod heap;
 mod onnxruntime;
 mod openvino;
@@ -363,7 +364,8 @@ impl Model {
     /// How many inputs are best run at a time, as the first axis of one: above one only if that is quicker for each.
     pub fn batch_max(&self) -> usize {
         match &*self.loaded {
-            Loaded::OnnxRuntime(_) | Loaded::BuiltIn(_) => 1,
+            Loaded::OnnxRuntime(_) => 1,
+            Loaded::BuiltIn(_) => builtin::BATCH_MAX,
             Loaded::OpenVino { model, .. } => model.batch_max(),
         }
     }

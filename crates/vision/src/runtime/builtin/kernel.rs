@@ -11,6 +11,8 @@
 //! up with zeros.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -45,6 +47,42 @@ impl Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(super) struct PairLine(pub(super) [i16; 2 * LANES]);
+
+/// A row of a tile: of pixels, 64 bytes of one; of weights, 4 bytes for each of 16 outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(super) struct TileLine(pub(super) [u8; TILE_DEPTH]);
+
+impl TileLine {
+    /// Zeros.
+    pub(super) const ZERO: Self = Self([0; TILE_DEPTH]);
+}
+
+/// Inputs whose products a tile adds up.
+pub(super) const TILE_DEPTH: usize = 64;
+
+/// Lines of two tiles of weights: of high and of low bytes.
+const TILE_PAIR_LINES: usize = 32;
+
+/// How the weights of a pointwise convolution lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// Panels of [`PANEL_LINES`] lines of outputs, in each for every pair of inputs one line after another.
+    Pairs,
+    /// For each line of outputs, for every [`TILE_DEPTH`] inputs (filled up with zeros) 16 lines with the high bytes and 16
+    /// with the low bytes of the weights; each line has 4 inputs of each of 16 outputs.
+    Tiles,
+}
+
+/// The weights of a pointwise convolution as a kernel reads them; see [`Kernel::packed`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PackedWeights {
+    /// See [`Packing::Pairs`].
+    Pairs(Vec<PairLine>),
+    /// See [`Packing::Tiles`].
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "needs AMX"))]
+    Tiles(Vec<TileLine>),
+}
 
 /// The same in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +154,8 @@ pub(super) struct Pointwise<'a> {
     pub(super) scales: &'a [f32],
     /// Inputs; even.
     pub(super) depth: usize,
-    /// Panels of [`PANEL_LINES`] lines of outputs, in each for every pair of inputs one line after another.
-    pub(super) weights: &'a [PairLine],
+    /// Of the same kernel.
+    pub(super) weights: &'a PackedWeights,
     /// One for each line of outputs.
     pub(super) finish: &'a [Finish],
     /// Place of each pixel in the first plane of the output.
@@ -126,15 +164,17 @@ pub(super) struct Pointwise<'a> {
     pub(super) plane_len: usize,
 }
 
-/// A full connection of one vector.
+/// A full connection of some vectors, which share the reading of the weights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Full<'a> {
-    /// The inputs, a multiple of [`FULL_BLOCK`].
-    pub(super) input: &'a [i16],
-    /// The sum of the inputs of each block.
+    /// Numbers of a vector, a multiple of [`FULL_BLOCK`].
+    pub(super) n_inputs: usize,
+    /// The vectors, one after another.
+    pub(super) inputs: &'a [i16],
+    /// The sum of the inputs of each block of each vector.
     pub(super) block_sums: &'a [f32],
-    /// What an input of 1 stands for.
-    pub(super) scale: f32,
+    /// What an input of 1 stands for, for each vector.
+    pub(super) scales: &'a [f32],
     /// For each group of [`FULL_LINES`] lines of outputs (the last may be smaller), for each pair of inputs one line
     /// after another.
     pub(super) weights: &'a [ByteLine],
@@ -151,10 +191,11 @@ pub(super) const FULL_LINES: usize = 8;
 /// One implementation of the inner loops.
 pub(super) struct Kernel {
     name: &'static str,
+    packing: Packing,
     dense: fn(&Dense<'_>, &mut [Line]),
     depthwise: fn(&Depthwise<'_>, &mut [Line]),
     quantise: fn(&[Line], limit: f32, &mut [i16], &mut [f32]),
-    pointwise: fn(&Pointwise<'_>, &mut [Line]),
+    pointwise: fn(&Pointwise<'_>, &mut Vec<TileLine>, &mut [Line]),
     full: fn(&Full<'_>, &mut [Line]),
 }
 
@@ -170,6 +211,7 @@ impl Kernel {
         let mut all = vec![];
         #[cfg(target_arch = "x86_64")]
         {
+            all.extend(amx::kernel());
             all.extend(avx512::kernel());
             all.extend(avx2::kernel());
         }
@@ -219,25 +261,59 @@ impl Kernel {
         (self.quantise)(planes, limit, rows, scales);
     }
 
-    /// Makes the outputs of each pixel, in each plane of `out`.
+    /// The weights of `16 * n_lines` outputs for each of `depth` inputs, as this kernel reads them; `weight` takes an
+    /// output and an input.
+    pub(super) fn packed(&self, n_lines: usize, depth: usize, weight: &dyn Fn(usize, usize) -> i16) -> PackedWeights {
+        match self.packing {
+            #[cfg(target_arch = "x86_64")]
+            Packing::Tiles => {
+                let mut lines = Vec::with_capacity(n_lines * depth.div_ceil(TILE_DEPTH) * TILE_PAIR_LINES);
+                (0..n_lines).for_each(|line| amx::pack(depth, line * LANES, weight, &mut lines));
+                PackedWeights::Tiles(lines)
+            }
+            _ => {
+                let mut lines = Vec::with_capacity(n_lines * depth / 2);
+                for panel in (0..n_lines).step_by(PANEL_LINES) {
+                    for input in (0..depth).step_by(2) {
+                        for line in panel..n_lines.min(panel + PANEL_LINES) {
+                            let pair = |idx: usize| weight(line * LANES + idx / 2, input + idx % 2);
+                            lines.push(PairLine(std::array::from_fn(pair)));
+                        }
+                    }
+                }
+                PackedWeights::Pairs(lines)
+            }
+        }
+    }
+
+    /// Makes the outputs of each pixel, in each plane of `out`. `bytes` is working space.
     ///
     /// No sum of products may exceed 32 bits: who makes the weights sees to that. If one did, it would wrap around.
-    pub(super) fn pointwise(&self, job: &Pointwise<'_>, out: &mut [Line]) {
+    pub(super) fn pointwise(&self, job: &Pointwise<'_>, bytes: &mut Vec<TileLine>, out: &mut [Line]) {
         assert!(job.depth > 0 && job.depth.is_multiple_of(2), "inputs come in pairs");
         assert_eq!(job.rows.len(), job.scales.len() * job.depth, "rows of another length");
         assert_eq!(job.places.len(), job.scales.len(), "a place for each pixel");
-        assert_eq!(job.weights.len(), job.finish.len() * (job.depth / 2), "weights of another shape");
+        let (n_lines, n_packed) = match (job.weights, self.packing) {
+            (PackedWeights::Pairs(lines), Packing::Pairs) => (lines.len(), job.finish.len() * (job.depth / 2)),
+            (PackedWeights::Tiles(lines), Packing::Tiles) => {
+                (lines.len(), job.finish.len() * job.depth.div_ceil(TILE_DEPTH) * TILE_PAIR_LINES)
+            }
+            _ => panic!("weights are packed for another kernel"),
+        };
+        assert_eq!(n_lines, n_packed, "weights of another shape");
         check_places(job.places, 1, job.plane_len, job.finish.len(), out);
-        (self.pointwise)(job, out);
+        (self.pointwise)(job, bytes, out);
     }
 
-    /// Makes the outputs, a line of 16 after another.
+    /// Makes the outputs of each vector, a line of 16 after another.
     pub(super) fn full(&self, job: &Full<'_>, out: &mut [Line]) {
-        assert!(job.input.len().is_multiple_of(FULL_BLOCK), "inputs come in blocks");
-        assert_eq!(job.block_sums.len(), job.input.len() / FULL_BLOCK, "a sum for each block");
-        assert_eq!(job.bias.len(), out.len(), "a line of bias for each line of outputs");
-        assert_eq!(job.weights.len(), out.len() * (job.input.len() / 2), "weights of another shape");
-        assert_eq!(job.terms.len(), out.len() * (job.input.len() / FULL_BLOCK), "scales of another shape");
+        let (n_vectors, n_blocks) = (job.scales.len(), job.n_inputs / FULL_BLOCK);
+        assert!(job.n_inputs.is_multiple_of(FULL_BLOCK), "inputs come in blocks");
+        assert_eq!(job.inputs.len(), n_vectors * job.n_inputs, "vectors of another length");
+        assert_eq!(job.block_sums.len(), n_vectors * n_blocks, "a sum for each block");
+        assert_eq!(out.len(), n_vectors * job.bias.len(), "a line of bias for each line of outputs");
+        assert_eq!(job.weights.len(), job.bias.len() * (job.n_inputs / 2), "weights of another shape");
+        assert_eq!(job.terms.len(), job.bias.len() * n_blocks, "scales of another shape");
         (self.full)(job, out);
     }
 }

@@ -1,7 +1,7 @@
 //! Operations with their weights in the form that the inner loops read.
 
 use super::graph;
-use super::kernel::{self, ByteLine, FULL_BLOCK, FULL_LINES, Finish, Kernel, LANES, Line, PANEL_LINES, PairLine};
+use super::kernel::{self, ByteLine, FULL_BLOCK, FULL_LINES, Finish, Kernel, LANES, Line, PackedWeights, TileLine};
 
 /// The largest number of a row of integers that a pointwise convolution multiplies. More bits here leave fewer for the
 /// weights, since the sum of all products must fit 32 bits.
@@ -166,7 +166,7 @@ pub(super) struct Pointwise {
     pub(super) depthwise: Option<Depthwise>,
     input: Picture,
     depth: usize,
-    weights: Vec<PairLine>,
+    weights: PackedWeights,
     finish: Vec<Finish>,
     pub(super) output: Picture,
     places: Vec<u32>,
@@ -178,12 +178,14 @@ pub(super) struct Strip {
     planes: Vec<Line>,
     rows: Vec<i16>,
     scales: Vec<f32>,
+    bytes: Vec<TileLine>,
 }
 
 impl Pointwise {
     /// `input` is what comes in, or what the depthwise convolution takes. The problem in words if no weights keep the
     /// sums within 32 bits.
     pub(super) fn new(
+        kernel: &Kernel,
         depthwise: Option<Depthwise>,
         input: Picture,
         convolution: &graph::Convolution,
@@ -197,18 +199,11 @@ impl Pointwise {
             rows.get(output).and_then(|row| row.weights().get(input)).copied().unwrap_or(0)
         };
         let n_lines = n_outputs.div_ceil(LANES);
-        let mut lines = Vec::with_capacity(n_lines * depth / 2);
-        for panel in (0..n_lines).step_by(PANEL_LINES) {
-            for input in (0..depth).step_by(2) {
-                for line in panel..n_lines.min(panel + PANEL_LINES) {
-                    lines.push(PairLine(std::array::from_fn(|idx| weight(line * LANES + idx / 2, input + idx % 2))));
-                }
-            }
-        }
+        let weights = kernel.packed(n_lines, depth, &weight);
         let scales: Vec<f32> = rows.iter().map(|row| row.scale).collect();
         let finish = finish(convolution, Some(&scales));
         let places = (0..output.height).flat_map(|y| (0..output.width).map(move |x| (output.place(y) + x) as u32));
-        Ok(Self { depthwise, input, depth, weights: lines, finish, output, places: places.collect() })
+        Ok(Self { depthwise, input, depth, weights, finish, output, places: places.collect() })
     }
 
     pub(super) fn run(&self, kernel: &Kernel, input: &[Line], strip: &mut Strip, out: &mut [Line]) {
@@ -252,7 +247,7 @@ impl Pointwise {
                 places: &self.places[first * width..][..n_pixels],
                 plane_len: self.output.plane_len(),
             };
-            kernel.pointwise(&job, out);
+            kernel.pointwise(&job, &mut strip.bytes, out);
             first += n_rows;
         }
     }
@@ -306,13 +301,23 @@ pub(super) struct Full {
     pub(super) n_outputs: usize,
 }
 
-/// Working space of a [`Full`].
+/// The inputs of a [`Full`], one vector for each picture, and its working space.
 #[derive(Default)]
-pub(super) struct Vector {
-    numbers: Vec<f32>,
+pub(super) struct Vectors {
+    lines: Vec<Line>,
     integers: Vec<i16>,
     block_sums: Vec<f32>,
+    scales: Vec<f32>,
     out: Vec<Line>,
+}
+
+impl Vectors {
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.integers.clear();
+        self.block_sums.clear();
+        self.scales.clear();
+    }
 }
 
 impl Full {
@@ -344,36 +349,47 @@ impl Full {
         Self { input, n_inputs, weights, terms, bias: bias.collect(), n_outputs }
     }
 
-    pub(super) fn run(&self, kernel: &Kernel, input: &[Line], vector: &mut Vector, out: &mut Vec<f32>) {
+    /// Adds a picture to the vectors.
+    pub(super) fn add(&self, kernel: &Kernel, input: &[Line], vectors: &mut Vectors) {
         let Picture { channels, height, width, .. } = self.input;
         let plane_len = self.input.plane_len();
-        vector.numbers.clear();
+        let Vectors { lines, integers, block_sums, scales, .. } = vectors;
+        lines.resize(self.n_inputs / LANES, Line::ZERO);
+        let mut numbers = lines.iter_mut().flat_map(|line| &mut line.0);
         for channel in 0..channels {
             let plane = &input[channel / LANES * plane_len..][..plane_len];
             for y in 0..height {
-                let row = &plane[self.input.place(y)..][..width];
-                vector.numbers.extend(row.iter().map(|line| line.0[channel % LANES]));
+                for (line, number) in plane[self.input.place(y)..][..width].iter().zip(&mut numbers) {
+                    *number = line.0[channel % LANES];
+                }
             }
         }
-        let largest = vector.numbers.iter().fold(f32::MIN_POSITIVE, |largest, number| largest.max(number.abs()));
-        let factor = VECTOR_LIMIT / largest;
-        vector.integers.clear();
-        vector.integers.extend(vector.numbers.iter().map(|number| (number * factor).round_ties_even() as i16));
-        vector.integers.resize(self.n_inputs, 0);
+        // The vector is one pixel of many channels.
+        let (start, mut scale) = (integers.len(), [0.0]);
+        integers.resize(start + self.n_inputs, 0);
+        kernel.quantise(lines, VECTOR_LIMIT, &mut integers[start..], &mut scale);
         let sum = |block: &[i16]| block.iter().map(|&number| i32::from(number)).sum::<i32>() as f32;
-        vector.block_sums.clear();
-        vector.block_sums.extend(vector.integers.chunks_exact(FULL_BLOCK).map(sum));
+        block_sums.extend(integers[start..].chunks_exact(FULL_BLOCK).map(sum));
+        scales.extend(scale);
+    }
+
+    /// Appends the outputs of each picture that was added.
+    pub(super) fn run(&self, kernel: &Kernel, vectors: &mut Vectors, numbers: &mut Vec<f32>) {
+        let Vectors { integers, block_sums, scales, out, .. } = vectors;
         let job = kernel::Full {
-            input: &vector.integers,
-            block_sums: &vector.block_sums,
-            scale: largest / VECTOR_LIMIT,
+            n_inputs: self.n_inputs,
+            inputs: integers,
+            block_sums,
+            scales,
             weights: &self.weights,
             terms: &self.terms,
             bias: &self.bias,
         };
-        vector.out.resize(self.bias.len(), Line::ZERO);
-        kernel.full(&job, &mut vector.out);
-        out.extend(vector.out.iter().flat_map(|line| line.0).take(self.n_outputs));
+        out.resize(scales.len() * self.bias.len(), Line::ZERO);
+        kernel.full(&job, out);
+        for lines in out.chunks_exact(self.bias.len()) {
+            numbers.extend(lines.iter().flat_map(|line| line.0).take(self.n_outputs));
+        }
     }
 }
 

@@ -24,7 +24,11 @@ mod tests;
 
 use graph::{Chain, Convolution, Operation};
 use kernel::{Kernel, Line};
-use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vector};
+use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vectors};
+
+/// Pictures that are run together at most. The weights of the full connection, the largest part of a recogniser, are read
+/// from memory once for all of them.
+pub(super) const BATCH_MAX: usize = 8;
 
 /// Name of the vector instructions that are used, as in `avx512-vnni`; `None` where there are none, which makes other
 /// libraries quicker.
@@ -56,7 +60,7 @@ pub(super) struct Scratch {
     planes: Vec<Line>,
     next: Vec<Line>,
     strip: Strip,
-    vector: Vector,
+    vectors: Vectors,
 }
 
 impl Loaded {
@@ -103,13 +107,13 @@ impl Loaded {
                 {
                     let output = output_of(convolution, rest);
                     let depthwise = Depthwise::new(depthwise)?;
-                    stages.push(Stage::Pointwise(pointwise(Some(depthwise), picture, convolution, output)?));
+                    stages.push(Stage::Pointwise(pointwise(kernel, Some(depthwise), picture, convolution, output)?));
                     picture = output;
                     rest
                 }
                 [Operation::Convolution(convolution), rest @ ..] => {
                     let output = output_of(convolution, rest);
-                    stages.push(Stage::Pointwise(pointwise(None, picture, convolution, output)?));
+                    stages.push(Stage::Pointwise(pointwise(kernel, None, picture, convolution, output)?));
                     picture = output;
                     rest
                 }
@@ -121,7 +125,8 @@ impl Loaded {
         }
     }
 
-    /// Runs the model on pictures of its input's shape, one after another.
+    /// Runs the model on pictures of its input's shape: one after another but for the full connection at the end, whose
+    /// weights are read once for all of them.
     pub(super) fn run(&self, scratch: &mut Scratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
         let [channels, height, width] = self.input;
         let [n_pictures, rest @ ..] = shape else { return Err(Error::internal("cannot run a model", "no shape")) };
@@ -130,14 +135,17 @@ impl Loaded {
             return Err(Error::internal("cannot run a model", problem));
         }
         let mut numbers = Vec::with_capacity(n_pictures * self.last.n_outputs);
+        scratch.vectors.clear();
         for picture in data.chunks_exact(channels * height * width) {
-            self.run_one(scratch, picture, &mut numbers);
+            self.add(scratch, picture);
         }
+        self.last.run(self.kernel, &mut scratch.vectors, &mut numbers);
         Ok(vec![Tensor { name: self.output.clone(), shape: vec![*n_pictures, self.last.n_outputs], data: numbers }])
     }
 
-    fn run_one(&self, scratch: &mut Scratch, picture: &[f32], numbers: &mut Vec<f32>) {
-        let Scratch { framed, planes, next, strip, vector } = scratch;
+    /// Runs the model on a picture up to the full connection.
+    fn add(&self, scratch: &mut Scratch, picture: &[f32]) {
+        let Scratch { framed, planes, next, strip, vectors } = scratch;
         framed.resize(self.first.framed_len(), 0.0);
         grow(planes, self.first.output);
         self.first.run(self.kernel, picture, framed, planes);
@@ -151,7 +159,7 @@ impl Loaded {
                 }
             }
         }
-        self.last.run(self.kernel, planes, vector, numbers);
+        self.last.add(self.kernel, planes, vectors);
     }
 }
 
@@ -173,19 +181,20 @@ fn output_of(convolution: &Convolution, rest: &[Operation]) -> Picture {
 }
 
 fn pointwise(
+    kernel: &Kernel,
     depthwise: Option<Depthwise>,
     input: Picture,
     convolution: &Convolution,
     output: Picture,
 ) -> std::result::Result<Pointwise, String> {
-    let Convolution { kernel, strides, pads, n_groups, .. } = convolution;
-    if (*kernel, *strides, *pads, *n_groups) != ([1, 1], [1, 1], [0; 4], 1) {
+    let Convolution { kernel: size, strides, pads, n_groups, .. } = convolution;
+    if (*size, *strides, *pads, *n_groups) != ([1, 1], [1, 1], [0; 4], 1) {
         return Err(format!(
             "has a convolution of {}x{} in {n_groups} groups, with strides of {strides:?} and padding of {pads:?}",
-            kernel[0], kernel[1]
+            size[0], size[1]
         ));
     }
-    Pointwise::new(depthwise, input, convolution, output)
+    Pointwise::new(kernel, depthwise, input, convolution, output)
 }
 
 fn grow(planes: &mut Vec<Line>, picture: Picture) {

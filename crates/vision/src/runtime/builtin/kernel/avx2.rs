@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
-use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, PairLine, Pointwise, loops};
+use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, Packing, PairLine, Pointwise, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -14,6 +14,7 @@ pub(super) fn kernel() -> Option<&'static Kernel> {
 // Reached through `kernel` only, which has asked the processor for both.
 static KERNEL: Kernel = Kernel {
     name: "avx2",
+    packing: Packing::Pairs,
     // SAFETY: the processor has the instructions, see above; the bounds are checked by `Kernel`.
     dense: |job, out| unsafe { dense(job, out) },
     // SAFETY: as above.
@@ -21,7 +22,7 @@ static KERNEL: Kernel = Kernel {
     // SAFETY: as above.
     quantise: |planes, limit, rows, scales| unsafe { quantise(planes, limit, rows, scales) },
     // SAFETY: as above.
-    pointwise: |job, out| unsafe { pointwise(job, out) },
+    pointwise: |job, _, out| unsafe { pointwise(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
 };

@@ -5,7 +5,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
-use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, PairLine, Pointwise, loops};
+use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, Packing, PairLine, Pointwise, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -20,8 +20,9 @@ pub(super) fn kernel() -> Option<&'static Kernel> {
 }
 
 // Reached through `kernel` only, which has asked the processor for all of it.
-static KERNEL: Kernel = Kernel {
+pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512-vnni",
+    packing: Packing::Pairs,
     // SAFETY: the processor has the instructions, see above; the bounds are checked by `Kernel`.
     dense: |job, out| unsafe { dense(job, out) },
     // SAFETY: as above.
@@ -29,7 +30,7 @@ static KERNEL: Kernel = Kernel {
     // SAFETY: as above.
     quantise: |planes, limit, rows, scales| unsafe { quantise(planes, limit, rows, scales) },
     // SAFETY: as above.
-    pointwise: |job, out| unsafe { pointwise(job, out) },
+    pointwise: |job, _, out| unsafe { pointwise(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
 };

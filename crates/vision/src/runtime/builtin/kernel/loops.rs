@@ -10,17 +10,19 @@
 )]
 
 use super::lanes::Lanes;
-use super::{Dense, Depthwise, FULL_BLOCK, FULL_LINES, Finish, Full, LANES, Line, PANEL_LINES, PairLine, Pointwise};
+use super::{Dense, Depthwise, FULL_BLOCK, FULL_LINES, Finish, Full, LANES, Line, PANEL_LINES};
+use super::{PackedWeights, PairLine, Pointwise};
 
 #[inline(always)]
 pub(super) unsafe fn pointwise<L: Lanes, const R: usize, const V: usize>(job: &Pointwise<'_>, out: &mut [Line]) {
+    let PackedWeights::Pairs(weights) = job.weights else { return };
     let (n_lines, n_pairs) = (job.finish.len(), job.depth / 2);
     let mut first = 0;
     while first < n_lines {
         let panel = first / PANEL_LINES * PANEL_LINES;
         let width = PANEL_LINES.min(n_lines - panel);
         let n_taken = V.min(panel + width - first);
-        let columns = Columns { weights: &job.weights[panel * n_pairs + (first - panel)..], width, first };
+        let columns = Columns { weights: &weights[panel * n_pairs + (first - panel)..], width, first };
         // SAFETY: see the module's page.
         unsafe {
             match n_taken {
@@ -288,7 +290,7 @@ unsafe fn dense_tile<L: Lanes, const R: usize, const V: usize>(
 
 #[inline(always)]
 pub(super) unsafe fn full<L: Lanes, const V: usize>(job: &Full<'_>, out: &mut [Line]) {
-    let n_lines = out.len();
+    let n_lines = job.bias.len();
     let mut first = 0;
     while first < n_lines {
         let group = first / FULL_LINES * FULL_LINES;
@@ -305,38 +307,48 @@ pub(super) unsafe fn full<L: Lanes, const V: usize>(job: &Full<'_>, out: &mut [L
     }
 }
 
-/// Makes V lines of outputs; gives V.
+/// Makes V lines of outputs of each vector; gives V. The weights of a block are read from memory once for all vectors.
 #[inline(always)]
 unsafe fn full_lines<L: Lanes, const V: usize>(job: &Full<'_>, first: usize, out: &mut [Line]) -> usize {
+    let n_lines = job.bias.len();
     let group = first / FULL_LINES * FULL_LINES;
-    let width = FULL_LINES.min(out.len() - group);
-    let (n_pairs, n_blocks) = (job.input.len() / 2, job.input.len() / FULL_BLOCK);
-    let mut weights = job.weights[group * n_pairs + (first - group)..].as_ptr();
-    let mut terms = job.terms[group * n_blocks + (first - group)..].as_ptr();
+    let width = FULL_LINES.min(n_lines - group);
+    let (n_pairs, n_blocks, n_vectors) = (job.n_inputs / 2, job.n_inputs / FULL_BLOCK, job.scales.len());
     // SAFETY: from `first` on there are V lines in the group, and for each pair of inputs a line of weights and for each
-    // block one of terms for each of them. `wrapping_add` leaves the last of them behind, where nothing is read.
+    // block one of terms for each of them; each vector has `n_inputs` numbers, `n_blocks` sums and `n_lines` outputs.
     unsafe {
-        let mut totals = [L::splat(0.0); V];
-        for block in 0..n_blocks {
-            let mut sums = [L::no_sums(); V];
-            for pair in 0..FULL_BLOCK / 2 {
-                let inputs = L::splat_pair(job.input.as_ptr().add(block * FULL_BLOCK + 2 * pair));
-                for v in 0..V {
-                    sums[v] = L::dot(sums[v], inputs, L::load_bytes(weights.add(v)));
-                }
-                weights = weights.wrapping_add(width);
-            }
-            let block_sum = L::splat(*job.block_sums.get_unchecked(block));
-            for v in 0..V {
-                let [one, zero] = &*terms.add(v);
-                totals[v] = L::to_floats(sums[v]).times_plus(L::load(one), totals[v]);
-                totals[v] = block_sum.times_plus(L::load(zero), totals[v]);
-            }
-            terms = terms.wrapping_add(width);
+        for vector in 0..n_vectors {
+            out[vector * n_lines + first..][..V].fill(Line::ZERO);
         }
-        for v in 0..V {
-            let bias = L::load(&job.bias[first + v]);
-            totals[v].times_plus(L::splat(job.scale), bias).store(&mut out[first + v]);
+        let group_weights = job.weights.as_ptr().add(group * n_pairs + (first - group));
+        let group_terms = job.terms.as_ptr().add(group * n_blocks + (first - group));
+        for block in 0..n_blocks {
+            let terms = group_terms.add(block * width);
+            for vector in 0..n_vectors {
+                let input = job.inputs.as_ptr().add(vector * job.n_inputs + block * FULL_BLOCK);
+                let totals = out.as_mut_ptr().add(vector * n_lines + first);
+                let mut sums = [L::no_sums(); V];
+                for pair in 0..FULL_BLOCK / 2 {
+                    let inputs = L::splat_pair(input.add(2 * pair));
+                    let weights = group_weights.add((block * (FULL_BLOCK / 2) + pair) * width);
+                    for v in 0..V {
+                        sums[v] = L::dot(sums[v], inputs, L::load_bytes(weights.add(v)));
+                    }
+                }
+                let block_sum = L::splat(*job.block_sums.get_unchecked(vector * n_blocks + block));
+                for v in 0..V {
+                    let [one, zero] = &*terms.add(v);
+                    let total = L::to_floats(sums[v]).times_plus(L::load(one), L::load(totals.add(v)));
+                    block_sum.times_plus(L::load(zero), total).store(totals.add(v));
+                }
+            }
+        }
+        for vector in 0..n_vectors {
+            for v in 0..V {
+                let total = out.as_mut_ptr().add(vector * n_lines + first + v);
+                let (scale, bias) = (L::splat(job.scales[vector]), L::load(&job.bias[first + v]));
+                L::load(total).times_plus(scale, bias).store(total);
+            }
         }
     }
     V

@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "reads and writes whose bounds were checked once for all loops")]
 
 use super::lanes::Lanes;
-use super::{ByteLine, Kernel, LANES, Line, PairLine, loops};
+use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, loops};
 
 /// Runs everywhere.
 pub(super) static KERNEL: Kernel = Kernel {
     name: "portable",
+    packing: Packing::Pairs,
     // SAFETY: needs no instruction set; the bounds are checked by `Kernel`.
     dense: |job, out| unsafe { loops::dense::<Plain, 4, 1>(job, out) },
     // SAFETY: as above.
@@ -14,7 +15,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     // SAFETY: as above.
     quantise: |planes, limit, rows, scales| unsafe { loops::quantise::<Plain>(planes, limit, rows, scales) },
     // SAFETY: as above.
-    pointwise: |job, out| unsafe { loops::pointwise::<Plain, 4, 1>(job, out) },
+    pointwise: |job, _, out| unsafe { loops::pointwise::<Plain, 4, 1>(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { loops::full::<Plain, 1>(job, out) },
 };

@@ -25,27 +25,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn pointwise_is_the_sum_of_products(n_pixels in 1..16_usize, n_lines in 1..10_usize, half in 1..40_usize, seed: u32) {
+    fn pointwise_is_the_sum_of_products(n_pixels in 1..40_usize, n_lines in 1..10_usize, half in 1..80_usize, seed: u32) {
         let depth = 2 * half;
         let integers = |seed, n, limit: f32| floats(seed, n).iter().map(|x| (x * limit) as i16).collect::<Vec<_>>();
         let rows = integers(seed, n_pixels * depth, 4095.0);
         let weights = integers(seed ^ 1, n_lines * LANES * depth, 3000.0);
         let weight = |output: usize, input: usize| weights[output * depth + input];
-        let mut packed = Vec::new();
-        for panel in (0..n_lines).step_by(PANEL_LINES) {
-            for input in (0..depth).step_by(2) {
-                for line in panel..n_lines.min(panel + PANEL_LINES) {
-                    packed.push(PairLine(std::array::from_fn(|idx| weight(line * LANES + idx / 2, input + idx % 2))));
-                }
-            }
-        }
         let (finish, scales) = (finishes(seed, n_lines), floats(seed ^ 2, n_pixels));
         // Every other pixel of the plane, from the last on.
         let places: Vec<u32> = (0..n_pixels as u32).rev().map(|pixel| 2 * pixel).collect();
         let plane_len = 2 * n_pixels;
-        let job = Pointwise {
-            rows: &rows, scales: &scales, depth, weights: &packed, finish: &finish, places: &places, plane_len,
-        };
         let mut expected = vec![Line([7.0; LANES]); n_lines * plane_len];
         for output in 0..n_lines * LANES {
             let (line, lane) = (output / LANES, output % LANES);
@@ -59,7 +48,11 @@ proptest! {
         }
         for kernel in Kernel::all() {
             let mut out = vec![Line([7.0; LANES]); n_lines * plane_len];
-            kernel.pointwise(&job, &mut out);
+            let weights = kernel.packed(n_lines, depth, &weight);
+            let job = Pointwise {
+                rows: &rows, scales: &scales, depth, weights: &weights, finish: &finish, places: &places, plane_len,
+            };
+            kernel.pointwise(&job, &mut vec![TileLine([3; TILE_DEPTH]); 5], &mut out);
             prop_assert!(out == expected, "{}", kernel.name());
         }
     }
@@ -144,11 +137,13 @@ proptest! {
     }
 
     #[test]
-    fn full_is_the_sum_of_products(n_lines in 1..18_usize, n_blocks in 1..4_usize, seed: u32) {
+    fn full_is_the_sum_of_products(
+        n_lines in 1..18_usize, n_blocks in 1..4_usize, n_vectors in 1..4_usize, seed: u32,
+    ) {
         let n_inputs = n_blocks * FULL_BLOCK;
-        let input: Vec<i16> = floats(seed, n_inputs).iter().map(|x| (x * 32_767.0) as i16).collect();
+        let inputs: Vec<i16> = floats(seed, n_vectors * n_inputs).iter().map(|x| (x * 32_767.0) as i16).collect();
         let bytes: Vec<i8> = floats(seed ^ 1, n_lines * LANES * n_inputs).iter().map(|x| (x * 128.0) as i8).collect();
-        let block_sums = floats(seed ^ 2, n_blocks);
+        let block_sums = floats(seed ^ 2, n_vectors * n_blocks);
         let term = |line: usize, block: usize| {
             let lines = lines(seed ^ (line * 31 + block) as u32, 2);
             [lines[0], lines[1]]
@@ -165,25 +160,50 @@ proptest! {
             }
         }
         let bias = lines(seed ^ 3, n_lines);
-        let scale = 0.37;
-        let job = Full { input: &input, block_sums: &block_sums, scale, weights: &weights, terms: &terms, bias: &bias };
-        let mut expected = vec![Line::ZERO; n_lines];
-        for (line, lane) in (0..n_lines).flat_map(|line| (0..LANES).map(move |lane| (line, lane))) {
+        let scales = floats(seed ^ 4, n_vectors);
+        let job = Full {
+            n_inputs, inputs: &inputs, block_sums: &block_sums, scales: &scales, weights: &weights, terms: &terms,
+            bias: &bias,
+        };
+        let mut expected = vec![Line::ZERO; n_vectors * n_lines];
+        for (idx, (line, lane)) in (0..n_vectors * n_lines).flat_map(|idx| (0..LANES).map(move |lane| (idx, (idx % n_lines, lane)))) {
+            let vector = idx / n_lines;
             let mut total = 0.0_f32;
             for block in 0..n_blocks {
                 let range = block * FULL_BLOCK..(block + 1) * FULL_BLOCK;
                 let row = &bytes[(line * LANES + lane) * n_inputs..][range.clone()];
-                let sum: i32 = input[range].iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                let input = &inputs[vector * n_inputs..][range];
+                let sum: i32 = input.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
                 let [one, zero] = term(line, block);
                 total = (sum as f32).mul_add(one.0[lane], total);
-                total = block_sums[block].mul_add(zero.0[lane], total);
+                total = block_sums[vector * n_blocks + block].mul_add(zero.0[lane], total);
             }
-            expected[line].0[lane] = total.mul_add(scale, bias[line].0[lane]);
+            expected[idx].0[lane] = total.mul_add(scales[vector], bias[line].0[lane]);
         }
         for kernel in Kernel::all() {
-            let mut out = vec![Line::ZERO; n_lines];
+            let mut out = vec![Line([7.0; LANES]); n_vectors * n_lines];
             kernel.full(&job, &mut out);
             prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn products_of_the_largest_integers_are_exact(half in 1..80_usize, seed: u32) {
+        // As many products as sums of 32 bits hold.
+        let depth = 2 * half;
+        let (largest, sign) = ((i32::MAX / 4095 / depth as i32).min(32_767) as i16, |idx: usize| if seed >> (idx % 32) & 1 == 0 { 1 } else { -1 });
+        let rows: Vec<i16> = (0..depth).map(|idx| 4095 * sign(idx)).collect();
+        let weight = |output: usize, input: usize| largest * sign(input) * if output.is_multiple_of(2) { 1 } else { -1 };
+        let finish = Finish { scale: Line([1.0; LANES]), bias: Line::ZERO, slope: Line([1.0; LANES]) };
+        for kernel in Kernel::all() {
+            let weights = kernel.packed(1, depth, &weight);
+            let job = Pointwise {
+                rows: &rows, scales: &[1.0], depth, weights: &weights, finish: &[finish], places: &[0], plane_len: 1,
+            };
+            let mut out = [Line::ZERO];
+            kernel.pointwise(&job, &mut Vec::new(), &mut out);
+            let expected = (4095 * i32::from(largest) * depth as i32) as f32;
+            prop_assert_eq!((out[0].0[0], out[0].0[1]), (expected, -expected), "{}", kernel.name());
         }
     }
 }
