@@ -73,7 +73,7 @@ fn unreadable(dir: &Path, problem: String) -> StoreReport {
 
 /// Opens the database for reading. On a file system that cannot be written SQLite has no place for the index of the log; without
 /// a log it needs none.
-fn open(dir: &Path) -> Answer<Connection> {
+pub(super) fn open(dir: &Path) -> Answer<Connection> {
     let path = dir.join(DATABASE_FILE);
     let opened = open_read_only(&path, "mode=ro").and_then(|conn| {
         conn.busy_timeout(schema::BUSY_TIMEOUT)?;
@@ -87,7 +87,8 @@ fn open(dir: &Path) -> Answer<Connection> {
     }
 }
 
-fn is_in_need_of_log(error: &rusqlite::Error) -> bool {
+/// Whether a database could not be opened for want of a place to write.
+pub(super) fn is_in_need_of_log(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)

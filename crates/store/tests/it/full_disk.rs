@@ -247,3 +247,23 @@ fn a_writing_thread_that_ended_is_told_and_reading_goes_on() {
         assert_eq!(listed.len(), 1, "it is on disk");
     });
 }
+
+/// On a file system that cannot be written a library at rest is checked and backed up.
+#[test]
+fn a_library_that_cannot_be_written_is_checked_and_backed_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = scratch.path().join("disk");
+    std::fs::create_dir(&place).unwrap();
+    let Some(mounted) = mounted(&place, "16m") else { return };
+    let dir = mounted.0.join("data");
+    block_on(async {
+        let store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
+        store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    });
+    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(mounted.0).output().unwrap();
+    assert!(remounted.status.success(), "{remounted:?}");
+    let report = likeness_store::embedded::check(&dir, true, &mut |_| {}).unwrap();
+    assert_eq!((report.n_face_sets, report.problems), (1, vec![]));
+    let backed_up = likeness_store::embedded::backup(&dir, scratch.path().join("backup"), &mut |_, _, _| {}).unwrap();
+    assert_eq!((backed_up.revision, backed_up.problems), (report.revision, vec![]));
+}

@@ -28,7 +28,7 @@ use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::losses::Losses;
 use super::schema::{self, DATABASE_FILE, Purpose, SCHEMA_VERSION};
-use super::{checksums, opening, report, rows};
+use super::{check, checksums, opening, report, rows};
 use crate::clock::WallClock;
 
 pub use self::format::fuzz_backup_footer;
@@ -98,8 +98,12 @@ pub fn backup(dir: impl AsRef<Path>, to: impl AsRef<Path>, watch: Watch<'_>) -> 
     if !dir.join(DATABASE_FILE).is_file() {
         return Err(nothing());
     }
-    let connect = || schema::connect(dir, Purpose::Read, &Arc::default());
-    let source = schema::opened(connect(), dir)?;
+    // On a file system that cannot be written a library at rest is read as it is.
+    let source = schema::connect(dir, Purpose::Read, &Arc::default()).or_else(|failure| match failure {
+        Failure::Sqlite(error) if check::is_in_need_of_log(&error) => check::open(dir),
+        other => Err(other),
+    });
+    let source = schema::opened(source, dir)?;
     if schema::opened(schema::version(&source, SCHEMA_VERSION), dir)? == 0 {
         return Err(nothing());
     }
