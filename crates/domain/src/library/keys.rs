@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Library;
 use crate::access::{Caller, FaceSetScope, Grant, Grants, TenantUsage};
 use crate::limits;
-use crate::ports::{IdSource, Job, JobPage};
+use crate::ports::{IdSource, Job, JobPage, NewJob};
 use crate::types::{AccessKey, AccessKeyId, FaceSetName, JobId, Note, Secret, TimestampMs};
 use crate::{Error, Kind, Result};
 
@@ -207,6 +209,32 @@ impl Library {
             caller.require(Grant::Read)?;
         }
         Ok(job)
+    }
+
+    /// Accepts work to be done later in the caller's name, with what its key may do then; the use case that is meant has checked
+    /// that it may be asked for. `Overloaded` if more than `waiting_max` jobs of the kind would wait.
+    pub async fn accept_job(
+        &self,
+        caller: &Caller,
+        kind: &'static str,
+        payload: Bytes,
+        waiting_max: u64,
+    ) -> Result<Job> {
+        caller.require_any()?;
+        let now = self.ports.clock.now();
+        let new = NewJob {
+            id: self.fresh_id(JobId::new),
+            tenant: caller.tenant,
+            key: caller.key.clone(),
+            kind,
+            payload,
+            due_at: now,
+            created_at: now,
+        };
+        let ids = self.ports.jobs.enqueue(vec![new], waiting_max).await?;
+        let id = ids.into_iter().next().ok_or_else(no_such_job)?;
+        let found = self.ports.jobs.job(caller.tenant, id, now).await?;
+        found.ok_or_else(no_such_job)
     }
 
     /// Takes a job that is not done out of the queue; what it has done stays done. Whoever asked for it may, and with the

@@ -3,7 +3,6 @@
 mod access;
 mod face_sets;
 mod faces;
-mod fair_slots;
 mod images;
 mod jobs;
 mod liveness;

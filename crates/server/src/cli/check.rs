@@ -8,13 +8,11 @@ use http::Method;
 use likeness_domain::Error;
 use likeness_store::embedded::{self, DATABASE_FILE};
 use likeness_wire::native::{self, dto};
-use serde::Serialize;
 
 use super::connection::{Connection, Payload};
 use super::progress::BytesProgress;
 use super::{Outcome, Verdict, failed, refused, terminal};
 use crate::config::Config;
-use crate::video;
 
 /// How often a server is asked how far its report is.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -39,15 +37,6 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct Findings {
-    #[serde(flatten)]
-    report: dto::Report,
-    /// Whether the decoder of clips can be confined on this machine.
-    clips: String,
-}
-
 /// Prints the store's report; the answer is "no" if it has problems.
 pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let data = config.data()?;
@@ -66,14 +55,12 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     };
     progress.finish();
     let report = report?;
-    let clips = video::confinement(&config.video).await.to_string();
-    let findings = Findings { report, clips };
     if args.json {
-        terminal::json(&findings)?;
+        terminal::json(&report)?;
     } else {
-        print(&findings);
+        print(&report);
     }
-    Ok(if findings.report.problems.is_empty() { Verdict::Done } else { Verdict::No })
+    Ok(if report.problems.is_empty() { Verdict::Done } else { Verdict::No })
 }
 
 /// Asks a server, and meanwhile how far it is.
@@ -133,7 +120,7 @@ async fn acknowledge(config: &Config, json: bool) -> Outcome {
     Ok(Verdict::Done)
 }
 
-fn print(Findings { report, clips }: &Findings) {
+fn print(report: &dto::Report) {
     let line = |name: &str, value: &dyn std::fmt::Display| terminal::data(format_args!("{name:<16}{value}"));
     line("store", &report.backend);
     line("layout", &format_args!("version {}", report.schema_version));
@@ -145,7 +132,6 @@ fn print(Findings { report, clips }: &Findings) {
     line("held faces", &report.n_held_faces);
     line("still to erase", &format_args!("{} deleted faces", report.n_faces_to_erase));
     line("on disk", &format_args!("{} bytes, of which {} are free", report.bytes_on_disk, report.bytes_free));
-    line("clips", clips);
     if let Some(scrub) = &report.scrub {
         line("every row read", &scrub_words(scrub));
     }

@@ -8,7 +8,6 @@ mod hostile;
 mod keys;
 mod library;
 mod liveness;
-mod operations;
 mod packs;
 mod pictures;
 mod recovery;

@@ -13,7 +13,7 @@ use likeness_domain::{Error, Kind};
 
 use super::body::{Json, OfId, Query, Signed, json};
 use super::errors::NativeError;
-use super::{Api, convert, dto, persons};
+use super::{Api, convert, dto, persons, workers};
 
 type Answer = Result<Response, NativeError>;
 
@@ -156,6 +156,11 @@ fn job_id(text: &str) -> Result<JobId, Error> {
     id.ok_or_else(|| Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten"))
 }
 
+/// A job that was just accepted.
+pub(super) fn described_job(found: &Job, now: TimestampMs) -> dto::Job {
+    job(found, now)
+}
+
 fn job(job: &Job, now: TimestampMs) -> dto::Job {
     let is_done = job.expires_at.is_some();
     let state = match (is_done, job.n_attempts) {
@@ -169,6 +174,7 @@ fn job(job: &Job, now: TimestampMs) -> dto::Job {
         kind: job.kind.clone(),
         state: state.to_owned(),
         n_attempts: job.n_attempts,
+        outcome: workers::outcome(job),
         key: job.key.as_ref().map(ToString::to_string),
         created_at: convert::time_text(job.created_at),
         due_at: (!is_done).then(|| convert::time_text(job.due_at)),

@@ -19,7 +19,6 @@ mod cursor;
 pub mod dto;
 mod errors;
 mod etag;
-mod explain;
 mod idempotency;
 mod keys;
 mod liveness;
@@ -30,6 +29,7 @@ mod session;
 mod table;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::sync::Arc;
 
@@ -52,6 +52,7 @@ pub use errors::{code_of, error_of, status_of};
 pub use idempotency::IDEMPOTENCY_KEY;
 pub use session::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
+pub(crate) use workers::workers;
 
 /// Where the native API lives.
 pub const PREFIX: &str = "/likeness/v1";
@@ -136,9 +137,6 @@ pub(crate) fn scrub(report: ScrubReport) -> dto::Scrub {
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.
 pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
-    if body.explain || body.crops {
-        return explain::compare(library, caller, body).await;
-    }
     let far = body.far;
     let answer = library.compare(caller, convert::compare_images(body)?).await?;
     convert::comparison(library, far, answer)

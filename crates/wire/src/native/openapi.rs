@@ -128,6 +128,7 @@ fn details(name: &str) -> Option<Details> {
         }
         "delete_face" => d(&[], Nothing, 200, "FacesDeleted", STAFF_FACE, Value::Null),
         "delete_faces" => d(&[], Json("DeleteFaces"), 200, "FacesDeleted", STAFF, json!({"filter": "age:[90 TO 150]"})),
+        "delete_faces_later" => d(&[], Json("DeleteFaces"), 202, "Job", STAFF, json!({"filter": "age:[90 TO 150]"})),
         "count_faces" => d(&[], Json("DeleteFaces"), 200, "FacesMeant", STAFF, json!({"filter": "age:[18 TO 150]"})),
         "enrolled" => {
             d(&[], Json("ExternalIds"), 200, "ExternalIds", STAFF, json!({"external_ids": ["photo-1", "photo-2"]}))

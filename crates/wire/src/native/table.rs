@@ -5,7 +5,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use likeness_domain::access::{Grant, Grants};
 
-use super::{Api, archive, keys, persons, routes, session};
+use super::{Api, archive, keys, persons, routes, session, workers};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -76,6 +76,7 @@ fn table() -> Vec<Route> {
         row(("PATCH", "/face-sets/{name}/faces/{id}"), "update_face", ENROL, "change a face's label, note or fields", routes::update_face),
         row(("DELETE", "/face-sets/{name}/faces/{id}"), "delete_face", DELETE, "delete a face", routes::delete_face),
         row(("POST", "/face-sets/{name}/faces/delete"), "delete_faces", DELETE, "delete faces by ids, subject, field or filter", routes::delete_faces),
+        row(("POST", "/face-sets/{name}/faces/delete-later"), "delete_faces_later", DELETE, "delete faces as a job, which is told of", workers::delete_later),
         row(("POST", "/face-sets/{name}/faces/count"), "count_faces", READ, "how many faces a delete would delete", routes::count_faces),
         row(("POST", "/face-sets/{name}/faces/enrolled"), "enrolled", READ, "which external ids are enrolled", routes::enrolled),
         row(("GET", "/face-sets/{name}/archive"), "export_faces", EXPORT, "faces with their templates", archive::export),

@@ -389,7 +389,7 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
         | "upload" => {
             json!({"image": image})
         }
-        "delete_faces" | "count_faces" => json!({"ids": ["5"]}),
+        "delete_faces" | "delete_faces_later" | "count_faces" => json!({"ids": ["5"]}),
         "enrolled" => json!({"external_ids": ["5"]}),
         "import_faces" => json!({"pack": "fake-1", "faces": []}),
         "compare" => json!({"image_a": image, "image_b": image}),

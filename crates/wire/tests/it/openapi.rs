@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "update_face",
     "list_faces",
     "count_faces",
+    "delete_faces_later",
     "enrolled",
     "search",
     "search_picture",

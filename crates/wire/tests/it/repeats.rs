@@ -309,3 +309,55 @@ async fn an_upload_is_named_instead_of_being_sent_again() {
     let (_, _, answer) = server.send("acme", "POST", "/detect", &[], image).await;
     assert_eq!(answer["error"]["code"], "url_not_found");
 }
+
+#[tokio::test]
+async fn a_delete_as_a_job_is_done_and_told_of() {
+    use likeness_domain::library::jobs::Jobs;
+    use std::sync::Arc;
+
+    let server = with_set().await;
+    for age in [10, 20, 30] {
+        let body = json!({"image": {"base64": base64(P1)}, "fields": {"age": age}});
+        server.acme(201, "POST", FACES, body).await;
+    }
+    let later = "/face-sets/staff/faces/delete-later";
+    let job = server.acme(202, "POST", later, json!({"filter": "age:[20 TO 90]"})).await;
+    assert_eq!((&job["state"], &job["kind"], &job["key"]), (&json!("waiting"), &json!("delete-faces"), &json!("acme")));
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    // What can never be done is refused at once.
+    for (body, code) in [
+        (json!({"filter": "x:1"}), "unknown_field"),
+        (json!({"filter": " "}), "invalid_argument"),
+        (json!({"ids": []}), "invalid_argument"),
+    ] {
+        let (_, _, answer) = server.send("acme", "POST", later, &[], body).await;
+        assert_eq!(answer["error"]["code"], code);
+    }
+    let (_, _, answer) = server.send("other", "GET", &path, &[], Value::Null).await;
+    assert_eq!(answer["error"]["code"], "job_not_found");
+    let gone = server.acme(202, "POST", later, json!({"filter": "age:[10 TO 10]"})).await;
+    assert_eq!(
+        server.acme(200, "DELETE", &format!("/jobs/{}", gone["id"].as_str().unwrap()), Value::Null).await["cancelled"],
+        gone["id"]
+    );
+
+    let jobs = Jobs::new(server.bed.store.clone(), server.bed.clock.clone(), server.bed.clock.clone());
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.kind() == "delete-faces").unwrap();
+    let jobs = Arc::new(jobs);
+    let working = {
+        let jobs = Arc::clone(&jobs);
+        tokio::spawn(async move { jobs.work(&*worker.handler).await })
+    };
+    let done = loop {
+        tokio::task::yield_now().await;
+        let job = server.acme(200, "GET", &path, Value::Null).await;
+        if job["state"] == "done" {
+            break job;
+        }
+    };
+    jobs.stop();
+    working.await.unwrap();
+    assert_eq!(done["outcome"], json!({"n_faces": 2}), "{done}");
+    assert_eq!(n_faces(&server).await, 1);
+}

@@ -171,6 +171,9 @@ pub struct Job {
     pub state: String,
     /// How often it was begun.
     pub n_attempts: u32,
+    /// What came of it, once it is done; only where one job is asked for, and only of kinds of this API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<JobOutcome>,
     /// Id of the access key that asked for it; left out for the owner of the data folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -182,6 +185,20 @@ pub struct Job {
     /// When it is forgotten, once it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+}
+
+/// What came of a job: `n_faces`, or why it was given up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobOutcome {
+    /// How many faces were deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_faces: Option<u64>,
+    /// The code of the error for which it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The jobs of a tenant, or a stretch of them.

@@ -1,0 +1,127 @@
+//! Work of the native API that outlives its request: deletes of very many faces.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::{Access, Limits};
+use likeness_domain::library::Library;
+use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::ports::{Job, JobOutcome, Pending};
+use likeness_domain::types::{FaceSetId, TimestampMs};
+use likeness_domain::{Error, Kind};
+use serde::{Deserialize, Serialize};
+
+use super::body::{InFaceSet, Json, Signed, json};
+use super::errors::{self, NativeError};
+use super::{Api, convert, dto, keys};
+use crate::http::json as json_text;
+use crate::router::{Services, Worker};
+
+/// The kind of jobs that delete faces.
+pub(super) const DELETE: &str = "delete-faces";
+
+/// Most deletes that wait, over all tenants.
+const WAITING_MAX: u64 = 1000;
+
+/// Time for one delete: a million faces take some minutes.
+const LEASE: Duration = Duration::from_hours(1);
+
+/// Pauses before further tries.
+const WAITS: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_mins(10)];
+
+/// How long an outcome can be asked for.
+const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What is to be done.
+#[derive(Serialize, Deserialize)]
+struct Work {
+    face_set: u64,
+    which: dto::DeleteFaces,
+}
+
+/// `POST /face-sets/{name}/faces/delete-later`
+pub(super) async fn delete_later(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::DeleteFaces>,
+) -> Result<Response, NativeError> {
+    let which = convert::delete_faces(body.clone())?;
+    let face_set = api.library.check_delete(&caller, &name, which).await?;
+    let work = Work { face_set: face_set.id.get(), which: body };
+    let payload = json_text::write(&work).into();
+    let job = api.library.accept_job(&caller, DELETE, payload, WAITING_MAX).await?;
+    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+}
+
+/// The outcome of a job of ours; `None` for jobs of other dialects and for ones that are not done.
+pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
+    let result = job.result.as_ref().filter(|result| job.kind == DELETE && !result.is_empty())?;
+    serde_json::from_slice(result).ok()
+}
+
+/// What does the jobs of the native API.
+pub(crate) fn workers(wire: Services) -> Vec<Worker> {
+    vec![Worker { handler: Arc::new(Deletes { library: wire.library, access: wire.access }), n_at_once: 1 }]
+}
+
+struct Deletes {
+    library: Arc<Library>,
+    access: Arc<Access>,
+}
+
+impl Deletes {
+    async fn done(&self, job: &Job, work: Work) -> Result<u64, Error> {
+        let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
+        let caller = self.access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
+        let id = FaceSetId::new(work.face_set).ok_or_else(gone)?;
+        // By its id: another set may have got the name meanwhile.
+        let face_set = self.library.known_face_set(&caller, id).await?.face_set;
+        let (_, deleted) =
+            self.library.delete_faces(&caller, &face_set.name, convert::delete_faces(work.which)?).await?;
+        Ok(deleted.len() as u64)
+    }
+
+    fn settled(&self, outcome: &dto::JobOutcome) -> Settled {
+        let expires_at = TimestampMs(self.library.now().0 + RESULT_LIFETIME_MS);
+        JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
+    }
+
+    fn refused(&self, error: &Error) -> Settled {
+        let (code, message) = (errors::code_of(error.kind()).to_owned(), error.message().to_owned());
+        self.settled(&dto::JobOutcome { n_faces: None, code: Some(code), message: Some(message) })
+    }
+}
+
+impl JobHandler for Deletes {
+    fn kind(&self) -> &'static str {
+        DELETE
+    }
+
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn retries(&self) -> &[Duration] {
+        &WAITS
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
+        Box::pin(async move {
+            let Ok(work) = serde_json::from_slice(&job.payload) else { return Ok(JobOutcome::Forgotten.into()) };
+            let n_faces = self.done(job, work).await?;
+            Ok(self.settled(&dto::JobOutcome { n_faces: Some(n_faces), code: None, message: None }))
+        })
+    }
+
+    fn give_up(&self, _: &Job, error: &Error) -> Settled {
+        self.refused(error)
+    }
+
+    fn failed(&self, error: &Error) {
+        tracing::warn!(dialect = "native", ?error, "a job could not be done now");
+    }
+}
