@@ -409,13 +409,19 @@ def test_the_first_paint_is_quick(visit):
     one = visit()
     page = one.open()
     page.get_by_role("heading", name="Sign in").wait_for()
-    painted = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    # An observer rather than a condition that is asked again and again: the console's policy forbids to evaluate texts.
+    painted = """() => new Promise((done) => {
+        new PerformanceObserver((list) => {
+            const found = list.getEntriesByName("first-contentful-paint")[0];
+            if (found) done(found.startTime);
+        }).observe({ type: "paint", buffered: true });
+    })"""
     times = []
     # The best of a few: other tests share the machine.
     for _ in range(3):
         page.reload()
-        page.wait_for_function(f"{painted} !== undefined")
         times.append(page.evaluate(painted))
+    print("first contentful paint, ms:", [round(time) for time in times])
     assert min(times) <= FIRST_PAINT_MS_MAX
 
 
