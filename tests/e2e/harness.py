@@ -61,6 +61,12 @@ def run(*arguments, check=True, env=None):
     return done
 
 
+def home():
+    """The folder with the installed model packs."""
+    shown = json.loads(run("config", "show", "--json").stdout)
+    return pathlib.Path(shown["home"]["value"].strip('"'))
+
+
 def free_port():
     """A port that is free now, for settings that must name it before the server is there."""
     with socket.socket() as probe:

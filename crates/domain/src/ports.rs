@@ -31,7 +31,8 @@ use crate::Result;
 use crate::types::{ID_END, TimestampMs};
 
 pub use analysis::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules, PackInfo,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules,
+    PackInfo,
 };
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use credentials::CredentialStore;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use likeness_domain::access::{Access, Caller, Grant, Grants};
+use likeness_domain::access::{Access, Caller, FairBounds, FairSlots, Grant, Grants, TenantDefaults};
 use likeness_domain::library::jobs::Jobs;
-use likeness_domain::library::{Library, Ports};
+use likeness_domain::library::{Library, Ports, Turns};
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, NonceStore, PackInfo,
     Pending, RecordStore, StoreHealth, UploadStore, VectorIndex,
@@ -24,8 +24,9 @@ use likeness_wire::{Readiness, Services};
 
 use crate::cli::progress::InstallProgress;
 use crate::cli::refused;
-use crate::config::Config;
-use crate::fetch::HttpFetcher;
+use crate::config::{Config, General};
+use crate::fetch::{self, HttpFetcher};
+use crate::guard;
 use crate::system::{SystemClock, SystemIds};
 use crate::video::Ffmpeg;
 
@@ -34,6 +35,13 @@ pub(crate) const SOCKET_FILE: &str = "likeness.sock";
 
 /// Searches that may wait for a scanning thread: about a second of them in a gallery of a hundred thousand.
 const SEARCH_QUEUE_MAX: usize = 1024;
+
+/// Searches under way at once: those in one face set are answered in one pass over it, which gains little beyond this.
+const SEARCHES_MAX: usize = 64;
+
+/// Writes under way at once, which are flushed to the disk together, and writes that may wait.
+const WRITES_MAX: usize = 128;
+const WRITE_QUEUE_MAX: usize = 1024;
 
 /// A library whose data folder belongs to this process until the value is dropped.
 pub(crate) struct Opened {
@@ -56,6 +64,7 @@ pub(crate) struct Opened {
     /// Sessions and what else is remembered for a while.
     pub(crate) records: Arc<dyn RecordStore>,
     secret: InstallationSecret,
+    resolver: Arc<dyn fetch::Resolve>,
 }
 
 impl Opened {
@@ -72,7 +81,7 @@ impl Opened {
             nonces: Arc::clone(&self.nonces),
             records: Arc::clone(&self.records),
             // With slots of its own: receivers that are slow must not hold up images.
-            webhook_sender: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
+            webhook_sender: Arc::new(HttpFetcher::new(&config.fetch, Arc::clone(&self.resolver))),
             settings: config.wire.clone(),
             ready,
         }
@@ -120,7 +129,11 @@ pub(crate) async fn open_with(
     analyzer: impl FnOnce(&Config) -> Result<Arc<dyn FaceAnalyzer>, Error> + Send + 'static,
 ) -> Result<Opened, Error> {
     let config = config.clone();
+    let General { calls_per_second, weights, .. } = config.general.clone();
+    let resolver = fetch::resolver(&config.fetch);
+    let names = Arc::clone(&resolver);
     let (store, index, library, credentials, jobs) = blocking(move || {
+        guard::check_data_folder(&config)?;
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = analyzer(&config)?;
@@ -135,11 +148,13 @@ pub(crate) async fn open_with(
         // After the store, which has made or upgraded the layout that both use.
         let credentials = credentials(&config)?;
         let jobs = Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock)));
-        let beside = (Arc::clone(&credentials), Arc::clone(&jobs) as _);
+        let beside = (Arc::clone(&credentials), Arc::clone(&jobs) as _, names);
         let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index), beside);
         Ok((store, index, library, credentials, jobs))
     })
     .await?;
+    let weights = weights.into_iter().map(|tenant| (tenant.name, tenant.weight)).collect();
+    let defaults = TenantDefaults { calls_per_second, weights };
     let mut proposed = [0; 32];
     SystemIds.fill(&mut proposed);
     let secret = credentials.installation_secret(InstallationSecret::from_bytes(proposed)).await?;
@@ -147,13 +162,14 @@ pub(crate) async fn open_with(
         library,
         store: Arc::clone(&store) as _,
         index,
-        access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock))),
+        access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock)).with_defaults(defaults)),
         credentials,
         jobs,
         pictures: Arc::clone(&store) as _,
         records: Arc::clone(&store) as _,
         nonces: store,
         secret,
+        resolver,
     })
 }
 
@@ -163,7 +179,7 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error
     blocking(move || {
         let index = index(&config)?;
         let store = Arc::new(MemoryStore::open(Arc::clone(&index)));
-        let beside = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+        let beside = (Arc::clone(&store) as _, Arc::clone(&store) as _, fetch::resolver(&config.fetch));
         Ok(library(&config, load_analyzer(&config)?, store, index, beside))
     })
     .await
@@ -176,6 +192,7 @@ pub(crate) fn nobody() -> Caller {
 
 /// Tenants and keys of the data folder, which may be in use by a server.
 pub(crate) fn credentials(config: &Config) -> Result<Arc<dyn CredentialStore>, Error> {
+    guard::check_data_folder(config)?;
     Ok(Arc::new(Credentials::open_upgrading(config.data()?, config.general.upgrade_copy)?))
 }
 
@@ -274,7 +291,7 @@ fn library(
     analyzer: Arc<dyn FaceAnalyzer>,
     store: Arc<impl GalleryStore + UploadStore + 'static>,
     index: Arc<dyn VectorIndex>,
-    (credentials, jobs): (Arc<dyn CredentialStore>, Arc<dyn JobStore>),
+    (credentials, jobs, resolver): (Arc<dyn CredentialStore>, Arc<dyn JobStore>, Arc<dyn fetch::Resolve>),
 ) -> Arc<Library> {
     let ports = Ports {
         analyzer,
@@ -283,16 +300,27 @@ fn library(
         jobs,
         store,
         index,
-        fetcher: Arc::new(HttpFetcher::new(config.fetch.allow.clone(), config.fetch.concurrent_max)),
-        decoder: Arc::new(Ffmpeg::new(
-            config.video.program.clone(),
-            config.video.deadline,
-            config.video.concurrent_max,
-        )),
+        fetcher: Arc::new(HttpFetcher::new(&config.fetch, resolver)),
+        decoder: Arc::new(Ffmpeg::new(&config.video)),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
     };
-    Arc::new(Library::new(ports).with_default_gate(config.general.quality_gate))
+    Arc::new(Library::new(ports).with_default_gate(config.general.quality_gate).with_turns(turns(config)))
+}
+
+/// How many of each kind are under way at once, and how many may wait for their tenant's turn.
+fn turns(config: &Config) -> Turns {
+    let General { workers, queue_max, queue_wait_max, .. } = config.general;
+    let slots = |what, n_slots, queue_max, wait_ms_max| {
+        FairSlots::new(FairBounds { what, n_slots, queue_max, wait_ms_max }, Arc::new(SystemClock))
+    };
+    let wait_ms_max = u64::try_from(queue_wait_max.as_millis()).ok();
+    Turns {
+        // A few more than threads, so that a thread that is done finds the next image ready.
+        analyses: slots("images", workers + workers.div_ceil(2), queue_max, wait_ms_max),
+        searches: slots("searches", SEARCHES_MAX, SEARCH_QUEUE_MAX, None),
+        writes: slots("writes", WRITES_MAX, WRITE_QUEUE_MAX, None),
+    }
 }
 
 /// Runs what blocks (files, downloads, model loading) off the async threads.

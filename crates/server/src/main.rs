@@ -10,13 +10,18 @@ mod config;
 mod console;
 mod eval;
 mod fetch;
+mod guard;
+mod index_check;
 mod listener;
+mod metrics;
 mod system;
 mod telemetry;
+mod tls;
 mod video;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    // Before anything else: in that process no thread may run and nothing may be open.
+    video::confine::run_if_asked().unwrap_or_else(cli::run)
 }

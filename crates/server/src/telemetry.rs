@@ -1,4 +1,4 @@
-//! Logs: events to standard error, for people or for machines. Metrics and traces will have their place here.
+//! Logs: events to standard error, for people or for machines.
 //!
 //! What may be logged is decided where it is logged, and the rule is the same everywhere: ids and sizes, never a secret,
 //! a token, an image, a template, or a URL with its query.
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use likeness_domain::settings::{Parsed, Unset};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::cli::terminal;
 
@@ -54,6 +54,22 @@ pub(crate) fn is_json() -> bool {
     IS_JSON.get().copied().unwrap_or(false)
 }
 
+/// The filter in force and the level where the configuration says nothing; set once.
+static FILTER: OnceLock<(reload::Handle<Targets, Registry>, String)> = OnceLock::new();
+
+/// What is logged from now on is what this configuration says.
+pub(crate) fn set_level(config: &Settings) {
+    let Some((handle, level)) = FILTER.get() else { return };
+    // Fails only if the subscriber is gone, which lives as long as the process.
+    let _ = handle.reload(targets(config, level));
+}
+
+fn targets(config: &Settings, level: &str) -> Targets {
+    let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
+    // The runtime library reports each graph optimisation as an event of level info.
+    if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter }
+}
+
 /// Starts logging; `level` holds where the configuration says nothing.
 pub(crate) fn start(config: &Settings, level: &str) {
     let _ = IS_JSON.set(config.format == Format::Json);
@@ -61,9 +77,8 @@ pub(crate) fn start(config: &Settings, level: &str) {
         // The usual hook writes text of several lines. What is said here is what that says, without a backtrace.
         std::panic::set_hook(Box::new(|panic| terminal::note("ERROR", &panic.to_string())));
     }
-    let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
-    // The runtime library reports each graph optimisation as an event of level info.
-    let filter = if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter };
+    let (filter, handle) = reload::Layer::new(targets(config, level));
+    let _ = FILTER.set((handle, level.to_owned()));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         Format::Json => tracing_subscriber::fmt::layer()
             .json()

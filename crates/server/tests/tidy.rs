@@ -160,6 +160,7 @@ fn every_crate_takes_its_lints_and_versions_from_the_workspace() {
 #[test]
 fn unsafe_code_is_in_kernels_and_library_seams_only_and_explains_itself() {
     let homes = [
+        "crates/server/src/video/kernel.rs",
         "crates/store/src/index/kernel",
         // A file system of SQLite's for tests, which is a table of C functions.
         "crates/store/tests/faults/vfs.rs",

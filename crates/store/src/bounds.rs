@@ -1,12 +1,14 @@
 //! Bounds of faces, persons, jobs, tokens and pictures, the same in every backend. What they are compared with is what is
 //! stored when the write is made.
 
+use std::collections::BTreeMap;
+
 use likeness_domain::access::Limits;
 use likeness_domain::limits::{
     IMAGE_BYTES_MAX, JOB_BYTES_MAX, ONCE_SCOPE_BYTES_MAX, ONCE_TOKEN_BYTES_MAX, RECORD_BYTES_MAX,
 };
 use likeness_domain::ports::{JobOutcome, NewJob, NewUpload, RecordQuota, UploadQuota};
-use likeness_domain::types::FaceSet;
+use likeness_domain::types::{FaceSet, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind, Result};
 
 /// `CapacityExceeded` if a tenant that owns `n_faces` may not own `n_more`.
@@ -78,6 +80,19 @@ pub(crate) fn check_token(scope: &str, token: &[u8]) -> Result<()> {
     check_len("token", token.len(), ONCE_TOKEN_BYTES_MAX)
 }
 
+/// Milliseconds that a token is kept after it has expired: a clock that is set back by less than this revives none.
+const SPENT_KEPT_MS: i64 = 15 * 60 * 1000;
+
+/// Until when a token is kept that expires then.
+pub(crate) fn kept_until(expires_at: TimestampMs) -> TimestampMs {
+    TimestampMs(expires_at.0.saturating_add(SPENT_KEPT_MS))
+}
+
+/// When those tokens expired that are kept no longer than until `now`.
+pub(crate) fn purged_at(now: TimestampMs) -> TimestampMs {
+    TimestampMs(now.0.saturating_sub(SPENT_KEPT_MS))
+}
+
 /// How many jobs of each kind there are, kinds in order of first mention.
 pub(crate) fn by_kind(jobs: &[NewJob]) -> Vec<(&'static str, u64)> {
     let mut kinds: Vec<(&'static str, u64)> = Vec::new();
@@ -96,6 +111,30 @@ pub(crate) fn check_room(kind: &str, n_undone: u64, n_more: u64, waiting_max: u6
         return Ok(());
     }
     let message = format!("{n_undone} jobs `{kind}` are waiting, at most {waiting_max} may; try again in a moment");
+    Err(Error::new(Kind::Overloaded, message))
+}
+
+/// The same for each tenant of the jobs.
+pub(crate) fn by_kind_and_tenant(jobs: &[NewJob]) -> BTreeMap<(&'static str, TenantId), u64> {
+    let mut counts = BTreeMap::new();
+    for job in jobs {
+        *counts.entry((job.kind, job.tenant)).or_default() += 1;
+    }
+    counts
+}
+
+/// Whether so many jobs are more than one tenant may have waiting. The last tenth is for the others.
+pub(crate) fn is_above_room_of_tenant(n_jobs: u64, waiting_max: u64) -> bool {
+    n_jobs > waiting_max - waiting_max / 10
+}
+
+/// `Overloaded` if `n_more` jobs of a tenant beside the `n_own` that it has undone are more than it may have waiting.
+pub(crate) fn check_room_of_tenant(kind: &str, n_own: u64, n_more: u64, waiting_max: u64) -> Result<()> {
+    if !is_above_room_of_tenant(n_own.saturating_add(n_more), waiting_max) {
+        return Ok(());
+    }
+    let message =
+        format!("{n_own} jobs `{kind}` of this tenant are waiting, as many as one may have; try again in a moment");
     Err(Error::new(Kind::Overloaded, message))
 }
 
@@ -140,6 +179,11 @@ fn check_len(field: &'static str, len: usize, len_max: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(field, format!("the {field} has {len} bytes, expected at most {len_max}")))
+}
+
+/// The refusal of a write in the name of a key that was deleted or disabled since its request was admitted.
+pub(crate) fn key_gone() -> Error {
+    Error::new(Kind::Forbidden, "the access key was deleted or disabled meanwhile")
 }
 
 /// The refusal of a write for a tenant that was deleted.

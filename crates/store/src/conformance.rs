@@ -274,6 +274,7 @@ macro_rules! conformance {
                 a_key_needs_its_tenant
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted
+                a_key_that_is_gone_writes_nothing
                 a_key_keeps_what_it_may_do
                 a_rotated_key_has_two_secrets_for_a_while
                 the_last_use_of_a_key_is_noted
@@ -285,6 +286,9 @@ macro_rules! conformance {
             jobs: [
                 a_job_comes_back_as_it_was_accepted
                 jobs_are_claimed_in_order_of_their_times
+                tenants_are_served_in_turn
+                one_tenant_cannot_fill_the_queue
+                jobs_of_a_process_that_is_gone_are_due_at_once
                 kinds_of_jobs_are_apart
                 a_job_is_due_again_when_its_lease_ends
                 a_job_is_settled_once
@@ -305,6 +309,7 @@ macro_rules! conformance {
                 many_tokens_expire_one_by_one
                 of_many_at_once_one_is_first
                 tokens_have_a_length
+                a_clock_that_is_set_back_revives_nothing
             ],
             uploads: [
                 an_upload_is_kept_until_it_expires

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use likeness_domain::access::Share;
 use likeness_domain::ports::{Pending, Webhook, WebhookSender};
 use likeness_domain::{Error, Kind};
 
@@ -46,7 +47,7 @@ impl WebhookSender for FakeWebhookSender {
         Box::pin(std::future::ready(judged(url)))
     }
 
-    fn deliver(&self, url: &str, message: Webhook, _: Duration) -> Pending<'_, u16> {
+    fn deliver(&self, url: &str, message: Webhook, _: Duration, _: Share) -> Pending<'_, u16> {
         let answer = judged(url).map(|()| {
             self.delivered.lock().expect("no test panics inside").push((url.to_owned(), message.body));
             self.statuses.lock().expect("no test panics inside").pop_front().unwrap_or(200)

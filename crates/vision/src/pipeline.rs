@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, FaceAnalyzer, PackInfo, Pending};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzerLoad, FaceAnalyzer, PackInfo, Pending};
 use likeness_domain::types::Aspects;
 use likeness_domain::{Error, Kind, Result};
 
 use crate::assess::Assignment;
 use crate::memory::Budget;
 use crate::pack::{self, InstalledPack};
-use crate::pool::{Pool, PoolLoad};
+use crate::pool::Pool;
 use crate::runtime::{Engines, ModelKind, Runtime};
 use crate::stages::{Models, Stages};
 
@@ -85,11 +85,6 @@ impl Pipeline {
         Ok(Self { packs: infos, aspects, engines: runtime.engines(), has_hinted: AtomicBool::new(false), pool })
     }
 
-    /// How busy the threads are, for metrics.
-    pub fn load(&self) -> PoolLoad {
-        self.pool.load()
-    }
-
     /// Takes no more pictures, finishes those that still have a caller, and ends the threads. Blocks until then.
     pub fn shut_down(&self) {
         self.pool.shut_down();
@@ -121,6 +116,10 @@ impl FaceAnalyzer for Pipeline {
 
     fn engines(&self) -> Vec<(&'static str, String)> {
         ModelKind::ALL.iter().map(|&kind| (kind.word(), self.engines.of(kind).to_string())).collect()
+    }
+
+    fn load(&self) -> AnalyzerLoad {
+        self.pool.load()
     }
 
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use likeness_domain::ports::AnalyzerLoad;
 use likeness_domain::{Error, Kind, Result};
 use tokio::sync::oneshot;
 
@@ -22,21 +23,6 @@ mod tests;
 pub struct Pool<W> {
     shared: Arc<Shared<W>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// How busy a pool is, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolLoad {
-    /// Threads.
-    pub n_workers: usize,
-    /// Threads at work.
-    pub n_busy: usize,
-    /// Tasks waiting.
-    pub n_queued: usize,
-    /// Most tasks that may wait.
-    pub queue_max: usize,
-    /// How long a task submitted now is expected to wait.
-    pub expected_wait: Duration,
 }
 
 /// How much the newest task counts in the moving average of what tasks take.
@@ -147,9 +133,9 @@ impl<W: Send + 'static> Pool<W> {
     }
 
     /// How busy it is.
-    pub fn load(&self) -> PoolLoad {
+    pub fn load(&self) -> AnalyzerLoad {
         let state = lock(&self.shared.state);
-        PoolLoad {
+        AnalyzerLoad {
             n_workers: self.shared.n_workers,
             n_busy: state.n_busy,
             n_queued: state.queue.len(),

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use image::ImageEncoder;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
 use likeness_domain::policy::{FaceChoice, by_size, off_centre};
 use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageRules};
@@ -198,11 +199,12 @@ impl Stages {
                 (false, false) => Aspects::NONE,
             };
             // What is not certainly a face is neither young nor cheerful.
-            if face.doubt.is_some() { aspects.common(Aspects::QUALITY) } else { aspects }
+            if face.doubt.is_some() { aspects.common(Aspects::QUALITY.and(Aspects::CROP)) } else { aspects }
         };
         let mut crops = Vec::with_capacity(found.len());
         for (face_idx, (_, face)) in found.iter().enumerate() {
-            let needs_crop = face_idx < n_embed || aspects(face_idx, face).contains(Aspects::QUALITY);
+            let shown = aspects(face_idx, face).common(Aspects::QUALITY.and(Aspects::CROP));
+            let needs_crop = face_idx < n_embed || !shown.is_empty();
             crops.push(if needs_crop { Some(aligned(&mut pyramid, face, has_mesh)?) } else { None });
         }
         // All at once, which is quicker for each.
@@ -217,6 +219,9 @@ impl Stages {
             let mesh = face.fit.as_ref().filter(|_| doubt.is_none()).map(|fit| &fit.mesh);
             let (quality, mut assessment) =
                 self.assessor.assess(pyramid.base(), &in_base, mesh, aligned.as_ref(), aspects)?;
+            if let Some((crop, _)) = aligned.as_ref().filter(|_| aspects.contains(Aspects::CROP)) {
+                assessment.crop = Some(png(crop)?);
+            }
             let points = assessment.landmarks.iter_mut().flat_map(|landmarks| landmarks.0.iter_mut());
             let points = points.chain(assessment.mesh.iter_mut().flat_map(|mesh| mesh.0.iter_mut()));
             points.for_each(|point| *point = Point { x: point.x * scale.0, y: point.y * scale.1 });
@@ -297,6 +302,16 @@ fn find_by_points(detector: &mut Detector, picture: &RgbImage) -> Result<Vec<Fou
         }
     }
     Ok(best)
+}
+
+/// A picture as a PNG file.
+fn png(picture: &RgbImage) -> Result<Bytes> {
+    let mut file = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut file);
+    encoder
+        .write_image(picture.data(), picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
+        .map_err(|err| Error::internal("cannot encode a crop as PNG", err))?;
+    Ok(file.into())
 }
 
 /// The crop that the recogniser sees.

@@ -23,6 +23,7 @@ use crate::aliyun::{self, Aliyun};
 use crate::facepp::{self, Facepp};
 use crate::http::json;
 use crate::http::request_id::{self, RequestId};
+use crate::http::trace;
 use crate::huawei::{self, Huawei};
 use crate::native;
 use crate::yuanli::{self, Yuanli};
@@ -101,6 +102,25 @@ impl Settings {
         tables.into_iter().chain([yuanli::Settings::table(), facepp::Settings::table()]).flatten().collect()
     }
 
+    /// What the dialects accept, as their vendors do, although it protects less than it could, for people; each names the
+    /// setting that refuses it.
+    pub fn weaknesses(&self) -> Vec<&'static str> {
+        let mut weaknesses = Vec::new();
+        if !self.aliyun.require_content_md5 {
+            weaknesses.push(
+                "bodies of Alibaba calls without `Content-MD5` are covered by no signature; \
+                 `aliyun.require_content_md5` refuses them",
+            );
+        }
+        if !self.aliyun.require_nonce {
+            weaknesses.push("Alibaba calls without a nonce can be repeated; `aliyun.require_nonce` refuses them");
+        }
+        if self.yuanli.sign_life_max_s.is_none() {
+            weaknesses.push("signs of Yuanli are good until the end they name; `yuanli.sign_life_max_s` bounds that");
+        }
+        weaknesses
+    }
+
     /// Makes typed values of written ones, in which an absent value is an empty text.
     pub fn read(text: impl Fn(&'static str) -> String) -> Result<Self, Refused> {
         Ok(Self {
@@ -158,7 +178,7 @@ async fn dispatch_operations(State(dialects): State<Arc<Dialects>>, request: Req
     match request.uri().path() {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),
-        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz` and `/readyz` only"),
+        _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz`, `/readyz` and `/metrics` only"),
     }
 }
 
@@ -166,6 +186,15 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
     let request_id = request_id::of(request.extensions(), &*dialects.ids);
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
+    trace::addressed(match first_segment {
+        _ if is_version(first_segment) => "huawei",
+        "green" | aliyun::BUCKET => "aliyun",
+        "finauth" => "yuanli",
+        "facepp" => "facepp",
+        "likeness" => "native",
+        "healthz" | "readyz" => "health",
+        _ => "none",
+    });
     let mut response = match path {
         "/healthz" => dialects.health(false),
         "/readyz" => dialects.health(true),

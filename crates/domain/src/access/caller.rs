@@ -1,5 +1,6 @@
 //! Who asks, and what they may do.
 
+use super::fair::Share;
 use super::grants::{FaceSetScope, Grant, Grants, not_granted};
 use super::limits::Limits;
 use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, RequestId, Tenant, TenantId};
@@ -21,6 +22,8 @@ pub struct Caller {
     pub vendor_limits: Limits,
     /// The numbers of the tenant.
     pub tenant_limits: Limits,
+    /// How much the tenant gets of what is scarce, in proportion to others.
+    pub weight: u32,
     /// Names this request in the log.
     pub request_id: String,
 }
@@ -35,6 +38,7 @@ impl Caller {
             key: Some(key.id.clone()),
             vendor_limits,
             tenant_limits: key.tenant.limits,
+            weight: Share::WEIGHT,
             request_id: request_id.into(),
         }
     }
@@ -54,6 +58,7 @@ impl Caller {
             key: None,
             vendor_limits: Limits::NONE,
             tenant_limits: Limits::NONE,
+            weight: Share::WEIGHT,
             request_id: request_id.into(),
         }
     }
@@ -61,7 +66,12 @@ impl Caller {
     /// The caller as it is kept with the commits that it makes.
     pub fn actor(&self) -> Actor {
         let request_id = RequestId::new(&self.request_id).unwrap_or_else(RequestId::unnamed);
-        Actor { tenant: self.tenant, key: self.key.clone(), request_id }
+        Actor { tenant: self.tenant, key: self.key.clone(), request_id, key_must_be_usable: self.key.is_some() }
+    }
+
+    /// On whose account the call takes what is scarce.
+    pub fn share(&self) -> Share {
+        Share { tenant: self.tenant, weight: self.weight }
     }
 
     /// The stricter of the vendor's and the tenant's numbers.

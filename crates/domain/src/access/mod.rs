@@ -8,11 +8,13 @@
 //! This room must never know a vendor or a wire format. `docs/access.md` tells operators the same.
 
 mod caller;
+mod fair;
 mod grants;
 mod limits;
 mod rates;
 
 pub use caller::Caller;
+pub use fair::{Entering, FairBounds, FairSlots, Share, Slot};
 pub use grants::{FaceSetScope, Grant, Grants};
 pub(crate) use limits::least;
 pub use limits::{Limits, TenantUsage};
@@ -45,19 +47,36 @@ pub struct Admission<'a> {
     pub request_id: &'a str,
 }
 
+/// What holds for tenants besides what is stored with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantDefaults {
+    /// Calls a second of a tenant for which nobody set another number; `None` for no bound.
+    pub calls_per_second: Option<u32>,
+    /// How much tenants get of what is scarce, in proportion to others, by their names; [`Share::WEIGHT`] of all others.
+    pub weights: HashMap<String, u32>,
+}
+
 /// The gate that every call of an access key passes.
 pub struct Access {
     credentials: Arc<dyn CredentialStore>,
     clock: Arc<dyn Clock>,
+    defaults: TenantDefaults,
     rates: RateLimiter<Counter>,
     /// When each key was used last, as far as that is not stored yet.
     uses: Mutex<HashMap<AccessKeyId, TimestampMs>>,
 }
 
 impl Access {
-    /// A gate over these keys; nobody has called yet.
+    /// A gate over these keys; nobody has called yet, and nothing holds but what is stored with a tenant.
     pub fn new(credentials: Arc<dyn CredentialStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { credentials, clock, rates: RateLimiter::default(), uses: Mutex::default() }
+        let defaults = TenantDefaults::default();
+        Self { credentials, clock, defaults, rates: RateLimiter::default(), uses: Mutex::default() }
+    }
+
+    /// The same where this holds for tenants besides.
+    #[must_use]
+    pub fn with_defaults(self, defaults: TenantDefaults) -> Self {
+        Self { defaults, ..self }
     }
 
     /// Admits a call signed with `key`, whose signature was checked. `RateExceeded` if the tenant or the key calls too
@@ -68,8 +87,10 @@ impl Access {
             return Err(Error::new(Kind::Forbidden, "the access key is disabled or expired"));
         }
         self.used(key);
-        let caller = Caller::of_key(key, call.limits, call.request_id);
-        if let Some(most) = caller.limits().calls_per_second {
+        let caller = self.caller(key, call.limits, call.request_id);
+        // A tenant with a number of its own has that one, be it higher.
+        let own = caller.limits().calls_per_second;
+        if let Some(most) = own.or(self.defaults.calls_per_second) {
             self.take(Counter::Tenant(caller.tenant), most, 1, now)?;
         }
         if let Some(rate) = call.rate.filter(|_| call.n_units > 0) {
@@ -104,7 +125,12 @@ impl Access {
         let key = self.credentials.key(id.clone()).await?;
         let key = key.filter(|key| key.tenant.id == job.tenant && key.is_usable(now));
         let gone = || Error::new(Kind::Forbidden, "the access key that asked for this is deleted, disabled or expired");
-        Ok(Caller::of_key(&key.ok_or_else(gone)?, limits, request_id))
+        Ok(self.caller(&key.ok_or_else(gone)?, limits, request_id))
+    }
+
+    fn caller(&self, key: &AccessKey, limits: Limits, request_id: impl Into<String>) -> Caller {
+        let weight = self.defaults.weights.get(key.tenant.name.as_str()).copied().unwrap_or(Share::WEIGHT);
+        Caller { weight, ..Caller::of_key(key, limits, request_id) }
     }
 
     /// Notes that the key was used now; [`Access::store_uses`] stores it.

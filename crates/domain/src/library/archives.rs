@@ -172,7 +172,8 @@ impl Library {
         }
         let mut n_enrolled = 0;
         for (owner, batch) in batches {
-            let added = self.ports.store.add_faces(caller.actor(), owner, batch, caller.write_limits()).await?;
+            let added =
+                self.write(caller).await?.add_faces(caller.actor(), owner, batch, caller.write_limits()).await?;
             n_enrolled += added.len() as u64;
         }
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })

@@ -30,7 +30,7 @@ impl Library {
             quality_gate: request.quality_gate.unwrap_or(self.default_gate),
             created_at: self.ports.clock.now(),
         };
-        self.ports.store.create_face_set(caller.actor(), new, caller.limits().face_sets_max).await
+        self.write(caller).await?.create_face_set(caller.actor(), new, caller.limits().face_sets_max).await
     }
 
     /// Every face set that the caller may use, oldest first. Needs the read grant.
@@ -70,7 +70,7 @@ impl Library {
     ) -> Result<FaceSet> {
         caller.require(Grant::Manage)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
-        self.ports.store.update_face_set(caller.actor(), face_set.id, patch).await
+        self.write(caller).await?.update_face_set(caller.actor(), face_set.id, patch).await
     }
 
     /// Deletes a face set and its own faces. Needs the manage and the delete grant. `FaceSetNotFound`, `FaceSetNotEmpty`.
@@ -83,7 +83,7 @@ impl Library {
         caller.require(Grant::Manage)?;
         caller.require(Grant::Delete)?;
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
-        self.ports.store.delete_face_set(caller.actor(), face_set.id, only_if_empty).await?;
+        self.write(caller).await?.delete_face_set(caller.actor(), face_set.id, only_if_empty).await?;
         Ok(face_set)
     }
 

@@ -50,7 +50,7 @@ impl Library {
             faces.push(self.new_face(&request, &fields, face_set, face_idx, analyzed, now)?);
         }
         let owner = FaceOwner::FaceSet(face_set.id);
-        let faces = self.ports.store.add_faces(caller.actor(), owner, faces, caller.write_limits()).await?;
+        let faces = self.write(caller).await?.add_faces(caller.actor(), owner, faces, caller.write_limits()).await?;
         Ok(FacesAdded { face_set: summary.face_set, faces, refused })
     }
 
@@ -156,7 +156,7 @@ impl Library {
         let patch = FacePatch { subject, fields, note, only_if };
         let scope = FaceScope::FaceSet(face_set.id);
         let now = self.ports.clock.now();
-        let face = self.ports.store.update_face(caller.actor(), scope, face, patch, now).await?;
+        let face = self.write(caller).await?.update_face(caller.actor(), scope, face, patch, now).await?;
         Ok((face_set, face))
     }
 
@@ -180,7 +180,7 @@ impl Library {
             }
             _ => self.require_unshared_members(caller, &face_set).await?,
         }
-        let deleted = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
+        let deleted = self.write(caller).await?.delete_faces(caller.actor(), scope, selector).await?;
         Ok((face_set, deleted))
     }
 

@@ -6,6 +6,7 @@
 //! No thread and no runtime is known here: one call of [`Jobs::work`] does one job at a time, and whoever assembles the
 //! parts runs as many calls at once as jobs of that kind may be under way.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -70,12 +71,14 @@ pub struct Jobs {
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
     notify: Notify,
+    /// Whose job of each kind was begun last.
+    served: Mutex<HashMap<&'static str, TenantId>>,
 }
 
 impl Jobs {
     /// The queue in `store`. `timer` goes by `clock`.
     pub fn new(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>) -> Self {
-        Self { store, clock, timer, notify: Notify::default() }
+        Self { store, clock, timer, notify: Notify::default(), served: Mutex::default() }
     }
 
     /// Does jobs of the handler's kind, one at a time, until [`Jobs::stop`]; a job under way is finished first. Failures
@@ -123,7 +126,9 @@ impl Jobs {
     async fn work_once(&self, handler: &dyn JobHandler) -> Result<bool> {
         let now = self.clock.now();
         let lease_until = later(now, handler.lease());
-        let Some(job) = self.store.claim(handler.kind(), now, lease_until).await? else { return Ok(false) };
+        let served = self.served().get(handler.kind()).copied();
+        let Some(job) = self.store.claim(handler.kind(), now, lease_until, served).await? else { return Ok(false) };
+        self.served().insert(handler.kind(), job.tenant);
         let n_tries_before = usize::try_from(job.n_attempts).unwrap_or(usize::MAX).saturating_sub(1);
         let settled = if n_tries_before > handler.retries().len() {
             // Nobody settled the last try that was allowed: the job took its process with it, or the store did not answer.
@@ -145,6 +150,10 @@ impl Jobs {
         };
         self.settle(job.id, settled.outcome, settled.follow_ups).await?;
         Ok(true)
+    }
+
+    fn served(&self) -> MutexGuard<'_, HashMap<&'static str, TenantId>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run_in_time(&self, handler: &dyn JobHandler, job: &Job, lease_until: TimestampMs) -> Result<Settled> {
@@ -183,8 +192,14 @@ impl JobStore for Jobs {
         })
     }
 
-    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
-        self.store.claim(kind, now, lease_until)
+    fn claim(
+        &self,
+        kind: &'static str,
+        now: TimestampMs,
+        lease_until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Pending<'_, Option<Job>> {
+        self.store.claim(kind, now, lease_until, served)
     }
 
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
@@ -214,6 +229,10 @@ impl JobStore for Jobs {
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
         self.store.next_due(kind)
+    }
+
+    fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.store.void_leases(now)
     }
 
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {

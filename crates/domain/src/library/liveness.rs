@@ -103,14 +103,15 @@ impl Library {
             duration_ms_min: duration_ms.0,
             duration_ms_max: duration_ms.1.min(limits::VIDEO_DURATION_MS_MAX),
             frames_max: limits::VIDEO_FRAMES_MAX,
+            share: caller.share(),
         };
         let Video { duration_ms, frames } = self.ports.decoder.decode(bytes, rules).await?;
-        let track = self.track(&frames, &pack.id).await?;
+        let track = self.track(caller, &frames, &pack.id).await?;
         let similarity_min = pack.calibration.similarity_at(SAME_PERSON_FAR);
         let rules = JudgeRules { nod_degrees: request.nod_degrees, similarity_min };
         let mut judgement = liveness::judge(&track, &request.actions, rules);
         // The dearest question comes last, and only where the answer can still change.
-        if judgement.is_alive && !self.looks_alive(&track, &frames, &pack.id).await? {
+        if judgement.is_alive && !self.looks_alive(caller, &track, &frames, &pack.id).await? {
             judgement.is_alive = false;
             judgement.reasons.push(LivenessReason::NotReal);
         }
@@ -144,7 +145,7 @@ impl Library {
             embed: FaceChoice::None,
             assess: Assess { aspects: Aspects::LIVENESS.and(Aspects::QUALITY), faces: FaceChoice::Largest },
         };
-        let analysis = self.ports.analyzer.analyze(picture.clone(), request).await?;
+        let analysis = self.analyze_in_turn(caller, picture.clone(), request).await?;
         let has_company = analysis.faces.len() > 1;
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
@@ -155,9 +156,10 @@ impl Library {
     }
 
     /// What the clip's pictures show.
-    async fn track(&self, frames: &[VideoFrame], pack: &PackId) -> Result<Track> {
+    async fn track(&self, caller: &Caller, frames: &[VideoFrame], pack: &PackId) -> Result<Track> {
         let assess = Assess { aspects: OF_A_CLIP, faces: FaceChoice::Largest };
-        let looks: Vec<_> = frames.iter().map(|frame| self.look(frame, pack, FaceChoice::Largest, assess)).collect();
+        let looks: Vec<_> =
+            frames.iter().map(|frame| self.look(caller, frame, pack, FaceChoice::Largest, assess)).collect();
         let analyses = together::all(looks, PICTURES_AT_ONCE).await;
         let moments = frames.iter().zip(analyses).map(|(frame, analysis)| Ok(moment(frame.at_ms, analysis?)));
         moments.collect::<Result<_>>().map(Track)
@@ -165,7 +167,7 @@ impl Library {
 
     /// Whether the stage that judges single pictures takes the clip's frontal ones for those of a living person; yes if
     /// no such stage is installed.
-    async fn looks_alive(&self, track: &Track, frames: &[VideoFrame], pack: &PackId) -> Result<bool> {
+    async fn looks_alive(&self, caller: &Caller, track: &Track, frames: &[VideoFrame], pack: &PackId) -> Result<bool> {
         if !self.aspects().contains(Aspects::LIVENESS) {
             return Ok(true);
         }
@@ -176,7 +178,7 @@ impl Library {
         let n_stills = frontal.len().min(STILLS);
         let stills = (0..n_stills).map(|idx| frontal[idx * (frontal.len() - 1) / (n_stills - 1).max(1)]);
         let assess = Assess { aspects: Aspects::LIVENESS, faces: FaceChoice::Largest };
-        let looks: Vec<_> = stills.map(|frame| self.look(frame, pack, FaceChoice::None, assess)).collect();
+        let looks: Vec<_> = stills.map(|frame| self.look(caller, frame, pack, FaceChoice::None, assess)).collect();
         let mut sum = 0.0;
         for analysis in together::all(looks, PICTURES_AT_ONCE).await {
             let face = analysis?.faces.into_iter().next();
@@ -185,7 +187,14 @@ impl Library {
         Ok(n_stills > 0 && sum / n_stills as f32 > 0.5)
     }
 
-    async fn look(&self, frame: &VideoFrame, pack: &PackId, embed: FaceChoice, assess: Assess) -> Result<Analysis> {
+    async fn look(
+        &self,
+        caller: &Caller,
+        frame: &VideoFrame,
+        pack: &PackId,
+        embed: FaceChoice,
+        assess: Assess,
+    ) -> Result<Analysis> {
         let rules = ImageRules {
             formats: ImageFormats::JPEG,
             bytes_max: limits::IMAGE_BYTES_MAX,
@@ -194,7 +203,7 @@ impl Library {
         };
         let request =
             AnalyzeRequest { pack: pack.clone(), rules, find: FaceChoice::All, face_side_min: 0, embed, assess };
-        self.ports.analyzer.analyze(frame.picture.clone(), request).await
+        self.analyze_in_turn(caller, frame.picture.clone(), request).await
     }
 }
 

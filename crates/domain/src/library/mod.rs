@@ -3,6 +3,7 @@
 //! Every method takes a [`crate::access::Caller`]; authentication was the adapter's job, authorisation is done here.
 
 mod archives;
+mod explain;
 mod face_sets;
 mod faces;
 pub mod jobs;
@@ -14,16 +15,19 @@ mod quota;
 mod threshold;
 mod together;
 mod transient;
+mod turns;
 mod uploads;
 mod visibility;
 
 pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
+pub use explain::{ExaminedFace, Explanation, SearchExplanation};
 pub use keys::{CreateKey, KeySummary, fresh_key_id, fresh_secret};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
 pub use threshold::{Scales, Threshold};
+pub use turns::Turns;
 pub use uploads::PutUpload;
 
 use std::sync::Arc;
@@ -36,8 +40,9 @@ use crate::error::shortened;
 use crate::filter::Expr;
 use crate::policy::{FaceChoice, QualityFailure, QualityThresholds};
 use crate::ports::{
-    Analysis, AnalyzeRequest, AnalyzedFace, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules, GalleryStore,
-    IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder, fresh_id,
+    Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Clock, CredentialStore, FaceAnalyzer, FetchRules,
+    GalleryStore, IdSource, ImageFetcher, ImageRules, JobStore, PackInfo, Page, UploadStore, VectorIndex, VideoDecoder,
+    fresh_id,
 };
 use crate::types::{
     Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
@@ -51,6 +56,7 @@ pub struct Library {
     ports: Ports,
     /// Of face sets whose maker does not say which, and of persons that are in no set.
     default_gate: QualityGate,
+    turns: Turns,
 }
 
 /// What a library stands on.
@@ -81,7 +87,14 @@ pub struct Ports {
 impl Library {
     /// A library over these ports. Face sets get the gate [`QualityGate::Low`] unless their maker says otherwise.
     pub fn new(ports: Ports) -> Self {
-        Self { ports, default_gate: QualityGate::Low }
+        let turns = Turns::unbounded(&ports.clock);
+        Self { ports, default_gate: QualityGate::Low, turns }
+    }
+
+    /// The same where tenants take turns.
+    #[must_use]
+    pub fn with_turns(self, turns: Turns) -> Self {
+        Self { turns, ..self }
     }
 
     /// The same with another gate for face sets whose maker does not say which.
@@ -113,6 +126,11 @@ impl Library {
     /// The pack with that id, if it is loaded.
     pub fn pack(&self, id: &PackId) -> Option<&PackInfo> {
         self.packs().iter().find(|pack| pack.id == *id)
+    }
+
+    /// How busy the analysis of images is; see [`FaceAnalyzer::load`].
+    pub fn analyzer_load(&self) -> AnalyzerLoad {
+        self.ports.analyzer.load()
     }
 
     fn default_pack(&self) -> Result<&PackInfo> {
@@ -147,7 +165,13 @@ impl Library {
         let bytes = self.bytes_of(caller, &image.source, bytes_max, image.fetch_deadline).await?;
         let Wanted { find, embed, face_side_min } = wanted;
         let request = AnalyzeRequest { pack: pack.clone(), rules: image.rules, find, face_side_min, embed, assess };
-        self.ports.analyzer.analyze(bytes, request).await
+        self.analyze_in_turn(caller, bytes, request).await
+    }
+
+    /// Has the image analysed when its tenant's turn comes.
+    async fn analyze_in_turn(&self, caller: &Caller, image: Bytes, request: AnalyzeRequest) -> Result<Analysis> {
+        let _slot = self.turns.analyses.enter(caller.share()).await?;
+        self.ports.analyzer.analyze(image, request).await
     }
 
     /// The bytes of an image or a clip, wherever they are.
@@ -161,7 +185,10 @@ impl Library {
         let bytes = match source {
             ImageSource::Bytes(bytes) => bytes.clone(),
             ImageSource::Url(url) => {
-                self.ports.fetcher.fetch(url, FetchRules { bytes_max, deadline: fetch_deadline }).await?
+                self.ports
+                    .fetcher
+                    .fetch(url, FetchRules { bytes_max, deadline: fetch_deadline, share: caller.share() })
+                    .await?
             }
             ImageSource::Upload(name) => self.upload(caller, name).await?,
         };

@@ -212,7 +212,7 @@ impl Library {
         let names: Vec<FaceSetName> = face_sets.into_iter().map(|face_set| face_set.name).collect();
         let join = self.new_face_sets(caller, &Join { face_sets: names, capacity: None }).await?;
         if !join.is_empty() {
-            self.ports.store.join_face_sets(caller.actor(), into.id, join, caller.write_limits()).await?;
+            self.write(caller).await?.join_face_sets(caller.actor(), into.id, join, caller.write_limits()).await?;
         }
         let mut n_moved = 0;
         loop {
@@ -222,7 +222,7 @@ impl Library {
                 break;
             }
         }
-        self.ports.store.delete_person(caller.actor(), from.id).await?;
+        self.write(caller).await?.delete_person(caller.actor(), from.id).await?;
         let face_sets = self.face_sets_of(caller, into.id).await?;
         Ok(PersonMerged { person: into, face_sets, n_moved })
     }
@@ -269,7 +269,10 @@ impl Library {
         limit: u64,
     ) -> Result<Vec<Face>> {
         let now = self.ports.clock.now();
-        self.ports.store.move_faces(caller.actor(), from.id, to.id, ids, limit, caller.write_limits(), now).await
+        self.write(caller)
+            .await?
+            .move_faces(caller.actor(), from.id, to.id, ids, limit, caller.write_limits(), now)
+            .await
     }
 
     /// Two different persons, both of which the caller may change.
@@ -302,7 +305,7 @@ impl Library {
             created_at: self.ports.clock.now(),
         };
         let join = self.new_face_sets(caller, &request.join).await?;
-        self.ports.store.create_person(caller.actor(), new, join, caller.write_limits()).await
+        self.write(caller).await?.create_person(caller.actor(), new, join, caller.write_limits()).await
     }
 
     /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
@@ -326,7 +329,7 @@ impl Library {
         caller.require(Grant::Enrol)?;
         let person = self.existing_person(caller, key).await?;
         self.require_unshared_person(caller, person.id).await?;
-        self.ports.store.update_person(caller.actor(), person.id, patch).await
+        self.write(caller).await?.update_person(caller.actor(), person.id, patch).await
     }
 
     /// Deletes a person with its memberships and faces, and returns how many faces. Needs the delete grant.
@@ -335,7 +338,7 @@ impl Library {
         caller.require(Grant::Delete)?;
         let person = self.existing_person(caller, key).await?;
         self.require_unshared_person(caller, person.id).await?;
-        self.ports.store.delete_person(caller.actor(), person.id).await
+        self.write(caller).await?.delete_person(caller.actor(), person.id).await
     }
 
     /// Enrols one face from each image; each succeeds or fails by itself, and they are stored in their order. Needs the
@@ -416,7 +419,8 @@ impl Library {
 
     async fn add_person_face(&self, caller: &Caller, person: &Person, new: NewFace) -> Result<Face> {
         let owner = FaceOwner::Person(person.id);
-        let added = self.ports.store.add_faces(caller.actor(), owner, vec![new], caller.write_limits()).await?;
+        let added =
+            self.write(caller).await?.add_faces(caller.actor(), owner, vec![new], caller.write_limits()).await?;
         let missing = || Error::internal("cannot add a face to a person", "the store returned none");
         added.into_iter().next().ok_or_else(missing)
     }
@@ -459,7 +463,7 @@ impl Library {
         let person = self.existing_person(caller, key).await?;
         self.require_unshared_person(caller, person.id).await?;
         let scope = FaceScope::Person(person.id);
-        let deleted = self.ports.store.delete_faces(caller.actor(), scope, FaceSelector::Ids(ids)).await?;
+        let deleted = self.write(caller).await?.delete_faces(caller.actor(), scope, FaceSelector::Ids(ids)).await?;
         Ok((person, deleted))
     }
 
@@ -471,7 +475,7 @@ impl Library {
         let person = self.existing_person(caller, key).await?;
         let face_sets = self.new_face_sets(caller, &join).await?;
         let limits = caller.write_limits();
-        let mut joined = self.ports.store.join_face_sets(caller.actor(), person.id, face_sets, limits).await?;
+        let mut joined = self.write(caller).await?.join_face_sets(caller.actor(), person.id, face_sets, limits).await?;
         joined.retain(|face_set| caller.sees(face_set.id));
         Ok(joined)
     }
@@ -493,7 +497,7 @@ impl Library {
             let seen = self.face_sets_of(caller, person.id).await?;
             names.retain(|name| seen.iter().any(|face_set| face_set.name == *name));
         }
-        self.ports.store.leave_face_sets(caller.actor(), person.id, names).await
+        self.write(caller).await?.leave_face_sets(caller.actor(), person.id, names).await
     }
 
     /// The member persons of a set. Needs the read grant. `InvalidArgument` for too long a page, `FaceSetNotFound`.

@@ -79,6 +79,17 @@ impl Library {
     /// `PackUnavailable`, the image kinds, `NoFaceInImage`; `FaceNotFound` for an enrolled probe that is not in the
     /// set, and for one that is neither kept nor enrolled.
     pub async fn search(&self, caller: &Caller, request: Search) -> Result<SearchAnswer> {
+        Ok(self.search_examined(caller, request, Assess::NOTHING).await?.0)
+    }
+
+    /// The same, with the template that was looked for and the face in the image it came from, if it came from one, of
+    /// which `assess` says what is measured.
+    pub(super) async fn search_examined(
+        &self,
+        caller: &Caller,
+        request: Search,
+        assess: Assess,
+    ) -> Result<(SearchAnswer, Template, Option<AnalyzedFace>)> {
         caller.require(Grant::Search)?;
         let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?;
@@ -87,10 +98,10 @@ impl Library {
         self.pack_of(&face_set)?;
         let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
 
-        let (probe, detection) = self.probe(caller, &face_set, &request.probe).await?;
+        let (probe, face) = self.probe(caller, &face_set, &request.probe, assess).await?;
         let question = GallerySearch {
             face_set: face_set.id,
-            probe,
+            probe: probe.clone(),
             top_k: request.top_k,
             similarity_min,
             filter: filter.map(Arc::new),
@@ -115,7 +126,9 @@ impl Library {
             candidates.truncate(request.top_k);
         }
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
-        Ok(SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates })
+        let detection = face.as_ref().map(|face| face.detection);
+        let answer = SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates };
+        Ok((answer, probe, face))
     }
 
     /// Who resembles each face of an image, largest face first; no face is an empty list. Needs the search grant.
@@ -199,8 +212,14 @@ impl Library {
         self.ports.store.persons(caller.tenant, ids).await
     }
 
-    /// The template to look for, and where it was if it came from an image.
-    async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe) -> Result<(Template, Option<Detection>)> {
+    /// The template to look for, and the face it was made of if it came from an image.
+    async fn probe(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSet,
+        probe: &Probe,
+        assess: Assess,
+    ) -> Result<(Template, Option<AnalyzedFace>)> {
         match probe {
             Probe::Face(face) => {
                 let (scope, pack) = (FaceScope::FaceSet(face_set.id), face_set.pack.clone());
@@ -231,8 +250,8 @@ impl Library {
                 Ok((template.map_err(|error| invalid(format!("`template` is none: {error}")))?, None))
             }
             Probe::Image(image) => {
-                let face = self.largest_face(caller, image, &face_set.pack).await?;
-                Ok((super::template_of(&face, &face_set.pack)?, Some(face.detection)))
+                let face = self.largest_face(caller, image, &face_set.pack, assess).await?;
+                Ok((super::template_of(&face, &face_set.pack)?, Some(face)))
             }
         }
     }
@@ -265,7 +284,7 @@ impl Library {
         if templates.is_empty() {
             return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of pack `{pack}`")));
         }
-        let face = self.largest_face(caller, &image, &pack).await?;
+        let face = self.largest_face(caller, &image, &pack, Assess::NOTHING).await?;
         let probe = super::template_of(&face, &pack)?;
         let n_compared = templates.len() as u64;
         let similarities = templates.iter().filter_map(|(id, template)| Some((*id, template.similarity(&probe)?)));
@@ -274,9 +293,14 @@ impl Library {
         Ok(PersonCompared { face: id, similarity, n_compared, pack, probe: face.detection })
     }
 
-    async fn largest_face(&self, caller: &Caller, image: &ImageInput, pack: &PackId) -> Result<AnalyzedFace> {
-        let analysis =
-            self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), Assess::NOTHING).await?;
+    async fn largest_face(
+        &self,
+        caller: &Caller,
+        image: &ImageInput,
+        pack: &PackId,
+        assess: Assess,
+    ) -> Result<AnalyzedFace> {
+        let analysis = self.analyze(caller, image, pack, Wanted::embedded(FaceChoice::Largest), assess).await?;
         let no_face = || Error::new(Kind::NoFaceInImage, "the image shows no face");
         let face = analysis.faces.into_iter().next().ok_or_else(no_face)?;
         super::check_confirmed(&face)?;
@@ -288,7 +312,10 @@ impl Library {
         let top_k = question.top_k;
         question.top_k += SPARE_HITS;
         let scope = FaceScope::FaceSet(question.face_set);
-        let mut hits = self.ports.index.search(question).await?;
+        let mut hits = {
+            let _slot = self.turns.searches.enter(caller.share()).await?;
+            self.ports.index.search(question).await?
+        };
         let spare_hits = hits.split_off(hits.len().min(top_k));
         let mut candidates = self.known_hits(caller, scope, &hits).await?;
         if candidates.len() < hits.len() && !spare_hits.is_empty() {
@@ -300,7 +327,7 @@ impl Library {
 
     /// The hits with their records, in order. The store is the truth: a hit it no longer has was deleted while we looked,
     /// and is left out.
-    async fn known_hits(&self, caller: &Caller, scope: FaceScope, hits: &[Hit]) -> Result<Vec<Candidate>> {
+    pub(super) async fn known_hits(&self, caller: &Caller, scope: FaceScope, hits: &[Hit]) -> Result<Vec<Candidate>> {
         if hits.is_empty() {
             return Ok(Vec::new());
         }

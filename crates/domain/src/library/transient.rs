@@ -51,7 +51,7 @@ impl Library {
         }
         let kept = match new.is_empty() {
             true => Vec::new(),
-            false => self.ports.store.keep_faces(caller.actor(), new, limits::TRANSIENT_FACES_MAX).await?,
+            false => self.write(caller).await?.keep_faces(caller.actor(), new, limits::TRANSIENT_FACES_MAX).await?,
         };
         let faces = kept.into_iter().zip(assessments).map(|(face, assessment)| FaceKept { face, assessment }).collect();
         Ok(FacesKept { image_width: analysis.image_width, image_height: analysis.image_height, faces })
@@ -84,7 +84,7 @@ impl Library {
             let (id, now) = (self.fresh_id(FaceId::new), self.ports.clock.now());
             let (actor, limits) = (caller.actor(), caller.write_limits());
             let enrolled =
-                self.ports.store.enrol_transient_face(actor, face_set.id, source_face, id, now, limits).await;
+                self.write(caller).await?.enrol_transient_face(actor, face_set.id, source_face, id, now, limits).await;
             outcomes.push(match enrolled {
                 Ok(_) => TransientFaceOutcome::Added,
                 Err(error) => match error.kind() {
@@ -118,7 +118,7 @@ impl Library {
         }
         self.require_unshared_faces(caller, &found).await?;
         let selector = crate::ports::FaceSelector::Ids(found.iter().map(|face| face.id).collect());
-        let gone = self.ports.store.delete_faces(caller.actor(), scope, selector).await?;
+        let gone = self.write(caller).await?.delete_faces(caller.actor(), scope, selector).await?;
         let mut source_faces: Vec<FaceId> = Vec::with_capacity(gone.len());
         for face in found.iter().filter(|face| gone.contains(&face.id)) {
             if !source_faces.contains(&face.source_face) {
@@ -156,7 +156,7 @@ impl Library {
     pub async fn label_source(&self, caller: &Caller, source_face: FaceId, subject: Subject) -> Result<()> {
         caller.require(Grant::Enrol)?;
         self.require_unshared_source(caller, source_face).await?;
-        self.ports.store.label_source(caller.actor(), source_face, subject, self.ports.clock.now()).await
+        self.write(caller).await?.label_source(caller.actor(), source_face, subject, self.ports.clock.now()).await
     }
 
     /// Deletes a transient face and every enrolled face of that source face; returns how many those were. Needs the delete grant.
@@ -164,7 +164,7 @@ impl Library {
     pub async fn delete_source(&self, caller: &Caller, source_face: FaceId) -> Result<u64> {
         caller.require(Grant::Delete)?;
         self.require_unshared_source(caller, source_face).await?;
-        match self.ports.store.delete_source(caller.actor(), source_face, self.ports.clock.now()).await? {
+        match self.write(caller).await?.delete_source(caller.actor(), source_face, self.ports.clock.now()).await? {
             0 => Err(unknown_source_face()),
             n_deleted => Ok(n_deleted),
         }

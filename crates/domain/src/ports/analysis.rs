@@ -1,5 +1,7 @@
 //! Finding and embedding faces.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Pending;
@@ -132,6 +134,21 @@ pub struct PackInfo {
     pub calibration: Calibration,
 }
 
+/// How busy an analyzer is, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnalyzerLoad {
+    /// Threads that analyse images.
+    pub n_workers: usize,
+    /// Threads at work.
+    pub n_busy: usize,
+    /// Images that wait for a thread.
+    pub n_queued: usize,
+    /// Most images that may wait.
+    pub queue_max: usize,
+    /// How long an image handed over now is expected to wait.
+    pub expected_wait: Duration,
+}
+
 /// Finds and embeds faces. Blocking work happens on its own bounded pool; when that is full the answer is
 /// [`crate::Kind::Overloaded`] at once.
 pub trait FaceAnalyzer: Send + Sync {
@@ -145,6 +162,11 @@ pub trait FaceAnalyzer: Send + Sync {
     /// `openvino bf16`. Empty where no model runs.
     fn engines(&self) -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+
+    /// How busy it is. Never waits, so that it can be asked often. All zero where nothing is queued.
+    fn load(&self) -> AnalyzerLoad {
+        AnalyzerLoad::default()
     }
 
     /// Decodes, detects, embeds and assesses. No face is an empty list, not an error. Errors: the image kinds,

@@ -90,12 +90,21 @@ pub struct JobPage {
 /// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; no index gets them. Payloads and
 /// results have at most [`crate::limits::JOB_BYTES_MAX`] bytes, more is `InvalidArgument`.
 pub trait JobStore: Send + Sync {
-    /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone.
+    /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone, or if more
+    /// than nine tenths of those would be one tenant's: it must not keep all others out.
     fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>>;
 
-    /// Takes the undone job of this kind that is longest due, if one is due, and hides it until `lease_until`. Of
-    /// jobs due at the same time the one accepted first.
-    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>>;
+    /// Takes an undone job of this kind, if one is due, and hides it until `lease_until`. Tenants are served in turn: it
+    /// is a job of the first tenant after `served` that has one due, in the order of their ids, which begins anew after
+    /// the last; with `None` at the first of all. Of that tenant's jobs it is the one that is longest due, and of those due at
+    /// the same time the one accepted first.
+    fn claim(
+        &self,
+        kind: &'static str,
+        now: TimestampMs,
+        lease_until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Pending<'_, Option<Job>>;
 
     /// Settles a claimed job and accepts its follow-ups, however many wait, in one commit; false if the job is gone or already done (then
     /// nothing is written).
@@ -115,12 +124,19 @@ pub trait JobStore: Send + Sync {
     /// When the next job of this kind is due, so that a worker knows how long to rest.
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;
 
+    /// Makes every job due that was begun and is not done, and returns how many. For whoever owns the store alone, before it
+    /// claims any: those who began them are gone, and a lease of theirs means nothing.
+    fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64>;
+
     /// Erases jobs that are done and past their time, a few per commit; returns how many.
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64>;
 }
 
 /// Remembers things that may be used only once, such as nonces and single-use signatures, across restarts.
 pub trait NonceStore: Send + Sync {
+    /// A clock that is set back revives nothing: tokens are kept for a while after they have expired, and at a time before the
+    /// expiry of one that is no longer kept, the answer is false for every token.
+    ///
     /// True if `token` was not spent within `scope` before; it is remembered until `expires_at`. The answer is durable:
     /// of two calls with one token, at once or across any crash, at most one hears true before `expires_at` has come. A
     /// refused token keeps its first time. `InvalidArgument` above [`crate::limits::ONCE_SCOPE_BYTES_MAX`] and

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Pending;
+use crate::access::Share;
 
 /// Bounds of one fetch.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,8 @@ pub struct FetchRules {
     pub bytes_max: usize,
     /// Time for everything together; longer gives [`crate::Kind::UrlTimeout`].
     pub deadline: Duration,
+    /// On whose account; tenants take slots in turn.
+    pub share: Share,
 }
 
 /// Fetches images by address, keeping private, loopback and link-local addresses out unless the operator allowed the
@@ -32,6 +35,8 @@ pub struct VideoRules {
     pub duration_ms_max: u32,
     /// Most pictures returned, evenly spread over the clip; at least 1.
     pub frames_max: usize,
+    /// On whose account; tenants take slots in turn.
+    pub share: Share,
 }
 
 /// A clip as pictures.
@@ -56,7 +61,7 @@ pub struct VideoFrame {
 /// nothing of the clip reaches a disk or a log, and nothing that the clip names is opened or fetched.
 pub trait VideoDecoder: Send + Sync {
     /// Samples the clip. Errors: [`crate::Kind::VideoUnreadable`], [`crate::Kind::VideoDuration`],
-    /// [`crate::Kind::Overloaded`] (as many clips as may be are under way), [`crate::Kind::Unsupported`] (nothing
+    /// [`crate::Kind::Overloaded`] (as many clips as may be are under way and waiting), [`crate::Kind::Unsupported`] (nothing
     /// that decodes clips is installed).
     fn decode(&self, video: Bytes, rules: VideoRules) -> Pending<'_, Video>;
 }
@@ -78,6 +83,6 @@ pub trait WebhookSender: Send + Sync {
     fn check(&self, url: &str) -> Pending<'_, ()>;
 
     /// Posts the message and returns the answer's HTTP status; its body is not read. Longer than `deadline` for
-    /// everything together gives [`crate::Kind::UrlTimeout`].
-    fn deliver(&self, url: &str, message: Webhook, deadline: Duration) -> Pending<'_, u16>;
+    /// everything together gives [`crate::Kind::UrlTimeout`]. `share` is on whose account; tenants take slots in turn.
+    fn deliver(&self, url: &str, message: Webhook, deadline: Duration, share: Share) -> Pending<'_, u16>;
 }

@@ -149,26 +149,87 @@ pub fn interval_by_person(groups: &[(u64, u64)], n_draws: usize) -> Interval {
     if all == 0 || n_draws == 0 {
         return wilson;
     }
-    let mut state = 1_u64;
-    let mut draw = || {
-        // SplitMix64 (Steele, Lea, Flood, 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        groups[((mixed ^ (mixed >> 31)) % groups.len() as u64) as usize]
-    };
-    let mut shares: Vec<f64> = (0..n_draws)
+    let mut random = SplitMix64(1);
+    let mut draw = || groups[(random.next() % groups.len() as u64) as usize];
+    let shares = (0..n_draws)
         .map(|_| sum(&mut (0..groups.len()).map(|_| draw())))
         .filter(|(_, n)| *n > 0)
-        .map(|(accepted, n)| accepted as f64 / n as f64)
-        .collect();
-    shares.sort_by(f64::total_cmp);
-    let at = |share: f64| shares[((shares.len() - 1) as f64 * share).round() as usize];
-    if shares.is_empty() {
+        .map(|(accepted, n)| accepted as f64 / n as f64);
+    percentiles(shares.collect(), wilson)
+}
+
+/// Accepted pairs of photographs of two persons, as far as there are any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedBetween {
+    /// Number of one person, below that of the other.
+    pub person_a: u32,
+    /// Number of the other.
+    pub person_b: u32,
+    /// How many pairs of their photographs are accepted; above 0.
+    pub n_pairs: u64,
+}
+
+/// Most steps that a bootstrap over pairs of persons may take; a second or two.
+const BOOTSTRAP_STEPS_MAX: usize = 1_000_000_000;
+
+/// The 95 % interval of a false-accept rate by the bootstrap over persons: `n_draws` times as many persons as there are
+/// are drawn with replacement, and a pair of two persons counts as often as both were drawn (copies of one person make no
+/// impostor pairs). `n_photos` holds the photographs of each person. Pairs with a common photograph are not independent,
+/// which Wilson's interval supposes; the answer spans both. Fewer draws are made, but no fewer than 200, where `accepted`
+/// is so long that they would take minutes. The numbers drawn are the same in every run.
+pub fn far_interval_by_person(n_photos: &[u64], accepted: &[AcceptedBetween], n_draws: usize) -> Interval {
+    let pairs_among = |weights: &mut dyn Iterator<Item = u64>| {
+        let (sum, squares) = weights.fold((0_u64, 0_u64), |(sum, squares), n| (sum + n, squares + n * n));
+        (sum * sum - squares) / 2
+    };
+    let n_accepted: u64 = accepted.iter().map(|pairs| pairs.n_pairs).sum();
+    let n_pairs = pairs_among(&mut n_photos.iter().copied());
+    let wilson = wilson(n_accepted, n_pairs);
+    if n_photos.len() < 2 || n_draws == 0 {
         return wilson;
     }
-    Interval { low: at(0.025).min(wilson.low), high: at(0.975).max(wilson.high) }
+    let n_draws = n_draws.min((BOOTSTRAP_STEPS_MAX / accepted.len().max(1)).max(200));
+    let mut random = SplitMix64(1);
+    let mut weights = vec![0_u64; n_photos.len()];
+    let mut rates = Vec::with_capacity(n_draws);
+    for _ in 0..n_draws {
+        weights.fill(0);
+        for _ in 0..n_photos.len() {
+            weights[(random.next() % n_photos.len() as u64) as usize] += 1;
+        }
+        let drawn = pairs_among(&mut weights.iter().zip(n_photos).map(|(weight, n)| weight * n));
+        let passed: u64 = accepted
+            .iter()
+            .map(|pairs| weights[pairs.person_a as usize] * weights[pairs.person_b as usize] * pairs.n_pairs)
+            .sum();
+        if drawn > 0 {
+            rates.push(passed as f64 / drawn as f64);
+        }
+    }
+    percentiles(rates, wilson)
+}
+
+/// SplitMix64 (Steele, Lea, Flood, 2014): the same numbers in every run.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// From the 2.5th to the 97.5th percentile of these shares, widened to span `least` as well.
+fn percentiles(mut shares: Vec<f64>, least: Interval) -> Interval {
+    if shares.is_empty() {
+        return least;
+    }
+    shares.sort_by(f64::total_cmp);
+    let at = |share: f64| shares[((shares.len() - 1) as f64 * share).round() as usize];
+    Interval { low: at(0.025).min(least.low), high: at(0.975).max(least.high) }
 }
 
 #[cfg(test)]
@@ -233,6 +294,26 @@ mod tests {
         let (apart, together) = (interval_by_person(&apart, 2000), interval_by_person(&together, 2000));
         assert_eq!(apart, wilson(90, 100), "nobody differs, so drawing people again tells nothing new");
         assert!(together.low <= 0.71 && together.high == 1.0, "{together:?}");
+    }
+
+    #[test]
+    fn impostors_that_come_from_few_persons_widen_the_interval_of_a_rate() {
+        // 50 persons of two photographs: 1,225 pairs of persons, 4,900 of photographs. 49 accepted pairs, one of each of 49
+        // pairs of persons far apart, or all of them with the same person.
+        let n_photos = [2_u64; 50];
+        let between = |person_a: u32, person_b: u32| AcceptedBetween { person_a, person_b, n_pairs: 1 };
+        let apart: Vec<_> = (0..49).map(|idx| between(idx % 7, 8 + (idx * 17) % 42)).collect();
+        let one: Vec<_> = (1..50).map(|other| between(0, other)).collect();
+        let (apart, one) =
+            (far_interval_by_person(&n_photos, &apart, 2000), far_interval_by_person(&n_photos, &one, 2000));
+        for interval in [apart, one] {
+            assert!(interval.low <= 0.01 && 0.01 <= interval.high, "{interval:?} holds the rate");
+        }
+        assert!(one.high - one.low > 1.5 * (apart.high - apart.low), "{one:?} {apart:?}");
+        assert_eq!(one.low, 0.0, "without that person there is no false accept");
+        assert_eq!(far_interval_by_person(&n_photos, &[], 2000).low, 0.0);
+        assert!(far_interval_by_person(&n_photos, &[], 2000).high > 5e-4, "none of 4,900 is not never");
+        assert_eq!(far_interval_by_person(&[3], &[], 2000), Interval { low: 0.0, high: 1.0 }, "no pair at all");
     }
 
     #[test]

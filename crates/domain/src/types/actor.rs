@@ -53,4 +53,7 @@ pub struct Actor {
     pub key: Option<AccessKeyId>,
     /// The request that made the change.
     pub request_id: RequestId,
+    /// Whether the store refuses the write ([`crate::Kind::Forbidden`]) if it has no such key any more or it is disabled,
+    /// so that a request under way has no effect once its key is gone. Not kept with the commit, where it is false.
+    pub key_must_be_usable: bool,
 }

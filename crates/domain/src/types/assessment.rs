@@ -1,6 +1,8 @@
 //! What can be measured of a face beyond where it is and whom it resembles. All of it is optional: it is measured only
 //! when asked for, and only what the installed model packs can measure.
 
+use bytes::Bytes;
+
 use super::{Landmarks, Point};
 
 /// What can be measured of a face, as a set.
@@ -29,8 +31,10 @@ impl Aspects {
     pub const POINTS: Aspects = Aspects(64);
     /// All points of the face mesh, where a pack has one.
     pub const MESH: Aspects = Aspects(128);
+    /// The crop that the recogniser sees, as a picture.
+    pub const CROP: Aspects = Aspects(256);
     /// All of them.
-    pub const ALL: Aspects = Aspects(255);
+    pub const ALL: Aspects = Aspects(511);
 
     /// Both sets together.
     #[must_use]
@@ -56,7 +60,7 @@ impl Aspects {
 }
 
 /// What was measured of a face; `None` is "not asked for" or "nothing installed can measure it".
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Assessment {
     /// Sixty-eight landmarks.
     pub landmarks: Option<DenseLandmarks>,
@@ -74,6 +78,25 @@ pub struct Assessment {
     pub gender: Option<GenderEstimate>,
     /// How probable it is that a living person was before the camera, 0 to 1.
     pub liveness: Option<f32>,
+    /// The crop that the recogniser sees, as a PNG file. Asked for with [`Aspects::CROP`].
+    pub crop: Option<Bytes>,
+}
+
+// A picture of a face is never printed.
+impl std::fmt::Debug for Assessment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assessment")
+            .field("landmarks", &self.landmarks)
+            .field("mesh", &self.mesh)
+            .field("openness", &self.openness)
+            .field("pose", &self.pose)
+            .field("expression", &self.expression)
+            .field("age", &self.age)
+            .field("gender", &self.gender)
+            .field("liveness", &self.liveness)
+            .field("crop_bytes", &self.crop.as_ref().map(Bytes::len))
+            .finish()
+    }
 }
 
 /// Sixty-eight points in the order of the iBUG 300-W annotation: 0-16 jaw from the person's right ear to the left one,

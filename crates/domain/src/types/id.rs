@@ -64,7 +64,7 @@ pub struct TenantId(u128);
 
 impl TenantId {
     /// The tenant id with these bits.
-    pub fn from_bits(bits: u128) -> Self {
+    pub const fn from_bits(bits: u128) -> Self {
         Self(bits)
     }
 

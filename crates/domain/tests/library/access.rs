@@ -2,8 +2,10 @@
 
 use likeness_domain::access::FaceSetScope;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, DeleteFaces, Join, KeepFaces, PersonImage, PutUpload};
-use likeness_domain::ports::{Assess, Page, UploadQuota};
-use likeness_domain::types::{AccessKeyId, FaceSetPatch, PersonKey, PersonPatch, UploadName};
+use likeness_domain::ports::{Assess, CredentialStore, Page, UploadQuota};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceSetPatch, PersonKey, PersonPatch, Secret, Tenant, TenantName, TimestampMs, UploadName,
+};
 
 use super::*;
 
@@ -20,6 +22,11 @@ fn two() -> Two {
     fixture.create("vault").unwrap();
     let staff = block_on(fixture.library.face_set(&fixture.caller, &name("staff"))).unwrap().face_set.id;
     let key = AccessKeyId::new("limited");
+    let keys: &dyn CredentialStore = &*fixture.store;
+    let tenant = Tenant::new(fixture.caller.tenant, TenantName::new("acme").unwrap(), TimestampMs(1));
+    let tenant = block_on(keys.ensure_tenant(fixture.caller.actor(), tenant)).unwrap();
+    let stored = AccessKey::new(key.clone().unwrap(), Secret::new("secret").unwrap(), tenant, TimestampMs(1));
+    block_on(keys.add_key(fixture.caller.actor(), stored)).unwrap();
     let limited = Caller { face_sets: FaceSetScope::Only([staff].into()), key, ..fixture.caller.clone() };
     Two { fixture, limited }
 }

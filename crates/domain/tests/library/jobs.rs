@@ -239,7 +239,7 @@ fn a_job_that_kills_its_workers_is_given_up() {
     desk.enqueue(vec![job_due(1, 0)]);
     for try_idx in 0..3 {
         let now = TimestampMs(try_idx * 10_000);
-        let claimed = block_on(desk.store.claim("scan", now, TimestampMs(now.0 + 10_000))).unwrap();
+        let claimed = block_on(desk.store.claim("scan", now, TimestampMs(now.0 + 10_000), None)).unwrap();
         assert!(claimed.is_some(), "try {try_idx}");
     }
     desk.advance(30_000);
@@ -326,13 +326,19 @@ fn a_failing_store_does_not_end_a_worker() {
         fn enqueue(&self, jobs: Vec<NewJob>, waiting_max: u64) -> Pending<'_, Vec<JobId>> {
             self.0.enqueue(jobs, waiting_max)
         }
-        fn claim(&self, kind: &'static str, now: TimestampMs, until: TimestampMs) -> Pending<'_, Option<Job>> {
+        fn claim(
+            &self,
+            kind: &'static str,
+            now: TimestampMs,
+            until: TimestampMs,
+            served: Option<TenantId>,
+        ) -> Pending<'_, Option<Job>> {
             let mut n_failures = self.1.lock().unwrap();
             if *n_failures > 0 {
                 *n_failures -= 1;
                 return Box::pin(async { Err(Error::new(Kind::Overloaded, "the store is busy")) });
             }
-            self.0.claim(kind, now, until)
+            self.0.claim(kind, now, until, served)
         }
         fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
             self.0.settle(id, outcome, follow_ups)
@@ -348,6 +354,9 @@ fn a_failing_store_does_not_end_a_worker() {
         }
         fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
             self.0.next_due(kind)
+        }
+        fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
+            self.0.void_leases(now)
         }
         fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
             self.0.forget(now)

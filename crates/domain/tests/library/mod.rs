@@ -3,6 +3,7 @@
 mod access;
 mod face_sets;
 mod faces;
+mod fair_slots;
 mod images;
 mod jobs;
 mod liveness;

@@ -8,11 +8,13 @@ use http::Method;
 use likeness_domain::Error;
 use likeness_store::embedded::{self, DATABASE_FILE};
 use likeness_wire::native::{self, dto};
+use serde::Serialize;
 
 use super::connection::{Connection, Payload};
 use super::progress::BytesProgress;
 use super::{Outcome, Verdict, failed, refused, terminal};
 use crate::config::Config;
+use crate::video;
 
 /// How often a server is asked how far its report is.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -37,6 +39,15 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Findings {
+    #[serde(flatten)]
+    report: dto::Report,
+    /// Whether the decoder of clips can be confined on this machine.
+    clips: String,
+}
+
 /// Prints the store's report; the answer is "no" if it has problems.
 pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let data = config.data()?;
@@ -55,12 +66,14 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     };
     progress.finish();
     let report = report?;
+    let clips = video::confinement(&config.video).await.to_string();
+    let findings = Findings { report, clips };
     if args.json {
-        terminal::json(&report)?;
+        terminal::json(&findings)?;
     } else {
-        print(&report);
+        print(&findings);
     }
-    Ok(if report.problems.is_empty() { Verdict::Done } else { Verdict::No })
+    Ok(if findings.report.problems.is_empty() { Verdict::Done } else { Verdict::No })
 }
 
 /// Asks a server, and meanwhile how far it is.
@@ -120,7 +133,7 @@ async fn acknowledge(config: &Config, json: bool) -> Outcome {
     Ok(Verdict::Done)
 }
 
-fn print(report: &dto::Report) {
+fn print(Findings { report, clips }: &Findings) {
     let line = |name: &str, value: &dyn std::fmt::Display| terminal::data(format_args!("{name:<16}{value}"));
     line("store", &report.backend);
     line("layout", &format_args!("version {}", report.schema_version));
@@ -132,6 +145,7 @@ fn print(report: &dto::Report) {
     line("held faces", &report.n_held_faces);
     line("still to erase", &format_args!("{} deleted faces", report.n_faces_to_erase));
     line("on disk", &format_args!("{} bytes, of which {} are free", report.bytes_on_disk, report.bytes_free));
+    line("clips", clips);
     if let Some(scrub) = &report.scrub {
         line("every row read", &scrub_words(scrub));
     }

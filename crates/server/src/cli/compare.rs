@@ -11,8 +11,10 @@ use crate::assemble;
 use crate::config::Config;
 
 /// Tells whether the largest faces of two photographs are one person. Ends with 0 for the same, 1 for different.
-/// Example: likeness compare passport.jpg visitor.jpg --far 1e-5
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Ends with 0 for the same person, 1 for different people.\n\n\
+    Example: likeness compare passport.jpg visitor.jpg --far 1e-5")]
 pub(crate) struct CompareArgs {
     /// One photograph
     photo_a: PathBuf,
@@ -35,6 +37,8 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
         image_a: dto::Image::Bytes(image_a),
         image_b: dto::Image::Bytes(image_b),
         far: args.far,
+        explain: false,
+        crops: false,
         any_turn: false,
     };
     let answer = native::compare(&library, &assemble::nobody(), request).await?;

@@ -95,6 +95,15 @@ impl Connection {
         Ok(Self { transport: Transport::InProcess(router), tenant: String::new() })
     }
 
+    /// What a running server answers at a path of its own on the socket; `None` where the folder is ours, and where it
+    /// cannot be had.
+    pub(crate) async fn ask_server(&self, path: &str) -> Option<Bytes> {
+        let Transport::Socket(socket) = &self.transport else { return None };
+        let request = Request::get(path).header(header::HOST, "localhost").body(Full::new(Bytes::new())).ok()?;
+        let (status, body) = over_socket(socket, request).await.ok()?;
+        status.is_success().then_some(body)
+    }
+
     async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Error> {
         let dto::Tenants { mut tenants } = self.call(Method::GET, &["tenants"], &[], Payload::Empty).await?;
         let hint = "make one with `likeness key create --tenant NAME`";

@@ -1,6 +1,6 @@
 //! `likeness eval`: how well a pack tells people apart, measured on labelled pairs.
 
-mod all_pairs;
+pub(super) mod all_pairs;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,18 +9,20 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::policy::{FaceChoice, QualityThresholds, poor_quality};
 use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, FaceAnalyzer};
+use likeness_domain::score::verification::{IMPOSTORS_ABOVE_MIN, Interval, wilson};
 use likeness_domain::types::{Aspects, BoundingBox, PackId, QualityGate, Template};
 use likeness_domain::{Error, Kind};
 use likeness_wire::native;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use super::rates::percent;
 use super::table::{self, Align, counted};
 use super::{Outcome, Verdict, photo, terminal};
 use crate::assemble;
 use crate::cli::{failed, refused};
 use crate::config::Config;
-use crate::eval::metrics::{Evaluation, Figures, ScoredPair, evaluate, roc};
+use crate::eval::metrics::{Evaluation, FARS, Figures, ScoredPair, evaluate, roc};
 use crate::eval::pairs::{self, Pairs};
 use crate::eval::plot;
 
@@ -79,7 +81,7 @@ pub(crate) struct PairsArgs {
     json: bool,
 }
 
-fn gate(word: &str) -> Result<QualityGate, Error> {
+pub(super) fn gate(word: &str) -> Result<QualityGate, Error> {
     QualityGate::from_word(word)
 }
 
@@ -103,7 +105,7 @@ struct Lost {
 
 /// Which of several faces the list is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum MeantFace {
+pub(super) enum MeantFace {
     /// The one whose centre is nearest to the picture's: lists made from pictures cropped around a person, as LFW is
     Central,
     /// The one with the largest box
@@ -325,15 +327,15 @@ fn answer(evaluation: &Evaluation, lost: Lost, args: &PairsArgs, n_images: usize
     }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
-}
-
 fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, gate: QualityGate) {
     let columns = ["fold", "pairs", "accuracy", "EER", "TAR at FAR 1e-2", "TAR at FAR 1e-3", "threshold"]
         .map(|name| (name, Align::Right));
     let row = |name: String, figures: &Figures| {
-        let [at_1e_2, at_1e_3] = figures.tar_at_far.map(percent);
+        let shown = |idx: usize| {
+            let is_shown = figures.n_impostors as f64 * FARS[idx] >= IMPOSTORS_ABOVE_MIN;
+            if is_shown { percent(figures.tar_at_far[idx]) } else { "-".to_owned() }
+        };
+        let (at_1e_2, at_1e_3) = (shown(0), shown(1));
         let threshold = format!("{:.4}", figures.threshold);
         let (accuracy, eer) = (percent(figures.accuracy), percent(figures.eer));
         vec![name, figures.n_pairs.to_string(), accuracy, eer, at_1e_2, at_1e_3, threshold]
@@ -343,6 +345,21 @@ fn print(evaluation: &Evaluation, pack: &PackId, n_images: usize, lost: Lost, ga
     table::lines(&columns, &rows).iter().for_each(terminal::data);
     let (accuracy, deviation) = (percent(evaluation.overall.accuracy), percent(evaluation.accuracy_sd));
     terminal::data(format!("accuracy {accuracy}, standard deviation over the folds {deviation}"));
+    let overall = &evaluation.overall;
+    let n_right = (overall.accuracy * overall.n_pairs as f64).round() as u64;
+    let Interval { low, high } = wilson(n_right, overall.n_pairs as u64);
+    terminal::data(format!(
+        "95 % interval of the accuracy, if pairs are independent: {} to {}",
+        percent(low),
+        percent(high)
+    ));
+    if FARS.iter().any(|far| overall.n_impostors as f64 * far < IMPOSTORS_ABOVE_MIN) {
+        terminal::data(format!(
+            "-: fewer than {IMPOSTORS_ABOVE_MIN} of {} of two people would lie above the threshold, too few for a rate; \
+             `eval all-pairs` compares every photograph with every other",
+            counted(overall.n_impostors as u64, "pair")
+        ));
+    }
     let photographs = counted(n_images as u64, "photograph");
     terminal::data(format!("pack {pack}, {photographs}, {} without a face", lost.no_face));
     if gate != QualityGate::None {
@@ -368,6 +385,7 @@ fn draw(
         figures.push(format!("TAR {} at FAR {far}", percent(*tar)));
     }
     let plot = plot::Plot {
+        kind: plot::Kind::Roc,
         title: &format!("Telling people apart: ROC of pack {pack}"),
         subtitle: &format!(
             "{} in {} folds of {name}; bold: all pairs, faint: each fold",

@@ -6,18 +6,22 @@
 mod archive;
 mod backup;
 mod bench;
+mod calibrate;
 mod check;
 mod compare;
 mod config;
 mod connection;
 pub(crate) mod console;
 mod detect;
+mod doctor;
 mod eval;
+mod explain;
 mod face;
 mod face_set;
 mod import;
 mod key;
 mod liveness;
+mod manual;
 mod pack;
 mod photo;
 pub(crate) mod progress;
@@ -92,17 +96,23 @@ enum Command {
     Search(search::SearchArgs),
     /// Tell whether two photographs show one person
     Compare(compare::CompareArgs),
+    /// Say why two photographs, or a photograph and a face set, match or do not
+    Explain(explain::ExplainArgs),
     /// Find the faces in a photograph
     Detect(detect::DetectArgs),
     /// Tell whether a living person is in a photograph or a clip
     Liveness(liveness::LivenessArgs),
     /// What each threshold means: cosine, false-accept rate, false matches in a face set, and each dialect's number
     Thresholds(thresholds::ThresholdsArgs),
+    /// Measure a model pack's operating points on your own labelled faces
+    Calibrate(calibrate::CalibrateArgs),
     /// Accuracy of a model pack, measured on labelled photographs
     #[command(subcommand)]
     Eval(eval::Command),
     /// Measure what this machine can do, on faces that are made up
     Bench(bench::BenchArgs),
+    /// Look at everything a server stands on, and say what is wrong and what cures it
+    Doctor(doctor::DoctorArgs),
     /// What is stored, and whether it is intact
     Check(check::CheckArgs),
     /// Write a backup of the library while it is in use, or verify one
@@ -119,6 +129,10 @@ enum Command {
     Config(config::Command),
     /// Open the console in a browser, signed in as the owner of the data folder
     Console(console::ConsoleArgs),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Write man pages to a folder
+    Man(manual::ManArgs),
 }
 
 impl Command {
@@ -128,8 +142,14 @@ impl Command {
             Command::Serve(args) => args.settings(raw),
             Command::Key(_) | Command::Tenant(_) | Command::Check(_) | Command::Pack(_) | Command::Config(_) => {}
             Command::Eval(command) => raw.set_flag("pack", "--pack", command.pack()),
+            Command::Calibrate(args) => raw.set_flag("pack", "--pack", args.pack.as_deref()),
             Command::FaceSet(_) | Command::Face(_) | Command::Search(_) | Command::Compare(_) | Command::Detect(_) => {}
-            Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => {}
+            Command::Bench(_)
+            | Command::Liveness(_)
+            | Command::Recover(_)
+            | Command::Explain(_)
+            | Command::Doctor(_) => {}
+            Command::Completions(_) | Command::Man(_) => {}
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
@@ -146,13 +166,15 @@ impl Command {
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => "warn",
-            Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => "warn",
+            Command::Export(_) | Command::Import(_) | Command::Thresholds(_) | Command::Calibrate(_) => "warn",
+            Command::Explain(_) | Command::Doctor(_) => "warn",
+            Command::Completions(_) | Command::Man(_) => "warn",
         }
     }
 
-    async fn run(self, config: &Config, resolved: &RawConfig) -> Outcome {
+    async fn run(self, config: &Config, resolved: &RawConfig, resolve: &serve::Resolve) -> Outcome {
         match self {
-            Command::Serve(args) => serve::run(args, config).await,
+            Command::Serve(args) => serve::run(args, config, resolved, resolve).await,
             Command::Key(command) => key::run(command, config).await,
             Command::Tenant(command) => tenant::run(command, config).await,
             Command::FaceSet(command) => face_set::run(command, config).await,
@@ -161,11 +183,14 @@ impl Command {
             Command::Import(args) => archive::import(args, config).await,
             Command::Search(args) => search::run(args, config).await,
             Command::Compare(args) => compare::run(args, config).await,
+            Command::Explain(args) => explain::run(args, config).await,
             Command::Detect(args) => detect::run(args, config).await,
             Command::Liveness(args) => liveness::run(args, config).await,
             Command::Thresholds(args) => thresholds::run(args, config).await,
+            Command::Calibrate(args) => calibrate::run(args, config).await,
             Command::Eval(command) => eval::run(command, config).await,
             Command::Bench(args) => bench::run(args, config).await,
+            Command::Doctor(args) => doctor::run(args, config).await,
             Command::Check(args) => check::run(args, config).await,
             Command::Backup(args) => backup::backup(args, config).await,
             Command::Restore(args) => backup::restore(args, config).await,
@@ -173,6 +198,8 @@ impl Command {
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),
             Command::Console(args) => console::run(args, config).await,
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::man(&args),
         }
     }
 }
@@ -180,8 +207,8 @@ impl Command {
 /// What every command that works on a library takes.
 #[derive(Debug, Args)]
 pub(crate) struct LibraryArgs {
-    /// Whose faces [default: the only tenant]
-    #[arg(long, value_name = "NAME")]
+    /// Whose faces [default: LIKENESS_TENANT, else the only tenant]
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
     tenant: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -190,7 +217,8 @@ pub(crate) struct LibraryArgs {
 
 impl LibraryArgs {
     fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
+        // An empty variable counts as unset, as those of settings do.
+        self.tenant.as_deref().filter(|name| !name.is_empty())
     }
 }
 
@@ -247,14 +275,16 @@ fn settle_and_run(cli: Cli) -> Outcome {
     flags.set_flag("log.level", "--log-level", cli.shared.log_level.as_deref());
     flags.set_flag("log.format", "--log-format", cli.shared.log_format.as_deref());
     cli.command.settings(&mut flags);
-    let resolved = crate::config::resolve(cli.shared.config.as_deref(), std::env::vars_os(), flags)?;
+    let file = cli.shared.config.clone();
+    let resolve = move || crate::config::resolve(file.as_deref(), std::env::vars_os(), flags.clone());
+    let resolved = resolve()?;
     let config = Config::from_raw(&resolved)?;
     telemetry::start(&config.log, cli.command.log_level());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(format!("cannot start the async runtime: {error}")))?;
-    let outcome = runtime.block_on(cli.command.run(&config, &resolved));
+    let outcome = runtime.block_on(cli.command.run(&config, &resolved, &resolve));
     // A name look-up may still hang in a thread; nothing waits for its answer any more.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

@@ -22,6 +22,21 @@ pub(crate) enum Command {
     List(JsonArgs),
     /// Compare every installed file with the digest its manifest states
     Verify(VerifyArgs),
+    /// Take over operating points that `likeness calibrate` has measured; they hold from the next start on
+    Calibrate(CalibrateArgs),
+}
+
+/// See [`Command::Calibrate`].
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// The file that `likeness calibrate -o FILE` has written
+    #[arg(required_unless_present = "reset", conflicts_with = "reset")]
+    file: Option<PathBuf>,
+    /// Go back to the operating points of this pack's own manifest
+    #[arg(long, value_name = "ID")]
+    reset: Option<String>,
+    #[command(flatten)]
+    json: JsonArgs,
 }
 
 /// See [`Command::Install`].
@@ -72,7 +87,33 @@ pub(crate) fn run(command: Command, config: &Config) -> Outcome {
         Command::Install(args) => install(&home, args, config),
         Command::List(args) => list(&home, config, args.json),
         Command::Verify(args) => verify(&home, args),
+        Command::Calibrate(args) => calibrate(&home, args),
     }
+}
+
+fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
+    let (id, change) = match (&args.file, &args.reset) {
+        (Some(file), _) => (pack::install_calibration(home, file)?, "own operating points hold"),
+        (None, Some(id)) => {
+            let unknown = || refused(format!("`{id}` is no name of a model pack, expected one as `default-2`"));
+            let id = PackId::new(id).ok_or_else(unknown)?;
+            if !pack::remove_calibration(home, &id)? {
+                terminal::talk(format!("model pack {id} has no operating points but its own"));
+                return Ok(Verdict::No);
+            }
+            (id, "the pack's own operating points hold")
+        }
+        (None, None) => return Err(refused("neither a file nor `--reset ID` is given")),
+    };
+    let score = pack::open(home, &id)?.manifest().recognition().map(|recognition| recognition.score.clone());
+    let measured_on = score.map(|score| score.measured_on).unwrap_or_default();
+    if args.json.json {
+        terminal::data(json!({ "pack": id.as_str(), "measured_on": measured_on }));
+    } else {
+        terminal::data(format!("model pack {id}: {change}, measured on {measured_on}"));
+        terminal::talk("they hold for servers and commands that start from now on");
+    }
+    Ok(Verdict::Done)
 }
 
 fn install(home: &Home, args: InstallArgs, config: &Config) -> Outcome {

@@ -25,7 +25,7 @@ fn sign(bound: dto::Bound) -> &'static str {
     }
 }
 
-/// A number of 0 or more with two significant digits: plain from a thousandth to a million, with an exponent beyond.
+/// A number of 0 or more with three significant digits: plain from a thousandth to a million, with an exponent beyond.
 pub(crate) fn significant(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned();
@@ -33,7 +33,7 @@ pub(crate) fn significant(number: f64) -> String {
     if !(1e-3..1e6).contains(&number) {
         return rate(number);
     }
-    let n_decimals = (1.0 - number.log10().floor()).max(0.0) as usize;
+    let n_decimals = (2.0 - number.log10().floor()).max(0.0) as usize;
     let text = format!("{number:.n_decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
@@ -73,8 +73,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_two_digits() {
+    fn numbers_have_three_digits() {
         let shown = [0.0, 1e-5, 0.0012345, 0.02, 0.256, 1.0, 3.14, 31.4, 314.0, 2e6].map(significant);
-        assert_eq!(shown, ["0", "1e-5", "0.0012", "0.02", "0.26", "1", "3.1", "31", "314", "2e6"]);
+        assert_eq!(shown, ["0", "1e-5", "0.00123", "0.02", "0.256", "1", "3.14", "31.4", "314", "2e6"]);
     }
 }

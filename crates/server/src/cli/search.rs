@@ -14,8 +14,12 @@ use crate::config::Config;
 
 /// Finds who resembles the largest face of a photograph. Ends with 1 when nobody does. Without a threshold, one comparison
 /// of two strangers in ten thousand passes, so a search of 10,000 faces finds one stranger; `--false-matches` takes the
-/// number of faces into account. Example: likeness search visitor.jpg --set staff --false-matches 0.01
+/// number of faces into account.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Without a threshold, one comparison of two strangers in ten thousand passes, so that a search of 10,000 faces finds one \
+    stranger; `--false-matches` takes the number of faces into account. Ends with 1 when nobody is found.\n\n\
+    Example: likeness search visitor.jpg --set staff --false-matches 0.01")]
 pub(crate) struct SearchArgs {
     /// The photograph
     photo: PathBuf,

@@ -10,13 +10,13 @@ use std::time::Duration;
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{Clock, GalleryStore, RecordStore, ScrubStep};
+use likeness_domain::ports::{Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
 use likeness_wire::Readiness;
 use likeness_wire::http::budget::BodyBudget;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,11 +24,20 @@ use super::{Outcome, Verdict, failed, quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
-use crate::listener::{self, LargeRequests, Socket};
+use crate::guard;
+use crate::index_check::with_index_check;
+use crate::listener::{self, LargeRequests, Service, Socket};
+use crate::metrics::{Metrics, Sources, with_metrics};
 use crate::system::{SystemClock, SystemIds};
+use crate::telemetry;
+use crate::tls::{self, Tls};
+use crate::video;
 
 /// Connections of commands on this machine, and of health checks on a port of their own.
 const FEW_CONNECTIONS: usize = 64;
+
+/// Bytes of a socket's path, by the system.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How often it is looked whether memory that request bodies have left can go back to the system, and how much of it is
 /// worth the work.
@@ -52,11 +61,16 @@ const STORE_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// Answer clients until told to stop.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The server speaks plain HTTP: keep it on 127.0.0.1, or put a proxy with TLS before it. Every call \
+                        needs an access key (`likeness key create`, or --quickstart). Its data folder must be its owner's \
+                        alone, and it writes no memory dumps. docs/security.md says what protects against whom."
+)]
 pub(crate) struct ServeArgs {
     /// Address and port to answer on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Second address and port, which answers health checks only
+    /// Second address and port, which answers health checks and /metrics only
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen_operations: Option<String>,
     /// Allow images to be fetched from this host although its address is private or its port unusual (repeatable)
@@ -77,10 +91,16 @@ impl ServeArgs {
 }
 
 /// Runs the server.
-pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
+pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, resolve: &Resolve) -> Outcome {
+    guard::forbid_memory_dumps()?;
     // Signals are heard from here on, so that a stop during a long start is a clean one too.
     let (stop, stopping) = watch::channel(false);
     let stopped_early = stop_on_signal(stop)?;
+    // From here on SIGHUP does not end the process.
+    let hang_ups =
+        signal(SignalKind::hangup()).map_err(|error| failed(format!("cannot listen for signals: {error}")))?;
+    // Before the port, so that nobody meets a server without its certificate.
+    let tls = Tls::open(&config.tls)?;
     // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
     let listener = bind(config.general.listen).await?;
     let local = |listener: &TcpListener| {
@@ -97,13 +117,16 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         () = stopped_early => return Ok(Verdict::Done),
     };
     let quickstart = match args.quickstart {
-        true => Some(quickstart::prepare(&*opened.credentials, config.data()?, &url(address)).await?),
+        true => Some(quickstart::prepare(&*opened.credentials, config.data()?, &url(address, tls.is_some())).await?),
         false => None,
     };
 
     let packs: Vec<String> = opened.library.packs().iter().map(|pack| pack.id.to_string()).collect();
     let (version, packs, data) = (env!("CARGO_PKG_VERSION"), packs.join(", "), config.data()?.display());
     tracing::info!(version, packs, %data, "the library is open");
+    for warning in guard::warnings(config, &*opened.credentials).await? {
+        tracing::warn!("{warning}");
+    }
     let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
     let ready = move || {
         let readiness = assemble::readiness(store.health());
@@ -113,6 +136,12 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         }
     };
     let wire = opened.wire(config, Arc::new(ready));
+    match opened.jobs.void_leases(SystemClock.now()).await {
+        Ok(0) => {}
+        Ok(n_jobs) => tracing::info!(n_jobs, "jobs that an earlier process had begun are taken up"),
+        // They are due when their time is over.
+        Err(error) => tracing::warn!(%error, "jobs that an earlier process had begun wait for their time"),
+    }
     let mut workers = JoinSet::new();
     for worker in likeness_wire::workers(wire.clone()) {
         for _ in 0..worker.n_at_once {
@@ -125,26 +154,34 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let large = Arc::new(large);
     let few = listener::Settings { connections_max: FEW_CONNECTIONS, ..config.listener.clone() };
+    let budget = config.listener.body_budget();
+    let metrics = Metrics::new();
+    let sources = Arc::new(Sources {
+        library: Arc::clone(&opened.library),
+        store: Arc::clone(&opened.store),
+        index: Arc::clone(&opened.index),
+        budget: Arc::clone(&budget),
+    });
+    let plain = |router| Service {
+        router,
+        ids: ids.clone(),
+        large: Arc::clone(&large),
+        budget: None,
+        metrics: Arc::clone(&metrics),
+        tls: None,
+    };
     let operations = async {
         let Some(listener) = operations else { return 0 };
         let router = likeness_wire::operations_router(wire.clone());
-        let (socket, large, ids) = (Socket::Tcp(listener), Arc::clone(&large), ids.clone());
-        listener::serve(socket, router, ids, &few, large, None, stopping.clone()).await
+        let router = with_metrics(router, Arc::clone(&metrics), Arc::clone(&sources));
+        listener::serve(Socket::Tcp(listener), plain(router), &few, stopping.clone()).await
     };
     let mut router = likeness_wire::router(wire.clone());
     if config.general.console {
         router = console::mount(router);
     }
-    let budget = config.listener.body_budget();
-    let network = listener::serve(
-        Socket::Tcp(listener),
-        router,
-        ids.clone(),
-        &config.listener,
-        Arc::clone(&large),
-        Some(Arc::clone(&budget)),
-        stopping.clone(),
-    );
+    let service = Service { budget: Some(Arc::clone(&budget)), tls: tls.clone(), ..plain(router) };
+    let network = listener::serve(Socket::Tcp(listener), service, &config.listener, stopping.clone());
     let socket_path = config.data()?.join(SOCKET_FILE);
     // Bound before the line below is printed: whoever waits for that line may run a command next.
     let socket = match bind_for_owner(&socket_path) {
@@ -154,20 +191,25 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
             None
         }
     };
+    warn_of_clips(video::confinement(&config.video).await);
     let commands = async {
         let Some(socket) = socket else { return 0 };
-        let router = opened.native_router().merge(console::address_router(url(address), config.general.console));
-        let (socket, large) = (Socket::Unix(socket), Arc::clone(&large));
-        let n_cut = listener::serve(socket, router, ids.clone(), &few, large, None, stopping.clone()).await;
+        let (store, index) = (Arc::clone(&opened.store), Arc::clone(&opened.index));
+        let console = console::address_router(url(address, tls.is_some()), config.general.console);
+        let router = opened.native_router().merge(console);
+        let router = with_index_check(router, store, index, Arc::clone(&opened.credentials));
+        let router = with_metrics(router, Arc::clone(&metrics), Arc::clone(&sources));
+        let n_cut = listener::serve(Socket::Unix(socket), plain(router), &few, stopping.clone()).await;
         let _ = fs::remove_file(&socket_path);
         n_cut
     };
     if let Some(address) = operations_address {
-        terminal::talk(format_args!("health checks on http://{address}"));
+        terminal::talk(format_args!("health checks and metrics on http://{address}"));
     }
-    terminal::talk(format_args!("listening on http://{address}"));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    terminal::talk(format_args!("listening on {scheme}://{address}"));
     if config.general.console && console::is_built_in() {
-        let url = url(address);
+        let url = url(address, tls.is_some());
         terminal::talk(format_args!("the console is at {url}{}; `likeness console` signs in", console::PREFIX));
     }
     if let Some(quickstart) = quickstart {
@@ -184,8 +226,11 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
     let scrubbed = scrub(&*opened.store, config.general.scrub(), stopping.clone());
-    let ((n_network, n_commands, n_operations), (), (), (), (), ()) =
-        tokio::join!(requests, opened.jobs.purge_in_time(&*opened.pictures, &failed), held, uses, trimmed, scrubbed);
+    let reloads = Reloads { tls: tls.clone(), resolved: resolved.clone(), resolve };
+    let reloaded = reloads.run(hang_ups, stopping.clone());
+    let purged = opened.jobs.purge_in_time(&*opened.pictures, &failed);
+    let ((n_network, n_commands, n_operations), (), (), (), (), (), ()) =
+        tokio::join!(requests, purged, held, uses, trimmed, scrubbed, reloaded);
     if let Err(error) = opened.access.store_uses().await {
         tracing::warn!(%error, "when access keys were used last is not stored");
     }
@@ -196,6 +241,86 @@ pub(crate) async fn run(args: ServeArgs, config: &Config) -> Outcome {
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),
     }
     Ok(Verdict::Done)
+}
+
+/// Says at the start what becomes of clips, if they are not decoded in confinement.
+fn warn_of_clips(confined: video::Confined) {
+    match confined {
+        video::Confined::Yes => {}
+        video::Confined::Off => tracing::warn!("clips are decoded without confinement, as `video.confinement` says"),
+        video::Confined::Impossible(reason) => tracing::warn!(reason, "clips are decoded without confinement"),
+        video::Confined::Refused(reason) => tracing::warn!(
+            reason,
+            "clips are refused, since their decoder cannot be confined; hint: a kernel with Landlock and seccomp, or \
+             `video.confinement` set to `preferred` if all clips come from people you trust"
+        ),
+    }
+}
+
+/// Settings as they would be resolved now, from the same flags, environment and file.
+pub(crate) type Resolve = dyn Fn() -> Result<RawConfig, Error> + Send + Sync;
+
+/// What is read again while the server runs.
+struct Reloads<'a> {
+    tls: Option<Arc<Tls>>,
+    resolved: RawConfig,
+    resolve: &'a Resolve,
+}
+
+impl Reloads<'_> {
+    /// Until told to stop: takes changed certificates over soon after they change, and at SIGHUP also the level of the log.
+    /// Requests in flight and open connections go on as they are. What cannot be used is logged, and what held before
+    /// holds on.
+    async fn run(mut self, mut hang_ups: Signal, mut stopping: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                _ = hang_ups.recv() => {
+                    self.settings();
+                    self.certificates(true).await;
+                }
+                () = tokio::time::sleep(tls::LOOK_EVERY) => self.certificates(false).await,
+            }
+        }
+    }
+
+    async fn certificates(&self, always: bool) {
+        let Some(tls) = self.tls.clone() else { return };
+        // Files may lie on a network.
+        match tokio::task::spawn_blocking(move || tls.reload(always)).await {
+            Ok(Ok(true)) => tracing::info!("the certificate is read again; new connections get it"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                let hint = error.hint();
+                tracing::error!(%error, hint, "the certificate cannot be read again, the one before holds on");
+            }
+            Err(error) => tracing::error!(%error, "reading the certificate again failed"),
+        }
+    }
+
+    fn settings(&mut self) {
+        let settled = (self.resolve)().and_then(|resolved| Ok((Config::from_raw(&resolved)?, resolved)));
+        let (config, resolved) = match settled {
+            Ok(settled) => settled,
+            Err(error) => {
+                let hint = error.hint();
+                tracing::error!(%error, hint, "the settings cannot be read again, those before hold on");
+                return;
+            }
+        };
+        telemetry::set_level(&config.log);
+        let changed = self.resolved.differing(&resolved);
+        let waiting: Vec<_> = changed.iter().copied().filter(|name| *name != "log.level").collect();
+        match waiting.is_empty() {
+            true => tracing::info!(changed = changed.join(", "), "the settings are read again"),
+            false => tracing::warn!(
+                changed = changed.join(", "),
+                "the settings are read again; these hold from the next start on: {}",
+                waiting.join(", ")
+            ),
+        }
+        self.resolved.take_over("log.level", &resolved);
+    }
 }
 
 /// Turns `stop` true at the first SIGTERM or SIGINT; the second ends the process at once. The returned future is ready
@@ -303,6 +428,15 @@ fn bind_for_owner(path: &Path) -> std::io::Result<UnixListener> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    let n_bytes = path.as_os_str().len();
+    if n_bytes > SOCKET_PATH_BYTES_MAX {
+        let message = format!(
+            "the path of the socket {} has {n_bytes} bytes, expected at most {SOCKET_PATH_BYTES_MAX}; hint: a data folder \
+             with a shorter path, or a symbolic link to it",
+            path.display()
+        );
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
+    }
     // Private from its first moment: setting the mode afterwards would leave a gap. The mask is the process's, but
     // everything else made meanwhile is private by its own mode anyway.
     let before = umask(Mode::RWXG | Mode::RWXO);
@@ -314,11 +448,12 @@ fn bind_for_owner(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Where clients on this machine find the server.
-fn url(address: SocketAddr) -> String {
+fn url(address: SocketAddr, has_tls: bool) -> String {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    let scheme = if has_tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }

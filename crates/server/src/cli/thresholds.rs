@@ -18,8 +18,11 @@ use crate::config::Config;
 
 /// Shows what each threshold means: similarity (cosine), false-accept rate (FAR) per comparison, how many strangers it is
 /// expected to find in a face set, true-accept rate (TAR), and the number that each dialect prints for it.
-/// Example: likeness thresholds --set staff --false-matches 0.01
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    FAR is the false-accept rate of one comparison, TAR the true-accept rate; a search compares with every face of the set, \
+    so that FAR times faces is the number of strangers it is expected to find.\n\n\
+    Example: likeness thresholds --set staff --false-matches 0.01")]
 pub(crate) struct ThresholdsArgs {
     /// For this face set: its model pack, and as many comparisons as it has faces
     #[arg(long = "set", value_name = "NAME")]
@@ -207,6 +210,29 @@ fn cells(row: &Row, has_intervals: bool, has_gallery: bool) -> Vec<String> {
         }
     }
     cells.push(row.tar.map_or_else(|| "-".to_owned(), percent));
-    cells.extend(row.numbers.values().map(ToString::to_string));
+    // By name: a JSON object has no order of its own.
+    let number = |dialect: &str| row.numbers.get(dialect).map_or_else(|| "-".to_owned(), ToString::to_string);
+    cells.extend(ADAPTERS.iter().map(|adapter| number(adapter.name)));
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use likeness_domain::score::OperatingPoint;
+
+    use super::*;
+
+    #[test]
+    fn every_number_stands_in_the_column_of_its_dialect() {
+        let points = [(1e-1, 0.2), (1e-2, 0.3), (1e-3, 0.36), (1e-4, 0.42), (1e-5, 0.47), (1e-6, 0.52)];
+        let points = points.map(|(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine)));
+        let calibration = Calibration::new(points.to_vec()).expect("rising");
+        let row = row(&calibration, Similarity::new(0.42), Some(2000));
+        let cells = cells(&row, false, true);
+        assert_eq!(cells[..3], ["0.4200", "1e-4", "0.2"]);
+        let of = |dialect: &str| ADAPTERS.iter().position(|adapter| adapter.name == dialect).expect("known");
+        let numbers: Vec<_> =
+            ["huawei", "aliyun", "yuanli", "facepp"].map(|name| cells[4 + of(name)].as_str()).to_vec();
+        assert_eq!(numbers, ["0.93", "80.0", "80.0", "69.101"]);
+    }
 }

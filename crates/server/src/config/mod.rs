@@ -12,10 +12,11 @@ mod tests;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use likeness_domain::Error;
-use likeness_domain::settings::{Millis, Parsed, Refused, Truth, UnlessAuto, Unset, With};
+use likeness_domain::settings::{ListOf, Millis, Parsed, Refused, Truth, UnlessAuto, UnlessZero, Unset, With};
 use likeness_domain::types::{PackId, QualityGate};
 use likeness_vision::runtime::choice::Wanted;
 use likeness_vision::runtime::{Library, Precision};
@@ -23,7 +24,7 @@ use likeness_vision::runtime::{Library, Precision};
 pub(crate) use raw::RawConfig;
 
 use crate::cli::{failed, refused};
-use crate::{fetch, listener, telemetry, video};
+use crate::{fetch, listener, telemetry, tls, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
 
@@ -34,13 +35,16 @@ likeness_domain::settings! {
             "address and port to answer on; loopback, because a face library is opened to a network on purpose or not at \
              all";
         listen_operations: Option<SocketAddr> = "", Unset(Parsed("an address and port such as 127.0.0.1:7081")),
-            "second address and port that answers health checks only, so that no client's traffic can be in their way; by \
-             default none";
+            "second address and port that answers health checks and `/metrics` only, in plain HTTP, so that no client's \
+             traffic can be in their way; by default none";
         console: bool = "true", Truth,
             "whether the console, pages for people, is served at `/console`; it does nothing but call the native API";
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "data folder of the library: faces, keys, everything that must be backed up; by default `likeness/library` \
              in the user's data folder";
+        data_open_to_others: bool = "false", Truth,
+            "whether a data folder that the group or others may enter is used all the same, as where a platform sets the \
+             rights of a volume; otherwise it is refused";
         upgrade_copy: bool = "true", Truth,
             "whether a copy of the library is kept in its data folder before a newer program upgrades its layout, for the \
              way back; it takes as much room as the library";
@@ -67,6 +71,12 @@ likeness_domain::settings! {
             "threads that analyse images, each with its own model sessions; by default one per processor";
         queue_max: usize = "64", 1..=65_536,
             "images that may wait for a worker before callers are told that the server is busy; a few seconds of work";
+        calls_per_second: Option<u32> = "1000", UnlessZero(1_000_000),
+            "calls a second of a tenant that has no number of its own (`likeness tenant set --calls-per-second`); 0 for no \
+             bound";
+        weights: Vec<TenantWeight> = "", ListOf("NAME=WEIGHT with a weight of 1 to 1000"),
+            "how much tenants get of what is scarce (analyses, fetches, clips, searches, writes) while several want it, in \
+             proportion to others; by default every tenant has the weight 1";
         inference_runtime: Option<Library> = "auto", UnlessAuto("auto, onnxruntime, openvino or builtin"),
             "library that runs the models: onnxruntime, openvino, builtin for recognisers in 16-bit integers by the program \
              itself (the rest as with auto), or auto for what was quickest on this machine; `likeness pack list` shows \
@@ -81,6 +91,25 @@ likeness_domain::settings! {
     }
 }
 
+/// The weight of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantWeight {
+    /// The tenant's name.
+    pub(crate) name: String,
+    /// Its weight, 1 to 1000.
+    pub(crate) weight: u32,
+}
+
+impl FromStr for TenantWeight {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (name, weight) = text.rsplit_once('=').ok_or(())?;
+        let weight = weight.parse().ok().filter(|weight| (1..=1000).contains(weight)).ok_or(())?;
+        if name.is_empty() { Err(()) } else { Ok(Self { name: name.to_owned(), weight }) }
+    }
+}
+
 /// The settings, complete and checked. What each means is said where its room declares it.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -88,6 +117,8 @@ pub(crate) struct Config {
     pub(crate) general: General,
     /// Bounds on connections.
     pub(crate) listener: listener::Settings,
+    /// The server's own TLS.
+    pub(crate) tls: tls::Settings,
     /// Bounds on fetching.
     pub(crate) fetch: fetch::Settings,
     /// How clips are decoded.
@@ -123,6 +154,7 @@ impl Config {
             Ok(Config {
                 general: General::read(text)?,
                 listener: listener::Settings::read(text)?,
+                tls: tls::Settings::read(text)?,
                 fetch: fetch::Settings::read(text)?,
                 video: video::Settings::read(text)?,
                 wire: likeness_wire::Settings::read(text)?,

@@ -65,6 +65,20 @@ impl RawConfig {
         }
     }
 
+    /// Names of the settings that have another value in `other`, in the order of the reference.
+    pub(crate) fn differing(&self, other: &RawConfig) -> Vec<&'static str> {
+        let names = SETTINGS.iter().map(|row| row.setting.name);
+        names.filter(|name| self.get(name).map(|(value, _)| value) != other.get(name).map(|(value, _)| value)).collect()
+    }
+
+    /// Makes one setting what it is in `other`.
+    pub(crate) fn take_over(&mut self, name: &'static str, other: &RawConfig) {
+        match other.get(name) {
+            Some(value) => self.values.insert(name, value.clone()),
+            None => self.values.remove(name),
+        };
+    }
+
     /// Takes over a flag, if it was given.
     pub(crate) fn set_flag(&mut self, name: &'static str, flag: &'static str, value: Option<&str>) {
         if let Some(value) = value {

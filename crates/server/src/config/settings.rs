@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use likeness_domain::settings::Setting;
 
 use super::General;
-use crate::{fetch, listener, telemetry, video};
+use crate::{fetch, listener, telemetry, tls, video};
 
 /// One row of the reference.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Row {
 pub(crate) static SETTINGS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     let mut settings = General::table();
     settings.extend(listener::Settings::table());
+    settings.extend(tls::Settings::table());
     settings.extend(fetch::Settings::table());
     settings.extend(video::Settings::table());
     settings.extend(likeness_wire::Settings::table());

@@ -71,6 +71,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         # listen_operations is not set
         console = true # default
         data = "/home/u/.local/share/likeness/library" # default
+        data_open_to_others = false # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
         scrub_interval_days = 7 # default
@@ -81,6 +82,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         analysis_memory_mib = 256 # default
         workers = 2 # file machine
         queue_max = 3 # environment LIKENESS_QUEUE_MAX
+        calls_per_second = 1000 # default
+        weights = [] # default
         inference_runtime = "auto" # default
         inference_precision = "auto" # default
         queue_wait_max_ms = 2000 # default
@@ -100,14 +103,27 @@ fn flag_beats_environment_beats_file_beats_default() {
         # client_address_header is not set
         trusted_proxies = [] # default
 
+        [tls]
+        # certificate is not set
+        # key is not set
+        # client_ca is not set
+        client_certificates = "required" # default
+
         [fetch]
+        enabled = true # default
         allow = ["a","b:81"] # file likeness.toml
+        deny = [] # default
+        names_max = 32 # default
+        name_wait_max_ms = 5000 # default
         concurrent_max = 32 # default
+        queue_max = 1024 # default
 
         [video]
         program = "ffmpeg" # default
+        confinement = "required" # default
         deadline_s = 20 # default
         concurrent_max = 2 # default
+        queue_max = 8 # default
 
         [huawei]
         project_name = "cn-north-4" # default
@@ -138,6 +154,8 @@ fn flag_beats_environment_beats_file_beats_default() {
         unknown_person_code = 404 # default
         limited_tenants = [] # default
         tasks_waiting_max = 10000 # default
+        require_content_md5 = false # default
+        require_nonce = false # default
         # upload_endpoint is not set
         uploads_bytes_max = 1073741824 # default
 
@@ -145,6 +163,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         superset_responses = true # default
         bad_sign_error = "authorization" # default
         sign_skew_s = 0 # default
+        sign_life_max_s = 86400 # default
         concurrency_status = 403 # default
         unknown_group_error = "INVALID_GROUP_ID" # default
         group_exist_error = "GROUP_EXIST" # default

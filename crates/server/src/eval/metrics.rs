@@ -22,6 +22,8 @@ pub(crate) struct ScoredPair {
 pub(crate) struct Figures {
     /// How many pairs.
     pub(crate) n_pairs: usize,
+    /// Those of two people among them.
+    pub(crate) n_impostors: usize,
     /// Share of pairs judged rightly.
     pub(crate) accuracy: f64,
     /// The threshold of that judgement.
@@ -69,7 +71,8 @@ pub(crate) fn evaluate(pairs: &[ScoredPair]) -> Evaluation {
 fn figures(pairs: &[ScoredPair], accuracy: f64, threshold: f64) -> Figures {
     let roc = roc(pairs);
     let tar_at_far = FARS.map(|far| tar_at_far(&roc, far));
-    Figures { n_pairs: pairs.len(), accuracy, threshold, eer: eer(&roc), tar_at_far }
+    let n_impostors = pairs.iter().filter(|pair| !pair.same).count();
+    Figures { n_pairs: pairs.len(), n_impostors, accuracy, threshold, eer: eer(&roc), tar_at_far }
 }
 
 /// Share of pairs judged rightly at a threshold.

@@ -40,8 +40,29 @@ pub(crate) fn path(text: &str) -> std::result::Result<std::path::PathBuf, String
     PlotFormat::of_name(&path).map(|_| path).map_err(|error| error.message().to_owned())
 }
 
+/// Which curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Receiver operating characteristic: true-accept rate over false-accept rate.
+    Roc,
+    /// Detection error trade-off: false-reject rate over false-accept rate, both logarithmic.
+    Det,
+}
+
+impl Kind {
+    /// Its name.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Kind::Roc => "ROC",
+            Kind::Det => "DET",
+        }
+    }
+}
+
 /// What is drawn.
 pub(crate) struct Plot<'a> {
+    /// Which curve.
+    pub(crate) kind: Kind,
     /// Heading.
     pub(crate) title: &'a str,
     /// What was measured, below the heading.
@@ -66,6 +87,9 @@ const BOTTOM: f64 = 472.0;
 /// Lower ends of the TAR axis: the highest one that leaves every curve inside is used, so that good systems can be
 /// told apart. Ten or fewer steps of the second number fill the axis.
 const TAR_AXES: [(f64, f64); 6] = [(0.99, 0.001), (0.98, 0.002), (0.95, 0.005), (0.9, 0.01), (0.5, 0.05), (0.0, 0.1)];
+
+/// Lowest decade of the false-reject axis of a DET plot: few have photographs enough to show less than 0.1 %.
+const FRR_DECADES: i32 = -3;
 
 /// A place on the paper in its own units: right and down from the top left corner, up to [`WIDTH`] and [`HEIGHT`].
 type At = (f64, f64);
@@ -126,7 +150,7 @@ fn layout(plot: &Plot<'_>) -> Vec<Item> {
     let lowest = plot.folds.iter().map(Vec::as_slice).chain([plot.overall]).map(|roc| tar_at_far(roc, far_min));
     let lowest = lowest.fold(1.0, f64::min);
     let (tar_min, tar_step) = *TAR_AXES.iter().find(|(tar_min, _)| *tar_min <= lowest).unwrap_or(&TAR_AXES[5]);
-    let axes = Axes { far_min, tar_min };
+    let axes = Axes { far_min, tar_min, kind: plot.kind };
     let text = |class, at, anchor, text: &str| Item::Text(class, at, anchor, text.to_owned());
 
     let mut items = vec![
@@ -144,25 +168,45 @@ fn layout(plot: &Plot<'_>) -> Vec<Item> {
         let label = percent(far, (-decade - 2).max(0) as usize);
         items.push(text(Class::Tick, (x, BOTTOM + 20.0), Anchor::Middle, &label));
     }
-    let n_steps = ((1.0 - tar_min) / tar_step).round() as i32;
-    for step in 0..=n_steps {
-        let tar = tar_min + f64::from(step) * tar_step;
-        let y = axes.y(tar);
-        items.push(Item::Line(Class::Grid, (LEFT, y), (RIGHT, y)));
-        let label = percent(tar, usize::from(tar_step < 0.01));
-        items.push(text(Class::Tick, (LEFT - 10.0, y + 4.0), Anchor::End, &label));
+    match plot.kind {
+        Kind::Roc => {
+            let n_steps = ((1.0 - tar_min) / tar_step).round() as i32;
+            for step in 0..=n_steps {
+                let tar = tar_min + f64::from(step) * tar_step;
+                let y = axes.y(tar);
+                items.push(Item::Line(Class::Grid, (LEFT, y), (RIGHT, y)));
+                let label = percent(tar, usize::from(tar_step < 0.01));
+                items.push(text(Class::Tick, (LEFT - 10.0, y + 4.0), Anchor::End, &label));
+            }
+        }
+        Kind::Det => {
+            for decade in FRR_DECADES..=0 {
+                let y = axes.y(1.0 - 10f64.powi(decade));
+                items.push(Item::Line(Class::Grid, (LEFT, y), (RIGHT, y)));
+                let label = percent(10f64.powi(decade), (-decade - 2).max(0) as usize);
+                items.push(text(Class::Tick, (LEFT - 10.0, y + 4.0), Anchor::End, &label));
+            }
+        }
     }
     items.push(Item::Frame((LEFT, TOP), (RIGHT, BOTTOM)));
+    let up_axis = match plot.kind {
+        Kind::Roc => "true-accept rate",
+        Kind::Det => "false-reject rate (one person taken for two), logarithmic",
+    };
     let far_axis = "false-accept rate (strangers taken for one person), logarithmic";
     items.push(text(Class::Axis, ((LEFT + RIGHT) / 2.0, BOTTOM + 48.0), Anchor::Middle, far_axis));
-    items.push(text(Class::Axis, (24.0, (TOP + BOTTOM) / 2.0), Anchor::MiddleUpwards, "true-accept rate"));
+    items.push(text(Class::Axis, (24.0, (TOP + BOTTOM) / 2.0), Anchor::MiddleUpwards, up_axis));
 
     items.extend(plot.folds.iter().map(|fold| Item::Steps(Class::Fold, axes.steps(fold))));
     items.push(Item::Steps(Class::All, axes.steps(plot.overall)));
     let marks = FARS.into_iter().filter(|&far| far >= far_min);
     items.extend(marks.map(|far| Item::Mark((axes.x(far), axes.y(tar_at_far(plot.overall, far))))));
     for (idx, figure) in plot.figures.iter().rev().enumerate() {
-        let at = (RIGHT - 16.0, BOTTOM - 16.0 - 22.0 * idx as f64);
+        // Where no curve runs: a ROC leaves the lower right corner, a DET curve the upper right one.
+        let at = match plot.kind {
+            Kind::Roc => (RIGHT - 16.0, BOTTOM - 16.0 - 22.0 * idx as f64),
+            Kind::Det => (RIGHT - 16.0, TOP + 28.0 + 22.0 * (plot.figures.len() - 1 - idx) as f64),
+        };
         items.push(text(Class::Figure, at, Anchor::End, figure));
     }
     items
@@ -171,6 +215,7 @@ fn layout(plot: &Plot<'_>) -> Vec<Item> {
 struct Axes {
     far_min: f64,
     tar_min: f64,
+    kind: Kind,
 }
 
 impl Axes {
@@ -179,7 +224,15 @@ impl Axes {
     }
 
     fn y(&self, tar: f64) -> f64 {
-        let share = (tar - self.tar_min) / (1.0 - self.tar_min);
+        let share = match self.kind {
+            Kind::Roc => (tar - self.tar_min) / (1.0 - self.tar_min),
+            Kind::Det => {
+                let frr = (1.0 - tar).max(10f64.powi(FRR_DECADES));
+                1.0 - (frr.log10() - f64::from(FRR_DECADES)) / f64::from(-FRR_DECADES)
+            }
+        };
+        // The better, the higher in a ROC, and the lower in a DET plot.
+        let share = if self.kind == Kind::Det { 1.0 - share } else { share };
         BOTTOM - (BOTTOM - TOP) * share.clamp(0.0, 1.0)
     }
 
@@ -212,7 +265,15 @@ mod tests {
 
     fn check(overall: &[(f64, f64)], n_impostors: usize) -> String {
         let overall: Vec<RocPoint> = overall.iter().map(|&(far, tar)| RocPoint { far, tar }).collect();
-        let plot = Plot { title: "a < b", subtitle: "", figures: &[], overall: &overall, folds: &[], n_impostors };
+        let plot = Plot {
+            kind: Kind::Roc,
+            title: "a < b",
+            subtitle: "",
+            figures: &[],
+            overall: &overall,
+            folds: &[],
+            n_impostors,
+        };
         String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text")
     }
 
@@ -222,6 +283,25 @@ mod tests {
         let drawn = check(&[(0.0, 0.0), (0.0, 0.991), (0.01, 0.995), (0.1, 1.0), (1.0, 1.0)], 1000);
         // TAR 0.99 to 1 is 388 px high: 0.991 at 433.2, 0.995 at 278.
         assert!(drawn.contains(r#"class="all" d="M84.0 433.2H298.7V278.0H513.3V84.0H728.0""#), "{drawn}");
+    }
+
+    #[test]
+    fn a_det_curve_runs_over_two_logarithmic_axes() {
+        let overall = [(0.0, 0.0), (0.0, 0.9), (0.01, 0.99), (1.0, 1.0)];
+        let overall: Vec<RocPoint> = overall.iter().map(|&(far, tar)| RocPoint { far, tar }).collect();
+        let plot = Plot {
+            kind: Kind::Det,
+            title: "DET",
+            subtitle: "",
+            figures: &[],
+            overall: &overall,
+            folds: &[],
+            n_impostors: 1000,
+        };
+        let drawn = String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text");
+        // Three decades of false rejects on 388 px: 10 % a third from the top, 1 % two thirds, nothing at the bottom.
+        assert!(drawn.contains(r#"class="all" d="M84.0 213.3H298.7V342.7H728.0V472.0H728.0""#), "{drawn}");
+        assert!(drawn.contains("false-reject rate") && drawn.contains(">10 %<"), "{drawn}");
     }
 
     #[test]
@@ -240,8 +320,15 @@ mod tests {
         let overall = [(0.0, 0.0), (0.0, 0.991), (0.01, 0.995), (0.1, 1.0), (1.0, 1.0)];
         let overall: Vec<RocPoint> = overall.iter().map(|&(far, tar)| RocPoint { far, tar }).collect();
         let figures = ["TAR 99.5 % at FAR 1 %".to_owned()];
-        let plot =
-            Plot { title: "ROC", subtitle: "", figures: &figures, overall: &overall, folds: &[], n_impostors: 1000 };
+        let plot = Plot {
+            kind: Kind::Roc,
+            title: "ROC",
+            subtitle: "",
+            figures: &figures,
+            overall: &overall,
+            folds: &[],
+            n_impostors: 1000,
+        };
         let bytes = draw(&plot, PlotFormat::Png).expect("draws");
         let rules = likeness_wire::native::IMAGE_RULES;
         let picture = likeness_vision::decode::decode(&bytes, &rules).expect("is a PNG");

@@ -1,6 +1,6 @@
 //! Which addresses are on the public internet.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 /// Whether a stranger's URL may make this server connect to `ip`.
 ///
@@ -12,6 +12,23 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => is_public_v6(ip),
     }
+}
+
+/// Whether `ip` is an address of this machine, as far as the machine knows: one that a router shows for it is not.
+///
+/// No list of interfaces is read. A datagram socket that is connected, which sends nothing, gets the address that its
+/// packets would come from; of packets to an address of this machine that is the address itself.
+pub(super) fn is_own(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Without a way there, there is no connection either.
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == ip)
 }
 
 fn is_public_v4(ip: Ipv4Addr) -> bool {

@@ -1,6 +1,6 @@
-//! Name look-up, connection, TLS and one request.
+//! Connection, TLS and one request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use likeness_domain::ports::{Pending, Webhook};
+use likeness_domain::ports::Webhook;
 use likeness_domain::{Error, Kind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto, pki_types};
 
+use super::resolver::Resolve;
 use super::target::{Host, Scheme, Target};
 use super::unreachable;
 
@@ -28,27 +29,6 @@ const ADDRESSES_MAX: usize = 8;
 
 /// Bytes of the head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// The name service, so that tests can answer in its place.
-pub(super) trait Resolve: Send + Sync {
-    /// Every address of `name`.
-    fn resolve(&self, name: String) -> Pending<'static, Vec<IpAddr>>;
-}
-
-/// The machine's own name service.
-pub(super) struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, name: String) -> Pending<'static, Vec<IpAddr>> {
-        // `getaddrinfo` blocks a thread of the runtime's blocking pool; the fetcher's slots bound how many.
-        Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name, 0))
-                .await
-                .map_err(|error| unreachable("host of the image address is not known").with_source(error))?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        })
-    }
-}
 
 /// The addresses behind a target, at least one.
 pub(super) async fn addresses(resolver: &dyn Resolve, target: &Target) -> Result<Vec<SocketAddr>> {

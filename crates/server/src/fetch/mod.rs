@@ -5,13 +5,18 @@
 //! reach the same through hooks, and bring cookies, proxies and pools that would have to be switched off again.
 //!
 //! # Invariants
-//! - A connection is opened only to an address that [`address::is_public`], or to a host the operator allowed by name.
+//! - A connection is opened only to an address that [`address::is_public`] and is none of this machine's own, or to a host
+//!   the operator allowed by name; and never to one that the operator denied.
 //! - Every look-up happens once per hop; there is no second one between check and connect (no DNS rebinding).
 //! - No proxy, no cookie, no credential, no pooled connection; at most three redirects, never from https to http.
-//! - Time is bounded by one deadline over all hops, bytes while they stream, fetches by a semaphore.
+//! - Time is bounded by one deadline over all hops, bytes while they stream, fetches by slots that tenants take in turn,
+//!   name look-ups by
+//!   [`resolver`].
 
 mod address;
 mod connect;
+mod deny;
+mod resolver;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,52 +28,80 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
+use likeness_domain::access::{FairBounds, FairSlots, Share};
 use likeness_domain::ports::{FetchRules, ImageFetcher, Pending, Webhook, WebhookSender};
-use likeness_domain::settings::ListOf;
+use likeness_domain::settings::{ListOf, Millis, Truth};
 use likeness_domain::{Error, Kind, Result};
-use tokio::sync::Semaphore;
 
-use connect::{Exchange, Resolve, SystemResolver, Tls};
+use connect::{Exchange, Tls};
+use resolver::BoundedResolver;
+pub(crate) use resolver::Resolve;
 use target::{Scheme, Target};
 
+pub(crate) use deny::Denied;
+
 pub(crate) use target::AllowedHost;
+
+use crate::system::SystemClock;
 
 likeness_domain::settings! {
     /// Where images may be fetched from.
     pub(crate) struct Settings in "fetch." {
+        enabled: bool = "true", Truth,
+            "whether images are fetched from addresses that callers name, and results posted to them; where nobody uses \
+             that, `false` is safest";
         allow: Vec<AllowedHost> = "", ListOf("HOST or HOST:PORT"),
             "hosts (`HOST` or `HOST:PORT`) images may be fetched from although their address is private or the port \
              unusual";
+        deny: Vec<Denied> = "", ListOf("HOST, address or network such as 192.0.2.0/24"),
+            "hosts, each with all names below it, addresses and networks that nothing is fetched from or posted to, also \
+             where `fetch.allow` allows it; such as the address under which a router shows this server to the internet";
+        names_max: usize = "32", 4..=1024,
+            "names of hosts that are looked up at once, for images and results together; those of one domain get a \
+             quarter";
+        name_wait_max as name_wait_max_ms: Duration = "5000", Millis(100..=60_000),
+            "milliseconds that a look-up is waited for";
         concurrent_max: usize = "32", 1..=1024,
-            "images fetched at once; each may hold as many bytes as the dialect allows an image";
+            "images fetched at once, in turn for each tenant; each may hold as many bytes as the dialect allows an image";
+        queue_max: usize = "1024", 0..=65_536,
+            "images that may wait to be fetched; where that is too many, those of the tenant with most are refused";
     }
 }
 
 /// Redirects followed. Object stores and link shorteners need one or two.
 const REDIRECTS_MAX: usize = 3;
 
+/// The machine's name service, for fetches and results together.
+pub(crate) fn resolver(settings: &Settings) -> Arc<dyn Resolve> {
+    Arc::new(BoundedResolver::of_the_machine(settings.names_max, settings.name_wait_max))
+}
+
 /// Fetches images over HTTP and HTTPS.
 pub(crate) struct HttpFetcher {
+    enabled: bool,
     allow: Vec<AllowedHost>,
-    slots: Semaphore,
+    deny: Vec<Denied>,
+    slots: FairSlots,
     resolver: Arc<dyn Resolve>,
     tls: Tls,
 }
 
 impl HttpFetcher {
-    /// A fetcher that trusts the machine's certificates and uses its name service.
-    pub(crate) fn new(allow: Vec<AllowedHost>, concurrent_max: usize) -> Self {
-        Self::with(allow, concurrent_max, Arc::new(SystemResolver), Tls::native())
+    /// A fetcher that trusts the machine's certificates. Several may share `resolver`; slots are its own.
+    pub(crate) fn new(settings: &Settings, resolver: Arc<dyn Resolve>) -> Self {
+        Self::with(settings, resolver, Tls::native())
     }
 
-    fn with(allow: Vec<AllowedHost>, concurrent_max: usize, resolver: Arc<dyn Resolve>, tls: Tls) -> Self {
-        Self { allow, slots: Semaphore::new(concurrent_max), resolver, tls }
+    fn with(settings: &Settings, resolver: Arc<dyn Resolve>, tls: Tls) -> Self {
+        let Settings { enabled, allow, deny, concurrent_max, queue_max, .. } = settings.clone();
+        let bounds = FairBounds { what: "fetches", n_slots: concurrent_max, queue_max, wait_ms_max: None };
+        Self { enabled, allow, deny, slots: FairSlots::new(bounds, Arc::new(SystemClock)), resolver, tls }
     }
 
     async fn fetch_within_deadline(&self, url: &str, rules: FetchRules) -> Result<Bytes> {
         let target = Target::parse(url)?;
         let fetching = async {
-            let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let _slot = self.slots.enter(rules.share).await?;
             self.follow(target, rules.bytes_max).await
         };
         tokio::time::timeout(rules.deadline, fetching).await.unwrap_or_else(|_| Err(too_slow(rules.deadline)))
@@ -100,10 +133,10 @@ impl HttpFetcher {
         connect::get(target, &addresses, &self.tls).await
     }
 
-    async fn post_within_deadline(&self, url: &str, message: Webhook, deadline: Duration) -> Result<u16> {
+    async fn post_within_deadline(&self, url: &str, message: Webhook, deadline: Duration, share: Share) -> Result<u16> {
         let target = Target::parse(url)?;
         let posting = async {
-            let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let _slot = self.slots.enter(share).await?;
             let addresses = self.addresses(&target).await?;
             let exchange = connect::post(&target, &addresses, &self.tls, message).await?;
             Ok(exchange.response.status().as_u16())
@@ -114,14 +147,27 @@ impl HttpFetcher {
 
     /// Where the target is, if this server may connect to it.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>> {
+        if !self.enabled {
+            return Err(forbidden("this server fetches nothing by its address (`fetch.enabled` is false)"));
+        }
+        let denied = || forbidden("image address is denied on this server");
+        if self.deny.iter().any(|denied| denied.covers_host(&target.host)) {
+            return Err(denied());
+        }
         let allowed = self.allow.iter().any(|allowed| allowed.covers(target));
         if !allowed && !target::is_web_port(target.port) {
             return Err(forbidden(format!("image address has port {}, expected 80 or 443", target.port)));
         }
         let addresses = connect::addresses(&*self.resolver, target).await?;
         // One private address among several is enough to refuse: an honest name has none.
+        if addresses.iter().any(|address| self.deny.iter().any(|denied| denied.covers_address(address.ip()))) {
+            return Err(denied());
+        }
         if !allowed && !addresses.iter().all(|address| address::is_public(address.ip())) {
             return Err(forbidden("image address is not on the public internet"));
+        }
+        if !allowed && addresses.iter().any(|address| address::is_own(address.ip())) {
+            return Err(forbidden("image address is this server's own"));
         }
         Ok(addresses)
     }
@@ -140,9 +186,9 @@ impl WebhookSender for HttpFetcher {
         Box::pin(async move { self.addresses(&Target::parse(&url)?).await.map(|_| ()) })
     }
 
-    fn deliver(&self, url: &str, message: Webhook, deadline: Duration) -> Pending<'_, u16> {
+    fn deliver(&self, url: &str, message: Webhook, deadline: Duration, share: Share) -> Pending<'_, u16> {
         let url = url.to_owned();
-        Box::pin(async move { self.post_within_deadline(&url, message, deadline).await })
+        Box::pin(async move { self.post_within_deadline(&url, message, deadline, share).await })
     }
 }
 

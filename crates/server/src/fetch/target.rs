@@ -153,6 +153,15 @@ impl FromStr for AllowedHost {
     }
 }
 
+impl FromStr for Host {
+    type Err = Error;
+
+    /// Reads a name or an IPv4 address.
+    fn from_str(text: &str) -> Result<Self> {
+        parse_host(text)
+    }
+}
+
 /// The ports that web servers are on.
 pub(super) fn is_web_port(port: u16) -> bool {
     port == 80 || port == 443

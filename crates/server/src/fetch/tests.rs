@@ -6,16 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use likeness_domain::access::Share;
 use likeness_domain::ports::{FetchRules, ImageFetcher, Pending, Webhook, WebhookSender};
 use likeness_domain::{Error, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto, pki_types};
 
-use super::connect::{Resolve, Tls};
-use super::{AllowedHost, HttpFetcher};
+use super::address::is_own;
+use super::connect::Tls;
+use super::resolver::Resolve;
+use super::{AllowedHost, HttpFetcher, Settings};
 
-const RULES: FetchRules = FetchRules { bytes_max: 1000, deadline: Duration::from_secs(20) };
+const RULES: FetchRules = FetchRules { bytes_max: 1000, deadline: Duration::from_secs(20), share: SHARE };
+
+const SHARE: Share = Share { tenant: likeness_domain::types::TenantId::from_bits(1), weight: 1 };
 
 /// A name service that knows these names only.
 struct FakeResolver(HashMap<&'static str, Vec<IpAddr>>);
@@ -109,7 +114,8 @@ fn redirect(to: &str) -> Script {
 
 fn fetcher(allow: Vec<AllowedHost>, names: &[(&'static str, &[&str])]) -> HttpFetcher {
     let names = names.iter().map(|(name, ips)| (*name, ips.iter().map(|ip| ip.parse().unwrap()).collect())).collect();
-    HttpFetcher::with(allow, 4, Arc::new(FakeResolver(names)), Tls::trusting(RootCertStore::empty()))
+    let settings = Settings { allow, concurrent_max: 4, ..Settings::default() };
+    HttpFetcher::with(&settings, Arc::new(FakeResolver(names)), Tls::trusting(RootCertStore::empty()))
 }
 
 /// Fetches `path` of a server that the operator allowed.
@@ -186,6 +192,52 @@ async fn a_name_with_a_private_address_is_refused_also_among_public_ones() {
     check_refused(empty, Kind::UrlUnreachable, "host of the image address has no address");
     let unknown = fetcher.fetch("http://unknown.test/", RULES).await;
     assert_eq!(unknown.unwrap_err().kind(), Kind::UrlUnreachable);
+}
+
+#[tokio::test]
+async fn what_is_denied_is_refused_by_name_by_address_and_after_a_redirect_although_it_is_allowed() {
+    let web = Web::start(vec![("/", Script::Answer(ok("picture"))), ("/on", redirect("http://a.denied.test/"))]).await;
+    let port = web.address.port();
+    let names: &[(&str, &[&str])] = &[("a.denied.test", &["93.184.215.14"]), ("by.address.test", &["93.184.216.1"])];
+    let allow = || vec![format!("127.0.0.1:{port}").parse().unwrap()];
+    let denying = |denied: &[&str]| HttpFetcher {
+        deny: denied.iter().map(|denied| denied.parse().unwrap()).collect(),
+        ..fetcher(allow(), names)
+    };
+    let refused = "image address is denied on this server";
+    let both = denying(&["denied.test", "93.184.216.0/24"]);
+    for url in ["http://a.denied.test/", "http://by.address.test/", "http://93.184.216.9/"] {
+        check_refused(both.fetch(url, RULES).await, Kind::UrlForbidden, refused);
+        assert_eq!(both.check(url).await.unwrap_err().message(), refused);
+        assert_eq!(both.deliver(url, message(""), SOON, SHARE).await.unwrap_err().message(), refused);
+    }
+    let after = both.fetch(&web.url("/on"), RULES).await;
+    check_refused(after, Kind::UrlForbidden, &format!("after a redirect: {refused}"));
+    assert_eq!(both.fetch(&web.url("/"), RULES).await.unwrap(), "picture");
+    check_refused(denying(&["127.0.0.0/8"]).fetch(&web.url("/"), RULES).await, Kind::UrlForbidden, refused);
+}
+
+#[tokio::test]
+async fn switched_off_nothing_is_fetched_or_posted() {
+    let web = Web::start(vec![("/", Script::Answer(ok("picture")))]).await;
+    let off = HttpFetcher { enabled: false, ..fetcher(web.allowed(), &[]) };
+    let refused = "this server fetches nothing by its address (`fetch.enabled` is false)";
+    check_refused(off.fetch(&web.url("/"), RULES).await, Kind::UrlForbidden, refused);
+    assert_eq!(off.check(&web.url("/")).await.unwrap_err().message(), refused);
+    assert_eq!(off.deliver(&web.url("/"), message(""), SOON, SHARE).await.unwrap_err().message(), refused);
+}
+
+#[test]
+fn an_address_of_this_machine_is_its_own() {
+    assert!(is_own("127.0.0.1".parse().unwrap()));
+    for other in ["192.0.2.1", "93.184.215.14", "2001:db8::1"] {
+        assert!(!is_own(other.parse().unwrap()), "{other}");
+    }
+    // Of another interface, where the machine has one.
+    let outward = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    if outward.connect("192.0.2.1:9").is_ok() {
+        assert!(is_own(outward.local_addr().unwrap().ip()));
+    }
 }
 
 #[tokio::test]
@@ -344,12 +396,9 @@ async fn tls_in_front_of(behind: SocketAddr, name: &str) -> (u16, RootCertStore)
 #[tokio::test]
 async fn fetches_beyond_the_bound_wait_for_a_slot() {
     let web = Web::start(vec![("/hold", Script::Hold(String::new())), ("/", Script::Answer(ok("picture")))]).await;
-    let fetcher = HttpFetcher::with(
-        web.allowed(),
-        1,
-        Arc::new(FakeResolver(HashMap::new())),
-        Tls::trusting(RootCertStore::empty()),
-    );
+    let one_slot = Settings { allow: web.allowed(), concurrent_max: 1, ..Settings::default() };
+    let resolver = Arc::new(FakeResolver(HashMap::new()));
+    let fetcher = HttpFetcher::with(&one_slot, resolver, Tls::trusting(RootCertStore::empty()));
     let rules = FetchRules { deadline: Duration::from_millis(250), ..RULES };
     let (url, held_url) = (web.url("/"), web.url("/hold"));
     let holding = fetcher.fetch(&held_url, RULES);
@@ -375,7 +424,7 @@ async fn a_message_is_posted_and_the_status_is_the_answer() {
     ])
     .await;
     let fetcher = fetcher(web.allowed(), &[]);
-    let deliver = async |path: &str, deadline| fetcher.deliver(&web.url(path), message("hello"), deadline).await;
+    let deliver = async |path: &str, deadline| fetcher.deliver(&web.url(path), message("hello"), deadline, SHARE).await;
     assert_eq!(deliver("/echo", SOON).await.unwrap(), 200);
     assert_eq!(deliver("/204", SOON).await.unwrap(), 204);
     assert_eq!(deliver("/302", SOON).await.unwrap(), 302, "nobody is followed");
@@ -395,7 +444,7 @@ async fn a_message_goes_where_an_image_may_come_from() {
         ("ftp://outside.test/", Kind::UrlInvalid),
     ] {
         assert_eq!(fetcher.check(url).await.unwrap_err().kind(), kind, "{url}");
-        assert_eq!(fetcher.deliver(url, message(""), SOON).await.unwrap_err().kind(), kind, "{url}");
+        assert_eq!(fetcher.deliver(url, message(""), SOON, SHARE).await.unwrap_err().kind(), kind, "{url}");
     }
     fetcher.check("http://outside.test/").await.unwrap();
 }

@@ -8,11 +8,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::io::Watched;
 use super::places::{Phase, Place};
 use super::request::Front;
+use crate::tls::Tls;
 
 /// On shutdown, time for a request whose head is just arriving to become one in flight.
 const DRAIN_PAUSE: Duration = Duration::from_millis(250);
@@ -30,6 +33,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The same through TLS. The handshake has to be over by the time that a head may take; one that fails costs a line in
+    /// the log of level debug, since strangers try.
+    pub(super) async fn run_tls(mut self, stream: TcpStream, tls: &Tls) {
+        let accepting = TlsAcceptor::from(tls.config()).accept(stream);
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(self.front.bounds.head_timeout, accepting) => accepted,
+            () = self.place.sent_away() => return,
+            _ = self.stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.run(stream).await,
+            Ok(Err(error)) => {
+                self.front.metrics.tls_failed();
+                tracing::debug!(%error, "no TLS came about with a client");
+            }
+            Err(_) => {
+                self.front.metrics.tls_failed();
+                tracing::debug!("a client did not finish its TLS handshake in time");
+            }
+        }
+    }
+
     /// Answers until the client leaves, breaks a bound, has to make room for others, or the server stops and nothing is
     /// in flight.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
@@ -43,6 +68,8 @@ impl Connection {
                 .header_read_timeout(None)
                 .max_buf_size(bounds.head_bytes_max)
                 .max_headers(HEADERS_MAX)
+                // As the vendors write them: some clients compare the spelling, which they should not.
+                .title_case_headers(true)
                 .serve_connection(stream, service)
         );
         let ended = tokio::select! {

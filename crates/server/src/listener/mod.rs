@@ -29,9 +29,13 @@ use tokio::task::JoinSet;
 
 use connection::Connection;
 pub(crate) use large::LargeRequests;
-use peer::{Network, Proxies};
+pub(crate) use peer::Network;
+use peer::Proxies;
 use places::Places;
 use request::Front;
+
+use crate::metrics::Metrics;
+use crate::tls::Tls;
 
 likeness_domain::settings! {
     /// Bounds that keep clients from holding the server up.
@@ -97,9 +101,22 @@ impl Socket {
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream, peer.ip()))
             }
-            Socket::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Socket::Unix(listener) => loop {
+                let (stream, _) = listener.accept().await?;
+                // Its file keeps others out, unless somebody changed the file's rights; no key is asked for here.
+                let peer = stream.peer_cred()?.uid();
+                if may_command(peer, rustix::process::geteuid().as_raw()) {
+                    return Ok(Stream::Unix(stream));
+                }
+                tracing::warn!(uid = peer, "another user was refused at the socket of the data folder");
+            },
         }
     }
+}
+
+/// Whether a process of this user may command a server of that one: its own user, and the administrator.
+fn may_command(peer_uid: u32, own_uid: u32) -> bool {
+    peer_uid == own_uid || peer_uid == 0
 }
 
 impl Settings {
@@ -113,22 +130,36 @@ impl Settings {
     }
 }
 
-/// Answers on `socket` with `router` until `stop` turns true; then refuses new connections, lets requests in flight
-/// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut. Requests with large bodies
-/// are answered on the threads of `large`; bodies of a network's requests are read within `budget`.
+/// What stands behind a socket.
+#[derive(Clone)]
+pub(crate) struct Service {
+    /// Answers requests.
+    pub(crate) router: Router,
+    /// Gives requests their ids.
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// The threads on which requests with large bodies are answered.
+    pub(crate) large: Arc<LargeRequests>,
+    /// Within which bodies are read; `None` on the socket in the data folder, whose owner is not bounded.
+    pub(crate) budget: Option<Arc<BodyBudget>>,
+    /// Where requests are counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// How connections are encrypted; `None` for plain HTTP.
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// Answers on `socket` with `service` until `stop` turns true; then refuses new connections, lets requests in flight
+/// be answered for `bounds.grace`, and cuts the rest. Returns how many connections were cut.
 pub(crate) async fn serve(
     socket: Socket,
-    router: Router,
-    ids: Arc<dyn IdSource>,
+    service: Service,
     bounds: &Settings,
-    large: Arc<LargeRequests>,
-    budget: Option<Arc<BodyBudget>>,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
+    let Service { router, ids, large, budget, metrics, tls } = service;
     let places = Places::new(bounds);
     let proxies = Proxies { header: bounds.client_address_header.clone(), networks: bounds.trusted_proxies.clone() };
     let (bounds_of_all, proxies) = (Arc::new(bounds.clone()), Arc::new(proxies));
-    let front = Front { router, ids, large, bounds: bounds_of_all, proxies, budget };
+    let front = Front { router, ids, large, bounds: bounds_of_all, proxies, budget, metrics };
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -150,11 +181,14 @@ pub(crate) async fn serve(
         };
         let place = places.enter(peer.filter(|peer| !front.proxies.contain(*peer)).map(Peer::from));
         let connection = Connection { front: front.clone(), place, peer, stop: stop.clone() };
+        let (tls, under_way) = (tls.clone(), front.metrics.connection());
         connections.spawn(async move {
-            match stream {
-                Stream::Tcp(stream, _) => connection.run(stream).await,
-                Stream::Unix(stream) => connection.run(stream).await,
+            match (stream, tls) {
+                (Stream::Tcp(stream, _), Some(tls)) => connection.run_tls(stream, &tls).await,
+                (Stream::Tcp(stream, _), None) => connection.run(stream).await,
+                (Stream::Unix(stream), _) => connection.run(stream).await,
             }
+            drop(under_way);
         });
     }
     drop(socket);

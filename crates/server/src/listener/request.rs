@@ -17,6 +17,7 @@ use likeness_domain::ports::IdSource;
 use likeness_wire::http::body::NoPlace;
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::request_id::{self, RequestId};
+use likeness_wire::http::trace::{self, Observed};
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -26,6 +27,7 @@ use super::Settings;
 use super::connection::InFlight;
 use super::large::{LargeRequests, is_large};
 use super::peer::Proxies;
+use crate::metrics::Metrics;
 
 /// Characters of a path in the log; the rest of a longer one says nothing more.
 const LOGGED_PATH_CHARS_MAX: usize = 200;
@@ -40,6 +42,8 @@ pub(super) struct Front {
     pub(super) proxies: Arc<Proxies>,
     /// Memory for bodies; `None` on the socket in the data folder, whose owner is not bounded.
     pub(super) budget: Option<Arc<BodyBudget>>,
+    /// Where requests are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Front {
@@ -72,19 +76,28 @@ impl Front {
             if !is_about_health(request.uri().path()) && !place.may_work(&bounds).await {
                 request.extensions_mut().insert(NoPlace);
             }
-            let answering = router.oneshot(request);
+            let answering = async move {
+                let (Ok(mut response), observed) = trace::observed(router.oneshot(request)).await;
+                response.extensions_mut().insert(observed);
+                Ok(response)
+            };
             match large {
                 Some(large) => large.answer(answering).await,
                 None => answering.await,
             }
         });
+        let (metrics, under_way) = (Arc::clone(&self.metrics), self.metrics.request());
         let answering = async move {
-            let response = answering.await.unwrap_or_else(|| {
+            let mut response = answering.await.unwrap_or_else(|| {
                 // The panic's message is in the log already, through the hook, under this span.
                 tracing::error!("a request made the server panic");
-                plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+                let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
+                response.extensions_mut().insert(Observed { refusal: Some("internal"), ..Observed::default() });
+                response
             });
-            drop(allowance);
+            drop((allowance, under_way));
+            let observed = response.extensions_mut().remove::<Observed>().unwrap_or_default();
+            metrics.answered(&observed, response.status().as_u16(), line.started.elapsed());
             line.end(response.status());
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
         };

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use likeness_wire::http::body::NoPlace;
 
 use super::Settings;
-use super::{LargeRequests, Socket, serve};
+use super::{LargeRequests, Service, Socket, serve};
 use crate::system::SystemIds;
 
 const BOUNDS: Settings = Settings {
@@ -59,7 +59,9 @@ impl Door {
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(async move {
             let budget = Some(bounds.body_budget());
-            serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, large, budget, stopped).await
+            let (ids, metrics) = (Arc::new(SystemIds), crate::metrics::Metrics::new());
+            let service = Service { router, ids, large, budget, metrics, tls: None };
+            serve(Socket::Tcp(listener), service, &bounds, stopped).await
         });
         Door { port, stop, served, arrived, release, n_waiting_dropped }
     }

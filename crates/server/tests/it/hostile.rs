@@ -80,7 +80,7 @@ fn bodies_of_many_strangers_stay_within_their_memory() {
 fn a_second_port_answers_health_checks_and_nothing_else() {
     let scratch = Scratch::new();
     let Some(mut server) = scratch.serve(&["--listen-operations", "127.0.0.1:0"]) else { return };
-    let port = server.port_after("health checks on http://127.0.0.1:");
+    let port = server.port_after("health checks and metrics on http://127.0.0.1:");
     for (place, status) in [("/healthz", "200"), ("/readyz", "200"), ("/v2/x/face-detect", "404")] {
         let answer = server.exchange_at(port, "GET", place, "");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{place}: {answer}");

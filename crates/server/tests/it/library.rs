@@ -425,7 +425,7 @@ fn custom_fields_are_typed_and_filtered() {
         -> 2
         $ likeness search PHOTO --set people --filter age:[0 TO 61]
         nobody in `people` reaches similarity 0.4289
-        threshold: FAR 1e-4 per comparison, 1e-4 false matches expected among 1 face
+        threshold: FAR 1e-4 per comparison, 1e-4 false matches expected among 1 face (95 %: 7.6e-5 to 1.3e-4)
         -> 1
         $ likeness face delete --filter city:Chicago --set people
         deleted 1 face from `people`

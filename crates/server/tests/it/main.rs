@@ -8,6 +8,7 @@ mod hostile;
 mod keys;
 mod library;
 mod liveness;
+mod operations;
 mod packs;
 mod pictures;
 mod recovery;

@@ -35,6 +35,32 @@ fn two_photographs_of_one_person_are_the_same() {
 }
 
 #[test]
+fn a_match_is_explained_and_its_crops_are_written_on_request() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    let explain = |a: &str, b: &str, more: &[&str]| {
+        let (a, b) = (portraits.join(a), portraits.join(b));
+        scratch.run(&[&["explain", a.to_str().unwrap(), b.to_str().unwrap()], more].concat())
+    };
+    let same = explain("obama.jpg", "obama2.jpg", &["--crops", "crops"]);
+    assert_eq!(same.code, Some(0), "{}", same.talk);
+    assert!(same.data.starts_with("verdict       same person at FAR 1e-4\nsimilarity    0."), "{}", same.data);
+    assert!(same.data.contains("\nfirst image   ") && same.data.contains("passes the quality gate "), "{}", same.data);
+    assert!(same.data.contains("\n- a match "), "{}", same.data);
+    for name in ["crops/crop-1.png", "crops/crop-2.png"] {
+        let crop = fs::read(scratch.path().join(name)).unwrap();
+        assert!(crop.starts_with(b"\x89PNG\r\n"), "{name}");
+    }
+    let different = explain("obama.jpg", "biden.jpg", &["--json"]);
+    assert_eq!(different.code, Some(1));
+    let answer: Value = serde_json::from_str(&different.data).unwrap();
+    let faces = answer["explanation"]["faces"].as_array().unwrap();
+    assert_eq!(faces.len(), 2);
+    assert!(faces.iter().all(|face| face.get("crop").is_none() && face["quality"]["sharpness"].is_number()));
+    assert!(answer["explanation"]["remarks"][0].as_str().unwrap().starts_with("no match"), "{answer}");
+}
+
+#[test]
 fn faces_are_found_and_drawn() {
     let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
     let scratch = Scratch::new();
@@ -142,7 +168,7 @@ fn all_pairs_of_a_folder_of_persons_are_compared() {
     assert!(fs::read_to_string(scratch.path().join("roc.svg")).unwrap().starts_with("<svg "));
     assert_eq!(all_pairs(&["--roc", "roc.png"]).code, Some(0));
     assert!(fs::read(scratch.path().join("roc.png")).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"));
-    assert!(all_pairs(&[]).data.contains("1e-6       -"), "{}", all_pairs(&[]).data);
+    assert!(all_pairs(&[]).data.contains("1e-6              -       -"), "{}", all_pairs(&[]).data);
 
     let refused = all_pairs(&["--roc", "roc.gif"]);
     assert_eq!(refused.code, Some(2));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -141,8 +142,9 @@ fn lost_commits_are_told_until_they_are_acknowledged() {
 #[expect(clippy::print_stdout, reason = "a skipped test says why")]
 fn a_server_on_a_full_disk_serves_deletes_and_says_so() {
     let scratch = Scratch::new();
-    fs::create_dir(scratch.data()).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(scratch.data()).output();
+    fs::DirBuilder::new().mode(0o700).create(scratch.data()).unwrap();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs"]).arg(scratch.data()).output();
     if !mount.as_ref().is_ok_and(|output| output.status.success()) {
         println!("skipped: mounting a small file system is not allowed here");
         return;

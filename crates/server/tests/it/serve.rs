@@ -7,7 +7,7 @@ use expect_test::expect;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Scratch, password_body, read_to_end, request};
+use crate::harness::{Scratch, Server, password_body, read_to_end, request};
 
 #[test]
 fn it_answers_without_authentication_whether_it_lives_and_ends_cleanly() {
@@ -192,7 +192,7 @@ fn a_log_line_has_the_request_id_of_the_answer_and_no_query() {
     let scratch = Scratch::new();
     let Some(mut server) = scratch.serve(&["--log-format", "json"]) else { return };
     let answer = server.exchange("GET", "/v3/projects?name=secret", "");
-    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().to_owned();
+    let id = answer.lines().find_map(|line| line.strip_prefix("X-Request-Id: ")).unwrap().to_owned();
     server.wait_for("/v3/projects");
     server.stop();
     let talk = server.talk();
@@ -203,4 +203,82 @@ fn a_log_line_has_the_request_id_of_the_answer_and_no_query() {
     assert_eq!(line["path"], "/v3/projects");
     assert_eq!(line["status"], 401);
     assert!(!talk.contains("secret"), "{talk}");
+}
+
+#[test]
+fn a_data_folder_that_is_open_to_others_is_refused_with_the_cure() {
+    let scratch = Scratch::new();
+    let create = || scratch.run(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let open_to = |mode| fs::set_permissions(scratch.data(), fs::Permissions::from_mode(mode)).unwrap();
+    let mode = || fs::metadata(scratch.data()).unwrap().permissions().mode() & 0o777;
+    // An empty one, as a new volume is, is made private.
+    fs::create_dir(scratch.data()).unwrap();
+    open_to(0o755);
+    let made = create();
+    assert_eq!((made.code, mode()), (Some(0), 0o700), "{}", made.talk);
+    for open in [0o755, 0o750, 0o701, 0o707] {
+        open_to(open);
+        let refused = create();
+        assert_eq!((refused.code, refused.data.as_str(), mode()), (Some(2), "", open));
+        let expected =
+            format!("is open to others (mode 0{open:o}), expected to be its owner's alone\n  hint: `chmod 700 ");
+        assert!(refused.talk.contains(&expected), "{}", refused.talk);
+    }
+    let mut allowed = scratch.command(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    allowed.env("LIKENESS_DATA_OPEN_TO_OTHERS", "true");
+    assert_eq!(crate::harness::ended(allowed).code, Some(0));
+}
+
+#[test]
+fn a_server_writes_no_memory_dumps_and_says_at_the_start_what_is_not_protected() {
+    let scratch = Scratch::new();
+    if !crate::harness::has_pack() {
+        return;
+    }
+    let mut server = Server::start(scratch.command(&["serve", "--listen", "0.0.0.0:0", "--data", "data"]));
+    server.wait_for("listening on http://0.0.0.0:");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().filter(|word| *word == "0").count(), 2, "{cores}");
+    let talk = server.talk();
+    for part in
+        ["speaks plain HTTP", "there is no access key", "`aliyun.require_content_md5`", "`aliyun.require_nonce`"]
+    {
+        assert!(talk.contains(part), "{part}: {talk}");
+    }
+    server.stop();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let talk = server.talk();
+    assert!(!talk.contains("speaks plain HTTP") && !talk.contains("no access key"), "{talk}");
+    server.stop();
+    let help = scratch.data_of(&["serve", "--help"]);
+    assert!(help.contains("plain HTTP") && help.contains("docs/security.md"), "{help}");
+}
+
+#[test]
+fn another_user_cannot_command_the_server_though_the_socket_is_open() {
+    let scratch = Scratch::new();
+    if !rustix::process::geteuid().is_root() {
+        print_skipped("only an administrator can be another user");
+        return;
+    }
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    for (path, mode) in
+        [(scratch.path().to_owned(), 0o755), (scratch.data(), 0o755), (scratch.data().join("likeness.sock"), 0o666)]
+    {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    use std::os::unix::process::CommandExt;
+    let mut other = scratch.command(&["check", "--data", "data"]);
+    other.uid(65_534).gid(65_534);
+    let refused = crate::harness::ended(other);
+    assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{}", refused.talk);
+    server.wait_for("another user was refused at the socket of the data folder");
+    server.stop();
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
+fn print_skipped(reason: &str) {
+    println!("skipped: {reason}");
 }

@@ -2,9 +2,10 @@
 
 use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
-use likeness_domain::ports::{Change, CommitPage};
+use likeness_domain::ports::{Change, CommitPage, FaceScope, FaceSelector};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, InstallationSecret, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, InstallationSecret, Revision, Secret, Subject, Tenant, TenantId, TenantName,
+    TimestampMs,
 };
 
 use super::samples::{by, face_set, note, ours, theirs};
@@ -52,6 +53,31 @@ pub async fn a_key_comes_back_as_it_was_stored(bench: Bench) -> Bench {
     assert_eq!((found.tenant.id, found.tenant.name.as_str()), (ours(), "acme"));
     assert_eq!((found.tenant.created_at, found.created_at, found.enabled), (TimestampMs(1), TimestampMs(5), true));
     assert!(bench.credentials.key(key_id("ak1")).await.unwrap().is_none(), "key ids are case-sensitive");
+    bench
+}
+
+/// What a request was admitted to do by a key is not done once the key is disabled or deleted.
+pub async fn a_key_that_is_gone_writes_nothing(bench: Bench) -> Bench {
+    let keys = &bench.credentials;
+    let acme = keys.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    keys.add_key(by(acme.id), key("AK1", &acme)).await.unwrap();
+    let actor = || Actor { key: Some(key_id("AK1")), key_must_be_usable: true, ..by(ours()) };
+    let set = bench.store.create_face_set(actor(), face_set("staff"), None).await.unwrap();
+    let writes = async || {
+        let made = bench.store.create_face_set(actor(), face_set("more"), None).await.map(drop);
+        let deleted = bench.store.delete_face_set(actor(), set.id, false).await;
+        let selector = FaceSelector::Subject(Subject::new("anna").expect("a valid subject"));
+        let faces = bench.store.delete_faces(actor(), FaceScope::FaceSet(set.id), selector).await.map(drop);
+        let switched = keys.set_key_enabled(actor(), key_id("AK1"), true).await.map(drop);
+        [made, deleted, faces, switched]
+    };
+    keys.set_key_enabled(by(acme.id), key_id("AK1"), false).await.unwrap();
+    writes().await.into_iter().for_each(|write| refused(write, Kind::Forbidden));
+    assert!(keys.delete_key(by(acme.id), key_id("AK1")).await.unwrap());
+    writes().await.into_iter().for_each(|write| refused(write, Kind::Forbidden));
+    let theirs = Actor { tenant: theirs(), ..actor() };
+    refused(bench.store.create_face_set(theirs, face_set("more"), None).await, Kind::Forbidden);
+    assert_eq!(bench.store.face_sets(ours()).await.unwrap().len(), 1);
     bench
 }
 

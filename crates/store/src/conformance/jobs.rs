@@ -51,7 +51,7 @@ async fn enqueue(store: &dyn JobStore, jobs: Vec<NewJob>) -> Vec<u64> {
 
 /// Number of the job that a worker gets at that time, with a lease of ten seconds.
 async fn claim(store: &dyn JobStore, now: i64) -> Option<u64> {
-    store.claim("scan", at(now), at(now + 10_000)).await.unwrap().map(|job| job.id.get())
+    store.claim("scan", at(now), at(now + 10_000), None).await.unwrap().map(|job| job.id.get())
 }
 
 /// Through claim and look-up, every part; then with its result.
@@ -61,7 +61,7 @@ pub async fn a_job_comes_back_as_it_was_accepted(bench: Bench) -> Bench {
     let waiting = store.job(ours(), job_id(7), at(0)).await.unwrap().unwrap();
     let expected = format!("7 {} our-key scan b\"payload 7\" None 0 {:?} {:?} None", ours(), at(100), at(50));
     assert_eq!(words(&waiting), expected);
-    let claimed = store.claim("scan", at(100), at(900)).await.unwrap().unwrap();
+    let claimed = store.claim("scan", at(100), at(900), None).await.unwrap().unwrap();
     let expected = format!("7 {} our-key scan b\"payload 7\" None 1 {:?} {:?} None", ours(), at(900), at(50));
     assert_eq!(words(&claimed), expected);
     let no_text = Bytes::from_static(&[0, 255, 10, 0]);
@@ -91,6 +91,50 @@ pub async fn jobs_are_claimed_in_order_of_their_times(bench: Bench) -> Bench {
     bench
 }
 
+/// However many jobs a tenant has waiting: of one tenant the one that is longest due, then one of the next.
+pub async fn tenants_are_served_in_turn(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let of = |tenant, number, due_at| NewJob { tenant, key: None, due_at: at(due_at), ..job(number) };
+    let (first, last) = (ours().min(theirs()), ours().max(theirs()));
+    let flood = (1..=4).map(|number| of(first, number, 100)).chain([of(first, 5, 50), of(first, 6, 900)]);
+    enqueue(store, flood.chain([of(last, 7, 200), of(last, 8, 100)]).collect()).await;
+    let (mut served, mut numbers) = (None, Vec::new());
+    while let Some(job) = store.claim("scan", at(300), at(9_000), served).await.unwrap() {
+        served = Some(job.tenant);
+        numbers.push(job.id.get());
+    }
+    assert_eq!(numbers, [5, 8, 1, 7, 2, 3, 4]);
+    bench
+}
+
+/// One tenant leaves the last tenth of the places to others.
+pub async fn one_tenant_cannot_fill_the_queue(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    let of = |tenant, numbers: std::ops::RangeInclusive<u64>| -> Vec<NewJob> {
+        numbers.map(|number| NewJob { tenant, key: None, ..job(number) }).collect()
+    };
+    store.enqueue(of(ours(), 1..=18), 20).await.unwrap();
+    refused(store.enqueue(of(ours(), 19..=19), 20).await, Kind::Overloaded);
+    let mixed = of(theirs(), 19..=19).into_iter().chain(of(ours(), 20..=20)).collect();
+    refused(store.enqueue(mixed, 20).await, Kind::Overloaded);
+    store.enqueue(of(theirs(), 19..=20), 20).await.unwrap();
+    refused(store.enqueue(of(theirs(), 21..=21), 20).await, Kind::Overloaded);
+    bench
+}
+
+/// Whoever owns the store after a crash need not wait for leases to end; what nobody has begun keeps its time.
+pub async fn jobs_of_a_process_that_is_gone_are_due_at_once(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1), job(2), NewJob { due_at: at(5_000), ..job(3) }]).await;
+    assert_eq!((claim(store, 100).await, claim(store, 100).await), (Some(1), Some(2)));
+    assert!(store.settle(job_id(2), done("", 9_000), vec![]).await.unwrap());
+    assert_eq!(claim(store, 200).await, None);
+    assert_eq!(store.void_leases(at(200)).await.unwrap(), 1);
+    assert_eq!((claim(store, 200).await, claim(store, 200).await), (Some(1), None));
+    assert_eq!(store.next_due("scan").await.unwrap(), Some(at(5_000)));
+    bench
+}
+
 /// A worker of one kind never gets work of another.
 pub async fn kinds_of_jobs_are_apart(bench: Bench) -> Bench {
     let store = &*bench.jobs;
@@ -100,7 +144,7 @@ pub async fn kinds_of_jobs_are_apart(bench: Bench) -> Bench {
     assert_eq!(store.next_due("other").await.unwrap(), None);
     assert_eq!(claim(store, 500).await, Some(2));
     assert_eq!(claim(store, 500).await, None);
-    let other = store.claim("callback", at(500), at(600)).await.unwrap().unwrap();
+    let other = store.claim("callback", at(500), at(600), None).await.unwrap().unwrap();
     assert_eq!((other.id.get(), other.kind.as_str()), (1, "callback"));
     bench
 }
@@ -111,9 +155,9 @@ pub async fn a_job_is_due_again_when_its_lease_ends(bench: Bench) -> Bench {
     enqueue(store, vec![job(1)]).await;
     for n_attempts in 1..=3_u32 {
         let lease_until = 1_000 * i64::from(n_attempts);
-        let claimed = store.claim("scan", at(lease_until - 900), at(lease_until)).await.unwrap().unwrap();
+        let claimed = store.claim("scan", at(lease_until - 900), at(lease_until), None).await.unwrap().unwrap();
         assert_eq!(claimed.n_attempts, n_attempts);
-        assert!(store.claim("scan", at(lease_until - 1), at(9_999)).await.unwrap().is_none(), "it is taken");
+        assert!(store.claim("scan", at(lease_until - 1), at(9_999), None).await.unwrap().is_none(), "it is taken");
         assert_eq!(store.next_due("scan").await.unwrap(), Some(at(lease_until)));
         assert!(store.settle(job_id(1), JobOutcome::Again { due_at: at(lease_until + 100) }, vec![]).await.unwrap());
     }
@@ -248,7 +292,7 @@ pub async fn jobs_that_are_too_large_are_refused(bench: Bench) -> Bench {
 pub async fn many_workers_get_different_jobs(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, (1..=30).map(job).collect()).await;
-    let claims: Vec<_> = (0..40).map(|_| store.claim("scan", at(100), at(9_000))).collect();
+    let claims: Vec<_> = (0..40).map(|_| store.claim("scan", at(100), at(9_000), None)).collect();
     let mut claimed = BTreeSet::new();
     let mut n_claimed = 0;
     for claim in claims {
@@ -264,7 +308,7 @@ pub async fn many_workers_get_different_jobs(bench: Bench) -> Bench {
 pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), job(3), NewJob { tenant: theirs(), ..job(4) }]).await;
-    store.claim("scan", at(100), at(200)).await.unwrap();
+    store.claim("scan", at(100), at(200), None).await.unwrap();
     store.settle(job_id(1), done("result", 500), vec![]).await.unwrap();
     let numbers = |page: &JobPage| page.jobs.iter().map(|job| job.id.get()).collect::<Vec<_>>();
     let first = store.jobs(ours(), None, 2, at(100)).await.unwrap();

@@ -68,3 +68,23 @@ pub async fn tokens_have_a_length(bench: Bench) -> Bench {
     refused(bench.once.consume(&scope, &[7; ONCE_TOKEN_BYTES_MAX + 1], now, later).await, Kind::InvalidArgument);
     bench
 }
+
+/// A clock that is set back finds every token spent that it had seen, or says nothing is good.
+pub async fn a_clock_that_is_set_back_revives_nothing(bench: Bench) -> Bench {
+    const HOUR: i64 = 3_600_000;
+    assert!(consume(&bench, "nonce", b"one", 0, 1_000).await);
+    // A little ahead and back.
+    assert!(consume(&bench, "nonce", b"ahead", 600_000, 601_000).await);
+    assert!(!consume(&bench, "nonce", b"one", 500, 1_500).await);
+    assert!(consume(&bench, "nonce", b"two", 500, 1_500).await);
+    // Far ahead, where those above are forgotten, and back.
+    assert!(consume(&bench, "nonce", b"far ahead", HOUR, HOUR + 1_000).await);
+    for token in [&b"one"[..], b"two", b"never seen"] {
+        assert!(!consume(&bench, "nonce", token, 600, 1_600).await, "{token:?}");
+    }
+    // From the time on at which the last of the forgotten expired, all is as ever.
+    assert!(consume(&bench, "nonce", b"never seen", 601_000, 602_000).await);
+    assert!(!consume(&bench, "nonce", b"never seen", 601_000, 602_000).await);
+    assert!(!consume(&bench, "nonce", b"far ahead", 601_000, 602_000).await);
+    bench
+}

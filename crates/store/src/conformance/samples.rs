@@ -26,7 +26,8 @@ pub fn theirs() -> TenantId {
 /// Somebody of that tenant, with a key and a request of its own.
 pub fn by(tenant: TenantId) -> Actor {
     let key = if tenant == ours() { "our-key" } else { "their-key" };
-    Actor { tenant, key: AccessKeyId::new(key), request_id: RequestId::new("request-1").expect("a valid request id") }
+    let request_id = RequestId::new("request-1").expect("a valid request id");
+    Actor { tenant, key: AccessKeyId::new(key), request_id, key_must_be_usable: false }
 }
 
 /// At most so many face sets of a tenant.

@@ -72,6 +72,7 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
                 tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
                 key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
                 request_id: RequestId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+                key_must_be_usable: false,
             },
             changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
         })

@@ -124,6 +124,7 @@ impl Credentials {
     {
         self.write(doing, move |conn| {
             tenants::refuse_deleted(conn, actor.tenant)?;
+            tenants::refuse_unusable_key(conn, &actor)?;
             let (answer, change) = act(conn, actor.tenant)?;
             if let Some(change) = change {
                 let sql = "SELECT revision, last_commit FROM store";

@@ -111,6 +111,7 @@ pub(super) fn next_step(conn: &Connection) -> Answer<Option<Step>> {
                 tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
                 key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
                 request_id: RequestId::new(&row.get::<_, String>(3)?).ok_or_else(damaged)?,
+                key_must_be_usable: false,
             },
             sequences: match rest {
                 [] => numbers.iter().map(|number| u64::from_le_bytes(*number)).collect(),

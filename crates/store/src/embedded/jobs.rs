@@ -66,6 +66,18 @@ fn enqueue(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>, waiting_max: u64) -> Ans
         let sql = "SELECT n_undone FROM job_kinds WHERE kind = ?1";
         let n_undone = rows::first(tx.conn, sql, [kind], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0);
         bounds::check_room(kind, n_undone, n_more, waiting_max)?;
+        // Counted only where it may matter: it takes a look at every waiting job.
+        if bounds::is_above_room_of_tenant(n_undone.saturating_add(n_more), waiting_max) {
+            let own = bounds::by_kind_and_tenant(&new_jobs).into_iter().filter(|((other, _), _)| *other == kind);
+            for ((_, tenant), n_more) in own {
+                let sql = "SELECT count(*) FROM jobs WHERE kind = ?1 AND tenant = ?2 AND expires_at IS NULL";
+                let n_own = tx
+                    .conn
+                    .prepare_cached(sql)?
+                    .query_row((kind, codec::tenant_bytes(tenant)), |row| row.get::<_, u64>(0))?;
+                bounds::check_room_of_tenant(kind, n_own, n_more, waiting_max)?;
+            }
+        }
     }
     tx.idle = new_jobs.is_empty();
     insert(tx, new_jobs)
@@ -107,10 +119,19 @@ fn insert(tx: &mut WriteTx<'_>, new_jobs: Vec<NewJob>) -> Answer<Vec<JobId>> {
     Ok(ids)
 }
 
-fn claim(tx: &mut WriteTx<'_>, kind: &str, now: TimestampMs, lease_until: TimestampMs) -> Answer<Option<Job>> {
+fn claim(
+    tx: &mut WriteTx<'_>,
+    kind: &str,
+    now: TimestampMs,
+    lease_until: TimestampMs,
+    served: Option<TenantId>,
+) -> Answer<Option<Job>> {
+    // Ids are stored so that they sort as they compare. Nothing comes before an empty one.
     let sql = "SELECT sequence FROM jobs WHERE kind = ?1 AND expires_at IS NULL AND due_at <= ?2
-               ORDER BY due_at, sequence LIMIT 1";
-    let Some(sequence) = rows::first(tx.conn, sql, (kind, now.0), |row| Ok(row.get::<_, u64>(0)?))? else {
+               ORDER BY tenant <= ?3, tenant, due_at, sequence LIMIT 1";
+    let served = served.map(codec::tenant_bytes);
+    let served = served.as_ref().map_or(&[][..], |id| &id[..]);
+    let Some(sequence) = rows::first(tx.conn, sql, (kind, now.0, served), |row| Ok(row.get::<_, u64>(0)?))? else {
         tx.idle = true;
         return Ok(None);
     };
@@ -198,6 +219,13 @@ fn next_due(conn: &Connection, kind: &str) -> Answer<Option<TimestampMs>> {
     rows::first(conn, sql, [kind], |row| Ok(TimestampMs(row.get(0)?)))
 }
 
+fn void_leases(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
+    let sql = "UPDATE jobs SET due_at = ?1 WHERE expires_at IS NULL AND n_attempts > 0 AND due_at > ?1";
+    let n_begun = tx.conn.prepare_cached(sql)?.execute([now.0])? as u64;
+    tx.idle = n_begun == 0;
+    Ok(n_begun)
+}
+
 /// Erases some of what is past its time; fewer than [`FORGET_ROWS`] means that nothing is left.
 fn purge_some(tx: &mut WriteTx<'_>, now: TimestampMs) -> Answer<u64> {
     let sql = "DELETE FROM jobs WHERE sequence IN
@@ -216,8 +244,14 @@ impl JobStore for EmbeddedStore {
         })
     }
 
-    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
-        self.write("claim a job", move |tx| claim(tx, kind, now, lease_until))
+    fn claim(
+        &self,
+        kind: &'static str,
+        now: TimestampMs,
+        lease_until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Pending<'_, Option<Job>> {
+        self.write("claim a job", move |tx| claim(tx, kind, now, lease_until, served))
     }
 
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
@@ -242,6 +276,10 @@ impl JobStore for EmbeddedStore {
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
         self.read("see when a job is due", move |conn| next_due(conn, kind))
+    }
+
+    fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
+        self.write("take up jobs that were begun", move |tx| void_leases(tx, now))
     }
 
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {

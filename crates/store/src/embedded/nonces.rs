@@ -6,24 +6,35 @@ use likeness_domain::types::TimestampMs;
 use super::EmbeddedStore;
 use super::errors::Answer;
 use super::writer::{Manner, WriteTx};
-use crate::bounds;
+use crate::bounds::{self, purged_at};
 
 /// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so
 /// that no spend is slow.
 const PRUNE_ROWS: u64 = 16;
 
+/// The row that says when the latest of the tokens that were swept away expired. No scope is empty.
+const PURGED: (&str, &[u8]) = ("", &[]);
+
 fn consume(tx: &mut WriteTx<'_>, scope: &str, token: &[u8], now: TimestampMs, expires_at: TimestampMs) -> Answer<bool> {
     let still_counts = "SELECT 1 FROM spent WHERE scope = ?1 AND token = ?2 AND expires_at > ?3";
-    if tx.conn.prepare_cached(still_counts)?.exists((scope, token, now.0))? {
+    let mut still_counts = tx.conn.prepare_cached(still_counts)?;
+    // At a time before that row's, after the clock was set back, nobody knows any more what was spent.
+    if still_counts.exists((PURGED.0, PURGED.1, now.0))? || still_counts.exists((scope, token, now.0))? {
         tx.idle = true;
         return Ok(false);
     }
+    let expired = "FROM (SELECT scope, token, expires_at FROM spent WHERE expires_at <= ?1 AND scope <> '' \
+                   ORDER BY expires_at LIMIT ?2)";
     tx.conn
-        .prepare_cached(
-            "DELETE FROM spent WHERE (scope, token) IN
-             (SELECT scope, token FROM spent WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        )?
-        .execute((now.0, PRUNE_ROWS))?;
+        .prepare_cached(&format!(
+            "INSERT INTO spent (scope, token, expires_at)
+             SELECT ?3, ?4, max(expires_at) {expired} HAVING count(*) > 0
+             ON CONFLICT (scope, token) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)"
+        ))?
+        .execute((purged_at(now).0, PRUNE_ROWS, PURGED.0, PURGED.1))?;
+    tx.conn
+        .prepare_cached(&format!("DELETE FROM spent WHERE (scope, token) IN (SELECT scope, token {expired})"))?
+        .execute((purged_at(now).0, PRUNE_ROWS))?;
     // An expired row of this very token may be beyond those swept away.
     tx.conn
         .prepare_cached(

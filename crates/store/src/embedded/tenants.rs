@@ -6,7 +6,7 @@
 
 use likeness_domain::access::TenantUsage;
 use likeness_domain::ports::Change;
-use likeness_domain::types::TenantId;
+use likeness_domain::types::{Actor, TenantId};
 use rusqlite::Connection;
 
 use super::checksums::{self, PERSONS};
@@ -14,7 +14,7 @@ use super::errors::{Answer, Failure};
 use super::scrub::RECOVER;
 use super::writer::WriteTx;
 use super::{codec, face_sets, rows};
-use crate::bounds::tenant_deleted;
+use crate::bounds::{key_gone, tenant_deleted};
 
 /// Uploads erased in one go: they may be of 20 MB each, which are overwritten.
 const UPLOADS_AT_ONCE: usize = 4;
@@ -35,6 +35,16 @@ pub(super) fn refuse_deleted(conn: &Connection, tenant: TenantId) -> Answer<()> 
         return Err(Failure::Said(tenant_deleted()));
     }
     Ok(())
+}
+
+/// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
+pub(super) fn refuse_unusable_key(conn: &Connection, actor: &Actor) -> Answer<()> {
+    let Some(key) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
+    let sql = "SELECT 1 FROM access_keys WHERE id = ?1 AND tenant = ?2 AND enabled = 1";
+    if conn.prepare_cached(sql)?.exists((key.as_str(), codec::tenant_bytes(actor.tenant)))? {
+        return Ok(());
+    }
+    Err(Failure::Said(key_gone()))
 }
 
 /// Takes the tenant, its keys and the names of its face sets away, which hides everything that it has; the maintenance

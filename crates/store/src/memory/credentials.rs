@@ -9,7 +9,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Result};
 
 use super::{Changes, MemoryStore, State, ready};
-use crate::bounds::tenant_deleted;
+use crate::bounds::{key_gone, tenant_deleted};
 
 impl State {
     /// The tenant's key of that id.
@@ -34,6 +34,13 @@ impl State {
     /// `Forbidden` for a tenant that was deleted.
     pub(super) fn refuse_deleted(&self, tenant: TenantId) -> Result<()> {
         if self.deleted_tenants.contains(&tenant) { Err(tenant_deleted()) } else { Ok(()) }
+    }
+
+    /// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
+    pub(super) fn refuse_unusable_key(&self, actor: &Actor) -> Result<()> {
+        let Some(id) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
+        let is_usable = |key: &AccessKey| key.tenant.id == actor.tenant && key.id == *id && key.enabled;
+        if self.keys.iter().any(is_usable) { Ok(()) } else { Err(key_gone()) }
     }
 
     pub(super) fn delete_tenant(&mut self, tenant: TenantId, changes: &mut Changes) -> bool {

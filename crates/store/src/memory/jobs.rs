@@ -1,6 +1,5 @@
 //! Jobs, and what may be used only once.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceSt
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 
 use super::{MemoryStore, ready};
-use crate::bounds;
+use crate::bounds::{self, kept_until};
 use crate::id::free_id;
 
 /// Every job in order of acceptance.
@@ -40,6 +39,10 @@ impl Jobs {
         for (kind, n_more) in bounds::by_kind(&new_jobs) {
             bounds::check_room(kind, self.undone_of(kind).count() as u64, n_more, waiting_max)?;
         }
+        for ((kind, tenant), n_more) in bounds::by_kind_and_tenant(&new_jobs) {
+            let n_own = self.undone_of(kind).filter(|job| job.tenant == tenant).count() as u64;
+            bounds::check_room_of_tenant(kind, n_own, n_more, waiting_max)?;
+        }
         Ok(new_jobs.into_iter().map(|new| self.insert(new)).collect())
     }
 
@@ -68,9 +71,16 @@ impl Jobs {
         self.jobs.retain(|_, job| job.tenant != tenant);
     }
 
-    fn claim(&mut self, kind: &str, now: TimestampMs, lease_until: TimestampMs) -> Option<Job> {
+    fn claim(
+        &mut self,
+        kind: &str,
+        now: TimestampMs,
+        lease_until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Option<Job> {
         // Of those due at the same time the first is taken, which is the one accepted first.
-        let job = self.undone_of(kind).filter(|job| job.due_at <= now).min_by_key(|job| job.due_at)?;
+        let due = self.undone_of(kind).filter(|job| job.due_at <= now);
+        let job = due.min_by_key(|job| (served.is_some_and(|served| job.tenant <= served), job.tenant, job.due_at))?;
         job.due_at = lease_until;
         job.n_attempts += 1;
         Some(job.clone())
@@ -110,8 +120,14 @@ impl JobStore for MemoryStore {
         ready(refused.and_then(|()| state.jobs.enqueue(jobs, waiting_max)))
     }
 
-    fn claim(&self, kind: &'static str, now: TimestampMs, lease_until: TimestampMs) -> Pending<'_, Option<Job>> {
-        ready(Ok(self.read().jobs.claim(kind, now, lease_until)))
+    fn claim(
+        &self,
+        kind: &'static str,
+        now: TimestampMs,
+        lease_until: TimestampMs,
+        served: Option<TenantId>,
+    ) -> Pending<'_, Option<Job>> {
+        ready(Ok(self.read().jobs.claim(kind, now, lease_until, served)))
     }
 
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool> {
@@ -148,6 +164,12 @@ impl JobStore for MemoryStore {
         ready(Ok(self.read().jobs.undone_of(kind).map(|job| job.due_at).min()))
     }
 
+    fn void_leases(&self, now: TimestampMs) -> Pending<'_, u64> {
+        let mut state = self.read();
+        let begun = state.jobs.jobs.values_mut().filter(|job| is_undone(job) && job.n_attempts > 0 && now < job.due_at);
+        ready(Ok(begun.map(|job| job.due_at = now).count() as u64))
+    }
+
     fn forget(&self, now: TimestampMs) -> Pending<'_, u64> {
         let jobs = &mut self.read().jobs.jobs;
         let n_before = jobs.len();
@@ -162,13 +184,23 @@ impl NonceStore for MemoryStore {
             return ready(Err(error));
         }
         let spent = &mut self.read().spent;
-        spent.retain(|_, &mut expires_at| now < expires_at);
-        match spent.entry((scope.to_owned(), token.to_owned())) {
-            Entry::Occupied(_) => ready(Ok(false)),
-            Entry::Vacant(place) => {
-                place.insert(expires_at);
-                ready(Ok(true))
-            }
+        let purged_until = (String::new(), Vec::new());
+        let mut purged = spent.remove(&purged_until);
+        spent.retain(|_, &mut expires_at| {
+            let is_kept = now < kept_until(expires_at);
+            purged = if is_kept { purged } else { purged.max(Some(expires_at)) };
+            is_kept
+        });
+        if let Some(until) = purged {
+            spent.insert(purged_until, until);
         }
+        // Whether the token is among those that were purged nobody knows.
+        let is_before_purged = purged.is_some_and(|until| now < until);
+        let token = (scope.to_owned(), token.to_owned());
+        if is_before_purged || spent.get(&token).is_some_and(|&expires_at| now < expires_at) {
+            return ready(Ok(false));
+        }
+        spent.insert(token, expires_at);
+        ready(Ok(true))
     }
 }

@@ -106,6 +106,7 @@ impl MemoryStore {
     ) -> Result<T> {
         let mut state = self.read();
         state.refuse_deleted(actor.tenant)?;
+        state.refuse_unusable_key(&actor)?;
         let mut changes = Changes::default();
         let answer = act(&mut state, actor.tenant, &mut changes)?;
         self.commit(&mut state, Some(actor), changes);

@@ -94,7 +94,7 @@ async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -
         },
         Step::Claim { is_scan, now, lease } => {
             let kind = if *is_scan { "scan" } else { "callback" };
-            let claimed = store.claim(kind, at(*now), at(now + lease)).await.unwrap();
+            let claimed = store.claim(kind, at(*now), at(now + lease), None).await.unwrap();
             format!("{:?} {:?}", claimed.as_ref().map(words), store.next_due(kind).await.unwrap())
         }
         Step::Settle { id, outcome, follow_ups } => {
@@ -175,7 +175,7 @@ fn no_trace_of_a_forgotten_job_is_left_in_any_file() {
         store.enqueue(jobs, u64::MAX).await.unwrap();
         assert!((1..=40).all(is_on_disk), "what is stored can be found");
         for number in 1..=30 {
-            assert!(store.claim("scan", at(100 + number), at(9_000)).await.unwrap().is_some());
+            assert!(store.claim("scan", at(100 + number), at(9_000), None).await.unwrap().is_some());
             let result = payload(1_000 + number as u64);
             let outcome = match number % 3 {
                 0 => JobOutcome::Forgotten,

@@ -1,7 +1,10 @@
 use super::*;
 use crate::block_on;
 
-const RULES: VideoRules = VideoRules { duration_ms_min: 1000, duration_ms_max: 15_000, frames_max: 3 };
+const SHARE: likeness_domain::access::Share =
+    likeness_domain::access::Share { tenant: likeness_domain::types::TenantId::from_bits(1), weight: 1 };
+
+const RULES: VideoRules = VideoRules { duration_ms_min: 1000, duration_ms_max: 15_000, frames_max: 3, share: SHARE };
 
 fn decode(clip: &str) -> Result<Video> {
     block_on(FakeVideoDecoder.decode(Bytes::copy_from_slice(clip.as_bytes()), RULES))

@@ -3,13 +3,14 @@
 //! ```text
 //! LIKENESS_HOME/
 //!   packs/<pack id>/                  manifest.toml and the model files it names
+//!   calibrations/<pack id>.toml       operating points measured on one's own photographs, if there are any
 //!   runtime/onnxruntime-<version>/    the ONNX Runtime shared library
 //!   runtime/openvino-<version>/       the OpenVINO shared libraries, where they are offered for the machine
 //!   runtime/engines.json              which library runs which model, as measured on this machine
 //!   incoming/                         what an install has not finished; swept by the next one
 //!   install.lock                      held while installing
 //! ```
-//! Nothing in it is precious: all of it can be installed again.
+//! Nothing in it is precious but the calibrations: all else can be installed again.
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,15 @@ impl Home {
     /// The folder of one pack.
     pub fn pack_dir(&self, id: &PackId) -> PathBuf {
         self.packs_dir().join(id.as_str())
+    }
+
+    /// The file with operating points of one's own for a pack.
+    pub(super) fn calibration_file(&self, id: &PackId) -> PathBuf {
+        self.calibrations_dir().join(format!("{id}.toml"))
+    }
+
+    pub(super) fn calibrations_dir(&self) -> PathBuf {
+        self.0.join("calibrations")
     }
 
     pub(super) fn packs_dir(&self) -> PathBuf {

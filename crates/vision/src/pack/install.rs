@@ -20,7 +20,7 @@ use super::client::download;
 use super::digest::Digest;
 use super::files::{cannot, create_dir, publish, read_bounded, write_synced};
 use super::home::Home;
-use super::installed::{InstalledPack, RuntimeLibrary, list, load, runtime_of};
+use super::installed::{InstalledPack, RuntimeLibrary, as_stated, list, load, runtime_of};
 use super::manifest::MANIFEST_FILE;
 use super::progress::{Progress, Stage};
 use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, Part, RuntimeRecipe};
@@ -150,7 +150,7 @@ fn install_recipe(
 
 fn make_if_missing(home: &Home, recipe: &PackRecipe, archives: &Archives<'_>) -> Result<()> {
     let manifest = recipe.manifest()?;
-    match load(home, &recipe.id) {
+    match as_stated(home, &recipe.id).and_then(|pack| pack.verify().map(|()| pack)) {
         Ok(pack) if *pack.manifest() == manifest => Ok(()),
         _ => make_pack(home, recipe, archives),
     }

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::types::PackId;
 
+use super::calibration::calibrated;
 use super::digest::Digest;
 use super::files::{cannot, read_bounded};
 use super::home::Home;
-use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile};
+use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, Score};
 use super::openvino::{VERSION as OPENVINO_VERSION, openvino};
 use super::recipe::{RuntimeRecipe, installable_word};
 use super::unavailable;
@@ -44,7 +45,12 @@ impl InstalledPack {
         Ok(Self { manifest, dir: dir.to_owned() })
     }
 
-    /// What the pack states.
+    /// Replaces the operating points; its files and templates stay what they are.
+    pub(super) fn set_score(&mut self, score: Score) {
+        self.manifest.set_score(score);
+    }
+
+    /// What the pack states, with the operating points that hold for it.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -115,7 +121,8 @@ pub fn list(home: &Home) -> Result<Vec<Finding<InstalledPack>>> {
         let path = entry.map_err(|err| cannot("read", &dir, err))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() && !name.starts_with('.') {
-            findings.push(Finding { name, outcome: InstalledPack::open(&path) });
+            let outcome = InstalledPack::open(&path).and_then(|pack| calibrated(home, pack));
+            findings.push(Finding { name, outcome });
         }
     }
     findings.sort_by(|a, b| a.name.cmp(&b.name));
@@ -131,6 +138,11 @@ pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
 
 /// A pack, without a look at its model files.
 pub fn open(home: &Home, id: &PackId) -> Result<InstalledPack> {
+    calibrated(home, as_stated(home, id)?)
+}
+
+/// A pack with nothing but what its manifest states.
+pub(super) fn as_stated(home: &Home, id: &PackId) -> Result<InstalledPack> {
     let dir = home.pack_dir(id);
     if !dir.is_dir() {
         let message = format!("model pack `{id}` is not installed");

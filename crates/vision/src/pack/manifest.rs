@@ -222,6 +222,13 @@ impl Manifest {
         &self.pack
     }
 
+    /// The same with other operating points; a pack that makes no templates stays as it is.
+    pub(super) fn set_score(&mut self, score: Score) {
+        if let Some(recognition) = &mut self.recognition {
+            recognition.score = score;
+        }
+    }
+
     /// What makes templates, if the pack does.
     pub fn recognition(&self) -> Option<&Recognition> {
         self.recognition.as_ref()
@@ -239,6 +246,13 @@ impl Manifest {
         });
         recognition.chain(self.assess.files()).collect()
     }
+}
+
+/// Reads and checks a file of operating points for a pack: `pack`, `measured_on` and `operating_points`, the latter two as
+/// in a manifest's `[score]`. Errors are as those of [`Manifest::parse`].
+pub(super) fn parse_calibration(bytes: &[u8], origin: &str) -> Result<(PackId, Score)> {
+    let text = std::str::from_utf8(bytes).map_err(|_| refused(origin, "is not UTF-8 text"))?;
+    raw::parse_calibration(text).map_err(|problem| refused(origin, &problem))
 }
 
 fn refused(origin: &str, problem: &str) -> Error {

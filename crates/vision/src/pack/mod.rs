@@ -4,6 +4,7 @@
 //! [`ensure_default`] to get a working installation, at [`install_pack`] for the stages beyond it, at [`Manifest`] for what a pack is, at [`Home`] for where it lives.
 //! A user's own pack needs no install: it is a folder with a manifest under `packs/`.
 
+mod calibration;
 mod digest;
 mod home;
 mod install;
@@ -19,6 +20,7 @@ mod recipe;
 
 use likeness_domain::{Error, Kind};
 
+pub use calibration::{calibration_text, install_calibration, remove_calibration};
 pub use digest::Digest;
 pub use home::{HOME_VAR, Home};
 pub use install::{Installed, Source, ensure_default, install, install_pack};

@@ -4,7 +4,7 @@ use likeness_domain::Result;
 use likeness_domain::types::PackId;
 
 use super::digest::Digest;
-use super::manifest::{MANIFEST_FILE, Manifest};
+use super::manifest::{MANIFEST_FILE, Manifest, Score};
 use crate::onnx::{FaceApiNet, InputSize};
 use crate::tflite::Output;
 
@@ -361,6 +361,14 @@ impl RuntimeRecipe {
             sha256: sha256.map(pinned),
         }
     }
+}
+
+/// What this program knows of the similarities of one of its own recognising packs.
+pub(super) fn our_score(id: &PackId) -> Option<Score> {
+    let manifests = [DEFAULT_MANIFEST, DEFAULT_1_MANIFEST].into_iter();
+    let mut known = manifests.filter_map(|text| Manifest::parse(text.as_bytes(), MANIFEST_FILE).ok());
+    let manifest = known.find(|manifest| manifest.id() == id)?;
+    manifest.recognition().map(|recognition| recognition.score.clone())
 }
 
 /// The id that one of our own manifests states.

@@ -76,4 +76,10 @@ pub(super) const TABLE: [Row; 17] = [
     row(Operation::SearchPerson, "SearchPerson", "/green/sface/search", 50, State::Done, needs::SEARCH),
 ];
 
+/// The row of a path. The oldest client has another path for one of them.
+pub(super) fn find(raw_path: &str) -> Option<&'static Row> {
+    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
+    adapter::find(&TABLE, if path == "/green/sface/getFaces" { "/green/sface/faces" } else { path })
+}
+
 const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);

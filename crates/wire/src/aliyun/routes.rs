@@ -20,7 +20,6 @@ use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{auth, handlers, uploads};
-use crate::adapter;
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::media_type::{self, MediaType};
 use crate::http::{target, trace};
@@ -153,7 +152,7 @@ impl Aliyun {
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let (head, body) = request.into_parts();
         let mut upload = Upload::of(&head, body);
-        let row = adapter::find(&operations::TABLE, head.uri.path());
+        let row = operations::find(head.uri.path());
         let outcome = match row {
             Some(row) => self.run(row, &head, &mut upload, request_id).await,
             None => Err(Refusal::not_found("InvalidApi.NotFound", "the API does not exist").into()),
@@ -186,7 +185,7 @@ impl Aliyun {
         let signed = auth::examine(head, &*wire.credentials, now).await?;
         upload.is_of_known_key();
         let body = self.read(upload).await?;
-        let key = signed.verify(head, &body, &*wire.nonces, now).await?;
+        let key = signed.verify(head, &body, &*wire.nonces, now, self.api.settings()).await?;
         log_client(head, request_id);
 
         let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;

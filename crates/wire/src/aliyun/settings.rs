@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use likeness_domain::access::Limits;
 use likeness_domain::limits;
-use likeness_domain::settings::{ListOf, Parsed, Unset};
+use likeness_domain::settings::{ListOf, Parsed, Truth, Unset};
 
 likeness_domain::settings! {
     /// Limits and habits of the service. The defaults are the vendor's documented values where there are some.
@@ -38,6 +38,12 @@ likeness_domain::settings! {
              nobody's are";
         tasks_waiting_max: u64 = "10000", 1..=1_000_000,
             "asynchronous tasks that may wait before more are refused; at a few a second an hour of work";
+        require_content_md5: bool = "false", Truth,
+            "whether a call of signature version 1.0 with a body must have `Content-MD5`: without it the signature does not \
+             cover the body, which anybody on the way may then exchange; the vendor asks for none";
+        require_nonce: bool = "false", Truth,
+            "whether a call must have a nonce: without one anybody who reads it may repeat it for 15 minutes; the vendor asks \
+             for none";
         upload_endpoint: Option<UploadEndpoint> = "", Unset(Parsed("an address such as http://192.0.2.7:7080")),
             "where clients reach this server to upload files, such as `http://192.0.2.7:7080`: scheme, IP address or \
              localhost, and port; without it uploads are disabled";

@@ -156,12 +156,13 @@ impl JobHandler for Pusher {
             let Some(PushPayload { callback, task_id, kept }) = read(job) else {
                 return Ok(JobOutcome::Forgotten.into());
             };
-            let answer = kept.answer(&self.0, &caller(&self.0, job).await?, task_id).await;
+            let caller = caller(&self.0, job).await?;
+            let answer = kept.answer(&self.0, &caller, task_id).await;
             let content = json::write(&answer.map_err(|fault| Error::new(Kind::Internal, fault.msg))?);
             let checksum = checksum(&job.tenant.to_string(), &callback.seed, &content);
             let body = format!("checksum={checksum}&content={}", target::encode(&content)).into();
             let message = Webhook { content_type: "application/x-www-form-urlencoded", body };
-            match self.0.wire.webhook_sender.deliver(&callback.url, message, PUSH_DEADLINE).await? {
+            match self.0.wire.webhook_sender.deliver(&callback.url, message, PUSH_DEADLINE, caller.share()).await? {
                 200 => Ok(JobOutcome::Forgotten.into()),
                 status => {
                     Err(Error::new(Kind::UrlUnreachable, format!("the receiver answered {status}, expected 200")))

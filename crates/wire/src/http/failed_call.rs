@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use likeness_domain::Error;
 
+use super::trace;
+
 /// A call that was not done. What is absent here is absent from the line.
 pub(crate) struct FailedCall<'a> {
     /// Name of the dialect.
@@ -30,6 +32,7 @@ impl FailedCall<'_> {
         let Self { dialect, operation, request_id, answer_id, status, code, source, message } = self;
         let operation = operation.map(tracing::field::debug);
         let hint = source.and_then(Error::hint);
+        trace::refused(source, is_fault);
         if is_fault {
             let source = source.map(tracing::field::debug);
             tracing::error!(dialect, operation, request_id, answer_id, status, code, source, hint, "{message}");

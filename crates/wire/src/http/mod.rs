@@ -14,7 +14,7 @@ pub mod request_id;
 pub(crate) mod sealed;
 pub(crate) mod signing;
 pub mod target;
-pub(crate) mod trace;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

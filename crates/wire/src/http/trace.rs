@@ -1,18 +1,100 @@
-//! What the log says of a request besides its outcome: who asked for what.
+//! What the log and the metrics say of a request besides its outcome: who asked for what, and why it was refused.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
 
 use likeness_domain::access::Caller;
+use likeness_domain::{Error, Kind};
 use tracing::Span;
 use tracing::field::display;
+
+/// What became known of a request while it was answered. All of it comes from our own tables, none from the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The dialect that its path belongs to.
+    pub dialect: Option<&'static str>,
+    /// The operation, once the caller was admitted.
+    pub operation: Option<Cow<'static, str>>,
+    /// Why it was refused: the code that the native API has for it.
+    pub refusal: Option<&'static str>,
+}
+
+tokio::task_local! {
+    static OBSERVED: RefCell<Observed>;
+}
+
+/// Runs what answers a request, and says what became known meanwhile.
+pub async fn observed<F: Future>(answering: F) -> (F::Output, Observed) {
+    let watched = async {
+        let answer = answering.await;
+        (answer, OBSERVED.with(|observed| observed.borrow().clone()))
+    };
+    OBSERVED.scope(RefCell::default(), watched).await
+}
+
+fn note(change: impl FnOnce(&mut Observed)) {
+    // Nobody watches in tests of a dialect alone, and in work that outlives its request.
+    let _ = OBSERVED.try_with(|observed| change(&mut observed.borrow_mut()));
+}
+
+/// Notes which dialect a request is for.
+pub(crate) fn addressed(dialect: &'static str) {
+    note(|observed| observed.dialect = Some(dialect));
+}
+
+/// Notes which operation of the native API a request is for, by the pattern of its path.
+pub(crate) fn asked_for(operation: String) {
+    note(|observed| observed.operation = Some(operation.into()));
+}
+
+/// Notes why a request is refused: by the failed call, or without one by whether the fault is the server's.
+pub(crate) fn refused(source: Option<&Error>, is_fault: bool) {
+    let reason = match source {
+        Some(error) => crate::native::code_of(error.kind()),
+        None if is_fault => crate::native::code_of(Kind::Internal),
+        None => "request",
+    };
+    note(|observed| observed.refusal = Some(reason));
+}
 
 /// Writes into the line of this request, which the listener began, who asks for which operation of which dialect; a path
 /// that is the operation's name need not be named again.
 pub(crate) fn admitted(dialect: &'static str, operation: Option<&'static str>, caller: &Caller) {
     let span = Span::current();
     span.record("dialect", dialect).record("tenant", display(caller.tenant));
+    addressed(dialect);
     if let Some(operation) = operation {
+        note(|observed| observed.operation = Some(operation.into()));
         span.record("operation", operation);
     }
     if let Some(key) = &caller.key {
         span.record("key", key.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_noted_while_a_request_is_answered_is_observed() {
+        let answering = async {
+            addressed("huawei");
+            asked_for("GET /x".to_owned());
+            refused(Some(&Error::new(Kind::FaceNotFound, "no such face")), false);
+            7
+        };
+        let (answer, found) = observed(answering).await;
+        assert_eq!(answer, 7);
+        assert_eq!((found.dialect, found.operation.as_deref()), (Some("huawei"), Some("GET /x")));
+        assert_eq!(found.refusal, Some("face_not_found"));
+        addressed("aliyun");
+        assert_eq!(observed(async {}).await.1, Observed::default(), "nothing of other requests");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_a_failed_call_is_the_requests_or_the_servers() {
+        assert_eq!(observed(async { refused(None, false) }).await.1.refusal, Some("request"));
+        assert_eq!(observed(async { refused(None, true) }).await.1.refusal, Some("internal"));
     }
 }

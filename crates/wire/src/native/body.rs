@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
@@ -60,6 +60,9 @@ pub(super) async fn admitted(parts: &mut Parts, api: &Api) -> Result<Caller, Err
     body::check_place(&parts.extensions)?;
     let caller = api.authenticate.caller(parts).await?;
     trace::admitted("native", None, &caller);
+    if let Some(path) = parts.extensions.get::<MatchedPath>() {
+        trace::asked_for(format!("{} {}", parts.method, path.as_str()));
+    }
     parts.extensions.insert(Admitted(caller.clone()));
     Ok(caller)
 }

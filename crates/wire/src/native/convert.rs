@@ -10,7 +10,7 @@ use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{
-    AnalyzedFace, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
+    AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
@@ -385,6 +385,8 @@ impl FromForm for dto::Search {
             filter: form.words.text("filter"),
             sort: form.words.text("sort").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             one_per_person: form.words.flag("one_per_person")?,
+            explain: form.words.flag("explain")?,
+            crops: form.words.flag("crops")?,
             any_turn: form.words.flag("any_turn")?,
         })
     }
@@ -396,6 +398,8 @@ impl FromForm for dto::Compare {
             image_a: form.needed_image("image_a")?,
             image_b: form.needed_image("image_b")?,
             far: form.words.parsed("far", "a number from 0 to 1")?,
+            explain: form.words.flag("explain")?,
+            crops: form.words.flag("crops")?,
             any_turn: form.words.flag("any_turn")?,
         })
     }
@@ -505,8 +509,6 @@ pub(super) fn detections(detected: Detected) -> dto::Detections {
 
 fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
     let AnalyzedFace { detection: found, quality, assessment, doubt, .. } = face;
-    let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
-    let is_measured = quality != types::Quality::default();
     let expressions = assessment.expression.map(|expressions| {
         let word = |expression: types::Expression| (expression.word().to_owned(), expressions.probability(expression));
         types::Expression::ALL.into_iter().map(word).collect()
@@ -517,12 +519,8 @@ fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
     dto::DetectedFace {
         turn: found.landmarks.quarter_turn().degrees(),
         detection: detection(found),
-        doubt: doubt.map(|doubt| dto::Doubt {
-            reason: policy::doubtful(doubt).reason.to_owned(),
-            presence: doubt.presence,
-            presence_min: doubt.presence_min,
-        }),
-        quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
+        doubt: doubt.map(self::doubt),
+        quality: self::quality(quality),
         pose: assessment.pose.map(|types::Pose { yaw, pitch, roll }| dto::Pose { yaw, pitch, roll }),
         landmarks68: assessment.landmarks.map(|landmarks| points(&landmarks.0[..])),
         mesh468: assessment.mesh.map(|mesh| points(&mesh.0[..])),
@@ -535,6 +533,21 @@ fn detected_face(face: AnalyzedFace) -> dto::DetectedFace {
         male: assessment.gender.map(|gender| gender.male),
         liveness: assessment.liveness,
     }
+}
+
+pub(super) fn doubt(doubt: Doubt) -> dto::Doubt {
+    dto::Doubt {
+        reason: policy::doubtful(doubt).reason.to_owned(),
+        presence: doubt.presence,
+        presence_min: doubt.presence_min,
+    }
+}
+
+/// The figures of a face, if they were measured.
+pub(super) fn quality(quality: types::Quality) -> Option<dto::Quality> {
+    let is_measured = quality != types::Quality::default();
+    let types::Quality { total, sharpness, illumination, pose, visibility } = quality;
+    is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility })
 }
 
 /// Nobody can place an eye more exactly.
@@ -588,7 +601,7 @@ pub(super) fn json_of(value: &FieldValue) -> Value {
 }
 
 /// A pack's calibration, which every face set's pack has as long as it is installed.
-fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
+pub(super) fn calibration<'a>(library: &'a Library, pack: &PackId) -> Result<&'a Calibration, Error> {
     let info = library
         .pack(pack)
         .ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not installed")))?;
@@ -625,15 +638,6 @@ pub(super) async fn search_answer(
     let owners = library.owners(caller, &found).await?;
     let calibration = calibration(library, &answer.face_set.pack)?;
     let n_faces = answer.n_faces;
-    let candidate = |candidate: library::Candidate| {
-        let found = calibration.false_accept_rate(candidate.similarity);
-        dto::Candidate {
-            similarity: candidate.similarity.get(),
-            rate: rate(&found),
-            in_gallery: false_matches(&found, n_faces),
-            face: owned_face(candidate.face, &owners),
-        }
-    };
     let least = calibration.false_accept_rate(answer.similarity_min);
     Ok(dto::SearchAnswer {
         pack: answer.face_set.pack.to_string(),
@@ -642,22 +646,35 @@ pub(super) async fn search_answer(
         rate: rate(&least),
         in_gallery: false_matches(&least, n_faces),
         probe: answer.probe.map(detection),
-        candidates: answer.candidates.into_iter().map(candidate).collect(),
+        candidates: answer
+            .candidates
+            .into_iter()
+            .map(|found| candidate(calibration, n_faces, &owners, found))
+            .collect(),
+        explanation: None,
     })
+}
+
+/// A candidate with what its similarity means, among so many faces.
+pub(super) fn candidate(
+    calibration: &Calibration,
+    n_faces: u64,
+    owners: &[Person],
+    candidate: library::Candidate,
+) -> dto::Candidate {
+    let found = calibration.false_accept_rate(candidate.similarity);
+    dto::Candidate {
+        similarity: candidate.similarity.get(),
+        rate: rate(&found),
+        in_gallery: false_matches(&found, n_faces),
+        face: owned_face(candidate.face, owners),
+    }
 }
 
 pub(super) fn picture_searched(library: &Library, found: library::FacesFound) -> Result<dto::PictureSearched, Error> {
     let calibration = calibration(library, &found.face_set.pack)?;
     let (n_faces, persons) = (found.n_faces, &found.persons);
-    let candidate = |candidate: library::Candidate| {
-        let found = calibration.false_accept_rate(candidate.similarity);
-        dto::Candidate {
-            similarity: candidate.similarity.get(),
-            rate: rate(&found),
-            in_gallery: false_matches(&found, n_faces),
-            face: owned_face(candidate.face, persons),
-        }
-    };
+    let candidate = |found: library::Candidate| candidate(calibration, n_faces, persons, found);
     let face = |face: library::FaceFound| dto::FaceSearched {
         probe: detection(face.probe),
         candidates: face.candidates.into_iter().map(candidate).collect(),
@@ -704,6 +721,7 @@ pub(super) fn comparison(
         far_asked: far.unwrap_or(calibration.far_usual()),
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
+        explanation: None,
     })
 }
 

@@ -464,6 +464,12 @@ pub struct Search {
     /// At most one face of each person.
     #[serde(default)]
     pub one_per_person: bool,
+    /// Also says what bears on the verdict and what would change it; costs a second look at the gallery.
+    #[serde(default)]
+    pub explain: bool,
+    /// With the explanation also the crop of the image that the recogniser saw.
+    #[serde(default)]
+    pub crops: bool,
     /// Also look for a face that lies on its side or head down.
     #[serde(default)]
     pub any_turn: bool,
@@ -546,6 +552,71 @@ pub struct SearchAnswer {
     pub probe: Option<Detection>,
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
+    /// What bears on the verdict, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<SearchExplanation>,
+}
+
+/// A face with what bears on how far its template can be trusted.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ExaminedFace {
+    /// Where it is.
+    #[serde(flatten)]
+    pub detection: Detection,
+    /// The strictest quality gate that it passes: `none`, `low`, `medium` or `high`.
+    pub gate: String,
+    /// How fit it is for recognition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// Direction of the head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
+    /// Why it is not certainly a face that can be recognised; left out for one that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// The crop that the recogniser saw: a PNG file in base64; only if `crops` was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<String>,
+}
+
+// Photographs never reach a log.
+impl std::fmt::Debug for ExaminedFace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let crop_chars = self.crop.as_ref().map(String::len);
+        f.debug_struct("ExaminedFace")
+            .field("detection", &self.detection)
+            .field("gate", &self.gate)
+            .field("crop_chars", &crop_chars)
+            .finish()
+    }
+}
+
+/// Why two faces are taken for one person, or are not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The face of each image.
+    pub faces: Vec<ExaminedFace>,
+    /// For people: at which threshold the verdict turns, and what is wrong with the photographs.
+    pub remarks: Vec<String>,
+}
+
+/// Why somebody is found, or is not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SearchExplanation {
+    /// The face that was looked for, if it came with an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ExaminedFace>,
+    /// The most similar face of the set, whether or not it reaches the threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Candidate>,
+    /// The most similar face of somebody else than `best` shows: another owner, and another label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Candidate>,
+    /// By how much `best` is more similar than `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f32>,
+    /// For people: at which threshold the verdict turns, how far the next person is, what is wrong with the photograph.
+    pub remarks: Vec<String>,
 }
 
 /// Request to compare the largest faces of two images.
@@ -559,6 +630,13 @@ pub struct Compare {
     /// False-accept rate of the verdict, within the range that was measured for the model pack; by default 1e-4 (or the
     /// smallest measured rate, if that is larger).
     pub far: Option<f64>,
+    /// Also says what bears on the verdict and what would change it. Faces in doubt are then compared and said to be so,
+    /// not refused.
+    #[serde(default)]
+    pub explain: bool,
+    /// With the explanation also the crops that the recogniser saw.
+    #[serde(default)]
+    pub crops: bool,
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
@@ -582,6 +660,9 @@ pub struct Comparison {
     pub pack: String,
     /// The face of each image.
     pub faces: [Detection; 2],
+    /// What bears on the verdict, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
 }
 
 /// Request to find the faces in an image.

@@ -11,6 +11,7 @@ use super::auth::AUTHORIZATION;
 use super::dto;
 use crate::http::json;
 use crate::http::request_id::RequestId;
+use crate::http::trace;
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl IntoResponse for NativeError {
         let is_unknown = error.kind() == Kind::Forbidden && error.field() == Some(AUTHORIZATION);
         let (status, word) =
             if is_unknown { (StatusCode::UNAUTHORIZED, "unauthenticated") } else { status_and_word(error.kind()) };
+        trace::refused(Some(&error), status.is_server_error());
         // The one place where a native request's failure is handled, so the one place where it is logged.
         if status.is_server_error() {
             tracing::warn!(kind = word, error = ?error, "native request failed");

@@ -19,6 +19,7 @@ mod cursor;
 pub mod dto;
 mod errors;
 mod etag;
+mod explain;
 mod idempotency;
 mod keys;
 mod liveness;
@@ -137,6 +138,9 @@ pub(crate) fn scrub(report: ScrubReport) -> dto::Scrub {
 
 /// Compares with the native API's types, for callers within the process that have a library but no router.
 pub async fn compare(library: &Library, caller: &Caller, body: dto::Compare) -> Result<dto::Comparison, Error> {
+    if body.explain || body.crops {
+        return explain::compare(library, caller, body).await;
+    }
     let far = body.far;
     let answer = library.compare(caller, convert::compare_images(body)?).await?;
     convert::comparison(library, far, answer)

@@ -15,7 +15,7 @@ use likeness_domain::{Error, Kind};
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
-use super::{Api, Operator, archive, convert, dto};
+use super::{Api, Operator, archive, convert, dto, explain};
 
 type Answer = Result<Response, NativeError>;
 
@@ -240,6 +240,11 @@ pub(super) async fn search(
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
+    if body.explain || body.crops {
+        let crops = body.crops;
+        let answer = explain::search(&api.library, &caller, convert::search(name, body)?, crops).await?;
+        return Ok(json(StatusCode::OK, &answer));
+    }
     let answer = api.library.search(&caller, convert::search(name, body)?).await?;
     Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer).await?))
 }

@@ -479,6 +479,63 @@ async fn two_images_are_compared_and_one_is_looked_through() {
 }
 
 #[tokio::test]
+async fn a_comparison_is_explained_if_that_is_asked_for() {
+    let fixture = Fixture::new().await;
+    let encoded =
+        |image: &str| json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image)});
+    let compare = |a: &str, b: &str, more: Value| {
+        let mut body = json!({"image_a": encoded(a), "image_b": encoded(b)});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        fixture.json(Method::POST, "/compare", body)
+    };
+    let plain = compare(ANNA, ANNA_AGAIN, json!({})).await.1;
+    assert!(plain.get("explanation").is_none(), "only on request");
+    let blurred = "face anna~0.8 60x60+10+5 total=0.5 sharpness=0.2 illumination=0.9 frontal=0.9 visibility=0.9\n";
+    let (status, answer) = compare(ANNA, blurred, json!({"explain": true})).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let explanation = &answer["explanation"];
+    let remarks: Vec<_> =
+        explanation["remarks"].as_array().expect("remarks").iter().filter_map(Value::as_str).collect();
+    assert!(
+        remarks[0].starts_with("a match at every threshold that was measured, down to a false-accept rate of 1e-6")
+    );
+    assert!(remarks.iter().any(|remark| remark.starts_with("second image: blurred (sharpness 0.20")), "{remarks:?}");
+    assert_eq!(explanation["faces"][1]["gate"], json!("low"));
+    assert!(explanation["faces"][0].get("crop").is_none(), "crops only on request");
+    let (_, far) = compare(ANNA, BERT, json!({"explain": true})).await;
+    assert!(far["explanation"]["remarks"][0].as_str().expect("text").starts_with("no match"), "{far}");
+    // A face in doubt is refused by a comparison, and explained.
+    let doubtful = "face anna 60x60+10+5 presence=3.5\n";
+    check_refused(compare(ANNA, doubtful, json!({})).await, Kind::PoorQuality);
+    let (status, answer) = compare(ANNA, doubtful, json!({"explain": true})).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["explanation"]["faces"][1]["gate"], json!("none"));
+    assert!(answer["explanation"]["remarks"].to_string().contains("second image: not surely a face"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_search_is_explained_with_the_next_person() {
+    let fixture = Fixture::with_set().await;
+    fixture.enrol("subject=anna", ANNA).await;
+    fixture.enrol("subject=anna", "face anna~0.9 60x60+10+5\n").await;
+    fixture.enrol("subject=bert", "face anna~0.7 60x60+10+5\n").await;
+    let (status, answer) = fixture.raw("/face-sets/staff/search?explain=true&similarity_min=0.9", ANNA).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let found = &answer["explanation"];
+    assert_eq!(
+        (&found["best"]["face"]["subject"], &found["next"]["face"]["subject"]),
+        (&json!("anna"), &json!("bert"))
+    );
+    assert!((found["margin"].as_f64().expect("a number") - 0.3).abs() < 1e-5, "{found}");
+    assert_eq!(found["probe"]["box"]["width"], json!(40));
+    let (_, nobody) = fixture.raw("/face-sets/staff/search?explain=true&similarity_min=0.9", BERT).await;
+    assert!(nobody["candidates"].as_array().expect("a list").is_empty());
+    assert!(nobody["explanation"]["best"].is_object(), "also who stays below the threshold: {nobody}");
+    let remark = nobody["explanation"]["remarks"][0].as_str().expect("text");
+    assert!(remark.starts_with("no match"), "{remark}");
+}
+
+#[tokio::test]
 async fn what_is_asked_for_is_measured() {
     let fixture = Fixture::new().await;
     let seen =

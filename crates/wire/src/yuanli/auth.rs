@@ -77,6 +77,9 @@ pub(super) async fn authenticate(
         if now_s > sign.ends_at.saturating_add(settings.sign_skew_s) {
             return Err(expired());
         }
+        if settings.sign_life_max_s.is_some_and(|life_max_s| sign.ends_at > now_s.saturating_add(life_max_s)) {
+            return Err(invalid());
+        }
     } else {
         // Remembered for as long as any sign that is good now could be shown again.
         let forgotten_at = TimestampMs(now.0 + (2 * ONCE_WINDOW_S as i64 + 1) * 1000);
@@ -115,7 +118,7 @@ impl Sign {
         let parts: Vec<&str> = std::str::from_utf8(&raw).ok()?.split('&').collect();
         let [a, b, c, d] = parts[..] else { return None };
         let api_key = a.strip_prefix("a=")?.to_owned();
-        let (ends_at, made_at) = (number(b.strip_prefix("b=")?)?, number(c.strip_prefix("c=")?)?);
+        let (ends_at, made_at) = (seconds(number(b.strip_prefix("b=")?)?), number(c.strip_prefix("c=")?)?);
         // Only a salt, so its value does not matter: 20 digits need not fit into a number.
         if !is_number(d.strip_prefix("d=")?) {
             return None;
@@ -139,6 +142,11 @@ impl Digest {
             Digest::Sha256 => 32,
         }
     }
+}
+
+/// The end of a sign in seconds. One public client gives it in milliseconds, which have 12 or 13 digits for ever.
+fn seconds(end: u64) -> u64 {
+    if (100_000_000_000..10_000_000_000_000).contains(&end) { end / 1000 } else { end }
 }
 
 fn number(text: &str) -> Option<u64> {

@@ -23,6 +23,9 @@ likeness_domain::settings! {
              (`AUTHENTICATION_ERROR`)";
         sign_skew_s: u64 = "0", 0..=86_400,
             "seconds that a sign is good for after its end";
+        sign_life_max_s: Option<u64> = "86400", UnlessZero(315_360_000),
+            "most seconds from now to the end of a sign; one that ends later is refused, since whoever reads a sign can use \
+             it: 24 hours; 0 for no bound, as the vendor has none";
         concurrency_status: u16 = "403", OneOf(403, 429),
             "HTTP status of `CONCURRENCY_LIMIT_EXCEEDED`: 403, or 429 as one page of the vendor says";
         unknown_group_error: UnknownGroup = "INVALID_GROUP_ID", Parsed("INVALID_GROUP_ID or INVALID_OUTER_ID"),

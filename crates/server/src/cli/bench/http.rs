@@ -139,8 +139,9 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
         ..config.listener.clone()
     };
     let server = tokio::spawn(async move {
-        listener::serve(Socket::Tcp(listener), router, Arc::new(SystemIds), &bounds, Arc::new(large), None, stopping)
-            .await
+        let (ids, large, metrics) = (Arc::new(SystemIds), Arc::new(large), crate::metrics::Metrics::new());
+        let service = listener::Service { router, ids, large, budget: None, metrics, tls: None };
+        listener::serve(Socket::Tcp(listener), service, &bounds, stopping).await
     });
     let measured = measured(&args, &opened, &key, &face_set, address).await;
     stop.send_replace(true);

@@ -1,16 +1,20 @@
 //! `likeness eval all-pairs`: every photograph of a folder of persons against every other.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use likeness_domain::Error;
-use likeness_domain::score::verification::{IMPOSTORS_ABOVE_MIN, Interval, PairCounts, interval_by_person};
-use likeness_domain::types::{PackId, QualityGate, Template};
+use likeness_domain::score::verification::{
+    AcceptedBetween, IMPOSTORS_ABOVE_MIN, Interval, PairCounts, far_interval_by_person, interval_by_person,
+};
+use likeness_domain::types::{PackId, QualityGate, Similarity, Template};
 use serde::Serialize;
 
+use super::super::rates::{percent, significant};
 use super::super::table::{self, Align, counted};
 use super::super::{Outcome, Verdict, failed, photo, refused, terminal};
-use super::{Looked, MeantFace, Wanted, embed_all, gate, percent};
+use super::{Looked, MeantFace, Wanted, embed_all, gate};
 use crate::assemble;
 use crate::config::Config;
 use crate::eval::{metrics, plot};
@@ -59,9 +63,24 @@ struct Folder {
 }
 
 /// A template and whose it is.
-struct Known<'a> {
-    person_idx: usize,
+pub(in crate::cli) struct Known<'a> {
+    pub(in crate::cli) person_idx: usize,
     template: &'a Template,
+}
+
+/// Templates with the numbers of their persons, those of one person together.
+pub(in crate::cli) struct KnownFaces {
+    pub(in crate::cli) faces: Vec<(usize, Template)>,
+    pub(in crate::cli) n_persons: usize,
+    /// Faces or photographs of no use.
+    pub(in crate::cli) n_left_out: usize,
+}
+
+impl KnownFaces {
+    /// To be compared.
+    pub(in crate::cli) fn known(&self) -> Vec<Known<'_>> {
+        self.faces.iter().map(|(person_idx, template)| Known { person_idx: *person_idx, template }).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -90,6 +109,8 @@ struct Rate {
 struct Shown {
     cosine: f64,
     impostor_pairs_above: u64,
+    far_low: f64,
+    far_high: f64,
     tar: f64,
     tar_low: f64,
     tar_high: f64,
@@ -110,19 +131,15 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
             Looked::NoFace | Looked::Refused => None,
         })
         .collect();
-    let counts = count(&known)?;
-    if counts.n_genuine() == 0 || counts.n_impostor() == 0 {
-        let message = format!(
-            "{} with a usable face make {} of one person and {} of two people, expected some of both",
-            counted(known.len() as u64, "photograph"),
-            counted(counts.n_genuine(), "pair"),
-            counts.n_impostor()
-        );
-        return Err(refused(message).with_hint("each person has a sub-folder of two photographs or more"));
-    }
+    let counts = counts(&known)?;
     let rates = rates(&counts, &known, folder.n_persons)?;
     if let Some(path) = &args.roc {
-        std::fs::write(path, draw(&args.folder, &pack, &counts, &rates, plot::PlotFormat::of_name(path)?)?)
+        let shown = rates.iter().filter_map(|rate| Some((rate.far, rate.shown.as_ref()?)));
+        let figures: Vec<_> =
+            shown.map(|(far, shown)| format!("TAR {} at FAR {far:.0e}", percent(shown.tar))).collect();
+        let name = args.folder.canonicalize().ok();
+        let name = name.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
+        std::fs::write(path, draw(plot::Kind::Roc, &name, &pack, &counts, &figures, path)?)
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::talk(format!("ROC drawn to {}", path.display()));
     }
@@ -144,6 +161,29 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
         print(&answer)
     }
     Ok(Verdict::Done)
+}
+
+/// The faces of a folder of persons that are of use, and the pack that embedded them. `names` names the others.
+pub(in crate::cli) async fn of_folder(
+    path: &Path,
+    face: MeantFace,
+    gate: QualityGate,
+    names: bool,
+    config: &Config,
+) -> Result<(PackId, KnownFaces), Error> {
+    let folder = list(path)?;
+    let analyzer = assemble::analyzer(config).await?;
+    let pack = analyzer.packs()[0].id.clone();
+    let wanted = Wanted { images: path, face, gate, names_no_face: names };
+    let looked = embed_all(&analyzer, &pack, &folder.images, &wanted, config.general.workers).await?;
+    let n_images = looked.len();
+    let found = looked.into_iter().zip(&folder.person_idx).filter_map(|(looked, &person_idx)| match looked {
+        Looked::Face(template) => Some((person_idx, template)),
+        Looked::NoFace | Looked::Refused => None,
+    });
+    let faces: Vec<_> = found.collect();
+    let n_left_out = n_images - faces.len();
+    Ok((pack, KnownFaces { faces, n_persons: folder.n_persons, n_left_out }))
 }
 
 /// The photographs below `folder`, by person and name.
@@ -173,13 +213,45 @@ fn list(folder: &Path) -> Result<Folder, Error> {
     Ok(found)
 }
 
-fn similarity(a: &Known<'_>, b: &Known<'_>) -> Result<likeness_domain::types::Similarity, Error> {
+fn similarity(a: &Known<'_>, b: &Known<'_>) -> Result<Similarity, Error> {
     a.template.similarity(b.template).ok_or_else(|| refused("templates of one pack cannot be compared"))
 }
 
-/// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
-fn count(known: &[Known<'_>]) -> Result<PairCounts, Error> {
+/// All pairs, of which some have to be of one person and some of two.
+pub(in crate::cli) fn counts(known: &[Known<'_>]) -> Result<PairCounts, Error> {
     let mut counts = PairCounts::default();
+    for_each_pair(known, |a, b, similarity| counts.add(similarity, a.person_idx == b.person_idx))?;
+    if counts.n_genuine() > 0 && counts.n_impostor() > 0 {
+        return Ok(counts);
+    }
+    let message = format!(
+        "{} with a usable face make {} of one person and {} of two people, expected some of both",
+        counted(known.len() as u64, "photograph"),
+        counted(counts.n_genuine(), "pair"),
+        counts.n_impostor()
+    );
+    Err(refused(message).with_hint("each person has a sub-folder of two photographs or more"))
+}
+
+/// How many pairs of which two persons are at least so similar.
+pub(in crate::cli) fn accepted_between(known: &[Known<'_>], cosine: f64) -> Result<Vec<AcceptedBetween>, Error> {
+    let mut pairs: HashMap<(u32, u32), u64> = HashMap::new();
+    for_each_pair(known, |a, b, similarity| {
+        if a.person_idx != b.person_idx && f64::from(similarity.get()) >= cosine {
+            let (low, high) = (a.person_idx.min(b.person_idx), a.person_idx.max(b.person_idx));
+            *pairs.entry((low as u32, high as u32)).or_default() += 1;
+        }
+    })?;
+    let mut pairs: Vec<_> = pairs
+        .into_iter()
+        .map(|((person_a, person_b), n_pairs)| AcceptedBetween { person_a, person_b, n_pairs })
+        .collect();
+    pairs.sort_unstable_by_key(|pairs| (pairs.person_a, pairs.person_b));
+    Ok(pairs)
+}
+
+/// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
+fn for_each_pair(known: &[Known<'_>], mut see: impl FnMut(&Known<'_>, &Known<'_>, Similarity)) -> Result<(), Error> {
     let n_blocks = known.len().div_ceil(BLOCK);
     for row in 0..n_blocks {
         for column in row..n_blocks {
@@ -187,12 +259,12 @@ fn count(known: &[Known<'_>]) -> Result<PairCounts, Error> {
                 let (end, a) = (((column + 1) * BLOCK).min(known.len()), &known[a_idx]);
                 let first = (a_idx + 1).max(column * BLOCK).min(end);
                 for b in &known[first..end] {
-                    counts.add(similarity(a, b)?, a.person_idx == b.person_idx);
+                    see(a, b, similarity(a, b)?);
                 }
             }
         }
     }
-    Ok(counts)
+    Ok(())
 }
 
 /// The table. The intervals take the thresholds as given and draw persons.
@@ -211,30 +283,42 @@ fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<V
             }
         }
     }
+    let mut n_photos = vec![0_u64; n_persons];
+    known.iter().for_each(|face| n_photos[face.person_idx] += 1);
     let rate = |(idx, far): (usize, &f64)| {
-        let shown = at[idx].map(|at| {
+        let shown = at[idx].map(|at| -> Result<Shown, Error> {
             let groups: Vec<_> = by_person.iter().map(|person| person[idx]).filter(|(_, n)| *n > 0).collect();
             let Interval { low, high } = interval_by_person(&groups, N_DRAWS);
-            let (cosine, impostor_pairs_above, tar) = (at.cosine, at.n_impostors, at.tar);
-            Shown { cosine, impostor_pairs_above, tar, tar_low: low, tar_high: high }
+            let of_far = far_interval_by_person(&n_photos, &accepted_between(known, at.cosine)?, N_DRAWS);
+            Ok(Shown {
+                cosine: at.cosine,
+                impostor_pairs_above: at.n_impostors,
+                far_low: of_far.low,
+                far_high: of_far.high,
+                tar: at.tar,
+                tar_low: low,
+                tar_high: high,
+            })
         });
-        Rate { far: *far, shown }
+        Ok(Rate { far: *far, shown: shown.transpose()? })
     };
-    Ok(FARS.iter().enumerate().map(rate).collect())
+    FARS.iter().enumerate().map(rate).collect()
 }
 
 fn print(answer: &Answer) {
-    let columns = ["FAR", "cosine", "impostors above", "TAR", "95 % interval"].map(|name| (name, Align::Right));
+    let columns =
+        ["FAR", "95 % interval", "cosine", "impostors above", "TAR", "95 % interval"].map(|name| (name, Align::Right));
     let row = |rate: &Rate| {
         let mut cells = vec![format!("{:.0e}", rate.far)];
         match &rate.shown {
             Some(shown) => cells.extend([
+                format!("{} to {}", significant(shown.far_low), significant(shown.far_high)),
                 format!("{:.4}", shown.cosine),
                 shown.impostor_pairs_above.to_string(),
                 percent(shown.tar),
                 format!("{} to {}", percent(shown.tar_low), percent(shown.tar_high)),
             ]),
-            None => cells.extend(["-"; 4].map(str::to_owned)),
+            None => cells.extend(["-"; 5].map(str::to_owned)),
         }
         cells
     };
@@ -260,32 +344,31 @@ fn print(answer: &Answer) {
     }
 }
 
-fn draw(
-    folder: &Path,
+/// The curve of all pairs, in the format that the name of the file asks for.
+pub(in crate::cli) fn draw(
+    kind: plot::Kind,
+    name: &str,
     pack: &PackId,
     counts: &PairCounts,
-    rates: &[Rate],
-    format: plot::PlotFormat,
+    figures: &[String],
+    path: &Path,
 ) -> Result<Vec<u8>, Error> {
     let roc = counts.roc();
     let overall: Vec<_> = roc.into_iter().map(|rates| metrics::RocPoint { far: rates.far, tar: rates.tar }).collect();
-    let shown = rates.iter().filter_map(|rate| Some((rate.far, rate.shown.as_ref()?)));
-    let figures: Vec<_> = shown.map(|(far, shown)| format!("TAR {} at FAR {far:.0e}", percent(shown.tar))).collect();
-    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let plot = plot::Plot {
-        title: &format!("Telling people apart: ROC of pack {pack}"),
+        kind,
+        title: &format!("Telling people apart: {} of pack {pack}", kind.word()),
         subtitle: &format!(
-            "all pairs of {}: {} of one person, {} of two people",
-            name.unwrap_or_default(),
+            "all pairs of {name}: {} of one person, {} of two people",
             counts.n_genuine(),
             counts.n_impostor()
         ),
-        figures: &figures,
+        figures,
         overall: &overall,
         folds: &[],
         n_impostors: counts.n_impostor() as usize,
     };
-    plot::draw(&plot, format)
+    plot::draw(&plot, plot::PlotFormat::of_name(path)?)
 }
 
 #[cfg(test)]
@@ -300,11 +383,15 @@ mod tests {
             (0..n).map(|idx| Template::new(pack.clone(), &[1.0, idx as f32 / n as f32]).expect("a template")).collect();
         let known: Vec<_> =
             templates.iter().enumerate().map(|(idx, template)| Known { person_idx: idx / 7, template }).collect();
-        let counts = count(&known).expect("comparable");
+        let counts = counts(&known).expect("comparable");
         let genuine = |size: u64| size * (size - 1) / 2;
         assert_eq!(counts.n_genuine(), 37 * genuine(7), "259 photographs of 37 people");
         assert_eq!(counts.n_genuine() + counts.n_impostor(), genuine(n as u64));
         let rates = rates(&counts, &known, 37).expect("comparable");
         assert!(rates[0].shown.is_some() && rates[5].shown.is_none());
+        let shown = rates[0].shown.as_ref().expect("shown");
+        assert!(shown.far_low <= 0.1 && shown.far_low < shown.far_high, "{} {}", shown.far_low, shown.far_high);
+        let above: u64 = accepted_between(&known, shown.cosine).expect("comparable").iter().map(|p| p.n_pairs).sum();
+        assert_eq!(above, shown.impostor_pairs_above);
     }
 }

@@ -148,7 +148,25 @@ struct RawOperatingPoint {
     tar: Option<f64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCalibration {
+    pack: String,
+    measured_on: String,
+    operating_points: Vec<RawOperatingPoint>,
+}
+
 type Checked<T> = Result<T, String>;
+
+pub(super) fn parse_calibration(text: &str) -> Checked<(PackId, Score)> {
+    let raw: RawCalibration = toml::from_str(text).map_err(|err| syntax_problem(text, &err))?;
+    let id = PackId::new(&raw.pack).ok_or_else(|| {
+        let given: String = raw.pack.chars().take(NAME_CHARS_MAX).collect();
+        format!("`pack` is `{given}`, expected a model pack's name such as `default-2`")
+    })?;
+    let score = check_score(RawScore { operating_points: raw.operating_points, measured_on: raw.measured_on })?;
+    Ok((id, score))
+}
 
 pub(super) fn parse(text: &str) -> Checked<Manifest> {
     let raw: RawManifest = toml::from_str(text).map_err(|err| syntax_problem(text, &err))?;

@@ -123,11 +123,23 @@ fn a_value_out_of_range_is_named_with_what_is_accepted() {
         expect!["manifest.toml: `embed.input.size` is 160, expected 112, the aligned crop's side"],
     );
     check_refused(
-        "{ far = 1e-3, similarity = 0.3582 }",
-        "{ far = 1e-3, similarity = 0.2 }",
+        "{ far = 1e-3, similarity = 0.3582",
+        "{ far = 1e-3, similarity = 0.2",
         expect![
-            "manifest.toml: `score.operating_points` must have `far` between 0 and 1, each once, and a lower `far` a higher `similarity`"
+            "manifest.toml: `score.operating_points` must have `far` between 0 and 1, each once, a lower `far` a higher `similarity`, and ends of `far_interval` that do not rise"
         ],
+    );
+    check_refused(
+        "{ far = 1e-3, similarity = 0.3582",
+        "{ far = 1e-3, similarity = 0.3582, far_interval = [2e-3, 3e-3]",
+        expect![
+            "manifest.toml: `score.operating_points` has far_interval [0.002, 0.003] at far 0.001, expected 0 <= low <= far <= high <= 1"
+        ],
+    );
+    check_refused(
+        "tar = 0.9877",
+        "tar = 98.77",
+        expect!["manifest.toml: `score.operating_points` has tar 98.77, expected 0 to 1"],
     );
 }
 

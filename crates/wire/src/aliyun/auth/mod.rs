@@ -7,14 +7,15 @@ pub(super) mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::errors::Refusal;
+use super::settings::Settings;
 use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, is_near, text};
 
 pub use acs1::fuzz_signature;
@@ -97,7 +98,15 @@ impl Signed {
         body: &[u8],
         nonces: &dyn NonceStore,
         now: TimestampMs,
+        settings: &Settings,
     ) -> Result<AccessKey, Refusal> {
+        let has = |name| head.headers.get(name).is_some_and(|value: &HeaderValue| !value.is_empty());
+        if settings.require_content_md5 && self.claim.scheme == Scheme::One && !body.is_empty() && !has("content-md5") {
+            return Err(Refusal::new("MissingContentMD5", "the header `Content-MD5` is missing"));
+        }
+        if settings.require_nonce && !has("x-acs-signature-nonce") {
+            return Err(Refusal::new("MissingSignatureNonce", "the header `x-acs-signature-nonce` is missing"));
+        }
         self.check_signature(head, body, now)?;
         if let Some(nonce) = head.headers.get("x-acs-signature-nonce").filter(|nonce| !nonce.is_empty()) {
             // After the signature: else anybody could use up other people's nonces.

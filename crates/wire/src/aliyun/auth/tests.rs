@@ -128,6 +128,15 @@ fn store(enabled: bool) -> MemoryStore {
 
 /// The tenant's name, or code of the refusal.
 fn check_with(store: &MemoryStore, vector: &Vector, now: TimestampMs) -> Result<String, (u16, &'static str)> {
+    check_under(&Settings::default(), store, vector, now)
+}
+
+fn check_under(
+    settings: &Settings,
+    store: &MemoryStore,
+    vector: &Vector,
+    now: TimestampMs,
+) -> Result<String, (u16, &'static str)> {
     let told = |refusal: Refusal| {
         assert!(refusal.code != MISMATCH || refusal.message.contains(':'), "an old SDK needs a colon");
         (refusal.status.as_u16(), refusal.code)
@@ -135,7 +144,7 @@ fn check_with(store: &MemoryStore, vector: &Vector, now: TimestampMs) -> Result<
     let head = vector.head();
     let signed = block_on(examine(&head, store, now)).map_err(told)?;
     let once: &dyn NonceStore = store;
-    let key = block_on(signed.verify(&head, vector.body.as_bytes(), once, now)).map_err(told)?;
+    let key = block_on(signed.verify(&head, vector.body.as_bytes(), once, now, settings)).map_err(told)?;
     Ok(key.tenant.name.as_str().to_owned())
 }
 
@@ -163,6 +172,31 @@ fn a_nonce_is_good_for_one_request_and_only_a_signed_one_uses_it_up() {
     let store = store(true);
     for _ in 0..2 {
         assert!(check_with(&store, &vector('B'), NOW).is_ok(), "without a nonce nothing is used up");
+    }
+}
+
+#[test]
+fn what_the_vendor_lets_pass_unsigned_can_be_refused() {
+    let md5 = Settings { require_content_md5: true, ..Settings::default() };
+    let nonce = Settings { require_nonce: true, ..Settings::default() };
+    let without_md5 = {
+        let mut a = vector('A');
+        a.headers.retain(|(name, _)| *name != "content-md5");
+        a
+    };
+    for (settings, vector, expected) in [
+        (&md5, without_md5, Some("MissingContentMD5")),
+        (&md5, vector('A').with("content-md5", ""), Some("MissingContentMD5")),
+        (&md5, vector('A'), None),
+        // Without a body there is nothing to cover, and the other scheme always covers it.
+        (&md5, vector('B'), None),
+        (&md5, vector('E'), None),
+        (&nonce, vector('B'), Some("MissingSignatureNonce")),
+        (&nonce, vector('D'), None),
+        (&nonce, vector('E'), None),
+    ] {
+        let code = check_under(settings, &store(true), &vector, NOW).err().map(|(_, code)| code);
+        assert_eq!(code, expected, "{}", vector.target);
     }
 }
 
@@ -249,7 +283,7 @@ fn a_security_token_nobody_handed_out_is_refused_after_the_signature() {
     let code = |signature: &str| {
         let head = head(&format!("acs {KEY_ID}:{signature}"));
         let signed = block_on(examine(&head, &store, NOW)).unwrap();
-        block_on(signed.verify(&head, b"", &store, NOW)).unwrap_err().code
+        block_on(signed.verify(&head, b"", &store, NOW, &Settings::default())).unwrap_err().code
     };
     assert_eq!(code(&right), "InvalidSecurityToken.Malformed");
     assert_eq!(code("wrong"), MISMATCH);

@@ -32,7 +32,9 @@ async fn cases_45_to_48_each_image_has_its_own_outcome() {
     let shown = server.post("/sface/person", json!({"personId": "p1"})).await.ok();
     assert_eq!(shown["faceIds"], json!([id.to_string()]), "a text here");
     for body in [json!({"personId": "p1"}), json!({"personId": "p1", "faceIds": []})] {
-        let faces = server.post("/sface/faces", body).await.ok();
+        let faces = server.post("/sface/faces", body.clone()).await.ok();
+        // Addition 3: the path of the oldest client.
+        assert_eq!(server.post("/sface/getFaces", body).await.ok(), faces);
         assert_eq!(faces["faceImageItems"], json!([{"success": true, "faceId": id, "url": img("a1.jpg")}]));
     }
 }

@@ -38,6 +38,7 @@ struct Put {
     signed_path: String,
     id: String,
     date: String,
+    date_header: &'static str,
     md5: String,
     token: Option<String>,
     secret: String,
@@ -64,7 +65,9 @@ impl Server {
     async fn put(&self, put: Put) -> (u16, String) {
         let md5_and_type = format!("{}\nimage/jpeg\n{}\n", put.md5, put.date);
         let token = put.token.as_ref().map(|token| format!("x-oss-security-token:{token}\n")).unwrap_or_default();
-        let to_sign = format!("{}\n{md5_and_type}x-oss-meta-a:b\n{token}{}", put.method, put.signed_path);
+        let oss_date =
+            (put.date_header == "x-oss-date").then(|| format!("x-oss-date:{}\n", put.date)).unwrap_or_default();
+        let to_sign = format!("{}\n{md5_and_type}{oss_date}x-oss-meta-a:b\n{token}{}", put.method, put.signed_path);
         let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(put.secret.as_bytes()).unwrap();
         mac.update(to_sign.as_bytes());
         let signature = STANDARD.encode(mac.finalize().into_bytes());
@@ -73,7 +76,7 @@ impl Server {
             .uri(&put.path)
             .header("authorization", format!("OSS {}:{signature}", put.id))
             .header("content-type", "image/jpeg")
-            .header("date", &put.date)
+            .header(put.date_header, &put.date)
             .header("x-oss-meta-a", "b");
         if !put.md5.is_empty() {
             request = request.header("content-md5", &put.md5);
@@ -104,6 +107,7 @@ impl Granted {
             signed_path: format!("/likeness-uploads/{object}"),
             id: self.id.clone(),
             date: DATE.to_owned(),
+            date_header: "date",
             md5: String::new(),
             token: Some(self.token.clone()),
             secret: self.secret.clone(),
@@ -123,6 +127,15 @@ async fn case_87_an_upload_is_an_image_of_its_account_for_an_hour() {
     assert_eq!(granted.expires_at, crate::aliyun::auth::tests::NOW.0 + 3_600_000);
     assert_eq!(server.put(granted.put("images/a1 小.jpg", FACE)).await, (200, String::new()));
     let address = granted.address("images/a1 小.jpg");
+    // Addition 2: a client that cannot set `Date`.
+    let by_oss_date = Put { date_header: "x-oss-date", ..granted.put("images/b.jpg", FACE) };
+    assert_eq!(server.put(by_oss_date).await, (200, String::new()));
+    let stale = Put {
+        date: "Sat, 21 Nov 2026 20:06:33 GMT".to_owned(),
+        date_header: "x-oss-date",
+        ..granted.put("c.jpg", FACE)
+    };
+    assert_eq!(server.put(stale).await, (403, "RequestTimeTooSkewed".to_owned()));
     server.person("p1", &["g1"]).await;
     let add = json!({"personId": "p1", "urls": [address, granted.address("images/other.jpg")]});
     let items = server.post("/sface/face/add", add).await.ok()["faceImageItems"].clone();
@@ -156,7 +169,7 @@ async fn case_87_an_upload_is_an_image_of_its_account_for_an_hour() {
     // The requests of this suite are signed for a quarter of an hour at most, so an hour ends between two of them.
     let before = likeness_domain::ports::Clock::now(&*server.clock).0;
     server.clock.advance(Duration::from_secs(3600));
-    assert_eq!(server.uploads_purged().await, 1);
+    assert_eq!(server.uploads_purged().await, 2);
     server.clock.set(before);
     assert_eq!(server.code_of(KEY, &address).await, 404);
 }

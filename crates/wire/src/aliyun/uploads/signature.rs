@@ -27,9 +27,9 @@ pub(super) async fn verify(
 ) -> Result<AccessKey, Refusal> {
     let (access_key_id, signature) = authorization(head)
         .ok_or_else(|| Refusal::denied("AccessDenied", "the header `Authorization` is missing or malformed"))?;
-    let at = text(&head.headers, "date").and_then(parse_time);
+    let at = text(&head.headers, date_header(head)).and_then(parse_time);
     if !at.is_some_and(|at| is_near(at, now)) {
-        let message = "the header `Date` is not within 15 minutes of the server's time";
+        let message = "the header `Date` or `x-oss-date` is not within 15 minutes of the server's time";
         return Err(Refusal::denied("RequestTimeTooSkewed", message));
     }
     let token = head.headers.get("x-oss-security-token").map(|token| token.as_bytes().trim_ascii());
@@ -51,8 +51,13 @@ fn authorization(head: &Parts) -> Option<(&str, &str)> {
     text(&head.headers, "authorization")?.strip_prefix("OSS ")?.split_once(':')
 }
 
+/// The header that holds the time: clients that cannot set `Date`, as in browsers, send another, and sign it in its place.
+fn date_header(head: &Parts) -> &'static str {
+    if head.headers.contains_key("x-oss-date") { "x-oss-date" } else { "date" }
+}
+
 fn string_to_sign(head: &Parts, object: &str) -> Vec<u8> {
-    let mut to_sign = signed_headers(head, &["content-md5", "content-type", "date"], "x-oss-");
+    let mut to_sign = signed_headers(head, &["content-md5", "content-type", date_header(head)], "x-oss-");
     to_sign.extend_from_slice(format!("/{BUCKET}/{object}").as_bytes());
     to_sign
 }

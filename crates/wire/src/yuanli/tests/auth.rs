@@ -101,12 +101,35 @@ fn a13_an_unknown_key_is_told_apart() {
 }
 
 #[test]
-fn a14_a15_the_end_may_be_far_but_not_before_the_beginning() {
+fn a14_a15_the_end_may_be_in_milliseconds_but_not_before_the_beginning() {
     let server = Server::new();
-    sha1(&server, &DEMO.sign("hmac_sha1", "1893456050000", NOW_S, "1")).ok();
+    let in_an_hour = ((NOW_S + 3600) * 1000).to_string();
+    sha1(&server, &DEMO.sign("hmac_sha1", &in_an_hour, NOW_S, "1")).ok();
+    let past = ((NOW_S - 1) * 1000).to_string();
+    sha1(&server, &DEMO.sign("hmac_sha1", &past, NOW_S - 10, "1")).refused(403, EXPIRED);
     sha1(&server, &DEMO.sign("hmac_sha1", "1893456100", 1_893_456_101, "1")).refused(403, INVALID);
     // A beginning that is still to come is none of our business.
     sha1(&server, &DEMO.sign("hmac_sha1", "1893456900", 1_893_456_800, "12345678901")).ok();
+}
+
+#[test]
+fn addition_1_a_sign_that_ends_in_more_than_a_day_is_refused() {
+    let ends = |server: &Server, end: String| sha1(server, &DEMO.sign("hmac_sha1", &end, NOW_S, "1"));
+    let after = |seconds: i64| (NOW_S + seconds).to_string();
+    let server = Server::new();
+    ends(&server, after(86_400)).ok();
+    ends(&server, after(86_401)).refused(403, INVALID);
+    ends(&server, format!("{}000", after(86_400))).ok();
+    ends(&server, format!("{}000", after(86_401))).refused(403, INVALID);
+    // In the year 584 billion, and in milliseconds of a time that is none.
+    for end in ["18446744073709551615", "99999999999999"] {
+        ends(&server, end.to_owned()).refused(403, INVALID);
+    }
+    let unbounded = Server::with(Settings { sign_life_max_s: None, ..Settings::default() });
+    ends(&unbounded, "18446744073709551615".to_owned()).ok();
+    let short = Server::with(Settings { sign_life_max_s: Some(60), ..Settings::default() });
+    ends(&short, after(60)).ok();
+    ends(&short, after(61)).refused(403, INVALID);
 }
 
 #[test]

@@ -186,6 +186,30 @@ fn case_011_an_unsigned_payload_may_be_anything_but_a_signed_word_may_not_become
 }
 
 #[test]
+fn addition_1_without_a_body_its_hash_or_the_word_for_none_is_signed() {
+    let mut vector = vector(1);
+    vector.headers.push(("x-sdk-content-sha256", "UNSIGNED-PAYLOAD".to_owned()));
+    let signed_over = |payload: &[u8]| {
+        let mut head = vector.head();
+        let claim = Claim::read(&head, NOW).unwrap();
+        let canonical = canonical_request(&head, &claim.signed_headers, payload).unwrap();
+        let signature = hex(&sign_claim(&claim, &key().secret, &canonical));
+        let authorization = head.headers["authorization"].to_str().unwrap().replace(vector.signature, &signature);
+        head.headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
+        head
+    };
+    let (of_hash, of_word) = (signed_over(sha256_hex(b"").as_bytes()), signed_over(UNSIGNED_PAYLOAD));
+    assert_eq!((verify_at(&of_hash, b"", NOW), verify_at(&of_word, b"", NOW)), (Ok(()), Ok(())));
+    // With a body the hash of none covers nothing.
+    check_refused(&of_hash, b"a body", "does not match");
+    check_refused(&signed_over(b"another word"), b"", "does not match");
+    // Without the header nobody said so.
+    let mut silent = of_word;
+    silent.headers.insert("x-sdk-content-sha256", HeaderValue::from_static("something"));
+    check_refused(&silent, b"", "does not match");
+}
+
+#[test]
 fn case_012_one_wrong_digit_is_wrong() {
     let mut vector = vector(1);
     let changed = vector.signature.replace("c25e", "c25f");

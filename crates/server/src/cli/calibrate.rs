@@ -1,0 +1,329 @@
+//! `likeness calibrate`: operating points for a model pack, measured on one's own labelled faces.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use http::Method;
+use likeness_domain::score::verification::{
+    AcceptedBetween, IMPOSTORS_ABOVE_MIN, Interval, PairCounts, far_interval_by_person,
+};
+use likeness_domain::score::{Calibration, OperatingPoint};
+use likeness_domain::types::{PackId, QualityGate, Similarity, Template};
+use likeness_domain::{Error, limits};
+use likeness_vision::pack::{Score, calibration_text};
+use likeness_wire::native::dto;
+use serde::Serialize;
+
+use super::connection::{Connection, Needs, Payload};
+use super::eval::all_pairs::{self, Known, KnownFaces};
+use super::eval::{MeantFace, gate};
+use super::rates::{percent, rate, significant};
+use super::table::{self, Align, counted};
+use super::{Outcome, Verdict, failed, refused, terminal};
+use crate::config::Config;
+use crate::eval::plot;
+
+/// False-accept rates for which operating points are made, as far as the sample shows them.
+const FARS: [f64; 11] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
+
+/// Draws of persons behind an interval.
+const N_DRAWS: usize = 1000;
+
+/// Measures operating points on your own labelled faces: the similarity for each false-accept rate (FAR) that the sample
+/// can show, with 95 % intervals over persons, and the share of genuine comparisons that pass (TAR). Writes them to a file
+/// that `likeness pack calibrate FILE` takes over. The faces are a folder with one sub-folder a person, or those of a face
+/// set, by the person that owns them or their label. A photograph under the wrong name counts as a false accept or reject:
+/// check the labels first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+    A rate is stated where ten pairs of two people or more lie above its threshold; intervals are of 95 %, over persons. \
+    A photograph under the wrong name counts as a false accept or reject: check the names first. \
+    `likeness pack calibrate FILE` takes the points over.\n\n\
+    Example: likeness calibrate persons/ -o gate.toml --roc roc.png --det det.png")]
+pub(crate) struct CalibrateArgs {
+    /// The folder: one sub-folder a person, named as you like, with that person's photographs
+    #[arg(required_unless_present = "face_set", conflicts_with = "face_set")]
+    folder: Option<PathBuf>,
+    /// The faces of this face set instead
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: Option<String>,
+    /// Whose face set [default: the only tenant]
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
+    tenant: Option<String>,
+    /// Measure this pack [default: the configured one, or the face set's]
+    #[arg(long, value_name = "ID", conflicts_with = "face_set")]
+    pub(crate) pack: Option<String>,
+    /// Which face of a photograph with several is meant
+    #[arg(long, value_enum, default_value_t = MeantFace::Largest, value_name = "WHICH", conflicts_with = "face_set")]
+    face: MeantFace,
+    /// Leave out photographs that this quality gate refuses: none, low, medium or high
+    #[arg(long, value_name = "LEVEL", default_value = "low", value_parser = gate, conflicts_with = "face_set")]
+    gate: QualityGate,
+    /// The file of operating points to write
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    /// Draw the ROC (TAR over FAR); the name says the format: .png or .svg
+    #[arg(long, value_name = "OUT.png", value_parser = plot::path)]
+    roc: Option<PathBuf>,
+    /// Draw the DET curve (false rejects over false accepts, both logarithmic); the name says the format: .png or .svg
+    #[arg(long, value_name = "OUT.png", value_parser = plot::path)]
+    det: Option<PathBuf>,
+    /// Print one JSON object; shares are fractions
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    pack: String,
+    measured_on: String,
+    persons: usize,
+    faces: usize,
+    left_out: usize,
+    genuine_pairs: u64,
+    impostor_pairs: u64,
+    operating_points: Vec<dto::OperatingPoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
+    if let Some(file) = args.output.as_ref().filter(|file| file.exists() && !args.force) {
+        return Err(refused(format!("{} exists already", file.display())).with_hint("`--force` replaces it"));
+    }
+    let (pack, faces, source) = match (&args.folder, &args.face_set) {
+        (Some(folder), _) => {
+            let (pack, faces) = all_pairs::of_folder(folder, args.face, args.gate, false, config).await?;
+            (pack, faces, format!("folder {}", name_of(folder)))
+        }
+        (None, Some(face_set)) => {
+            let (pack, faces) = of_face_set(face_set, args.tenant.as_deref(), config).await?;
+            (pack, faces, format!("face set {face_set}"))
+        }
+        (None, None) => return Err(refused("neither a folder nor `--set NAME` is given")),
+    };
+    let known = faces.known();
+    let counts = all_pairs::counts(&known)?;
+    let calibration = calibration(&counts, &known, faces.n_persons)?;
+    let measured_on = format!(
+        "{source}, {} of {} people, {} impostor and {} genuine pairs",
+        counted(known.len() as u64, "face"),
+        faces.n_persons,
+        counts.n_impostor(),
+        counts.n_genuine()
+    );
+    let score = Score { calibration, measured_on };
+    if let Some(file) = &args.output {
+        write(file, &calibration_text(&pack, &score))?;
+    }
+    for (path, kind) in [(&args.roc, plot::Kind::Roc), (&args.det, plot::Kind::Det)] {
+        let Some(path) = path else { continue };
+        let drawn = all_pairs::draw(kind, &source, &pack, &counts, &figures(&score.calibration), path)?;
+        std::fs::write(path, drawn).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
+        terminal::talk(format!("drawn to {}", path.display()));
+    }
+    let answer = Answer {
+        pack: pack.to_string(),
+        measured_on: score.measured_on.clone(),
+        persons: faces.n_persons,
+        faces: known.len(),
+        left_out: faces.n_left_out,
+        genuine_pairs: counts.n_genuine(),
+        impostor_pairs: counts.n_impostor(),
+        operating_points: score.calibration.points().iter().map(point).collect(),
+        file: args.output.as_ref().map(|file| file.display().to_string()),
+    };
+    if args.json {
+        terminal::json(&answer)?;
+    } else {
+        print(&answer);
+    }
+    Ok(Verdict::Done)
+}
+
+fn name_of(folder: &Path) -> String {
+    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    name.unwrap_or_else(|| folder.display().to_string())
+}
+
+fn point(point: &OperatingPoint) -> dto::OperatingPoint {
+    dto::OperatingPoint {
+        far: point.far,
+        similarity: point.similarity.get(),
+        far_interval: point.far_interval.map(|Interval { low, high }| dto::Interval { low, high }),
+        tar: point.tar,
+    }
+}
+
+/// The faces of a set with their templates, by the person that owns them, else by their label. Those with neither are left
+/// out.
+async fn of_face_set(name: &str, tenant: Option<&str>, config: &Config) -> Result<(PackId, KnownFaces), Error> {
+    let connection = Connection::open(config, tenant, Needs::StoreOnly).await?;
+    let face_set: dto::FaceSet = connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await?;
+    let pack = PackId::new(&face_set.pack).ok_or_else(|| failed("the face set's model pack has no valid name"))?;
+    let limit = limits::ARCHIVE_FACES_MAX.to_string();
+    let (mut labelled, mut n_left_out, mut from) = (Vec::new(), 0, Some(0));
+    while let Some(place) = from {
+        let place = place.to_string();
+        let query = [("from", place.as_str()), ("limit", limit.as_str())];
+        let path = ["face-sets", name, "archive"];
+        let page: dto::ArchivePage = connection.call(Method::GET, &path, &query, Payload::Empty).await?;
+        for face in page.faces {
+            let owner = face.person.map(|person| format!("person {}", person.key));
+            match owner.or(face.subject.map(|subject| format!("subject {subject}"))) {
+                Some(label) => labelled.push((label, template(&pack, &face.template)?)),
+                None => n_left_out += 1,
+            }
+        }
+        n_left_out += page.n_damaged as usize;
+        from = page.next;
+    }
+    labelled.sort_by(|a, b| a.0.cmp(&b.0));
+    let (mut faces, mut last) = (Vec::with_capacity(labelled.len()), None);
+    let mut n_persons = 0;
+    for (label, template) in labelled {
+        if last.as_ref() != Some(&label) {
+            n_persons += 1;
+            last = Some(label);
+        }
+        faces.push((n_persons - 1, template));
+    }
+    Ok((pack, KnownFaces { faces, n_persons, n_left_out }))
+}
+
+/// The template in an archive's words.
+fn template(pack: &PackId, text: &str) -> Result<Template, Error> {
+    let unreadable = |_| failed("the library gave a template that cannot be read");
+    let bytes = STANDARD.decode(text).map_err(unreadable)?;
+    let (numbers, _) = bytes.as_chunks::<4>();
+    let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Template::new(pack.clone(), &numbers).map_err(|_| failed("the library gave a template that cannot be read"))
+}
+
+/// The operating points that the sample can show.
+fn calibration(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Calibration, Error> {
+    let mut n_photos = vec![0_u64; n_persons];
+    known.iter().for_each(|face| n_photos[face.person_idx] += 1);
+    let mut points: Vec<OperatingPoint> = Vec::new();
+    for far in FARS {
+        let Some(at) = counts.at_far(far) else { break };
+        // Several rates may have one similarity where few pairs differ.
+        if points.last().is_some_and(|last| f64::from(last.similarity.get()) >= at.cosine) {
+            continue;
+        }
+        let accepted = all_pairs::accepted_between(known, at.cosine)?;
+        let interval = interval(&n_photos, &accepted, far, points.last());
+        let similarity = Similarity::new(at.cosine as f32);
+        points.push(OperatingPoint { far, similarity, far_interval: Some(interval), tar: Some(at.tar) });
+    }
+    let n_points = points.len();
+    Calibration::new(points).ok_or_else(|| {
+        let message = format!(
+            "{} of two people and {} of one show {n_points} false-accept rates, expected at least 2",
+            counted(counts.n_impostor(), "pair"),
+            counts.n_genuine()
+        );
+        let hint = format!(
+            "a rate needs {IMPOSTORS_ABOVE_MIN} pairs of two people above its threshold: 23 persons of two photographs \
+             show 1e-2, 72 show 1e-3, 225 show 1e-4, 710 show 1e-5"
+        );
+        refused(message).with_hint(hint)
+    })
+}
+
+/// The interval of a rate, which holds the rate itself and does not rise above that of the point before.
+fn interval(n_photos: &[u64], accepted: &[AcceptedBetween], far: f64, before: Option<&OperatingPoint>) -> Interval {
+    let Interval { low, high } = far_interval_by_person(n_photos, accepted, N_DRAWS);
+    let before = before.and_then(|point| point.far_interval);
+    let least = before.map_or(1.0, |before| before.low);
+    let most = before.map_or(1.0, |before| before.high);
+    Interval { low: low.min(far).min(least), high: high.max(far).min(most) }
+}
+
+fn figures(calibration: &Calibration) -> Vec<String> {
+    let shown = calibration.points().iter().filter_map(|point| Some((point.far, point.tar?)));
+    let whole = shown.filter(|(far, _)| (far.log10() - far.log10().round()).abs() < 1e-9);
+    whole.map(|(far, tar)| format!("TAR {} at FAR {far:.0e}", percent(tar))).collect()
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(file, text).map_err(|error| failed(format!("cannot write {}: {error}", file.display())))
+}
+
+fn print(answer: &Answer) {
+    let columns = ["FAR", "95 % interval", "cosine", "TAR"].map(|name| (name, Align::Right));
+    let row = |point: &dto::OperatingPoint| {
+        let between = point.far_interval.map(|ends| format!("{} to {}", significant(ends.low), significant(ends.high)));
+        let tar = point.tar.map_or_else(|| "-".to_owned(), percent);
+        vec![rate(point.far), between.unwrap_or_default(), format!("{:.4}", point.similarity), tar]
+    };
+    let rows: Vec<_> = answer.operating_points.iter().map(row).collect();
+    table::lines(&columns, &rows).iter().for_each(terminal::data);
+    terminal::data(format!("pack {}, measured on {}", answer.pack, answer.measured_on));
+    if answer.left_out > 0 {
+        let faces = counted(answer.left_out as u64, "face");
+        terminal::data(format!("{faces} left out: no usable face, refused by the gate, or without a label"));
+    }
+    terminal::data("interval: the wider of Wilson's (pairs independent) and a bootstrap over persons (they are not)");
+    if let Some(least) = answer.operating_points.last() {
+        terminal::data(format!(
+            "rates below {} are not stated: fewer than {IMPOSTORS_ABOVE_MIN} pairs of two people would lie above",
+            rate(least.far)
+        ));
+    }
+    match &answer.file {
+        Some(file) => terminal::talk(format!("written to {file}; `likeness pack calibrate {file}` takes it over")),
+        None => terminal::talk(
+            "`-o FILE` writes these operating points to a file, which `likeness pack calibrate` takes over",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Templates at angles on a circle: the cosine of two is that of the angle between them.
+    fn faces(n_persons: usize, of_each: usize) -> KnownFaces {
+        let pack = PackId::new("test-1").expect("an id");
+        let face = |idx: usize| {
+            // Spread over the circle by the golden ratio, a person's faces within a fiftieth of it.
+            let angle = ((idx / of_each) as f64 * 0.618_034).fract() * 6.283 + (idx % of_each) as f64 * 0.01;
+            let numbers = [angle.cos() as f32, angle.sin() as f32];
+            (idx / of_each, Template::new(pack.clone(), &numbers).expect("a template"))
+        };
+        KnownFaces { faces: (0..n_persons * of_each).map(face).collect(), n_persons, n_left_out: 0 }
+    }
+
+    #[test]
+    fn points_are_made_as_far_down_as_the_sample_shows() {
+        let faces = faces(60, 2);
+        let known = faces.known();
+        let counts = all_pairs::counts(&known).expect("comparable");
+        let found = calibration(&counts, &known, 60).expect("enough pairs");
+        let fars: Vec<_> = found.points().iter().map(|point| point.far).collect();
+        // 7,080 pairs of two people: 1e-2 has 70 above it, 1e-3 seven.
+        assert_eq!(fars.first().zip(fars.last()), Some((&1e-1, &3e-3)), "{fars:?}");
+        for point in found.points() {
+            let interval = point.far_interval.expect("measured");
+            assert!(interval.low <= point.far && point.far <= interval.high, "{point:?}");
+            assert!(point.tar.is_some_and(|tar| (0.0..=1.0).contains(&tar)));
+        }
+    }
+
+    #[test]
+    fn a_sample_that_shows_nothing_is_refused_with_what_is_needed() {
+        let faces = faces(4, 2);
+        let known = faces.known();
+        let counts = all_pairs::counts(&known).expect("comparable");
+        let error = calibration(&counts, &known, 4).expect_err("24 pairs");
+        assert!(error.message().contains("expected at least 2"), "{}", error.message());
+        assert!(error.hint().is_some_and(|hint| hint.contains("23 persons")));
+    }
+}

@@ -1,0 +1,474 @@
+//! `likeness doctor`: looks at everything a server stands on, and says of each thing what is wrong and what cures it.
+
+use std::fmt::Display;
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use http::Method;
+use likeness_domain::Error;
+use likeness_domain::types::PackId;
+use likeness_store::embedded::DATABASE_FILE;
+use likeness_vision::pack::{self, Home};
+use likeness_wire::native::dto;
+use serde::Serialize;
+
+use super::connection::{Connection, Needs, Payload};
+use super::table::counted;
+use super::{Outcome, Verdict, terminal};
+use crate::assemble::SOCKET_FILE;
+use crate::config::Config;
+use crate::index_check::{self, IndexCheck};
+use crate::tls::Tls;
+
+/// Free bytes of the data folder's disk below which it is time to act.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// A clock before this is not set: the program did not exist then (2026-01-01).
+const CLOCK_MIN_S: u64 = 1_767_225_600;
+
+/// A certificate's file older than this is probably forgotten: those of today's authorities live 90 days or less, and are
+/// renewed earlier.
+const CERTIFICATE_AGE_MAX: Duration = Duration::from_secs(80 * 24 * 3600);
+
+/// Looks at everything a server stands on: settings, disk, permissions, model packs, store and index, clock, and how the
+/// running server is confined. Ends with 1 if something has failed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+    Each line is ok, warn or fail, with what cures it. Ends with 1 if something has failed.\n\n\
+    Example: sudo -u likeness likeness doctor --data /var/lib/likeness/library")]
+pub(crate) struct DoctorArgs {
+    /// Only what takes no time, for health checks of containers: no digest of a model, no row of the store
+    #[arg(long)]
+    quick: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How it is about one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+struct Finding {
+    state: State,
+    what: &'static str,
+    says: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    worst: State,
+    findings: Vec<Finding>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, what: &'static str, says: impl Display) {
+        self.0.push(Finding { state: State::Ok, what, says: says.to_string(), cure: None });
+    }
+
+    fn warn(&mut self, what: &'static str, says: impl Display, cure: impl Display) {
+        self.0.push(Finding { state: State::Warn, what, says: says.to_string(), cure: Some(cure.to_string()) });
+    }
+
+    fn fail(&mut self, what: &'static str, says: impl Display, cure: impl Display) {
+        self.0.push(Finding { state: State::Fail, what, says: says.to_string(), cure: Some(cure.to_string()) });
+    }
+
+    fn error(&mut self, what: &'static str, error: &Error, cure: &str) {
+        self.fail(what, error.message(), error.hint().unwrap_or(cure));
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
+    let mut found = Findings::default();
+    settings(&mut found, config);
+    clock(&mut found);
+    if let Some(data) = folder(&mut found, config) {
+        disk(&mut found, config, data);
+        server(&mut found, data);
+        store(&mut found, config, data, args.quick).await;
+    }
+    packs(&mut found, config, args.quick);
+    programs(&mut found, config).await;
+    let worst = [State::Fail, State::Warn].into_iter().find(|state| found.0.iter().any(|line| line.state == *state));
+    let worst = worst.unwrap_or(State::Ok);
+    if args.json {
+        terminal::json(&Report { version: env!("CARGO_PKG_VERSION"), worst, findings: found.0 })?;
+    } else {
+        found.0.iter().for_each(print);
+    }
+    Ok(if worst == State::Fail { Verdict::No } else { Verdict::Done })
+}
+
+fn print(line: &Finding) {
+    let word = match line.state {
+        State::Ok => "ok",
+        State::Warn => "warn",
+        State::Fail => "fail",
+    };
+    terminal::data(format_args!("{word:<5} {:<12} {}", line.what, line.says));
+    if let Some(cure) = &line.cure {
+        terminal::data(format_args!("{:<19}cure: {cure}", ""));
+    }
+}
+
+fn settings(found: &mut Findings, config: &Config) {
+    let listen = config.general.listen;
+    match Tls::open(&config.tls) {
+        Err(error) => found.error("tls", &error, "correct the settings of tls"),
+        Ok(Some(_)) => certificate(found, config),
+        Ok(None) if is_inside(listen.ip()) => found.ok("tls", format_args!("none, and {listen} is this machine's own")),
+        Ok(None) => found.warn(
+            "tls",
+            format_args!("none, and {listen} is open to a network: keys and photographs are readable on the way"),
+            "put a proxy with TLS before the server, or set tls.certificate and tls.key",
+        ),
+    }
+    if let Some(operations) = config.general.listen_operations.filter(|address| !is_inside(address.ip())) {
+        found.warn(
+            "operations",
+            format_args!("{operations} shows metrics to everybody who reaches it"),
+            "bind listen_operations to an address that only your monitoring reaches",
+        );
+    }
+    let wanted = (config.general.analysis_memory_mib + config.listener.body_memory_mib) as u64;
+    match memory_mib() {
+        Some(there) if wanted * 2 > there => found.warn(
+            "memory",
+            format_args!("images and bodies may take {wanted} MiB of {there} MiB, beside the faces and the models"),
+            "lower analysis_memory_mib and listener.body_memory_mib, or give the machine more memory",
+        ),
+        Some(there) => found.ok("memory", format_args!("images and bodies may take {wanted} MiB of {there} MiB")),
+        None => {}
+    }
+    let needed = config.listener.connections_max as u64 * 2 + 256;
+    if let Some(limit) = files_max().filter(|limit| *limit < needed) {
+        found.warn(
+            "open files",
+            format_args!("this user may open {limit} files, a full server needs about {needed}"),
+            "raise the limit (`ulimit -n`, LimitNOFILE of the unit), or lower listener.connections_max",
+        );
+    }
+}
+
+fn certificate(found: &mut Findings, config: &Config) {
+    let key_mode = config.tls.key.as_ref().and_then(|key| fs::metadata(key).ok()).map(|key| key.permissions().mode());
+    if let Some(mode) = key_mode.filter(|mode| mode & 0o077 != 0) {
+        found.fail(
+            "tls",
+            format_args!("the private key may be read by others (mode {:o})", mode & 0o777),
+            "chmod 600 the file of tls.key, or 640 with a group of the server alone",
+        );
+        return;
+    }
+    let file = config.tls.certificate.as_ref();
+    let age = file.and_then(|file| fs::metadata(file).ok()?.modified().ok()?.elapsed().ok());
+    match age.filter(|age| *age > CERTIFICATE_AGE_MAX) {
+        Some(age) => found.warn(
+            "tls",
+            format_args!("certificate and key fit, but the file is {} days old", age.as_secs() / 86_400),
+            "check with `openssl x509 -enddate -noout -in FILE` that it is renewed in time",
+        ),
+        None => found.ok("tls", "certificate and key can be read and fit"),
+    }
+}
+
+/// Whether only this machine reaches an address.
+fn is_inside(ip: IpAddr) -> bool {
+    ip.is_loopback()
+}
+
+fn clock(found: &mut Findings) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    if now < CLOCK_MIN_S {
+        found.fail(
+            "clock",
+            format_args!("it says {now} seconds since 1970, which is in the past"),
+            "set it: signatures and tokens are good for minutes",
+        );
+        return;
+    }
+    // What systemd-timesyncd and chrony leave on most machines; containers have their host's clock and neither.
+    let synchronised = ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid"];
+    match synchronised.iter().any(|path| Path::new(path).exists()) {
+        true => found.ok("clock", "kept by a time service"),
+        false => found.ok("clock", "plausible; no time service is seen from here"),
+    }
+}
+
+/// The data folder, if it is one.
+fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
+    let data = match config.data() {
+        Ok(data) => data,
+        Err(error) => {
+            found.error("data folder", &error, "name one with --data DIR");
+            return None;
+        }
+    };
+    let metadata = match fs::metadata(data) {
+        Ok(metadata) if metadata.is_dir() => metadata,
+        Ok(_) => {
+            found.fail("data folder", format_args!("{} is no folder", data.display()), "name another one with --data");
+            return None;
+        }
+        Err(error) => {
+            let says = format!("{}: {error}", data.display());
+            found.warn("data folder", says, "the first `likeness serve` makes it; or name another one with --data DIR");
+            return None;
+        }
+    };
+    let (mode, own) = (metadata.permissions().mode() & 0o777, rustix::process::geteuid().as_raw());
+    if mode & 0o077 != 0 {
+        let says = format!("{} may be entered by others (mode {mode:o})", data.display());
+        found.fail("data folder", says, format_args!("chmod 700 {}", data.display()));
+    } else if metadata.uid() != own && own != 0 {
+        let says = format!("{} belongs to user {}, you are {own}", data.display(), metadata.uid());
+        found.warn("data folder", says, "run this as the server's user, as in `sudo -u likeness likeness doctor`");
+        return None;
+    } else {
+        found.ok("data folder", format_args!("{}, yours alone", data.display()));
+    }
+    let open: Vec<_> = fs::read_dir(data)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o077 != 0))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    if !open.is_empty() {
+        let cure = format!("chmod 600 {}/*", data.display());
+        found.fail("permissions", format_args!("others may read {}", open.join(", ")), cure);
+    }
+    Some(data)
+}
+
+fn disk(found: &mut Findings, config: &Config, data: &Path) {
+    let Ok(disk) = rustix::fs::statvfs(data) else {
+        found.warn("disk", "its free space cannot be asked for", "check it with `df`");
+        return;
+    };
+    let free = disk.f_bavail * disk.f_frsize;
+    let (mib, reserve) = (free >> 20, config.general.disk_reserve_mib);
+    let cure = "make room, or move the data folder (`likeness backup`, `likeness restore`) to a larger disk";
+    if free < (reserve << 20).max(64 << 20) {
+        found.fail("disk", format_args!("{mib} MiB are free: writes fail or will soon"), cure);
+    } else if free < FREE_BYTES_MIN {
+        found.warn("disk", format_args!("{mib} MiB are free"), cure);
+    } else if disk.f_favail > 0 && disk.f_favail < 1000 {
+        found.warn("disk", format_args!("{} more files may be made", disk.f_favail), cure);
+    } else {
+        found.ok("disk", format_args!("{mib} MiB are free"));
+    }
+}
+
+/// How the server that has the folder is confined, if one runs.
+fn server(found: &mut Findings, data: &Path) {
+    let pid = fs::read_to_string(data.join("likeness.lock")).ok();
+    let pid = pid.as_deref().map(str::trim).and_then(|pid| pid.parse::<u32>().ok());
+    let runs = std::os::unix::net::UnixStream::connect(data.join(SOCKET_FILE)).is_ok();
+    let Some(pid) = pid.filter(|_| runs) else {
+        found.ok("server", "none has this folder; what follows looks into it directly");
+        return;
+    };
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        found.ok("server", format_args!("process {pid} answers"));
+        return;
+    };
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(|value| value.split_whitespace().next().unwrap_or_default().to_owned()).unwrap_or_default()
+    };
+    let mut loose = Vec::new();
+    if field("Uid") == "0" {
+        loose.push("it runs as root");
+    }
+    if field("CapEff").trim_start_matches('0') != "" && field("Uid") != "0" {
+        loose.push("it has capabilities");
+    }
+    if field("NoNewPrivs") != "1" {
+        loose.push("it could gain privileges");
+    }
+    if field("Seccomp") != "2" {
+        loose.push("no filter of system calls");
+    }
+    match loose.is_empty() {
+        true => found.ok("sandbox", format_args!("process {pid} has a user of its own, no privileges and a filter")),
+        false => found.warn(
+            "sandbox",
+            format_args!("process {pid}: {}", loose.join(", ")),
+            "run it by the unit of the package, or in a container that drops capabilities (docs/operations.md)",
+        ),
+    }
+}
+
+async fn store(found: &mut Findings, config: &Config, data: &Path, quick: bool) {
+    if !data.join(DATABASE_FILE).is_file() {
+        found.ok("store", "no library yet; the first `likeness serve` makes one");
+        return;
+    }
+    let cure = "`likeness check --thorough` says more; `likeness recover` and `likeness restore` are the ways back";
+    if quick && std::os::unix::net::UnixStream::connect(data.join(SOCKET_FILE)).is_err() {
+        found.fail("store", "no server answers for this folder", "start `likeness serve`, or look into its log");
+        return;
+    }
+    let connection = match Connection::as_operator(config).await {
+        Ok(connection) => connection,
+        Err(error) => return found.error("store", &error, cure),
+    };
+    let report: Result<dto::Report, Error> =
+        connection.call(Method::GET, &["report"], &[("thorough", "false")], Payload::Empty).await;
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => return found.error("store", &error, cure),
+    };
+    if report.problems.is_empty() {
+        let (faces, sets) = (counted(report.n_faces, "face"), counted(report.n_face_sets, "face set"));
+        found.ok("store", format_args!("{faces} in {sets}, revision {}, nothing is damaged", report.revision));
+    } else {
+        found.fail("store", report.problems.join("; "), cure);
+    }
+    if let Some(metrics) = connection.ask_server("/metrics").await {
+        writes(found, &String::from_utf8_lossy(&metrics));
+    }
+    if let Some(checked) = connection.ask_server(index_check::PATH).await {
+        index(found, &checked);
+    }
+    face_sets(found, config, &connection).await;
+}
+
+/// The index of a running server against its store. A command that opens the folder itself fills its own from the store.
+fn index(found: &mut Findings, checked: &[u8]) {
+    let cure = "restart the server, which fills it anew from the store, and look into its log";
+    match serde_json::from_slice::<IndexCheck>(checked) {
+        Err(_) => found.warn("index", "the server's answer is not understood", "use the server's own program"),
+        Ok(IndexCheck { is_ready: false, .. }) => {
+            found.fail(
+                "index",
+                "it is filled anew, searches are refused meanwhile",
+                "wait; if this stays, look into the log",
+            );
+        }
+        Ok(IndexCheck { n_differing: 0, n_face_sets, n_faces, .. }) => {
+            let (faces, sets) = (counted(n_faces, "face"), counted(n_face_sets, "face set"));
+            found.ok("index", format_args!("it has what the store has: {faces} in {sets}"));
+        }
+        Ok(IndexCheck { n_differing, .. }) => {
+            let sets = counted(n_differing, "face set");
+            found.fail("index", format_args!("{sets} have other numbers of faces there than in the store"), cure);
+        }
+    }
+}
+
+fn writes(found: &mut Findings, metrics: &str) {
+    if metrics.lines().any(|line| line == "likeness_store_writes_failing 1") {
+        found.fail("writes", "the last write failed", "look at the disk above and into the server's log");
+    }
+}
+
+/// Whether every face set has its model pack.
+async fn face_sets(found: &mut Findings, config: &Config, connection: &Connection) {
+    let Ok(home) = config.home() else { return };
+    let home = Home::at(home);
+    let tenants: Result<dto::Tenants, Error> = connection.call(Method::GET, &["tenants"], &[], Payload::Empty).await;
+    let mut missing = Vec::new();
+    for tenant in tenants.map(|tenants| tenants.tenants).unwrap_or_default() {
+        let Ok(connection) = Connection::open(config, Some(&tenant), Needs::StoreOnly).await else { continue };
+        let sets: Result<dto::FaceSets, Error> =
+            connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await;
+        for set in sets.map(|sets| sets.face_sets).unwrap_or_default() {
+            let is_there = PackId::new(&set.pack).is_some_and(|id| pack::open(&home, &id).is_ok());
+            if !is_there && !missing.contains(&set.pack) {
+                missing.push(set.pack);
+            }
+        }
+    }
+    if !missing.is_empty() {
+        found.fail(
+            "face sets",
+            format_args!("some are pinned to model packs that are not installed: {}", missing.join(", ")),
+            "`likeness pack install` them, or put their folders back below LIKENESS_HOME/packs",
+        );
+    }
+}
+
+fn packs(found: &mut Findings, config: &Config, quick: bool) {
+    let home = match config.home() {
+        Ok(home) => Home::at(home),
+        Err(error) => return found.error("model packs", &error, "name a folder with LIKENESS_HOME"),
+    };
+    let default = pack::open(&home, &config.general.pack);
+    if let Err(error) = &default {
+        found.error("model packs", error, "run `likeness pack install`");
+    }
+    if quick {
+        if default.is_ok() {
+            found.ok("model packs", format_args!("{} is installed", config.general.pack));
+        }
+        return;
+    }
+    match pack::verify(&home, None) {
+        Err(error) => found.error("model packs", &error, "check the folder's permissions"),
+        Ok(checked) => {
+            let (sound, broken): (Vec<_>, Vec<_>) = checked.into_iter().partition(|pack| pack.outcome.is_ok());
+            if !sound.is_empty() {
+                let names: Vec<_> = sound.iter().map(|pack| pack.name.as_str()).collect();
+                found.ok("model packs", format_args!("intact: {}", names.join(", ")));
+            }
+            for pack in broken {
+                if let Err(error) = pack.outcome {
+                    found.error("model packs", &error, "install it again");
+                }
+            }
+        }
+    }
+}
+
+async fn programs(found: &mut Findings, config: &Config) {
+    let program = &config.video.program;
+    let asked = tokio::process::Command::new(program).arg("-version").kill_on_drop(true).output();
+    match tokio::time::timeout(Duration::from_secs(5), asked).await {
+        Ok(Ok(answer)) if answer.status.success() => {
+            let said = String::from_utf8_lossy(&answer.stdout);
+            let version: String = said.lines().next().unwrap_or_default().chars().take(40).collect();
+            found.ok("clips", version);
+        }
+        _ => found.warn(
+            "clips",
+            "no ffmpeg is found, so liveness of clips is unavailable; all else works",
+            "install ffmpeg 5 or later, or set video.program",
+        ),
+    }
+}
+
+/// Memory that this process may use: the machine's, or what its control group allows.
+fn memory_mib() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = total.split_whitespace().next()?.parse::<u64>().ok()? >> 10;
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse::<u64>().ok()).map(|bytes| bytes >> 20);
+    Some(group.map_or(machine, |group| group.min(machine)))
+}
+
+/// Files that this user may have open.
+fn files_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}

@@ -1,0 +1,182 @@
+//! `likeness explain`: why two photographs, or a photograph and a face set, match or do not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use http::Method;
+use likeness_domain::Error;
+use likeness_wire::native::{self, dto};
+
+use super::connection::{Connection, Needs, Payload};
+use super::rates::{in_gallery, rate, shown_matches, shown_rate, significant};
+use super::{LibraryArgs, Outcome, Verdict, failed, photo, refused, terminal};
+use crate::assemble;
+use crate::config::Config;
+
+/// Says why the largest faces of two photographs, or one and a face set, match or do not: similarity, false-accept rate
+/// (FAR), margin to the next person, quality of the photographs, and what would change the verdict. Ends with 0 for a
+/// match, 1 for none.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+    Says similarity, false-accept rate (FAR), margin to the next person, quality of the photographs, and what would change \
+    the verdict. Ends with 0 for a match, 1 for none.\n\n\
+    Examples: likeness explain visitor.jpg --set staff\n          likeness explain a.jpg b.jpg --crops crops/")]
+pub(crate) struct ExplainArgs {
+    /// The photograph
+    photo: PathBuf,
+    /// The one to compare it with
+    #[arg(required_unless_present = "face_set", conflicts_with = "face_set")]
+    other: Option<PathBuf>,
+    /// Explain the search in this face set instead
+    #[arg(long = "set", value_name = "NAME")]
+    face_set: Option<String>,
+    /// The threshold by its false-accept rate [default: 1e-4]
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
+    /// The threshold at which so many strangers are expected to be found among all faces of the set
+    #[arg(long, value_name = "X", conflicts_with = "far", requires = "face_set")]
+    false_matches: Option<f64>,
+    /// Write what the recogniser saw of each photograph into this folder, as crop-1.png and crop-2.png
+    #[arg(long, value_name = "DIR")]
+    crops: Option<PathBuf>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
+    let image = photo::read(&args.photo)?;
+    match (&args.other, &args.face_set) {
+        (Some(other), _) => {
+            let library = assemble::without_store(config).await?;
+            let request = dto::Compare {
+                image_a: dto::Image::Bytes(image),
+                image_b: dto::Image::Bytes(photo::read(other)?),
+                far: args.far,
+                explain: true,
+                crops: args.crops.is_some(),
+                any_turn: false,
+            };
+            let answer = native::compare(&library, &assemble::nobody(), request).await?;
+            let faces = answer.explanation.as_ref().map(|explanation| explanation.faces.as_slice());
+            write_crops(args.crops.as_deref(), faces.unwrap_or_default())?;
+            if args.library.json {
+                terminal::json(&answer)?;
+            } else {
+                print_comparison(&answer);
+            }
+            Ok(if answer.same { Verdict::Done } else { Verdict::No })
+        }
+        (None, Some(face_set)) => {
+            let far = args.far.map(|far| far.to_string());
+            let expected = args.false_matches.map(|expected| expected.to_string());
+            let crops = if args.crops.is_some() { "true" } else { "false" };
+            let mut query = vec![("top", "1"), ("explain", "true"), ("crops", crops)];
+            query.extend(far.as_deref().map(|far| ("far", far)));
+            query.extend(expected.as_deref().map(|expected| ("false_matches", expected)));
+            let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
+            let answer: dto::SearchAnswer = connection
+                .call(Method::POST, &["face-sets", face_set, "search"], &query, Payload::Image(image))
+                .await
+                .map_err(|error| photo::failure(&args.photo, error))?;
+            let probe = answer.explanation.as_ref().and_then(|explanation| explanation.probe.clone());
+            write_crops(args.crops.as_deref(), probe.as_slice())?;
+            if args.library.json {
+                terminal::json(&answer)?;
+            } else {
+                print_search(&answer);
+            }
+            Ok(if answer.candidates.is_empty() { Verdict::No } else { Verdict::Done })
+        }
+        (None, None) => Err(refused("neither a second photograph nor `--set NAME` is given")),
+    }
+}
+
+fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(), Error> {
+    let Some(folder) = folder else { return Ok(()) };
+    let cannot = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| failed(format!("cannot write {path}: {error}"))
+    };
+    fs::create_dir_all(folder).map_err(cannot(folder))?;
+    for (idx, png) in faces.iter().enumerate().filter_map(|(idx, face)| Some((idx, face.crop.as_ref()?))) {
+        let path = folder.join(format!("crop-{}.png", idx + 1));
+        let png = STANDARD.decode(png).map_err(|error| Error::internal("a crop cannot be read", error))?;
+        fs::write(&path, png).map_err(cannot(&path))?;
+        terminal::talk(format!("what the recogniser saw: {}", path.display()));
+    }
+    Ok(())
+}
+
+fn line(name: &str, value: impl std::fmt::Display) {
+    terminal::data(format_args!("{name:<14}{value}"));
+}
+
+fn print_comparison(answer: &dto::Comparison) {
+    let verdict = if answer.same { "same person" } else { "different people" };
+    line("verdict", format_args!("{verdict} at FAR {}", rate(answer.far_asked)));
+    line("similarity", format_args!("{:.4} (threshold {:.4})", answer.similarity, answer.similarity_min));
+    line("FAR", far_text(&answer.rate));
+    let Some(explanation) = &answer.explanation else { return };
+    for (name, face) in ["first image", "second image"].into_iter().zip(&explanation.faces) {
+        line(name, face_text(face));
+    }
+    explanation.remarks.iter().for_each(|remark| terminal::data(format_args!("- {remark}")));
+}
+
+fn print_search(answer: &dto::SearchAnswer) {
+    let Some(explanation) = &answer.explanation else { return };
+    line("verdict", if answer.candidates.is_empty() { "nobody" } else { "found" });
+    let threshold = in_gallery(&answer.rate, &answer.in_gallery, answer.n_faces);
+    line("threshold", format_args!("{:.4}: {threshold}", answer.similarity_min));
+    for (name, candidate) in [("best", &explanation.best), ("next person", &explanation.next)] {
+        let Some(candidate) = candidate else { continue };
+        let who = candidate.face.subject.as_deref().unwrap_or("no label");
+        let matches = shown_matches(&candidate.in_gallery, candidate.rate.far_bound);
+        line(
+            name,
+            format_args!(
+                "{:.4}  {who}, face {}, FAR {}, {matches} false matches expected",
+                candidate.similarity,
+                candidate.face.id,
+                far_text(&candidate.rate)
+            ),
+        );
+    }
+    if let Some(margin) = explanation.margin {
+        line("margin", format_args!("{margin:.4}"));
+    }
+    if let Some(probe) = &explanation.probe {
+        line("image", face_text(probe));
+    }
+    explanation.remarks.iter().for_each(|remark| terminal::data(format_args!("- {remark}")));
+}
+
+fn far_text(found: &dto::FalseAcceptRate) -> String {
+    let between = found.far_interval;
+    let between = between.map(|ends| format!(" (95 %: {} to {})", significant(ends.low), significant(ends.high)));
+    format!("{}{}", shown_rate(found), between.unwrap_or_default())
+}
+
+fn face_text(face: &dto::ExaminedFace) -> String {
+    let dto::BoundingBox { width, height, .. } = face.detection.bounding_box;
+    let mut text = format!("{width}x{height} px, passes the quality gate {}", face.gate);
+    if let Some(quality) = face.quality {
+        let figures = [
+            ("sharpness", quality.sharpness),
+            ("illumination", quality.illumination),
+            ("pose", quality.pose),
+            ("visibility", quality.visibility),
+        ];
+        for (name, figure) in figures {
+            text += &figure.map(|figure| format!(", {name} {figure:.2}")).unwrap_or_default();
+        }
+    }
+    if let Some(dto::Pose { yaw, pitch, roll }) = face.pose {
+        text += &format!(", yaw {yaw:.0} pitch {pitch:.0} roll {roll:.0}");
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! Whether the index has what the store has, face set by face set: asked by `likeness doctor` of a running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use likeness_domain::Result;
+use likeness_domain::ports::{CredentialStore, GalleryStore, VectorIndex};
+use likeness_domain::types::FaceSetId;
+use likeness_wire::http::json;
+use serde::{Deserialize, Serialize};
+
+/// Where the answer is, on the socket in the data folder.
+pub(crate) const PATH: &str = "/index-check";
+
+/// Time between two looks: a write that is just being made is in the store before it is in the index.
+const SECOND_LOOK_AFTER: Duration = Duration::from_millis(300);
+
+/// What was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexCheck {
+    /// Whether the index answers searches, rather than being filled anew.
+    pub(crate) is_ready: bool,
+    /// Face sets of all tenants.
+    pub(crate) n_face_sets: u64,
+    /// Faces in their galleries, by the store.
+    pub(crate) n_faces: u64,
+    /// Face sets of which the index has another number of faces than the store, at two looks.
+    pub(crate) n_differing: u64,
+}
+
+/// Compares the number of faces of every set.
+pub(crate) async fn check(
+    store: &dyn GalleryStore,
+    index: &dyn VectorIndex,
+    credentials: &dyn CredentialStore,
+) -> Result<IndexCheck> {
+    let (first, n_face_sets, n_faces) = differing(store, index, credentials).await?;
+    let mut n_differing = 0;
+    if !first.is_empty() {
+        tokio::time::sleep(SECOND_LOOK_AFTER).await;
+        let (second, ..) = differing(store, index, credentials).await?;
+        n_differing = second.iter().filter(|face_set| first.contains(face_set)).count() as u64;
+    }
+    Ok(IndexCheck { is_ready: index.revision().is_some(), n_face_sets, n_faces, n_differing })
+}
+
+/// The sets that differ, how many sets there are, and how many faces.
+async fn differing(
+    store: &dyn GalleryStore,
+    index: &dyn VectorIndex,
+    credentials: &dyn CredentialStore,
+) -> Result<(Vec<FaceSetId>, u64, u64)> {
+    let (mut differing, mut n_face_sets, mut n_faces) = (Vec::new(), 0, 0);
+    for tenant in credentials.tenants().await? {
+        for summary in store.face_sets(tenant.id).await? {
+            n_face_sets += 1;
+            n_faces += summary.n_faces;
+            if index.n_rows(summary.face_set.id) as u64 != summary.n_faces {
+                differing.push(summary.face_set.id);
+            }
+        }
+    }
+    Ok((differing, n_face_sets, n_faces))
+}
+
+/// Answers [`PATH`] before everything else that `router` answers. For the owner of the data folder.
+pub(crate) fn with_index_check(
+    router: Router,
+    store: Arc<dyn GalleryStore>,
+    index: Arc<dyn VectorIndex>,
+    credentials: Arc<dyn CredentialStore>,
+) -> Router {
+    let answer = move || {
+        let (store, index, credentials) = (Arc::clone(&store), Arc::clone(&index), Arc::clone(&credentials));
+        async move {
+            match check(&*store, &*index, &*credentials).await {
+                Ok(found) => json::answer(StatusCode::OK, &found),
+                Err(error) => failed(&error),
+            }
+        }
+    };
+    Router::new().route(PATH, get(answer)).fallback_service(router)
+}
+
+fn failed(error: &likeness_domain::Error) -> Response {
+    tracing::warn!(%error, "the index cannot be compared with the store");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}

@@ -1,0 +1,270 @@
+//! TLS as a server: certificate and key from files, read again when they change, and client certificates if wanted.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use likeness_domain::settings::{Parsed, Unset};
+use likeness_domain::{Error, Result};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
+
+use crate::cli::refused;
+
+likeness_domain::settings! {
+    /// The server's own TLS.
+    pub(crate) struct Settings in "tls." {
+        certificate: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "PEM file with the server's certificate and those between it and its authority; with it `listen` speaks TLS \
+             only. Read again when it changes and on SIGHUP; by default none";
+        key: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "PEM file with the private key of tls.certificate, which only the server's user may read; by default none";
+        client_ca: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "PEM file with the authorities of client certificates; with it a client has to show one of theirs, besides its \
+             access key; by default none";
+        client_certificates: ClientCertificates = "required", Parsed("required or optional"),
+            "whether a client without a certificate is turned away where tls.client_ca is set: required or optional";
+    }
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCertificates {
+    /// No connection without one.
+    Required,
+    /// One that is shown has to be valid.
+    Optional,
+}
+
+impl FromStr for ClientCertificates {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        match text {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            _ => Err(()),
+        }
+    }
+}
+
+/// How often it is looked whether a file has changed.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The files and what was made of them.
+pub(crate) struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+    client_certificates: ClientCertificates,
+    current: RwLock<Arc<ServerConfig>>,
+    seen: Mutex<Vec<Option<Stamp>>>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified_ns: i128,
+}
+
+impl Tls {
+    /// Reads the files; `None` if no certificate is set. A refusal names the file and what is wrong with it.
+    pub(crate) fn open(settings: &Settings) -> Result<Option<Arc<Self>>> {
+        let (certificate, key) = match (&settings.certificate, &settings.key) {
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+            (None, None) if settings.client_ca.is_some() => {
+                return Err(refused(
+                    "`tls.client_ca` is set without `tls.certificate` and `tls.key`, expected all three",
+                ));
+            }
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(refused("`tls.certificate` is set without `tls.key`, expected both")),
+            (None, Some(_)) => return Err(refused("`tls.key` is set without `tls.certificate`, expected both")),
+        };
+        let (client_ca, client_certificates) = (settings.client_ca.clone(), settings.client_certificates);
+        let files = [Some(&certificate), Some(&key), client_ca.as_ref()];
+        // Before the files are read: a change in between is seen as one.
+        let seen = files.into_iter().flatten().map(|path| stamp(path)).collect();
+        let config = read(&certificate, &key, client_ca.as_deref(), client_certificates)?;
+        let current = RwLock::new(Arc::new(config));
+        Ok(Some(Arc::new(Self { certificate, key, client_ca, client_certificates, current, seen: Mutex::new(seen) })))
+    }
+
+    /// What new connections get.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again if one has changed, or in any case if `always`. Whether new connections get others from now on;
+    /// where the files cannot be used, those read before stay.
+    pub(crate) fn reload(&self, always: bool) -> Result<bool> {
+        let files = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
+        let stamps: Vec<_> = files.into_iter().flatten().map(|path| stamp(path)).collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !always && *seen == stamps {
+            return Ok(false);
+        }
+        // Also where reading fails: the log says so once, not every few seconds.
+        *seen = stamps;
+        let config = read(&self.certificate, &self.key, self.client_ca.as_deref(), self.client_certificates)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(true)
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    Some(Stamp { inode: metadata.ino(), bytes: metadata.len(), modified_ns })
+}
+
+fn read(
+    certificate: &Path,
+    key: &Path,
+    client_ca: Option<&Path>,
+    client_certificates: ClientCertificates,
+) -> Result<ServerConfig> {
+    let certificates = certificates("tls.certificate", certificate)?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        refused(format!("cannot read `tls.key` {}: {error}", key.display()))
+            .with_hint("expected a PEM file with a private key without a password, which the server's user may read")
+    })?;
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("cannot set TLS up", error))?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in self::certificates("tls.client_ca", path)? {
+                roots.add(authority).map_err(|error| {
+                    refused(format!("`tls.client_ca` {} has a certificate that is of no use: {error}", path.display()))
+                })?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match client_certificates {
+                ClientCertificates::Required => verifier,
+                ClientCertificates::Optional => verifier.allow_unauthenticated(),
+            };
+            let verifier = verifier
+                .build()
+                .map_err(|error| refused(format!("`tls.client_ca` {} cannot be used: {error}", path.display())))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(certificates, private_key).map_err(|error| {
+        let files = format!("`tls.certificate` {} and `tls.key` {}", certificate.display(), key.display());
+        refused(format!("{files} cannot be used: {error}")).with_hint("the key has to be that of the first certificate")
+    })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Every certificate of a PEM file, at least one.
+fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |reason: String| {
+        refused(format!("cannot read `{setting}` {}: {reason}", path.display()))
+            .with_hint("expected a PEM file with `-----BEGIN CERTIFICATE-----`, which the server's user may read")
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+    let found: std::result::Result<Vec<_>, _> = found.collect();
+    let found = found.map_err(|error| unreadable(error.to_string()))?;
+    if found.is_empty() {
+        return Err(unreadable(io::Error::from(io::ErrorKind::InvalidData).to_string()));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DER as PEM.
+    fn pem(label: &str, der: &[u8]) -> String {
+        let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    }
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Files {
+            let files = Files(tempfile::tempdir().unwrap());
+            files.renew("first.example");
+            files
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        /// Another certificate with its key, in the same files.
+        fn renew(&self, name: &str) {
+            let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+            fs::write(self.path("cert.pem"), pem("CERTIFICATE", made.cert.der())).unwrap();
+            fs::write(self.path("key.pem"), pem("PRIVATE KEY", made.signing_key.serialized_der())).unwrap();
+        }
+
+        fn settings(&self) -> Settings {
+            Settings {
+                certificate: Some(self.path("cert.pem")),
+                key: Some(self.path("key.pem")),
+                client_ca: None,
+                client_certificates: ClientCertificates::Required,
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(settings: &Settings, expected: &str) {
+        let error = Tls::open(settings).err().expect("refused");
+        assert!(error.message().contains(expected), "{}", error.message());
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_refused_by_name() {
+        let files = Files::new();
+        assert!(Tls::open(&files.settings()).unwrap().is_some());
+        assert!(Tls::open(&Settings { certificate: None, key: None, ..files.settings() }).unwrap().is_none());
+        check_refused(&Settings { key: None, ..files.settings() }, "`tls.certificate` is set without `tls.key`");
+        check_refused(&Settings { certificate: None, ..files.settings() }, "`tls.key` is set without");
+        let absent = files.path("absent.pem");
+        check_refused(&Settings { certificate: Some(absent.clone()), ..files.settings() }, "absent.pem");
+        check_refused(&Settings { key: Some(absent), ..files.settings() }, "cannot read `tls.key`");
+        // The key where the certificate belongs.
+        check_refused(&Settings { certificate: Some(files.path("key.pem")), ..files.settings() }, "`tls.certificate`");
+        let other = Files::new();
+        check_refused(&Settings { key: Some(other.path("key.pem")), ..files.settings() }, "cannot be used");
+        let client_ca = Some(files.path("cert.pem"));
+        assert!(Tls::open(&Settings { client_ca, ..files.settings() }).unwrap().is_some());
+        check_refused(&Settings { client_ca: Some(files.path("key.pem")), ..files.settings() }, "`tls.client_ca`");
+    }
+
+    #[test]
+    fn a_new_certificate_is_taken_and_a_broken_one_is_not() {
+        let files = Files::new();
+        let tls = Tls::open(&files.settings()).unwrap().expect("set");
+        let first = tls.config();
+        assert!(!tls.reload(false).unwrap(), "nothing has changed");
+        assert!(Arc::ptr_eq(&first, &tls.config()));
+        files.renew("second.example");
+        assert!(tls.reload(false).unwrap());
+        let second = tls.config();
+        assert!(!Arc::ptr_eq(&first, &second));
+        fs::write(files.path("cert.pem"), "nonsense").unwrap();
+        assert!(tls.reload(false).is_err());
+        assert!(Arc::ptr_eq(&second, &tls.config()), "what was read before stays");
+        assert!(!tls.reload(false).unwrap(), "it is said once");
+        assert!(tls.reload(true).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! Operating points of one's own: a file that takes the place of an installed pack's `[score]`, measured on one's own
+//! photographs. It lies beside the packs, so that installing a pack again leaves it alone, and changes no template: face
+//! sets keep working, with other thresholds for the same rates.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use likeness_domain::Result;
+use likeness_domain::types::PackId;
+
+use super::files::{cannot, create_dir, read_bounded, write_synced};
+use super::home::Home;
+use super::installed::{InstalledPack, open};
+use super::manifest::{MANIFEST_BYTES_MAX, Score, parse_calibration};
+use super::recipe::our_score;
+use super::unavailable;
+
+/// The text of a file with these operating points for that pack, as [`install_calibration`] takes it.
+pub fn calibration_text(id: &PackId, score: &Score) -> String {
+    // A basic string of TOML takes the escapes that Rust's own has, but for these.
+    let measured_on: String = score.measured_on.chars().filter(|char| !char.is_control()).collect();
+    let measured_on = measured_on.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut text = format!(
+        "# Operating points for model pack {id}. To use them: likeness pack calibrate FILE\n\
+         pack = \"{id}\"\nmeasured_on = \"{measured_on}\"\noperating_points = [\n"
+    );
+    for point in score.calibration.points() {
+        let _ = write!(text, "    {{ far = {:e}, similarity = {:.5}", point.far, point.similarity.get());
+        if let Some(interval) = point.far_interval {
+            let _ = write!(text, ", far_interval = [{:.3e}, {:.3e}]", interval.low, interval.high);
+        }
+        if let Some(tar) = point.tar {
+            let _ = write!(text, ", tar = {tar:.6}");
+        }
+        text.push_str(" },\n");
+    }
+    text.push_str("]\n");
+    text
+}
+
+/// Takes over a file of operating points for the installed pack it names; they hold from the next start on. Returns that
+/// pack's id. [`likeness_domain::Kind::PackUnavailable`] names what is wrong with the file, or that there is no such pack.
+pub fn install_calibration(home: &Home, path: &Path) -> Result<PackId> {
+    let bytes = read_bounded(path, MANIFEST_BYTES_MAX).map_err(|err| cannot("read", path, err))?;
+    let (id, _) = parse_calibration(&bytes, &format!("`{}`", path.display()))?;
+    if open(home, &id)?.manifest().recognition().is_none() {
+        let message = format!("model pack `{id}` recognises no faces, so it has no operating points");
+        return Err(unavailable(message, "run `likeness pack list` to see what the installed packs can do"));
+    }
+    let target = home.calibration_file(&id);
+    let parent = home.calibrations_dir();
+    create_dir(&parent)?;
+    // By one rename, so that a server that starts meanwhile reads the old points or the new ones.
+    let staged = parent.join(format!(".{id}.{}", std::process::id()));
+    let _ = fs::remove_file(&staged);
+    write_synced(&staged, &bytes)?;
+    fs::rename(&staged, &target).map_err(|err| cannot("write", &target, err))?;
+    Ok(id)
+}
+
+/// Goes back to the operating points of the pack's own manifest; whether there were others.
+pub fn remove_calibration(home: &Home, id: &PackId) -> Result<bool> {
+    let path = home.calibration_file(id);
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(err) => Err(cannot("remove", &path, err)),
+    }
+}
+
+/// The pack with the operating points that hold for it: those of one's own if there are any. A pack of ours that was
+/// installed by an earlier release gets what is known by now of the points its manifest states.
+pub(super) fn calibrated(home: &Home, mut pack: InstalledPack) -> Result<InstalledPack> {
+    let id = pack.manifest().id().clone();
+    let path = home.calibration_file(&id);
+    let bytes = match read_bounded(&path, MANIFEST_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            let known = our_score(&id).zip(pack.manifest().recognition());
+            let known = known.filter(|(ours, stated)| states_the_same(ours, &stated.score)).map(|(ours, _)| ours);
+            if let Some(ours) = known {
+                pack.set_score(ours);
+            }
+            return Ok(pack);
+        }
+        Err(err) => return Err(cannot("read", &path, err)),
+    };
+    let (named, score) = parse_calibration(&bytes, &format!("`{}`", path.display()))?;
+    if named != id {
+        let message = format!("`{}` has operating points for `{named}`, expected some for `{id}`", path.display());
+        return Err(unavailable(message, format!("`likeness pack calibrate --reset {id}` removes them")));
+    }
+    pack.set_score(score);
+    Ok(pack)
+}
+
+/// Whether both have the same rates at the same similarities.
+fn states_the_same(a: &Score, b: &Score) -> bool {
+    let points = |score: &Score| -> Vec<_> {
+        score.calibration.points().iter().map(|point| (point.far, point.similarity)).collect()
+    };
+    points(a) == points(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use likeness_domain::score::{Calibration, Interval, OperatingPoint};
+    use likeness_domain::types::Similarity;
+
+    use super::*;
+
+    fn score(measured_on: &str) -> Score {
+        let first = OperatingPoint {
+            far_interval: Some(Interval { low: 0.009, high: 0.012 }),
+            tar: Some(0.9875),
+            ..OperatingPoint::new(1e-2, Similarity::new(0.25))
+        };
+        let points = vec![first, OperatingPoint::new(1e-3, Similarity::new(0.375))];
+        Score { calibration: Calibration::new(points).unwrap(), measured_on: measured_on.to_owned() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let id = PackId::new("default-2").unwrap();
+        for measured_on in ["our gate, 40 people", "a \"quoted\" \\ text"] {
+            let text = calibration_text(&id, &score(measured_on));
+            let (read_id, read) = parse_calibration(text.as_bytes(), "the file").unwrap();
+            assert_eq!((read_id, read), (id.clone(), score(measured_on)), "{text}");
+        }
+        let text = calibration_text(&id, &score("two\nlines"));
+        assert_eq!(parse_calibration(text.as_bytes(), "the file").unwrap().1.measured_on, "twolines");
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_refused_with_its_name() {
+        let check = |text: &str, expected: &str| {
+            let error = parse_calibration(text.as_bytes(), "`x.toml`").unwrap_err();
+            assert!(error.message().contains(expected), "{}", error.message());
+        };
+        let points = "operating_points = [{ far = 1e-2, similarity = 0.3 }, { far = 1e-3, similarity = 0.4 }]";
+        check(&format!("pack = \"No Name\"\nmeasured_on = \"x\"\n{points}"), "`x.toml`: `pack` is `No Name`");
+        check(&format!("pack = \"a-1\"\nmeasured_on = \" \"\n{points}"), "`score.measured_on` is empty");
+        check("pack = \"a-1\"\nmeasured_on = \"x\"\noperating_points = []", "operating_points");
+        check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\nmore = 1\n{points}"), "`x.toml`");
+        let wide = points.replace("0.3 }", "0.3, far_interval = [0.02, 0.03] }");
+        check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\n{wide}"), "far_interval [0.02, 0.03] at far 0.01");
+    }
+}

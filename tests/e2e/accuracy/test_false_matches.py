@@ -1,0 +1,151 @@
+"""Whether as many strangers are found as the server says, in galleries of 10 to 2,000 faces.
+
+Photographs of one part of the people are enrolled, those of the others are looked for: whoever is found is a false match.
+The answer states how many are to be expected (`false_matches` with a 95 % interval). What is counted has an interval of its
+own, by the bootstrap over the people who were looked for; the two have to meet.
+"""
+
+import json
+import random
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import harness
+import pytest
+
+PHOTOS = [path for path in sorted(harness.LFW.glob("*/*.jpg"))] if harness.LFW.exists() else []
+N_DRAWS = 2000
+EXPECTED = 0.2
+
+
+def people(photos):
+    """Photographs by person."""
+    found = {}
+    for path in photos:
+        found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def splits(n_faces, n_probes, rng, persons):
+    """A gallery of so many photographs and probes of other people."""
+    names = sorted(persons)
+    rng.shuffle(names)
+    gallery = []
+    while len(gallery) < n_faces:
+        gallery += persons[names.pop()]
+    probes = [(name, path) for name in names for path in persons[name]]
+    rng.shuffle(probes)
+    return gallery[:n_faces], probes[:n_probes]
+
+
+def interval(counts_by_person, rng):
+    """95 % interval of false matches per probe, by the bootstrap over persons. None at all is not never: then Poisson."""
+    groups = list(counts_by_person.values())
+    draws = []
+    for _ in range(N_DRAWS):
+        drawn = [groups[rng.randrange(len(groups))] for _ in groups]
+        draws.append(sum(map(sum, drawn)) / sum(map(len, drawn)))
+    draws.sort()
+    n_probes = sum(map(len, groups))
+    high = max(draws[int(0.975 * N_DRAWS)], 3.7 / n_probes)
+    return draws[int(0.025 * N_DRAWS)], high
+
+
+class Gallery:
+    """A face set of a running server."""
+
+    def __init__(self, server, key, name):
+        self.base = f"{server.url}/likeness/v1/face-sets"
+        self.headers = {"Authorization": f"Bearer {key.id}.{key.secret}"}
+        self.name = name
+        self._call(self.base, {"name": name, "quality": "none"})
+
+    def _call(self, url, body):
+        is_json = isinstance(body, dict)
+        data = json.dumps(body).encode() if is_json else body
+        headers = {**self.headers, "Content-Type": "application/json" if is_json else "image/jpeg"}
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=120) as answer:
+            return json.load(answer)
+
+    def enrol(self, path):
+        subject = urllib.parse.quote(path.parent.name)
+        self._call(f"{self.base}/{self.name}/faces?subject={subject}", path.read_bytes())
+
+    def search(self, path, false_matches):
+        return self._call(f"{self.base}/{self.name}/search?top=200&false_matches={false_matches}", path.read_bytes())
+
+
+def measure(gallery, probes, rng):
+    """The interval of false matches per probe that is counted, and the one that is stated."""
+    counts, stated = {}, None
+    for name, path in probes:
+        try:
+            answer = gallery.search(path, EXPECTED)
+        except urllib.error.HTTPError as refused:
+            # A face that the mesh does not confirm is not searched with.
+            assert refused.code == 422, refused.read()
+            continue
+        stated = answer
+        counts.setdefault(name, []).append(len(answer["candidates"]))
+    assert stated is not None
+    return interval(counts, rng), stated
+
+
+def check(n_faces, counted, stated):
+    low, high = counted
+    assert stated["n_faces"] == n_faces
+    assert stated["false_matches"] == pytest.approx(EXPECTED, rel=1e-6)
+    ends = stated["false_matches_interval"]
+    print(f"{n_faces} faces: counted {low:.3f} to {high:.3f}, stated {ends['low']:.3f} to {ends['high']:.3f}")
+    assert low <= ends["high"] and ends["low"] <= high, (n_faces, counted, ends)
+
+
+@pytest.mark.skipif(not PHOTOS, reason="needs ../shared/eval/lfw/images")
+def test_the_stated_number_of_false_matches_holds(tmp_path):
+    """With the operating points of the model pack. The set it was measured on holds these photographs, among others."""
+    rng = random.Random(1)
+    key = harness.create_key(tmp_path / "data", "acme")
+    with harness.Server(tmp_path / "data") as server:
+        persons = people(PHOTOS)
+        for n_faces in (10, 100, 1000, 2000):
+            photos, probes = splits(n_faces, 250, rng, persons)
+            gallery = Gallery(server, key, f"of-{n_faces}")
+            for path in photos:
+                gallery.enrol(path)
+            check(n_faces, *measure(gallery, probes, rng))
+
+
+@pytest.mark.skipif(not PHOTOS, reason="needs ../shared/eval/lfw/images")
+def test_points_of_ones_own_hold_for_people_they_were_not_measured_on(tmp_path):
+    """Calibrated on one half of the people, counted on the other."""
+    rng = random.Random(2)
+    persons = people(PHOTOS)
+    names = sorted(persons)
+    rng.shuffle(names)
+    half = set(names[::2])
+    folder = tmp_path / "half"
+    for name in half:
+        (folder / name).mkdir(parents=True)
+        for path in persons[name]:
+            (folder / name / path.name).symlink_to(path)
+    points = tmp_path / "points.toml"
+    home = tmp_path / "home"
+    home.mkdir()
+    source = harness.home()
+    for part in ("packs", "runtime"):
+        (home / part).symlink_to(source / part)
+    env = {"LIKENESS_HOME": str(home)}
+    done = harness.run("calibrate", folder, "--gate", "none", "-o", points, "--json", env=env)
+    found = json.loads(done.stdout)
+    assert found["pack"] == "default-2" and len(found["operating_points"]) >= 6
+    harness.run("pack", "calibrate", points, env=env)
+    key = harness.create_key(tmp_path / "data", "acme")
+    with harness.Server(tmp_path / "data", env=env) as server:
+        others = {name: photos for name, photos in persons.items() if name not in half}
+        for n_faces in (10, 100, 500):
+            photos, probes = splits(n_faces, 250, rng, others)
+            gallery = Gallery(server, key, f"of-{n_faces}")
+            for path in photos:
+                gallery.enrol(path)
+            check(n_faces, *measure(gallery, probes, rng))
