@@ -78,8 +78,8 @@ pub(super) const TABLE: [Row; 17] = [
 
 /// The row of a path. The oldest client has another path for one of them.
 pub(super) fn find(raw_path: &str) -> Option<&'static Row> {
-    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
-    adapter::find(&TABLE, if path == "/green/sface/getFaces" { "/green/sface/faces" } else { path })
+    let is_old_path = raw_path.strip_suffix('/').unwrap_or(raw_path) == "/green/sface/getFaces";
+    adapter::find(&TABLE, if is_old_path { "/green/sface/faces" } else { raw_path })
 }
 
 const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);

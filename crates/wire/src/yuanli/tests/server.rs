@@ -37,7 +37,7 @@ impl Spoken for Yuanli {
     const CLIENTS: [Client; 3] = [DEMO, DISABLED, OTHER];
 
     fn credentials(client: Client) -> Vec<(&'static str, String)> {
-        let sign = client.sign("hmac_sha1", &(NOW_S + 1_000_000_000).to_string(), NOW_S, "0000000042");
+        let sign = client.sign("hmac_sha1", &(NOW_S + 86_400).to_string(), NOW_S, "0000000042");
         vec![("sign", sign), ("sign_version", "hmac_sha1".to_owned())]
     }
 
