@@ -23,10 +23,10 @@ use likeness_wire::native::{self, Native, OwnerOfTheFolder};
 use likeness_wire::{Readiness, Services};
 
 use crate::cli::progress::InstallProgress;
-use crate::cli::refused;
 use crate::config::{Config, General};
 use crate::fetch::{self, HttpFetcher};
 use crate::guard;
+use crate::outcome::refused;
 use crate::system::{SystemClock, SystemIds};
 use crate::video::Ffmpeg;
 

@@ -10,8 +10,8 @@ use likeness_domain::Error;
 use likeness_domain::ports::CredentialStore;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use crate::cli::{failed, refused};
 use crate::config::Config;
+use crate::outcome::{failed, refused};
 
 /// Rights of the group and of everybody else.
 const OTHERS: u32 = 0o077;

@@ -14,6 +14,7 @@ mod guard;
 mod index_check;
 mod listener;
 mod metrics;
+mod outcome;
 mod system;
 mod telemetry;
 mod tls;

@@ -15,8 +15,10 @@ use serde::Serialize;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::counted;
-use super::{LibraryArgs, Outcome, Verdict, failed, refused, terminal};
+use super::terminal;
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed, refused};
 use format::{Header, Reader, Writer, cannot_write};
 
 /// Bytes of lines sent at once; fewer faces than allowed are sent if they are long.

@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::progress::BytesProgress;
-use super::{Outcome, Verdict, failed, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed};
 
 /// Write a backup of the library while it is in use, or verify one.
 #[derive(Debug, Args)]
@@ -64,7 +65,7 @@ pub(crate) async fn backup(args: BackupArgs, config: &Config) -> Outcome {
             });
             print(("backup", &to), &backed_up.await?, args.json)
         }
-        (None, None) => Err(super::refused("name the file to write, or one to `--verify`")),
+        (None, None) => Err(crate::outcome::refused("name the file to write, or one to `--verify`")),
     }
 }
 

@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::photo as photo_file;
 use super::table::{self, Align};
-use super::{Outcome, Verdict, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict};
 use measure::{Enrolment, SearchLatency, StageTimes};
 
 /// Measures search by gallery size, the stages of image analysis, and durable enrolment, on made-up templates and

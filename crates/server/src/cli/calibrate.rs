@@ -21,9 +21,10 @@ use super::eval::all_pairs::{self, Known, KnownFaces};
 use super::eval::{MeantFace, gate};
 use super::rates::{percent, rate, significant};
 use super::table::{self, Align, counted};
-use super::{Outcome, Verdict, failed, refused, terminal};
+use super::terminal;
 use crate::config::Config;
 use crate::eval::plot;
+use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// False-accept rates for which operating points are made, as far as the sample shows them.
 const FARS: [f64; 11] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use super::connection::{Connection, Payload};
 use super::progress::BytesProgress;
-use super::{Outcome, Verdict, failed, refused, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed, refused};
 use crate::video;
 
 /// How often a server is asked how far its report is.

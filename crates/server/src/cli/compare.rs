@@ -6,9 +6,10 @@ use clap::Args;
 use likeness_wire::native::{self, dto};
 
 use super::rates::{rate, shown_rate, significant};
-use super::{Outcome, Verdict, photo, terminal};
+use super::{photo, terminal};
 use crate::assemble;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict};
 
 /// Tells whether the largest faces of two photographs are one person. Ends with 0 for the same, 1 for different.
 #[derive(Debug, Args)]

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use likeness_vision::pack::Home;
 
-use super::{Outcome, Verdict, pack, terminal};
+use super::{pack, terminal};
 use crate::config::{Config, RawConfig, show};
+use crate::outcome::{Outcome, Verdict};
 
 /// Settings and where they come from.
 #[derive(Debug, Subcommand)]

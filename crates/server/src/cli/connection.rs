@@ -17,9 +17,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
-use super::refused;
 use crate::assemble;
 use crate::config::Config;
+use crate::outcome::refused;
 
 /// A way to a library, as one tenant.
 pub(crate) struct Connection {

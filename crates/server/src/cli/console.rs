@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, Payload};
 use super::key::actor;
-use super::{Outcome, Verdict, refused, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
 use crate::{assemble, console};
 

@@ -10,10 +10,11 @@ use likeness_wire::native::{self, dto};
 use likeness_domain::Error;
 
 use super::table::{self, Align, counted};
-use super::{Outcome, Verdict, photo, terminal};
+use super::{photo, terminal};
 use crate::assemble;
-use crate::cli::failed;
 use crate::config::Config;
+use crate::outcome::failed;
+use crate::outcome::{Outcome, Verdict};
 
 /// Finds the faces in a photograph. Ends with 1 when there is none.
 #[derive(Debug, Args)]

@@ -18,10 +18,11 @@ use serde::Serialize;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::counted;
-use super::{Outcome, Verdict, terminal};
+use super::terminal;
 use crate::assemble::SOCKET_FILE;
 use crate::config::Config;
 use crate::index_check::{self, IndexCheck};
+use crate::outcome::{Outcome, Verdict};
 use crate::tls::Tls;
 
 /// Free bytes of the data folder's disk below which it is time to act.

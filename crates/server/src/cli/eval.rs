@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 
 use super::rates::percent;
 use super::table::{self, Align, counted};
-use super::{Outcome, Verdict, photo, terminal};
+use super::{photo, terminal};
 use crate::assemble;
-use crate::cli::{failed, refused};
 use crate::config::Config;
 use crate::eval::metrics::{Evaluation, FARS, Figures, ScoredPair, evaluate, roc};
 use crate::eval::pairs::{self, Pairs};
 use crate::eval::plot;
+use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{failed, refused};
 
 /// Accuracy of a model pack.
 #[derive(Debug, Subcommand)]

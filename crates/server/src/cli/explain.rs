@@ -12,9 +12,11 @@ use likeness_wire::native::{self, dto};
 
 use super::connection::{Connection, Needs, Payload};
 use super::rates::{in_gallery, rate, shown_matches, shown_rate, significant};
-use super::{LibraryArgs, Outcome, Verdict, failed, photo, refused, terminal};
+use super::{photo, terminal};
 use crate::assemble;
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// Says why the largest faces of two photographs, or one and a face set, match or do not: similarity, false-accept rate
 /// (FAR), margin to the next person, quality of the photographs, and what would change the verdict. Ends with 0 for a

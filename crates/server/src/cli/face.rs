@@ -8,9 +8,11 @@ use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align, counted};
-use super::{LibraryArgs, Outcome, Verdict, import, photo, terminal};
-use crate::cli::refused;
+use super::{import, photo, terminal};
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::refused;
+use crate::outcome::{Outcome, Verdict};
 
 /// Enrolled faces.
 #[derive(Debug, Subcommand)]

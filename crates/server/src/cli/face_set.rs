@@ -6,9 +6,11 @@ use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align};
-use super::{LibraryArgs, Outcome, Verdict, terminal};
-use crate::cli::refused;
+use super::terminal;
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::refused;
+use crate::outcome::{Outcome, Verdict};
 
 /// Named collections of faces that are searched as one.
 #[derive(Debug, Subcommand)]

@@ -22,9 +22,11 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Needs, Payload};
-use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
-use crate::cli::{failed, refused};
+use super::{photo, terminal};
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{failed, refused};
 use folder::{Found, Walk, shown};
 use report::{File, Report};
 

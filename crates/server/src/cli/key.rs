@@ -14,8 +14,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Outcome, Verdict, refused, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
 
 /// Access keys: one key pair opens one tenant's faces, in every dialect.

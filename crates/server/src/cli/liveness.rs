@@ -7,10 +7,11 @@ use likeness_domain::{Kind, limits};
 use likeness_wire::native::{self, dto};
 
 use super::table::{self, Align};
-use super::{Outcome, Verdict, photo, terminal};
+use super::{photo, terminal};
 use crate::assemble;
-use crate::cli::failed;
 use crate::config::Config;
+use crate::outcome::failed;
+use crate::outcome::{Outcome, Verdict};
 
 /// Tells whether a living person is in a photograph or, with `--actions`, in a clip. Ends with 1 when there is none.
 #[derive(Debug, Args)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, Command, CommandFactory};
 
-use super::{Cli, Outcome, Verdict, failed, terminal};
+use super::{Cli, terminal};
+use crate::outcome::{Outcome, Verdict, failed};
 
 /// Prints completions of commands and options for a shell.
 #[derive(Debug, Args)]

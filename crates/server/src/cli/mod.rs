@@ -20,6 +20,7 @@ mod face;
 mod face_set;
 mod import;
 mod key;
+mod library_args;
 mod liveness;
 mod manual;
 mod pack;
@@ -40,9 +41,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use likeness_domain::{Error, Kind};
 
 use crate::config::{Config, RawConfig};
+use crate::outcome::{Outcome, Verdict, failed};
 use crate::telemetry;
 
 /// A self-hosted face library: enrol faces, compare them, search them.
@@ -202,56 +203,6 @@ impl Command {
             Command::Man(args) => manual::man(&args),
         }
     }
-}
-
-/// What every command that works on a library takes.
-#[derive(Debug, Args)]
-pub(crate) struct LibraryArgs {
-    /// Whose faces [default: LIKENESS_TENANT, else the only tenant]
-    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
-    tenant: Option<String>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-impl LibraryArgs {
-    fn tenant(&self) -> Option<&str> {
-        // An empty variable counts as unset, as those of settings do.
-        self.tenant.as_deref().filter(|name| !name.is_empty())
-    }
-}
-
-/// How a command that could do its work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It did what was asked: exit code 0.
-    Done,
-    /// The answer is "no": exit code 1.
-    No,
-}
-
-/// What a command returns; an error is exit code 2.
-pub(crate) type Outcome = Result<Verdict, Error>;
-
-/// The error of what the user asked for and cannot have; the message names it and what is accepted.
-pub(crate) fn refused(message: impl Into<String>) -> Error {
-    Error::new(Kind::InvalidArgument, message)
-}
-
-/// The error of what did not work although it was rightly asked for.
-pub(crate) fn failed(message: impl Into<String>) -> Error {
-    Error::new(Kind::Internal, message)
-}
-
-/// An error as a user reads it: one clear line with its cause, and a hint if there is a cure.
-pub(crate) fn diagnosis(error: &Error) -> String {
-    // Rooms that speak to people put the cause into the message themselves.
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    let source = source.filter(|source| !error.message().contains(source.as_str()));
-    let source = source.map(|source| format!(": {source}")).unwrap_or_default();
-    let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    format!("error: {}{source}{hint}", error.message())
 }
 
 /// Parses the command line, settles the configuration, runs the command, and says how it ended.

@@ -10,8 +10,9 @@ use likeness_vision::runtime::{Engines, ModelKind};
 use serde_json::{Value, json};
 
 use super::progress::InstallProgress;
-use super::{Outcome, Verdict, refused, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
 
 /// Model packs and the runtime they need.
 #[derive(Debug, Subcommand)]

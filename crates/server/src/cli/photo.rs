@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, limits};
 
-use super::failed;
+use crate::outcome::failed;
 
 /// Ends of file names that photographs have.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];

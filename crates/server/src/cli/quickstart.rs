@@ -9,7 +9,8 @@ use likeness_domain::Error;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TenantName};
 
-use super::{failed, key};
+use super::key;
+use crate::outcome::failed;
 
 /// Name of the file in the data folder; a shell sources it.
 const ENV_FILE: &str = "quickstart.env";

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use likeness_store::embedded;
 
-use super::{Outcome, Verdict, failed, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed};
 
 /// Write what can still be read of a damaged library to a new folder.
 #[derive(Debug, Args)]

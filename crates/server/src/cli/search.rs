@@ -9,8 +9,10 @@ use likeness_wire::native::dto;
 use super::connection::{Connection, Needs, Payload};
 use super::rates::{in_gallery, shown_matches, shown_rate};
 use super::table::{self, Align};
-use super::{LibraryArgs, Outcome, Verdict, photo, terminal};
+use super::{photo, terminal};
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict};
 
 /// Finds who resembles the largest face of a photograph. Ends with 1 when nobody does. Without a threshold, one comparison
 /// of two strangers in ten thousand passes, so a search of 10,000 faces finds one stranger; `--false-matches` takes the

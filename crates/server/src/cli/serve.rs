@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Outcome, Verdict, failed, quickstart, terminal};
+use super::{quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
@@ -28,6 +28,7 @@ use crate::guard;
 use crate::index_check::with_index_check;
 use crate::listener::{self, LargeRequests, Service, Socket};
 use crate::metrics::{Metrics, Sources, with_metrics};
+use crate::outcome::{Outcome, Verdict, failed};
 use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
 use crate::tls::{self, Tls};

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::connection::{Connection, Payload};
 use super::key::{actor, spell};
-use super::{Outcome, Verdict, refused, terminal};
+use super::terminal;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
 
 /// Tenants: each has face sets, persons and keys of its own. `likeness key create` makes one.
 #[derive(Debug, Subcommand)]
@@ -187,7 +188,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         terminal::talk("type the tenant's name to confirm:");
         let mut typed = String::new();
         let read = std::io::stdin().read_line(&mut typed);
-        read.map_err(|error| super::failed(format!("cannot read the answer: {error}")))?;
+        read.map_err(|error| crate::outcome::failed(format!("cannot read the answer: {error}")))?;
         if typed.trim() != tenant.name.as_str() {
             terminal::talk("nothing is deleted");
             return Ok(Verdict::No);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use likeness_domain::Error;
 use likeness_wire::http::json;
 
-use super::failed;
+use crate::outcome::failed;
 use crate::telemetry;
 
 /// The first failure to write data.
@@ -43,7 +43,7 @@ pub(crate) fn talk(line: impl Display) {
 
 /// Writes the error that ends a command.
 pub(crate) fn error(error: &Error) {
-    let diagnosis = super::diagnosis(error);
+    let diagnosis = crate::outcome::diagnosis(error);
     if telemetry::is_json() {
         return note("ERROR", &diagnosis);
     }

@@ -13,8 +13,10 @@ use serde::Serialize;
 use super::connection::{Connection, Needs, Payload};
 use super::rates::{percent, rate, shown_rate, significant};
 use super::table::{self, Align, counted};
-use super::{LibraryArgs, Outcome, Verdict, refused, terminal};
+use super::terminal;
+use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
 
 /// Shows what each threshold means: similarity (cosine), false-accept rate (FAR) per comparison, how many strangers it is
 /// expected to find in a face set, true-accept rate (TAR), and the number that each dialect prints for it.

@@ -23,7 +23,7 @@ use likeness_vision::runtime::{Library, Precision};
 
 pub(crate) use raw::RawConfig;
 
-use crate::cli::{failed, refused};
+use crate::outcome::{failed, refused};
 use crate::{fetch, listener, telemetry, tls, video};
 use raw::Origin;
 use settings::ENV_CONFIG;

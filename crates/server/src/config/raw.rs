@@ -9,7 +9,7 @@ use likeness_domain::Error;
 use likeness_domain::settings::Shape;
 
 use super::settings::{ENV_CONFIG, Row, SETTINGS};
-use crate::cli::{failed, refused};
+use crate::outcome::{failed, refused};
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,7 @@ fn settle(file: &str, environment: &[(&str, &str)], flags: RawConfig) -> Result<
 #[track_caller]
 fn check_refused(file: &str, environment: &[(&str, &str)], expected: Expect) {
     let refused = settle(file, environment, RawConfig::default()).and_then(|raw| Config::from_raw(&raw));
-    expected.assert_eq(&crate::cli::diagnosis(&refused.expect_err("these settings should be refused")));
+    expected.assert_eq(&crate::outcome::diagnosis(&refused.expect_err("these settings should be refused")));
 }
 
 #[test]

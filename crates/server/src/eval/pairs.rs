@@ -5,7 +5,7 @@ use std::path::Path;
 
 use likeness_domain::Error;
 
-use crate::cli::{failed, refused};
+use crate::outcome::{failed, refused};
 
 /// Lines of a list: far beyond the largest public protocol (IJB-C has 15.6 million, but in another form).
 const PAIRS_MAX: usize = 10_000_000;

@@ -22,7 +22,7 @@ use super::codec;
 use super::errors::{Answer, Failure};
 use super::faces::{Scope, each_once, find_scope, in_scope, owner_id, sets_of_person};
 use super::rows::{self, SetRow};
-use super::writer::WriteTx;
+use super::transaction::{Running, WriteTx};
 use crate::wait::wait_for;
 
 /// How a delete goes on after its first commit.
@@ -31,29 +31,6 @@ pub(super) enum Begun {
     Done(Vec<FaceId>),
     /// They are being erased step by step; the ids follow.
     InSteps(oneshot::Receiver<Result<Vec<FaceId>>>),
-}
-
-/// A delete whose steps are under way and whose caller waits.
-pub(super) struct Running {
-    /// Rows of `pending_deletes`, from the first to the last.
-    steps: std::ops::RangeInclusive<i64>,
-    deleted: Vec<FaceId>,
-    caller: oneshot::Sender<Result<Vec<FaceId>>>,
-}
-
-impl Running {
-    /// A step was made that erased these faces; back if there are more to come.
-    pub(super) fn after_step(mut self, step: i64, deleted: &[FaceId]) -> Option<Self> {
-        if self.steps.contains(&step) {
-            self.deleted.extend_from_slice(deleted);
-        }
-        if step < *self.steps.end() {
-            return Some(self);
-        }
-        // A caller who has hung up is no reason to undo anything.
-        let _ = self.caller.send(Ok(self.deleted));
-        None
-    }
 }
 
 /// Whether so few faces are named that they are looked up and erased like any other write.

@@ -13,7 +13,7 @@ use super::checksums::{self, FACE_SETS, MEMBERSHIPS};
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
-use super::writer::WriteTx;
+use super::transaction::WriteTx;
 use crate::gallery::patched;
 use crate::id::next_id;
 

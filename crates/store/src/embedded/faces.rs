@@ -18,7 +18,7 @@ use super::checksums::{self, FACES, MEMBERSHIPS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
-use super::writer::WriteTx;
+use super::transaction::WriteTx;
 use super::{codec, templates, tenants};
 use crate::bounds;
 use crate::gallery::entry;

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::writer::Counters;
+use super::transaction::Counters;
 
 /// Name of the file inside the data folder.
 pub const IDENTITY_FILE: &str = "likeness.id";

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, VECTOR_COLUMNS};
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, rebuild};
 
 /// Rows that are missing in the index of one set and looked up, to see whether they should be there.

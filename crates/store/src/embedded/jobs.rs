@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row};
 
 use super::errors::{Answer, Failure};
 use super::face_sets::free_id;
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 

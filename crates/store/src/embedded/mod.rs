@@ -45,6 +45,7 @@ mod schema;
 mod scrub;
 mod templates;
 mod tenants;
+mod transaction;
 mod transient;
 mod uploads;
 mod writer;
@@ -72,7 +73,7 @@ use tokio::sync::oneshot;
 use self::cache::VersionedCache;
 use self::errors::Answer;
 use self::opening::Upgrade;
-use self::writer::{Manner, WriteTx};
+use self::transaction::{Manner, WriteTx};
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
 

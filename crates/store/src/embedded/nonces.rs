@@ -5,7 +5,7 @@ use likeness_domain::types::TimestampMs;
 
 use super::EmbeddedStore;
 use super::errors::Answer;
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use crate::bounds::{self, purged_at};
 
 /// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so

@@ -14,7 +14,7 @@ use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
 use super::losses::{Loss, Losses};
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
-use super::writer::Counters;
+use super::transaction::Counters;
 use crate::clock::WallClock;
 
 /// Folder inside the data folder in which `recover` and `restore` make the database, so that one that was cut short leaves no

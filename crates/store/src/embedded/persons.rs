@@ -16,7 +16,7 @@ use super::errors::{Answer, Failure};
 use super::face_sets::{self, free_id};
 use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
-use super::writer::WriteTx;
+use super::transaction::WriteTx;
 use super::{codec, erase, templates, tenants};
 use crate::bounds;
 use crate::gallery::entry;

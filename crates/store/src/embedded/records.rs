@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::checksums::{self, Columns, RECORDS};
 use super::errors::Answer;
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 

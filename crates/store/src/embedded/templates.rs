@@ -15,7 +15,7 @@ use super::codec;
 use super::errors::{Answer, Failure};
 use super::faces::{self, each_once, in_scope};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow, VECTOR_COLUMNS};
-use super::writer::WriteTx;
+use super::transaction::WriteTx;
 use crate::bounds;
 use crate::gallery::entry;
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::checksums::{self, PERSONS};
 use super::errors::{Answer, Failure};
 use super::scrub::RECOVER;
-use super::writer::WriteTx;
+use super::transaction::WriteTx;
 use super::{codec, face_sets, rows};
 use crate::bounds::{key_gone, tenant_deleted};
 

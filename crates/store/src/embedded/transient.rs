@@ -18,7 +18,7 @@ use super::deletes::{self, DeletedFace};
 use super::errors::{Answer, Failure};
 use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, templates};
 use crate::bounds;
 

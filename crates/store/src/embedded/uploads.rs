@@ -6,7 +6,7 @@ use likeness_domain::types::{TenantId, TimestampMs, UploadName};
 use rusqlite::Connection;
 
 use super::errors::Answer;
-use super::writer::{Manner, WriteTx};
+use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
 

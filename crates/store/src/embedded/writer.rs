@@ -15,13 +15,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, Clock, GalleryChange, VectorIndex};
-use likeness_domain::types::{Actor, FaceId, Revision};
+use likeness_domain::types::{FaceId, Revision};
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::commits;
-use super::deletes::{self, Running};
+use super::deletes;
 use super::errors::{Answer, FULL, Failure};
 use super::health::Health;
 use super::identity::IdentityFile;
@@ -29,6 +29,7 @@ use super::maintenance::{self, Maintenance};
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
+use super::transaction::{Counters, Manner, Running, WriteTx};
 use crate::wait::wait_for;
 
 /// Pause between two attempts to fill an index that has failed.
@@ -43,65 +44,8 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// Most writes of one commit: bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 256;
 
-/// What a restart must not forget; kept in memory between commits and written with each.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counters {
-    pub(super) revision: Revision,
-    pub(super) next_sequence: u64,
-    /// Revision of the last write that was kept as a commit.
-    pub(super) last_commit: Revision,
-}
-
 /// What the index is told of commits, in their order.
 type Commits = Vec<(Revision, Vec<GalleryChange>)>;
-
-/// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
-pub(super) struct WriteTx<'a> {
-    pub(super) conn: &'a Connection,
-    /// What changed so far.
-    changes: Vec<Change>,
-    /// On whose behalf, of writes that are kept as commits; set when the write has worked.
-    pub(super) actor: Option<Actor>,
-    /// Set by a write that removed or overwrote data, so that the log is cleaned of it soon.
-    pub(super) erased: bool,
-    /// Set by a write that begun a delete in steps, for the thread to go on with it.
-    pub(super) begun: Option<Running>,
-    /// Set by a write that found nothing to do, so that no flush is spent on it.
-    pub(super) idle: bool,
-    counters: Counters,
-}
-
-impl WriteTx<'_> {
-    /// Adds a change, for the index and for the commit that is kept.
-    pub(super) fn push(&mut self, change: impl Into<Change>) {
-        self.changes.push(change.into());
-    }
-
-    /// A number larger than all before it, also across restarts.
-    pub(super) fn next_sequence(&mut self) -> u64 {
-        let sequence = self.counters.next_sequence;
-        self.counters.next_sequence += 1;
-        sequence
-    }
-}
-
-/// How a write is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Manner {
-    /// It has a transaction of its own: when it runs, the index has reached every write before it.
-    pub(super) is_alone: bool,
-    /// It may take the reserve when the disk is full: deletes, and what a request to delete has to write.
-    pub(super) may_take_reserve: bool,
-}
-
-impl Manner {
-    /// Like most writes.
-    pub(super) const USUAL: Manner = Manner { is_alone: false, may_take_reserve: false };
-    /// What makes room.
-    pub(super) const DELETE: Manner = Manner { is_alone: false, may_take_reserve: true };
-    /// What makes room, in a transaction of its own.
-    pub(super) const DELETE_ALONE: Manner = Manner { is_alone: true, may_take_reserve: true };
-}
 
 /// A write in the queue.
 trait Job: Send {

@@ -11,7 +11,7 @@ use likeness_domain::Error;
 use likeness_wire::native::dto;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{failed, refused};
+use crate::outcome::{failed, refused};
 
 /// What a header of ours says in `format`.
 const FORMAT: &str = "likeness-archive";

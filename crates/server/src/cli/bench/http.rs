@@ -28,9 +28,10 @@ use super::usage::processor_time;
 use crate::assemble::{self, Opened};
 use crate::cli::progress::CountProgress;
 use crate::cli::table::{self, Align};
-use crate::cli::{Outcome, Verdict, failed, key, refused, terminal};
+use crate::cli::{key, terminal};
 use crate::config::Config;
 use crate::listener::{self, LargeRequests, Socket};
+use crate::outcome::{Outcome, Verdict, failed, refused};
 use crate::system::SystemIds;
 use client::Client;
 

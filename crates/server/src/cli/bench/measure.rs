@@ -29,9 +29,9 @@ use likeness_wire::native;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::super::{failed, refused};
 use crate::cli::progress::InstallProgress;
 use crate::config::Config;
+use crate::outcome::{failed, refused};
 
 /// What templates are made up for.
 #[derive(Debug, Clone)]

@@ -14,11 +14,12 @@ use likeness_wire::native;
 use serde::Serialize;
 
 use super::super::table::{self, Align};
-use super::super::{Outcome, Verdict, failed, photo, terminal};
+use super::super::{photo, terminal};
 use super::measure::quantile_ms;
 use super::usage::{memory_mb, processor_time};
 use crate::assemble;
 use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, failed};
 
 /// Measures the processor time (all threads of this process, user and system) that the faces of photographs take, one
 /// photograph after the other, after one uncounted turn each.

@@ -19,9 +19,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::super::table::{self, Align};
-use super::super::{Outcome, Verdict, failed, refused, terminal};
+use super::super::terminal;
 use super::measure::{Numbers, Pack, quantile_ms};
 use super::usage::{memory_mb, processor_time};
+use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// Changes in one commit while the gallery is filled.
 const COMMIT_ROWS: u64 = 1000;

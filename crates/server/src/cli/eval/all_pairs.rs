@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use super::super::rates::{percent, significant};
 use super::super::table::{self, Align, counted};
-use super::super::{Outcome, Verdict, failed, photo, refused, terminal};
+use super::super::{photo, terminal};
 use super::{Looked, MeantFace, Wanted, embed_all, gate};
 use crate::assemble;
 use crate::config::Config;
 use crate::eval::{metrics, plot};
+use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// False-accept rates of the table.
 const FARS: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];

@@ -13,7 +13,7 @@ use likeness_domain::Error;
 use serde::Serialize;
 
 use super::photo;
-use crate::cli::failed;
+use crate::outcome::failed;
 
 /// Sub-folders within sub-folders.
 const DEPTH_MAX: usize = 32;

@@ -14,7 +14,7 @@ use super::super::errors::Answer;
 use super::super::identity::{self, LibraryId};
 use super::super::opening::{self, UNFINISHED};
 use super::super::schema::{self, DATABASE_FILE, Purpose};
-use super::super::writer::Counters;
+use super::super::transaction::Counters;
 use super::{BackedUp, BackupStage, Watch, compare, file_error, open, problems_of};
 use crate::folder::{DataFolder, LOCK_FILE};
 

@@ -27,7 +27,7 @@ use super::errors::Answer;
 use super::identity::{self, Found, Identity};
 use super::opening::UNFINISHED;
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, Purpose};
-use super::writer::Counters;
+use super::transaction::Counters;
 use crate::folder::DataFolder;
 
 /// Rows written in one transaction.

@@ -25,7 +25,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 
 use super::super::measure;
-use crate::cli::{Outcome, Verdict, failed, terminal};
+use crate::cli::terminal;
+use crate::outcome::{Outcome, Verdict, failed};
 use crate::system::SystemClock;
 
 /// The word by which this program is told to be the clients.
