@@ -28,8 +28,9 @@ fn share_of_a_class_needs_the_class() {
 }
 
 #[test]
-fn nothing_assigned_still_gives_pose_and_quality() {
+fn nothing_assigned_still_gives_pose_quality_and_crops() {
     let assignment = Assignment::first_of(&[]);
-    assert_eq!(assignment.aspects(), Aspects::POSE.and(Aspects::QUALITY).and(Aspects::POINTS));
+    let from_pixels = Aspects::POSE.and(Aspects::QUALITY).and(Aspects::POINTS).and(Aspects::CROP);
+    assert_eq!(assignment.aspects(), from_pixels);
     assert_eq!(assignment.packs().count(), 0);
 }
