@@ -17,7 +17,16 @@ BIN = pathlib.Path(sys.executable).parent
 SECONDS = int(os.environ.get("LIKENESS_SCHEMATHESIS_S", "60"))
 
 
+# 500 is always a fault of the server. What stands between it and somebody else's server, a model or a disk has an answer
+# of its own, which the description names for the operation (`status_code_conformance` sees to that).
+CONFIG = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 501, 502, 503, 504, 507]
+"""
+
+
 def test_schemathesis_finds_nothing(server, key, tmp_path):
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
     document = f"{server.url}/likeness/v1/openapi.json"
     command = [
         BIN / "schemathesis", "run", document,
@@ -30,6 +39,8 @@ def test_schemathesis_finds_nothing(server, key, tmp_path):
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
         "--max-time", str(SECONDS),
         "--request-timeout", "120",
+        # The same requests in every run: a test that fails is to fail again.
+        "--seed", os.environ.get("LIKENESS_SCHEMATHESIS_SEED", "1"),
         "--no-color",
     ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=SECONDS + 600)
