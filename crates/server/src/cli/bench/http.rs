@@ -118,6 +118,8 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
     let scratch = Scratch::make(&args.scratch.clone().unwrap_or_else(|| super::default_scratch(config)))?;
     let mut config = config.clone();
     config.general.data = Some(scratch.0.join("library"));
+    // What is measured is how many calls there can be.
+    config.general.calls_per_second = None;
     let pack = Pack { id: PackId::new("bench-1").expect("a lawful id"), dimensions: args.dimensions as usize };
     let info = PackInfo { id: pack.id.clone(), dimensions: pack.dimensions, calibration: calibration() };
     let opened = assemble::open_with(&config, move |_| Ok(Arc::new(MadeUpPack([info])))).await?;
