@@ -12,7 +12,7 @@ use super::Library;
 use crate::access::{Caller, FaceSetScope, Grant, Grants, TenantUsage};
 use crate::limits;
 use crate::ports::{IdSource, Job, JobPage, NewJob};
-use crate::types::{AccessKey, AccessKeyId, FaceSetName, JobId, Note, Secret, TimestampMs};
+use crate::types::{AccessKey, AccessKeyId, FaceSetId, FaceSetName, JobId, Note, Secret, TimestampMs};
 use crate::{Error, Kind, Result};
 
 /// See [`Library::create_key`].
@@ -37,6 +37,19 @@ pub struct KeySummary {
     pub face_sets: Option<Vec<FaceSetName>>,
 }
 
+impl KeySummary {
+    /// The summary of a key, given the names of its tenant's face sets; a key for all of them needs none.
+    fn of(key: AccessKey, names: &[(FaceSetId, FaceSetName)]) -> Self {
+        let face_sets = match &key.face_sets {
+            FaceSetScope::All => None,
+            FaceSetScope::Only(ids) => {
+                Some(names.iter().filter(|(id, _)| ids.contains(id)).map(|(_, name)| name.clone()).collect())
+            }
+        };
+        Self { key, face_sets }
+    }
+}
+
 /// Characters of a label: a line in a list.
 const LABEL_CHARS_MAX: usize = 255;
 
@@ -48,19 +61,8 @@ impl Library {
     pub async fn keys(&self, caller: &Caller) -> Result<Vec<KeySummary>> {
         require_keeper(caller)?;
         let keys = self.ports.credentials.keys(caller.tenant).await?;
-        let mut summaries = Vec::with_capacity(keys.len());
         let names = self.ports.credentials.face_set_names(caller.tenant).await?;
-        for key in keys {
-            let face_sets = match &key.face_sets {
-                FaceSetScope::All => None,
-                FaceSetScope::Only(ids) => {
-                    let known = names.iter().filter(|(id, _)| ids.contains(id));
-                    Some(known.map(|(_, name)| name.clone()).collect())
-                }
-            };
-            summaries.push(KeySummary { key, face_sets });
-        }
-        Ok(summaries)
+        Ok(keys.into_iter().map(|key| KeySummary::of(key, &names)).collect())
     }
 
     /// One key of the tenant. Needs the manage grant, for every face set. `KeyNotFound`.
@@ -73,14 +75,11 @@ impl Library {
     pub async fn own_key(&self, caller: &Caller) -> Result<Option<KeySummary>> {
         let Some(id) = &caller.key else { return Ok(None) };
         let Some(key) = self.ports.credentials.key(id.clone()).await? else { return Ok(None) };
-        let face_sets = match &key.face_sets {
-            FaceSetScope::All => None,
-            FaceSetScope::Only(ids) => {
-                let names = self.ports.credentials.face_set_names(caller.tenant).await?;
-                Some(names.into_iter().filter(|(id, _)| ids.contains(id)).map(|(_, name)| name).collect())
-            }
+        let names = match &key.face_sets {
+            FaceSetScope::All => Vec::new(),
+            FaceSetScope::Only(_) => self.ports.credentials.face_set_names(caller.tenant).await?,
         };
-        Ok(Some(KeySummary { key, face_sets }))
+        Ok(Some(KeySummary::of(key, &names)))
     }
 
     /// Makes a key of the tenant; the answer is the only one that shows its secret. Needs the manage grant, for every face
