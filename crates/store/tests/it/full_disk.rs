@@ -167,7 +167,7 @@ fn a_store_on_a_full_disk_opens_serves_and_deletes() {
 
         let (store, _) = open();
         assert_eq!(listed(&store, set).await, all[500..]);
-        assert!(store.health().write_failure.is_some());
+        until_healthy(&store, false);
         std::fs::remove_file(&other).unwrap();
         until_healthy(&store, true);
         assert_eq!(reserve(), 24 << 20, "the reserve is kept again");
