@@ -84,7 +84,11 @@ pub enum Kind {
     UrlDenied,
     /// Fetching the image took longer than it may.
     UrlTimeout,
-    /// The named model pack is not installed, or cannot do what is asked.
+    /// The caller named a model pack that is not loaded.
+    PackNotFound,
+    /// The caller named an upload that is not there, or no longer.
+    UploadNotFound,
+    /// A model pack that is needed, as that of a face set, is not installed, or cannot do what is asked.
     PackUnavailable,
     /// The operation or stage is not available in this installation.
     Unsupported,
@@ -135,6 +139,8 @@ impl Kind {
         Kind::UrlNotFound,
         Kind::UrlDenied,
         Kind::UrlTimeout,
+        Kind::PackNotFound,
+        Kind::UploadNotFound,
         Kind::PackUnavailable,
         Kind::Unsupported,
         Kind::Overloaded,

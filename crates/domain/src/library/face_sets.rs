@@ -9,15 +9,16 @@ impl Library {
     /// Makes a face set pinned to the default pack. Needs the manage grant, for every face set. `FaceSetExists`,
     /// `TooManyFaceSets`.
     pub async fn create_face_set(&self, caller: &Caller, request: CreateFaceSet) -> Result<FaceSet> {
+        caller.require(Grant::Manage)?;
         let pack = self.default_pack()?.id.clone();
         self.create_face_set_of(caller, request, &pack).await
     }
 
-    /// The same, pinned to another pack, which has to be loaded: `PackUnavailable`.
+    /// The same, pinned to another pack, which has to be loaded: `PackNotFound`.
     pub async fn create_face_set_of(&self, caller: &Caller, request: CreateFaceSet, pack: &PackId) -> Result<FaceSet> {
-        self.loaded_pack(pack)?;
         caller.require(Grant::Manage)?;
         caller.require_every_face_set("make face sets")?;
+        self.named_pack(pack)?;
         let new = NewFaceSet {
             id: self.fresh_id(crate::types::FaceSetId::new),
             name: request.name,

@@ -141,6 +141,19 @@ impl Library {
         self.pack(id).ok_or_else(|| Error::new(Kind::PackUnavailable, format!("model pack `{id}` is not loaded")))
     }
 
+    /// Refuses a pack that the caller named and that is not loaded. A pack that the caller did not choose, as that of a
+    /// face set, is [`Kind::PackUnavailable`] instead: only whoever runs the server can cure that.
+    fn named_pack(&self, id: &PackId) -> Result<()> {
+        if self.pack(id).is_some() {
+            return Ok(());
+        }
+        let loaded: Vec<&str> = self.packs().iter().map(|pack| pack.id.as_str()).collect();
+        let expected =
+            if loaded.is_empty() { "none is".to_owned() } else { format!("expected one of {}", loaded.join(", ")) };
+        let message = format!("`pack` is `{id}`, which is not loaded; {expected}");
+        Err(Error::new(Kind::PackNotFound, message).with_field("pack"))
+    }
+
     /// The pack a face set is pinned to. Checked before an image is touched, since without it no answer is possible.
     fn pack_of(&self, face_set: &FaceSet) -> Result<&PackInfo> {
         self.pack(&face_set.pack).ok_or_else(|| {
@@ -269,7 +282,7 @@ pub enum ImageSource {
     Bytes(Bytes),
     /// It is to be fetched.
     Url(String),
-    /// It was uploaded before, by [`Library::put_upload`]; `UrlNotFound` if it is not there any more.
+    /// It was uploaded before, by [`Library::put_upload`]; `UploadNotFound` if it is not there any more.
     Upload(UploadName),
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Library;
 use crate::access::{Caller, Grant};
+use crate::error::shortened;
 use crate::ports::{NewUpload, UploadQuota};
 use crate::types::{TimestampMs, UploadName};
 use crate::{Error, Kind, Result, limits};
@@ -60,7 +61,12 @@ impl Library {
     /// A picture of the caller's tenant.
     pub(super) async fn upload(&self, caller: &Caller, name: &UploadName) -> Result<Bytes> {
         let found = self.ports.pictures.picture(caller.tenant, name.clone(), self.ports.clock.now()).await?;
-        let gone = || Error::new(Kind::UrlNotFound, "no such picture was handed in, or its time is over");
-        found.ok_or_else(gone)
+        found.ok_or_else(|| {
+            let message = format!(
+                "`upload` is `{}`, expected the name of an upload whose time is not over",
+                shortened(name.as_str())
+            );
+            Error::new(Kind::UploadNotFound, message).with_field("upload")
+        })
     }
 }

@@ -14,6 +14,22 @@ fn a_new_set_is_pinned_to_the_default_pack_and_dated() {
 }
 
 #[test]
+fn a_set_of_a_named_pack_needs_grants_before_it_needs_the_pack() {
+    let mut fixture = Fixture::new();
+    let make = |fixture: &Fixture, pack: &str| {
+        let pack = PackId::new(pack).unwrap();
+        block_on(fixture.library.create_face_set_of(&fixture.caller, create("staff"), &pack))
+    };
+    let err = check_kind(make(&fixture, "fake-9"), Kind::PackNotFound);
+    assert_eq!(err.field(), Some("pack"));
+    assert_eq!(err.message(), "`pack` is `fake-9`, which is not loaded; expected one of fake-1");
+    fixture.caller = without(Grant::Manage);
+    check_kind(make(&fixture, "fake-9"), Kind::Forbidden);
+    fixture.caller = bounded();
+    assert_eq!(make(&fixture, "fake-1").unwrap().pack.as_str(), "fake-1");
+}
+
+#[test]
 fn names_are_taken_once_and_sets_are_counted() {
     let fixture = Fixture::with_staff();
     check_kind(fixture.create("staff"), Kind::FaceSetExists);

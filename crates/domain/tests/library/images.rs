@@ -107,18 +107,18 @@ fn an_upload_is_an_image_like_any_other_for_its_tenant() {
         block_on(fixture.library.put_upload(caller, request))
     };
     let upload = || input(ImageSource::Upload(UploadName::new("a").unwrap()));
-    check_kind(detect(&fixture, upload()), Kind::UrlNotFound);
+    check_kind(detect(&fixture, upload()), Kind::UploadNotFound);
     hand_in(&fixture, &fixture.caller, b"face a 10x10+0+0".to_vec(), 3600).unwrap();
     assert_eq!(detect(&fixture, upload()).unwrap(), 1);
     hand_in(&fixture, &fixture.caller, vec![0; 501], 3600).unwrap();
     check_kind(detect(&fixture, upload()), Kind::ImageTooLarge);
     fixture.clock.advance(Duration::from_secs(3600));
-    check_kind(detect(&fixture, upload()), Kind::UrlNotFound);
+    check_kind(detect(&fixture, upload()), Kind::UploadNotFound);
 
     check_kind(hand_in(&fixture, &fixture.caller, vec![0; limits::IMAGE_BYTES_MAX + 1], 1), Kind::ImageTooLarge);
     check_kind(hand_in(&fixture, &fixture.caller, vec![], 24 * 3600 + 1), Kind::InvalidArgument);
     check_kind(hand_in(&fixture, &without(Grant::Search), vec![], 1), Kind::Forbidden);
     hand_in(&fixture, &fixture.caller, b"face a 10x10+0+0".to_vec(), 3600).unwrap();
     fixture.caller = caller(2);
-    check_kind(detect(&fixture, upload()), Kind::UrlNotFound);
+    check_kind(detect(&fixture, upload()), Kind::UploadNotFound);
 }

@@ -26,7 +26,7 @@ use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::{GalleryStore, ImageFormats, ImageRules};
 use likeness_domain::types::{
     Aspects, ExternalId, FaceId, FaceSet, FaceSetName, FieldName, FieldSchema, FieldType, FieldValue, GivenFields,
-    GivenValue, Similarity, Subject, Tags,
+    GivenValue, PackId, Similarity, Subject, Tags,
 };
 use likeness_domain::{Error, Kind, Result};
 use likeness_store::memory::MemoryStore;

@@ -269,7 +269,7 @@ async fn dimensions(connection: &Connection, pack: &str) -> Result<usize, Error>
     let dto::Packs { packs } = connection.call(Method::GET, &["packs"], &[], Payload::Empty).await?;
     let known: Vec<&str> = packs.iter().map(|pack| pack.id.as_str()).collect();
     let missing = || {
-        Error::new(Kind::PackUnavailable, format!("model pack `{pack}` is not loaded"))
+        Error::new(Kind::PackNotFound, format!("model pack `{pack}` is not loaded"))
             .with_hint(format!("loaded are: {}; `likeness pack install` installs others", known.join(", ")))
     };
     packs.iter().find(|known| known.id == pack).map(|pack| pack.dimensions).ok_or_else(missing)

@@ -72,7 +72,7 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::UrlInvalid => (code::BAD_REQUEST, None),
         Kind::UrlForbidden => (code::NOT_ALLOWED, None),
         Kind::UrlUnreachable => (code::DOWNLOAD_FAILED, None),
-        Kind::UrlNotFound => (code::NOT_FOUND, None),
+        Kind::UrlNotFound | Kind::UploadNotFound => (code::NOT_FOUND, None),
         Kind::UrlDenied => (code::FORBIDDEN, None),
         Kind::UrlTimeout => (code::DOWNLOAD_TIMEOUT, None),
         Kind::PackUnavailable => (code::ALGO_FAILED, None),
@@ -80,9 +80,9 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::Overloaded | Kind::RateExceeded => (code::EXCEED_QUOTA, None),
         Kind::StorageFull => (code::DB_FAILED, None),
         Kind::Internal => (code::GENERAL_ERROR, None),
-        // Nothing in this dialect asks for these: sets are not made by name, and custom fields, filters, external ids
+        // Nothing in this dialect asks for these: sets are not made by name, packs are not named, and custom fields, filters, external ids
         // and clips belong to other dialects.
-        Kind::VideoUnreadable | Kind::VideoDuration => (code::BAD_REQUEST, None),
+        Kind::VideoUnreadable | Kind::VideoDuration | Kind::PackNotFound => (code::BAD_REQUEST, None),
         Kind::FaceSetExists | Kind::FaceSetNotEmpty | Kind::FaceExists => (code::BAD_REQUEST, None),
         Kind::UnknownField | Kind::FieldNotDefined | Kind::FieldTypeMismatch | Kind::SortFieldNotNumeric => {
             (code::BAD_REQUEST, None)

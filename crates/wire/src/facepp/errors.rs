@@ -89,7 +89,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
             Failure::new(StatusCode::PRECONDITION_FAILED, format!("IMAGE_DOWNLOAD_TIMEOUT: {image}"))
         }
         Kind::Overloaded | Kind::RateExceeded => too_many_calls(),
-        // Nothing in this dialect asks for these: no face is an answer, and there are no persons, external ids, fields, clips.
+        // Nothing in this dialect asks for these: no face is an answer, and there are no persons, external ids, fields, clips,
+        // named packs or uploads.
         Kind::NoFaceInImage
         | Kind::SeveralFacesInImage
         | Kind::FaceExists
@@ -104,6 +105,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::SortFieldNotNumeric
         | Kind::VideoUnreadable
         | Kind::VideoDuration
+        | Kind::PackNotFound
+        | Kind::UploadNotFound
         // The vendor has no error for these: they are answered as faults of the server, so that clients may try again.
         | Kind::PackUnavailable
         | Kind::Unsupported

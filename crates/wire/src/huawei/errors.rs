@@ -143,9 +143,11 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         // Clients of this service know no "storage full". A server fault (5xx) is the only answer that no client takes
         // for a stored face; the message says what is the matter.
         Kind::StorageFull => code::FRS_0018,
-        // Nothing in this dialect asks for these: external ids, persons and "only if empty" belong to other dialects.
+        // Nothing in this dialect asks for these: external ids, persons, named packs, uploads and "only if empty" belong to other dialects.
         Kind::FaceSetNotEmpty
         | Kind::FaceExists
+        | Kind::PackNotFound
+        | Kind::UploadNotFound
         | Kind::PersonNotFound
         | Kind::PersonExists
         | Kind::KeyNotFound

@@ -72,6 +72,8 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::UrlNotFound => (StatusCode::BAD_GATEWAY, "url_not_found"),
         Kind::UrlDenied => (StatusCode::BAD_GATEWAY, "url_denied"),
         Kind::UrlTimeout => (StatusCode::GATEWAY_TIMEOUT, "url_timeout"),
+        Kind::PackNotFound => (StatusCode::NOT_FOUND, "pack_not_found"),
+        Kind::UploadNotFound => (StatusCode::NOT_FOUND, "upload_not_found"),
         Kind::PackUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "pack_unavailable"),
         Kind::Unsupported => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
         Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),

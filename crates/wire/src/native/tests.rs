@@ -184,6 +184,8 @@ fn every_kind_has_its_status_and_word() {
         502 url_not_found
         502 url_denied
         504 url_timeout
+        404 pack_not_found
+        404 upload_not_found
         503 pack_unavailable
         501 unsupported
         503 overloaded
@@ -191,6 +193,35 @@ fn every_kind_has_its_status_and_word() {
         500 internal
     "#]]
     .assert_eq(&table);
+}
+
+#[tokio::test]
+async fn a_pack_and_an_upload_that_are_not_there_are_the_callers_mistake() {
+    let fixture = Fixture::with_set().await;
+    check(fixture.json(Method::POST, "/face-sets", json!({"name": "other", "pack": "fake-9"})).await, expect![[r#"
+        404
+        {
+          "error": {
+            "code": "pack_not_found",
+            "docs": "docs/native.md#pack_not_found",
+            "field": "pack",
+            "kind": "pack_not_found",
+            "message": "`pack` is `fake-9`, which is not loaded; expected one of fake-1"
+          }
+        }
+    "#]]);
+    let image = json!({"upload": "gone"});
+    for (path, body, field) in [
+        ("/detect", json!({"image": image}), "upload"),
+        ("/face-sets/staff/faces", json!({"image": image}), "upload"),
+        ("/face-sets/staff/search", json!({"image": image}), "upload"),
+        ("/face-sets/staff/search-picture", json!({"image": image}), "upload"),
+        ("/compare", json!({"image_a": image, "image_b": image}), "first image"),
+    ] {
+        let answer = fixture.json(Method::POST, path, body).await;
+        assert_eq!(answer.1["error"]["field"], field, "{path}: {}", answer.1);
+        check_refused(answer, Kind::UploadNotFound);
+    }
 }
 
 #[tokio::test]

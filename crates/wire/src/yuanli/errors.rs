@@ -59,7 +59,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         }
         Kind::Overloaded | Kind::RateExceeded => too_many_calls(settings),
         // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face,
-        // clips.
+        // clips, named packs, uploads.
         Kind::FaceExists
         | Kind::PersonNotFound
         | Kind::PersonExists
@@ -73,6 +73,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::SeveralFacesInImage
         | Kind::VideoUnreadable
         | Kind::VideoDuration
+        | Kind::PackNotFound
+        | Kind::UploadNotFound
         | Kind::UrlInvalid
         | Kind::UrlForbidden
         | Kind::UrlUnreachable

@@ -54,6 +54,8 @@ fn every_kind_has_its_code() {
         UrlNotFound: 404 NOT_FOUND
         UrlDenied: 403 FORBIDDEN
         UrlTimeout: 592 DOWNLOAD_TIMEOUT
+        PackNotFound: 400 BAD_REQUEST
+        UploadNotFound: 404 NOT_FOUND
         PackUnavailable: 586 ALGO_FAILED
         Unsupported: 596 PERMISSION_DENY
         Overloaded: 588 EXCEED_QUOTA

@@ -45,6 +45,8 @@ fn every_kind() {
         UrlNotFound: 400 INVALID_IMAGE_URL: image_file
         UrlDenied: 400 INVALID_IMAGE_URL: image_file
         UrlTimeout: 412 IMAGE_DOWNLOAD_TIMEOUT: image_file
+        PackNotFound: 500 INTERNAL_ERROR
+        UploadNotFound: 500 INTERNAL_ERROR
         PackUnavailable: 500 INTERNAL_ERROR
         Unsupported: 500 INTERNAL_ERROR
         Overloaded: 403 CONCURRENCY_LIMIT_EXCEEDED

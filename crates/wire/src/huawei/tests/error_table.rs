@@ -80,6 +80,8 @@ fn every_kind_at_every_operation() {
           DetectFaces (Bucket): 400 FRS.0022
         UrlTimeout: 400 FRS.0036
           DetectFaces (Bucket): 400 FRS.0022
+        PackNotFound: 500 FRS.0018
+        UploadNotFound: 500 FRS.0018
         PackUnavailable: 400 FRS.0020
         Unsupported: 400 FRS.0020
         Overloaded: 429 FRS.0033

@@ -46,6 +46,8 @@ fn every_kind() {
         UrlNotFound: 500 INTERNAL_ERROR
         UrlDenied: 500 INTERNAL_ERROR
         UrlTimeout: 500 INTERNAL_ERROR
+        PackNotFound: 500 INTERNAL_ERROR
+        UploadNotFound: 500 INTERNAL_ERROR
         PackUnavailable: 500 INTERNAL_ERROR
         Unsupported: 500 INTERNAL_ERROR
         Overloaded: 403 CONCURRENCY_LIMIT_EXCEEDED
