@@ -4,6 +4,7 @@
 //! `#[non_exhaustive]`: every adapter matches it without a catch-all, so a new kind stops the build until each vendor
 //! has an answer for it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Result of everything that can fail.
@@ -165,7 +166,7 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     message: Box<str>,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     // Apart, because few errors have it and every result has room for an error.
     more: Option<Box<More>>,
 }
@@ -184,7 +185,7 @@ impl Error {
     }
 
     /// An [`Kind::InvalidArgument`] that names the offending field, as the library calls it.
-    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidArgument, message).with_field(field)
     }
 
@@ -219,13 +220,13 @@ impl Error {
     pub fn without_source(&self) -> Self {
         let hint = self.hint().map(str::to_owned);
         let more = hint.map(|hint| Box::new(More { hint: Some(hint), source: None }));
-        Self { kind: self.kind, message: self.message.clone(), field: self.field, more }
+        Self { kind: self.kind, message: self.message.clone(), field: self.field.clone(), more }
     }
 
     /// Names the field at fault, as the library calls it.
     #[must_use]
-    pub fn with_field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 
@@ -245,8 +246,8 @@ impl Error {
     }
 
     /// The field at fault, as the library calls it, when there is one.
-    pub fn field(&self) -> Option<&'static str> {
-        self.field
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
 }
 

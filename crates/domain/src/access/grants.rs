@@ -17,7 +17,7 @@ pub enum Grant {
     Enrol,
     /// Delete faces and persons, and take them out of face sets.
     Delete,
-    /// Make, change and, together with [`Grant::Delete`], delete face sets.
+    /// Make, change and, together with [`Grant::Delete`], delete face sets; see and change access keys.
     Manage,
     /// Handle templates themselves: together with [`Grant::Read`] export them, together with [`Grant::Enrol`] enrol faces by
     /// them. Not among the grants of a key unless it is asked for, since a template says who somebody is.
@@ -48,7 +48,7 @@ impl Grant {
             Grant::Search => "detect, compare or search",
             Grant::Enrol => "enrol or change faces and persons",
             Grant::Delete => "delete",
-            Grant::Manage => "make, change or delete face sets",
+            Grant::Manage => "make, change or delete face sets and access keys",
             Grant::Templates => "export or import templates",
         }
     }
@@ -134,7 +134,7 @@ impl fmt::Debug for Grants {
 
 /// The message to a caller without `grant`.
 pub(super) fn not_granted(grant: Grant) -> String {
-    format!("this access key may not {}", grant.act())
+    format!("this access key may not {}: it lacks the grant `{}`", grant.act(), grant.word())
 }
 
 /// The face sets that a key may use.

@@ -537,6 +537,17 @@ pub struct Comparison {
     pub pack: PackId,
 }
 
+/// Answer of [`Library::compare_many`].
+#[derive(Debug)]
+pub struct ManyCompared {
+    /// The largest face of the image that is compared with the others.
+    pub probe: Detection,
+    /// Of each other image its largest face and how similar it is, or why there is none; in their order.
+    pub others: Vec<Result<(Detection, Similarity)>>,
+    /// The pack that said so.
+    pub pack: PackId,
+}
+
 /// See [`Library::keep_faces`].
 #[derive(Clone)]
 pub struct KeepFaces {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, PersonCompared, Probe, Search,
-    SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
+    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, ManyCompared, PersonCompared, Probe,
+    Search, SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
 };
 use crate::access::{Caller, Grant};
 use crate::limits;
@@ -54,6 +54,36 @@ impl Library {
         .await?;
         let similarity = first.1.similarity(&second.1).ok_or_else(super::foreign_template)?;
         Ok(Comparison { faces: [first.0, second.0], similarity, pack })
+    }
+
+    /// How similar the largest face of an image is to that of each of the others, with the default pack. Needs the search
+    /// grant. `InvalidArgument` for no other image and for more than [`limits::IMAGES_PER_REQUEST_MAX`]; the image kinds and
+    /// `NoFaceInImage` for the first image. The fault of another image is that image's; one that may pass, and one of ours,
+    /// is the request's, which can then be sent again whole.
+    pub async fn compare_many(
+        &self,
+        caller: &Caller,
+        image: ImageInput,
+        others: Vec<ImageInput>,
+    ) -> Result<ManyCompared> {
+        caller.require(Grant::Search)?;
+        let most = limits::IMAGES_PER_REQUEST_MAX;
+        if !(1..=most).contains(&others.len()) {
+            let message = format!("`others` has {} images, expected 1 to {most}", others.len());
+            return Err(Error::invalid("others", message));
+        }
+        let pack = self.default_pack()?.id.clone();
+        let (probe, template) = self.compared_face(caller, &image, &pack, "image").await?;
+        let mut compared = Vec::with_capacity(others.len());
+        for other in &others {
+            let other = match self.compared_face(caller, other, &pack, "other image").await {
+                Ok((face, other)) => Ok((face, template.similarity(&other).ok_or_else(super::foreign_template)?)),
+                Err(error) if error.kind().is_retryable() || error.kind() == Kind::Internal => return Err(error),
+                Err(error) => Err(error),
+            };
+            compared.push(other);
+        }
+        Ok(ManyCompared { probe, others: compared, pack })
     }
 
     async fn compared_face(

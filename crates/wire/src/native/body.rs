@@ -44,7 +44,35 @@ impl FromRequestParts<Api> for Signed {
     type Rejection = NativeError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
-        Ok(Self(admitted(parts, api).await?))
+        let caller = admitted(parts, api).await?;
+        if let Some(accepts) = parts.extensions.get::<Accepts>() {
+            accepts.check(parts)?;
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// What an operation takes besides its path and its body. What it would pass over in silence is refused: a caller who
+/// asked for a stricter threshold, a dry run or a condition must not believe that it was heard.
+#[derive(Clone, Copy)]
+pub(super) struct Accepts {
+    /// Options in the query.
+    pub(super) query: bool,
+    /// `If-Match`.
+    pub(super) if_match: bool,
+}
+
+impl Accepts {
+    fn check(self, head: &Parts) -> Result<(), Error> {
+        if !self.query {
+            Words::of_query(head.uri.query().unwrap_or(""))?.finish()?;
+        }
+        if !self.if_match && head.headers.contains_key(header::IF_MATCH) {
+            let message =
+                "`If-Match` is not honoured by this operation, only by changes of a face set, a face or a person";
+            return Err(Error::invalid("if-match", message));
+        }
+        Ok(())
     }
 }
 
@@ -267,7 +295,8 @@ pub(super) trait FromForm: Sized {
     fn from_form(form: &mut Form) -> Result<Self, Error>;
 }
 
-/// A body in any of the three spellings: JSON, a form, or one raw image with the options in the query.
+/// A body in any of the three spellings: JSON, a form with options in it or in the query, or one raw image with the options
+/// in the query.
 pub(super) struct Posted<T>(pub(super) T);
 
 impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
@@ -278,8 +307,20 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let mut form = match essence.as_str() {
-            "application/json" => return Ok(Self(from_json(&read(&head, body).await?)?)),
-            "multipart/form-data" => read_form(content_type, read(&head, body).await?).await?,
+            "application/json" => {
+                let body = read(&head, body).await?;
+                let words = Words::of_query(head.uri.query().unwrap_or(""))?;
+                if let Some(name) = words.0.keys().next() {
+                    let message =
+                        format!("`{name}` is in the query, expected every option of a JSON request in its body");
+                    return Err(Error::invalid("options", message).into());
+                }
+                return Ok(Self(from_json(&body)?));
+            }
+            "multipart/form-data" => {
+                let words = Words::of_query(head.uri.query().unwrap_or(""))?;
+                read_form(words, content_type, read(&head, body).await?).await?
+            }
             "" | "application/octet-stream" => raw_image(&head, body).await?,
             image if image.starts_with("image/") => raw_image(&head, body).await?,
             _ => {
@@ -300,12 +341,13 @@ async fn raw_image(head: &Parts, body: Body) -> Result<Form, Error> {
     Ok(Form { words, images })
 }
 
-async fn read_form(content_type: &str, body: Bytes) -> Result<Form, Error> {
+/// The form, with the options that came in the query.
+async fn read_form(words: Words, content_type: &str, body: Bytes) -> Result<Form, Error> {
     let damaged = |error: multer::Error| Error::invalid("body", "the multipart body is damaged").with_source(error);
     let boundary = multer::parse_boundary(content_type).map_err(damaged)?;
     let stream = BodyDataStream::new(Full::<Bytes>::new(body));
     let mut parts = multer::Multipart::new(stream, boundary);
-    let mut form = Form::default();
+    let mut form = Form { words, ..Form::default() };
     let mut n_parts = 0;
     while let Some(part) = parts.next_field().await.map_err(damaged)? {
         n_parts += 1;
@@ -346,12 +388,45 @@ pub(super) async fn read(head: &Parts, body: Body) -> Result<Bytes, Error> {
     })
 }
 
+/// Reads an object. No body at all is an object without members.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    // serde's own words name the member, the place and what is accepted, and never quote a value of ours. No body at all is
-    // an object without members.
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(without_mark(body))
-        .map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))
+    let invalid = |error: serde_json::Error| Error::invalid("body", format!("the JSON body is not valid: {error}"));
+    let body = if body.is_empty() { b"{}" } else { without_mark(body) };
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|&first| first != b'{') {
+        // A derived reader would also take an array of the members' values.
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(invalid)?;
+        return Err(Error::invalid("body", "the JSON body is not an object"));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        unreadable_member(path.trim_matches('.'), &error.into_inner())
+    })?;
+    reader.end().map_err(invalid)?;
+    Ok(value)
+}
+
+/// The error of the member at `path`, empty for the object itself. serde's own words name what is accepted and never quote
+/// a value of ours.
+fn unreadable_member(path: &str, error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let member = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let quoted = |text: &str| text.split('`').next().unwrap_or_default().to_owned();
+    if let Some(name) = text.strip_prefix("missing field `").map(quoted) {
+        let name = member(&name);
+        return Error::new(Kind::MissingArgument, format!("`{name}` is missing")).with_field(name);
+    }
+    let message = format!("the JSON body is not valid: {text}");
+    if let Some(name) = text.strip_prefix("unknown field `").map(quoted) {
+        // serde_path_to_error counts the unknown member as part of the path.
+        return Error::invalid(if path.is_empty() { name } else { path.to_owned() }, message);
+    }
+    let last = path.rsplit('.').next().unwrap_or_default();
+    if last.starts_with("image") || last.starts_with("others[") {
+        let message = format!("`{path}` is not an image, expected one of `base64`, `url`, `upload` in an object");
+        return Error::invalid(path.to_owned(), message).with_hint(r#"for example {"base64": "/9j/4AAQ.."}"#);
+    }
+    if path.is_empty() { Error::invalid("body", message) } else { Error::invalid(path.to_owned(), message) }
 }
 
 /// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the query from the body. Whatever

@@ -1,6 +1,6 @@
 //! The native API's types translated into the library's and back: the only file that knows both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine;
@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::body::{Form, FromForm};
-use super::{Detected, dto};
+use super::{Detected, dto, errors};
 
 /// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -59,6 +59,7 @@ pub(super) fn face_id(text: &str) -> Result<FaceId, Error> {
 }
 
 pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::CreateFaceSet, Error> {
+    let mut seen = HashSet::new();
     let fields = body.fields.into_iter().map(|field| {
         let Some(field_type) = FieldType::from_word(&field.field_type) else {
             let words = FieldType::ALL.map(FieldType::word).join(", ");
@@ -67,17 +68,27 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
                 format!("field `{}` has an unknown type, expected one of {words}", field.name),
             ));
         };
-        Ok((FieldName::new(&field.name)?, field_type))
+        let name = FieldName::new(&field.name)?;
+        match seen.insert(name.to_string()) {
+            true => Ok((name, field_type)),
+            false => Err(Error::invalid("fields", format!("custom field `{name}` is given twice"))),
+        }
     });
     Ok(library::CreateFaceSet {
         name: FaceSetName::new(body.name)?,
-        label: body.label.map(Note::new).transpose()?,
-        note: body.note.map(Note::new).transpose()?,
+        label: note("label", body.label)?,
+        note: note("note", body.note)?,
         tags: tags(body.tags)?,
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
     })
+}
+
+/// A free text; a refusal names the option that it was given as.
+pub(super) fn note(option: &'static str, text: Option<String>) -> Result<Option<Note>, Error> {
+    let named = |error: Error| Error::invalid(option, error.message().replacen("`note`", &format!("`{option}`"), 1));
+    text.map(|text| Note::new(text).map_err(named)).transpose()
 }
 
 /// Words to find a face set by.
@@ -99,8 +110,8 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
     Ok(FaceSetPatch {
         name: body.name.map(FaceSetName::new).transpose()?,
         tags: body.tags.map(tags).transpose()?,
-        label: body.label.map(Note::new).transpose()?,
-        note: body.note.map(Note::new).transpose()?,
+        label: note("label", body.label)?,
+        note: note("note", body.note)?,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
         ..FaceSetPatch::default()
     })
@@ -160,7 +171,7 @@ pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<li
         subject: body.subject.map(Subject::new).transpose()?,
         external_id: body.external_id.map(ExternalId::new).transpose()?,
         fields: given_fields(body.fields, body.fields_as_text)?,
-        note: body.note.map(Note::new).transpose()?,
+        note: note("note", body.note)?,
         image: image(body.image)?,
         thresholds: QualityThresholds::NONE,
         accept_doubtful: body.accept_doubtful,
@@ -171,7 +182,7 @@ pub(super) fn update_face(body: dto::UpdateFace) -> Result<library::UpdateFace, 
     Ok(library::UpdateFace {
         subject: body.subject.map(Subject::new).transpose()?,
         fields: given_fields(body.fields, BTreeMap::new())?,
-        note: body.note.map(Note::new).transpose()?,
+        note: note("note", body.note)?,
         only_if: None,
     })
 }
@@ -679,10 +690,13 @@ pub(super) fn picture_searched(library: &Library, found: library::FacesFound) ->
         probe: detection(face.probe),
         candidates: face.candidates.into_iter().map(candidate).collect(),
     };
+    let least = calibration.false_accept_rate(found.similarity_min);
     Ok(dto::PictureSearched {
         pack: found.face_set.pack.to_string(),
         n_faces,
         similarity_min: found.similarity_min.get(),
+        rate: rate(&least),
+        in_gallery: false_matches(&least, n_faces),
         faces: found.faces.into_iter().map(face).collect(),
     })
 }
@@ -722,6 +736,36 @@ pub(super) fn comparison(
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
         explanation: None,
+    })
+}
+
+pub(super) fn many_compared(
+    library: &Library,
+    far: Option<f64>,
+    answer: library::ManyCompared,
+) -> Result<dto::ManyCompared, Error> {
+    let calibration = calibration(library, &answer.pack)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, 1)?;
+    let other = |compared: Result<(types::Detection, types::Similarity), Error>| match compared {
+        Ok((face, similarity)) => dto::OtherCompared {
+            same: similarity >= similarity_min,
+            similarity: Some(similarity.get()),
+            rate: Some(rate(&calibration.false_accept_rate(similarity))),
+            face: Some(detection(face)),
+            error: None,
+        },
+        Err(error) => {
+            let fault =
+                dto::ImageFault { code: errors::code_of(error.kind()).to_owned(), message: error.message().to_owned() };
+            dto::OtherCompared { same: false, similarity: None, rate: None, face: None, error: Some(fault) }
+        }
+    };
+    Ok(dto::ManyCompared {
+        similarity_min: similarity_min.get(),
+        far_asked: far.unwrap_or(calibration.far_usual()),
+        pack: answer.pack.to_string(),
+        probe: detection(answer.probe),
+        others: answer.others.into_iter().map(other).collect(),
     })
 }
 

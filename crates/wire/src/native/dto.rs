@@ -25,7 +25,8 @@ pub use persons::{
     Persons, SplitPerson, UpdatePerson,
 };
 pub use probes::{
-    ComparePerson, FaceSearched, FacesMeant, PersonCompared, PictureSearched, PutUpload, SearchPicture, Uploaded,
+    CompareMany, ComparePerson, FaceSearched, FacesMeant, ImageFault, ManyCompared, OtherCompared, PersonCompared,
+    PictureSearched, PutUpload, SearchPicture, Uploaded,
 };
 
 /// Body of every answer that is not a success.

@@ -1,5 +1,7 @@
 //! Errors of the native API: an HTTP status and a code for programs, a message for people.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -110,7 +112,7 @@ impl IntoResponse for NativeError {
         } else {
             tracing::debug!(kind = word, error = ?error, "native request refused");
         }
-        let mut response = answer(status, word, error.message(), error.field(), error.hint());
+        let mut response = answer(status, word, error.message(), error.field().map(option_of), error.hint());
         if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -118,6 +120,35 @@ impl IntoResponse for NativeError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Most characters of a message; it may quote what the caller sent.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+/// What stands in the place of the rest.
+const CUT: &str = " [..] ";
+
+/// A message of bounded length: of a longer one its beginning and its end, where what is accepted mostly stands.
+fn bounded(message: &str) -> Cow<'_, str> {
+    let n_chars = message.chars().count();
+    if n_chars <= MESSAGE_CHARS_MAX {
+        return Cow::Borrowed(message);
+    }
+    let half = (MESSAGE_CHARS_MAX - CUT.len()) / 2;
+    let begin = message.chars().take(half);
+    Cow::Owned(begin.chain(CUT.chars()).chain(message.chars().skip(n_chars - half)).collect())
+}
+
+/// The option of this API that the library calls so.
+fn option_of(field: &str) -> &str {
+    match field {
+        "face set name" => "name",
+        "external id" => "external_id",
+        "picture name" => "upload",
+        "first image" => "image_a",
+        "second image" => "image_b",
+        field => field,
     }
 }
 
@@ -132,7 +163,7 @@ pub(super) fn answer(
     let error = dto::ErrorBody {
         code: code.to_owned(),
         kind: code.to_owned(),
-        message: message.to_owned(),
+        message: bounded(message).into_owned(),
         field: field.map(str::to_owned),
         hint: hint.map(str::to_owned),
         request_id: None,

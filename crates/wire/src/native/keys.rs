@@ -8,7 +8,7 @@ use http::StatusCode;
 use likeness_domain::access::Grants;
 use likeness_domain::library::{CreateKey, KeySummary};
 use likeness_domain::ports::Job;
-use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, JobId, Note, TimestampMs};
+use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, JobId, TimestampMs};
 use likeness_domain::{Error, Kind};
 
 use super::body::{Json, OfId, Query, Signed, json};
@@ -48,7 +48,7 @@ pub(super) async fn create(State(api): State<Api>, Signed(caller): Signed, Json(
             Some(names) => Some(names.into_iter().map(FaceSetName::new).collect::<Result<_, _>>()?),
         },
         lifetime: body.expires_in_s.map(Duration::from_secs),
-        label: body.label.map(Note::new).transpose()?,
+        label: convert::note("label", body.label)?,
     };
     let made = api.library.create_key(&caller, request).await?;
     let face_sets = api.library.key(&caller, &made.id).await?.face_sets;

@@ -106,6 +106,7 @@ fn details(name: &str) -> Option<Details> {
             &[
                 LIMIT,
                 CURSOR,
+                ("include", "string", "`templates` for the template of each face; needs the grant `templates`"),
                 ("offset", "integer", "entries to leave out, for clients of earlier versions; excludes `cursor`"),
             ],
             Nothing,
@@ -155,6 +156,14 @@ fn details(name: &str) -> Option<Details> {
             json!({"image": image(), "faces_max": 20, "top": 1}),
         ),
         "compare" => d(&[], Posted("Compare"), 200, "Comparison", &[], json!({"image_a": image(), "image_b": image()})),
+        "compare_many" => d(
+            &[],
+            Json("CompareMany"),
+            200,
+            "ManyCompared",
+            &[],
+            json!({"image": image(), "others": [image(), image()], "far": 1e-5}),
+        ),
         "detect" => {
             d(&[], Posted("Detect"), 200, "Detections", &[], json!({"image": image(), "assess": "quality,pose"}))
         }
@@ -202,6 +211,11 @@ fn details(name: &str) -> Option<Details> {
         "cancel_job" => d(&[], Nothing, 200, "JobCancelled", JOB, Value::Null),
         _ => None,
     }
+}
+
+/// Whether the operation takes options in its query.
+pub(super) fn takes_query(name: &str) -> bool {
+    details(name).is_some_and(|details| !details.query.is_empty() || matches!(details.takes, Takes::Posted(_)))
 }
 
 /// An example of a request: path below the prefix with placeholders in capitals, and a body.

@@ -6,7 +6,7 @@ use http::StatusCode;
 use likeness_domain::access::Caller;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonImage, SplitPerson};
 use likeness_domain::ports::{Page, PersonSummary};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Note, Person, PersonKey, PersonPatch};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch};
 use likeness_domain::{Error, Kind, limits};
 
 use super::body::{InFaceSet, Json, OfFace, OfPerson, Posted, Query, Signed, Words, json};
@@ -55,8 +55,8 @@ pub(super) async fn create(
 ) -> Answer {
     let request = CreatePerson {
         key: PersonKey::new(body.key)?,
-        name: note(body.name)?,
-        note: note(body.note)?,
+        name: convert::note("name", body.name)?,
+        note: convert::note("note", body.note)?,
         join: join(body.face_sets)?,
     };
     let (person, face_sets) = api.library.create_person(&caller, request).await?;
@@ -80,8 +80,8 @@ pub(super) async fn update(
 ) -> Answer {
     let patch = PersonPatch {
         key: body.key.map(PersonKey::new).transpose()?,
-        name: body.name.map(Note::new).transpose()?,
-        note: body.note.map(Note::new).transpose()?,
+        name: convert::note("name", body.name)?,
+        note: convert::note("note", body.note)?,
         only_if: if_match.on(etag::of_person),
     };
     let person = api.library.update_person(&caller, &key, patch).await?;
@@ -123,7 +123,8 @@ pub(super) async fn add_face(
     OfPerson(key): OfPerson,
     Posted(body): Posted<dto::AddPersonFace>,
 ) -> Answer {
-    let images = vec![PersonImage { image: convert::image(body.image)?, source: note(body.source)? }];
+    let images =
+        vec![PersonImage { image: convert::image(body.image)?, source: convert::note("source", body.source)? }];
     let added = api.library.add_person_faces(&caller, AddPersonFaces { person: key, images }).await?;
     let mut faces = Vec::with_capacity(added.faces.len());
     for face in added.faces {
@@ -197,8 +198,8 @@ pub(super) async fn split(
         from: key,
         faces: face_ids(&body.face_ids)?,
         key: PersonKey::new(body.key)?,
-        name: note(body.name)?,
-        note: note(body.note)?,
+        name: convert::note("name", body.name)?,
+        note: convert::note("note", body.note)?,
     };
     let (person, face_sets, faces) = api.library.split_person(&caller, request).await?;
     let n_faces = faces.len() as u64;
@@ -245,10 +246,6 @@ pub(super) async fn members(
     let next = (reached < members.n_persons).then(|| api.cursors.seal_number(caller.tenant, &list, reached));
     let persons = members.persons.into_iter().map(|person| bare(person, None)).collect();
     Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor: next }))
-}
-
-fn note(text: Option<String>) -> Result<Option<Note>, Error> {
-    text.map(Note::new).transpose()
 }
 
 fn names(names: Vec<String>) -> Result<Vec<FaceSetName>, Error> {

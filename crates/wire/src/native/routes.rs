@@ -277,6 +277,21 @@ pub(super) async fn compare(
     Ok(json(StatusCode::OK, &super::compare(&api.library, &caller, body).await?))
 }
 
+pub(super) async fn compare_many(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Json(body): Json<dto::CompareMany>,
+) -> Answer {
+    let dto::CompareMany { image, others, far } = body;
+    let image = convert::image(image)?;
+    let others = others.into_iter().enumerate().map(|(idx, other)| {
+        convert::image(other).map_err(|error: Error| error.about(format_args!("other image {}", idx + 1)))
+    });
+    let others = others.collect::<Result<_, _>>()?;
+    let answer = api.library.compare_many(&caller, image, others).await?;
+    Ok(json(StatusCode::OK, &convert::many_compared(&api.library, far, answer)?))
+}
+
 pub(super) async fn detect(
     State(api): State<Api>,
     Signed(caller): Signed,

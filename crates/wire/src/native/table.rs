@@ -1,11 +1,12 @@
 //! Every operation of the native API, once: from this table the router is made and the API is described.
 
-use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
-use super::{Api, archive, keys, persons, routes, session, workers};
+use super::body::Accepts;
+use super::{Api, archive, keys, openapi, persons, routes, session, workers};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -26,6 +27,9 @@ pub struct Operation {
     /// What it does, in a line.
     pub about: &'static str,
 }
+
+/// The operations that honour `If-Match`.
+const CONDITIONAL: [&str; 3] = ["update_face_set", "update_face", "update_person"];
 
 struct Route {
     info: Operation,
@@ -51,7 +55,9 @@ where
         "DELETE" => MethodFilter::DELETE,
         other => unreachable!("the table has no operation with the method {other}"),
     };
-    Route { info: Operation { name, method, path, needs, about }, handler: on(filter, handler) }
+    let accepts = Accepts { query: openapi::takes_query(name), if_match: CONDITIONAL.contains(&name) };
+    let handler = on(filter, handler).layer(Extension(accepts));
+    Route { info: Operation { name, method, path, needs, about }, handler }
 }
 
 #[rustfmt::skip]
@@ -86,6 +92,7 @@ fn table() -> Vec<Route> {
         row(("POST", "/face-sets/{name}/search"), "search", SEARCH, "who of a set resembles a face", routes::search),
         row(("POST", "/face-sets/{name}/search-picture"), "search_picture", SEARCH, "who of a set resembles each face of a picture", routes::search_picture),
         row(("POST", "/compare"), "compare", SEARCH, "compare the faces of two images", routes::compare),
+        row(("POST", "/compare-many"), "compare_many", SEARCH, "compare the face of an image with those of several others", routes::compare_many),
         row(("POST", "/detect"), "detect", SEARCH, "find and measure the faces of an image", routes::detect),
         row(("POST", "/uploads"), "upload", SEARCH, "keep an image for an hour, to be named in later requests", routes::upload),
         row(("POST", "/liveness"), "liveness", SEARCH, "judge a picture or a clip", routes::liveness),

@@ -338,7 +338,7 @@ async fn bad_input_is_refused_in_words() {
     check_refused(raw("field.size=1", ANNA).await, Kind::FieldNotDefined);
     check_refused(raw("field.age=old", ANNA).await, Kind::FieldTypeMismatch);
     let json = |body: Value| fixture.json(Method::POST, faces, body);
-    check_refused(json(json!({})).await, Kind::InvalidArgument);
+    check_refused(json(json!({})).await, Kind::MissingArgument);
     check_refused(json(json!({"image": {"base64": "?"}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"file": "/etc/passwd"}})).await, Kind::InvalidArgument);
     check_refused(json(json!({"image": {"bytes": [1]}})).await, Kind::InvalidArgument);
@@ -462,6 +462,44 @@ async fn search_says_who_and_how_surely() {
     check_refused(json(json!({"face_id": anna, "sort": ["age:up"]})).await, Kind::InvalidArgument);
     check_refused(json(json!({"face_id": anna, "filter": "size:1"})).await, Kind::UnknownField);
     check_refused(json(json!({"face_id": anna, "image": {"url": "x"}})).await, Kind::InvalidArgument);
+}
+
+#[tokio::test]
+async fn an_image_is_compared_with_several_and_a_fault_of_one_is_its_own() {
+    let fixture = Fixture::new().await;
+    let encoded =
+        |image: &str| json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image)});
+    let compare = |image: &str, others: Vec<Value>, far: f64| {
+        let body = json!({"image": encoded(image), "others": others, "far": far});
+        fixture.json(Method::POST, "/compare-many", body)
+    };
+    let others = vec![encoded(ANNA_AGAIN), encoded("size 9x9\n"), encoded("no picture"), encoded(BERT), encoded(ANNA)];
+    let (status, answer) = compare(ANNA, others, 1e-4).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (_, alone) = fixture
+        .json(Method::POST, "/compare", json!({"image_a": encoded(ANNA), "image_b": encoded(ANNA_AGAIN), "far": 1e-4}))
+        .await;
+    let others = answer["others"].as_array().expect("others");
+    assert_eq!(others[0]["face"], alone["faces"][1]);
+    assert_eq!(answer["probe"], alone["faces"][0]);
+    for member in ["same", "similarity", "far", "far_bound"] {
+        assert_eq!(others[0][member], alone[member], "{member}");
+    }
+    for member in ["similarity_min", "far_asked", "pack"] {
+        assert_eq!(answer[member], alone[member], "{member}");
+    }
+    let same: Vec<_> = others.iter().map(|other| other["same"].as_bool()).collect();
+    assert_eq!(same, [true, false, false, false, true].map(Some));
+    let codes: Vec<_> = others.iter().map(|other| other["error"]["code"].as_str()).collect();
+    assert_eq!(codes, [None, Some("no_face_in_image"), Some("image_format"), None, None]);
+    assert!(others[1].get("similarity").is_none() && others[1].get("far").is_none());
+
+    check_refused(compare(ANNA, vec![], 1e-4).await, Kind::InvalidArgument);
+    check_refused(compare(ANNA, vec![encoded(ANNA); 101], 1e-4).await, Kind::InvalidArgument);
+    check_refused(compare(ANNA, vec![encoded(ANNA)], 2.0).await, Kind::InvalidArgument);
+    check_refused(compare("size 9x9\n", vec![encoded(ANNA)], 1e-4).await, Kind::NoFaceInImage);
+    let (_, malformed) = compare(ANNA, vec![encoded(ANNA), json!({"base64": "~"})], 1e-4).await;
+    assert!(malformed["error"]["message"].as_str().expect("a message").contains("other image 2"), "{malformed}");
 }
 
 #[tokio::test]
@@ -685,4 +723,81 @@ async fn what_does_not_exist_is_said_in_json() {
     assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
     let (status, body) = fixture.json(Method::PUT, "/face-sets", json!({})).await;
     assert_eq!((status, &body["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("unsupported")));
+}
+
+/// What is refused, with the option that is blamed.
+fn check_blames((status, answer): (StatusCode, Value), kind: Kind, field: &str) {
+    assert_eq!(answer["error"]["field"], json!(field), "{answer}");
+    check_refused((status, answer), kind);
+}
+
+#[tokio::test]
+async fn what_would_be_passed_over_in_silence_is_refused() {
+    let fixture = Fixture::with_set().await;
+    let (_, enrolled) = fixture.raw("/face-sets/staff/faces?subject=anna", ANNA).await;
+    let id = enrolled["faces"][0]["id"].as_str().expect("an id").to_owned();
+
+    // Options of a request in JSON stand in the JSON; nowhere is there a dry run that is none.
+    for path in ["/face-sets/staff/search?far=1e-6", "/face-sets/staff/search?bogus=1"] {
+        let refused = fixture.json(Method::POST, path, json!({"face_id": id})).await;
+        check_blames(refused, Kind::InvalidArgument, "options");
+    }
+    let dry =
+        fixture.json(Method::POST, "/face-sets/staff/faces/delete?dry_run=true", json!({"subject": "anna"})).await;
+    check_blames(dry, Kind::InvalidArgument, "options");
+    check_blames(fixture.get(&format!("/face-sets/staff/faces/{id}?x=1")).await, Kind::InvalidArgument, "options");
+
+    // A form has its options in itself or in the query.
+    let form = "--x\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n".to_owned()
+        + ANNA
+        + "\r\n--x--\r\n";
+    let kind = "multipart/form-data; boundary=x";
+    let post = |path| fixture.as_tenant("north", Method::POST, path, kind, Body::from(form.clone()));
+    let found = post("/face-sets/staff/search?similarity_min=0.99").await;
+    assert!((found.1["similarity_min"].as_f64().expect("a threshold") - 0.99).abs() < 1e-6, "{}", found.1);
+    check_blames(post("/face-sets/staff/search?bogus=1").await, Kind::InvalidArgument, "options");
+
+    // A condition that is not looked at.
+    let request = Request::delete("/likeness/v1/face-sets/staff").header(TENANT_HEADER, "north");
+    let request = request.header(header::IF_MATCH, "\"stale\"").body(Body::empty()).expect("a request");
+    let refused = fixture.send(request).await;
+    check_blames(refused, Kind::InvalidArgument, "if-match");
+    assert_eq!(fixture.get("/face-sets/staff").await.1["n_faces"], json!(1), "nothing was deleted meanwhile");
+}
+
+#[tokio::test]
+async fn the_member_at_fault_is_named() {
+    let fixture = Fixture::with_set().await;
+    let make = |body: Value| fixture.json(Method::POST, "/face-sets", body);
+    check_blames(make(json!({})).await, Kind::MissingArgument, "name");
+    check_blames(make(json!(["guests", null, null, [], [], null, null, null])).await, Kind::InvalidArgument, "body");
+    check_blames(make(json!([])).await, Kind::InvalidArgument, "body");
+    check_blames(make(json!({"name": 1})).await, Kind::InvalidArgument, "name");
+    check_blames(make(json!({"name": ""})).await, Kind::InvalidArgument, "name");
+    check_blames(make(json!({"name": "a", "capacity": "x"})).await, Kind::InvalidArgument, "capacity");
+    check_blames(make(json!({"name": "a", "fields": [{"name": "b"}]})).await, Kind::MissingArgument, "fields[0].type");
+    check_blames(make(json!({"name": "a", "nme": 1})).await, Kind::InvalidArgument, "nme");
+    check_blames(make(json!({"name": "a", "label": "x".repeat(20_000)})).await, Kind::InvalidArgument, "label");
+    check_blames(make(json!({"name": "a", "label": "\u{0}"})).await, Kind::InvalidArgument, "label");
+    let twice = json!([{"name": "b", "type": "long"}, {"name": "b", "type": "string"}]);
+    check_blames(make(json!({"name": "a", "fields": twice})).await, Kind::InvalidArgument, "fields");
+    check_blames(
+        fixture.json(Method::POST, "/persons", json!({"key": "a", "name": "\u{7}"})).await,
+        Kind::InvalidArgument,
+        "name",
+    );
+
+    // The commonest mistake with images, and none of what was sent comes back.
+    let image = format!("data:image/jpeg;base64,{}", "A".repeat(100_000));
+    let refused = fixture.json(Method::POST, "/face-sets/staff/search", json!({"image": image})).await;
+    let message = refused.1["error"]["message"].as_str().expect("a message").to_owned();
+    assert_eq!(message, "`image` is not an image, expected one of `base64`, `url`, `upload` in an object");
+    check_blames(refused, Kind::InvalidArgument, "image");
+    let refused = make(json!({"name": "a", "quality": "x".repeat(100_000)})).await;
+    assert!(refused.1["error"]["message"].as_str().expect("a message").len() <= 500, "{}", refused.1);
+
+    for expires_in_s in [0, u64::MAX, 1 << 63] {
+        let refused = fixture.json(Method::POST, "/keys", json!({"expires_in_s": expires_in_s})).await;
+        check_blames(refused, Kind::InvalidArgument, "expires_in_s");
+    }
 }

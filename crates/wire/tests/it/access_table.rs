@@ -393,6 +393,7 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
         "enrolled" => json!({"external_ids": ["5"]}),
         "import_faces" => json!({"pack": "fake-1", "faces": []}),
         "compare" => json!({"image_a": image, "image_b": image}),
+        "compare_many" => json!({"image": image, "others": [image]}),
         "create_person" => json!({"key": "bert", "face_sets": ["staff"]}),
         "change_memberships" => json!({"join": ["staff"]}),
         "move_faces" => json!({"to": "bert", "face_ids": ["5"]}),

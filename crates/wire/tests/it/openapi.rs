@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "search",
     "search_picture",
     "compare",
+    "compare_many",
     "detect",
     "liveness",
     "upload",
@@ -240,6 +241,9 @@ async fn every_example_is_run() {
                 body[image] = json!({"base64": base64(picture)});
             }
         }
+        for other in body.get_mut("others").and_then(Value::as_array_mut).into_iter().flatten() {
+            *other = json!({"base64": base64(P1)});
+        }
         let method = operation.method.to_ascii_lowercase();
         let described = &document["paths"][operation.path][&method];
         if !body.is_null() {
@@ -317,7 +321,7 @@ fn requests_are_described_with_the_members_that_are_read() {
             n_types += 1;
         )* };
     }
-    check!(AddFaces AddPersonFace BeginSession ChangeMemberships Compare ComparePerson CreateFaceSet CreateKey CreatePerson
+    check!(AddFaces AddPersonFace BeginSession ChangeMemberships Compare CompareMany ComparePerson CreateFaceSet CreateKey CreatePerson
         DeleteFaces Detect ExternalIds Field Image ImportFaces Liveness MergePerson MoveFaces PutUpload RotateKey Search
         SearchPicture SplitPerson UpdateFace UpdateFaceSet UpdateKey UpdatePerson);
     // Every type that refuses unknown members is among them.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Detection, FalseAcceptRate, Image};
+use super::{Candidate, Detection, FalseAcceptRate, FalseMatches, Image};
 
 /// Request to find out who resembles each face of a picture, in one pass over the face set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,12 @@ pub struct PictureSearched {
     pub n_faces: u64,
     /// The threshold that was applied.
     pub similarity_min: f32,
+    /// What the threshold means in one comparison.
+    #[serde(flatten)]
+    pub rate: FalseAcceptRate,
+    /// What it means among all faces of the set, for each face of the picture.
+    #[serde(flatten)]
+    pub in_gallery: FalseMatches,
     /// The faces of the picture, largest first; doubtful ones are left out.
     pub faces: Vec<FaceSearched>,
 }
@@ -86,6 +92,62 @@ pub struct PersonCompared {
     pub pack: String,
     /// Where the face was in the image.
     pub probe: Detection,
+}
+
+/// Request to compare the largest face of an image with that of each of several others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompareMany {
+    /// The image.
+    pub image: Image,
+    /// The others, 1 to 100. Uploads keep the request small.
+    pub others: Vec<Image>,
+    /// False-accept rate of the verdicts, per comparison; 1e-4 by default, or the smallest measured rate if that is larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<f64>,
+}
+
+/// How similar a face is to several others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManyCompared {
+    /// The threshold that was applied.
+    pub similarity_min: f32,
+    /// False-accept rate that the threshold stands for.
+    pub far_asked: f64,
+    /// The model pack that compared.
+    pub pack: String,
+    /// Where the face was in the image.
+    pub probe: Detection,
+    /// One for each of the other images, in their order.
+    pub others: Vec<OtherCompared>,
+}
+
+/// How similar the face is to that of another image, or why that image has none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OtherCompared {
+    /// Whether the similarity reaches the threshold; false where there is an error.
+    pub same: bool,
+    /// Cosine, -1 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f32>,
+    /// What the similarity means in one comparison.
+    #[serde(default, flatten)]
+    pub rate: Option<FalseAcceptRate>,
+    /// Where the face was in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face: Option<Detection>,
+    /// Why it was not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ImageFault>,
+}
+
+/// Why an image of several was passed over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageFault {
+    /// For programs: the code that a request with this image alone is refused with.
+    pub code: String,
+    /// For people.
+    pub message: String,
 }
 
 /// How many faces are meant by a condition: what a delete with it would delete.
