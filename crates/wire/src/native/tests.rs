@@ -216,7 +216,7 @@ async fn a_pack_and_an_upload_that_are_not_there_are_the_callers_mistake() {
         ("/face-sets/staff/faces", json!({"image": image}), "upload"),
         ("/face-sets/staff/search", json!({"image": image}), "upload"),
         ("/face-sets/staff/search-picture", json!({"image": image}), "upload"),
-        ("/compare", json!({"image_a": image, "image_b": image}), "first image"),
+        ("/compare", json!({"image_a": image, "image_b": image}), "image_a"),
     ] {
         let answer = fixture.json(Method::POST, path, body).await;
         assert_eq!(answer.1["error"]["field"], field, "{path}: {}", answer.1);
