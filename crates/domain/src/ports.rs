@@ -40,7 +40,7 @@ pub use gallery::{
     FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep,
     StoreHealth, StoreReport, TemplatePage,
 };
-pub use index::{GalleryEntry, GallerySearch, Hit, VectorIndex};
+pub use index::{GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
 pub use jobs::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};
 pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};

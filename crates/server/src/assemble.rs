@@ -1,5 +1,6 @@
 //! The one place where concrete types meet: packs, pipeline, index, store, library, dialects.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -137,7 +138,7 @@ pub(crate) async fn open_with(
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = analyzer(&config)?;
-        let index = index(&config)?;
+        let index = index(&config, Some(folder.path()))?;
         let settings = embedded::Settings {
             upgrade_copy: config.general.upgrade_copy,
             reserve_bytes: config.general.disk_reserve_mib << 20,
@@ -177,7 +178,7 @@ pub(crate) async fn open_with(
 pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error> {
     let config = config.clone();
     blocking(move || {
-        let index = index(&config)?;
+        let index = index(&config, None)?;
         let store = Arc::new(MemoryStore::open(Arc::clone(&index)));
         let beside = (Arc::clone(&store) as _, Arc::clone(&store) as _, fetch::resolver(&config.fetch));
         Ok(library(&config, load_analyzer(&config)?, store, index, beside))
@@ -274,7 +275,8 @@ fn is_new(packs: &[InstalledPack], pack: &InstalledPack) -> bool {
     packs.iter().all(|known| known.manifest().id() != pack.manifest().id())
 }
 
-fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Error> {
+/// With its rows in a folder, or all in memory.
+fn index(config: &Config, folder: Option<&Path>) -> Result<Arc<dyn VectorIndex>, Error> {
     let mut seed = [0; 8];
     SystemIds.fill(&mut seed);
     let options = FlatOptions {
@@ -283,7 +285,10 @@ fn index(config: &Config) -> Result<Arc<dyn VectorIndex>, Error> {
         inline_numbers_max: INLINE_NUMBERS_MAX,
         seed: u64::from_le_bytes(seed),
     };
-    Ok(Arc::new(FlatIndex::new(options)?))
+    Ok(Arc::new(match folder {
+        Some(folder) => FlatIndex::new_in(options, folder)?,
+        None => FlatIndex::new(options)?,
+    }))
 }
 
 fn library(

@@ -51,6 +51,15 @@ pub struct Hit {
     pub similarity: Similarity,
 }
 
+/// What an index found of an earlier process.
+#[derive(Debug, Clone, Default)]
+pub struct KeptRows {
+    /// It has all rows up to this revision, and perhaps parts of the next one.
+    pub revision: Revision,
+    /// Set and sequence of rows whose subject and values it does not have; they have to be put again.
+    pub lacking: Vec<(FaceSetId, u64)>,
+}
+
 /// The gallery as searched. Derived: it may be dropped and rebuilt from the store at any time.
 pub trait VectorIndex: Send + Sync {
     /// Takes over what one commit changed. Called by its store in revision order, one commit at a time, each awaited before
@@ -63,6 +72,16 @@ pub trait VectorIndex: Send + Sync {
 
     /// The revision it has reached; `None` while searches are refused because it has failed or is filled anew.
     fn revision(&self) -> Option<Revision>;
+
+    /// Asked once, before anything else, of an index that may have kept its rows in a place of its own: takes them over if
+    /// they are of this library and may be trusted, and refuses searches until [`VectorIndex::resume`]. `opened` are all
+    /// face sets, as [`GalleryChange::Open`]; rows of others are dropped. What was committed since comes by
+    /// [`VectorIndex::apply`] before the resumption. `None` if there is nothing to be trusted: then it is filled between
+    /// [`VectorIndex::restart`] and [`VectorIndex::resume`].
+    fn reopen(&self, library: [u8; 16], opened: Vec<GalleryChange>) -> Pending<'_, Option<KeptRows>> {
+        let _ = (library, opened);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Drops every row, as if new, and refuses searches until [`VectorIndex::resume`]. What comes by
     /// [`VectorIndex::apply`] meanwhile fills it from the tables.

@@ -29,6 +29,7 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("bodies of the native API", "crates/wire/src/native/body.rs", "native_body"),
     ("ends of backups", "crates/store/src/embedded/backup/format.rs", "backup"),
     ("identity files", "crates/store/src/embedded/identity.rs", "identity"),
+    ("rows of the index on disk", "crates/store/src/index/row_file.rs", "row_file"),
     ("columns with a format of their own", "crates/store/src/embedded/codec.rs", "columns"),
     ("pages of damaged databases", "crates/store/src/embedded/recover/records.rs", "damaged_page"),
 ];

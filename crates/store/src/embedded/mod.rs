@@ -73,6 +73,7 @@ use tokio::sync::oneshot;
 use self::cache::VersionedCache;
 use self::errors::Answer;
 use self::opening::Upgrade;
+use self::rebuild::Filled;
 use self::transaction::{Manner, WriteTx};
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
@@ -141,6 +142,7 @@ pub struct EmbeddedStore {
     n_commits: Arc<AtomicU64>,
     face_sets: Arc<VersionedCache<(TenantId, FaceSetName), FaceSetSummary>>,
     scrub: Arc<scrub::Scrub>,
+    filled: Filled,
     /// Of the thorough report that is being made.
     report_progress: Arc<Mutex<Option<ReportProgress>>>,
 }
@@ -177,7 +179,8 @@ impl EmbeddedStore {
         };
         let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
-        schema::opened(rebuild::rebuild(&conn, library.counters.revision, index.as_ref()), &dir)?;
+        let filled = rebuild::fill(&conn, library.id, library.counters.revision, index.as_ref());
+        let filled = schema::opened(filled, &dir)?;
         let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses));
         if reserve.is_given_up() {
             health.writes_fail(errors::FULL);
@@ -188,7 +191,11 @@ impl EmbeddedStore {
             (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
         let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
         let n_commits = Arc::new(AtomicU64::new(0));
-        let scrub = Arc::new(scrub::Scrub::of(&dir));
+        let scrub = scrub::Scrub::of(&dir);
+        if filled == Filled::Kept {
+            // Nobody has looked at the rows.
+            scrub.hasten();
+        }
         Ok(Self {
             readers: pool::Pool::start("store-reader", readers, dir.clone(), settings.reads_max)?,
             writer: writer::Writer::start(
@@ -205,7 +212,8 @@ impl EmbeddedStore {
             delete_rows: settings.delete_rows.max(1),
             n_commits,
             face_sets: Arc::new(VersionedCache::new()),
-            scrub,
+            scrub: Arc::new(scrub),
+            filled,
             report_progress: Arc::default(),
         })
     }
@@ -503,10 +511,11 @@ impl GalleryStore for EmbeddedStore {
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {
         let dir = self.folder.path().to_owned();
         let (health, progress) = (Arc::clone(&self.health), Arc::clone(&self.report_progress));
+        let filled = self.filled;
         let read = self.read("report on the store", move |conn| {
             let watch = |now| *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
             let _over = ProgressIsOver(Arc::clone(&progress));
-            report::report(conn, &dir, thorough, &health, &mut { watch })
+            report::report(conn, &dir, thorough, (&health, filled), &mut { watch })
         });
         Box::pin(async move {
             let mut report = read.await?;

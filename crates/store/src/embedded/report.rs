@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::checksums::TABLES;
 use super::errors::{Answer, Failure};
 use super::health::Health;
+use super::rebuild::Filled;
 use super::rows::{self, FACE_COLUMNS};
 use super::rules::{RULES, Rule};
 use super::schema::DATABASE_FILE;
@@ -77,7 +78,7 @@ pub(super) fn report(
     conn: &Connection,
     dir: &Path,
     thorough: bool,
-    health: &Health,
+    (health, filled): (&Health, Filled),
     watch: Watch<'_>,
 ) -> Answer<StoreReport> {
     let mut findings = Findings::of(health);
@@ -91,9 +92,11 @@ pub(super) fn report(
         })?;
         findings.checked.clear();
         findings.problems.extend(health.other_damage());
-        findings
-            .checked
-            .push("rows that were read since the library was opened: every face and template among them".into());
+        let faces = match filled {
+            Filled::Anew => "every face and template among them",
+            Filled::Kept => "the index had kept its rows, so the check of every row began anew after that",
+        };
+        findings.checked.push(format!("rows that were read since the library was opened: {faces}"));
         findings.not_checked.push(
             "other rows, SQLite's own structures, counters, links between tables, gaps in the commits, the index: `likeness check \
              --thorough`"

@@ -67,12 +67,22 @@ pub(super) struct Scrub {
 struct State {
     pass: Pass,
     saved_at: Option<Instant>,
+    /// Whether a pass is to begin although the last one is not long ago.
+    is_hastened: bool,
 }
 
 impl Scrub {
     /// Goes on with the pass of an earlier process.
     pub(super) fn of(dir: &Path) -> Self {
-        Self { path: dir.join(SCRUB_FILE), state: Mutex::new(State { pass: read(dir), saved_at: None }) }
+        Self {
+            path: dir.join(SCRUB_FILE),
+            state: Mutex::new(State { pass: read(dir), saved_at: None, is_hastened: false }),
+        }
+    }
+
+    /// The next pass begins without regard to when the last one ended.
+    pub(super) fn hasten(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_hastened = true;
     }
 
     /// How far it is; `None` if none was ever begun.
@@ -82,8 +92,11 @@ impl Scrub {
 
     /// When there is something to read again, if there is nothing at present.
     pub(super) fn not_before(&self, now: TimestampMs, interval: Duration) -> Option<TimestampMs> {
-        let ScrubReport { started_at, finished_at, .. } =
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).pass.report;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ScrubReport { started_at, finished_at, .. } = state.pass.report;
+        if state.is_hastened {
+            return None;
+        }
         let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         let at = TimestampMs(finished_at?.0.saturating_add(interval));
         // A clock that was set back by more than an interval does not keep it from beginning.
@@ -101,6 +114,7 @@ impl Scrub {
     ) -> Answer<ScrubStep> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
+        state.is_hastened = false;
         let pass = &mut state.pass;
         if pass.report.started_at.is_none() {
             let ScrubReport { finished_at, .. } = pass.report;

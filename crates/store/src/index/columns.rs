@@ -168,7 +168,11 @@ impl Column {
 
     fn set(&mut self, row: usize, cell: Cell) {
         match self {
-            Column::Text(codes) => put(codes, row, if let Cell::Code(code) = cell { code } else { NO_TEXT }),
+            Column::Text(codes) => match cell {
+                Cell::Code(code) => put(codes, row, code),
+                // A column without texts takes no memory; what is missing at its end is no text.
+                _ => codes.get_mut(row).into_iter().for_each(|code| *code = NO_TEXT),
+            },
             Column::Whole { values, present } => {
                 put(values, row, if let Cell::Whole(number) = cell { number } else { 0 });
                 set_bit(present, row, matches!(cell, Cell::Whole(_)));
@@ -186,7 +190,10 @@ impl Column {
 
     fn get(&self, row: usize) -> Cell {
         match self {
-            Column::Text(codes) if codes[row] != NO_TEXT => Cell::Code(codes[row]),
+            Column::Text(codes) => match codes.get(row) {
+                Some(&code) if code != NO_TEXT => Cell::Code(code),
+                _ => Cell::Absent,
+            },
             Column::Whole { values, present } if bit(present, row) => Cell::Whole(values[row]),
             Column::Real { values, present } if bit(present, row) => Cell::Real(values[row]),
             Column::Boolean { values, present } if bit(present, row) => Cell::Boolean(bit(values, row)),

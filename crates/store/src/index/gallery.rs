@@ -4,16 +4,18 @@
 //! holds it. So neither waits for the other for longer than one commit's changes take, and a search sees whole commits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::GalleryEntry;
-use likeness_domain::types::{FaceId, FieldSchema, PackId};
+use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId};
 
 use super::columns::{Cells, Dictionary, Plan, SEGMENT_ROWS};
 use super::kernel::pages::Arena;
+use super::quantise::RowCodes;
 use super::rotation::Rotation;
-use super::segment::{RowLabel, Segment};
+use super::row_file::{Epoch, RowFile, RowFiles};
+use super::segment::{NO_SLOT, NewRow, RowLabel, Segment};
 
 /// A change of one gallery.
 pub(super) enum RowChange {
@@ -21,15 +23,47 @@ pub(super) enum RowChange {
     Remove(FaceId),
 }
 
+/// What all galleries of an index share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backing {
+    pub(super) arena: Arena,
+    /// Where rows are on disk; without it everything is in memory.
+    pub(super) files: Option<Arc<RowFiles>>,
+}
+
 pub(super) struct Gallery {
+    face_set: FaceSetId,
     pack: PackId,
     schema: Arc<FieldSchema>,
     /// What its rotation is made of; a secret of the set.
     seed: u64,
-    arena: Arena,
-    /// Where each face is. Only the writer looks here, so that growing the table holds no search up.
-    places: Mutex<HashMap<FaceId, u32>>,
+    backing: Backing,
+    /// What only the writer looks at, so that growing a table holds no search up.
+    writer: Mutex<Writer>,
     rows: RwLock<Rows>,
+}
+
+#[derive(Default)]
+struct Writer {
+    /// Where each face is.
+    places: HashMap<FaceId, u32>,
+    /// Of the templates seen last.
+    rotation: Option<Arc<Rotation>>,
+    /// Memory to write a row in.
+    bytes: Vec<u8>,
+}
+
+/// A change whose slow part is done: codes are made and the row is on disk, both before any search has to wait.
+enum Prepared {
+    Put { entry: GalleryEntry, codes: RowCodes, rotation: Arc<Rotation>, slot: u32 },
+    Remove(FaceId),
+}
+
+/// A row that was read back from a file.
+pub(super) struct KeptRow {
+    entry: GalleryEntry,
+    codes: RowCodes,
+    slot: u32,
 }
 
 /// # Invariants
@@ -39,7 +73,10 @@ struct Rows {
     dictionary: Dictionary,
     /// Of the templates; set by the first one.
     rotation: Option<Arc<Rotation>>,
+    /// Where they are on disk; set by the first one.
+    file: Option<Arc<RowFile>>,
     n_rows: usize,
+    epoch: Arc<Epoch>,
 }
 
 /// A gallery as it was at one moment.
@@ -47,14 +84,33 @@ struct Rows {
 pub(super) struct Snapshot {
     pub(super) segments: Arc<Vec<Arc<Segment>>>,
     pub(super) rotation: Option<Arc<Rotation>>,
+    /// Keeps what the file has of the rows as it is.
+    _epoch: Arc<Epoch>,
 }
 
 const POISONED: &str = "a change of the gallery was cut short by a panic";
 
 impl Gallery {
-    pub(super) fn new(pack: PackId, schema: Arc<FieldSchema>, seed: u64, arena: Arena) -> Self {
-        let rows = Rows { segments: Arc::default(), dictionary: Dictionary::default(), rotation: None, n_rows: 0 };
-        Self { pack, schema, seed, arena, places: Mutex::default(), rows: RwLock::new(rows) }
+    pub(super) fn new(
+        face_set: FaceSetId,
+        pack: PackId,
+        schema: Arc<FieldSchema>,
+        seed: u64,
+        backing: Backing,
+    ) -> Self {
+        let rows = Rows {
+            segments: Arc::default(),
+            dictionary: Dictionary::default(),
+            rotation: None,
+            file: None,
+            n_rows: 0,
+            epoch: Arc::default(),
+        };
+        Self { face_set, pack, schema, seed, backing, writer: Mutex::default(), rows: RwLock::new(rows) }
+    }
+
+    pub(super) fn schema(&self) -> &FieldSchema {
+        &self.schema
     }
 
     pub(super) fn pack(&self) -> &PackId {
@@ -79,7 +135,8 @@ impl Gallery {
         let rows = self.read();
         let plan = |filter: &Filter| Plan::new(filter, &self.schema, &rows.dictionary);
         let plans = filters.into_iter().map(|filter| filter.map(plan)).collect();
-        (Snapshot { segments: rows.segments.clone(), rotation: rows.rotation.clone() }, plans)
+        let (segments, rotation, epoch) = (rows.segments.clone(), rows.rotation.clone(), rows.epoch.clone());
+        (Snapshot { segments, rotation, _epoch: epoch }, plans)
     }
 
     /// Sequences of the rows that pass, ascending.
@@ -102,51 +159,132 @@ impl Gallery {
 
     /// Takes over the changes of one commit, in order; a search sees all of them or none.
     pub(super) fn apply(&self, changes: Vec<RowChange>) {
-        let mut places = self.places();
-        places.reserve(changes.iter().filter(|change| matches!(change, RowChange::Put(_))).count());
+        let mut writer = self.writer();
+        let writer = &mut *writer;
+        writer.places.reserve(changes.iter().filter(|change| matches!(change, RowChange::Put(_))).count());
+        let changes: Vec<Prepared> = changes.into_iter().filter_map(|change| self.prepare(writer, change)).collect();
+        let mut retired = Retired::default();
         let mut rows = self.rows.write().expect(POISONED);
         for change in changes {
             match change {
-                RowChange::Put(entry) => self.put(&mut places, &mut rows, entry),
-                RowChange::Remove(face) => remove(&mut places, &mut rows, face),
+                Prepared::Put { entry, codes, rotation, slot } => {
+                    self.put(&mut writer.places, &mut rows, &entry, (&codes, &rotation, slot), &mut retired);
+                }
+                Prepared::Remove(face) => remove(&mut writer.places, &mut rows, face, &mut retired),
             }
+        }
+        if retired.is_empty() {
+            return;
+        }
+        // From now on searches begin in the next epoch.
+        let ended = Arc::clone(&rows.epoch);
+        rows.epoch = ended.end();
+        drop(rows);
+        for (file, slots) in retired.slots {
+            file.invalidate(&slots);
+            ended.retire(file, slots);
         }
     }
 
-    fn put(&self, places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Rows>, entry: GalleryEntry) {
-        let rows = &mut **rows;
+    /// Does what needs no lock on the rows; `None` for a row that cannot be searched.
+    fn prepare(&self, writer: &mut Writer, change: RowChange) -> Option<Prepared> {
+        let entry = match change {
+            RowChange::Remove(face) => return Some(Prepared::Remove(face)),
+            RowChange::Put(entry) => entry,
+        };
         let vector = entry.template.unit();
-        let dimensions = rows.rotation.as_ref().map_or(vector.len(), |rotation| rotation.dimensions());
-        if *entry.template.pack() != self.pack || vector.len() != dimensions {
-            tracing::error!(
-                face = %entry.face, pack = %entry.template.pack(), dimensions = vector.len(),
-                "a face is left out of search: its template is not of the face set's pack {} ({dimensions} dimensions)",
-                self.pack,
-            );
+        if *entry.template.pack() != self.pack {
+            self.refuse(&entry, "another pack");
+            return None;
+        }
+        let known = writer.rotation.take().filter(|rotation| rotation.dimensions() == vector.len());
+        let rotation = known.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, vector.len())));
+        writer.rotation = Some(Arc::clone(&rotation));
+        let codes = RowCodes::new(vector, &rotation);
+        let file = self.backing.files.as_ref().and_then(|files| files.of(vector.len()));
+        let slot = file.and_then(|file| file.put(self.face_set, &entry, &mut writer.bytes)).unwrap_or(NO_SLOT);
+        Some(Prepared::Put { entry, codes, rotation, slot })
+    }
+
+    fn refuse(&self, entry: &GalleryEntry, why: &str) {
+        tracing::error!(
+            face = %entry.face, pack = %entry.template.pack(), dimensions = entry.template.unit().len(),
+            "a face is left out of search: its template is of {why} than the face set's, whose pack is {}",
+            self.pack,
+        );
+    }
+
+    fn put(
+        &self,
+        places: &mut HashMap<FaceId, u32>,
+        rows: &mut RwLockWriteGuard<'_, Rows>,
+        entry: &GalleryEntry,
+        (codes, rotation, slot): (&RowCodes, &Arc<Rotation>, u32),
+        retired: &mut Retired,
+    ) {
+        let rows = &mut **rows;
+        let dimensions = rotation.dimensions();
+        let file_of = || self.backing.files.as_ref().and_then(|files| files.of(dimensions));
+        if rows.rotation.as_ref().is_some_and(|rotation| rotation.dimensions() != dimensions) {
+            self.refuse(entry, "another length");
+            retired.add(file_of().as_ref(), slot);
             return;
         }
-        let rotation = rows.rotation.get_or_insert_with(|| Arc::new(Rotation::new(self.seed, dimensions)));
-        let rotation = Arc::clone(rotation);
+        if rows.rotation.is_none() {
+            rows.rotation = Some(Arc::clone(rotation));
+            rows.file = file_of();
+        }
         let cells = Cells::acquire(&self.schema, entry.subject.as_ref(), &entry.values, &mut rows.dictionary);
         let label = RowLabel { face: entry.face, sequence: entry.sequence, person: entry.person };
+        let new = NewRow { label, vector: entry.template.unit(), codes, slot, cells: &cells };
         let segments = Arc::make_mut(&mut rows.segments);
         if let Some(&place) = places.get(&entry.face) {
             let segment = Arc::make_mut(&mut segments[place as usize / SEGMENT_ROWS]);
             segment.cells(place as usize % SEGMENT_ROWS).release(&mut rows.dictionary);
-            segment.set(place as usize % SEGMENT_ROWS, label, vector, &rotation, &cells);
+            let earlier = segment.slot(place as usize % SEGMENT_ROWS);
+            segment.set(place as usize % SEGMENT_ROWS, &new).expect(UNREADABLE);
+            retired.add(rows.file.as_ref(), earlier);
             return;
         }
         let place = rows.n_rows;
         if place.is_multiple_of(SEGMENT_ROWS) {
-            segments.push(Arc::new(Segment::new(dimensions, &self.schema, &self.arena)));
+            segments.push(Arc::new(Segment::new(dimensions, &self.schema, &self.backing.arena, rows.file.clone())));
         }
-        Arc::make_mut(&mut segments[place / SEGMENT_ROWS]).set(place % SEGMENT_ROWS, label, vector, &rotation, &cells);
+        let segment = Arc::make_mut(&mut segments[place / SEGMENT_ROWS]);
+        segment.set(place % SEGMENT_ROWS, &new).expect(UNREADABLE);
         places.insert(entry.face, u32::try_from(place).expect("a gallery has fewer than 2^32 rows"));
         rows.n_rows += 1;
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<FaceId, u32>> {
-        self.places.lock().expect(POISONED)
+    /// Does what takes time of a row that was read back. `rotation` is kept from row to row.
+    pub(super) fn kept_row(&self, entry: GalleryEntry, slot: u32, rotation: &mut Option<Arc<Rotation>>) -> KeptRow {
+        let n = entry.template.unit().len();
+        let known = rotation.take().filter(|rotation| rotation.dimensions() == n);
+        let used = rotation.insert(known.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, n))));
+        let codes = RowCodes::new(entry.template.unit(), used);
+        KeptRow { entry, codes, slot }
+    }
+
+    /// Takes over rows that are on disk already. False if a face is there twice or of another length, so that not all of
+    /// them can be right.
+    pub(super) fn take_over(&self, kept: Vec<KeptRow>) -> bool {
+        let mut writer = self.writer();
+        let mut rows = self.rows.write().expect(POISONED);
+        let mut retired = Retired::default();
+        writer.places.reserve(kept.len());
+        for KeptRow { entry, codes, slot } in kept {
+            let rotation = rows.rotation.clone();
+            let rotation = rotation.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, entry.template.unit().len())));
+            if writer.places.contains_key(&entry.face) || rotation.dimensions() != entry.template.unit().len() {
+                return false;
+            }
+            self.put(&mut writer.places, &mut rows, &entry, (&codes, &rotation, slot), &mut retired);
+        }
+        true
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect(POISONED)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
@@ -159,9 +297,45 @@ impl Gallery {
     }
 }
 
+impl Drop for Gallery {
+    /// Gives the places on disk back, when no search reads them any more.
+    fn drop(&mut self) {
+        let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = rows.file.take() {
+            let slots = rows.segments.iter().flat_map(|segment| segment.slots_in_use()).collect();
+            rows.epoch.retire(file, slots);
+        }
+    }
+}
+
+/// Slots of rows that a commit removes or replaces.
+#[derive(Default)]
+struct Retired {
+    slots: Vec<(Arc<RowFile>, Vec<u32>)>,
+}
+
+impl Retired {
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn add(&mut self, file: Option<&Arc<RowFile>>, slot: u32) {
+        let Some(file) = file.filter(|_| slot != NO_SLOT) else { return };
+        match self.slots.last_mut() {
+            Some((known, slots)) if Arc::ptr_eq(known, file) => slots.push(slot),
+            _ => self.slots.push((Arc::clone(file), vec![slot])),
+        }
+    }
+}
+
 /// The last row of the gallery takes the place of the removed one, and its own place is overwritten. A search that runs
 /// at this moment may hold the old rows until it ends; then they are overwritten as well.
-fn remove(places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Rows>, face: FaceId) {
+fn remove(
+    places: &mut HashMap<FaceId, u32>,
+    rows: &mut RwLockWriteGuard<'_, Rows>,
+    face: FaceId,
+    retired: &mut Retired,
+) {
     let rows = &mut **rows;
     let Some(place) = places.remove(&face).map(|place| place as usize) else { return };
     let segments = Arc::make_mut(&mut rows.segments);
@@ -173,11 +347,13 @@ fn remove(places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Row
         Some(segment) => {
             let segment = Arc::make_mut(segment);
             segment.cells(place % SEGMENT_ROWS).release(&mut rows.dictionary);
-            segment.copy_last_of(place % SEGMENT_ROWS, last);
+            retired.add(rows.file.as_ref(), segment.slot(place % SEGMENT_ROWS));
+            segment.copy_last_of(place % SEGMENT_ROWS, last).expect(UNREADABLE);
             last.swap_remove(last_place % SEGMENT_ROWS);
         }
         None => {
             last.cells(place % SEGMENT_ROWS).release(&mut rows.dictionary);
+            retired.add(rows.file.as_ref(), last.slot(place % SEGMENT_ROWS));
             last.swap_remove(place % SEGMENT_ROWS);
         }
     }
@@ -190,8 +366,12 @@ fn remove(places: &mut HashMap<FaceId, u32>, rows: &mut RwLockWriteGuard<'_, Row
     rows.n_rows -= 1;
     if rows.n_rows == 0 {
         rows.rotation = None;
+        rows.file = None;
     }
 }
+
+/// The index is filled anew after such a panic.
+const UNREADABLE: &str = "the rows on disk can be read";
 
 #[cfg(test)]
 mod tests;

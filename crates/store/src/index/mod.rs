@@ -10,6 +10,7 @@
 //! | `flat` | the index: galleries by face set, changes taken over |
 //! | `gallery` | the rows of one face set: one writer, many readers |
 //! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
+//! | `row_file`, `row_record` | the rows on disk: vectors, and what a restart needs |
 //! | `rotation`, `quantise` | codes and the bounds |
 //! | `columns` | values that filters look at, filters over 64 rows at a time |
 //! | `pass`, `best` | one pass for one or many probes; the best rows so far |
@@ -17,12 +18,13 @@
 //! | `state` | the revision reached, and whether it may be trusted |
 //! | `kernel` | inner loops by instruction set, and memory in large pages |
 //!
-//! Nothing here is kept on disk and nothing knows of a store: an index is fed by one and may be rebuilt at any time.
+//! Nothing here knows of a store: an index is fed by one and may be rebuilt at any time, whatever is on disk.
 //!
 //! # When a removed template is gone
 //! When `apply` returns, no later search sees the row, and its place in the gallery is overwritten. A search that was
 //! running at that moment may hold the old place until it ends, milliseconds later; then that is overwritten as well. A
-//! closed gallery is overwritten by a thread of the pool, right after the task it is at.
+//! closed gallery is overwritten by a thread of the pool, right after the task it is at. `row_file` says the same of the
+//! disk.
 
 mod best;
 mod brute_force;
@@ -35,6 +37,8 @@ mod pass;
 mod pool;
 mod quantise;
 mod rotation;
+pub mod row_file;
+mod row_record;
 mod segment;
 mod state;
 mod wiped;

@@ -2,6 +2,7 @@
 //! one from the fine codes nearly all of the rest, and the similarity itself decides. See [`super::quantise`] for why
 //! nothing is missed.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::columns::{Bits, NO_ROWS, Plan, SEGMENT_ROWS};
 use super::kernel::pages::fetch_ahead;
 use super::kernel::{self, CodeLine, FoundRow, GROUP_ROWS, Kernel, TILE_LINES, TILE_PROBES, TileProbes, Tiles};
 use super::quantise::ReadyProbe;
-use super::segment::Segment;
+use super::segment::{Segment, VectorBuffer};
 
 /// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
 const TILE_PROBES_MIN: usize = 4;
@@ -75,6 +76,9 @@ pub(super) struct Pass<'a> {
     tiles: Vec<CodeLine>,
     list: Vec<u16>,
     is_begun: bool,
+    buffer: VectorBuffer,
+    /// Why a row on disk could not be read.
+    failure: Option<io::Error>,
 }
 
 impl<'a> Pass<'a> {
@@ -88,6 +92,8 @@ impl<'a> Pass<'a> {
             tiles: Vec::new(),
             list: Vec::new(),
             is_begun: false,
+            buffer: VectorBuffer::default(),
+            failure: None,
         }
     }
 
@@ -101,9 +107,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The best rows of all segments so far, for each question.
-    pub(super) fn into_bests(self) -> Vec<Best> {
-        self.bests
+    /// The best rows of all segments so far, for each question. An error if a row could not be read from disk.
+    pub(super) fn into_bests(self) -> io::Result<Vec<Best>> {
+        self.failure.map_or(Ok(self.bests), Err)
     }
 
     fn scan_segment(&mut self, segments: &[Arc<Segment>], segment_idx: usize) {
@@ -236,7 +242,7 @@ impl<'a> Pass<'a> {
                     let fine_sum = self.kernel.code_sum(segment.fine(row_idx), &probe.codes.lines);
                     *bound = terms.fine_bound(row.sum, fine_sum, sizes.scale(), segment.fine_residual(row_idx));
                     if *bound >= best.cutoff() {
-                        fetch_ahead(segment.floats(row_idx));
+                        segment.fetch_vector_ahead(row_idx);
                     }
                 }
             }
@@ -244,7 +250,13 @@ impl<'a> Pass<'a> {
                 // Each offer may raise the cutoff.
                 if *bound >= best.cutoff() {
                     let (segment, row_idx) = (&segments[*segment_idx], row.row as usize);
-                    let similarity = self.kernel.similarity(segment.floats(row_idx), &probe.floats);
+                    let similarity = match segment.vector(row_idx, &mut self.buffer) {
+                        Ok(vector) => self.kernel.similarity(vector, &probe.floats),
+                        Err(error) => {
+                            self.failure.get_or_insert(error);
+                            continue;
+                        }
+                    };
                     let label = segment.label(row_idx);
                     best.offer(Ranked { similarity, sequence: label.sequence, face: label.face, person: label.person });
                 }

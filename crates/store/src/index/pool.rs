@@ -5,6 +5,7 @@
 //! scan, so a single question over a large gallery has all of them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,10 @@ use tokio::sync::oneshot;
 
 use super::best::Best;
 use super::flat::Galleries;
-use super::gallery::Gallery;
+use super::gallery::{Gallery, Snapshot};
 use super::pass::{Pass, Question, Questions};
 use super::quantise::ReadyProbe;
 use super::rotation::Rotation;
-use super::segment::Segment;
 
 /// Most questions answered in one pass.
 const BATCH_MAX: usize = 256;
@@ -29,8 +29,11 @@ const STRETCH_SEGMENTS: usize = 16;
 
 struct Waiting {
     question: GallerySearch,
-    answer: oneshot::Sender<Vec<Hit>>,
+    answer: oneshot::Sender<Answer>,
 }
+
+/// The hits, or why there are none.
+type Answer = Result<Vec<Hit>>;
 
 struct Work {
     waiting: VecDeque<Waiting>,
@@ -60,7 +63,7 @@ impl Pool {
 
     /// Puts a question into the queue; [`Kind::Overloaded`] if that is full. The answer never comes if the pool closes
     /// or the scan panics.
-    pub(super) fn submit(&self, question: GallerySearch) -> Result<oneshot::Receiver<Vec<Hit>>> {
+    pub(super) fn submit(&self, question: GallerySearch) -> Result<oneshot::Receiver<Answer>> {
         let (answer, receiver) = oneshot::channel();
         let mut work = self.work();
         if work.waiting.len() >= self.queue_len_max {
@@ -130,7 +133,7 @@ impl Pool {
         let Some(gallery) = galleries.get(first.question.face_set) else {
             for waiting in batch {
                 // The asker may have left.
-                let _ = waiting.answer.send(Vec::new());
+                let _ = waiting.answer.send(Ok(Vec::new()));
             }
             return;
         };
@@ -171,7 +174,7 @@ fn next_batch(waiting: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
 
 /// Questions over one snapshot of a gallery, answered by one or more threads.
 struct Scan {
-    segments: Arc<Vec<Arc<Segment>>>,
+    snapshot: Snapshot,
     questions: Questions,
     n_stretches: usize,
     /// The first stretch that nobody has taken.
@@ -182,17 +185,19 @@ struct Scan {
 struct Outcome {
     n_stretches_done: usize,
     bests: Vec<Best>,
-    answers: Vec<oneshot::Sender<Vec<Hit>>>,
+    answers: Vec<oneshot::Sender<Answer>>,
+    failure: Option<Arc<io::Error>>,
 }
 
 impl Scan {
-    fn new(gallery: &Gallery, searches: Vec<GallerySearch>, answers: Vec<oneshot::Sender<Vec<Hit>>>) -> Self {
-        let (segments, questions) = ready_questions(gallery, &searches);
+    fn new(gallery: &Gallery, searches: Vec<GallerySearch>, answers: Vec<oneshot::Sender<Answer>>) -> Self {
+        let (snapshot, questions) = ready_questions(gallery, &searches);
+        let bests = questions.empty_bests();
         Self {
-            n_stretches: segments.len().div_ceil(STRETCH_SEGMENTS).max(1),
+            n_stretches: snapshot.segments.len().div_ceil(STRETCH_SEGMENTS).max(1),
             next_stretch: AtomicUsize::new(0),
-            outcome: Mutex::new(Outcome { n_stretches_done: 0, bests: questions.empty_bests(), answers }),
-            segments,
+            outcome: Mutex::new(Outcome { n_stretches_done: 0, bests, answers, failure: None }),
+            snapshot,
             questions,
         }
     }
@@ -212,30 +217,35 @@ impl Scan {
                 break;
             }
             let first = stretch * STRETCH_SEGMENTS;
-            let end = (first + STRETCH_SEGMENTS).min(self.segments.len());
-            pass.scan(&self.segments[first..end]);
+            let end = (first + STRETCH_SEGMENTS).min(self.snapshot.segments.len());
+            pass.scan(&self.snapshot.segments[first..end]);
             n_done += 1;
         }
         if n_done == 0 {
             return;
         }
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        for (total, part) in outcome.bests.iter_mut().zip(pass.into_bests()) {
-            total.merge(part);
+        match pass.into_bests() {
+            Ok(parts) => outcome.bests.iter_mut().zip(parts).for_each(|(total, part)| total.merge(part)),
+            Err(error) => outcome.failure = Some(Arc::new(error)),
         }
         outcome.n_stretches_done += n_done;
         if outcome.n_stretches_done == self.n_stretches {
             let (bests, answers) = (std::mem::take(&mut outcome.bests), std::mem::take(&mut outcome.answers));
             for (best, answer) in bests.into_iter().zip(answers) {
+                let hits = match &outcome.failure {
+                    None => Ok(best.into_hits()),
+                    Some(error) => Err(unreadable(Arc::clone(error))),
+                };
                 // The asker may have left.
-                let _ = answer.send(best.into_hits());
+                let _ = answer.send(hits);
             }
         }
     }
 }
 
 /// A snapshot, and the questions made ready for it. A probe that cannot be compared with the rows wants none of them.
-fn ready_questions(gallery: &Gallery, searches: &[GallerySearch]) -> (Arc<Vec<Arc<Segment>>>, Questions) {
+fn ready_questions(gallery: &Gallery, searches: &[GallerySearch]) -> (Snapshot, Questions) {
     let (snapshot, plans) = gallery.snapshot(searches.iter().map(|search| search.filter.as_deref()));
     let rotation = snapshot.rotation.as_deref();
     let questions = searches.iter().zip(plans).map(|(search, plan)| {
@@ -258,13 +268,19 @@ fn ready_questions(gallery: &Gallery, searches: &[GallerySearch]) -> (Arc<Vec<Ar
         }
     });
     let questions = Questions::new(questions.collect());
-    (snapshot.segments, questions)
+    (snapshot, questions)
+}
+
+fn unreadable(error: Arc<io::Error>) -> Error {
+    tracing::error!(%error, "rows of the index cannot be read from disk");
+    Error::internal("cannot read the rows of the index", error)
 }
 
 /// Answers on the calling thread.
-pub(super) fn answer_here(gallery: &Gallery, search: GallerySearch) -> Vec<Hit> {
-    let (segments, questions) = ready_questions(gallery, &[search]);
+pub(super) fn answer_here(gallery: &Gallery, search: GallerySearch) -> Answer {
+    let (snapshot, questions) = ready_questions(gallery, &[search]);
     let mut pass = Pass::new(&questions);
-    pass.scan(&segments);
-    pass.into_bests().into_iter().next().map_or_else(Vec::new, Best::into_hits)
+    pass.scan(&snapshot.segments);
+    let bests = pass.into_bests().map_err(|error| unreadable(Arc::new(error)))?;
+    Ok(bests.into_iter().next().map_or_else(Vec::new, Best::into_hits))
 }

@@ -3,17 +3,24 @@
 //! Segments are shared with running searches and copied when changed meanwhile, so they are small enough to copy in a
 //! fraction of a millisecond and large enough to be scanned at full speed.
 //!
-//! Bytes per row at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), numbers `4d`, sizes 6, face,
-//! sequence and person 24, subject 4 once a row has one, and per custom field 4 (text), 8 (number) or nearly nothing
-//! (boolean); 670 at 128 dimensions. The gallery's table of rows by face adds 18 to 36.
+//! The vectors themselves stay in memory while the segment grows; when it is full only the [`RowFile`] has them, if the
+//! index has one.
+//!
+//! Bytes per row of a full segment at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), sizes 6,
+//! face, sequence and person 24, place in the file 4, subject 4 once a row has one, and per custom field 4 (text), 8
+//! (number) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the numbers add `4d`. The gallery's table of
+//! rows by face adds 18 to 36.
+
+use std::io;
+use std::sync::Arc;
 
 use likeness_domain::types::{FaceId, FieldSchema, PersonId};
 
 use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
-use super::kernel::pages::{Arena, Line, Slot};
+use super::kernel::pages::{Arena, Line, Slot, fetch_ahead};
 use super::kernel::{CodeLine, FloatLine, GROUP_ROWS, RowSizes, Rows, bf16, float_lines};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
-use super::rotation::Rotation;
+use super::row_file::RowFile;
 use super::wiped::Wiped;
 
 /// What a row says besides its vector and its cells.
@@ -22,6 +29,26 @@ pub(super) struct RowLabel {
     pub(super) face: FaceId,
     pub(super) sequence: u64,
     pub(super) person: Option<PersonId>,
+}
+
+/// Stands for "not in the file".
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+/// A row to be put into a segment.
+pub(super) struct NewRow<'a> {
+    pub(super) label: RowLabel,
+    pub(super) vector: &'a [f32],
+    pub(super) codes: &'a RowCodes,
+    /// Its place in the file, or [`NO_SLOT`].
+    pub(super) slot: u32,
+    pub(super) cells: &'a Cells,
+}
+
+/// Memory for reading a vector.
+#[derive(Debug, Default)]
+pub(super) struct VectorBuffer {
+    bytes: Vec<u8>,
+    lines: Vec<FloatLine>,
 }
 
 /// Lines of a segment: in memory of their own while it grows, in a slot of the arena once it has room for all its rows.
@@ -71,14 +98,19 @@ impl<T: Line> Lines<T> {
 }
 
 /// # Invariants
-/// Every place at or beyond `n_rows` has zero codes and zero numbers: what was removed is overwritten.
+/// Every place at or beyond `n_rows` has zero codes and zero numbers: what was removed is overwritten. Without `floats`
+/// every row has a slot.
 #[derive(Debug)]
 pub(super) struct Segment {
     arena: Arena,
+    file: Option<Arc<RowFile>>,
     dimensions: usize,
     coarse: Lines<CodeLine>,
     fine: Lines<CodeLine>,
-    floats: Lines<FloatLine>,
+    /// The vectors; `None` once the file alone has them.
+    floats: Option<Lines<FloatLine>>,
+    /// Places of the rows in the file; empty without one.
+    slots: Vec<u32>,
     sizes: Vec<RowSizes>,
     fine_residuals: Vec<u16>,
     /// One for each row; their number is the number of rows.
@@ -90,10 +122,12 @@ impl Clone for Segment {
     fn clone(&self) -> Self {
         Self {
             arena: self.arena.clone(),
+            file: self.file.clone(),
             dimensions: self.dimensions,
             coarse: self.coarse.copied(&self.arena),
             fine: self.fine.copied(&self.arena),
-            floats: self.floats.copied(&self.arena),
+            floats: self.floats.as_ref().map(|floats| floats.copied(&self.arena)),
+            slots: self.slots.clone(),
             sizes: self.sizes.clone(),
             fine_residuals: self.fine_residuals.clone(),
             labels: self.labels.clone(),
@@ -103,13 +137,16 @@ impl Clone for Segment {
 }
 
 impl Segment {
-    pub(super) fn new(dimensions: usize, schema: &FieldSchema, arena: &Arena) -> Self {
+    /// Without rows. Its vectors are in memory until it is full, or always without a file.
+    pub(super) fn new(dimensions: usize, schema: &FieldSchema, arena: &Arena, file: Option<Arc<RowFile>>) -> Self {
         Self {
             arena: arena.clone(),
+            file,
             dimensions,
             coarse: Lines::Growing(Wiped::new(CodeLine::ZERO)),
             fine: Lines::Growing(Wiped::new(CodeLine::ZERO)),
-            floats: Lines::Growing(Wiped::new(FloatLine::ZERO)),
+            floats: Some(Lines::Growing(Wiped::new(FloatLine::ZERO))),
+            slots: Vec::new(),
             sizes: Vec::new(),
             fine_residuals: Vec::new(),
             labels: Vec::new(),
@@ -121,38 +158,78 @@ impl Segment {
         self.labels.len()
     }
 
-    /// Sets row `row`, which is an existing one or the next.
-    pub(super) fn set(&mut self, row: usize, label: RowLabel, vector: &[f32], rotation: &Rotation, cells: &Cells) {
+    /// Sets row `row`, which is an existing one or the next. An error is one of reading the file.
+    pub(super) fn set(&mut self, row: usize, new: &NewRow<'_>) -> io::Result<()> {
         assert!(row <= self.n_rows() && row < SEGMENT_ROWS, "row {row} of a segment of {}", self.n_rows());
-        assert_eq!(vector.len(), self.dimensions, "vectors of one gallery have one length");
-        self.set_label(row, label);
-        self.columns.set(row, cells);
-        let codes = RowCodes::new(vector, rotation);
-        self.sizes[row] = codes.sizes;
-        self.fine_residuals[row] = codes.fine_residual;
+        assert_eq!(new.vector.len(), self.dimensions, "vectors of one gallery have one length");
+        if new.slot == NO_SLOT {
+            self.load_vectors()?;
+        }
+        self.set_label(row, new.label);
+        self.columns.set(row, new.cells);
+        self.sizes[row] = new.codes.sizes;
+        self.fine_residuals[row] = new.codes.fine_residual;
+        if let Some(slot) = self.slots.get_mut(row) {
+            *slot = new.slot;
+        }
         let n_lines = n_code_lines(self.dimensions);
-        self.coarse.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&codes.coarse);
-        self.fine.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&codes.fine);
+        self.coarse.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&new.codes.coarse);
+        self.fine.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&new.codes.fine);
         let n_lines = n_float_lines(self.dimensions);
-        for (slot, line) in self.floats.get_mut()[row * n_lines..][..n_lines].iter_mut().zip(float_lines(vector)) {
-            *slot = line;
+        if let Some(floats) = &mut self.floats {
+            let room = &mut floats.get_mut()[row * n_lines..][..n_lines];
+            room.iter_mut().zip(float_lines(new.vector)).for_each(|(room, line)| *room = line);
+        }
+        self.let_go_of_vectors();
+        Ok(())
+    }
+
+    /// Leaves the vectors of a full segment to the file.
+    fn let_go_of_vectors(&mut self) {
+        let is_full = self.n_rows() == SEGMENT_ROWS && self.slots.len() == SEGMENT_ROWS;
+        if is_full && self.slots.iter().all(|slot| *slot != NO_SLOT) {
+            self.floats = None;
         }
     }
 
+    /// Reads all vectors from the file again, as one comes that is not in it.
+    fn load_vectors(&mut self) -> io::Result<()> {
+        if self.floats.is_some() {
+            return Ok(());
+        }
+        let n_lines = n_float_lines(self.dimensions);
+        let mut floats = self.arena.take(SEGMENT_ROWS * n_lines);
+        let mut buffer = VectorBuffer::default();
+        for row in 0..self.n_rows() {
+            floats[row * n_lines..][..n_lines].copy_from_slice(self.vector(row, &mut buffer)?);
+        }
+        self.floats = Some(Lines::Full(floats));
+        Ok(())
+    }
+
     /// Puts the last row of `from` in the place of row `row`; `from` keeps it.
-    pub(super) fn copy_last_of(&mut self, row: usize, from: &Segment) {
+    pub(super) fn copy_last_of(&mut self, row: usize, from: &Segment) -> io::Result<()> {
         let last = from.n_rows() - 1;
+        if from.slot(last) == NO_SLOT {
+            self.load_vectors()?;
+        }
         self.set_label(row, from.labels[last]);
         self.columns.set(row, &from.columns.get(last));
         self.sizes[row] = from.sizes[last];
         self.fine_residuals[row] = from.fine_residuals[last];
+        if let Some(slot) = self.slots.get_mut(row) {
+            *slot = from.slot(last);
+        }
         let n_lines = n_code_lines(self.dimensions);
         for (to, from) in [(&mut self.coarse, &from.coarse), (&mut self.fine, &from.fine)] {
             to.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&from.get()[last * n_lines..][..n_lines]);
         }
-        let n_lines = n_float_lines(self.dimensions);
-        let from = &from.floats.get()[last * n_lines..][..n_lines];
-        self.floats.get_mut()[row * n_lines..][..n_lines].copy_from_slice(from);
+        if let Some(floats) = &mut self.floats {
+            let n_lines = n_float_lines(self.dimensions);
+            let mut buffer = VectorBuffer::default();
+            floats.get_mut()[row * n_lines..][..n_lines].copy_from_slice(from.vector(last, &mut buffer)?);
+        }
+        Ok(())
     }
 
     /// Removes row `row`: the last row takes its place, and the last row's place is overwritten.
@@ -165,20 +242,30 @@ impl Segment {
             self.columns.set(row, &cells);
             self.sizes[row] = self.sizes[last];
             self.fine_residuals[row] = self.fine_residuals[last];
+            if !self.slots.is_empty() {
+                self.slots[row] = self.slots[last];
+            }
             for plane in [&mut self.coarse, &mut self.fine] {
                 plane.get_mut().copy_within(last * n_code_lines..(last + 1) * n_code_lines, row * n_code_lines);
             }
-            let floats = self.floats.get_mut();
-            floats.copy_within(last * n_float_lines..(last + 1) * n_float_lines, row * n_float_lines);
+            if let Some(floats) = &mut self.floats {
+                let floats = floats.get_mut();
+                floats.copy_within(last * n_float_lines..(last + 1) * n_float_lines, row * n_float_lines);
+            }
         }
         self.labels.pop();
         self.columns.clear(last);
         self.sizes[last] = RowSizes::default();
         self.fine_residuals[last] = 0;
+        if let Some(slot) = self.slots.get_mut(last) {
+            *slot = NO_SLOT;
+        }
         for plane in [&mut self.coarse, &mut self.fine] {
             plane.get_mut()[last * n_code_lines..][..n_code_lines].fill(CodeLine::ZERO);
         }
-        self.floats.get_mut()[last * n_float_lines..][..n_float_lines].fill(FloatLine::ZERO);
+        if let Some(floats) = &mut self.floats {
+            floats.get_mut()[last * n_float_lines..][..n_float_lines].fill(FloatLine::ZERO);
+        }
     }
 
     fn set_label(&mut self, row: usize, label: RowLabel) {
@@ -200,8 +287,21 @@ impl Segment {
         let n_lines = n_code_lines(self.dimensions);
         self.coarse.grow_to(n_rows, n_lines, &self.arena);
         self.fine.grow_to(n_rows, n_lines, &self.arena);
-        self.floats.grow_to(n_rows, n_float_lines(self.dimensions), &self.arena);
+        match &mut self.floats {
+            // They are let go of when the segment is full: no memory of the arena for so short a time.
+            Some(Lines::Growing(floats)) if self.file.is_some() => {
+                floats.grow_to(n_rows * n_float_lines(self.dimensions));
+            }
+            Some(floats) => floats.grow_to(n_rows, n_float_lines(self.dimensions), &self.arena),
+            None => {}
+        }
+        if self.file.is_some() {
+            self.slots.reserve_exact(n_rows - self.slots.len());
+            self.slots.resize(n_rows, NO_SLOT);
+        }
+        self.sizes.reserve_exact(n_rows - self.sizes.len());
         self.sizes.resize(n_rows, RowSizes::default());
+        self.fine_residuals.reserve_exact(n_rows - self.fine_residuals.len());
         self.fine_residuals.resize(n_rows, 0);
         self.labels.reserve_exact(n_rows - self.labels.len());
     }
@@ -214,10 +314,34 @@ impl Segment {
         self.columns.get(row)
     }
 
-    /// The row's vector, filled up with zeros.
-    pub(super) fn floats(&self, row: usize) -> &[FloatLine] {
+    /// The row's place in the file, or [`NO_SLOT`].
+    pub(super) fn slot(&self, row: usize) -> u32 {
+        self.slots.get(row).copied().unwrap_or(NO_SLOT)
+    }
+
+    /// Places of all rows in the file.
+    pub(super) fn slots_in_use(&self) -> impl Iterator<Item = u32> + '_ {
+        self.slots.iter().copied().filter(|slot| *slot != NO_SLOT)
+    }
+
+    /// Has the row's vector fetched into the cache if it is in memory.
+    pub(super) fn fetch_vector_ahead(&self, row: usize) {
+        if let Some(floats) = &self.floats {
+            let n_lines = n_float_lines(self.dimensions);
+            fetch_ahead(&floats.get()[row * n_lines..][..n_lines]);
+        }
+    }
+
+    /// The row's vector, filled up with zeros: in memory, or read from the file into `buffer`.
+    pub(super) fn vector<'a>(&'a self, row: usize, buffer: &'a mut VectorBuffer) -> io::Result<&'a [FloatLine]> {
         let n_lines = n_float_lines(self.dimensions);
-        &self.floats.get()[row * n_lines..][..n_lines]
+        if let Some(floats) = &self.floats {
+            return Ok(&floats.get()[row * n_lines..][..n_lines]);
+        }
+        let file = self.file.as_ref().ok_or_else(|| io::Error::other("a segment without vectors has no file"))?;
+        buffer.lines.resize(n_lines, FloatLine::ZERO);
+        file.vector(self.slots[row], &mut buffer.bytes, &mut buffer.lines)?;
+        Ok(&buffer.lines)
     }
 
     /// The coarse plane of all rows, filled up to whole groups.

@@ -1,9 +1,10 @@
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, VectorIndex};
+use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, KeptRows, VectorIndex};
 use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, Similarity, Template};
 use proptest::prelude::*;
 
@@ -24,6 +25,23 @@ fn flat_inline() -> Arc<dyn VectorIndex> {
 /// Every search goes through queue and threads.
 fn flat_pooled() -> Arc<dyn VectorIndex> {
     Arc::new(FlatIndex::new(FlatOptions { n_threads: 2, queue_len_max: 64, inline_numbers_max: 0, seed: 1 }).unwrap())
+}
+
+/// With its rows on disk.
+fn flat_in(folder: &Path) -> Arc<FlatIndex> {
+    let options = FlatOptions { n_threads: 2, queue_len_max: 64, inline_numbers_max: 0, seed: 1 };
+    Arc::new(FlatIndex::new_in(options, folder).unwrap())
+}
+
+#[test]
+fn flat_conforms_with_its_rows_on_disk() {
+    let scratch = tempfile::tempdir().unwrap();
+    let n_opened = AtomicUsize::new(0);
+    check_all(|| {
+        let folder = scratch.path().join(n_opened.fetch_add(1, Ordering::Relaxed).to_string());
+        std::fs::create_dir(&folder).unwrap();
+        flat_in(&folder)
+    });
 }
 
 #[test]
@@ -185,7 +203,8 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn check_equal_to_full_scan(bases: &[Vec<f32>], rows: &[Row], asks: &[Ask]) {
-    let indexes = [flat_inline(), flat_pooled()];
+    let scratch = tempfile::tempdir().unwrap();
+    let indexes = [flat_inline(), flat_pooled(), flat_in(scratch.path())];
     let oracle = BruteForceIndex::new();
     let mut changes = vec![opening()];
     for row in rows {
@@ -278,9 +297,14 @@ fn a_gallery_of_many_stretches_equals_a_full_scan() {
 
 #[test]
 fn searches_see_whole_commits_while_they_arrive() {
+    check_whole_commits(flat_pooled());
+    let scratch = tempfile::tempdir().unwrap();
+    check_whole_commits(flat_in(scratch.path()));
+}
+
+fn check_whole_commits(index: Arc<dyn VectorIndex>) {
     const N_COMMITS: u64 = 300;
     const PAIRS: u64 = 40;
-    let index = flat_pooled();
     index.apply_now(Revision(1), vec![opening()]);
     let is_done = AtomicBool::new(false);
     // Each commit puts or removes both faces of a pair.
@@ -377,4 +401,190 @@ fn waiting_searches_are_answered_together_each_with_its_own_answer() {
     for (question, answer) in questions.into_iter().zip(answers) {
         assert_eq!(answer, hits(&oracle, question));
     }
+}
+
+// ---------------------------------------------------------------------------------------------------- rows on disk
+
+const LIBRARY: [u8; 16] = [9; 16];
+
+/// Puts, replacements and removals over more than one full segment, the same for the same seed.
+fn history(seed: u64, n_changes: u64) -> Vec<GalleryChange> {
+    let mut state = seed;
+    let mut next = |end: u64| super::rotation::split_mix(&mut state) % end;
+    let change = |_| {
+        let face = 1 + next(4000);
+        match next(10) {
+            0 | 1 => GalleryChange::Remove { face_set: set(), face: FaceId::new(face).unwrap() },
+            _ => putting(GalleryEntry {
+                person: PersonId::new(next(50)),
+                subject: (next(4) == 0).then(|| format!("subject {}", next(100)).into()),
+                ..entry(face, scattered(face * 1000 + next(3), 40))
+            }),
+        }
+    };
+    (0..n_changes).map(change).collect()
+}
+
+#[track_caller]
+fn check_same_answers(index: &dyn VectorIndex, oracle: &BruteForceIndex) {
+    assert_eq!(index.n_rows(set()), oracle.n_rows(set()));
+    for number in 0..6 {
+        let filter = (number % 3 == 1).then(|| Arc::new(Filter::HasSubject));
+        let one_per_person = number % 2 == 0;
+        let question = GallerySearch { filter, one_per_person, ..question(scattered(number * 7000, 40), 50) };
+        assert_eq!(hits(index, question.clone()), hits(oracle, question));
+    }
+    let everything = question(scattered(1, 40), usize::MAX);
+    assert_eq!(hits(index, everything.clone()), hits(oracle, everything));
+}
+
+fn reopened(folder: &Path, library: [u8; 16]) -> (Arc<FlatIndex>, Option<KeptRows>) {
+    let index = flat_in(folder);
+    let kept = wait_for(index.reopen(library, vec![opening()])).unwrap();
+    (index, kept)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// An index with rows on disk after a history, and the oracle after the same.
+fn filled(folder: &Path) -> (Arc<FlatIndex>, BruteForceIndex) {
+    let (index, kept) = reopened(folder, LIBRARY);
+    assert!(kept.is_none(), "nothing was kept");
+    wait_for(index.restart()).unwrap();
+    let oracle = BruteForceIndex::new();
+    let changes = std::iter::once(opening()).chain(history(5, 6000)).collect::<Vec<_>>();
+    for changes in changes.chunks(500) {
+        index.apply_now(Revision(7), changes.to_vec());
+        oracle.apply_now(Revision(7), changes.to_vec());
+    }
+    wait_for(index.resume(Revision(7))).unwrap();
+    (index, oracle)
+}
+
+#[test]
+fn rows_on_disk_are_found_again_and_changed_further() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (index, oracle) = filled(scratch.path());
+    assert!(index.n_rows(set()) > 2 * 1024, "some segments are full");
+    check_same_answers(&*index, &oracle);
+    drop(index);
+    let mut revision = 7;
+    for (turn, seed) in [11, 12, 13].into_iter().enumerate() {
+        let (index, kept) = reopened(scratch.path(), LIBRARY);
+        assert_eq!(kept.map(|kept| (kept.revision, kept.lacking)), Some((Revision(revision), Vec::new())));
+        assert_eq!(index.revision(), None, "searches wait for what was committed since");
+        wait_for(index.resume(Revision(revision))).unwrap();
+        check_same_answers(&*index, &oracle);
+        for changes in history(seed, 900).chunks(30) {
+            revision += 1;
+            index.apply_now(Revision(revision), changes.to_vec());
+            oracle.apply_now(Revision(revision), changes.to_vec());
+        }
+        check_same_answers(&*index, &oracle);
+        if turn == 1 {
+            // As if the process had been killed: nothing is closed in order.
+            std::mem::forget(index);
+        }
+    }
+}
+
+#[test]
+fn rows_on_disk_that_may_not_be_trusted_are_not_used() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (index, oracle) = filled(scratch.path());
+    let path = scratch.path().join(format!("{}40", row_file::ROWS_FILE));
+    // While it is in use the same file may be trusted, after a kill; a copy may not.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    assert!(reopened(copy.path(), LIBRARY).1.is_none());
+    drop(index);
+    let whole = std::fs::read(&path).unwrap();
+    assert!(reopened(scratch.path(), [8; 16]).1.is_none(), "another library");
+    let row_bytes = (whole.len() - 4096) / 40;
+    for damaged_at in [3, 20, 36, 42, 60, 70, 4096 + 9, 4096 + row_bytes * 3, whole.len() - 70] {
+        let mut damaged = whole.clone();
+        damaged[damaged_at] ^= 0x10;
+        // The other state is that of a process that had the file in use.
+        damaged[64..144].copy_from_slice(&whole[64..144]);
+        if (64..144).contains(&damaged_at) {
+            damaged[64..144].fill(7);
+        }
+        std::fs::write(&path, damaged).unwrap();
+        let (index, kept) = reopened(scratch.path(), LIBRARY);
+        assert!(kept.is_none(), "byte {damaged_at} was changed");
+        drop(index);
+    }
+    std::fs::write(&path, &whole[..100]).unwrap();
+    assert!(reopened(scratch.path(), LIBRARY).1.is_none());
+    // Written again as it was it is trusted: it was closed in order.
+    std::fs::write(&path, &whole).unwrap();
+    let (index, kept) = reopened(scratch.path(), LIBRARY);
+    assert_eq!(kept.unwrap().revision, Revision(7));
+    wait_for(index.resume(Revision(7))).unwrap();
+    check_same_answers(&*index, &oracle);
+}
+
+#[test]
+fn an_index_filled_anew_overwrites_the_rows_on_disk() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (index, _) = filled(scratch.path());
+    drop(index);
+    let (index, kept) = reopened(scratch.path(), [8; 16]);
+    assert!(kept.is_none());
+    wait_for(index.restart()).unwrap();
+    let few: Vec<GalleryChange> = (1..=3).map(|number| putting(entry(number, scattered(number, 40)))).collect();
+    index.apply_now(Revision(1), std::iter::once(opening()).chain(few.clone()).collect());
+    wait_for(index.resume(Revision(1))).unwrap();
+    let path = scratch.path().join(format!("{}40", row_file::ROWS_FILE));
+    let (bytes, n_bytes) = (std::fs::read(&path).unwrap(), super::row_record::slot_bytes(40));
+    assert_eq!(bytes.len(), 4096 + 3 * n_bytes);
+    // And once more, while it is in use.
+    wait_for(index.restart()).unwrap();
+    index.apply_now(Revision(2), vec![opening(), few[1].clone()]);
+    wait_for(index.resume(Revision(2))).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap().len(), 4096 + n_bytes);
+    drop(index);
+    let (index, kept) = reopened(scratch.path(), [8; 16]);
+    assert_eq!(kept.unwrap().revision, Revision(2));
+    assert_eq!(index.n_rows(set()), 1);
+    wait_for(index.restart()).unwrap();
+    wait_for(index.resume(Revision(3))).unwrap();
+    assert_eq!(names(scratch.path()), [] as [String; 0], "a file without rows is removed");
+}
+
+/// The numbers of a template as they lie in a file.
+fn mark(template: &Template) -> Vec<u8> {
+    template.unit().iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_removed_row_is_gone_from_disk_when_its_removal_is_acknowledged() {
+    let scratch = tempfile::tempdir().unwrap();
+    let index = flat_in(scratch.path());
+    assert!(wait_for(index.reopen(LIBRARY, Vec::new())).unwrap().is_none());
+    wait_for(index.restart()).unwrap();
+    wait_for(index.resume(Revision(1))).unwrap();
+    let rows = |numbers: std::ops::Range<u64>| numbers.map(|number| putting(entry(number, scattered(number, 40))));
+    index.apply_now(Revision(1), std::iter::once(opening()).chain(rows(1..3000)).collect());
+    let path = scratch.path().join(format!("{}40", row_file::ROWS_FILE));
+    let is_there = |number: u64| {
+        let mark = mark(&scattered(number, 40));
+        std::fs::read(&path).unwrap().windows(mark.len()).any(|window| window == mark)
+    };
+    assert!([1, 1500, 2999].into_iter().all(is_there));
+    let remove = |number: u64| GalleryChange::Remove { face_set: set(), face: FaceId::new(number).unwrap() };
+    index.apply_now(Revision(2), vec![remove(1), remove(1500), putting(entry(2999, scattered(5000, 40)))]);
+    assert!(![1, 1500, 2999].into_iter().any(is_there), "removed and replaced rows are overwritten");
+    assert!([2, 1501, 2998, 5000].into_iter().all(is_there), "no other row is");
+    // Rows of a face set that the store has not any more are overwritten when the file is read again.
+    std::mem::forget(index);
+    let index = flat_in(scratch.path());
+    let kept = wait_for(index.reopen(LIBRARY, Vec::new())).unwrap();
+    assert_eq!(kept.map(|kept| kept.revision), Some(Revision(2)));
+    assert!(![2, 1501, 2998, 5000].into_iter().any(is_there));
 }

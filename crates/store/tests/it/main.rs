@@ -12,6 +12,7 @@ mod damage_matrix;
 mod deletes;
 mod erasure;
 mod full_disk;
+mod index_rows;
 mod jobs;
 mod layouts;
 mod model;

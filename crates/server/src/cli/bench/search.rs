@@ -1,8 +1,9 @@
 //! `likeness bench search`: the index alone, without HTTP, store or pictures. Building the gallery is not counted, so
 //! other engines can be measured beside it in one run and on the same vectors (`benches/peers/search.py`).
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +59,9 @@ pub(crate) struct SearchArgs {
     /// Probes, in the same form; asked in turn
     #[arg(long, value_name = "FILE", requires = "vectors")]
     probes: Option<PathBuf>,
+    /// Keep the vectors in memory, instead of in a file in the system's folder for temporary files
+    #[arg(long)]
+    in_memory: bool,
     /// Measure one turn for each line of standard input, at once: a line is a batch size, or batch size and percent of
     /// a filter, or empty
     #[arg(long)]
@@ -93,6 +97,7 @@ struct Measured {
 
 struct Bench {
     index: Arc<FlatIndex>,
+    _scratch: Option<Scratch>,
     probes: Vec<Template>,
     args: SearchArgs,
     bytes_per_face: f64,
@@ -186,6 +191,25 @@ fn face_set() -> FaceSetId {
     FaceSetId::new(1).expect("in range")
 }
 
+/// A folder of this process, removed with what is in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self, Error> {
+        let path = std::env::temp_dir().join(format!("likeness-bench-{}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| refused(format!("cannot make the folder {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is only in the way.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Bench {
     async fn fill(args: SearchArgs) -> Result<Self, Error> {
         let pack = Pack { id: PackId::new("bench-1").expect("an id"), dimensions: args.dimensions as usize };
@@ -193,12 +217,17 @@ impl Bench {
             Some(path) => Vectors::open(path, pack.dimensions).map(Source::File),
             None => Ok(Source::Random(Numbers(seed))),
         };
-        let index = FlatIndex::new(FlatOptions {
+        let options = FlatOptions {
             n_threads: args.threads as usize,
             queue_len_max: 4096,
             inline_numbers_max: INLINE_NUMBERS_MAX,
             seed: 1,
-        })?;
+        };
+        let scratch = if args.in_memory { None } else { Some(Scratch::make()?) };
+        let index = match &scratch {
+            Some(scratch) => FlatIndex::new_in(options, &scratch.0)?,
+            None => FlatIndex::new(options)?,
+        };
         let (before_mb, _) = memory_mb();
         // Only sets with fields pay for them.
         let is_filtered = args.filter.is_some() || args.turns;
@@ -229,7 +258,7 @@ impl Bench {
         let mut probes = source(&args.probes, u64::MAX)?;
         let probes = (0..args.queries).map(|_| probes.next(&pack)).collect::<Result<Vec<_>, Error>>()?;
         let bytes_per_face = (after_mb - before_mb) * 1e6 / args.faces as f64;
-        Ok(Self { index: Arc::new(index), probes, args, bytes_per_face })
+        Ok(Self { index: Arc::new(index), _scratch: scratch, probes, args, bytes_per_face })
     }
 
     async fn turn(&self, batch: u64, filter: Option<u64>) -> Result<Measured, Error> {
@@ -351,6 +380,7 @@ mod tests {
             filter: Some(50),
             vectors: None,
             probes: None,
+            in_memory: true,
             turns: false,
             answers: true,
             json: true,

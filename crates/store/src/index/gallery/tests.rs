@@ -2,11 +2,12 @@ use likeness_domain::types::Template;
 
 use super::*;
 use crate::index::kernel::{CodeLine, FloatLine, RowSizes};
+use crate::index::segment::VectorBuffer;
 
 const DIMENSIONS: usize = 20;
 
 fn gallery() -> Gallery {
-    Gallery::new(PackId::new("pack-1").unwrap(), Arc::default(), 1, Arena::default())
+    Gallery::new(FaceSetId::new(1).unwrap(), PackId::new("pack-1").unwrap(), Arc::default(), 1, Backing::default())
 }
 
 fn entry(number: u64) -> GalleryEntry {
@@ -41,10 +42,16 @@ fn a_removed_template_is_overwritten() {
     for segment in segments(&gallery).iter() {
         assert_eq!(segment.n_rows(), 20);
         for row in 0..20 {
-            assert!(segment.floats(row).iter().any(|line| *line != FloatLine::ZERO), "row {row} is in use");
+            assert!(
+                segment.vector(row, &mut VectorBuffer::default()).unwrap().iter().any(|line| *line != FloatLine::ZERO),
+                "row {row} is in use"
+            );
         }
         for row in 20..40 {
-            assert!(segment.floats(row).iter().all(|line| *line == FloatLine::ZERO), "numbers of row {row} are left");
+            assert!(
+                segment.vector(row, &mut VectorBuffer::default()).unwrap().iter().all(|line| *line == FloatLine::ZERO),
+                "numbers of row {row} are left"
+            );
         }
         let rows = segment.coarse_rows();
         assert!(rows.coarse[..20].iter().all(|line| *line != CodeLine::ZERO), "rows 0..20 are in use");
@@ -72,7 +79,8 @@ fn rows_fill_segments_without_gaps_whatever_is_removed() {
     for segment in segments.iter() {
         for row in 0..segment.n_rows() {
             let face = segment.label(row).face.get();
-            let numbers = segment.floats(row).iter().flat_map(|line| line.0).take(DIMENSIONS);
+            let mut buffer = VectorBuffer::default();
+            let numbers = segment.vector(row, &mut buffer).unwrap().iter().flat_map(|line| line.0).take(DIMENSIONS);
             assert!(numbers.eq(entry(face).template.unit().iter().copied()), "face {face} has another's numbers");
             faces.push(face);
         }
@@ -97,11 +105,13 @@ fn a_snapshot_stays_as_it_was() {
     let gallery = gallery();
     put(&gallery, 1..=20);
     let before = segments(&gallery);
-    let numbers: Vec<FloatLine> = (0..20).flat_map(|row| before[0].floats(row).to_vec()).collect();
+    let numbers: Vec<FloatLine> =
+        (0..20).flat_map(|row| before[0].vector(row, &mut VectorBuffer::default()).unwrap().to_vec()).collect();
     remove(&gallery, 1..=10);
     put(&gallery, 100..=2000);
     assert_eq!((before.len(), before[0].n_rows()), (1, 20));
-    let after: Vec<FloatLine> = (0..20).flat_map(|row| before[0].floats(row).to_vec()).collect();
+    let after: Vec<FloatLine> =
+        (0..20).flat_map(|row| before[0].vector(row, &mut VectorBuffer::default()).unwrap().to_vec()).collect();
     assert_eq!(numbers, after);
 }
 
