@@ -51,6 +51,8 @@ export interface Field {
 }
 
 export interface FaceSet {
+  /** The tag of its state, where it was read or changed by itself. */
+  etag?: string;
   name: string;
   label?: string;
   note?: string;
@@ -64,6 +66,8 @@ export interface FaceSet {
 }
 
 export interface Face extends Detection {
+  /** As of a face set. */
+  etag?: string;
   id: string;
   /** Key of the person that it belongs to; none for a face of the set itself. */
   person?: string;
@@ -169,6 +173,19 @@ export async function call<A>(method: string, path: string, options: Options = {
   return (text ? JSON.parse(text) : {}) as A;
 }
 
+/** The same, with the tag of the state that is answered. */
+async function tagged<A>(method: string, path: string, options: Options = {}): Promise<A & { etag?: string }> {
+  const response = await send(method, path, options);
+  // A proxy that compresses makes tags weak, which no condition matches; the server's are digests of the state itself.
+  const etag = response.headers.get("etag")?.replace(/^W\//, "");
+  return { ...((await response.json()) as A), etag };
+}
+
+/** A change of some values, if the state still has that tag. */
+function change<A>(path: string, json: object, ifMatch: string | undefined): Promise<A & { etag?: string }> {
+  return tagged("PATCH", path, { json, headers: ifMatch ? { "if-match": ifMatch } : {} });
+}
+
 /** One request; an answer that is no success is thrown as an [`ApiError`]. */
 export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
   const words = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined && value !== "");
@@ -225,19 +242,19 @@ async function refusal(response: Response): Promise<ApiError> {
 // ---- face sets
 
 export const faceSets = async (): Promise<FaceSet[]> => (await call<{ face_sets: FaceSet[] }>("GET", "/face-sets")).face_sets;
-export const faceSet = (name: string): Promise<FaceSet> => call("GET", at("face-sets", name));
+export const faceSet = (name: string): Promise<FaceSet> => tagged("GET", at("face-sets", name));
 export const createFaceSet = (body: object): Promise<FaceSet> => call("POST", "/face-sets", { json: body });
-export const updateFaceSet = (name: string, body: object): Promise<FaceSet> =>
-  call("PATCH", at("face-sets", name), { json: body });
+export const updateFaceSet = (name: string, body: object, ifMatch?: string): Promise<FaceSet> =>
+  change(at("face-sets", name), body, ifMatch);
 export const deleteFaceSet = (name: string): Promise<unknown> => call("DELETE", at("face-sets", name));
 
 // ---- faces
 
 export const facesAt = (set: string, offset: number, limit: number, signal?: AbortSignal): Promise<Faces> =>
   call("GET", at("face-sets", set, "faces"), { query: { offset, limit }, signal });
-export const face = (set: string, id: string): Promise<Face> => call("GET", at("face-sets", set, "faces", id));
-export const updateFace = (set: string, id: string, body: object): Promise<Face> =>
-  call("PATCH", at("face-sets", set, "faces", id), { json: body });
+export const face = (set: string, id: string): Promise<Face> => tagged("GET", at("face-sets", set, "faces", id));
+export const updateFace = (set: string, id: string, body: object, ifMatch?: string): Promise<Face> =>
+  change(at("face-sets", set, "faces", id), body, ifMatch);
 export const deleteFace = (set: string, id: string): Promise<unknown> =>
   call("DELETE", at("face-sets", set, "faces", id));
 
@@ -260,6 +277,8 @@ export function nameOf(face: Face): string | undefined {
 // ---- persons
 
 export interface Person {
+  /** As of a face set. */
+  etag?: string;
   key: string;
   name?: string;
   note?: string;
@@ -280,9 +299,10 @@ async function page<T, K extends string>(name: K, path: string, query: Options["
 
 export const persons = (cursor?: string, signal?: AbortSignal): Promise<Page<Person>> =>
   page("persons", "/persons", { cursor, limit: 200 }, signal);
-export const person = (key: string): Promise<Person> => call("GET", at("persons", key));
+export const person = (key: string): Promise<Person> => tagged("GET", at("persons", key));
 export const createPerson = (body: object): Promise<Person> => call("POST", "/persons", { json: body });
-export const updatePerson = (key: string, body: object): Promise<Person> => call("PATCH", at("persons", key), { json: body });
+export const updatePerson = (key: string, body: object, ifMatch?: string): Promise<Person> =>
+  change(at("persons", key), body, ifMatch);
 export const deletePerson = (key: string): Promise<unknown> => call("DELETE", at("persons", key));
 export const personFaces = (key: string, cursor?: string): Promise<Page<Face>> =>
   page("faces", at("persons", key, "faces"), { cursor, limit: 1000 });

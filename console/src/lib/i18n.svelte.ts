@@ -1,6 +1,7 @@
 /** Words in the reader's language. `src/messages/en.json` has every message; the others are loaded when chosen. */
 
 import en from "../messages/en.json";
+import { visible } from "./visible";
 
 export type Key = keyof typeof en;
 export type Language = "en" | "zh" | "de";
@@ -48,7 +49,7 @@ async function use(language: Language): Promise<void> {
 }
 
 /**
- * The message of that key, with `{name}` replaced. With a value `n`, the message `KEY.one` is taken where the language
+ * The message of that key, with `{name}` replaced, invisible characters of texts made visible. With a value `n`, the message `KEY.one` is taken where the language
  * has a singular and `n` is it.
  */
 export function t(key: Key, values: Values = {}): string {
@@ -58,7 +59,7 @@ export function t(key: Key, values: Values = {}): string {
   }
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
-    return value === undefined ? whole : typeof value === "number" ? number(value) : value;
+    return value === undefined ? whole : typeof value === "number" ? number(value) : visible(value);
   });
 }
 

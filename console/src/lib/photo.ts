@@ -109,10 +109,13 @@ export async function crop(image: ImageBitmap, box: Box, side = 160): Promise<st
   return URL.createObjectURL(await encoded(drawn(image, square, side, side), "image/jpeg", 0.85));
 }
 
+/** Room around a face that is cut out, as a share of the longer side of its box. */
+export const CUT_ROOM = 0.5;
+
 /** One face of a group picture at full size with room around it, for sending. */
 export async function cutOut(image: ImageBitmap, box: Box): Promise<Blob> {
-  const from = roomy(box, 0.5, image.width, image.height);
-  return encoded(drawn(image, from, from.width, from.height), "image/png");
+  const from = roomy(box, CUT_ROOM, image.width, image.height);
+  return sendable(await encoded(drawn(image, from, from.width, from.height), "image/png"));
 }
 
 /** A picture that is too large to send, smaller; others as they are. */

@@ -1,6 +1,7 @@
 /** False-accept rates between the measured points of a model pack, in the way in which the server interpolates them. */
 
 import type { Box, Pack, Rate } from "./api";
+import { CUT_ROOM } from "./photo";
 
 type Points = Pack["operating_points"];
 
@@ -45,4 +46,13 @@ export function iou(a: Box, b: Box): number {
   if (width <= 0 || height <= 0) return 0;
   const common = width * height;
   return common / (a.width * a.height + b.width * b.height - common);
+}
+
+/** The face that is found in a cut-out is the one that was cut out if their boxes agree so far. */
+const SAME_FACE_IOU = 0.4;
+
+/** Whether a face found in a cut-out is the one that was cut out: as large, and where it has to be. */
+export function isCutOut(found: Box, wanted: Box): boolean {
+  const margin = Math.max(wanted.width, wanted.height) * CUT_ROOM;
+  return iou(found, { ...wanted, left: Math.min(margin, wanted.left), top: Math.min(margin, wanted.top) }) >= SAME_FACE_IOU;
 }

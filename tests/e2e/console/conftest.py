@@ -1,5 +1,6 @@
 """Fixtures: Debian's Chromium, visitors, and a library with something in it."""
 
+import json
 import pathlib
 import sys
 import urllib.error
@@ -67,6 +68,8 @@ def library(server, key, photos):
     return key
 
 
-def search_only_key(server, tenant):
-    made = harness.run("key", "create", "--data", server.data, "--tenant", tenant, "--grant", "search", "--json")
-    return harness.Key(__import__("json").loads(made.stdout))
+def limited_key(server, tenant, *grants, sets=()):
+    """A key with these grants only, and of these face sets only if any are named."""
+    options = ["--grant", ",".join(grants)] + [word for name in sets for word in ("--set", name)]
+    made = harness.run("key", "create", "--data", server.data, "--tenant", tenant, *options, "--json")
+    return harness.Key(**json.loads(made.stdout))
