@@ -147,7 +147,7 @@ pub(crate) async fn open_with(
         let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?;
         let store = Arc::new(store);
         // After the store, which has made or upgraded the layout that both use.
-        let credentials = credentials(&config)?;
+        let credentials: Arc<dyn CredentialStore> = Arc::new(store.credentials()?);
         let jobs = Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock)));
         let beside = (Arc::clone(&credentials), Arc::clone(&jobs) as _, names);
         let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index), beside);

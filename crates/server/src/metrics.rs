@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{GalleryStore, StoreReport, VectorIndex};
+use likeness_domain::ports::{GalleryStore, StoreHealth, StoreReport, VectorIndex};
 use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::trace::Observed;
 
@@ -217,6 +217,7 @@ impl Metrics {
             "Damaged rows that are neither searched nor returned.",
             health.n_rows_set_aside,
         );
+        damage_into(page, &health);
         let index = sources.index.revision();
         page.one(
             "likeness_index_ready",
@@ -295,6 +296,53 @@ fn analysis_into(page: &mut Page, library: &Library) {
     for (name, about, value) in gauges {
         page.one(name, "gauge", about, value);
     }
+}
+
+/// What is damaged or lost, and how far the check of every row is.
+fn damage_into(page: &mut Page, health: &StoreHealth) {
+    let name = "likeness_store_table_rows_set_aside";
+    page.head(name, "gauge", "Damaged rows that are neither searched nor returned, by table.");
+    for (table, n_rows) in &health.rows_set_aside_of {
+        page.line(name, &[("table", table)], n_rows);
+    }
+    page.one(
+        "likeness_store_other_damage",
+        "gauge",
+        "Parts of tables that cannot be read and galleries that show a face that does not belong there, as far as known.",
+        health.n_other_damage,
+    );
+    page.one(
+        "likeness_store_losses",
+        "gauge",
+        "Times that acknowledged commits went missing, until somebody acknowledges it.",
+        health.n_losses,
+    );
+    let Some(scrub) = health.scrub else { return };
+    let times = [
+        (
+            "likeness_store_scrub_started_time_seconds",
+            "Start of the check of every row that is under way",
+            scrub.started_at,
+        ),
+        ("likeness_store_scrub_finished_time_seconds", "End of the last whole check of every row", scrub.finished_at),
+    ];
+    for (name, about, at) in times {
+        if let Some(at) = at {
+            page.one(name, "gauge", &format!("{about}, seconds since 1970."), at.0 as f64 / 1000.0);
+        }
+    }
+    page.one(
+        "likeness_store_scrub_rows_read",
+        "gauge",
+        "Rows read by the check of every row that is under way, or by the last one.",
+        scrub.n_rows_read,
+    );
+    page.one(
+        "likeness_store_scrub_rows",
+        "gauge",
+        "About how many rows there were when that check began.",
+        scrub.n_rows_all,
+    );
 }
 
 /// What the kernel knows of this process, under the names that Prometheus' own clients use.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use likeness_domain::ports::{CredentialStore, GalleryStore, JobStore, NonceStore, VectorIndex};
 use likeness_domain::{Error, Kind, Result};
 
-use crate::embedded::{Credentials, EmbeddedStore};
+use crate::embedded::EmbeddedStore;
 use crate::memory::MemoryStore;
 
 /// Where a store is.
@@ -73,10 +73,10 @@ pub fn open(place: &Place, index: Arc<dyn VectorIndex>) -> Result<Opened> {
         Place::Folder(dir) => {
             let store = Arc::new(EmbeddedStore::open(dir, index)?);
             Opened {
+                credentials: Arc::new(store.credentials()?),
                 gallery: Arc::clone(&store) as _,
                 jobs: Arc::clone(&store) as _,
                 once: store,
-                credentials: Arc::new(Credentials::open(dir)?),
             }
         }
     })

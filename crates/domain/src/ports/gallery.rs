@@ -1,5 +1,6 @@
 //! Face sets, persons and faces as stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +154,8 @@ pub struct StoreHealth {
     pub write_failure: Option<String>,
     /// Damaged rows that are neither searched nor returned.
     pub n_rows_set_aside: u64,
+    /// The same by table, of every table whose rows can be told to be damaged; empty for a store without such tables.
+    pub rows_set_aside_of: BTreeMap<&'static str, u64>,
     /// Other damage that was found since the store was opened: parts of tables that cannot be read, galleries that show a face
     /// that does not belong there.
     pub n_other_damage: u64,
@@ -215,7 +218,8 @@ pub trait GalleryStore: TransientFaceStore {
     fn faces(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>) -> Pending<'_, Vec<Face>>;
 
     /// The templates of that pack of those of `ids` that are in the scope, or anywhere in the tenant, in the order asked
-    /// for, each face once. A face without a template of that pack is left out.
+    /// for, each face once. A face without a template of that pack is left out, and one whose template is damaged if there is
+    /// a whole one among the others; if there is none, that is [`crate::Kind::Internal`].
     fn templates(
         &self,
         tenant: TenantId,

@@ -70,6 +70,17 @@ pub trait VectorIndex: Send + Sync {
     /// [`VectorIndex::restart`] and [`VectorIndex::resume`], which its store does at once.
     fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()>;
 
+    /// Takes over what its store has found out about rows between two commits: one that is damaged goes, one that is whole
+    /// again comes back. The revision stays. Taking out what is not there changes nothing. Errors as of
+    /// [`VectorIndex::apply`].
+    fn amend(&self, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        match self.revision() {
+            Some(revision) => self.apply(revision, changes),
+            // It is filled anew, and whoever fills it leaves damaged rows out.
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
     /// The revision it has reached; `None` while searches are refused because it has failed or is filled anew.
     fn revision(&self) -> Option<Revision>;
 

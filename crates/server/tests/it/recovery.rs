@@ -217,3 +217,32 @@ fn a_server_with_a_damaged_row_is_degraded() {
     assert!(readiness.contains(r#""status":"ok""#) && !readiness.contains("rows_set_aside"), "{readiness}");
     server.stop();
 }
+
+/// Damage that comes while the server runs is told as soon as somebody reads the row, and the row is shown no more.
+#[test]
+fn damage_that_comes_while_serving_is_told() {
+    let scratch = Scratch::new();
+    fill(&scratch, 0);
+    let Some(mut server) = scratch.serve(&["--listen-operations", "127.0.0.1:0"]) else { return };
+    let port = server.port_after("health checks and metrics on http://127.0.0.1:");
+    let metrics = |server: &Server| server.exchange_at(port, "GET", "/metrics", "");
+    let set_aside = "likeness_store_table_rows_set_aside{table=\"faces\"}";
+    assert!(metrics(&server).contains(&format!("{set_aside} 0\n")));
+    // Nobody has read the row yet but the thread that writes.
+    let database = scratch.data().join("likeness.db");
+    let bytes = fs::read(&database).unwrap();
+    let note = b"note-of-face-3";
+    let at = bytes.windows(note.len()).position(|window| window == note).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&database).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[note[0] ^ 1], at as u64).unwrap();
+    let listed = scratch.data_of(&["face", "list", "--data", "data", "--set", "staff"]);
+    assert!(listed.contains("note-of-face-2") && !listed.contains("ote-of-face-3"), "{listed}");
+    let readiness = server.exchange("GET", "/readyz", "");
+    assert!(readiness.contains(r#""status":"degraded""#) && readiness.contains(r#""rows_set_aside":1"#), "{readiness}");
+    let page = metrics(&server);
+    assert!(page.contains(&format!("{set_aside} 1\n")) && page.contains("likeness_store_rows_set_aside 1\n"), "{page}");
+    let checked = scratch.run(&["check", "--data", "data"]);
+    assert_eq!(checked.code, Some(1));
+    assert!(checked.data.contains("face 3 is damaged"), "{}", checked.data);
+    server.stop();
+}

@@ -189,6 +189,24 @@ impl VectorIndex for Ledger {
         Box::pin(ready(Ok(())))
     }
 
+    fn amend(&self, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            // What is not there may be taken out once more.
+            let is_there = match &change {
+                GalleryChange::Close { face_set } => state.galleries.contains_key(&face_set.get()),
+                GalleryChange::Remove { face_set, face } => {
+                    state.galleries.get(&face_set.get()).is_some_and(|gallery| gallery.sequences.contains_key(face))
+                }
+                GalleryChange::Open { .. } | GalleryChange::Put { .. } => true,
+            };
+            if let Err(fault) = if is_there { state.take(change) } else { Ok(()) } {
+                state.faults.push(fault);
+            }
+        }
+        Box::pin(ready(Ok(())))
+    }
+
     fn revision(&self) -> Option<Revision> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Some(state.revision).filter(|_| !state.is_stopped)

@@ -7,24 +7,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Most values; when it is full, the outdated ones are dropped, or else all.
 const LEN_MAX: usize = 1024;
 
-/// Values by key, each with the version of the database that it was read at.
+/// Values by key, each with the version `N` of the database that it was read at.
 ///
 /// Who reads a value takes the version first: a value is then at least as new as the version it is kept with, and is never
 /// returned once there is a later one.
-pub(super) struct VersionedCache<K, V>(Mutex<HashMap<K, (u64, V)>>);
+pub(super) struct VersionedCache<K, N, V>(Mutex<HashMap<K, (N, V)>>);
 
-impl<K: Eq + Hash, V: Clone> VersionedCache<K, V> {
+impl<K: Eq + Hash, N: Copy + Eq, V: Clone> VersionedCache<K, N, V> {
     pub(super) fn new() -> Self {
         Self(Mutex::default())
     }
 
     /// The value, if it was read at that version.
-    pub(super) fn get(&self, key: &K, version: u64) -> Option<V> {
+    pub(super) fn get(&self, key: &K, version: N) -> Option<V> {
         self.entries().get(key).filter(|(at, _)| *at == version).map(|(_, value)| value.clone())
     }
 
     /// Keeps a value that was read after the version was taken.
-    pub(super) fn put(&self, key: K, version: u64, value: V) {
+    pub(super) fn put(&self, key: K, version: N, value: V) {
         let mut entries = self.entries();
         if entries.len() >= LEN_MAX && !entries.contains_key(&key) {
             entries.retain(|_, (at, _)| *at == version);
@@ -35,7 +35,7 @@ impl<K: Eq + Hash, V: Clone> VersionedCache<K, V> {
         entries.insert(key, (version, value));
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<K, (u64, V)>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, (N, V)>> {
         // Each operation leaves the map whole, so a panic elsewhere does no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,7 +58,7 @@ mod tests {
     fn it_never_grows_beyond_its_bound() {
         let cache = VersionedCache::new();
         for number in 0..LEN_MAX {
-            cache.put(number, 1 + number as u64 % 2, ());
+            cache.put(number, 1 + number % 2, ());
         }
         cache.put(LEN_MAX, 2, ());
         assert_eq!(cache.entries().len(), LEN_MAX / 2 + 1, "the outdated ones are gone");

@@ -129,7 +129,7 @@ impl Found<'_> {
             return Ok(known.clone());
         }
         let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ?1 AND s.name IS NOT NULL");
-        let set = rows::first(self.conn, &sql, [id.get()], rows::set_row)?.map(|row| row.face_set);
+        let set = rows::intact(self.conn, &sql, [id.get()], rows::set_row)?.pop().map(|row| row.face_set);
         self.sets.insert(id, set.clone());
         Ok(set)
     }
@@ -152,8 +152,9 @@ impl Rows for Found<'_> {
              WHERE f.id = ?1"
         );
         let params = (face.get(), face_set.get(), set.pack.as_str());
-        let row = rows::first(self.conn, &sql, params, |row| rows::face_and_template(row, set.tenant, &set.pack))?;
-        Ok(row.map(|(row, template)| GalleryChange::Put {
+        // A damaged row is as good as gone: whoever follows must not stop at it for ever.
+        let found = rows::intact(self.conn, &sql, params, |row| rows::face_and_template(row, set.tenant, &set.pack))?;
+        Ok(found.into_iter().next().map(|(row, template)| GalleryChange::Put {
             face_set,
             entry: entry(&row.face, template, row.sequence, &set.schema),
         }))

@@ -20,6 +20,7 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::cache::VersionedCache;
 use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
+use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 use super::identity::IdentityFile;
 use super::opening::Upgrade;
@@ -60,7 +61,8 @@ pub struct Credentials {
     writer: Pool,
     /// Tells whether anybody has committed anything to the file, in this process or another. It never waits.
     watch: Mutex<Connection>,
-    keys: Arc<VersionedCache<AccessKeyId, AccessKey>>,
+    keys: Arc<VersionedCache<AccessKeyId, (u64, u64), AccessKey>>,
+    damage: Arc<DamageLog>,
 }
 
 impl Credentials {
@@ -75,8 +77,16 @@ impl Credentials {
     pub fn open_upgrading(dir: impl AsRef<Path>, upgrade_copy: bool) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
-        let damage = Arc::default();
-        let connect = |purpose| schema::opened(schema::connect(dir, purpose, &damage), dir);
+        Self::connect(dir, upgrade_copy, &Arc::default())
+    }
+
+    /// The same of a folder whose store is open and whose layout is up to date; damaged rows go into the store's `damage`.
+    pub(super) fn beside(dir: &Path, damage: &Arc<DamageLog>) -> Result<Self> {
+        Self::connect(dir, true, damage)
+    }
+
+    fn connect(dir: &Path, upgrade_copy: bool, damage: &Arc<DamageLog>) -> Result<Self> {
+        let connect = |purpose| schema::opened(schema::connect(dir, purpose, damage), dir);
         schema::opened(opening::check_present(dir), dir)?;
         let mut writer = connect(Purpose::Write)?;
         make_layout(&mut writer, dir, Upgrade::of(upgrade_copy))?;
@@ -87,18 +97,20 @@ impl Credentials {
         Ok(Self {
             watch: Mutex::new(watch),
             keys: Arc::new(VersionedCache::new()),
+            damage: Arc::clone(damage),
             readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
             writer: Pool::start("key-writer", vec![writer], dir.to_owned(), QUEUE_MAX)?,
         })
     }
 
-    /// A number that is another one after every commit to the file but this connection's own, of which there are none; `None`
-    /// if the file cannot tell at once. This is done on the caller's thread: it reads a few bytes of shared memory, behind
-    /// a lock that readers share, where handing it over would take longer.
-    fn version(&self) -> Option<u64> {
+    /// Numbers that are others after every commit to the file but this connection's own, of which there are none, and after
+    /// every row that was found damaged; `None` if the file cannot tell at once. This is done on the caller's thread: it reads
+    /// a few bytes of shared memory, behind a lock that readers share, where handing it over would take longer.
+    fn version(&self) -> Option<(u64, u64)> {
+        let found_damaged = self.damage.version();
         let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut statement = watch.prepare_cached("PRAGMA data_version").ok()?;
-        statement.query_row([], |row| row.get(0)).ok()
+        statement.query_row([], |row| row.get(0)).ok().map(|commits| (commits, found_damaged))
     }
 
     /// A write: everything `act` does or nothing.
@@ -321,6 +333,9 @@ impl CredentialStore for Credentials {
 
     fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
         self.write_as(actor, "set the tenant's limits", move |conn, tenant| {
+            // A damaged row must not get a checksum that says that it is intact.
+            let sql = format!("SELECT {TENANT_COLUMNS} FROM tenants AS t WHERE t.id = ?1");
+            rows::first(conn, &sql, [codec::tenant_bytes(tenant)], tenant_row)?;
             let known = write_limits(conn, tenant, &limits)?;
             Ok((known, known.then_some(Change::TenantChanged(tenant))))
         })
@@ -409,8 +424,10 @@ impl CredentialStore for Credentials {
                 conn.prepare_cached(sql)?.execute((id.as_str(), at.0))?;
             }
             let Some(latest) = uses.iter().map(|(_, at)| at.0).max() else { return Ok(false) };
-            let sql = "SELECT id FROM access_keys WHERE previous_until <= ?1";
-            let over = rows::all(conn, sql, [latest], |row| Ok(row.get::<_, String>(0)?))?;
+            // A damaged row must not get a checksum that says that it is intact.
+            let intact = ACCESS_KEYS.intact("k");
+            let sql = format!("SELECT k.id FROM access_keys AS k WHERE k.previous_until <= ?1 AND {intact}");
+            let over = rows::all(conn, &sql, [latest], |row| Ok(row.get::<_, String>(0)?))?;
             for id in &over {
                 let sql = "UPDATE access_keys SET previous_secret = NULL, previous_until = NULL WHERE id = ?1";
                 conn.prepare_cached(sql)?.execute([id])?;

@@ -1,7 +1,8 @@
 //! Which rows were found damaged, since the store was opened.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
@@ -12,9 +13,63 @@ use super::errors::Answer;
 /// Most damaged rows that are remembered one by one: whole tables of them need no list, but `recover`.
 const ROWS_MAX: usize = 1000;
 
+/// Most rows that the index has not been told of; if there are more it is filled anew.
+const UNTOLD_MAX: usize = 10_000;
+
 /// Damaged rows, by table and identity. Filled by the SQL function `row_intact` of every connection of the store.
-#[derive(Debug, Default)]
-pub(super) struct DamageLog(Mutex<BTreeSet<(&'static str, Identity)>>);
+///
+/// Whoever finds one, the index is told by the writing thread, which [`DamageLog::on_news`] wakes.
+#[derive(Default)]
+pub(super) struct DamageLog {
+    state: Mutex<State>,
+    /// Another number after every row that was found damaged or whole again: what was read before may not be kept.
+    version: AtomicU64,
+    has_news: AtomicBool,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+#[derive(Default)]
+struct State {
+    rows: BTreeSet<DamagedRow>,
+    /// Rows that searches depend on, found damaged or whole again since the index was told.
+    untold: BTreeSet<DamagedRow>,
+    has_too_many_untold: bool,
+}
+
+/// A row by its table and identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DamagedRow {
+    pub(super) table: &'static str,
+    identity: Identity,
+}
+
+/// What the index has not been told of.
+pub(super) struct News {
+    pub(super) rows: Vec<DamagedRow>,
+    /// There are more than these.
+    pub(super) has_more: bool,
+}
+
+impl std::fmt::Debug for DamageLog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("DamageLog").field("n_known", &self.n_known()).finish_non_exhaustive()
+    }
+}
+
+impl DamagedRow {
+    /// Its identity, if that is a number, as of all rows that searches depend on.
+    pub(super) fn number(&self) -> Option<i64> {
+        match self.identity {
+            Identity::Number(number) => Some(number),
+            Identity::Text(_) | Identity::Bytes(_) => None,
+        }
+    }
+
+    /// Whether what a search finds depends on it.
+    fn is_searched(&self) -> bool {
+        ["faces", "templates", "face_sets"].contains(&self.table)
+    }
+}
 
 /// The first checked column of a row; an integer, a text, or the bytes of a tenant's id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,47 +122,136 @@ fn table_named(name: &str) -> Option<&'static CheckedTable> {
 }
 
 impl DamageLog {
+    /// Calls `wake` whenever there is news for the index; from any thread, which it must not hold up.
+    pub(super) fn on_news(&self, wake: impl Fn() + Send + Sync + 'static) {
+        // A log has one store.
+        let _ = self.wake.set(Box::new(wake));
+    }
+
     /// Remembers a row whose checksum does not match, and logs it the first time.
     pub(super) fn note(&self, table: &str, identity: ValueRef<'_>) {
         let Some(table) = table_named(table) else { return };
-        let identity = Identity::of(identity);
-        let Ok(mut rows) = self.0.lock() else { return };
-        if rows.len() >= ROWS_MAX || !rows.insert((table.name, identity.clone())) {
-            return;
+        let row = DamagedRow { table: table.name, identity: Identity::of(identity) };
+        let (is_listed, has_news) = {
+            let mut state = self.state();
+            if state.rows.contains(&row) {
+                return;
+            }
+            let is_listed = state.rows.len() < ROWS_MAX && state.rows.insert(row.clone());
+            (is_listed, state.tell(&row))
+        };
+        self.version.fetch_add(1, Ordering::SeqCst);
+        if is_listed {
+            tracing::error!(
+                table = table.name,
+                row = %row.identity,
+                "a damaged row ({}) is set aside: it is not searched and not returned; hint: `likeness check --thorough` \
+                 says what to do",
+                table.what
+            );
         }
-        tracing::error!(
-            table = table.name,
-            row = %identity,
-            "a damaged row ({}) is set aside: it is not searched and not returned; hint: `likeness check --thorough` \
-             says what to do",
-            table.what
-        );
+        if has_news {
+            self.there_is_news();
+        }
+    }
+
+    /// Changes with every row that is found damaged or whole again.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    /// Whether the index has to be told of something.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::SeqCst)
+    }
+
+    /// What the index has to be told of since the last time. Whoever takes it tells the index and calls [`Self::was_told`].
+    pub(super) fn take_news(&self) -> News {
+        let state = self.state();
+        News { rows: state.untold.iter().cloned().collect(), has_more: state.has_too_many_untold }
+    }
+
+    /// The index was told of this, or filled anew after it was taken.
+    pub(super) fn was_told(&self, news: &News) {
+        let mut state = self.state();
+        for row in &news.rows {
+            state.untold.remove(row);
+        }
+        if news.has_more {
+            // A damaged row that was found meanwhile was left out as well: the index was filled with whole rows.
+            state.untold.clear();
+            state.has_too_many_untold = false;
+        }
+        self.has_news.store(!state.untold.is_empty(), Ordering::SeqCst);
     }
 
     /// How many are known.
     pub(super) fn n_known(&self) -> u64 {
-        self.0.lock().map_or(0, |rows| rows.len() as u64)
+        self.state().rows.len() as u64
+    }
+
+    /// How many are known of each table whose rows have checksums.
+    pub(super) fn n_known_of(&self) -> BTreeMap<&'static str, u64> {
+        let mut n_of: BTreeMap<_, _> = TABLES.iter().map(|table| (table.name, 0)).collect();
+        for row in &self.state().rows {
+            *n_of.entry(row.table).or_default() += 1;
+        }
+        n_of
     }
 
     /// Looks at the known ones again, since deleting or restoring one ends its damage; returns them in words.
     pub(super) fn renewed(&self, conn: &Connection) -> Answer<Vec<String>> {
-        let known: Vec<_> = self.0.lock().map(|rows| rows.iter().cloned().collect()).unwrap_or_default();
+        let known: Vec<_> = self.state().rows.iter().cloned().collect();
         let mut damaged = Vec::with_capacity(known.len());
-        for (name, identity) in known {
-            let Some(table) = table_named(name) else { continue };
-            let (intact, condition) = (table.intact("t"), identity.condition(table.columns[0]));
-            let sql = format!("SELECT min({intact}) FROM {name} AS t WHERE {condition}");
+        for row in known {
+            let Some(table) = table_named(row.table) else { continue };
+            let (intact, condition) = (table.intact("t"), row.identity.condition(table.columns[0]));
+            let sql = format!("SELECT min({intact}) FROM {} AS t WHERE {condition}", table.name);
             let is_intact =
-                conn.prepare_cached(&sql)?.query_row([identity.value()], |row| row.get::<_, Option<bool>>(0))?;
+                conn.prepare_cached(&sql)?.query_row([row.identity.value()], |row| row.get::<_, Option<bool>>(0))?;
             if is_intact.unwrap_or(true) {
-                if let Ok(mut rows) = self.0.lock() {
-                    rows.remove(&(name, identity));
-                }
+                self.is_whole_again(&row);
             } else {
-                damaged.push(message(conn, table, &identity)?);
+                damaged.push(message(conn, table, &row.identity)?);
             }
         }
         Ok(damaged)
+    }
+
+    fn is_whole_again(&self, row: &DamagedRow) {
+        let has_news = {
+            let mut state = self.state();
+            state.rows.remove(row) && state.tell(row)
+        };
+        self.version.fetch_add(1, Ordering::SeqCst);
+        if has_news {
+            self.there_is_news();
+        }
+    }
+
+    fn there_is_news(&self) {
+        self.has_news.store(true, Ordering::SeqCst);
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each operation leaves the sets whole, so a panic elsewhere does no harm.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The index has to be told of that row; false if it does not depend on it.
+    fn tell(&mut self, row: &DamagedRow) -> bool {
+        if row.is_searched() {
+            match self.untold.len() < UNTOLD_MAX {
+                true => drop(self.untold.insert(row.clone())),
+                false => self.has_too_many_untold = true,
+            }
+        }
+        row.is_searched()
     }
 }
 
@@ -140,4 +284,35 @@ pub(super) fn check(conn: &Connection, table: &CheckedTable, each: &mut dyn FnMu
         each();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_told_each_row_once_and_filled_anew_for_very_many() {
+        let log = DamageLog::default();
+        let note = |table, number| log.note(table, ValueRef::Integer(number));
+        note("access_keys", 1);
+        assert!(!log.has_news(), "no search depends on it");
+        for _ in 0..2 {
+            note("templates", 2);
+        }
+        let news = log.take_news();
+        assert_eq!((news.rows.len(), news.rows[0].number(), news.has_more), (1, Some(2), false));
+        note("faces", 3);
+        log.was_told(&news);
+        assert!(log.has_news(), "of face 3");
+        log.was_told(&log.take_news());
+        assert!(!log.has_news());
+        assert_eq!((log.n_known(), log.n_known_of()["templates"]), (3, 1));
+
+        (0..=UNTOLD_MAX as i64).for_each(|number| note("templates", 10 + number));
+        let news = log.take_news();
+        assert_eq!((news.rows.len(), news.has_more), (UNTOLD_MAX, true));
+        log.was_told(&news);
+        assert!(!log.has_news() && !log.take_news().has_more);
+        assert_eq!(log.n_known(), ROWS_MAX as u64);
+    }
 }

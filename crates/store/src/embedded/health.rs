@@ -5,12 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::StoreHealth;
+use rusqlite::ErrorCode;
 
 use super::damage::DamageLog;
+use super::errors::{Answer, Failure};
 use super::losses::Losses;
+use super::scrub::RECOVER;
 
 /// Most damage that concerns no single row with a checksum and is remembered one by one.
 const OTHER_DAMAGE_MAX: usize = 1000;
+
+/// Stands for a table where it is not known which one is damaged.
+pub(super) const ANY_TABLE: &str = "any";
 
 /// What the threads of a store say about it.
 #[derive(Debug)]
@@ -39,6 +45,22 @@ impl Health {
     /// Commits that are missing, for people.
     pub(super) fn losses(&self) -> Vec<String> {
         locked(&self.losses).words()
+    }
+
+    /// The same answer; pages that could not be read for it are remembered ([`Self::see`]).
+    pub(super) fn watched<T>(&self, doing: &'static str, answer: Answer<T>) -> Answer<T> {
+        if let Err(failure) = &answer {
+            self.see(doing, failure);
+        }
+        answer
+    }
+
+    /// Remembers pages, of whichever table, that could not be read; `doing` completes "cannot ...".
+    pub(super) fn see(&self, doing: &'static str, failure: &Failure) {
+        let Failure::Sqlite(error) = failure else { return };
+        if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) = error.sqlite_error_code() {
+            self.note(ANY_TABLE, format!("the database is damaged: cannot {doing} ({error}): {RECOVER}"));
+        }
     }
 
     /// Somebody has seen that commits are missing; returns what was said of them.
@@ -96,6 +118,7 @@ impl Health {
         StoreHealth {
             write_failure: locked(&self.write_failure).clone(),
             n_rows_set_aside: self.damage.n_known(),
+            rows_set_aside_of: self.damage.n_known_of(),
             n_other_damage: locked(&self.other_damage).len() as u64,
             n_losses: locked(&self.losses).n_known(),
             scrub: None,

@@ -11,11 +11,8 @@ use likeness_domain::Result;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{GallerySearch, StoreReport};
 use likeness_domain::types::{FaceId, FaceSet, FaceSetId, Similarity, Template};
-use rusqlite::Connection;
 
-use super::errors::{Answer, Failure};
-use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, VECTOR_COLUMNS};
-use super::transaction::{Manner, WriteTx};
+use super::rows::{self, SET_COLUMNS};
 use super::{EmbeddedStore, rebuild};
 
 /// Rows that are missing in the index of one set and looked up, to see whether they should be there.
@@ -67,12 +64,7 @@ async fn compare_set(store: &EmbeddedStore, set: &FaceSet, n_vectors_max: usize)
     // What differs is looked at again: a face may join and leave between the two readings.
     for _ in 0..2 {
         let before: BTreeSet<u64> = gallery(store, id).await?.into_iter().collect();
-        // The writing thread tells the index a commit before it takes the next write.
-        let nothing = |tx: &mut WriteTx<'_>| {
-            tx.idle = true;
-            Ok(())
-        };
-        if store.write_in(Manner::USUAL, "wait for the index", nothing).await.is_err() {
+        if store.wait_for_index().await.is_err() {
             return Ok(None);
         }
         let Ok(shown) = store.index.matching(id, Arc::new(Filter::Every(Vec::new()))).await else { return Ok(None) };
@@ -140,24 +132,8 @@ async fn gallery(store: &EmbeddedStore, set: FaceSetId) -> Result<Vec<u64>> {
 /// A face of a gallery and its template, if the index should have it.
 async fn searchable(store: &EmbeddedStore, set: &FaceSet, sequence: u64) -> Result<Option<(FaceId, Template)>> {
     let set = set.clone();
-    store.read("read the face", move |conn| row_of(conn, &set, sequence)).await
-}
-
-fn row_of(conn: &Connection, set: &FaceSet, sequence: u64) -> Answer<Option<(FaceId, Template)>> {
-    let sql = format!(
-        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM gallery AS g
-         CROSS JOIN faces AS f ON f.sequence = g.sequence
-         CROSS JOIN templates AS t ON t.face = g.sequence AND t.pack = ?2
-         WHERE g.face_set = ?1 AND g.sequence = ?3"
-    );
-    let read = |row: &rusqlite::Row<'_>| rows::face_and_template(row, set.tenant, &set.pack);
-    match rows::first(conn, &sql, (set.id.get(), set.pack.as_str(), sequence), read) {
-        Ok(Some((FaceRow { face, .. }, template))) if rebuild::belongs(conn, &face, set.id)? => {
-            Ok(Some((face.id, template)))
-        }
-        Ok(_) | Err(Failure::Damaged(_)) => Ok(None),
-        Err(other) => Err(other),
-    }
+    let found = store.read("read the face", move |conn| rebuild::searchable(conn, &set, sequence)).await?;
+    Ok(found.map(|entry| (entry.face, entry.template)))
 }
 
 /// Whether the index has the face with that vector; `None` if it cannot be asked. A face that was deleted or changed meanwhile

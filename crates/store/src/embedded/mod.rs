@@ -43,6 +43,7 @@ mod rows;
 mod rules;
 mod schema;
 mod scrub;
+mod set_aside;
 mod templates;
 mod tenants;
 mod transaction;
@@ -140,7 +141,7 @@ pub struct EmbeddedStore {
     /// Commits that the writing thread has made; each is counted before anybody is told of it. Nobody else changes what this
     /// store keeps of faces and face sets, as the folder is ours.
     n_commits: Arc<AtomicU64>,
-    face_sets: Arc<VersionedCache<(TenantId, FaceSetName), FaceSetSummary>>,
+    face_sets: Arc<VersionedCache<(TenantId, FaceSetName), (u64, u64), FaceSetSummary>>,
     scrub: Arc<scrub::Scrub>,
     filled: Filled,
     /// Of the thorough report that is being made.
@@ -153,6 +154,12 @@ impl EmbeddedStore {
     /// written by a newer program.
     pub fn open(dir: impl AsRef<Path>, index: Arc<dyn VectorIndex>) -> Result<Self> {
         Self::open_locked(DataFolder::lock(dir.as_ref())?, index, Settings::DEFAULT, Arc::new(WallClock))
+    }
+
+    /// Tenants and access keys of the same folder. Damage that is found in them is told by [`GalleryStore::health`] of this
+    /// store. Errors as for [`Credentials::open`].
+    pub fn credentials(&self) -> Result<Credentials> {
+        Credentials::beside(self.folder.path(), &self.health.damage)
     }
 
     /// The same in a folder that this process owns already; `clock` dates the commits.
@@ -181,6 +188,10 @@ impl EmbeddedStore {
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
         let filled = rebuild::fill(&conn, library.id, library.counters.revision, index.as_ref());
         let filled = schema::opened(filled, &dir)?;
+        if filled == Filled::Anew {
+            // What was found damaged until now was left out.
+            damage.was_told(&damage.take_news());
+        }
         let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses));
         if reserve.is_given_up() {
             health.writes_fail(errors::FULL);
@@ -223,7 +234,8 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&rusqlite::Connection) -> Answer<T> + Send + 'static,
     {
-        self.readers.read(doing, act)
+        let health = Arc::clone(&self.health);
+        self.after_damage(self.readers.read(doing, move |conn| health.watched(doing, act(conn))))
     }
 
     /// The same for `act` with a single statement, which sees one state without a transaction around it.
@@ -232,7 +244,29 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&rusqlite::Connection) -> Answer<T> + Send + 'static,
     {
-        self.readers.run(doing, act)
+        let health = Arc::clone(&self.health);
+        self.after_damage(self.readers.run(doing, move |conn| health.watched(doing, act(conn))))
+    }
+
+    /// The same answer, but if a damaged row was found meanwhile only when no search finds that any more.
+    fn after_damage<'a, T: Send + 'static>(&'a self, answer: Pending<'a, T>) -> Pending<'a, T> {
+        Box::pin(async move {
+            let answer = answer.await;
+            if self.health.damage.has_news() {
+                // The writing thread tells the index before it takes a write. A full queue or disk is no matter: it does so
+                // all the same.
+                let _ = self.wait_for_index().await;
+            }
+            answer
+        })
+    }
+
+    /// Waits until the index has reached every commit that was acknowledged or handed over.
+    fn wait_for_index(&self) -> Pending<'_, ()> {
+        self.write_in(Manner::USUAL, "wait for the index", |tx| {
+            tx.idle = true;
+            Ok(())
+        })
     }
 
     /// Hands the write over at once, so that dropping the future changes nothing.
@@ -299,7 +333,8 @@ impl GalleryStore for EmbeddedStore {
     }
 
     fn face_set(&self, tenant: TenantId, name: FaceSetName) -> Pending<'_, Option<FaceSetSummary>> {
-        let (version, key) = (self.n_commits.load(Ordering::SeqCst), (tenant, name));
+        let version = (self.n_commits.load(Ordering::SeqCst), self.health.damage.version());
+        let key = (tenant, name);
         if let Some(known) = self.face_sets.get(&key, version) {
             return Box::pin(ready(Ok(Some(known))));
         }

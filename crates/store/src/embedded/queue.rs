@@ -14,6 +14,8 @@ pub(super) struct Queue<T> {
 struct State<T> {
     waiting: VecDeque<T>,
     closed: bool,
+    /// Somebody wants the consumer to look around although no item came.
+    nudged: bool,
 }
 
 /// Why an item was not taken.
@@ -28,7 +30,7 @@ pub(super) enum Refused {
 pub(super) enum Taken<T> {
     /// At least one item.
     Items(Vec<T>),
-    /// Nothing came in the time given.
+    /// Nothing came in the time given, or the consumer was nudged.
     Nothing,
     /// The queue is closed and everything in it was handed out.
     Closed,
@@ -36,7 +38,11 @@ pub(super) enum Taken<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new(len_max: usize) -> Self {
-        Self { state: Mutex::new(State { waiting: VecDeque::new(), closed: false }), arrived: Condvar::new(), len_max }
+        Self {
+            state: Mutex::new(State { waiting: VecDeque::new(), closed: false, nudged: false }),
+            arrived: Condvar::new(),
+            len_max,
+        }
     }
 
     /// Hands an item over.
@@ -61,6 +67,9 @@ impl<T> Queue<T> {
             if state.closed {
                 return Taken::Closed;
             }
+            if std::mem::take(&mut state.nudged) {
+                return Taken::Nothing;
+            }
             state = match deadline {
                 None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
@@ -74,6 +83,12 @@ impl<T> Queue<T> {
         }
         let n_taken = state.waiting.len().min(n_max);
         Taken::Items(state.waiting.drain(..n_taken).collect())
+    }
+
+    /// Makes a consumer that waits, or the next one, go on with [`Taken::Nothing`] or an item.
+    pub(super) fn nudge(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).nudged = true;
+        self.arrived.notify_one();
     }
 
     /// Refuses further items; those inside are still handed out.

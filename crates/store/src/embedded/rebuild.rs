@@ -153,7 +153,7 @@ fn compared(conn: &Connection, set: &FaceSet, index: &dyn VectorIndex) -> Answer
 }
 
 /// A row of a gallery as the index should have it; `None` if it should not, because it is damaged or not there.
-fn searchable(conn: &Connection, set: &FaceSet, sequence: u64) -> Answer<Option<GalleryEntry>> {
+pub(super) fn searchable(conn: &Connection, set: &FaceSet, sequence: u64) -> Answer<Option<GalleryEntry>> {
     let sql = format!(
         "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM gallery AS g
          CROSS JOIN faces AS f ON f.sequence = g.sequence

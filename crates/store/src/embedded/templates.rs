@@ -50,7 +50,19 @@ pub(super) fn by_id(
          WHERE {condition}"
     );
     let params = (scope_id, codec::tenant_bytes(tenant), each_once(ids), pack.as_str());
-    rows::all(conn, &sql, params, |row| Ok((rows::face_id(row.get(0)?)?, rows::template(row, 1, pack)?)))
+    let mut damaged = None;
+    let found = rows::all(conn, &sql, params, |row| match rows::template(row, 1, pack) {
+        Err(Failure::Damaged(what)) => {
+            damaged.get_or_insert(what);
+            Ok(None)
+        }
+        template => Ok(Some((rows::face_id(row.get(0)?)?, template?))),
+    })?;
+    let whole: Vec<_> = found.into_iter().flatten().collect();
+    match damaged.filter(|_| whole.is_empty()) {
+        Some(what) => Err(Failure::Damaged(what)),
+        None => Ok(whole),
+    }
 }
 
 /// See `GalleryStore::faces_with_templates`; `from` is the sequence of the first face that is meant.

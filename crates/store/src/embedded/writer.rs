@@ -29,6 +29,7 @@ use super::maintenance::{self, Maintenance};
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
+use super::set_aside::{self, Cure};
 use super::transaction::{Counters, Manner, Running, WriteTx};
 use crate::wait::wait_for;
 
@@ -117,8 +118,14 @@ impl Writer {
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
         queue_max: usize,
     ) -> Result<Self> {
-        let queue = Arc::new(Queue::new(queue_max));
+        let queue = Arc::new(Queue::<Box<dyn Job>>::new(queue_max));
         let loop_queue = Arc::clone(&queue);
+        let woken = Arc::downgrade(&queue);
+        health.damage.on_news(move || {
+            if let Some(queue) = woken.upgrade() {
+                queue.nudge();
+            }
+        });
         let mut state = Thread {
             conn,
             counters,
@@ -230,8 +237,14 @@ impl Thread {
             let due = self.maintenance.due_in().into_iter().chain(rebuild_in).chain(step_in).chain(probe_in);
             let patience = due.min();
             match queue.take(BATCH_MAX, patience) {
-                Taken::Items(jobs) => self.commit_in_turn(jobs),
-                Taken::Nothing => self.rebuild_index(),
+                Taken::Items(jobs) => {
+                    self.tell_index_of_damage();
+                    self.commit_in_turn(jobs);
+                }
+                Taken::Nothing => {
+                    self.tell_index_of_damage();
+                    self.rebuild_index();
+                }
                 Taken::Closed => {
                     // Whoever waits for a delete is answered; steps that fail are left to the next opening.
                     while !self.deletes.is_empty() && self.make_step() {}
@@ -378,6 +391,7 @@ impl Thread {
                 self.tell_index(commits);
             }
             Err(failure) => {
+                self.health.see("write", &failure);
                 if let Some(reason) = failure.machine(&self.dir) {
                     self.has_failed(reason);
                 }
@@ -390,9 +404,34 @@ impl Thread {
                 }
             }
         }
+        // A write that was refused because it has read a damaged row is answered when that row is searched no more.
+        self.tell_index_of_damage();
         for job in jobs {
             job.answer();
         }
+    }
+
+    /// Tells the index of rows that were found damaged, or whole again, by whoever read them. It has been told every commit.
+    fn tell_index_of_damage(&mut self) {
+        let damage = Arc::clone(&self.health.damage);
+        if !damage.has_news() {
+            return;
+        }
+        let news = damage.take_news();
+        // An index that is filled anew gets whole rows only.
+        if self.rebuild_at.is_none() {
+            match set_aside::cure(&self.conn, &news) {
+                Cure::Changes(changes) => {
+                    if let Err(error) = wait_for(self.index.amend(changes)) {
+                        tracing::error!(%error, "the index failed, it is filled anew from the tables");
+                        self.rebuild_at = Some(Instant::now());
+                    }
+                }
+                Cure::FillAnew => self.rebuild_at = Some(Instant::now()),
+            }
+        }
+        self.rebuild_index();
+        damage.was_told(&news);
     }
 
     /// Tells the index the commits in order and waits until it has reached them. An index that fails is filled anew from
@@ -485,7 +524,11 @@ impl Thread {
                     let lost = || Failure::said(Kind::Internal, "SQLite gave a transaction up without a reason");
                     return Err(job.failure().unwrap_or_else(lost));
                 }
-                machine = machine.or(job.failure().and_then(|failure| failure.machine(&self.dir)));
+                let failure = job.failure();
+                if let Some(failure) = &failure {
+                    self.health.see("write", failure);
+                }
+                machine = machine.or(failure.and_then(|failure| failure.machine(&self.dir)));
                 tx.conn.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
                 tx.counters = counters_before;
                 tx.changes.clear();

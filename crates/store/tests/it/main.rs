@@ -9,6 +9,7 @@ mod crash_jobs;
 mod crash_transient;
 mod damage;
 mod damage_matrix;
+mod damage_serving;
 mod deletes;
 mod erasure;
 mod full_disk;

@@ -33,3 +33,19 @@ fn closing_wakes_a_waiting_consumer() {
         assert_eq!(consumer.join().unwrap(), Taken::Closed);
     });
 }
+
+#[test]
+fn a_nudge_lets_the_consumer_go_on_once() {
+    let queue = Queue::new(1);
+    queue.nudge();
+    assert_eq!(queue.take(1, None), Taken::<u8>::Nothing);
+    queue.nudge();
+    queue.push(5).unwrap();
+    assert_eq!(queue.take(1, None), Taken::Items(vec![5]));
+    assert_eq!(queue.take(1, None), Taken::Nothing);
+    std::thread::scope(|scope| {
+        let consumer = scope.spawn(|| queue.take(1, None));
+        queue.nudge();
+        assert_eq!(consumer.join().unwrap(), Taken::Nothing);
+    });
+}
