@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Precondition, Template,
-    TenantId, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, NewFace, PackId, PersonId, Precondition,
+    Template, TenantId, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use rusqlite::Connection;
@@ -185,11 +185,16 @@ pub(super) fn show(
     template: Template,
     sequence: u64,
 ) -> Answer<()> {
-    tx.conn
-        .prepare_cached("INSERT INTO gallery (face_set, sequence) VALUES (?1, ?2)")?
-        .execute((face_set.id.get(), sequence))?;
+    into_gallery(tx.conn, face_set.id, sequence)?;
     let entry = entry(face, template, sequence, &face_set.schema);
     tx.push(GalleryChange::Put { face_set: face_set.id, entry });
+    Ok(())
+}
+
+/// Writes that the gallery of the set has the face of that sequence.
+pub(super) fn into_gallery(conn: &Connection, face_set: FaceSetId, sequence: u64) -> Answer<()> {
+    let sql = "INSERT INTO gallery (face_set, sequence) VALUES (?1, ?2)";
+    conn.prepare_cached(sql)?.execute((face_set.get(), sequence))?;
     Ok(())
 }
 

@@ -106,16 +106,24 @@ fn join_one(
          WHERE f.person = ?1 ORDER BY f.sequence"
     );
     let pack = &set.face_set.pack;
-    let shown =
-        rows::intact(tx.conn, &sql, (person.get(), pack.as_str()), |row| rows::face_and_template(row, tenant, pack))?;
+    // A damaged one is in the gallery, too, so that it is searched when it is whole again; the index is not told of it.
+    let shown = rows::all(tx.conn, &sql, (person.get(), pack.as_str()), |row| {
+        match rows::face_and_template(row, tenant, pack) {
+            Err(Failure::Damaged(_)) => Ok((row.get::<_, u64>(0)?, None)),
+            whole => whole.map(|(row, template)| (row.sequence, Some((row.face, template)))),
+        }
+    })?;
     bounds::check_gallery(&set.face_set, set.n_gallery, shown.len() as u64, limits)?;
     let sequence = tx.next_sequence();
     tx.conn.prepare_cached(&MEMBERSHIPS.insert())?.execute((set.face_set.id.get(), sequence, person.get()))?;
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + ?2 WHERE id = ?1")?
         .execute((set.face_set.id.get(), shown.len() as u64))?;
-    for (FaceRow { sequence, face }, template) in shown {
-        faces::show(tx, &set.face_set, &face, template, sequence)?;
+    for (sequence, whole) in shown {
+        match whole {
+            Some((face, template)) => faces::show(tx, &set.face_set, &face, template, sequence)?,
+            None => faces::into_gallery(tx.conn, set.face_set.id, sequence)?,
+        }
     }
     Ok(set.face_set)
 }
