@@ -9,7 +9,7 @@ use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports, Turns};
 use likeness_domain::ports::{
     Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, NonceStore, PackInfo,
-    Pending, RecordStore, StoreHealth, UploadStore, VectorIndex,
+    Pending, RecordStore, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, PackId, TenantId};
 use likeness_domain::{Error, Kind};
@@ -21,13 +21,14 @@ use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::{Runtime, choice};
 use likeness_wire::native::{self, Native, OwnerOfTheFolder};
-use likeness_wire::{Readiness, Services};
+use likeness_wire::{ReadyCheck, Services};
 
 use crate::cli::progress::InstallProgress;
 use crate::config::{Config, General};
 use crate::fetch::{self, HttpFetcher};
 use crate::guard;
 use crate::outcome::refused;
+use crate::readiness::Parts;
 use crate::system::{SystemClock, SystemIds};
 use crate::video::Ffmpeg;
 
@@ -64,13 +65,15 @@ pub(crate) struct Opened {
     pub(crate) nonces: Arc<dyn NonceStore>,
     /// Sessions and what else is remembered for a while.
     pub(crate) records: Arc<dyn RecordStore>,
+    /// What `/readyz` looks at.
+    pub(crate) parts: Arc<Parts>,
     secret: InstallationSecret,
     resolver: Arc<dyn fetch::Resolve>,
 }
 
 impl Opened {
     /// What the dialects on the network stand on. `ready` says whether the server takes work.
-    pub(crate) fn wire(&self, config: &Config, ready: Arc<dyn Fn() -> Readiness + Send + Sync>) -> Services {
+    pub(crate) fn wire(&self, config: &Config, ready: ReadyCheck) -> Services {
         Services {
             library: Arc::clone(&self.library),
             credentials: Arc::clone(&self.credentials),
@@ -93,28 +96,15 @@ impl Opened {
         let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let sessions = native::Sessions::new(Arc::clone(&self.records), Arc::clone(&self.credentials), clock, ids);
-        let store = Arc::clone(&self.store);
-        let ready = move || readiness(store.health());
         let native = Native {
             library: Arc::clone(&self.library),
             authenticate,
             sessions: Arc::new(sessions),
             records: Arc::clone(&self.records),
             secret: self.secret.clone(),
-            ready: Arc::new(ready),
+            ready: Arc::new(self.parts.check()),
         };
         native::router(native).merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
-    }
-}
-
-/// Whether a server can work with a store that is like this.
-pub(crate) fn readiness(health: StoreHealth) -> Readiness {
-    Readiness {
-        refusal: health.write_failure,
-        n_rows_set_aside: health.n_rows_set_aside,
-        n_other_damage: health.n_other_damage,
-        n_losses: health.n_losses,
-        scrub: health.scrub,
     }
 }
 
@@ -129,6 +119,7 @@ pub(crate) async fn open_with(
     config: &Config,
     analyzer: impl FnOnce(&Config) -> Result<Arc<dyn FaceAnalyzer>, Error> + Send + 'static,
 ) -> Result<Opened, Error> {
+    let (data, reserve_bytes) = (config.data()?.to_owned(), config.general.disk_reserve_mib << 20);
     let config = config.clone();
     let General { calls_per_second, weights, .. } = config.general.clone();
     let resolver = fetch::resolver(&config.fetch);
@@ -159,7 +150,9 @@ pub(crate) async fn open_with(
     let mut proposed = [0; 32];
     SystemIds.fill(&mut proposed);
     let secret = credentials.installation_secret(InstallationSecret::from_bytes(proposed)).await?;
+    let parts = Parts::new(Arc::clone(&store) as _, Arc::clone(&index), Arc::clone(&library), &data, reserve_bytes);
     Ok(Opened {
+        parts,
         library,
         store: Arc::clone(&store) as _,
         index,

@@ -15,6 +15,7 @@ mod index_check;
 mod listener;
 mod metrics;
 mod outcome;
+mod readiness;
 mod system;
 mod telemetry;
 mod tls;

@@ -134,9 +134,11 @@ impl<W: Send + 'static> Pool<W> {
 
     /// How busy it is.
     pub fn load(&self) -> AnalyzerLoad {
+        let n_ended = lock(&self.threads).iter().filter(|thread| thread.is_finished()).count();
         let state = lock(&self.shared.state);
         AnalyzerLoad {
             n_workers: self.shared.n_workers,
+            n_ended,
             n_busy: state.n_busy,
             n_queued: state.queue.len(),
             queue_max: self.shared.queue_max,

@@ -11,13 +11,15 @@ pub mod http;
 pub mod huawei;
 mod megvii;
 pub mod native;
+mod readiness;
 mod router;
 #[cfg(test)]
 mod tests;
 pub mod yuanli;
 
 pub use adapter::{ADAPTERS, Adapter, Operation, State};
-pub use router::{Readiness, Services, Settings, Worker, operations_router, router, workers};
+pub use readiness::{PartHealth, PartState, Readiness, ReadyCheck, always_ready};
+pub use router::{Services, Settings, Worker, operations_router, router, workers};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 pub mod fuzz {

@@ -11,9 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Access;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
-use likeness_domain::ports::{
-    Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, ScrubReport, WebhookSender,
-};
+use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, WebhookSender};
 use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
@@ -26,6 +24,7 @@ use crate::http::request_id::{self, RequestId};
 use crate::http::trace;
 use crate::huawei::{self, Huawei};
 use crate::native;
+use crate::readiness::{Readiness, ReadyCheck};
 use crate::yuanli::{self, Yuanli};
 
 /// Seconds after which a refused caller may come back, unless a dialect says otherwise: by then a full queue is empty.
@@ -57,29 +56,7 @@ pub struct Services {
     /// What an operator may set.
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.
-    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
-}
-
-/// Whether a server can do its work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Readiness {
-    /// Why it cannot, for people: it stops, or writes fail. `None` if it can.
-    pub refusal: Option<String>,
-    /// Damaged rows that are neither searched nor returned.
-    pub n_rows_set_aside: u64,
-    /// Other damage that is known: parts of tables that cannot be read, galleries that show what does not belong there.
-    pub n_other_damage: u64,
-    /// Times that acknowledged commits went missing, until somebody acknowledges it.
-    pub n_losses: u64,
-    /// How far the check of every row is that goes on beside other work.
-    pub scrub: Option<ScrubReport>,
-}
-
-impl Readiness {
-    /// Whether it can do its work, but something of the library is damaged or lost.
-    fn is_degraded(&self) -> bool {
-        self.n_rows_set_aside + self.n_other_damage + self.n_losses > 0
-    }
+    pub ready: ReadyCheck,
 }
 
 /// What an operator may set, dialect by dialect. The defaults are the vendors' own values.
@@ -157,7 +134,7 @@ struct Dialects {
     facepp: Facepp,
     native: Router,
     ids: Arc<dyn IdSource>,
-    ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    ready: ReadyCheck,
 }
 
 /// Every dialect and the native API on one port, chosen by the first path segment, and `/healthz` and `/readyz`, which
@@ -176,8 +153,8 @@ pub fn operations_router(wire: Services) -> Router {
 
 async fn dispatch_operations(State(dialects): State<Arc<Dialects>>, request: Request) -> Response {
     match request.uri().path() {
-        "/healthz" => dialects.health(false),
-        "/readyz" => dialects.health(true),
+        "/healthz" => dialects.health(false).await,
+        "/readyz" => dialects.health(true).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "this port answers `/healthz`, `/readyz` and `/metrics` only"),
     }
 }
@@ -196,8 +173,8 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         _ => "none",
     });
     let mut response = match path {
-        "/healthz" => dialects.health(false),
-        "/readyz" => dialects.health(true),
+        "/healthz" => dialects.health(false).await,
+        "/readyz" => dialects.health(true).await,
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
         _ if is_version(first_segment) => dialects.huawei.answer(request, &request_id).await,
         _ if first_segment == aliyun::BUCKET => dialects.aliyun.answer_upload(request, &request_id).await,
@@ -255,34 +232,36 @@ impl Dialects {
         response
     }
 
-    fn health(&self, asks_for_readiness: bool) -> Response<Body> {
+    async fn health(&self, asks_for_readiness: bool) -> Response<Body> {
         #[derive(Serialize)]
         struct Health<'a> {
             status: &'static str,
             engines: Option<&'a BTreeMap<&'static str, String>>,
             reason: Option<String>,
+            parts: Option<BTreeMap<String, native::dto::Part>>,
             rows_set_aside: Option<u64>,
             other_damage: Option<u64>,
             lost_commits: Option<u64>,
             scrub: Option<native::dto::Scrub>,
         }
-        let readiness = if asks_for_readiness { (self.ready)() } else { Readiness::default() };
-        let is_degraded = readiness.is_degraded();
+        let readiness = if asks_for_readiness { (self.ready)().await } else { Readiness::default() };
         let if_any = |number: u64| (number > 0).then_some(number);
-        let (status, code) = match (&readiness.refusal, is_degraded) {
+        let reason = readiness.reason().map(str::to_owned);
+        let (status, code) = match (&reason, readiness.is_degraded()) {
             (Some(_), _) => ("not ready", StatusCode::SERVICE_UNAVAILABLE),
             (None, true) => ("degraded", StatusCode::OK),
             (None, false) => ("ok", StatusCode::OK),
         };
-        let is_ready = asks_for_readiness && readiness.refusal.is_none();
+        let is_ready = asks_for_readiness && reason.is_none();
         let health = Health {
             status,
             engines: is_ready.then_some(&self.engines),
+            reason,
+            parts: asks_for_readiness.then(|| native::parts(&readiness)),
             rows_set_aside: if_any(readiness.n_rows_set_aside),
             other_damage: if_any(readiness.n_other_damage),
             lost_commits: if_any(readiness.n_losses),
             scrub: readiness.scrub.filter(|_| is_ready).map(native::scrub),
-            reason: readiness.refusal,
         };
         json::answer(code, &health)
     }

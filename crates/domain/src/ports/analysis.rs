@@ -139,6 +139,8 @@ pub struct PackInfo {
 pub struct AnalyzerLoad {
     /// Threads that analyse images.
     pub n_workers: usize,
+    /// Those of them that have ended by a fault.
+    pub n_ended: usize,
     /// Threads at work.
     pub n_busy: usize,
     /// Images that wait for a thread.

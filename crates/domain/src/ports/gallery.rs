@@ -364,6 +364,13 @@ pub trait GalleryStore: TransientFaceStore {
     /// How it is. Never waits, so that it can be asked often.
     fn health(&self) -> StoreHealth;
 
+    /// Tries whether something can be written; [`GalleryStore::health`] then says whether that worked. At most once a
+    /// second something is written: in between nothing is done. Errors: [`crate::Kind::Overloaded`] if too many writes are
+    /// waiting. A store that can always write has nothing to try.
+    fn probe_writes(&self) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// What is stored, over all tenants. `thorough` also reads every row, checks every template and compares the index with
     /// the store.
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport>;

@@ -11,8 +11,8 @@ use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
-use likeness_wire::Readiness;
 use likeness_wire::http::budget::BodyBudget;
+use likeness_wire::{Readiness, ReadyCheck};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -128,15 +128,16 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
     for warning in guard::warnings(config, &*opened.credentials).await? {
         tracing::warn!("{warning}");
     }
-    let (is_stopping, store) = (stopping.clone(), Arc::clone(&opened.store));
-    let ready = move || {
-        let readiness = assemble::readiness(store.health());
-        match *is_stopping.borrow() {
-            true => Readiness { refusal: Some("the server is stopping".to_owned()), ..readiness },
-            false => readiness,
-        }
-    };
-    let wire = opened.wire(config, Arc::new(ready));
+    let (is_stopping, parts) = (stopping.clone(), Arc::clone(&opened.parts));
+    let ready: ReadyCheck = Arc::new(move || {
+        let (is_stopping, parts) = (is_stopping.clone(), Arc::clone(&parts));
+        Box::pin(async move {
+            let readiness = parts.look().await;
+            let refusal = is_stopping.borrow().then(|| "the server is stopping".to_owned());
+            Readiness { refusal, ..readiness }
+        })
+    });
+    let wire = opened.wire(config, ready);
     match opened.jobs.void_leases(SystemClock.now()).await {
         Ok(0) => {}
         Ok(n_jobs) => tracing::info!(n_jobs, "jobs that an earlier process had begun are taken up"),

@@ -6,6 +6,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::backup::fill;
 use crate::harness::{Scratch, Server};
 
@@ -166,10 +168,12 @@ fn a_server_on_a_full_disk_serves_deletes_and_says_so() {
     server.wait_for("writes fail; reading and searching go on");
     let answer = readiness(&server);
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(
-        answer.ends_with(r#"{"status":"not ready","reason":"the disk or quota under the store is full"}"#),
-        "{answer}"
-    );
+    let told: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let full = "the disk or quota under the store is full";
+    assert_eq!((&told["status"], &told["reason"]), (&json!("not ready"), &json!(full)), "{told}");
+    assert_eq!(told["parts"]["store"], json!({"state": "failed", "reason": full}), "{told}");
+    assert_eq!(told["parts"]["disk"]["state"], "failed", "{told}");
+    assert_eq!((&told["parts"]["index"]["state"], &told["parts"]["pipeline"]["state"]), (&json!("ok"), &json!("ok")));
     assert!(server.exchange("GET", "/healthz", "").starts_with("HTTP/1.1 200 "));
     let n_listed = || {
         let listed = scratch.data_of(&["face", "list", "--data", "data", "--set", "staff", "--json"]);

@@ -55,7 +55,7 @@ use std::future::ready;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
@@ -129,6 +129,9 @@ impl Settings {
     };
 }
 
+/// Pause between two trial writes that somebody asked for.
+const WRITE_PROBE_PAUSE: Duration = Duration::from_secs(1);
+
 /// Faces and persons in the data folder's database.
 pub struct EmbeddedStore {
     // Dropped in this order: reads end, writes end, and only then somebody else may own the folder.
@@ -146,6 +149,8 @@ pub struct EmbeddedStore {
     filled: Filled,
     /// Of the thorough report that is being made.
     report_progress: Arc<Mutex<Option<ReportProgress>>>,
+    /// When somebody last asked for a trial write; held while that is under way.
+    write_probe: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl EmbeddedStore {
@@ -226,6 +231,7 @@ impl EmbeddedStore {
             scrub: Arc::new(scrub),
             filled,
             report_progress: Arc::default(),
+            write_probe: tokio::sync::Mutex::default(),
         })
     }
 
@@ -541,6 +547,18 @@ impl GalleryStore for EmbeddedStore {
 
     fn health(&self) -> StoreHealth {
         StoreHealth { scrub: self.scrub.report(), ..self.health.summary() }
+    }
+
+    fn probe_writes(&self) -> Pending<'_, ()> {
+        Box::pin(async {
+            let mut asked_at = self.write_probe.lock().await;
+            if asked_at.is_some_and(|asked_at| asked_at.elapsed() < WRITE_PROBE_PAUSE) {
+                return Ok(());
+            }
+            // Noted first, so that whoever asks and hangs up does not fill the queue with trial writes.
+            *asked_at = Some(Instant::now());
+            answered(self.writer.probe()).await
+        })
     }
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {

@@ -54,15 +54,19 @@ pub(super) struct Manner {
     pub(super) is_alone: bool,
     /// It may take the reserve when the disk is full: deletes, and what a request to delete has to write.
     pub(super) may_take_reserve: bool,
+    /// It only tries whether something can be written.
+    pub(super) is_probe: bool,
 }
 
 impl Manner {
     /// Like most writes.
-    pub(super) const USUAL: Manner = Manner { is_alone: false, may_take_reserve: false };
+    pub(super) const USUAL: Manner = Manner { is_alone: false, may_take_reserve: false, is_probe: false };
     /// What makes room.
-    pub(super) const DELETE: Manner = Manner { is_alone: false, may_take_reserve: true };
+    pub(super) const DELETE: Manner = Manner { may_take_reserve: true, ..Self::USUAL };
     /// What makes room, in a transaction of its own.
-    pub(super) const DELETE_ALONE: Manner = Manner { is_alone: true, may_take_reserve: true };
+    pub(super) const DELETE_ALONE: Manner = Manner { is_alone: true, ..Self::DELETE };
+    /// A trial write.
+    pub(super) const PROBE: Manner = Manner { is_probe: true, ..Self::USUAL };
 }
 
 /// A delete whose steps are under way and whose caller waits.

@@ -101,6 +101,30 @@ impl<T: Send, F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send> Job for Write<T, 
     }
 }
 
+/// Somebody asks whether something can be written; what is found is in [`Health`].
+struct WriteProbe(oneshot::Sender<Result<()>>);
+
+impl Job for WriteProbe {
+    fn manner(&self) -> Manner {
+        Manner::PROBE
+    }
+
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
+        tx.idle = true;
+        true
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
+
+    fn fail(&mut self, _: Failure) {}
+
+    fn answer(self: Box<Self>) {
+        let _ = self.0.send(Ok(()));
+    }
+}
+
 /// Handle of the writing thread. Dropping it lets the writes that wait finish first.
 pub(super) struct Writer {
     queue: Arc<Queue<Box<dyn Job>>>,
@@ -168,14 +192,25 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         let job = Write { doing, manner, dir: Arc::clone(&self.dir), act: Some(act), answer: None, caller };
-        match self.queue.push(Box::new(job)) {
-            Ok(()) => Ok(answer),
-            Err(Refused::Full) => Err(Error::new(
+        self.push(doing, Box::new(job))?;
+        Ok(answer)
+    }
+
+    /// Has it tried whether something can be written. The answer comes when that is known to the store's health.
+    pub(super) fn probe(&self) -> Result<oneshot::Receiver<Result<()>>> {
+        let (caller, answer) = oneshot::channel();
+        self.push("try a write", Box::new(WriteProbe(caller)))?;
+        Ok(answer)
+    }
+
+    fn push(&self, doing: &str, job: Box<dyn Job>) -> Result<()> {
+        self.queue.push(job).map_err(|refused| match refused {
+            Refused::Full => Error::new(
                 Kind::Overloaded,
                 format!("cannot {doing}: too many writes are waiting, try again in a moment"),
-            )),
-            Err(Refused::Closed) => Err(stopped()),
-        }
+            ),
+            Refused::Closed => stopped(),
+        })
     }
 }
 
@@ -239,7 +274,7 @@ impl Thread {
             match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => {
                     self.tell_index_of_damage();
-                    self.commit_in_turn(jobs);
+                    self.commit_all(jobs);
                 }
                 Taken::Nothing => {
                     self.tell_index_of_damage();
@@ -287,17 +322,49 @@ impl Thread {
         if !self.reserve.take() {
             self.has_failed(FULL.into());
         } else if self.health.do_writes_fail() {
-            let written = self.conn.execute_batch("BEGIN IMMEDIATE; UPDATE store SET revision = revision; COMMIT");
-            match written {
+            match self.write_nothing() {
                 Ok(()) => self.health.writes_work(),
                 Err(error) => {
-                    if !self.conn.is_autocommit() {
-                        let _ = self.conn.execute_batch("ROLLBACK");
-                    }
                     tracing::debug!(%error, "writing still fails");
                     self.probe_at = Some(Instant::now() + PROBE_PAUSE);
                 }
             }
+        }
+    }
+
+    /// A commit that reaches the disk and changes nothing.
+    fn write_nothing(&self) -> rusqlite::Result<()> {
+        let written = self.conn.execute_batch("BEGIN IMMEDIATE; UPDATE store SET revision = revision; COMMIT");
+        if written.is_err() && !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        written
+    }
+
+    /// Tries a write because somebody asked. While writes are known to fail, [`Thread::probe`] tries them.
+    fn probe_for_others(&mut self) {
+        if self.reserve.is_given_up() || self.health.do_writes_fail() {
+            return;
+        }
+        if let Err(error) = self.write_nothing() {
+            let failure = Failure::from(error);
+            let reason = failure.machine(&self.dir);
+            self.has_failed(reason.unwrap_or_else(|| format!("a trial write failed: {failure:?}")));
+        }
+    }
+
+    /// Commits together what may stand together; then tries a write if somebody asked and nothing was committed.
+    fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let (probes, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.manner().is_probe);
+        let n_commits = self.n_commits.load(Ordering::SeqCst);
+        if !jobs.is_empty() {
+            self.commit_in_turn(jobs);
+        }
+        if !probes.is_empty() && self.n_commits.load(Ordering::SeqCst) == n_commits {
+            self.probe_for_others();
+        }
+        for probe in probes {
+            probe.answer();
         }
     }
 

@@ -6,6 +6,7 @@
 mod disk;
 mod history;
 mod power;
+mod probe;
 mod vfs;
 
 #[path = "../it/patience.rs"]

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use admin::{
-    BeginSession, CreateKey, Job, JobCancelled, JobOutcome, Jobs, Key, KeyDeleted, Keys, RotateKey, Session,
+    BeginSession, CreateKey, Job, JobCancelled, JobOutcome, Jobs, Key, KeyDeleted, Keys, Part, RotateKey, Session,
     SessionKey, Status, Ticket, UpdateKey, Usage,
 };
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};

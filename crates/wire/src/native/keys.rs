@@ -184,7 +184,7 @@ fn job(job: &Job, now: TimestampMs) -> dto::Job {
 
 /// `GET /status`
 pub(super) async fn status(State(api): State<Api>, Signed(caller): Signed) -> Answer {
-    let readiness = (api.ready)();
+    let readiness = (api.ready)().await;
     let usage = match api.library.usage(&caller).await {
         Ok(usage) => {
             Some(dto::Usage { n_face_sets: usage.n_face_sets, n_persons: usage.n_persons, n_faces: usage.n_faces })
@@ -197,9 +197,12 @@ pub(super) async fn status(State(api): State<Api>, Signed(caller): Signed) -> An
         StatusCode::OK,
         &dto::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: readiness.refusal.is_none(),
-            reason: readiness.refusal,
+            ready: readiness.reason().is_none(),
+            reason: readiness.reason().map(str::to_owned),
+            parts: super::parts(&readiness),
             rows_set_aside: readiness.n_rows_set_aside,
+            other_damage: readiness.n_other_damage,
+            lost_commits: readiness.n_losses,
             engines,
             packs: api.library.packs().iter().map(|pack| pack.id.to_string()).collect(),
             usage,

@@ -32,6 +32,7 @@ mod table;
 mod tests;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -43,7 +44,7 @@ use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport};
 use likeness_domain::types::InstallationSecret;
 
-use crate::router::Readiness;
+use crate::readiness::{PartHealth, Readiness, ReadyCheck};
 
 pub use archive::fuzz_archived_face;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
@@ -71,7 +72,7 @@ pub struct Native {
     /// What the key of its cursors is derived from.
     pub secret: InstallationSecret,
     /// Whether the server can do its work.
-    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    pub ready: ReadyCheck,
 }
 
 #[derive(Clone)]
@@ -81,7 +82,7 @@ struct Api {
     sessions: Arc<Sessions>,
     cursors: Arc<cursor::Cursors>,
     idempotency: Arc<idempotency::Idempotency>,
-    ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    ready: ReadyCheck,
 }
 
 /// What describes the API; it is for everybody.
@@ -129,6 +130,14 @@ pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn Creden
 /// A report on a store in the native API's words, for callers within the process that have no router.
 pub fn report(report: StoreReport) -> dto::Report {
     convert::report(report)
+}
+
+/// How each part of a server is, in the native API's words.
+pub(crate) fn parts(readiness: &Readiness) -> BTreeMap<String, dto::Part> {
+    let part = |(name, part): (&str, &PartHealth)| {
+        (name.to_owned(), dto::Part { state: part.state.word().to_owned(), reason: part.reason.clone() })
+    };
+    readiness.parts().into_iter().map(part).collect()
 }
 
 /// How far the check of every row is, in the native API's words.

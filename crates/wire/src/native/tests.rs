@@ -198,7 +198,9 @@ fn every_kind_has_its_status_and_word() {
 #[tokio::test]
 async fn a_pack_and_an_upload_that_are_not_there_are_the_callers_mistake() {
     let fixture = Fixture::with_set().await;
-    check(fixture.json(Method::POST, "/face-sets", json!({"name": "other", "pack": "fake-9"})).await, expect![[r#"
+    check(
+        fixture.json(Method::POST, "/face-sets", json!({"name": "other", "pack": "fake-9"})).await,
+        expect![[r#"
         404
         {
           "error": {
@@ -209,7 +211,8 @@ async fn a_pack_and_an_upload_that_are_not_there_are_the_callers_mistake() {
             "message": "`pack` is `fake-9`, which is not loaded; expected one of fake-1"
           }
         }
-    "#]]);
+    "#]],
+    );
     let image = json!({"upload": "gone"});
     for (path, body, field) in [
         ("/detect", json!({"image": image}), "upload"),

@@ -89,7 +89,7 @@ impl Testbed {
             records: self.store.clone(),
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
-            ready: Arc::new(crate::Readiness::default),
+            ready: crate::always_ready(),
         }
     }
 

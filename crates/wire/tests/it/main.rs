@@ -10,4 +10,4 @@ mod sessions;
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]
 mod testbed;
 
-use likeness_wire::{Readiness, Services, Settings};
+use likeness_wire::{Services, Settings, always_ready};

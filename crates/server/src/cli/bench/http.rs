@@ -131,7 +131,7 @@ pub(crate) async fn run(args: HttpArgs, config: &Config) -> Outcome {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.map_err(|error| failed(format!("cannot listen: {error}")))?;
     let address = listener.local_addr().map_err(|error| failed(format!("cannot read the bound port: {error}")))?;
-    let router = likeness_wire::router(opened.wire(&config, Arc::new(likeness_wire::Readiness::default)));
+    let router = likeness_wire::router(opened.wire(&config, likeness_wire::always_ready()));
     let large =
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let bounds = listener::Settings {

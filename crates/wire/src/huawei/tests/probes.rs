@@ -250,5 +250,11 @@ fn outside_the_dialects_paths_are_plainly_unknown() {
     }
     let shown = |target: &str| server.raw(server.request("GET", target, Body::empty())).2;
     assert_eq!(shown("/healthz"), r#"{"status":"ok"}"#);
-    assert_eq!(shown("/readyz"), r#"{"status":"ok","engines":{"detector":"fake f32"}}"#);
+    assert_eq!(
+        shown("/readyz"),
+        concat!(
+            r#"{"status":"ok","engines":{"detector":"fake f32"},"parts":{"disk":{"state":"ok"},"#,
+            r#""index":{"state":"ok"},"pipeline":{"state":"ok"},"store":{"state":"ok"}}}"#
+        )
+    );
 }

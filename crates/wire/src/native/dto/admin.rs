@@ -230,6 +230,15 @@ pub struct Status {
     pub reason: Option<String>,
     /// Damaged rows of the store that are neither searched nor returned, over all tenants.
     pub rows_set_aside: u64,
+    /// Other damage of the store that is known, over all tenants.
+    #[serde(default)]
+    pub other_damage: u64,
+    /// Times that acknowledged commits went missing, until the operator acknowledges it.
+    #[serde(default)]
+    pub lost_commits: u64,
+    /// How each part of the server is: `store`, `index`, `pipeline`, `disk`.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Part>,
     /// Which library runs each kind of model.
     pub engines: BTreeMap<String, String>,
     /// The model packs that can be used, the default one first.
@@ -239,6 +248,16 @@ pub struct Status {
     pub usage: Option<Usage>,
     /// The server's time, RFC 3339, UTC.
     pub time: String,
+}
+
+/// How a part of the server is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Part {
+    /// `ok`, `degraded` (it works, but somebody should look) or `failed`.
+    pub state: String,
+    /// Why it is not `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How much a tenant has.
