@@ -164,7 +164,7 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
     trace::addressed(match first_segment {
-        _ if is_version(first_segment) => "huawei",
+        _ if is_version(first_segment) || path == "/" => "huawei",
         "green" | aliyun::BUCKET => "aliyun",
         "finauth" => "yuanli",
         "facepp" => "facepp",
@@ -176,7 +176,8 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         "/healthz" => dialects.health(false).await,
         "/readyz" => dialects.health(true).await,
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
-        _ if is_version(first_segment) => dialects.huawei.answer(request, &request_id).await,
+        // Clients of OpenStack ask at the root which versions of the identity service there are.
+        _ if is_version(first_segment) || path == "/" => dialects.huawei.answer(request, &request_id).await,
         _ if first_segment == aliyun::BUCKET => dialects.aliyun.answer_upload(request, &request_id).await,
         _ if first_segment == "green" => dialects.aliyun.answer(request, &request_id).await,
         _ if first_segment == "finauth" => dialects.yuanli.answer(request, &request_id).await,

@@ -10,6 +10,7 @@ pub mod form;
 pub mod json;
 pub mod keyed_ids;
 pub mod media_type;
+pub mod origin;
 pub mod request_id;
 pub(crate) mod sealed;
 pub(crate) mod signing;

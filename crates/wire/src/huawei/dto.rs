@@ -265,41 +265,114 @@ pub(super) struct ServiceStatus {
 }
 
 #[derive(Serialize)]
-pub(super) struct TokenIssued<'a> {
-    pub(super) token: Token<'a>,
+pub(super) struct TokenIssued {
+    pub(super) token: Token,
 }
 
 #[derive(Serialize)]
-pub(super) struct Token<'a> {
-    pub(super) methods: [&'a str; 1],
+pub(super) struct Token {
+    pub(super) methods: [&'static str; 1],
     pub(super) issued_at: String,
     pub(super) expires_at: String,
-    pub(super) user: User<'a>,
-    pub(super) project: Option<TokenProject<'a>>,
-    pub(super) domain: Option<Domain<'a>>,
-    pub(super) roles: [BTreeMap<&'a str, &'a str>; 1],
-    pub(super) catalog: [(); 0],
+    pub(super) user: User,
+    pub(super) project: Option<TokenProject>,
+    pub(super) domain: Option<Domain>,
+    pub(super) roles: [BTreeMap<&'static str, &'static str>; 1],
+    pub(super) catalog: Vec<CatalogEntry>,
 }
 
 #[derive(Serialize)]
-pub(super) struct User<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) domain: Domain<'a>,
-    pub(super) password_expires_at: &'a str,
+pub(super) struct User {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) domain: Domain,
+    pub(super) password_expires_at: &'static str,
 }
 
 #[derive(Serialize)]
-pub(super) struct TokenProject<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) domain: Domain<'a>,
+pub(super) struct TokenProject {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) domain: Domain,
 }
 
-#[derive(Serialize, Clone, Copy)]
-pub(super) struct Domain<'a> {
+#[derive(Serialize, Clone)]
+pub(super) struct Domain {
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
+/// A service and where it is.
+#[derive(Serialize)]
+pub(super) struct CatalogEntry {
+    pub(super) id: &'static str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) name: &'static str,
+    pub(super) endpoints: [Endpoint; 1],
+}
+
+#[derive(Serialize)]
+pub(super) struct Endpoint {
+    pub(super) id: &'static str,
+    pub(super) interface: &'static str,
+    pub(super) region: String,
+    pub(super) region_id: String,
+    pub(super) url: String,
+}
+
+/// Answer to a question at the root.
+#[derive(Serialize)]
+pub(super) struct VersionsShown {
+    pub(super) versions: Versions,
+}
+
+#[derive(Serialize)]
+pub(super) struct Versions {
+    pub(super) values: [Version; 1],
+}
+
+#[derive(Serialize)]
+pub(super) struct VersionShown {
+    pub(super) version: Version,
+}
+
+/// A version of the identity service.
+#[derive(Serialize)]
+pub(super) struct Version {
+    pub(super) id: &'static str,
+    pub(super) status: &'static str,
+    pub(super) updated: &'static str,
+    pub(super) links: [Link; 1],
+    #[serde(rename = "media-types")]
+    pub(super) media_types: [MediaType; 1],
+}
+
+#[derive(Serialize)]
+pub(super) struct Link {
+    pub(super) rel: &'static str,
+    pub(super) href: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct MediaType {
+    pub(super) base: &'static str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct DomainsShown<'a> {
+    pub(super) domains: [ListedDomain<'a>; 1],
+    pub(super) links: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ListedDomain<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
+    pub(super) enabled: bool,
+    pub(super) description: &'a str,
 }
 
 #[derive(Serialize)]

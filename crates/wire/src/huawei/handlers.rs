@@ -38,7 +38,13 @@ pub(super) async fn handle(call: Call<'_>) -> Answer {
         Operation::ServiceStatus => Ok(service_status(&call)),
         Operation::DetectLive => detect_live(&call).await,
         Operation::DetectLiveFace => detect_live_face(&call).await,
-        Operation::CreateToken | Operation::ListProjects => unreachable!("answered before a handler is chosen"),
+        Operation::CreateToken
+        | Operation::ListProjects
+        | Operation::ListVersions
+        | Operation::ShowVersion
+        | Operation::ListAuthProjects
+        | Operation::ListDomains
+        | Operation::CheckToken => unreachable!("answered before a handler is chosen"),
     }
 }
 

@@ -1,19 +1,22 @@
-//! The two calls of the vendor's identity service that face clients make: a token for a password, and the id of a
-//! project by its name.
+//! The two calls of the vendor's identity service that face clients make: a token for a password or for another token, and
+//! the id of a project by its name.
 
 use std::collections::BTreeMap;
 
 use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::auth::{Identity, TOKEN_LIFETIME_MS, Token};
+use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
 use super::dto;
 use super::errors::Failure;
 use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
+use crate::http::origin;
 use crate::http::signing::same;
 
 /// Bytes of a request for a token: names, a password and a scope, from callers of whom nothing is known yet.
@@ -23,51 +26,119 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 const REGIONS: [&str; 6] = ["cn-north-1", "cn-north-4", "cn-south-1", "cn-east-3", "ap-southeast-1", "ap-southeast-2"];
 
 /// `POST /v3/auth/tokens`: 201 with the token in a header.
-pub(super) async fn create_token(dialect: &Huawei, body: &Bytes) -> Result<Response, Failure> {
+pub(super) async fn create_token(
+    dialect: &Huawei,
+    head: &Parts,
+    query: &[(String, String)],
+    body: &Bytes,
+) -> Result<Response, Failure> {
     let request = object(body)?;
-    let Login { user, password, domain } = Login::read(&request)?;
-    let key = match AccessKeyId::new(user) {
-        Some(id) => dialect.wire.credentials.key(id).await?,
-        None => None,
-    };
-    // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
     let now = dialect.wire.clock.now();
-    let secrets = key.iter().flat_map(|key| key.secrets(now)).map(Secret::reveal);
-    let same_secret = secrets
-        .chain(std::iter::once("-").filter(|_| key.is_none()))
-        .fold(false, |same, secret| same | same_text(secret, password));
-    let key = key.filter(|key| key.is_usable(now) && same_secret && domain.is_of(key));
-    let key = key.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the username or password is wrong"))?;
-
-    let project_name = scope(&request, &key, dialect)?;
-    dialect.wire.access.used(&key);
-    let issued_at = now;
-    let expires_at = TimestampMs(issued_at.0 + TOKEN_LIFETIME_MS);
-    let token = Token { access_key_id: key.id.clone(), has_project: project_name.is_some(), expires_at };
-    let sealed = token.seal(&key.secret, &*dialect.wire.ids);
-
-    let tenant_id = key.tenant.id.to_string();
-    let domain = dto::Domain { id: &tenant_id, name: key.tenant.name.as_str() };
-    let user = dto::User { id: key.id.as_str(), name: key.id.as_str(), domain, password_expires_at: "" };
-    let project = project_name.as_deref().map(|name| dto::TokenProject { id: &tenant_id, name, domain });
-    let token = dto::Token {
-        methods: ["password"],
-        issued_at: iso_time(issued_at),
-        expires_at: iso_time(expires_at),
-        user,
-        domain: project.is_none().then_some(domain),
-        project,
-        roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
-        catalog: [],
+    let (key, method, expires_at) = match Login::read(&request)? {
+        Login::Password(login) => {
+            let key = login.key(dialect, now).await?;
+            (key, "password", TimestampMs(now.0 + TOKEN_LIFETIME_MS))
+        }
+        Login::Token(text) => {
+            let found = match HeaderValue::from_str(text) {
+                Ok(text) => auth::token_of(&text, &*dialect.wire.credentials, now).await?,
+                Err(_) => None,
+            };
+            let found = found.filter(|(key, _)| key.is_usable(now));
+            // A token never lives longer by being exchanged.
+            let exchanged = found.map(|(key, token)| (key, "token", token.expires_at));
+            exchanged.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the token is not valid, or has expired"))?
+        }
     };
-    let mut response = json::answer(StatusCode::CREATED, &dto::TokenIssued { token });
+    let project = scope(&request, &key, dialect)?;
+    dialect.wire.access.used(&key);
+    let token = Token { access_key_id: key.id.clone(), has_project: project.is_some(), expires_at };
+    let sealed = token.seal(&key.secret, &*dialect.wire.ids);
+    let said = Said {
+        key: &key,
+        project: project.as_deref(),
+        method,
+        issued_at: now,
+        expires_at,
+        has_catalog: wants_catalog(query),
+    };
+    let mut response = json::answer(StatusCode::CREATED, &said.answer(head));
     let value = HeaderValue::from_str(&sealed).expect("a token is base64 text");
     response.headers_mut().insert("x-subject-token", value);
     Ok(response)
 }
 
+/// Whether a token is to come with the list of services: always, unless the query has `nocatalog`.
+pub(super) fn wants_catalog(query: &[(String, String)]) -> bool {
+    query.iter().all(|(name, _)| name != "nocatalog")
+}
+
+/// What a token says, for whoever has it.
+pub(super) struct Said<'a> {
+    pub(super) key: &'a AccessKey,
+    /// Name of the project it is for; `None` for the account alone.
+    pub(super) project: Option<&'a str>,
+    /// How it was proved who asks.
+    pub(super) method: &'static str,
+    pub(super) issued_at: TimestampMs,
+    pub(super) expires_at: TimestampMs,
+    /// Whether the services are listed.
+    pub(super) has_catalog: bool,
+}
+
+impl Said<'_> {
+    pub(super) fn answer(&self, head: &Parts) -> impl Serialize {
+        let Self { key, project, .. } = *self;
+        let tenant_id = key.tenant.id.to_string();
+        let domain = dto::Domain { id: tenant_id.clone(), name: key.tenant.name.to_string() };
+        let key_id = key.id.to_string();
+        let catalog = match self.has_catalog {
+            true => catalog(&origin::base_url(&head.headers, &head.extensions), project, &tenant_id),
+            false => Vec::new(),
+        };
+        let token = dto::Token {
+            methods: [self.method],
+            issued_at: iso_time(self.issued_at),
+            expires_at: iso_time(self.expires_at),
+            user: dto::User { id: key_id.clone(), name: key_id, domain: domain.clone(), password_expires_at: "" },
+            domain: project.is_none().then(|| domain.clone()),
+            project: project.map(|name| dto::TokenProject { id: tenant_id, name: name.to_owned(), domain }),
+            roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
+            catalog,
+        };
+        dto::TokenIssued { token }
+    }
+}
+
+/// The services at this address: the identity service, and the face service of the project.
+fn catalog(base_url: &str, project: Option<&str>, project_id: &str) -> Vec<dto::CatalogEntry> {
+    let region =
+        project.map_or("*", |name| REGIONS.into_iter().find(|region| name.starts_with(region)).unwrap_or(name));
+    let entry = |id: &'static str, kind, name, url| dto::CatalogEntry {
+        id,
+        kind,
+        name,
+        endpoints: [dto::Endpoint {
+            id,
+            interface: "public",
+            region: region.to_owned(),
+            region_id: region.to_owned(),
+            url,
+        }],
+    };
+    let identity = entry("identity", "identity", "iam", format!("{base_url}/v3"));
+    let face = project.map(|_| entry("face", "face", "frs", format!("{base_url}/v2/{project_id}")));
+    std::iter::once(identity).chain(face).collect()
+}
+
 /// Who wants a token, taken from a request and not believed yet.
-struct Login<'a> {
+enum Login<'a> {
+    Password(PasswordLogin<'a>),
+    /// Whoever has this token.
+    Token(&'a str),
+}
+
+struct PasswordLogin<'a> {
     user: &'a str,
     password: &'a str,
     domain: Domain<'a>,
@@ -76,23 +147,43 @@ struct Login<'a> {
 impl<'a> Login<'a> {
     fn read(request: &'a Object) -> Result<Self, Failure> {
         let methods = dig(request, "auth.identity.methods");
-        let by_password = [Value::Text("password".to_owned())];
-        if !matches!(methods, Some(Value::List(methods)) if methods == &by_password) {
-            return Err(malformed("`auth.identity.methods` must be [\"password\"]"));
+        let by = |method: &str| matches!(methods, Some(Value::List(methods)) if methods == &[Value::Text(method.to_owned())]);
+        if by("token") {
+            let token = text(request, "auth.identity.token.id")?;
+            return Ok(Login::Token(token.ok_or_else(|| malformed("`auth.identity.token.id` is missing"))?));
+        }
+        if !by("password") {
+            return Err(malformed("`auth.identity.methods` must be [\"password\"] or [\"token\"]"));
         }
         const USER: &str = "auth.identity.password.user";
         let of_user = |member: &str| text(request, &format!("{USER}.{member}"));
         let missing = |member: &str| malformed(&format!("`{USER}.{member}` is missing"));
-        let user = match of_user("name")? {
-            Some(name) => name,
-            None => of_user("id")?.ok_or_else(|| missing("name"))?,
-        };
+        let (name, id) = (of_user("name")?, of_user("id")?);
+        let user = name.or(id).ok_or_else(|| missing("name"))?;
         let password = of_user("password")?.ok_or_else(|| missing("password"))?;
         let domain = Domain { name: of_user("domain.name")?, id: of_user("domain.id")? };
-        if domain.name.is_none() && domain.id.is_none() {
+        // An id says which user it is by itself; names are those of a domain.
+        if name.is_some() && domain.name.is_none() && domain.id.is_none() {
             return Err(malformed("`auth.identity.password.user.domain` names no domain"));
         }
-        Ok(Self { user, password, domain })
+        Ok(Login::Password(PasswordLogin { user, password, domain }))
+    }
+}
+
+impl PasswordLogin<'_> {
+    /// The key whose id and secret these are.
+    async fn key(&self, dialect: &Huawei, now: TimestampMs) -> Result<AccessKey, Failure> {
+        let key = match AccessKeyId::new(self.user) {
+            Some(id) => dialect.wire.credentials.key(id).await?,
+            None => None,
+        };
+        // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
+        let secrets = key.iter().flat_map(|key| key.secrets(now)).map(Secret::reveal);
+        let same_secret = secrets
+            .chain(std::iter::once("-").filter(|_| key.is_none()))
+            .fold(false, |same, secret| same | same_text(secret, self.password));
+        let key = key.filter(|key| key.is_usable(now) && same_secret && self.domain.is_of(key));
+        key.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the username or password is wrong"))
     }
 }
 
@@ -106,8 +197,10 @@ fn object(body: &[u8]) -> Result<Object, Failure> {
 /// Entry for fuzzing: whatever the bytes of a request for a token, it is read or refused, and what is read is not empty.
 pub fn fuzz_keystone(data: &[u8]) {
     let Ok(request) = object(data) else { return };
-    if let Ok(login) = Login::read(&request) {
-        assert!(!login.user.is_empty() && !login.password.is_empty());
+    match Login::read(&request) {
+        Ok(Login::Password(login)) => assert!(!login.user.is_empty() && !login.password.is_empty()),
+        Ok(Login::Token(token)) => assert!(!token.is_empty()),
+        Err(_) => {}
     }
     let _ = (text(&request, "auth.scope.project.name"), text(&request, "auth.scope.domain.id"));
 }

@@ -33,6 +33,7 @@ mod handlers;
 mod iam;
 mod ids;
 mod image;
+mod keystone;
 mod liveness;
 mod operations;
 mod params;

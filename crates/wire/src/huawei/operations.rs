@@ -23,7 +23,28 @@ pub(super) enum Operation {
     DetectLiveFace,
     CreateToken,
     ListProjects,
+    ListVersions,
+    ShowVersion,
+    ListAuthProjects,
+    ListDomains,
+    CheckToken,
     ServiceStatus,
+}
+
+impl Operation {
+    /// Whether the vendor's identity service answers it, for which there is no project in the path.
+    pub(super) fn is_of_identity(self) -> bool {
+        matches!(
+            self,
+            Self::CreateToken
+                | Self::ListProjects
+                | Self::ListVersions
+                | Self::ShowVersion
+                | Self::ListAuthProjects
+                | Self::ListDomains
+                | Self::CheckToken
+        )
+    }
 }
 
 /// A row of the table, with the first path segments that it answers under: `{v}` in the path.
@@ -55,14 +76,14 @@ const BATCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/faces/batch";
 const SEARCH: &str = "/{v}/{project_id}/face-sets/{face_set_name}/search";
 const STATUS: &str = "/{v}/{project_id}/subscribe";
 const SOME_ATTRIBUTES: State = State::Partly("dress, mask, hair, beard are `unknown`, phototype is left out");
-const NO_PASSWORD_ONLY: State = State::Partly("the password method only, with an access key as user");
+const KEYS_ARE_USERS: State = State::Partly("the methods `password`, with an access key as user, and `token`");
 const NEEDS_LANDMARKS: State =
     State::Partly("needs ffmpeg and a pack with a face mesh (the default) or `attributes`, else `FRS.0020`");
 const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
 
 /// Every operation.
 #[rustfmt::skip]
-pub(super) const TABLE: [Row; 18] = [
+pub(super) const TABLE: [Row; 23] = [
     row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, SOME_ATTRIBUTES, needs::SEARCH),
     row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done, needs::SEARCH),
     row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done, needs::MANAGE),
@@ -77,7 +98,12 @@ pub(super) const TABLE: [Row; 18] = [
     row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done, needs::SEARCH),
     row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, NEEDS_LANDMARKS, needs::SEARCH),
     row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, NEEDS_LIVENESS, needs::SEARCH),
-    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, NO_PASSWORD_ONLY, needs::NOTHING),
+    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, KEYS_ARE_USERS, needs::NOTHING),
+    row(Operation::CheckToken, "KeystoneValidateToken", "GET", "/{v}/auth/tokens", IAM, State::Done, needs::NOTHING),
+    row(Operation::ListAuthProjects, "KeystoneListAuthProjects", "GET", "/{v}/auth/projects", IAM, State::Done, needs::NOTHING),
+    row(Operation::ListDomains, "KeystoneListAuthDomains", "GET", "/{v}/auth/domains", IAM, State::Done, needs::NOTHING),
+    row(Operation::ListVersions, "KeystoneListVersions", "GET", "/", IAM, State::Done, needs::NOTHING),
+    row(Operation::ShowVersion, "KeystoneShowVersion", "GET", "/{v}", IAM, State::Done, needs::NOTHING),
     row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done, needs::NOTHING),
     row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done, needs::NOTHING),
     row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done, needs::NOTHING),

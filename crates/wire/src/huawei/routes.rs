@@ -15,7 +15,7 @@ use super::operations::{self, Operation, Route};
 use super::params::{Params, shortened};
 use super::scale::scale;
 use super::settings::Settings;
-use super::{handlers, iam};
+use super::{handlers, iam, keystone};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::Object;
 use crate::http::{target, trace};
@@ -75,9 +75,15 @@ impl Huawei {
     ) -> Result<Response, Failure> {
         let operation = route.operation;
         body::check_place(&head.extensions)?;
-        if operation == Operation::CreateToken {
-            let bytes_max = iam::BODY_BYTES_MAX.min(self.wire.settings.huawei.body_bytes_max);
-            return iam::create_token(self, &self.read(upload, bytes_max).await?).await;
+        match operation {
+            Operation::ListVersions => return Ok(keystone::list_versions(head)),
+            Operation::ShowVersion => return Ok(keystone::show_version(head)),
+            Operation::CreateToken => {
+                let bytes_max = iam::BODY_BYTES_MAX.min(self.wire.settings.huawei.body_bytes_max);
+                let body = self.read(upload, bytes_max).await?;
+                return iam::create_token(self, head, &query(head)?, &body).await;
+            }
+            _ => {}
         }
         let now = self.wire.clock.now();
         let bytes_max = self.wire.settings.huawei.body_bytes_max;
@@ -90,7 +96,7 @@ impl Huawei {
                 signed.verify(head, bytes, now)?
             }
         };
-        if operation != Operation::ListProjects {
+        if !operation.is_of_identity() {
             check_project(&route.project_id, &identity, head)?;
         }
         let settings = &self.wire.settings.huawei;
@@ -107,8 +113,12 @@ impl Huawei {
         trace::admitted("huawei", Some(route.info.name), &caller);
         upload.is_of_known_key();
         let query = query(head)?;
-        if operation == Operation::ListProjects {
-            return Ok(iam::list_projects(self, &identity, &query));
+        match operation {
+            Operation::ListProjects => return Ok(iam::list_projects(self, &identity, &query)),
+            Operation::ListAuthProjects => return Ok(iam::list_projects(self, &identity, &[])),
+            Operation::ListDomains => return Ok(keystone::list_domains(&identity)),
+            Operation::CheckToken => return keystone::check_token(self, &identity, head, &query).await,
+            _ => {}
         }
         let params = match takes_body(operation) {
             None => Params::Json(Object::default()),
@@ -155,6 +165,11 @@ fn takes_body(operation: Operation) -> Option<bool> {
         | Operation::DeleteFaces
         | Operation::ServiceStatus
         | Operation::ListProjects
+        | Operation::ListVersions
+        | Operation::ShowVersion
+        | Operation::ListAuthProjects
+        | Operation::ListDomains
+        | Operation::CheckToken
         | Operation::CreateToken => None,
     }
 }

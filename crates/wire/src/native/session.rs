@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource, Record, RecordId, RecordQuota, RecordStore, WhenFull};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantName, TimestampMs};
 use likeness_domain::{Error, Kind};
@@ -27,6 +27,7 @@ use super::auth::{AUTHORIZATION, bearer};
 use super::body::{Signed, SmallJson, json};
 use super::errors::NativeError;
 use super::{Api, PREFIX, convert, dto};
+use crate::http::origin;
 use crate::http::signing::{hex, same, text};
 
 type Answer = Result<Response, NativeError>;
@@ -258,9 +259,9 @@ pub(super) fn check_origin(head: &Parts) -> Result<(), Error> {
 }
 
 /// Whether the browser reached this server, or a proxy before it, by TLS: then its cookie must not travel without.
-fn is_by_tls(headers: &HeaderMap) -> bool {
-    let begins = |name, start: &str| text(headers, name).is_some_and(|value| value.starts_with(start));
-    begins("origin", "https://") || begins("x-forwarded-proto", "https")
+fn is_by_tls(headers: &HeaderMap, extensions: &Extensions) -> bool {
+    let is_from_tls = text(headers, "origin").is_some_and(|origin| origin.starts_with("https://"));
+    is_from_tls || origin::is_over_tls(headers, extensions)
 }
 
 fn set_cookie(response: &mut Response, token: &str, seconds: i64, by_tls: bool) {
@@ -310,7 +311,7 @@ pub(super) async fn begin(State(api): State<Api>, SmallJson(head, body): SmallJs
         SessionOf::Owner(tenant) => likeness_domain::access::Caller::owner(tenant, "session"),
     };
     let mut response = json(StatusCode::CREATED, &described(&api, &caller, Some(&session)).await?);
-    set_cookie(&mut response, &token, LIFETIME_MS / 1000, is_by_tls(&head.headers));
+    set_cookie(&mut response, &token, LIFETIME_MS / 1000, is_by_tls(&head.headers, &head.extensions));
     Ok(response)
 }
 
@@ -324,10 +325,15 @@ pub(super) async fn show(State(api): State<Api>, headers: HeaderMap, Signed(call
 }
 
 /// `DELETE /session`
-pub(super) async fn end(State(api): State<Api>, headers: HeaderMap, Signed(_caller): Signed) -> Answer {
+pub(super) async fn end(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    extensions: Extensions,
+    Signed(_caller): Signed,
+) -> Answer {
     api.sessions.end(&headers).await?;
     let mut response = json(StatusCode::OK, &serde_json::json!({}));
-    set_cookie(&mut response, "", 0, is_by_tls(&headers));
+    set_cookie(&mut response, "", 0, is_by_tls(&headers, &extensions));
     Ok(response)
 }
 

@@ -6,6 +6,7 @@
 mod signature;
 mod token;
 
+use http::HeaderValue;
 use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
@@ -56,17 +57,25 @@ pub(super) async fn examine(
     let Some(text) = header("x-auth-token") else {
         return Err(unauthenticated("neither `X-Auth-Token` nor `Authorization` is there"));
     };
-    let wrong = || unauthenticated("the token is not valid");
-    let claim = token::Claim::read(text.as_bytes()).ok_or_else(wrong)?;
-    let key = credentials.key(claim.access_key_id().clone()).await?.ok_or_else(wrong)?;
-    let token = key.secrets(now).find_map(|secret| claim.verify(secret)).ok_or_else(wrong)?;
-    if token.expires_at <= now {
-        return Err(unauthenticated("the token has expired"));
-    }
+    let found = token_of(text, credentials, now).await?;
+    let (key, token) = found.ok_or_else(|| unauthenticated("the token is not valid, or has expired"))?;
     if !key.is_usable(now) {
         return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled or expired"));
     }
     Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
+}
+
+/// What a token says, and the key it was made with, which may be disabled meanwhile; `None` if nobody made it or its time
+/// is over.
+pub(super) async fn token_of(
+    text: &HeaderValue,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+) -> Result<Option<(AccessKey, Token)>, Failure> {
+    let Some(claim) = token::Claim::read(text.as_bytes()) else { return Ok(None) };
+    let Some(key) = credentials.key(claim.access_key_id().clone()).await? else { return Ok(None) };
+    let token = key.secrets(now).find_map(|secret| claim.verify(secret));
+    Ok(token.filter(|token| token.expires_at > now).map(|token| (key, token)))
 }
 
 pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {

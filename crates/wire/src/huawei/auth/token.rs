@@ -24,6 +24,11 @@ pub(in super::super) struct Token {
 }
 
 impl Token {
+    /// When it was issued, or the token that it was exchanged for.
+    pub(in super::super) fn issued_at(&self) -> TimestampMs {
+        TimestampMs(self.expires_at.0.saturating_sub(TOKEN_LIFETIME_MS))
+    }
+
     /// The token as text: visible ASCII, fit for a header.
     pub(in super::super) fn seal(&self, secret: &Secret, ids: &dyn IdSource) -> String {
         KIND.seal(&[u8::from(self.has_project)], self.expires_at, (&self.access_key_id, secret), ids).1

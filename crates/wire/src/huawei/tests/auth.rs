@@ -324,3 +324,110 @@ fn the_one_project_is_found_by_the_names_clients_ask_for() {
     let request = server.request("GET", "/v3/projects?name=cn-north-4", Body::empty());
     server.send(request).refused(401, "APIG.0301");
 }
+
+/// Addition A3: what clients of OpenStack ask before and after they have a token.
+#[test]
+fn a3_clients_of_openstack_find_the_identity_service_and_the_face_service() {
+    let server = Server::new();
+    let request = |method: &str, target: &str, body: String| {
+        let mut request = server.request(method, target, body);
+        request.headers_mut().insert("host", "localhost:7080".parse().unwrap());
+        request
+    };
+    let get = |target: &str| request("GET", target, String::new());
+    let root = server.send(get("/"));
+    assert_eq!(root.status, 300);
+    let version = &root.json["versions"]["values"][0];
+    assert_eq!((&version["id"], &version["status"]), (&json!("v3.14"), &json!("stable")));
+    assert_eq!(version["links"][0], json!({"rel": "self", "href": "http://localhost:7080/v3/"}));
+    for target in ["/v3", "/v3/"] {
+        assert_eq!(&server.send(get(target)).ok().json["version"], version);
+    }
+    // By TLS before us, and with a host that is no name: links stay on the way that the client came.
+    let mut by_tls = get("/v3");
+    by_tls.headers_mut().insert("x-forwarded-proto", "https".parse().unwrap());
+    assert_eq!(server.send(by_tls).json["version"]["links"][0]["href"], "https://localhost:7080/v3/");
+    let mut odd = get("/v3");
+    odd.headers_mut().insert("host", "a\"b".parse().unwrap());
+    assert_eq!(server.send(odd).json["version"]["links"][0]["href"], "/v3/");
+
+    // A user's id says by itself who it is.
+    let mut body = login(&server.acme, Some("cn-north-4_staging"));
+    let user = json!({"id": server.acme.key_id, "password": server.acme.secret});
+    body["auth"]["identity"]["password"]["user"] = user;
+    let issued = server.send(request("POST", "/v3/auth/tokens", body.to_string()));
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    let catalog = issued.json["token"]["catalog"].as_array().unwrap();
+    let endpoint = |kind: &str| {
+        let entry = catalog.iter().find(|entry| entry["type"] == kind).unwrap();
+        (entry["endpoints"][0]["url"].as_str().unwrap(), entry["endpoints"][0]["region"].as_str().unwrap())
+    };
+    let face = format!("http://localhost:7080/v2/{}", server.acme.project);
+    assert_eq!(endpoint("identity"), ("http://localhost:7080/v3", "cn-north-4"));
+    assert_eq!(endpoint("face"), (&*face, "cn-north-4"));
+    assert_eq!(ask_token(&server, body).json["token"]["catalog"], json!([]), "with `nocatalog`");
+
+    let token = issued.headers["x-subject-token"].to_str().unwrap().to_owned();
+    let projects = with_token(&server, &token, "/v3/auth/projects").ok().json["projects"].clone();
+    assert_eq!((&projects[0]["id"], projects.as_array().unwrap().len()), (&json!(server.acme.project), 1));
+    let domains = with_token(&server, &token, "/v3/auth/domains").ok().json["domains"].clone();
+    assert_eq!((&domains[0]["name"], domains.as_array().unwrap().len()), (&json!("acme"), 1));
+    for target in ["/v3/auth/projects", "/v3/auth/domains", "/v3/auth/tokens"] {
+        server.send(server.request("GET", target, Body::empty())).refused(401, "APIG.0301");
+    }
+}
+
+/// Addition A3: a token is checked by whoever has one of the same tenant, and nobody learns of another's.
+#[test]
+fn a3_a_token_can_be_checked_by_its_tenant() {
+    let server = Server::new();
+    let (own, other) = (server.token_of(&server.acme), server.token_of(&server.other));
+    let check = |token: &str, subject: Option<&str>| {
+        let mut request = server.request("GET", "/v3/auth/tokens", Body::empty());
+        request.headers_mut().insert("x-auth-token", token.parse().unwrap());
+        if let Some(subject) = subject {
+            request.headers_mut().insert("x-subject-token", subject.parse().unwrap());
+        }
+        server.send(request)
+    };
+    let checked = check(&own, Some(&own)).ok();
+    assert_eq!(checked.headers["x-subject-token"], own);
+    assert_eq!(checked.json["token"]["user"]["id"], "AKACME");
+    assert_eq!(checked.json["token"]["expires_at"], "2026-03-02T08:00:00.000000Z");
+    for (subject, status) in [(Some(&*other), 404), (Some("nonsense"), 404), (None, 400)] {
+        let refused = check(&own, subject);
+        assert_eq!((refused.status, &refused.json["error"]["code"]), (status, &json!(status)), "{}", refused.text);
+    }
+    server.clock.advance(Duration::from_secs(24 * 3600));
+    let later = server.token_of(&server.acme);
+    assert_eq!(check(&later, Some(&own)).status, 404, "its time is over");
+}
+
+/// Addition A3: the method `token`. What is got for a token ends with it, so that nobody stays for ever.
+#[test]
+fn a3_a_token_can_be_exchanged_and_lives_no_longer_for_it() {
+    let server = Server::new();
+    let account = ask_token(&server, login(&server.acme, None));
+    let account = account.headers["x-subject-token"].to_str().unwrap();
+    server.clock.advance(Duration::from_secs(3600));
+    let exchange = |token: &str, scope: Value| {
+        let identity = json!({"methods": ["token"], "token": {"id": token}});
+        ask_token(&server, json!({"auth": {"identity": identity, "scope": scope}}))
+    };
+    let project = json!({"project": {"id": server.acme.project}});
+    let exchanged = exchange(account, project.clone());
+    assert_eq!(exchanged.status, 201, "{}", exchanged.text);
+    let said = &exchanged.json["token"];
+    assert_eq!((&said["methods"], &said["issued_at"]), (&json!(["token"]), &json!("2026-03-01T09:00:00.000000Z")));
+    assert_eq!(said["expires_at"], "2026-03-02T08:00:00.000000Z");
+    let token = exchanged.headers["x-subject-token"].to_str().unwrap();
+    with_token(&server, token, &server.target("/face-sets")).ok();
+    server.clock.advance(Duration::from_secs(23 * 3600));
+    with_token(&server, token, &server.target("/face-sets")).refused(401, "APIG.0301");
+    for bad in [account, token, "nonsense", "\u{e9}"] {
+        assert_eq!(exchange(bad, project.clone()).status, 401, "{bad}");
+    }
+    let own = server.token_of(&server.acme);
+    assert_eq!(exchange(&own, json!({"project": {"id": server.other.project}})).status, 403);
+    assert_eq!(exchange("", project).status, 400);
+}

@@ -142,7 +142,7 @@ impl Server {
         assert!(!headers["x-request-id"].is_empty(), "{target}");
         assert_eq!(headers["content-type"], "application/json; charset=UTF-8", "{target}");
         let json: Value = serde_json::from_str(&text).unwrap();
-        if status < 300 {
+        if status <= 300 {
             check_members(&json, &text);
         } else if !target.starts_with("/v3/auth") || json.get("error_code").is_some() {
             for member in ["error_code", "error_msg"] {
@@ -242,6 +242,7 @@ fn check_members(json: &Value, text: &str) {
         face_set_id face_set_name create_date face_set_capacity external_fields face_id external_image_id token \
         methods issued_at expires_at user id name domain password_expires_at project roles catalog projects links \
         domain_id parent_id is_domain enabled description subscribe_status create_time status video-result alive \
+        versions version values updated media-types base rel href endpoints interface region region_id url domains \
         actions confidence action picture warning-list warningCode warningMsg result";
     match json {
         Value::Null => panic!("null in {text}"),

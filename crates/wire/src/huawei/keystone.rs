@@ -1,0 +1,78 @@
+//! What clients of OpenStack ask the identity service besides a token: which versions it has, which projects and domains
+//! they may use, and whether a token is good. The shapes are those of Keystone's API, version 3.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+
+use super::auth::{self, Identity};
+use super::dto;
+use super::errors::Failure;
+use super::iam;
+use super::routes::Huawei;
+use crate::http::{json, origin};
+
+/// The version of Keystone's API whose answers these are, and the day it is of.
+const VERSION: &str = "v3.14";
+const UPDATED: &str = "2020-04-07T00:00:00Z";
+
+fn version(head: &Parts) -> dto::Version {
+    let href = format!("{}/v3/", origin::base_url(&head.headers, &head.extensions));
+    dto::Version {
+        id: VERSION,
+        status: "stable",
+        updated: UPDATED,
+        links: [dto::Link { rel: "self", href }],
+        media_types: [dto::MediaType { base: "application/json", kind: "application/vnd.openstack.identity-v3+json" }],
+    }
+}
+
+/// `GET /`: every version there is. 300, as Keystone answers, so that programs that follow links choose.
+pub(super) fn list_versions(head: &Parts) -> Response {
+    let versions = dto::VersionsShown { versions: dto::Versions { values: [version(head)] } };
+    json::answer(StatusCode::MULTIPLE_CHOICES, &versions)
+}
+
+/// `GET /v3`
+pub(super) fn show_version(head: &Parts) -> Response {
+    json::answer(StatusCode::OK, &dto::VersionShown { version: version(head) })
+}
+
+/// `GET /v3/auth/domains`: the caller's one domain, which is its tenant.
+pub(super) fn list_domains(identity: &Identity) -> Response {
+    let tenant = &identity.key.tenant;
+    let id = tenant.id.to_string();
+    let domain = dto::ListedDomain { id: &id, name: tenant.name.as_str(), enabled: true, description: "" };
+    json::answer(StatusCode::OK, &dto::DomainsShown { domains: [domain], links: BTreeMap::new() })
+}
+
+/// `GET /v3/auth/tokens`: what the token in `X-Subject-Token` says. 404 if it is not good, or another tenant's.
+pub(super) async fn check_token(
+    dialect: &Huawei,
+    identity: &Identity,
+    head: &Parts,
+    query: &[(String, String)],
+) -> Result<Response, Failure> {
+    let Some(subject) = head.headers.get("x-subject-token").filter(|value| !value.is_empty()) else {
+        return Err(Failure::identity(StatusCode::BAD_REQUEST, "the header `X-Subject-Token` is missing"));
+    };
+    let now = dialect.wire.clock.now();
+    let found = auth::token_of(subject, &*dialect.wire.credentials, now).await?;
+    let found = found.filter(|(key, _)| key.is_usable(now) && key.tenant.id == identity.tenant());
+    let (key, token) = found.ok_or_else(|| Failure::identity(StatusCode::NOT_FOUND, "the token is not valid"))?;
+    let project = token.has_project.then(|| dialect.wire.settings.huawei.project_name.clone());
+    let said = iam::Said {
+        key: &key,
+        project: project.as_deref(),
+        method: "password",
+        issued_at: token.issued_at(),
+        expires_at: token.expires_at,
+        has_catalog: iam::wants_catalog(query),
+    };
+    let mut response = json::answer(StatusCode::OK, &said.answer(head));
+    let value = HeaderValue::from_bytes(subject.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""));
+    response.headers_mut().insert("x-subject-token", value);
+    Ok(response)
+}
