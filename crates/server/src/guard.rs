@@ -54,13 +54,7 @@ pub(crate) fn forbid_memory_dumps() -> Result<(), Error> {
 /// What whoever starts a server should know, for the log.
 pub(crate) async fn warnings(config: &Config, credentials: &dyn CredentialStore) -> Result<Vec<String>, Error> {
     let mut warnings = Vec::new();
-    if !is_loopback(config.general.listen.ip()) && config.listener.client_address_header.is_none() {
-        warnings.push(
-            "this server speaks plain HTTP and can be reached from other machines: passwords, keys and pictures are \
-             readable on the way; hint: listen on 127.0.0.1 behind a proxy with TLS (docs/security.md)"
-                .to_owned(),
-        );
-    }
+    warnings.extend(plain_http_warning(config).map(str::to_owned));
     if !has_key(credentials).await? {
         warnings.push(
             "there is no access key, so every call is refused; hint: `likeness key create --tenant NAME`, or start with \
@@ -75,6 +69,17 @@ pub(crate) async fn warnings(config: &Config, credentials: &dyn CredentialStore)
     Ok(warnings)
 }
 
+/// A server that other machines reach over plain HTTP; one behind a proxy leaves TLS to that.
+fn plain_http_warning(config: &Config) -> Option<&'static str> {
+    let has_tls = config.tls.certificate.is_some() || config.listener.client_address_header.is_some();
+    let is_open = !is_loopback(config.general.listen.ip());
+    (is_open && !has_tls).then_some(
+        "this server speaks plain HTTP and can be reached from other machines: passwords, keys and pictures are readable on \
+         the way; hint: set `tls.certificate` and `tls.key`, or listen on 127.0.0.1 behind a proxy with TLS \
+         (docs/security.md)",
+    )
+}
+
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
@@ -86,4 +91,26 @@ async fn has_key(credentials: &dyn CredentialStore) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawConfig;
+
+    #[test]
+    fn plain_http_is_warned_of_where_others_reach_it_and_nothing_encrypts() {
+        let plain = Config::from_raw(&RawConfig::defaults(None)).unwrap();
+        let open = |change: &dyn Fn(&mut Config)| {
+            let mut config = plain.clone();
+            config.general.listen = "0.0.0.0:7080".parse().unwrap();
+            change(&mut config);
+            plain_http_warning(&config).is_some()
+        };
+        assert!(plain_http_warning(&plain).is_none(), "this machine alone reaches it");
+        assert!(open(&|_| ()));
+        assert!(!open(&|config| config.tls.certificate = Some("cert.pem".into())));
+        assert!(!open(&|config| config.listener.client_address_header = Some("x-forwarded-for".parse().unwrap())));
+        assert!(!open(&|config| config.general.listen = "[::ffff:127.0.0.1]:7080".parse().unwrap()));
+    }
 }

@@ -63,7 +63,7 @@ const STORE_USES_EVERY: Duration = Duration::from_secs(60);
 /// Answer clients until told to stop.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The server speaks plain HTTP: keep it on 127.0.0.1, or put a proxy with TLS before it. Every call \
+    after_help = "Without tls.certificate the server speaks plain HTTP: keep it on 127.0.0.1 then, or put a proxy with TLS before it. Every call \
                         needs an access key (`likeness key create`, or --quickstart). Its data folder must be its owner's \
                         alone, and it writes no memory dumps. docs/security.md says what protects against whom."
 )]
@@ -182,6 +182,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
     if config.general.console {
         router = console::mount(router);
     }
+    router = listener::cors::allow(router, &config.listener.cors_origins);
     let service = Service { budget: Some(Arc::clone(&budget)), tls: tls.clone(), ..plain(router) };
     let network = listener::serve(Socket::Tcp(listener), service, &config.listener, stopping.clone());
     let socket_path = config.data()?.join(SOCKET_FILE);

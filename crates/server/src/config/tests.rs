@@ -102,6 +102,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         grace_s = 25 # default
         # client_address_header is not set
         trusted_proxies = [] # default
+        cors_origins = [] # default
 
         [tls]
         # certificate is not set

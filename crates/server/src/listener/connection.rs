@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::escaped::EscapedTargets;
 use super::io::Watched;
 use super::places::{Phase, Place};
 use super::request::Front;
@@ -43,7 +44,10 @@ impl Connection {
             _ = self.stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok(Ok(stream)) => self.run(stream).await,
+            Ok(Ok(stream)) => {
+                self.front.is_over_tls = true;
+                self.run(stream).await;
+            }
             Ok(Err(error)) => {
                 self.front.metrics.tls_failed();
                 tracing::debug!(%error, "no TLS came about with a client");
@@ -60,7 +64,8 @@ impl Connection {
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let (place, bounds) = (&self.place, &*self.front.bounds);
         let service = service_fn(|request| self.front.answer(request, self.peer, InFlight::begin(place)));
-        let stream = TokioIo::new(Watched::new(stream, bounds.write_timeout, Arc::clone(place)));
+        let watched = Watched::new(stream, bounds.write_timeout, Arc::clone(place));
+        let stream = TokioIo::new(EscapedTargets::new(watched));
         let mut connection = std::pin::pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())

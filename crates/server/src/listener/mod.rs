@@ -1,10 +1,13 @@
 //! The doors: sockets, connections and what every request meets before a dialect sees it.
 //!
 //! HTTP/1.1, over `hyper` directly rather than through `axum::serve`, because each bound here (heads, bodies, writes,
-//! connections, shutdown) is a setting of the connection. Request targets reach the dialects as they were sent, since
+//! connections, shutdown) is a setting of the connection. Request targets reach the dialects as they were sent, but
+//! for characters that the library would refuse ([`escaped`]), since
 //! signatures cover them.
 
 mod connection;
+pub(crate) mod cors;
+mod escaped;
 mod io;
 mod large;
 mod peer;
@@ -28,6 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use connection::Connection;
+use cors::Origin;
 pub(crate) use large::LargeRequests;
 pub(crate) use peer::Network;
 use peer::Proxies;
@@ -73,6 +77,9 @@ likeness_domain::settings! {
         trusted_proxies: Vec<Network> = "", ListOf("addresses and networks such as 10.0.0.7 or 10.0.0.0/8"),
             "addresses of proxies that are believed; by default those of this machine, if \
              listener.client_address_header is set";
+        cors_origins: Vec<Origin> = "", ListOf("origins such as https://shop.example, or *"),
+            "origins whose web pages may call the Face++ and the native API with a key of theirs (CORS), `*` for all; by \
+             default none may";
     }
 }
 
@@ -159,7 +166,7 @@ pub(crate) async fn serve(
     let places = Places::new(bounds);
     let proxies = Proxies { header: bounds.client_address_header.clone(), networks: bounds.trusted_proxies.clone() };
     let (bounds_of_all, proxies) = (Arc::new(bounds.clone()), Arc::new(proxies));
-    let front = Front { router, ids, large, bounds: bounds_of_all, proxies, budget, metrics };
+    let front = Front { is_over_tls: false, router, ids, large, bounds: bounds_of_all, proxies, budget, metrics };
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {

@@ -16,6 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use likeness_domain::ports::IdSource;
 use likeness_wire::http::body::NoPlace;
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
+use likeness_wire::http::origin::OverTls;
 use likeness_wire::http::request_id::{self, RequestId};
 use likeness_wire::http::trace::{self, Observed};
 use tokio::time::{Instant, Sleep};
@@ -40,6 +41,8 @@ pub(super) struct Front {
     pub(super) large: Arc<LargeRequests>,
     pub(super) bounds: Arc<Settings>,
     pub(super) proxies: Arc<Proxies>,
+    /// Whether this server ended the connection's TLS.
+    pub(super) is_over_tls: bool,
     /// Memory for bodies; `None` on the socket in the data folder, whose owner is not bounded.
     pub(super) budget: Option<Arc<BodyBudget>>,
     /// Where requests are counted.
@@ -62,6 +65,9 @@ impl Front {
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline, sleep: None }));
         request.extensions_mut().insert(RequestId(id.clone()));
+        if self.is_over_tls {
+            request.extensions_mut().insert(OverTls);
+        }
         // Held until the answer is ready.
         let allowance = self.budget.clone().zip(client);
         let allowance = allowance.map(|(budget, client)| BodyAllowance::new(budget, Peer::from(client)));

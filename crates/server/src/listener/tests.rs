@@ -30,6 +30,7 @@ const BOUNDS: Settings = Settings {
     body_wait_max: Duration::from_secs(20),
     client_address_header: None,
     trusted_proxies: Vec::new(),
+    cors_origins: Vec::new(),
     write_timeout: Duration::from_secs(20),
     head_bytes_max: 8192,
     grace: Duration::from_secs(20),
