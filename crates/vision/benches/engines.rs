@@ -12,11 +12,11 @@ use likeness_domain::Result;
 use likeness_vision::pack::{self, Home};
 use likeness_vision::runtime::{Engine, Engines, Library, LibraryFiles, ModelKind, Precision, Runtime, Session};
 
-const ENGINES: [Engine; 4] = [
-    Engine::PORTABLE,
-    Engine { library: Library::OpenVino, precision: Precision::F32 },
-    Engine { library: Library::OpenVino, precision: Precision::Bf16 },
-    Engine::BUILT_IN,
+const ENGINES: [Engines; 4] = [
+    Engines::all(Engine::PORTABLE),
+    Engines::all(Engine { library: Library::OpenVino, precision: Precision::F32 }),
+    Engines::all(Engine { library: Library::OpenVino, precision: Precision::Bf16 }),
+    Engines::BUILT_IN,
 ];
 
 /// Rounds over all engines; the least time of each counts, since other programs only add to it.
@@ -41,24 +41,21 @@ fn main() {
         Err(err) => return println!("left out, no models: {err}"),
     };
     let mut runs: Vec<(String, Session, &Case, f64)> = Vec::new();
-    for engine in ENGINES {
-        let runtime = match Runtime::open(files.clone(), Engines::all(engine), 1) {
+    for engines in ENGINES {
+        let runtime = match Runtime::open(files.clone(), engines, 1) {
             Ok(runtime) => runtime,
             Err(err) => {
-                println!("left out, {engine}: {err}");
+                println!("left out, {}: {err}", engines.detector);
                 continue;
             }
         };
         for case in &cases {
-            if engine == Engine::BUILT_IN && case.kind != ModelKind::Recogniser {
-                continue;
-            }
             let mut session = Session::open(&runtime, case.kind, case.name, &case.model).expect("opens");
             if case.shape[0] > session.model().batch_max() {
                 continue;
             }
             session.run_filled(&case.shape, |input| input.copy_from_slice(&noise(input.len()))).expect("runs");
-            runs.push((engine.to_string(), session, case, f64::INFINITY));
+            runs.push((engines.of(case.kind).to_string(), session, case, f64::INFINITY));
         }
     }
     for _ in 0..N_ROUNDS {
@@ -81,16 +78,13 @@ fn main() {
 
 /// Resident megabytes after each step, in a process of its own.
 fn memory(engine_idx: usize) {
-    let engine = ENGINES[engine_idx];
+    let engines = ENGINES[engine_idx];
     let (files, cases) = installed().expect("was there a moment ago");
-    let mut line = format!("{engine:<18} at the start {} MB", resident_mb());
-    let Ok(runtime) = Runtime::open(files, Engines::all(engine), N_THREADS) else { return };
+    let mut line = format!("{:<18} at the start {} MB", engines.detector.to_string(), resident_mb());
+    let Ok(runtime) = Runtime::open(files, engines, N_THREADS) else { return };
     line += &format!(", library {} MB", resident_mb());
     let mut sessions: Vec<(Bytes, Vec<Session>)> = Vec::new();
     for case in cases {
-        if engine == Engine::BUILT_IN && case.kind != ModelKind::Recogniser {
-            continue;
-        }
         let idx = match sessions.iter().position(|(model, _)| *model == case.model) {
             Some(idx) => idx,
             None => {
@@ -119,13 +113,16 @@ fn installed() -> Result<(LibraryFiles, Vec<Case>)> {
     let recognition = pack.manifest().recognition().expect("the default pack recognises");
     let detect = pack.read(&recognition.detect.file)?;
     let embed = pack.read(&recognition.embed.file)?;
+    let mesh = pack.read(&recognition.mesh.as_ref().expect("the default pack has a mesh").file)?;
     let case =
         |name, kind, shape: &[usize], model: &Bytes| Case { name, kind, shape: shape.to_vec(), model: model.clone() };
     let cases = vec![
         case("recogniser", ModelKind::Recogniser, &[1, 3, 112, 112], &embed),
         case("detector", ModelKind::Detector, &[1, 3, 320, 320], &detect),
         case("detector", ModelKind::Detector, &[1, 3, 256, 320], &detect),
+        case("detector", ModelKind::Detector, &[1, 3, 256, 640], &detect),
         case("detector", ModelKind::Detector, &[1, 3, 640, 640], &detect),
+        case("mesh", ModelKind::Mesh, &[1, 3, 192, 192], &mesh),
         case("recogniser", ModelKind::Recogniser, &[4, 3, 112, 112], &embed),
     ];
     let openvino = pack::openvino(&home).ok().map(|library| library.path);

@@ -78,9 +78,8 @@ likeness_domain::settings! {
             "how much tenants get of what is scarce (analyses, fetches, clips, searches, writes) while several want it, in \
              proportion to others; by default every tenant has the weight 1";
         inference_runtime: Option<Library> = "auto", UnlessAuto("auto, onnxruntime, openvino or builtin"),
-            "library that runs the models: onnxruntime, openvino, builtin for recognisers in 16-bit integers by the program \
-             itself (the rest as with auto), or auto for what was quickest on this machine; `likeness pack list` shows \
-             what that is";
+            "library that runs the models: onnxruntime, openvino, builtin for the program itself (what it does not know \
+             as with auto), or auto for what was quickest on this machine; `likeness pack list` shows what that is";
         inference_precision: Option<Precision> = "auto", UnlessAuto("auto, f32 or bf16"),
             "numbers that openvino computes in: f32, bf16, or auto for bf16 where the processor has it, it is quicker \
              and gives the same faces; if this is set, the built-in runtime is used only where `inference_runtime` names \

@@ -1,9 +1,9 @@
 //! Which library runs which model on this machine: measured once, kept in a file, overruled by settings.
 //!
 //! An [`Engine`] is a candidate for a kind of model if its library is installed (the built-in runtime needs none, but
-//! vector instructions, and runs recognisers only) and its numbers agree with those of
-//! ONNX Runtime on drawn faces; of the candidates the quickest is taken, unless a second library would have to be loaded
-//! for less than a sixth of the time: it takes about 30 MB of memory.
+//! vector instructions) and its numbers agree with those of ONNX Runtime on drawn faces; of the candidates the quickest is
+//! taken, unless one more library would have to be loaded for less than a sixth of the time: it takes 30 to 100 MB of
+//! memory. Attributes are run by ONNX Runtime unless OpenVINO is loaded anyway.
 //! Measured on 115 photographs, bf16 against 32-bit floats: SFace's templates agree to a cosine of at least 0.9998, YuNet's
 //! scores to 0.0006 and its points to 0.2 % of the face (mean). The face mesh in bf16 rounds points to half a pixel of
 //! its crop, too coarse for lids, and fails the check.
@@ -35,11 +35,20 @@ const COSINE_MIN_I16: f64 = 0.9999;
 /// The mesh's points must agree to this, in pixels of its crop of 192.
 const MESH_DIFFERENCE_MAX: f64 = 0.25;
 
+/// The same for an engine that computes in the same numbers and only adds them up in another order.
+const MESH_DIFFERENCE_MAX_BUILT_IN: f64 = 0.02;
+
 /// The detector's scores (0 to 1) must agree to this.
 const SCORE_DIFFERENCE_MAX: f64 = 0.02;
 
-/// With a second library, one picture must take less than this share of the time with one.
+/// The same for an engine that computes in the same numbers.
+const SCORE_DIFFERENCE_MAX_BUILT_IN: f64 = 0.001;
+
+/// With one more library, one picture must take less than this share of the time.
 const MIXED_SHARE_MAX: f64 = 5.0 / 6.0;
+
+/// Raised when the built-in runtime learns other models or becomes quicker, so that all is measured again.
+const BUILT_IN_VERSION: u32 = 2;
 
 /// What settings say; `None` leaves it to the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -138,7 +147,7 @@ pub fn engines(home: &Home, pack: &InstalledPack, wanted: Wanted) -> Result<(Lib
     }
     let mut libraries = vec![format!("onnxruntime {}", onnxruntime.version)];
     libraries.extend(openvino_version.as_ref().map(|version| format!("openvino {version}")));
-    libraries.extend(builtin::vectorised_kernel().map(|kernel| format!("builtin {kernel}")));
+    libraries.extend(builtin::vectorised_kernel().map(|kernel| format!("builtin {BUILT_IN_VERSION} {kernel}")));
     if libraries.len() == 1 {
         return Ok((files, Engines::all(Engine::PORTABLE)));
     }
@@ -185,14 +194,15 @@ pub fn known_engines(home: &Home, wanted: Wanted) -> Option<Engines> {
 
 /// The engines for what was measured and what is wanted.
 ///
-/// The built-in runtime runs recognisers only, beside any library. It is taken if it is the quickest or if it is wanted,
-/// not if numbers of another kind are.
+/// The built-in runtime runs what it knows beside any library. It is taken if it is the quickest or if it is wanted, not if
+/// numbers of another kind are.
 pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
     let may_be_built_in = match wanted.library {
         Some(library) => library == Library::BuiltIn,
         None => wanted.precision.is_none(),
     };
-    let best = |kind: ModelKind, library: Option<Library>| -> Option<Figure> {
+    // The quickest for that kind with these libraries and the built-in runtime.
+    let best = |kind: ModelKind, libraries: &[Library]| -> Option<Figure> {
         let may = |figure: &&Figure| {
             let engine = figure.engine;
             if figure.kind != kind || engine.library == Library::BuiltIn {
@@ -201,7 +211,7 @@ pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
             let precise = engine.library == Library::OnnxRuntime
                 || wanted.precision.is_none_or(|precision| precision == engine.precision);
             let suits = figure.agrees || (wanted.precision == Some(engine.precision) && precise);
-            precise && suits && library.is_none_or(|library| library == engine.library)
+            precise && suits && libraries.contains(&engine.library)
         };
         let figures = || figures.iter().filter(may);
         let quickest = figures().min_by(|a, b| a.ms.total_cmp(&b.ms));
@@ -209,33 +219,51 @@ pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
         let built_in = named.filter(|figure| figure.engine.library == Library::BuiltIn);
         built_in.or(quickest).copied()
     };
-    let of = |library: Option<Library>| -> (Engines, f64) {
-        let fallback = Engine { library: library.unwrap_or(Library::OnnxRuntime), precision: Precision::F32 };
+    let of = |libraries: &[Library]| -> (Engines, f64) {
+        let only = if let [Library::OpenVino] = libraries { Library::OpenVino } else { Library::OnnxRuntime };
+        let fallback = Engine { library: only, precision: Precision::F32 };
         let mut ms = 0.0;
         let mut engine = |kind| {
-            let figure = best(kind, library);
+            let figure = best(kind, libraries);
             ms += figure.map_or(0.0, |figure| figure.ms);
             figure.map_or(fallback, |figure| figure.engine)
         };
         let (detector, mesh, recogniser) =
             (engine(ModelKind::Detector), engine(ModelKind::Mesh), engine(ModelKind::Recogniser));
-        let library = if recogniser.library == Library::BuiltIn { detector.library } else { recogniser.library };
         // What attributes do in bf16 was not looked at.
-        let attribute = Engine { library, precision: Precision::F32 };
-        (Engines { detector, mesh, recogniser, attribute }, ms)
+        let mut engines = Engines { detector, mesh, recogniser, attribute: fallback };
+        if engines.need(Library::OpenVino) {
+            engines.attribute = Engine { library: Library::OpenVino, precision: Precision::F32 };
+        }
+        (engines, ms)
     };
     if let Some(library) = wanted.library.filter(|&library| library != Library::BuiltIn) {
-        return of(Some(library)).0;
+        return of(&[library]).0;
     }
-    let has_openvino = figures.iter().any(|figure| figure.engine.library == Library::OpenVino);
-    let (single, single_ms) = of(Some(Library::OnnxRuntime));
-    if !has_openvino {
-        return single;
+    let measured = |library: Library| figures.iter().any(|figure| figure.engine.library == library);
+    // From few libraries to more, each of which has to be worth its memory. ONNX Runtime is there for attributes and large
+    // pictures at any rate, though perhaps not loaded.
+    let mut taken = of(&[]);
+    let is_complete = [ModelKind::Detector, ModelKind::Mesh, ModelKind::Recogniser]
+        .into_iter()
+        .all(|kind| best(kind, &[]).is_some() || figures.iter().all(|figure| figure.kind != kind));
+    if !is_complete || figures.is_empty() {
+        taken = of(&[Library::OnnxRuntime]);
+        let openvino = of(&[Library::OpenVino]);
+        if measured(Library::OpenVino) && openvino.1 < taken.1 && openvino.1 > 0.0 {
+            taken = openvino;
+        }
     }
-    let openvino = of(Some(Library::OpenVino));
-    let (single, single_ms) = if openvino.1 < single_ms && openvino.1 > 0.0 { openvino } else { (single, single_ms) };
-    let (mixed, mixed_ms) = of(None);
-    if mixed_ms < single_ms * MIXED_SHARE_MAX { mixed } else { single }
+    if measured(Library::OpenVino) {
+        for libraries in [&[Library::OnnxRuntime][..], &[Library::OpenVino], &[Library::OnnxRuntime, Library::OpenVino]]
+        {
+            let more = of(libraries);
+            if more.1 < taken.1 * MIXED_SHARE_MAX {
+                taken = more;
+            }
+        }
+    }
+    taken.0
 }
 
 /// A model of the pack with an input for it.
@@ -276,21 +304,16 @@ fn figures(files: &LibraryFiles, pack: &InstalledPack, has_bf16: bool) -> Result
         let precisions = [Precision::F32, Precision::Bf16].into_iter().take(if has_bf16 { 2 } else { 1 });
         engines.extend(precisions.map(|precision| Engine { library: Library::OpenVino, precision }));
     }
-    if builtin::vectorised_kernel().is_some() {
-        engines.push(Engine::BUILT_IN);
-    }
     let mut figures = Vec::new();
     for case in cases(pack)? {
         let mut runs = Vec::new();
         let mut expected = Vec::new();
-        for &engine in &engines {
-            if engine == Engine::BUILT_IN && case.kind != ModelKind::Recogniser {
-                continue;
-            }
+        let built_in = Engine::built_in(case.kind).filter(|_| builtin::vectorised_kernel().is_some());
+        for engine in engines.iter().copied().chain(built_in) {
             let runtime = Runtime::open(files.clone(), Engines::all(engine), 1)?;
             let mut session = match Session::open(&runtime, case.kind, &case.name, &case.model) {
                 Ok(session) => session,
-                Err(error) if engine == Engine::BUILT_IN => {
+                Err(error) if Some(engine) == built_in => {
                     tracing::debug!(%error, "the built-in runtime is left out");
                     continue;
                 }
@@ -301,8 +324,7 @@ fn figures(files: &LibraryFiles, pack: &InstalledPack, has_bf16: bool) -> Result
                 expected = outputs;
                 runs.push((Figure { kind: case.kind, engine, ms: f64::INFINITY, agrees: true }, session));
             } else {
-                let cosine_min = if engine == Engine::BUILT_IN { COSINE_MIN_I16 } else { COSINE_MIN };
-                let agrees = agree(case.kind, cosine_min, &expected, &outputs);
+                let agrees = agree(case.kind, Some(engine) == built_in, &expected, &outputs);
                 runs.push((Figure { kind: case.kind, engine, ms: f64::INFINITY, agrees }, session));
             }
         }
@@ -322,8 +344,12 @@ fn figures(files: &LibraryFiles, pack: &InstalledPack, has_bf16: bool) -> Result
     Ok(figures)
 }
 
-/// Whether outputs of a model of that kind are the same as far as it matters.
-fn agree(kind: ModelKind, cosine_min: f64, expected: &[Tensor], outputs: &[Tensor]) -> bool {
+/// Whether outputs of a model of that kind are the same as far as it matters, of the built-in runtime or of a library.
+fn agree(kind: ModelKind, is_built_in: bool, expected: &[Tensor], outputs: &[Tensor]) -> bool {
+    let (cosine_min, points_max, scores_max) = match is_built_in {
+        true => (COSINE_MIN_I16, MESH_DIFFERENCE_MAX_BUILT_IN, SCORE_DIFFERENCE_MAX_BUILT_IN),
+        false => (COSINE_MIN, MESH_DIFFERENCE_MAX, SCORE_DIFFERENCE_MAX),
+    };
     let same_shape = |(a, b): (&Tensor, &Tensor)| a.name == b.name && a.data.len() == b.data.len();
     if expected.len() != outputs.len() || !expected.iter().zip(outputs).all(same_shape) {
         return false;
@@ -333,11 +359,11 @@ fn agree(kind: ModelKind, cosine_min: f64, expected: &[Tensor], outputs: &[Tenso
         |a: &Tensor, b: &Tensor| a.data.iter().zip(&b.data).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     match kind {
         ModelKind::Recogniser => pairs().all(|(a, b)| cosine(&a.data, &b.data) >= cosine_min),
-        ModelKind::Mesh => pairs().all(|(a, b)| difference(a, b) <= MESH_DIFFERENCE_MAX),
+        ModelKind::Mesh => pairs().all(|(a, b)| difference(a, b) <= points_max),
         ModelKind::Detector => {
             let (expected, found) = (scores(expected), scores(outputs));
             let differences = expected.iter().zip(&found).map(|(a, b)| f64::from((a - b).abs()));
-            !expected.is_empty() && differences.fold(0.0, f64::max) <= SCORE_DIFFERENCE_MAX
+            !expected.is_empty() && differences.fold(0.0, f64::max) <= scores_max
         }
         // Attributes are not measured.
         ModelKind::Attribute => false,

@@ -1,7 +1,7 @@
 //! Models that run: the one seam to the inference libraries.
 //!
 //! There are two, [`onnxruntime`] and [`openvino`], each named in its own file only. They are loaded at run time, so the
-//! binary starts (and most of its tests run) without them. Recognisers of a simple kind can be run by the program itself:
+//! binary starts (and most of its tests run) without them. Models of simple kinds can be run by the program itself:
 //! [`builtin`]. A [`Model`] is loaded once and shared by all threads; a
 //! [`Session`] is what one thread needs to run it. Stages see [`Session::run`] and plain numbers.
 //! Which library runs which model, and how exactly it computes, is an [`Engine`] for each [`ModelKind`].
@@ -36,7 +36,8 @@ pub enum Library {
     OnnxRuntime,
     /// OpenVINO: quicker on x86-64.
     OpenVino,
-    /// None: the program itself. Only for recognisers that are a chain of convolutions, in [`Precision::I16`].
+    /// None: the program itself. Recognisers that are a chain of convolutions in [`Precision::I16`], detectors and meshes
+    /// that are convolutions with few other operations in [`Precision::F32`].
     BuiltIn,
 }
 
@@ -61,7 +62,7 @@ pub enum Precision {
     F32,
     /// The upper half of those: the same range, 8 bits of precision.
     Bf16,
-    /// 16-bit integers, scaled for each pixel; only [`Library::BuiltIn`].
+    /// 16-bit integers, scaled for each pixel; only [`Library::BuiltIn`], for recognisers.
     I16,
 }
 
@@ -100,8 +101,8 @@ impl Precision {
 pub struct Engine {
     /// The library that runs it.
     pub library: Library,
-    /// In what numbers; [`Library::OnnxRuntime`] knows only [`Precision::F32`], [`Library::BuiltIn`] only
-    /// [`Precision::I16`].
+    /// In what numbers; [`Library::OnnxRuntime`] knows only [`Precision::F32`], [`Library::BuiltIn`] all but
+    /// [`Precision::Bf16`].
     pub precision: Precision,
 }
 
@@ -109,8 +110,15 @@ impl Engine {
     /// What runs everywhere.
     pub const PORTABLE: Self = Self { library: Library::OnnxRuntime, precision: Precision::F32 };
 
-    /// The program itself, without a library.
-    pub const BUILT_IN: Self = Self { library: Library::BuiltIn, precision: Precision::I16 };
+    /// The program itself, without a library, as it runs models of that kind; `None` for those that it does not know.
+    pub const fn built_in(kind: ModelKind) -> Option<Self> {
+        let precision = match kind {
+            ModelKind::Detector | ModelKind::Mesh => Precision::F32,
+            ModelKind::Recogniser => Precision::I16,
+            ModelKind::Attribute => return None,
+        };
+        Some(Self { library: Library::BuiltIn, precision })
+    }
 }
 
 impl std::fmt::Display for Engine {
@@ -162,6 +170,14 @@ pub struct Engines {
 }
 
 impl Engines {
+    /// The program itself for all that it knows, ONNX Runtime for the rest.
+    pub const BUILT_IN: Self = Self {
+        detector: Engine { library: Library::BuiltIn, precision: Precision::F32 },
+        mesh: Engine { library: Library::BuiltIn, precision: Precision::F32 },
+        recogniser: Engine { library: Library::BuiltIn, precision: Precision::I16 },
+        attribute: Engine::PORTABLE,
+    };
+
     /// The same one for all.
     pub const fn all(engine: Engine) -> Self {
         Self { detector: engine, mesh: engine, recogniser: engine, attribute: engine }
@@ -193,7 +209,7 @@ pub struct LibraryFiles {
 
 /// Numbers of the largest input that is shown to a model of OpenVINO with free axes, which keeps buffers of the largest
 /// one for ever: three planes of 640 x 640, or as many in another form. Larger ones go to ONNX Runtime, which gives its
-/// memory back after each run.
+/// memory back after each run. The built-in runtime gives back what it needed for larger ones.
 const KEPT_INPUT_MAX: usize = 3 * 640 * 640;
 
 /// See [`Model::side`]. With 64 the frames of pictures shrunk to 320 pixels have 9 shapes.
@@ -233,7 +249,9 @@ impl Runtime {
         };
         let shared =
             Arc::new(Shared { engines, files, onnxruntime: OnceLock::new(), openvino, models: Mutex::default() });
-        if engines.need(Library::OnnxRuntime) {
+        let kinds = [ModelKind::Detector, ModelKind::Mesh, ModelKind::Recogniser];
+        // For attributes alone it is loaded when the first is asked for: it takes memory.
+        if kinds.iter().any(|&kind| engines.of(kind).library == Library::OnnxRuntime) {
             shared.onnxruntime()?;
         }
         Ok(Self { shared })
@@ -312,16 +330,16 @@ impl Model {
         let mut engine = engines.of(kind);
         let bytes = Bytes::copy_from_slice(model);
         if engine.library == Library::BuiltIn {
-            match (builtin::Loaded::open(name, &bytes), engines.detector) {
+            match (builtin::Loaded::open(engine.precision, name, &bytes), engines.attribute) {
                 (Ok(model), _) => {
                     heap::give_memory_back();
                     return Ok(Self { loaded: Arc::new(Loaded::BuiltIn(model)) });
                 }
                 (Err(error), Engine { library: Library::BuiltIn, .. }) => return Err(error),
-                (Err(error), Engine { library, .. }) => {
+                (Err(error), fallback) => {
                     // Of another pack than the one that was measured.
-                    tracing::info!("{}; {} runs it", error.message(), library.word());
-                    engine = Engine { library, precision: Precision::F32 };
+                    tracing::info!("{}; {} runs it", error.message(), fallback.library.word());
+                    engine = fallback;
                 }
             }
         }
@@ -365,7 +383,7 @@ impl Model {
     pub fn batch_max(&self) -> usize {
         match &*self.loaded {
             Loaded::OnnxRuntime(_) => 1,
-            Loaded::BuiltIn(_) => builtin::BATCH_MAX,
+            Loaded::BuiltIn(model) => model.batch_max(),
             Loaded::OpenVino { model, .. } => model.batch_max(),
         }
     }
@@ -408,8 +426,7 @@ impl Session {
         }
         match &*self.model.loaded {
             Loaded::OnnxRuntime(model) => model.run(shape, data),
-            Loaded::BuiltIn(model) => model.run(&mut self.scratch, shape, data),
-            Loaded::OpenVino { .. } => self.run_filled(shape, |input| input.copy_from_slice(data)),
+            Loaded::BuiltIn(_) | Loaded::OpenVino { .. } => self.run_filled(shape, |input| input.copy_from_slice(data)),
         }
     }
 
@@ -424,7 +441,12 @@ impl Session {
             Loaded::BuiltIn(model) => {
                 self.input.resize(n_numbers, 0.0);
                 fill(&mut self.input);
-                return model.run(&mut self.scratch, shape, &self.input);
+                let outputs = model.run(&mut self.scratch, shape, &self.input);
+                if n_numbers > KEPT_INPUT_MAX {
+                    self.input = Vec::new();
+                    self.scratch.shrink();
+                }
+                return outputs;
             }
         };
         self.input.resize(n_numbers, 0.0);

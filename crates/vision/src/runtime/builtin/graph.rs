@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::onnx::constant::Constant;
-use crate::onnx::message::{DimensionValue, Model, Node, Tensor, ValueInfo};
+use crate::onnx::message::{DimensionValue, Graph, Model, Node, Tensor, ValueInfo};
 
 /// Most numbers of a picture between two operations, and of a kernel.
 const NUMBERS_MAX: usize = 1 << 26;
@@ -72,9 +72,8 @@ impl Chain {
     /// Reads a model. The problem in words if it is no chain, or has an operation that is not known.
     pub(super) fn read(model: Model) -> Result<Self, String> {
         let graph = model.graph.ok_or("has no graph")?;
-        let constants: HashMap<&str, &Tensor> =
-            graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
-        let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains_key(input.name())).collect();
+        let constants = Constants::of(&graph);
+        let inputs = constants.inputs(&graph);
         let ([input], [output]) = (&inputs[..], &graph.output[..]) else {
             return Err(format!("has {} inputs and {} outputs, expected one each", inputs.len(), graph.output.len()));
         };
@@ -131,8 +130,107 @@ enum Shape {
     Vector(usize),
 }
 
+/// The constants of a graph by name, and what operations say with them.
+pub(super) struct Constants<'a>(HashMap<&'a str, &'a Tensor>);
+
+impl<'a> Constants<'a> {
+    pub(super) fn of(graph: &'a Graph) -> Self {
+        Self(graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect())
+    }
+
+    /// The graph's inputs without the constants, which old files list as well.
+    pub(super) fn inputs(&self, graph: &'a Graph) -> Vec<&'a ValueInfo> {
+        graph.input.iter().filter(|input| !self.0.contains_key(input.name())).collect()
+    }
+
+    pub(super) fn get(&self, node: &Node, input_idx: usize) -> Result<Constant, String> {
+        let name = node.input.get(input_idx).ok_or_else(|| format!("has no input {input_idx}"))?;
+        let tensor = self.0.get(name.as_str()).ok_or_else(|| format!("its input {input_idx} is no constant"))?;
+        Constant::read(tensor)
+    }
+
+    /// The finite numbers of a constant with this shape.
+    pub(super) fn numbers(&self, node: &Node, input_idx: usize, dims: &[usize]) -> Result<Vec<f32>, String> {
+        let constant = self.get(node, input_idx)?;
+        let numbers = constant.to_f32s().filter(|_| constant.dims == dims);
+        let numbers = numbers.ok_or_else(|| format!("its input {input_idx} is not of the shape {dims:?}"))?;
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err(format!("its input {input_idx} has numbers that are not finite"));
+        }
+        Ok(numbers)
+    }
+
+    /// What numbers below zero are multiplied with, for each channel.
+    pub(super) fn slope(&self, node: &Node, channels: usize) -> Result<Vec<f32>, String> {
+        let slope = self.get(node, 1)?;
+        let per_channel = matches!(slope.dims[..], [len, 1, 1] | [1, len, 1, 1] if len == channels);
+        Ok(slope.to_f32s().filter(|_| per_channel).ok_or("has no slope for each channel")?)
+    }
+
+    /// A convolution of a picture of so many channels; the size of what it makes is not set.
+    pub(super) fn convolution(&self, node: &Node, channels: usize) -> Result<Convolution, String> {
+        let weights = self.get(node, 1)?;
+        let [n_outputs, per_group, rows, columns] = weights.dims[..] else {
+            return Err("is not one of pictures".to_owned());
+        };
+        let weights = self.numbers(node, 1, &[n_outputs, per_group, rows, columns])?;
+        let n_groups = integer(node, "group").unwrap_or(1);
+        let n_groups = usize::try_from(n_groups).ok().filter(|&n_groups| n_groups > 0).ok_or("has no groups")?;
+        if per_group.checked_mul(n_groups) != Some(channels) || n_outputs == 0 || !n_outputs.is_multiple_of(n_groups) {
+            return Err(format!("its weights are not for {channels} channels"));
+        }
+        if !(1..=KERNEL_MAX).contains(&rows) || !(1..=KERNEL_MAX).contains(&columns) {
+            return Err(format!("its kernel is {rows}x{columns}, expected 1 to {KERNEL_MAX} each"));
+        }
+        if string(node, "auto_pad").is_some_and(|word| word != b"NOTSET") {
+            return Err("its padding is not stated in numbers".to_owned());
+        }
+        let strides = lengths::<2>(node, "strides", 1)?;
+        let pads = lengths::<4>(node, "pads", 0)?;
+        if lengths::<2>(node, "dilations", 1)? != [1, 1] {
+            return Err("has a dilated kernel".to_owned());
+        }
+        if strides.contains(&0) || strides.into_iter().chain(pads).any(|len| len > KERNEL_MAX) {
+            return Err("its strides or padding are out of bounds".to_owned());
+        }
+        let bias = match node.input.get(2) {
+            Some(name) if !name.is_empty() => self.numbers(node, 2, &[n_outputs])?,
+            _ => vec![0.0; n_outputs],
+        };
+        let (kernel, size) = ([rows, columns], [0, 0]);
+        Ok(Convolution {
+            weights,
+            n_inputs: channels,
+            n_outputs,
+            n_groups,
+            kernel,
+            strides,
+            pads,
+            bias,
+            slope: None,
+            size,
+        })
+    }
+}
+
+impl Convolution {
+    /// Height and width of the outputs for a picture of this height and width; `None` if the kernel is larger.
+    pub(super) fn output(
+        kernel: [usize; 2],
+        strides: [usize; 2],
+        pads: [usize; 4],
+        size: [usize; 2],
+    ) -> Option<[usize; 2]> {
+        let side = |axis: usize| {
+            let steps = (size[axis] + pads[axis] + pads[axis + 2]).checked_sub(kernel[axis])?;
+            Some(steps / strides[axis] + 1)
+        };
+        Some([side(0)?, side(1)?])
+    }
+}
+
 struct Reader<'a> {
-    constants: HashMap<&'a str, &'a Tensor>,
+    constants: Constants<'a>,
     /// Name of what the last operation made.
     value: &'a str,
     /// Its shape.
@@ -160,9 +258,7 @@ impl Reader<'_> {
             ("BatchNormalization", Shape::Picture([channels, ..])) => self.normalisation(node, channels),
             ("BatchNormalization", Shape::Vector(len)) => self.normalisation(node, len),
             ("PRelu", Shape::Picture([channels, ..])) => {
-                let slope = self.constant(node, 1)?;
-                let per_channel = matches!(slope.dims[..], [len, 1, 1] | [1, len, 1, 1] if len == channels);
-                let slope = slope.to_f32s().filter(|_| per_channel).ok_or("has no slope for each channel")?;
+                let slope = self.constants.slope(node, channels)?;
                 self.activation(slope)
             }
             ("Relu", Shape::Picture([channels, ..])) => self.activation(vec![0.0; channels]),
@@ -178,27 +274,9 @@ impl Reader<'_> {
         }
     }
 
-    fn constant(&self, node: &Node, input_idx: usize) -> Result<Constant, String> {
-        let name = node.input.get(input_idx).ok_or_else(|| format!("has no input {input_idx}"))?;
-        let tensor =
-            self.constants.get(name.as_str()).ok_or_else(|| format!("its input {input_idx} is no constant"))?;
-        Constant::read(tensor)
-    }
-
-    /// The finite numbers of a constant with this shape.
-    fn numbers(&self, node: &Node, input_idx: usize, dims: &[usize]) -> Result<Vec<f32>, String> {
-        let constant = self.constant(node, input_idx)?;
-        let numbers = constant.to_f32s().filter(|_| constant.dims == dims);
-        let numbers = numbers.ok_or_else(|| format!("its input {input_idx} is not of the shape {dims:?}"))?;
-        if numbers.iter().any(|number| !number.is_finite()) {
-            return Err(format!("its input {input_idx} has numbers that are not finite"));
-        }
-        Ok(numbers)
-    }
-
     /// The only number of the second input.
     fn number(&self, node: &Node) -> Result<f32, String> {
-        let numbers = self.constant(node, 1)?.to_f32s().unwrap_or_default();
+        let numbers = self.constants.get(node, 1)?.to_f32s().unwrap_or_default();
         match numbers[..] {
             [number] if number.is_finite() => Ok(number),
             _ => Err("takes more than one number".to_owned()),
@@ -232,7 +310,7 @@ impl Reader<'_> {
     }
 
     fn normalisation(&mut self, node: &Node, channels: usize) -> Result<(), String> {
-        let numbers = |idx| self.numbers(node, idx, &[channels]);
+        let numbers = |idx| self.constants.numbers(node, idx, &[channels]);
         let (gamma, beta, mean, variance) = (numbers(1)?, numbers(2)?, numbers(3)?, numbers(4)?);
         let epsilon = f64::from(float(node, "epsilon").unwrap_or(1e-5));
         let scale: Vec<f64> = gamma
@@ -264,58 +342,16 @@ impl Reader<'_> {
     }
 
     fn convolution(&mut self, node: &Node, [channels, height, width]: [usize; 3]) -> Result<(), String> {
-        let weights = self.constant(node, 1)?;
-        let [n_outputs, per_group, rows, columns] = weights.dims[..] else {
-            return Err("is not one of pictures".to_owned());
-        };
-        let weights = self.numbers(node, 1, &[n_outputs, per_group, rows, columns])?;
-        let n_groups = integer(node, "group").unwrap_or(1);
-        let n_groups = usize::try_from(n_groups).ok().filter(|&n_groups| n_groups > 0).ok_or("has no groups")?;
-        if per_group.checked_mul(n_groups) != Some(channels) || n_outputs == 0 || !n_outputs.is_multiple_of(n_groups) {
-            return Err(format!("its weights are not for {channels} channels"));
-        }
-        if !(1..=KERNEL_MAX).contains(&rows) || !(1..=KERNEL_MAX).contains(&columns) {
-            return Err(format!("its kernel is {rows}x{columns}, expected 1 to {KERNEL_MAX} each"));
-        }
-        if string(node, "auto_pad").is_some_and(|word| word != b"NOTSET") {
-            return Err("its padding is not stated in numbers".to_owned());
-        }
-        let strides = lengths::<2>(node, "strides", 1)?;
-        let pads = lengths::<4>(node, "pads", 0)?;
-        if lengths::<2>(node, "dilations", 1)? != [1, 1] {
-            return Err("has a dilated kernel".to_owned());
-        }
-        if strides.contains(&0) || strides.into_iter().chain(pads).any(|len| len > KERNEL_MAX) {
-            return Err("its strides or padding are out of bounds".to_owned());
-        }
-        let bias = match node.input.get(2) {
-            Some(name) if !name.is_empty() => self.numbers(node, 2, &[n_outputs])?,
-            _ => vec![0.0; n_outputs],
-        };
-        let side = |len: usize, padding: usize, kernel: usize, stride: usize| {
-            (len + padding).checked_sub(kernel).map(|steps| steps / stride + 1)
-        };
-        let height = side(height, pads[0] + pads[2], rows, strides[0]);
-        let width = side(width, pads[1] + pads[3], columns, strides[1]);
-        let (Some(height), Some(width)) = (height, width) else {
-            return Err("its kernel is larger than the picture".to_owned());
-        };
+        let mut convolution = self.constants.convolution(node, channels)?;
+        let Convolution { kernel, strides, pads, n_outputs, .. } = convolution;
+        let size = Convolution::output(kernel, strides, pads, [height, width]);
+        convolution.size = size.ok_or("its kernel is larger than the picture")?;
+        let [height, width] = convolution.size;
         if !is_small(n_outputs, height, width) {
             return Err("its outputs are too large".to_owned());
         }
         self.shape = Shape::Picture([n_outputs, height, width]);
-        self.operations.push(Operation::Convolution(Convolution {
-            weights,
-            n_inputs: channels,
-            n_outputs,
-            n_groups,
-            kernel: [rows, columns],
-            strides,
-            pads,
-            bias,
-            slope: None,
-            size: [height, width],
-        }));
+        self.operations.push(Operation::Convolution(convolution));
         Ok(())
     }
 
@@ -327,14 +363,14 @@ impl Reader<'_> {
         if !is_plain {
             return Err("is none of a vector and rows of weights".to_owned());
         }
-        let dims = self.constant(node, 1)?.dims;
+        let dims = self.constants.get(node, 1)?.dims;
         let [n_outputs, n_inputs] = dims[..] else { return Err("its weights are no matrix".to_owned()) };
         if n_inputs != len || n_outputs == 0 {
             return Err(format!("its weights are not for {len} numbers"));
         }
-        let weights = self.numbers(node, 1, &dims)?;
+        let weights = self.constants.numbers(node, 1, &dims)?;
         let bias = match node.input.get(2) {
-            Some(name) if !name.is_empty() => self.numbers(node, 2, &[n_outputs])?,
+            Some(name) if !name.is_empty() => self.constants.numbers(node, 2, &[n_outputs])?,
             _ => vec![0.0; n_outputs],
         };
         self.shape = Shape::Vector(n_outputs);
@@ -343,20 +379,20 @@ impl Reader<'_> {
     }
 }
 
-fn integer(node: &Node, name: &str) -> Option<i64> {
+pub(super) fn integer(node: &Node, name: &str) -> Option<i64> {
     // Some writers leave out a zero.
     node.attribute.iter().find(|attribute| attribute.name() == name).map(|attribute| attribute.i.unwrap_or(0))
 }
 
-fn float(node: &Node, name: &str) -> Option<f32> {
+pub(super) fn float(node: &Node, name: &str) -> Option<f32> {
     node.attribute.iter().find(|attribute| attribute.name() == name).map(|attribute| attribute.f.unwrap_or(0.0))
 }
 
-fn string<'a>(node: &'a Node, name: &str) -> Option<&'a [u8]> {
+pub(super) fn string<'a>(node: &'a Node, name: &str) -> Option<&'a [u8]> {
     node.attribute.iter().find(|attribute| attribute.name() == name)?.s.as_deref()
 }
 
-fn lengths<const N: usize>(node: &Node, name: &str, default: usize) -> Result<[usize; N], String> {
+pub(super) fn lengths<const N: usize>(node: &Node, name: &str, default: usize) -> Result<[usize; N], String> {
     let Some(attribute) = node.attribute.iter().find(|attribute| attribute.name() == name) else {
         return Ok([default; N]);
     };

@@ -16,6 +16,7 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod convolve;
 mod lanes;
 mod loops;
 mod portable;
@@ -41,6 +42,11 @@ pub(super) struct Line(pub(super) [f32; LANES]);
 impl Line {
     /// Zeros.
     pub(super) const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// The numbers of lines, one line after another.
+pub(super) fn numbers(lines: &[Line]) -> &[f32] {
+    lanes::numbers(lines)
 }
 
 /// Weights of 16 neighbouring outputs for two neighbouring inputs: both of the first output, then of the second.
@@ -185,6 +191,81 @@ pub(super) struct Full<'a> {
     pub(super) bias: &'a [Line],
 }
 
+/// Where the windows of a convolution lie on a picture without a frame: what they cover beyond it counts as zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Height and width of the picture that is convolved.
+    pub(super) input: [usize; 2],
+    /// Rows and columns of the kernel.
+    pub(super) kernel: [usize; 2],
+    /// Pixels between neighbouring windows.
+    pub(super) stride: usize,
+    /// Rows above and columns on the left of the picture that the first window covers.
+    pub(super) pads: [usize; 2],
+    /// Height and width of the outputs.
+    pub(super) output: [usize; 2],
+}
+
+impl Window {
+    /// Rows of the kernel that lie in the picture, for a row of outputs.
+    fn rows(&self, y: usize) -> std::ops::Range<usize> {
+        self.part(0, y)
+    }
+
+    /// The same of columns.
+    fn columns(&self, x: usize) -> std::ops::Range<usize> {
+        self.part(1, x)
+    }
+
+    fn part(&self, axis: usize, place: usize) -> std::ops::Range<usize> {
+        // In pixels of the picture, counted from `pads` before its first one.
+        let (start, end) = (place * self.stride, self.pads[axis] + self.input[axis]);
+        self.pads[axis].saturating_sub(start)..self.kernel[axis].min(end.saturating_sub(start))
+    }
+
+    /// Columns of outputs all of whose window lies in the picture.
+    fn inner(&self) -> std::ops::Range<usize> {
+        let (pad, covered) = (self.pads[1], self.pads[1] + self.input[1]);
+        let end = covered.checked_sub(self.kernel[1]).map_or(0, |steps| steps / self.stride + 1);
+        pad.div_ceil(self.stride)..end.min(self.output[1])
+    }
+
+    fn check(&self) {
+        assert!(self.stride > 0 && self.input.into_iter().chain(self.output).all(|len| len > 0), "an empty picture");
+    }
+}
+
+/// A convolution in floats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Convolution<'a> {
+    /// Groups of `lanes` channels, in each of them all pixels, a row after another.
+    pub(super) input: &'a [f32],
+    /// Channels that lie together: [`LANES`] in planes, 1 in a picture that is channel by channel.
+    pub(super) lanes: usize,
+    /// Channels of the input. The last group is filled up to `lanes`, with anything.
+    pub(super) n_channels: usize,
+    pub(super) window: Window,
+    /// For each line of outputs, row and column of the kernel and channel a line.
+    pub(super) weights: &'a [Line],
+    /// One for each line of outputs; the scale is not used.
+    pub(super) finish: &'a [Finish],
+    /// Planes added to the first planes of the sums before negative ones are bent; may be empty.
+    pub(super) addend: &'a [Line],
+}
+
+/// A depthwise convolution of 3x3 in floats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DepthwiseConvolution<'a> {
+    /// Planes without a frame.
+    pub(super) input: &'a [Line],
+    /// Its kernel is 3x3, its stride 1 or 2.
+    pub(super) window: Window,
+    /// The kernel of each plane, row by row.
+    pub(super) weights: &'a [[Line; 9]],
+    /// One for each plane; the scale is not used.
+    pub(super) finish: &'a [Finish],
+}
+
 /// Lines of outputs that a full connection makes at a time.
 pub(super) const FULL_LINES: usize = 8;
 
@@ -197,6 +278,8 @@ pub(super) struct Kernel {
     quantise: fn(&[Line], limit: f32, &mut [i16], &mut [f32]),
     pointwise: fn(&Pointwise<'_>, &mut Vec<TileLine>, &mut [Line]),
     full: fn(&Full<'_>, &mut [Line]),
+    convolution: fn(&Convolution<'_>, &mut [Line]),
+    depthwise_convolution: fn(&DepthwiseConvolution<'_>, &mut [Line]),
 }
 
 impl Kernel {
@@ -315,6 +398,36 @@ impl Kernel {
         assert_eq!(job.weights.len(), job.bias.len() * (job.n_inputs / 2), "weights of another shape");
         assert_eq!(job.terms.len(), job.bias.len() * n_blocks, "scales of another shape");
         (self.full)(job, out);
+    }
+
+    /// Makes planes of outputs without a frame.
+    pub(super) fn convolution(&self, job: &Convolution<'_>, out: &mut [Line]) {
+        let Convolution { mut window, lanes, n_channels, .. } = *job;
+        window.check();
+        assert!(lanes > 0 && n_channels > 0 && !job.finish.is_empty(), "nothing to convolve");
+        let [height, width] = window.input;
+        assert_eq!(job.input.len(), n_channels.div_ceil(lanes) * lanes * height * width, "an input of another shape");
+        let n_weights = job.finish.len() * window.kernel[0] * window.kernel[1] * n_channels;
+        assert_eq!(job.weights.len(), n_weights, "weights of another shape");
+        let plane_len = window.output[0] * window.output[1];
+        assert_eq!(out.len(), job.finish.len() * plane_len, "an output of another shape");
+        assert!(job.addend.len() <= out.len() && job.addend.len().is_multiple_of(plane_len), "planes of another shape");
+        if window == (Window { kernel: [1, 1], stride: 1, pads: [0, 0], output: window.input, ..window }) {
+            // Pixels by themselves: one long row leaves fewer over.
+            (window.input, window.output) = ([1, height * width], [1, height * width]);
+        }
+        (self.convolution)(&Convolution { window, ..*job }, out);
+    }
+
+    /// Makes planes of outputs without a frame.
+    pub(super) fn depthwise_convolution(&self, job: &DepthwiseConvolution<'_>, out: &mut [Line]) {
+        let DepthwiseConvolution { window, input, .. } = job;
+        window.check();
+        assert!(window.kernel == [3, 3] && (window.stride == 1 || window.stride == 2), "a kernel not known");
+        assert_eq!(job.weights.len(), job.finish.len(), "weights of another shape");
+        assert_eq!(input.len(), job.finish.len() * window.input[0] * window.input[1], "an input of another shape");
+        assert_eq!(out.len(), job.finish.len() * window.output[0] * window.output[1], "an output of another shape");
+        (self.depthwise_convolution)(job, out);
     }
 }
 

@@ -453,11 +453,11 @@ impl Affine {
 }
 
 /// A number for each of 16 channels from `first` on; zeros beyond the last of `n`.
-fn line_of(first: usize, n: usize, number: impl Fn(usize) -> f32) -> Line {
+pub(super) fn line_of(first: usize, n: usize, number: impl Fn(usize) -> f32) -> Line {
     Line(std::array::from_fn(|lane| if first + lane < n { number(first + lane) } else { 0.0 }))
 }
 
-fn finish(convolution: &graph::Convolution, scales: Option<&[f32]>) -> Vec<Finish> {
+pub(super) fn finish(convolution: &graph::Convolution, scales: Option<&[f32]>) -> Vec<Finish> {
     let graph::Convolution { n_outputs, bias, slope, .. } = convolution;
     let line = |first, number: &dyn Fn(usize) -> f32| line_of(first, *n_outputs, number);
     let firsts = (0..*n_outputs).step_by(LANES);
@@ -470,6 +470,6 @@ fn finish(convolution: &graph::Convolution, scales: Option<&[f32]>) -> Vec<Finis
 }
 
 /// Rows, columns and channels of a kernel, channels running fastest.
-fn places(rows: usize, columns: usize, channels: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+pub(super) fn places(rows: usize, columns: usize, channels: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..rows).flat_map(move |y| (0..columns).flat_map(move |x| (0..channels).map(move |channel| (y, x, channel))))
 }

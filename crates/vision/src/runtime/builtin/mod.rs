@@ -1,23 +1,25 @@
-//! Inference of our own, for recognisers: chains of convolutions whose 1x1 convolutions, nearly all of the work, are
-//! computed in 16-bit integers.
+//! Inference of our own, without a library, in two ways:
 //!
-//! Processors multiply twice as many 16-bit integers in an instruction as 32-bit floats. Weights are rounded to 11 to 16
-//! bits for each output channel when a model is loaded, and the numbers of each pixel to 13 bits while it runs, scaled by
-//! the largest of them: nothing is calibrated, and a picture's numbers depend on nothing but that picture. Sums of
-//! products fit 32 bits by construction. Everything else is computed in 32-bit floats.
+//! - Recognisers: chains of convolutions whose 1x1 convolutions, nearly all of the work, are computed in 16-bit integers.
+//!   Processors multiply twice as many of those in an instruction as 32-bit floats. Weights are rounded to 11 to 16 bits
+//!   for each output channel when a model is loaded, and the numbers of each pixel to 13 bits while it runs, scaled by
+//!   the largest of them: nothing is calibrated, and a picture's numbers depend on nothing but that picture. Sums of
+//!   products fit 32 bits by construction. Everything else is computed in 32-bit floats.
+//! - Detectors and meshes: nets with branches and few channels, in 32-bit floats ([`net`]).
 //!
-//! The way of a picture: [`graph`] reads the model, [`layers`] hold the weights, [`kernel`] has the inner loops. A model
-//! with an operation that [`graph`] does not know is refused, and another library runs it.
+//! The way of a recogniser's picture: [`graph`] reads the model, [`layers`] hold the weights, [`kernel`] has the inner
+//! loops. A model with an operation that is not known here is refused, and another library runs it.
 
 use bytes::Bytes;
 use likeness_domain::{Error, Result};
 
-use super::{Tensor, unloadable};
+use super::{Precision, Tensor, unloadable};
 use crate::onnx;
 
 mod graph;
 mod kernel;
 mod layers;
+mod net;
 
 #[cfg(test)]
 mod tests;
@@ -25,10 +27,11 @@ mod tests;
 use graph::{Chain, Convolution, Operation};
 use kernel::{Kernel, Line};
 use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vectors};
+use net::Net;
 
-/// Pictures that are run together at most. The weights of the full connection, the largest part of a recogniser, are read
+/// Pictures that a recogniser runs together at most. The weights of the full connection, the largest part of a recogniser, are read
 /// from memory once for all of them.
-pub(super) const BATCH_MAX: usize = 8;
+const BATCH_MAX: usize = 8;
 
 /// Name of the vector instructions that are used, as in `avx512-vnni`; `None` where there are none, which makes other
 /// libraries quicker.
@@ -38,7 +41,15 @@ pub(super) fn vectorised_kernel() -> Option<&'static str> {
 }
 
 /// A loaded model.
-pub(super) struct Loaded {
+pub(super) enum Loaded {
+    /// In 16-bit integers.
+    Recogniser(Recogniser),
+    /// In 32-bit floats.
+    Net(Net),
+}
+
+/// A recogniser.
+pub(super) struct Recogniser {
     kernel: &'static Kernel,
     /// Channels, height and width.
     input: [usize; 3],
@@ -53,9 +64,15 @@ enum Stage {
     Affine(Affine),
 }
 
-/// What one thread needs to run models.
+/// What one thread needs to run a model.
 #[derive(Default)]
 pub(super) struct Scratch {
+    recogniser: RecogniserScratch,
+    net: net::Scratch,
+}
+
+#[derive(Default)]
+struct RecogniserScratch {
     framed: Vec<f32>,
     planes: Vec<Line>,
     next: Vec<Line>,
@@ -63,16 +80,27 @@ pub(super) struct Scratch {
     vectors: Vectors,
 }
 
+impl Scratch {
+    /// Gives memory back that an unusually large picture needed.
+    pub(super) fn shrink(&mut self) {
+        self.net.shrink();
+    }
+}
+
 impl Loaded {
-    /// See [`super::Model::open`].
-    pub(super) fn open(name: &str, model: &Bytes) -> Result<Self> {
-        Self::with_kernel(Kernel::get(), name, model)
+    /// See [`super::Model::open`]. `precision` is one that the built-in runtime has.
+    pub(super) fn open(precision: Precision, name: &str, model: &Bytes) -> Result<Self> {
+        Self::with_kernel(Kernel::get(), precision, name, model)
     }
 
-    fn with_kernel(kernel: &'static Kernel, name: &str, model: &Bytes) -> Result<Self> {
+    fn with_kernel(kernel: &'static Kernel, precision: Precision, name: &str, model: &Bytes) -> Result<Self> {
         let model = onnx::parse(model.clone())
             .map_err(|err| unloadable(name, "cannot be loaded: damaged, or no ONNX model").with_source(err))?;
-        let read = Chain::read(model).and_then(|chain| Self::of(kernel, chain));
+        let read = match precision {
+            Precision::I16 => Chain::read(model).and_then(|chain| Recogniser::of(kernel, chain)).map(Self::Recogniser),
+            Precision::F32 => Net::read(kernel, model).map(Self::Net),
+            Precision::Bf16 => Err("it has no bf16".to_owned()),
+        };
         read.map_err(|problem| {
             let problem: String = problem.chars().take(200).collect();
             unloadable(name, &format!("cannot be loaded by the built-in runtime: {problem}"))
@@ -80,6 +108,24 @@ impl Loaded {
         })
     }
 
+    /// See [`super::Model::batch_max`].
+    pub(super) fn batch_max(&self) -> usize {
+        match self {
+            Self::Recogniser(_) => BATCH_MAX,
+            Self::Net(_) => 1,
+        }
+    }
+
+    /// Runs the model on an input of this shape and gives every output.
+    pub(super) fn run(&self, scratch: &mut Scratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
+        match self {
+            Self::Recogniser(recogniser) => recogniser.run(&mut scratch.recogniser, shape, data),
+            Self::Net(net) => net.run(&mut scratch.net, shape, data),
+        }
+    }
+}
+
+impl Recogniser {
     fn of(kernel: &'static Kernel, chain: Chain) -> std::result::Result<Self, String> {
         let Chain { input, output, operations } = chain;
         let (affine, operations) = match &operations[..] {
@@ -127,7 +173,7 @@ impl Loaded {
 
     /// Runs the model on pictures of its input's shape: one after another but for the full connection at the end, whose
     /// weights are read once for all of them.
-    pub(super) fn run(&self, scratch: &mut Scratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
+    fn run(&self, scratch: &mut RecogniserScratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
         let [channels, height, width] = self.input;
         let [n_pictures, rest @ ..] = shape else { return Err(Error::internal("cannot run a model", "no shape")) };
         if rest != self.input || data.len() != n_pictures * channels * height * width {
@@ -144,8 +190,8 @@ impl Loaded {
     }
 
     /// Runs the model on a picture up to the full connection.
-    fn add(&self, scratch: &mut Scratch, picture: &[f32]) {
-        let Scratch { framed, planes, next, strip, vectors } = scratch;
+    fn add(&self, scratch: &mut RecogniserScratch, picture: &[f32]) {
+        let RecogniserScratch { framed, planes, next, strip, vectors } = scratch;
         framed.resize(self.first.framed_len(), 0.0);
         grow(planes, self.first.output);
         self.first.run(self.kernel, picture, framed, planes);

@@ -17,7 +17,7 @@ fn every_instruction_set_gives_the_same_bits() {
     let Some(model) = recogniser() else { return };
     let input: Vec<f32> = (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 24) as f32).collect();
     let run = |kernel: &&'static Kernel| {
-        let model = Loaded::with_kernel(kernel, "rec.onnx", &model).expect("is a chain");
+        let model = Loaded::with_kernel(kernel, Precision::I16, "rec.onnx", &model).expect("is a chain");
         let mut outputs = model.run(&mut Scratch::default(), &[1, 3, 112, 112], &input).expect("runs");
         outputs.remove(0).data
     };
@@ -29,7 +29,7 @@ fn every_instruction_set_gives_the_same_bits() {
 #[test]
 fn working_space_of_another_picture_changes_nothing() {
     let Some(model) = recogniser() else { return };
-    let model = Loaded::open("rec.onnx", &model).expect("is a chain");
+    let model = Loaded::open(Precision::I16, "rec.onnx", &model).expect("is a chain");
     let picture = |by: u32| (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_mul(by) >> 24) as f32).collect::<Vec<_>>();
     let (first, second) = (picture(2_654_435_761), picture(40_503 << 8));
     let run = |scratch: &mut Scratch, data: &[f32]| {
@@ -63,7 +63,7 @@ fn models_of_other_operations_are_refused_by_name() {
     let change = |change: &dyn Fn(&mut onnx::message::Graph)| {
         let mut model = onnx::parse(model.clone()).expect("is readable");
         change(model.graph.as_mut().expect("has a graph"));
-        Loaded::open("rec.onnx", &onnx::write(&model).into()).err().expect("is refused")
+        Loaded::open(Precision::I16, "rec.onnx", &onnx::write(&model).into()).err().expect("is refused")
     };
     let node = |graph: &mut onnx::message::Graph, op: &str| {
         graph.node.iter().position(|node| node.op_type() == op).expect("has one")
@@ -81,6 +81,6 @@ fn models_of_other_operations_are_refused_by_name() {
     assert!(error.message().contains("does not take what the operation before it makes"), "{error}");
     let error = change(&|graph| drop(graph.node.pop()));
     assert!(error.message().contains("does not end in a full connection"), "{error}");
-    let error = Loaded::open("rec.onnx", &model.slice(..model.len() / 2)).err().expect("is damaged");
+    let error = Loaded::open(Precision::I16, "rec.onnx", &model.slice(..model.len() / 2)).err().expect("is damaged");
     assert_eq!(error.kind(), likeness_domain::Kind::PackUnavailable);
 }

@@ -4,7 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
-use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, Packing, PairLine, Pointwise, loops};
+use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
+use super::{Pointwise, convolve, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -25,6 +26,10 @@ static KERNEL: Kernel = Kernel {
     pointwise: |job, _, out| unsafe { pointwise(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
+    // SAFETY: as above.
+    convolution: |job, out| unsafe { convolution(job, out) },
+    // SAFETY: as above.
+    depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
 };
 
 #[target_feature(enable = "avx2,fma")]
@@ -55,6 +60,18 @@ fn pointwise(job: &Pointwise<'_>, out: &mut [Line]) {
 fn full(job: &Full<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { loops::full::<Avx2, 4>(job, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { convolve::convolution::<Avx2, 6, 1, 1, 1>(job, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn depthwise_convolution(job: &DepthwiseConvolution<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { convolve::depthwise_convolution::<Avx2>(job, out) }
 }
 
 /// The lower and the upper half.
@@ -93,6 +110,12 @@ impl Lanes for Avx2 {
     unsafe fn times(self, factor: Self) -> Self {
         // SAFETY: see above.
         Self(unsafe { [_mm256_mul_ps(self.0[0], factor.0[0]), _mm256_mul_ps(self.0[1], factor.0[1])] })
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { [_mm256_add_ps(self.0[0], other.0[0]), _mm256_add_ps(self.0[1], other.0[1])] })
     }
 
     #[inline(always)]

@@ -5,7 +5,8 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
-use super::{ByteLine, Dense, Depthwise, Full, Kernel, Line, Packing, PairLine, Pointwise, loops};
+use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
+use super::{Pointwise, convolve, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -33,6 +34,10 @@ pub(super) const KERNEL: Kernel = Kernel {
     pointwise: |job, _, out| unsafe { pointwise(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
+    // SAFETY: as above.
+    convolution: |job, out| unsafe { convolution(job, out) },
+    // SAFETY: as above.
+    depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
 };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
@@ -65,6 +70,18 @@ fn full(job: &Full<'_>, out: &mut [Line]) {
     unsafe { loops::full::<Avx512, 8>(job, out) }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { convolve::convolution::<Avx512, 12, 12, 6, 4>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn depthwise_convolution(job: &DepthwiseConvolution<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { convolve::depthwise_convolution::<Avx512>(job, out) }
+}
+
 #[derive(Clone, Copy)]
 struct Avx512(__m512);
 
@@ -95,6 +112,12 @@ impl Lanes for Avx512 {
     unsafe fn times(self, factor: Self) -> Self {
         // SAFETY: see above.
         Self(unsafe { _mm512_mul_ps(self.0, factor.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
     }
 
     #[inline(always)]

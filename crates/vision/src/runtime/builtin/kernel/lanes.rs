@@ -3,6 +3,12 @@
 
 use super::{ByteLine, Line, PairLine};
 
+/// The numbers of lines, one line after another.
+pub(super) fn numbers(lines: &[Line]) -> &[f32] {
+    // SAFETY: a line is 16 numbers and nothing else.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * super::LANES) }
+}
+
 /// Sixteen numbers in vector registers.
 ///
 /// # Safety
@@ -23,6 +29,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn store(self, line: *mut Line);
     /// `self * factor`
     unsafe fn times(self, factor: Self) -> Self;
+    /// `self + other`
+    unsafe fn plus(self, other: Self) -> Self;
     /// `self * factor + sum`, rounded once.
     unsafe fn times_plus(self, factor: Self, sum: Self) -> Self;
     /// The numbers that are below zero multiplied with `slope`.

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads and writes whose bounds were checked once for all loops")]
 
 use super::lanes::Lanes;
-use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, loops};
+use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, convolve, loops};
 
 /// Runs everywhere.
 pub(super) static KERNEL: Kernel = Kernel {
@@ -18,6 +18,10 @@ pub(super) static KERNEL: Kernel = Kernel {
     pointwise: |job, _, out| unsafe { loops::pointwise::<Plain, 4, 1>(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { loops::full::<Plain, 1>(job, out) },
+    // SAFETY: as above.
+    convolution: |job, out| unsafe { convolve::convolution::<Plain, 4, 1, 1, 1>(job, out) },
+    // SAFETY: as above.
+    depthwise_convolution: |job, out| unsafe { convolve::depthwise_convolution::<Plain>(job, out) },
 };
 
 #[derive(Clone, Copy)]
@@ -55,6 +59,11 @@ impl Lanes for Plain {
     #[inline(always)]
     unsafe fn times(self, factor: Self) -> Self {
         self.map(factor, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        self.map(other, |a, b| a + b)
     }
 
     #[inline(always)]

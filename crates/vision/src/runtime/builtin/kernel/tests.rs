@@ -119,6 +119,95 @@ proptest! {
     }
 
     #[test]
+    fn convolution_is_the_sum_of_products_in_the_picture(
+        height in 1..7_usize, width in 1..20_usize, kernel in 1..4_usize, stride in 1..4_usize, n_channels in 1..40_usize,
+        n_lines in 1..6_usize, is_planar: bool, n_added in 0..6_usize, seed: u32,
+    ) {
+        let pads = [(seed % 3) as usize, (seed / 3 % 3) as usize];
+        let side = |axis: usize, len: usize| (len + pads[axis] + 1).saturating_sub(kernel) / stride + 1;
+        let window = Window {
+            input: [height, width], kernel: [kernel, kernel], stride, pads, output: [side(0, height), side(1, width)],
+        };
+        let lanes = if is_planar { 1 } else { LANES };
+        let n_pixels = height * width;
+        let input = floats(seed, n_channels.div_ceil(lanes) * lanes * n_pixels);
+        let number = |channel: usize, y: usize, x: usize| {
+            input[channel / lanes * n_pixels * lanes + (y * width + x) * lanes + channel % lanes]
+        };
+        let weights = lines(seed ^ 1, n_lines * kernel * kernel * n_channels);
+        let finish = finishes(seed, n_lines);
+        let [out_height, out_width] = window.output;
+        let plane_len = out_height * out_width;
+        let addend = lines(seed ^ 2, n_added.min(n_lines) * plane_len);
+        let job = Convolution {
+            input: &input, lanes, n_channels, window, weights: &weights, finish: &finish, addend: &addend,
+        };
+        let mut expected = vec![Line::ZERO; n_lines * plane_len];
+        for (idx, line) in expected.iter_mut().enumerate() {
+            let (line_idx, y, x) = (idx / plane_len, idx % plane_len / out_width, idx % out_width);
+            for lane in 0..LANES {
+                let mut sum = finish[line_idx].bias.0[lane];
+                for (tap, channel) in (0..kernel * kernel).flat_map(|tap| (0..n_channels).map(move |channel| (tap, channel))) {
+                    let row = (y * stride + tap / kernel).checked_sub(pads[0]).filter(|&row| row < height);
+                    let column = (x * stride + tap % kernel).checked_sub(pads[1]).filter(|&column| column < width);
+                    if let (Some(row), Some(column)) = (row, column) {
+                        let weight = weights[(line_idx * kernel * kernel + tap) * n_channels + channel].0[lane];
+                        sum = number(channel, row, column).mul_add(weight, sum);
+                    }
+                }
+                if let Some(added) = addend.get(idx) {
+                    sum += added.0[lane];
+                }
+                line.0[lane] = bent(sum, finish[line_idx].slope.0[lane]);
+            }
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line([7.0; LANES]); n_lines * plane_len];
+            kernel.convolution(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn depthwise_convolution_is_the_sum_of_nine_products_in_the_picture(
+        height in 1..7_usize, width in 1..20_usize, stride in 1..3_usize, n_planes in 1..4_usize, seed: u32,
+    ) {
+        let pads = [(seed % 3) as usize, (seed / 3 % 3) as usize];
+        let side = |axis: usize, len: usize| (len + pads[axis] + 1).saturating_sub(3) / stride + 1;
+        let window = Window {
+            input: [height, width], kernel: [3, 3], stride, pads, output: [side(0, height), side(1, width)],
+        };
+        let input = lines(seed, n_planes * height * width);
+        let weights: Vec<[Line; 9]> =
+            (0..n_planes as u32).map(|plane| lines(seed ^ plane, 9).try_into().expect("nine")).collect();
+        let finish = finishes(seed, n_planes);
+        let job = DepthwiseConvolution { input: &input, window, weights: &weights, finish: &finish };
+        let [out_height, out_width] = window.output;
+        let mut expected = vec![Line::ZERO; n_planes * out_height * out_width];
+        for (idx, line) in expected.iter_mut().enumerate() {
+            let plane = idx / (out_height * out_width);
+            let (y, x) = (idx / out_width % out_height, idx % out_width);
+            for lane in 0..LANES {
+                let mut sum = finish[plane].bias.0[lane];
+                for tap in 0..9 {
+                    let row = (y * stride + tap / 3).checked_sub(pads[0]).filter(|&row| row < height);
+                    let column = (x * stride + tap % 3).checked_sub(pads[1]).filter(|&column| column < width);
+                    if let (Some(row), Some(column)) = (row, column) {
+                        let number = input[(plane * height + row) * width + column].0[lane];
+                        sum = number.mul_add(weights[plane][tap].0[lane], sum);
+                    }
+                }
+                line.0[lane] = bent(sum, finish[plane].slope.0[lane]);
+            }
+        }
+        for kernel in Kernel::all() {
+            let mut out = vec![Line([7.0; LANES]); expected.len()];
+            kernel.depthwise_convolution(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
     fn rows_of_integers_reach_the_limit_and_round_to_nearest(n_pixels in 1..9_usize, n_planes in 1..6_usize, seed: u32) {
         let mut planes = lines(seed, n_pixels * n_planes);
         (0..n_planes).for_each(|plane| planes[plane * n_pixels] = Line::ZERO);
