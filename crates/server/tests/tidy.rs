@@ -26,6 +26,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("openvino-sys", &["vision"]),
     ("ort", &["vision"]),
     ("rusqlite", &["store"]),
+    ("tokio-postgres", &["store"]),
+    ("deadpool-postgres", &["store"]),
     ("axum", &["wire", "server"]),
     ("hyper", &["server"]),
     ("serde", &["vision", "wire", "server"]),

@@ -163,11 +163,32 @@ pub fn refused<T>(answer: likeness_domain::Result<T>, kind: Kind) {
     }
 }
 
-/// One test per case for the stores that `open` makes, a function from a `VectorIndex` to an [`Opened`] store.
+/// The same for the cases of a room, one after the other: for a backend that takes long to start. Panics with the names of
+/// those that failed.
+pub fn run_room(room: &str, open: fn(Arc<dyn VectorIndex>) -> Opened, cases: &[(&str, fn(Bench) -> BoxedCase)]) {
+    let failed = |&(name, case): &(&str, fn(Bench) -> BoxedCase)| {
+        let outcome = std::panic::catch_unwind(|| run(open, case));
+        outcome.is_err().then(|| name.to_owned())
+    };
+    let failed: Vec<String> = cases.iter().filter_map(failed).collect();
+    assert!(failed.is_empty(), "of {room} failed: {}", failed.join(", "));
+}
+
+/// A case under way.
+pub type BoxedCase = std::pin::Pin<Box<dyn Future<Output = Bench>>>;
+
+/// One test per case for the stores that `open` makes, a function from a `VectorIndex` to an [`Opened`] store. With `by_room`
+/// one test per room, which `is_possible` may skip.
 #[macro_export]
 macro_rules! conformance {
+    (by_room $backend:ident, $is_possible:expr, $open:expr) => {
+        $crate::conformance!(@list @rooms $backend, ($is_possible, $open),);
+    };
     ($backend:ident, $open:expr) => {
-        $crate::conformance!(@each $backend, $open,
+        $crate::conformance!(@list @each $backend, $open,);
+    };
+    (@list @$how:ident $backend:ident, $open:tt,) => {
+        $crate::conformance!(@$how $backend, $open,
             face_sets: [
                 a_set_comes_back_as_it_was_made
                 a_name_is_taken_once_per_tenant
@@ -327,6 +348,21 @@ macro_rules! conformance {
                 records_are_purged
             ]
         );
+    };
+    (@rooms $backend:ident, ($is_possible:expr, $open:expr), $($room:ident: [$($case:ident)*]),*) => {
+        mod $backend {
+            use super::*;
+            $(
+                #[test]
+                fn $room() {
+                    if $is_possible() {
+                        $crate::conformance::run_room(stringify!($room), $open, &[
+                            $((stringify!($case), |bench| Box::pin($crate::conformance::$room::$case(bench))),)*
+                        ]);
+                    }
+                }
+            )*
+        }
     };
     (@each $backend:ident, $open:expr, $($room:ident: [$($case:ident)*]),*) => {
         mod $backend {

@@ -9,6 +9,8 @@ pub mod folder;
 pub mod index;
 pub mod memory;
 pub mod open;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 mod bounds;
 mod clock;

@@ -15,22 +15,22 @@ fn damaged(what: impl std::fmt::Display) -> Failure {
 }
 
 /// 16 bytes, most significant first, so that they read like the id.
-pub(super) fn tenant_bytes(tenant: TenantId) -> [u8; 16] {
+pub(crate) fn tenant_bytes(tenant: TenantId) -> [u8; 16] {
     tenant.to_bits().to_be_bytes()
 }
 
-pub(super) fn tenant_of(bytes: &[u8]) -> Answer<TenantId> {
+pub(crate) fn tenant_of(bytes: &[u8]) -> Answer<TenantId> {
     let bits = bytes.try_into().map_err(|_| damaged("a tenant id has not 16 bytes"))?;
     Ok(TenantId::from_bits(u128::from_be_bytes(bits)))
 }
 
 /// The unit vector, 4 bytes per dimension.
-pub(super) fn vector_bytes(template: &Template) -> Vec<u8> {
+pub(crate) fn vector_bytes(template: &Template) -> Vec<u8> {
     template.unit().iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// The template again, checked: damaged bytes must not become somebody else's face.
-pub(super) fn template_of(pack: &str, bytes: &[u8]) -> Answer<Template> {
+pub(crate) fn template_of(pack: &str, bytes: &[u8]) -> Answer<Template> {
     let pack = pack_of(pack)?;
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn template_of(pack: &str, bytes: &[u8]) -> Answer<Template> {
     Template::from_unit(pack, unit).map_err(damaged)
 }
 
-pub(super) fn pack_of(text: &str) -> Answer<PackId> {
+pub(crate) fn pack_of(text: &str) -> Answer<PackId> {
     PackId::new(text).ok_or_else(|| damaged("a pack id is malformed"))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn pack_of(text: &str) -> Answer<PackId> {
 const DETECTION_LEN: usize = 4 * 4 + 4 + 5 * 2 * 4;
 
 /// left, top, width, height (u32), score (f32), five points x, y (f32).
-pub(super) fn detection_bytes(detection: &Detection) -> [u8; DETECTION_LEN] {
+pub(crate) fn detection_bytes(detection: &Detection) -> [u8; DETECTION_LEN] {
     let bounding_box = detection.bounding_box;
     let whole = [bounding_box.left, bounding_box.top, bounding_box.width, bounding_box.height];
     let real =
@@ -61,7 +61,7 @@ pub(super) fn detection_bytes(detection: &Detection) -> [u8; DETECTION_LEN] {
     bytes
 }
 
-pub(super) fn detection_of(bytes: &[u8]) -> Answer<Detection> {
+pub(crate) fn detection_of(bytes: &[u8]) -> Answer<Detection> {
     if bytes.len() != DETECTION_LEN {
         return Err(damaged("a detection has not 60 bytes"));
     }
@@ -77,7 +77,7 @@ pub(super) fn detection_of(bytes: &[u8]) -> Answer<Detection> {
 }
 
 /// Five f32; NaN stands for "not measured". `None` when nothing was.
-pub(super) fn quality_bytes(quality: &Quality) -> Option<Vec<u8>> {
+pub(crate) fn quality_bytes(quality: &Quality) -> Option<Vec<u8>> {
     let figures = [quality.total, quality.sharpness, quality.illumination, quality.pose, quality.visibility];
     figures
         .iter()
@@ -85,7 +85,7 @@ pub(super) fn quality_bytes(quality: &Quality) -> Option<Vec<u8>> {
         .then(|| figures.iter().flat_map(|figure| figure.unwrap_or(f32::NAN).to_le_bytes()).collect())
 }
 
-pub(super) fn quality_of(bytes: Option<&[u8]>) -> Answer<Quality> {
+pub(crate) fn quality_of(bytes: Option<&[u8]>) -> Answer<Quality> {
     let Some(bytes) = bytes else { return Ok(Quality::default()) };
     if bytes.len() != 20 {
         return Err(damaged("a quality has not 20 bytes"));
@@ -104,7 +104,7 @@ pub(super) fn quality_of(bytes: Option<&[u8]>) -> Answer<Quality> {
 
 /// Per value: name length (u8), name, tag (`t`, `w`, `r` or `b`), then the text's length (u32) and bytes, the whole number
 /// (i64), the real number (f64) or the boolean (u8). `None` when there are none.
-pub(super) fn fields_bytes(fields: &FieldValues) -> Option<Vec<u8>> {
+pub(crate) fn fields_bytes(fields: &FieldValues) -> Option<Vec<u8>> {
     if fields.values().is_empty() {
         return None;
     }
@@ -133,7 +133,7 @@ pub(super) fn fields_bytes(fields: &FieldValues) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-pub(super) fn fields_of(bytes: Option<&[u8]>) -> Answer<FieldValues> {
+pub(crate) fn fields_of(bytes: Option<&[u8]>) -> Answer<FieldValues> {
     let mut rest = bytes.unwrap_or_default();
     let mut values = Vec::new();
     while !rest.is_empty() {
@@ -160,13 +160,13 @@ fn next_value(rest: &mut &[u8]) -> Option<(FieldName, FieldValue)> {
 }
 
 /// `name:type` joined by commas; neither can hold a comma or a colon.
-pub(super) fn schema_text(schema: &FieldSchema) -> String {
+pub(crate) fn schema_text(schema: &FieldSchema) -> String {
     let fields: Vec<_> =
         schema.fields().iter().map(|(name, field_type)| format!("{name}:{}", field_type.word())).collect();
     fields.join(",")
 }
 
-pub(super) fn schema_of(text: &str) -> Answer<FieldSchema> {
+pub(crate) fn schema_of(text: &str) -> Answer<FieldSchema> {
     let field = |part: &str| {
         let (name, word) = part.split_once(':')?;
         Some((FieldName::new(name).ok()?, FieldType::from_word(word)?))

@@ -8,7 +8,7 @@ use rusqlite::ffi;
 
 /// Why something inside the store did not work.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The caller's business: it is passed on as it is.
     Said(Error),
     /// The database's business.
@@ -23,7 +23,7 @@ pub(super) enum Failure {
 pub(super) const FULL: &str = "the disk or quota under the store is full";
 
 /// Result of everything below the port.
-pub(super) type Answer<T> = Result<T, Failure>;
+pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

@@ -18,6 +18,8 @@ mod jobs;
 mod layouts;
 mod model;
 mod opening;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod recovery;
 mod scrub;
 mod uploads;

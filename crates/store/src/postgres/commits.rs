@@ -1,0 +1,177 @@
+//! Stored commits: read by followers, with the rows as they are now, and compacted by the maintenance.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use likeness_domain::ports::{Commit, CommitPage, GalleryChange};
+use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TimestampMs};
+use tokio_postgres::Row;
+
+use super::errors::{Answer, Failure};
+use super::follower::Position;
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
+use super::session::Session;
+use super::transaction::commit_checksum;
+use crate::commits::{ChangeRef, Rows, refs_of};
+use crate::embedded::codec;
+use crate::gallery::entry;
+
+/// A row of `commits`, with its changes by reference.
+pub(super) struct Stored {
+    pub(super) position: Position,
+    at: TimestampMs,
+    actor: Actor,
+    changes: Vec<ChangeRef>,
+}
+
+/// Number and checksum of the last commit; the checksum is 0 when that commit is compacted away or there is none.
+pub(super) async fn last(session: &Session) -> Answer<Position> {
+    let sql =
+        "SELECT s.revision, coalesce(c.checksum, 0) FROM store AS s LEFT JOIN commits AS c ON c.revision = s.revision";
+    let row = session.one(sql, &[]).await?;
+    Ok(Position { revision: Revision(rows::whole(&row, 0)?), checksum: row.try_get(1)? })
+}
+
+/// Commits from that revision on, at most `limit`.
+pub(super) async fn from(session: &Session, revision: Revision, limit: i64) -> Answer<Vec<Stored>> {
+    let sql = "SELECT revision, at, tenant, key, request, changes, checksum FROM commits
+               WHERE revision >= $1 ORDER BY revision LIMIT $2";
+    let found = session.query(sql, &[&rows::number(revision.0), &limit]).await?;
+    found.iter().map(stored).collect()
+}
+
+fn stored(row: &Row) -> Answer<Stored> {
+    let damaged = || Failure::Damaged("a commit is malformed".into());
+    let (at, tenant, key): (i64, &[u8], Option<&str>) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let (request, changes, checksum): (&str, &[u8], i64) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+    let revision = rows::whole(row, 0)?;
+    rows::need_intact(checksum, commit_checksum(at, tenant, key, request, changes), "commit", revision)?;
+    Ok(Stored {
+        position: Position { revision: Revision(revision), checksum },
+        at: TimestampMs(at),
+        actor: Actor {
+            tenant: codec::tenant_of(tenant)?,
+            key: key.map(|key| AccessKeyId::new(key).ok_or_else(damaged)).transpose()?,
+            request_id: RequestId::new(request).ok_or_else(damaged)?,
+            key_must_be_usable: false,
+        },
+        changes: refs_of(changes).ok_or_else(damaged)?,
+    })
+}
+
+/// See `GalleryStore::changes_after`. The session sees one state.
+pub(super) async fn after(session: &Session, revision: Revision, limit: usize) -> Answer<CommitPage> {
+    let row = session.one("SELECT revision, compacted FROM store", &[]).await?;
+    let (newest, compacted) = (Revision(rows::whole(&row, 0)?), Revision(rows::whole(&row, 1)?));
+    if revision < compacted {
+        return Ok(CommitPage::TooOld { compacted });
+    }
+    let limit = limit.min(u32::MAX as usize);
+    let stored = match from(session, Revision(revision.0 + 1), limit as i64).await {
+        Ok(stored) => stored,
+        // A damaged commit: whoever asks must not go on without it, and the tables have everything.
+        Err(Failure::Damaged(_)) => return Ok(CommitPage::TooOld { compacted: newest }),
+        Err(failure) => return Err(failure),
+    };
+    if !is_chain(&stored, revision) || (stored.len() < limit && revision.0 + (stored.len() as u64) < newest.0) {
+        tracing::error!(after = revision.0, "commits are missing; who asks for them is sent to the tables");
+        return Ok(CommitPage::TooOld { compacted: newest });
+    }
+    let reached = stored.last().map_or(revision, |last| last.position.revision);
+    Ok(CommitPage::Commits { commits: resolved(session, stored).await?, reached, has_more: reached < newest })
+}
+
+/// Whether these are the commits right after `revision`, each following the one before it.
+pub(super) fn is_chain(stored: &[Stored], revision: Revision) -> bool {
+    stored.iter().zip(revision.0 + 1..).all(|(stored, expected)| stored.position.revision.0 == expected)
+}
+
+/// The commits with the rows as they are now.
+pub(super) async fn resolved(session: &Session, stored: Vec<Stored>) -> Answer<Vec<Commit>> {
+    let mut found = Found::default();
+    found.look_up(session, stored.iter().flat_map(|stored| &stored.changes)).await?;
+    let mut commits = Vec::with_capacity(stored.len());
+    for Stored { position, at, actor, changes } in stored {
+        let mut resolved = Vec::with_capacity(changes.len());
+        for change in changes {
+            resolved.extend(change.resolved(&mut found)?);
+        }
+        commits.push(Commit { revision: position.revision, at, actor, changes: resolved });
+    }
+    Ok(commits)
+}
+
+/// Rows that commits refer to, looked up together.
+#[derive(Default)]
+struct Found {
+    sets: HashMap<FaceSetId, FaceSet>,
+    shown: HashMap<(FaceSetId, FaceId), GalleryChange>,
+}
+
+impl Found {
+    async fn look_up(&mut self, session: &Session, changes: impl Iterator<Item = &ChangeRef>) -> Answer<()> {
+        let (mut sets, mut puts) = (Vec::new(), HashMap::<FaceSetId, Vec<i64>>::new());
+        for change in changes {
+            match change {
+                ChangeRef::Opened(set) => sets.push(rows::number(set.get())),
+                ChangeRef::Put(set, face) => {
+                    sets.push(rows::number(set.get()));
+                    puts.entry(*set).or_default().push(rows::number(face.get()));
+                }
+                _ => {}
+            }
+        }
+        if sets.is_empty() {
+            return Ok(());
+        }
+        sets.sort_unstable();
+        sets.dedup();
+        let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ANY($1) AND s.name IS NOT NULL");
+        for row in rows::intact(&session.query(&sql, &[&sets]).await?, rows::set_row)? {
+            self.sets.insert(row.face_set.id, row.face_set);
+        }
+        for (id, faces) in puts {
+            let Some(set) = self.sets.get(&id) else { continue };
+            let sql = format!(
+                "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS} FROM faces AS f
+                 JOIN gallery AS g ON g.face_set = $2 AND g.sequence = f.sequence
+                 JOIN templates AS t ON t.face = f.sequence AND t.pack = $3
+                 WHERE f.id = ANY($1)"
+            );
+            let found = session.query(&sql, &[&faces, &rows::number(id.get()), &set.pack.as_str()]).await?;
+            let read = |row: &Row| rows::face_and_template(row, set.tenant, &set.pack);
+            for (row, template) in rows::intact(&found, read)? {
+                let entry = entry(&row.face, template, row.sequence.cast_unsigned(), &set.schema);
+                self.shown.insert((id, row.face.id), GalleryChange::Put { face_set: id, entry });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rows for Found {
+    type Error = Failure;
+
+    fn opened(&mut self, face_set: FaceSetId) -> Answer<Option<GalleryChange>> {
+        Ok(self.sets.get(&face_set).map(|set| GalleryChange::Open {
+            face_set,
+            pack: set.pack.clone(),
+            schema: Arc::new(set.schema.clone()),
+        }))
+    }
+
+    fn put(&mut self, face_set: FaceSetId, face: FaceId) -> Answer<Option<GalleryChange>> {
+        Ok(self.shown.get(&(face_set, face)).cloned())
+    }
+}
+
+/// Deletes commits that are more than `n_kept` or older than `before`; returns how many.
+pub(super) async fn compact(session: &Session, n_kept: u64, before: TimestampMs) -> Answer<u64> {
+    // In order: a commit is deleted only with all before it, and the last one never, as it names the store's position.
+    let sql = "WITH kept AS (SELECT least(greatest(s.revision - $1, (SELECT coalesce(min(revision), s.revision) - 1 FROM commits
+                       WHERE at >= $2)), s.revision - 1) AS after FROM store AS s),
+                    gone AS (DELETE FROM commits USING kept WHERE revision <= kept.after RETURNING revision)
+               UPDATE store SET compacted = greatest(compacted, (SELECT max(revision) FROM gone))
+               WHERE EXISTS (SELECT 1 FROM gone)";
+    session.execute(sql, &[&rows::number(n_kept), &before.0]).await
+}

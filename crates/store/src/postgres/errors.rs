@@ -1,0 +1,172 @@
+//! PostgreSQL's errors in our words.
+
+use std::time::Duration;
+
+use deadpool_postgres::PoolError;
+use likeness_domain::{Error, Kind};
+use tokio_postgres::error::SqlState;
+
+use crate::embedded::errors::Failure as OfCodec;
+
+/// Why something inside the store did not work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The caller's business: it is passed on as it is.
+    Said(Error),
+    /// What the server answered, or that it does not answer any more.
+    Database(tokio_postgres::Error),
+    /// No connection could be had: the server cannot be reached, or all connections are busy.
+    NoConnection(String),
+    /// A row that cannot be what was written.
+    Damaged(String),
+    /// The connection broke while a commit was under way, and whether it was made could not be found out.
+    InDoubt,
+}
+
+/// Result of everything below the port.
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Database(error),
+            PoolError::Timeout(_) => Self::NoConnection("no connection was free or made in time".into()),
+            other => Self::NoConnection(other.to_string()),
+        }
+    }
+}
+
+/// The bytes of columns are those of the embedded store, read by the same code.
+impl From<OfCodec> for Failure {
+    fn from(failure: OfCodec) -> Self {
+        match failure {
+            OfCodec::Said(error) => Self::Said(error),
+            OfCodec::Damaged(what) => Self::Damaged(what),
+            OfCodec::Sqlite(error) => Self::Damaged(error.to_string()),
+            OfCodec::Full => Self::Damaged("the disk is full".into()),
+        }
+    }
+}
+
+impl Failure {
+    /// The refusal `kind` with a message for the caller.
+    pub(super) fn said(kind: Kind, message: impl Into<String>) -> Self {
+        Self::Said(Error::new(kind, message))
+    }
+
+    /// Whether the server is not there: nothing was done, unless a commit was under way.
+    pub(super) fn is_disconnection(&self) -> bool {
+        match self {
+            Self::NoConnection(_) => true,
+            Self::Database(error) => match error.code() {
+                None => error.is_closed() || has_io_error(error),
+                // The server stops or starts, or it is not the one that may be written to (any more).
+                Some(code) => {
+                    code.code().starts_with("08")
+                        || [
+                            &SqlState::ADMIN_SHUTDOWN,
+                            &SqlState::CRASH_SHUTDOWN,
+                            &SqlState::CANNOT_CONNECT_NOW,
+                            &SqlState::READ_ONLY_SQL_TRANSACTION,
+                            &SqlState::TOO_MANY_CONNECTIONS,
+                            &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                        ]
+                        .contains(&code)
+                }
+            },
+            Self::Said(_) | Self::Damaged(_) | Self::InDoubt => false,
+        }
+    }
+
+    /// Whether the same transaction may succeed when it is made once more: two of them were in each other's way.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let code = error.code();
+        // A unique violation: an id or name was taken between looking and writing; the next try finds it.
+        [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED, &SqlState::UNIQUE_VIOLATION]
+            .iter()
+            .any(|conflict| code == Some(conflict))
+    }
+
+    /// The error for the caller; `doing` completes "cannot ...".
+    pub(super) fn into_error(self, doing: &str) -> Error {
+        const RETRY: &str = "try again in a moment";
+        if self.is_disconnection() {
+            let error = Error::new(
+                Kind::Overloaded,
+                format!("cannot {doing}: the database cannot be reached at the moment, {RETRY}"),
+            );
+            return match self {
+                Self::NoConnection(why) => error.with_source(why),
+                Self::Database(source) => error.with_source(source),
+                Self::Said(_) | Self::Damaged(_) | Self::InDoubt => error,
+            };
+        }
+        match self {
+            Self::Said(error) => error,
+            Self::Damaged(what) => Error::internal(format!("cannot {doing}: the store is damaged"), what),
+            Self::InDoubt => Error::new(
+                Kind::Overloaded,
+                format!(
+                    "cannot {doing}: the database was lost during the commit; whether it was made is not known, look first"
+                ),
+            ),
+            Self::NoConnection(why) => Error::new(Kind::Overloaded, format!("cannot {doing}: {why}, {RETRY}")),
+            Self::Database(error) => {
+                let kind = match error.code() {
+                    Some(code) if *code == SqlState::DISK_FULL => Kind::StorageFull,
+                    Some(code) if is_busy(code) => Kind::Overloaded,
+                    _ => Kind::Internal,
+                };
+                let message = match kind {
+                    Kind::StorageFull => format!("cannot {doing}: the disk under the database is full"),
+                    Kind::Overloaded => format!("cannot {doing}: the database is busy, {RETRY}"),
+                    _ => format!("cannot {doing}: the database failed"),
+                };
+                Error::new(kind, message).with_source(error)
+            }
+        }
+    }
+}
+
+/// Whether a time limit ran out or too many transactions are in each other's way.
+fn is_busy(code: &SqlState) -> bool {
+    [
+        &SqlState::QUERY_CANCELED,
+        &SqlState::LOCK_NOT_AVAILABLE,
+        &SqlState::T_R_SERIALIZATION_FAILURE,
+        &SqlState::T_R_DEADLOCK_DETECTED,
+        &SqlState::UNIQUE_VIOLATION,
+        &SqlState::OUT_OF_MEMORY,
+    ]
+    .contains(&code)
+}
+
+fn has_io_error(error: &tokio_postgres::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<std::io::Error>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    // "error connecting to server" and the like have their cause in words only.
+    error.to_string().starts_with("error connecting") || error.to_string().starts_with("connection closed")
+}
+
+/// The pause before try number `n_tries`, from 1: short ones first, since most conflicts are over in milliseconds.
+pub(super) fn pause_before(n_tries: u32) -> Duration {
+    Duration::from_millis(5 << n_tries.min(7))
+}

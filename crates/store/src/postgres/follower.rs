@@ -1,0 +1,432 @@
+//! How a node's index follows the database.
+//!
+//! The follower is at a position: the number and checksum of the last commit that the index has taken over. Commits come to it
+//! in two ways: this node's own writes hand their changes over as soon as they are committed; those of other nodes are read
+//! from the table. Both are applied strictly in the order of revisions, each once.
+//!
+//! A search first asks the database for its last commit and waits until the index is there ([`Follower::reach`]). So it sees
+//! every write that any node has acknowledged before it began: what was enrolled is found, what was deleted is not. `NOTIFY`
+//! only spares it the wait; without it nothing becomes wrong.
+//!
+//! A database that is behind the position, or has another commit there, is another history: a server that was promoted
+//! without the last commits of the one before it. Then the index is filled anew from the tables.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
+use likeness_domain::types::Revision;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::errors::{Answer, Failure};
+use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
+use super::session::Session;
+use super::transaction::CHANNEL;
+use super::{Shared, commits};
+use crate::gallery::entry;
+
+/// Commits read at once.
+const PAGE: i64 = 256;
+
+/// Rows read at once while the index is filled: bounds the memory held twice.
+const FILL_ROWS: i64 = 4096;
+
+/// How long the follower rests at most before it looks by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause after the database could not be read or the index not be filled.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Own commits that wait to be applied, at most; beyond it they are read from the table like others.
+const OWN_MAX: usize = 4096;
+
+/// A commit by its number, and by its checksum against mistaking it for one of another history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) revision: Revision,
+    pub(super) checksum: i64,
+}
+
+/// See the module's page.
+pub(super) struct Follower {
+    index: Arc<dyn VectorIndex>,
+    at: watch::Sender<Position>,
+    /// Changes of this node's commits that are not applied yet.
+    own: Mutex<BTreeMap<u64, (Position, Vec<GalleryChange>)>>,
+    /// The highest revision that is known to exist.
+    known: AtomicU64,
+    /// The index has to be filled anew.
+    is_lost: AtomicBool,
+    wake: Notify,
+    /// Who wants to know the last commit of the database.
+    questions: mpsc::Sender<oneshot::Sender<Result<Position, String>>>,
+}
+
+/// The other end of the questions, for [`answer_questions`].
+pub(super) type Questions = mpsc::Receiver<oneshot::Sender<Result<Position, String>>>;
+
+impl Follower {
+    /// One whose index is not filled yet.
+    pub(super) fn new(index: Arc<dyn VectorIndex>, questions_max: usize) -> (Self, Questions) {
+        let (questions, asked) = mpsc::channel(questions_max.max(1));
+        let at = watch::Sender::new(Position { revision: Revision(0), checksum: 0 });
+        let follower = Self {
+            index,
+            at,
+            own: Mutex::default(),
+            known: AtomicU64::new(0),
+            is_lost: AtomicBool::new(true),
+            wake: Notify::new(),
+            questions,
+        };
+        (follower, asked)
+    }
+
+    /// Where the index is.
+    pub(super) fn position(&self) -> Position {
+        *self.at.borrow()
+    }
+
+    /// Whether the index is filled and, as far as is known, up to date.
+    pub(super) fn is_caught_up(&self) -> bool {
+        !self.is_lost.load(Ordering::SeqCst) && self.known.load(Ordering::SeqCst) <= self.position().revision.0
+    }
+
+    /// Somebody has heard of that revision.
+    pub(super) fn has_heard_of(&self, revision: u64) {
+        if self.known.fetch_max(revision, Ordering::SeqCst) < revision {
+            self.wake.notify_one();
+        }
+    }
+
+    /// This node has made a commit.
+    pub(super) fn has_committed(&self, position: Position, changes: Vec<Change>) {
+        let seen = changes.into_iter().filter_map(|change| match change {
+            Change::Gallery(change) => Some(change),
+            _ => None,
+        });
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.len() < OWN_MAX {
+            own.insert(position.revision.0, (position, seen.collect()));
+        }
+        drop(own);
+        self.known.fetch_max(position.revision.0, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    /// Ready when the index has reached that revision; false if that takes longer than `wait_max`.
+    pub(super) async fn wait_until(&self, revision: Revision, wait_max: Duration) -> bool {
+        let mut at = self.at.subscribe();
+        let reached = at.wait_for(|position| revision <= position.revision);
+        tokio::time::timeout(wait_max, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// Brings the index to where the database is at this moment. [`Failure::NoConnection`] if that is not known, or takes longer
+    /// than `wait_max`.
+    pub(super) async fn reach(&self, wait_max: Duration) -> Answer<()> {
+        let (answer, truth) = oneshot::channel();
+        let busy = || Failure::NoConnection("too many searches wait for the database".into());
+        self.questions.try_send(answer).map_err(|_| busy())?;
+        let truth = truth.await.map_err(|_| busy())?.map_err(Failure::NoConnection)?;
+        self.has_heard_of(truth.revision.0);
+        if !self.wait_until(truth.revision, wait_max).await {
+            return Err(Failure::NoConnection("the index of this node is behind the database".into()));
+        }
+        let at = self.position();
+        if at.revision == truth.revision && truth.checksum != 0 && at.checksum != truth.checksum {
+            self.is_of_another_history(at, truth);
+        }
+        if self.is_lost.load(Ordering::SeqCst) {
+            return Err(Failure::NoConnection("the index of this node is filled anew".into()));
+        }
+        Ok(())
+    }
+
+    /// What the index has taken over is not what the database has.
+    fn is_of_another_history(&self, at: Position, truth: Position) {
+        tracing::error!(
+            node = at.revision.0,
+            database = truth.revision.0,
+            "the database lacks commits that this node has seen: another server was promoted without them. The index is \
+             filled anew; hint: with `synchronous_standby_names` a promotion loses nothing"
+        );
+        self.is_lost.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    /// Applies the next of this node's own commits, if it is there.
+    async fn apply_own(&self) -> Answer<bool> {
+        let next = self.position().revision.0 + 1;
+        let found = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = own.remove(&next);
+            // What was read from the table meanwhile is no longer needed.
+            *own = own.split_off(&next);
+            found
+        };
+        let Some((position, changes)) = found else { return Ok(false) };
+        self.apply(position, changes).await?;
+        Ok(true)
+    }
+
+    async fn apply(&self, position: Position, changes: Vec<GalleryChange>) -> Answer<()> {
+        if let Err(error) = self.index.apply(position.revision, changes).await {
+            tracing::error!(revision = position.revision.0, %error, "the index failed, it is filled anew");
+            self.is_lost.store(true, Ordering::SeqCst);
+            return Err(error.into());
+        }
+        self.at.send_replace(position);
+        Ok(())
+    }
+
+    /// Reads and applies a page of commits from the table; whether there may be more.
+    async fn read_page(&self, session: &Session) -> Answer<bool> {
+        let at = self.position();
+        // The commit of the position comes along, to see that the history is still the same.
+        let mut stored = match commits::from(session, at.revision, PAGE + 1).await {
+            Err(Failure::Damaged(what)) => {
+                tracing::error!(what, "a commit is damaged, the index is filled anew");
+                self.is_lost.store(true, Ordering::SeqCst);
+                return Ok(true);
+            }
+            stored => stored?,
+        };
+        let is_first_known = stored.first().is_some_and(|first| first.position.revision == at.revision);
+        let is_same = match stored.first() {
+            Some(first) if is_first_known => first.position.checksum == at.checksum || at.checksum == 0,
+            Some(_) => at.checksum == 0 && commits::is_chain(&stored, at.revision),
+            // Nothing at all: the position is the start, or the table is behind it.
+            None => at.revision.0 == 0 || commits::last(session).await?.revision == at.revision,
+        };
+        if !is_same {
+            let truth = commits::last(session).await?;
+            if at.revision < truth.revision && stored.first().is_none_or(|first| at.revision < first.position.revision)
+            {
+                tracing::warn!("commits were compacted before this node read them, the index is filled anew");
+                self.is_lost.store(true, Ordering::SeqCst);
+            } else {
+                self.is_of_another_history(at, truth);
+            }
+            return Ok(true);
+        }
+        if is_first_known {
+            stored.remove(0);
+        }
+        let n_read = stored.len();
+        let positions: Vec<Position> = stored.iter().map(|stored| stored.position).collect();
+        for (commit, position) in commits::resolved(session, stored).await?.into_iter().zip(positions) {
+            let seen = commit.changes.into_iter().filter_map(|change| match change {
+                Change::Gallery(change) => Some(change),
+                _ => None,
+            });
+            self.apply(position, seen.collect()).await?;
+        }
+        Ok(n_read as i64 >= PAGE)
+    }
+
+    /// Fills the index with every gallery, as one state of the database has them.
+    async fn fill(&self, session: &Session) -> Answer<()> {
+        session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let started = tokio::time::Instant::now();
+        let position = commits::last(session).await?;
+        self.index.restart().await?;
+        let mut n_rows = 0_u64;
+        let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
+        for set in rows::intact(&session.query(&sql, &[]).await?, rows::set_row)? {
+            let face_set = set.face_set;
+            let (id, schema) = (face_set.id, Arc::new(face_set.schema.clone()));
+            let mut chunk = vec![GalleryChange::Open { face_set: id, pack: face_set.pack.clone(), schema }];
+            let mut after = -1_i64;
+            loop {
+                let page =
+                    "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2 ORDER BY sequence LIMIT $4";
+                let sql = format!(
+                    "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS}, g.sequence FROM ({page}) AS g
+                     LEFT JOIN faces AS f ON f.sequence = g.sequence
+                       AND (f.face_set = $1 OR EXISTS
+                         (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = $1))
+                     LEFT JOIN templates AS t ON t.face = g.sequence AND t.pack = $3
+                     ORDER BY g.sequence"
+                );
+                let values = [&rows::number(id.get()) as _, &after as _, &face_set.pack.as_str() as _, &FILL_ROWS as _];
+                let found = session.query(&sql, &values).await?;
+                for row in &found {
+                    after = row.try_get(rows::VECTOR_COLUMN + 3)?;
+                    match rows::face_and_template(row, face_set.tenant, &face_set.pack) {
+                        Ok((row, template)) => {
+                            let entry = entry(&row.face, template, row.sequence.cast_unsigned(), &face_set.schema);
+                            chunk.push(GalleryChange::Put { face_set: id, entry });
+                            n_rows += 1;
+                        }
+                        Err(failure) => {
+                            // One damaged face must not take the whole library away: it is not searched.
+                            tracing::error!(
+                                face_set = id.get(),
+                                sequence = after,
+                                ?failure,
+                                "a face is left out of the index"
+                            );
+                        }
+                    }
+                }
+                self.index.apply(position.revision, std::mem::take(&mut chunk)).await?;
+                if (found.len() as i64) < FILL_ROWS {
+                    break;
+                }
+            }
+        }
+        self.index.resume(position.revision).await?;
+        session.batch("COMMIT").await?;
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).retain(|&revision, _| position.revision.0 < revision);
+        self.known.store(position.revision.0, Ordering::SeqCst);
+        self.is_lost.store(false, Ordering::SeqCst);
+        self.at.send_replace(position);
+        let elapsed_ms = started.elapsed().as_millis() as u64;
+        tracing::info!(n_rows, elapsed_ms, revision = position.revision.0, "index filled from the database");
+        Ok(())
+    }
+
+    /// One step: fills, applies or reads; false if there was nothing to do.
+    async fn step(&self, shared: &Shared, is_due: bool) -> Answer<bool> {
+        if self.is_lost.load(Ordering::SeqCst) {
+            let session = shared.database.session().await?;
+            let filled = self.fill(&session).await;
+            match filled {
+                Ok(()) => return Ok(true),
+                Err(failure) => {
+                    session.roll_back().await;
+                    return Err(failure);
+                }
+            }
+        }
+        if self.apply_own().await? {
+            return Ok(true);
+        }
+        if is_due || self.position().revision.0 < self.known.load(Ordering::SeqCst) {
+            return self.read_page(&shared.database.session().await?).await;
+        }
+        Ok(false)
+    }
+}
+
+/// Follows until the store is closed. Ready the first time when the index is filled, which `filled` tells.
+pub(super) async fn follow(shared: Arc<Shared>, filled: oneshot::Sender<Answer<()>>) {
+    let follower = &shared.follower;
+    let mut filled = Some(filled);
+    let mut is_due = false;
+    loop {
+        match follower.step(&shared, is_due).await {
+            Ok(has_worked) => {
+                if let Some(filled) = filled.take() {
+                    let _ = filled.send(Ok(()));
+                }
+                is_due = false;
+                if !has_worked || !is_behind(follower) {
+                    is_due = tokio::time::timeout(LOOK_EVERY, rest(follower)).await.is_err();
+                }
+            }
+            Err(failure) => {
+                shared.database.note(Some(&failure));
+                if let Some(filled) = filled.take() {
+                    // Who opens the store is told instead of kept waiting.
+                    let _ = filled.send(Err(failure));
+                    return;
+                }
+                tracing::warn!(?failure, "the commits could not be followed, it is tried again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_behind(follower: &Follower) -> bool {
+    follower.is_lost.load(Ordering::SeqCst) || follower.position().revision.0 < follower.known.load(Ordering::SeqCst)
+}
+
+/// Ready when there is something to do.
+async fn rest(follower: &Follower) {
+    while !is_behind(follower) {
+        follower.wake.notified().await;
+    }
+}
+
+/// Asks the database for its last commit, once for all who ask meanwhile: a question that comes while the answer is under way
+/// is answered by the next one.
+pub(super) async fn answer_questions(shared: Arc<Shared>, mut questions: Questions) {
+    while let Some(first) = questions.recv().await {
+        let mut asked = vec![first];
+        while let Ok(next) = questions.try_recv() {
+            asked.push(next);
+        }
+        // Taken before the question, as the index may get ahead of the answer while that is under way.
+        let at = shared.follower.position();
+        let look = async { commits::last(&shared.database.session().await?).await };
+        let answer = match tokio::time::timeout(shared.settings.statement_timeout, look).await {
+            Ok(Ok(position)) => Ok(position),
+            Ok(Err(failure)) => {
+                shared.database.note(Some(&failure));
+                Err(failure.into_error("look for commits").to_string())
+            }
+            Err(_) => Err("the database does not answer".to_owned()),
+        };
+        if let Ok(truth) = answer {
+            if truth.revision < at.revision && !shared.follower.is_lost.load(Ordering::SeqCst) {
+                shared.follower.is_of_another_history(at, truth);
+            }
+        }
+        for question in asked {
+            let _ = question.send(answer.clone());
+        }
+    }
+}
+
+/// Listens for commits of other nodes on a connection of its own, which also shows the others that this node is alive.
+pub(super) async fn listen(shared: Arc<Shared>) {
+    loop {
+        if let Err(failure) = listen_once(&shared).await {
+            shared.database.note(Some(&failure));
+            tracing::debug!(?failure, "not listening for commits, it is tried again");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn listen_once(shared: &Shared) -> Answer<()> {
+    let (client, mut connection) = shared.database.connect().await?;
+    let (messages, mut told) = mpsc::unbounded_channel();
+    let driver = tokio::spawn(async move {
+        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            match message {
+                Ok(tokio_postgres::AsyncMessage::Notification(notification)) => {
+                    if messages.send(notification.payload().to_owned()).is_err() {
+                        break;
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    });
+    let listened = async {
+        // Held until the connection ends.
+        let node = shared.node;
+        let class = super::NODE_LOCKS;
+        client.batch_execute(&format!("LISTEN {CHANNEL}; SELECT pg_advisory_lock_shared({class}, {node})")).await?;
+        // Whatever was committed before is looked for.
+        let row = client.query_one("SELECT revision FROM store", &[]).await?;
+        shared.follower.has_heard_of(rows::whole(&row, 0)?);
+        while let Some(payload) = told.recv().await {
+            let Some((node, revision)) = payload.split_once(' ') else { continue };
+            // This node's own commits come to the follower without a detour.
+            if node.parse() != Ok(shared.node) {
+                shared.follower.has_heard_of(revision.parse().unwrap_or_default());
+            }
+        }
+        Ok(())
+    };
+    let outcome: Answer<()> = listened.await;
+    driver.abort();
+    outcome
+}

@@ -1,0 +1,85 @@
+//! The layout of the database: which one it has, and how it becomes the present one.
+
+use likeness_domain::{Error, Kind};
+use tokio_postgres::Client;
+
+use super::errors::Answer;
+
+/// The steps that lead from an empty database to the present layout; number `n` makes version `n + 1`. Append only.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// Version of the present layout.
+pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// The oldest server that has what is used: `pg_stat_*` and `NOTIFY` are older, generated identity and `xid8` are of 13.
+const SERVER_VERSION_MIN: i32 = 130_000;
+
+/// Number of the advisory lock under which a layout is made or upgraded: "Likeness" as bytes.
+const LAYOUT_LOCK: i64 = 0x4c69_6b65_6e65_7373;
+
+/// Brings the database to the present layout, in one transaction that one program at a time makes.
+/// [`Kind::InvalidArgument`] for a database with another encoding or of another program, an old server, and a newer layout.
+pub(super) async fn migrate(client: &Client) -> Answer<()> {
+    let row = client
+        .query_one("SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')", &[])
+        .await?;
+    let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+    if version < SERVER_VERSION_MIN {
+        let message = format!("the server is PostgreSQL {}, expected 13 or later", version / 10_000);
+        return Err(Error::new(Kind::InvalidArgument, message).with_hint("upgrade it; 15 and later are tested").into());
+    }
+    if encoding != "UTF8" {
+        let message = format!("the database has the encoding {encoding}, expected UTF8");
+        return Err(Error::new(Kind::InvalidArgument, message)
+            .with_hint("make another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")
+            .into());
+    }
+    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    match upgrade(client).await {
+        Ok(()) => Ok(client.batch_execute("COMMIT").await?),
+        Err(failure) => {
+            // A lost connection has rolled back already.
+            let _ = client.batch_execute("ROLLBACK").await;
+            Err(failure)
+        }
+    }
+}
+
+async fn upgrade(client: &Client) -> Answer<()> {
+    client.query_one("SELECT pg_advisory_xact_lock($1)", &[&LAYOUT_LOCK]).await?;
+    let found = client.query_one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
+    let version: u32 = if found.try_get(0)? {
+        let row = client.query_one("SELECT version FROM likeness_layout", &[]).await?;
+        u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default()
+    } else {
+        let tables = "SELECT count(*) FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace
+                      AND c.relkind IN ('r', 'p') AND c.relname IN ('store', 'faces', 'face_sets', 'jobs', 'tenants')";
+        let n_others: i64 = client.query_one(tables, &[]).await?.try_get(0)?;
+        if n_others > 0 {
+            let message = "the database has tables of another program that have the names of ours";
+            return Err(Error::new(Kind::InvalidArgument, message).with_hint("give it a database of its own").into());
+        }
+        client
+            .batch_execute(
+                "CREATE TABLE likeness_layout (version int4 NOT NULL);
+                 INSERT INTO likeness_layout (version) VALUES (0);",
+            )
+            .await?;
+        0
+    };
+    if version > SCHEMA_VERSION {
+        let message =
+            format!("the database has layout version {version}, this program knows versions up to {SCHEMA_VERSION}");
+        return Err(Error::new(Kind::InvalidArgument, message).with_hint("use the newer program that wrote it").into());
+    }
+    let steps = MIGRATIONS.get(version as usize..).unwrap_or_default();
+    for step in steps {
+        client.batch_execute(step).await?;
+    }
+    if !steps.is_empty() {
+        let version = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
+        client.execute("UPDATE likeness_layout SET version = $1", &[&version]).await?;
+        tracing::info!(from = version, to = SCHEMA_VERSION, "layout of the database made");
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! How a write is made: one transaction, alone within its tenant, numbered last.
+//!
+//! 1. The transaction takes the tenant's advisory lock, so that whatever it checks (limits, names, external ids) stays true
+//!    until it commits. Writes of different tenants go on side by side.
+//! 2. It does its work.
+//! 3. Its last statement raises `store.revision` and keeps the commit under that number. The row stays locked until the
+//!    commit is durable: so revisions have no gap, and who sees a commit sees all before it. A follower needs no more than
+//!    "what comes after this number", and neither a slow transaction nor one of another program can hold it up or be
+//!    skipped by it.
+//! 4. The node's own index takes over the changes, and the caller is answered.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use likeness_domain::ports::Change;
+use likeness_domain::types::{AccessKeyId, Actor, Revision, TenantId};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::checksums::Checksum;
+use super::errors::{Answer, Failure, pause_before};
+use super::follower::Position;
+use super::session::Session;
+use super::{Shared, rows, tenants};
+use crate::commits::bytes_of;
+
+/// Most times that a transaction is made once more because another one was in its way.
+const CONFLICTS_MAX: u32 = 12;
+
+/// The channel on which commits are told.
+pub(super) const CHANNEL: &str = "likeness_commits";
+
+/// What a write works with.
+pub(super) struct WriteTx {
+    pub(super) session: Session,
+    pub(super) shared: Arc<Shared>,
+    /// What changed so far.
+    pub(super) changes: Vec<Change>,
+    /// Set by a write that hides rows for the maintenance to erase.
+    pub(super) leaves_rows: bool,
+}
+
+/// The answer of a step of a write or read.
+pub(super) type Step<'a, T> = std::pin::Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
+
+impl WriteTx {
+    /// Adds a change, for the index and for the commit that is kept.
+    pub(super) fn push(&mut self, change: impl Into<Change>) {
+        self.changes.push(change.into());
+    }
+
+    /// Numbers larger than all before them, ascending.
+    pub(super) async fn next_places(&self, n_places: usize) -> Answer<Vec<i64>> {
+        let sql = "SELECT nextval('places') FROM generate_series(1, $1)";
+        let n_places = i32::try_from(n_places).unwrap_or(i32::MAX);
+        let found = self.session.query(sql, &[&n_places]).await?;
+        let mut places: Vec<i64> = found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<_>>()?;
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    pub(super) async fn next_place(&self) -> Answer<i64> {
+        Ok(self.session.one("SELECT nextval('places')", &[]).await?.try_get(0)?)
+    }
+}
+
+/// Ready when every write of the tenant that was handed over before is done.
+pub(super) type Turn = std::pin::Pin<Box<dyn Future<Output = OwnedMutexGuard<()>> + Send>>;
+
+/// Turns of the writes of each tenant, in the order in which they were handed over. In the database they would follow each
+/// other anyway; this way they keep their order, and those that wait need no connection.
+#[derive(Default)]
+pub(super) struct Turns(StdMutex<HashMap<TenantId, Arc<Mutex<()>>>>);
+
+impl Turns {
+    /// Tenants that are remembered before those are forgotten that write nothing.
+    const TENANTS: usize = 1024;
+
+    /// The turn of a write that is handed over now.
+    pub(super) fn take(&self, tenant: TenantId) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= Self::TENANTS {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        let turn = Arc::clone(turns.entry(tenant).or_default());
+        let mut waiting = Box::pin(turn.lock_owned());
+        // It stands in the queue from the first poll on, not from when its task happens to run.
+        match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => Box::pin(std::future::ready(turn)),
+            Poll::Pending => waiting,
+        }
+    }
+}
+
+/// The number of the tenant's advisory lock.
+fn lock_of(tenant: TenantId) -> i64 {
+    let bits = tenant.to_bits();
+    ((bits >> 64) as u64 ^ bits as u64).cast_signed()
+}
+
+/// Opens a transaction under the time limits for writes; `lock` are further statements.
+pub(super) async fn begin(shared: &Shared, session: &Session, lock: &str) -> Answer<()> {
+    let (statement_ms, lock_ms) =
+        (shared.settings.statement_timeout.as_millis(), shared.settings.lock_timeout.as_millis());
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {statement_ms}; \
+         SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {statement_ms}; {lock}"
+    );
+    session.batch(&sql).await
+}
+
+impl Shared {
+    /// Makes a write on somebody's behalf, again where another one was in its way or the server went away before the
+    /// commit. When it is ready, the node's index has reached it.
+    pub(super) async fn write_as<T>(
+        self: &Arc<Self>,
+        turn: Turn,
+        actor: &Actor,
+        act: &(dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync),
+    ) -> Answer<T> {
+        let turn = turn.await;
+        let (mut n_conflicts, mut n_lost) = (0, 0);
+        let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
+        loop {
+            let failure = match self.try_write(actor, act).await {
+                Ok((answer, reached)) => {
+                    // The next one need not wait for the index.
+                    drop(turn);
+                    if let Some(reached) = reached.filter(|_| self.is_following) {
+                        self.follower.wait_until(reached.revision, self.settings.index_wait_max).await;
+                    }
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            self.database.note(Some(&failure));
+            let n_tries = if failure.is_conflict() && n_conflicts < CONFLICTS_MAX {
+                n_conflicts += 1;
+                n_conflicts
+            } else if failure.is_disconnection() && tokio::time::Instant::now() < give_up_at {
+                n_lost += 1;
+                n_lost
+            } else {
+                return Err(failure);
+            };
+            tokio::time::sleep(pause_before(n_tries)).await;
+        }
+    }
+
+    async fn try_write<T>(
+        self: &Arc<Self>,
+        actor: &Actor,
+        act: &(dyn for<'a> Fn(&'a mut WriteTx) -> Step<'a, T> + Send + Sync),
+    ) -> Answer<(T, Option<Position>)> {
+        let session = self.database.session().await?;
+        let mut tx = WriteTx { session, shared: Arc::clone(self), changes: Vec::new(), leaves_rows: false };
+        let worked = async {
+            let lock = format!("SELECT pg_advisory_xact_lock({})", lock_of(actor.tenant));
+            begin(self, &tx.session, &lock).await?;
+            tenants::refuse_unusable(&tx.session, actor).await?;
+            act(&mut tx).await
+        };
+        let answer = match worked.await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                tx.session.roll_back().await;
+                return Err(failure);
+            }
+        };
+        let WriteTx { session, changes, leaves_rows, .. } = tx;
+        let reached = self.commit(session, actor, &changes).await?;
+        if leaves_rows {
+            self.erase.notify_one();
+        }
+        if let Some(reached) = reached.filter(|_| self.is_following) {
+            self.follower.has_committed(reached, changes);
+        }
+        Ok((answer, reached))
+    }
+
+    /// Commits; `None` if nothing changed that anybody else needs to know.
+    async fn commit(&self, session: Session, actor: &Actor, changes: &[Change]) -> Answer<Option<Position>> {
+        let reached = if changes.is_empty() {
+            None
+        } else {
+            match keep_commit(self, &session, actor, changes).await {
+                Ok(reached) => Some(reached),
+                Err(failure) => {
+                    session.roll_back().await;
+                    return Err(failure);
+                }
+            }
+        };
+        match session.batch("COMMIT").await {
+            Ok(()) => Ok(reached),
+            Err(failure) => {
+                session.give_up();
+                match reached {
+                    Some(reached) if failure.is_disconnection() => match self.was_made(actor.tenant, reached).await? {
+                        true => Ok(Some(reached)),
+                        false => Err(failure),
+                    },
+                    None if failure.is_disconnection() => Err(Failure::InDoubt),
+                    _ => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Whether a commit was made whose answer got lost. The tenant's lock is free when the server has ended the transaction
+    /// one way or the other; then the commit is there, on whichever server is the one to write to, or it is not.
+    async fn was_made(&self, tenant: TenantId, reached: Position) -> Answer<bool> {
+        let give_up_at = tokio::time::Instant::now() + self.settings.reconnect_max;
+        let mut n_tries = 0;
+        loop {
+            match self.try_was_made(tenant, reached).await {
+                Err(failure) if failure.is_disconnection() && tokio::time::Instant::now() < give_up_at => {
+                    n_tries += 1;
+                    tokio::time::sleep(pause_before(n_tries)).await;
+                }
+                Err(_) => return Err(Failure::InDoubt),
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_was_made(&self, tenant: TenantId, reached: Position) -> Answer<bool> {
+        let session = self.database.session().await?;
+        let looked = async {
+            begin(self, &session, &format!("SELECT pg_advisory_xact_lock({})", lock_of(tenant))).await?;
+            let sql = "SELECT 1 FROM commits WHERE revision = $1 AND checksum = $2";
+            session.exists(sql, &[&rows::number(reached.revision.0), &reached.checksum]).await
+        };
+        let made = looked.await;
+        session.roll_back().await;
+        made
+    }
+}
+
+/// Raises the revision, keeps the commit and tells the other nodes, in one statement.
+async fn keep_commit(shared: &Shared, session: &Session, actor: &Actor, changes: &[Change]) -> Answer<Position> {
+    let (at, tenant) = (shared.clock.now().0, rows::tenant_bytes(actor.tenant));
+    let (key, request) = (actor.key.as_ref().map(AccessKeyId::as_str), actor.request_id.as_str());
+    let changes = bytes_of(changes);
+    let checksum = commit_checksum(at, &tenant, key, request, &changes);
+    let sql = format!(
+        "WITH next AS (UPDATE store SET revision = revision + 1 RETURNING revision),
+              kept AS (INSERT INTO commits (revision, at, tenant, key, request, changes, checksum)
+                       SELECT revision, $1, $2, $3, $4, $5, $6 FROM next)
+         SELECT revision, pg_notify('{CHANNEL}', $7::int4 || ' ' || revision) FROM next"
+    );
+    let row = session.one(&sql, &[&at, &tenant, &key, &request, &changes, &checksum, &shared.node]).await?;
+    Ok(Position { revision: Revision(rows::whole(&row, 0)?), checksum })
+}
+
+/// The checksum of a commit. Its revision is not part of it, as that is known only when it is kept; together they name a
+/// commit: a server that was promoted without it has another one, or none, under the number.
+pub(super) fn commit_checksum(at: i64, tenant: &[u8], key: Option<&str>, request: &str, changes: &[u8]) -> i64 {
+    Checksum::of("commits")
+        .number(at)
+        .bytes(tenant)
+        .bytes(key.map(str::as_bytes))
+        .bytes(request.as_bytes())
+        .bytes(changes)
+        .finish()
+}

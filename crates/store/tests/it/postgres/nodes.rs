@@ -1,0 +1,301 @@
+//! Several servers on one database: what one acknowledges, the others show at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{FaceScope, FaceSelector, GallerySearch, GalleryStore, JobStore, NewJob, VectorIndex};
+use likeness_domain::types::{FaceId, FaceOwner, FaceSet, FaceSetId, JobId, Similarity, TimestampMs};
+use likeness_store::conformance::samples::*;
+use likeness_store::index::BruteForceIndex;
+use likeness_store::postgres::{Address, PostgresStore, Settings};
+
+use super::server::{self, Server};
+
+/// How long a database may need to be there again on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server's part: its store, its index as searched, and the index behind that.
+pub(crate) struct Node {
+    pub(crate) store: PostgresStore,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    plain: Arc<BruteForceIndex>,
+}
+
+impl Node {
+    fn open(server: &Server, database: &str) -> Self {
+        Self::open_with(server, database, Settings { n_connections: 8, ..Settings::DEFAULT })
+    }
+
+    fn open_with(server: &Server, database: &str, settings: Settings) -> Self {
+        Self::at(server.place(database), settings)
+    }
+
+    pub(crate) fn at(place: Address, settings: Settings) -> Self {
+        let plain = Arc::new(BruteForceIndex::new());
+        let store = PostgresStore::open(place, Arc::clone(&plain) as _, settings, clock()).unwrap();
+        Self { index: store.index(), store, plain }
+    }
+
+    /// Whom a search for the template of that number finds first.
+    pub(crate) async fn finds(&self, set: FaceSetId, number: u64) -> Option<FaceId> {
+        self.index.search(looking_for(set, number)).await.unwrap().first().map(|hit| hit.face)
+    }
+
+    /// The same, tried again while the database is not reached yet.
+    pub(crate) async fn finds_patiently(&self, set: FaceSetId, number: u64) -> Option<FaceId> {
+        let started = Instant::now();
+        loop {
+            match self.index.search(looking_for(set, number)).await {
+                Ok(hits) => return hits.first().map(|hit| hit.face),
+                Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
+            }
+            assert!(started.elapsed() < PATIENCE, "the database is not reached again");
+        }
+    }
+
+    pub(crate) async fn add(&self, set: FaceSetId, number: u64) {
+        let added = self.store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(number)], None).await.unwrap();
+        assert_eq!(added[0].id, face_id(number));
+    }
+
+    pub(crate) async fn delete(&self, set: FaceSetId, number: u64) {
+        let selector = FaceSelector::Ids(vec![face_id(number)]);
+        let deleted = self.store.delete_faces(by(ours()), FaceScope::FaceSet(set), selector).await.unwrap();
+        assert_eq!(deleted, [face_id(number)]);
+    }
+}
+
+pub(crate) fn looking_for(face_set: FaceSetId, number: u64) -> GallerySearch {
+    GallerySearch {
+        face_set,
+        probe: template(number),
+        top_k: 1,
+        similarity_min: Similarity::new(0.999),
+        filter: None,
+        one_per_person: false,
+    }
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+pub(crate) async fn staff(node: &Node) -> FaceSet {
+    node.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap()
+}
+
+/// How often: a few hundred times, or as often as the variable says.
+fn n_rounds() -> u64 {
+    std::env::var("LIKENESS_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(500)
+}
+
+/// A face that was added by one server is found by the other's next search, and one that was deleted is not; while writes
+/// of another tenant go on.
+#[test]
+fn what_one_server_acknowledges_the_other_shows_at_once() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let set = staff(&a).await.id;
+        assert_eq!(b.finds(set, 1).await, None);
+        for number in 1..=n_rounds() {
+            a.add(set, number).await;
+            assert_eq!(b.finds(set, number).await, Some(face_id(number)), "face {number} was added on A");
+            let other = b.store.create_face_set(by(theirs()), face_set(&format!("set-{number}")), None);
+            a.delete(set, number).await;
+            assert_eq!(b.finds(set, number).await, None, "face {number} was deleted on A");
+            other.await.unwrap();
+        }
+        assert_eq!(b.plain.rows(set).len(), 0);
+    });
+}
+
+/// Whatever both write, both indexes become equal, and equal to one that is filled from the tables.
+#[test]
+fn indexes_of_servers_become_equal() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let set = staff(&a).await.id;
+        let mut writes = Vec::new();
+        for number in 1..=60 {
+            let node = if number % 2 == 0 { &a } else { &b };
+            writes.push(node.store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![labelled(number, "x")], None));
+        }
+        for write in writes {
+            write.await.unwrap();
+        }
+        for number in (1..=60).step_by(3) {
+            let node = if number % 2 == 0 { &b } else { &a };
+            node.delete(set, number).await;
+        }
+        let (person, _) =
+            b.store.create_person(by(ours()), person("anna"), vec![face_set("staff")], None).await.unwrap();
+        a.store.add_faces(by(ours()), FaceOwner::Person(person.id), vec![full_face(100)], None).await.unwrap();
+        // A search brings each to where the database is.
+        assert_eq!(a.finds(set, 2).await, b.finds(set, 2).await);
+        let c = Node::open(server, &database);
+        let rows = |node: &Node| {
+            let mut rows = node.plain.rows(set);
+            rows.sort_by_key(|row| row.sequence);
+            rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&a).len(), 41);
+        assert_eq!(rows(&a), rows(&b));
+        assert_eq!(rows(&a), rows(&c));
+        assert_eq!(a.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// A delete by filter on one server means the faces that another one has just added.
+#[test]
+fn a_delete_by_subject_sees_what_others_added() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let set = staff(&a).await.id;
+        for round in 0..50 {
+            let number = round * 2 + 1;
+            let faces = vec![labelled(number, "anna"), labelled(number + 1, "berta")];
+            a.store.add_faces(by(ours()), FaceOwner::FaceSet(set), faces, None).await.unwrap();
+            let selector = FaceSelector::Subject(subject("anna"));
+            let deleted = b.store.delete_faces(by(ours()), FaceScope::FaceSet(set), selector).await.unwrap();
+            assert_eq!(deleted, [face_id(number)]);
+            assert_eq!(a.finds(set, number).await, None);
+        }
+        assert_eq!(a.store.face_set(ours(), name("staff")).await.unwrap().unwrap().n_faces, 50);
+    });
+}
+
+/// A lease of a server that is there is its own; one of a server that is gone is taken up.
+#[test]
+fn leases_end_with_their_server() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let job = NewJob {
+            id: JobId::new(7).unwrap(),
+            tenant: ours(),
+            key: None,
+            kind: "scan",
+            payload: bytes::Bytes::from_static(b"work"),
+            due_at: TimestampMs(0),
+            created_at: TimestampMs(0),
+        };
+        a.store.enqueue(vec![job], 10).await.unwrap();
+        // The lock of its listening connection shows that a server is alive.
+        let alive = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted";
+        let until_alive = |n_servers: &str| {
+            let started = Instant::now();
+            while server.sql(&database, alive) != n_servers {
+                assert!(started.elapsed() < PATIENCE, "there are not {n_servers} servers");
+            }
+        };
+        until_alive("2");
+        let claimed = a.store.claim("scan", TimestampMs(1), TimestampMs(1_000_000), None).await.unwrap().unwrap();
+        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 0, "A is alive");
+        drop(a);
+        until_alive("1");
+        assert_eq!(b.store.void_leases(TimestampMs(2)).await.unwrap(), 1, "A is gone");
+        let again = b.store.claim("scan", TimestampMs(2), TimestampMs(1_000_000), None).await.unwrap().unwrap();
+        assert_eq!((again.id, again.n_attempts), (claimed.id, 2));
+    });
+}
+
+/// Killed in the middle of writes: what was acknowledged is there, and nothing that was refused. Meanwhile searches are
+/// refused, as a face may have been deleted; afterwards everything goes on without a restart of ours.
+#[test]
+fn a_killed_database_loses_nothing_that_was_acknowledged() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = Server::start();
+    let database = server.database();
+    let settings = Settings {
+        n_connections: 8,
+        reconnect_max: Duration::from_millis(500),
+        search_wait_max: Duration::from_millis(500),
+        ..Settings::DEFAULT
+    };
+    let node = Node::open_with(&server, &database, settings);
+    runtime().block_on(async {
+        let set = staff(&node).await.id;
+        let (mut n_next, mut acknowledged, mut deleted) = (1, Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let mut writes = Vec::new();
+            for _ in 0..40 {
+                let add = node.store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(n_next)], None);
+                writes.push((n_next, add));
+                n_next += 1;
+            }
+            let mut writes = writes.into_iter();
+            for (number, write) in writes.by_ref().take(10) {
+                write.await.unwrap();
+                acknowledged.push(face_id(number));
+            }
+            let gone = acknowledged.remove(0);
+            node.delete(set, gone.get()).await;
+            deleted.push(gone);
+            server.kill();
+            let killed = Instant::now();
+            let refused = node.index.search(looking_for(set, 1)).await.map(drop).map_err(|error| error.kind());
+            assert_eq!(refused, Err(Kind::Overloaded));
+            assert!(node.store.health().write_failure.is_some(), "it is told that the database is away");
+            let mut unknown = Vec::new();
+            for (number, write) in writes {
+                match write.await {
+                    Ok(_) => acknowledged.push(face_id(number)),
+                    Err(error) => {
+                        assert_eq!(error.kind(), Kind::Overloaded, "{error:?}");
+                        unknown.push((number, error.message().contains("not known")));
+                    }
+                }
+            }
+            server.run();
+            let scope = FaceScope::FaceSet(set);
+            // It takes the connections a moment to notice.
+            let present = loop {
+                match node.store.list_faces(ours(), scope, likeness_store::conformance::EVERYTHING).await {
+                    Ok(faces) => break faces.into_iter().map(|face| face.id).collect::<Vec<_>>(),
+                    Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
+                }
+                assert!(killed.elapsed() < PATIENCE, "the database is not reached again");
+            };
+            for id in &acknowledged {
+                assert!(present.contains(id), "face {id} was acknowledged");
+            }
+            for id in &deleted {
+                assert!(!present.contains(id), "face {id} was deleted");
+            }
+            for (number, is_in_doubt) in unknown {
+                let is_there = present.contains(&face_id(number));
+                assert!(is_in_doubt || !is_there, "face {number} was refused and is there");
+                if is_there {
+                    acknowledged.push(face_id(number));
+                }
+            }
+            for &id in &acknowledged {
+                assert_eq!(node.finds_patiently(set, id.get()).await, Some(id), "face {id} is found");
+            }
+            assert_eq!(node.finds_patiently(set, gone.get()).await, None);
+        }
+        assert_eq!(node.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}

@@ -1,0 +1,117 @@
+//! A database with a standby: what becomes of writes and indexes when the standby is promoted.
+
+use std::time::{Duration, Instant};
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{FaceScope, GalleryStore};
+use likeness_domain::types::{FaceId, FaceOwner};
+use likeness_store::conformance::EVERYTHING;
+use likeness_store::conformance::samples::*;
+use likeness_store::postgres::Settings;
+
+use super::nodes::{Node, looking_for, runtime, staff};
+use super::server::{self, Server};
+
+fn settings() -> Settings {
+    Settings { n_connections: 8, reconnect_max: Duration::from_secs(30), ..Settings::DEFAULT }
+}
+
+/// Waits until a statement on the database prints this.
+fn until(server: &Server, statement: &str, expected: &str) {
+    let started = Instant::now();
+    while server.sql("postgres", statement) != expected {
+        assert!(started.elapsed() < Duration::from_secs(60), "{statement} does not become {expected}");
+    }
+}
+
+/// With synchronous replication a promotion in the middle of writes loses no acknowledged one, and needs nothing of us: calls
+/// under way go on with the new server.
+#[test]
+fn a_promotion_loses_nothing_that_was_acknowledged() {
+    if !server::is_installed() {
+        return;
+    }
+    let primary = Server::start();
+    let standby = primary.standby();
+    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.sql("postgres", "SELECT pg_reload_conf()");
+    until(&primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    let database = primary.database();
+    let place = server::place(&[&primary, &standby], &database);
+    let (node, other) = (Node::at(place.clone(), settings()), Node::at(place, settings()));
+    runtime().block_on(async {
+        let set = staff(&node).await.id;
+        node.add(set, 1).await;
+        node.add(set, 2).await;
+        node.delete(set, 1).await;
+        let writes: Vec<_> = (10..50)
+            .map(|number| node.store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![face(number)], None))
+            .collect();
+        let mut acknowledged: Vec<FaceId> = vec![face_id(2)];
+        let mut writes = writes.into_iter();
+        for write in writes.by_ref().take(10) {
+            acknowledged.extend(write.await.unwrap().into_iter().map(|face| face.id));
+        }
+        primary.kill();
+        standby.promote();
+        for write in writes {
+            match write.await {
+                Ok(faces) => acknowledged.extend(faces.into_iter().map(|face| face.id)),
+                // The one whose commit was under way, at most.
+                Err(error) => assert!(error.message().contains("not known"), "{error:?}"),
+            }
+        }
+        assert!(acknowledged.len() >= 40, "writes go on at the standby: {}", acknowledged.len());
+        let present = node.store.list_faces(ours(), FaceScope::FaceSet(set), EVERYTHING).await.unwrap();
+        let present: Vec<FaceId> = present.into_iter().map(|face| face.id).collect();
+        assert!(acknowledged.iter().all(|id| present.contains(id)));
+        assert!(!present.contains(&face_id(1)));
+        for node in [&node, &other] {
+            assert_eq!(node.finds_patiently(set, 1).await, None);
+            for id in &acknowledged {
+                assert_eq!(node.finds_patiently(set, id.get()).await, Some(*id));
+            }
+        }
+        assert_eq!(node.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// A standby that is promoted without the last commits makes another history. A server that has seen those commits notices,
+/// whether the other history is shorter or has grown past it, and shows what the database has.
+#[test]
+fn an_index_of_a_lost_history_is_filled_anew() {
+    if !server::is_installed() {
+        return;
+    }
+    let primary = Server::start();
+    let standby = primary.standby();
+    let database = primary.database();
+    let place = server::place(&[&primary, &standby], &database);
+    let node = Node::at(place.clone(), settings());
+    runtime().block_on(async {
+        let set = staff(&node).await.id;
+        node.add(set, 1).await;
+        let position = primary.sql("postgres", "SELECT pg_current_wal_lsn()");
+        until(&standby, &format!("SELECT pg_last_wal_replay_lsn() >= '{position}'"), "t");
+        standby.stop("fast");
+        node.add(set, 2).await;
+        node.add(set, 3).await;
+        primary.kill();
+        standby.run();
+        standby.promote();
+        // The other history grows to the revision at which the node is, and the next search must not take it for its own.
+        let writer = Node::at(place, settings());
+        writer.add(set, 12).await;
+        writer.add(set, 13).await;
+        match node.index.search(looking_for(set, 2)).await {
+            Ok(hits) => assert!(hits.is_empty(), "the database does not have it"),
+            Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
+        }
+        assert_eq!(node.finds_patiently(set, 1).await, Some(face_id(1)));
+        assert_eq!(node.finds_patiently(set, 2).await, None, "the database does not have it");
+        assert_eq!(node.finds_patiently(set, 3).await, None);
+        assert_eq!(node.finds_patiently(set, 13).await, Some(face_id(13)));
+        node.add(set, 14).await;
+        assert_eq!(writer.finds_patiently(set, 14).await, Some(face_id(14)));
+    });
+}
