@@ -18,6 +18,7 @@ import socketserver
 import subprocess
 import threading
 
+import postgres
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -53,9 +54,10 @@ class Key(dict):
 
 def run(*arguments, check=True, env=None):
     """Runs one `likeness` command to its end."""
-    done = subprocess.run(
-        [str(BINARY), *map(str, arguments)], capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=600
-    )
+    words = list(map(str, arguments))
+    of_store = postgres.settings(words[words.index("--data") + 1]) if "--data" in words[:-1] else {}
+    env = {**os.environ, **of_store, **(env or {})}
+    done = subprocess.run([str(BINARY), *words], capture_output=True, text=True, env=env, timeout=600)
     if check and done.returncode != 0:
         raise AssertionError(f"likeness {' '.join(map(str, arguments))} ended with {done.returncode}: {done.stderr}")
     return done
@@ -85,7 +87,7 @@ class Server:
         self.data = pathlib.Path(data)
         self.port = port
         self.arguments = arguments
-        self.env = {**os.environ, **(env or {})}
+        self.env = {**os.environ, **postgres.settings(data), **(env or {})}
         self.process = None
         self.url = None
         self.log = []

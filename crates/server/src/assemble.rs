@@ -17,6 +17,8 @@ use likeness_store::embedded::{self, Credentials, EmbeddedStore};
 use likeness_store::folder::DataFolder;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use likeness_store::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+use likeness_store::postgres::{self, PostgresStore};
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::{Runtime, choice};
@@ -124,47 +126,121 @@ pub(crate) async fn open_with(
     let General { calls_per_second, weights, .. } = config.general.clone();
     let resolver = fetch::resolver(&config.fetch);
     let names = Arc::clone(&resolver);
-    let (store, index, library, credentials, jobs) = blocking(move || {
+    let (store, library, jobs) = blocking(move || {
         guard::check_data_folder(&config)?;
         // The lock comes first: nobody should wait for a download to learn that the folder is in use.
         let folder = DataFolder::lock(config.data()?)?;
         let analyzer = analyzer(&config)?;
         let index = index(&config, Some(folder.path()))?;
-        let settings = embedded::Settings {
-            upgrade_copy: config.general.upgrade_copy,
-            reserve_bytes: config.general.disk_reserve_mib << 20,
-            ..embedded::Settings::DEFAULT
-        };
-        let store = EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?;
-        let store = Arc::new(store);
-        // After the store, which has made or upgraded the layout that both use.
-        let credentials: Arc<dyn CredentialStore> = Arc::new(store.credentials()?);
-        let jobs = Arc::new(Jobs::new(Arc::clone(&store) as _, Arc::new(SystemClock), Arc::new(SystemClock)));
-        let beside = (Arc::clone(&credentials), Arc::clone(&jobs) as _, names);
-        let library = library(&config, analyzer, Arc::clone(&store), Arc::clone(&index), beside);
-        Ok((store, index, library, credentials, jobs))
+        let store = open_store(&config, folder, index)?;
+        let jobs = Arc::new(Jobs::new(Arc::clone(&store.jobs), Arc::new(SystemClock), Arc::new(SystemClock)));
+        let library = library(&config, analyzer, &store, Arc::clone(&jobs) as _, names);
+        Ok((store, library, jobs))
     })
     .await?;
     let weights = weights.into_iter().map(|tenant| (tenant.name, tenant.weight)).collect();
     let defaults = TenantDefaults { calls_per_second, weights };
     let mut proposed = [0; 32];
     SystemIds.fill(&mut proposed);
-    let secret = credentials.installation_secret(InstallationSecret::from_bytes(proposed)).await?;
-    let parts = Parts::new(Arc::clone(&store) as _, Arc::clone(&index), Arc::clone(&library), &data, reserve_bytes);
+    let secret = store.credentials.installation_secret(InstallationSecret::from_bytes(proposed)).await?;
+    let (gallery, index) = (Arc::clone(&store.gallery), Arc::clone(&store.index));
+    let parts = Parts::new(gallery, index, Arc::clone(&library), &data, reserve_bytes);
     Ok(Opened {
         parts,
         library,
-        store: Arc::clone(&store) as _,
-        index,
-        access: Arc::new(Access::new(Arc::clone(&credentials), Arc::new(SystemClock)).with_defaults(defaults)),
-        credentials,
+        store: store.gallery,
+        index: store.index,
+        access: Arc::new(Access::new(Arc::clone(&store.credentials), Arc::new(SystemClock)).with_defaults(defaults)),
+        credentials: store.credentials,
         jobs,
-        pictures: Arc::clone(&store) as _,
-        records: Arc::clone(&store) as _,
-        nonces: store,
+        pictures: store.pictures,
+        records: store.records,
+        nonces: store.nonces,
         secret,
         resolver,
     })
+}
+
+/// A store as the rest of the server sees it.
+struct Store {
+    gallery: Arc<dyn GalleryStore>,
+    credentials: Arc<dyn CredentialStore>,
+    jobs: Arc<dyn JobStore>,
+    nonces: Arc<dyn NonceStore>,
+    pictures: Arc<dyn UploadStore>,
+    records: Arc<dyn RecordStore>,
+    /// What searches go through.
+    index: Arc<dyn VectorIndex>,
+    /// The folder of a store that is not in it; it is ours as long as this lives.
+    _folder: Option<DataFolder>,
+}
+
+/// Opens the configured store, which fills and feeds `index`.
+fn open_store(config: &Config, folder: DataFolder, index: Arc<dyn VectorIndex>) -> Result<Store, Error> {
+    if config.general.store.is_some() {
+        return open_database(config, Some(folder), index);
+    }
+    let settings = embedded::Settings {
+        upgrade_copy: config.general.upgrade_copy,
+        reserve_bytes: config.general.disk_reserve_mib << 20,
+        ..embedded::Settings::DEFAULT
+    };
+    let store = Arc::new(EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?);
+    Ok(Store {
+        gallery: Arc::clone(&store) as _,
+        // After the store, which has made or upgraded the layout that both use.
+        credentials: Arc::new(store.credentials()?),
+        jobs: Arc::clone(&store) as _,
+        nonces: Arc::clone(&store) as _,
+        pictures: Arc::clone(&store) as _,
+        records: store,
+        index,
+        _folder: None,
+    })
+}
+
+/// Opens the configured database.
+#[cfg(feature = "postgres")]
+fn open_database(config: &Config, folder: Option<DataFolder>, index: Arc<dyn VectorIndex>) -> Result<Store, Error> {
+    let settings = postgres::Settings { n_connections: config.general.store_connections, ..postgres::Settings::DEFAULT };
+    let store = Arc::new(PostgresStore::open(database(config)?, index, settings, Arc::new(SystemClock))?);
+    Ok(Store {
+        gallery: Arc::clone(&store) as _,
+        credentials: Arc::clone(&store) as _,
+        jobs: Arc::clone(&store) as _,
+        nonces: Arc::clone(&store) as _,
+        pictures: Arc::clone(&store) as _,
+        index: store.index(),
+        records: store,
+        _folder: folder,
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_database(_: &Config, _: Option<DataFolder>, _: Arc<dyn VectorIndex>) -> Result<Store, Error> {
+    Err(no_database())
+}
+
+#[cfg(not(feature = "postgres"))]
+fn no_database() -> Error {
+    Error::new(Kind::Unsupported, "this program was built without PostgreSQL, and `store` is set")
+        .with_hint("use a build with the feature `postgres`, or leave `store` out")
+}
+
+/// The address of the configured database, with the password that is kept apart from it.
+#[cfg(feature = "postgres")]
+fn database(config: &Config) -> Result<postgres::Address, Error> {
+    let address = config.general.store.as_deref().unwrap_or_default();
+    let password = match &config.general.store_password_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                refused(format!("`store_password_file` {} cannot be read: {error}", path.display()))
+            })?;
+            Some(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        None => std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()),
+    };
+    postgres::Address::parse(address, password.as_deref())
 }
 
 /// A library that remembers nothing, for commands that only look at images.
@@ -173,8 +249,18 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error
     blocking(move || {
         let index = index(&config, None)?;
         let store = Arc::new(MemoryStore::open(Arc::clone(&index)));
-        let beside = (Arc::clone(&store) as _, Arc::clone(&store) as _, fetch::resolver(&config.fetch));
-        Ok(library(&config, load_analyzer(&config)?, store, index, beside))
+        let store = Store {
+            gallery: Arc::clone(&store) as _,
+            credentials: Arc::clone(&store) as _,
+            jobs: Arc::clone(&store) as _,
+            nonces: Arc::clone(&store) as _,
+            pictures: Arc::clone(&store) as _,
+            records: store,
+            index,
+            _folder: None,
+        };
+        let jobs = Arc::clone(&store.jobs);
+        Ok(library(&config, load_analyzer(&config)?, &store, jobs, fetch::resolver(&config.fetch)))
     })
     .await
 }
@@ -184,10 +270,24 @@ pub(crate) fn nobody() -> Caller {
     Caller { grants: Grants::of(&[Grant::Search]), ..Caller::server(TenantId::from_bits(0), "local") }
 }
 
-/// Tenants and keys of the data folder, which may be in use by a server.
+/// Tenants and keys of the library, which may be in use by a server.
 pub(crate) fn credentials(config: &Config) -> Result<Arc<dyn CredentialStore>, Error> {
+    if config.general.store.is_some() {
+        return database_credentials(config);
+    }
     guard::check_data_folder(config)?;
     Ok(Arc::new(Credentials::open_upgrading(config.data()?, config.general.upgrade_copy)?))
+}
+
+#[cfg(feature = "postgres")]
+fn database_credentials(config: &Config) -> Result<Arc<dyn CredentialStore>, Error> {
+    let settings = postgres::Settings { n_connections: 2, ..postgres::Settings::DEFAULT };
+    Ok(Arc::new(PostgresStore::open_without_index(database(config)?, settings, Arc::new(SystemClock))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn database_credentials(_: &Config) -> Result<Arc<dyn CredentialStore>, Error> {
+    Err(no_database())
 }
 
 /// A pipeline over the configured pack and every other one that is installed, so that face sets pinned to those work
@@ -287,17 +387,17 @@ fn index(config: &Config, folder: Option<&Path>) -> Result<Arc<dyn VectorIndex>,
 fn library(
     config: &Config,
     analyzer: Arc<dyn FaceAnalyzer>,
-    store: Arc<impl GalleryStore + UploadStore + 'static>,
-    index: Arc<dyn VectorIndex>,
-    (credentials, jobs, resolver): (Arc<dyn CredentialStore>, Arc<dyn JobStore>, Arc<dyn fetch::Resolve>),
+    store: &Store,
+    jobs: Arc<dyn JobStore>,
+    resolver: Arc<dyn fetch::Resolve>,
 ) -> Arc<Library> {
     let ports = Ports {
         analyzer,
-        pictures: Arc::clone(&store) as _,
-        credentials,
+        pictures: Arc::clone(&store.pictures),
+        credentials: Arc::clone(&store.credentials),
         jobs,
-        store,
-        index,
+        store: Arc::clone(&store.gallery),
+        index: Arc::clone(&store.index),
         fetcher: Arc::new(HttpFetcher::new(&config.fetch, resolver)),
         decoder: Arc::new(Ffmpeg::new(&config.video)),
         clock: Arc::new(SystemClock),

@@ -58,6 +58,7 @@ pub(crate) async fn backup(args: BackupArgs, config: &Config) -> Outcome {
             print(("verified", &file), &backed_up.await?, args.json)
         }
         (None, Some(to)) => {
+            super::refuse_database(config, "`pg_dump` and `pg_basebackup` make backups of the database")?;
             let data = config.data()?.to_owned();
             let backed_up = watched({
                 let to = to.clone();
@@ -71,6 +72,7 @@ pub(crate) async fn backup(args: BackupArgs, config: &Config) -> Outcome {
 
 /// Makes a library from a backup; the answer is "no" if a row in it is damaged.
 pub(crate) async fn restore(args: RestoreArgs, config: &Config) -> Outcome {
+    super::refuse_database(config, "restore the database by `pg_restore` or its own recovery")?;
     let data = config.data()?.to_owned();
     let restored = watched({
         let data = data.clone();

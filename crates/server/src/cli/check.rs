@@ -63,6 +63,10 @@ pub(crate) async fn run(args: CheckArgs, config: &Config) -> Outcome {
     let mut progress = BytesProgress::of_rows();
     let report = match Connection::to_server(config).await? {
         Some(server) => of_server(&server, args.thorough, &mut progress).await,
+        // The library is opened as a server would: it is in no folder.
+        None if config.general.store.is_some() => {
+            of_server(&Connection::as_operator(config).await?, args.thorough, &mut progress).await
+        }
         None => of_files(config, args.thorough).await,
     };
     progress.finish();

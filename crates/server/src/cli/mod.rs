@@ -42,8 +42,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use likeness_domain::Error;
+
 use crate::config::{Config, RawConfig};
-use crate::outcome::{Outcome, Verdict, failed};
+use crate::outcome::{Outcome, Verdict, failed, refused};
 use crate::telemetry;
 
 /// A self-hosted face library: enrol faces, compare them, search them.
@@ -65,6 +67,10 @@ struct SharedArgs {
     /// The data folder: faces, keys and everything that must be backed up
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
+    /// Address of a PostgreSQL database that holds the library instead; the password comes by `store_password_file` or
+    /// PGPASSWORD
+    #[arg(long, global = true, value_name = "postgres://..")]
+    store: Option<String>,
     /// What is worth a log line: error, warn, info, debug, trace, or `target=level,..`
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -223,6 +229,7 @@ pub(crate) fn run() -> ExitCode {
 fn settle_and_run(cli: Cli) -> Outcome {
     let mut flags = RawConfig::default();
     flags.set_flag("data", "--data", cli.shared.data.as_deref());
+    flags.set_flag("store", "--store", cli.shared.store.as_deref());
     flags.set_flag("log.level", "--log-level", cli.shared.log_level.as_deref());
     flags.set_flag("log.format", "--log-format", cli.shared.log_format.as_deref());
     cli.command.settings(&mut flags);
@@ -239,4 +246,12 @@ fn settle_and_run(cli: Cli) -> Outcome {
     // A name look-up may still hang in a thread; nothing waits for its answer any more.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Refuses what works on a data folder only where the library is in a database; `instead` says what does it there.
+fn refuse_database(config: &Config, instead: &str) -> Result<(), Error> {
+    match config.general.store {
+        Some(_) => Err(refused("the library is in a database (`store`), this command is for data folders").with_hint(instead)),
+        None => Ok(()),
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) struct RecoverArgs {
 
 /// Prints what was found and what is lost; the answer is "no" if something is lost.
 pub(crate) async fn run(args: RecoverArgs, config: &Config) -> Outcome {
+    super::refuse_database(config, "restore a backup of the database, or promote a standby")?;
     let data = config.data()?.to_owned();
     let to = args.to.clone();
     let recovered = tokio::task::spawn_blocking(move || embedded::recover(data, to))

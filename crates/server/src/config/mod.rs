@@ -42,6 +42,13 @@ likeness_domain::settings! {
         data: Option<PathBuf> = "", Unset(Parsed("a folder")),
             "data folder of the library: faces, keys, everything that must be backed up; by default `likeness/library` \
              in the user's data folder";
+        store: Option<String> = "", Unset(With("postgres://USER@HOST:PORT/DATABASE without a password", store_address)),
+            "address of a PostgreSQL database that holds the library instead of the data folder, so that several servers \
+             share it (`docs/scale.md`); the data folder then holds the socket for commands only. By default none";
+        store_password_file: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "file with the password of that database; where none is named, the environment variable `PGPASSWORD` has it";
+        store_connections: usize = "16", 2..=500,
+            "most connections to that database, besides one that listens";
         data_open_to_others: bool = "false", Truth,
             "whether a data folder that the group or others may enter is used all the same, as where a platform sets the \
              rights of a volume; otherwise it is refused";
@@ -88,6 +95,13 @@ likeness_domain::settings! {
             "milliseconds an image may be expected to wait for a worker; a caller that would wait longer is told to come \
              back";
     }
+}
+
+/// An address of a database that holds no password: settings are shown.
+fn store_address(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql"))?;
+    let has_password = rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) || rest.contains("password=");
+    (!has_password).then(|| text.to_owned())
 }
 
 /// The weight of a tenant.
