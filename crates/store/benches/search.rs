@@ -102,7 +102,6 @@ fn kernels(criterion: &mut Criterion) {
     let lines = vec![ProbeLine(std::array::from_fn(|idx| idx as i8 - 64)); n_lines];
     let terms = BoundTerms { code_sum: -64 * n_lines as i32, scale: 0.001, residual_weight: 1.01, slack: 0.01 };
     let probe = ProbeCodes { lines, terms };
-    let side_by_side = TileProbes::new(&[&probe; TILE_PROBES]);
     let wanted = [u64::MAX; N_ROWS / 64];
     // Nothing is found, as in nearly all of a gallery.
     let cutoff = f32::INFINITY;
@@ -111,12 +110,13 @@ fn kernels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("kernel");
     group.throughput(Throughput::Elements(N_ROWS as u64));
     for kernel in kernel::available() {
+        let side_by_side = TileProbes::new(&[&probe; TILE_PROBES], kernel);
         group.bench_function(BenchmarkId::new("codes of 1024 rows, one probe", kernel.name()), |bencher| {
             let mut found = Vec::new();
             bencher.iter(|| kernel.scan(black_box(&rows), 0..N_GROUPS, &wanted, &probe, cutoff, &mut found));
         });
         group.bench_function(BenchmarkId::new("1024 rows unpacked", kernel.name()), |bencher| {
-            bencher.iter(|| kernel.unpack(black_box(&rows), black_box(&mut tiles)));
+            bencher.iter(|| kernel.unpack(black_box(&rows), &coarse, black_box(&mut tiles)));
         });
         group.bench_function(BenchmarkId::new("codes of 1024 rows unpacked, eight probes", kernel.name()), |bencher| {
             let tiles = Tiles { lines: &tiles, n_lines, sizes: &sizes };

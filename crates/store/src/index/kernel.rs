@@ -10,13 +10,16 @@
 //! byte `i` of line `l` holds dimension `128l + i` in its lower and dimension `128l + 64 + i` in its upper half. The
 //! rows of a plane follow each other, so a row of 128 dimensions is one cache line of each plane.
 //!
-//! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes the coarse codes of a
-//! segment are first unpacked into *tiles* ([`Kernel::unpack`]): sixteen rows by four dimensions, one byte a code. A
-//! tile line is one vector register, the four probe codes it meets are one broadcast, and each 32-bit lane sums up one
-//! row: a product of matrices ([`Kernel::scan_tiles`]) whose results are compared while they are in registers.
+//! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes the codes of a segment are
+//! first unpacked into *tiles* ([`Kernel::unpack`]): sixteen rows by four dimensions, one byte a code. A tile line is one
+//! vector register, the four probe codes it meets are one broadcast, and each 32-bit lane sums up one row: a product of
+//! matrices ([`Kernel::scan_tiles`]) whose results are compared while they are in registers. Where bytes can be multiplied
+//! whole ([`Kernel::has_whole_tiles`]), tiles hold the 8-bit codes, whose bounds leave hardly a row to be looked at again.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -78,6 +81,12 @@ impl RowSizes {
     pub fn new(scale: f32, coarse_residual: f32) -> Self {
         debug_assert_eq!(scale.to_bits() & 0xffff, 0, "a scale is a bfloat16 number");
         Self(scale.to_bits() | u32::from(bf16_above(coarse_residual)))
+    }
+
+    /// The same scale with the length of what other codes leave out, the upper half of an f32.
+    #[inline]
+    pub fn with_residual(self, residual: u16) -> Self {
+        Self(self.0 & 0xffff_0000 | u32::from(residual))
     }
 
     /// What the row's codes are multiplied with.
@@ -147,6 +156,12 @@ impl BoundTerms {
         doubled * (sizes.scale() * (8.0 * self.scale)) + (sizes.coarse_residual() * self.residual_weight + self.slack)
     }
 
+    /// Terms for which [`BoundTerms::coarse_bound`] of the sum of 8-bit codes, with the residual of those, is
+    /// [`BoundTerms::fine_bound`]: 15 · 17 = 255 and 8 / 16 = 1/2.
+    pub fn of_whole_codes(&self) -> Self {
+        Self { code_sum: 17 * self.code_sum, scale: self.scale / 16.0, ..*self }
+    }
+
     /// Upper bound of the similarity of a row from the sums of both planes.
     #[inline]
     pub fn fine_bound(&self, coarse_sum: i32, fine_sum: i32, scale: f32, fine_residual: f32) -> f32 {
@@ -169,15 +184,17 @@ pub struct FoundRow {
 pub struct TileProbes {
     /// For each tile line of a group, the four codes of each probe as they lie in memory.
     pub quads: Vec<[[i8; 4]; TILE_PROBES]>,
-    /// What bounds need.
+    /// For each 64 dimensions, the codes of each probe.
+    pub rows: Vec<[CodeLine; TILE_PROBES]>,
+    /// What bounds of the tiles' codes need.
     pub terms: [BoundTerms; TILE_PROBES],
     /// Probes that count; the places beyond are filled up.
     pub n_probes: usize,
 }
 
 impl TileProbes {
-    /// Of 1 to [`TILE_PROBES`] probes of the same length.
-    pub fn new(probes: &[&ProbeCodes]) -> Self {
+    /// Of 1 to [`TILE_PROBES`] probes of the same length, for tiles of that kernel.
+    pub fn new(probes: &[&ProbeCodes], kernel: &Kernel) -> Self {
         let at = |probe_idx: usize| probes[if probe_idx < probes.len() { probe_idx } else { 0 }];
         let n_tile_lines = at(0).lines.len() * TILE_LINES;
         let quad = |line_idx: usize, probe_idx: usize| {
@@ -188,20 +205,31 @@ impl TileProbes {
             quads: (0..n_tile_lines)
                 .map(|line_idx| std::array::from_fn(|probe_idx| quad(line_idx, probe_idx)))
                 .collect(),
-            terms: std::array::from_fn(|probe_idx| at(probe_idx).terms),
+            rows: (0..2 * at(0).lines.len())
+                .map(|half_idx| {
+                    std::array::from_fn(|probe_idx| {
+                        let codes = &at(probe_idx).lines[half_idx / 2].0[half_idx % 2 * 64..][..64];
+                        CodeLine(std::array::from_fn(|idx| codes[idx].cast_unsigned()))
+                    })
+                })
+                .collect(),
+            terms: std::array::from_fn(|probe_idx| {
+                let terms = &at(probe_idx).terms;
+                if kernel.has_whole_tiles { terms.of_whole_codes() } else { *terms }
+            }),
             n_probes: probes.len().min(TILE_PROBES),
         }
     }
 }
 
-/// Rows whose coarse codes were unpacked.
+/// Rows whose codes were unpacked.
 #[derive(Debug, Clone, Copy)]
 pub struct Tiles<'a> {
     /// [`TILE_LINES`] × `n_lines` for each group.
     pub lines: &'a [CodeLine],
     /// Lines of a row in its plane.
     pub n_lines: usize,
-    /// One for each row.
+    /// One for each row; of whole codes their residual stands in place of that of coarse ones.
     pub sizes: &'a [RowSizes],
 }
 
@@ -221,7 +249,9 @@ pub struct Kernel {
     name: &'static str,
     scan: Scan,
     scan_listed: ScanListed,
-    unpack: fn(&Rows<'_>, &mut [CodeLine]),
+    /// Whether tiles hold 8-bit codes.
+    has_whole_tiles: bool,
+    unpack: fn(&Rows<'_>, &[CodeLine], &mut [CodeLine]),
     scan_tiles: ScanTiles,
     code_sum: fn(&[CodeLine], &[ProbeLine]) -> i32,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
@@ -270,11 +300,19 @@ impl Kernel {
         (self.scan_listed)(rows, list, probe, cutoff, found);
     }
 
-    /// Unpacks the coarse plane into tiles, for as many groups as `tiles` has room for.
+    /// Whether tiles hold whole codes of 8 bits instead of coarse ones: then rows are found by their fine bound.
+    pub fn has_whole_tiles(&self) -> bool {
+        self.has_whole_tiles
+    }
+
+    /// Unpacks codes into tiles, for as many groups as `tiles` has room for: the coarse plane, with [whole
+    /// tiles](Kernel::has_whole_tiles) together with the fine plane of the same rows.
     #[inline]
-    pub fn unpack(&self, rows: &Rows<'_>, tiles: &mut [CodeLine]) {
-        check_rows(rows, tiles.len() / (rows.n_lines * TILE_LINES) * GROUP_ROWS);
-        (self.unpack)(rows, tiles);
+    pub fn unpack(&self, rows: &Rows<'_>, fine: &[CodeLine], tiles: &mut [CodeLine]) {
+        let n_rows = tiles.len() / (rows.n_lines * TILE_LINES) * GROUP_ROWS;
+        check_rows(rows, n_rows);
+        assert!(fine.len() >= n_rows * rows.n_lines);
+        (self.unpack)(rows, fine, tiles);
     }
 
     /// As [`Kernel::scan`] for several probes at once, each with its own wanted rows, cutoff and list.
@@ -291,7 +329,7 @@ impl Kernel {
         let n_rows = groups.end * GROUP_ROWS;
         assert!(tiles.lines.len() >= groups.end * tiles.n_lines * TILE_LINES && tiles.sizes.len() >= n_rows);
         assert!(wanted.iter().all(|wanted| wanted.len() * 64 >= n_rows));
-        assert!(probes.quads.len() == tiles.n_lines * TILE_LINES);
+        assert!(probes.quads.len() == tiles.n_lines * TILE_LINES && probes.rows.len() == tiles.n_lines * 2);
         (self.scan_tiles)(tiles, groups, wanted, probes, cutoffs, found);
     }
 
@@ -337,6 +375,7 @@ pub fn available() -> Vec<&'static Kernel> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
+        kernels.extend(amx::available());
         kernels.extend(avx512::available());
         kernels.extend(avx2::available());
     }
@@ -437,6 +476,24 @@ fn scan_tiles_by_group(
     }
 }
 
+/// [`Kernel::unpack`] of whole codes, byte by byte.
+fn unpack_whole_by_byte(rows: &Rows<'_>, fine: &[CodeLine], tiles: &mut [CodeLine]) {
+    let n_tile_lines = rows.n_lines * TILE_LINES;
+    for (group, tile) in tiles.chunks_exact_mut(n_tile_lines).enumerate() {
+        for lane in 0..GROUP_ROWS {
+            let first = (group * GROUP_ROWS + lane) * rows.n_lines;
+            let planes = rows.coarse[first..][..rows.n_lines].iter().zip(&fine[first..][..rows.n_lines]);
+            for ((coarse, fine), tile) in planes.zip(tile.chunks_exact_mut(TILE_LINES)) {
+                for (idx, (&coarse, &fine)) in coarse.0.iter().zip(&fine.0).enumerate() {
+                    let place = lane * 4 + idx % 4;
+                    tile[idx / 4].0[place] = (coarse & 15) << 4 | fine & 15;
+                    tile[TILE_LINES / 2 + idx / 4].0[place] = coarse & 0xf0 | fine >> 4;
+                }
+            }
+        }
+    }
+}
+
 /// The bits of values that pass, 64 at a time.
 #[inline(always)]
 fn select<T: Copy>(values: &[T], rows: &mut [u64], pass: impl Fn(T) -> bool) {
@@ -459,8 +516,8 @@ fn select_real(values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
     select(values, rows, |value| (min <= value) & (value <= max));
 }
 
-/// [`Kernel::unpack`] word by word.
-fn unpack_by_word(rows: &Rows<'_>, tiles: &mut [CodeLine]) {
+/// [`Kernel::unpack`] of coarse codes, word by word.
+fn unpack_coarse_by_word(rows: &Rows<'_>, _: &[CodeLine], tiles: &mut [CodeLine]) {
     let n_tile_lines = rows.n_lines * TILE_LINES;
     for (group, tile) in tiles.chunks_exact_mut(n_tile_lines).enumerate() {
         for lane in 0..GROUP_ROWS {

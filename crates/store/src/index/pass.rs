@@ -11,7 +11,9 @@ use likeness_domain::types::Similarity;
 use super::best::{Best, Ranked};
 use super::columns::{Bits, NO_ROWS, Plan, SEGMENT_ROWS};
 use super::kernel::pages::fetch_ahead;
-use super::kernel::{self, CodeLine, FoundRow, GROUP_ROWS, Kernel, TILE_LINES, TILE_PROBES, TileProbes, Tiles};
+use super::kernel::{
+    self, CodeLine, FoundRow, GROUP_ROWS, Kernel, RowSizes, TILE_LINES, TILE_PROBES, TileProbes, Tiles,
+};
 use super::quantise::ReadyProbe;
 use super::segment::{Segment, VectorBuffer};
 
@@ -43,7 +45,8 @@ pub(super) struct Questions {
 impl Questions {
     pub(super) fn new(questions: Vec<Question>) -> Self {
         let side_by_side = |questions: &[Question]| {
-            TileProbes::new(&questions.iter().map(|question| &question.probe.codes).collect::<Vec<_>>())
+            let probes: Vec<_> = questions.iter().map(|question| &question.probe.codes).collect();
+            TileProbes::new(&probes, kernel::active())
         };
         let is_enough = questions.len() >= TILE_PROBES_MIN;
         let tile_probes = questions.chunks(TILE_PROBES).filter(|_| is_enough).map(side_by_side).collect();
@@ -57,11 +60,13 @@ impl Questions {
     }
 }
 
-/// A row whose coarse bound reached the cutoff.
+/// A row whose bound reached the cutoff.
 #[derive(Debug, Clone, Copy)]
 struct Unsettled {
     segment_idx: usize,
     row: FoundRow,
+    /// Whether the bound, and the sum, were those of whole codes instead of coarse ones.
+    is_whole: bool,
 }
 
 /// One pass of one thread.
@@ -74,6 +79,7 @@ pub(super) struct Pass<'a> {
     found: [Vec<FoundRow>; TILE_PROBES],
     /// Codes of the segment at hand, unpacked.
     tiles: Vec<CodeLine>,
+    tile_sizes: Vec<RowSizes>,
     list: Vec<u16>,
     is_begun: bool,
     buffer: VectorBuffer,
@@ -90,6 +96,7 @@ impl<'a> Pass<'a> {
             unsettled: questions.questions.iter().map(|_| Vec::new()).collect(),
             found: Default::default(),
             tiles: Vec::new(),
+            tile_sizes: Vec::new(),
             list: Vec::new(),
             is_begun: false,
             buffer: VectorBuffer::default(),
@@ -119,15 +126,20 @@ impl<'a> Pass<'a> {
         let ends: &[usize] = if self.is_begun { &[] } else { &[4, 8, 16, 32] };
         self.is_begun = true;
         let mut is_unpacked = false;
+        let all = segment.rows(None);
         let questions = self.questions;
         for (chunk_idx, chunk) in questions.questions.chunks(TILE_PROBES).enumerate() {
             let mut wanted = [NO_ROWS; TILE_PROBES];
             let mut is_dense = [false; TILE_PROBES];
             for (idx, question) in chunk.iter().enumerate() {
-                if question.top_k > 0 {
-                    wanted[idx] = segment.rows(question.plan.as_ref());
-                    let n_wanted: u32 = wanted[idx].iter().map(|word| word.count_ones()).sum();
-                    is_dense[idx] = n_wanted > segment.n_rows() as u32 / SPARSE;
+                match (question.top_k, question.plan.as_ref()) {
+                    (0, _) => {}
+                    (_, None) => (wanted[idx], is_dense[idx]) = (all, true),
+                    (_, plan) => {
+                        wanted[idx] = segment.rows(plan);
+                        let n_wanted: u32 = wanted[idx].iter().map(|word| word.count_ones()).sum();
+                        is_dense[idx] = n_wanted > segment.n_rows() as u32 / SPARSE;
+                    }
                 }
             }
             let n_dense = is_dense.iter().filter(|is_dense| **is_dense).count();
@@ -135,7 +147,12 @@ impl<'a> Pass<'a> {
             if tile_probes.is_some() && !is_unpacked {
                 let rows = segment.coarse_rows();
                 self.tiles.resize(n_groups * rows.n_lines * TILE_LINES, CodeLine::ZERO);
-                self.kernel.unpack(&rows, &mut self.tiles);
+                self.kernel.unpack(&rows, segment.fine_plane(), &mut self.tiles);
+                self.tile_sizes.clear();
+                match self.kernel.has_whole_tiles() {
+                    true => self.tile_sizes.extend(segment.whole_sizes()),
+                    false => self.tile_sizes.extend_from_slice(rows.sizes),
+                }
                 is_unpacked = true;
             }
             let mut start = 0;
@@ -150,7 +167,8 @@ impl<'a> Pass<'a> {
                         true => self.scan_all(segment, start..end, question_idx, (idx, &wanted[idx])),
                         false => self.scan_listed(segment, start..end, question_idx, (idx, &wanted[idx])),
                     }
-                    self.take_found(segment, segment_idx, question_idx, idx);
+                    let is_whole = is_dense[idx] && tile_probes.is_some() && self.kernel.has_whole_tiles();
+                    self.take_found(segment, segment_idx, question_idx, (idx, is_whole));
                     if end < n_groups || self.unsettled[question_idx].len() >= UNSETTLED_MAX {
                         self.settle(segments, question_idx);
                     }
@@ -169,8 +187,7 @@ impl<'a> Pass<'a> {
         (wanted, is_dense): (&[Bits; TILE_PROBES], &[bool; TILE_PROBES]),
         tile_probes: &TileProbes,
     ) {
-        let rows = segment.coarse_rows();
-        let tiles = Tiles { lines: &self.tiles, n_lines: rows.n_lines, sizes: rows.sizes };
+        let tiles = Tiles { lines: &self.tiles, n_lines: segment.coarse_rows().n_lines, sizes: &self.tile_sizes };
         let first = chunk_idx * TILE_PROBES;
         let cutoff = |idx: usize| self.bests.get(first + idx).filter(|_| is_dense[idx]).map(Best::cutoff);
         let cutoffs = std::array::from_fn(|idx| cutoff(idx).unwrap_or(f32::INFINITY));
@@ -215,10 +232,18 @@ impl<'a> Pass<'a> {
     }
 
     /// Leaves what was found to be settled, and has it fetched.
-    fn take_found(&mut self, segment: &Segment, segment_idx: usize, question_idx: usize, idx: usize) {
+    fn take_found(
+        &mut self,
+        segment: &Segment,
+        segment_idx: usize,
+        question_idx: usize,
+        (idx, is_whole): (usize, bool),
+    ) {
         for row in self.found[idx].drain(..) {
-            fetch_ahead(segment.fine(row.row as usize));
-            self.unsettled[question_idx].push(Unsettled { segment_idx, row });
+            if !is_whole {
+                fetch_ahead(segment.fine(row.row as usize));
+            }
+            self.unsettled[question_idx].push(Unsettled { segment_idx, row, is_whole });
         }
     }
 
@@ -233,12 +258,17 @@ impl<'a> Pass<'a> {
         }
         let mut bounds = [0.0; UNSETTLED_MAX];
         for unsettled in unsettled.chunks(UNSETTLED_MAX) {
-            for (bound, Unsettled { segment_idx, row }) in bounds.iter_mut().zip(unsettled) {
+            for (bound, Unsettled { segment_idx, row, is_whole }) in bounds.iter_mut().zip(unsettled) {
                 let (segment, row_idx) = (&segments[*segment_idx], row.row as usize);
                 let sizes = segment.coarse_rows().sizes[row_idx];
                 *bound = f32::NEG_INFINITY;
                 // The cutoff may have risen since.
-                if terms.coarse_bound(row.sum, sizes) >= best.cutoff() {
+                if *is_whole {
+                    *bound = terms.fine_bound(0, row.sum, sizes.scale(), segment.fine_residual(row_idx));
+                    if *bound >= best.cutoff() {
+                        segment.fetch_vector_ahead(row_idx);
+                    }
+                } else if terms.coarse_bound(row.sum, sizes) >= best.cutoff() {
                     let fine_sum = self.kernel.code_sum(segment.fine(row_idx), &probe.codes.lines);
                     *bound = terms.fine_bound(row.sum, fine_sum, sizes.scale(), segment.fine_residual(row_idx));
                     if *bound >= best.cutoff() {
@@ -246,7 +276,7 @@ impl<'a> Pass<'a> {
                     }
                 }
             }
-            for (bound, Unsettled { segment_idx, row }) in bounds.iter().zip(unsettled) {
+            for (bound, Unsettled { segment_idx, row, .. }) in bounds.iter().zip(unsettled) {
                 // Each offer may raise the cutoff.
                 if *bound >= best.cutoff() {
                     let (segment, row_idx) = (&segments[*segment_idx], row.row as usize);

@@ -355,6 +355,16 @@ impl Segment {
         &self.fine.get()[row * n_lines..][..n_lines]
     }
 
+    /// The fine plane of all rows, as [`Segment::coarse_rows`].
+    pub(super) fn fine_plane(&self) -> &[CodeLine] {
+        self.fine.get()
+    }
+
+    /// Scale and residual of the whole codes of all rows.
+    pub(super) fn whole_sizes(&self) -> impl Iterator<Item = RowSizes> + '_ {
+        self.sizes.iter().zip(&self.fine_residuals).map(|(sizes, residual)| sizes.with_residual(*residual))
+    }
+
     /// Length of what both planes together leave out of a row.
     pub(super) fn fine_residual(&self, row: usize) -> f32 {
         bf16(self.fine_residuals[row])

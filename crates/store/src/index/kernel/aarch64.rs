@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{
     BoundTerms, CodeLine, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows, TILE_PROBES,
     TileProbes, Tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
-    unpack_by_word,
+    unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -22,7 +22,8 @@ static NEON: Kernel = Kernel {
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan((rows, groups, wanted), (probe, cutoff, found)) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed((rows, list), (probe, cutoff, found)) },
-    unpack: unpack_by_word,
+    has_whole_tiles: false,
+    unpack: unpack_coarse_by_word,
     // SAFETY: see above the table.
     scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
         scan_tiles((tiles, groups, wanted), (probes, cutoffs, found));

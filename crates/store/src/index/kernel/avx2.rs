@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_by_word,
+    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -49,7 +49,8 @@ macro_rules! kernel_of_256_bits {
                 scan_listed: |rows, list, probe, cutoff, found| unsafe {
                     scan_listed((rows, list), (probe, cutoff, found));
                 },
-                unpack: unpack_by_word,
+                has_whole_tiles: false,
+                unpack: unpack_coarse_by_word,
                 // SAFETY: see above the table.
                 scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
                     scan_tiles((tiles, groups, wanted), (probes, cutoffs, found));

@@ -21,14 +21,18 @@ pub(super) fn available() -> Option<&'static Kernel> {
 
 // The functions in this table are safe to call only where their features are: the table is private and handed out by
 // `available` alone, which asks the processor first. `Kernel` has checked the lengths.
-static AVX512_VNNI: Kernel = Kernel {
+static AVX512_VNNI: Kernel = KERNEL;
+
+/// See above [`AVX512_VNNI`].
+pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512-vnni",
     // SAFETY: see above the table.
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan(rows, groups, wanted, probe, cutoff, found) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
+    has_whole_tiles: true,
     // SAFETY: see above the table.
-    unpack: |rows, tiles| unsafe { unpack(rows, tiles) },
+    unpack: |rows, fine, tiles| unsafe { unpack(rows, fine, tiles) },
     // SAFETY: see above the table.
     scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
         scan_tiles(tiles, groups, wanted, probes, cutoffs, found);
@@ -188,7 +192,7 @@ unsafe fn sums_of_group<const LINES: usize>(
 
 /// The coarse bound and the cutoff in registers.
 #[derive(Clone, Copy)]
-struct Bounds {
+pub(super) struct Bounds {
     offset: __m512i,
     scale: __m512,
     residual_weight: __m512,
@@ -199,7 +203,7 @@ struct Bounds {
 impl Bounds {
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn new(terms: &BoundTerms, cutoff: f32) -> Self {
+    pub(super) fn new(terms: &BoundTerms, cutoff: f32) -> Self {
         Self {
             offset: _mm512_set1_epi32(15 * terms.code_sum),
             scale: _mm512_set1_ps(8.0 * terms.scale),
@@ -212,7 +216,7 @@ impl Bounds {
     /// The rows whose bound is at least the cutoff.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn reaching(&self, sums: __m512i, sizes: __m512i) -> u16 {
+    pub(super) fn reaching(&self, sums: __m512i, sizes: __m512i) -> u16 {
         let doubled = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_add_epi32(sums, sums), self.offset));
         let scales = _mm512_castsi512_ps(_mm512_and_si512(sizes, _mm512_set1_epi32(0xffff_0000_u32 as i32)));
         let residuals = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(sizes));
@@ -224,7 +228,7 @@ impl Bounds {
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn lanes(sums: __m512i) -> [i32; GROUP_ROWS] {
+pub(super) fn lanes(sums: __m512i) -> [i32; GROUP_ROWS] {
     let mut out = [0; GROUP_ROWS];
     // SAFETY: sixteen i32 are as wide as the register; the store needs no alignment.
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sums) };
@@ -232,21 +236,23 @@ fn lanes(sums: __m512i) -> [i32; GROUP_ROWS] {
 }
 
 /// # Safety
-/// The processor has AVX-512 F and BW; `rows` has as many groups as `tiles` has room for.
+/// The processor has AVX-512 F and BW; `rows` and `fine` have as many groups as `tiles` has room for.
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn unpack(rows: &Rows<'_>, tiles: &mut [CodeLine]) {
+unsafe fn unpack(rows: &Rows<'_>, fine: &[CodeLine], tiles: &mut [CodeLine]) {
     let n_lines = rows.n_lines;
     let low_half = _mm512_set1_epi8(15);
     for (group, tile) in tiles.chunks_exact_mut(n_lines * TILE_LINES).enumerate() {
         for (line, tile) in tile.chunks_exact_mut(TILE_LINES).enumerate() {
-            // SAFETY: the group's rows are there; a line is 64 bytes, aligned to 64.
-            let rows: [__m512i; 16] = std::array::from_fn(|lane| unsafe {
-                _mm512_load_si512(rows.coarse.as_ptr().add((group * GROUP_ROWS + lane) * n_lines + line).cast())
-            });
-            let columns = transposed(rows);
-            for (word, column) in columns.into_iter().enumerate() {
-                let low = _mm512_and_si512(column, low_half);
-                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(column), low_half);
+            let columns = |plane: &[CodeLine]| {
+                // SAFETY: the group's rows are there; a line is 64 bytes, aligned to 64.
+                transposed(std::array::from_fn(|lane| unsafe {
+                    _mm512_load_si512(plane.as_ptr().add((group * GROUP_ROWS + lane) * n_lines + line).cast())
+                }))
+            };
+            for (word, (coarse, fine)) in columns(rows.coarse).into_iter().zip(columns(fine)).enumerate() {
+                let upper = |codes| _mm512_andnot_si512(low_half, codes);
+                let low = _mm512_or_si512(upper(_mm512_slli_epi16::<4>(coarse)), _mm512_and_si512(fine, low_half));
+                let high = _mm512_or_si512(upper(coarse), _mm512_and_si512(_mm512_srli_epi16::<4>(fine), low_half));
                 // SAFETY: a tile line is 64 bytes, aligned to 64.
                 unsafe {
                     _mm512_store_si512(tile[word].0.as_mut_ptr().cast(), low);

@@ -2,7 +2,7 @@
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_by_word,
+    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -11,7 +11,8 @@ pub(super) static KERNEL: Kernel = Kernel {
         scan_by_group((rows, groups, wanted), (probe, cutoff, found), code_sum, reaching);
     },
     scan_listed: |rows, list, probe, cutoff, found| scan_list_by_row((rows, list), (probe, cutoff, found), code_sum),
-    unpack: unpack_by_word,
+    has_whole_tiles: true,
+    unpack: unpack_whole_by_byte,
     scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| {
         scan_tiles_by_group((tiles, groups, wanted), (probes, cutoffs, found), tile_sums, reaching);
     },

@@ -32,6 +32,7 @@ impl Numbers {
 struct Case {
     n_lines: usize,
     coarse: Vec<CodeLine>,
+    fine: Vec<CodeLine>,
     sizes: Vec<RowSizes>,
     wanted: Vec<u64>,
     probes: Vec<ProbeCodes>,
@@ -58,6 +59,7 @@ impl Case {
         Self {
             n_lines,
             coarse: (0..n_rows * n_lines).map(|_| line(numbers)).collect(),
+            fine: (0..n_rows * n_lines).map(|_| line(numbers)).collect(),
             sizes: (0..n_rows).map(|_| sizes(numbers)).collect(),
             wanted: (0..n_rows.div_ceil(64)).map(|_| numbers.next() | numbers.next() << 32).collect(),
             probes: (0..n_probes).map(|_| probe(numbers)).collect(),
@@ -79,8 +81,17 @@ impl Case {
 
     /// As the layout is described, one dimension after the other.
     fn plain_sum(&self, row: usize, probe: &ProbeCodes) -> i32 {
+        self.sum_of(self.row(row), probe)
+    }
+
+    /// The same of whole codes.
+    fn plain_whole_sum(&self, row: usize, probe: &ProbeCodes) -> i32 {
+        16 * self.plain_sum(row, probe) + self.sum_of(&self.fine[row * self.n_lines..][..self.n_lines], probe)
+    }
+
+    fn sum_of(&self, lines: &[CodeLine], probe: &ProbeCodes) -> i32 {
         let code = |dimension: usize| {
-            let byte = self.row(row)[dimension / 128].0[dimension % 64];
+            let byte = lines[dimension / 128].0[dimension % 64];
             i32::from(if dimension % 128 < 64 { byte & 15 } else { byte >> 4 })
         };
         let probe_code = |dimension: usize| i32::from(probe.lines[dimension / 128].0[dimension % 128]);
@@ -96,14 +107,13 @@ impl Case {
         found: &[FoundRow],
         groups: Range<usize>,
         wanted: &[u64],
-        probe: &ProbeCodes,
-        cutoff: f32,
+        (sum_of, terms, cutoff): (impl Fn(usize) -> i32, &BoundTerms, f32),
     ) {
         assert!(found.is_sorted_by_key(|found| found.row), "{name}: rows are not in order");
         let mut found = found.iter().copied().peekable();
         for row in groups.start * GROUP_ROWS..groups.end * GROUP_ROWS {
-            let sum = self.plain_sum(row, probe);
-            let bound = probe.terms.coarse_bound(sum, self.sizes[row]);
+            let sum = sum_of(row);
+            let bound = terms.coarse_bound(sum, self.sizes[row]);
             let is_wanted = wanted[row / 64] >> (row % 64) & 1 == 1;
             let is_found = found.next_if(|found| found.row as usize == row);
             if let Some(found) = is_found {
@@ -129,13 +139,15 @@ impl Case {
                 for groups in [0..n_groups, n_groups / 3..n_groups, 0..0] {
                     let mut found = Vec::new();
                     kernel.scan(&self.rows(), groups.clone(), &self.wanted, probe, cutoff, &mut found);
-                    self.check(name, &found, groups, &self.wanted, probe, cutoff);
+                    let expected = (|row| self.plain_sum(row, probe), &probe.terms, cutoff);
+                    self.check(name, &found, groups, &self.wanted, expected);
                 }
                 let is_wanted = |row: &u16| self.wanted[usize::from(*row) / 64] >> (row % 64) & 1 == 1;
                 let list: Vec<u16> = (0..self.sizes.len() as u16).filter(is_wanted).collect();
                 let mut found = Vec::new();
                 kernel.scan_listed(&self.rows(), &list, probe, cutoff, &mut found);
-                self.check(name, &found, 0..n_groups, &self.wanted, probe, cutoff);
+                let expected = (|row| self.plain_sum(row, probe), &probe.terms, cutoff);
+                self.check(name, &found, 0..n_groups, &self.wanted, expected);
                 for row in 0..self.sizes.len() {
                     assert_eq!(kernel.code_sum(self.row(row), &probe.lines), self.plain_sum(row, probe), "{name}");
                 }
@@ -147,12 +159,12 @@ impl Case {
     fn check_tiles(&self, kernel: &Kernel) {
         let n_groups = self.n_groups();
         let mut lines = vec![CodeLine::ZERO; n_groups * self.n_lines * TILE_LINES];
-        kernel.unpack(&self.rows(), &mut lines);
+        kernel.unpack(&self.rows(), &self.fine, &mut lines);
         let tiles = Tiles { lines: &lines, n_lines: self.n_lines, sizes: &self.sizes };
         let all = vec![u64::MAX; self.wanted.len()];
         for first in (0..self.probes.len()).step_by(TILE_PROBES) {
             let chunk = first..(first + TILE_PROBES).min(self.probes.len());
-            let probes = TileProbes::new(&self.probes[chunk.clone()].iter().collect::<Vec<_>>());
+            let probes = TileProbes::new(&self.probes[chunk.clone()].iter().collect::<Vec<_>>(), kernel);
             let cutoffs = std::array::from_fn(|idx| self.cutoffs.get(first + idx).copied().unwrap_or(f32::INFINITY));
             let wanted = std::array::from_fn(|idx| if idx % 2 == 0 { &all[..] } else { &self.wanted[..] });
             for groups in [0..n_groups, n_groups / 3..n_groups] {
@@ -161,7 +173,12 @@ impl Case {
                 for (idx, found) in found.iter().enumerate() {
                     match self.probes.get(first + idx) {
                         Some(probe) => {
-                            self.check(kernel.name(), found, groups.clone(), wanted[idx], probe, cutoffs[idx])
+                            let sum_of = |row| match kernel.has_whole_tiles() {
+                                true => self.plain_whole_sum(row, probe),
+                                false => self.plain_sum(row, probe),
+                            };
+                            let expected = (sum_of, &probes.terms[idx], cutoffs[idx]);
+                            self.check(kernel.name(), found, groups.clone(), wanted[idx], expected);
                         }
                         None => assert!(found.is_empty(), "{}: a probe that is not there found rows", kernel.name()),
                     }
@@ -185,11 +202,30 @@ fn extreme_codes_at_the_largest_dimension_do_not_overflow() {
     for (code, probe) in [(255, 127), (255, -127), (0x0f, 127), (0xf0, -127), (0, 127)] {
         let mut case = Case::new(1, 32, 2, 2);
         case.coarse.fill(CodeLine([code; 64]));
+        case.fine.fill(CodeLine([code; 64]));
         for probe_codes in &mut case.probes {
             probe_codes.lines.fill(ProbeLine([probe; LINE_DIMENSIONS]));
             probe_codes.terms.code_sum = 4096 * i32::from(probe);
         }
         case.check_all();
+    }
+}
+
+#[test]
+fn the_bound_of_whole_codes_is_the_fine_bound() {
+    let mut numbers = Numbers(3);
+    for _ in 0..1000 {
+        let terms = BoundTerms {
+            code_sum: numbers.below(4000) as i32 - 2000,
+            scale: 0.01 * numbers.unit(),
+            residual_weight: 1.0 + numbers.unit(),
+            slack: 0.01 * numbers.unit(),
+        };
+        let (coarse, fine) = (numbers.below(60_000) as i32 - 30_000, numbers.below(60_000) as i32 - 30_000);
+        let (scale, residual) = (bf16(bf16_above(0.02 * numbers.unit())), bf16(bf16_above(0.02 * numbers.unit())));
+        let whole = terms.of_whole_codes().coarse_bound(16 * coarse + fine, RowSizes::new(scale, residual));
+        let bound = terms.fine_bound(coarse, fine, scale, residual);
+        assert!((whole - bound).abs() <= 1e-6 * bound.abs().max(1.0), "{whole} and {bound}");
     }
 }
 
