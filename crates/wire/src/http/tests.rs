@@ -85,6 +85,24 @@ fn a_form_keeps_its_parts_in_order_and_the_last_of_one_name_counts() {
     assert_eq!(read_form(&part("x", "", "1")).unwrap_err(), FormError::Malformed);
 }
 
+/// The parts lie in the memory of the body, which is counted once.
+#[test]
+fn the_parts_of_a_form_are_not_copied() {
+    let body =
+        Bytes::from("preamble--b \t\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nphoto\r\n--b--");
+    let form = block_on(Form::read(body.clone(), "b")).unwrap();
+    let part = form.get("f").unwrap();
+    assert!(part.is_file && part.bytes == "photo" && body.as_ptr_range().contains(&part.bytes.as_ptr()));
+    let nameless = read_form("--b\r\nContent-Type: x/y\r\n\r\n1\r\n--b\r\n\r\n\r\n\r\n2\r\n--b--").unwrap();
+    assert!(nameless.parts.is_empty());
+    let head = format!("--b\r\nA: {}\r\n\r\n1\r\n--b--", "x".repeat(20_000));
+    for malformed in
+        ["", "--b", "--b\r\n", "--bx\r\nA: b\r\n\r\n1\r\n--b--", "--b\r\nno header\r\n\r\n1\r\n--b--", &head]
+    {
+        assert_eq!(read_form(malformed).unwrap_err(), FormError::Malformed, "{malformed:.40}");
+    }
+}
+
 #[test]
 fn json_keeps_order_lets_the_last_win_and_has_bounds() {
     let Some(Value::Object(object)) = Value::parse(br#"{"b":1,"a":-2.5,"b":null,"c":[true,"x"]}"#) else { panic!() };
