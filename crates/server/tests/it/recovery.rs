@@ -172,7 +172,8 @@ fn a_server_on_a_full_disk_serves_deletes_and_says_so() {
     let full = "the disk or quota under the store is full";
     assert_eq!((&told["status"], &told["reason"]), (&json!("not ready"), &json!(full)), "{told}");
     assert_eq!(told["parts"]["store"], json!({"state": "failed", "reason": full}), "{told}");
-    assert_eq!(told["parts"]["disk"]["state"], "failed", "{told}");
+    // The reserve is given up: its room is free, and little.
+    assert_ne!(told["parts"]["disk"]["state"], "ok", "{told}");
     assert_eq!((&told["parts"]["index"]["state"], &told["parts"]["pipeline"]["state"]), (&json!("ok"), &json!("ok")));
     assert!(server.exchange("GET", "/healthz", "").starts_with("HTTP/1.1 200 "));
     let n_listed = || {
