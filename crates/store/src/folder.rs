@@ -1,13 +1,13 @@
 //! The data folder: one process at a time owns it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use likeness_domain::{Error, Kind, Result};
 
-/// Name of the file that holds the owner's process id for people. It is locked as well as the folder, for programs of older
+/// Name of the file that holds the owner's process id for people, and which files it has open. It is locked as well as the folder, for programs of older
 /// versions, which knew the file only.
 pub const LOCK_FILE: &str = "likeness.lock";
 
@@ -19,9 +19,9 @@ pub const LOCK_FILE: &str = "likeness.lock";
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    // Never read: closing them releases the locks.
+    // Closing them releases the locks.
     _folder: File,
-    _lock: File,
+    lock: File,
 }
 
 impl DataFolder {
@@ -49,24 +49,28 @@ impl DataFolder {
                 let mut owner = String::new();
                 // The owner may be between locking and writing; its number is a courtesy.
                 let _ = lock.read_to_string(&mut owner);
-                let owner =
-                    owner.trim().parse::<u32>().map_or("another process".to_owned(), |id| format!("process {id}"));
+                let owner = owner.lines().next().and_then(|id| id.trim().parse::<u32>().ok());
+                let owner = owner.map_or("another process".to_owned(), |id| format!("process {id}"));
                 let message = format!("data folder `{}` is in use by {owner}", path.display());
                 return Err(Error::invalid("data folder", message)
                     .with_hint("stop that process, or let it do the work: commands talk to a running server"));
             }
             Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
         }
-        let written = lock
-            .set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| write!(lock, "{}", std::process::id()))
-            .and_then(|()| lock.flush());
+        let folder = Self { path, _folder: folder, lock };
+        folder.note("");
+        Ok(folder)
+    }
+
+    /// Writes the number of this process and then these lines into the lock file.
+    pub(crate) fn note(&self, lines: &str) {
+        let end = if lines.is_empty() { "" } else { "\n" };
+        let text = format!("{}{end}{lines}", std::process::id());
+        let written = self.lock.set_len(0).and_then(|()| self.lock.write_all_at(text.as_bytes(), 0));
         if let Err(err) = written {
             // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
             tracing::debug!(error = %err, "process id not written to the lock file");
         }
-        Ok(Self { path, _folder: folder, _lock: lock })
     }
 
     /// Where it is.

@@ -14,7 +14,7 @@ use super::identity::{Found, Identity};
 use super::losses::Losses;
 use super::report::{self, Findings};
 use super::schema::{self, DATABASE_FILE, SCHEMA_VERSION};
-use super::{checksums, opening, rows, scrub};
+use super::{checksums, open_files, opening, rows, scrub};
 
 /// Reports on the library in `dir` as it is on the disk, whoever has it open: its database is opened for reading only, its layout
 /// is not upgraded, nothing is mended. Compares the checksum of every row; `thorough` also asks SQLite, compares counters,
@@ -100,6 +100,9 @@ fn has_no_log(dir: &Path) -> bool {
 }
 
 fn look(dir: &Path, identity: &Found, thorough: bool, watch: &mut dyn FnMut(ReportProgress)) -> Answer<StoreReport> {
+    if let Err(Failure::Said(error)) = open_files::check_log(dir) {
+        return Ok(unreadable(dir, in_words(&error)));
+    }
     let conn = open(dir)?;
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;

@@ -15,7 +15,7 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Revision, Secret,
     Tenant, TenantId, TenantName, TimestampMs,
 };
-use likeness_domain::{Error, Result};
+use likeness_domain::{Error, Kind, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::cache::VersionedCache;
@@ -23,6 +23,7 @@ use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
 use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 use super::identity::IdentityFile;
+use super::open_files::OpenFiles;
 use super::opening::Upgrade;
 use super::pool::Pool;
 use super::schema::{self, Purpose};
@@ -63,6 +64,7 @@ pub struct Credentials {
     watch: Mutex<Connection>,
     keys: Arc<VersionedCache<AccessKeyId, (u64, u64), AccessKey>>,
     damage: Arc<DamageLog>,
+    files: Arc<OpenFiles>,
 }
 
 impl Credentials {
@@ -98,6 +100,7 @@ impl Credentials {
             watch: Mutex::new(watch),
             keys: Arc::new(VersionedCache::new()),
             damage: Arc::clone(damage),
+            files: Arc::new(OpenFiles::of(dir)),
             readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
             writer: Pool::start("key-writer", vec![writer], dir.to_owned(), QUEUE_MAX)?,
         })
@@ -119,7 +122,11 @@ impl Credentials {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Answer<T> + Send + 'static,
     {
+        let files = Arc::clone(&self.files);
         self.writer.run(doing, move |conn| {
+            if let Some(reason) = files.trouble() {
+                return Err(Failure::said(Kind::Internal, format!("cannot {doing}: {reason}")));
+            }
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
             let answer = act(&tx)?;
             tx.commit()?;
@@ -155,7 +162,7 @@ impl Credentials {
 /// must not find another layout than it knows.
 fn make_layout(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Result<()> {
     let mut n_tries = 0;
-    while schema::opened(schema::version(conn, schema::SCHEMA_VERSION), dir)? < schema::SCHEMA_VERSION {
+    while schema::opened(opening::version(conn, dir), dir)? < schema::SCHEMA_VERSION {
         match DataFolder::lock(dir) {
             Ok(_lock) => {
                 let library = schema::opened(opening::open(conn, dir, upgrade), dir)?;

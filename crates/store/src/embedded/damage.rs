@@ -97,6 +97,31 @@ impl Identity {
         }
     }
 
+    /// A letter for its type and its value.
+    fn line(&self) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        match self {
+            Self::Number(number) => format!("n{number}"),
+            Self::Text(bytes) => format!("t{}", hex(bytes)),
+            Self::Bytes(bytes) => format!("b{}", hex(bytes)),
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (kind, value) = line.split_at_checked(1)?;
+        let bytes = || {
+            let pairs = value.as_bytes().as_chunks::<2>();
+            let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+            pairs.1.is_empty().then(|| pairs.0.iter().map(byte).collect::<Option<Vec<u8>>>()).flatten()
+        };
+        match kind {
+            "n" => value.parse().ok().map(Self::Number),
+            "t" => bytes().map(Self::Text),
+            "b" => bytes().map(Self::Bytes),
+            _ => None,
+        }
+    }
+
     /// SQL that finds the rows with this identity in a column, as parameter 1.
     fn condition(&self, column: &str) -> String {
         match self {
@@ -183,6 +208,21 @@ impl DamageLog {
             state.has_too_many_untold = false;
         }
         self.has_news.store(!state.untold.is_empty(), Ordering::SeqCst);
+    }
+
+    /// The known ones, a line each, for [`Self::look_at`].
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.state().rows.iter().map(|row| format!("{} {}", row.table, row.identity.line())).collect()
+    }
+
+    /// Reads the row of a line again; if it is still damaged it is noted.
+    pub(super) fn look_at(&self, conn: &Connection, line: &str) {
+        let Some((table, identity)) = line.split_once(' ') else { return };
+        let (Some(table), Some(identity)) = (table_named(table), Identity::parse(identity)) else { return };
+        let (intact, condition) = (table.intact("t"), identity.condition(table.columns[0]));
+        let sql = format!("SELECT min({intact}) FROM {} AS t WHERE {condition}", table.name);
+        // Whoever needs a row that cannot be read is told.
+        let _ = conn.query_row(&sql, [identity.value()], |row| row.get::<_, Option<bool>>(0));
     }
 
     /// How many are known.

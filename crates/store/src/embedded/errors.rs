@@ -6,6 +6,8 @@ use likeness_domain::{Error, Kind};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use super::scrub::RECOVER;
+
 /// Why something inside the store did not work.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -57,6 +59,11 @@ impl Failure {
                 format!("cannot {doing}: another process is writing to the store, try again in a moment"),
             )
             .with_source(error),
+            Self::Sqlite(error)
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
+            {
+                Error::internal(format!("cannot {doing}: the database is damaged"), error).with_hint(RECOVER)
+            }
             Self::Sqlite(error) => Error::internal(format!("cannot {doing}: the store failed"), error),
         }
     }

@@ -1,16 +1,25 @@
 //! How the store is: damaged rows, lost commits, writes that fail.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::StoreHealth;
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::checksums::TABLES;
 use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 use super::losses::Losses;
-use super::scrub::RECOVER;
+use super::open_files::OpenFiles;
+use super::scrub::{GALLERY, RECOVER};
+
+/// Name of the file inside the data folder that has what is known to be damaged: a line `row TABLE IDENTITY` or `other TABLE TEXT`
+/// each, and the XXH3 of them.
+pub(super) const DAMAGE_FILE: &str = "likeness.damage";
 
 /// Most damage that concerns no single row with a checksum and is remembered one by one.
 const OTHER_DAMAGE_MAX: usize = 1000;
@@ -29,6 +38,8 @@ pub(super) struct Health {
     other_damage: Mutex<BTreeSet<(&'static str, String)>>,
     /// Why the last write failed on account of the machine.
     write_failure: Mutex<Option<String>>,
+    /// `None` of a library that is only looked at.
+    files: Option<OpenFiles>,
 }
 
 impl Health {
@@ -39,7 +50,18 @@ impl Health {
             losses: Mutex::new(losses),
             other_damage: Mutex::new(BTreeSet::new()),
             write_failure: Mutex::new(None),
+            files: None,
         }
+    }
+
+    /// The same with a look at these files before each commit.
+    pub(super) fn watching(self, files: OpenFiles) -> Self {
+        Self { files: Some(files), ..self }
+    }
+
+    /// Why what is written now would be lost, as the files are not in their places any more.
+    pub(super) fn file_trouble(&self) -> Option<String> {
+        self.files.as_ref()?.trouble()
     }
 
     /// Commits that are missing, for people.
@@ -60,6 +82,56 @@ impl Health {
         let Failure::Sqlite(error) = failure else { return };
         if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) = error.sqlite_error_code() {
             self.note(ANY_TABLE, format!("the database is damaged: cannot {doing} ({error}): {RECOVER}"));
+        }
+    }
+
+    /// Reads again what an earlier process knew to be damaged: what still is, is known from the start.
+    pub(super) fn recall(&self, dir: &Path, conn: &Connection) {
+        let text = std::fs::read_to_string(dir.join(DAMAGE_FILE)).unwrap_or_default();
+        let Some((head, checksum)) = text.trim_end().rsplit_once('\n') else { return };
+        // A file that is not what was written is worth nothing: what it says is found again.
+        if u64::from_str_radix(checksum, 16).ok() != Some(xxh3_64(head.as_bytes())) {
+            return;
+        }
+        for line in head.lines() {
+            match line.split_once(' ') {
+                Some(("row", row)) => self.damage.look_at(conn, row),
+                Some(("other", what)) => {
+                    let Some((table, what)) = what.split_once(' ') else { continue };
+                    let known = TABLES.iter().map(|table| table.name).chain([GALLERY, ANY_TABLE]);
+                    if let Some(table) = known.into_iter().find(|known| *known == table) {
+                        self.note(table, what.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes down what is known to be damaged, for the next process. Like the position of the check of every row it is not
+    /// flushed: whoever reads a damaged row finds it again.
+    pub(super) fn keep(&self, dir: &Path) {
+        let mut head: String = self.damage.lines().iter().map(|row| format!("row {row}\n")).collect();
+        for (table, what) in locked(&self.other_damage).iter() {
+            head.push_str(&format!("other {table} {}\n", what.replace(['\n', '\r'], " ")));
+        }
+        let path = dir.join(DAMAGE_FILE);
+        let written = match head.trim_end() {
+            "" => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            head => {
+                let unfinished = path.with_extension("damage.new");
+                let text = format!("{head}\n{:016x}\n", xxh3_64(head.as_bytes()));
+                let mut options = std::fs::OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600);
+                let written = options.open(&unfinished).and_then(|mut file| file.write_all(text.as_bytes()));
+                written.and_then(|()| std::fs::rename(&unfinished, &path))
+            }
+        };
+        if let Err(error) = written {
+            tracing::debug!(%error, "{DAMAGE_FILE} cannot be written");
         }
     }
 
@@ -116,7 +188,8 @@ impl Health {
     /// For those who ask from outside.
     pub(super) fn summary(&self) -> StoreHealth {
         StoreHealth {
-            write_failure: locked(&self.write_failure).clone(),
+            // Nobody may have come to write since.
+            write_failure: locked(&self.write_failure).clone().or_else(|| self.file_trouble()),
             n_rows_set_aside: self.damage.n_known(),
             rows_set_aside_of: self.damage.n_known_of(),
             n_other_damage: locked(&self.other_damage).len() as u64,

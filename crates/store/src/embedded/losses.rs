@@ -96,6 +96,22 @@ impl Losses {
         }
     }
 
+    /// Writes those of another folder into this one, if there are any.
+    pub(super) fn keep(&self, dir: &Path, library: LibraryId) {
+        if self.n_known() == 0 {
+            return;
+        }
+        let written = if self.is_damaged {
+            // A line that is not what was written says that some are not known.
+            std::fs::write(dir.join(LOSSES_FILE), "damaged\n")
+        } else {
+            self.write(dir, library)
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "{LOSSES_FILE} cannot be written");
+        }
+    }
+
     /// Writes the file whole under another name first, so that a crash leaves the old one or the new one.
     fn write(&self, dir: &Path, library: LibraryId) -> std::io::Result<()> {
         let text: String = self.known.iter().map(|loss| line(loss, library)).collect();

@@ -30,6 +30,7 @@ mod jobs;
 mod losses;
 mod maintenance;
 mod nonces;
+mod open_files;
 mod opening;
 mod persons;
 mod pool;
@@ -73,6 +74,7 @@ use tokio::sync::oneshot;
 
 use self::cache::VersionedCache;
 use self::errors::Answer;
+use self::open_files::OpenFiles;
 use self::opening::Upgrade;
 use self::rebuild::Filled;
 use self::transaction::{Manner, WriteTx};
@@ -184,8 +186,11 @@ impl EmbeddedStore {
             Ok((conn, library))
         };
         let mut reserve = reserve::Reserve::find(&dir, settings.reserve_bytes);
+        // Reading needs a few bytes, too, also after this: connections grow what they share.
+        if reserve.is_room_short() {
+            reserve.give_up();
+        }
         let (conn, library) = match open() {
-            // Reading needs a few bytes, too: the index of the log, which processes share.
             Err(error) if error.kind() == Kind::StorageFull && reserve.give_up() => open()?,
             opened => opened?,
         };
@@ -197,7 +202,16 @@ impl EmbeddedStore {
             // What was found damaged until now was left out.
             damage.was_told(&damage.take_news());
         }
-        let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses));
+        let files = OpenFiles::note(&folder);
+        let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses).watching(files));
+        health.recall(&dir, &conn);
+        if !library.missing.is_empty() {
+            for what in library.missing {
+                health.note(health::ANY_TABLE, what);
+            }
+            // The counters that told it are right by now.
+            health.keep(&dir);
+        }
         if reserve.is_given_up() {
             health.writes_fail(errors::FULL);
         } else {
@@ -291,6 +305,12 @@ impl EmbeddedStore {
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
         answered(self.writer.submit(doing, act, manner))
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.health.keep(self.folder.path());
     }
 }
 

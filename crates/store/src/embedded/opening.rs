@@ -13,6 +13,9 @@ use super::checksums::FIRST_LAYOUT;
 use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
 use super::losses::{Loss, Losses};
+use super::open_files;
+use super::rows;
+use super::rules::{Rule, of_missing_rows};
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
 use super::transaction::Counters;
 use crate::clock::WallClock;
@@ -20,6 +23,10 @@ use crate::clock::WallClock;
 /// Folder inside the data folder in which `recover` and `restore` make the database, so that one that was cut short leaves no
 /// library.
 pub(super) const UNFINISHED: &str = "unfinished";
+
+/// No library comes to this number by counting: a revision or sequence from here on is damaged, and counting on from it would end
+/// where SQLite's integers end.
+pub(super) const NUMBER_END: i64 = 1 << 60;
 
 /// What happens before a layout is upgraded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +51,15 @@ pub(super) struct Library {
     pub(super) counters: Counters,
     /// What of earlier commits is missing.
     pub(super) losses: Losses,
+    /// Rows that are missing, for people.
+    pub(super) missing: Vec<String>,
 }
 
-/// Refuses a folder whose database is gone while the identity file says that there was one, or is not finished. Called before
+/// Refuses a folder whose database is gone while the identity file says that there was one, is not finished, or was put beside
+/// the log of another one. Called before
 /// SQLite makes an empty one.
 pub(super) fn check_present(dir: &Path) -> Answer<()> {
+    open_files::check_log(dir)?;
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
     match identity_of(dir)? {
         Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),
@@ -105,14 +116,24 @@ pub(super) fn library_of(conn: &Connection) -> Answer<LibraryId> {
     bytes.try_into().map_err(|_| Failure::Damaged("the id of the library has not 16 bytes".into()))
 }
 
+/// Version of the layout in the file, as [`schema::version`]. A file that says that it is somebody else's, where the identity file
+/// says that a library was here, is damaged or foreign.
+pub(super) fn version(conn: &Connection, dir: &Path) -> Answer<u32> {
+    let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let n_tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_foreign = application_id != schema::APPLICATION_ID && (application_id, n_tables) != (0, 0);
+    if is_foreign && matches!(identity_of(dir)?, Found::Identity(_)) {
+        return Err(Failure::Damaged(format!(
+            "its header is not ours, although {IDENTITY_FILE} says that a library was here"
+        )));
+    }
+    schema::version(conn, SCHEMA_VERSION)
+}
+
 /// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held.
 pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answer<Library> {
     let found = identity_of(dir)?;
-    let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    if matches!(found, Found::Identity(_)) && ![0, schema::APPLICATION_ID].contains(&application_id) {
-        return Err(Failure::Damaged("its header is not ours, although its library is".into()));
-    }
-    let version = schema::version(conn, SCHEMA_VERSION)?;
+    let version = version(conn, dir)?;
     if let (0, Found::Identity(identity)) = (version, &found) {
         return Err(emptied(dir, identity));
     }
@@ -133,15 +154,18 @@ pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answe
         Found::Nothing => {}
     }
     let id = library_of(conn)?;
-    let mut library = Library { id, counters: counters(conn)?, losses: Losses::read(dir, id) };
+    let (counters, losses, missing) = (counters(conn)?, Losses::read(dir, id), Vec::new());
+    let mut library = Library { id, counters, losses, missing };
     if let Found::Identity(Identity { acknowledged: Some((revision, next_sequence)), .. }) = found
         && version >= FIRST_LAYOUT
     {
         library.go_on_after(conn, dir, revision, next_sequence)?;
     }
     // Like all that is merely better: a full disk must not keep the library from opening.
-    if let Err(failure) = recount(conn, library.counters) {
-        tracing::error!(?failure, "the counters could not be compared with the tables");
+    match recount(conn, library.counters) {
+        Ok(true) => library.missing = missing_rows(conn),
+        Ok(false) => {}
+        Err(failure) => tracing::error!(?failure, "the counters could not be compared with the tables"),
     }
     Ok(library)
 }
@@ -150,7 +174,9 @@ impl Library {
     /// Commits that were acknowledged and are not in the database are lost: that is said, no number of theirs is used
     /// again, and followers that have seen them are sent to the tables.
     fn go_on_after(&mut self, conn: &Connection, dir: &Path, revision: u64, next_sequence: u64) -> Answer<()> {
-        self.counters.next_sequence = self.counters.next_sequence.max(next_sequence);
+        if next_sequence < NUMBER_END.cast_unsigned() {
+            self.counters.next_sequence = self.counters.next_sequence.max(next_sequence);
+        }
         let Some(loss) = loss_between(self.counters.revision.0, revision) else { return Ok(()) };
         tracing::error!("{loss}");
         // Before the numbers go on: a crash in between must not make it forgotten.
@@ -171,23 +197,27 @@ pub(super) fn loss_between(reached: u64, acknowledged: u64) -> Option<Loss> {
 /// Revision of the last write and of the last commit that was kept, never less than what the tables show.
 pub(super) fn revisions(conn: &Connection) -> Answer<(Revision, Revision)> {
     // Read as signed, since a damaged number may be anything.
-    let sql = "SELECT max(revision, compacted, last_commit, newest), max(compacted, last_commit, newest)
-               FROM store, (SELECT coalesce(max(revision), 0) AS newest FROM commits)";
-    let (revision, last_commit): (i64, i64) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = format!(
+        "SELECT max(iif(revision < {NUMBER_END}, revision, 0), newest), newest FROM
+             (SELECT revision, max(iif(compacted < {NUMBER_END}, compacted, 0),
+                  iif(last_commit < {NUMBER_END}, last_commit, 0),
+                  (SELECT coalesce(max(revision), 0) FROM commits WHERE revision < {NUMBER_END})) AS newest FROM store)"
+    );
+    let (revision, last_commit): (i64, i64) =
+        conn.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok((Revision(positive(revision)), Revision(positive(last_commit))))
 }
 
 /// What the file remembers of earlier runs, never less than what the tables show. Reads the small tables whole.
 pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
     let (revision, last_commit) = revisions(conn)?;
-    let sql = "SELECT max(next_sequence, 1
-                 + max(coalesce((SELECT max(sequence) FROM faces), 0),
-                       coalesce((SELECT max(sequence) FROM held_faces), 0),
-                       coalesce((SELECT max(sequence) FROM jobs), 0),
-                       coalesce((SELECT max(sequence) FROM face_sets), 0),
-                       coalesce((SELECT max(sequence) FROM memberships), 0)))
-               FROM store";
-    let next_sequence = conn.query_row(sql, [], |row| row.get(0))?;
+    let largest = ["faces", "held_faces", "jobs", "face_sets", "memberships"]
+        .map(|table| format!("coalesce((SELECT max(sequence) FROM {table} WHERE sequence < {NUMBER_END}), 0)"));
+    let sql = format!(
+        "SELECT max(iif(next_sequence < {NUMBER_END}, next_sequence, 0), 1 + max({})) FROM store",
+        largest.join(", ")
+    );
+    let next_sequence = conn.query_row(&sql, [], |row| row.get(0))?;
     Ok(Counters { revision, next_sequence: positive(next_sequence).max(1), last_commit })
 }
 
@@ -278,16 +308,18 @@ const COUNTERS: &[(&str, &str)] = &[
 
 /// Counts anew what the counters count, and corrects those that are wrong.
 ///
+/// True if fewer faces or rows of galleries were there than were counted, or more.
+///
 /// Without the triggers that keep what tenants have: a damaged counter would lead them below zero, which is refused. That is
 /// counted itself.
-fn recount(conn: &mut Connection, counters: Counters) -> Answer<()> {
+fn recount(conn: &mut Connection, counters: Counters) -> Answer<bool> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     let counted = recount_all(conn, counters);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
     counted
 }
 
-fn recount_all(conn: &mut Connection, counters: Counters) -> Answer<()> {
+fn recount_all(conn: &mut Connection, counters: Counters) -> Answer<bool> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // The writing thread goes on from the larger of these and what it knows, as others write keys in between.
     tx.execute(
@@ -295,12 +327,36 @@ fn recount_all(conn: &mut Connection, counters: Counters) -> Answer<()> {
          WHERE revision <> ?1 OR next_sequence <> ?2 OR last_commit <> ?3",
         (counters.revision.0, counters.next_sequence, counters.last_commit.0),
     )?;
+    let mut were_rows_wrong = false;
     for (what, sql) in COUNTERS {
         let n_wrong = tx.execute(sql, [])?;
         if n_wrong > 0 {
+            were_rows_wrong |= ROW_COUNTERS.contains(what);
             tracing::error!(n_wrong, "counters of {what} were wrong and are counted anew");
         }
     }
     tx.commit()?;
-    Ok(())
+    Ok(were_rows_wrong)
+}
+
+/// Of [`COUNTERS`], those that count faces and rows of galleries.
+const ROW_COUNTERS: [&str; 3] = ["faces of face sets", "galleries", "faces of persons"];
+
+/// Most missing rows that are named, of each kind.
+const NAMED_MAX: usize = 20;
+
+/// What other tables show to be missing, for people: either a counter was wrong or a row is gone, and only of a row that is gone
+/// others tell.
+fn missing_rows(conn: &Connection) -> Vec<String> {
+    let mut missing = Vec::new();
+    for Rule { text, sql, cure } in of_missing_rows() {
+        let found = rows::all(conn, &format!("{sql} LIMIT {NAMED_MAX}"), (), |row| Ok(row.get::<_, String>(0)?));
+        match found {
+            Ok(found) => {
+                missing.extend(found.into_iter().map(|what| format!("{text} ({}): {cure}", what.escape_debug())));
+            }
+            Err(failure) => missing.push(format!("rows are missing, which ones cannot be read ({failure:?}): {cure}")),
+        }
+    }
+    missing
 }

@@ -145,3 +145,22 @@ pub(super) const RULES: &[Rule] = &[
 
 /// What to do about galleries, which are made of other tables.
 const GALLERIES: &str = "stop the server and write a new library with `likeness recover`, which makes galleries anew";
+
+/// Rules that are broken when rows of faces, galleries or templates are gone: an opening that finds another number of them than
+/// was counted looks at these.
+pub(super) fn of_missing_rows() -> impl Iterator<Item = &'static Rule> {
+    const TEXTS: [&str; 4] = [
+        "a face set's own face is missing from its gallery",
+        "a member's face is missing from a gallery",
+        "a gallery shows a face that does not belong there",
+        "a face has no template of the pack it was enrolled with",
+    ];
+    RULES.iter().filter(|rule| TEXTS.contains(&rule.text)).chain([&TEMPLATE_ALONE])
+}
+
+static TEMPLATE_ALONE: Rule = Rule {
+    text: "a template is of a face that is not there",
+    sql: "SELECT 'sequence ' || t.face FROM templates AS t
+          WHERE NOT EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)",
+    cure: RECOVER,
+};

@@ -131,7 +131,22 @@ pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
         let message = format!("the store has layout version {found}, this program knows versions up to {n_known}");
         return Err(Error::new(Kind::InvalidArgument, message).with_hint("use the newer program that wrote it").into());
     }
+    let shape = shape(conn)?;
+    if found < shape {
+        // It is a number in the file's header, without a checksum of its own; an upgrade would run scripts a second time.
+        return Err(Failure::Damaged(format!(
+            "its layout is said to be {found}, but its tables are of layout {shape} at least"
+        )));
+    }
     Ok(found)
+}
+
+/// The least layout that has all of these tables.
+fn shape(conn: &Connection) -> Answer<u32> {
+    let sql = "SELECT coalesce(max(CASE name WHEN 'records' THEN 8 WHEN 'commits' THEN 7 WHEN 'pictures' THEN 5
+                   WHEN 'held_faces' THEN 4 WHEN 'jobs' THEN 2 WHEN 'faces' THEN 1 ELSE 0 END), 0)
+               FROM sqlite_schema WHERE type = 'table'";
+    Ok(conn.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Brings the file to the last of `migrations`, in one transaction: after a crash it is the old layout or the new one.

@@ -33,7 +33,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 const BEFORE_FIRST: [i64; 2] = [i64::MIN; 2];
 
 /// Name of the table whose rows have no checksums.
-const GALLERY: &str = "gallery";
+pub(super) const GALLERY: &str = "gallery";
 
 /// The tables in the order in which a pass reads them.
 fn tables() -> impl Iterator<Item = &'static str> {
@@ -164,6 +164,9 @@ impl Scrub {
         }
         if is_over || state.saved_at.is_none_or(|saved_at| saved_at.elapsed() >= SAVE_EVERY) {
             state.saved_at = Some(Instant::now());
+            if let Some(dir) = self.path.parent() {
+                health.keep(dir);
+            }
             if let Err(error) = write(&self.path, &state.pass) {
                 tracing::debug!(%error, "{SCRUB_FILE} cannot be written: after a restart every row is read from the first");
             }
@@ -202,6 +205,10 @@ fn read_some(
         if table == GALLERY && !is_right {
             health.note(table, foreign_face(*key));
         }
+        let has_all: bool = row.get(3)?;
+        if !has_all && is_right {
+            health.note(table, lacking(table, key[0]));
+        }
         if !goes_on(is_right) {
             return Ok(false);
         }
@@ -217,17 +224,44 @@ fn sql(table: &str) -> String {
         // Sets that are being erased are passed over, as in a report.
         return format!(
             "{pair} s.name IS NULL OR (f.sequence IS NOT NULL AND (f.face_set IS t.face_set OR EXISTS
-                 (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = t.face_set)))
+                 (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = t.face_set))), 1
              FROM gallery AS t LEFT JOIN face_sets AS s ON s.id = t.face_set LEFT JOIN faces AS f ON f.sequence = t.sequence
              {behind_pair}"
         );
     }
     let intact = TABLES.iter().find(|known| known.name == table).map_or("1".into(), |known| known.intact("t"));
     match table {
-        "memberships" => format!("{pair} {intact} FROM {table} AS t {behind_pair}"),
+        "memberships" => format!("{pair} {intact}, 1 FROM {table} AS t {behind_pair}"),
         _ => format!(
-            "SELECT t.rowid, 0, {intact} FROM {table} AS t WHERE t.rowid > ?1 AND ?2 IS NOT NULL ORDER BY t.rowid LIMIT ?3"
+            "SELECT t.rowid, 0, {intact}, {} FROM {table} AS t WHERE t.rowid > ?1 AND ?2 IS NOT NULL ORDER BY t.rowid LIMIT ?3",
+            has_all(table)
         ),
+    }
+}
+
+/// SQL that says whether other tables have the rows that go with the row of `t`.
+fn has_all(table: &str) -> &'static str {
+    match table {
+        // It is in the gallery of each set that should show it.
+        "faces" => {
+            "NOT EXISTS (SELECT 1 FROM face_sets AS s JOIN templates AS x ON x.face = t.sequence AND x.pack = s.pack
+                 WHERE s.name IS NOT NULL AND (s.id = t.face_set
+                     OR s.id IN (SELECT m.face_set FROM memberships AS m WHERE m.person = t.person))
+                 AND NOT EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = s.id AND g.sequence = t.sequence))"
+        }
+        "templates" => "EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)",
+        _ => "1",
+    }
+}
+
+/// Rows that go with a row are missing.
+fn lacking(table: &str, key: i64) -> String {
+    match table {
+        "faces" => format!(
+            "a face is missing from a gallery that should show it (sequence {key}), so no search finds it there: {RECOVER}, which \
+             makes galleries anew"
+        ),
+        _ => format!("the face of a template is missing (template {key}): {RECOVER}, which says which faces are lost"),
     }
 }
 

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use likeness_domain::ports::{NewUpload, Pending, UploadQuota, UploadStore};
 use likeness_domain::types::{TenantId, TimestampMs, UploadName};
 use rusqlite::Connection;
+use xxhash_rust::xxh3::Xxh3;
 
-use super::errors::Answer;
+use super::errors::{Answer, Failure};
 use super::transaction::{Manner, WriteTx};
 use super::{EmbeddedStore, codec, rows, tenants};
 use crate::bounds;
@@ -13,28 +14,63 @@ use crate::bounds;
 /// Pictures forgotten in one commit. They may be of 20 MB each, which are overwritten: bounds how long other writes wait.
 const FORGET_ROWS: u64 = 4;
 
+/// What stands before the bytes of a picture: these bytes and the XXH3 of whose it is, its name and its bytes. Pictures of an
+/// earlier program have none; they are gone within an hour of the upgrade.
+const SEAL: [u8; 8] = *b"LkPict\x00\x01";
+const SEAL_BYTES: usize = SEAL.len() + 8;
+
+fn sealed(tenant: &[u8], name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(SEAL_BYTES + bytes.len());
+    sealed.extend_from_slice(&SEAL);
+    sealed.extend_from_slice(&checksum(tenant, name, bytes).to_le_bytes());
+    sealed.extend_from_slice(bytes);
+    sealed
+}
+
+/// The picture again; [`Failure::Damaged`] if it is not what was handed in under that name, as of two that changed places.
+fn unsealed(tenant: &[u8], name: &str, stored: Vec<u8>) -> Answer<Bytes> {
+    let stored = Bytes::from(stored);
+    let Some((sum, bytes)) = stored.strip_prefix(&SEAL).and_then(|rest| rest.split_first_chunk::<8>()) else {
+        return Ok(stored);
+    };
+    if u64::from_le_bytes(*sum) != checksum(tenant, name, bytes) {
+        return Err(Failure::Damaged(format!("the checksum of picture `{name}` does not match: hand it in again")));
+    }
+    Ok(stored.slice(SEAL_BYTES..))
+}
+
+fn checksum(tenant: &[u8], name: &str, bytes: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    for part in [tenant, name.as_bytes(), bytes] {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.digest()
+}
+
 fn put(tx: &mut WriteTx<'_>, tenant: TenantId, picture: &NewUpload, room: UploadQuota, now: TimestampMs) -> Answer<()> {
     let tenant = codec::tenant_bytes(tenant);
     let name = picture.name.as_str();
-    let sql = "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM pictures
+    let sql = "SELECT count(*), coalesce(sum(max(length(bytes) - ?4, 0)), 0) FROM pictures
                WHERE tenant = ?1 AND name <> ?2 AND expires_at > ?3";
     let (n_others, n_bytes) = tx
         .conn
         .prepare_cached(sql)?
-        .query_row((&tenant, name, now.0), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
+        .query_row((&tenant, name, now.0, SEAL_BYTES), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
     bounds::check_upload_quota(n_others, n_bytes, picture.bytes.len(), room)?;
     let sql = "DELETE FROM pictures WHERE tenant = ?1 AND name = ?2";
     tx.erased = tx.conn.prepare_cached(sql)?.execute((&tenant, name))? > 0;
     tx.conn
         .prepare_cached("INSERT INTO pictures (tenant, name, expires_at, bytes) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((&tenant, name, picture.expires_at.0, &*picture.bytes))?;
+        .execute((&tenant, name, picture.expires_at.0, sealed(&tenant[..], name, &picture.bytes)))?;
     Ok(())
 }
 
 fn picture(conn: &Connection, tenant: TenantId, name: &UploadName, now: TimestampMs) -> Answer<Option<Bytes>> {
     let sql = "SELECT bytes FROM pictures WHERE tenant = ?1 AND name = ?2 AND expires_at > ?3";
-    rows::first(conn, sql, (codec::tenant_bytes(tenant), name.as_str(), now.0), |row| {
-        Ok(Bytes::from(row.get::<_, Vec<u8>>(0)?))
+    let tenant = codec::tenant_bytes(tenant);
+    rows::first(conn, sql, (&tenant, name.as_str(), now.0), |row| {
+        unsealed(&tenant[..], name.as_str(), row.get::<_, Vec<u8>>(0)?)
     })
 }
 

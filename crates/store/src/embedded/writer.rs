@@ -26,6 +26,7 @@ use super::errors::{Answer, FULL, Failure};
 use super::health::Health;
 use super::identity::IdentityFile;
 use super::maintenance::{self, Maintenance};
+use super::opening::NUMBER_END;
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
@@ -319,7 +320,9 @@ impl Thread {
     /// Tries whether writing works again, as nobody may come to write while it is known to fail.
     fn probe(&mut self) {
         self.probe_at = None;
-        if !self.reserve.take() {
+        if let Some(reason) = self.health.file_trouble() {
+            self.has_failed(reason);
+        } else if !self.reserve.take() {
             self.has_failed(FULL.into());
         } else if self.health.do_writes_fail() {
             match self.write_nothing() {
@@ -448,6 +451,14 @@ impl Thread {
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        if let Some(reason) = self.health.file_trouble() {
+            for mut job in jobs {
+                job.fail(Failure::said(Kind::Internal, &*reason));
+                job.answer();
+            }
+            self.has_failed(reason);
+            return;
+        }
         match self.try_commit(&mut jobs) {
             Ok((commits, machine)) => {
                 match machine {
@@ -544,7 +555,8 @@ impl Thread {
         let (revision, last_commit): (i64, i64) = self.conn.prepare_cached(sql)?.query_row((), read)?;
         // A damaged number is not believed; what this thread knows is never behind the tables.
         let [revision, last_commit] = [revision, last_commit].map(|number| Revision(number.max(0) as u64));
-        if revision > counters.revision {
+        let is_credible = revision.0 < NUMBER_END.cast_unsigned();
+        if revision > counters.revision && is_credible {
             commits.extend((counters.revision.0 + 1..=revision.0).map(|revision| (Revision(revision), Vec::new())));
             (counters.revision, counters.last_commit) = (revision, last_commit);
         }

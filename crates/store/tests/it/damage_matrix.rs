@@ -520,8 +520,17 @@ fn look(whole: &Whole, table: &Table, damage: Damage, column_idx: Option<usize>,
     };
 
     // Recovery first, as opening writes.
-    let recovered = recover(&dir, &to).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let recovered = match recover(&dir, &to) {
+        Ok(recovered) => Some(recovered),
+        // Where the file ends before every row nothing is left.
+        Err(error) if error.message().starts_with("no row of a library was found") => {
+            assert_eq!(touched.len(), whole.numbers.len(), "{what}: {error}");
+            None
+        }
+        Err(error) => panic!("{what}: {error}"),
+    };
     block_on(async {
+        let Some(recovered) = recovered else { return };
         let index = Arc::new(Ledger::default());
         let store = EmbeddedStore::open(&to, Arc::clone(&index) as _).unwrap_or_else(|error| panic!("{what}: {error}"));
         let problems = store.report(true).await.unwrap().problems;

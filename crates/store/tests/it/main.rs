@@ -17,11 +17,13 @@ mod index_rows;
 mod jobs;
 mod layouts;
 mod model;
+mod open_files;
 mod opening;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod recovery;
 mod scrub;
+mod told_losses;
 mod uploads;
 
 mod follower;

@@ -284,6 +284,10 @@ fn older_layouts_and_foreign_databases_are_refused() {
     drop(conn);
     let error = recover(scratch.path(), scratch.path().join("new")).unwrap_err();
     assert!(error.message().starts_with("no row of a library was found"), "{error}");
+    // Nor is a file that is no database a library of which all is lost.
+    std::fs::write(scratch.path().join(DATABASE_FILE), b"hello world".repeat(1000)).unwrap();
+    let error = recover(scratch.path(), scratch.path().join("other")).unwrap_err();
+    assert!(error.message().starts_with("no row of a library was found"), "{error}");
 }
 
 /// Found by fuzzing: how much of a row stands in its page was computed of a page that is smaller than any of SQLite's.

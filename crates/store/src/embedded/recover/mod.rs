@@ -12,20 +12,22 @@ mod pages;
 mod records;
 mod rows;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use likeness_domain::types::Revision;
 use likeness_domain::{Error, Result};
+use rusqlite::types::Value;
 
 use self::pages::Pages;
-use self::records::{Kind, cell, cell_offsets};
+use self::records::{Kind, cell, cell_offsets, children, is_accounted_for};
 use self::rows::NewLibrary;
 use super::checksums::FIRST_LAYOUT;
 use super::errors::Answer;
 use super::identity::{self, Found, Identity};
-use super::opening::UNFINISHED;
+use super::losses::{Loss, Losses};
+use super::opening::{UNFINISHED, loss_between};
 use super::schema::{self, DATABASE_FILE, MIGRATIONS, Purpose};
 use super::transaction::Counters;
 use crate::folder::DataFolder;
@@ -54,6 +56,8 @@ pub struct Recovered {
     pub n_rows: u64,
     /// What is lost, and what was put in its place.
     pub lost: Vec<String>,
+    /// Acknowledged commits that are missing.
+    loss: Option<Loss>,
 }
 
 /// Reads what can be read of the library in `dir` and writes it to a new library in `to`, which must be empty or not exist.
@@ -85,8 +89,8 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
     let folder = DataFolder::lock(to)?;
     let unfinished = to.join(UNFINISHED);
     std::fs::create_dir(&unfinished).map_err(|error| failed("make", &unfinished, error))?;
-    let (recovered, counters, library) = schema::opened(fill(&pages, &unfinished, identity), to)?;
-    if recovered.has_nothing() {
+    let (mut recovered, counters, library) = schema::opened(fill(&pages, &unfinished, identity), to)?;
+    if recovered.is_empty() {
         let _ = std::fs::remove_dir_all(&unfinished);
         let message =
             format!("no row of a library was found in the {} pages of `{}`", recovered.n_pages, database.display());
@@ -95,6 +99,14 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
              get something",
         ));
     }
+    // What was known to be missing stays known until somebody says that it was seen.
+    let mut losses = Losses::read(dir, library);
+    recovered.lost.extend(losses.words());
+    if let Some(loss) = recovered.loss {
+        recovered.lost.push(loss.to_string());
+        losses.add(to, library, loss);
+    }
+    losses.keep(to, library);
     std::fs::rename(unfinished.join(DATABASE_FILE), to.join(DATABASE_FILE))
         .and_then(|()| std::fs::remove_dir_all(&unfinished))
         .and_then(|()| identity::create(to, library, counters))
@@ -104,10 +116,10 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
 }
 
 impl Recovered {
-    /// Whether nothing was found and nothing says why: then it was no library that can be recovered.
-    fn has_nothing(&self) -> bool {
+    /// Whether nothing was found.
+    fn is_empty(&self) -> bool {
         let n_found = self.n_tenants + self.n_keys + self.n_face_sets + self.n_persons + self.n_faces;
-        self.n_rows == 0 && n_found == 0 && self.lost.is_empty() && self.n_pages > 0
+        self.n_rows == 0 && n_found == 0
     }
 }
 
@@ -120,7 +132,8 @@ fn refuse_older(pages: &Pages, dir: &Path) -> Result<()> {
     // Bytes 60 and 68 of the header: `user_version` and `application_id`.
     let (version, application_id) = (word(60), word(68));
     let is_ours = page.starts_with(b"SQLite format 3\0") && application_id == schema::APPLICATION_ID.cast_unsigned();
-    if !is_ours || !(1..FIRST_LAYOUT).contains(&version) {
+    // A number in the header may be damaged itself: a table of a later layout proves that it is.
+    if !is_ours || !(1..FIRST_LAYOUT).contains(&version) || has_table_of_commits(pages) {
         return Ok(());
     }
     let message = format!(
@@ -134,6 +147,13 @@ fn refuse_older(pages: &Pages, dir: &Path) -> Result<()> {
     ))
 }
 
+/// Whether any page has the text of the table that came with the first layout whose rows have checksums.
+fn has_table_of_commits(pages: &Pages) -> bool {
+    let text = b"CREATE TABLE commits";
+    let has_text = |page: Vec<u8>| page.windows(text.len()).any(|window| window == text);
+    (1..=pages.n_pages()).any(|number| pages.read(number).is_ok_and(has_text))
+}
+
 /// Makes the database of the new library.
 fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recovered, Counters, identity::LibraryId)> {
     let mut conn = schema::connect(dir, Purpose::Write, &Arc::default())?;
@@ -142,7 +162,7 @@ fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recove
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF;")?;
     let mut recovered = Recovered { n_pages: pages.n_pages(), ..Recovered::default() };
     recovered.lost.extend(pages.damage.iter().cloned());
-    let mut library = NewLibrary::new(&conn)?;
+    let mut library = NewLibrary::new(&conn, identity.map(|identity| identity.library))?;
     conn.execute_batch("BEGIN")?;
     read_all(pages, &mut library, &mut recovered, &conn)?;
     library.complete(&conn, &mut recovered.lost)?;
@@ -154,8 +174,10 @@ fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recove
     recovered.n_persons = number("SELECT count(*) FROM persons WHERE key IS NOT NULL")?;
     recovered.n_faces = number("SELECT count(*) FROM faces")?;
     // No number of the damaged library is used again, and followers of it start anew from the tables.
-    let newest = number("SELECT coalesce(max(revision), 0) FROM commits")?;
+    let newest = number("SELECT coalesce(max(revision), 0) FROM commits")?.max(library.revision());
     let (acknowledged, sequence) = identity.and_then(|identity| identity.acknowledged).unwrap_or((0, 1));
+    // Of a damaged row of `store` nothing is known.
+    recovered.loss = loss_between(newest, acknowledged).filter(|_| library.revision() > 0);
     let revision = newest.max(acknowledged) + 1;
     let sequence = sequence.max(number(
         "SELECT 1 + max(coalesce((SELECT max(sequence) FROM faces), 0), coalesce((SELECT max(sequence) FROM held_faces), 0),
@@ -188,6 +210,7 @@ fn read_all(
     conn: &rusqlite::Connection,
 ) -> Answer<()> {
     let mut page_of = |number: u32| pages.read(number).ok();
+    let tables = tables_of_pages(pages);
     // Pages in which the structure is damaged, or that are no page of rows.
     let mut doubtful = Vec::new();
     let mut overflow = HashSet::new();
@@ -197,23 +220,28 @@ fn read_all(
             recovered.n_pages_unreadable += 1;
             continue;
         };
+        let table = tables.get(&number).map(String::as_str);
         let Some(kind) = Kind::of(&page, number) else {
             if page.iter().any(|&byte| byte != 0) {
                 doubtful.push(number);
+            } else if let Some(table) = table {
+                recovered.lost.push(format!("page {number} of `{table}` is full of zeros: what stood in it is lost"));
             }
             continue;
         };
         let mut is_whole = true;
+        let mut n_cell_bytes = 0;
         for at in cell_offsets(&page, number, kind) {
             match cell(&page, at, kind, &mut page_of) {
                 Some(record) => {
+                    n_cell_bytes += record.n_bytes;
                     overflow.extend(record.overflow.iter().copied());
-                    is_whole &= library.put(conn, &record)?;
+                    is_whole &= library.put(conn, &record, table)?;
                 }
                 None => is_whole = false,
             }
         }
-        if !is_whole {
+        if !is_whole || !is_accounted_for(&page, number, n_cell_bytes) {
             doubtful.push(number);
         }
         if library.n_rows() - n_written >= CHUNK_ROWS {
@@ -237,6 +265,47 @@ fn read_all(
     Ok(())
 }
 
+/// Which table each page is of, as far as the list of tables and the inner pages of their trees can be read. Pages of indexes
+/// are left out, since nothing is lost with them.
+fn tables_of_pages(pages: &Pages) -> HashMap<u32, String> {
+    let mut page_of = |number: u32| pages.read(number).ok();
+    let mut roots = Vec::new();
+    for number in tree(pages, 1) {
+        let Ok(page) = pages.read(number) else { continue };
+        let Some(kind @ Kind::TableLeaf) = Kind::of(&page, number) else { continue };
+        for at in cell_offsets(&page, number, kind) {
+            // Type, name, table, root, text.
+            let record = cell(&page, at, kind, &mut page_of).map(|record| record.values);
+            if let Some([Value::Text(kind), Value::Text(name), _, Value::Integer(root), _]) = record.as_deref()
+                && kind == "table"
+                && let Ok(root) = u32::try_from(*root)
+            {
+                roots.push((name.clone(), root));
+            }
+        }
+    }
+    let mut tables = HashMap::new();
+    for (name, root) in roots {
+        for number in tree(pages, root) {
+            tables.entry(number).or_insert_with(|| name.clone());
+        }
+    }
+    tables
+}
+
+/// Every page of a tree, each once, also of one whose pages may be anything.
+fn tree(pages: &Pages, root: u32) -> Vec<u32> {
+    let (mut found, mut seen) = (vec![root], HashSet::from([root]));
+    let mut next_idx = 0;
+    while let Some(&number) = found.get(next_idx) {
+        next_idx += 1;
+        let Ok(page) = pages.read(number) else { continue };
+        let below = children(&page, number).into_iter().filter(|&child| child <= pages.n_pages());
+        found.extend(below.filter(|&child| seen.insert(child)));
+    }
+    found
+}
+
 /// For fuzzing: reads every row of a page and tries one at every byte. Long rows go on in the page itself.
 pub(super) fn fuzz_page(page: &[u8]) {
     let mut page_of = |_: u32| Some(page.to_vec());
@@ -245,7 +314,9 @@ pub(super) fn fuzz_page(page: &[u8]) {
             for at in cell_offsets(page, number, kind) {
                 let _ = cell(page, at, kind, &mut page_of);
             }
+            let _ = is_accounted_for(page, number, 0);
         }
+        let _ = children(page, number);
     }
     for at in 0..page.len() {
         for kind in [Kind::TableLeaf, Kind::IndexLeaf, Kind::IndexInner] {

@@ -103,11 +103,16 @@ impl Pages {
                 return Ok(());
             }
         };
-        let salts = [word(&header, 16), word(&header, 20)];
+        let mut salts = [word(&header, 16), word(&header, 20)];
         let mut sum = checksum([0, 0], &header[..24], big_endian);
         let mut is_chain = sum == [word(&header, 24), word(&header, 28)];
         let frame_bytes = FRAME_HEADER_BYTES + self.page_bytes;
         let mut frame = vec![0; frame_bytes];
+        if !is_chain && wal.read_exact_at(&mut frame, WAL_HEADER_BYTES).is_ok() {
+            self.damage.push("the log's header is damaged: the log is read frame by frame".into());
+            // The first frame has those that the header had.
+            salts = [word(&frame, 8), word(&frame, 12)];
+        }
         let mut pending = Vec::new();
         let mut at = WAL_HEADER_BYTES;
         let mut frame_idx = 0_u64;

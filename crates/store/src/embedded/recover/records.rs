@@ -33,6 +33,19 @@ impl Kind {
     }
 }
 
+/// Pages below an inner page of a tree, of a table or an index; empty for any other page.
+pub(super) fn children(page: &[u8], number: u32) -> Vec<u32> {
+    let head = head_at(number);
+    let half = |at: usize| page.get(at..at + 2).map_or(0, |half| usize::from(u16::from_be_bytes([half[0], half[1]])));
+    let word = |at: usize| page.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_be_bytes);
+    if !matches!(page.get(head), Some(0x02 | 0x05)) {
+        return Vec::new();
+    }
+    let n_cells = half(head + 3).min(page.len() / 2);
+    let left = (0..n_cells).map(|idx| word(half(head + 12 + 2 * idx)));
+    left.chain([word(head + 8)]).filter(|&child| child > 1).collect()
+}
+
 fn head_at(number: u32) -> usize {
     if number == 1 { 100 } else { 0 }
 }
@@ -54,6 +67,28 @@ pub(super) struct Record {
     pub(super) values: Vec<Value>,
     /// Pages that its end stands in.
     pub(super) overflow: Vec<u32>,
+    /// Bytes of it in its page.
+    pub(super) n_bytes: usize,
+}
+
+/// Whether cells of so many bytes, with what is free, are all that stands in the page: else the number of cells in its head is
+/// less than there are, as of a page in which a bit of it fell over.
+pub(super) fn is_accounted_for(page: &[u8], number: u32, n_cell_bytes: usize) -> bool {
+    let head = head_at(number);
+    let half = |at: usize| page.get(at..at + 2).map_or(0, |half| usize::from(u16::from_be_bytes([half[0], half[1]])));
+    // 0 stands for 65536.
+    let content_at = Some(half(head + 5)).filter(|&at| at > 0).unwrap_or(1 << 16);
+    let mut n_free = usize::from(page.get(head + 7).copied().unwrap_or(0));
+    let mut block = half(head + 1);
+    // A block of free bytes is at least 4 bytes long.
+    for _ in 0..page.len() / 4 {
+        if block == 0 {
+            break;
+        }
+        n_free += half(block + 2);
+        block = half(block);
+    }
+    page.len().checked_sub(content_at) == Some(n_cell_bytes + n_free)
 }
 
 /// Reads the cell at an offset. `page_of` gives the pages that a long row goes on in. `None` if that cannot be a row.
@@ -86,13 +121,16 @@ pub(super) fn cell(
     };
     if payload_bytes <= local_max {
         let values = values(rest.get(..payload_bytes)?)?;
-        return Some(Record { rowid, values, overflow: Vec::new() });
+        // SQLite gives a cell 4 bytes at least.
+        let n_bytes = (page.len() - at - rest.len() + payload_bytes).max(4);
+        return Some(Record { rowid, values, overflow: Vec::new(), n_bytes });
     }
     let local_min = (usable - 12) * 32 / 255 - 23;
     let surplus = local_min + (payload_bytes - local_min) % (usable - 4);
     let n_local = if surplus <= local_max { surplus } else { local_min };
     let mut payload = rest.get(..n_local)?.to_vec();
     let mut next = u32::from_be_bytes(rest.get(n_local..n_local + 4)?.try_into().ok()?);
+    let n_bytes = page.len() - at - rest.len() + n_local + 4;
     let mut overflow = Vec::new();
     while payload.len() < payload_bytes {
         if next == 0 || overflow.contains(&next) {
@@ -104,7 +142,7 @@ pub(super) fn cell(
         let n_more = (payload_bytes - payload.len()).min(usable - 4);
         payload.extend_from_slice(more.get(4..4 + n_more)?);
     }
-    Some(Record { rowid, values: values(&payload)?, overflow })
+    Some(Record { rowid, values: values(&payload)?, overflow, n_bytes })
 }
 
 /// Values of a record.

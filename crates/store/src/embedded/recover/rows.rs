@@ -7,12 +7,13 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::checksums::{CheckedTable, FACE_SETS, PERSONS, TABLES, TENANTS, renew, row_checksum};
 use super::super::errors::Answer;
-use super::super::rows::{all, first};
+use super::super::identity::LibraryId;
+use super::super::rows::all;
 use super::records::Record;
 use crate::commits::{ChangeRef, refs_of};
 
-/// Most damaged rows that are kept aside in case nothing better is found.
-const DOUBTFUL_MAX: usize = 10_000;
+/// Most damaged rows whose names are remembered.
+const CALLED_MAX: usize = 10_000;
 
 /// Most losses of one kind that are named one by one.
 const NAMED_MAX: usize = 20;
@@ -78,37 +79,78 @@ impl Layout {
 /// The library that is made.
 pub(super) struct NewLibrary {
     layouts: Vec<Layout>,
-    /// Rows of sets, persons and tenants that are not what was written, but may be better than nothing.
-    doubtful: Vec<(usize, Vec<Value>)>,
+    /// What damaged rows of sets and persons say they are called, by table and id. That is told, never believed.
+    called: HashMap<(&'static str, i64), String>,
+    /// Damaged rows by table.
+    damaged: BTreeMap<&'static str, u64>,
+    /// Where the id of the library and the revision stand in a row of `store`, which has no checksum.
+    store: [usize; 3],
+    library: Option<LibraryId>,
+    /// The largest revision of a row of `store` that names the library.
+    revision: u64,
     n_rows: u64,
 }
 
 impl NewLibrary {
-    pub(super) fn new(conn: &Connection) -> Answer<Self> {
+    /// An empty one; `library` is what the identity file says that it is.
+    pub(super) fn new(conn: &Connection, library: Option<LibraryId>) -> Answer<Self> {
         let layouts = TABLES.iter().map(|table| Layout::of(conn, table)).collect::<Answer<_>>()?;
-        Ok(Self { layouts, doubtful: Vec::new(), n_rows: 0 })
+        let columns: Vec<String> =
+            all(conn, "SELECT name FROM pragma_table_info('store') ORDER BY cid", (), |row| Ok(row.get(0)?))?;
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap_or(usize::MAX);
+        let store = [place("library"), place("revision"), columns.len()];
+        let (called, damaged) = (HashMap::new(), BTreeMap::new());
+        Ok(Self { layouts, called, damaged, store, library, revision: 0, n_rows: 0 })
+    }
+
+    /// The largest revision that the library has reached by its own word; 0 if that is not known.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(super) fn n_rows(&self) -> u64 {
         self.n_rows
     }
 
-    /// Writes a row of a checked table. False if it looks like one and is not what was written.
-    pub(super) fn put(&mut self, conn: &Connection, record: &Record) -> Answer<bool> {
+    /// Writes a row of a checked table. False if it looks like one and is not what was written. `table` is the one whose page it
+    /// stands in, as far as that is known.
+    pub(super) fn put(&mut self, conn: &Connection, record: &Record, table: Option<&str>) -> Answer<bool> {
         if self.put_proven(conn, record)? {
             return Ok(true);
         }
+        self.look_at_store(record);
         let mut is_other = true;
-        for (idx, layout) in self.layouts.iter().enumerate() {
+        for layout in &self.layouts {
             let Some(values) = layout.values(record) else { continue };
             is_other = false;
-            if [&FACE_SETS, &PERSONS, &TENANTS].iter().any(|table| table.name == layout.table.name)
-                && self.doubtful.len() < DOUBTFUL_MAX
+            let name = layout.table.name;
+            if table != Some(name) {
+                continue;
+            }
+            *self.damaged.entry(name).or_default() += 1;
+            let word = if name == FACE_SETS.name { "name" } else { "key" };
+            let place = layout.table.columns.iter().position(|column| *column == word);
+            let value = place.and_then(|place| values.get(*layout.checked.get(place)?));
+            if [FACE_SETS.name, PERSONS.name].contains(&name)
+                && let (Some(Value::Text(text)), Value::Integer(id)) = (value, &values[layout.checked[0]])
+                && self.called.len() < CALLED_MAX
             {
-                self.doubtful.push((idx, values));
+                self.called.insert((name, *id), text.escape_debug().to_string());
             }
         }
         Ok(is_other)
+    }
+
+    /// A row of `store` has no checksum; that it names the library is believed.
+    fn look_at_store(&mut self, record: &Record) {
+        let [library, revision, n_columns] = self.store;
+        if record.values.len() == n_columns
+            && let (Some(Value::Blob(id)), Some(expected)) = (record.values.get(library), self.library)
+            && *id == expected
+            && let Some(&Value::Integer(number)) = record.values.get(revision)
+        {
+            self.revision = self.revision.max(number.max(0).cast_unsigned());
+        }
     }
 
     /// Writes a row that proves by its checksum which table it is of. False for any other.
@@ -126,61 +168,17 @@ impl NewLibrary {
     /// Puts substitutes where rows refer to one that is lost, leaves out what cannot stand alone, makes galleries and
     /// counters. `lost` gets what a person has to know.
     pub(super) fn complete(&mut self, conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
+        for (table, n_rows) in &self.damaged {
+            lost.push(format!("{n_rows} rows of `{table}` are damaged and left out"));
+        }
         without_templates(conn, lost)?;
         let (owners, enrolled) = known_by_commits(conn)?;
-        self.take_doubtful(conn, lost)?;
         self.substitutes(conn, &owners, lost)?;
         links(conn, lost)?;
         galleries(conn)?;
         compare_counters(conn, lost)?;
-        missing(conn, &enrolled, lost)
-    }
-
-    /// Takes damaged rows of sets, persons and tenants that are needed and decode, with a new checksum.
-    fn take_doubtful(&mut self, conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
-        for (table, needed) in [
-            (
-                &FACE_SETS,
-                "SELECT 1 FROM faces WHERE face_set = ?1 UNION ALL SELECT 1 FROM memberships WHERE face_set = ?1",
-            ),
-            (&PERSONS, "SELECT 1 FROM faces WHERE person = ?1 UNION ALL SELECT 1 FROM memberships WHERE person = ?1"),
-            (
-                &TENANTS,
-                "SELECT 1 FROM face_sets WHERE tenant = ?1 UNION ALL SELECT 1 FROM persons WHERE tenant = ?1
-                 UNION ALL SELECT 1 FROM access_keys WHERE tenant = ?1",
-            ),
-        ] {
-            for (idx, values) in &self.doubtful {
-                let layout = &self.layouts[*idx];
-                let id = &values[layout.checked[0]];
-                if layout.table.name != table.name || !conn.prepare_cached(needed)?.exists([id])? {
-                    continue;
-                }
-                let is_there = format!("SELECT 1 FROM {} WHERE id = ?1", table.name);
-                if conn.prepare_cached(&is_there)?.exists([id])? {
-                    continue;
-                }
-                // What SQLite's own rules refuse is left out; a substitute comes.
-                if conn.prepare_cached(&layout.insert)?.execute(params_from_iter(values)).unwrap_or(0) == 0 {
-                    continue;
-                }
-                let tenant_is_known = "SELECT 1 FROM tenants WHERE id = (SELECT tenant FROM ";
-                let is_lost = table.name != TENANTS.name
-                    && !conn.prepare(&format!("{tenant_is_known}{} WHERE id = ?1)", table.name))?.exists([id])?
-                    && conn.prepare("SELECT 1 FROM tenants")?.exists([])?;
-                if is_lost || !decodes(conn, table, id)? {
-                    conn.execute(&format!("DELETE FROM {} WHERE id = ?1", table.name), [id])?;
-                    continue;
-                }
-                renew(conn, table, "id", id)?;
-                lost.push(format!(
-                    "the row of {} {} is damaged and was taken as it can be read: check its name and settings",
-                    table.what,
-                    shown(id)
-                ));
-            }
-        }
-        Ok(())
+        missing(conn, &enrolled, lost)?;
+        missing_keys(conn, lost)
     }
 
     /// Makes sets, persons and tenants that rows refer to and that are lost.
@@ -225,7 +223,12 @@ impl NewLibrary {
                     conn.execute(sql, (id, &tenant, &name))?;
                     renew(conn, &PERSONS, "id", id)?;
                 }
-                lost.push(format!("the row of {table} {id} is lost: its faces are kept in `{name}`, without its words"));
+                let called = self.called.get(&(table, id));
+                let called =
+                    called.map_or(String::new(), |called| format!(" (its damaged row, which is not believed, says `{called}`)"));
+                lost.push(format!(
+                    "the row of {table} {id} is lost: its faces are kept in `{name}`, without its words{called}"
+                ));
             }
         }
         let needed = "SELECT DISTINCT tenant FROM (SELECT tenant FROM face_sets UNION SELECT tenant FROM persons
@@ -238,31 +241,6 @@ impl NewLibrary {
             lost.push(format!("the row of a tenant is lost: what it owned is kept under `{name}`"));
         }
         Ok(())
-    }
-}
-
-/// Whether the row can be read as what it is.
-fn decodes(conn: &Connection, table: &CheckedTable, id: &Value) -> Answer<bool> {
-    use super::super::rows::{PERSON_COLUMNS, SET_COLUMNS, person_row, set_row};
-    // The checksum is renewed first, so that only the values count.
-    renew(conn, table, "id", id)?;
-    Ok(match table.name {
-        "face_sets" => {
-            let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = ?1 AND s.name IS NOT NULL");
-            first(conn, &sql, [id], set_row).is_ok_and(|row| row.is_some())
-        }
-        "persons" => {
-            let sql = format!("SELECT {PERSON_COLUMNS} FROM persons AS p WHERE p.id = ?1 AND p.key IS NOT NULL");
-            first(conn, &sql, [id], person_row).is_ok_and(|row| row.is_some())
-        }
-        _ => true,
-    })
-}
-
-fn shown(id: &Value) -> String {
-    match id {
-        Value::Integer(id) => id.to_string(),
-        _ => String::new(),
     }
 }
 
@@ -353,6 +331,32 @@ fn missing(conn: &Connection, enrolled: &BTreeMap<i64, BTreeSet<i64>>, lost: &mu
     Ok(())
 }
 
+/// Names the access keys that the commits show made and that are not there.
+fn missing_keys(conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
+    let mut made: BTreeSet<String> = BTreeSet::new();
+    let mut statement = conn.prepare("SELECT changes FROM commits ORDER BY revision")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        for change in refs_of(&row.get::<_, Vec<u8>>(0)?).unwrap_or_default() {
+            match change {
+                ChangeRef::KeyChanged(key) => drop(made.insert(key.as_str().to_owned())),
+                ChangeRef::KeyDeleted(key) => drop(made.remove(key.as_str())),
+                _ => {}
+            }
+        }
+    }
+    // Keys go with their tenant.
+    let is_there = "SELECT 1 FROM access_keys WHERE id = ?1";
+    let mut n_named = 0;
+    for key in made {
+        if n_named < NAMED_MAX && !conn.prepare_cached(is_there)?.exists([&key])? {
+            n_named += 1;
+            lost.push(format!("by the commits, access key {key} is missing, or went with its tenant: make a new one"));
+        }
+    }
+    Ok(())
+}
+
 fn erase_owner(conn: &Connection, tag: char, id: i64) -> Answer<()> {
     let column = if tag == 's' { "face_set" } else { "person" };
     let faces = format!("SELECT sequence FROM faces WHERE {column} = ?1");
@@ -397,14 +401,22 @@ fn galleries(conn: &Connection) -> Answer<()> {
 
 /// Compares what sets and persons counted with what is there, says what is missing, and counts anew.
 fn compare_counters(conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
-    for (what, sql) in [
+    for (what, of_what, sql) in [
         (
             "face set",
+            "faces in its gallery, its members' among them,",
+            "SELECT id, n_gallery, (SELECT count(*) FROM gallery AS g WHERE g.face_set = face_sets.id) FROM face_sets
+             WHERE name IS NOT NULL ORDER BY id",
+        ),
+        (
+            "face set",
+            "faces",
             "SELECT id, n_owned, (SELECT count(*) FROM faces AS f WHERE f.face_set = face_sets.id) FROM face_sets
              WHERE name IS NOT NULL ORDER BY id",
         ),
         (
             "person",
+            "faces",
             "SELECT id, n_faces, (SELECT count(*) FROM faces AS f WHERE f.person = persons.id) FROM persons
              WHERE key IS NOT NULL ORDER BY id",
         ),
@@ -413,7 +425,7 @@ fn compare_counters(conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
             all(conn, sql, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?
         {
             if n_now < n_before {
-                lost.push(format!("{what} {id}: {n_now} of {n_before} faces are there"));
+                lost.push(format!("{what} {id}: {n_now} of {n_before} {of_what} are there"));
             }
         }
     }
