@@ -108,9 +108,29 @@ export interface SearchAnswer {
   similarity_min: number;
   probe?: Detection;
   candidates: Candidate[];
+  explanation?: SearchExplanation;
+}
+
+/** A face with all that bears on how well it is recognised. */
+export interface ExaminedFace extends Detection {
+  /** The strictest quality gate that it passes. */
+  gate: string;
+  quality?: Quality;
+  doubt?: { reason: string };
+  /** What the recogniser saw: a PNG file in base64. */
+  crop?: string;
+}
+
+export interface SearchExplanation {
+  probe?: ExaminedFace;
+  best?: Candidate;
+  next?: Candidate;
+  margin?: number;
+  remarks: string[];
 }
 
 export interface Comparison extends Rate {
+  explanation?: { faces: [ExaminedFace, ExaminedFace]; remarks: string[] };
   similarity: number;
   same: boolean;
   similarity_min: number;
@@ -362,6 +382,10 @@ export interface Status {
   ready: boolean;
   reason?: string;
   rows_set_aside: number;
+  other_damage: number;
+  lost_commits: number;
+  /** Of each part of the server: `ok`, `degraded` or `failed`. */
+  parts: Record<string, { state: string; reason?: string }>;
   engines: Record<string, string>;
   packs: string[];
   usage?: { n_face_sets: number; n_persons: number; n_faces: number };
@@ -369,6 +393,36 @@ export interface Status {
 }
 
 export const status = (): Promise<Status> => call("GET", "/status");
+
+/** One setting of the server. */
+export interface Setting {
+  name: string;
+  value?: string | number | boolean | string[];
+  is_set: boolean;
+  is_hidden: boolean;
+  origin: string;
+  origin_name?: string;
+  env: string;
+  accepted: string;
+  about: string;
+}
+
+export const settings = async (): Promise<Setting[]> => (await call<{ settings: Setting[] }>("GET", "/settings")).settings;
+
+/** What the server counted since its start, over all tenants. */
+export interface Metrics {
+  time: string;
+  started_at: string;
+  requests_in_flight: number;
+  connections: number;
+  duration_bucket_ends_s: number[];
+  operations: { dialect: string; operation: string; n: number; n_refused: number; n_failed: number; duration_buckets: number[] }[];
+  analysis: { threads: number; busy: number; queued: number; queue_max: number };
+  store?: { bytes: number; free_bytes: number; n_faces: number };
+  memory_bytes?: number;
+}
+
+export const metrics = (signal?: AbortSignal): Promise<Metrics> => call("GET", "/metrics", { signal });
 
 // ---- looking
 
@@ -378,6 +432,8 @@ export interface Looking {
   far?: number;
   filter?: string;
   one_per_person?: boolean;
+  explain?: boolean;
+  crops?: boolean;
 }
 
 export const searchImage = (set: string, image: Blob, options: Looking, signal?: AbortSignal): Promise<SearchAnswer> =>
@@ -392,6 +448,8 @@ export function compare(a: Blob, b: Blob, signal?: AbortSignal): Promise<Compari
   const form = new FormData();
   form.append("image_a", a, "a");
   form.append("image_b", b, "b");
+  form.append("explain", "true");
+  form.append("crops", "true");
   return call("POST", "/compare", { body: form, signal });
 }
 
