@@ -45,6 +45,8 @@ pub enum Kind {
     KeyNotFound,
     /// No job with that id in the caller's tenant, or it is forgotten.
     JobNotFound,
+    /// The job was to be cancelled, and is done or too far for that.
+    JobDone,
     /// What was to be changed is not any more what the caller has seen of it.
     Changed,
     /// A custom field was named that the face set does not define (in a filter, sort or selector).
@@ -120,6 +122,7 @@ impl Kind {
         Kind::PersonExists,
         Kind::KeyNotFound,
         Kind::JobNotFound,
+        Kind::JobDone,
         Kind::Changed,
         Kind::UnknownField,
         Kind::FieldNotDefined,

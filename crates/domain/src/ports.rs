@@ -41,7 +41,7 @@ pub use gallery::{
     StoreHealth, StoreReport, TemplatePage,
 };
 pub use index::{GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
-pub use jobs::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
+pub use jobs::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};
 pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
 pub use transient::TransientFaceStore;

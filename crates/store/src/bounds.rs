@@ -68,6 +68,10 @@ pub(crate) fn check_jobs(jobs: &[NewJob]) -> Result<()> {
 /// `InvalidArgument` if a result is too long.
 pub(crate) fn check_outcome(outcome: &JobOutcome) -> Result<()> {
     match outcome {
+        // The mark of a cancelled job.
+        JobOutcome::Done { result, .. } if result.is_empty() => {
+            Err(Error::invalid("job result", "`job result` is empty, expected at least 1 byte"))
+        }
         JobOutcome::Done { result, .. } => check_len("job result", result.len(), JOB_BYTES_MAX),
         JobOutcome::Continue { payload, .. } => check_len("job payload", payload.len(), JOB_BYTES_MAX),
         JobOutcome::Again { .. } | JobOutcome::Forgotten => Ok(()),

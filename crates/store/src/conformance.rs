@@ -212,6 +212,7 @@ macro_rules! conformance {
                 faces_are_listed_in_order_of_enrolment_by_pages
                 faces_are_found_by_id_in_the_order_asked
                 an_update_changes_words_and_nothing_else
+                what_an_update_takes_away_is_gone
                 faces_are_deleted_by_id
                 faces_are_deleted_by_subject
                 faces_are_deleted_by_field_value_and_type
@@ -320,6 +321,7 @@ macro_rules! conformance {
                 jobs_of_another_tenant_are_not_there
                 jobs_are_listed_last_first
                 a_job_is_cancelled_once
+                a_job_that_was_begun_can_be_kept_from_being_cancelled
                 a_job_goes_on_with_what_is_left
                 jobs_that_are_too_large_are_refused
                 many_workers_get_different_jobs

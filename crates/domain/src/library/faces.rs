@@ -128,7 +128,7 @@ impl Library {
         Ok(used.into_iter().map(|(external_id, _)| external_id).collect())
     }
 
-    /// Changes a face's label, note and custom values; the latter are laid over the present ones. Needs the enrol grant.
+    /// Changes a face's label, note and custom values, and takes away what is to be; values are laid over the present ones. Needs the enrol grant.
     /// `FaceSetNotFound`, `FaceNotFound`, `FieldNotDefined` (also for any custom value of a person's face, since those
     /// have none), `FieldTypeMismatch`, `Changed`.
     pub async fn update_face(
@@ -144,16 +144,23 @@ impl Library {
             let known = self.existing_face(caller, &face_set, face).await?;
             self.require_unshared_faces(caller, &[known]).await?;
         }
-        let UpdateFace { subject, fields, note, only_if } = request;
-        let fields = match fields.is_empty() {
+        let UpdateFace { subject, fields, note, cleared, only_if } = request;
+        let fields = match fields.is_empty() && cleared.fields.is_empty() {
             true => FieldValues::default(),
-            false => match self.existing_face(caller, &face_set, face).await?.owner {
-                FaceOwner::FaceSet(_) => face_set.schema.typed(&fields)?,
+            false => {
                 // A person is in many sets, each with its own fields, so its faces can have none.
-                FaceOwner::Person(_) => FieldSchema::default().typed(&fields)?,
-            },
+                let no_fields = FieldSchema::default();
+                let schema = match self.existing_face(caller, &face_set, face).await?.owner {
+                    FaceOwner::FaceSet(_) => &face_set.schema,
+                    FaceOwner::Person(_) => &no_fields,
+                };
+                for name in &cleared.fields {
+                    schema.defined(name.as_str())?;
+                }
+                schema.typed(&fields)?
+            }
         };
-        let patch = FacePatch { subject, fields, note, only_if };
+        let patch = FacePatch { subject, fields, note, cleared, only_if };
         let scope = FaceScope::FaceSet(face_set.id);
         let now = self.ports.clock.now();
         let face = self.write(caller).await?.update_face(caller.actor(), scope, face, patch, now).await?;

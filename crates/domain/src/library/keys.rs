@@ -11,9 +11,12 @@ use bytes::Bytes;
 use super::Library;
 use crate::access::{Caller, FaceSetScope, Grant, Grants, TenantUsage};
 use crate::limits;
-use crate::ports::{IdSource, Job, JobPage, NewJob};
+use crate::ports::{Cancel, IdSource, Job, JobPage, NewJob};
 use crate::types::{AccessKey, AccessKeyId, FaceSetId, FaceSetName, JobId, Note, Secret, TimestampMs};
 use crate::{Error, Kind, Result};
+
+/// How long a cancelled job is known.
+const CANCELLED_LIFETIME: Duration = Duration::from_hours(24);
 
 /// See [`Library::create_key`].
 #[derive(Debug, Clone, Default)]
@@ -245,16 +248,26 @@ impl Library {
         found.ok_or_else(no_such_job)
     }
 
-    /// Takes a job that is not done out of the queue; what it has done stays done. Whoever asked for it may, and with the
-    /// manage grant for every face set anybody. `JobNotFound`, also for one that is done.
-    pub async fn cancel_job(&self, caller: &Caller, id: JobId) -> Result<()> {
+    /// Takes a job that is not done out of the queue; cancelling it again is fine. What a job under way has done stays done,
+    /// unless its kind is one of `all_or_none`: such a job cannot be cancelled once it was begun, so a cancelled one has done
+    /// nothing. Whoever asked for it may, and with the manage grant for every face set anybody. `JobNotFound`, `JobDone`.
+    pub async fn cancel_job(&self, caller: &Caller, id: JobId, all_or_none: &[&str]) -> Result<()> {
         let job = self.job(caller, id).await?;
         if job.key != caller.key {
             require_keeper(caller)?;
         }
-        match self.ports.jobs.cancel(caller.tenant, id).await? {
-            true => Ok(()),
-            false => Err(Error::new(Kind::JobNotFound, "the job is done already")),
+        if job.is_cancelled {
+            return Ok(());
+        }
+        let expires_at = later(self.ports.clock.now(), CANCELLED_LIFETIME);
+        let only_unbegun = all_or_none.contains(&job.kind.as_str());
+        match self.ports.jobs.cancel(caller.tenant, id, only_unbegun, expires_at).await? {
+            Cancel::Done => Ok(()),
+            Cancel::TooLate => {
+                let message = format!("the job `{id}` was begun and goes on to its end: it cannot be done in part");
+                Err(Error::new(Kind::JobDone, message))
+            }
+            Cancel::NotFound => Err(Error::new(Kind::JobDone, format!("the job `{id}` is done already"))),
         }
     }
 }

@@ -45,9 +45,9 @@ use crate::ports::{
     fresh_id,
 };
 use crate::types::{
-    Aspects, Assessment, BoundingBox, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName, FieldSchema,
-    GivenFields, GivenValue, Note, PackId, Person, PersonKey, Precondition, Quality, QualityGate, Similarity, Subject,
-    Tags, Template, TimestampMs, TransientFace, UploadName,
+    Aspects, Assessment, BoundingBox, ClearedParts, Detection, ExternalId, Face, FaceId, FaceSet, FaceSetName,
+    FieldSchema, GivenFields, GivenValue, Note, PackId, Person, PersonKey, Precondition, Quality, QualityGate,
+    Similarity, Subject, Tags, Template, TimestampMs, TransientFace, UploadName,
 };
 use crate::{Error, Kind, Result, limits};
 
@@ -370,6 +370,8 @@ pub struct UpdateFace {
     pub fields: GivenFields,
     /// New free text.
     pub note: Option<Note>,
+    /// What is taken away.
+    pub cleared: ClearedParts,
     /// What the face has to be like.
     pub only_if: Option<Precondition<Face>>,
 }

@@ -179,7 +179,13 @@ impl Library {
         Ok((person, page))
     }
 
-    /// Makes faces of one person those of another, all or none, and returns them. Needs the enrol grant, and for keys for some
+    /// The sets of a person, which the caller has been shown, that the caller may use, in order of joining. Asks for no grant:
+    /// the use case did.
+    pub async fn memberships(&self, caller: &Caller, person: &Person) -> Result<Vec<FaceSet>> {
+        self.face_sets_of(caller, person.id).await
+    }
+
+    /// Makes faces of one person those of another, all or none, and returns the other and them. Needs the enrol grant, and for keys for some
     /// face sets only that both persons are in no other set. `InvalidArgument` for no face or more than
     /// [`limits::SELECTOR_IDS_MAX`], `PersonNotFound`, `FaceNotFound` if `from` has none of them, `FaceExists`,
     /// `CapacityExceeded`.
@@ -189,7 +195,7 @@ impl Library {
         from: &PersonKey,
         to: &PersonKey,
         faces: Vec<FaceId>,
-    ) -> Result<Vec<Face>> {
+    ) -> Result<(Person, Vec<Face>)> {
         caller.require(Grant::Enrol)?;
         check_moved(&faces)?;
         let (from, to) = self.two_persons(caller, from, to).await?;
@@ -197,7 +203,7 @@ impl Library {
         if moved.is_empty() {
             return Err(Error::new(Kind::FaceNotFound, format!("person `{}` has none of these faces", from.key)));
         }
-        Ok(moved)
+        Ok((to, moved))
     }
 
     /// Gives all faces and face sets of `from` to `into` and deletes `from`. Needs the enrol and the delete grant, and for keys

@@ -37,16 +37,29 @@ pub struct Job {
     pub kind: String,
     /// What is to be done; empty once it is done.
     pub payload: Bytes,
-    /// What came out; `None` until it is done.
+    /// What came out; `None` until it is done, and of a cancelled one.
     pub result: Option<Bytes>,
+    /// Whether it was cancelled.
+    pub is_cancelled: bool,
     /// How often it was claimed.
     pub n_attempts: u32,
     /// When it may be claimed next; of no meaning once it is done.
     pub due_at: TimestampMs,
     /// When it was asked for.
     pub created_at: TimestampMs,
-    /// When it is forgotten; `None` until it is done.
+    /// When it is forgotten; `None` until it is done or cancelled.
     pub expires_at: Option<TimestampMs>,
+}
+
+/// What a job says when it is to be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// It will not be done, or what is done of it will have no result.
+    Done,
+    /// It was begun, and was to be cancelled only if it was not.
+    TooLate,
+    /// There is no undone job with that id.
+    NotFound,
 }
 
 /// What becomes of a claimed job.
@@ -54,7 +67,7 @@ pub struct Job {
 pub enum JobOutcome {
     /// It is done: the result is kept until then, and the payload is erased in the same commit.
     Done {
-        /// What came out.
+        /// What came out, at least one byte.
         result: Bytes,
         /// When it is forgotten.
         expires_at: TimestampMs,
@@ -88,7 +101,7 @@ pub struct JobPage {
 /// ends, so work happens at least once: what a handler does must bear being done twice.
 ///
 /// Writes are durable when they are acknowledged, as in [`super::GalleryStore`]; no index gets them. Payloads and
-/// results have at most [`crate::limits::JOB_BYTES_MAX`] bytes, more is `InvalidArgument`.
+/// results have at most [`crate::limits::JOB_BYTES_MAX`] bytes, more is `InvalidArgument`, and so is an empty result.
 pub trait JobStore: Send + Sync {
     /// Accepts jobs, all or none; `Overloaded` if more than `waiting_max` jobs of their kind would then be undone, or if more
     /// than nine tenths of those would be one tenant's: it must not keep all others out.
@@ -117,9 +130,11 @@ pub trait JobStore: Send + Sync {
     /// place that an earlier answer's `next` named, or from the last one (`None`).
     fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage>;
 
-    /// Takes an undone job out of the queue for good; false if there is none. One that is under way at the moment is brought
-    /// to the end of its step by its worker, who then cannot settle it.
-    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool>;
+    /// Takes an undone job out of the queue for good: its payload is erased, and it is known as cancelled until `expires_at`.
+    /// One that is under way at the moment is brought to the end of its step by its worker, who then cannot settle it; with
+    /// `only_unbegun` such a job, and one that was ever begun, goes on instead ([`Cancel::TooLate`]), so that a cancelled
+    /// job has done nothing.
+    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel>;
 
     /// When the next job of this kind is due, so that a worker knows how long to rest.
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;

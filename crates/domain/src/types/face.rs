@@ -1,8 +1,8 @@
 //! Faces: enrolled observations.
 
 use super::{
-    AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldValues, Note, PackId, PersonId, Precondition, Subject,
-    Template, TenantId, TimestampMs,
+    AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldName, FieldValues, Note, PackId, PersonId,
+    Precondition, Subject, Template, TenantId, TimestampMs,
 };
 
 /// Who a face belongs to. It lives and dies with its owner.
@@ -98,8 +98,34 @@ pub struct FacePatch {
     pub fields: FieldValues,
     /// New free text.
     pub note: Option<Note>,
+    /// What is taken away; it wins over a new value.
+    pub cleared: ClearedParts,
     /// What the face has to be like.
     pub only_if: Option<Precondition<Face>>,
+}
+
+/// What an update takes away of a face. A note is taken away by an empty one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClearedParts {
+    /// The label.
+    pub subject: bool,
+    /// The caller's own id, which may be used again then.
+    pub external_id: bool,
+    /// The values of these custom fields.
+    pub fields: Vec<FieldName>,
+}
+
+impl FacePatch {
+    /// Changes the face, whatever [`FacePatch::only_if`] says, and leaves its times alone.
+    pub fn apply(self, face: &mut Face) {
+        let FacePatch { subject, fields, note, cleared, only_if: _ } = self;
+        face.subject = if cleared.subject { None } else { subject.or(face.subject.take()) };
+        face.fields = face.fields.merged(&fields).without(&cleared.fields);
+        face.note = note.or(face.note.take());
+        if cleared.external_id {
+            face.external_id = None;
+        }
+    }
 }
 
 /// A face found in an image, to be kept as a transient face.

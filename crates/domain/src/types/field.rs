@@ -186,15 +186,20 @@ impl FieldSchema {
         self.0.iter().position(|(other, _)| other.as_str() == name).map(|field_idx| (field_idx, self.0[field_idx].1))
     }
 
+    /// Position and type of a field that a value is given to or taken from, or [`Kind::FieldNotDefined`].
+    pub fn defined(&self, name: &str) -> Result<(usize, FieldType)> {
+        self.find(name).ok_or_else(|| {
+            let message = format!("custom field `{}` is not defined by the face set", shortened(name));
+            Error::new(Kind::FieldNotDefined, message)
+        })
+    }
+
     /// The given values, each as its field holds it: [`Kind::FieldNotDefined`] or [`Kind::FieldTypeMismatch`] on the
     /// first that does not fit.
     pub fn typed(&self, given: &[(String, GivenValue)]) -> Result<FieldValues> {
         let mut values = FieldValues::default();
         for (name, value) in given {
-            let Some((field_idx, field_type)) = self.find(name) else {
-                let message = format!("custom field `{}` is not defined by the face set", shortened(name));
-                return Err(Error::new(Kind::FieldNotDefined, message));
-            };
+            let (field_idx, field_type) = self.defined(name)?;
             let value = value.typed(field_type).ok_or_else(|| {
                 let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
                 Error::new(Kind::FieldTypeMismatch, message)
@@ -244,5 +249,12 @@ impl FieldValues {
             merged.set(name.clone(), value.clone());
         }
         merged
+    }
+
+    /// These values but for those of the named fields.
+    #[must_use]
+    pub fn without(mut self, names: &[FieldName]) -> FieldValues {
+        self.0.retain(|(name, _)| !names.contains(name));
+        self
     }
 }

@@ -19,7 +19,7 @@ pub use assessment::{
     Aspects, Assessment, DenseLandmarks, Expression, Expressions, GenderEstimate, MeshLandmarks, Openness, Pose,
     QuarterTurn,
 };
-pub use face::{Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
+pub use face::{ClearedParts, Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
 pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues, GivenFields, GivenValue, TEXT_CHARS_MAX};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};

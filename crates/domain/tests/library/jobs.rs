@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::library::jobs::{JobHandler, Jobs, Settled};
-use likeness_domain::ports::{Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
+use likeness_domain::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use likeness_store::memory::MemoryStore;
@@ -303,7 +303,7 @@ fn results_are_erased_when_their_time_is_over() {
     let failed = |error: &Error| panic!("{error}");
     let mut tasks = TaskDriver::of_one(desk.jobs.purge_in_time(&*desk.store, &failed));
     desk.enqueue(vec![job_due(1, 0)]);
-    let outcome = JobOutcome::Done { result: Bytes::new(), expires_at: TimestampMs(30_000) };
+    let outcome = JobOutcome::Done { result: "done".into(), expires_at: TimestampMs(30_000) };
     assert!(block_on(desk.jobs.settle(JobId::new(1).unwrap(), outcome, vec![])).unwrap());
     // At a time when it was not forgotten: only erasing hides it.
     let is_stored = || {
@@ -349,8 +349,8 @@ fn a_failing_store_does_not_end_a_worker() {
         fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
             self.0.jobs(tenant, from, limit, now)
         }
-        fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
-            self.0.cancel(tenant, id)
+        fn cancel(&self, tenant: TenantId, id: JobId, unbegun: bool, until: TimestampMs) -> Pending<'_, Cancel> {
+            self.0.cancel(tenant, id, unbegun, until)
         }
         fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
             self.0.next_due(kind)

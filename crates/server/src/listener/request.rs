@@ -13,12 +13,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use likeness_domain::Kind;
 use likeness_domain::ports::IdSource;
 use likeness_wire::http::body::NoPlace;
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::origin::OverTls;
 use likeness_wire::http::request_id::{self, RequestId};
 use likeness_wire::http::trace::{self, Observed};
+use likeness_wire::native;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -64,6 +66,7 @@ impl Front {
         let deadline = line.started + self.bounds.body_timeout;
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline, sleep: None }));
+        let request_id = id.clone();
         request.extensions_mut().insert(RequestId(id.clone()));
         if self.is_over_tls {
             request.extensions_mut().insert(OverTls);
@@ -76,7 +79,7 @@ impl Front {
         }
         let (router, bounds, place) = (self.router.clone(), Arc::clone(&self.bounds), Arc::clone(&in_flight.0));
         let answering = without_panic(async move {
-            if let Some(refusal) = host_refusal(&request) {
+            if let Some(refusal) = host_refusal(&request, &request_id) {
                 return Ok(refusal);
             }
             if !is_about_health(request.uri().path()) && !place.may_work(&bounds).await {
@@ -125,11 +128,16 @@ fn is_about_health(path: &str) -> bool {
 
 /// The answer to a request that does not say once which host it is for, as RFC 9112, section 3.2 demands: two hosts are how
 /// a request is made to mean one thing to a proxy and another to us.
-fn host_refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
+fn host_refusal<B>(request: &Request<B>, request_id: &str) -> Option<Response<Body>> {
     let n_hosts = request.headers().get_all(header::HOST).iter().count();
     let is_wrong = n_hosts > 1 || (n_hosts == 0 && request.version() >= Version::HTTP_11);
     let message = format!("the request has {n_hosts} `Host` headers, expected 1");
-    is_wrong.then(|| plain(StatusCode::BAD_REQUEST, "invalid_argument", &message))
+    is_wrong.then(|| match request.uri().path().strip_prefix(native::PREFIX) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            native::refusal(Kind::InvalidArgument, &message, "host", request_id)
+        }
+        _ => plain(StatusCode::BAD_REQUEST, "invalid_argument", &message),
+    })
 }
 
 /// Runs a future to its end; `None` if it panics. One bad request must not take its connection's neighbours along.

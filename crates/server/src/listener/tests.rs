@@ -350,6 +350,17 @@ async fn a_request_says_once_which_host_it_is_for() {
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         assert!(answer.contains(&format!("the request has {n_hosts} `Host` headers, expected 1")), "{answer}");
     }
+    // Below the native API's prefix in the words of that API.
+    let answer = door.exchange("GET /likeness/v1/status HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned()).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["field"]),
+        (&serde_json::json!("invalid_argument"), &serde_json::json!("host"))
+    );
+    let id = body["error"]["request_id"].as_str().unwrap();
+    assert!(head.to_lowercase().contains(&format!("x-request-id: {}", id.to_lowercase())), "{answer}");
     let answer = door.exchange("GET /old HTTP/1.0\r\n\r\n").await;
     assert!(answer.ends_with("/old"), "HTTP/1.0 knows no hosts: {answer}");
 }

@@ -7,8 +7,8 @@ use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, Page};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldValue, FieldValues, ID_END, NewFace, PersonId,
-    Precondition, TimestampMs,
+    ClearedParts, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldValue, FieldValues, ID_END, NewFace,
+    PersonId, Precondition, TimestampMs,
 };
 
 use super::samples::*;
@@ -153,6 +153,7 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
         subject: Some(subject("berta")),
         fields: FieldValues::new([(field("age"), FieldValue::Whole(30))]),
         note: None,
+        cleared: ClearedParts::default(),
         only_if: Some(Precondition::new(|face: &Face| face.subject != Some(subject("berta")))),
     };
     let again = patch.clone();
@@ -177,6 +178,39 @@ pub async fn an_update_changes_words_and_nothing_else(bench: Bench) -> Bench {
     let nobody = bench.store.update_face(by(ours()), scope, face_id(3), FacePatch::default(), TimestampMs(1)).await;
     refused(nobody, Kind::FaceNotFound);
     assert_eq!(bench.ids(ours(), scope).await, [1, 2].map(face_id));
+    bench
+}
+
+/// And only that; the index sees it, and the caller's own id may be used again.
+pub async fn what_an_update_takes_away_is_gone(bench: Bench) -> Bench {
+    let set = set_with(&bench, vec![full_face(1), face(2)]).await;
+    let scope = FaceScope::FaceSet(set.id);
+    let before = bench.store.faces(ours(), scope, vec![face_id(1)]).await.unwrap().remove(0);
+    let external_id = before.external_id.clone().unwrap();
+    assert!(before.subject.is_some() && before.note.is_some() && before.fields.get("age").is_some());
+    let cleared = ClearedParts { subject: true, external_id: true, fields: vec![field("age")] };
+    // It wins over a new value, and what is not there can be taken away as well.
+    let patch = FacePatch { subject: Some(subject("berta")), note: Some(note("")), cleared, ..FacePatch::default() };
+    for number in [1, 2] {
+        let changed = bench
+            .store
+            .update_face(by(ours()), scope, face_id(number), patch.clone(), TimestampMs(9_000))
+            .await
+            .unwrap();
+        let after = bench.store.faces(ours(), scope, vec![face_id(number)]).await.unwrap().remove(0);
+        for face in [&changed, &after] {
+            assert_eq!((&face.subject, &face.external_id, face.fields.get("age")), (&None, &None, None));
+            assert_eq!((&face.note, face.updated_at), (&Some(note("")), TimestampMs(9_000)));
+        }
+    }
+    let after = bench.store.faces(ours(), scope, vec![face_id(1)]).await.unwrap().remove(0);
+    assert_eq!((after.fields.get("city"), &after.source), (before.fields.get("city"), &before.source));
+    let by_label = FaceSelector::Filter(Arc::new(Filter::HasSubject));
+    assert!(bench.store.delete_faces(by(ours()), scope, by_label).await.unwrap().is_empty());
+    let owner = FaceOwner::FaceSet(set.id);
+    assert!(bench.store.external_ids(ours(), owner, vec![external_id.clone()]).await.unwrap().is_empty());
+    let again = NewFace { external_id: Some(external_id), ..face(3) };
+    bench.store.add_faces(by(ours()), owner, vec![again], None).await.unwrap();
     bench
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use likeness_domain::Kind;
 use likeness_domain::limits::JOB_BYTES_MAX;
-use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob};
+use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob};
 use likeness_domain::types::{AccessKeyId, ID_END, JobId, TimestampMs};
 
 use super::samples::{by, ours, theirs};
@@ -36,9 +36,13 @@ pub fn at(ms: i64) -> TimestampMs {
 
 /// Everything of a job, to be compared: the type has no `Debug`, since a payload must not reach a log.
 pub fn words(job: &Job) -> String {
-    let Job { id, tenant, key, kind, payload, result, n_attempts, due_at, created_at, expires_at } = job;
+    let Job { id, tenant, key, kind, payload, result, n_attempts, due_at, created_at, .. } = job;
+    let (expires_at, is_cancelled) = (&job.expires_at, job.is_cancelled);
     let key = key.as_ref().map_or("nobody", AccessKeyId::as_str);
-    format!("{id} {tenant} {key} {kind} {payload:?} {result:?} {n_attempts} {due_at:?} {created_at:?} {expires_at:?}")
+    format!(
+        "{id} {tenant} {key} {kind} {payload:?} {result:?} {n_attempts} {due_at:?} {created_at:?} {expires_at:?} \
+         {is_cancelled}"
+    )
 }
 
 fn done(result: &str, expires_at: i64) -> JobOutcome {
@@ -127,7 +131,7 @@ pub async fn jobs_of_a_process_that_is_gone_are_due_at_once(bench: Bench) -> Ben
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), NewJob { due_at: at(5_000), ..job(3) }]).await;
     assert_eq!((claim(store, 100).await, claim(store, 100).await), (Some(1), Some(2)));
-    assert!(store.settle(job_id(2), done("", 9_000), vec![]).await.unwrap());
+    assert!(store.settle(job_id(2), done("done", 9_000), vec![]).await.unwrap());
     assert_eq!(claim(store, 200).await, None);
     assert_eq!(store.void_leases(at(200)).await.unwrap(), 1);
     assert_eq!((claim(store, 200).await, claim(store, 200).await), (Some(1), None));
@@ -191,7 +195,7 @@ pub async fn a_result_is_kept_until_its_time(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, (1..=5).map(job).collect()).await;
     for (number, expires_at) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
-        assert!(store.settle(job_id(number), done("", expires_at), vec![]).await.unwrap());
+        assert!(store.settle(job_id(number), done("done", expires_at), vec![]).await.unwrap());
     }
     assert!(store.settle(job_id(4), JobOutcome::Forgotten, vec![]).await.unwrap());
     let known = async |now| {
@@ -239,7 +243,7 @@ pub async fn no_more_jobs_wait_than_may(bench: Bench) -> Bench {
     assert_eq!(store.enqueue(vec![job(5)], 3).await.unwrap(), [job_id(5)]);
     assert_eq!(claim(store, 100).await, Some(1));
     refused(store.enqueue(vec![job(7)], 3).await, Kind::Overloaded);
-    assert!(store.settle(job_id(1), done("", 1_000), vec![]).await.unwrap());
+    assert!(store.settle(job_id(1), done("done", 1_000), vec![]).await.unwrap());
     assert_eq!(store.enqueue(vec![job(7)], 3).await.unwrap(), [job_id(7)]);
     assert!(
         store.settle(job_id(2), JobOutcome::Forgotten, vec![job(8), job(9)]).await.unwrap(),
@@ -254,7 +258,7 @@ pub async fn no_more_jobs_wait_than_may(bench: Bench) -> Bench {
 pub async fn a_used_job_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     assert_eq!(enqueue(store, vec![job(5), job(5), job(6)]).await, [5, 6, 7]);
-    assert!(store.settle(job_id(5), done("", 1_000), vec![job(5)]).await.unwrap());
+    assert!(store.settle(job_id(5), done("done", 1_000), vec![job(5)]).await.unwrap());
     assert!(store.job(ours(), job_id(8), at(0)).await.unwrap().is_some());
     assert_eq!(enqueue(store, vec![job(ID_END - 1), job(ID_END - 1)]).await, [ID_END - 1, 1]);
     bench
@@ -282,7 +286,7 @@ pub async fn jobs_that_are_too_large_are_refused(bench: Bench) -> Bench {
     assert_eq!(enqueue(store, vec![largest]).await, [1]);
     let outcome = JobOutcome::Done { result: large(), expires_at: at(1_000) };
     refused(store.settle(job_id(1), outcome, vec![]).await, Kind::InvalidArgument);
-    refused(store.settle(job_id(1), done("", 1_000), vec![too_large()]).await, Kind::InvalidArgument);
+    refused(store.settle(job_id(1), done("done", 1_000), vec![too_large()]).await, Kind::InvalidArgument);
     let found = store.job(ours(), job_id(1), at(0)).await.unwrap().unwrap();
     assert_eq!((found.payload.len(), found.result), (JOB_BYTES_MAX, None));
     bench
@@ -324,20 +328,54 @@ pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
     bench
 }
 
-/// While it waits or is under way; whoever does it then cannot settle it.
+/// While it waits or is under way; whoever does it then cannot settle it. It is known as cancelled until its time is over.
 pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), job(3)]).await;
-    assert!(!store.cancel(theirs(), job_id(1)).await.unwrap());
-    assert!(store.cancel(ours(), job_id(2)).await.unwrap());
-    assert!(!store.cancel(ours(), job_id(2)).await.unwrap());
+    let cancel = async |tenant, number| store.cancel(tenant, job_id(number), false, at(500)).await.unwrap();
+    assert_eq!(cancel(theirs(), 1).await, Cancel::NotFound);
+    assert_eq!(cancel(ours(), 2).await, Cancel::Done);
+    assert_eq!(cancel(ours(), 2).await, Cancel::NotFound);
     assert_eq!(claim(store, 100).await, Some(1));
-    assert!(store.cancel(ours(), job_id(1)).await.unwrap());
+    assert_eq!(cancel(ours(), 1).await, Cancel::Done);
     assert!(!store.settle(job_id(1), done("late", 900), vec![job(7)]).await.unwrap());
-    assert!(store.job(ours(), job_id(1), at(100)).await.unwrap().is_none());
     assert_eq!(claim(store, 100).await, Some(3));
     store.settle(job_id(3), done("result", 900), vec![]).await.unwrap();
-    assert!(!store.cancel(ours(), job_id(3)).await.unwrap(), "it is done");
+    assert_eq!(cancel(ours(), 3).await, Cancel::NotFound, "it is done");
+
+    for number in [1, 2] {
+        let known = store.job(ours(), job_id(number), at(499)).await.unwrap().unwrap();
+        assert!(known.is_cancelled && known.payload.is_empty() && known.result.is_none());
+        assert_eq!(known.expires_at, Some(at(500)));
+        assert!(store.job(ours(), job_id(number), at(500)).await.unwrap().is_none());
+    }
+    let listed = store.jobs(ours(), None, 9, at(499)).await.unwrap().jobs;
+    let states: Vec<_> = listed.iter().map(|job| (job.id.get(), job.is_cancelled, job.result.is_some())).collect();
+    assert_eq!(states, [(3, false, true), (2, true, false), (1, true, false)]);
+    // Nobody waits for them any more.
+    enqueue(store, vec![job(4)]).await;
+    let of_theirs = NewJob { tenant: theirs(), ..job(5) };
+    assert_eq!(store.enqueue(vec![of_theirs], 2).await.unwrap(), [job_id(5)]);
+    assert_eq!(store.forget(at(500)).await.unwrap(), 2);
+    // An empty result is nobody's: it could not be told from a cancelled job.
+    refused(store.settle(job_id(4), done("", 900), vec![]).await, Kind::InvalidArgument);
+    bench
+}
+
+/// What is all or none: once it was begun, be it under way or to be tried again, it is too late.
+pub async fn a_job_that_was_begun_can_be_kept_from_being_cancelled(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1), job(2)]).await;
+    let cancel = async |number| store.cancel(ours(), job_id(number), true, at(500)).await.unwrap();
+    assert_eq!(claim(store, 100).await, Some(1));
+    assert_eq!(cancel(1).await, Cancel::TooLate);
+    assert_eq!(cancel(2).await, Cancel::Done);
+    assert_eq!(claim(store, 100).await, None, "what was cancelled is never begun");
+    assert!(store.settle(job_id(1), JobOutcome::Again { due_at: at(300) }, vec![]).await.unwrap());
+    assert_eq!(cancel(1).await, Cancel::TooLate);
+    assert_eq!(claim(store, 300).await, Some(1));
+    assert!(store.settle(job_id(1), done("result", 900), vec![]).await.unwrap());
+    assert_eq!(cancel(1).await, Cancel::NotFound);
     bench
 }
 

@@ -346,9 +346,7 @@ pub(super) fn update(
     let scope = find_scope(tx.conn, tenant, scope)?.ok_or_else(not_found)?;
     let FaceRow { sequence, mut face } = find_one(tx.conn, tenant, &scope, id)?.ok_or_else(not_found)?;
     Precondition::check(patch.only_if.as_ref(), &face)?;
-    face.subject = patch.subject.or(face.subject);
-    face.fields = face.fields.merged(&patch.fields);
-    face.note = patch.note.or(face.note);
+    patch.apply(&mut face);
     face.updated_at = now;
     write_words(tx, tenant, sequence, &face)?;
     Ok(face)
@@ -357,13 +355,16 @@ pub(super) fn update(
 /// Writes what a patch may change, and tells every gallery that shows the face.
 pub(super) fn write_words(tx: &mut WriteTx<'_>, tenant: TenantId, sequence: u64, face: &Face) -> Answer<()> {
     tx.conn
-        .prepare_cached("UPDATE faces SET subject = ?2, fields = ?3, note = ?4, updated_at = ?5 WHERE sequence = ?1")?
+        .prepare_cached(
+            "UPDATE faces SET subject = ?2, fields = ?3, note = ?4, updated_at = ?5, external_id = ?6 WHERE sequence = ?1",
+        )?
         .execute((
             sequence,
             face.subject.as_ref().map(|subject| subject.as_str()),
             codec::fields_bytes(&face.fields),
             face.note.as_ref().map(|note| note.as_str()),
             face.updated_at.0,
+            face.external_id.as_ref().map(|external_id| external_id.as_str()),
         ))?;
     checksums::renew(tx.conn, &FACES, "sequence", sequence)?;
     tx.erased = true;

@@ -1,11 +1,12 @@
 //! Jobs: a queue in a table.
 //!
 //! # Invariants
-//! - A job is undone while `expires_at` is NULL, and done, with a result, once it is not.
+//! - A job is undone while `expires_at` is NULL, and done, with a result, once it is not. An empty result is that of a
+//!   cancelled job; what was done has one that is not empty.
 //! - `job_kinds.n_undone` counts the undone jobs of a kind; a thorough report verifies it.
 
 use bytes::Bytes;
-use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
+use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
 use rusqlite::{Connection, Row};
 
@@ -27,12 +28,15 @@ fn job_row(row: &Row<'_>) -> Answer<Job> {
 
 /// The same where the columns begin with `first`.
 fn job_row_at(row: &Row<'_>, first: usize) -> Answer<Job> {
+    let result = row.get::<_, Option<Vec<u8>>>(first + 4)?;
+    let is_cancelled = result.as_ref().is_some_and(Vec::is_empty);
     Ok(Job {
         id: job_id(row.get(first)?)?,
         tenant: codec::tenant_of(row.get_ref(first + 1)?.as_blob().map_err(rusqlite::Error::from)?)?,
         kind: row.get(first + 2)?,
         payload: Bytes::from(row.get::<_, Vec<u8>>(first + 3)?),
-        result: row.get::<_, Option<Vec<u8>>>(first + 4)?.map(Bytes::from),
+        result: result.filter(|_| !is_cancelled).map(Bytes::from),
+        is_cancelled,
         n_attempts: row.get(first + 5)?,
         due_at: TimestampMs(row.get(first + 6)?),
         created_at: TimestampMs(row.get(first + 7)?),
@@ -189,29 +193,44 @@ fn by_id(conn: &Connection, tenant: TenantId, id: JobId, now: TimestampMs) -> An
 
 /// See `JobStore::jobs`; a place is a sequence.
 fn page(conn: &Connection, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Answer<JobPage> {
-    let sql = "SELECT sequence, id, tenant, kind, x'', iif(result IS NULL, NULL, x''), n_attempts, due_at, created_at,
+    let sql = "SELECT sequence, id, tenant, kind, x'', substr(result, 1, 1), n_attempts, due_at, created_at,
                       expires_at, key
                FROM jobs WHERE tenant = ?1 AND sequence <= ?2 AND (expires_at IS NULL OR expires_at > ?3)
                ORDER BY sequence DESC LIMIT ?4";
     let from = from.and_then(|from| i64::try_from(from).ok()).unwrap_or(i64::MAX);
     let limit = limit.min(u64::from(u32::MAX));
     let params = (codec::tenant_bytes(tenant), from, now.0, limit + 1);
-    let mut found = rows::all(conn, sql, params, |row| Ok((row.get::<_, u64>(0)?, job_row_at(row, 1)?)))?;
+    let mut found = rows::all(conn, sql, params, |row| {
+        let job = job_row_at(row, 1)?;
+        // One byte was read, which says whether it was cancelled.
+        Ok((row.get::<_, u64>(0)?, Job { result: job.result.map(|_| Bytes::new()), ..job }))
+    })?;
     let next = if found.len() as u64 > limit { found.pop().map(|(sequence, _)| sequence) } else { None };
     Ok(JobPage { jobs: found.into_iter().map(|(_, job)| job).collect(), next })
 }
 
-fn cancel(tx: &mut WriteTx<'_>, tenant: TenantId, id: JobId) -> Answer<bool> {
-    let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND tenant = ?2 AND expires_at IS NULL";
-    let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?));
-    let Some((sequence, kind)) = rows::first(tx.conn, sql, (id.get(), codec::tenant_bytes(tenant)), found)? else {
-        tx.idle = true;
-        return Ok(false);
+fn cancel(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    id: JobId,
+    only_unbegun: bool,
+    expires_at: TimestampMs,
+) -> Answer<Cancel> {
+    let sql = "SELECT sequence, kind, n_attempts > 0 FROM jobs WHERE id = ?1 AND tenant = ?2 AND expires_at IS NULL";
+    let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?));
+    let (sequence, kind) = match rows::first(tx.conn, sql, (id.get(), codec::tenant_bytes(tenant)), found)? {
+        Some((sequence, kind, is_begun)) if !(only_unbegun && is_begun) => (sequence, kind),
+        other => {
+            tx.idle = true;
+            return Ok(if other.is_some() { Cancel::TooLate } else { Cancel::NotFound });
+        }
     };
-    tx.conn.prepare_cached("DELETE FROM jobs WHERE sequence = ?1")?.execute([sequence])?;
+    tx.conn
+        .prepare_cached("UPDATE jobs SET payload = x'', result = x'', expires_at = ?2 WHERE sequence = ?1")?
+        .execute((sequence, expires_at.0))?;
     tx.conn.prepare_cached("UPDATE job_kinds SET n_undone = n_undone - 1 WHERE kind = ?1")?.execute([kind])?;
     tx.erased = true;
-    Ok(true)
+    Ok(Cancel::Done)
 }
 
 fn next_due(conn: &Connection, kind: &str) -> Answer<Option<TimestampMs>> {
@@ -270,8 +289,8 @@ impl JobStore for EmbeddedStore {
         self.read_one("list the jobs", move |conn| page(conn, tenant, from, limit, now))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
-        self.write_in(Manner::DELETE, "cancel the job", move |tx| cancel(tx, tenant, id))
+    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
+        self.write_in(Manner::DELETE, "cancel the job", move |tx| cancel(tx, tenant, id, only_unbegun, expires_at))
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -283,9 +283,7 @@ impl State {
             .ok_or_else(|| Error::new(Kind::FaceNotFound, format!("face {id} does not exist there")))?;
         let mut face = self.faces[&sequence].clone();
         Precondition::check(patch.only_if.as_ref(), &face)?;
-        face.subject = patch.subject.or(face.subject);
-        face.fields = face.fields.merged(&patch.fields);
-        face.note = patch.note.or(face.note);
+        patch.apply(&mut face);
         face.updated_at = now;
         self.faces.insert(sequence, face.clone());
         self.show(sequence, changes);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use likeness_domain::Result;
-use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore, Pending};
+use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 
 use super::{MemoryStore, ready};
@@ -56,6 +56,7 @@ impl Jobs {
             kind: new.kind.to_owned(),
             payload: new.payload,
             result: None,
+            is_cancelled: false,
             n_attempts: 0,
             due_at: new.due_at,
             created_at: new.created_at,
@@ -153,11 +154,17 @@ impl JobStore for MemoryStore {
         ready(Ok(JobPage { jobs, next: rest.next().map(|(&sequence, _)| sequence) }))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
         let jobs = &mut self.read().jobs.jobs;
-        let found = jobs.iter().find(|(_, job)| job.tenant == tenant && job.id == id && is_undone(job));
-        let sequence = found.map(|(&sequence, _)| sequence);
-        ready(Ok(sequence.is_some_and(|sequence| jobs.remove(&sequence).is_some())))
+        let found = jobs.values_mut().find(|job| job.tenant == tenant && job.id == id && is_undone(job));
+        ready(Ok(match found {
+            None => Cancel::NotFound,
+            Some(job) if only_unbegun && job.n_attempts > 0 => Cancel::TooLate,
+            Some(job) => {
+                (job.payload, job.is_cancelled, job.expires_at) = (Bytes::new(), true, Some(expires_at));
+                Cancel::Done
+            }
+        }))
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -446,9 +446,7 @@ pub(super) async fn update(
     let found = found.ok_or_else(|| Failure::said(Kind::FaceNotFound, format!("face {id} does not exist there")))?;
     let FaceRow { sequence, mut face } = rows::face_row(&found, tenant)?;
     Precondition::check(patch.only_if.as_ref(), &face)?;
-    face.subject = patch.subject.or(face.subject);
-    face.fields = face.fields.merged(&patch.fields);
-    face.note = patch.note.or(face.note);
+    patch.apply(&mut face);
     face.updated_at = now;
     write_words(tx, tenant, sequence, &face).await?;
     Ok(face)
@@ -456,8 +454,8 @@ pub(super) async fn update(
 
 /// Writes what a patch may change, and tells every gallery that shows the face.
 pub(super) async fn write_words(tx: &mut WriteTx, tenant: TenantId, sequence: i64, face: &Face) -> Answer<()> {
-    let sql =
-        "UPDATE faces SET subject = $2, fields = $3, note = $4, updated_at = $5, checksum = $6 WHERE sequence = $1";
+    let sql = "UPDATE faces SET subject = $2, fields = $3, note = $4, updated_at = $5, checksum = $6, external_id = $7
+               WHERE sequence = $1";
     tx.session
         .execute(
             sql,
@@ -468,6 +466,7 @@ pub(super) async fn write_words(tx: &mut WriteTx, tenant: TenantId, sequence: i6
                 &face.note.as_ref().map(|note| note.as_str()),
                 &face.updated_at.0,
                 &checksums::face(sequence, face),
+                &face.external_id.as_ref().map(|external_id| external_id.as_str()),
             ],
         )
         .await?;

@@ -1,11 +1,12 @@
 //! Jobs: a queue in a table.
 //!
 //! # Invariants
-//! - A job is undone while `expires_at` is NULL, and done, with a result, once it is not.
+//! - A job is undone while `expires_at` is NULL, and done, with a result, once it is not. An empty result is that of a
+//!   cancelled job; what was done has one that is not empty.
 //! - Jobs are accepted one kind at a time, under an advisory lock, so that their bounds hold exactly.
 
 use bytes::Bytes;
-use likeness_domain::ports::{Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
+use likeness_domain::ports::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{AccessKeyId, JobId, TenantId, TimestampMs};
 use tokio_postgres::Row;
 
@@ -23,12 +24,15 @@ const JOB_COLUMNS: &str = "id, tenant, kind, payload, result, n_attempts, due_at
 fn job_row(row: &Row) -> Answer<Job> {
     let damaged = || Failure::Damaged("the id of an access key is malformed".into());
     let key: Option<&str> = row.try_get(9)?;
+    let result = row.try_get::<_, Option<Vec<u8>>>(4)?;
+    let is_cancelled = result.as_ref().is_some_and(Vec::is_empty);
     Ok(Job {
         id: job_id(row.try_get(0)?)?,
         tenant: codec::tenant_of(row.try_get(1)?)?,
         kind: row.try_get(2)?,
         payload: Bytes::from(row.try_get::<_, Vec<u8>>(3)?),
-        result: row.try_get::<_, Option<Vec<u8>>>(4)?.map(Bytes::from),
+        result: result.filter(|_| !is_cancelled).map(Bytes::from),
+        is_cancelled,
         n_attempts: u32::try_from(row.try_get::<_, i64>(5)?).unwrap_or(u32::MAX),
         due_at: TimestampMs(row.try_get(6)?),
         created_at: TimestampMs(row.try_get(7)?),
@@ -141,14 +145,16 @@ async fn settle(session: &Session, id: JobId, outcome: &JobOutcome, follow_ups: 
 
 /// See `JobStore::jobs`; a place is a sequence.
 async fn page(session: &Session, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Answer<JobPage> {
-    let sql = "SELECT id, tenant, kind, ''::bytea, CASE WHEN result IS NOT NULL THEN ''::bytea END, n_attempts, due_at,
+    let sql = "SELECT id, tenant, kind, ''::bytea, substring(result FROM 1 FOR 1), n_attempts, due_at,
                       created_at, expires_at, key, sequence
                FROM jobs WHERE tenant = $1 AND sequence <= $2 AND (expires_at IS NULL OR expires_at > $3)
                ORDER BY sequence DESC LIMIT $4";
     let limit = limit.min(u64::from(u32::MAX));
     let from = from.map_or(i64::MAX, number);
     let found = session.query(sql, &[&tenant_bytes(tenant), &from, &now.0, &number(limit + 1)]).await?;
-    let mut jobs = found.iter().map(job_row).collect::<Answer<Vec<_>>>()?;
+    // One byte was read, which says whether it was cancelled.
+    let outline = |row: &Row| job_row(row).map(|job| Job { result: job.result.map(|_| Bytes::new()), ..job });
+    let mut jobs = found.iter().map(outline).collect::<Answer<Vec<_>>>()?;
     let next = match found.last() {
         Some(last) if jobs.len() as u64 > limit => Some(rows::whole(last, 10)?),
         _ => None,
@@ -207,11 +213,18 @@ impl JobStore for PostgresStore {
         self.read("list the jobs", move |session| Box::pin(page(session, tenant, from, limit, now)))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId) -> Pending<'_, bool> {
+    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
         self.write("cancel the job", move |session| {
             Box::pin(async move {
-                let sql = "DELETE FROM jobs WHERE id = $1 AND tenant = $2 AND expires_at IS NULL";
-                Ok(session.execute(sql, &[&number(id.get()), &tenant_bytes(tenant)]).await? > 0)
+                let (id, tenant) = (number(id.get()), tenant_bytes(tenant));
+                let sql = "UPDATE jobs SET payload = ''::bytea, result = ''::bytea, expires_at = $3
+                           WHERE id = $1 AND tenant = $2 AND expires_at IS NULL AND NOT ($4::bool AND n_attempts > 0)";
+                if session.execute(sql, &[&id, &tenant, &expires_at.0, &only_unbegun]).await? > 0 {
+                    return Ok(Cancel::Done);
+                }
+                let sql = "SELECT 1 FROM jobs WHERE id = $1 AND tenant = $2 AND expires_at IS NULL";
+                let is_undone = session.first(sql, &[&id, &tenant]).await?.is_some();
+                Ok(if is_undone { Cancel::TooLate } else { Cancel::NotFound })
             })
         })
     }

@@ -35,6 +35,11 @@ enum Step {
         outcome: Outcome,
         follow_ups: Vec<(u8, bool, i64)>,
     },
+    Cancel {
+        id: u8,
+        only_unbegun: bool,
+        expires_at: i64,
+    },
     Forget {
         now: i64,
     },
@@ -71,6 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(is_scan, now, lease)| Step::Claim { is_scan, now, lease }),
         4 => (1..16_u8, outcome, new_jobs())
             .prop_map(|(id, outcome, follow_ups)| Step::Settle { id, outcome, follow_ups }),
+        2 => (1..16_u8, any::<bool>(), 0..30_i64)
+            .prop_map(|(id, only_unbegun, expires_at)| Step::Cancel { id, only_unbegun, expires_at }),
         1 => (0..30_i64).prop_map(|now| Step::Forget { now }),
         4 => (0..2_u8, 0..4_u8, 0..5_i64, 0..20_i64)
             .prop_map(|(scope, token, later, lifetime)| Step::Spend { scope, token, later, lifetime }),
@@ -107,6 +114,10 @@ async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -
             };
             let settled = store.settle(job_id(u64::from(*id)), outcome, made(follow_ups)).await.unwrap();
             settled.to_string()
+        }
+        Step::Cancel { id, only_unbegun, expires_at } => {
+            let cancelled = store.cancel(ours(), job_id(u64::from(*id)), *only_unbegun, at(*expires_at)).await;
+            format!("{:?}", cancelled.unwrap())
         }
         Step::Forget { now } => store.forget(at(*now)).await.unwrap().to_string(),
         Step::Spend { scope, token, lifetime, .. } => {

@@ -7,8 +7,8 @@ use likeness_domain::access::Limits;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, Page};
 use likeness_domain::types::{
-    Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace, NewFaceSet,
-    Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
+    ClearedParts, Face, FaceId, FaceOwner, FacePatch, FaceSetId, FaceSetSummary, FieldValue, FieldValues, NewFace,
+    NewFaceSet, Person, PersonId, PersonPatch, Template, TenantId, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
@@ -308,6 +308,7 @@ impl Pair {
                     subject: label.map(|label| subject(&format!("label-{label}"))),
                     fields: FieldValues::new(age.map(|age| (field("age"), FieldValue::Whole(age)))),
                     note: None,
+                    cleared: ClearedParts { subject: pick % 5 == 0, ..ClearedParts::default() },
                     only_if: None,
                 };
                 self.both(

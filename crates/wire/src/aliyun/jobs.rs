@@ -127,7 +127,9 @@ pub(super) async fn results(api: &Api, caller: &Caller, ids: &[String]) -> Resul
             None => None,
         };
         answers.push(
-            match job.filter(|job| job.kind == SCAN && (caller.face_sets.is_all() || job.key == caller.key)) {
+            match job.filter(|job| {
+                job.kind == SCAN && !job.is_cancelled && (caller.face_sets.is_all() || job.key == caller.key)
+            }) {
                 Some(job) => result(api, caller, text, &job).await?,
                 None => unfinished(code::EXPIRED, text, None, None),
             },

@@ -98,6 +98,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::PersonExists
         | Kind::KeyNotFound
         | Kind::JobNotFound
+        | Kind::JobDone
         | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined

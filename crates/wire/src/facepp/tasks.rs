@@ -81,7 +81,8 @@ pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let wire = &call.service.wire;
     let job = wire.jobs.job(call.caller.tenant, id, wire.clock.now()).await;
     let job = job.map_err(|error| errors::library(error, &Blame::NOBODY))?;
-    let job = job.filter(|job| job.kind == FACES && may_ask(&call.caller, job)).ok_or_else(unknown)?;
+    let job =
+        job.filter(|job| job.kind == FACES && !job.is_cancelled && may_ask(&call.caller, job)).ok_or_else(unknown)?;
     let task_id = call.names.task_id(id);
     let Some(result) = job.result else {
         return Ok(Answer::Task(TaskStatus { task_id, status: 0, members: serde_json::Map::new() }));

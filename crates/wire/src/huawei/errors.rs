@@ -152,6 +152,7 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         | Kind::PersonExists
         | Kind::KeyNotFound
         | Kind::JobNotFound
+        | Kind::JobDone
         | Kind::Changed => code::FRS_0018,
         Kind::Internal => code::FRS_0018,
     }

@@ -268,6 +268,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for SmallJson<T> {
 pub(super) struct Form {
     pub(super) words: Words,
     images: BTreeMap<String, Bytes>,
+    /// Whether the body was the image itself.
+    is_raw: bool,
 }
 
 impl Form {
@@ -278,7 +280,14 @@ impl Form {
 
     /// The image of that name.
     pub(super) fn needed_image(&mut self, name: &'static str) -> Result<dto::Image, Error> {
-        self.image(name).ok_or_else(|| Error::new(Kind::MissingArgument, format!("`{name}` is missing")))
+        let is_empty_body = self.is_raw && self.images.is_empty();
+        self.image(name).ok_or_else(|| {
+            let message = match is_empty_body {
+                true => format!("`{name}` is missing: the body has 0 bytes, as of an empty file"),
+                false => format!("`{name}` is missing"),
+            };
+            Error::new(Kind::MissingArgument, message).with_field(name)
+        })
     }
 
     fn finish(self) -> Result<(), Error> {
@@ -338,7 +347,7 @@ async fn raw_image(head: &Parts, body: Body) -> Result<Form, Error> {
     let words = Words::of_query(head.uri.query().unwrap_or(""))?;
     let image = read(head, body).await?;
     let images = if image.is_empty() { BTreeMap::new() } else { BTreeMap::from([("image".to_owned(), image)]) };
-    Ok(Form { words, images })
+    Ok(Form { words, images, is_raw: true })
 }
 
 /// The form, with the options that came in the query.

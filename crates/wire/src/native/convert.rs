@@ -14,9 +14,9 @@ use likeness_domain::ports::{
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
-    self, Aspects, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName, FieldSchema,
-    FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate, Similarity, Subject,
-    Tags, TimestampMs, UploadName,
+    self, Aspects, ClearedParts, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName,
+    FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate,
+    Similarity, Subject, Tags, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -118,6 +118,15 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
 }
 
 pub(super) fn image(image: dto::Image) -> Result<ImageInput, Error> {
+    // Named as what it is: a decoder would call it damaged or of an unknown format.
+    let is_empty = match &image {
+        dto::Image::Bytes(bytes) => bytes.is_empty(),
+        dto::Image::Base64(text) => text.trim().is_empty(),
+        dto::Image::Url(_) | dto::Image::Upload(_) => false,
+    };
+    if is_empty {
+        return Err(Error::new(Kind::ImageFormat, "the image is empty: it has 0 bytes"));
+    }
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
         dto::Image::Url(url) => ImageSource::Url(url),
@@ -179,10 +188,22 @@ pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<li
 }
 
 pub(super) fn update_face(body: dto::UpdateFace) -> Result<library::UpdateFace, Error> {
+    let is_empty = |text: &Option<String>| text.as_deref() == Some("");
+    if body.external_id.is_some() && !is_empty(&body.external_id) {
+        let message = "`external_id` cannot be changed, expected `null`, which takes it away";
+        return Err(Error::invalid("external_id", message));
+    }
+    let (gone, given): (dto::Values, dto::Values) = body.fields.into_iter().partition(|(_, value)| value.is_null());
+    let cleared = ClearedParts {
+        subject: is_empty(&body.subject),
+        external_id: body.external_id.is_some(),
+        fields: gone.keys().map(|name| FieldName::new(name)).collect::<Result<_, _>>()?,
+    };
     Ok(library::UpdateFace {
-        subject: body.subject.map(Subject::new).transpose()?,
-        fields: given_fields(body.fields, BTreeMap::new())?,
+        subject: body.subject.filter(|text| !text.is_empty()).map(Subject::new).transpose()?,
+        fields: given_fields(given, BTreeMap::new())?,
         note: note("note", body.note)?,
+        cleared,
         only_if: None,
     })
 }

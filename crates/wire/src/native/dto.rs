@@ -12,7 +12,7 @@ mod probes;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use admin::{
     BeginSession, CreateKey, Job, JobCancelled, JobOutcome, Jobs, Key, KeyDeleted, Keys, Part, RotateKey, Session,
@@ -39,7 +39,7 @@ pub struct ErrorAnswer {
 /// What went wrong.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// A code of the closed list in `docs/native.md`, such as `face_set_not_found`.
+    /// A code of the closed list on the page `/likeness/v1/docs` and in `docs/native.md`, such as `face_set_not_found`.
     #[serde(default)]
     pub code: String,
     /// The same, for clients of earlier versions.
@@ -52,7 +52,7 @@ pub struct ErrorBody {
     pub hint: Option<String>,
     /// Id of the request in the server's log.
     pub request_id: Option<String>,
-    /// Where the code is explained.
+    /// Where the code is explained: a path of this server.
     pub docs: Option<String>,
 }
 
@@ -92,7 +92,7 @@ pub struct CreateFaceSet {
     pub pack: Option<String>,
 }
 
-/// Request to change a face set; what is absent stays. An empty label or note is cleared.
+/// Request to change a face set; what is absent stays, and `null` or an empty text takes a label or note away.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateFaceSet {
@@ -100,13 +100,16 @@ pub struct UpdateFaceSet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// New name for people.
+    #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// New free text.
+    #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// All of its tags from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
 }
 
@@ -328,6 +331,11 @@ impl std::fmt::Debug for Image {
     }
 }
 
+/// A text of a request that changes something: `null` takes it away, as an empty one does.
+fn text_or_null<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(Option::<String>::deserialize(reader)?.unwrap_or_default()))
+}
+
 /// Custom values by name, as JSON.
 pub type Values = BTreeMap<String, serde_json::Value>;
 
@@ -384,15 +392,21 @@ pub struct RefusedFace {
     pub reasons: Vec<String>,
 }
 
-/// Request to change a face's label, note or fields; what is absent stays.
+/// Request to change a face's label, note or fields; what is absent stays, and `null` takes away what is named, as an empty
+/// text does of a label, note or external id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateFace {
     /// New label.
+    #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// `null`: it can be taken away, so that it may be used again, but not changed.
+    #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// New free text.
+    #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Custom values, laid over the present ones.
+    /// Custom values, laid over the present ones; `null` takes a value away.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: Values,
 }
@@ -412,7 +426,7 @@ pub enum DeleteFaces {
         /// Its value.
         value: serde_json::Value,
     },
-    /// All that pass this filter.
+    /// All that pass this filter, as in `age:[18 TO *] && !subject:anna`; the language is in this document's description.
     Filter(String),
 }
 
@@ -457,7 +471,7 @@ pub struct Search {
     /// faces. Refused where it asks for a rate that nobody has measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub false_matches: Option<f64>,
-    /// Only faces that pass.
+    /// Only faces that pass, as in `age:[18 TO *] && !subject:anna`; the language is in this document's description.
     pub filter: Option<String>,
     /// Numeric custom fields to order the kept candidates by: `name` or `name:descending`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
 use super::auth::AUTHORIZATION;
-use super::dto;
+use super::{PREFIX, dto};
 use crate::http::json;
 use crate::http::request_id::RequestId;
 use crate::http::trace;
@@ -54,6 +54,7 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::PersonExists => (StatusCode::CONFLICT, "person_exists"),
         Kind::KeyNotFound => (StatusCode::NOT_FOUND, "key_not_found"),
         Kind::JobNotFound => (StatusCode::NOT_FOUND, "job_not_found"),
+        Kind::JobDone => (StatusCode::CONFLICT, "job_done"),
         Kind::Changed => (StatusCode::PRECONDITION_FAILED, "changed"),
         Kind::UnknownField => (StatusCode::BAD_REQUEST, "unknown_field"),
         Kind::FieldNotDefined => (StatusCode::BAD_REQUEST, "field_not_defined"),
@@ -167,10 +168,24 @@ pub(super) fn answer(
         field: field.map(str::to_owned),
         hint: hint.map(str::to_owned),
         request_id: None,
-        docs: Some(format!("docs/native.md#{code}")),
+        docs: Some(format!("{PREFIX}/docs#{code}")),
     };
     let mut response = super::body::json(status, &dto::ErrorAnswer { error: error.clone() });
     response.extensions_mut().insert(error);
+    response
+}
+
+/// A refusal of the server itself, before any operation is looked for; its `X-Request-Id` is set here.
+pub fn refusal(kind: Kind, message: &str, field: &str, request_id: &str) -> Response {
+    let (status, code) = status_and_word(kind);
+    let mut response = answer(status, code, message, Some(field), None);
+    if let Some(error) = response.extensions_mut().remove::<dto::ErrorBody>() {
+        let error = dto::ErrorBody { request_id: Some(request_id.to_owned()), ..error };
+        *response.body_mut() = Body::from(json::write(&dto::ErrorAnswer { error }));
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
     response
 }
 

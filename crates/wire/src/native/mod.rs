@@ -50,7 +50,7 @@ pub use archive::fuzz_archived_face;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
-pub use errors::{code_of, error_of, status_of};
+pub use errors::{code_of, error_of, refusal, status_of};
 pub use idempotency::IDEMPOTENCY_KEY;
 pub use session::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
@@ -90,6 +90,7 @@ fn description() -> Router {
     Router::new()
         .route("/openapi.json", get(openapi::show))
         .route("/docs", get(openapi::page))
+        .route("/docs/", get(openapi::page_with_slash))
         .route("/docs/page.js", get(openapi::page_script))
         .route("/docs/page.css", get(openapi::page_style))
 }

@@ -6,7 +6,7 @@
 //! `examples.json` has the answers to the examples, as a server gave them; a test asks for them again, and another compares
 //! the whole document with `docs/openapi.json`.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -57,6 +57,19 @@ fn schema(name: &str) -> Value {
     }
 }
 
+/// What holds for every operation, in Markdown.
+const DESCRIPTION: &str = "\
+Face sets, persons and faces: enrol, search, compare, detect. Members of answers are left out where there is nothing to say, \
+never null. Unknown members of requests are refused. In a `PATCH` what is absent stays and `null` takes away. Of the examples \
+words in capitals (`FACE`, `KEY`, `ID.SECRET`) stand for what earlier answers named; everything else can be sent as it is.
+
+**Filters** (`filter` of a search or a delete): `NAME:VALUE` passes faces whose custom field NAME has that value; `subject` and \
+`face_id` are label and id. `VALUE` is a word, a text in double quotes (a backslash before a quote or backslash), `true` or \
+`false`, a number, `*` for any value at all, several in parentheses (`city:(rome OR oslo)`), or of numbers a range with its \
+bounds (`age:[18 TO 65]`), without them (`{18 TO 65}`) or open (`age:[18 TO *]`). `&&` or `AND`, `||` or `OR`, `!` or `NOT` and \
+parentheses put them together; `!` binds strongest, then `&&`. A face without a value passes no test on it, and so does pass \
+its negation. At most 4,096 characters and 32 levels.";
+
 const STAFF: &[(&str, &str)] = &[("name", "staff")];
 const STAFF_FACE: &[(&str, &str)] = &[("name", "staff"), ("id", "FACE")];
 const ANNA: &[(&str, &str)] = &[("key", "anna")];
@@ -64,8 +77,9 @@ const ANNA_FACE: &[(&str, &str)] = &[("key", "anna"), ("id", "PERSON_FACE")];
 const KEY: &[(&str, &str)] = &[("id", "KEY")];
 const JOB: &[(&str, &str)] = &[("id", "JOB")];
 
-/// The picture of the examples, which tests replace by one that their server understands.
-const PICTURE: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/";
+/// The picture of the examples, 64 x 77 pixels, so that they can be run as they are: the astronaut Eileen Collins, by NASA, in
+/// the public domain. Tests with a fake analyzer replace it by one that this understands.
+const PICTURE: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABIMDRANCxIQDhAUExIVGywdGxgYGzYnKSAsQDlEQz85Pj1HUGZXR0thTT0+WXlaYWltcnNyRVV9hnxvhWZwcm7/2wBDARMUFBsXGzQdHTRuST5Jbm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm7/wAARCABNAEADASIAAhEBAxEB/8QAGwAAAgIDAQAAAAAAAAAAAAAABAYDBQACBwH/xAAxEAACAQMCBQMCBQQDAAAAAAABAgMABBESIQUiMUFhBhNRcaEjMkJSkSRicsGBkrH/xAAYAQEAAwEAAAAAAAAAAAAAAAABAAIDBP/EABoRAQEBAQEBAQAAAAAAAAAAAAABEQISMSH/2gAMAwEAAhEDEQA/AK4szS4GQO570eG/CVPaDYGfpUEwjjtzMNsHbzXvC/enid1znOMGubW2NTcPFMSwKAnYiiYLl85yW+TkGonDyMVkU6vgisjzG4YqV84oOD2CsmWRSPK14tu7qWidR/b0NCveGIFsED7H/itZL9VGpW2+PFQA+JTsAVZQGU7HNB2UzSykSjlwRgnvXt9ci50uQCQdOfmtFKaSqxlWG7MSaQmupi8QVTnvV76dQx2SnSWZyTtSrDISdI6Z/mnS0tnWxRIG0NpwD8VJMI5os80tvnP7SDUqw20qDCjPkYNUj8Mulu4pGuJDEANeZMknvVnYB0x7hzVi3uOH2jIQ6DGNzVNfcHtJYz7cjqflVJo+8llluPbiOMdaBduJRXjosxWALlWK5yamahZuLGWAvokDKu/n+KhhuDJkFj03UbUwXGu6iaWRAr4wxHelu1TFzpb50mp9itM1x6e9m5LQ7x5BxTFY8sYHxUrIT4NCoXWRwuDzHptT1Munm6PmKxbtpwaG1c5PzUC6ppdU7BcflTP3qXRcAl48MB0XH+6PqwR3Ed6pY9aOKhh0zn4qpu1uXlLSKFGMYHai7WdlTQWzj7UELxDTGjoNhSbq/qmKjJL7AfWm27LXM+hAWLHAA71PwrgMVrObqSP8T9IbtTJqlbSepLNDgg/9gKlsL6G8Z5YTsW6ZzXNApPY04ejkJ4fNgYZZMjztWnfxTm/plvLeK4VS6AlTqUnsa2SOH2ssjxnpyv8A6rW3lEnKdiNiD2qV4spncVnGsVfEIoZOSMyjV31bgeKIt4YbSxwq4A6ZOT9c1kyKnMxO3zQVzd6l0g7dhRUqThsfucQ19owWJ8npVyxoXh8IitEwOZxqY/JNE42rXmZGVu1yQuSetNHoy/ggZ7edwjOQVLbA+KWAgG9Yrc9NmiXHUrm3JIkhJVuxFAS397COe3147qaRory4hH4U8qf4uRRKcd4lGNryQ+Hw3/tU8rejFNeXN2N09tagkIhieRt8Ak1TH1Jd6SrpEx/dpxQNzxK6ugVkk5T+ldhU8VL0fuD8ft72FQzAEADPTHgjt9auCK5HbzyW0yyQsVYfen/03xKW6jijkHK6Fhv+XHb6VqrK/9k=";
 
 fn details(name: &str) -> Option<Details> {
     use Takes::{Json, MaybeJson, Nothing, Posted};
@@ -128,9 +142,11 @@ fn details(name: &str) -> Option<Details> {
             d(&[], Json("UpdateFace"), 200, "Face", STAFF_FACE, json!({"note": "by the window", "fields": {"age": 31}}))
         }
         "delete_face" => d(&[], Nothing, 200, "FacesDeleted", STAFF_FACE, Value::Null),
-        "delete_faces" => d(&[], Json("DeleteFaces"), 200, "FacesDeleted", STAFF, json!({"filter": "age:[90 TO 150]"})),
-        "delete_faces_later" => d(&[], Json("DeleteFaces"), 202, "Job", STAFF, json!({"filter": "age:[90 TO 150]"})),
-        "count_faces" => d(&[], Json("DeleteFaces"), 200, "FacesMeant", STAFF, json!({"filter": "age:[18 TO 150]"})),
+        "delete_faces" => d(&[], Json("DeleteFaces"), 200, "FacesDeleted", STAFF, json!({"filter": "subject:bert"})),
+        "delete_faces_later" => d(&[], Json("DeleteFaces"), 202, "Job", STAFF, json!({"subject": "bert"})),
+        "count_faces" => {
+            d(&[], Json("DeleteFaces"), 200, "FacesMeant", STAFF, json!({"filter": "subject:* && !subject:bert"}))
+        }
         "enrolled" => {
             d(&[], Json("ExternalIds"), 200, "ExternalIds", STAFF, json!({"external_ids": ["photo-1", "photo-2"]}))
         }
@@ -143,7 +159,7 @@ fn details(name: &str) -> Option<Details> {
             Value::Null,
         ),
         "import_faces" => {
-            d(&[], Json("ImportFaces"), 200, "FacesImported", STAFF, json!({"pack": "PACK", "faces": []}))
+            d(&[], Json("ImportFaces"), 200, "FacesImported", STAFF, json!({"pack": "default-2", "faces": []}))
         }
         "list_members" => d(LISTING, Nothing, 200, "Persons", STAFF, Value::Null),
         "search" => d(&[], Posted("Search"), 200, "SearchAnswer", STAFF, json!({"image": image(), "top": 3})),
@@ -244,8 +260,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Likeness",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Face sets, persons and faces: enrol, search, compare, detect. Absent members are left out, never null. \
-                Unknown members of requests are refused.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": PREFIX}],
@@ -334,7 +349,7 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     let mut responses = json!({
         "401": refusal("nobody is known by this key or session"),
         "403": refusal("the key may not do this"),
-        "default": refusal("refused; the codes are in docs/native.md"),
+        "default": refusal("refused; the codes are on the page `/likeness/v1/docs`"),
     });
     responses[status.to_string()] = answer;
     let mut described = json!({
@@ -453,13 +468,46 @@ const PAGE: &str = include_str!("openapi/page.html");
 const PAGE_SCRIPT: &str = include_str!("openapi/page.js");
 const PAGE_STYLE: &str = include_str!("openapi/page.css");
 
+/// Status, code and meaning of every refusal, as in `docs/native.md`.
+pub const CODES: &str = include_str!("openapi/codes.json");
+
+/// The page with the codes of errors in it, each with an anchor, so that they can be linked to without a script.
+pub fn page_text() -> String {
+    let codes: Vec<Value> = serde_json::from_str(CODES).unwrap_or_default();
+    let mut seen: Vec<&str> = Vec::new();
+    let mut rows = String::new();
+    for row in &codes {
+        let (code, about) = (row["code"].as_str().unwrap_or_default(), row["about"].as_str().unwrap_or_default());
+        let anchor = if seen.contains(&code) { String::new() } else { format!(" id=\"{code}\"") };
+        seen.push(code);
+        let about = about.replace('&', "&amp;").replace('<', "&lt;");
+        let about: String = about
+            .split('`')
+            .enumerate()
+            .map(|(idx, part)| if idx % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() })
+            .collect();
+        rows.push_str(&format!(
+            "<tr{anchor}><td>{}</td><td><code>{code}</code></td><td>{about}</td></tr>\n",
+            row["status"]
+        ));
+    }
+    PAGE.replace("<!-- codes -->\n", &rows)
+}
+
 /// The page loads nothing from anywhere else, and nothing else may show it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /docs`
 pub(super) async fn page() -> Response {
-    file("text/html; charset=utf-8", PAGE)
+    file("text/html; charset=utf-8", page_text())
+}
+
+/// `GET /docs/`: what the page loads is named relative to the path without the slash.
+pub(super) async fn page_with_slash() -> Response {
+    let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("../docs"));
+    response
 }
 
 /// `GET /docs/page.js`
@@ -472,8 +520,8 @@ pub(super) async fn page_style() -> Response {
     file("text/css; charset=utf-8", PAGE_STYLE)
 }
 
-fn file(content_type: &'static str, text: &'static str) -> Response {
-    let mut response = Response::new(axum::body::Body::from(text));
+fn file(content_type: &'static str, text: impl Into<axum::body::Body>) -> Response {
+    let mut response = Response::new(text.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use likeness_domain::access::Caller;
+use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonImage, SplitPerson};
 use likeness_domain::ports::{Page, PersonSummary};
 use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch};
@@ -86,7 +86,8 @@ pub(super) async fn update(
     };
     let person = api.library.update_person(&caller, &key, patch).await?;
     let tag = etag::of_person(&person);
-    let (person, face_sets) = api.library.known_person(&caller, &person.key).await?;
+    // Not looked up by its key: what was changed is answered, whatever became of the key meanwhile.
+    let face_sets = api.library.memberships(&caller, &person).await?;
     Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
 }
 
@@ -169,8 +170,7 @@ pub(super) async fn move_faces(
     Json(body): Json<dto::MoveFaces>,
 ) -> Answer {
     let to = PersonKey::new(body.to)?;
-    let moved = api.library.move_person_faces(&caller, &key, &to, face_ids(&body.face_ids)?).await?;
-    let (person, _) = api.library.known_person(&caller, &to).await?;
+    let (person, moved) = api.library.move_person_faces(&caller, &key, &to, face_ids(&body.face_ids)?).await?;
     let faces = moved.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
     Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor: None }))
 }
@@ -216,15 +216,24 @@ pub(super) async fn change_face_sets(
     if body.join.is_empty() && body.leave.is_empty() {
         return Err(Error::new(Kind::MissingArgument, "one of `join` and `leave` is needed").into());
     }
-    // Joining first, so that a person does not fall out of the only set through which the caller sees it.
     let leave = names(body.leave)?;
+    // Both before anything is done: a refused request has changed nothing.
+    if !body.join.is_empty() {
+        caller.require(Grant::Enrol)?;
+    }
+    if !leave.is_empty() {
+        caller.require(Grant::Delete)?;
+    }
+    let (person, _) = api.library.known_person(&caller, &key).await?;
+    // Joining first, so that a person does not fall out of the only set through which the caller sees it.
     if !body.join.is_empty() {
         api.library.join_face_sets(&caller, &key, join(body.join)?).await?;
     }
     if !leave.is_empty() {
         api.library.leave_face_sets(&caller, &key, leave).await?;
     }
-    let (person, face_sets) = api.library.known_person(&caller, &key).await?;
+    // A key for some face sets may have taken the person out of its own sight; it is told so by an empty list.
+    let face_sets = api.library.memberships(&caller, &person).await?;
     Ok(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)))
 }
 

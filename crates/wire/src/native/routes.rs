@@ -82,7 +82,11 @@ pub(super) async fn update_face_set(
     let patch = FaceSetPatch { only_if: if_match.on(etag::of_face_set), ..convert::update_face_set(body)? };
     let changed = api.library.update_face_set(&caller, &name, patch).await?;
     let tag = etag::of_face_set(&changed);
-    let summary = api.library.known_face_set(&caller, changed.id).await?;
+    let summary = match api.library.known_face_set(&caller, changed.id).await {
+        // It was changed, and deleted meanwhile.
+        Err(error) if error.kind() == Kind::FaceSetNotFound => FaceSetSummary { face_set: changed, n_faces: 0 },
+        summary => summary?,
+    };
     Ok(etag::tagged(json(StatusCode::OK, &convert::face_set(summary)), &tag))
 }
 

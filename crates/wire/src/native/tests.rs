@@ -164,6 +164,7 @@ fn every_kind_has_its_status_and_word() {
         409 person_exists
         404 key_not_found
         404 job_not_found
+        409 job_done
         412 changed
         400 unknown_field
         400 field_not_defined
@@ -205,7 +206,7 @@ async fn a_pack_and_an_upload_that_are_not_there_are_the_callers_mistake() {
         {
           "error": {
             "code": "pack_not_found",
-            "docs": "docs/native.md#pack_not_found",
+            "docs": "/likeness/v1/docs#pack_not_found",
             "field": "pack",
             "kind": "pack_not_found",
             "message": "`pack` is `fake-9`, which is not loaded; expected one of fake-1"
@@ -331,6 +332,7 @@ async fn bad_input_is_refused_in_words() {
         async move { fixture.raw(&path, image).await }
     };
     check_refused(raw("", "").await, Kind::MissingArgument);
+    assert!(raw("", "").await.1["error"]["message"].as_str().unwrap().contains("0 bytes, as of an empty file"));
     check_refused(raw("", "not a picture").await, Kind::ImageFormat);
     check_refused(raw("", "size 100x100\n").await, Kind::NoFaceInImage);
     check_refused(raw("subjct=anna", ANNA).await, Kind::InvalidArgument);
@@ -348,6 +350,13 @@ async fn bad_input_is_refused_in_words() {
     check_refused(json(json!({"image": {"url": "https://example.com/x"}})).await, Kind::UrlUnreachable);
     check_refused(json(json!({"image": {"url": "x"}, "fields": {"age": "41"}})).await, Kind::FieldTypeMismatch);
     check_refused(json(json!({"image": {"url": "x"}, "unknown": 1})).await, Kind::InvalidArgument);
+    let form = "--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\n\r\n--x--\r\n";
+    let empty_file =
+        fixture.as_tenant("north", Method::POST, faces, "multipart/form-data; boundary=x", Body::from(form));
+    for empty in [empty_file.await, json(json!({"image": {"base64": ""}})).await] {
+        assert!(empty.1["error"]["message"].as_str().unwrap().contains("is empty: it has 0 bytes"), "{}", empty.1);
+        check_refused(empty, Kind::ImageFormat);
+    }
     let other = |kind, body: &'static str| fixture.as_tenant("north", Method::POST, faces, kind, Body::from(body));
     check_refused(other("text/html", "").await, Kind::InvalidArgument);
     check_refused(other("multipart/form-data", "").await, Kind::InvalidArgument);

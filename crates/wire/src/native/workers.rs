@@ -59,6 +59,9 @@ pub(super) async fn delete_later(
 
 /// The outcome of a job of ours; `None` for jobs of other dialects and for ones that are not done.
 pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
+    if job.kind == DELETE && job.is_cancelled {
+        return Some(dto::JobOutcome { n_faces: Some(0), code: None, message: None });
+    }
     let result = job.result.as_ref().filter(|result| job.kind == DELETE && !result.is_empty())?;
     serde_json::from_slice(result).ok()
 }

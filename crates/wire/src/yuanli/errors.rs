@@ -65,6 +65,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::PersonExists
         | Kind::KeyNotFound
         | Kind::JobNotFound
+        | Kind::JobDone
         | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined

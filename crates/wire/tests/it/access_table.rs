@@ -472,7 +472,7 @@ fn nobody_uses_the_native_api_without_a_key() {
         assert_eq!(headers["www-authenticate"], "Bearer");
         assert_eq!(
             (&error["field"], &error["docs"]),
-            (&json!("authorization"), &json!("docs/native.md#unauthenticated"))
+            (&json!("authorization"), &json!("/likeness/v1/docs#unauthenticated"))
         );
         assert_eq!(error["request_id"].as_str(), headers["x-request-id"].to_str().ok(), "one id in body and header");
         assert!(!answer.to_string().contains(SECRET));
@@ -510,8 +510,22 @@ fn a_tenants_rate_holds_for_the_native_api() {
 fn every_error_code_of_the_native_api_is_explained() {
     const PAGE: &str = include_str!("../../../../docs/native.md");
     for &kind in likeness_domain::Kind::ALL {
-        let row =
-            format!("| {} | `{}` |", likeness_wire::native::status_of(kind), likeness_wire::native::code_of(kind));
-        assert!(PAGE.contains(&row), "docs/native.md lacks {row}");
+        let (status, code) = (likeness_wire::native::status_of(kind), likeness_wire::native::code_of(kind));
+        let rows = [
+            format!("| {status} | <a id=\"{code}\"></a>`{code}` |"),
+            // The second row of a code has no anchor.
+            format!("| {status} | `{code}` |"),
+        ];
+        assert!(rows.iter().any(|row| PAGE.contains(row)), "docs/native.md lacks {}", rows[0]);
     }
+    // What the server itself shows is the same list, and every code of it can be linked to.
+    let codes: Vec<Value> = serde_json::from_str(likeness_wire::native::openapi::CODES).unwrap();
+    let shown = likeness_wire::native::openapi::page_text();
+    for row in &codes {
+        let (status, code, about) = (&row["status"], row["code"].as_str().unwrap(), row["about"].as_str().unwrap());
+        assert!(PAGE.contains(&format!("`{code}` | {about} |")), "docs/native.md explains {code} otherwise");
+        assert!(PAGE.contains(&format!("<a id=\"{code}\"></a>`{code}`")), "docs/native.md has no anchor {code}");
+        assert_eq!(shown.matches(&format!("id=\"{code}\"")).count(), 1, "the page has no anchor {code}: {status}");
+    }
+    assert_eq!(codes.len(), PAGE.matches("</a>`").count() + 1, "`unsupported` has two rows");
 }

@@ -5,8 +5,8 @@ use axum::body::Body;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::access::{Caller, FaceSetScope, Grant, Grants};
-use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, Tenant, TenantName, TimestampMs};
+use likeness_domain::ports::{CredentialStore, GalleryStore};
+use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, Secret, Tenant, TenantName, TimestampMs};
 use likeness_testkit::{FakeAnalyzer, FakeClock};
 use likeness_wire::router;
 use serde_json::{Value, json};
@@ -180,6 +180,32 @@ async fn persons_are_moved_between_merged_and_split() {
     refused(server.send("acme", "GET", "/persons/carl", &[], Value::Null).await, "person_not_found");
     let faces = server.acme(200, "GET", "/persons/bert/faces", Value::Null).await;
     assert_eq!(faces["faces"].as_array().unwrap().len(), 2);
+}
+
+/// Also where the caller does not see any more what it has changed.
+#[tokio::test]
+async fn a_write_that_succeeded_is_not_answered_with_an_error() {
+    let server = Server::new().await;
+    for name in ["con", "staff"] {
+        server.acme(201, "POST", "/face-sets", json!({"name": name})).await;
+    }
+    let con = server.bed.store.face_set(tenant_id(5), FaceSetName::new("con").unwrap()).await.unwrap().unwrap();
+    let only_con = FaceSetScope::Only([con.face_set.id].into());
+    let scoped = |key| AccessKey { grants: Grants::ALL, face_sets: only_con.clone(), ..key };
+    server.add_key("acme", "scoped", scoped).await;
+    let enrols = |key| AccessKey { grants: Grants::of(&[Grant::Enrol]), face_sets: only_con.clone(), ..key };
+    server.add_key("acme", "enrols", enrols).await;
+    for (key, others) in [("sy", json!(["con", "staff"])), ("li", json!(["con"]))] {
+        server.acme(201, "POST", "/persons", json!({"key": key, "face_sets": others})).await;
+        let path = format!("/persons/{key}/face-sets");
+        // Refused as a whole: nothing is joined by a key that may not leave.
+        let both = json!({"join": ["con"], "leave": ["con"]});
+        refused(server.send("enrols", "POST", &path, &[], both).await, "forbidden");
+        let (status, _, answer) = server.send("scoped", "POST", &path, &[], json!({"leave": ["con"]})).await;
+        assert_eq!((status, &answer["key"], &answer["face_sets"]), (200, &json!(key), &json!([])), "{answer}");
+        refused(server.send("scoped", "GET", &format!("/persons/{key}"), &[], Value::Null).await, "person_not_found");
+    }
+    assert_eq!(server.acme(200, "GET", "/persons/sy", Value::Null).await["face_sets"], json!(["staff"]));
 }
 
 #[tokio::test]

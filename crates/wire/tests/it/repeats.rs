@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use likeness_domain::access::{Grant, Grants};
-use likeness_domain::ports::{Record, RecordQuota, RecordStore, WhenFull};
+use likeness_domain::ports::{Clock, JobStore, Record, RecordQuota, RecordStore, WhenFull};
 use likeness_domain::types::{AccessKey, TimestampMs};
 use likeness_wire::router;
 use serde_json::{Value, json};
@@ -206,6 +206,49 @@ async fn a_change_is_made_only_of_what_was_seen() {
     }
 }
 
+/// What is absent stays; so each change can be undone.
+#[tokio::test]
+async fn what_a_change_names_as_null_is_taken_away() {
+    let server = with_set().await;
+    let enrol = json!({
+        "image": {"base64": base64(P1)}, "subject": "anna", "external_id": "photo-1", "note": "n", "fields": {"age": 30},
+    });
+    let face = server.acme(201, "POST", FACES, enrol.clone()).await["faces"][0].clone();
+    let path = format!("{FACES}/{}", face["id"].as_str().unwrap());
+    assert_eq!(server.acme(200, "PATCH", &path, json!({})).await["subject"], "anna");
+    for (patch, gone, kept) in [
+        (json!({"subject": null}), "subject", "note"),
+        (json!({"note": ""}), "note", "fields"),
+        (json!({"fields": {"age": null}}), "fields", "external_id"),
+        (json!({"external_id": null}), "external_id", "id"),
+    ] {
+        let changed = server.acme(200, "PATCH", &path, patch).await;
+        assert!(changed[gone].is_null() && !changed[kept].is_null(), "{gone}: {changed}");
+        let shown = server.acme(200, "GET", &path, Value::Null).await;
+        assert_eq!(changed, shown);
+    }
+    let back = server.acme(200, "PATCH", &path, json!({"subject": "anna", "note": "n", "fields": {"age": 30}})).await;
+    for part in ["subject", "note", "fields"] {
+        assert_eq!(back[part], face[part]);
+    }
+    assert_eq!(server.acme(200, "PATCH", &path, json!({"subject": ""})).await.get("subject"), None);
+    // The external id is free again, and is no member that changes.
+    server.acme(201, "POST", FACES, enrol).await;
+    for (patch, code, field) in [
+        (json!({"external_id": "photo-2"}), "invalid_argument", json!("external_id")),
+        (json!({"fields": {"size": null}}), "field_not_defined", Value::Null),
+    ] {
+        let (_, _, answer) = server.send("acme", "PATCH", &path, &[], patch).await;
+        assert_eq!((&answer["error"]["code"], &answer["error"]["field"]), (&json!(code), &field), "{answer}");
+    }
+    server.acme(201, "POST", "/persons", json!({"key": "p", "name": "P", "note": "n", "face_sets": ["staff"]})).await;
+    let person = server.acme(200, "PATCH", "/persons/p", json!({"name": null})).await;
+    assert_eq!((person.get("name"), &person["note"]), (None, &json!("n")));
+    server.acme(200, "PATCH", "/face-sets/staff", json!({"label": "Staff", "note": "n"})).await;
+    let set = server.acme(200, "PATCH", "/face-sets/staff", json!({"note": null})).await;
+    assert_eq!((&set["label"], set.get("note")), (&json!("Staff"), None));
+}
+
 #[tokio::test]
 async fn what_a_delete_would_delete_is_counted() {
     let server = with_set().await;
@@ -300,14 +343,14 @@ async fn an_upload_is_named_instead_of_being_sent_again() {
     server.acme(201, "POST", FACES, image.clone()).await;
     // It is the tenant's own, and neither an address nor another upload can be uploaded.
     let (_, _, answer) = server.send("other", "POST", "/detect", &[], image.clone()).await;
-    assert_eq!(answer["error"]["code"], "url_not_found");
+    assert_eq!(answer["error"]["code"], "upload_not_found");
     for wrong in [json!({"url": "http://img.test/a.jpg"}), image["image"].clone()] {
         let (status, _, answer) = server.send("acme", "POST", "/uploads", &[], json!({"image": wrong})).await;
         assert_eq!((status, &answer["error"]["field"]), (400, &json!("image")), "{answer}");
     }
     server.bed.clock.advance(Duration::from_hours(1));
     let (_, _, answer) = server.send("acme", "POST", "/detect", &[], image).await;
-    assert_eq!(answer["error"]["code"], "url_not_found");
+    assert_eq!(answer["error"]["code"], "upload_not_found");
 }
 
 #[tokio::test]
@@ -336,10 +379,10 @@ async fn a_delete_as_a_job_is_done_and_told_of() {
     let (_, _, answer) = server.send("other", "GET", &path, &[], Value::Null).await;
     assert_eq!(answer["error"]["code"], "job_not_found");
     let gone = server.acme(202, "POST", later, json!({"filter": "age:[10 TO 10]"})).await;
-    assert_eq!(
-        server.acme(200, "DELETE", &format!("/jobs/{}", gone["id"].as_str().unwrap()), Value::Null).await["cancelled"],
-        gone["id"]
-    );
+    let gone_path = format!("/jobs/{}", gone["id"].as_str().unwrap());
+    for _ in 0..2 {
+        assert_eq!(server.acme(200, "DELETE", &gone_path, Value::Null).await["cancelled"], gone["id"]);
+    }
 
     let jobs = Jobs::new(server.bed.store.clone(), server.bed.clock.clone(), server.bed.clock.clone());
     let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
@@ -360,4 +403,36 @@ async fn a_delete_as_a_job_is_done_and_told_of() {
     working.await.unwrap();
     assert_eq!(done["outcome"], json!({"n_faces": 2}), "{done}");
     assert_eq!(n_faces(&server).await, 1);
+
+    // What was cancelled has done nothing and is known for a day; what is done cannot be cancelled.
+    let cancelled = server.acme(200, "GET", &gone_path, Value::Null).await;
+    assert_eq!((&cancelled["state"], &cancelled["outcome"]), (&json!("cancelled"), &json!({"n_faces": 0})));
+    assert!(cancelled["expires_at"].is_string() && cancelled.get("due_at").is_none(), "{cancelled}");
+    let listed = server.acme(200, "GET", "/jobs", Value::Null).await;
+    let states: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| &job["state"]).collect();
+    assert_eq!(states, ["cancelled", "done"]);
+    let (status, _, answer) = server.send("acme", "DELETE", &path, &[], Value::Null).await;
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("job_done")), "{answer}");
+    server.bed.clock.advance(Duration::from_hours(24));
+    let (_, _, answer) = server.send("acme", "GET", &gone_path, &[], Value::Null).await;
+    assert_eq!(answer["error"]["code"], "job_not_found");
+}
+
+/// All or none: a delete that was begun goes on to its end, and whoever cancels it hears so.
+#[tokio::test]
+async fn a_delete_that_was_begun_is_not_cancelled() {
+    let server = with_set().await;
+    server.acme(201, "POST", FACES, json!({"image": {"base64": base64(P1)}, "subject": "anna"})).await;
+    let job = server.acme(202, "POST", "/face-sets/staff/faces/delete-later", json!({"subject": "anna"})).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let now = server.bed.clock.now();
+    let claimed = server.bed.store.claim("delete-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap();
+    assert_eq!(claimed.unwrap().id.to_string(), job["id"].as_str().unwrap());
+    // Under way, and when whoever did it is gone.
+    for state in ["running", "waiting"] {
+        assert_eq!(server.acme(200, "GET", &path, Value::Null).await["state"], state);
+        let (status, _, answer) = server.send("acme", "DELETE", &path, &[], Value::Null).await;
+        assert_eq!((status, &answer["error"]["code"]), (409, &json!("job_done")), "{answer}");
+        server.bed.clock.advance(Duration::from_secs(10));
+    }
 }

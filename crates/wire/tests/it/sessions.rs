@@ -99,6 +99,17 @@ fn a_browser_signs_in_and_out() {
     let by_tls = [("authorization", bearer.as_str()), ("x-forwarded-proto", "https")];
     let (_, headers, _) = server.send("POST", "/session", &by_tls, Value::Null);
     assert!(headers["set-cookie"].to_str().unwrap().ends_with("; Secure"));
+    // Behind this server's own TLS, whatever the client says of itself.
+    for over_tls in [true, false] {
+        let mut request = Request::builder().method("POST").uri("/likeness/v1/session").header("host", "our.host");
+        if over_tls {
+            request = request.extension(likeness_wire::http::origin::OverTls);
+        }
+        let request = request.header("authorization", format!("Bearer {KEY}.{SECRET}")).body(Body::empty()).unwrap();
+        let answer = block_on(server.router.clone().oneshot(request)).unwrap();
+        assert_eq!(answer.status().as_u16(), 201);
+        assert_eq!(answer.headers()["set-cookie"].to_str().unwrap().ends_with("; Secure"), over_tls);
+    }
 
     let (status, headers, _) =
         server.send("DELETE", "/session", &[("cookie", pair), ("x-likeness-csrf", "1")], Value::Null);

@@ -34,6 +34,7 @@ fn every_kind_has_its_code() {
         PersonExists: 400 BAD_REQUEST: person already exists
         KeyNotFound: 400 BAD_REQUEST
         JobNotFound: 400 BAD_REQUEST
+        JobDone: 400 BAD_REQUEST
         Changed: 400 BAD_REQUEST
         UnknownField: 400 BAD_REQUEST
         FieldNotDefined: 400 BAD_REQUEST

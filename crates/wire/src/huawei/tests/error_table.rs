@@ -50,6 +50,7 @@ fn every_kind_at_every_operation() {
         PersonExists: 500 FRS.0018
         KeyNotFound: 500 FRS.0018
         JobNotFound: 500 FRS.0018
+        JobDone: 500 FRS.0018
         Changed: 500 FRS.0018
         UnknownField: 400 FRS.0402
         FieldNotDefined: 400 FRS.0405

@@ -167,11 +167,11 @@ pub struct Job {
     pub id: String,
     /// What kind of work it is.
     pub kind: String,
-    /// `waiting`, `running` or `done`.
+    /// `waiting`, `running`, `done` or `cancelled`.
     pub state: String,
     /// How often it was begun.
     pub n_attempts: u32,
-    /// What came of it, once it is done; only where one job is asked for, and only of kinds of this API.
+    /// What came of it, once it is done or cancelled; only where one job is asked for, and only of kinds of this API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<JobOutcome>,
     /// Id of the access key that asked for it; left out for the owner of the data folder.
@@ -179,10 +179,10 @@ pub struct Job {
     pub key: Option<String>,
     /// When it was asked for, RFC 3339, UTC.
     pub created_at: String,
-    /// When it is begun next; of a running one when it is given up and tried again. Left out once it is done.
+    /// When it is begun next; of a running one when it is given up and tried again. Left out once it is done or cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<String>,
-    /// When it is forgotten, once it is done.
+    /// When it is forgotten, once it is done or cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -190,7 +190,7 @@ pub struct Job {
 /// What came of a job: `n_faces`, or why it was given up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobOutcome {
-    /// How many faces were deleted.
+    /// How many faces were deleted; 0 of a cancelled job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
     /// The code of the error for which it was given up.
@@ -211,7 +211,7 @@ pub struct Jobs {
     pub next_cursor: Option<String>,
 }
 
-/// A job that is not done any more.
+/// A job that will not be done; it stays listed for a day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobCancelled {
     /// Its id.

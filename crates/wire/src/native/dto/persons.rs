@@ -21,7 +21,7 @@ pub struct CreatePerson {
     pub face_sets: Vec<String>,
 }
 
-/// Request to change a person; what is absent stays. An empty name or note is cleared.
+/// Request to change a person; what is absent stays, and `null` or an empty text takes a name or note away.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdatePerson {
@@ -29,10 +29,10 @@ pub struct UpdatePerson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// New name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::text_or_null", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// New free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::text_or_null", skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

@@ -25,7 +25,7 @@ pub struct SearchPicture {
     /// How many strangers of the whole face set may be expected to be found for each face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub false_matches: Option<f64>,
-    /// Only faces that pass.
+    /// Only faces that pass, as in `age:[18 TO *] && !subject:anna`; the language is in this document's description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// At most one face of each person.

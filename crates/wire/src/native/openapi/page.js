@@ -42,6 +42,7 @@ const table = (api, heading, rows) => {
 
 const membersOf = (api, schema) => {
   const whole = resolved(api, schema);
+  if (whole.oneOf) return whole.oneOf.flatMap((one) => membersOf(api, one).map(([name, type, about]) => [name, type, about, false]));
   const required = new Set(whole.required || []);
   return Object.entries(whole.properties || {}).map(([name, member]) => [
     name, typeOf(api, member), member.description || resolved(api, member).description, required.has(name),
@@ -84,6 +85,7 @@ const draw = (api) => {
       main.append(section);
     }
   }
+  contents.append(make('a', 'Errors', { href: '#errors' }));
   document.getElementById('find').addEventListener('input', (event) => {
     const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const section of main.children) {

@@ -26,6 +26,7 @@ fn every_kind() {
         PersonExists: 500 INTERNAL_ERROR
         KeyNotFound: 500 INTERNAL_ERROR
         JobNotFound: 500 INTERNAL_ERROR
+        JobDone: 500 INTERNAL_ERROR
         Changed: 500 INTERNAL_ERROR
         UnknownField: 500 INTERNAL_ERROR
         FieldNotDefined: 500 INTERNAL_ERROR
