@@ -126,3 +126,6 @@ impl fmt::Display for Address {
         formatter.write_str(&self.shown)
     }
 }
+
+#[cfg(test)]
+mod tests;

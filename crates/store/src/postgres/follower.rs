@@ -152,6 +152,9 @@ impl Follower {
             "the database lacks commits that this node has seen: another server was promoted without them. The index is \
              filled anew; hint: with `synchronous_standby_names` a promotion loses nothing"
         );
+        // What is known of the other history is of no use.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.store(0, Ordering::SeqCst);
         self.is_lost.store(true, Ordering::SeqCst);
         self.wake.notify_one();
     }
@@ -279,8 +282,9 @@ impl Follower {
         }
         self.index.resume(position.revision).await?;
         session.batch("COMMIT").await?;
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).retain(|&revision, _| position.revision.0 < revision);
-        self.known.store(position.revision.0, Ordering::SeqCst);
+        // Later ones are read from the table.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.fetch_max(position.revision.0, Ordering::SeqCst);
         self.is_lost.store(false, Ordering::SeqCst);
         self.at.send_replace(position);
         let elapsed_ms = started.elapsed().as_millis() as u64;

@@ -37,7 +37,7 @@ mod transient;
 mod uploads;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
@@ -258,6 +258,8 @@ pub struct PostgresStore {
     shared: Arc<Shared>,
     /// Given up when the store is dropped.
     runtime: Option<Runtime>,
+    /// When it was tried last whether something can be written.
+    probed_at: Mutex<Option<Instant>>,
 }
 
 impl PostgresStore {
@@ -296,7 +298,7 @@ impl PostgresStore {
         let doing = format!("open the store in `{}`", address.shown);
         let opened = runtime.spawn(start(address, index, settings, clock, is_following));
         match wait_for(opened) {
-            Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime) }),
+            Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None) }),
             Ok(Err(failure)) => {
                 runtime.shutdown_background();
                 let is_away = failure.is_disconnection();
@@ -702,6 +704,24 @@ impl GalleryStore for PostgresStore {
     fn health(&self) -> StoreHealth {
         let behind = || (!self.shared.follower.is_caught_up()).then(|| "the index is behind the database".to_owned());
         StoreHealth { write_failure: self.shared.database.trouble().or_else(behind), ..StoreHealth::default() }
+    }
+
+    fn probe_writes(&self) -> Pending<'_, ()> {
+        const PAUSE: Duration = Duration::from_secs(1);
+        {
+            let mut probed_at = self.probed_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if probed_at.is_some_and(|at| at.elapsed() < PAUSE) {
+                return Box::pin(std::future::ready(Ok(())));
+            }
+            *probed_at = Some(Instant::now());
+        }
+        // It changes nothing, but a server that is read-only or whose disk is full refuses it.
+        self.write("write to the database", |session| {
+            Box::pin(async move {
+                session.execute("UPDATE likeness_layout SET version = version", &[]).await?;
+                Ok(())
+            })
+        })
     }
 
     fn report(&self, thorough: bool) -> Pending<'_, StoreReport> {

@@ -1,0 +1,53 @@
+use super::*;
+
+fn refused(address: &str) -> String {
+    Address::parse(address, None).unwrap_err().to_string()
+}
+
+/// Sockets and this machine without TLS, everything else with it, unless the address says so.
+#[test]
+fn tls_is_demanded_of_other_machines() {
+    let mode = |address: &str| Address::parse(address, None).unwrap().config.get_ssl_mode();
+    assert_eq!(mode("postgres://likeness@%2Frun%2Fpostgresql/likeness"), SslMode::Disable);
+    assert_eq!(mode("postgres://likeness@localhost/likeness"), SslMode::Disable);
+    assert_eq!(mode("postgres://likeness@127.0.0.1:6000/likeness"), SslMode::Disable);
+    assert_eq!(mode("postgres://likeness@db.example/likeness"), SslMode::Require);
+    assert_eq!(mode("postgres://likeness@127.0.0.1,db.example/likeness"), SslMode::Require, "one of them is far");
+    assert_eq!(mode("postgres://likeness@db.example/likeness?sslmode=disable"), SslMode::Disable);
+    assert_eq!(mode("postgres://likeness@localhost/likeness?sslmode=verify-full"), SslMode::Require);
+    let prefer = refused("postgres://likeness@db.example/likeness?sslmode=prefer");
+    assert!(prefer.contains("`sslmode` is `prefer`, expected `verify-full`, `require` or `disable`"), "{prefer}");
+}
+
+/// A password comes apart from the address, and neither text nor debug form nor a refusal has it.
+#[test]
+fn a_password_is_never_shown() {
+    let address = Address::parse("postgres://likeness@one:1,two:2/faces?connect_timeout=7", Some("s3cret")).unwrap();
+    assert_eq!(address.config.get_password(), Some(&b"s3cret"[..]));
+    assert_eq!(address.config.get_connect_timeout(), Some(&Duration::from_secs(7)));
+    assert_eq!(address.to_string(), "postgres://one:1,two:2/faces");
+    assert_eq!(format!("{address:?}"), "postgres://one:1,two:2/faces");
+    for holds_one in ["postgres://likeness:s3cret@one/faces", "postgres://likeness@one/faces?password=s3cret"] {
+        let error = refused(holds_one);
+        assert!(error.contains("it holds a password") && !error.contains("s3cret"), "{error}");
+    }
+    assert!(!refused("postgres://likeness:s3cret@one:port/faces").contains("s3cret"));
+}
+
+#[test]
+fn what_is_no_address_is_refused() {
+    for address in ["", "likeness.db", "postgres://", "mysql://one/faces", "postgres://likeness@one:99999/faces"] {
+        let error = refused(address);
+        assert!(error.contains("the address of the database cannot be used"), "{address}: {error}");
+        assert!(error.contains("hint: write `postgres://user@host:5432/database`"), "{address}: {error}");
+    }
+    let no_file = refused("postgres://likeness@db.example/faces?sslrootcert=%2Fnowhere%2Fca.pem");
+    assert!(no_file.contains("`sslrootcert` /nowhere/ca.pem"), "{no_file}");
+}
+
+/// Of several hosts the one that can be written to is taken.
+#[test]
+fn the_server_to_write_to_is_looked_for() {
+    let address = Address::parse("postgres://likeness@one,two/faces?target_session_attrs=any", None).unwrap();
+    assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+}
