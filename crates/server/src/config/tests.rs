@@ -71,6 +71,9 @@ fn flag_beats_environment_beats_file_beats_default() {
         # listen_operations is not set
         console = true # default
         data = "/home/u/.local/share/likeness/library" # default
+        # store is not set
+        # store_password_file is not set
+        store_connections = 16 # default
         data_open_to_others = false # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default

@@ -11,12 +11,15 @@ fn flag_beats_environment_beats_file() {
     command.env("LIKENESS_QUEUE_MAX", "2").env("LIKENESS_DATA", "from-environment").env("LIKENESS_HOME", "packs");
     let shown = ended(command);
     assert_eq!(shown.code, Some(0), "{}", shown.talk);
-    let first: Vec<_> = shown.data.lines().take(12).collect();
+    let first: Vec<_> = shown.data.lines().take(15).collect();
     expect![[r#"
         listen = "127.0.0.1:7080" # default
         # listen_operations is not set
         console = true # default
         data = "by-flag" # flag --data
+        # store is not set
+        # store_password_file is not set
+        store_connections = 16 # default
         data_open_to_others = false # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
