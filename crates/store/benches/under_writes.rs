@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p likeness-store --bench under_writes`, with `LIKENESS_BENCH_FACES=1000000` for a million faces of 128
 //! numbers instead of 100,000. No criterion: each thing is measured once, as a whole.
+#![expect(clippy::print_stdout, reason = "figures that are no distribution of equal runs are printed")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -127,8 +128,35 @@ fn main() {
     );
     assert_eq!(found, before_hits);
 
+    costs(&index);
     searches("alone", &index, None);
     searches("beside writes", &index, Some(n_faces));
+}
+
+/// Processor time of a search, alone and many together.
+fn costs(index: &FlatIndex) {
+    let mut random = Random(55);
+    for (batch, n_batches) in [(1, 64), (16, 8), (256, 4)] {
+        let cpu_before = cpu();
+        for _ in 0..n_batches {
+            let questions: Vec<_> = (0..batch).map(|_| question(random.template())).collect();
+            block_on(async {
+                let asked: Vec<_> = questions.into_iter().map(|question| index.search(question)).collect();
+                let mut asked: Vec<_> = asked.into_iter().map(Box::pin).collect();
+                // Each is in the queue before the first is awaited.
+                std::future::poll_fn(|context| {
+                    asked.retain_mut(|search| search.as_mut().poll(context).is_pending());
+                    if asked.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                })
+                .await;
+            });
+        }
+        let each = (cpu() - cpu_before) / (batch * n_batches);
+        println!(
+            "{batch} together: {each:.2?} of processor time a search, {:.0} a second and core",
+            1.0 / each.as_secs_f64()
+        );
+    }
 }
 
 /// Searches one after the other for some seconds, beside writes or not.

@@ -60,6 +60,5 @@ fn a_face_takes_at_most_220_bytes_of_memory() {
     }
     assert_eq!(index.n_rows(face_set) as u64, N_FACES);
     let bytes_per_face = (IN_USE.load(Ordering::Relaxed) - before) / N_FACES as usize;
-    println!("{bytes_per_face} bytes a face");
     assert!(bytes_per_face <= BYTES_MAX, "{bytes_per_face} bytes a face, expected at most {BYTES_MAX}");
 }

@@ -237,7 +237,7 @@ impl ReadBack<'_> {
             let gallery = self.galleries.get(&face_set)?;
             Some((gallery.pack().clone(), gallery.schema().fields().len()))
         };
-        let (mut bytes, mut found, mut rotations) = (Vec::new(), FoundRows::default(), HashMap::new());
+        let (mut bytes, mut found) = (Vec::new(), FoundRows::default());
         loop {
             let stretch = self.next_stretch.fetch_add(1, Ordering::Relaxed);
             if stretch >= n_stretches {
@@ -250,18 +250,16 @@ impl ReadBack<'_> {
                     None => return Ok(false),
                     Some(Record::Free) => found.free.push(slot),
                     Some(Record::Stale) => found.stale.push(slot),
-                    Some(Record::Row { face_set, entry, lacks_attributes }) => {
+                    Some(Record::Row { face_set, entry, codes, lacks_attributes }) => {
                         if lacks_attributes {
                             found.lacking.push((face_set, entry.sequence));
                         }
-                        let Some(gallery) = self.galleries.get(&face_set) else { return Ok(false) };
-                        let rotation = rotations.entry(face_set).or_default();
-                        by_set.entry(face_set).or_default().push(gallery.kept_row(entry, slot, rotation));
+                        by_set.entry(face_set).or_default().push(KeptRow { entry, codes, slot });
                     }
                 }
             }
             for (face_set, rows) in by_set {
-                if !self.galleries.get(&face_set).is_some_and(|gallery| gallery.take_over(rows)) {
+                if !self.galleries.get(&face_set).is_some_and(|gallery| gallery.take_over(self.file, rows)) {
                     return Ok(false);
                 }
             }

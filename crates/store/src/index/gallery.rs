@@ -35,7 +35,7 @@ pub(super) struct Gallery {
     face_set: FaceSetId,
     pack: PackId,
     schema: Arc<FieldSchema>,
-    /// What its rotation is made of; a secret of the set.
+    /// What its rotation is made of if its rows are in memory only; a secret of the set.
     seed: u64,
     backing: Backing,
     /// What only the writer looks at, so that growing a table holds no search up.
@@ -61,9 +61,9 @@ enum Prepared {
 
 /// A row that was read back from a file.
 pub(super) struct KeptRow {
-    entry: GalleryEntry,
-    codes: RowCodes,
-    slot: u32,
+    pub(super) entry: GalleryEntry,
+    pub(super) codes: RowCodes,
+    pub(super) slot: u32,
 }
 
 /// # Invariants
@@ -198,12 +198,17 @@ impl Gallery {
             return None;
         }
         let known = writer.rotation.take().filter(|rotation| rotation.dimensions() == vector.len());
-        let rotation = known.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, vector.len())));
+        let file = self.backing.files.as_ref().and_then(|files| files.of(vector.len()));
+        let rotation = known.unwrap_or_else(|| Arc::new(self.rotation(vector.len(), file.as_deref())));
         writer.rotation = Some(Arc::clone(&rotation));
         let codes = RowCodes::new(vector, &rotation);
-        let file = self.backing.files.as_ref().and_then(|files| files.of(vector.len()));
-        let slot = file.and_then(|file| file.put(self.face_set, &entry, &mut writer.bytes)).unwrap_or(NO_SLOT);
+        let put = |file: Arc<RowFile>| file.put(self.face_set, (&entry, &codes), &mut writer.bytes);
+        let slot = file.and_then(put).unwrap_or(NO_SLOT);
         Some(Prepared::Put { entry, codes, rotation, slot })
+    }
+
+    fn rotation(&self, dimensions: usize, file: Option<&RowFile>) -> Rotation {
+        Rotation::new(file.map_or(self.seed, |file| file.rotation_seed(self.face_set)), dimensions)
     }
 
     fn refuse(&self, entry: &GalleryEntry, why: &str) {
@@ -256,26 +261,17 @@ impl Gallery {
         rows.n_rows += 1;
     }
 
-    /// Does what takes time of a row that was read back. `rotation` is kept from row to row.
-    pub(super) fn kept_row(&self, entry: GalleryEntry, slot: u32, rotation: &mut Option<Arc<Rotation>>) -> KeptRow {
-        let n = entry.template.unit().len();
-        let known = rotation.take().filter(|rotation| rotation.dimensions() == n);
-        let used = rotation.insert(known.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, n))));
-        let codes = RowCodes::new(entry.template.unit(), used);
-        KeptRow { entry, codes, slot }
-    }
-
-    /// Takes over rows that are on disk already. False if a face is there twice or of another length, so that not all of
-    /// them can be right.
-    pub(super) fn take_over(&self, kept: Vec<KeptRow>) -> bool {
+    /// Takes over rows that are in this file already. False if a face is there twice or of another length, so that not all
+    /// of them can be right.
+    pub(super) fn take_over(&self, file: &RowFile, kept: Vec<KeptRow>) -> bool {
         let mut writer = self.writer();
         let mut rows = self.rows.write().expect(POISONED);
         let mut retired = Retired::default();
         writer.places.reserve(kept.len());
         for KeptRow { entry, codes, slot } in kept {
-            let rotation = rows.rotation.clone();
-            let rotation = rotation.unwrap_or_else(|| Arc::new(Rotation::new(self.seed, entry.template.unit().len())));
-            if writer.places.contains_key(&entry.face) || rotation.dimensions() != entry.template.unit().len() {
+            let n = entry.template.unit().len();
+            let rotation = rows.rotation.clone().unwrap_or_else(|| Arc::new(self.rotation(n, Some(file))));
+            if writer.places.contains_key(&entry.face) || rotation.dimensions() != n {
                 return false;
             }
             self.put(&mut writer.places, &mut rows, &entry, (&codes, &rotation, slot), &mut retired);

@@ -83,6 +83,16 @@ impl RowSizes {
         Self(scale.to_bits() | u32::from(bf16_above(coarse_residual)))
     }
 
+    /// Both numbers as they are kept.
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// From what [`RowSizes::to_bits`] gave.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// The same scale with the length of what other codes leave out, the upper half of an f32.
     #[inline]
     pub fn with_residual(self, residual: u16) -> Self {

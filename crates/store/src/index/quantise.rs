@@ -51,6 +51,7 @@ const LENGTH_MAX: f64 = 1.002;
 const ROUNDING: f64 = 1e-5;
 
 /// The codes of a row, and what they leave out.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct RowCodes {
     /// Lines of the coarse plane.
     pub(super) coarse: Vec<CodeLine>,

@@ -22,9 +22,9 @@
 //!
 //! | Bytes | What |
 //! |---|---|
-//! | 0..16 | `LikenessRows v1`, filled with zeros |
+//! | 0..16 | `LikenessRows v2`, filled with zeros |
 //! | 16..32 | id of the library |
-//! | 32..40 | key of the file: seed of the rows' checksums |
+//! | 32..40 | key of the file, random: seed of the rows' checksums and, with the set, of its rotation |
 //! | 40..44, 44..48 | dimensions; bytes of a slot |
 //! | 48..56 | device and number of the file, hashed: a copy is another file |
 //! | 56..64 | XXH3 of the 56 bytes before |
@@ -44,13 +44,14 @@ use likeness_domain::types::{DIMENSIONS_MAX, FaceSetId, Revision};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::kernel::FloatLine;
+use super::quantise::RowCodes;
 use super::rotation::split_mix;
 use super::row_record::{self, HEAD_BYTES as ROW_HEAD_BYTES, slot_bytes};
 
 /// What the names of the files begin with; the number of dimensions follows.
 pub const ROWS_FILE: &str = "likeness.rows-";
 
-const MAGIC: &[u8; 16] = b"LikenessRows v1\0";
+const MAGIC: &[u8; 16] = b"LikenessRows v2\0";
 
 /// Bytes before the first slot.
 pub(super) const FILE_HEAD_BYTES: u64 = 4096;
@@ -175,13 +176,13 @@ pub fn fuzz_rows_file(bytes: &[u8]) {
         let n_fields = idx % 4;
         let read =
             row_record::read(&slot, (key, dimensions), |set| (set.get() % 7 != 0).then(|| (pack.clone(), n_fields)));
-        if let Some(row_record::Record::Row { face_set, entry, lacks_attributes: false }) = read {
+        if let Some(row_record::Record::Row { face_set, entry, codes, lacks_attributes: false }) = read {
             let mut again = vec![0; n_bytes];
-            row_record::write(&mut again, key, face_set, &entry);
+            row_record::write(&mut again, key, face_set, &entry, &codes);
             let again = row_record::read(&again, (key, dimensions), |_| Some((pack.clone(), n_fields)));
             assert_eq!(
                 format!("{again:?}"),
-                format!("{:?}", Some(row_record::Record::Row { face_set, entry, lacks_attributes: false }))
+                format!("{:?}", Some(row_record::Record::Row { face_set, entry, codes, lacks_attributes: false }))
             );
         }
     }
@@ -470,7 +471,12 @@ impl RowFile {
 
     /// Writes a row into a free slot; `None` if that does not work, on a full disk mostly: then the file does not hold
     /// all rows any more, which its head says from now on.
-    pub(super) fn put(&self, face_set: FaceSetId, entry: &GalleryEntry, bytes: &mut Vec<u8>) -> Option<u32> {
+    pub(super) fn put(
+        &self,
+        face_set: FaceSetId,
+        (entry, codes): (&GalleryEntry, &RowCodes),
+        bytes: &mut Vec<u8>,
+    ) -> Option<u32> {
         let slot = {
             let mut slots = lock(&self.slots);
             slots.free.pop().map(|Reverse(slot)| slot).unwrap_or_else(|| {
@@ -479,7 +485,7 @@ impl RowFile {
             })
         };
         bytes.resize(self.slot_bytes(), 0);
-        row_record::write(bytes, self.key, face_set, entry);
+        row_record::write(bytes, self.key, face_set, entry, codes);
         match self.file.write_all_at(bytes, self.offset(slot)) {
             Ok(()) => Some(slot),
             Err(error) => {
@@ -496,7 +502,7 @@ impl RowFile {
 
     /// Reads a row's vector, filled up with zeros. `bytes` is memory to use.
     pub(super) fn vector(&self, slot: u32, bytes: &mut Vec<u8>, vector: &mut [FloatLine]) -> io::Result<()> {
-        bytes.resize(self.slot_bytes() - ROW_HEAD_BYTES, 0);
+        bytes.resize(self.dimensions * size_of::<f32>(), 0);
         self.file.read_exact_at(bytes, self.offset(slot) + ROW_HEAD_BYTES as u64)?;
         vector.fill(FloatLine::ZERO);
         let room = vector.iter_mut().flat_map(|line| &mut line.0);
@@ -545,6 +551,11 @@ impl RowFile {
             wiped(&self.file, end)?;
         }
         Ok(())
+    }
+
+    /// What the rotation of a set's rows in this file is made of: their codes are in it, too.
+    pub(super) fn rotation_seed(&self, face_set: FaceSetId) -> u64 {
+        split_mix(&mut (self.key ^ face_set.get()))
     }
 
     /// Key of its rows' checksums, and their dimensions.

@@ -1,6 +1,7 @@
 //! A row of a gallery as bytes: what a slot of a [`super::row_file`] holds.
 //!
-//! All numbers are little-endian. A slot is a multiple of 64 bytes: the head, then the vector (f32 each), then zeros.
+//! All numbers are little-endian. A slot is a multiple of 64 bytes: the head, the vector (f32 each), zeros up to the next
+//! multiple of 64, the coarse codes, the fine codes (`quantise` and `kernel` say what they are).
 //!
 //! | Bytes | What |
 //! |---|---|
@@ -10,7 +11,8 @@
 //! | 24..32 | sequence |
 //! | 32..40 | person, or 0 |
 //! | 40..42 | bytes of the attributes, or 65,535 if they have no room here and are in the store alone |
-//! | 42..128 | attributes: the subject, then a value for each field of the set |
+//! | 42..46, 46..48 | sizes of the codes; residual of both planes together |
+//! | 48..128 | attributes: the subject, then a value for each field of the set |
 //!
 //! An attribute is a tag and its value: `-` absent, `t` text with its length (u8), `w` i64, `r` f64, `b` a byte 0 or 1.
 
@@ -20,17 +22,25 @@ use likeness_domain::ports::GalleryEntry;
 use likeness_domain::types::{FaceId, FaceSetId, FieldValue, PackId, PersonId, Template};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::kernel::{CodeLine, RowSizes};
+use super::quantise::{RowCodes, n_code_lines};
+
 /// Bytes before the vector.
 pub(super) const HEAD_BYTES: usize = 128;
 
 /// Where the attributes begin.
-const ATTRIBUTES: usize = 42;
+const ATTRIBUTES: usize = 48;
 
 /// Stands for the length of attributes that have no room.
 const IN_STORE: u16 = u16::MAX;
 
 /// Bytes of a slot for vectors of so many numbers.
 pub(super) fn slot_bytes(dimensions: usize) -> usize {
+    codes_at(dimensions) + 2 * n_code_lines(dimensions) * size_of::<CodeLine>()
+}
+
+/// Where the codes begin.
+fn codes_at(dimensions: usize) -> usize {
     (HEAD_BYTES + dimensions * size_of::<f32>()).next_multiple_of(64)
 }
 
@@ -46,13 +56,14 @@ pub(super) enum Record {
         face_set: FaceSetId,
         /// Without subject and values if those are in the store alone.
         entry: GalleryEntry,
+        codes: RowCodes,
         /// Whether subject and values have to be read from the store.
         lacks_attributes: bool,
     },
 }
 
 /// Writes a row into a slot's bytes, all of which are overwritten.
-pub(super) fn write(slot: &mut [u8], key: u64, face_set: FaceSetId, entry: &GalleryEntry) {
+pub(super) fn write(slot: &mut [u8], key: u64, face_set: FaceSetId, entry: &GalleryEntry, codes: &RowCodes) {
     slot.fill(0);
     slot[8..16].copy_from_slice(&face_set.get().to_le_bytes());
     slot[16..24].copy_from_slice(&entry.face.get().to_le_bytes());
@@ -69,6 +80,10 @@ pub(super) fn write(slot: &mut [u8], key: u64, face_set: FaceSetId, entry: &Gall
     for (slot, number) in slot[HEAD_BYTES..].as_chunks_mut::<4>().0.iter_mut().zip(entry.template.unit()) {
         *slot = number.to_le_bytes();
     }
+    slot[42..46].copy_from_slice(&codes.sizes.to_bits().to_le_bytes());
+    slot[46..48].copy_from_slice(&codes.fine_residual.to_le_bytes());
+    let room = slot[codes_at(entry.template.unit().len())..].as_chunks_mut::<64>().0;
+    room.iter_mut().zip(codes.coarse.iter().chain(&codes.fine)).for_each(|(room, line)| *room = line.0);
     seal(slot, key);
 }
 
@@ -116,7 +131,15 @@ pub(super) fn read(
         subject,
         values,
     };
-    Some(Record::Row { face_set, entry, lacks_attributes: n_bytes == IN_STORE })
+    let mut lines = slot[codes_at(dimensions)..].as_chunks::<64>().0.iter().map(|bytes| CodeLine(*bytes));
+    let n_lines = n_code_lines(dimensions);
+    let codes = RowCodes {
+        coarse: lines.by_ref().take(n_lines).collect(),
+        fine: lines.collect(),
+        sizes: RowSizes::from_bits((number(slot, 42) & 0xffff_ffff) as u32),
+        fine_residual: u16::from_le_bytes([slot[46], slot[47]]),
+    };
+    Some(Record::Row { face_set, entry, codes, lacks_attributes: n_bytes == IN_STORE })
 }
 
 fn number(slot: &[u8], at: usize) -> u64 {
@@ -210,6 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::index::rotation::Rotation;
 
     const KEY: u64 = 77;
 
@@ -219,6 +243,11 @@ mod tests {
 
     fn pack() -> PackId {
         PackId::new("pack-1").unwrap()
+    }
+
+    fn codes_of(row: &GalleryEntry) -> RowCodes {
+        let vector = row.template.unit();
+        RowCodes::new(vector, &Rotation::new(3, vector.len()))
     }
 
     fn value() -> impl Strategy<Value = Option<FieldValue>> {
@@ -256,14 +285,16 @@ mod tests {
         fn a_row_is_read_as_it_was_written(row in row(), flipped in any::<prop::sample::Index>()) {
             let dimensions = row.template.unit().len();
             let mut slot = vec![0xff; slot_bytes(dimensions)];
-            write(&mut slot, KEY, set(), &row);
+            let codes = codes_of(&row);
+            write(&mut slot, KEY, set(), &row, &codes);
             let pack_of = |face_set| (face_set == set()).then(|| (pack(), row.values.len()));
-            let Some(Record::Row { face_set, entry, lacks_attributes }) = read(&slot, (KEY, dimensions), pack_of) else {
+            let Some(Record::Row { face_set, entry, codes: codes_read, lacks_attributes }) = read(&slot, (KEY, dimensions), pack_of) else {
                 panic!("no row");
             };
             prop_assert_eq!(face_set, set());
             prop_assert_eq!((entry.face, entry.sequence, entry.person), (row.face, row.sequence, row.person));
             prop_assert_eq!(&entry.template, &row.template);
+            prop_assert_eq!(codes_read, codes);
             if lacks_attributes {
                 prop_assert!(entry.subject.is_none() && entry.values.is_empty());
             } else {
@@ -292,7 +323,7 @@ mod tests {
             values: Box::new([Some(FieldValue::Boolean(true))]),
         };
         let mut slot = vec![0; slot_bytes(2)];
-        write(&mut slot, KEY, set(), &row);
+        write(&mut slot, KEY, set(), &row, &codes_of(&row));
         let read = read(&slot, (KEY, 2), |_| Some((pack(), 1)));
         assert!(matches!(read, Some(Record::Row { lacks_attributes: true, .. })), "{read:?}");
     }

@@ -137,7 +137,7 @@ fn rows_that_are_not_those_of_the_database_are_not_used() {
         drop((store, index));
         let before = expected(scratch.path(), set).await;
         let whole = std::fs::read(rows_file(scratch.path())).unwrap();
-        let slot_bytes = 192;
+        let slot_bytes = 320;
         assert_eq!((whole.len() - 4096) % slot_bytes, 0);
         // A row too few, a damaged one, and none at all.
         let mut lacks_one = whole.clone();

@@ -1,6 +1,7 @@
 use likeness_domain::types::{FaceId, PackId, Template};
 
 use super::*;
+use crate::index::rotation::Rotation;
 
 fn entry(number: u64) -> GalleryEntry {
     let raw: Vec<f32> = (0..20).map(|idx| (number as f32 + idx as f32).sin() + 2.0).collect();
@@ -20,8 +21,14 @@ fn file(folder: &Path) -> Arc<RowFile> {
     files.of(20).unwrap()
 }
 
+fn try_put(file: &RowFile, number: u64) -> Option<u32> {
+    let entry = entry(number);
+    let codes = RowCodes::new(entry.template.unit(), &Rotation::new(1, 20));
+    file.put(FaceSetId::new(1).unwrap(), (&entry, &codes), &mut Vec::new())
+}
+
 fn put(file: &RowFile, number: u64) -> u32 {
-    file.put(FaceSetId::new(1).unwrap(), &entry(number), &mut Vec::new()).unwrap()
+    try_put(file, number).unwrap()
 }
 
 fn vector(file: &RowFile, slot: u32) -> Vec<f32> {
@@ -92,7 +99,7 @@ fn a_search_that_outlives_thousands_of_commits_ends_well() {
 fn a_full_disk_leaves_vectors_in_memory_and_the_file_untrusted() {
     let scratch = tempfile::tempdir().unwrap();
     let full = RowFile::new(OpenOptions::new().read(true).write(true).open("/dev/full").unwrap(), 1, 20);
-    assert_eq!(full.put(FaceSetId::new(1).unwrap(), &entry(1), &mut Vec::new()), None);
+    assert_eq!(try_put(&full, 1), None);
     assert!(full.is_incomplete.load(Ordering::Relaxed));
     let files = RowFiles::new(&scratch.path().join("missing"), 1);
     assert!(files.of(20).is_none() && files.of(20).is_none());
