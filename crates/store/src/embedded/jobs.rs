@@ -193,7 +193,7 @@ fn by_id(conn: &Connection, tenant: TenantId, id: JobId, now: TimestampMs) -> An
 
 /// See `JobStore::jobs`; a place is a sequence.
 fn page(conn: &Connection, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Answer<JobPage> {
-    let sql = "SELECT sequence, id, tenant, kind, x'', substr(result, 1, 1), n_attempts, due_at, created_at,
+    let sql = "SELECT sequence, id, tenant, kind, x'', iif(length(result) > 0, x'01', result), n_attempts, due_at, created_at,
                       expires_at, key
                FROM jobs WHERE tenant = ?1 AND sequence <= ?2 AND (expires_at IS NULL OR expires_at > ?3)
                ORDER BY sequence DESC LIMIT ?4";
@@ -202,7 +202,7 @@ fn page(conn: &Connection, tenant: TenantId, from: Option<u64>, limit: u64, now:
     let params = (codec::tenant_bytes(tenant), from, now.0, limit + 1);
     let mut found = rows::all(conn, sql, params, |row| {
         let job = job_row_at(row, 1)?;
-        // One byte was read, which says whether it was cancelled.
+        // At most one byte was read, which says whether it was cancelled.
         Ok((row.get::<_, u64>(0)?, Job { result: job.result.map(|_| Bytes::new()), ..job }))
     })?;
     let next = if found.len() as u64 > limit { found.pop().map(|(sequence, _)| sequence) } else { None };
