@@ -202,7 +202,8 @@ fn open_store(config: &Config, folder: DataFolder, index: Arc<dyn VectorIndex>) 
 /// Opens the configured database.
 #[cfg(feature = "postgres")]
 fn open_database(config: &Config, folder: Option<DataFolder>, index: Arc<dyn VectorIndex>) -> Result<Store, Error> {
-    let settings = postgres::Settings { n_connections: config.general.store_connections, ..postgres::Settings::DEFAULT };
+    let settings =
+        postgres::Settings { n_connections: config.general.store_connections, ..postgres::Settings::DEFAULT };
     let store = Arc::new(PostgresStore::open(database(config)?, index, settings, Arc::new(SystemClock))?);
     Ok(Store {
         gallery: Arc::clone(&store) as _,

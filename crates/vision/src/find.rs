@@ -60,6 +60,9 @@ const FINDABLE_SIDE_MIN: f32 = 12.0;
 /// An upright candidate wins over the same face in a turned picture unless that is surer by this much.
 const UPRIGHT_BONUS: f32 = 0.05;
 
+/// Least area of a face, as a share of the largest one's, that may turn out to be larger when it is looked at more closely.
+const RIVAL_AREA_MIN: f32 = 0.5;
+
 /// Most candidates that are fitted when one face is wanted.
 const TRIES_MAX: usize = 12;
 
@@ -171,13 +174,20 @@ impl Finder {
         let mut doubtful: Option<Face> = None;
         let mut known: Vec<FoundFace> = Vec::new();
         let mut last_side = 0;
-        for (pass_idx, side) in self.sides(pyramid).into_iter().enumerate() {
+        let sides = self.sides(pyramid);
+        for (pass_idx, &side) in sides.iter().enumerate() {
             // A pass that can only add faces which are too small is in vain.
             if pass_idx > 0 && side_min * last_side as f32 / longer_side(pyramid.base()) >= CERTAIN_SIDE_MIN {
                 break;
             }
             last_side = side;
             let mut candidates = self.candidates(pyramid, side, side <= 640)?;
+            if let Some(&finer) = sides.get(1).filter(|&&finer| pass_idx == 0 && finer > side)
+                && choice != FaceChoice::Central
+                && is_largest_in_question(&candidates, self.score_min)
+            {
+                candidates = measured_again(candidates, self.pass(pyramid, finer, ExifOrientation::UPRIGHT)?);
+            }
             candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
             match choice {
                 FaceChoice::Central => {
@@ -418,6 +428,22 @@ fn is_same(a: &Face, b: &Face) -> bool {
     let both_have_mesh = [a, b].iter().all(|face| face.fit.is_some() && face.doubt.is_none());
     let overlap = if both_have_mesh { iou(&extent(a), &extent(b)) } else { iou(&a.found, &b.found) };
     overlap > SAME_FACE_IOU
+}
+
+/// Whether the boxes of the first look leave open which face is the largest: they are a tenth off, and one of two faces side
+/// by side may be larger by less.
+fn is_largest_in_question(candidates: &[FoundFace], score_min: f32) -> bool {
+    let sizes = || candidates.iter().filter(|face| face.score >= score_min).map(area);
+    let largest = sizes().fold(0.0, f32::max);
+    sizes().filter(|size| *size >= largest * RIVAL_AREA_MIN).nth(1).is_some()
+}
+
+/// The candidates of a coarse pass with the boxes of a finer one, as far as that has found them, and what it has found
+/// besides.
+fn measured_again(coarse: Vec<FoundFace>, fine: Vec<FoundFace>) -> Vec<FoundFace> {
+    let only_coarse = coarse.into_iter().filter(|face| fine.iter().all(|other| iou(face, other) <= 0.5));
+    let only_coarse: Vec<FoundFace> = only_coarse.collect();
+    fine.into_iter().chain(only_coarse).collect()
 }
 
 /// Both lists without doubles, the stronger one of two kept.

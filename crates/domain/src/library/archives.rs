@@ -116,8 +116,9 @@ impl Library {
     }
 
     /// Enrols faces by their templates, in their order. Faces that the set has already are passed over, so the same call
-    /// made twice enrols nothing twice: a face is known by its external id or, having none, by its id and template. Persons
-    /// that do not exist are made, and become members of the set.
+    /// made twice enrols nothing twice: a face is known by its external id or, having none, by its id and template. A person who
+    /// has the face already does not get it again, wherever else it is shown. Persons that do not exist are made; all become
+    /// members of the set, also where a later check refuses their faces.
     ///
     /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
     /// are shown by all sets of the person. `FaceSetNotFound`, `PackUnavailable`, `CapacityExceeded`, `TooManyPersons`,
@@ -143,10 +144,15 @@ impl Library {
             caller.require_every_face_set("import faces of persons")?;
         }
         let n_given = faces.len() as u64;
-        let faces = self.unknown_faces(caller, &summary.face_set, faces).await?;
+        let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
 
         let now = self.ports.clock.now();
         let mut owners = HashMap::new();
+        // Their faces may all be known, and yet not shown by this set.
+        for person in strangers {
+            let owner = FaceOwner::Person(self.member(caller, &summary.face_set, &person).await?);
+            owners.insert(person.key, owner);
+        }
         let mut batches: Vec<(FaceOwner, Vec<NewFace>)> = Vec::new();
         let mut external_ids: HashSet<(FaceOwner, ExternalId)> = HashSet::new();
         for (face, fields) in faces {
@@ -194,19 +200,28 @@ impl Library {
         }
     }
 
-    /// Those of the faces that the set's gallery does not have yet.
+    /// Those of the faces that neither the set's gallery nor the person who owns them has yet, and the persons who exist and are
+    /// not members of the set.
     async fn unknown_faces(
         &self,
         caller: &Caller,
         face_set: &FaceSet,
         faces: Vec<(ArchivedFace, FieldValues)>,
-    ) -> Result<Vec<(ArchivedFace, FieldValues)>> {
+    ) -> Result<(Vec<(ArchivedFace, FieldValues)>, Vec<ArchivedPerson>)> {
         let mut owners: HashMap<Option<PersonKey>, Option<FaceOwner>> = HashMap::new();
         owners.insert(None, Some(FaceOwner::FaceSet(face_set.id)));
-        for key in faces.iter().filter_map(|(face, _)| face.person.as_ref()).map(|person| &person.key) {
+        let mut strangers: Vec<(ArchivedPerson, PersonId)> = Vec::new();
+        for archived in faces.iter().filter_map(|(face, _)| face.person.as_ref()) {
+            let key = &archived.key;
             if !owners.contains_key(&Some(key.clone())) {
                 let person = self.ports.store.person(caller.tenant, key.clone()).await?;
-                owners.insert(Some(key.clone()), person.map(|person| FaceOwner::Person(person.id)));
+                owners.insert(Some(key.clone()), person.as_ref().map(|person| FaceOwner::Person(person.id)));
+                if let Some(person) = person {
+                    let face_sets = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+                    if !face_sets.iter().any(|joined| joined.id == face_set.id) {
+                        strangers.push((archived.clone(), person.id));
+                    }
+                }
             }
         }
         let owner_key = |face: &ArchivedFace| face.person.as_ref().map(|person| person.key.clone());
@@ -223,19 +238,29 @@ impl Library {
         let without_external_id = faces.iter().filter(|(face, _)| face.external_id.is_none());
         let ids: Vec<FaceId> = without_external_id.filter_map(|(face, _)| face.id).collect();
         let scope = Some(FaceScope::FaceSet(face_set.id));
-        let templates: HashMap<FaceId, Template> = match ids.is_empty() {
+        let mut templates: HashMap<FaceId, Template> = match ids.is_empty() {
             true => HashMap::new(),
             false => {
                 let found = self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?;
                 found.into_iter().collect()
             }
         };
+        for (person, id) in &strangers {
+            let theirs = faces.iter().filter(|(face, _)| owner_key(face).as_ref() == Some(&person.key));
+            let ids: Vec<FaceId> =
+                theirs.filter(|(face, _)| face.external_id.is_none()).filter_map(|(face, _)| face.id).collect();
+            if !ids.is_empty() {
+                let scope = Some(FaceScope::Person(*id));
+                templates.extend(self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?);
+            }
+        }
         let is_known = |face: &ArchivedFace| match (&face.external_id, face.id) {
             (Some(external_id), _) => known.contains(&(owner_key(face), external_id.clone())),
             (None, Some(id)) => templates.get(&id).is_some_and(|template| *template == face.template),
             (None, None) => false,
         };
-        Ok(faces.into_iter().filter(|(face, _)| !is_known(face)).collect())
+        let unknown = faces.into_iter().filter(|(face, _)| !is_known(face)).collect();
+        Ok((unknown, strangers.into_iter().map(|(person, _)| person).collect()))
     }
 
     /// The person with that key as a member of the set, made if there is none.

@@ -26,10 +26,11 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Writes every face of a set with its template, fields and person to a file that only you can read. The file holds
 /// biometric data: whoever has it can look for these people.
-///
-/// Example: likeness export staff staff.zst
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "The file holds biometric data: whoever has it can look for these people. It can be read by you only.\n\n\
+                        Example: likeness export staff staff.zst --tenant acme"
+)]
 pub(crate) struct ExportArgs {
     /// The face set
     #[arg(value_name = "SET")]
@@ -46,10 +47,11 @@ pub(crate) struct ExportArgs {
 
 /// Enrols the faces of an archive, compressed or not. The face set is made if there is none. Faces that it has already
 /// are passed over, known by external id or else by id and template, so that an import can be run again.
-///
-/// Example: likeness import staff.zst --set staff
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "The face set is made if there is none. Faces that it has already are passed over, known by external id or \
+                        else by id and template.\n\nExample: likeness import staff.zst --set staff --tenant acme"
+)]
 pub(crate) struct ImportArgs {
     /// The archive
     #[arg(value_name = "FILE")]
@@ -232,14 +234,12 @@ async fn enrol(
     reader: &mut Reader,
     imported: &mut Imported,
 ) -> Result<(), Error> {
-    let path = ["face-sets", &args.face_set, "archive"];
     loop {
-        let first = reader.line_number() + 1;
         let (mut faces, mut n_bytes, mut fault) = (Vec::new(), 0, None);
         while faces.len() < limits::ARCHIVE_FACES_MAX && n_bytes < BATCH_BYTES && fault.is_none() {
             match reader.face() {
                 Ok(Some((face, n))) => {
-                    faces.push(face);
+                    faces.push((reader.line_number(), face));
                     n_bytes += n;
                 }
                 Ok(None) => break,
@@ -247,21 +247,60 @@ async fn enrol(
                 Err(error) => fault = Some(error),
             }
         }
-        let (n_faces, last) = (faces.len() as u64, reader.line_number());
-        if n_faces > 0 {
-            let body = Payload::json(&dto::ImportFaces { pack: header.pack.clone(), faces })?;
-            let done = connection.call::<dto::FacesImported>(Method::POST, &path, &[], body).await;
-            let done = done.map_err(|error| error.about(format_args!("lines {first} to {last}")))?;
-            imported.faces += n_faces;
-            imported.enrolled += done.n_enrolled;
-            imported.already_enrolled += done.n_known;
-        }
+        let is_end = faces.is_empty();
+        enrol_batch(connection, args, header, faces, imported).await?;
         match fault {
             Some(error) => return Err(error),
-            None if n_faces == 0 => return Ok(()),
+            None if is_end => return Ok(()),
             None => {}
         }
     }
+}
+
+/// Enrols the faces of some lines. A batch that is refused because of a line is halved until that line is found, so that
+/// those before it are enrolled and it is named.
+async fn enrol_batch(
+    connection: &Connection,
+    args: &ImportArgs,
+    header: &Header,
+    lines: Vec<(u64, dto::ArchivedFace)>,
+    imported: &mut Imported,
+) -> Result<(), Error> {
+    let path = ["face-sets", &args.face_set, "archive"];
+    // The batch that is next comes last.
+    let mut batches = vec![lines];
+    while let Some(mut lines) = batches.pop() {
+        let (Some((first, _)), Some((last, _))) = (lines.first(), lines.last()) else { continue };
+        let (first, last, n_lines) = (*first, *last, lines.len());
+        let faces = lines.iter().map(|(_, face)| face.clone()).collect();
+        let body = Payload::json(&dto::ImportFaces { pack: header.pack.clone(), faces })?;
+        match connection.call::<dto::FacesImported>(Method::POST, &path, &[], body).await {
+            Ok(done) => {
+                imported.faces += n_lines as u64;
+                imported.enrolled += done.n_enrolled;
+                imported.already_enrolled += done.n_known;
+            }
+            Err(error) if n_lines > 1 && is_of_a_line(error.kind()) => {
+                let second_half = lines.split_off(n_lines / 2);
+                batches.extend([second_half, lines]);
+            }
+            Err(error) if n_lines > 1 => return Err(error.about(format_args!("lines {first} to {last}"))),
+            Err(error) => {
+                let message = error.message().trim_start_matches("face 1: ");
+                let plain = Error::new(error.kind(), format!("line {first}: {message}"));
+                return Err(match error.hint() {
+                    Some(hint) => plain.with_hint(hint),
+                    None => plain,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a refusal says that what is in a line is wrong.
+fn is_of_a_line(kind: Kind) -> bool {
+    matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
 }
 
 /// Numbers of a template of that pack.

@@ -22,7 +22,7 @@ use measure::{Enrolment, SearchLatency, StageTimes};
 /// Measures search by gallery size, the stages of image analysis, and durable enrolment, on made-up templates and
 /// pictures. Nothing is read from or written to the library.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = "Example: likeness bench --faces 100000 --json")]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,
@@ -47,8 +47,10 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Processor time and memory from real photographs to their faces
+    #[command(after_help = "Example: likeness bench photo portrait.jpg")]
     Photo(photo::PhotoArgs),
     /// Search alone, in a gallery and with questions of any kind
+    #[command(after_help = "Example: likeness bench search --faces 1000000")]
     Search(search::SearchArgs),
     /// Processor time of a search by face id over HTTP, beside the index alone
     Http(http::HttpArgs),

@@ -56,8 +56,8 @@ pub(crate) struct CalibrateArgs {
     /// Measure this pack [default: the configured one, or the face set's]
     #[arg(long, value_name = "ID", conflicts_with = "face_set")]
     pub(crate) pack: Option<String>,
-    /// Which face of a photograph with several is meant
-    #[arg(long, value_enum, default_value_t = MeantFace::Largest, value_name = "WHICH", conflicts_with = "face_set")]
+    /// Which face of a photograph with several is meant: the central or the largest one
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = MeantFace::Largest, value_name = "WHICH", conflicts_with = "face_set")]
     face: MeantFace,
     /// Leave out photographs that this quality gate refuses: none, low, medium or high
     #[arg(long, value_name = "LEVEL", default_value = "low", value_parser = gate, conflicts_with = "face_set")]

@@ -42,7 +42,9 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
         crops: false,
         any_turn: false,
     };
-    let answer = native::compare(&library, &assemble::nobody(), request).await?;
+    let answer = native::compare(&library, &assemble::nobody(), request)
+        .await
+        .map_err(|error| photo::failure_of_two([&args.photo_a, &args.photo_b], error))?;
     if args.json {
         terminal::json(&answer)?;
     } else {

@@ -12,6 +12,7 @@ use crate::outcome::{Outcome, Verdict};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print every setting
+    #[command(after_help = "Example: likeness config show --origin")]
     Show(ShowArgs),
 }
 

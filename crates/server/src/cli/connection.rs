@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use likeness_domain::{Error, Kind};
+use likeness_store::embedded;
 use likeness_wire::http::json;
 use likeness_wire::native::{self, dto};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -61,6 +62,20 @@ pub(crate) enum Needs {
     StoreOnly,
 }
 
+/// Refuses a data folder without a library: only a server and a new key make one, so a mistyped folder is noticed.
+pub(super) fn existing_library(config: &Config) -> Result<(), Error> {
+    if config.general.store.is_some() {
+        return Ok(());
+    }
+    let data = config.data()?;
+    if [embedded::DATABASE_FILE, embedded::IDENTITY_FILE].iter().any(|file| data.join(file).exists()) {
+        return Ok(());
+    }
+    let hint =
+        "`--data DIR` or LIKENESS_DATA names another folder; `likeness serve` and `likeness key create` make a library";
+    Err(refused(format!("there is no library in {}", data.display())).with_hint(hint))
+}
+
 impl Connection {
     /// Finds the library of `config` and the tenant: the one named, else the only one there is.
     pub(crate) async fn open(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Error> {
@@ -91,6 +106,7 @@ impl Connection {
         if let Some(connection) = Self::to_server(config).await? {
             return Ok(connection);
         }
+        existing_library(config)?;
         let router = assemble::open(config, needs == Needs::Pack).await?.native_router();
         Ok(Self { transport: Transport::InProcess(router), tenant: String::new() })
     }

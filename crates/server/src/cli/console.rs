@@ -27,8 +27,8 @@ const FIRST_TENANT: &str = "default";
 #[derive(Debug, Args)]
 #[command(after_help = "Example: likeness console --tenant acme --print")]
 pub(crate) struct ConsoleArgs {
-    /// Whose faces [default: the only tenant; on an empty data folder one is made]
-    #[arg(long, value_name = "NAME")]
+    /// Whose faces [default: LIKENESS_TENANT, else the only tenant; on an empty data folder one is made]
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
     tenant: Option<String>,
     /// Where the browser reaches the server, as behind a proxy [default: where it listens]
     #[arg(long, value_name = "URL")]
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: ConsoleArgs, config: &Config) -> Outcome {
     let address: Address = connection.call(Method::GET, &["address"], &[], Payload::Empty).await?;
     if !address.has_console {
         return Err(refused("this server has no console").with_hint(
-            "it is switched off by the setting `console`, or the program was built without it; `/console` says which",
+            "it is switched off by the setting `console` (`likeness config show` says so), or the program was built without it",
         ));
     }
     let base = match &args.url {
@@ -77,8 +77,10 @@ pub(crate) async fn run(args: ConsoleArgs, config: &Config) -> Outcome {
         }
         None => address.url,
     };
-    ensure_tenant(config, args.tenant.is_none()).await?;
-    connection.choose_tenant(args.tenant.as_deref()).await?;
+    // An empty variable counts as unset.
+    let tenant = args.tenant.as_deref().filter(|name| !name.is_empty());
+    ensure_tenant(config, tenant.is_none()).await?;
+    connection.choose_tenant(tenant).await?;
     let dto::Ticket { ticket, expires_at } = connection.call(Method::POST, &["tickets"], &[], Payload::Empty).await?;
     // Behind the `#`, since that part of an address is sent to no server and stands in no log.
     let url = format!("{base}{}/#ticket={ticket}", console::PREFIX);

@@ -18,6 +18,7 @@ use crate::outcome::{Outcome, Verdict};
 
 /// Finds the faces in a photograph. Ends with 1 when there is none.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: likeness detect group.jpg -o found.jpg")]
 pub(crate) struct DetectArgs {
     /// The photograph
     photo: PathBuf,

@@ -10,13 +10,17 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use http::Method;
 use likeness_domain::Error;
-use likeness_domain::types::PackId;
+use likeness_domain::types::{PackId, TimestampMs};
 use likeness_store::embedded::DATABASE_FILE;
 use likeness_vision::pack::{self, Home};
 use likeness_wire::native::dto;
 use serde::Serialize;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use x509_cert::der::Decode;
 
 use super::connection::{Connection, Needs, Payload};
+use super::key::spell;
 use super::table::counted;
 use super::terminal;
 use crate::assemble::SOCKET_FILE;
@@ -31,9 +35,8 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 /// A clock before this is not set: the program did not exist then (2026-01-01).
 const CLOCK_MIN_S: u64 = 1_767_225_600;
 
-/// A certificate's file older than this is probably forgotten: those of today's authorities live 90 days or less, and are
-/// renewed earlier.
-const CERTIFICATE_AGE_MAX: Duration = Duration::from_secs(80 * 24 * 3600);
+/// A certificate that ends sooner than this was probably forgotten: authorities advise to renew a month before.
+const CERTIFICATE_LEFT_MIN: Duration = Duration::from_hours(14 * 24);
 
 /// Looks at everything a server stands on: settings, disk, permissions, model packs, store and index, clock, and how the
 /// running server is confined. Ends with 1 if something has failed.
@@ -180,16 +183,47 @@ fn certificate(found: &mut Findings, config: &Config) {
         );
         return;
     }
-    let file = config.tls.certificate.as_ref();
-    let age = file.and_then(|file| fs::metadata(file).ok()?.modified().ok()?.elapsed().ok());
-    match age.filter(|age| *age > CERTIFICATE_AGE_MAX) {
-        Some(age) => found.warn(
-            "tls",
-            format_args!("certificate and key fit, but the file is {} days old", age.as_secs() / 86_400),
-            "check with `openssl x509 -enddate -noout -in FILE` that it is renewed in time",
-        ),
-        None => found.ok("tls", "certificate and key can be read and fit"),
+    let cure = "renew it; the server takes the new file over by itself";
+    let Some(validity) = config.tls.certificate.as_ref().and_then(|file| validity_of(file)) else {
+        found.warn("tls", "certificate and key fit, but how long the certificate is valid cannot be read", cure);
+        return;
+    };
+    let now = SystemTime::now();
+    let day = |time: SystemTime| spell(TimestampMs(milliseconds(time)));
+    if now < validity.begin {
+        let begin = day(validity.begin);
+        found.fail("tls", format_args!("the certificate is valid from {begin} on only"), "set the clock, or wait");
+        return;
     }
+    match validity.end.duration_since(now) {
+        Err(_) => found.fail("tls", format_args!("the certificate has expired on {}", day(validity.end)), cure),
+        Ok(left) if left < CERTIFICATE_LEFT_MIN => {
+            found.warn("tls", format_args!("the certificate expires on {}", day(validity.end)), cure);
+        }
+        Ok(_) => {
+            found.ok("tls", format_args!("certificate and key fit, the certificate expires on {}", day(validity.end)));
+        }
+    }
+}
+
+/// From when to when a certificate is valid.
+struct Validity {
+    begin: SystemTime,
+    end: SystemTime,
+}
+
+/// The validity of the first certificate in a PEM file, which is the server's own.
+fn validity_of(file: &Path) -> Option<Validity> {
+    let certificate = CertificateDer::pem_file_iter(file).ok()?.next()?.ok()?;
+    let x509_cert::time::Validity { not_before, not_after } =
+        x509_cert::Certificate::from_der(&certificate).ok()?.tbs_certificate.validity;
+    let at = |time: x509_cert::time::Time| SystemTime::UNIX_EPOCH + time.to_unix_duration();
+    Some(Validity { begin: at(not_before), end: at(not_after) })
+}
+
+fn milliseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether only this machine reaches an address.

@@ -31,8 +31,10 @@ use crate::outcome::{failed, refused};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Verification by the k-fold protocol: accuracy, EER, TAR at FAR
+    #[command(after_help = "Example: likeness eval pairs pairs.csv --images lfw/ --plot roc.png")]
     Pairs(PairsArgs),
     /// Every photograph of a folder of persons against every other: TAR at FAR 1e-1 to 1e-6
+    #[command(after_help = "Example: likeness eval all-pairs lfw/ --plot roc.png")]
     AllPairs(all_pairs::AllPairsArgs),
 }
 
@@ -68,8 +70,8 @@ pub(crate) struct PairsArgs {
     /// Measure this pack [default: the configured one]
     #[arg(long, value_name = "ID")]
     pub(crate) pack: Option<String>,
-    /// Which face of a photograph with several is meant
-    #[arg(long, value_enum, default_value_t = MeantFace::Central, value_name = "WHICH")]
+    /// Which face of a photograph with several is meant: the central or the largest one
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = MeantFace::Central, value_name = "WHICH")]
     face: MeantFace,
     /// Leave out photographs that this quality gate refuses: none, low, medium or high
     #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = gate)]

@@ -62,7 +62,9 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
                 crops: args.crops.is_some(),
                 any_turn: false,
             };
-            let answer = native::compare(&library, &assemble::nobody(), request).await?;
+            let answer = native::compare(&library, &assemble::nobody(), request)
+                .await
+                .map_err(|error| photo::failure_of_two([&args.photo, other], error))?;
             let faces = answer.explanation.as_ref().map(|explanation| explanation.faces.as_slice());
             write_crops(args.crops.as_deref(), faces.unwrap_or_default())?;
             if args.library.json {
@@ -136,7 +138,7 @@ fn print_search(answer: &dto::SearchAnswer) {
     line("threshold", format_args!("{:.4}: {threshold}", answer.similarity_min));
     for (name, candidate) in [("best", &explanation.best), ("next person", &explanation.next)] {
         let Some(candidate) = candidate else { continue };
-        let who = candidate.face.subject.as_deref().unwrap_or("no label");
+        let who = super::face::who(&candidate.face).unwrap_or("no label");
         let matches = shown_matches(&candidate.in_gallery, candidate.rate.far_bound);
         line(
             name,

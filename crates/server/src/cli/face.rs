@@ -18,14 +18,19 @@ use crate::outcome::{Outcome, Verdict};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Enrol the largest face of a photograph
+    #[command(after_help = "Example: likeness face add anna.jpg --set staff --subject anna")]
     Add(AddArgs),
     /// Enrol a folder of photographs; can be run again without enrolling twice
+    #[command(after_help = "Example: likeness face import photos/ --set staff --create")]
     Import(import::ImportArgs),
     /// List faces in order of enrolment
+    #[command(after_help = "Example: likeness face list --set staff --limit 20")]
     List(ListArgs),
     /// Show one face
+    #[command(after_help = "Example: likeness face show 5577006791947779410 --set staff")]
     Show(ShowArgs),
     /// Delete faces by id, subject or filter; there is no way back
+    #[command(after_help = "Example: likeness face delete --set staff --subject anna")]
     Delete(DeleteArgs),
 }
 
@@ -149,6 +154,11 @@ async fn add(args: AddArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
+/// Who a face shows: its label, else the person that it belongs to, by name or else by key.
+pub(super) fn who(face: &dto::Face) -> Option<&str> {
+    face.subject.as_deref().or(face.person_name.as_deref()).or(face.person.as_deref())
+}
+
 fn of_subject(face: &dto::Face) -> String {
     face.subject.as_ref().map(|subject| format!(" as `{subject}`")).unwrap_or_default()
 }
@@ -166,8 +176,9 @@ async fn list(args: ListArgs, config: &Config) -> Outcome {
     let columns =
         [("id", Align::Right), ("subject", Align::Left), ("external id", Align::Left), ("enrolled", Align::Left)];
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let row =
-        |face: &dto::Face| vec![face.id.clone(), text(&face.subject), text(&face.external_id), face.created_at.clone()];
+    let row = |face: &dto::Face| {
+        vec![face.id.clone(), who(face).unwrap_or("-").to_owned(), text(&face.external_id), face.created_at.clone()]
+    };
     let rows: Vec<_> = listed.faces.iter().map(row).collect();
     if rows.is_empty() {
         terminal::talk("no face here");
@@ -191,6 +202,10 @@ async fn show(args: ShowArgs, config: &Config) -> Outcome {
     let dto::BoundingBox { left, top, width, height } = face.detection.bounding_box;
     let words = [("subject", &face.subject), ("external id", &face.external_id), ("note", &face.note)];
     terminal::data(format!("id           {}", face.id));
+    if let Some(key) = &face.person {
+        let name = face.person_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        terminal::data(format!("person       {key}{name}"));
+    }
     for (name, text) in words {
         if let Some(text) = text {
             terminal::data(format!("{name:<11}  {text}"));

@@ -16,14 +16,19 @@ use crate::outcome::{Outcome, Verdict};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make an empty face set
+    #[command(after_help = "Example: likeness face-set create staff --field floor:long --quality medium")]
     Create(CreateArgs),
     /// List the face sets, oldest first
+    #[command(after_help = "Example: likeness face-set list --json")]
     List(ListArgs),
     /// Show one face set
+    #[command(after_help = "Example: likeness face-set show staff")]
     Show(NameArgs),
     /// Change a face set's quality gate or words
+    #[command(after_help = "Example: likeness face-set update staff --label 'Everybody on floor 3'")]
     Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
+    #[command(after_help = "Example: likeness face-set delete visitors --only-if-empty")]
     Delete(DeleteArgs),
 }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::connection::existing_library;
 use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
@@ -31,22 +32,24 @@ pub(crate) enum Command {
     #[command(after_help = "Example: likeness key list --tenant acme --json")]
     List(ListArgs),
     /// Refuse a key and every token made with it, until it is enabled again
-    Disable(NamedArgs),
+    #[command(after_help = "Example: likeness key disable ABCDEFGHIJ0123456789")]
+    Disable(OneKeyArgs),
     /// Accept a disabled key again
-    Enable(NamedArgs),
+    #[command(after_help = "Example: likeness key enable ABCDEFGHIJ0123456789")]
+    Enable(OneKeyArgs),
     /// Give a key a new secret, shown this once; the old one is accepted for a while longer
     #[command(after_help = "Example: likeness key rotate ABCDEFGHIJ0123456789 --overlap 24h")]
     Rotate(RotateArgs),
     /// Delete a key for good
     #[command(after_help = "Example: likeness key delete ABCDEFGHIJ0123456789")]
-    Delete(NamedArgs),
+    Delete(OneKeyArgs),
 }
 
 /// See [`Command::Create`].
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// Whose faces the key opens
-    #[arg(long, value_name = "NAME")]
+    /// Whose faces the key opens [default: LIKENESS_TENANT]
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
     tenant: String,
     /// What it may do: some of read, search, enrol, delete, manage, templates, between commas [default: all but templates]
     #[arg(long = "grant", value_name = "GRANTS")]
@@ -81,8 +84,8 @@ pub(crate) struct RotateArgs {
 /// See [`Command::List`].
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only this tenant's keys [default: everybody's]
-    #[arg(long, value_name = "NAME")]
+    /// Only this tenant's keys [default: LIKENESS_TENANT, else everybody's]
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
     tenant: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -95,6 +98,16 @@ pub(crate) struct NamedArgs {
     /// Its id, as `likeness key list` shows it
     #[arg(value_name = "ACCESS_KEY_ID")]
     id: String,
+}
+
+/// See [`Command::Disable`].
+#[derive(Debug, Args)]
+pub(crate) struct OneKeyArgs {
+    #[command(flatten)]
+    which: NamedArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// What a new key is to be.
@@ -145,6 +158,9 @@ pub(super) fn actor(tenant: TenantId) -> Actor {
 
 /// Runs the command on the data folder of `config`.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    if !matches!(command, Command::Create(_)) {
+        existing_library(config)?;
+    }
     let credentials = crate::assemble::credentials(config)?;
     match command {
         Command::Create(args) => {
@@ -154,17 +170,17 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         }
         Command::List(args) => list(&*credentials, args).await,
         Command::Disable(args) => {
-            let (id, actor) = known(&*credentials, &args).await?;
-            report(credentials.set_key_enabled(actor, id.clone(), false).await?, &id, "disabled")
+            let (id, actor) = known(&*credentials, &args.which).await?;
+            report(credentials.set_key_enabled(actor, id.clone(), false).await?, &id, "disabled", args.json)
         }
         Command::Enable(args) => {
-            let (id, actor) = known(&*credentials, &args).await?;
-            report(credentials.set_key_enabled(actor, id.clone(), true).await?, &id, "enabled")
+            let (id, actor) = known(&*credentials, &args.which).await?;
+            report(credentials.set_key_enabled(actor, id.clone(), true).await?, &id, "enabled", args.json)
         }
         Command::Rotate(args) => rotate(&*credentials, args).await,
         Command::Delete(args) => {
-            let (id, actor) = known(&*credentials, &args).await?;
-            report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted")
+            let (id, actor) = known(&*credentials, &args.which).await?;
+            report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted", args.json)
         }
     }
 }
@@ -182,7 +198,7 @@ async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome 
     let secret = fresh_secret(&SystemIds);
     let old_valid_until = after(SystemClock.now(), overlap);
     if !credentials.rotate_key(actor, id.clone(), secret, old_valid_until).await? {
-        return report(false, &id, "rotated");
+        return report(false, &id, "rotated", args.json);
     }
     if let Some(key) = credentials.key(id.clone()).await? {
         show_new(&key, args.json);
@@ -254,7 +270,8 @@ fn show_new(key: &AccessKey, as_json: bool) {
 }
 
 async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
-    let tenants = match &args.tenant {
+    // An empty variable counts as unset.
+    let tenants = match args.tenant.as_ref().filter(|name| !name.is_empty()) {
         Some(name) => {
             let name = TenantName::new(name)?;
             let tenant = credentials.tenant(name.clone()).await?;
@@ -354,9 +371,14 @@ fn key_id(args: &NamedArgs) -> Result<AccessKeyId, Error> {
         .ok_or_else(|| refused(format!("`{}` is not an access key id, expected 1 to 64 of A-Z a-z 0-9 _ -", args.id)))
 }
 
-fn report(found: bool, id: &AccessKeyId, done: &str) -> Outcome {
+fn report(found: bool, id: &AccessKeyId, done: &str, as_json: bool) -> Outcome {
+    if as_json {
+        terminal::data(json!({ "access_key_id": id.as_str(), done: found }));
+    }
     if found {
-        terminal::talk(format_args!("access key {id} is {done}"));
+        if !as_json {
+            terminal::talk(format_args!("access key {id} is {done}"));
+        }
         return Ok(Verdict::Done);
     }
     terminal::talk(format_args!("there is no access key {id}"));

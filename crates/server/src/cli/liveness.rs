@@ -15,6 +15,7 @@ use crate::outcome::{Outcome, Verdict};
 
 /// Tells whether a living person is in a photograph or, with `--actions`, in a clip. Ends with 1 when there is none.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: likeness liveness clip.mp4 --actions turn_left,blink")]
 pub(crate) struct LivenessArgs {
     /// The photograph or clip
     file: PathBuf,

@@ -62,20 +62,20 @@ struct Cli {
 #[derive(Debug, Args)]
 struct SharedArgs {
     /// Read settings from this TOML file [default: none; or LIKENESS_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data folder: faces, keys and everything that must be backed up
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "DIR")]
     data: Option<String>,
     /// Address of a PostgreSQL database that holds the library instead; the password comes by `store_password_file` or
     /// PGPASSWORD
-    #[arg(long, global = true, value_name = "postgres://..")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "postgres://..")]
     store: Option<String>,
     /// What is worth a log line: error, warn, info, debug, trace, or `target=level,..`
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "LEVEL")]
     log_level: Option<String>,
     /// How log lines look: text or json
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
@@ -251,7 +251,50 @@ fn settle_and_run(cli: Cli) -> Outcome {
 /// Refuses what works on a data folder only where the library is in a database; `instead` says what does it there.
 fn refuse_database(config: &Config, instead: &str) -> Result<(), Error> {
     match config.general.store {
-        Some(_) => Err(refused("the library is in a database (`store`), this command is for data folders").with_hint(instead)),
+        Some(_) => {
+            Err(refused("the library is in a database (`store`), this command is for data folders").with_hint(instead))
+        }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    /// Lines of a screen.
+    const SCREEN: usize = 50;
+
+    /// What `PATH --help` prints.
+    fn help_of(path: &[&str]) -> String {
+        Cli::command().try_get_matches_from([path, &["--help"]].concat()).expect_err("help is no match").to_string()
+    }
+
+    fn check_help<'a>(command: &'a clap::Command, path: &[&'a str], faults: &mut Vec<String>) {
+        let name = path.join(" ");
+        let help = help_of(path);
+        if help.lines().count() > SCREEN {
+            faults.push(format!("{name}: {} lines", help.lines().count()));
+        }
+        let shown: Vec<_> =
+            command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help").collect();
+        let has_example = help.split_once("xample").is_some_and(|(_, example)| example.contains(&name));
+        if shown.is_empty() && !has_example {
+            faults.push(format!("{name}: no example"));
+        }
+        for inner in shown {
+            check_help(inner, &[path, &[inner.get_name()]].concat(), faults);
+        }
+    }
+
+    #[test]
+    fn every_command_s_help_has_an_example_and_fits_a_screen() {
+        let mut root = Cli::command();
+        root.build();
+        let mut faults = Vec::new();
+        check_help(&root, &["likeness"], &mut faults);
+        assert_eq!(faults, [] as [String; 0]);
     }
 }

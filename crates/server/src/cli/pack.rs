@@ -18,12 +18,16 @@ use crate::outcome::{Outcome, Verdict, refused};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Install a pack, for the default one with the runtime; what is there and intact is left alone
+    #[command(after_help = "Example: likeness pack install attributes")]
     Install(InstallArgs),
     /// List the installed packs
+    #[command(after_help = "Example: likeness pack list --json")]
     List(JsonArgs),
     /// Compare every installed file with the digest its manifest states
+    #[command(after_help = "Example: likeness pack verify default-2")]
     Verify(VerifyArgs),
     /// Take over operating points that `likeness calibrate` has measured; they hold from the next start on
+    #[command(after_help = "Example: likeness pack calibrate gate.toml")]
     Calibrate(CalibrateArgs),
 }
 

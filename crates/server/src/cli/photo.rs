@@ -35,6 +35,15 @@ pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String
     std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string())
 }
 
+/// A failure of a comparison, with the name of the photograph that it was about.
+pub(crate) fn failure_of_two([first, second]: [&Path; 2], error: Error) -> Error {
+    match error.field() {
+        Some("first image") => failure(first, error),
+        Some("second image") => failure(second, error),
+        _ => error,
+    }
+}
+
 /// A failure that says which photograph it was about, if it was the photograph's.
 pub(crate) fn failure(path: &Path, error: Error) -> Error {
     let own = matches!(

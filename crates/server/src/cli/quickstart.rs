@@ -22,12 +22,12 @@ pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url:
     if credentials.tenants().await?.is_empty() {
         let key =
             key::create(credentials, &TenantName::new("demo").expect("a lawful name"), key::Wanted::EVERYTHING).await?;
-        write_private(&path, &variables(&key, url))?;
+        write_private(&path, &variables(&key, url, &path))?;
         return Ok(format!("tenant `demo` and its first key are made{}", example(&path)));
     }
     match fs::read_to_string(&path) {
         Ok(text) => {
-            write_private(&path, &refreshed(&text, url))?;
+            write_private(&path, &refreshed(&text, url, &path))?;
             Ok(format!("tenant and key of the first start are still there{}", example(&path)))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -37,15 +37,23 @@ pub(crate) async fn prepare(credentials: &dyn CredentialStore, data: &Path, url:
     }
 }
 
-fn variables(key: &AccessKey, url: &str) -> String {
-    // Values are letters, digits and URL characters: nothing a shell would read otherwise.
+/// The line that names the data folder, in which the file lies, for the commands of `likeness`.
+fn data_line(env_file: &Path) -> String {
+    let data = env_file.parent().unwrap_or(env_file);
+    format!("export LIKENESS_DATA={}", shell_quoted(&data.to_string_lossy()))
+}
+
+fn variables(key: &AccessKey, url: &str, env_file: &Path) -> String {
+    // The other values are letters, digits and URL characters: nothing a shell would read otherwise.
     format!(
         "export LIKENESS_URL={url}\n\
+         {}\n\
          export LIKENESS_TENANT={}\n\
          export LIKENESS_PROJECT_ID={}\n\
          export LIKENESS_ACCESS_KEY_ID={}\n\
          export LIKENESS_ACCESS_KEY_SECRET={}\n\
          export LIKENESS_KEY={}.{}\n",
+        data_line(env_file),
         key.tenant.name,
         key.tenant.id,
         key.id,
@@ -56,11 +64,12 @@ fn variables(key: &AccessKey, url: &str) -> String {
 }
 
 /// The variables of an earlier start with today's address: the key is the old one, the port may be another. Files of
-/// versions before the native API answered over the network lack `LIKENESS_KEY`.
-fn refreshed(text: &str, url: &str) -> String {
+/// versions before the native API answered over the network lack `LIKENESS_KEY`, and the folder may have been moved.
+fn refreshed(text: &str, url: &str, env_file: &Path) -> String {
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("export LIKENESS_{name}=")));
-    let rest = text.lines().filter(|line| !line.starts_with("export LIKENESS_URL="));
-    let mut lines = vec![format!("export LIKENESS_URL={url}")];
+    let is_new = |line: &str| line.starts_with("export LIKENESS_URL=") || line.starts_with("export LIKENESS_DATA=");
+    let rest = text.lines().filter(|line| !is_new(line));
+    let mut lines = vec![format!("export LIKENESS_URL={url}"), data_line(env_file)];
     lines.extend(rest.map(str::to_owned));
     if let (None, Some(id), Some(secret)) = (value("KEY"), value("ACCESS_KEY_ID"), value("ACCESS_KEY_SECRET")) {
         lines.push(format!("export LIKENESS_KEY={id}.{secret}"));
@@ -113,6 +122,8 @@ fn shell_quoted(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{refreshed, shell_quoted};
 
     #[test]
@@ -120,15 +131,17 @@ mod tests {
         let earlier = "export LIKENESS_URL=http://127.0.0.1:1\n\
              export LIKENESS_ACCESS_KEY_ID=abc\n\
              export LIKENESS_ACCESS_KEY_SECRET=def\n";
-        let now = refreshed(earlier, "http://127.0.0.1:2");
+        let file = Path::new("/srv/my faces/quickstart.env");
+        let now = refreshed(earlier, "http://127.0.0.1:2", file);
         assert_eq!(
             now,
             "export LIKENESS_URL=http://127.0.0.1:2\n\
+             export LIKENESS_DATA='/srv/my faces'\n\
              export LIKENESS_ACCESS_KEY_ID=abc\n\
              export LIKENESS_ACCESS_KEY_SECRET=def\n\
              export LIKENESS_KEY=abc.def\n"
         );
-        assert_eq!(refreshed(&now, "http://127.0.0.1:2"), now, "nothing is added twice");
+        assert_eq!(refreshed(&now, "http://127.0.0.1:2", file), now, "nothing is added twice");
     }
 
     #[test]

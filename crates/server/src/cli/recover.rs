@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use likeness_store::embedded;
+use serde_json::json;
 
 use super::terminal;
 use crate::config::Config;
@@ -11,10 +12,14 @@ use crate::outcome::{Outcome, Verdict, failed};
 
 /// Write what can still be read of a damaged library to a new folder.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: likeness recover --data /srv/faces --to /srv/faces-recovered")]
 pub(crate) struct RecoverArgs {
     /// The new data folder: empty, or not there yet
     #[arg(long, value_name = "NEW")]
     to: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints what was found and what is lost; the answer is "no" if something is lost.
@@ -25,6 +30,20 @@ pub(crate) async fn run(args: RecoverArgs, config: &Config) -> Outcome {
     let recovered = tokio::task::spawn_blocking(move || embedded::recover(data, to))
         .await
         .map_err(|error| failed(format!("the recovery broke off: {error}")))??;
+    if args.json {
+        terminal::data(json!({
+            "new_library": args.to.display().to_string(),
+            "pages": recovered.n_pages,
+            "pages_unreadable": recovered.n_pages_unreadable,
+            "tenants": recovered.n_tenants,
+            "access_keys": recovered.n_keys,
+            "face_sets": recovered.n_face_sets,
+            "persons": recovered.n_persons,
+            "faces": recovered.n_faces,
+            "lost": recovered.lost,
+        }));
+        return Ok(if recovered.lost.is_empty() { Verdict::Done } else { Verdict::No });
+    }
     let line = |name: &str, value: &dyn std::fmt::Display| terminal::data(format_args!("{name:<16}{value}"));
     line("new library", &args.to.display());
     line("pages", &format_args!("{}, of which {} are unreadable", recovered.n_pages, recovered.n_pages_unreadable));

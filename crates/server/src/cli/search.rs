@@ -93,7 +93,7 @@ fn row(candidate: &dto::Candidate) -> Vec<String> {
         format!("{:.4}", candidate.similarity),
         shown_rate(&candidate.rate),
         shown_matches(&candidate.in_gallery, candidate.rate.far_bound),
-        text(&face.subject),
+        super::face::who(face).unwrap_or("-").to_owned(),
         face.id.clone(),
         text(&face.external_id),
     ]

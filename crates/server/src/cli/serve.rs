@@ -65,7 +65,8 @@ const STORE_USES_EVERY: Duration = Duration::from_secs(60);
 #[command(
     after_help = "Without tls.certificate the server speaks plain HTTP: keep it on 127.0.0.1 then, or put a proxy with TLS before it. Every call \
                         needs an access key (`likeness key create`, or --quickstart). Its data folder must be its owner's \
-                        alone, and it writes no memory dumps. docs/security.md says what protects against whom."
+                        alone, and it writes no memory dumps. docs/security.md says what protects against whom.\n\n\
+                        Example: likeness serve --data /srv/faces --listen 127.0.0.1:7080"
 )]
 pub(crate) struct ServeArgs {
     /// Address and port to answer on; port 0 picks a free one

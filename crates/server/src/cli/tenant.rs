@@ -11,7 +11,7 @@ use likeness_domain::types::{Tenant, TenantName};
 use likeness_wire::native::dto;
 use serde_json::json;
 
-use super::connection::{Connection, Payload};
+use super::connection::{Connection, Payload, existing_library};
 use super::key::{actor, spell};
 use super::terminal;
 use crate::config::Config;
@@ -62,6 +62,9 @@ pub(crate) struct SetArgs {
     /// Most calls a second, all keys and dialects together
     #[arg(long, value_name = "N|none")]
     calls_per_second: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// See [`Command::Delete`].
@@ -72,10 +75,14 @@ pub(crate) struct DeleteArgs {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command on the data folder of `config`.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    existing_library(config)?;
     match command {
         Command::List(args) => list(&*crate::assemble::credentials(config)?, args).await,
         Command::Set(args) => set(&*crate::assemble::credentials(config)?, args).await,
@@ -95,20 +102,22 @@ fn named(limits: &Limits) -> [(&'static str, Option<u64>); 6] {
     ]
 }
 
+/// A tenant as JSON.
+fn described(tenant: &Tenant) -> serde_json::Value {
+    let limits: serde_json::Map<String, serde_json::Value> =
+        named(&tenant.limits).into_iter().map(|(name, most)| (name.to_owned(), json!(most))).collect();
+    json!({
+        "tenant": tenant.name.as_str(),
+        "project_id": tenant.id.to_string(),
+        "created_at": spell(tenant.created_at),
+        "limits": limits,
+    })
+}
+
 async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
     let tenants = credentials.tenants().await?;
     if args.json {
-        let shown = |tenant: &Tenant| {
-            let limits: serde_json::Map<String, serde_json::Value> =
-                named(&tenant.limits).into_iter().map(|(name, most)| (name.to_owned(), json!(most))).collect();
-            json!({
-                "tenant": tenant.name.as_str(),
-                "project_id": tenant.id.to_string(),
-                "created_at": spell(tenant.created_at),
-                "limits": limits,
-            })
-        };
-        terminal::data(json!({ "tenants": tenants.iter().map(shown).collect::<Vec<_>>() }));
+        terminal::data(json!({ "tenants": tenants.iter().map(described).collect::<Vec<_>>() }));
         return Ok(Verdict::Done);
     }
     let name_width = tenants.iter().map(|tenant| tenant.name.as_str().len()).max().unwrap_or(0);
@@ -148,10 +157,13 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
                 .with_hint("`likeness key disable` refuses a key's calls"));
         }
     }
-    if limits == tenant.limits {
-        terminal::talk(format_args!("tenant {} is as it was", tenant.name));
-    } else if credentials.set_tenant_limits(actor(tenant.id), limits).await? {
+    let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits).await?;
+    if args.json {
+        terminal::data(described(&Tenant { limits, ..tenant }));
+    } else if is_changed {
         terminal::talk(format_args!("tenant {} has new limits", tenant.name));
+    } else {
+        terminal::talk(format_args!("tenant {} is as it was", tenant.name));
     }
     Ok(Verdict::Done)
 }
@@ -197,6 +209,10 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let connection = Connection::as_operator(config).await?;
     let path = ["tenants", tenant.name.as_str()];
     let dto::TenantDeleted { deleted } = connection.call(Method::DELETE, &path, &[], Payload::Empty).await?;
-    terminal::talk(format_args!("tenant {deleted} is deleted"));
+    if args.json {
+        terminal::data(json!({ "deleted": deleted }));
+    } else {
+        terminal::talk(format_args!("tenant {deleted} is deleted"));
+    }
     Ok(Verdict::Done)
 }

@@ -212,3 +212,14 @@ fn a_tenant_is_limited_listed_and_deleted() {
     let again = create(&scratch, "acme");
     assert_eq!(again["tenant"], "acme", "the name is free");
 }
+
+#[test]
+fn what_was_done_to_a_key_is_told_in_json() {
+    let scratch = Scratch::new();
+    let id = create(&scratch, "acme")["access_key_id"].as_str().unwrap().to_owned();
+    for (act, done) in [("disable", "disabled"), ("enable", "enabled"), ("delete", "deleted"), ("delete", "deleted")] {
+        let ended = scratch.run(&["key", act, &id, "--data", "data", "--json"]);
+        let told: Value = serde_json::from_str(&ended.data).unwrap();
+        assert_eq!(told, serde_json::json!({"access_key_id": id, done: ended.code == Some(0)}));
+    }
+}

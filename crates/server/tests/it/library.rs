@@ -158,6 +158,25 @@ fn what_is_missing_is_said_before_anything_is_done() {
 }
 
 #[test]
+fn a_mistyped_data_folder_is_named_and_not_made() {
+    let scratch = Scratch::new();
+    for arguments in [
+        &["face-set", "list"][..],
+        &["face", "list", "--set", "people"],
+        &["key", "list"],
+        &["key", "delete", "ABCDEFGHIJ0123456789"],
+        &["tenant", "list"],
+        &["tenant", "delete", "acme", "--yes"],
+        &["export", "people", "out.zst"],
+    ] {
+        let ended = scratch.run(&[arguments, &["--data", "typo"]].concat());
+        assert_eq!((ended.code, ended.data.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ended.talk.starts_with("error: there is no library in typo\n"), "{arguments:?}: {}", ended.talk);
+        assert!(!scratch.path().join("typo").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_folder_is_imported_once_however_often() {
     let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
     let scratch = Scratch::new();

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
 
@@ -61,7 +63,15 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 /// A certificate for 127.0.0.1 in the server's files, signed by itself.
 fn certificate(scratch: &Scratch) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    certificate_until(scratch, OffsetDateTime::now_utc() + Duration::from_hours(400 * 24))
+}
+
+/// The same, valid until that time.
+fn certificate_until(scratch: &Scratch, end: OffsetDateTime) -> CertificateDer<'static> {
+    let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    parameters.not_after = end;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = rcgen::CertifiedKey { cert: parameters.self_signed(&key).unwrap(), signing_key: key };
     // By renaming, as those who renew certificates do.
     for (name, text) in [
         ("key.pem", pem("PRIVATE KEY", made.signing_key.serialized_der())),
@@ -267,6 +277,27 @@ fn the_doctor_names_what_is_wrong_with_its_cure() {
 }
 
 #[test]
+fn the_doctor_says_when_the_certificate_ends() {
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let day = Duration::from_hours(24);
+    for (left, state, words) in [
+        (day * 200, "ok", "the certificate expires on "),
+        (day * 3, "warn", "the certificate expires on "),
+        (Duration::ZERO, "fail", "the certificate has expired on "),
+    ] {
+        certificate_until(&scratch, OffsetDateTime::now_utc() + left - Duration::from_secs(1));
+        let mut command = scratch.command(&["doctor", "--data", "data", "--quick", "--json"]);
+        command.env("LIKENESS_TLS_CERTIFICATE", "cert.pem").env("LIKENESS_TLS_KEY", "key.pem");
+        let report: Value = serde_json::from_str(&crate::harness::ended(command).data).unwrap();
+        let found = report["findings"].as_array().unwrap().iter().find(|finding| finding["what"] == "tls").cloned();
+        let found = found.unwrap();
+        assert_eq!(found["state"], state, "{found}");
+        assert!(found.to_string().contains(words), "{found}");
+    }
+}
+
+#[test]
 fn the_tenant_may_come_from_the_environment() {
     let scratch = Scratch::new();
     for tenant in ["acme", "globex"] {
@@ -280,6 +311,16 @@ fn the_tenant_may_come_from_the_environment() {
     assert_eq!(list("acme").code, Some(0));
     assert!(list("nobody").talk.contains("there is no tenant `nobody`"));
     assert!(list("").talk.contains("there are several tenants"), "an empty variable counts as unset");
+    let keys = |arguments: &[&str], tenant: &str| {
+        let mut command = scratch.command(&[&["key"], arguments, &["--data", "data", "--json"]].concat());
+        command.env("LIKENESS_TENANT", tenant);
+        let ended = crate::harness::ended(command);
+        assert_eq!(ended.code, Some(0), "{}", ended.talk);
+        serde_json::from_str::<Value>(&ended.data).unwrap()
+    };
+    assert_eq!(keys(&["create"], "acme")["tenant"], "acme");
+    assert_eq!(keys(&["list"], "acme")["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(keys(&["list"], "")["keys"].as_array().unwrap().len(), 3);
 }
 
 #[test]

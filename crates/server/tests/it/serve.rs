@@ -167,6 +167,8 @@ fn quickstart_makes_a_key_once_and_keeps_its_secret_off_the_screen() {
         line.unwrap_or_else(|| panic!("no {name}")).to_owned()
     };
     assert_eq!(variable(&first, "URL"), format!("http://127.0.0.1:{}", server.port()));
+    // The commands of `likeness` find the library by the same file.
+    assert_eq!(variable(&first, "DATA").trim_matches('\''), scratch.data().to_str().unwrap());
     let key = serde_json::json!({
         "tenant": variable(&first, "TENANT"),
         "project_id": variable(&first, "PROJECT_ID"),

@@ -99,6 +99,34 @@ fn a_portrait_that_fills_a_large_picture_is_one_face() {
     }
 }
 
+/// Faces side by side whose sizes differ by a tenth or less: whoever asks for one gets the one that is first among all.
+#[test]
+fn the_largest_of_several_faces_is_the_one_that_comes_first_among_all() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for (layout, heights) in
+        [[430, 460, 490], [490, 460, 475], [400, 440, 425], [300, 330, 315]].into_iter().enumerate()
+    {
+        let mut canvas = image::RgbImage::from_pixel(1800, 900, image::Rgb([120, 125, 130]));
+        for (idx, height) in heights.into_iter().enumerate() {
+            let Some(portrait) = pixels(PORTRAITS[(layout + idx) % PORTRAITS.len()]) else { return };
+            let width = portrait.width() * height / portrait.height();
+            let portrait = portrait.resize_exact(width, height, imageops::FilterType::Triangle).to_rgb8();
+            let (left, top) = (idx as i64 * 600 + 20, 100 + idx as i64 * 37);
+            imageops::overlay(&mut canvas, &portrait, left, top);
+        }
+        let canvas = DynamicImage::ImageRgb8(canvas);
+        let all = faces(&pipeline, &installation, &canvas, FaceChoice::All);
+        assert_eq!(all.len(), 3, "layout {layout}");
+        for choice in [FaceChoice::Largest, FaceChoice::LargestFew(1), FaceChoice::LargestFew(2)] {
+            let found = faces(&pipeline, &installation, &canvas, choice);
+            let (first, expected) = (found[0].detection.bounding_box, all[0].detection.bounding_box);
+            let off = first.left.abs_diff(expected.left).max(first.top.abs_diff(expected.top));
+            assert!(off < 20, "layout {layout}, {choice:?}: {first:?}, among all {expected:?}");
+        }
+    }
+}
+
 #[test]
 fn textures_show_no_face() {
     let Some(installation) = installation() else { return };

@@ -39,8 +39,8 @@ pub(crate) struct AllPairsArgs {
     /// Measure this pack [default: the configured one]
     #[arg(long, value_name = "ID")]
     pub(crate) pack: Option<String>,
-    /// Which face of a photograph with several is meant
-    #[arg(long, value_enum, default_value_t = MeantFace::Central, value_name = "WHICH")]
+    /// Which face of a photograph with several is meant: the central or the largest one
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = MeantFace::Central, value_name = "WHICH")]
     face: MeantFace,
     /// Leave out photographs that this quality gate refuses: none, low, medium or high
     #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = gate)]
