@@ -57,8 +57,11 @@ impl DataFolder {
             }
             Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
         }
+        // Which files the last owner had open stays noted until this one has opened its own.
+        let mut before = String::new();
+        let _ = (&lock).read_to_string(&mut before);
         let folder = Self { path, _folder: folder, lock };
-        folder.note("");
+        folder.note(before.split_once('\n').map_or("", |(_, lines)| lines));
         Ok(folder)
     }
 

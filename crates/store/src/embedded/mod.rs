@@ -190,7 +190,7 @@ impl EmbeddedStore {
         if reserve.is_room_short() {
             reserve.give_up();
         }
-        let (conn, library) = match open() {
+        let (conn, mut library) = match open() {
             Err(error) if error.kind() == Kind::StorageFull && reserve.give_up() => open()?,
             opened => opened?,
         };
@@ -201,6 +201,10 @@ impl EmbeddedStore {
         if filled == Filled::Anew {
             // What was found damaged until now was left out.
             damage.was_told(&damage.take_news());
+            // Of an index that kept its rows the check of every row is not far.
+            if library.missing.is_empty() {
+                library.missing = opening::missing_faces(&conn);
+            }
         }
         let files = OpenFiles::note(&folder);
         let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses).watching(files));
