@@ -36,6 +36,7 @@ export const PLACES: readonly Place[] = [
   { segment: "jobs", title: "nav.jobs", icon: "jobs", group: "nav.group.server", needs: [["read"]], load: () => import("../pages/Jobs.svelte") },
   { segment: "keys", title: "nav.keys", icon: "keys", group: "nav.group.server", needs: [["manage"]], wholeTenant: true, load: () => import("../pages/Keys.svelte") },
   { segment: "health", title: "nav.health", icon: "health", group: "nav.group.server", needs: [[]], load: () => import("../pages/Health.svelte") },
+  { segment: "settings", title: "nav.settings", icon: "settings", group: "nav.group.server", needs: [["manage"]], wholeTenant: true, load: () => import("../pages/Settings.svelte") },
   { segment: "api", title: "nav.api", icon: "api", group: "nav.group.server", needs: [[]], load: () => import("../pages/Api.svelte") },
 ];
 

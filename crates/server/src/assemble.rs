@@ -22,7 +22,7 @@ use likeness_store::postgres::{self, PostgresStore};
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
 use likeness_vision::pipeline::{Pipeline, PipelineSettings};
 use likeness_vision::runtime::{Runtime, choice};
-use likeness_wire::native::{self, Native, OwnerOfTheFolder};
+use likeness_wire::native::{self, Native, OwnerOfTheFolder, ServerFacts};
 use likeness_wire::{ReadyCheck, Services};
 
 use crate::cli::progress::InstallProgress;
@@ -90,11 +90,13 @@ impl Opened {
             webhook_sender: Arc::new(HttpFetcher::new(&config.fetch, Arc::clone(&self.resolver))),
             settings: config.wire.clone(),
             ready,
+            server: None,
         }
     }
 
-    /// The native API with the operator's questions, for whoever owns the data folder.
-    pub(crate) fn native_router(&self) -> Router {
+    /// The native API with the operator's questions, for whoever owns the data folder. `server` is the one that is running, if
+    /// one is.
+    pub(crate) fn native_router(&self, server: Option<Arc<dyn ServerFacts>>) -> Router {
         let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let sessions = native::Sessions::new(Arc::clone(&self.records), Arc::clone(&self.credentials), clock, ids);
@@ -105,6 +107,7 @@ impl Opened {
             records: Arc::clone(&self.records),
             secret: self.secret.clone(),
             ready: Arc::new(self.parts.check()),
+            server,
         };
         native::router(native).merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
     }

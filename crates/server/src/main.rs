@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod console;
 mod eval;
+mod facts;
 mod fetch;
 mod guard;
 mod index_check;

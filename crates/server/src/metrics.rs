@@ -15,9 +15,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{GalleryStore, StoreHealth, StoreReport, VectorIndex};
+use likeness_domain::ports::{Clock, GalleryStore, StoreHealth, StoreReport, VectorIndex};
+use likeness_domain::types::TimestampMs;
 use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::http::trace::Observed;
+use likeness_wire::native::{dto, time_text};
+
+use crate::system::SystemClock;
 
 /// Upper ends of the buckets of a request's duration, in seconds. A search takes milliseconds, an enrolment tenths of a
 /// second, a clip seconds.
@@ -169,6 +173,54 @@ impl Metrics {
         self.store_into(&mut page, sources).await;
         process_into(&mut page, self.started_unix_s);
         page.0
+    }
+
+    /// The same in the native API's words, as far as it shows an administrator how the server fares.
+    pub(crate) async fn figures(&self, sources: &Sources) -> dto::Metrics {
+        let load = sources.library.analyzer_load();
+        let store = self.counts(&*sources.store).await.map(|counts| dto::StoreMetrics {
+            bytes: counts.bytes_on_disk,
+            free_bytes: counts.bytes_free,
+            n_faces: counts.n_faces,
+        });
+        dto::Metrics {
+            time: time_text(SystemClock.now()),
+            started_at: time_text(TimestampMs((self.started_unix_s * 1000.0) as i64)),
+            requests_in_flight: read(&self.n_in_flight),
+            connections: read(&self.n_connections),
+            request_body_bytes: sources.budget.n_bytes() as u64,
+            duration_bucket_ends_s: BUCKETS_S.to_vec(),
+            operations: self.operations(),
+            analysis: dto::AnalysisMetrics {
+                threads: load.n_workers as u64,
+                busy: load.n_busy as u64,
+                queued: load.n_queued as u64,
+                queue_max: load.queue_max as u64,
+                expected_wait_s: load.expected_wait.as_secs_f64(),
+            },
+            store,
+            memory_bytes: resident_bytes(),
+            cpu_s: processor_s(),
+        }
+    }
+
+    fn operations(&self) -> Vec<dto::OperationMetrics> {
+        let statuses = lock(&self.statuses).clone();
+        let n_of = |labels: &Labels, wanted: std::ops::RangeInclusive<u16>| {
+            let those = statuses.iter().filter(|((of, status), _)| of == labels && wanted.contains(status));
+            those.map(|(_, n)| n).sum()
+        };
+        let requests = lock(&self.requests);
+        let operations = requests.iter().map(|(labels, durations)| dto::OperationMetrics {
+            dialect: labels.dialect.clone(),
+            operation: labels.operation.clone(),
+            n: durations.n.iter().sum(),
+            n_refused: n_of(labels, 400..=499),
+            n_failed: n_of(labels, 500..=599),
+            sum_s: durations.sum_s,
+            duration_buckets: durations.n.to_vec(),
+        });
+        operations.collect()
     }
 
     fn requests_into(&self, page: &mut Page) {
@@ -348,17 +400,26 @@ fn damage_into(page: &mut Page, health: &StoreHealth) {
 /// What the kernel knows of this process, under the names that Prometheus' own clients use.
 fn process_into(page: &mut Page, started_unix_s: f64) {
     page.one("process_start_time_seconds", "gauge", "Start of the process, seconds since 1970.", started_unix_s);
-    if let Some(cpu_s) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
+    if let Some(cpu_s) = processor_s() {
         page.one("process_cpu_seconds_total", "counter", "Processor time used.", cpu_s);
     }
-    let statm = fs::read_to_string("/proc/self/statm").ok();
-    let resident = statm.as_deref().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    if let Some(n_pages) = resident {
-        page.one("process_resident_memory_bytes", "gauge", "Memory in use.", n_pages * PAGE_BYTES);
+    if let Some(bytes) = resident_bytes() {
+        page.one("process_resident_memory_bytes", "gauge", "Memory in use.", bytes);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         page.one("process_open_fds", "gauge", "Open file descriptors.", open.count());
     }
+}
+
+/// Seconds of processor time that this process has used.
+fn processor_s() -> Option<f64> {
+    cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// Bytes of memory that this process has in use.
+fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split(' ').nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
 }
 
 /// User and system time of a line of `/proc/PID/stat`: its 14th and 15th field. The second field is a name in brackets that
@@ -448,6 +509,23 @@ mod tests {
         ] {
             assert!(lines.contains(&expected), "{expected} is not in\n{}", page.0);
         }
+    }
+
+    #[test]
+    fn an_operation_tells_how_many_were_refused_and_failed() {
+        let metrics = Metrics::new();
+        for (status, ms) in [(200, 3), (404, 1), (429, 1), (503, 20_000)] {
+            metrics.answered(&observed("AddFaces", None), status, Duration::from_millis(ms));
+        }
+        metrics.answered(&observed("ShowFaces", None), 200, Duration::from_millis(30));
+        let [added, shown] = metrics.operations().try_into().expect("two operations");
+        assert_eq!((&*added.dialect, &*added.operation), ("huawei", "AddFaces"));
+        assert_eq!((added.n, added.n_refused, added.n_failed), (4, 2, 1));
+        assert_eq!(added.duration_buckets.len(), BUCKETS_S.len() + 1);
+        assert_eq!((added.duration_buckets[0], added.duration_buckets[2]), (2, 1));
+        assert_eq!(added.duration_buckets.last(), Some(&1));
+        assert!((added.sum_s - 20.005).abs() < 1e-9);
+        assert_eq!((shown.n, shown.n_refused, shown.n_failed), (1, 0, 0));
     }
 
     #[test]

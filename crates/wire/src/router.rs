@@ -57,6 +57,8 @@ pub struct Services {
     pub settings: Settings,
     /// Whether the server can do its work; asked by `/readyz`.
     pub ready: ReadyCheck,
+    /// What the server knows of itself, for its administrators; `None` where it tells nothing.
+    pub server: Option<Arc<dyn native::ServerFacts>>,
 }
 
 /// What an operator may set, dialect by dialect. The defaults are the vendors' own values.
@@ -218,6 +220,7 @@ impl Dialects {
                 records: Arc::clone(&wire.records),
                 secret: wire.secret.clone(),
                 ready: Arc::clone(&wire.ready),
+                server: wire.server.clone(),
             }),
             aliyun: Aliyun::new(wire.clone()),
             yuanli: Yuanli::new(wire.clone()),

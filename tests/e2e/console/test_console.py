@@ -296,7 +296,7 @@ def test_what_a_key_may_not_do_is_not_shown(visit, server, library, photos, tmp_
     assert page.url.endswith("/console/search")
     page = one.visit("/")
     page.wait_for_url("**/console/search")
-    for name in ("keys", "persons", "review", "jobs"):
+    for name in ("keys", "persons", "review", "jobs", "server-settings"):
         page = one.visit(PAGES[name])
         expect(page.get_by_text("Your key does not have the grant for this page.")).to_be_visible()
     someone = tmp_path / "someone.jpg"
@@ -542,6 +542,15 @@ def test_a_name_is_changed_and_changed_back(visit, server, library):
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name=re.compile("barack"))).to_be_visible()
     assert call(server, library, "GET", "/face-sets/staff/faces")["faces"][0]["subject"] == "barack"
+    # A name that was not there is taken away again.
+    one.visit("/sets/staff")
+    page.get_by_role("button", name=re.compile("without a name", re.I)).click()
+    page.get_by_label("Who it is").fill("somebody")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name=re.compile("somebody"))).to_be_visible()
+    page.locator(".toast").get_by_role("button", name="Undo").last.click()
+    expect(page.get_by_role("button", name=re.compile("somebody"))).to_have_count(0)
+    assert "subject" not in call(server, library, "GET", "/face-sets/staff/faces")["faces"][1]
 
 
 def test_persons_are_split_and_merged(visit, server, library):
@@ -615,6 +624,129 @@ def test_review_names_faces_that_have_none(visit, server, library):
     expect(page.get_by_text("The face is named barack.")).to_be_visible()
     subjects = [face.get("subject") for face in call(server, library, "GET", "/face-sets/staff/faces")["faces"]]
     assert subjects.count("barack") == 2
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("looks like barack")).to_be_visible()
+    subjects = [face.get("subject") for face in call(server, library, "GET", "/face-sets/staff/faces")["faces"]]
+    assert subjects.count("barack") == 1 and None in subjects
+
+
+# ---- the server
+
+
+def test_settings_are_shown_with_their_origin(browser, server, tmp_path):
+    settings = tmp_path / "likeness.toml"
+    settings.write_text('queue_max = 32\n[log]\nformat = "json"\n')
+    with harness.Server(tmp_path / "data", env={"LIKENESS_CONFIG": str(settings), "LIKENESS_WEIGHTS": "acme=3"}) as own:
+        key = harness.Key(**json.loads(harness.run("key", "create", "--data", own.data, "--tenant", "acme", "--json").stdout))
+        with visitor.visiting(browser, own.url) as one:
+            page = one.sign_in(key)
+            one.visit("/settings")
+            row = page.get_by_role("listitem").filter(has=page.get_by_text("queue_max", exact=True))
+            expect(row).to_contain_text("32")
+            expect(row.get_by_text("file", exact=True)).to_be_visible()
+            expect(row).to_contain_text(str(settings))
+            # What names tenants is for the owner alone.
+            row = page.get_by_role("listitem").filter(has=page.get_by_text("weights", exact=True))
+            expect(row).to_contain_text("set, but hidden")
+            expect(row).to_contain_text("LIKENESS_WEIGHTS")
+            assert "acme=3" not in page.content()
+            page.get_by_label("Only what somebody has set").check()
+            expect(page.get_by_text("scrub_interval_days", exact=True)).to_have_count(0)
+            page.get_by_label("Find a setting").fill("log.")
+            expect(page.get_by_text("log.format", exact=True)).to_be_visible()
+            expect(page.get_by_text("queue_max", exact=True)).to_have_count(0)
+            one.shot("settings-found")
+            assert one.problems == []
+        link = json.loads(harness.run("console", "--data", own.data, "--tenant", "acme", "--json").stdout)["url"]
+        with visitor.visiting(browser, own.url) as owner:
+            owner.page.goto(link)
+            expect(owner.page.locator("aside")).to_contain_text("Owner of the data folder")
+            owner.visit("/settings")
+            expect(owner.page.get_by_text("acme=3")).to_be_visible()
+
+
+def test_figures_are_drawn(visit, server, library):
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/health")
+    expect(page.get_by_role("row", name=re.compile("^POST .likeness.v1.session native [0-9]+")).first).to_be_visible()
+    chart = page.get_by_role("img", name=re.compile("^Requests: answered [0-9]"))
+    expect(chart).to_be_visible()
+    assert chart.locator("polyline").count() > 0
+    one.shot("figures")
+    assert axe_findings(page) == []
+    # They are of all tenants together, so a key that does not manage does not see them.
+    reader = visit()
+    page = reader.sign_in(limited_key(server, library.tenant, "read"))
+    reader.visit("/health")
+    expect(page.get_by_role("heading", name="What runs the models")).to_be_visible()
+    expect(page.get_by_role("heading", name="Figures")).to_have_count(0)
+
+
+def test_a_comparison_shows_what_the_recogniser_saw(visit, library, photos, tmp_path):
+    for name, image in (("a.jpg", photos.P1), ("b.jpg", photos.P1b)):
+        (tmp_path / name).write_bytes(image)
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/compare")
+    one.choose_files(tmp_path / "a.jpg", nth=0)
+    one.choose_files(tmp_path / "b.jpg", nth=1)
+    expect(page.get_by_text("The same person")).to_be_visible()
+    why = page.locator("section").filter(has=page.get_by_role("heading", name="Why?"))
+    for title in ("First photograph", "Second photograph"):
+        crop = why.get_by_role("img", name=title)
+        expect(crop).to_be_visible()
+        assert crop.evaluate("(image) => image.naturalWidth === image.naturalHeight && image.naturalWidth >= 100")
+    expect(why.get_by_role("listitem").first).to_contain_text("match")
+    one.shot("compare-why")
+    one.visit("/search?set=staff")
+    one.choose_files(tmp_path / "a.jpg")
+    page.get_by_text("Why?").click()
+    expect(page.get_by_role("img", name="Looking for")).to_be_visible()
+    expect(page.locator("details").get_by_role("listitem").first).to_contain_text("match")
+    one.shot("search-why")
+
+
+def test_trying_out_an_operation_that_erases_asks(visit, server, library):
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/api?op=delete_face_set")
+    page.get_by_label("name", exact=False).first.fill("staff")
+    page.get_by_role("button", name="Try it").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("DELETE /face-sets/staff")
+    expect(dialog.get_by_role("button", name="Try it")).to_be_disabled()
+    assert len(call(server, library, "GET", "/face-sets/staff/faces")["faces"]) == 4
+    dialog.get_by_role("textbox").fill("staff")
+    dialog.get_by_role("button", name="Try it").click()
+    expect(page.get_by_text("200")).to_be_visible()
+    assert call(server, library, "GET", "/face-sets/staff") == (404, "face_set_not_found")
+
+
+def test_the_api_page_shows_what_the_key_may_do(visit, server, library):
+    one = visit()
+    page = one.sign_in(limited_key(server, library.tenant, "search"))
+    one.visit("/api")
+    expect(page.get_by_role("button", name=re.compile("POST .compare "))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("DELETE .face-sets."))).to_have_count(0)
+    page.get_by_label("Also the").check()
+    page.get_by_role("button", name=re.compile("DELETE .face-sets..name. ")).click()
+    expect(page.get_by_text("It lacks: delete, manage")).to_be_visible()
+    expect(page.get_by_role("button", name="Try it")).to_be_disabled()
+
+
+def test_a_person_is_found_while_one_types(visit, server, key):
+    for idx in range(250):
+        call(server, key, "POST", "/persons", {"key": f"p{idx:03}", "name": f"Person {idx}"})
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/persons")
+    # Beyond the first page of the list.
+    page.get_by_label("Find a person").fill("person 249")
+    expect(page.get_by_role("link", name=re.compile("Person 249"))).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("Person 12"))).to_have_count(0)
+    page.get_by_label("Find a person").fill("nobody")
+    expect(page.get_by_text("No person is named like “nobody”.")).to_be_visible()
 
 
 # ---- the server

@@ -34,6 +34,7 @@ PAGES = {
     "jobs": "/jobs",
     "keys": "/keys",
     "health": "/health",
+    "server-settings": "/settings",
     "api": "/api",
 }
 

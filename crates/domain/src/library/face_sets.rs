@@ -2,7 +2,7 @@
 
 use super::{CreateFaceSet, Library, quota};
 use crate::access::{Caller, Grant};
-use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, PackId, Tags};
+use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, PackId, Tags, require_path_segment};
 use crate::{Error, Kind, Result};
 
 impl Library {
@@ -18,6 +18,7 @@ impl Library {
     pub async fn create_face_set_of(&self, caller: &Caller, request: CreateFaceSet, pack: &PackId) -> Result<FaceSet> {
         caller.require(Grant::Manage)?;
         caller.require_every_face_set("make face sets")?;
+        require_path_segment("face set name", request.name.as_str())?;
         self.named_pack(pack)?;
         let new = NewFaceSet {
             id: self.fresh_id(crate::types::FaceSetId::new),
@@ -70,6 +71,9 @@ impl Library {
         patch: FaceSetPatch,
     ) -> Result<FaceSet> {
         caller.require(Grant::Manage)?;
+        if let Some(name) = &patch.name {
+            require_path_segment("face set name", name.as_str())?;
+        }
         let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         self.write(caller).await?.update_face_set(caller.actor(), face_set.id, patch).await
     }

@@ -8,7 +8,7 @@ use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
-    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, require_path_segment,
 };
 use crate::{Error, Kind, Result};
 
@@ -303,6 +303,7 @@ impl Library {
         if request.join.face_sets.is_empty() {
             caller.require_every_face_set("make a person that is in no face set")?;
         }
+        require_path_segment("person key", request.key.as_str())?;
         let new = NewPerson {
             id: self.fresh_id(PersonId::new),
             key: request.key,
@@ -333,6 +334,9 @@ impl Library {
     /// Changes a person's key and words. Needs the enrol grant. `PersonNotFound`, `PersonExists`, `Changed`.
     pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
         caller.require(Grant::Enrol)?;
+        if let Some(key) = &patch.key {
+            require_path_segment("person key", key.as_str())?;
+        }
         let person = self.existing_person(caller, key).await?;
         self.require_unshared_person(caller, person.id).await?;
         self.write(caller).await?.update_person(caller.actor(), person.id, patch).await
@@ -526,6 +530,13 @@ impl Library {
         if !caller.face_sets.is_all() || !caller.grants.contains(Grant::Manage) {
             for name in &join.face_sets {
                 self.existing_face_set(caller, name).await?;
+            }
+        }
+        for name in &join.face_sets {
+            if let Err(refusal) = require_path_segment("face set name", name.as_str()) {
+                // One that is there from earlier is joined and not made.
+                let found = self.existing_face_set(caller, name).await;
+                found.map_err(|error| if error.kind() == Kind::FaceSetNotFound { refusal } else { error })?;
             }
         }
         let (pack, now) = (&self.default_pack()?.id, self.ports.clock.now());

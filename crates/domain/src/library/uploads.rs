@@ -8,7 +8,7 @@ use super::Library;
 use crate::access::{Caller, Grant};
 use crate::error::shortened;
 use crate::ports::{NewUpload, UploadQuota};
-use crate::types::{TimestampMs, UploadName};
+use crate::types::{TimestampMs, UploadName, require_path_segment};
 use crate::{Error, Kind, Result, limits};
 
 /// See [`Library::put_upload`].
@@ -50,6 +50,7 @@ impl Library {
             let (given, most) = (request.lifetime.as_secs(), limits::UPLOAD_LIFETIME_MAX.as_secs());
             return Err(Error::invalid("lifetime", format!("`lifetime` is {given} s, expected at most {most} s")));
         }
+        require_path_segment("picture name", request.name.as_str())?;
         super::check_bytes(&request.bytes, limits::IMAGE_BYTES_MAX)?;
         let now = self.ports.clock.now();
         let lifetime_ms = i64::try_from(request.lifetime.as_millis()).unwrap_or(i64::MAX);

@@ -29,7 +29,7 @@ pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use precondition::Precondition;
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
-pub use text::{ExternalId, FaceSetName, Note, Subject, UploadName};
+pub use text::{ExternalId, FaceSetName, Note, Subject, UploadName, require_path_segment};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,19 @@
 use crate::{Error, Result};
 use std::fmt;
 
+/// Refuses `.` and `..` as the name of something new that stands in paths: browsers, proxies and client libraries take them for
+/// steps within the path (RFC 3986, section 5.2.4), so that nobody could reach the thing, and a request meant for it would reach
+/// another. What has such a name from earlier keeps it. `InvalidArgument`.
+pub fn require_path_segment(field: &'static str, name: &str) -> Result<()> {
+    match name {
+        "." | ".." => {
+            let message = format!("`{field}` is `{name}`, which stands for a step in paths, expected any other name");
+            Err(Error::invalid(field, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 macro_rules! short_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal) => {
         $(#[$doc])*

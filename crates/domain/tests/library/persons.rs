@@ -1,9 +1,9 @@
 //! Persons, their faces and memberships, and the search for every face of an image.
 
-use likeness_domain::library::{AddPersonFaces, CreatePerson, FacesFound, Join, PersonImage, SearchFaces};
+use likeness_domain::library::{AddPersonFaces, CreatePerson, FacesFound, Join, PersonImage, PutUpload, SearchFaces};
 use likeness_domain::limits;
-use likeness_domain::ports::Page;
-use likeness_domain::types::{FaceOwner, Note, PersonKey, PersonPatch};
+use likeness_domain::ports::{Page, UploadQuota};
+use likeness_domain::types::{FaceOwner, FaceSetPatch, Note, PersonKey, PersonPatch, UploadName, require_path_segment};
 use likeness_testkit::fake_pack;
 
 use super::*;
@@ -350,4 +350,38 @@ fn each_use_case_of_persons_needs_its_grant() {
     check_kind(block_on(library.join_face_sets(write, anna, join(&[]))), Kind::Forbidden);
     check_kind(block_on(library.leave_face_sets(&without(Grant::Delete), anna, vec![])), Kind::Forbidden);
     check_kind(block_on(library.search_faces(&without(Grant::Search), at_gate("x"))), Kind::Forbidden);
+}
+
+#[test]
+fn a_step_in_paths_is_no_new_name() {
+    let fixture = Fixture::with_staff();
+    fixture.person("anna", &["staff"]).unwrap();
+    let anna = PersonKey::new("anna").unwrap();
+    for step in [".", ".."] {
+        check_kind(fixture.create(step), Kind::InvalidArgument);
+        let patch = FaceSetPatch { name: Some(name(step)), ..FaceSetPatch::default() };
+        check_kind(
+            block_on(fixture.library.update_face_set(&fixture.caller, &name("staff"), patch)),
+            Kind::InvalidArgument,
+        );
+        check_kind(fixture.person("bert", &[step]), Kind::InvalidArgument);
+        let err = check_kind(fixture.person(step, &["staff"]), Kind::InvalidArgument);
+        assert_eq!((err.field(), err.hint()), (Some("person key"), None));
+        assert_eq!(
+            err.message(),
+            format!("`person key` is `{step}`, which stands for a step in paths, expected any other name")
+        );
+        let patch = PersonPatch { key: Some(PersonKey::new(step).unwrap()), ..PersonPatch::default() };
+        check_kind(block_on(fixture.library.update_person(&fixture.caller, &anna, patch)), Kind::InvalidArgument);
+        let picture = PutUpload {
+            name: UploadName::new(step).unwrap(),
+            bytes: Bytes::from_static(b"x"),
+            lifetime: Duration::from_secs(60),
+            room: UploadQuota { n_max: 10, bytes_max: 1000 },
+        };
+        check_kind(block_on(fixture.library.put_upload(&fixture.caller, picture)), Kind::InvalidArgument);
+    }
+    for other in ["...", ".a", "a.", "a..b"] {
+        assert!(require_path_segment("name", other).is_ok(), "{other}");
+    }
 }

@@ -107,7 +107,7 @@ impl Connection {
             return Ok(connection);
         }
         existing_library(config)?;
-        let router = assemble::open(config, needs == Needs::Pack).await?.native_router();
+        let router = assemble::open(config, needs == Needs::Pack).await?.native_router(None);
         Ok(Self { transport: Transport::InProcess(router), tenant: String::new() })
     }
 

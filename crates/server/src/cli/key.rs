@@ -9,6 +9,7 @@ use likeness_domain::library::{fresh_key_id, fresh_secret};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Tenant, TenantId, TenantName, TimestampMs,
+    require_path_segment,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -216,8 +217,11 @@ pub(crate) async fn create(
     wanted: Wanted,
 ) -> Result<AccessKey, Error> {
     let (ids, now) = (SystemIds, SystemClock.now());
-    if !wanted.face_sets.is_empty() && credentials.tenant(tenant.clone()).await?.is_none() {
-        return Err(refused(format!("there is no tenant `{tenant}`, so it has no face sets yet")));
+    if credentials.tenant(tenant.clone()).await?.is_none() {
+        require_path_segment("tenant", tenant.as_str())?;
+        if !wanted.face_sets.is_empty() {
+            return Err(refused(format!("there is no tenant `{tenant}`, so it has no face sets yet")));
+        }
     }
     let mut bits = [0; 16];
     ids.fill(&mut bits);

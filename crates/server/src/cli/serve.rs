@@ -12,7 +12,7 @@ use likeness_domain::Error;
 use likeness_domain::access::Access;
 use likeness_domain::ports::{Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
 use likeness_wire::http::budget::BodyBudget;
-use likeness_wire::{Readiness, ReadyCheck};
+use likeness_wire::{Readiness, ReadyCheck, Services};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -24,6 +24,7 @@ use super::{quickstart, terminal};
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
+use crate::facts::Facts;
 use crate::guard;
 use crate::index_check::with_index_check;
 use crate::listener::{self, LargeRequests, Service, Socket};
@@ -138,7 +139,16 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
             Readiness { refusal, ..readiness }
         })
     });
-    let wire = opened.wire(config, ready);
+    let budget = config.listener.body_budget();
+    let metrics = Metrics::new();
+    let sources = Arc::new(Sources {
+        library: Arc::clone(&opened.library),
+        store: Arc::clone(&opened.store),
+        index: Arc::clone(&opened.index),
+        budget: Arc::clone(&budget),
+    });
+    let facts = Arc::new(Facts::new(resolved.clone(), Arc::clone(&metrics), Arc::clone(&sources)));
+    let wire = Services { server: Some(Arc::clone(&facts) as _), ..opened.wire(config, ready) };
     match opened.jobs.void_leases(SystemClock.now()).await {
         Ok(0) => {}
         Ok(n_jobs) => tracing::info!(n_jobs, "jobs that an earlier process had begun are taken up"),
@@ -157,14 +167,6 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
         LargeRequests::start().map_err(|error| failed(format!("cannot start threads for requests: {error}")))?;
     let large = Arc::new(large);
     let few = listener::Settings { connections_max: FEW_CONNECTIONS, ..config.listener.clone() };
-    let budget = config.listener.body_budget();
-    let metrics = Metrics::new();
-    let sources = Arc::new(Sources {
-        library: Arc::clone(&opened.library),
-        store: Arc::clone(&opened.store),
-        index: Arc::clone(&opened.index),
-        budget: Arc::clone(&budget),
-    });
     let plain = |router| Service {
         router,
         ids: ids.clone(),
@@ -200,7 +202,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
         let Some(socket) = socket else { return 0 };
         let (store, index) = (Arc::clone(&opened.store), Arc::clone(&opened.index));
         let console = console::address_router(url(address, tls.is_some()), config.general.console);
-        let router = opened.native_router().merge(console);
+        let router = opened.native_router(Some(Arc::clone(&facts) as _)).merge(console);
         let router = with_index_check(router, store, index, Arc::clone(&opened.credentials));
         let router = with_metrics(router, Arc::clone(&metrics), Arc::clone(&sources));
         let n_cut = listener::serve(Socket::Unix(socket), plain(router), &few, stopping.clone()).await;
@@ -230,7 +232,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
     let scrubbed = scrub(&*opened.store, config.general.scrub(), stopping.clone());
-    let reloads = Reloads { tls: tls.clone(), resolved: resolved.clone(), resolve };
+    let reloads = Reloads { tls: tls.clone(), resolved: resolved.clone(), resolve, facts: &facts };
     let reloaded = reloads.run(hang_ups, stopping.clone());
     let purged = opened.jobs.purge_in_time(&*opened.pictures, &failed);
     let ((n_network, n_commands, n_operations), (), (), (), (), (), ()) =
@@ -269,6 +271,7 @@ struct Reloads<'a> {
     tls: Option<Arc<Tls>>,
     resolved: RawConfig,
     resolve: &'a Resolve,
+    facts: &'a Facts,
 }
 
 impl Reloads<'_> {
@@ -324,6 +327,7 @@ impl Reloads<'_> {
             ),
         }
         self.resolved.take_over("log.level", &resolved);
+        self.facts.settings_are(&self.resolved);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The settings that won, as text that could be a settings file and as JSON.
 
 use likeness_domain::settings::{Setting, Shape};
+use likeness_wire::native::dto;
 use serde_json::{Map, Value, json};
 
 use super::RawConfig;
-use super::raw::Written;
+use super::raw::{Origin, Written};
 use super::settings::{Row, SETTINGS};
 
 /// A settings file that says the same; with `origin`, a comment after each value says who set it.
@@ -47,6 +48,39 @@ pub(crate) fn json(resolved: &RawConfig, engines: Option<Value>) -> String {
         row.insert("in_use".to_owned(), engines);
     }
     Value::Object(settings).to_string()
+}
+
+/// Settings whose values name tenants, which are nobody's business but the owner's of the data folder. No setting holds a secret.
+const PRIVATE: [&str; 1] = ["weights"];
+
+/// The settings in the native API's words; private values are left out unless `with_private`.
+pub(crate) fn rows(resolved: &RawConfig, with_private: bool) -> Vec<dto::Setting> {
+    let row = |Row { setting, env }: &Row| {
+        let found = resolved.get(setting.name);
+        let is_hidden = !with_private && PRIVATE.contains(&setting.name);
+        let is_empty = |written: &Written| match written {
+            Written::Text(text) => text.is_empty(),
+            Written::List(items) => items.is_empty(),
+        };
+        let (origin, origin_name) = match found.map(|(_, origin)| origin) {
+            None | Some(Origin::Default) => ("default", None),
+            Some(Origin::File(path)) => ("file", Some(path.display().to_string())),
+            Some(Origin::Env(name)) => ("environment", Some((*name).to_owned())),
+            Some(Origin::Flag(name)) => ("flag", Some((*name).to_owned())),
+        };
+        dto::Setting {
+            name: setting.name.to_owned(),
+            value: found.filter(|_| !is_hidden).map(|(written, _)| value(setting, written)),
+            is_set: found.is_some_and(|(written, _)| !is_empty(written)),
+            is_hidden,
+            origin: origin.to_owned(),
+            origin_name,
+            env: env.clone(),
+            accepted: setting.accepted.clone(),
+            about: setting.about.to_owned(),
+        }
+    };
+    SETTINGS.iter().map(row).collect()
 }
 
 /// A value in the syntax that TOML and JSON share.

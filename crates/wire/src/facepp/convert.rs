@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::library::TransientFaceOutcome;
 use likeness_domain::ports::{IdSource, fresh_id};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, InstallationSecret, JobId, Note, Subject, Tags};
+use likeness_domain::types::{
+    FaceId, FaceSet, FaceSetId, FaceSetName, InstallationSecret, JobId, Note, Subject, Tags, require_path_segment,
+};
 
 use super::dto;
 use super::errors::Failure;
@@ -99,7 +101,8 @@ fn clean<'a>(fields: &'a Fields, name: &str, but: &str) -> Result<Option<&'a str
 /// The name of a set to be made or renamed, unless the field is absent or empty.
 pub(super) fn new_outer_id(fields: &Fields, name: &str) -> Result<Option<FaceSetName>, Failure> {
     let text = clean(fields, name, "")?;
-    text.map(|text| FaceSetName::new(text).map_err(|_| Failure::malformed(name))).transpose()
+    let checked = |text: &str| require_path_segment("outer_id", text).and_then(|()| FaceSetName::new(text));
+    text.map(|text| checked(text).map_err(|_| Failure::malformed(name))).transpose()
 }
 
 /// The name of a set that may exist. Sets made through other APIs can have names that this one would not give; they are

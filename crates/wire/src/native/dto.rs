@@ -9,6 +9,7 @@ mod archive;
 mod liveness;
 mod persons;
 mod probes;
+mod server;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use probes::{
     CompareMany, ComparePerson, FaceSearched, FacesMeant, ImageFault, ManyCompared, OtherCompared, PersonCompared,
     PictureSearched, PutUpload, SearchPicture, Uploaded,
 };
+pub use server::{AnalysisMetrics, Metrics, OperationMetrics, Setting, Settings, StoreMetrics};
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -26,6 +26,7 @@ mod liveness;
 pub mod openapi;
 mod persons;
 mod routes;
+mod server;
 mod session;
 mod table;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
 use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport};
-use likeness_domain::types::InstallationSecret;
+use likeness_domain::types::{InstallationSecret, TimestampMs};
 
 use crate::readiness::{PartHealth, Readiness, ReadyCheck};
 
@@ -52,6 +53,7 @@ pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
 pub use errors::{code_of, error_of, refusal, status_of};
 pub use idempotency::IDEMPOTENCY_KEY;
+pub use server::ServerFacts;
 pub use session::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
 pub(crate) use workers::workers;
@@ -73,6 +75,8 @@ pub struct Native {
     pub secret: InstallationSecret,
     /// Whether the server can do its work.
     pub ready: ReadyCheck,
+    /// What the server knows of itself; `None` within a command, where none is running.
+    pub server: Option<Arc<dyn ServerFacts>>,
 }
 
 #[derive(Clone)]
@@ -83,6 +87,7 @@ struct Api {
     cursors: Arc<cursor::Cursors>,
     idempotency: Arc<idempotency::Idempotency>,
     ready: ReadyCheck,
+    server: Option<Arc<dyn ServerFacts>>,
 }
 
 /// What describes the API; it is for everybody.
@@ -97,10 +102,10 @@ fn description() -> Router {
 
 /// Every operation a tenant may ask for.
 pub fn router(native: Native) -> Router {
-    let Native { library, authenticate, sessions, records, secret, ready } = native;
+    let Native { library, authenticate, sessions, records, secret, ready, server } = native;
     let cursors = Arc::new(cursor::Cursors::new(&secret));
     let idempotency = Arc::new(idempotency::Idempotency::new(records));
-    let api = Api { library, authenticate, sessions, cursors, idempotency, ready };
+    let api = Api { library, authenticate, sessions, cursors, idempotency, ready, server };
     Router::new()
         .nest(PREFIX, table::router().layer(from_fn_with_state(api.clone(), idempotency::once)).with_state(api))
         .nest(PREFIX, description())
@@ -139,6 +144,11 @@ pub(crate) fn parts(readiness: &Readiness) -> BTreeMap<String, dto::Part> {
         (name.to_owned(), dto::Part { state: part.state.word().to_owned(), reason: part.reason.clone() })
     };
     readiness.parts().into_iter().map(part).collect()
+}
+
+/// A time as the native API spells it: RFC 3339, UTC.
+pub fn time_text(at: TimestampMs) -> String {
+    convert::time_text(at)
 }
 
 /// How far the check of every row is, in the native API's words.

@@ -93,6 +93,8 @@ fn details(name: &str) -> Option<Details> {
         "make_ticket" => d(&[], Nothing, 201, "Ticket", &[], Value::Null),
         "show_status" => d(&[], Nothing, 200, "Status", &[], Value::Null),
         "list_packs" => d(&[], Nothing, 200, "Packs", &[], Value::Null),
+        "show_settings" => d(&[], Nothing, 200, "Settings", &[], Value::Null),
+        "show_metrics" => d(&[], Nothing, 200, "Metrics", &[], Value::Null),
         "list_face_sets" => d(
             &[("tags", "string", "only sets that have all of these tags, between commas"), LIMIT, CURSOR],
             Nothing,
@@ -356,6 +358,8 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         "operationId": operation.name,
         "summary": operation.about,
         "description": needs,
+        // The same for programs: of these kinds of proof the words are roles (OpenAPI 3.1, Security Requirement Object).
+        "security": [{"key": &grants}, {"session": &grants}],
         "tags": [operation.path.split('/').nth(1).unwrap_or_default()],
         "responses": responses,
     });

@@ -6,7 +6,7 @@ use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
 use super::body::Accepts;
-use super::{Api, archive, keys, openapi, persons, routes, session, workers};
+use super::{Api, archive, keys, openapi, persons, routes, server, session, workers};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -69,6 +69,8 @@ fn table() -> Vec<Route> {
         row(("POST", "/tickets"), "make_ticket", NOTHING, "a ticket for a session of the data folder's owner; through the socket only", session::ticket),
         row(("GET", "/status"), "show_status", NOTHING, "the state of the server and how much the tenant has", keys::status),
         row(("GET", "/packs"), "list_packs", NOTHING, "the loaded model packs with their operating points", routes::packs),
+        row(("GET", "/settings"), "show_settings", MANAGE, "the server's settings and who set them", server::settings),
+        row(("GET", "/metrics"), "show_metrics", MANAGE, "what the server counted since its start, and how busy it is", server::metrics),
 
         row(("GET", "/face-sets"), "list_face_sets", READ, "list face sets", routes::list_face_sets),
         row(("POST", "/face-sets"), "create_face_set", MANAGE, "make a face set", routes::create_face_set),

@@ -47,6 +47,7 @@ impl Fixture {
             records: wire.records,
             secret: wire.secret,
             ready: wire.ready,
+            server: wire.server,
         };
         let router = router(native).merge(operator_router(bed.store.clone(), bed.store));
         Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }

@@ -3,3 +3,6 @@
 pub(crate) mod huawei_client;
 pub(crate) mod no_room;
 pub(crate) mod testbed;
+
+// By this name the tests outside the crate have it, too.
+use crate::native as native_api;

@@ -10,15 +10,17 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::access::Access;
 use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::{Clock, CredentialStore};
+use likeness_domain::ports::{Clock, CredentialStore, Pending};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
 use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{
     FakeAnalyzer, FakeClock, FakeFetcher, FakeVideoDecoder, FakeWebhookSender, SeededIds, block_on, caller,
 };
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::native_api::{ServerFacts, dto};
 use crate::Services;
 
 /// One face of one person.
@@ -90,6 +92,7 @@ impl Testbed {
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
             ready: crate::always_ready(),
+            server: Some(Arc::new(FakeServer)),
         }
     }
 
@@ -122,4 +125,54 @@ pub(crate) fn send(router: &Router, request: Request<Body>) -> (u16, HeaderMap, 
         let bytes = body.collect().await.unwrap().to_bytes();
         (head.status.as_u16(), head.headers, String::from_utf8(bytes.to_vec()).unwrap())
     })
+}
+
+/// A server with one setting, and with one whose value is private, that answered one request.
+struct FakeServer;
+
+impl ServerFacts for FakeServer {
+    fn settings(&self, with_private: bool) -> Vec<dto::Setting> {
+        let setting = |name: &str, value: Value, origin: &str, origin_name: Option<&str>| dto::Setting {
+            name: name.to_owned(),
+            value: Some(value),
+            is_set: true,
+            is_hidden: false,
+            origin: origin.to_owned(),
+            origin_name: origin_name.map(str::to_owned),
+            env: format!("LIKENESS_{}", name.to_uppercase()),
+            accepted: "what fits".to_owned(),
+            about: "what it means".to_owned(),
+        };
+        let mut weights = setting("weights", json!(["acme=2"]), "file", Some("/etc/likeness.toml"));
+        if !with_private {
+            weights = dto::Setting { value: None, is_hidden: true, ..weights };
+        }
+        vec![setting("workers", json!(4), "default", None), weights]
+    }
+
+    fn metrics(&self) -> Pending<'_, dto::Metrics> {
+        let operation = dto::OperationMetrics {
+            dialect: "native".to_owned(),
+            operation: "search".to_owned(),
+            n: 3,
+            n_refused: 1,
+            n_failed: 0,
+            sum_s: 0.5,
+            duration_buckets: vec![2, 0, 1],
+        };
+        let metrics = dto::Metrics {
+            time: "2026-11-21T20:36:40Z".to_owned(),
+            started_at: "2026-11-21T20:00:00Z".to_owned(),
+            requests_in_flight: 1,
+            connections: 2,
+            request_body_bytes: 0,
+            duration_bucket_ends_s: vec![0.1, 1.0],
+            operations: vec![operation],
+            analysis: dto::AnalysisMetrics { threads: 4, busy: 1, queued: 0, queue_max: 64, expected_wait_s: 0.0 },
+            store: Some(dto::StoreMetrics { bytes: 4096, free_bytes: 0, n_faces: 1 }),
+            memory_bytes: Some(1 << 20),
+            cpu_s: Some(2.5),
+        };
+        Box::pin(async { Ok(metrics) })
+    }
 }

@@ -10,4 +10,5 @@ mod sessions;
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]
 mod testbed;
 
+use likeness_wire::native as native_api;
 use likeness_wire::{Services, Settings, always_ready};

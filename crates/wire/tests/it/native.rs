@@ -6,7 +6,10 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::access::{Caller, FaceSetScope, Grant, Grants};
 use likeness_domain::ports::{CredentialStore, GalleryStore};
-use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, Secret, Tenant, TenantName, TimestampMs};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceSetId, FaceSetName, FieldSchema, NewFaceSet, PackId, QualityGate, Secret, Tags, Tenant,
+    TenantName, TimestampMs,
+};
 use likeness_testkit::{FakeAnalyzer, FakeClock};
 use likeness_wire::router;
 use serde_json::{Value, json};
@@ -344,4 +347,82 @@ async fn the_state_of_the_server_is_told() {
     let (_, _, status) = server.send("seeker", "GET", "/status", &[], Value::Null).await;
     assert_eq!((&status["ready"], status.get("usage")), (&json!(true), None));
     refused(server.send("seeker", "POST", "/tickets", &[], Value::Null).await, "forbidden");
+}
+
+#[tokio::test]
+async fn a_step_in_paths_is_no_new_name_and_an_old_one_is_reached() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/persons", json!({"key": "anna", "face_sets": ["staff"]})).await;
+    let id = server.enrol("anna", "face anna 40x40+10+5").await;
+    for step in [".", ".."] {
+        for (method, path, body) in [
+            ("POST", "/face-sets", json!({"name": step})),
+            ("PATCH", "/face-sets/staff", json!({"name": step})),
+            ("POST", "/persons", json!({"key": step})),
+            ("PATCH", "/persons/anna", json!({"key": step})),
+            ("POST", "/persons/anna/split", json!({"key": step, "face_ids": [id]})),
+            ("POST", "/persons/anna/face-sets", json!({"join": [step]})),
+        ] {
+            let (status, _, answer) = server.send("acme", method, path, &[], body).await;
+            assert_eq!(
+                (status, &answer["error"]["code"]),
+                (400, &json!("invalid_argument")),
+                "{method} {path} {answer}"
+            );
+        }
+    }
+    // Of an earlier version.
+    let old = NewFaceSet {
+        id: FaceSetId::new(99).unwrap(),
+        name: FaceSetName::new("..").unwrap(),
+        label: None,
+        note: None,
+        tags: Tags::default(),
+        pack: PackId::new("fake-1").unwrap(),
+        schema: FieldSchema::default(),
+        capacity: None,
+        quality_gate: QualityGate::None,
+        created_at: TimestampMs(NOW),
+    };
+    let actor = Caller::server(tenant_id(5), "test").actor();
+    server.bed.store.create_face_set(actor, old, None).await.unwrap();
+    assert_eq!(server.acme(200, "GET", "/face-sets/%2E%2E", Value::Null).await["name"], "..");
+    let renamed = server.acme(200, "PATCH", "/face-sets/%2E%2E", json!({"name": "found"})).await;
+    assert_eq!(renamed["name"], "found");
+}
+
+#[tokio::test]
+async fn a_label_is_taken_away_by_an_empty_one() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let body = json!({"image": {"base64": base64("face anna 40x40+10+5")}, "subject": "anna", "note": "n"});
+    let face = server.acme(201, "POST", "/face-sets/staff/faces", body).await["faces"][0].clone();
+    let path = format!("/face-sets/staff/faces/{}", face["id"].as_str().unwrap());
+    let changed = server.acme(200, "PATCH", &path, json!({"subject": ""})).await;
+    assert_eq!((changed.get("subject"), &changed["note"]), (None, &json!("n")));
+    assert_eq!(server.acme(200, "GET", &path, Value::Null).await.get("subject"), None);
+    // Enrolled with an empty one it is still a mistake.
+    let body = json!({"image": {"base64": base64("face bert 40x40+10+5")}, "subject": ""});
+    refused(server.send("acme", "POST", "/face-sets/staff/faces", &[], body).await, "invalid_argument");
+}
+
+#[tokio::test]
+async fn settings_and_metrics_are_for_whoever_manages_the_whole_tenant() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let staff = FaceSetScope::Only([FaceSetId::new(1).unwrap()].into());
+    server.add_key("acme", "reader", |key| AccessKey { grants: Grants::ALL.without(Grant::Manage), ..key }).await;
+    server.add_key("acme", "limited", |key| AccessKey { grants: Grants::ALL, face_sets: staff, ..key }).await;
+    for path in ["/settings", "/metrics"] {
+        for key in ["reader", "limited"] {
+            refused(server.send(key, "GET", path, &[], Value::Null).await, "forbidden");
+        }
+        refused(server.send("acme", "GET", &format!("{path}?bogus=1"), &[], Value::Null).await, "invalid_argument");
+    }
+    let answer = server.acme(200, "GET", "/settings", Value::Null).await;
+    let [workers, weights] = answer["settings"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!((&workers["value"], &workers["origin"]), (&json!(4), &json!("default")));
+    // What names other tenants is shown to none of them.
+    assert_eq!((weights.get("value"), &weights["is_set"], &weights["is_hidden"]), (None, &json!(true), &json!(true)));
+    assert_eq!(server.acme(200, "GET", "/metrics", Value::Null).await["operations"][0]["n"], 3);
 }

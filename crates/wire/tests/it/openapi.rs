@@ -69,6 +69,8 @@ const ORDER: &[&str] = &[
     "delete_person",
     "delete_face_set",
     "end_session",
+    "show_settings",
+    "show_metrics",
 ];
 
 fn pretty(value: &Value) -> String {

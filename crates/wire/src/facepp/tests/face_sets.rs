@@ -184,6 +184,9 @@ fn a_face_set_can_be_changed() {
     update(&[]).bad("MISSING_ARGUMENTS: new_outer_id, display_name, user_data, tags");
     update(&[("new_outer_id", "roof")]).bad("NEW_OUTER_ID_EXIST");
     update(&[("new_outer_id", "a@b")]).bad("BAD_ARGUMENTS: new_outer_id");
+    // What stands for a step in paths is no name of any dialect.
+    update(&[("new_outer_id", "..")]).bad("BAD_ARGUMENTS: new_outer_id");
+    server.call("faceset/create", &[("outer_id", ".")]).bad("BAD_ARGUMENTS: outer_id");
     server.call("faceset/update", &[("outer_id", "x"), ("tags", "a")]).bad("INVALID_OUTER_ID");
     update(&[("user_data", "x"), ("tags", "a,b")]).ok();
     update(&[("display_name", ""), ("tags", "c")]).ok();

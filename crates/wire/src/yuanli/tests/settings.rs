@@ -129,6 +129,10 @@ fn an_empty_library_can_be_an_error() {
 fn a_dot_can_be_allowed() {
     let server = lib_a_with(Settings { allow_dot_in_ids: true, ..base() });
     server.make("a.b");
+    // What stands for a step in paths is no name of any dialect.
+    for name in [".", ".."] {
+        server.call("create", &[("group_id", name), ("group_name", "x")]).bad("BAD_ARGUMENTS: group_id");
+    }
     server.call("add", &[("group_id", "a.b"), ("file", P1), ("user_id", "u.1")]).ok();
 }
 

@@ -1,0 +1,47 @@
+//! The server itself, for administrators: its settings with their origin, and what it is doing.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::{Caller, Grant};
+use likeness_domain::ports::Pending;
+use likeness_domain::{Error, Kind};
+
+use super::body::{Query, Signed, json};
+use super::errors::NativeError;
+use super::{Api, dto};
+
+type Answer = Result<Response, NativeError>;
+
+/// What only the server knows of itself.
+pub trait ServerFacts: Send + Sync {
+    /// Every setting in the order of the reference, with its value and who set it. `with_private` says whether values that name
+    /// other tenants are among them; secrets never are.
+    fn settings(&self, with_private: bool) -> Vec<dto::Setting>;
+
+    /// What was counted since the start, and how busy the server is.
+    fn metrics(&self) -> Pending<'_, dto::Metrics>;
+}
+
+/// `GET /settings`
+pub(super) async fn settings(State(api): State<Api>, Signed(caller): Signed, Query(words): Query) -> Answer {
+    words.finish()?;
+    let server = administered(&api, &caller, "see the server's settings")?;
+    let is_owner = caller.key.is_none();
+    Ok(json(StatusCode::OK, &dto::Settings { settings: server.settings(is_owner) }))
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(api): State<Api>, Signed(caller): Signed, Query(words): Query) -> Answer {
+    words.finish()?;
+    let server = administered(&api, &caller, "see what the server counted")?;
+    Ok(json(StatusCode::OK, &server.metrics().await?))
+}
+
+/// The server, for somebody who manages all that a tenant has.
+fn administered<'a>(api: &'a Api, caller: &Caller, act: &str) -> Result<&'a dyn ServerFacts, Error> {
+    caller.require(Grant::Manage)?;
+    caller.require_every_face_set(act)?;
+    let missing = || Error::new(Kind::Unsupported, "no server is running, so there is nothing to tell of it");
+    api.server.as_deref().ok_or_else(missing)
+}
