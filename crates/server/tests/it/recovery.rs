@@ -240,7 +240,7 @@ fn damage_that_comes_while_serving_is_told() {
     let at = bytes.windows(note.len()).position(|window| window == note).unwrap();
     let file = fs::OpenOptions::new().write(true).open(&database).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[note[0] ^ 1], at as u64).unwrap();
-    let listed = scratch.data_of(&["face", "list", "--data", "data", "--set", "staff"]);
+    let listed = scratch.data_of(&["face", "list", "--data", "data", "--set", "staff", "--json"]);
     assert!(listed.contains("note-of-face-2") && !listed.contains("ote-of-face-3"), "{listed}");
     let readiness = server.exchange("GET", "/readyz", "");
     assert!(readiness.contains(r#""status":"degraded""#) && readiness.contains(r#""rows_set_aside":1"#), "{readiness}");

@@ -63,10 +63,10 @@ pub async fn a_job_comes_back_as_it_was_accepted(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     assert_eq!(enqueue(store, vec![job(7)]).await, [7]);
     let waiting = store.job(ours(), job_id(7), at(0)).await.unwrap().unwrap();
-    let expected = format!("7 {} our-key scan b\"payload 7\" None 0 {:?} {:?} None", ours(), at(100), at(50));
+    let expected = format!("7 {} our-key scan b\"payload 7\" None 0 {:?} {:?} None false", ours(), at(100), at(50));
     assert_eq!(words(&waiting), expected);
     let claimed = store.claim("scan", at(100), at(900), None).await.unwrap().unwrap();
-    let expected = format!("7 {} our-key scan b\"payload 7\" None 1 {:?} {:?} None", ours(), at(900), at(50));
+    let expected = format!("7 {} our-key scan b\"payload 7\" None 1 {:?} {:?} None false", ours(), at(900), at(50));
     assert_eq!(words(&claimed), expected);
     let no_text = Bytes::from_static(&[0, 255, 10, 0]);
     let outcome = JobOutcome::Done { result: no_text.clone(), expires_at: at(5_000) };

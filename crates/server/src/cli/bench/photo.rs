@@ -32,8 +32,8 @@ pub(crate) struct PhotoArgs {
     /// How often each photograph is analysed
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeat: u64,
-    /// Which faces get a template
-    #[arg(long, value_enum, default_value_t = Faces::One, value_name = "WHICH")]
+    /// Which faces get a template: one (the largest), all, or detect-only for none
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Faces::One, value_name = "WHICH")]
     faces: Faces,
     /// Workers that hold the models; more than one shows the memory of a server
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
