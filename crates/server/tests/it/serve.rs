@@ -92,7 +92,8 @@ fn a_folder_belongs_to_one_server() {
     let second = scratch.run(&["serve", "--listen", "127.0.0.1:0", "--data", "data"]);
     assert_eq!(second.code, Some(2));
     let owner = fs::read_to_string(scratch.data().join("likeness.lock")).unwrap();
-    let expected = format!("is in use by process {}\n  hint: stop that process", owner.lines().next().unwrap_or_default().trim());
+    let expected =
+        format!("is in use by process {}\n  hint: stop that process", owner.lines().next().unwrap_or_default().trim());
     assert!(second.talk.contains(&expected), "{}", second.talk);
     // The first goes on as if nothing had been.
     assert!(server.exchange("GET", "/healthz", "").starts_with("HTTP/1.1 200 "));

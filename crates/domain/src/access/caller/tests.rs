@@ -42,7 +42,10 @@ fn all_of_several_grants_are_needed() {
     let refusal = |grants: &[Grant]| caller(Grants::of(grants)).require_all(needs).unwrap_err().message().to_owned();
     assert!(caller(Grants::ALL).require_all(needs).is_ok());
     assert_eq!(refusal(&[Grant::Manage]), "this access key may not delete: it lacks the grant `delete`");
-    assert_eq!(refusal(&[Grant::Delete]), "this access key may not make, change or delete face sets and access keys: it lacks the grant `manage`");
+    assert_eq!(
+        refusal(&[Grant::Delete]),
+        "this access key may not make, change or delete face sets and access keys: it lacks the grant `manage`"
+    );
 }
 
 #[test]
