@@ -75,6 +75,9 @@ pub const PERSON_PAGE_MAX: u64 = 1000;
 /// Most access keys of one tenant that are made over the network; the owner of the data folder may make more.
 pub const KEYS_MAX: usize = 1000;
 
+/// Longest life of an access key that has an end: a hundred years.
+pub const KEY_LIFETIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// How long a picture that was handed in may lie there: a day is enough for whoever fills a library overnight, and no
 /// photograph stays because somebody forgot it.
 pub const UPLOAD_LIFETIME_MAX: Duration = Duration::from_hours(24);

@@ -677,7 +677,7 @@ def test_figures_are_drawn(visit, server, library):
     every = page.get_by_role("button", name=re.compile("^All [0-9]"))
     if every.count():
         every.click()
-    expect(rows.filter(has_text="/likeness/v1/").first).to_be_visible()
+    expect(rows.filter(has_text="POST /likeness/v1/session").first).to_be_visible()
     chart = page.get_by_role("img", name=re.compile("^Requests: answered [0-9]"))
     expect(chart).to_be_visible()
     assert chart.locator("polyline").count() > 0
@@ -741,63 +741,6 @@ def test_the_api_page_shows_what_the_key_may_do(visit, server, library):
     page.get_by_role("button", name=re.compile("DELETE .face-sets..name. ")).click()
     expect(page.get_by_text("It lacks: delete, manage")).to_be_visible()
     expect(page.get_by_role("button", name="Try it")).to_be_disabled()
-
-
-def test_a_person_is_found_while_one_types(visit, server, key):
-    for idx in range(250):
-        call(server, key, "POST", "/persons", {"key": f"p{idx:03}", "name": f"Person {idx}"})
-    one = visit()
-    page = one.sign_in(key)
-    one.visit("/persons")
-    # Beyond the first page of the list.
-    page.get_by_label("Find a person").fill("person 249")
-    expect(page.get_by_role("link", name=re.compile("Person 249"))).to_be_visible()
-    expect(page.get_by_role("link", name=re.compile("Person 12"))).to_have_count(0)
-    page.get_by_label("Find a person").fill("nobody")
-    expect(page.get_by_text("No person is named like “nobody”.")).to_be_visible()
-
-
-# ---- the server
-
-
-def test_a_comparison_shows_what_the_recogniser_saw(visit, library, photos, tmp_path):
-    for name, image in (("a.jpg", photos.P1), ("b.jpg", photos.P1b)):
-        (tmp_path / name).write_bytes(image)
-    one = visit()
-    page = one.sign_in(library)
-    one.visit("/compare")
-    one.choose_files(tmp_path / "a.jpg", nth=0)
-    one.choose_files(tmp_path / "b.jpg", nth=1)
-    expect(page.get_by_text("The same person")).to_be_visible()
-    why = page.locator("section").filter(has=page.get_by_role("heading", name="Why?"))
-    for title in ("First photograph", "Second photograph"):
-        crop = why.get_by_role("img", name=title)
-        expect(crop).to_be_visible()
-        assert crop.evaluate("(image) => image.naturalWidth === image.naturalHeight && image.naturalWidth >= 100")
-    expect(why.get_by_role("listitem").first).to_contain_text("match")
-    one.shot("compare-why")
-    one.visit("/search?set=staff")
-    one.choose_files(tmp_path / "a.jpg")
-    page.get_by_text("Why?").click()
-    expect(page.get_by_role("img", name="Looking for")).to_be_visible()
-    expect(page.locator("details").get_by_role("listitem").first).to_contain_text("match")
-    one.shot("search-why")
-
-
-def test_trying_out_an_operation_that_erases_asks(visit, server, library):
-    one = visit()
-    page = one.sign_in(library)
-    one.visit("/api?op=delete_face_set")
-    page.get_by_label("name", exact=False).first.fill("staff")
-    page.get_by_role("button", name="Try it").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("DELETE /face-sets/staff")
-    expect(dialog.get_by_role("button", name="Try it")).to_be_disabled()
-    assert len(call(server, library, "GET", "/face-sets/staff/faces")["faces"]) == 4
-    dialog.get_by_role("textbox").fill("staff")
-    dialog.get_by_role("button", name="Try it").click()
-    expect(page.get_by_text("200")).to_be_visible()
-    assert call(server, library, "GET", "/face-sets/staff") == (404, "face_set_not_found")
 
 
 def test_a_person_is_found_while_one_types(visit, server, key):

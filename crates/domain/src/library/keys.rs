@@ -56,9 +56,6 @@ impl KeySummary {
 /// Characters of a label: a line in a list.
 const LABEL_CHARS_MAX: usize = 255;
 
-/// Longest life of a key that has an end: a hundred years.
-const LIFETIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
-
 /// Longest time that the old secret of a rotated key may be accepted.
 const OVERLAP_MAX: Duration = Duration::from_hours(31 * 24);
 
@@ -101,9 +98,9 @@ impl Library {
             return Err(Error::invalid("label", message));
         }
         if let Some(lifetime) = request.lifetime
-            && (lifetime.is_zero() || lifetime > LIFETIME_MAX)
+            && (lifetime.is_zero() || lifetime > limits::KEY_LIFETIME_MAX)
         {
-            let (given, most) = (lifetime.as_secs(), LIFETIME_MAX.as_secs());
+            let (given, most) = (lifetime.as_secs(), limits::KEY_LIFETIME_MAX.as_secs());
             return Err(Error::invalid("expires_in_s", format!("`expires_in_s` is {given}, expected 1 to {most}")));
         }
         let keys = self.ports.credentials.keys(caller.tenant).await?;

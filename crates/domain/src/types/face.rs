@@ -54,6 +54,29 @@ pub struct NewFace {
     pub created_at: TimestampMs,
 }
 
+impl NewFace {
+    /// The enrolled face under the id that it gets, which is the one that was proposed unless that is in use; and its template.
+    pub fn enrolled(self, id: FaceId, tenant: TenantId, owner: FaceOwner) -> (Face, Template) {
+        let face = Face {
+            id,
+            source_face: id,
+            tenant,
+            owner,
+            pack: self.template.pack().clone(),
+            detection: self.detection,
+            quality: self.quality,
+            subject: self.subject,
+            external_id: self.external_id,
+            fields: self.fields,
+            note: self.note,
+            source: self.source,
+            created_at: self.created_at,
+            updated_at: self.created_at,
+        };
+        (face, self.template)
+    }
+}
+
 /// An enrolled face: what people read of it. Its templates, one for each pack, are read by
 /// [`crate::ports::GalleryStore::templates`] where a vector is needed.
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use likeness_domain::Error;
 use likeness_domain::access::{Caller, FaceSetScope, Grants};
 use likeness_domain::library::{fresh_key_id, fresh_secret};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
@@ -11,6 +10,7 @@ use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Tenant, TenantId, TenantName, TimestampMs,
     require_path_segment,
 };
+use likeness_domain::{Error, limits};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -127,10 +127,20 @@ impl Wanted {
         Ok(Self {
             grants: args.grants.as_deref().map(Grants::parse).transpose()?,
             face_sets: args.face_sets.iter().map(FaceSetName::new).collect::<Result<_, _>>()?,
-            lifetime: args.expires.as_deref().map(|text| time_span("--expires", text)).transpose()?,
+            lifetime: args.expires.as_deref().map(lifetime).transpose()?,
             label: args.label.as_deref().map(Note::new).transpose()?,
         })
     }
+}
+
+/// The life of a key, which ends after it was made and within our time.
+fn lifetime(text: &str) -> Result<Duration, Error> {
+    let lifetime = time_span("--expires", text)?;
+    if lifetime.is_zero() || lifetime > limits::KEY_LIFETIME_MAX {
+        let most = limits::KEY_LIFETIME_MAX.as_secs() / (24 * 60 * 60);
+        return Err(refused(format!("`--expires` is `{text}`, expected 1s to {most}d")));
+    }
+    Ok(lifetime)
 }
 
 /// A time as people write it: a number and `s`, `m`, `h` or `d`.

@@ -223,3 +223,19 @@ fn what_was_done_to_a_key_is_told_in_json() {
         assert_eq!(told, serde_json::json!({"access_key_id": id, done: ended.code == Some(0)}));
     }
 }
+
+#[test]
+fn a_key_lives_for_a_second_at_least_and_a_hundred_years_at_most() {
+    let scratch = Scratch::new();
+    for (expires, is_taken) in
+        [("0s", false), ("1s", true), ("36500d", true), ("36501d", false), ("4294967295d", false)]
+    {
+        let made = scratch.run(&["key", "create", "--data", "data", "--tenant", "acme", "--expires", expires]);
+        assert_eq!(made.code == Some(0), is_taken, "{expires}: {}", made.talk);
+        assert!(
+            is_taken || made.talk.contains(&format!("`--expires` is `{expires}`, expected 1s to 36500d")),
+            "{}",
+            made.talk
+        );
+    }
+}

@@ -119,23 +119,8 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         return Err(Failure::said(Kind::FaceExists, message));
     }
     let id = free_face_id(tx.conn, new.id)?;
-    let face = Face {
-        id,
-        source_face: id,
-        tenant,
-        owner,
-        pack: new.template.pack().clone(),
-        detection: new.detection,
-        quality: new.quality,
-        subject: new.subject,
-        external_id: new.external_id,
-        fields: new.fields,
-        note: new.note,
-        source: new.source,
-        created_at: new.created_at,
-        updated_at: new.created_at,
-    };
-    insert(tx, &face, &new.template, sets)?;
+    let (face, template) = new.enrolled(id, tenant, owner);
+    insert(tx, &face, &template, sets)?;
     Ok(face)
 }
 

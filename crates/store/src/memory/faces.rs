@@ -54,25 +54,10 @@ impl State {
         for new in faces {
             let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
             let id = FaceId::new(id).unwrap_or(new.id);
-            let face = Face {
-                id,
-                source_face: id,
-                tenant,
-                owner,
-                pack: new.template.pack().clone(),
-                detection: new.detection,
-                quality: new.quality,
-                subject: new.subject,
-                external_id: new.external_id,
-                fields: new.fields,
-                note: new.note,
-                source: new.source,
-                created_at: new.created_at,
-                updated_at: new.created_at,
-            };
+            let (face, template) = new.enrolled(id, tenant, owner);
             let sequence = self.next_sequence();
             self.faces.insert(sequence, face.clone());
-            self.templates.insert(sequence, vec![new.template]);
+            self.templates.insert(sequence, vec![template]);
             self.show(sequence, changes);
             enrolled.push(face);
         }

@@ -74,25 +74,7 @@ pub(super) async fn add(
     }
     check_external_ids(&tx.session, owner, &faces).await?;
     let ids = free_face_ids(&tx.session, faces.iter().map(|face| face.id)).await?;
-    let made = faces.into_iter().zip(ids).map(|(new, id)| {
-        let face = Face {
-            id,
-            source_face: id,
-            tenant,
-            owner,
-            pack: new.template.pack().clone(),
-            detection: new.detection,
-            quality: new.quality,
-            subject: new.subject,
-            external_id: new.external_id,
-            fields: new.fields,
-            note: new.note,
-            source: new.source,
-            created_at: new.created_at,
-            updated_at: new.created_at,
-        };
-        (face, new.template)
-    });
+    let made = faces.into_iter().zip(ids).map(|(new, id)| new.enrolled(id, tenant, owner));
     insert(tx, owner, made.collect(), &sets).await
 }
 

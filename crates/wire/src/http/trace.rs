@@ -44,6 +44,7 @@ pub(crate) fn addressed(dialect: &'static str) {
 
 /// Notes which operation of the native API a request is for, by the pattern of its path.
 pub(crate) fn asked_for(operation: String) {
+    Span::current().record("operation", operation.as_str());
     note(|observed| observed.operation = Some(operation.into()));
 }
 

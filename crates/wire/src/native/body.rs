@@ -88,11 +88,16 @@ pub(super) async fn admitted(parts: &mut Parts, api: &Api) -> Result<Caller, Err
     body::check_place(&parts.extensions)?;
     let caller = api.authenticate.caller(parts).await?;
     trace::admitted("native", None, &caller);
-    if let Some(path) = parts.extensions.get::<MatchedPath>() {
-        trace::asked_for(format!("{} {}", parts.method, path.as_str()));
-    }
+    note_operation(parts);
     parts.extensions.insert(Admitted(caller.clone()));
     Ok(caller)
+}
+
+/// Notes which operation a request is for, by the pattern of its path.
+pub(super) fn note_operation(head: &Parts) {
+    if let Some(path) = head.extensions.get::<MatchedPath>() {
+        trace::asked_for(format!("{} {}", head.method, path.as_str()));
+    }
 }
 
 /// The face set a path names.

@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::auth::{AUTHORIZATION, bearer};
-use super::body::{Signed, SmallJson, json};
+use super::body::{Signed, SmallJson, json, note_operation};
 use super::errors::NativeError;
 use super::{Api, PREFIX, convert, dto};
-use crate::http::origin;
 use crate::http::signing::{hex, same, text};
+use crate::http::{origin, trace};
 
 type Answer = Result<Response, NativeError>;
 
@@ -274,6 +274,8 @@ fn set_cookie(response: &mut Response, token: &str, seconds: i64, by_tls: bool) 
 
 /// `POST /session`
 pub(super) async fn begin(State(api): State<Api>, SmallJson(head, body): SmallJson<dto::BeginSession>) -> Answer {
+    trace::addressed("native");
+    note_operation(&head);
     // Nobody is to sign a visitor in as somebody else from another site's page.
     if head.headers.contains_key(header::ORIGIN) {
         check_origin(&head)?;
@@ -310,6 +312,7 @@ pub(super) async fn begin(State(api): State<Api>, SmallJson(head, body): SmallJs
         SessionOf::Key(key) => likeness_domain::access::Caller::of_key(key, Default::default(), "session"),
         SessionOf::Owner(tenant) => likeness_domain::access::Caller::owner(tenant, "session"),
     };
+    trace::admitted("native", None, &caller);
     let mut response = json(StatusCode::CREATED, &described(&api, &caller, Some(&session)).await?);
     set_cookie(&mut response, &token, LIFETIME_MS / 1000, is_by_tls(&head.headers, &head.extensions));
     Ok(response)
