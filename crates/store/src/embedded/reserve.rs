@@ -73,6 +73,10 @@ impl Reserve {
         if self.n_bytes == 0 || self.state == State::Kept {
             return true;
         }
+        // With less beside it the next look at the disk would give it up again.
+        if self.state == State::GivenUp && self.is_room_below(self.n_bytes.saturating_add(ROOM_MIN)) {
+            return false;
+        }
         match allocate(&self.dir.join(RESERVE_FILE), self.n_bytes) {
             Ok(()) => {
                 if self.state == State::GivenUp {
@@ -99,7 +103,12 @@ impl Reserve {
 
     /// Whether a delete could find no room. A quota is not seen here; it shows when a write fails.
     pub(super) fn is_room_short(&self) -> bool {
-        statvfs(&self.dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM_MIN)
+        self.is_room_below(ROOM_MIN)
+    }
+
+    /// Whether the file system surely has fewer free bytes than these.
+    fn is_room_below(&self, n_bytes: u64) -> bool {
+        statvfs(&self.dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < n_bytes)
     }
 }
 
