@@ -97,7 +97,7 @@ pub enum Kind {
     Unsupported,
     /// A bounded queue is full; the same request may succeed a moment later.
     Overloaded,
-    /// The disk or the quota under the store is full; nothing was stored.
+    /// The disk or the quota under the store is full, or its file system is read-only; nothing was stored.
     StorageFull,
     /// A fault of ours or of the machine; details are in the log under the request id.
     Internal,

@@ -21,7 +21,8 @@ pub struct DataFolder {
     path: PathBuf,
     // Closing them releases the locks.
     _folder: File,
-    lock: File,
+    /// `None` if there is none on a file system that cannot be written.
+    lock: Option<File>,
 }
 
 impl DataFolder {
@@ -33,22 +34,19 @@ impl DataFolder {
             File::open(&path).map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
         let folder_lock = folder.try_lock();
         let lock_path = path.join(LOCK_FILE);
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path)
-            .map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
+        let lock =
+            open_lock(&lock_path).map_err(|err| folder_error("cannot open the lock of data folder", &path, err))?;
         // Some network file systems lock no folders; there the file has to do.
-        let is_in_use = matches!(folder_lock, Err(TryLockError::WouldBlock));
-        match if is_in_use { Err(TryLockError::WouldBlock) } else { lock.try_lock() } {
+        let locked = match (folder_lock, &lock) {
+            (Err(TryLockError::WouldBlock), _) => Err(TryLockError::WouldBlock),
+            (_, Some(lock)) => lock.try_lock(),
+            (folder_lock, None) => folder_lock,
+        };
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
                 // The owner may be between locking and writing; its number is a courtesy.
-                let _ = lock.read_to_string(&mut owner);
+                let owner = content(lock.as_ref());
                 let owner = owner.lines().next().and_then(|id| id.trim().parse::<u32>().ok());
                 let owner = owner.map_or("another process".to_owned(), |id| format!("process {id}"));
                 let message = format!("data folder `{}` is in use by {owner}", path.display());
@@ -58,8 +56,7 @@ impl DataFolder {
             Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
         }
         // Which files the last owner had open stays noted until this one has opened its own.
-        let mut before = String::new();
-        let _ = (&lock).read_to_string(&mut before);
+        let before = content(lock.as_ref());
         let folder = Self { path, _folder: folder, lock };
         folder.note(before.split_once('\n').map_or("", |(_, lines)| lines));
         Ok(folder)
@@ -69,7 +66,9 @@ impl DataFolder {
     pub(crate) fn note(&self, lines: &str) {
         let end = if lines.is_empty() { "" } else { "\n" };
         let text = format!("{}{end}{lines}", std::process::id());
-        let written = self.lock.set_len(0).and_then(|()| self.lock.write_all_at(text.as_bytes(), 0));
+        let Some(lock) = &self.lock else { return };
+        // Written over before it is cut, as a full disk has no room for what was given back.
+        let written = lock.write_all_at(text.as_bytes(), 0).and_then(|()| lock.set_len(text.len() as u64));
         if let Err(err) = written {
             // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
             tracing::debug!(error = %err, "process id not written to the lock file");
@@ -80,6 +79,27 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Opens the lock file, making it if there is none. On a file system that cannot be written one that is there does, or none.
+fn open_lock(path: &Path) -> std::io::Result<Option<File>> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    match opened {
+        Err(err) if err.kind() == std::io::ErrorKind::ReadOnlyFilesystem => match File::open(path) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        },
+        opened => opened.map(Some),
+    }
+}
+
+/// What is in the lock file, as far as it can be read.
+fn content(lock: Option<&File>) -> String {
+    let mut text = String::new();
+    if let Some(mut lock) = lock {
+        let _ = lock.read_to_string(&mut text);
+    }
+    text
 }
 
 /// Makes the folder, readable by its owner only, unless it exists. An existing folder keeps the rights its owner gave

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use likeness_domain::ports::{ReportProgress, StoreReport};
-use likeness_domain::{Error, Result};
+use likeness_domain::{Error, Kind, Result};
 use rusqlite::{Connection, ErrorCode};
 
 use super::backup::{open_immutable, open_read_only};
@@ -13,7 +13,7 @@ use super::health::Health;
 use super::identity::{Found, Identity};
 use super::losses::Losses;
 use super::report::{self, Findings};
-use super::schema::{self, DATABASE_FILE, SCHEMA_VERSION};
+use super::schema::{self, DATABASE_FILE, FileUse, SCHEMA_VERSION};
 use super::{checksums, open_files, opening, rows, scrub};
 
 /// Reports on the library in `dir` as it is on the disk, whoever has it open: its database is opened for reading only, its layout
@@ -83,6 +83,9 @@ pub(super) fn open(dir: &Path) -> Answer<Connection> {
     });
     match opened {
         Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && has_no_log(dir) => open_immutable(&path),
+        Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && FileUse::of(dir) == FileUse::ReadOnly => {
+            Err(log_without_index(dir, &error))
+        }
         opened => opened,
     }
 }
@@ -92,6 +95,19 @@ pub(super) fn is_in_need_of_log(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)
+    )
+}
+
+/// A log on a file system that cannot be written is read by its index, which a process that was killed leaves.
+fn log_without_index(dir: &Path, error: &rusqlite::Error) -> Failure {
+    let message = format!(
+        "the last commits of the library in `{}` are in `{DATABASE_FILE}-wal`, which cannot be read on a read-only file system \
+         ({error})",
+        dir.display()
+    );
+    Failure::Said(
+        Error::new(Kind::InvalidArgument, message)
+            .with_hint("make the file system writable, or copy the folder to one that is"),
     )
 }
 

@@ -26,7 +26,7 @@ use super::identity::IdentityFile;
 use super::open_files::OpenFiles;
 use super::opening::Upgrade;
 use super::pool::Pool;
-use super::schema::{self, Purpose};
+use super::schema::{self, FileUse, Purpose};
 use super::{codec, commits, face_sets, opening, rows, tenants};
 use crate::clock::WallClock;
 use crate::folder::{DataFolder, make_private_folder};
@@ -79,19 +79,20 @@ impl Credentials {
     pub fn open_upgrading(dir: impl AsRef<Path>, upgrade_copy: bool) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
-        Self::connect(dir, upgrade_copy, &Arc::default())
+        Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default())
     }
 
-    /// The same of a folder whose store is open and whose layout is up to date; damaged rows go into the store's `damage`.
-    pub(super) fn beside(dir: &Path, damage: &Arc<DamageLog>) -> Result<Self> {
-        Self::connect(dir, true, damage)
+    /// The same of a folder whose store is open in this process, and whose layout is up to date; damaged rows go into the
+    /// store's `damage`.
+    pub(super) fn beside(dir: &Path, file_use: FileUse, damage: &Arc<DamageLog>) -> Result<Self> {
+        Self::connect(dir, file_use, true, damage)
     }
 
-    fn connect(dir: &Path, upgrade_copy: bool, damage: &Arc<DamageLog>) -> Result<Self> {
-        let connect = |purpose| schema::opened(schema::connect(dir, purpose, damage), dir);
+    fn connect(dir: &Path, file_use: FileUse, upgrade_copy: bool, damage: &Arc<DamageLog>) -> Result<Self> {
+        let connect = |purpose| schema::opened(schema::connect(dir, purpose, file_use, damage), dir);
         schema::opened(opening::check_present(dir), dir)?;
         let mut writer = connect(Purpose::Write)?;
-        make_layout(&mut writer, dir, Upgrade::of(upgrade_copy))?;
+        make_layout(&mut writer, dir, file_use, Upgrade::of(upgrade_copy))?;
         let readers = vec![connect(Purpose::Read)?];
         let watch = connect(Purpose::Read)?;
         let no_wait = watch.busy_timeout(Duration::ZERO).map_err(Failure::from);
@@ -160,12 +161,12 @@ impl Credentials {
 
 /// Makes or upgrades the layout, which needs the folder's lock: two programs must not do it at once, and a running server
 /// must not find another layout than it knows.
-fn make_layout(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Result<()> {
+fn make_layout(conn: &mut Connection, dir: &Path, file_use: FileUse, upgrade: Upgrade) -> Result<()> {
     let mut n_tries = 0;
     while schema::opened(opening::version(conn, dir), dir)? < schema::SCHEMA_VERSION {
         match DataFolder::lock(dir) {
             Ok(_lock) => {
-                let library = schema::opened(opening::open(conn, dir, upgrade), dir)?;
+                let library = schema::opened(opening::open(conn, dir, file_use, upgrade), dir)?;
                 drop(IdentityFile::open(dir, library.id, library.counters));
                 return Ok(());
             }
@@ -447,19 +448,33 @@ impl CredentialStore for Credentials {
     }
 
     fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
-        self.write("look up the secret of the installation", move |conn| {
-            let sql = format!("{} ON CONFLICT (id) DO NOTHING", INSTALLATION.insert());
-            conn.prepare_cached(&sql)?.execute((1, proposed.reveal()))?;
-            let sql = format!("SELECT i.secret, {} FROM installation AS i", INSTALLATION.intact("i"));
-            let (stored, is_intact): (Vec<u8>, bool) =
-                conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            if !is_intact {
-                return Err(Failure::Damaged("the checksum of the installation's secret does not match".into()));
+        let doing = "look up the secret of the installation";
+        Box::pin(async move {
+            // Not to be written where it is there: the disk may be full or read-only.
+            if let Some(known) = self.readers.read(doing, known_secret).await? {
+                return Ok(known);
             }
-            let bytes = stored.try_into().map_err(|_| Failure::Damaged("the secret has not 32 bytes".into()))?;
-            Ok(InstallationSecret::from_bytes(bytes))
+            self.write(doing, move |conn| {
+                let sql = format!("{} ON CONFLICT (id) DO NOTHING", INSTALLATION.insert());
+                conn.prepare_cached(&sql)?.execute((1, proposed.reveal()))?;
+                known_secret(conn)?.ok_or_else(|| Failure::Damaged("the installation has no secret".into()))
+            })
+            .await
         })
     }
+}
+
+/// The secret of the installation, if there is one.
+fn known_secret(conn: &Connection) -> Answer<Option<InstallationSecret>> {
+    let sql = format!("SELECT i.secret, {} FROM installation AS i", INSTALLATION.intact("i"));
+    rows::first(conn, &sql, (), |row| {
+        if !row.get::<_, bool>(1)? {
+            return Err(Failure::Damaged("the checksum of the installation's secret does not match".into()));
+        }
+        let bytes = row.get::<_, Vec<u8>>(0)?.try_into();
+        let bytes = bytes.map_err(|_| Failure::Damaged("the secret has not 32 bytes".into()))?;
+        Ok(InstallationSecret::from_bytes(bytes))
+    })
 }
 
 fn insert_tenant(conn: &Connection, tenant: &Tenant) -> Answer<()> {

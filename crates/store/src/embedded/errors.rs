@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     Full,
 }
 
+/// What a file system that cannot be written is called.
+pub(super) const READ_ONLY: &str = "the file system under the store is read-only";
+
 /// What a full disk is called.
 pub(super) const FULL: &str = "the disk or quota under the store is full";
 
@@ -54,6 +57,9 @@ impl Failure {
             Self::Sqlite(error) if is_full(&error, dir) => {
                 Error::new(Kind::StorageFull, format!("cannot {doing}: {FULL}")).with_source(error)
             }
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+                Error::new(Kind::StorageFull, format!("cannot {doing}: {READ_ONLY}")).with_source(error)
+            }
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Error::new(
                 Kind::Overloaded,
                 format!("cannot {doing}: another process is writing to the store, try again in a moment"),
@@ -75,7 +81,10 @@ impl Failure {
             return Some(FULL.to_owned());
         }
         let code = error.sqlite_error_code()?;
-        let is_machine = matches!(code, ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen);
+        if code == ErrorCode::ReadOnly {
+            return Some(READ_ONLY.to_owned());
+        }
+        let is_machine = matches!(code, ErrorCode::SystemIoFailure | ErrorCode::CannotOpen);
         is_machine.then(|| format!("the disk under the store fails: {error}"))
     }
 

@@ -56,6 +56,12 @@ impl Maintenance {
         Self { to_erase: true, to_shrink: true, scrub_at: now, compact_at: now, paused_until: None, settings, clock }
     }
 
+    /// None, of a store that cannot be written.
+    pub(super) fn none(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        let (to_erase, to_shrink) = (false, false);
+        Self { to_erase, to_shrink, scrub_at: None, compact_at: None, paused_until: None, settings, clock }
+    }
+
     /// Rows were deleted or overwritten: their old bytes are still in the log, and there may be rows left to erase.
     pub(super) fn something_was_erased(&mut self) {
         self.to_erase = true;

@@ -77,6 +77,7 @@ use self::errors::Answer;
 use self::open_files::OpenFiles;
 use self::opening::Upgrade;
 use self::rebuild::Filled;
+use self::schema::FileUse;
 use self::transaction::{Manner, WriteTx};
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
@@ -141,6 +142,7 @@ pub struct EmbeddedStore {
     writer: writer::Writer,
     health: Arc<health::Health>,
     folder: DataFolder,
+    file_use: FileUse,
     index: Arc<dyn VectorIndex>,
     delete_rows: usize,
     /// Commits that the writing thread has made; each is counted before anybody is told of it. Nobody else changes what this
@@ -166,7 +168,7 @@ impl EmbeddedStore {
     /// Tenants and access keys of the same folder. Damage that is found in them is told by [`GalleryStore::health`] of this
     /// store. Errors as for [`Credentials::open`].
     pub fn credentials(&self) -> Result<Credentials> {
-        Credentials::beside(self.folder.path(), &self.health.damage)
+        Credentials::beside(self.folder.path(), self.file_use, &self.health.damage)
     }
 
     /// The same in a folder that this process owns already; `clock` dates the commits.
@@ -178,22 +180,33 @@ impl EmbeddedStore {
     ) -> Result<Self> {
         let dir = folder.path().to_owned();
         let damage = Arc::new(damage::DamageLog::default());
-        let connect = |purpose| schema::opened(schema::connect(&dir, purpose, &damage), &dir);
+        let mut file_use = FileUse::of(&dir);
+        let connect = |purpose, file_use| schema::opened(schema::connect(&dir, purpose, file_use, &damage), &dir);
         schema::opened(opening::check_present(&dir), &dir)?;
-        let open = || -> Result<_> {
-            let mut conn = connect(schema::Purpose::Write)?;
-            let library = schema::opened(opening::open(&mut conn, &dir, Upgrade::of(settings.upgrade_copy)), &dir)?;
-            Ok((conn, library))
+        let open = |file_use| -> Result<_> {
+            let mut conn = connect(schema::Purpose::Write, file_use)?;
+            let opened = opening::open(&mut conn, &dir, file_use, Upgrade::of(settings.upgrade_copy));
+            Ok((conn, schema::opened(opened, &dir)?))
         };
-        let mut reserve = reserve::Reserve::find(&dir, settings.reserve_bytes);
+        let mut reserve = match file_use {
+            FileUse::ReadOnly => reserve::Reserve::none(&dir),
+            _ => reserve::Reserve::find(&dir, settings.reserve_bytes),
+        };
         // Reading needs a few bytes, too, also after this: connections grow what they share.
         if reserve.is_room_short() {
             reserve.give_up();
         }
-        let (conn, mut library) = match open() {
-            Err(error) if error.kind() == Kind::StorageFull && reserve.give_up() => open()?,
-            opened => opened?,
-        };
+        let mut opened = open(file_use);
+        let is_full = |opened: &Result<_>| matches!(opened, Err(error) if error.kind() == Kind::StorageFull);
+        if is_full(&opened) && reserve.give_up() {
+            opened = open(file_use);
+        }
+        if is_full(&opened) && file_use == FileUse::Shared {
+            // There is not even room for the index of the log.
+            file_use = FileUse::Alone;
+            opened = open(file_use);
+        }
+        let (conn, mut library) = opened?;
         let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
         let filled = rebuild::fill(&conn, library.id, library.counters.revision, index.as_ref());
@@ -216,14 +229,25 @@ impl EmbeddedStore {
             // The counters that told it are right by now.
             health.keep(&dir);
         }
-        if reserve.is_given_up() {
-            health.writes_fail(errors::FULL);
-        } else {
-            reserve.take();
+        match file_use {
+            FileUse::ReadOnly => health.writes_fail(errors::READ_ONLY),
+            FileUse::Alone => {
+                tracing::warn!(
+                    "the disk is full to the last byte: the library is opened for this process alone, commands that open it \
+                     beside the server are refused until that is started again with room"
+                );
+                health.writes_fail(errors::FULL);
+            }
+            FileUse::Shared if reserve.is_given_up() => health.writes_fail(errors::FULL),
+            FileUse::Shared => _ = reserve.take(),
         }
-        let readers =
-            (0..settings.n_readers.max(1)).map(|_| connect(schema::Purpose::Read)).collect::<Result<Vec<_>>>()?;
-        let maintenance = maintenance::Maintenance::after_opening(settings, Arc::clone(&clock));
+        let readers = (0..settings.n_readers.max(1))
+            .map(|_| connect(schema::Purpose::Read, file_use))
+            .collect::<Result<Vec<_>>>()?;
+        let maintenance = match file_use {
+            FileUse::ReadOnly => maintenance::Maintenance::none(settings, Arc::clone(&clock)),
+            _ => maintenance::Maintenance::after_opening(settings, Arc::clone(&clock)),
+        };
         let n_commits = Arc::new(AtomicU64::new(0));
         let scrub = scrub::Scrub::of(&dir);
         if filled == Filled::Kept {
@@ -242,6 +266,7 @@ impl EmbeddedStore {
             )?,
             health,
             folder,
+            file_use,
             index,
             delete_rows: settings.delete_rows.max(1),
             n_commits,

@@ -16,7 +16,7 @@ use super::losses::{Loss, Losses};
 use super::open_files;
 use super::rows;
 use super::rules::{Rule, of_missing_rows};
-use super::schema::{self, DATABASE_FILE, MIGRATIONS, SCHEMA_VERSION};
+use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, SCHEMA_VERSION};
 use super::transaction::Counters;
 use crate::clock::WallClock;
 
@@ -130,12 +130,16 @@ pub(super) fn version(conn: &Connection, dir: &Path) -> Answer<u32> {
     schema::version(conn, SCHEMA_VERSION)
 }
 
-/// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held.
-pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answer<Library> {
+/// Makes or upgrades the layout and takes the numbers from the tables. Call it with the data folder's lock held. Where files
+/// can only be read, nothing is mended, and an older layout is refused.
+pub(super) fn open(conn: &mut Connection, dir: &Path, file_use: FileUse, upgrade: Upgrade) -> Answer<Library> {
     let found = identity_of(dir)?;
     let version = version(conn, dir)?;
     if let (0, Found::Identity(identity)) = (version, &found) {
         return Err(emptied(dir, identity));
+    }
+    if file_use == FileUse::ReadOnly {
+        return open_read_only(conn, dir, version, found);
     }
     if (1..SCHEMA_VERSION).contains(&version) && upgrade == Upgrade::KeepCopy {
         backup::keep_copy(conn, dir, version)?;
@@ -168,6 +172,29 @@ pub(super) fn open(conn: &mut Connection, dir: &Path, upgrade: Upgrade) -> Answe
         Err(failure) => tracing::error!(?failure, "the counters could not be compared with the tables"),
     }
     Ok(library)
+}
+
+/// The library of a file system that cannot be written. Its counters are believed.
+fn open_read_only(conn: &Connection, dir: &Path, version: u32, found: Found) -> Answer<Library> {
+    if version < SCHEMA_VERSION {
+        let message = format!(
+            "the library in `{}` has layout {version}, and its file system is read-only, so that it cannot be upgraded to \
+             layout {SCHEMA_VERSION}",
+            dir.display()
+        );
+        let error = Error::new(Kind::InvalidArgument, message);
+        return Err(Failure::Said(error.with_hint("make the file system writable, or copy the folder to one that is")));
+    }
+    check_same(conn, dir)?;
+    let id = library_of(conn)?;
+    let (counters, mut losses) = (counters(conn)?, Losses::read(dir, id));
+    if let Found::Identity(Identity { acknowledged: Some((revision, _)), .. }) = found
+        && let Some(loss) = loss_between(counters.revision.0, revision)
+    {
+        tracing::error!("{loss}");
+        losses.add(dir, id, loss);
+    }
+    Ok(Library { id, counters, losses, missing: Vec::new() })
 }
 
 impl Library {

@@ -49,6 +49,11 @@ impl Reserve {
         Self { dir: dir.to_owned(), n_bytes, state }
     }
 
+    /// None, of a folder that cannot be written.
+    pub(super) fn none(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), n_bytes: 0, state: State::None }
+    }
+
     /// Frees its blocks; true if there were some.
     pub(super) fn give_up(&mut self) -> bool {
         if self.state != State::Kept {

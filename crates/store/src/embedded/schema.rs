@@ -11,7 +11,9 @@ use std::time::Duration;
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
+use super::check;
 use super::checksums;
 use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
@@ -56,34 +58,62 @@ pub(super) enum Purpose {
     Read,
 }
 
+/// How the connections of a process use the files of the database; all of one process in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileUse {
+    /// Other processes may read and write beside this one.
+    Shared,
+    /// Other processes are kept out. The index of the log is in memory, so that not a byte of disk is needed.
+    Alone,
+    /// Of a file system that cannot be written.
+    ReadOnly,
+}
+
+impl FileUse {
+    /// What the file system of a folder allows, as far as that does not depend on its room.
+    pub(super) fn of(dir: &Path) -> Self {
+        let is_read_only = statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if is_read_only { Self::ReadOnly } else { Self::Shared }
+    }
+}
+
+/// SQLite's name of the file system with which a process has a database for itself.
+const ALONE: &std::ffi::CStr = c"unix-excl";
+
 /// Where the database of a data folder is.
 pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
 }
 
-/// Opens the file, making an empty one readable by its owner only if there is none. No layout is made. Damaged rows that are
-/// read go into `damage`.
-pub(super) fn connect(dir: &Path, purpose: Purpose, damage: &Arc<DamageLog>) -> Answer<Connection> {
+/// Opens the file, making an empty one readable by its owner only if there is none, unless files are read only. No layout is
+/// made. Damaged rows that are read go into `damage`.
+pub(super) fn connect(dir: &Path, purpose: Purpose, file_use: FileUse, damage: &Arc<DamageLog>) -> Answer<Connection> {
     let path = database_path(dir);
-    // SQLite would make the file with the umask's rights; its `-wal` and `-shm` take theirs from it.
-    if let Err(err) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
-        && err.kind() != std::io::ErrorKind::AlreadyExists
-    {
-        return Err(Failure::Said(open_error(&path, err)));
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(&path, flags)?;
+    let conn = match file_use {
+        FileUse::Shared | FileUse::Alone => {
+            make_private_file(&path)?;
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            match file_use {
+                FileUse::Alone => Connection::open_with_flags_and_vfs(&path, flags, ALONE)?,
+                _ => Connection::open_with_flags(&path, flags)?,
+            }
+        }
+        FileUse::ReadOnly => check::open(dir)?,
+    };
     conn.set_prepared_statement_cache_capacity(96);
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // Without it a statement that is used again with other values is prepared anew where a partial index might depend on
     // them, which took more time than running it.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     checksums::register(&conn, damage)?;
-    // `auto_vacuum` is settled by the first page that is written, and WAL writes it.
+    // It is settled by the first page that is written, and WAL writes it. Later on it would write a page, for which a full disk
+    // has no room.
+    if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
+        conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+    }
     // `temp_store`: no template ever reaches a temporary file.
     conn.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA temp_store = MEMORY;
+        "PRAGMA temp_store = MEMORY;
          PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
@@ -91,7 +121,11 @@ pub(super) fn connect(dir: &Path, purpose: Purpose, damage: &Arc<DamageLog>) -> 
          PRAGMA synchronous = FULL;
          PRAGMA cache_size = -16384;",
     )?;
-    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // A database without a log on a file system that cannot be written needs none.
+    let mode: String = match file_use {
+        FileUse::ReadOnly => "wal".to_owned(),
+        _ => conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?,
+    };
     if mode != "wal" {
         return Err(Failure::said(
             Kind::Unsupported,
@@ -106,6 +140,14 @@ pub(super) fn connect(dir: &Path, purpose: Purpose, damage: &Arc<DamageLog>) -> 
         Purpose::Read => conn.execute_batch("PRAGMA query_only = ON;")?,
     }
     Ok(conn)
+}
+
+/// SQLite would make the file with the umask's rights; its `-wal` and `-shm` take theirs from it.
+fn make_private_file(path: &Path) -> Answer<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(err) if err.kind() != std::io::ErrorKind::AlreadyExists => Err(Failure::Said(open_error(path, err))),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps the file below `bytes_max`: a write that would pass it finds the disk full.
@@ -182,7 +224,18 @@ fn open_error(path: &Path, err: std::io::Error) -> Error {
 pub(super) fn opened<T>(answer: Answer<T>, dir: &Path) -> Result<T> {
     answer.map_err(|failure| {
         let doing = format!("open the store in `{}`", dir.display());
-        let Some(damage) = damage_of(&failure) else { return failure.into_error(&doing, dir) };
+        let is_busy = matches!(&failure, Failure::Sqlite(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy));
+        let Some(damage) = damage_of(&failure) else {
+            let error = failure.into_error(&doing, dir);
+            return match is_busy {
+                true => error.with_hint(
+                    "a server that was started on a disk without a free byte has the library for itself: make room and start \
+                     it again",
+                ),
+                false => error,
+            };
+        };
         Error::new(Kind::Internal, format!("cannot {doing}: the database is damaged ({damage})")).with_hint(format!(
             "`likeness recover --data {} --to NEW` writes what can still be read to a new library",
             dir.display()

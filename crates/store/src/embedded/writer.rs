@@ -426,7 +426,12 @@ impl Thread {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "a step of a delete failed, it is tried again");
+                // While writes are known to fail that is said already.
+                if self.health.do_writes_fail() {
+                    tracing::debug!(%error, "a step of a delete failed, it is tried again");
+                } else {
+                    tracing::warn!(%error, "a step of a delete failed, it is tried again");
+                }
                 self.step_at = Some(Instant::now() + STEP_PAUSE);
                 false
             }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{
-    FaceScope, FaceSelector, GalleryChange, GallerySearch, GalleryStore, Hit, Pending, VectorIndex,
+    CredentialStore, FaceScope, FaceSelector, GalleryChange, GallerySearch, GalleryStore, Hit, Pending, VectorIndex,
 };
-use likeness_domain::types::{FaceOwner, FaceSetId, Revision};
+use likeness_domain::types::{AccessKeyId, FaceOwner, FaceSetId, Revision, Tenant, TenantName, TimestampMs};
 use likeness_store::conformance::samples::*;
-use likeness_store::conformance::{EVERYTHING, Ledger};
-use likeness_store::embedded::{EmbeddedStore, RESERVE_FILE, Settings};
+use likeness_store::conformance::{EVERYTHING, Ledger, refused};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, RESERVE_FILE, Settings};
 use likeness_store::folder::DataFolder;
 
 use crate::patience::{block_on, until};
@@ -176,6 +176,166 @@ fn a_store_on_a_full_disk_opens_serves_and_deletes() {
     });
 }
 
+/// Copies the files of a library that is open, as a kill would leave them.
+fn copy_as_killed(from: &Path, to: &Path, with_index_of_log: bool) {
+    std::fs::create_dir(to).unwrap();
+    let index_of_log = with_index_of_log.then(|| format!("{DATABASE_FILE}-shm"));
+    for name in
+        [DATABASE_FILE.into(), format!("{DATABASE_FILE}-wal"), IDENTITY_FILE.into()].into_iter().chain(index_of_log)
+    {
+        std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
+    assert!(std::fs::metadata(to.join(format!("{DATABASE_FILE}-wal"))).unwrap().len() > 0);
+}
+
+/// The reserve was given up before, and then somebody else took the last byte: there is no room for the index of the log either.
+#[test]
+fn a_store_without_a_free_byte_and_without_a_reserve_opens_and_serves() {
+    for was_killed in [false, true] {
+        let scratch = tempfile::tempdir().unwrap();
+        let Some(mounted) = mounted(scratch.path(), "24m") else { return };
+        let (first, dir, other) = (mounted.0.join("first"), mounted.0.join("data"), mounted.0.join("other-file"));
+        let open = || {
+            let index = Arc::new(Ledger::default());
+            let settings = Settings { reserve_bytes: 1 << 20, ..Settings::DEFAULT };
+            let folder = DataFolder::lock(&dir).unwrap();
+            (EmbeddedStore::open_locked(folder, Arc::clone(&index) as _, settings, clock()).unwrap(), index)
+        };
+        block_on(async {
+            let store = EmbeddedStore::open(&first, Arc::new(Ledger::default())).unwrap();
+            let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+            let owner = FaceOwner::FaceSet(set);
+            store.add_faces(by(ours()), owner, (1..=500).map(full_face).collect(), None).await.unwrap();
+            store.credentials().unwrap().ensure_tenant(by(ours()), tenant()).await.unwrap();
+            if was_killed {
+                copy_as_killed(&first, &dir, false);
+                drop(store);
+                std::fs::remove_dir_all(&first).unwrap();
+            } else {
+                drop(store);
+                std::fs::rename(&first, &dir).unwrap();
+            }
+            std::fs::write(dir.join(RESERVE_FILE), []).unwrap();
+            fill_up(&other);
+
+            let (store, index) = open();
+            let scope = FaceScope::FaceSet(set);
+            let n_listed =
+                async |store: &EmbeddedStore| store.list_faces(ours(), scope, EVERYTHING).await.unwrap().len();
+            assert_eq!((n_listed(&store).await, index.rows(set).len()), (500, 500));
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+            assert!(store.health().write_failure.unwrap().contains("full"));
+            assert!(!dir.join(format!("{DATABASE_FILE}-shm")).exists(), "there is no room for it");
+            let credentials = store.credentials().unwrap();
+            assert_eq!(credentials.tenants().await.unwrap().len(), 1);
+            let error = store.add_faces(by(ours()), owner, vec![full_face(600)], None).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::StorageFull, "{error}");
+            // Deletes are made where the log has blocks already.
+            let mut n_left = 500;
+            for number in 1..=20 {
+                let deleted = store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(number)])).await;
+                match deleted {
+                    Ok(ids) => {
+                        assert_eq!(ids, [face_id(number)]);
+                        n_left -= 1;
+                    }
+                    Err(error) => assert_eq!(error.kind(), Kind::StorageFull, "{error}"),
+                }
+                assert_eq!((n_listed(&store).await, index.rows(set).len()), (n_left, n_left));
+            }
+            drop((store, credentials));
+
+            let (store, _) = open();
+            assert_eq!(n_listed(&store).await, n_left);
+            std::fs::remove_file(&other).unwrap();
+            until_healthy(&store, true);
+            store.add_faces(by(ours()), owner, vec![full_face(600)], None).await.unwrap();
+            assert_eq!(std::fs::metadata(dir.join(RESERVE_FILE)).unwrap().len(), 1 << 20, "the reserve is kept again");
+            drop(store);
+            let (store, _) = open();
+            assert_eq!(n_listed(&store).await, n_left + 1);
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+            store.credentials().unwrap().ensure_tenant(by(ours()), tenant()).await.unwrap();
+        });
+    }
+}
+
+fn tenant() -> Tenant {
+    Tenant::new(ours(), TenantName::new("acme").unwrap(), TimestampMs(1))
+}
+
+fn remount(mounted: &Mounted<'_>, how: &str) {
+    let options = format!("remount,{how}");
+    let remounted = std::process::Command::new("mount").args(["-o", &options]).arg(mounted.0).output().unwrap();
+    assert!(remounted.status.success(), "{remounted:?}");
+}
+
+/// On a file system that cannot be written reads are served and writes refused.
+#[test]
+fn a_store_that_cannot_be_written_opens_and_serves() {
+    for was_killed in [false, true] {
+        let scratch = tempfile::tempdir().unwrap();
+        let Some(mounted) = mounted(scratch.path(), "24m") else { return };
+        let (first, dir) = (mounted.0.join("first"), mounted.0.join("data"));
+        block_on(async {
+            let store = EmbeddedStore::open(&first, Arc::new(Ledger::default())).unwrap();
+            let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+            let owner = FaceOwner::FaceSet(set);
+            store.add_faces(by(ours()), owner, (1..=50).map(full_face).collect(), None).await.unwrap();
+            store.credentials().unwrap().ensure_tenant(by(ours()), tenant()).await.unwrap();
+            if was_killed {
+                copy_as_killed(&first, &dir, true);
+                drop(store);
+            } else {
+                drop(store);
+                std::fs::rename(&first, &dir).unwrap();
+            }
+            remount(&mounted, "ro");
+
+            let index = Arc::new(Ledger::default());
+            let store = EmbeddedStore::open(&dir, Arc::clone(&index) as _).unwrap();
+            let scope = FaceScope::FaceSet(set);
+            assert_eq!(store.list_faces(ours(), scope, EVERYTHING).await.unwrap().len(), 50);
+            assert_eq!(index.rows(set).len(), 50);
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+            let read_only = "the file system under the store is read-only";
+            assert_eq!(store.health().write_failure.unwrap(), read_only);
+            store.probe_writes().await.unwrap();
+            assert_eq!(store.health().write_failure.unwrap(), read_only);
+            let error = store.add_faces(by(ours()), owner, vec![full_face(600)], None).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.message()),
+                (Kind::StorageFull, &*format!("cannot add the faces: {read_only}"))
+            );
+            let credentials = store.credentials().unwrap();
+            assert_eq!(credentials.tenants().await.unwrap().len(), 1);
+            let error = credentials.delete_key(by(ours()), AccessKeyId::new("AK1").unwrap()).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::StorageFull, "{error}");
+            refused(EmbeddedStore::open(&dir, Arc::new(Ledger::default())), Kind::InvalidArgument);
+            drop((store, credentials));
+            // A command without a server.
+            let credentials = Credentials::open(&dir).unwrap();
+            assert_eq!(credentials.tenants().await.unwrap().len(), 1);
+            drop(credentials);
+
+            remount(&mounted, "rw");
+            if was_killed {
+                // Without its index the log is of no use there.
+                std::fs::remove_file(dir.join(format!("{DATABASE_FILE}-shm"))).unwrap();
+                remount(&mounted, "ro");
+                let error = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).err().unwrap();
+                assert!(error.message().contains("which cannot be read on a read-only file system"), "{error}");
+                assert!(error.hint().unwrap().contains("make the file system writable"), "{error}");
+                remount(&mounted, "rw");
+            }
+            let store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
+            store.add_faces(by(ours()), owner, vec![full_face(600)], None).await.unwrap();
+            assert_eq!(store.health().write_failure, None);
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+        });
+    }
+}
+
 /// Waits until writes work, or fail.
 fn until_healthy(store: &EmbeddedStore, do_writes_work: bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
@@ -260,8 +420,7 @@ fn a_library_that_cannot_be_written_is_checked_and_backed_up() {
         let store = EmbeddedStore::open(&dir, Arc::new(Ledger::default())).unwrap();
         store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     });
-    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(mounted.0).output().unwrap();
-    assert!(remounted.status.success(), "{remounted:?}");
+    remount(&mounted, "ro");
     let report = likeness_store::embedded::check(&dir, true, &mut |_| {}).unwrap();
     assert_eq!((report.n_face_sets, report.problems), (1, vec![]));
     let backed_up = likeness_store::embedded::backup(&dir, scratch.path().join("backup"), &mut |_, _, _| {}).unwrap();

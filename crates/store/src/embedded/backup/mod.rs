@@ -27,7 +27,7 @@ use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::losses::Losses;
-use super::schema::{self, DATABASE_FILE, Purpose, SCHEMA_VERSION};
+use super::schema::{self, DATABASE_FILE, FileUse, Purpose, SCHEMA_VERSION};
 use super::{check, checksums, opening, report, rows};
 use crate::clock::WallClock;
 
@@ -99,7 +99,8 @@ pub fn backup(dir: impl AsRef<Path>, to: impl AsRef<Path>, watch: Watch<'_>) -> 
         return Err(nothing());
     }
     // On a file system that cannot be written a library at rest is read as it is.
-    let source = schema::connect(dir, Purpose::Read, &Arc::default()).or_else(|failure| match failure {
+    let file_use = FileUse::of(dir);
+    let source = schema::connect(dir, Purpose::Read, file_use, &Arc::default()).or_else(|failure| match failure {
         Failure::Sqlite(error) if check::is_in_need_of_log(&error) => check::open(dir),
         other => Err(other),
     });

@@ -13,7 +13,7 @@ use super::super::checksums::FIRST_LAYOUT;
 use super::super::errors::Answer;
 use super::super::identity::{self, LibraryId};
 use super::super::opening::{self, UNFINISHED};
-use super::super::schema::{self, DATABASE_FILE, Purpose};
+use super::super::schema::{self, DATABASE_FILE, FileUse, Purpose};
 use super::super::transaction::Counters;
 use super::{BackedUp, BackupStage, Watch, compare, file_error, open, problems_of};
 use crate::folder::{DataFolder, LOCK_FILE};
@@ -80,7 +80,7 @@ fn fill(
     drop(database);
     watch(BackupStage::ReadingRows, 0, 0);
     let finish = || -> Answer<_> {
-        let conn = schema::connect(dir, Purpose::Write, &Arc::default())?;
+        let conn = schema::connect(dir, Purpose::Write, FileUse::Shared, &Arc::default())?;
         let mut counters = None;
         if footer.schema_version >= FIRST_LAYOUT {
             let found = opening::counters(&conn)?;

@@ -1,13 +1,13 @@
 use rusqlite::types::ValueRef;
 
-use super::super::schema::{MIGRATIONS, Purpose, connect, migrate};
+use super::super::schema::{FileUse, MIGRATIONS, Purpose, connect, migrate};
 use super::*;
 
 /// A column that is added to a table is part of the checksum or listed as left out.
 #[test]
 fn every_column_is_checked_or_named_as_left_out() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     migrate(&mut conn, MIGRATIONS).unwrap();
     for table in TABLES {
         let mut listed: Vec<&str> = table.columns.iter().chain(table.unchecked).copied().chain(["checksum"]).collect();

@@ -28,7 +28,7 @@ use super::errors::Answer;
 use super::identity::{self, Found, Identity};
 use super::losses::{Loss, Losses};
 use super::opening::{UNFINISHED, loss_between};
-use super::schema::{self, DATABASE_FILE, MIGRATIONS, Purpose};
+use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, Purpose};
 use super::transaction::Counters;
 use crate::folder::DataFolder;
 
@@ -156,7 +156,7 @@ fn has_table_of_commits(pages: &Pages) -> bool {
 
 /// Makes the database of the new library.
 fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recovered, Counters, identity::LibraryId)> {
-    let mut conn = schema::connect(dir, Purpose::Write, &Arc::default())?;
+    let mut conn = schema::connect(dir, Purpose::Write, FileUse::Shared, &Arc::default())?;
     schema::migrate(&mut conn, MIGRATIONS)?;
     // Rows come in any order; the links are checked at the end. It is flushed once, at the end.
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF;")?;

@@ -13,7 +13,7 @@ fn layout(conn: &Connection) -> Vec<String> {
 #[test]
 fn an_empty_file_gets_the_present_layout_and_keeps_it() {
     let scratch = scratch();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     assert_eq!(version(&conn, SCHEMA_VERSION).unwrap(), 0);
     migrate(&mut conn, MIGRATIONS).unwrap();
     migrate(&mut conn, MIGRATIONS).unwrap();
@@ -30,7 +30,7 @@ fn an_empty_file_gets_the_present_layout_and_keeps_it() {
 #[test]
 fn an_older_layout_is_upgraded_step_by_step_and_keeps_its_rows() {
     let scratch = scratch();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     migrate(&mut conn, &MIGRATIONS[..1]).unwrap();
     conn.execute_batch("INSERT INTO tenants (id, name, created_at) VALUES (zeroblob(16), 'acme', 7)").unwrap();
     let mut longer = MIGRATIONS.to_vec();
@@ -51,7 +51,7 @@ fn an_older_layout_is_upgraded_step_by_step_and_keeps_its_rows() {
 #[test]
 fn a_failed_upgrade_leaves_the_old_layout() {
     let scratch = scratch();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     migrate(&mut conn, MIGRATIONS).unwrap();
     let before = layout(&conn);
     let mut longer = MIGRATIONS.to_vec();
@@ -65,7 +65,7 @@ fn a_failed_upgrade_leaves_the_old_layout() {
 #[test]
 fn a_newer_layout_is_refused_and_left_alone() {
     let scratch = scratch();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     migrate(&mut conn, MIGRATIONS).unwrap();
     conn.pragma_update(None, "user_version", 9999).unwrap();
     let error = opened(migrate(&mut conn, MIGRATIONS), scratch.path()).unwrap_err();
@@ -79,7 +79,7 @@ fn a_newer_layout_is_refused_and_left_alone() {
 fn another_programs_database_is_refused() {
     let scratch = scratch();
     Connection::open(database_path(scratch.path())).unwrap().execute_batch("CREATE TABLE recipes (id)").unwrap();
-    let mut conn = connect(scratch.path(), Purpose::Write, &Arc::default()).unwrap();
+    let mut conn = connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).unwrap();
     let error = opened(migrate(&mut conn, MIGRATIONS), scratch.path()).unwrap_err();
     assert!(error.message().contains("is not a Likeness store"), "{error}");
 }
@@ -89,6 +89,7 @@ fn what_is_no_database_at_all_is_an_error() {
     let scratch = scratch();
     std::fs::write(database_path(scratch.path()), "not a database, but long enough to be looked at".repeat(100))
         .unwrap();
-    let error = opened(connect(scratch.path(), Purpose::Write, &Arc::default()), scratch.path()).unwrap_err();
+    let error =
+        opened(connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()), scratch.path()).unwrap_err();
     assert_eq!(error.kind(), Kind::Internal);
 }
