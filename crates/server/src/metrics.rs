@@ -483,7 +483,7 @@ mod tests {
     use super::*;
 
     fn observed(operation: &'static str, refusal: Option<&'static str>) -> Observed {
-        Observed { dialect: Some("huawei"), operation: Some(operation.into()), refusal }
+        Observed { dialect: Some("huawei"), operation: Some(operation.into()), refusal, ..Observed::default() }
     }
 
     #[test]

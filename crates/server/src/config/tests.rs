@@ -102,6 +102,7 @@ fn flag_beats_environment_beats_file_beats_default() {
         body_wait_max_ms = 5000 # default
         write_timeout_s = 30 # default
         head_bytes_max = 65536 # default
+        head_lines_max = 256 # default
         grace_s = 25 # default
         # client_address_header is not set
         trusted_proxies = [] # default

@@ -21,9 +21,6 @@ use crate::tls::Tls;
 /// On shutdown, time for a request whose head is just arriving to become one in flight.
 const DRAIN_PAUSE: Duration = Duration::from_millis(250);
 
-/// Header lines of a request. Vendors' SDKs send about 15.
-const HEADERS_MAX: usize = 100;
-
 /// How to run a connection.
 pub(super) struct Connection {
     pub(super) front: Front,
@@ -71,8 +68,10 @@ impl Connection {
                 .timer(TokioTimer::new())
                 // Heads and pauses between requests have bounds of their own, which `Place` watches.
                 .header_read_timeout(None)
+                // Without a bound of its own a head may be longer than the buffer by what a single read adds to it.
+                .max_header_size(bounds.head_bytes_max)
                 .max_buf_size(bounds.head_bytes_max)
-                .max_headers(HEADERS_MAX)
+                .max_headers(bounds.head_lines_max)
                 // As the vendors write them: some clients compare the spelling, which they should not.
                 .title_case_headers(true)
                 .serve_connection(stream, service)
@@ -100,8 +99,13 @@ impl Connection {
                 }
             }
         };
-        if let Err(error) = ended {
-            // Clients hang up, time out and send nonsense; none of it is our fault.
+        let Err(error) = ended else { return };
+        if error.is_parse() {
+            // The library has answered it already, without a body: nobody can tell which dialect such a head is for.
+            let status = if error.is_parse_too_large() { 431_u16 } else { 400 };
+            self.front.refused_head(self.peer, status, &error);
+        } else {
+            // Clients hang up and time out; none of it is our fault.
             tracing::debug!(error = %error, "connection ended early");
         }
     }

@@ -68,7 +68,10 @@ likeness_domain::settings! {
         write_timeout as write_timeout_s: Duration = "30", Seconds(1..=3600),
             "seconds a client may leave an answer unread";
         head_bytes_max: usize = "65536", 8192..=1_048_576,
-            "most bytes of a request's head; tokens and signed headers take about 4,000";
+            "most bytes of a request's head, from its first line to the empty one; tokens and signed headers take about \
+             4,000";
+        head_lines_max: usize = "256", 16..=4096,
+            "most header lines of a request; clients of the vendors send about 15, proxies add some";
         grace as grace_s: Duration = "25", Seconds(0..=3600),
             "seconds that requests in flight get on shutdown; below the 30 that container managers wait before they kill";
         client_address_header: Option<HeaderName> = "", Unset(Parsed("a header's name such as x-forwarded-for")),

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,12 +20,12 @@ use likeness_wire::http::body::NoPlace;
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::origin::OverTls;
 use likeness_wire::http::request_id::{self, RequestId};
-use likeness_wire::http::trace::{self, Observed};
+use likeness_wire::http::trace::{self, Failure, Observed};
 use likeness_wire::native;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Level};
 
 use super::Settings;
 use super::connection::InFlight;
@@ -99,15 +100,14 @@ impl Front {
         let answering = async move {
             let mut response = answering.await.unwrap_or_else(|| {
                 // The panic's message is in the log already, through the hook, under this span.
-                tracing::error!("a request made the server panic");
                 let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
-                response.extensions_mut().insert(Observed { refusal: Some("internal"), ..Observed::default() });
+                response.extensions_mut().insert(Observed::panicked());
                 response
             });
             drop((allowance, under_way));
             let observed = response.extensions_mut().remove::<Observed>().unwrap_or_default();
             metrics.answered(&observed, response.status().as_u16(), line.started.elapsed());
-            line.end(response.status());
+            line.end(response.status(), observed.failure);
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
         };
         answering.instrument(tracing::info_span!(
@@ -118,6 +118,16 @@ impl Front {
             tenant = Empty,
             key = Empty
         ))
+    }
+}
+
+impl Front {
+    /// Counts and logs a request whose head the HTTP library has refused. Who sent it is the other end of the connection:
+    /// what a proxy wrote into that head is unknown.
+    pub(super) fn refused_head(&self, peer: Option<IpAddr>, status: u16, error: &hyper::Error) {
+        let observed = Observed { refusal: Some("request"), ..Observed::default() };
+        self.metrics.answered(&observed, status, Duration::ZERO);
+        tracing::info!(client = peer.map(tracing::field::display), status, reason = %error, "a request's head was refused");
     }
 }
 
@@ -176,13 +186,30 @@ impl AccessLine {
         Self { method: request.method().clone(), path, client, started: Instant::now(), ended: false }
     }
 
-    fn end(mut self, status: StatusCode) {
+    /// Writes the line: as an error if the server is at fault, as a warning if the operator can do something about it.
+    fn end(mut self, status: StatusCode, failure: Option<Failure>) {
         self.ended = true;
         let (ms, client) = (self.ms(), self.client.map(tracing::field::display));
-        if is_about_health(&self.path) {
-            tracing::debug!(client, method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
+        let (method, path, status) = (tracing::field::display(&self.method), self.path.as_str(), status.as_u16());
+        macro_rules! write_line {
+            ($level:expr, $($field:tt)*) => {
+                tracing::event!($level, client, method, path, status, ms, $($field)* "answered")
+            };
+        }
+        let Some(failure) = failure else {
+            return match is_about_health(path) {
+                true => write_line!(Level::DEBUG,),
+                false => write_line!(Level::INFO,),
+            };
+        };
+        let Failure { is_fault, code, reason, source, hint, answer_id } = failure;
+        let reason = Some(reason).filter(|reason| !reason.is_empty());
+        if is_fault {
+            write_line!(Level::ERROR, code, reason, source, hint, answer_id,);
+        } else if hint.is_some() {
+            write_line!(Level::WARN, code, reason, source, hint, answer_id,);
         } else {
-            tracing::info!(client, method = %self.method, path = self.path, status = status.as_u16(), ms, "answered");
+            write_line!(Level::INFO, code, reason, source, hint, answer_id,);
         }
     }
 

@@ -33,6 +33,7 @@ const BOUNDS: Settings = Settings {
     cors_origins: Vec::new(),
     write_timeout: Duration::from_secs(20),
     head_bytes_max: 8192,
+    head_lines_max: 256,
     grace: Duration::from_secs(20),
 };
 
@@ -224,8 +225,48 @@ async fn a_head_without_end_is_refused() {
     let door = Door::open(BOUNDS).await;
     let answer = door.exchange(format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000))).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-    let many = "X: y\r\n".repeat(200);
-    let answer = door.exchange(format!("GET / HTTP/1.1\r\n{many}\r\n")).await;
+    let endless = "X: y\r\n".repeat(100_000);
+    let answer = door.exchange(format!("GET / HTTP/1.1\r\n{endless}")).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") || answer.is_empty(), "reset before it was read: {answer}");
+}
+
+/// A request of exactly so many bytes.
+fn head_of(n_bytes: usize, path: &str) -> String {
+    let (start, end) = (format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: "), "\r\n\r\n");
+    format!("{start}{}{end}", "x".repeat(n_bytes - start.len() - end.len()))
+}
+
+// Without a bound of its own, what arrived in one read passed up to twice the bound.
+#[tokio::test]
+async fn a_head_may_have_as_many_bytes_as_the_setting_says_and_not_one_more() {
+    for bound in [8192, 65_536] {
+        let door = Door::open(Settings { head_bytes_max: bound, ..BOUNDS }).await;
+        for path in ["/next", "/v3/auth/tokens", "/facepp/v3/detect", "/green/face/compare", "/likeness/v1/status"] {
+            let answer = door.exchange(head_of(bound, path)).await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(path), "{path} {bound}: {answer}");
+            for n_bytes in [bound + 1, bound + bound / 2, 2 * bound - 1] {
+                let answer = door.exchange(head_of(n_bytes, path)).await;
+                assert!(answer.starts_with("HTTP/1.1 431 "), "{path} {n_bytes} of {bound}: {answer}");
+            }
+        }
+        // Also where an earlier body has made the buffer grow.
+        let body = "x".repeat(4 * bound);
+        let first = format!("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answer = door.exchange(first + &head_of(bound + 1, "/next")).await;
+        assert!(answer.contains(&format!("{} bytes", body.len())) && answer.contains("HTTP/1.1 431 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_may_have_as_many_lines_as_the_setting_says_and_not_one_more() {
+    let door = Door::open(BOUNDS).await;
+    let with = |n_lines: usize| {
+        let more = "X: y\r\n".repeat(n_lines - 2);
+        door.exchange(format!("GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n"))
+    };
+    let answer = with(BOUNDS.head_lines_max).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("/next"), "{answer}");
+    let answer = with(BOUNDS.head_lines_max + 1).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 

@@ -209,6 +209,48 @@ fn a_log_line_has_the_request_id_of_the_answer_and_no_query() {
 }
 
 #[test]
+fn a_call_that_was_not_done_is_one_line_in_the_log_in_every_dialect() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--log-format", "json"]) else { return };
+    let calls = [
+        ("POST", "/v2/project/face-detect", "huawei", "APIG.0301"),
+        ("POST", "/green/face/compare", "aliyun", "InvalidApi.NotFound"),
+        ("POST", "/facepp/v3/detect", "facepp", "MISSING_ARGUMENTS"),
+        ("POST", "/finauth/lite/compare", "yuanli", "API_NOT_FOUND"),
+        ("GET", "/likeness/v1/face-sets", "native", "unauthenticated"),
+    ];
+    let answers = calls.map(|(method, path, ..)| server.exchange(method, path, ""));
+    server.wait_for("/likeness/v1/face-sets");
+    server.stop();
+    let talk = server.talk();
+    for ((_, path, dialect, code), answer) in calls.into_iter().zip(answers) {
+        let id = answer.lines().find_map(|line| line.strip_prefix("X-Request-Id: ")).unwrap();
+        let lines: Vec<&str> = talk.lines().filter(|line| line.contains(id)).collect();
+        assert_eq!(lines.len(), 1, "{path}: {lines:?}\n{answer}");
+        let line: Value = serde_json::from_str(lines[0]).unwrap();
+        assert_eq!((&line["message"], &line["path"]), (&"answered".into(), &path.into()), "{line}");
+        assert_eq!((&line["code"], &line["client"]), (&code.into(), &"127.0.0.1".into()), "{line}");
+        assert_eq!((&line["span"]["dialect"], line["ms"].is_u64()), (&dialect.into(), true), "{line}");
+    }
+}
+
+#[test]
+fn a_refused_head_is_one_line_in_the_log() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--log-format", "json"]) else { return };
+    let answer = server.exchange("GET", &format!("/{}", "x".repeat(65_000)), "");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    let answer = server.exchange("GET", "/a b", "");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    server.wait_for("head was refused");
+    server.stop();
+    let talk = server.talk();
+    let line = talk.lines().find(|line| line.contains("head was refused")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["status"], &line["client"]), (&400.into(), &"127.0.0.1".into()), "{line}");
+}
+
+#[test]
 fn a_data_folder_that_is_open_to_others_is_refused_with_the_cure() {
     let scratch = Scratch::new();
     let create = || scratch.run(&["key", "create", "--data", "data", "--tenant", "acme"]);

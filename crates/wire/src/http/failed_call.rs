@@ -1,4 +1,4 @@
-//! The line in the log for a call that was not done.
+//! What the log says of a call that was not done.
 
 use std::fmt::Debug;
 
@@ -27,12 +27,25 @@ pub(crate) struct FailedCall<'a> {
 }
 
 impl FailedCall<'_> {
-    /// Logs it: as an error, with what lies below, if the fault is the server's; as a warning if an operator has a hint.
+    /// Has the line of the request say it: as an error, with what lies below, if the fault is the server's; as a warning if
+    /// an operator has a hint. Where nobody writes that line it gets one of its own.
     pub(crate) fn log(self, is_fault: bool) {
         let Self { dialect, operation, request_id, answer_id, status, code, source, message } = self;
-        let operation = operation.map(tracing::field::debug);
-        let hint = source.and_then(Error::hint);
         trace::refused(source, is_fault);
+        trace::refused_early(dialect, operation);
+        let hint = source.and_then(Error::hint);
+        let is_noted = trace::failed(trace::Failure {
+            is_fault,
+            code: code.to_owned(),
+            reason: message.to_owned(),
+            source: source.filter(|_| is_fault).map(|source| format!("{source:?}")),
+            hint: hint.map(str::to_owned),
+            answer_id: answer_id.map(str::to_owned),
+        });
+        if is_noted {
+            return;
+        }
+        let operation = operation.map(tracing::field::debug);
         if is_fault {
             let source = source.map(tracing::field::debug);
             tracing::error!(dialect, operation, request_id, answer_id, status, code, source, hint, "{message}");

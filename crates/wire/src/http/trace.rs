@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fmt::Debug;
 
 use likeness_domain::access::Caller;
 use likeness_domain::{Error, Kind};
 use tracing::Span;
-use tracing::field::display;
+use tracing::field::{debug, display};
 
-/// What became known of a request while it was answered. All of it comes from our own tables, none from the client.
+/// What became known of a request while it was answered. All but the failure comes from our own tables, none from the
+/// client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// The dialect that its path belongs to.
@@ -17,6 +19,41 @@ pub struct Observed {
     pub operation: Option<Cow<'static, str>>,
     /// Why it was refused: the code that the native API has for it.
     pub refusal: Option<&'static str>,
+    /// What the request's line in the log says of its failure.
+    pub failure: Option<Failure>,
+    /// Whether the span of the request names the dialect already.
+    pub is_named: bool,
+}
+
+impl Observed {
+    /// What is known of a request whose handling ended in a panic. Its message is in the log already, under the same id.
+    pub fn panicked() -> Self {
+        let failure = Failure {
+            is_fault: true,
+            code: crate::native::code_of(Kind::Internal).to_owned(),
+            reason: "the request made the server panic".to_owned(),
+            ..Failure::default()
+        };
+        Self { refusal: Some(crate::native::code_of(Kind::Internal)), failure: Some(failure), ..Self::default() }
+    }
+}
+
+/// Why a request was not done, for the operator. It has no secret and nobody's name. What is absent here is absent from
+/// the line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether the server is at fault.
+    pub is_fault: bool,
+    /// The code in the answer.
+    pub code: String,
+    /// What may be logged of what was answered; may be empty.
+    pub reason: String,
+    /// The failed library call and what lies below it, if the server is at fault.
+    pub source: Option<String>,
+    /// What an operator may do.
+    pub hint: Option<String>,
+    /// Id in the answer, where the vendor has ids of its own.
+    pub answer_id: Option<String>,
 }
 
 tokio::task_local! {
@@ -58,12 +95,35 @@ pub(crate) fn refused(source: Option<&Error>, is_fault: bool) {
     note(|observed| observed.refusal = Some(reason));
 }
 
+/// Notes what the line of this request is to say of its failure; whether somebody writes that line.
+pub(crate) fn failed(failure: Failure) -> bool {
+    OBSERVED.try_with(|observed| observed.borrow_mut().failure = Some(failure)).is_ok()
+}
+
+/// Names in the line of this request what it is for, where it was refused before its caller was known.
+pub(crate) fn refused_early(dialect: &'static str, operation: Option<&dyn Debug>) {
+    let _ = OBSERVED.try_with(|observed| {
+        let mut observed = observed.borrow_mut();
+        let span = Span::current();
+        if !observed.is_named {
+            observed.is_named = true;
+            span.record("dialect", dialect);
+            if let Some(operation) = operation.filter(|_| observed.operation.is_none()) {
+                span.record("operation", debug(operation));
+            }
+        }
+    });
+}
+
 /// Writes into the line of this request, which the listener began, who asks for which operation of which dialect; a path
 /// that is the operation's name need not be named again.
 pub(crate) fn admitted(dialect: &'static str, operation: Option<&'static str>, caller: &Caller) {
     let span = Span::current();
     span.record("dialect", dialect).record("tenant", display(caller.tenant));
-    addressed(dialect);
+    note(|observed| {
+        observed.dialect = Some(dialect);
+        observed.is_named = true;
+    });
     if let Some(operation) = operation {
         note(|observed| observed.operation = Some(operation.into()));
         span.record("operation", operation);
@@ -91,6 +151,15 @@ mod tests {
         assert_eq!(found.refusal, Some("face_not_found"));
         addressed("aliyun");
         assert_eq!(observed(async {}).await.1, Observed::default(), "nothing of other requests");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_left_to_whoever_writes_the_requests_line() {
+        let failure = Failure { code: "FRS.0023".to_owned(), ..Failure::default() };
+        let (is_noted, found) = observed(async { failed(failure.clone()) }).await;
+        assert!(is_noted);
+        assert_eq!(found.failure, Some(failure.clone()));
+        assert!(!failed(failure), "nobody would write it");
     }
 
     #[tokio::test]

@@ -107,11 +107,20 @@ impl IntoResponse for NativeError {
         let (status, word) =
             if is_unknown { (StatusCode::UNAUTHORIZED, "unauthenticated") } else { status_and_word(error.kind()) };
         trace::refused(Some(&error), status.is_server_error());
-        // The one place where a native request's failure is handled, so the one place where it is logged.
-        if status.is_server_error() {
-            tracing::warn!(kind = word, error = ?error, "native request failed");
-        } else {
+        // The one place where a native request's failure is handled, so the one place where it is logged. What a refusal
+        // says may quote names that the caller sent, so only its code stands in the request's line.
+        let is_fault = status.is_server_error();
+        let is_noted = trace::failed(trace::Failure {
+            is_fault,
+            code: word.to_owned(),
+            source: is_fault.then(|| format!("{error:?}")),
+            hint: error.hint().filter(|_| is_fault).map(str::to_owned),
+            ..trace::Failure::default()
+        });
+        if !is_fault {
             tracing::debug!(kind = word, error = ?error, "native request refused");
+        } else if !is_noted {
+            tracing::warn!(kind = word, error = ?error, "native request failed");
         }
         let mut response = answer(status, word, error.message(), error.field().map(option_of), error.hint());
         if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
