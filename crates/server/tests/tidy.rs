@@ -168,7 +168,9 @@ fn unsafe_code_is_in_kernels_and_library_seams_only_and_explains_itself() {
         "crates/store/tests/index_memory.rs",
         // A file system of SQLite's for tests, which is a table of C functions.
         "crates/store/tests/faults/vfs.rs",
+        "crates/vision/src/align/kernel/",
         "crates/vision/src/decode/jpeg/kernel",
+        "crates/vision/src/raster/kernel/",
         "crates/vision/src/runtime/builtin/kernel/",
         "crates/vision/src/runtime/onnxruntime.rs",
         "crates/vision/src/runtime/clock.rs",

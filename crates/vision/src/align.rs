@@ -10,6 +10,7 @@ use likeness_domain::types::{Landmarks, Point};
 use crate::pack::AlignTemplate;
 use crate::raster::RgbImage;
 
+mod kernel;
 pub mod mesh_template;
 
 #[cfg(test)]
@@ -87,31 +88,60 @@ pub fn placement(points: &[Point], template: &[Point]) -> Option<Placement> {
 
 /// The square crop of `side` pixels that `placement` describes, by bilinear interpolation, black beyond the picture.
 pub fn warp(image: &RgbImage, placement: Placement, side: u32) -> RgbImage {
+    warped(image, placement, side, kernel::warp_row())
+}
+
+/// The same with this loop.
+fn warped(image: &RgbImage, placement: Placement, side: u32, warp_row: Option<kernel::WarpRow>) -> RgbImage {
     let Placement { a, b, shift_x, shift_y } = placement;
     // OpenCV's arithmetic: each term in 1/1024 pixel, their sum in 1/32 pixel. Finer positions would be as good, but
     // templates are compared with those of programs that run the same model through OpenCV.
     let fixed = |pixels: f64| (pixels * 1024.0).round_ties_even().clamp(-FIXED_MAX, FIXED_MAX) as i64;
-    let steps: Vec<(i64, i64)> = (0..side).map(f64::from).map(|u| (fixed(a * u), fixed(b * u))).collect();
+    let (steps_x, steps_y): (Vec<i64>, Vec<i64>) =
+        (0..side).map(f64::from).map(|u| (fixed(a * u), fixed(b * u))).unzip();
     let mut data = vec![0; side as usize * side as usize * 3];
-    // Positions (in 1/32 pixel) between which all four neighbours are inside the picture.
-    let (x_end, y_end) = ((i64::from(image.width()) - 1) << 5, (i64::from(image.height()) - 1) << 5);
-    let stride = image.width() as usize * 3;
-    for (v, row) in data.chunks_exact_mut(side as usize * 3).enumerate() {
+    for (v, out) in data.chunks_exact_mut(side as usize * 3).enumerate() {
         let v = v as f64;
-        let (row_x, row_y) = (fixed(shift_x - b * v) + 16, fixed(shift_y + a * v) + 16);
-        for (pixel, &(step_x, step_y)) in row.as_chunks_mut::<3>().0.iter_mut().zip(&steps) {
-            let (x, y) = ((row_x + step_x) >> 5, (row_y + step_y) >> 5);
-            if (0..x_end).contains(&x) && (0..y_end).contains(&y) {
-                let start = (y >> 5) as usize * stride + (x >> 5) as usize * 3;
-                let upper: &[u8; 6] = image.data()[start..].first_chunk().expect("two pixels of this row");
-                let lower: &[u8; 6] = image.data()[start + stride..].first_chunk().expect("two pixels of the next row");
-                *pixel = mixed(upper, lower, (x & 31) as u64, (y & 31) as u64);
-            } else {
-                *pixel = sample(image, x, y);
+        let row = kernel::Row {
+            picture: image.data(),
+            width: image.width(),
+            height: image.height(),
+            // Half of 1/32 pixel rounds.
+            start: (fixed(shift_x - b * v) + 16, fixed(shift_y + a * v) + 16),
+            steps: (&steps_x, &steps_y),
+        };
+        let (out, _) = out.as_chunks_mut::<3>();
+        let mut from = 0;
+        while from < out.len() {
+            if let Some(warp_row) = warp_row {
+                from = warp_row(&row, from, out);
             }
+            // A group at the picture's edge, or what is left of the row.
+            let end = (from + kernel::GROUP).min(out.len());
+            plain(image, &row, from, &mut out[from..end]);
+            from = end;
         }
     }
     RgbImage::new(side, side, data).expect("as many bytes as the crop has")
+}
+
+/// Pixels of a row from `from` on.
+fn plain(image: &RgbImage, row: &kernel::Row<'_>, from: usize, out: &mut [[u8; 3]]) {
+    // Positions (in 1/32 pixel) between which all four neighbours are inside the picture.
+    let (x_end, y_end) = ((i64::from(image.width()) - 1) << 5, (i64::from(image.height()) - 1) << 5);
+    let stride = image.width() as usize * 3;
+    let steps = row.steps.0.iter().zip(row.steps.1).skip(from);
+    for (pixel, (step_x, step_y)) in out.iter_mut().zip(steps) {
+        let (x, y) = ((row.start.0 + step_x) >> 5, (row.start.1 + step_y) >> 5);
+        if (0..x_end).contains(&x) && (0..y_end).contains(&y) {
+            let start = (y >> 5) as usize * stride + (x >> 5) as usize * 3;
+            let upper: &[u8; 6] = image.data()[start..].first_chunk().expect("two pixels of this row");
+            let lower: &[u8; 6] = image.data()[start + stride..].first_chunk().expect("two pixels of the next row");
+            *pixel = mixed(upper, lower, (x & 31) as u64, (y & 31) as u64);
+        } else {
+            *pixel = sample(image, x, y);
+        }
+    }
 }
 
 /// The colour between two pixels of a row and the two below them, `right` and `below` in 1/32 pixel, each 0 to 31. All

@@ -6,6 +6,7 @@ use likeness_domain::limits::IMAGE_SIDE_MAX;
 
 pub(crate) use self::resample::{Coverage, resample};
 
+mod kernel;
 mod resample;
 #[cfg(test)]
 mod tests;

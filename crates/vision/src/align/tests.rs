@@ -1,4 +1,5 @@
 use likeness_domain::types::{Landmarks, Point};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -129,5 +130,44 @@ fn a_place_between_pixels_has_the_same_colour_in_both_ways() {
             let found = mixed(upper, lower, right as u64, below as u64);
             assert_eq!(found, sample(&image, right, below), "{seed}: {right}, {below}");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn vector_instructions_give_the_bytes_of_the_plain_code(
+        (width, height) in prop_oneof![(1_u32..12, 1_u32..12), (30_u32..90, 30_u32..90)],
+        side in 1_u32..40,
+        (turn, scale) in (-4.0..4.0_f64, prop_oneof![0.01..3.0_f64, 3.0..1e6_f64]),
+        (across, down) in (-0.3..1.3_f64, -0.3..1.3_f64),
+        seed: u32,
+    ) {
+        let Some(warp_row) = kernel::warp_row() else { return Ok(()) };
+        let byte = |idx: u32| (idx.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8;
+        let image = RgbImage::new(width, height, (0..width * height * 3).map(byte).collect()).expect("as many bytes");
+        let (sine, cosine) = turn.sin_cos();
+        let (shift_x, shift_y) = (across * f64::from(width), down * f64::from(height));
+        let placement = Placement { a: scale * cosine, b: scale * sine, shift_x, shift_y };
+        let plain = warped(&image, placement, side, None);
+        prop_assert!(warped(&image, placement, side, Some(warp_row)) == plain, "{placement:?}");
+    }
+}
+
+/// The last pixels of a picture, behind which no byte may be read, and placements far outside.
+#[test]
+fn crops_at_and_beyond_the_edges_are_those_of_the_plain_code() {
+    let Some(warp_row) = kernel::warp_row() else { return };
+    let image = RgbImage::new(64, 48, (0..64 * 48 * 3).map(|idx| (idx * 7 % 251) as u8).collect()).expect("fits");
+    for (a, shift_x, shift_y) in [
+        (1.0, 0.0, 0.0),
+        (1.0, 8.0, 8.0),
+        (0.5, 31.4, 15.9),
+        (1.0, -1e300, 5.0),
+        (f64::MAX, 0.0, 0.0),
+        (0.0, 63.0, 47.0),
+    ] {
+        let placement = Placement { a, b: 0.0, shift_x, shift_y };
+        let crop = warped(&image, placement, 64, Some(warp_row));
+        assert!(crop == warped(&image, placement, 64, None), "{placement:?}");
     }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// A picture from letters: each becomes a pixel of that grey.
@@ -122,4 +124,50 @@ fn bytes_must_fit_the_sides() {
 #[test]
 fn debug_shows_no_pixels() {
     assert_eq!(format!("{:?}", picture(&["ab"])), "RgbImage(2 x 1)");
+}
+
+proptest! {
+    #[test]
+    fn shrinking_gives_the_same_bytes_whatever_the_instructions(
+        (width, height) in (1_u32..150, 1_u32..40),
+        (across, down) in (0.0..1.0_f64, 0.0..1.0_f64),
+        n_hidden in 0_usize..4,
+        seed: u32,
+    ) {
+        let byte = |idx: u32| (idx.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8;
+        let data: Vec<u8> = (0..width * height * 3).map(byte).collect();
+        let part = |len: u32, share: f64| (f64::from(len) * share).ceil().max(1.0) as u32;
+        let (mut columns, rows) = (coverage(width, part(width, across)), coverage(height, part(height, down)));
+        // As in a crop that reaches beyond the picture.
+        columns.iter_mut().take(n_hidden).for_each(|column| column.weights.clear());
+        let expected = plainly_resampled(&data, width as usize, &columns, &rows);
+        for kernel in kernel::Kernel::all() {
+            let resampled = resample::resampled(kernel, &data, width as usize, &columns, &rows);
+            prop_assert!(resampled == expected, "{}", kernel.name);
+        }
+    }
+}
+
+/// What [`resample`] promises, number by number in its order.
+fn plainly_resampled(data: &[u8], width: usize, columns: &[Coverage], rows: &[Coverage]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        let total = |x: usize, colour: usize| {
+            let byte = |y: usize| u32::from(data[(y * width + x) * 3 + colour]);
+            let (mut y, mut total) = (row.first, 0.0);
+            for run in row.weights.chunk_by(|a, b| a == b) {
+                total += run[0] * (y..y + run.len()).map(byte).sum::<u32>() as f32;
+                y += run.len();
+            }
+            total
+        };
+        for column in columns {
+            for colour in 0..3 {
+                let covered = column.weights.iter().enumerate();
+                let sum = covered.fold(0.5, |sum, (idx, &weight)| sum + weight * total(column.first + idx, colour));
+                bytes.push(sum as u8);
+            }
+        }
+    }
+    bytes
 }
