@@ -10,7 +10,7 @@ use likeness_domain::types::Similarity;
 
 use super::best::{Best, Ranked};
 use super::columns::{Bits, NO_ROWS, Plan, SEGMENT_ROWS};
-use super::kernel::pages::fetch_ahead;
+use super::kernel::pages::{fetch_ahead, fetch_value_ahead};
 use super::kernel::{
     self, CodeLine, FoundRow, GROUP_ROWS, Kernel, RowSizes, TILE_LINES, TILE_PROBES, TileProbes, Tiles,
 };
@@ -107,6 +107,9 @@ impl<'a> Pass<'a> {
     /// Looks at every row of the segments.
     pub(super) fn scan(&mut self, segments: &[Arc<Segment>]) {
         for segment_idx in 0..segments.len() {
+            if let Some(next) = segments.get(segment_idx + 1) {
+                fetch_value_ahead::<Segment>(next);
+            }
             self.scan_segment(segments, segment_idx);
         }
         for question_idx in 0..self.bests.len() {

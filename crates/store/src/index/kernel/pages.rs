@@ -159,14 +159,25 @@ fn ask_for_large_pages(_: NonNull<u8>, _: usize) {}
 /// Has lines fetched into the cache that will soon be read.
 #[inline]
 pub fn fetch_ahead<T: Line>(lines: &[T]) {
+    fetch_bytes_ahead(lines.as_ptr().cast(), size_of_val(lines));
+}
+
+/// Has a value fetched into the cache that will soon be looked at, not what it points to.
+#[inline]
+pub fn fetch_value_ahead<T>(value: &T) {
+    fetch_bytes_ahead(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
+#[inline]
+fn fetch_bytes_ahead(start: *const u8, n_bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in lines {
+    for at in (0..n_bytes).step_by(64) {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: fetching has no effect but on time.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = lines;
+    let _ = (start, n_bytes);
 }
 
 /// A run of lines in an arena. Overwritten with zeros when it is dropped.
