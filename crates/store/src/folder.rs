@@ -20,7 +20,7 @@ pub const LOCK_FILE: &str = "likeness.lock";
 pub struct DataFolder {
     path: PathBuf,
     // Closing them releases the locks.
-    _folder: File,
+    folder: File,
     /// `None` if there is none on a file system that cannot be written.
     lock: Option<File>,
 }
@@ -57,27 +57,59 @@ impl DataFolder {
         }
         // Which files the last owner had open stays noted until this one has opened its own.
         let before = content(lock.as_ref());
-        let folder = Self { path, _folder: folder, lock };
+        let folder = Self { path, folder, lock };
         folder.note(before.split_once('\n').map_or("", |(_, lines)| lines));
         Ok(folder)
     }
 
     /// Writes the number of this process and then these lines into the lock file.
-    pub(crate) fn note(&self, lines: &str) {
-        let end = if lines.is_empty() { "" } else { "\n" };
-        let text = format!("{}{end}{lines}", std::process::id());
-        let Some(lock) = &self.lock else { return };
-        // Written over before it is cut, as a full disk has no room for what was given back.
-        let written = lock.write_all_at(text.as_bytes(), 0).and_then(|()| lock.set_len(text.len() as u64));
-        if let Err(err) = written {
-            // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
-            tracing::debug!(error = %err, "process id not written to the lock file");
+    fn note(&self, lines: &str) {
+        if let Some(lock) = &self.lock {
+            write_lock(lock, lines);
         }
+    }
+
+    /// The lock file; `None` if there is none on a file system that cannot be written.
+    pub(crate) fn lock_file(&self) -> Option<LockFile> {
+        self.lock.as_ref()?.try_clone().ok().map(LockFile)
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        // Closing them would do, but for a process that is being started at this moment: until it runs a program of its own it
+        // has them open, too.
+        let _ = self.folder.unlock();
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
+}
+
+/// The lock file of a folder that this process owns.
+#[derive(Debug)]
+pub(crate) struct LockFile(File);
+
+impl LockFile {
+    /// Writes the number of this process and then these lines into it.
+    pub(crate) fn write(&self, lines: &str) {
+        write_lock(&self.0, lines);
+    }
+}
+
+fn write_lock(lock: &File, lines: &str) {
+    let end = if lines.is_empty() { "" } else { "\n" };
+    let text = format!("{}{end}{lines}", std::process::id());
+    // Written over before it is cut, as a full disk has no room for what was given back.
+    let written = lock.write_all_at(text.as_bytes(), 0).and_then(|()| lock.set_len(text.len() as u64));
+    if let Err(err) = written {
+        // Owning the folder does not depend on the courtesy: a full disk must not keep the store from opening.
+        tracing::debug!(error = %err, "process id not written to the lock file");
     }
 }
 

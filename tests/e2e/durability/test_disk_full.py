@@ -3,9 +3,11 @@
 import base64
 import os
 import subprocess
+import time
 
 import harness
 import pytest
+import requests
 from test_kill import Client, listed
 
 DISK_BYTES = 6 * 1024 * 1024
@@ -66,3 +68,85 @@ def test_disk_full(small_disk):
     with harness.Server(data) as server:
         assert list(listed(Client(server.url, key))) == acknowledged, "and after a restart"
     assert harness.run("check", "--data", data).returncode == 0
+
+
+def fill_up(path):
+    """Takes every free byte."""
+    with open(path, "wb") as file:
+        for size in (1 << 16, 4096, 1):
+            try:
+                while True:
+                    os.write(file.fileno(), b"\0" * size)
+            except OSError:
+                pass
+
+
+# One that fits the small disk.
+RESERVE = {"LIKENESS_DISK_RESERVE_MIB": "1"}
+
+
+def library(data):
+    """A library with ten faces of one person in the set `lib`: its key and the ids of the faces."""
+    key = harness.create_key(data, "full")
+    photo = base64.b64encode(harness.portrait("obama_small.jpg").read_bytes()).decode()
+    enrol = {"image_base64": photo, "single": True}
+    with harness.Server(data, env=RESERVE) as server:
+        client = Client(server.url, key)
+        assert client("POST", "/face-sets", {"face_set_name": "lib"}).status_code == 200
+        ids = [client("POST", "/face-sets/lib/faces", enrol).json()["faces"][0]["face_id"] for _ in range(10)]
+    return key, enrol, ids
+
+
+def served(server, client, enrol, ids, reason):
+    """Everything is read and searched, writes are refused and `/readyz` says why."""
+    assert list(listed(client)) == ids
+    found = client("POST", "/face-sets/lib/search", {"image_base64": enrol["image_base64"], "top_n": 1000})
+    assert len(found.json()["faces"]) == len(ids)
+    answer = client("POST", "/face-sets/lib/faces", enrol)
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "FRS.0018")
+    assert reason in answer.json()["error_msg"]
+    ready = requests.get(f"{server.url}/readyz", timeout=30)
+    assert ready.status_code == 503
+    assert reason in ready.text
+    assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
+
+
+def test_start_without_a_free_byte_and_without_a_reserve(small_disk):
+    data, ballast = small_disk / "data", small_disk / "ballast"
+    key, enrol, ids = library(data)
+    # An earlier server gave it up, and another program took its room.
+    (data / "likeness.reserve").write_bytes(b"")
+    fill_up(ballast)
+    with harness.Server(data, env=RESERVE) as server:
+        client = Client(server.url, key)
+        served(server, client, enrol, ids, "full")
+        # A command beside it is told why it has to wait.
+        refused = harness.run("backup", ballast.parent.parent / "backup", "--data", data, check=False)
+        assert refused.returncode != 0
+        assert "has the library for itself" in refused.stderr
+    with harness.Server(data, env=RESERVE) as server:
+        client = Client(server.url, key)
+        served(server, client, enrol, ids, "full")
+        ballast.unlink()
+        deadline = time.monotonic() + 60
+        while client("POST", "/face-sets/lib/faces", enrol).status_code != 200:
+            assert time.monotonic() < deadline, "there is room again"
+        assert list(listed(client))[:10] == ids
+    with harness.Server(data, env=RESERVE) as server:
+        assert len(list(listed(Client(server.url, key)))) == 11
+        assert harness.run("backup", ballast.parent.parent / "backup", "--data", data).returncode == 0
+    assert harness.run("check", "--data", data).returncode == 0
+
+
+def test_read_only_file_system(small_disk):
+    data = small_disk / "data"
+    key, enrol, ids = library(data)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with harness.Server(data, env=RESERVE) as server:
+        served(server, Client(server.url, key), enrol, ids, "read-only")
+    assert harness.run("check", "--data", data).returncode == 0
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    with harness.Server(data, env=RESERVE) as server:
+        client = Client(server.url, key)
+        assert client("POST", "/face-sets/lib/faces", enrol).status_code == 200
+        assert list(listed(client))[:10] == ids

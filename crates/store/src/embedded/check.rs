@@ -14,7 +14,7 @@ use super::identity::{Found, Identity};
 use super::losses::Losses;
 use super::report::{self, Findings};
 use super::schema::{self, DATABASE_FILE, FileUse, SCHEMA_VERSION};
-use super::{checksums, open_files, opening, rows, scrub};
+use super::{checksums, log_check, open_files, opening, rows, scrub};
 
 /// Reports on the library in `dir` as it is on the disk, whoever has it open: its database is opened for reading only, its layout
 /// is not upgraded, nothing is mended. Compares the checksum of every row; `thorough` also asks SQLite, compares counters,
@@ -116,7 +116,7 @@ fn has_no_log(dir: &Path) -> bool {
 }
 
 fn look(dir: &Path, identity: &Found, thorough: bool, watch: &mut dyn FnMut(ReportProgress)) -> Answer<StoreReport> {
-    if let Err(Failure::Said(error)) = open_files::check_log(dir) {
+    if let Err(Failure::Said(error)) = open_files::check_log(dir).and_then(|()| log_check::check(dir)) {
         return Ok(unreadable(dir, in_words(&error)));
     }
     let conn = open(dir)?;

@@ -79,6 +79,7 @@ impl Credentials {
     pub fn open_upgrading(dir: impl AsRef<Path>, upgrade_copy: bool) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
+        schema::opened(opening::check_present(dir), dir)?;
         Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default())
     }
 
@@ -90,7 +91,6 @@ impl Credentials {
 
     fn connect(dir: &Path, file_use: FileUse, upgrade_copy: bool, damage: &Arc<DamageLog>) -> Result<Self> {
         let connect = |purpose| schema::opened(schema::connect(dir, purpose, file_use, damage), dir);
-        schema::opened(opening::check_present(dir), dir)?;
         let mut writer = connect(Purpose::Write)?;
         make_layout(&mut writer, dir, file_use, Upgrade::of(upgrade_copy))?;
         let readers = vec![connect(Purpose::Read)?];

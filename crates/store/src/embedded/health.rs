@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::StoreHealth;
+use likeness_domain::types::Revision;
 use rusqlite::{Connection, ErrorCode};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -62,6 +63,13 @@ impl Health {
     /// Why what is written now would be lost, as the files are not in their places any more.
     pub(super) fn file_trouble(&self) -> Option<String> {
         self.files.as_ref()?.trouble()
+    }
+
+    /// A commit of this revision was added to the log: a log that was begun anew by it is noted.
+    pub(super) fn log_has_grown(&self, revision: Revision) {
+        if let Some(files) = &self.files {
+            files.log_has_grown(revision);
+        }
     }
 
     /// Commits that are missing, for people.

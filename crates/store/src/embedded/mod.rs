@@ -11,6 +11,7 @@
 
 mod backup;
 mod cache;
+mod cells;
 mod check;
 mod checksums;
 pub(crate) mod codec;
@@ -27,6 +28,7 @@ mod health;
 mod identity;
 mod index_check;
 mod jobs;
+mod log_check;
 mod losses;
 mod maintenance;
 mod nonces;
@@ -50,6 +52,7 @@ mod tenants;
 mod transaction;
 mod transient;
 mod uploads;
+mod wal;
 mod writer;
 
 use std::future::ready;
@@ -181,6 +184,7 @@ impl EmbeddedStore {
         let dir = folder.path().to_owned();
         let damage = Arc::new(damage::DamageLog::default());
         let mut file_use = FileUse::of(&dir);
+        let revision_alone = log_check::revision_alone(&dir);
         let connect = |purpose, file_use| schema::opened(schema::connect(&dir, purpose, file_use, &damage), &dir);
         schema::opened(opening::check_present(&dir), &dir)?;
         let open = |file_use| -> Result<_> {
@@ -219,7 +223,7 @@ impl EmbeddedStore {
                 library.missing = opening::missing_faces(&conn);
             }
         }
-        let files = OpenFiles::note(&folder);
+        let files = OpenFiles::note(&folder, revision_alone);
         let health = Arc::new(health::Health::new(Arc::clone(&damage), library.losses).watching(files));
         health.recall(&dir, &conn);
         if !library.missing.is_empty() {

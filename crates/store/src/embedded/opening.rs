@@ -12,6 +12,7 @@ use super::backup;
 use super::checksums::FIRST_LAYOUT;
 use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
+use super::log_check;
 use super::losses::{Loss, Losses};
 use super::open_files;
 use super::rows;
@@ -60,6 +61,7 @@ pub(super) struct Library {
 /// SQLite makes an empty one.
 pub(super) fn check_present(dir: &Path) -> Answer<()> {
     open_files::check_log(dir)?;
+    log_check::check(dir)?;
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
     match identity_of(dir)? {
         Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),

@@ -44,7 +44,7 @@ const STEP_PAUSE: Duration = Duration::from_secs(1);
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most writes of one commit: bounds how long the first of them waits for the last.
-const BATCH_MAX: usize = 256;
+pub(super) const BATCH_MAX: usize = 256;
 
 /// What the index is told of commits, in their order.
 type Commits = Vec<(Revision, Vec<GalleryChange>)>;
@@ -638,6 +638,7 @@ impl Thread {
         ))?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.n_commits.fetch_add(1, Ordering::SeqCst);
+        self.health.log_has_grown(counters.revision);
         self.counters = counters;
         self.identity.acknowledge(counters);
         if !begun.is_empty() {

@@ -1,6 +1,6 @@
 //! A new library from whatever can still be read of a damaged one.
 //!
-//! Every page of the database and its log is read ([`pages`]) and every row in it ([`records`]) without regard to the trees
+//! Every page of the database and its log is read ([`pages`]) and every row in it ([`super::cells`]) without regard to the trees
 //! that SQLite keeps, so one damaged page costs no other. Which table a row is of, and that it is what was written, it proves
 //! itself by its checksum ([`super::checksums`]). Where the structure of a page is damaged, a row is looked for at every byte.
 //! Galleries and counters are made anew from the rows.
@@ -9,7 +9,6 @@
 //! damaged library is read only.
 
 mod pages;
-mod records;
 mod rows;
 
 use std::collections::{HashMap, HashSet};
@@ -21,8 +20,8 @@ use likeness_domain::{Error, Result};
 use rusqlite::types::Value;
 
 use self::pages::Pages;
-use self::records::{Kind, cell, cell_offsets, children, is_accounted_for};
 use self::rows::NewLibrary;
+use super::cells::{Kind, cell, cell_offsets, children, is_accounted_for};
 use super::checksums::FIRST_LAYOUT;
 use super::errors::Answer;
 use super::identity::{self, Found, Identity};

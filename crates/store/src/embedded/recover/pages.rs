@@ -1,7 +1,6 @@
 //! The pages of a database file and its log, read without SQLite, so that a damaged page costs nothing but itself.
 //!
-//! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 (header), 1.6 (pages) and 4 (write-ahead log). Numbers in
-//! both files are big-endian.
+//! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 (header) and 1.6 (pages). Numbers are big-endian.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,11 +8,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::super::wal::{FRAME_HEADER_BYTES, HEADER_BYTES, Head, checksum, word};
+
 /// Pages of our files; what a damaged header is taken to say.
 const PAGE_BYTES: usize = 4096;
-
-const WAL_HEADER_BYTES: u64 = 32;
-const FRAME_HEADER_BYTES: usize = 24;
 
 /// A database with the log folded in.
 pub(super) struct Pages {
@@ -89,32 +87,24 @@ impl Pages {
     /// itself by its own checksum.
     fn read_wal(&mut self) -> io::Result<()> {
         let Some(wal) = &self.wal else { return Ok(()) };
-        let mut header = [0; WAL_HEADER_BYTES as usize];
         let len = wal.metadata()?.len();
-        if len < WAL_HEADER_BYTES {
+        if len < HEADER_BYTES {
             return Ok(());
         }
-        wal.read_exact_at(&mut header, 0)?;
-        let big_endian = match word(&header, 0) {
-            0x377f_0682 => false,
-            0x377f_0683 => true,
-            _ => {
-                self.damage.push("the log's header is damaged: its commits are not read".into());
-                return Ok(());
-            }
+        let Some(head) = Head::read(wal)? else {
+            self.damage.push("the log's header is damaged: its commits are not read".into());
+            return Ok(());
         };
-        let mut salts = [word(&header, 16), word(&header, 20)];
-        let mut sum = checksum([0, 0], &header[..24], big_endian);
-        let mut is_chain = sum == [word(&header, 24), word(&header, 28)];
+        let Head { mut salts, mut sum, is_big_endian, is_whole: mut is_chain, .. } = head;
         let frame_bytes = FRAME_HEADER_BYTES + self.page_bytes;
         let mut frame = vec![0; frame_bytes];
-        if !is_chain && wal.read_exact_at(&mut frame, WAL_HEADER_BYTES).is_ok() {
+        if !is_chain && wal.read_exact_at(&mut frame, HEADER_BYTES).is_ok() {
             self.damage.push("the log's header is damaged: the log is read frame by frame".into());
             // The first frame has those that the header had.
             salts = [word(&frame, 8), word(&frame, 12)];
         }
         let mut pending = Vec::new();
-        let mut at = WAL_HEADER_BYTES;
+        let mut at = HEADER_BYTES;
         let mut frame_idx = 0_u64;
         while at + frame_bytes as u64 <= len {
             frame_idx += 1;
@@ -131,8 +121,8 @@ impl Pages {
                 continue;
             }
             if is_chain {
-                sum = checksum(sum, &frame[..8], big_endian);
-                sum = checksum(sum, &frame[FRAME_HEADER_BYTES..], big_endian);
+                sum = checksum(sum, &frame[..8], is_big_endian);
+                sum = checksum(sum, &frame[FRAME_HEADER_BYTES..], is_big_endian);
                 if sum != [word(&frame, 16), word(&frame, 20)] {
                     is_chain = false;
                     self.damage
@@ -168,18 +158,4 @@ fn page_bytes_of(head: &[u8]) -> Option<usize> {
         bytes if bytes.is_power_of_two() && bytes >= 512 => Some(bytes),
         _ => None,
     }
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).map_or(0, |word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
-}
-
-/// The log's running checksum over a multiple of 8 bytes, in the byte order of its writer.
-fn checksum(mut sum: [u32; 2], bytes: &[u8], big_endian: bool) -> [u32; 2] {
-    let read = |word: &[u8; 4]| if big_endian { u32::from_be_bytes(*word) } else { u32::from_le_bytes(*word) };
-    for pair in bytes.as_chunks::<4>().0.as_chunks::<2>().0 {
-        sum[0] = sum[0].wrapping_add(read(&pair[0])).wrapping_add(sum[1]);
-        sum[1] = sum[1].wrapping_add(read(&pair[1])).wrapping_add(sum[0]);
-    }
-    sum
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
+use super::super::cells::Record;
 use super::super::checksums::{CheckedTable, FACE_SETS, PERSONS, TABLES, TENANTS, renew, row_checksum};
 use super::super::errors::Answer;
 use super::super::identity::LibraryId;
 use super::super::rows::all;
-use super::records::Record;
 use crate::commits::{ChangeRef, refs_of};
 
 /// Most damaged rows whose names are remembered.
