@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// What a disk writes whole or not at all.
-const SECTOR_BYTES: usize = 512;
+pub(crate) const SECTOR_BYTES: usize = 512;
 
 /// A call of SQLite's that may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,14 @@ pub(crate) enum Call {
     Sync,
     Delete,
     Size,
+    Lock,
+    /// Memory that processes share is made larger.
+    ShmMap,
+    ShmLock,
 }
+
+/// How many kinds of calls there are.
+const N_KINDS: usize = Call::ShmLock as usize + 1;
 
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +35,12 @@ pub(crate) enum Outcome {
     Works,
     /// A broken disk.
     Broken,
-    /// No space left: of calls that need some, the others work.
+    /// No space left.
     Full,
+    /// A write that ended after a part of it, as no space was left.
+    Short,
+    /// A write of which every other sector was made, on a broken disk.
+    Torn,
 }
 
 /// A fault to come.
@@ -43,8 +54,24 @@ pub(crate) enum Fault {
     FullOnce,
     /// From this call on no call finds space.
     FullFrom,
+    /// This one write ends after a part of it.
+    ShortOnce,
+    /// Of this one write every other sector is made.
+    TornOnce,
     /// From this call on the power is off: nothing reaches the disk, and every call fails.
     PowerOff,
+}
+
+impl Fault {
+    /// Whether calls of that kind are counted towards it, and fail by it.
+    fn concerns(self, call: Call) -> bool {
+        match self {
+            Self::BrokenOnce | Self::BrokenFrom => true,
+            Self::FullOnce | Self::FullFrom => matches!(call, Call::Open | Call::Write | Call::ShmMap),
+            Self::ShortOnce | Self::TornOnce => call == Call::Write,
+            Self::PowerOff => !matches!(call, Call::Lock | Call::ShmMap | Call::ShmLock),
+        }
+    }
 }
 
 /// A change that the system has accepted and not flushed.
@@ -69,11 +96,31 @@ struct Tracked {
 #[derive(Debug, Default)]
 struct State {
     files: HashMap<PathBuf, Tracked>,
-    n_calls: u64,
+    /// Calls so far, by kind.
+    n_calls: [u64; N_KINDS],
     fault: Option<(u64, Fault)>,
     has_power: bool,
     /// Says that it has flushed, and has not: to see that the tests notice.
     lies: bool,
+}
+
+impl State {
+    /// Calls so far that are counted towards a fault.
+    fn n_concerned(&self, fault: Fault) -> u64 {
+        const KINDS: [Call; N_KINDS] = [
+            Call::Open,
+            Call::Read,
+            Call::Write,
+            Call::Truncate,
+            Call::Sync,
+            Call::Delete,
+            Call::Size,
+            Call::Lock,
+            Call::ShmMap,
+            Call::ShmLock,
+        ];
+        KINDS.iter().filter(|&&call| fault.concerns(call)).map(|&call| self.n_calls[call as usize]).sum()
+    }
 }
 
 /// The disk under one folder.
@@ -110,10 +157,10 @@ impl Disk {
         locked(&self.state).lies = true;
     }
 
-    /// Lets the call after the next `n_calls` ones fail.
-    pub(crate) fn fail_after(&self, n_calls: u64, fault: Fault) {
+    /// Lets the call that is the `n_calls`th from now on fail, of those that the fault concerns.
+    pub(crate) fn fail_at(&self, n_calls: u64, fault: Fault) {
         let mut state = locked(&self.state);
-        state.fault = Some((state.n_calls + n_calls, fault));
+        state.fault = Some((state.n_concerned(fault) + n_calls, fault));
     }
 
     /// All is well from now on.
@@ -126,32 +173,35 @@ impl Disk {
         locked(&self.state).has_power = false;
     }
 
-    /// Calls so far.
-    pub(crate) fn n_calls(&self) -> u64 {
-        locked(&self.state).n_calls
+    /// Calls so far that the fault concerns.
+    pub(crate) fn n_calls(&self, fault: Fault) -> u64 {
+        locked(&self.state).n_concerned(fault)
     }
 
     /// Counts a call and says how it ends.
     pub(crate) fn call(&self, call: Call) -> Outcome {
         let mut state = locked(&self.state);
-        state.n_calls += 1;
-        let n_calls = state.n_calls;
-        if let Some((at, Fault::PowerOff)) = state.fault
-            && n_calls >= at
-        {
-            state.has_power = false;
-        }
-        if !state.has_power {
-            return Outcome::Broken;
-        }
-        let needs_space = matches!(call, Call::Open | Call::Write);
-        match state.fault {
-            Some((at, Fault::BrokenOnce)) if n_calls == at => Outcome::Broken,
-            Some((at, Fault::BrokenFrom)) if n_calls >= at => Outcome::Broken,
-            Some((at, Fault::FullOnce)) if n_calls == at && needs_space => Outcome::Full,
-            Some((at, Fault::FullFrom)) if n_calls >= at && needs_space => Outcome::Full,
+        state.n_calls[call as usize] += 1;
+        let outcome = match state.fault {
+            Some((at, fault)) if fault.concerns(call) => {
+                let n_calls = state.n_concerned(fault);
+                match fault {
+                    Fault::PowerOff if n_calls >= at => {
+                        state.has_power = false;
+                        Outcome::Broken
+                    }
+                    Fault::BrokenOnce if n_calls == at => Outcome::Broken,
+                    Fault::BrokenFrom if n_calls >= at => Outcome::Broken,
+                    Fault::FullOnce if n_calls == at => Outcome::Full,
+                    Fault::FullFrom if n_calls >= at => Outcome::Full,
+                    Fault::ShortOnce if n_calls == at => Outcome::Short,
+                    Fault::TornOnce if n_calls == at => Outcome::Torn,
+                    _ => Outcome::Works,
+                }
+            }
             _ => Outcome::Works,
-        }
+        };
+        if state.has_power { outcome } else { Outcome::Broken }
     }
 
     fn with_file(&self, path: &Path, change: impl FnOnce(&mut Tracked)) {

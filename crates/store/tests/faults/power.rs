@@ -1,7 +1,7 @@
 //! Power loss at any call, and a call of any kind that fails.
 
 use likeness_store::conformance::Ledger;
-use likeness_store::embedded::EmbeddedStore;
+use likeness_store::embedded::{EmbeddedStore, check};
 
 use crate::disk::{Disk, Fault, Random, unwatch};
 use crate::history::Known;
@@ -28,7 +28,7 @@ fn history(seed: u64, lies: bool) -> Result<u64, String> {
     for round in 0..3 {
         // Half of the losses while the store is opened, closed or still busy with what was written in the round before.
         let n_calls_max = if random.one_in(2) { 60 } else { 1500 };
-        disk.fail_after(1 + random.below(n_calls_max), Fault::PowerOff);
+        disk.fail_at(1 + random.below(n_calls_max), Fault::PowerOff);
         if lies && round == 1 {
             disk.lie();
         }
@@ -64,15 +64,20 @@ fn a_flush_that_is_missing_is_noticed() {
     assert!(n_noticed >= 5, "noticed in {n_noticed} of 20 histories");
 }
 
+/// Faults of a disk that works afterwards.
+const FAULTS: [Fault; 6] =
+    [Fault::BrokenOnce, Fault::BrokenFrom, Fault::FullOnce, Fault::FullFrom, Fault::ShortOnce, Fault::TornOnce];
+
 /// One history with a fault at a call: whatever fails says so, nothing that was acknowledged is lost, then or after a restart,
-/// and with a healed disk everything works again. Returns the calls that the history made.
-fn faulty(fault: Option<(u64, Fault)>) -> Result<u64, String> {
+/// with a healed disk everything works again, and a thorough check finds nothing. Returns the calls that the history made, of
+/// those that each fault concerns.
+fn faulty(fault: Option<(u64, Fault)>) -> Result<[u64; FAULTS.len()], String> {
     let mut random = Random::new(7);
     let scratch = tempfile::tempdir().unwrap();
     let disk = Disk::under(scratch.path());
     let mut known = Known::default();
-    if let Some((n_calls, fault)) = fault {
-        disk.fail_after(n_calls, fault);
+    if let Some((at, fault)) = fault {
+        disk.fail_at(at, fault);
     }
     for _ in 0..3 {
         // With a disk that fails even opening may fail.
@@ -82,7 +87,7 @@ fn faulty(fault: Option<(u64, Fault)>) -> Result<u64, String> {
             }
         }
     }
-    let n_calls = disk.n_calls();
+    let n_calls = FAULTS.map(|fault| disk.n_calls(fault));
     disk.heal();
     {
         let (store, index) = compare(&mut known, scratch.path())?;
@@ -90,19 +95,28 @@ fn faulty(fault: Option<(u64, Fault)>) -> Result<u64, String> {
         block_on(known.compare(&store, &index)).map_err(|what| format!("healed: {what}"))?;
     }
     drop(compare(&mut known, scratch.path()).map_err(|what| format!("opened again: {what}"))?);
+    let report = check(scratch.path(), true, &mut |_| {}).map_err(|error| error.to_string())?;
     unwatch(&disk);
-    Ok(n_calls)
+    match report.problems.as_slice() {
+        [] => Ok(n_calls),
+        problems => Err(format!("a check finds {problems:?}")),
+    }
 }
 
-/// Every call in the slow run, every 97th otherwise.
+/// Every call in the slow run, a dozen for each fault otherwise.
 #[test]
 fn every_call_may_fail() {
     let n_calls = faulty(None).unwrap();
-    let every = if is_slow_run() { 1 } else { 97 };
-    for (idx, fault) in [Fault::BrokenOnce, Fault::BrokenFrom, Fault::FullOnce, Fault::FullFrom].into_iter().enumerate()
-    {
-        for at in (1 + idx as u64 * 5..=n_calls).step_by(every) {
+    let mut n_runs = 0;
+    for (idx, (fault, n_calls)) in FAULTS.into_iter().zip(n_calls).enumerate() {
+        let every = if is_slow_run() { 1 } else { (n_calls / 12).max(1) as usize };
+        // Other calls for each kind.
+        let first = if is_slow_run() { 1 } else { 1 + (idx as u64 * 5) % every as u64 };
+        for at in (first..=n_calls).step_by(every) {
             faulty(Some((at, fault))).unwrap_or_else(|what| panic!("{fault:?} at call {at} of {n_calls}: {what}"));
+            n_runs += 1;
         }
+        eprintln!("{fault:?}: {n_calls} calls");
     }
+    eprintln!("{n_runs} histories with a fault each");
 }

@@ -18,7 +18,7 @@ fn a_trial_write_finds_a_broken_disk_and_changes_nothing() {
         let revision = || block_on(store.report(false)).map(|report| report.revision);
         let before: Revision = revision().unwrap();
         if let Some(fault) = fault {
-            disk.fail_after(0, fault);
+            disk.fail_at(0, fault);
         }
         assert_eq!(store.health().write_failure, None, "nobody has looked");
         block_on(store.probe_writes()).unwrap();
@@ -35,13 +35,13 @@ fn trial_writes_are_not_made_in_a_row() {
     let disk = Disk::under(dir.path());
     let store = EmbeddedStore::open(dir.path(), std::sync::Arc::new(Ledger::default())).unwrap();
     block_on(store.probe_writes()).unwrap();
-    let n_calls = disk.n_calls();
+    let n_calls = disk.n_calls(Fault::PowerOff);
     let started = std::time::Instant::now();
     for _ in 0..100 {
         block_on(store.probe_writes()).unwrap();
     }
     // A machine on which a hundred questions take a second shows nothing.
     if started.elapsed() < std::time::Duration::from_millis(900) {
-        assert!(disk.n_calls() < n_calls + 100, "{} calls", disk.n_calls() - n_calls);
+        assert!(disk.n_calls(Fault::PowerOff) < n_calls + 100, "{} calls", disk.n_calls(Fault::PowerOff) - n_calls);
     }
 }

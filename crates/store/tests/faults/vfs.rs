@@ -11,7 +11,7 @@ use std::sync::{Arc, Once};
 
 use rusqlite::ffi;
 
-use crate::disk::{Call, Disk, Outcome};
+use crate::disk::{Call, Disk, Outcome, SECTOR_BYTES};
 
 /// An open file. SQLite allocates it with room for a file of the real file system behind it.
 #[repr(C)]
@@ -26,34 +26,40 @@ struct Watched {
     path: PathBuf,
 }
 
-/// The real file system, set once before ours can be called.
-static REAL: std::sync::atomic::AtomicPtr<ffi::sqlite3_vfs> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
-
-/// Puts ours in front of the real one.
+/// Puts ours in front of the real ones: of the default one, and of that with which a process has a database for itself.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         // SAFETY: a null name asks for the default file system, which lives as long as the process; the copy of it is leaked, so
         // that it does too. SQLite may be initialised by any thread, and `Once` orders this before the first use.
         unsafe {
-            let real = ffi::sqlite3_vfs_find(std::ptr::null());
-            assert!(!real.is_null());
-            REAL.store(real, std::sync::atomic::Ordering::SeqCst);
-            let mut ours = *real;
-            ours.iVersion = 2;
-            ours.szOsFile = size_of::<File>() as c_int + (*real).szOsFile;
-            ours.pNext = std::ptr::null_mut();
-            ours.zName = c"watched".as_ptr();
-            ours.xOpen = Some(open);
-            ours.xDelete = Some(delete);
-            let ours = Box::into_raw(Box::new(ours));
-            assert_eq!(ffi::sqlite3_vfs_register(ours, 1), ffi::SQLITE_OK);
+            let alone = c"unix-excl".as_ptr();
+            // Of two with one name the one that was registered last is found.
+            for (of, name, is_default) in [(alone, alone, 0), (std::ptr::null(), c"watched".as_ptr(), 1)] {
+                let real = ffi::sqlite3_vfs_find(of);
+                assert!(!real.is_null());
+                let mut ours = *real;
+                ours.iVersion = 2;
+                ours.szOsFile = size_of::<File>() as c_int + (*real).szOsFile;
+                ours.pNext = std::ptr::null_mut();
+                ours.zName = name;
+                ours.pAppData = real.cast();
+                ours.xOpen = Some(open);
+                ours.xDelete = Some(delete);
+                let ours = Box::into_raw(Box::new(ours));
+                assert_eq!(ffi::sqlite3_vfs_register(ours, is_default), ffi::SQLITE_OK);
+            }
         }
     });
 }
 
-fn real() -> *mut ffi::sqlite3_vfs {
-    REAL.load(std::sync::atomic::Ordering::SeqCst)
+/// The real file system behind ours.
+///
+/// # Safety
+/// `ours` was made by [`install`].
+unsafe fn real(ours: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
+    // SAFETY: set by `install`; both live as long as the process.
+    unsafe { (*ours).pAppData.cast() }
 }
 
 /// The file of the real file system behind ours.
@@ -90,12 +96,15 @@ fn failure(watched: &Watched, call: Call, broken: c_int) -> Option<c_int> {
     match watched.disk.as_ref()?.call(call) {
         Outcome::Works => None,
         Outcome::Broken => Some(broken),
-        Outcome::Full => Some(if call == Call::Open { ffi::SQLITE_CANTOPEN } else { ffi::SQLITE_FULL }),
+        Outcome::Full if call == Call::Open => Some(ffi::SQLITE_CANTOPEN),
+        Outcome::Full if call == Call::ShmMap => Some(ffi::SQLITE_IOERR_SHMSIZE),
+        Outcome::Full | Outcome::Short => Some(ffi::SQLITE_FULL),
+        Outcome::Torn => Some(broken),
     }
 }
 
 unsafe extern "C" fn open(
-    _: *mut ffi::sqlite3_vfs,
+    vfs: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
     file: *mut ffi::sqlite3_file,
     flags: c_int,
@@ -114,8 +123,8 @@ unsafe extern "C" fn open(
             return error;
         }
         let before = seen.disk.as_ref().and_then(|_| std::fs::metadata(&seen.path).ok());
-        let Some(open) = (*real()).xOpen else { return ffi::SQLITE_CANTOPEN };
-        let outcome = open(real(), name, inner(file), flags, out_flags);
+        let Some(open) = (*real(vfs)).xOpen else { return ffi::SQLITE_CANTOPEN };
+        let outcome = open(real(vfs), name, inner(file), flags, out_flags);
         if outcome != ffi::SQLITE_OK {
             return outcome;
         }
@@ -140,7 +149,7 @@ unsafe extern "C" fn open(
     }
 }
 
-unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, sync_folder: c_int) -> c_int {
+unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync_folder: c_int) -> c_int {
     // SAFETY: a name that ends with a zero.
     unsafe {
         let path = Path::new(std::ffi::OsStr::from_bytes(CStr::from_ptr(name).to_bytes())).to_owned();
@@ -148,8 +157,8 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, sync_
         if let Some(error) = failure(&seen, Call::Delete, ffi::SQLITE_IOERR_DELETE) {
             return error;
         }
-        let Some(delete) = (*real()).xDelete else { return ffi::SQLITE_IOERR_DELETE };
-        let outcome = delete(real(), name, sync_folder);
+        let Some(delete) = (*real(vfs)).xDelete else { return ffi::SQLITE_IOERR_DELETE };
+        let outcome = delete(real(vfs), name, sync_folder);
         if outcome == ffi::SQLITE_OK
             && let Some(disk) = &seen.disk
         {
@@ -206,17 +215,27 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, buffer: *const c_void, 
     // SAFETY: see above.
     unsafe {
         let seen = watched(file);
-        if let Some(error) = failure(seen, Call::Write, ffi::SQLITE_IOERR_WRITE) {
-            return error;
+        let bytes = std::slice::from_raw_parts(buffer.cast::<u8>(), n_bytes as usize);
+        let Some(disk) = &seen.disk else { return inner!(file, xWrite, buffer, n_bytes, at) };
+        let (step, n_written, error) = match disk.call(Call::Write) {
+            Outcome::Works => (n_bytes as usize, n_bytes as usize, ffi::SQLITE_OK),
+            Outcome::Broken => (1, 0, ffi::SQLITE_IOERR_WRITE),
+            Outcome::Full => (1, 0, ffi::SQLITE_FULL),
+            Outcome::Short => (n_bytes as usize, n_bytes as usize / 2, ffi::SQLITE_FULL),
+            Outcome::Torn => (2 * SECTOR_BYTES, n_bytes as usize, ffi::SQLITE_IOERR_WRITE),
+        };
+        // Of a torn write the first sector of each step, else all in one.
+        for start in (0..n_written).step_by(step.max(1)) {
+            let len = if error == ffi::SQLITE_IOERR_WRITE { SECTOR_BYTES.min(n_written - start) } else { n_written };
+            let part = &bytes[start..start + len];
+            let at = at + start as i64;
+            let outcome = inner!(file, xWrite, part.as_ptr().cast(), part.len() as c_int, at);
+            if outcome != ffi::SQLITE_OK {
+                return outcome;
+            }
+            disk.written(&seen.path, at.cast_unsigned(), part);
         }
-        let outcome = inner!(file, xWrite, buffer, n_bytes, at);
-        if outcome == ffi::SQLITE_OK
-            && let Some(disk) = &seen.disk
-        {
-            let bytes = std::slice::from_raw_parts(buffer.cast::<u8>(), n_bytes as usize);
-            disk.written(&seen.path, at.cast_unsigned(), bytes);
-        }
-        outcome
+        error
     }
 }
 
@@ -263,7 +282,12 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, n_bytes: *mut i64) 
 
 unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, kind: c_int) -> c_int {
     // SAFETY: see above.
-    unsafe { inner!(file, xLock, kind) }
+    unsafe {
+        match failure(watched(file), Call::Lock, ffi::SQLITE_IOERR_LOCK) {
+            Some(error) => error,
+            None => inner!(file, xLock, kind),
+        }
+    }
 }
 
 unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, kind: c_int) -> c_int {
@@ -298,12 +322,27 @@ unsafe extern "C" fn shm_map(
     out: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: see above.
-    unsafe { inner!(file, xShmMap, page, page_bytes, extend, out) }
+    unsafe {
+        match failure(watched(file), Call::ShmMap, ffi::SQLITE_IOERR_SHMMAP) {
+            Some(error) => {
+                *out = std::ptr::null_mut();
+                error
+            }
+            None => inner!(file, xShmMap, page, page_bytes, extend, out),
+        }
+    }
 }
 
 unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, n: c_int, flags: c_int) -> c_int {
     // SAFETY: see above.
-    unsafe { inner!(file, xShmLock, offset, n, flags) }
+    unsafe {
+        // Giving a lock up never fails.
+        let taking = flags & ffi::SQLITE_SHM_LOCK != 0;
+        match taking.then(|| failure(watched(file), Call::ShmLock, ffi::SQLITE_IOERR_SHMLOCK)).flatten() {
+            Some(error) => error,
+            None => inner!(file, xShmLock, offset, n, flags),
+        }
+    }
 }
 
 unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
