@@ -96,7 +96,7 @@ print("found")
 ORDER = [
     "create_face_set", "show_face_set", "update_face_set", "list_face_sets", "add_faces", "show_face", "update_face",
     "list_faces", "count_faces", "enrolled", "search", "search_picture", "compare", "compare_many", "detect", "liveness",
-    "upload", "export_faces", "import_faces", "create_person", "add_person_face", "show_person", "list_members",
+    "upload", "add_faces_later", "export_faces", "import_faces", "create_person", "add_person_face", "show_person", "list_members",
     "list_persons", "list_person_faces", "update_person", "change_memberships", "compare_person", "move_faces",
     "merge_persons", "split_person", "delete_faces_later", "list_jobs", "show_job", "delete_faces", "delete_face",
     "delete_person", "create_key", "list_keys", "show_key", "update_key", "rotate_key", "delete_key", "show_status",
@@ -144,6 +144,8 @@ def run_the_examples(native):
         answer = native(method, path, status, **({} if body is None else {"json": json.loads(text)}))
         if name == "add_faces":
             ids["face-sets"] = answer["faces"][0]["id"]
+        if name == "upload":
+            words["UPLOAD"] = answer["upload"]
         if name == "add_person_face":
             words["PERSON_FACE"] = answer["faces"][0]["id"]
         if name in ("create_key", "delete_faces_later"):

@@ -15,6 +15,14 @@ use crate::types::{
 };
 use crate::{Error, Kind, Result};
 
+/// Faces of one image that are known again by [`AddFaces::first_id`].
+const NUMBERED_MAX: usize = 100;
+
+/// The id of the face that comes so many after the first.
+fn nth_id(first: FaceId, face_idx: usize) -> Option<FaceId> {
+    FaceId::new(first.get().checked_add(u64::try_from(face_idx).ok()?)?)
+}
+
 impl Library {
     /// Enrols faces from an image. Of the chosen ones, those that do not pass the set's quality gate and the request's
     /// thresholds are left out and reported; the others are enrolled, all or none. Needs the enrol grant. Checked in this
@@ -23,13 +31,19 @@ impl Library {
     /// `CapacityExceeded`, `FaceExists`.
     pub async fn add_faces(&self, caller: &Caller, request: AddFaces) -> Result<FacesAdded> {
         caller.require(Grant::Enrol)?;
-        if matches!(request.choice, FaceChoice::None | FaceChoice::LargestFew(0)) {
-            return Err(Error::invalid("choice", "`choice` means no face, expected at least one"));
-        }
+        check_choice(request.choice)?;
         let summary = self.existing_face_set(caller, &request.face_set).await?;
         let face_set = &summary.face_set;
         let fields = face_set.schema.typed(&request.fields)?;
         self.pack_of(face_set)?;
+        if let Some(first) = request.first_id {
+            let scope = FaceScope::FaceSet(face_set.id);
+            let ids = (0..NUMBERED_MAX).map_while(|face_idx| nth_id(first, face_idx)).collect();
+            let faces = self.ports.store.faces(caller.tenant, scope, ids).await?;
+            if !faces.is_empty() {
+                return Ok(FacesAdded { face_set: summary.face_set, faces, refused: Vec::new() });
+            }
+        }
 
         let thresholds = QualityThresholds::of(face_set.quality_gate).and(request.thresholds);
         let assess = assess_for(&thresholds, request.choice);
@@ -54,6 +68,25 @@ impl Library {
         Ok(FacesAdded { face_set: summary.face_set, faces, refused })
     }
 
+    /// Refuses requests to enrol that could not be met whatever their images show, and gives the face set they are for. Needs
+    /// the enrol grant. `FaceSetNotFound`, and of the request that is named `InvalidArgument`, `FieldNotDefined` and
+    /// `FieldTypeMismatch`; `PackUnavailable`.
+    pub async fn check_add(&self, caller: &Caller, name: &FaceSetName, requests: &[AddFaces]) -> Result<FaceSet> {
+        caller.require(Grant::Enrol)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        for (idx, request) in requests.iter().enumerate() {
+            let fields = check_choice(request.choice).and_then(|()| face_set.schema.typed(&request.fields));
+            fields.map_err(|error| error.about(format_args!("photo {}", idx + 1)))?;
+        }
+        self.pack_of(&face_set)?;
+        Ok(face_set)
+    }
+
+    /// An id for a face that is to be enrolled, see [`AddFaces::first_id`].
+    pub fn fresh_face_id(&self) -> FaceId {
+        self.fresh_id(FaceId::new)
+    }
+
     fn new_face(
         &self,
         request: &AddFaces,
@@ -64,7 +97,10 @@ impl Library {
         now: TimestampMs,
     ) -> Result<NewFace> {
         Ok(NewFace {
-            id: self.fresh_id(FaceId::new),
+            id: request
+                .first_id
+                .and_then(|first| nth_id(first, face_idx))
+                .unwrap_or_else(|| self.fresh_id(FaceId::new)),
             template: super::template_of(&analyzed, &face_set.pack)?,
             detection: analyzed.detection,
             quality: analyzed.quality,
@@ -262,6 +298,15 @@ fn sorted_out(
         }
     }
     (good, refused)
+}
+
+fn check_choice(choice: FaceChoice) -> Result<()> {
+    match choice {
+        FaceChoice::None | FaceChoice::LargestFew(0) => {
+            Err(Error::invalid("choice", "`choice` means no face, expected at least one"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The external id of the face that is enrolled as the `face_idx`-th of an image: the caller's own for the first,

@@ -337,6 +337,9 @@ pub struct AddFaces {
     pub thresholds: QualityThresholds,
     /// Enrols also what the face mesh did not confirm ([`crate::ports::Doubt`]); its template may match nobody.
     pub accept_doubtful: bool,
+    /// Future id of the first face, for work that may be done twice: if the set has a face of that id, the call was made
+    /// before, and its faces are the answer. `None` for a fresh one.
+    pub first_id: Option<FaceId>,
 }
 
 /// Answer of [`Library::add_faces`].

@@ -190,7 +190,7 @@ impl FieldSchema {
     pub fn defined(&self, name: &str) -> Result<(usize, FieldType)> {
         self.find(name).ok_or_else(|| {
             let message = format!("custom field `{}` is not defined by the face set", shortened(name));
-            Error::new(Kind::FieldNotDefined, message)
+            Error::new(Kind::FieldNotDefined, message).with_field("fields")
         })
     }
 
@@ -202,7 +202,7 @@ impl FieldSchema {
             let (field_idx, field_type) = self.defined(name)?;
             let value = value.typed(field_type).ok_or_else(|| {
                 let message = format!("value of custom field `{name}` does not fit its type {}", field_type.word());
-                Error::new(Kind::FieldTypeMismatch, message)
+                Error::new(Kind::FieldTypeMismatch, message).with_field("fields")
             })?;
             values.set(self.0[field_idx].0.clone(), value);
         }

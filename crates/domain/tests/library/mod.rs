@@ -178,6 +178,7 @@ fn add(scene: &str) -> AddFaces {
         note: None,
         thresholds: QualityThresholds::NONE,
         accept_doubtful: false,
+        first_id: None,
     }
 }
 

@@ -134,6 +134,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
         note: None,
         thresholds: QualityThresholds::NONE,
         accept_doubtful: false,
+        first_id: None,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, origin))?;

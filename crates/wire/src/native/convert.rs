@@ -184,6 +184,7 @@ pub(super) fn add_faces(face_set: FaceSetName, body: dto::AddFaces) -> Result<li
         image: image(body.image)?,
         thresholds: QualityThresholds::NONE,
         accept_doubtful: body.accept_doubtful,
+        first_id: None,
     })
 }
 

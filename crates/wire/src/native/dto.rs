@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use admin::{
-    BeginSession, CreateKey, Job, JobCancelled, JobOutcome, Jobs, Key, KeyDeleted, Keys, Part, RotateKey, Session,
-    SessionKey, Status, Ticket, UpdateKey, Usage,
+    BeginSession, CreateKey, Job, JobCancelled, JobOutcome, JobProgress, Jobs, Key, KeyDeleted, Keys, Part,
+    PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey, Usage,
 };
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
 pub use liveness::{Judged, Liveness, SeenAction};
@@ -367,6 +367,14 @@ pub struct AddFaces {
     /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
+}
+
+/// Request to enrol the faces of many images as a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddFacesLater {
+    /// 1 to 1,000 requests as for one image, with images that were uploaded or have an address.
+    pub photos: Vec<AddFaces>,
 }
 
 /// The faces that were enrolled, or a stretch of those in a set.

@@ -13,7 +13,7 @@ use likeness_domain::{Error, Kind};
 
 use super::body::{Json, OfId, Query, Signed, json};
 use super::errors::NativeError;
-use super::{Api, convert, dto, persons, workers};
+use super::{Api, convert, dto, enrolments, persons, workers};
 
 type Answer = Result<Response, NativeError>;
 
@@ -177,6 +177,7 @@ fn job(job: &Job, now: TimestampMs) -> dto::Job {
         kind: job.kind.clone(),
         state: state.to_owned(),
         n_attempts: job.n_attempts,
+        progress: enrolments::progress(job),
         outcome: workers::outcome(job),
         key: job.key.as_ref().map(ToString::to_string),
         created_at: convert::time_text(job.created_at),

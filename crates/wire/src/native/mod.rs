@@ -17,6 +17,7 @@ mod body;
 mod convert;
 mod cursor;
 pub mod dto;
+mod enrolments;
 mod errors;
 mod etag;
 mod explain;

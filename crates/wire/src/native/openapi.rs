@@ -61,7 +61,7 @@ fn schema(name: &str) -> Value {
 const DESCRIPTION: &str = "\
 Face sets, persons and faces: enrol, search, compare, detect. Members of answers are left out where there is nothing to say, \
 never null. Unknown members of requests are refused. In a `PATCH` what is absent stays and `null` takes away. Of the examples \
-words in capitals (`FACE`, `KEY`, `ID.SECRET`) stand for what earlier answers named; everything else can be sent as it is.
+words in capitals (`FACE`, `KEY`, `UPLOAD`, `ID.SECRET`) stand for what earlier answers named; everything else can be sent as it is.
 
 **Filters** (`filter` of a search or a delete): `NAME:VALUE` passes faces whose custom field NAME has that value; `subject` and \
 `face_id` are label and id. `VALUE` is a word, a text in double quotes (a backslash before a quote or backslash), `true` or \
@@ -145,6 +145,14 @@ fn details(name: &str) -> Option<Details> {
         }
         "delete_face" => d(&[], Nothing, 200, "FacesDeleted", STAFF_FACE, Value::Null),
         "delete_faces" => d(&[], Json("DeleteFaces"), 200, "FacesDeleted", STAFF, json!({"filter": "subject:bert"})),
+        "add_faces_later" => d(
+            &[],
+            Json("AddFacesLater"),
+            202,
+            "Job",
+            STAFF,
+            json!({"photos": [{"image": {"upload": "UPLOAD"}, "subject": "carl", "external_id": "photo-3"}]}),
+        ),
         "delete_faces_later" => d(&[], Json("DeleteFaces"), 202, "Job", STAFF, json!({"subject": "bert"})),
         "count_faces" => {
             d(&[], Json("DeleteFaces"), 200, "FacesMeant", STAFF, json!({"filter": "subject:* && !subject:bert"}))

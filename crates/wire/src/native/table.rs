@@ -6,7 +6,7 @@ use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
 use super::body::Accepts;
-use super::{Api, archive, keys, openapi, persons, routes, server, session, workers};
+use super::{Api, archive, enrolments, keys, openapi, persons, routes, server, session, workers};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -80,6 +80,7 @@ fn table() -> Vec<Route> {
 
         row(("GET", "/face-sets/{name}/faces"), "list_faces", READ, "list the faces of a set", routes::list_faces),
         row(("POST", "/face-sets/{name}/faces"), "add_faces", ENROL, "enrol faces of an image", routes::add_faces),
+        row(("POST", "/face-sets/{name}/faces/enrol-later"), "add_faces_later", ENROL, "enrol faces of many images as a job, which is told of", enrolments::enrol_later),
         row(("GET", "/face-sets/{name}/faces/{id}"), "show_face", READ, "show a face", routes::show_face),
         row(("PATCH", "/face-sets/{name}/faces/{id}"), "update_face", ENROL, "change a face's label, note or fields", routes::update_face),
         row(("DELETE", "/face-sets/{name}/faces/{id}"), "delete_face", DELETE, "delete a face", routes::delete_face),

@@ -1,4 +1,5 @@
-//! Work of the native API that outlives its request: deletes of very many faces.
+//! Work of the native API that outlives its request: deletes of very many faces here, enrolments in
+//! [`enrolments`](super::enrolments).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::body::{InFaceSet, Json, Signed, json};
+use super::enrolments::{self, Enrolments};
 use super::errors::{self, NativeError};
 use super::{Api, convert, dto, keys};
 use crate::http::json as json_text;
@@ -33,7 +35,7 @@ const LEASE: Duration = Duration::from_hours(1);
 const WAITS: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_mins(10)];
 
 /// How long an outcome can be asked for.
-const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
@@ -60,7 +62,10 @@ pub(super) async fn delete_later(
 /// The outcome of a job of ours; `None` for jobs of other dialects and for ones that are not done.
 pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
     if job.kind == DELETE && job.is_cancelled {
-        return Some(dto::JobOutcome { n_faces: Some(0), code: None, message: None });
+        return Some(dto::JobOutcome { n_faces: Some(0), photos: None, code: None, message: None });
+    }
+    if job.kind == enrolments::ENROL {
+        return enrolments::outcome(job);
     }
     let result = job.result.as_ref().filter(|result| job.kind == DELETE && !result.is_empty())?;
     serde_json::from_slice(result).ok()
@@ -68,7 +73,12 @@ pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
 
 /// What does the jobs of the native API.
 pub(crate) fn workers(wire: Services) -> Vec<Worker> {
-    vec![Worker { handler: Arc::new(Deletes { library: wire.library, access: wire.access }), n_at_once: 1 }]
+    let Services { library, access, .. } = wire;
+    let enrolments = Enrolments { library: Arc::clone(&library), access: Arc::clone(&access) };
+    vec![
+        Worker { handler: Arc::new(Deletes { library, access }), n_at_once: 1 },
+        Worker { handler: Arc::new(enrolments), n_at_once: 2 },
+    ]
 }
 
 struct Deletes {
@@ -95,7 +105,7 @@ impl Deletes {
 
     fn refused(&self, error: &Error) -> Settled {
         let (code, message) = (errors::code_of(error.kind()).to_owned(), error.message().to_owned());
-        self.settled(&dto::JobOutcome { n_faces: None, code: Some(code), message: Some(message) })
+        self.settled(&dto::JobOutcome { n_faces: None, photos: None, code: Some(code), message: Some(message) })
     }
 }
 
@@ -116,7 +126,7 @@ impl JobHandler for Deletes {
         Box::pin(async move {
             let Ok(work) = serde_json::from_slice(&job.payload) else { return Ok(JobOutcome::Forgotten.into()) };
             let n_faces = self.done(job, work).await?;
-            Ok(self.settled(&dto::JobOutcome { n_faces: Some(n_faces), code: None, message: None }))
+            Ok(self.settled(&dto::JobOutcome { n_faces: Some(n_faces), photos: None, code: None, message: None }))
         })
     }
 

@@ -107,6 +107,7 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
         note,
         thresholds: convert::thresholds(call.settings()),
         accept_doubtful: false,
+        first_id: None,
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| errors::library(error, given.name, call.settings()))?;

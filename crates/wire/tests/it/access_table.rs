@@ -395,6 +395,7 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
             json!({"image": image})
         }
         "delete_faces" | "delete_faces_later" | "count_faces" => json!({"ids": ["5"]}),
+        "add_faces_later" => json!({"photos": [{"image": {"upload": "nope"}}]}),
         "enrolled" => json!({"external_ids": ["5"]}),
         "import_faces" => json!({"pack": "fake-1", "faces": []}),
         "compare" => json!({"image_a": image, "image_b": image}),

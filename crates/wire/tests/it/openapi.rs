@@ -40,6 +40,7 @@ const ORDER: &[&str] = &[
     "detect",
     "liveness",
     "upload",
+    "add_faces_later",
     "export_faces",
     "import_faces",
     "create_person",
@@ -266,6 +267,7 @@ async fn every_example_is_run() {
                 // Before the word that it begins with.
                 words.insert(0, ("PERSON_FACE", answer["faces"][0]["id"].as_str().unwrap().to_owned()));
             }
+            "upload" => words.push(("UPLOAD", answer["upload"].as_str().unwrap().to_owned())),
             "create_key" => words.push(("KEY", answer["id"].as_str().unwrap().to_owned())),
             _ => {}
         }
@@ -334,7 +336,7 @@ fn requests_are_described_with_the_members_that_are_read() {
             n_types += 1;
         )* };
     }
-    check!(AddFaces AddPersonFace BeginSession ChangeMemberships Compare CompareMany ComparePerson CreateFaceSet CreateKey CreatePerson
+    check!(AddFaces AddFacesLater AddPersonFace BeginSession ChangeMemberships Compare CompareMany ComparePerson CreateFaceSet CreateKey CreatePerson
         DeleteFaces Detect ExternalIds Field Image ImportFaces Liveness MergePerson MoveFaces PutUpload RotateKey Search
         SearchPicture SplitPerson UpdateFace UpdateFaceSet UpdateKey UpdatePerson);
     // Every type that refuses unknown members is among them.

@@ -236,7 +236,7 @@ async fn what_a_change_names_as_null_is_taken_away() {
     server.acme(201, "POST", FACES, enrol).await;
     for (patch, code, field) in [
         (json!({"external_id": "photo-2"}), "invalid_argument", json!("external_id")),
-        (json!({"fields": {"size": null}}), "field_not_defined", Value::Null),
+        (json!({"fields": {"size": null}}), "field_not_defined", json!("fields")),
     ] {
         let (_, _, answer) = server.send("acme", "PATCH", &path, &[], patch).await;
         assert_eq!((&answer["error"]["code"], &answer["error"]["field"]), (&json!(code), &field), "{answer}");
@@ -355,9 +355,6 @@ async fn an_upload_is_named_instead_of_being_sent_again() {
 
 #[tokio::test]
 async fn a_delete_as_a_job_is_done_and_told_of() {
-    use likeness_domain::library::jobs::Jobs;
-    use std::sync::Arc;
-
     let server = with_set().await;
     for age in [10, 20, 30] {
         let body = json!({"image": {"base64": base64(P1)}, "fields": {"age": age}});
@@ -384,23 +381,7 @@ async fn a_delete_as_a_job_is_done_and_told_of() {
         assert_eq!(server.acme(200, "DELETE", &gone_path, Value::Null).await["cancelled"], gone["id"]);
     }
 
-    let jobs = Jobs::new(server.bed.store.clone(), server.bed.clock.clone(), server.bed.clock.clone());
-    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
-    let worker = workers.into_iter().find(|worker| worker.handler.kind() == "delete-faces").unwrap();
-    let jobs = Arc::new(jobs);
-    let working = {
-        let jobs = Arc::clone(&jobs);
-        tokio::spawn(async move { jobs.work(&*worker.handler).await })
-    };
-    let done = loop {
-        tokio::task::yield_now().await;
-        let job = server.acme(200, "GET", &path, Value::Null).await;
-        if job["state"] == "done" {
-            break job;
-        }
-    };
-    jobs.stop();
-    working.await.unwrap();
+    let done = work_until_done(&server, "delete-faces", &path).await;
     assert_eq!(done["outcome"], json!({"n_faces": 2}), "{done}");
     assert_eq!(n_faces(&server).await, 1);
 
@@ -416,6 +397,127 @@ async fn a_delete_as_a_job_is_done_and_told_of() {
     server.bed.clock.advance(Duration::from_hours(24));
     let (_, _, answer) = server.send("acme", "GET", &gone_path, &[], Value::Null).await;
     assert_eq!(answer["error"]["code"], "job_not_found");
+}
+
+/// Does the jobs of a kind until the one at that path is done, and gives it.
+async fn work_until_done(server: &Server, kind: &str, path: &str) -> Value {
+    use likeness_domain::library::jobs::Jobs;
+    use std::sync::Arc;
+
+    let jobs = Arc::new(Jobs::new(server.bed.store.clone(), server.bed.clock.clone(), server.bed.clock.clone()));
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.kind() == kind).unwrap();
+    let working = {
+        let jobs = Arc::clone(&jobs);
+        tokio::spawn(async move { jobs.work(&*worker.handler).await })
+    };
+    let done = loop {
+        tokio::task::yield_now().await;
+        let job = server.acme(200, "GET", path, Value::Null).await;
+        if job["state"] == "done" {
+            break job;
+        }
+    };
+    jobs.stop();
+    working.await.unwrap();
+    done
+}
+
+/// Image after image of a job is enrolled or refused by itself, and each is told of; done twice, it enrols nothing twice.
+#[tokio::test]
+async fn many_images_are_enrolled_by_a_job() {
+    let server = with_set().await;
+    let upload = async |picture: &str| {
+        let made = server.acme(201, "POST", "/uploads", json!({"image": {"base64": base64(picture)}})).await;
+        json!({"image": {"upload": made["upload"]}})
+    };
+    let mut photos = Vec::new();
+    // More than one step.
+    for number in 0..20 {
+        let mut photo = upload(P1).await;
+        photo["external_id"] = json!(format!("photo-{number}"));
+        photos.push(photo);
+    }
+    photos[3]["external_id"] = json!("photo-1");
+    photos[7] = upload("size 100x100").await;
+    photos[18] = json!({"image": {"upload": "nope"}});
+    photos[19] = upload("face bert 40x40+10+5\nface carl 30x30+90+5").await;
+    photos[19]["faces"] = json!("all");
+    let later = "/face-sets/staff/faces/enrol-later";
+    let job = server.acme(202, "POST", later, json!({"photos": photos})).await;
+    assert_eq!((&job["state"], &job["kind"]), (&json!("waiting"), &json!("enrol-faces")));
+    assert_eq!(job["progress"], json!({"n_done": 0, "n_total": 20}));
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+
+    // Whoever begins it is gone before it is noted what was done: only the payload is as it was.
+    let now = server.bed.clock.now();
+    let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.kind() == "enrol-faces").unwrap();
+    assert!(worker.handler.run(&claimed).await.is_ok());
+    assert_eq!(n_faces(&server).await, 14);
+    server.bed.clock.advance(Duration::from_secs(10));
+
+    let done = work_until_done(&server, "enrol-faces", &path).await;
+    assert_eq!(done["progress"], json!({"n_done": 20, "n_total": 20}));
+    let outcome = &done["outcome"];
+    assert_eq!((&outcome["n_faces"], n_faces(&server).await), (&json!(18), 18), "{outcome}");
+    let told = outcome["photos"].as_array().unwrap();
+    assert_eq!(told.len(), 20);
+    for (idx, code) in [(3, "face_exists"), (7, "no_face_in_image"), (18, "upload_not_found")] {
+        assert_eq!((&told[idx]["code"], &told[idx]["n_faces"]), (&json!(code), &json!(0)), "{}", told[idx]);
+        assert!(told[idx]["message"].is_string());
+    }
+    assert_eq!(told[19]["n_faces"], 2);
+    let shown = format!("/face-sets/staff/faces/{}", told[0]["face_ids"][0].as_str().unwrap());
+    assert_eq!(server.acme(200, "GET", &shown, Value::Null).await["external_id"], "photo-0");
+}
+
+#[tokio::test]
+async fn a_job_that_enrols_is_refused_where_it_could_never_be_done_and_can_be_cancelled() {
+    let server = with_set().await;
+    let later = "/face-sets/staff/faces/enrol-later";
+    let photo = json!({"image": {"upload": "u"}});
+    let with = |member: &str, value: Value| {
+        let mut second = photo.clone();
+        second[member] = value;
+        json!({"photos": [photo, second]})
+    };
+    for (body, code, text) in [
+        (json!({"photos": []}), "invalid_argument", "`photos` has 0 entries, expected 1 to 1000"),
+        (json!({"photos": vec![&photo; 1001]}), "invalid_argument", "`photos` has 1001 entries"),
+        (with("image", json!({"base64": base64(P1)})), "invalid_argument", "photo 2: `image` came in base64"),
+        (with("faces", json!("0")), "invalid_argument", "photo 2: "),
+        (with("fields", json!({"nope": 1})), "field_not_defined", "photo 2: "),
+        (with("note", json!("n".repeat(1 << 20))), "invalid_argument", "photo 2: "),
+    ] {
+        let (_, _, answer) = server.send("acme", "POST", later, &[], body).await;
+        let error = &answer["error"];
+        assert_eq!(error["code"], code, "{answer}");
+        assert!(error["message"].as_str().unwrap().starts_with(text), "{answer}");
+        assert!(error["field"].is_string(), "{answer}");
+    }
+    let noted = json!({"image": {"upload": "u"}, "note": "n".repeat(600)});
+    let (_, _, answer) = server.send("acme", "POST", later, &[], json!({"photos": vec![noted; 1000]})).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("make several jobs of it"), "{answer}");
+    let elsewhere = "/face-sets/nope/faces/enrol-later";
+    let (_, _, answer) = server.send("acme", "POST", elsewhere, &[], with("note", json!("n"))).await;
+    assert_eq!(answer["error"]["code"], "face_set_not_found");
+
+    let job = server.acme(202, "POST", later, with("note", json!("n"))).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    server.acme(200, "DELETE", &path, Value::Null).await;
+    let cancelled = server.acme(200, "GET", &path, Value::Null).await;
+    assert_eq!((&cancelled["state"], cancelled.get("outcome")), (&json!("cancelled"), None), "{cancelled}");
+
+    // A set that is gone meanwhile: every image is told so.
+    let job = server.acme(202, "POST", later, with("note", json!("n"))).await;
+    server.acme(200, "DELETE", "/face-sets/staff", Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let done = work_until_done(&server, "enrol-faces", &path).await;
+    assert_eq!(done["outcome"]["n_faces"], 0);
+    let told = done["outcome"]["photos"].as_array().unwrap();
+    assert!(told.len() == 2 && told.iter().all(|photo| photo["code"] == "face_set_not_found"), "{done}");
 }
 
 /// All or none: a delete that was begun goes on to its end, and whoever cancels it hears so.

@@ -197,6 +197,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
             note: None,
             thresholds: QualityThresholds::NONE,
             accept_doubtful: false,
+            first_id: None,
         };
         server.library.add_faces(&caller, added).await.unwrap().faces[0].id
     };

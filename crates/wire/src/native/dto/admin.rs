@@ -171,6 +171,9 @@ pub struct Job {
     pub state: String,
     /// How often it was begun.
     pub n_attempts: u32,
+    /// How far it is, of kinds that are done in steps; only where one job is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<JobProgress>,
     /// What came of it, once it is done or cancelled; only where one job is asked for, and only of kinds of this API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<JobOutcome>,
@@ -187,13 +190,43 @@ pub struct Job {
     pub expires_at: Option<String>,
 }
 
+/// How far a job is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobProgress {
+    /// Images that were looked at.
+    pub n_done: u64,
+    /// Images in all.
+    pub n_total: u64,
+}
+
 /// What came of a job: `n_faces`, or why it was given up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobOutcome {
-    /// How many faces were deleted; 0 of a cancelled job.
+    /// How many faces were deleted or enrolled; 0 of a delete that was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
+    /// What became of each image of a job that enrols faces, in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photos: Option<Vec<PhotoOutcome>>,
     /// The code of the error for which it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What became of an image that a job enrolled: its faces, or why it was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PhotoOutcome {
+    /// Faces that were enrolled.
+    pub n_faces: u64,
+    /// Faces that were meant to be enrolled and are not good enough.
+    pub n_refused: u64,
+    /// Ids of those enrolled, the largest face first, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub face_ids: Vec<String>,
+    /// The code of the error for which it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The same for people.

@@ -1,0 +1,228 @@
+//! Enrolling the faces of many images as a job. The images were uploaded or are to be fetched, since a job holds none.
+//!
+//! A job is done some images at a time; what became of each stands in its payload, so a restart goes on where it was. An
+//! image that was enrolled just before a crash is known by the ids that its faces were to get.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::{Access, Caller, Limits};
+use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::library::{AddFaces, Library};
+use likeness_domain::ports::{Job, JobOutcome, Pending};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, TimestampMs};
+use likeness_domain::{Error, Kind, limits};
+use serde::{Deserialize, Serialize};
+
+use super::body::{InFaceSet, Json, Signed, json};
+use super::errors::{self, NativeError};
+use super::workers::RESULT_LIFETIME_MS;
+use super::{Api, convert, dto, keys};
+use crate::http::json as json_text;
+
+/// The kind of jobs that enrol faces.
+pub(super) const ENROL: &str = "enrol-faces";
+
+/// Most images of one job.
+const PHOTOS_MAX: usize = 1000;
+
+/// Bytes of the requests of a job: the other half of what a job may hold is for what becomes of them.
+const REQUESTS_BYTES_MAX: usize = limits::JOB_BYTES_MAX / 2;
+
+/// Most jobs that wait, over all tenants.
+const WAITING_MAX: u64 = 1000;
+
+/// Images after which it is noted how far a job is.
+const STEP: usize = 16;
+
+/// Time for so many images, each of which may have to be fetched.
+const LEASE: Duration = Duration::from_mins(15);
+
+/// Pauses before further tries while the server is busy or its disk is full.
+const WAITS: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60), Duration::from_mins(10)];
+
+/// Ids that are told of the faces of one image.
+const FACE_IDS_MAX: usize = 16;
+
+/// Characters of a message that are kept of an image that was refused.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// What is to be done, and what was.
+#[derive(Serialize, Deserialize)]
+struct Work {
+    face_set: u64,
+    photos: VecDeque<Photo>,
+    done: Vec<dto::PhotoOutcome>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Photo {
+    /// What the first of its faces is to be called.
+    first_id: u64,
+    request: dto::AddFaces,
+}
+
+impl Photo {
+    fn request(self, face_set: FaceSetName) -> Result<AddFaces, Error> {
+        let first_id = FaceId::new(self.first_id);
+        Ok(AddFaces { first_id, ..convert::add_faces(face_set, self.request)? })
+    }
+}
+
+/// `POST /face-sets/{name}/faces/enrol-later`
+pub(super) async fn enrol_later(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::AddFacesLater>,
+) -> Result<Response, NativeError> {
+    let face_set = checked(&api, &caller, &name, &body.photos).await?;
+    let named = |request| Photo { first_id: api.library.fresh_face_id().get(), request };
+    let photos = body.photos.into_iter().map(named).collect();
+    let payload = json_text::write(&Work { face_set: face_set.id.get(), photos, done: Vec::new() });
+    if payload.len() > REQUESTS_BYTES_MAX {
+        let (n_bytes, max) = (payload.len(), REQUESTS_BYTES_MAX);
+        let message = format!("`photos` has {n_bytes} bytes, expected at most {max}; make several jobs of it");
+        return Err(Error::invalid("photos", message).into());
+    }
+    let job = api.library.accept_job(&caller, ENROL, payload.into(), WAITING_MAX).await?;
+    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+}
+
+/// Refuses at once what could never be enrolled.
+async fn checked(
+    api: &Api,
+    caller: &Caller,
+    name: &FaceSetName,
+    photos: &[dto::AddFaces],
+) -> Result<FaceSet, NativeError> {
+    if !(1..=PHOTOS_MAX).contains(&photos.len()) {
+        let message = format!("`photos` has {} entries, expected 1 to {PHOTOS_MAX}", photos.len());
+        return Err(Error::invalid("photos", message).into());
+    }
+    let mut requests = Vec::with_capacity(photos.len());
+    for (idx, photo) in photos.iter().enumerate() {
+        let of_photo = |error: Error| error.about(format_args!("photo {}", idx + 1));
+        if !matches!(photo.image, dto::Image::Url(_) | dto::Image::Upload(_)) {
+            let message = "`image` came in base64, expected `upload` or `url`: a job keeps no image";
+            return Err(of_photo(Error::invalid("image", message)).into());
+        }
+        requests.push(convert::add_faces(name.clone(), photo.clone()).map_err(of_photo)?);
+    }
+    Ok(api.library.check_add(caller, name, &requests).await?)
+}
+
+/// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.
+pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
+    if job.kind != ENROL {
+        return None;
+    }
+    if let Some(outcome) = outcome(job) {
+        let n_total = outcome.photos.map_or(0, |photos| photos.len() as u64);
+        return Some(dto::JobProgress { n_done: n_total, n_total });
+    }
+    let work: Work = serde_json::from_slice(&job.payload).ok()?;
+    let n_done = work.done.len() as u64;
+    Some(dto::JobProgress { n_done, n_total: n_done + work.photos.len() as u64 })
+}
+
+/// What became of a job of ours that is done.
+pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
+    let result = job.result.as_ref().filter(|result| job.kind == ENROL && !result.is_empty())?;
+    serde_json::from_slice(result).ok()
+}
+
+/// Does these jobs.
+pub(super) struct Enrolments {
+    pub(super) library: Arc<Library>,
+    pub(super) access: Arc<Access>,
+}
+
+impl Enrolments {
+    async fn step(&self, job: &Job, work: &mut Work) -> Result<Option<Duration>, Error> {
+        let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
+        let caller = self.access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
+        let id = FaceSetId::new(work.face_set).ok_or_else(gone)?;
+        // By its id: another set may have got the name meanwhile.
+        let name = self.library.known_face_set(&caller, id).await?.face_set.name;
+        for n_done in 0..STEP {
+            let Some(photo) = work.photos.front() else { break };
+            let photo = Photo { first_id: photo.first_id, request: photo.request.clone() };
+            let outcome = match self.enrolled(&caller, &name, photo).await {
+                Ok(outcome) => outcome,
+                Err(error) if !is_of_the_server(error.kind()) => refused(&error),
+                Err(error) if n_done == 0 => return Err(error),
+                Err(_) => return Ok(Some(WAITS[0])),
+            };
+            work.photos.pop_front();
+            work.done.push(outcome);
+        }
+        Ok((!work.photos.is_empty()).then_some(Duration::ZERO))
+    }
+
+    async fn enrolled(&self, caller: &Caller, name: &FaceSetName, photo: Photo) -> Result<dto::PhotoOutcome, Error> {
+        let added = self.library.add_faces(caller, photo.request(name.clone())?).await?;
+        let face_ids = added.faces.iter().take(FACE_IDS_MAX).map(|face| face.id.to_string()).collect();
+        let (n_faces, n_refused) = (added.faces.len() as u64, added.refused.len() as u64);
+        Ok(dto::PhotoOutcome { n_faces, n_refused, face_ids, code: None, message: None })
+    }
+
+    fn settled(&self, done: Vec<dto::PhotoOutcome>) -> Settled {
+        let n_faces = done.iter().map(|photo| photo.n_faces).sum();
+        let outcome = dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), code: None, message: None };
+        let expires_at = TimestampMs(self.library.now().0 + RESULT_LIFETIME_MS);
+        JobOutcome::Done { result: json_text::write(&outcome).into(), expires_at }.into()
+    }
+}
+
+/// Whether a refusal says that the server cannot do it now, whatever the image.
+fn is_of_the_server(kind: Kind) -> bool {
+    matches!(kind, Kind::Overloaded | Kind::RateExceeded | Kind::StorageFull)
+}
+
+fn refused(error: &Error) -> dto::PhotoOutcome {
+    let message = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
+    let code = errors::code_of(error.kind()).to_owned();
+    dto::PhotoOutcome { n_faces: 0, n_refused: 0, face_ids: Vec::new(), code: Some(code), message: Some(message) }
+}
+
+impl JobHandler for Enrolments {
+    fn kind(&self) -> &'static str {
+        ENROL
+    }
+
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn retries(&self) -> &[Duration] {
+        &WAITS
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
+        Box::pin(async move {
+            let Ok(mut work) = serde_json::from_slice::<Work>(&job.payload) else {
+                return Ok(JobOutcome::Forgotten.into());
+            };
+            let Some(pause) = self.step(job, &mut work).await? else { return Ok(self.settled(work.done)) };
+            let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+            let due_at = TimestampMs(self.library.now().0.saturating_add(pause_ms));
+            Ok(JobOutcome::Continue { payload: json_text::write(&work).into(), due_at }.into())
+        })
+    }
+
+    fn give_up(&self, job: &Job, error: &Error) -> Settled {
+        let Ok(mut work) = serde_json::from_slice::<Work>(&job.payload) else { return JobOutcome::Forgotten.into() };
+        work.done.extend(work.photos.iter().map(|_| refused(error)));
+        self.settled(work.done)
+    }
+
+    fn failed(&self, error: &Error) {
+        tracing::warn!(dialect = "native", ?error, "images of a job could not be enrolled now");
+    }
+}
