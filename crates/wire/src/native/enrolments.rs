@@ -14,7 +14,7 @@ use likeness_domain::access::{Access, Caller, Limits};
 use likeness_domain::library::jobs::{JobHandler, Settled};
 use likeness_domain::library::{AddFaces, Library};
 use likeness_domain::ports::{Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, TimestampMs};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, TimestampMs, UploadName};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,9 @@ struct Work {
     face_set: u64,
     photos: VecDeque<Photo>,
     done: Vec<dto::PhotoOutcome>,
+    /// Uploads of images that are done, to be erased once that is noted.
+    #[serde(default)]
+    spent: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,7 +87,7 @@ pub(super) async fn enrol_later(
     let face_set = checked(&api, &caller, &name, &body.photos).await?;
     let named = |request| Photo { first_id: api.library.fresh_face_id().get(), request };
     let photos = body.photos.into_iter().map(named).collect();
-    let payload = json_text::write(&Work { face_set: face_set.id.get(), photos, done: Vec::new() });
+    let payload = json_text::write(&Work { face_set: face_set.id.get(), photos, done: Vec::new(), spent: Vec::new() });
     if payload.len() > REQUESTS_BYTES_MAX {
         let (n_bytes, max) = (payload.len(), REQUESTS_BYTES_MAX);
         let message = format!("`photos` has {n_bytes} bytes, expected at most {max}; make several jobs of it");
@@ -150,6 +153,7 @@ impl Enrolments {
         let id = FaceSetId::new(work.face_set).ok_or_else(gone)?;
         // By its id: another set may have got the name meanwhile.
         let name = self.library.known_face_set(&caller, id).await?.face_set.name;
+        self.erase(&caller, std::mem::take(&mut work.spent)).await?;
         for n_done in 0..STEP {
             let Some(photo) = work.photos.front() else { break };
             let photo = Photo { first_id: photo.first_id, request: photo.request.clone() };
@@ -159,10 +163,26 @@ impl Enrolments {
                 Err(error) if n_done == 0 => return Err(error),
                 Err(_) => return Ok(Some(WAITS[0])),
             };
-            work.photos.pop_front();
+            if let Some(Photo { request: dto::AddFaces { image: dto::Image::Upload(name), .. }, .. }) =
+                work.photos.pop_front()
+            {
+                work.spent.push(name);
+            }
             work.done.push(outcome);
         }
-        Ok((!work.photos.is_empty()).then_some(Duration::ZERO))
+        if !work.photos.is_empty() {
+            return Ok(Some(Duration::ZERO));
+        }
+        self.erase(&caller, std::mem::take(&mut work.spent)).await?;
+        Ok(None)
+    }
+
+    /// Erases pictures that were enrolled or refused: nobody needs to look at them again.
+    async fn erase(&self, caller: &Caller, uploads: Vec<String>) -> Result<(), Error> {
+        for name in uploads {
+            self.library.forget_upload(caller, UploadName::new(name)?).await?;
+        }
+        Ok(())
     }
 
     async fn enrolled(&self, caller: &Caller, name: &FaceSetName, photo: Photo) -> Result<dto::PhotoOutcome, Error> {

@@ -471,6 +471,11 @@ async fn many_images_are_enrolled_by_a_job() {
     assert_eq!(told[19]["n_faces"], 2);
     let shown = format!("/face-sets/staff/faces/{}", told[0]["face_ids"][0].as_str().unwrap());
     assert_eq!(server.acme(200, "GET", &shown, Value::Null).await["external_id"], "photo-0");
+    // Its pictures are not kept for their hour.
+    for photo in [&photos[0], &photos[7], &photos[19]] {
+        let (_, _, answer) = server.send("acme", "POST", "/detect", &[], json!({"image": photo["image"]})).await;
+        assert_eq!(answer["error"]["code"], "upload_not_found", "{answer}");
+    }
 }
 
 #[tokio::test]
