@@ -289,6 +289,13 @@ export interface Enrolment {
 export const enrol = (set: string, image: Blob, options: Enrolment, signal?: AbortSignal): Promise<Faces> =>
   call("POST", at("face-sets", set, "faces"), { body: image, query: { ...options }, signal });
 
+/** Keeps an image for an hour, to be named by a job; its name. */
+export const upload = async (image: Blob): Promise<string> =>
+  (await call<{ upload: string }>("POST", "/uploads", { body: image })).upload;
+/** The same for many uploads as a job. */
+export const enrolLater = (set: string, photos: ({ image: { upload: string } } & Enrolment)[]): Promise<Job> =>
+  call("POST", at("face-sets", set, "faces", "enrol-later"), { json: { photos } });
+
 /** Who a face shows, as far as anybody said. */
 export function nameOf(face: Face): string | undefined {
   return face.subject ?? face.person_name ?? face.person;
@@ -371,10 +378,21 @@ export interface Job {
   created_at: string;
   due_at?: string;
   expires_at?: string;
-  progress?: { done: number; total?: number };
+  progress?: { n_done: number; n_total: number };
+  outcome?: { n_faces?: number; photos?: PhotoOutcome[]; code?: string; message?: string };
+}
+
+/** What became of an image that a job enrolled. */
+export interface PhotoOutcome {
+  n_faces: number;
+  n_refused: number;
+  face_ids?: string[];
+  code?: string;
+  message?: string;
 }
 
 export const jobs = (cursor?: string): Promise<Page<Job>> => page("jobs", "/jobs", { cursor });
+export const job = (id: string): Promise<Job> => call("GET", at("jobs", id));
 export const cancelJob = (id: string): Promise<unknown> => call("DELETE", at("jobs", id));
 
 export interface Status {

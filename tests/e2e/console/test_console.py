@@ -219,6 +219,31 @@ def test_many_pictures_are_enrolled_at_once(visit, server, key, photos, tmp_path
     expect(page.get_by_role("row", name=re.compile("nobody_07.jpg"))).to_contain_text("face")
     (face,) = call(server, key, "GET", "/face-sets/staff/faces")["faces"]
     assert face["subject"] == "anna"
+    # The same is told by the job, also to whoever was away meanwhile.
+    one.visit("/jobs")
+    expect(page.get_by_text("25 of 25 images")).to_be_visible()
+    page.get_by_role("button", name="Outcome").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("1 enrolled")).to_be_visible()
+    expect(dialog.locator("tbody tr")).to_have_count(24)
+    assert axe_findings(page) == []
+    one.shot("jobs-outcome")
+
+
+def test_a_key_that_may_only_enrol_sends_many_pictures_one_by_one(visit, server, key, photos, tmp_path):
+    call(server, key, "POST", "/face-sets", {"name": "staff"})
+    made = call(server, key, "POST", "/keys", {"grants": ["enrol"], "face_sets": ["staff"]})
+    files = [tmp_path / "anna.jpg", tmp_path / "nobody.jpg"]
+    files[0].write_bytes(photos.P1)
+    files[1].write_bytes(photos.nobody)
+    one = visit()
+    page = one.sign_in(harness.Key(access_key_id=made["id"], access_key_secret=made["secret"]))
+    one.visit("/sets/staff/enrol")
+    one.choose_files(*files)
+    page.get_by_role("button", name="Enrol from 2 pictures").click()
+    expect(page.get_by_role("heading", name="Done")).to_be_visible(timeout=PATIENT_MS)
+    expect(page.get_by_text("1 enrolled")).to_be_visible()
+    assert call(server, key, "GET", "/jobs")["jobs"] == []
     one.problems = [problem for problem in one.problems if "422" not in problem]
 
 
