@@ -34,14 +34,19 @@ fn trial_writes_are_not_made_in_a_row() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::under(dir.path());
     let store = EmbeddedStore::open(dir.path(), std::sync::Arc::new(Ledger::default())).unwrap();
+    let n_calls_before = disk.n_calls(Fault::PowerOff);
     block_on(store.probe_writes()).unwrap();
     let n_calls = disk.n_calls(Fault::PowerOff);
+    let n_calls_of_one = n_calls - n_calls_before;
+    assert!(n_calls_of_one > 2, "{n_calls_of_one} calls");
     let started = std::time::Instant::now();
     for _ in 0..100 {
         block_on(store.probe_writes()).unwrap();
     }
     // A machine on which a hundred questions take a second shows nothing.
     if started.elapsed() < std::time::Duration::from_millis(900) {
-        assert!(disk.n_calls(Fault::PowerOff) < n_calls + 100, "{} calls", disk.n_calls(Fault::PowerOff) - n_calls);
+        // The store's own maintenance makes some calls, too.
+        let n_calls = disk.n_calls(Fault::PowerOff) - n_calls;
+        assert!(n_calls < 50 * n_calls_of_one, "{n_calls} calls, {n_calls_of_one} for one trial");
     }
 }
