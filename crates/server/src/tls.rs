@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use likeness_domain::settings::{Parsed, Unset};
 use likeness_domain::{Error, Result};
@@ -14,6 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
+use x509_cert::der::Decode;
 
 use crate::outcome::refused;
 
@@ -63,8 +64,36 @@ pub(crate) struct Tls {
     key: PathBuf,
     client_ca: Option<PathBuf>,
     client_certificates: ClientCertificates,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Current>,
     seen: Mutex<Vec<Option<Stamp>>>,
+}
+
+/// What was made of the files.
+struct Current {
+    config: Arc<ServerConfig>,
+    /// Of the server's own certificate; `None` if it cannot be read.
+    validity: Option<Validity>,
+}
+
+/// From when to when a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) begin: SystemTime,
+    pub(crate) end: SystemTime,
+}
+
+impl Validity {
+    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let x509_cert::time::Validity { not_before, not_after } =
+            x509_cert::Certificate::from_der(certificate).ok()?.tbs_certificate.validity;
+        let at = |time: x509_cert::time::Time| SystemTime::UNIX_EPOCH + time.to_unix_duration();
+        Some(Self { begin: at(not_before), end: at(not_after) })
+    }
+
+    /// Whether it is valid at that time.
+    pub(crate) fn holds(self, now: SystemTime) -> bool {
+        (self.begin..=self.end).contains(&now)
+    }
 }
 
 /// What tells one state of a file from another.
@@ -93,18 +122,22 @@ impl Tls {
         let files = [Some(&certificate), Some(&key), client_ca.as_ref()];
         // Before the files are read: a change in between is seen as one.
         let seen = files.into_iter().flatten().map(|path| stamp(path)).collect();
-        let config = read(&certificate, &key, client_ca.as_deref(), client_certificates)?;
-        let current = RwLock::new(Arc::new(config));
+        let current = RwLock::new(read(&certificate, &key, client_ca.as_deref(), client_certificates)?);
         Ok(Some(Arc::new(Self { certificate, key, client_ca, client_certificates, current, seen: Mutex::new(seen) })))
     }
 
     /// What new connections get.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// How long the server's own certificate is valid; `None` if that cannot be read.
+    pub(crate) fn validity(&self) -> Option<Validity> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).validity
     }
 
     /// Reads the files again if one has changed, or in any case if `always`. Whether new connections get others from now on;
-    /// where the files cannot be used, those read before stay.
+    /// where the files cannot be used, or the new certificate is not valid now and the one before is, those read before stay.
     pub(crate) fn reload(&self, always: bool) -> Result<bool> {
         let files = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
         let stamps: Vec<_> = files.into_iter().flatten().map(|path| stamp(path)).collect();
@@ -114,8 +147,15 @@ impl Tls {
         }
         // Also where reading fails: the log says so once, not every few seconds.
         *seen = stamps;
-        let config = read(&self.certificate, &self.key, self.client_ca.as_deref(), self.client_certificates)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        let new = read(&self.certificate, &self.key, self.client_ca.as_deref(), self.client_certificates)?;
+        let now = SystemTime::now();
+        let is_refused = |validity: Option<Validity>| validity.is_some_and(|validity| !validity.holds(now));
+        if is_refused(new.validity) && !is_refused(self.validity()) {
+            let path = self.certificate.display();
+            let message = format!("the certificate in `tls.certificate` {path} has expired, or is not valid yet");
+            return Err(refused(message).with_hint("clients would refuse it; put a valid one there, or set the clock"));
+        }
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(true)
     }
 }
@@ -131,8 +171,9 @@ fn read(
     key: &Path,
     client_ca: Option<&Path>,
     client_certificates: ClientCertificates,
-) -> Result<ServerConfig> {
+) -> Result<Current> {
     let certificates = certificates("tls.certificate", certificate)?;
+    let validity = certificates.first().and_then(Validity::of);
     let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
         refused(format!("cannot read `tls.key` {}: {error}", key.display()))
             .with_hint("expected a PEM file with a private key without a password, which the server's user may read")
@@ -166,7 +207,7 @@ fn read(
         refused(format!("{files} cannot be used: {error}")).with_hint("the key has to be that of the first certificate")
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Current { config: Arc::new(config), validity })
 }
 
 /// Every certificate of a PEM file, at least one.
@@ -210,9 +251,18 @@ mod tests {
 
         /// Another certificate with its key, in the same files.
         fn renew(&self, name: &str) {
-            let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-            fs::write(self.path("cert.pem"), pem("CERTIFICATE", made.cert.der())).unwrap();
-            fs::write(self.path("key.pem"), pem("PRIVATE KEY", made.signing_key.serialized_der())).unwrap();
+            self.renew_for(name, 1975..4096);
+        }
+
+        /// One that is valid from the beginning of one year to that of another.
+        fn renew_for(&self, name: &str, years: std::ops::Range<i32>) {
+            let mut wanted = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            wanted.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+            wanted.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let made = wanted.self_signed(&key).unwrap();
+            fs::write(self.path("cert.pem"), pem("CERTIFICATE", made.der())).unwrap();
+            fs::write(self.path("key.pem"), pem("PRIVATE KEY", key.serialized_der())).unwrap();
         }
 
         fn settings(&self) -> Settings {
@@ -266,5 +316,25 @@ mod tests {
         assert!(Arc::ptr_eq(&second, &tls.config()), "what was read before stays");
         assert!(!tls.reload(false).unwrap(), "it is said once");
         assert!(tls.reload(true).is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_does_not_take_the_place_of_one_that_is() {
+        let files = Files::new();
+        let tls = Tls::open(&files.settings()).unwrap().expect("set");
+        let first = tls.config();
+        for years in [2001..2002, 4000..4001] {
+            files.renew_for("second.example", years);
+            let error = tls.reload(true).unwrap_err();
+            assert!(error.message().contains("cert.pem has expired, or is not valid yet"), "{}", error.message());
+            assert!(Arc::ptr_eq(&first, &tls.config()));
+        }
+        // With none that is valid the newest is as good as any, and a valid one is taken again.
+        files.renew_for("third.example", 2001..2002);
+        let tls = Tls::open(&files.settings()).unwrap().expect("set");
+        files.renew_for("fourth.example", 2002..2003);
+        assert!(tls.reload(true).unwrap());
+        files.renew("fifth.example");
+        assert!(tls.reload(true).unwrap() && tls.validity().unwrap().holds(SystemTime::now()));
     }
 }

@@ -15,9 +15,6 @@ use likeness_store::embedded::DATABASE_FILE;
 use likeness_vision::pack::{self, Home};
 use likeness_wire::native::dto;
 use serde::Serialize;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use x509_cert::der::Decode;
 
 use super::connection::{Connection, Needs, Payload};
 use super::key::spell;
@@ -27,7 +24,7 @@ use crate::assemble::SOCKET_FILE;
 use crate::config::Config;
 use crate::index_check::{self, IndexCheck};
 use crate::outcome::{Outcome, Verdict};
-use crate::tls::Tls;
+use crate::tls::{Tls, Validity};
 
 /// Free bytes of the data folder's disk below which it is time to act.
 const FREE_BYTES_MIN: u64 = 1 << 30;
@@ -138,7 +135,7 @@ fn settings(found: &mut Findings, config: &Config) {
     let listen = config.general.listen;
     match Tls::open(&config.tls) {
         Err(error) => found.error("tls", &error, "correct the settings of tls"),
-        Ok(Some(_)) => certificate(found, config),
+        Ok(Some(tls)) => certificate(found, config, tls.validity()),
         Ok(None) if is_inside(listen.ip()) => found.ok("tls", format_args!("none, and {listen} is this machine's own")),
         Ok(None) => found.warn(
             "tls",
@@ -173,7 +170,7 @@ fn settings(found: &mut Findings, config: &Config) {
     }
 }
 
-fn certificate(found: &mut Findings, config: &Config) {
+fn certificate(found: &mut Findings, config: &Config, validity: Option<Validity>) {
     let key_mode = config.tls.key.as_ref().and_then(|key| fs::metadata(key).ok()).map(|key| key.permissions().mode());
     if let Some(mode) = key_mode.filter(|mode| mode & 0o077 != 0) {
         found.fail(
@@ -184,7 +181,7 @@ fn certificate(found: &mut Findings, config: &Config) {
         return;
     }
     let cure = "renew it; the server takes the new file over by itself";
-    let Some(validity) = config.tls.certificate.as_ref().and_then(|file| validity_of(file)) else {
+    let Some(validity) = validity else {
         found.warn("tls", "certificate and key fit, but how long the certificate is valid cannot be read", cure);
         return;
     };
@@ -204,21 +201,6 @@ fn certificate(found: &mut Findings, config: &Config) {
             found.ok("tls", format_args!("certificate and key fit, the certificate expires on {}", day(validity.end)));
         }
     }
-}
-
-/// From when to when a certificate is valid.
-struct Validity {
-    begin: SystemTime,
-    end: SystemTime,
-}
-
-/// The validity of the first certificate in a PEM file, which is the server's own.
-fn validity_of(file: &Path) -> Option<Validity> {
-    let certificate = CertificateDer::pem_file_iter(file).ok()?.next()?.ok()?;
-    let x509_cert::time::Validity { not_before, not_after } =
-        x509_cert::Certificate::from_der(&certificate).ok()?.tbs_certificate.validity;
-    let at = |time: x509_cert::time::Time| SystemTime::UNIX_EPOCH + time.to_unix_duration();
-    Some(Validity { begin: at(not_before), end: at(not_after) })
 }
 
 fn milliseconds(time: SystemTime) -> i64 {

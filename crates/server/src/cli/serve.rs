@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use likeness_domain::Error;
@@ -104,6 +104,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
         signal(SignalKind::hangup()).map_err(|error| failed(format!("cannot listen for signals: {error}")))?;
     // Before the port, so that nobody meets a server without its certificate.
     let tls = Tls::open(&config.tls)?;
+    if tls.as_ref().and_then(|tls| tls.validity()).is_some_and(|validity| !validity.holds(SystemTime::now())) {
+        tracing::warn!("the certificate of `tls.certificate` has expired, or is not valid yet; clients will refuse it");
+    }
     // The port comes before the models: a busy one should be reported at once. Clients that are early wait.
     let listener = bind(config.general.listen).await?;
     let local = |listener: &TcpListener| {
