@@ -4,6 +4,7 @@ use std::fmt;
 
 use likeness_domain::limits::IMAGE_SIDE_MAX;
 
+pub(crate) use self::kernel::write_numbers;
 pub(crate) use self::resample::{Coverage, resample};
 
 mod kernel;

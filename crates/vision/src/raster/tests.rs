@@ -171,3 +171,21 @@ fn plainly_resampled(data: &[u8], width: usize, columns: &[Coverage], rows: &[Co
     }
     bytes
 }
+
+proptest! {
+    #[test]
+    fn pixels_become_the_same_numbers_whatever_the_instructions(
+        row in prop::collection::vec(any::<u8>(), 0..200),
+        (mean, scale) in prop_oneof![Just((0.0_f32, 1.0_f32)), Just((0.0, 255.0)), (0.0_f32..255.0, 0.5_f32..300.0)],
+    ) {
+        let (pixels, _) = row.as_chunks::<3>();
+        for kernel in kernel::Kernel::all() {
+            let mut colours = [(); 3].map(|()| vec![f32::NAN; pixels.len()]);
+            (kernel.numbers)(pixels.as_flattened(), (mean, scale), colours.each_mut().map(Vec::as_mut_slice));
+            for (colour, numbers) in colours.iter().enumerate() {
+                let expected = pixels.iter().map(|pixel| (f32::from(pixel[colour]) - mean) / scale);
+                prop_assert_eq!(numbers, &expected.collect::<Vec<_>>(), "{}", kernel.name);
+            }
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod convolve;
+mod elementwise;
 mod lanes;
 mod loops;
 mod portable;
@@ -280,6 +281,9 @@ pub(super) struct Kernel {
     full: fn(&Full<'_>, &mut [Line]),
     convolution: fn(&Convolution<'_>, &mut [Line]),
     depthwise_convolution: fn(&DepthwiseConvolution<'_>, &mut [Line]),
+    max_pool: fn(&[Line], [usize; 2], &mut [Line]),
+    sums: fn(&[Line], &[Line], &mut [Line]),
+    sums_with_halved: fn(&[Line], usize, &[Line], &mut [Line]),
 }
 
 impl Kernel {
@@ -428,6 +432,28 @@ impl Kernel {
         assert_eq!(input.len(), job.finish.len() * window.input[0] * window.input[1], "an input of another shape");
         assert_eq!(out.len(), job.finish.len() * window.output[0] * window.output[1], "an output of another shape");
         (self.depthwise_convolution)(job, out);
+    }
+
+    /// The largest numbers of each 2x2 pixels of planes of this height and width; an odd last row or column is left out.
+    pub(super) fn max_pool(&self, input: &[Line], [height, width]: [usize; 2], out: &mut [Line]) {
+        assert!(height > 1 && width > 1 && input.len().is_multiple_of(height * width), "no whole planes");
+        let n_planes = input.len() / (height * width);
+        assert_eq!(out.len(), n_planes * (height / 2) * (width / 2), "an output of another shape");
+        (self.max_pool)(input, [height, width], out);
+    }
+
+    /// The sums of two values.
+    pub(super) fn sums(&self, a: &[Line], b: &[Line], out: &mut [Line]) {
+        assert!(a.len() == b.len() && a.len() == out.len(), "sums of other sizes");
+        (self.sums)(a, b, out);
+    }
+
+    /// The sums of planes of `width` pixels a row with planes of half as many rows and columns, each pixel of which stands
+    /// for 2x2 pixels.
+    pub(super) fn sums_with_halved(&self, input: &[Line], width: usize, halved: &[Line], out: &mut [Line]) {
+        assert!(width > 0 && width.is_multiple_of(2) && input.len().is_multiple_of(width), "no pairs of columns");
+        assert!(halved.len() * 4 == input.len() && input.len() == out.len(), "sums of other sizes");
+        (self.sums_with_halved)(input, width, halved, out);
     }
 }
 

@@ -206,6 +206,16 @@ impl Pointwise {
         Ok(Self { depthwise, input, depth, weights, finish, output, places: places.collect() })
     }
 
+    /// Weights of the convolution of one pixel.
+    pub(super) fn n_weights(&self) -> usize {
+        self.depth * self.output.channels
+    }
+
+    /// Numbers of the picture that comes in.
+    pub(super) fn n_inputs(&self) -> usize {
+        self.input.channels * self.input.height * self.input.width
+    }
+
     pub(super) fn run(&self, kernel: &Kernel, input: &[Line], strip: &mut Strip, out: &mut [Line]) {
         self.output.clear_frame(out);
         let Picture { height, width, .. } = self.output;

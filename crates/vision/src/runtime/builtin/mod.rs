@@ -29,8 +29,8 @@ use kernel::{Kernel, Line};
 use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vectors};
 use net::Net;
 
-/// Pictures that a recogniser runs together at most. The weights of the full connection, the largest part of a recogniser, are read
-/// from memory once for all of them.
+/// Pictures that a recogniser runs together at most. Weights that are larger than the pictures they are for, such as those of
+/// the full connection, are read from memory once for all of them.
 const BATCH_MAX: usize = 8;
 
 /// Name of the vector instructions that are used, as in `avx512-vnni`; `None` where there are none, which makes other
@@ -55,7 +55,11 @@ pub(super) struct Recogniser {
     input: [usize; 3],
     output: String,
     first: Dense,
-    stages: Vec<Stage>,
+    /// Run one picture after another: their pictures are larger than their weights.
+    early: Vec<Stage>,
+    /// Each run for all pictures before the next one: their weights, larger than their pictures, stay in the processor's
+    /// cache meanwhile.
+    late: Vec<Stage>,
     last: Full,
 }
 
@@ -76,6 +80,8 @@ struct RecogniserScratch {
     framed: Vec<f32>,
     planes: Vec<Line>,
     next: Vec<Line>,
+    /// The pictures that come to the late stages.
+    pictures: Vec<Vec<Line>>,
     strip: Strip,
     vectors: Vectors,
 }
@@ -164,15 +170,18 @@ impl Recogniser {
                     rest
                 }
                 [Operation::Full(full)] => {
-                    return Ok(Self { kernel, input, output, first, stages, last: Full::new(picture, full) });
+                    let last = Full::new(picture, full);
+                    let n_early = stages.iter().position(Stage::has_more_weights_than_pixels).unwrap_or(stages.len());
+                    let late = stages.split_off(n_early);
+                    return Ok(Self { kernel, input, output, first, early: stages, late, last });
                 }
                 _ => return Err("does not end in a full connection".to_owned()),
             };
         }
     }
 
-    /// Runs the model on pictures of its input's shape: one after another but for the full connection at the end, whose
-    /// weights are read once for all of them.
+    /// Runs the model on pictures of its input's shape: one after another up to the late stages, each of which, and the
+    /// full connection at the end, is run for all of them.
     fn run(&self, scratch: &mut RecogniserScratch, shape: &[usize], data: &[f32]) -> Result<Vec<Tensor>> {
         let [channels, height, width] = self.input;
         let [n_pictures, rest @ ..] = shape else { return Err(Error::internal("cannot run a model", "no shape")) };
@@ -180,32 +189,57 @@ impl Recogniser {
             let problem = format!("an input of {shape:?}, expected any number of {:?}", self.input);
             return Err(Error::internal("cannot run a model", problem));
         }
-        let mut numbers = Vec::with_capacity(n_pictures * self.last.n_outputs);
-        scratch.vectors.clear();
-        for picture in data.chunks_exact(channels * height * width) {
-            self.add(scratch, picture);
+        let RecogniserScratch { framed, planes, next, pictures, strip, vectors } = scratch;
+        framed.resize(self.first.framed_len(), 0.0);
+        if pictures.len() < *n_pictures {
+            pictures.resize_with(*n_pictures, Vec::new);
         }
-        self.last.run(self.kernel, &mut scratch.vectors, &mut numbers);
+        let pictures = &mut pictures[..*n_pictures];
+        let between = self.early.iter().rev().find_map(Stage::output).unwrap_or(self.first.output);
+        for (data, picture) in data.chunks_exact(channels * height * width).zip(&mut *pictures) {
+            grow(planes, self.first.output);
+            self.first.run(self.kernel, data, framed, planes);
+            self.early.iter().for_each(|stage| stage.run(self.kernel, planes, next, strip));
+            grow(picture, between);
+            picture[..between.len()].copy_from_slice(&planes[..between.len()]);
+        }
+        for stage in &self.late {
+            pictures.iter_mut().for_each(|picture| stage.run(self.kernel, picture, next, strip));
+        }
+        vectors.clear();
+        pictures.iter().for_each(|picture| self.last.add(self.kernel, picture, vectors));
+        let mut numbers = Vec::with_capacity(n_pictures * self.last.n_outputs);
+        self.last.run(self.kernel, vectors, &mut numbers);
         Ok(vec![Tensor { name: self.output.clone(), shape: vec![*n_pictures, self.last.n_outputs], data: numbers }])
     }
+}
 
-    /// Runs the model on a picture up to the full connection.
-    fn add(&self, scratch: &mut RecogniserScratch, picture: &[f32]) {
-        let RecogniserScratch { framed, planes, next, strip, vectors } = scratch;
-        framed.resize(self.first.framed_len(), 0.0);
-        grow(planes, self.first.output);
-        self.first.run(self.kernel, picture, framed, planes);
-        for stage in &self.stages {
-            match stage {
-                Stage::Affine(affine) => affine.run(planes),
-                Stage::Pointwise(pointwise) => {
-                    grow(next, pointwise.output);
-                    pointwise.run(self.kernel, planes, strip, next);
-                    std::mem::swap(planes, next);
-                }
+impl Stage {
+    /// What it makes of a picture; `None` if that has the shape of what it takes.
+    fn output(&self) -> Option<Picture> {
+        match self {
+            Self::Affine(_) => None,
+            Self::Pointwise(pointwise) => Some(pointwise.output),
+        }
+    }
+
+    fn has_more_weights_than_pixels(&self) -> bool {
+        match self {
+            Self::Affine(_) => false,
+            Self::Pointwise(pointwise) => pointwise.n_weights() > pointwise.n_inputs(),
+        }
+    }
+
+    /// Replaces the picture in `planes` by what the stage makes of it, using `next`.
+    fn run(&self, kernel: &Kernel, planes: &mut Vec<Line>, next: &mut Vec<Line>, strip: &mut Strip) {
+        match self {
+            Self::Affine(affine) => affine.run(planes),
+            Self::Pointwise(pointwise) => {
+                grow(next, pointwise.output);
+                pointwise.run(kernel, planes, strip, next);
+                std::mem::swap(planes, next);
             }
         }
-        self.last.add(self.kernel, planes, vectors);
     }
 }
 

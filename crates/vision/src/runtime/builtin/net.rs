@@ -177,35 +177,10 @@ impl Net {
                 let job = kernel::DepthwiseConvolution { input: value(step.input), window, weights, finish };
                 self.kernel.depthwise_convolution(&job, out);
             }
-            Operation::MaxPool => {
-                let planes = value(step.input).chunks_exact(input[0] * input[1]);
-                for (plane, out) in planes.zip(out.chunks_exact_mut(output[0] * output[1])) {
-                    for (rows, out) in plane.chunks_exact(2 * input[1]).zip(out.chunks_exact_mut(output[1])) {
-                        let (upper, lower) = rows.split_at(input[1]);
-                        let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-                        for (([a, b], [c, d]), out) in pairs.zip(out) {
-                            *out = larger(larger(*a, *b), larger(*c, *d));
-                        }
-                    }
-                }
-            }
-            Operation::Add { other, is_halved: false } => {
-                for ((a, b), out) in value(step.input).iter().zip(value(*other)).zip(out) {
-                    *out = sum(*a, *b);
-                }
-            }
+            Operation::MaxPool => self.kernel.max_pool(value(step.input), input, out),
+            Operation::Add { other, is_halved: false } => self.kernel.sums(value(step.input), value(*other), out),
             Operation::Add { other, is_halved: true } => {
-                let half = plan.sizes[*other];
-                let halves = value(*other).chunks_exact(half[1]);
-                // Each row of the smaller one is for two of the larger.
-                let twice = halves.flat_map(|row| [row, row]);
-                let rows = value(step.input).chunks_exact(input[1]).zip(twice).zip(out.chunks_exact_mut(output[1]));
-                for ((row, half), out) in rows {
-                    let halves = half.iter().flat_map(|line| [line, line]);
-                    for ((a, b), out) in row.iter().zip(halves).zip(out) {
-                        *out = sum(*a, *b);
-                    }
-                }
+                self.kernel.sums_with_halved(value(step.input), input[1], value(*other), out);
             }
         }
     }
@@ -313,13 +288,4 @@ impl Scratch {
     pub(super) fn shrink(&mut self) {
         self.buffers = Vec::new();
     }
-}
-
-fn larger(a: Line, b: Line) -> Line {
-    // Not `f32::max`, which asks for numbers that are none.
-    Line(std::array::from_fn(|lane| if a.0[lane] > b.0[lane] { a.0[lane] } else { b.0[lane] }))
-}
-
-fn sum(a: Line, b: Line) -> Line {
-    Line(std::array::from_fn(|lane| a.0[lane] + b.0[lane]))
 }

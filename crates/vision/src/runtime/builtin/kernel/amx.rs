@@ -19,8 +19,14 @@ const TILE_ROWS: usize = 16;
 /// Lines of the two tiles, of high and of low bytes, that hold [`TILE_DEPTH`] numbers of each of 16 rows.
 const PAIR_LINES: usize = 2 * TILE_ROWS;
 
-/// Lines of the three tiles of sums.
+/// Lines of the three tiles of sums of one line of outputs.
 const SUM_LINES: usize = 3 * TILE_ROWS;
+
+/// Lines of outputs that are made together.
+///
+/// Of each tile of pixels that is loaded twice as much is made, and two sums grow in turn: one instruction need not wait
+/// for the sum of the one before, which takes three times as long as the next instruction.
+const LINES_TOGETHER: usize = 2;
 
 /// The kernel, if this processor can run it and the system lets this process use tiles.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -70,12 +76,12 @@ struct TileConfig {
 }
 
 impl TileConfig {
-    /// Tiles 0 to 2 for sums and 4 and 5 for pixels have `n_rows` rows, 6 and 7 for weights have 16, of 64 bytes each.
+    /// Tiles 0 to 5 for sums and 6 for pixels have `n_rows` rows, 7 for weights has 16, of 64 bytes each.
     fn new(n_rows: usize) -> Self {
         let mut config = Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], n_rows: [0; 16] };
         config.row_bytes[..8].fill(64);
-        config.n_rows[..6].fill(n_rows as u8);
-        config.n_rows[6..8].fill(TILE_ROWS as u8);
+        config.n_rows[..7].fill(n_rows as u8);
+        config.n_rows[7] = TILE_ROWS as u8;
         config
     }
 }
@@ -107,20 +113,26 @@ fn pointwise(job: &Pointwise<'_>, bytes: &mut Vec<TileLine>, out: &mut [Line]) {
         }
     }
     let config = TileConfig::new(block_rows);
-    let mut sums = [TileLine::ZERO; SUM_LINES];
+    let mut sums = [[TileLine::ZERO; SUM_LINES]; LINES_TOGETHER];
     // SAFETY: the processor and the system let this process use tiles. `Kernel::pointwise` has checked that there are
     // `block_lines` lines of weights for each line of outputs, and the places of the pixels; `bytes` has `block_lines`
     // lines for each block. No tile is used between the two instructions but by `multiply`, and no library is called.
     unsafe {
         asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly));
-        for (line_idx, finish) in job.finish.iter().enumerate() {
-            let weights = weights.as_ptr().add(line_idx * block_lines);
-            let plane = out.as_mut_ptr().add(line_idx * job.plane_len);
+        for (pair_idx, finishes) in job.finish.chunks(LINES_TOGETHER).enumerate() {
+            let first_line = pair_idx * LINES_TOGETHER;
+            let weights = weights.as_ptr().add(first_line * block_lines);
+            // A line that is left over is made twice.
+            let second_weights = weights.add((finishes.len() - 1) * block_lines);
             for block_idx in 0..n_blocks {
-                multiply(bytes.as_ptr().add(block_idx * block_lines), weights, n_chunks, &mut sums);
+                let pixels = bytes.as_ptr().add(block_idx * block_lines);
+                multiply(pixels, weights, second_weights, n_chunks, &mut sums);
                 let first = block_idx * block_rows;
-                let n_rows = block_rows.min(n_pixels - first);
-                store(&sums, finish, &job.scales[first..first + n_rows], &job.places[first..first + n_rows], plane);
+                let rows = first..n_pixels.min(first + block_rows);
+                for (idx, (sums, finish)) in sums.iter().zip(finishes).enumerate() {
+                    let plane = out.as_mut_ptr().add((first_line + idx) * job.plane_len);
+                    store(sums, finish, &job.scales[rows.clone()], &job.places[rows.clone()], plane);
+                }
             }
         }
         asm!("tilerelease", options(nostack, preserves_flags, nomem));
@@ -151,46 +163,66 @@ fn split(numbers: &[i16]) -> (TileLine, TileLine) {
     (high, low)
 }
 
-/// Sums of `n_chunks` (at least one) products of tiles of pixels and of weights, each a tile of high bytes and one of low
-/// bytes: of high and high bytes, of high and low in either order, of low and low.
+/// Sums of `n_chunks` (at least one) products of tiles of pixels and of weights of two lines of outputs, each a tile of high
+/// bytes and one of low bytes. For each line: of high and high bytes, of high and low in either order, of low and low.
 ///
 /// # Safety
-/// Tiles are configured, both pointers have `n_chunks * PAIR_LINES` lines.
+/// Tiles are configured, all pointers have `n_chunks * PAIR_LINES` lines.
 #[inline]
 unsafe fn multiply(
     pixels: *const TileLine,
-    weights: *const TileLine,
+    first: *const TileLine,
+    second: *const TileLine,
     n_chunks: usize,
-    sums: &mut [TileLine; SUM_LINES],
+    sums: &mut [[TileLine; SUM_LINES]; LINES_TOGETHER],
 ) {
-    // SAFETY: see above. Reads 2048 bytes of each in each round and writes three tiles of at most 1024 bytes.
+    // SAFETY: see above. Reads 2048 bytes of each in each round and writes six tiles of at most 1024 bytes.
     unsafe {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
             "tilezero tmm2",
+            "tilezero tmm3",
+            "tilezero tmm4",
+            "tilezero tmm5",
             "2:",
-            "tileloadd tmm4, [{pixels} + {line}*1]",
-            "tileloadd tmm6, [{weights} + {line}*1]",
-            "tdpbssd tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{weights} + {line}*1 + 1024]",
-            "tdpbsud tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{pixels} + {line}*1 + 1024]",
-            "tdpbuud tmm2, tmm5, tmm7",
-            "tdpbusd tmm1, tmm5, tmm6",
+            // High bytes of pixels.
+            "tileloadd tmm6, [{pixels} + {line}*1]",
+            "tileloadd tmm7, [{second} + {line}*1 + 1024]",
+            "tdpbsud tmm4, tmm6, tmm7",
+            "tileloadd tmm7, [{second} + {line}*1]",
+            "tdpbssd tmm3, tmm6, tmm7",
+            "tileloadd tmm7, [{first} + {line}*1]",
+            "tdpbssd tmm0, tmm6, tmm7",
+            "tileloadd tmm7, [{first} + {line}*1 + 1024]",
+            "tdpbsud tmm1, tmm6, tmm7",
+            // Low bytes of pixels.
+            "tileloadd tmm6, [{pixels} + {line}*1 + 1024]",
+            "tdpbuud tmm2, tmm6, tmm7",
+            "tileloadd tmm7, [{second} + {line}*1]",
+            "tdpbusd tmm4, tmm6, tmm7",
+            "tileloadd tmm7, [{second} + {line}*1 + 1024]",
+            "tdpbuud tmm5, tmm6, tmm7",
+            "tileloadd tmm7, [{first} + {line}*1]",
+            "tdpbusd tmm1, tmm6, tmm7",
             "add {pixels}, 2048",
-            "add {weights}, 2048",
+            "add {first}, 2048",
+            "add {second}, 2048",
             "dec {left}",
             "jnz 2b",
             "tilestored [{sums} + {line}*1], tmm0",
             "tilestored [{sums} + {line}*1 + 1024], tmm1",
             "tilestored [{sums} + {line}*1 + 2048], tmm2",
+            "tilestored [{sums} + {line}*1 + 3072], tmm3",
+            "tilestored [{sums} + {line}*1 + 4096], tmm4",
+            "tilestored [{sums} + {line}*1 + 5120], tmm5",
             pixels = inout(reg) pixels => _,
-            weights = inout(reg) weights => _,
+            first = inout(reg) first => _,
+            second = inout(reg) second => _,
             left = inout(reg) n_chunks => _,
             line = in(reg) 64_usize,
             sums = in(reg) sums.as_mut_ptr(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack)
         );

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
 use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
-use super::{Pointwise, convolve, loops};
+use super::{Pointwise, convolve, elementwise, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -30,6 +30,12 @@ static KERNEL: Kernel = Kernel {
     convolution: |job, out| unsafe { convolution(job, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
+    // SAFETY: as above.
+    max_pool: |input, size, out| unsafe { max_pool(input, size, out) },
+    // SAFETY: as above.
+    sums: |a, b, out| unsafe { sums(a, b, out) },
+    // SAFETY: as above.
+    sums_with_halved: |input, width, halved, out| unsafe { sums_with_halved(input, width, halved, out) },
 };
 
 #[target_feature(enable = "avx2,fma")]
@@ -72,6 +78,24 @@ fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
 fn depthwise_convolution(job: &DepthwiseConvolution<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { convolve::depthwise_convolution::<Avx2>(job, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn max_pool(input: &[Line], size: [usize; 2], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::max_pool::<Avx2>(input, size, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn sums(a: &[Line], b: &[Line], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::sums::<Avx2>(a, b, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn sums_with_halved(input: &[Line], width: usize, halved: &[Line], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::sums_with_halved::<Avx2>(input, width, halved, out) }
 }
 
 /// The lower and the upper half.
@@ -138,6 +162,12 @@ impl Lanes for Avx2 {
                 _mm256_blendv_ps(self.0[1], product[1], negative[1]),
             ])
         }
+    }
+
+    #[inline(always)]
+    unsafe fn larger(self, other: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { [_mm256_max_ps(self.0[0], other.0[0]), _mm256_max_ps(self.0[1], other.0[1])] })
     }
 
     #[inline(always)]

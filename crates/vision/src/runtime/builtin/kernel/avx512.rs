@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
 use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
-use super::{Pointwise, convolve, loops};
+use super::{Pointwise, convolve, elementwise, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -38,6 +38,12 @@ pub(super) const KERNEL: Kernel = Kernel {
     convolution: |job, out| unsafe { convolution(job, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
+    // SAFETY: as above.
+    max_pool: |input, size, out| unsafe { max_pool(input, size, out) },
+    // SAFETY: as above.
+    sums: |a, b, out| unsafe { sums(a, b, out) },
+    // SAFETY: as above.
+    sums_with_halved: |input, width, halved, out| unsafe { sums_with_halved(input, width, halved, out) },
 };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
@@ -80,6 +86,24 @@ fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
 fn depthwise_convolution(job: &DepthwiseConvolution<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { convolve::depthwise_convolution::<Avx512>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn max_pool(input: &[Line], size: [usize; 2], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::max_pool::<Avx512>(input, size, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn sums(a: &[Line], b: &[Line], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::sums::<Avx512>(a, b, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn sums_with_halved(input: &[Line], width: usize, halved: &[Line], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { elementwise::sums_with_halved::<Avx512>(input, width, halved, out) }
 }
 
 #[derive(Clone, Copy)]
@@ -133,6 +157,12 @@ impl Lanes for Avx512 {
             let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, _mm512_setzero_ps());
             Self(_mm512_mask_mul_ps(self.0, negative, self.0, slope.0))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn larger(self, other: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_max_ps(self.0, other.0) })
     }
 
     #[inline(always)]

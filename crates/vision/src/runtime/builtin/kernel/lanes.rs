@@ -35,6 +35,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn times_plus(self, factor: Self, sum: Self) -> Self;
     /// The numbers that are below zero multiplied with `slope`.
     unsafe fn bent(self, slope: Self) -> Self;
+    /// For each lane the larger one.
+    unsafe fn larger(self, other: Self) -> Self;
     /// For each lane the larger one of `self` and the other without its sign.
     unsafe fn max_abs(self, other: Self) -> Self;
     /// The largest of the sixteen, none of which is negative.

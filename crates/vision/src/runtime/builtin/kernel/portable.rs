@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads and writes whose bounds were checked once for all loops")]
 
 use super::lanes::Lanes;
-use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, convolve, loops};
+use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, convolve, elementwise, loops};
 
 /// Runs everywhere.
 pub(super) static KERNEL: Kernel = Kernel {
@@ -22,6 +22,14 @@ pub(super) static KERNEL: Kernel = Kernel {
     convolution: |job, out| unsafe { convolve::convolution::<Plain, 4, 1, 1, 1>(job, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { convolve::depthwise_convolution::<Plain>(job, out) },
+    // SAFETY: as above.
+    max_pool: |input, size, out| unsafe { elementwise::max_pool::<Plain>(input, size, out) },
+    // SAFETY: as above.
+    sums: |a, b, out| unsafe { elementwise::sums::<Plain>(a, b, out) },
+    // SAFETY: as above.
+    sums_with_halved: |input, width, halved, out| unsafe {
+        elementwise::sums_with_halved::<Plain>(input, width, halved, out)
+    },
 };
 
 #[derive(Clone, Copy)]
@@ -74,6 +82,11 @@ impl Lanes for Plain {
     #[inline(always)]
     unsafe fn bent(self, slope: Self) -> Self {
         self.map(slope, |number, slope| if number < 0.0 { number * slope } else { number })
+    }
+
+    #[inline(always)]
+    unsafe fn larger(self, other: Self) -> Self {
+        self.map(other, |a, b| if a > b { a } else { b })
     }
 
     #[inline(always)]

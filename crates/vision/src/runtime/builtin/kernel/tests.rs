@@ -208,6 +208,47 @@ proptest! {
     }
 
     #[test]
+    fn sums_and_pools_are_those_of_each_number(
+        (half_height, half_width) in (1..5_usize, 1..9_usize), odd in 0..2_usize, n_planes in 1..3_usize, seed: u32,
+    ) {
+        let (height, width) = (2 * half_height + odd, 2 * half_width + odd);
+        let input = lines(seed, n_planes * height * width);
+        let at = |lines: &[Line], n_columns: usize, plane_len: usize, plane: usize, y: usize, x: usize, lane: usize| {
+            lines[plane * plane_len + y * n_columns + x].0[lane]
+        };
+        let each = |rows: usize, columns: usize, number: &dyn Fn(usize, usize, usize, usize) -> f32| -> Vec<Line> {
+            let place = |idx: usize| (idx / (rows * columns), idx / columns % rows, idx % columns);
+            let line = |(plane, y, x)| Line(std::array::from_fn(|lane| number(plane, y, x, lane)));
+            (0..n_planes * rows * columns).map(place).map(line).collect()
+        };
+        let number = |plane, y, x, lane| at(&input, width, height * width, plane, y, x, lane);
+        let largest = each(half_height, half_width, &|plane, y, x, lane| {
+            (0..4).map(|tap| number(plane, 2 * y + tap / 2, 2 * x + tap % 2, lane)).fold(f32::MIN, f32::max)
+        });
+        let other = lines(seed ^ 1, input.len());
+        let total = each(height, width, &|plane, y, x, lane| {
+            number(plane, y, x, lane) + at(&other, width, height * width, plane, y, x, lane)
+        });
+        let even = lines(seed ^ 2, 4 * n_planes * half_height * half_width);
+        let halved = &other[..n_planes * half_height * half_width];
+        let with_halved = each(2 * half_height, 2 * half_width, &|plane, y, x, lane| {
+            at(&even, 2 * half_width, 4 * half_height * half_width, plane, y, x, lane)
+                + at(halved, half_width, half_height * half_width, plane, y / 2, x / 2, lane)
+        });
+        for kernel in Kernel::all() {
+            let mut out = vec![Line::ZERO; largest.len()];
+            kernel.max_pool(&input, [height, width], &mut out);
+            prop_assert!(out == largest, "{}", kernel.name());
+            let mut out = vec![Line::ZERO; total.len()];
+            kernel.sums(&input, &other, &mut out);
+            prop_assert!(out == total, "{}", kernel.name());
+            let mut out = vec![Line::ZERO; even.len()];
+            kernel.sums_with_halved(&even, 2 * half_width, halved, &mut out);
+            prop_assert!(out == with_halved, "{}", kernel.name());
+        }
+    }
+
+    #[test]
     fn rows_of_integers_reach_the_limit_and_round_to_nearest(n_pixels in 1..9_usize, n_planes in 1..6_usize, seed: u32) {
         let mut planes = lines(seed, n_pixels * n_planes);
         (0..n_planes).for_each(|plane| planes[plane * n_pixels] = Line::ZERO);
