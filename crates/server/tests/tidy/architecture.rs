@@ -27,6 +27,7 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("forms of Face++ and Yuanli", "crates/wire/src/megvii/fields.rs", "fields"),
     ("faces of archives", "crates/wire/src/native/archive.rs", "archived_face"),
     ("bodies of the native API", "crates/wire/src/native/body.rs", "native_body"),
+    ("heads of the native API", "crates/wire/src/native/fuzz.rs", "native_head"),
     ("ends of backups", "crates/store/src/embedded/backup/format.rs", "backup"),
     ("identity files", "crates/store/src/embedded/identity.rs", "identity"),
     ("rows of the index on disk", "crates/store/src/index/row_file.rs", "row_file"),

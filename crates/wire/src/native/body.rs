@@ -471,6 +471,7 @@ pub fn fuzz_body(data: &[u8]) {
     at_once(Posted::<dto::Search>::from_request(request(), &()));
     at_once(Posted::<dto::Compare>::from_request(request(), &()));
     at_once(Posted::<dto::Detect>::from_request(request(), &()));
+    at_once(Json::<dto::AddFacesLater>::from_request(request(), &()));
     at_once(Json::<dto::CreateFaceSet>::from_request(request(), &()));
     at_once(Json::<dto::UpdateFace>::from_request(request(), &()));
     at_once(Json::<dto::DeleteFaces>::from_request(request(), &()));

@@ -164,7 +164,7 @@ async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response
 }
 
 /// The caller's key, 1 to 255 visible ASCII characters.
-fn key_of(headers: &HeaderMap) -> Result<String, Error> {
+pub(super) fn key_of(headers: &HeaderMap) -> Result<String, Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let text = values.next().and_then(|value| value.to_str().ok()).unwrap_or("");
     let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
