@@ -49,8 +49,8 @@ impl DataFolder {
                 let owner = content(lock.as_ref());
                 let owner = owner.lines().next().and_then(|id| id.trim().parse::<u32>().ok());
                 let owner = owner.map_or("another process".to_owned(), |id| format!("process {id}"));
-                let message = format!("data folder `{}` is in use by {owner}", path.display());
-                return Err(Error::invalid("data folder", message)
+                let message = format!("data folder `{}`{IN_USE}{owner}", path.display());
+                return Err(Error::invalid(FIELD, message)
                     .with_hint("stop that process, or let it do the work: commands talk to a running server"));
             }
             Err(TryLockError::Error(err)) => return Err(folder_error("cannot lock data folder", &path, err)),
@@ -112,6 +112,14 @@ fn write_lock(lock: &File, lines: &str) {
         tracing::debug!(error = %err, "process id not written to the lock file");
     }
 }
+
+/// Whether an error of opening a library says that another process has its folder, which may be over in a while.
+pub fn is_in_use(error: &Error) -> bool {
+    error.field() == Some(FIELD) && error.message().contains(IN_USE)
+}
+
+const FIELD: &str = "data folder";
+const IN_USE: &str = " is in use by ";
 
 /// Opens the lock file, making it if there is none. On a file system that cannot be written one that is there does, or none.
 fn open_lock(path: &Path) -> std::io::Result<Option<File>> {

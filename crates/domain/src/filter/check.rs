@@ -6,7 +6,7 @@ use super::expr::{At, Column, Expr, Node, Test, Value};
 use super::number::{Number, whole_range};
 use super::{Filter, syntax_error};
 use crate::error::shortened;
-use crate::types::{FaceId, FieldSchema, FieldType};
+use crate::types::{FaceId, FieldSchema, FieldType, Subject, TEXT_CHARS_MAX, nfc};
 use crate::{Error, Kind, Result};
 
 impl Expr {
@@ -71,7 +71,7 @@ impl Check<'_> {
             Value::Any if is_subject => Filter::HasSubject,
             // Every face has an id.
             Value::Any => Filter::Every(Vec::new()),
-            Value::Text(text, _) if is_subject => Filter::Subject(text.as_str().into()),
+            Value::Text(text, _) if is_subject => Filter::Subject(nfc(text.clone(), Subject::CHARS_MAX).into()),
             // What cannot be an id is the id of no face.
             Value::Text(text, _) => (self.read_face_id)(text).map_or(Filter::AnyOf(Vec::new()), Filter::Face),
         }
@@ -88,7 +88,7 @@ fn field_value(name: &str, field_idx: usize, field_type: FieldType, value: &Valu
         syntax_error(at, &format!("`{name}` is of type {}, expected {expected}, found `{found}`", field_type.word()))
     };
     match field_type {
-        FieldType::String => Ok(Filter::Text { field_idx, value: text.as_str().into() }),
+        FieldType::String => Ok(Filter::Text { field_idx, value: nfc(text.clone(), TEXT_CHARS_MAX).into() }),
         FieldType::Boolean if text.eq_ignore_ascii_case("true") => Ok(Filter::Boolean { field_idx, value: true }),
         FieldType::Boolean if text.eq_ignore_ascii_case("false") => Ok(Filter::Boolean { field_idx, value: false }),
         FieldType::Boolean => Err(mismatch("true or false")),

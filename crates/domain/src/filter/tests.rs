@@ -377,6 +377,16 @@ fn places_are_counted_in_characters() {
     assert_eq!(err.message(), "filter at character 21: `age` is of type integer, expected a number, found `x`");
 }
 
+// A face's subject and custom texts are in NFC; a filter may be typed on any keyboard.
+#[test]
+fn values_are_compared_in_one_spelling() {
+    let filter = |text: &str| parse(text, &vocabulary()).unwrap().unwrap().check(&schema()).unwrap();
+    for text in ["external_image_id:\"and\u{e9}\"", "external_image_id:\"ande\u{301}\""] {
+        assert_eq!(filter(text), Filter::Subject("and\u{e9}".into()));
+    }
+    assert_eq!(filter("team:\"e\u{301}\""), Filter::Text { field_idx: 3, value: "\u{e9}".into() });
+}
+
 #[test]
 fn built_in_columns_hide_fields_of_the_same_name() {
     let schema = FieldSchema::new([(FieldName::new("face_id").unwrap(), FieldType::String)]).unwrap();

@@ -2,7 +2,9 @@
 
 use super::{CreateFaceSet, Library, quota};
 use crate::access::{Caller, Grant};
-use crate::types::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, PackId, Tags, require_path_segment};
+use crate::types::{
+    FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Note, PackId, Tags, require_path_segment,
+};
 use crate::{Error, Kind, Result};
 
 impl Library {
@@ -23,7 +25,7 @@ impl Library {
         let new = NewFaceSet {
             id: self.fresh_id(crate::types::FaceSetId::new),
             name: request.name,
-            label: request.label,
+            label: request.label.map(Note::as_name),
             note: request.note,
             tags: request.tags,
             pack: pack.clone(),
@@ -68,9 +70,10 @@ impl Library {
         &self,
         caller: &Caller,
         face_set: impl Into<FaceSetKey<'_>>,
-        patch: FaceSetPatch,
+        mut patch: FaceSetPatch,
     ) -> Result<FaceSet> {
         caller.require(Grant::Manage)?;
+        patch.label = patch.label.map(Note::as_name);
         if let Some(name) = &patch.name {
             require_path_segment("face set name", name.as_str())?;
         }

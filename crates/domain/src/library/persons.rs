@@ -307,7 +307,7 @@ impl Library {
         let new = NewPerson {
             id: self.fresh_id(PersonId::new),
             key: request.key,
-            name: request.name,
+            name: request.name.map(Note::as_name),
             note: request.note,
             created_at: self.ports.clock.now(),
         };
@@ -332,8 +332,9 @@ impl Library {
     }
 
     /// Changes a person's key and words. Needs the enrol grant. `PersonNotFound`, `PersonExists`, `Changed`.
-    pub async fn update_person(&self, caller: &Caller, key: &PersonKey, patch: PersonPatch) -> Result<Person> {
+    pub async fn update_person(&self, caller: &Caller, key: &PersonKey, mut patch: PersonPatch) -> Result<Person> {
         caller.require(Grant::Enrol)?;
+        patch.name = patch.name.map(Note::as_name);
         if let Some(key) = &patch.key {
             require_path_segment("person key", key.as_str())?;
         }

@@ -105,6 +105,9 @@ pub struct StoreReport {
     pub bytes_free: u64,
     /// What is damaged and what to do about it, a line each; empty when all is well.
     pub problems: Vec<String>,
+    /// What is worth knowing and no problem, a line each: names that an upgrade joined or renamed; of a thorough report, names
+    /// that look alike.
+    pub notes: Vec<String>,
     /// What was looked at to find them, a line each.
     pub checked: Vec<String>,
     /// What was not looked at, and how that is done, a line each.

@@ -1,5 +1,6 @@
 //! Custom fields: typed columns that a face set defines and its faces may fill.
 
+use super::nfc;
 use crate::error::shortened;
 use crate::{Error, Kind, Result};
 use std::fmt;
@@ -133,14 +134,15 @@ pub enum GivenValue {
 }
 
 impl GivenValue {
-    /// The value as a field of `field_type` holds it; `None` if it does not fit.
+    /// The value as a field of `field_type` holds it, texts in Unicode NFC ([`nfc`]); `None` if it does not fit.
     pub fn typed(&self, field_type: FieldType) -> Option<FieldValue> {
         let value = match (self, field_type) {
             (Self::Typed(FieldValue::Whole(number)), FieldType::Float | FieldType::Double) => {
                 FieldValue::Real(*number as f64)
             }
+            (Self::Typed(FieldValue::Text(text)), _) => FieldValue::Text(nfc(text.to_string(), TEXT_CHARS_MAX).into()),
             (Self::Typed(value), _) => value.clone(),
-            (Self::Written(text), FieldType::String) => FieldValue::Text(text.as_str().into()),
+            (Self::Written(text), FieldType::String) => FieldValue::Text(nfc(text.clone(), TEXT_CHARS_MAX).into()),
             (Self::Written(text), FieldType::Integer | FieldType::Long) => FieldValue::Whole(text.parse().ok()?),
             (Self::Written(text), FieldType::Float | FieldType::Double) => FieldValue::Real(text.parse().ok()?),
             (Self::Written(text), FieldType::Boolean) => FieldValue::Boolean(text.to_ascii_lowercase().parse().ok()?),

@@ -8,6 +8,8 @@ mod field;
 mod geometry;
 mod id;
 mod key;
+mod look_alike;
+mod nfc;
 mod person;
 mod precondition;
 mod tags;
@@ -25,6 +27,8 @@ pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues, Give
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};
 pub use key::{AccessKey, AccessKeyId, InstallationSecret, PreviousSecret, Secret, Tenant, TenantName};
+pub use look_alike::LookAlikes;
+pub use nfc::nfc;
 pub use person::{NewPerson, Person, PersonKey, PersonPatch};
 pub use precondition::Precondition;
 pub use tags::Tags;

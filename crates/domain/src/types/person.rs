@@ -1,6 +1,6 @@
 //! Persons: identities of a tenant that own faces and are members of face sets.
 
-use super::{Note, PersonId, Precondition, TenantId, TimestampMs};
+use super::{Note, PersonId, Precondition, TenantId, TimestampMs, nfc};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -9,11 +9,19 @@ use std::fmt;
 pub struct PersonKey(Box<str>);
 
 impl PersonKey {
-    /// Checks length and characters.
+    /// Most characters (Unicode scalar values) it may have.
+    pub const CHARS_MAX: usize = 64;
+
+    /// Checks length and characters and brings the text into Unicode NFC ([`nfc`]).
     pub fn new(text: impl Into<String>) -> Result<Self> {
+        Self::stored(nfc(text.into(), Self::CHARS_MAX))
+    }
+
+    /// A key that [`Self::new`] made, read back: checked, but its bytes stay.
+    pub fn stored(text: impl Into<String>) -> Result<Self> {
         let text: String = text.into();
         let n_chars = text.chars().count();
-        if !(1..=64).contains(&n_chars) || text.chars().any(char::is_control) {
+        if !(1..=Self::CHARS_MAX).contains(&n_chars) || text.chars().any(char::is_control) {
             return Err(Error::invalid("person key", "`person key` must be 1 to 64 printable characters"));
         }
         Ok(Self(text.into()))

@@ -344,3 +344,26 @@ fn a_request_id_is_short_visible_ascii() {
         assert!(RequestId::new(refused).is_none(), "{refused:?}");
     }
 }
+
+// `é` as one character and as two is one name, whoever sends it.
+#[test]
+fn names_have_one_spelling() {
+    let (two, one) = ("Ande\u{301}", "And\u{e9}");
+    assert_eq!(Subject::new(two).unwrap(), Subject::new(one).unwrap());
+    assert_eq!(ExternalId::new(two).unwrap().as_str(), one);
+    assert_eq!(FaceSetName::new(two).unwrap().as_str(), one);
+    assert_eq!(UploadName::new(two).unwrap().as_str(), one);
+    assert_eq!(PersonKey::new(two).unwrap().as_str(), one);
+    assert_eq!(Tags::parse(&format!("{two},{one}, x")).unwrap().to_string(), format!("{one},x"));
+    assert_eq!(Note::new(two).unwrap().as_str(), two, "free text stays");
+    assert_eq!(Note::new(two).unwrap().as_name().as_str(), one);
+    for given in [GivenValue::Written(two.to_owned()), GivenValue::Typed(FieldValue::Text(two.into()))] {
+        assert_eq!(given.typed(FieldType::String), Some(FieldValue::Text(one.into())));
+    }
+    // What is read back keeps its bytes.
+    assert_eq!(Subject::stored(two).unwrap().as_str(), two);
+    assert_eq!(PersonKey::stored(two).unwrap().as_str(), two);
+    assert_eq!(Tags::stored(two).unwrap().to_string(), two);
+    // Lengths are those of the spelling that is kept.
+    assert!(PersonKey::new("e\u{301}".repeat(64)).is_ok() && PersonKey::new("e\u{301}".repeat(65)).is_err());
+}

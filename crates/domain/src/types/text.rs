@@ -1,5 +1,6 @@
 //! Short texts callers give us, checked once. Dialects may be stricter; none may be laxer.
 
+use super::nfc;
 use crate::{Error, Result};
 use std::fmt;
 
@@ -17,7 +18,7 @@ pub fn require_path_segment(field: &'static str, name: &str) -> Result<()> {
 }
 
 macro_rules! short_text {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal, $is_compared:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
@@ -26,8 +27,15 @@ macro_rules! short_text {
             /// Most characters (Unicode scalar values) it may have.
             pub const CHARS_MAX: usize = $chars_max;
 
-            /// Checks the length and refuses control characters.
+            /// Checks the length and refuses control characters. What is compared is brought into Unicode NFC
+            /// ([`super::nfc`]), so that one name is not two.
             pub fn new(text: impl Into<String>) -> Result<Self> {
+                let text: String = text.into();
+                Self::stored(if $is_compared { nfc(text, Self::CHARS_MAX) } else { text })
+            }
+
+            /// A text that [`Self::new`] made, read back: checked, but its bytes, of which there may be a checksum, stay.
+            pub fn stored(text: impl Into<String>) -> Result<Self> {
                 let text: String = text.into();
                 let n_chars = text.chars().count();
                 if (n_chars == 0 && !$allow_empty) || n_chars > Self::CHARS_MAX {
@@ -63,22 +71,30 @@ macro_rules! short_text {
 
 short_text! {
     /// Name of a face set, unique within a tenant, case-sensitive.
-    FaceSetName, "face set name", 255, false
+    FaceSetName, "face set name", 255, false, true
 }
 short_text! {
     /// Label on a face saying who it is; many faces may share one, and it is not an entity.
-    Subject, "subject", 255, false
+    Subject, "subject", 255, false, true
 }
 short_text! {
     /// The caller's own id of one observation, unique within its owner; enrolling it twice is refused, which makes
     /// imports repeatable.
-    ExternalId, "external id", 512, false
+    ExternalId, "external id", 512, false, true
 }
 short_text! {
     /// Name of an upload, unique within a tenant, case-sensitive.
-    UploadName, "picture name", 255, false
+    UploadName, "picture name", 255, false, true
 }
 short_text! {
-    /// Free text kept with a face, a person or a face set; line breaks are allowed.
-    Note, "note", 16384, true
+    /// Free text kept with a face, a person or a face set; line breaks are allowed. It is kept as it was given.
+    Note, "note", 16384, true, false
+}
+
+impl Note {
+    /// The same as a name, which is compared: in Unicode NFC.
+    #[must_use]
+    pub fn as_name(self) -> Self {
+        Self(nfc(self.0.into(), Self::CHARS_MAX).into())
+    }
 }

@@ -24,6 +24,8 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  likeness check\n  likeness check --thorough\n  likeness check --acknowledge-loss\n\n\
+    Notes name what an upgrade joined or renamed as it was different by its spelling only (Unicode NFC), and with --thorough \
+    names that look alike: they are no problem, and the exit code does not tell of them.\n\
     Where a server has the library, the server looks: also at the index in its memory. Otherwise the files are read, and \
     nothing of them is changed.\n\
     The exit code is 0 if all is well, 1 if something is damaged or lost, 2 if there is no library that could be looked at."
@@ -159,6 +161,9 @@ fn print(Findings { report, clips }: &Findings) {
     }
     for what in &report.not_checked {
         line("not checked", what);
+    }
+    for note in &report.notes {
+        line("note", note);
     }
     for problem in &report.problems {
         line("problem", problem);

@@ -2,6 +2,7 @@
 //! itself and calling the same native router within the process. Commands cannot tell which it was.
 
 use std::path::Path;
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -18,9 +19,13 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
+use super::terminal;
 use crate::assemble;
 use crate::config::Config;
 use crate::outcome::refused;
+
+/// How often a command that waits for the folder looks whether it is free.
+const TURN_ASKED_EVERY: Duration = Duration::from_millis(200);
 
 /// A way to a library, as one tenant.
 pub(crate) struct Connection {
@@ -82,6 +87,27 @@ impl Connection {
         let mut connection = Self::reach(config, needs).await?;
         connection.choose_tenant(tenant).await?;
         Ok(connection)
+    }
+
+    /// The same for a command that takes long and may be run twice: while another command has the folder it waits for its turn,
+    /// and says so. A server that starts meanwhile is asked then.
+    pub(crate) async fn open_in_turn(config: &Config, tenant: Option<&str>, needs: Needs) -> Result<Self, Error> {
+        let mut has_said = false;
+        loop {
+            match Self::open(config, tenant, needs).await {
+                Err(error) if likeness_store::folder::is_in_use(&error) => {
+                    if !has_said {
+                        terminal::talk(format!(
+                            "{}; waiting until that has ended (while `likeness serve` runs, commands work side by side)",
+                            error.message()
+                        ));
+                        has_said = true;
+                    }
+                    tokio::time::sleep(TURN_ASKED_EVERY).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Finds the library of `config`, for questions that concern no tenant.

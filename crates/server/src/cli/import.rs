@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
-use likeness_domain::types::{ExternalId, Subject};
+use likeness_domain::types::{ExternalId, Subject, nfc};
 use likeness_domain::{Error, Kind, limits};
 use likeness_wire::native::dto;
 use serde::de::DeserializeOwned;
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
         return Err(refused(format!("there is no photograph below {}{passed_over}", args.dir.display()))
             .with_hint("photographs are files ending in jpg, jpeg, png, bmp, webp or gif"));
     }
-    let connection = Arc::new(Connection::open(config, args.library.tenant(), Needs::Pack).await?);
+    let connection = Arc::new(Connection::open_in_turn(config, args.library.tenant(), Needs::Pack).await?);
     ensure_face_set(&connection, &args.face_set, args.create).await?;
 
     let bar = bar(files.len() as u64);
@@ -188,8 +188,9 @@ async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> R
 }
 
 /// What a photograph is known by: its path, and enough of its digest that another photograph put in its place is new.
-/// Of a path that is too long the end is kept.
+/// Of a path that is too long the end is kept. It is in NFC, as the library keeps it: macOS spells the same name otherwise.
 fn external_id(relative: &str, content: &[u8]) -> String {
+    let relative = nfc(relative.to_owned(), usize::MAX);
     const DIGEST_HEX: usize = 16;
     let digest = Sha256::digest(content);
     let hex: String = digest.iter().take(DIGEST_HEX / 2).map(|byte| format!("{byte:02x}")).collect();
@@ -306,6 +307,7 @@ mod tests {
         assert_eq!(id, "anna/1.jpg@ba7816bf8f01cfea");
         assert_ne!(id, external_id("anna/1.jpg", b"abd"));
         assert_ne!(id, external_id("bert/1.jpg", b"abc"));
+        assert_eq!(external_id("Zoe\u{301}/1.jpg", b"abc"), external_id("Zo\u{e9}/1.jpg", b"abc"));
     }
 
     #[test]

@@ -291,6 +291,28 @@ fn two_imports_at_once_make_one_face_set_and_enrol_each_face_once() {
     server.stop();
 }
 
+// Without a server a command has the folder for itself: the second waits, says so, and finds everything there.
+#[test]
+fn two_imports_at_once_without_a_server_work_one_after_the_other() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    tenant(&scratch, "acme");
+    photographs(&scratch, &portraits);
+    let import = ["face", "import", "photos", "--set", "people", "--create", "--json"];
+    let runs: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| scratch.run(&with(&import)))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    let reports: Vec<Value> =
+        runs.iter().map(|run| serde_json::from_str(&run.data).unwrap_or_else(|_| panic!("{}", run.talk))).collect();
+    let mut counts: Vec<(&Value, &Value)> =
+        reports.iter().map(|report| (&report["enrolled"], &report["already_enrolled"])).collect();
+    counts.sort_by_key(|(enrolled, _)| enrolled.as_u64());
+    assert_eq!(counts, [(&0.into(), &3.into()), (&3.into(), &0.into())], "{reports:?}");
+    let waited: Vec<_> = runs.iter().filter(|run| run.talk.contains(" is in use by process ")).collect();
+    assert!(waited.iter().all(|run| run.talk.contains("waiting until that has ended")), "{waited:?}");
+}
+
 #[test]
 fn somebody_is_found_until_deleted() {
     let Some((scratch, portraits)) = fixture() else { return };

@@ -42,6 +42,7 @@ mod records;
 mod recover;
 mod report;
 mod reserve;
+pub(crate) mod respell;
 mod rows;
 mod rules;
 mod schema;

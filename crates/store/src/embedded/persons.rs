@@ -94,6 +94,17 @@ fn join_one(
             SetRow { face_set, n_gallery: 0 }
         }
     };
+    join_set(tx, tenant, person, set, limits)
+}
+
+/// Makes the person a member of the set, unless it is one.
+pub(super) fn join_set(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    person: PersonId,
+    set: SetRow,
+    limits: &Limits,
+) -> Answer<FaceSet> {
     let is_member = tx
         .conn
         .prepare_cached("SELECT 1 FROM memberships WHERE person = ?1 AND face_set = ?2")?

@@ -14,7 +14,7 @@ use super::rows::{self, FACE_COLUMNS};
 use super::rules::{RULES, Rule};
 use super::schema::DATABASE_FILE;
 use super::scrub::{RECOVER, is_damage};
-use super::{commits, damage, deletes, jobs, opening, templates, tenants, transient};
+use super::{commits, damage, deletes, jobs, opening, respell, templates, tenants, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -55,6 +55,7 @@ pub(super) fn counts(conn: &Connection, dir: &Path, problems: &mut Vec<String>) 
         )? + deletes::n_pending(conn).unwrap_or(0),
         bytes_on_disk: bytes_on_disk(dir),
         bytes_free: n_free * page_bytes,
+        notes: respell::notes(conn).unwrap_or_default(),
         ..StoreReport::default()
     };
     problems.extend(failed);
@@ -121,6 +122,8 @@ pub(super) struct Findings {
     pub(super) problems: Vec<String>,
     pub(super) checked: Vec<String>,
     pub(super) not_checked: Vec<String>,
+    /// What is worth knowing and no problem.
+    notes: Vec<String>,
 }
 
 impl Findings {
@@ -137,6 +140,7 @@ impl Findings {
         }
         report.problems = self.problems;
         report.checked = self.checked;
+        report.notes.append(&mut self.notes);
         report.not_checked = self.not_checked;
     }
 
@@ -234,6 +238,13 @@ impl Findings {
         self.look("that held faces can be decoded", |problems| transient::check(conn, problems))?;
         self.look("that jobs can be decoded", |problems| jobs::check(conn, problems))?;
         self.look("that tenants can be decoded", |problems| tenants::check(conn, problems))?;
+        watch(ReportProgress { stage: "comparing names", n_done: 0, n_all: 0 });
+        let mut notes = Vec::new();
+        self.look("names that look alike (they are no problem)", |_| {
+            notes = respell::look_alikes(conn)?;
+            Ok(())
+        })?;
+        self.notes.append(&mut notes);
         self.not_checked.push(
             "the content of jobs, spent tokens and handed-in pictures: their rows have no checksums, as they are soon gone"
                 .into(),

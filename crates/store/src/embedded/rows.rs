@@ -96,10 +96,10 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
         face_set: FaceSet {
             id: face_set_id(row.get(0)?)?,
             tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
-            name: checked(FaceSetName::new(row.get::<_, String>(2)?))?,
+            name: checked(FaceSetName::stored(row.get::<_, String>(2)?))?,
             label: text(row, 3, Note::new)?,
             note: text(row, 4, Note::new)?,
-            tags: checked(Tags::parse(row.get_ref(10)?.as_str().map_err(rusqlite::Error::from)?))?,
+            tags: checked(Tags::stored(row.get_ref(10)?.as_str().map_err(rusqlite::Error::from)?))?,
             pack: codec::pack_of(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
             schema: codec::schema_of(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
             // SQLite's integers end at 2^63; the sign bit carries the rest.
@@ -117,7 +117,7 @@ pub(super) fn person_row(row: &Row<'_>) -> Answer<PersonRow> {
         person: Person {
             id: person_id(row.get(0)?)?,
             tenant: codec::tenant_of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
-            key: checked(PersonKey::new(row.get::<_, String>(2)?))?,
+            key: checked(PersonKey::stored(row.get::<_, String>(2)?))?,
             name: text(row, 3, Note::new)?,
             note: text(row, 4, Note::new)?,
             created_at: TimestampMs(row.get(5)?),
@@ -150,8 +150,8 @@ pub(super) fn face_row(row: &Row<'_>, tenant: TenantId) -> Answer<FaceRow> {
             pack: codec::pack_of(pack)?,
             detection: codec::detection_of(blob(5)?)?,
             quality: codec::quality_of(blob_or_null(6)?)?,
-            subject: text(row, 7, Subject::new)?,
-            external_id: text(row, 8, ExternalId::new)?,
+            subject: text(row, 7, Subject::stored)?,
+            external_id: text(row, 8, ExternalId::stored)?,
             fields: codec::fields_of(blob_or_null(9)?)?,
             note: text(row, 10, Note::new)?,
             source: text(row, 11, Note::new)?,

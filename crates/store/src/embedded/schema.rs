@@ -17,6 +17,7 @@ use super::check;
 use super::checksums;
 use super::damage::DamageLog;
 use super::errors::{Answer, Failure};
+use super::respell::{self, Respelled};
 
 /// Name of the database inside the data folder.
 pub const DATABASE_FILE: &str = "likeness.db";
@@ -43,6 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::Script(include_str!("schema-6.sql")),
     Migration::Code(templates_7::upgrade),
     Migration::Script(include_str!("schema-8.sql")),
+    Migration::Script(include_str!("schema-9.sql")),
 ];
 
 /// Version of the present layout.
@@ -185,7 +187,7 @@ pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
 
 /// The least layout that has all of these tables.
 fn shape(conn: &Connection) -> Answer<u32> {
-    let sql = "SELECT coalesce(max(CASE name WHEN 'records' THEN 8 WHEN 'commits' THEN 7 WHEN 'pictures' THEN 5
+    let sql = "SELECT coalesce(max(CASE name WHEN 'respelled' THEN 9 WHEN 'records' THEN 8 WHEN 'commits' THEN 7 WHEN 'pictures' THEN 5
                    WHEN 'held_faces' THEN 4 WHEN 'jobs' THEN 2 WHEN 'faces' THEN 1 ELSE 0 END), 0)
                FROM sqlite_schema WHERE type = 'table'";
     Ok(conn.query_row(sql, [], |row| row.get(0))?)
@@ -206,11 +208,26 @@ pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Answer
             Migration::Code(upgrade) => upgrade(&tx)?,
         }
     }
+    // Names that are not in NFC are of layouts before 9. It is done once the layout is the present one, whose columns it knows.
+    let respelled = (1..9).contains(&found) && n_known >= 9;
+    let respelled = respelled.then(|| respell::respell(&tx)).transpose()?.unwrap_or_default();
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", n_known)?;
     tx.commit()?;
     if found > 0 {
         tracing::info!(from = found, to = n_known, "store layout upgraded");
+        let Respelled { n_rows, n_subjects_joined, n_persons_joined, n_renamed } = respelled;
+        if n_subjects_joined + n_persons_joined + n_renamed > 0 {
+            tracing::warn!(
+                n_rows,
+                n_subjects_joined,
+                n_persons_joined,
+                n_renamed,
+                "names are in Unicode NFC now, and some were different by their spelling only; `likeness check` lists them"
+            );
+        } else if n_rows > 0 {
+            tracing::info!(n_rows, "names are in Unicode NFC now");
+        }
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn held_row(row: &Row<'_>) -> Answer<(u64, TransientFace)> {
         template: codec::template_of(pack, blob(7)?)?,
         detection: codec::detection_of(blob(4)?)?,
         quality: codec::quality_of(quality)?,
-        subject: rows::text(row, 6, Subject::new)?,
+        subject: rows::text(row, 6, Subject::stored)?,
         created_at: TimestampMs(row.get(8)?),
         expires_at: TimestampMs(row.get(9)?),
     };

@@ -26,6 +26,7 @@ mod nonces;
 mod persons;
 mod records;
 mod report;
+mod respell;
 mod rows;
 mod schema;
 mod session;
@@ -430,7 +431,7 @@ async fn start(
 ) -> Answer<Arc<Shared>> {
     let database = Database::new(address, settings.n_connections, settings.reconnect_max)?;
     let session = database.session().await?;
-    schema::migrate(session.client()).await?;
+    schema::migrate(&session).await?;
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;
     drop(session);
     let (follower, questions) = Follower::new(Arc::clone(&index), settings.waiting_max);

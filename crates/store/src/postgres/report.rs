@@ -10,7 +10,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, PERSON_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::schema::SCHEMA_VERSION;
 use super::session::Session;
-use super::{Shared, commits, transient};
+use super::{Shared, commits, respell, transient};
 use crate::embedded::codec;
 
 /// Most problems that are listed: the first ones are what a person can use.
@@ -133,6 +133,7 @@ pub(super) async fn report(shared: &Shared, session: &Session, thorough: bool) -
         n_held_faces: rows::whole(&row, 5)?,
         n_faces_to_erase: rows::whole(&row, 6)?,
         bytes_on_disk: rows::whole(&row, 7)?,
+        notes: respell::notes(session).await?,
         ..StoreReport::default()
     };
     if thorough {
@@ -197,6 +198,9 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
         }
     }
     report.checked.push("the checksum of every face set, person, face, template and held face".into());
+    shared.watch_report(Some(ReportProgress { stage: "comparing names", n_done: 0, n_all: 0 }));
+    report.notes.extend(respell::look_alikes(session).await?);
+    report.checked.push("names that look alike (they are no problem)".into());
     compare_index(shared, session, report).await?;
     Ok(())
 }

@@ -101,10 +101,10 @@ pub(super) fn set_row(row: &Row) -> Answer<SetRow> {
     let face_set = FaceSet {
         id: face_set_id(row.try_get(0)?)?,
         tenant: codec::tenant_of(row.try_get(1)?)?,
-        name: checked(FaceSetName::new(row.try_get::<_, String>(2)?))?,
+        name: checked(FaceSetName::stored(row.try_get::<_, String>(2)?))?,
         label: text(row, 3, Note::new)?,
         note: text(row, 4, Note::new)?,
-        tags: checked(Tags::parse(row.try_get(10)?))?,
+        tags: checked(Tags::stored(row.try_get(10)?))?,
         pack: codec::pack_of(row.try_get(5)?)?,
         schema: codec::schema_of(row.try_get(6)?)?,
         // The sign bit carries what is above 2^63.
@@ -120,7 +120,7 @@ pub(super) fn person_row(row: &Row) -> Answer<PersonRow> {
     let person = Person {
         id: person_id(row.try_get(0)?)?,
         tenant: codec::tenant_of(row.try_get(1)?)?,
-        key: checked(PersonKey::new(row.try_get::<_, String>(2)?))?,
+        key: checked(PersonKey::stored(row.try_get::<_, String>(2)?))?,
         name: text(row, 3, Note::new)?,
         note: text(row, 4, Note::new)?,
         created_at: TimestampMs(row.try_get(5)?),
@@ -148,8 +148,8 @@ pub(super) fn face_row(row: &Row, tenant: TenantId) -> Answer<FaceRow> {
         pack: codec::pack_of(row.try_get(4)?)?,
         detection: codec::detection_of(row.try_get(5)?)?,
         quality: codec::quality_of(row.try_get(6)?)?,
-        subject: text(row, 7, Subject::new)?,
-        external_id: text(row, 8, ExternalId::new)?,
+        subject: text(row, 7, Subject::stored)?,
+        external_id: text(row, 8, ExternalId::stored)?,
         fields: codec::fields_of(row.try_get(9)?)?,
         note: text(row, 10, Note::new)?,
         source: text(row, 11, Note::new)?,

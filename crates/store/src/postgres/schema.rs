@@ -1,12 +1,13 @@
 //! The layout of the database: which one it has, and how it becomes the present one.
 
 use likeness_domain::{Error, Kind};
-use tokio_postgres::Client;
 
 use super::errors::Answer;
+use super::respell::{self, Respelled};
+use super::session::Session;
 
 /// The steps that lead from an empty database to the present layout; number `n` makes version `n + 1`. Append only.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Version of the present layout.
 pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
@@ -19,7 +20,8 @@ const LAYOUT_LOCK: i64 = 0x4c69_6b65_6e65_7373;
 
 /// Brings the database to the present layout, in one transaction that one program at a time makes.
 /// [`Kind::InvalidArgument`] for a database with another encoding or of another program, an old server, and a newer layout.
-pub(super) async fn migrate(client: &Client) -> Answer<()> {
+pub(super) async fn migrate(session: &Session) -> Answer<()> {
+    let client = session.client();
     let row = client
         .query_one("SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')", &[])
         .await?;
@@ -35,7 +37,7 @@ pub(super) async fn migrate(client: &Client) -> Answer<()> {
             .into());
     }
     client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    match upgrade(client).await {
+    match upgrade(session).await {
         Ok(()) => Ok(client.batch_execute("COMMIT").await?),
         Err(failure) => {
             // A lost connection has rolled back already.
@@ -45,7 +47,8 @@ pub(super) async fn migrate(client: &Client) -> Answer<()> {
     }
 }
 
-async fn upgrade(client: &Client) -> Answer<()> {
+async fn upgrade(session: &Session) -> Answer<()> {
+    let client = session.client();
     client.query_one("SELECT pg_advisory_xact_lock($1)", &[&LAYOUT_LOCK]).await?;
     let found = client.query_one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
     let version: u32 = if found.try_get(0)? {
@@ -77,9 +80,24 @@ async fn upgrade(client: &Client) -> Answer<()> {
         client.batch_execute(step).await?;
     }
     if !steps.is_empty() {
+        let found = version;
         let version = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
         client.execute("UPDATE likeness_layout SET version = $1", &[&version]).await?;
-        tracing::info!(from = version, to = SCHEMA_VERSION, "layout of the database made");
+        tracing::info!(from = found, to = SCHEMA_VERSION, "layout of the database made");
+        // Names that are not in NFC are of layouts before 2.
+        if found == 1 {
+            let Respelled { n_rows, n_subjects_joined, n_renamed } = respell::respell(session).await?;
+            if n_subjects_joined + n_renamed > 0 {
+                tracing::warn!(
+                    n_rows,
+                    n_subjects_joined,
+                    n_renamed,
+                    "names are in Unicode NFC now, and some were different by their spelling only; `likeness check` lists them"
+                );
+            } else if n_rows > 0 {
+                tracing::info!(n_rows, "names are in Unicode NFC now");
+            }
+        }
     }
     Ok(())
 }

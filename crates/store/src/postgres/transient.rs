@@ -36,7 +36,7 @@ fn held_row(row: &Row) -> Answer<(i64, TransientFace)> {
         template: codec::template_of(row.try_get(4)?, vector)?,
         detection: codec::detection_of(row.try_get(5)?)?,
         quality: codec::quality_of(row.try_get(6)?)?,
-        subject: rows::text(row, 7, Subject::new)?,
+        subject: rows::text(row, 7, Subject::stored)?,
         created_at: TimestampMs(row.try_get(9)?),
         expires_at: TimestampMs(row.try_get(10)?),
     };
@@ -53,6 +53,28 @@ pub(super) async fn check(session: &Session, problems: &mut Vec<String>) -> Answ
         }
     }
     Ok(())
+}
+
+/// Brings the subjects of kept faces into NFC; how many rows that changed.
+pub(super) async fn respell(session: &Session) -> Answer<u64> {
+    let sql = format!("SELECT {HELD_COLUMNS} FROM held_faces WHERE octet_length(subject) > char_length(subject)");
+    let mut n_rows = 0;
+    for row in session.query(&sql, &[]).await? {
+        let (sequence, before) = match held_row(&row) {
+            Err(Failure::Damaged(_)) => continue,
+            found => found?,
+        };
+        let mut held = before.clone();
+        held.subject = rows::checked(held.subject.map(|subject| Subject::new(subject.as_str())).transpose())?;
+        if held.subject != before.subject {
+            let vector: &[u8] = row.try_get(8)?;
+            let (subject, checksum) =
+                (held.subject.as_ref().map(|subject| subject.as_str()), checksums::held(sequence, &held, vector));
+            let sql = "UPDATE held_faces SET subject = $2, checksum = $3 WHERE sequence = $1";
+            n_rows += session.execute(sql, &[&sequence, &subject, &checksum]).await?;
+        }
+    }
+    Ok(n_rows)
 }
 
 async fn keep(

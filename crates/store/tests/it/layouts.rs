@@ -6,7 +6,7 @@ use likeness_domain::ports::{
     CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Record, RecordQuota, RecordStore,
     TransientFaceStore, UploadStore, WhenFull,
 };
-use likeness_domain::types::{FaceOwner, FaceSetPatch, InstallationSecret, QualityGate};
+use likeness_domain::types::{FaceOwner, FaceSetPatch, FieldValue, InstallationSecret, QualityGate};
 use likeness_store::conformance::jobs::{at, job, job_id};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::uploads::{ROOM, picture, upload_name};
@@ -196,6 +196,96 @@ fn a_folder_of_layout_7_is_upgraded_and_keeps_records() {
         let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
         assert!(store.record("s", [1; 32], at(0)).await.unwrap() == Some(record));
         assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
+/// A file of layout 8 with names that differ by their spelling only (NFC and NFD): what can be joined is, what cannot is told
+/// apart visibly, everything is found by either spelling, and it is said what was done.
+#[test]
+fn a_folder_of_layout_8_is_upgraded_and_its_names_have_one_spelling() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join(DATABASE_FILE);
+    std::fs::write(&file, include_bytes!("../data/8/likeness.db")).unwrap();
+    block_on(async {
+        let index = Arc::new(Ledger::default());
+        let store = EmbeddedStore::open(scratch.path(), Arc::clone(&index) as _).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        assert_eq!((report.n_face_sets, report.n_persons, report.n_faces), (4, 2, 8));
+        let notes = [
+            "face set `staff`: 1 subjects had several spellings and were joined (Unicode NFC)",
+            "face 101: its external id `bild-\u{e9}-2` got `-2` at its end, since face 102 has the same in another spelling",
+            "face set `caf\u{e9}-2`: it got `-2` at the end of its name, since another face set has the same in another \
+             spelling; rename, merge or delete one",
+            "face 103: its external id `x-2` got `-2` at its end, since face 104 has the same in another spelling",
+            "person `Zo\u{e9}`: another person with this key in another spelling was merged into it",
+        ];
+        assert_eq!(report.notes, notes);
+
+        let set = async |text: &str| store.face_set(ours(), name(text)).await.unwrap().unwrap().face_set;
+        let faces_of = async |id| store.list_faces(ours(), FaceScope::FaceSet(id), EVERYTHING).await.unwrap();
+        // By either spelling.
+        assert_eq!(set("caf\u{e9}").await.id, set("cafe\u{301}").await.id);
+        assert_eq!(set("caf\u{e9}").await.id.get(), 2002);
+        assert_eq!(set("re\u{301}sume\u{301}").await.name.as_str(), "r\u{e9}sum\u{e9}");
+        let second = set("caf\u{e9}-2").await;
+        assert_eq!((second.id.get(), second.tags.clone()), (2001, tags("\u{e9}t\u{e9},plain")));
+        assert_eq!(second.label.unwrap().as_str(), "Caf\u{e9}");
+        assert_eq!(second.note.unwrap().as_str(), "note e\u{301}", "notes are nobody's name");
+
+        let staff = faces_of(set("staff").await.id).await;
+        let found = |id: u64| staff.iter().find(|face| face.id.get() == id).unwrap();
+        assert_eq!(
+            (&found(101).subject, &found(102).subject),
+            (&Some(subject("Andr\u{e9}")), &Some(subject("Andre\u{301}")))
+        );
+        assert_eq!(found(101).external_id.as_ref().unwrap().as_str(), "bild-\u{e9}-2");
+        assert_eq!(found(101).fields.get("city"), Some(&FieldValue::Text("Gen\u{e8}ve".into())));
+        assert_eq!(found(101).note.as_ref().unwrap().as_str(), "e\u{301}");
+
+        let zoe = store.person(ours(), key("Zoe\u{301}")).await.unwrap().unwrap();
+        assert_eq!((zoe.id.get(), zoe.key.as_str()), (3002, "Zo\u{e9}"));
+        let faces = store.list_faces(ours(), FaceScope::Person(zoe.id), EVERYTHING).await.unwrap();
+        assert_eq!(faces.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [103, 104]);
+        assert_eq!(first_templates(&store, &faces).await.len(), 2);
+        let mut sets = store.face_sets_of(ours(), zoe.id).await.unwrap();
+        sets.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+        assert_eq!(sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["caf\u{e9}", "staff"]);
+        // Both faces are searched in both sets.
+        assert_eq!((index.rows(sets[0].id).len(), index.rows(sets[1].id).len()), (2, 7));
+        assert!(store.picture(ours(), upload_name("photo-\u{e9}"), at(0)).await.unwrap().is_some());
+        drop(store);
+
+        // Once: the next start changes nothing and says the same.
+        let revision = report.revision;
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.revision, report.notes.len(), report.problems), (revision, notes.len(), vec![]));
+        // A name that somebody changes is no news any more.
+        let patch = FaceSetPatch { name: Some(name("other")), ..FaceSetPatch::default() };
+        store.update_face_set(by(ours()), second.id, patch).await.unwrap();
+        assert_eq!(store.report(false).await.unwrap().notes.len(), notes.len() - 1);
+    });
+}
+
+/// A damaged row is not given a new checksum on the way, and a person of whom one is damaged is not merged.
+#[test]
+fn an_upgrade_to_one_spelling_leaves_damaged_rows_as_they_are() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join(DATABASE_FILE);
+    std::fs::write(&file, include_bytes!("../data/8/likeness.db")).unwrap();
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    conn.execute_batch("UPDATE faces SET subject = 'Eve' || char(101, 769) WHERE id IN (101, 103)").unwrap();
+    drop(conn);
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        for id in [101, 103] {
+            assert!(report.problems.iter().any(|problem| problem.contains(&format!("face {id}"))), "{report:?}");
+        }
+        let kept = store.person(ours(), key("Zoe\u{301}-2")).await.unwrap().unwrap();
+        assert_eq!(kept.id.get(), 3001);
+        assert!(report.notes.iter().any(|note| note.starts_with("person `Zo\u{e9}-2`: it got `-2`")), "{report:?}");
     });
 }
 

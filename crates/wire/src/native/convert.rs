@@ -821,6 +821,7 @@ pub(super) fn report(report: StoreReport) -> dto::Report {
         bytes_on_disk: report.bytes_on_disk,
         bytes_free: report.bytes_free,
         problems: report.problems,
+        notes: report.notes,
         checked: report.checked,
         not_checked: report.not_checked,
         scrub: report.scrub.map(scrub),

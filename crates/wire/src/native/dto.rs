@@ -794,6 +794,10 @@ pub struct Report {
     pub bytes_free: u64,
     /// What is damaged and what to do about it; empty when all is well.
     pub problems: Vec<String>,
+    /// What is worth knowing and no problem: names that an upgrade joined or renamed, and, of a thorough report, names that look
+    /// alike.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What was looked at to find them.
     #[serde(default)]
     pub checked: Vec<String>,

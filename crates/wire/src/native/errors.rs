@@ -110,6 +110,7 @@ impl IntoResponse for NativeError {
         // The one place where a native request's failure is handled, so the one place where it is logged. What a refusal
         // says may quote names that the caller sent, so only its code stands in the request's line.
         let is_fault = status.is_server_error();
+        trace::refused_early("native", None);
         let is_noted = trace::failed(trace::Failure {
             is_fault,
             code: word.to_owned(),

@@ -27,6 +27,7 @@ use super::errors::Answer;
 use super::identity::{self, Found, Identity};
 use super::losses::{Loss, Losses};
 use super::opening::{UNFINISHED, loss_between};
+use super::respell;
 use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, Purpose};
 use super::transaction::Counters;
 use crate::folder::DataFolder;
@@ -166,6 +167,8 @@ fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recove
     read_all(pages, &mut library, &mut recovered, &conn)?;
     library.complete(&conn, &mut recovered.lost)?;
     recovered.n_rows = library.n_rows();
+    // Of a library of an older layout.
+    respell::respell(&conn)?;
     let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
     recovered.n_tenants = number("SELECT count(*) FROM tenants")?;
     recovered.n_keys = number("SELECT count(*) FROM access_keys")?;
