@@ -32,7 +32,7 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("identity files", "crates/store/src/embedded/identity.rs", "identity"),
     ("rows of the index on disk", "crates/store/src/index/row_file.rs", "row_file"),
     ("columns with a format of their own", "crates/store/src/embedded/codec.rs", "columns"),
-    ("pages of damaged databases", "crates/store/src/embedded/recover/records.rs", "damaged_page"),
+    ("pages of damaged databases", "crates/store/src/embedded/records.rs", "damaged_page"),
 ];
 
 fn page() -> String {
