@@ -78,9 +78,9 @@ pub struct RowSizes(u32);
 
 impl RowSizes {
     /// The scale must be a bfloat16 number; the length is rounded up to one.
-    pub fn new(scale: f32, coarse_residual: f32) -> Self {
+    pub fn new(scale: f32, residual: f32) -> Self {
         debug_assert_eq!(scale.to_bits() & 0xffff, 0, "a scale is a bfloat16 number");
-        Self(scale.to_bits() | u32::from(bf16_above(coarse_residual)))
+        Self(scale.to_bits() | u32::from(bf16_above(residual)))
     }
 
     /// Both numbers as they are kept.
@@ -105,9 +105,9 @@ impl RowSizes {
         f32::from_bits(self.0 & 0xffff_0000)
     }
 
-    /// Not below the length of what the coarse codes leave out.
+    /// Not below the length of what the codes leave out: the coarse ones, or others after [`RowSizes::with_residual`].
     #[inline]
-    pub fn coarse_residual(self) -> f32 {
+    pub fn residual(self) -> f32 {
         f32::from_bits(self.0 << 16)
     }
 }
@@ -134,6 +134,33 @@ pub struct Rows<'a> {
     pub n_lines: usize,
     /// One for each row, of whole groups.
     pub sizes: &'a [RowSizes],
+}
+
+/// The fine plane of the same rows, and what their whole codes leave out.
+#[derive(Debug, Clone, Copy)]
+pub struct FineRows<'a> {
+    /// `n_lines` of each row.
+    pub fine: &'a [CodeLine],
+    /// Lines of a row.
+    pub n_lines: usize,
+    /// One for each row, with the residuals of the coarse codes.
+    pub sizes: &'a [RowSizes],
+    /// Residuals of the whole codes, the upper half of an f32 each.
+    pub residuals: &'a [u16],
+}
+
+impl FineRows<'_> {
+    /// Lines of the row's fine codes.
+    #[inline]
+    pub fn line(&self, row: usize) -> &[CodeLine] {
+        &self.fine[row * self.n_lines..][..self.n_lines]
+    }
+
+    /// Scale and residual of the row's whole codes.
+    #[inline]
+    pub fn whole_sizes(&self, row: usize) -> RowSizes {
+        self.sizes[row].with_residual(self.residuals[row])
+    }
 }
 
 /// A probe as scans need it.
@@ -163,29 +190,31 @@ impl BoundTerms {
     #[inline]
     pub fn coarse_bound(&self, sum: i32, sizes: RowSizes) -> f32 {
         let doubled = (2 * sum - 15 * self.code_sum) as f32;
-        doubled * (sizes.scale() * (8.0 * self.scale)) + (sizes.coarse_residual() * self.residual_weight + self.slack)
+        doubled * (sizes.scale() * (8.0 * self.scale)) + (sizes.residual() * self.residual_weight + self.slack)
     }
 
     /// Terms for which [`BoundTerms::coarse_bound`] of the sum of 8-bit codes, with the residual of those, is
-    /// [`BoundTerms::fine_bound`]: 15 · 17 = 255 and 8 / 16 = 1/2.
+    /// the upper one of [`BoundTerms::whole_bounds`]: 15 · 17 = 255 and 8 / 16 = 1/2.
     pub fn of_whole_codes(&self) -> Self {
         Self { code_sum: 17 * self.code_sum, scale: self.scale / 16.0, ..*self }
     }
 
-    /// Upper bound of the similarity of a row from the sums of both planes.
+    /// Lower and upper bound of the similarity of a row whose whole codes have this sum with the probe's; `sizes` has the
+    /// residual of whole codes.
     #[inline]
-    pub fn fine_bound(&self, coarse_sum: i32, fine_sum: i32, scale: f32, fine_residual: f32) -> f32 {
-        let doubled = (2 * (16 * coarse_sum + fine_sum) - 255 * self.code_sum) as f32;
-        doubled * (scale * (0.5 * self.scale)) + (fine_residual * self.residual_weight + self.slack)
+    pub fn whole_bounds(&self, sum: i32, sizes: RowSizes) -> (f32, f32) {
+        let middle = (2 * sum - 255 * self.code_sum) as f32 * (sizes.scale() * (0.5 * self.scale));
+        let margin = sizes.residual() * self.residual_weight + self.slack;
+        (middle - margin, middle + margin)
     }
 }
 
-/// A row whose coarse bound reaches the cutoff.
+/// A row whose bound reaches the cutoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundRow {
     /// Its place in the rows.
     pub row: u32,
-    /// Sum of its coarse codes with the probe's.
+    /// Sum of its codes with the probe's: of the coarse ones or of whole ones, whichever the bound is of.
     pub sum: i32,
 }
 
@@ -245,6 +274,7 @@ pub struct Tiles<'a> {
 
 type Scan = fn(&Rows<'_>, Range<usize>, &[u64], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type ScanListed = fn(&Rows<'_>, &[u16], &ProbeCodes, f32, &mut Vec<FoundRow>);
+type Refine = fn(&FineRows<'_>, &[FoundRow], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type ScanTiles = fn(
     &Tiles<'_>,
     Range<usize>,
@@ -259,6 +289,7 @@ pub struct Kernel {
     name: &'static str,
     scan: Scan,
     scan_listed: ScanListed,
+    refine: Refine,
     /// Whether tiles hold 8-bit codes.
     has_whole_tiles: bool,
     unpack: fn(&Rows<'_>, &[CodeLine], &mut [CodeLine]),
@@ -277,7 +308,7 @@ impl Kernel {
     }
 
     /// Appends to `found` the rows of some groups that are wanted (bit `row` of `wanted`) and whose coarse bound is at
-    /// least `cutoff`, in order. Implementations may round [`BoundTerms::coarse_bound`] differently, by less than the
+    /// least `cutoff`, in any order. Implementations may round [`BoundTerms::coarse_bound`] differently, by less than the
     /// slack allows for: a row within rounding of the cutoff may be in or out, and no row whose similarity reaches the
     /// cutoff is ever out.
     #[inline]
@@ -310,7 +341,24 @@ impl Kernel {
         (self.scan_listed)(rows, list, probe, cutoff, found);
     }
 
-    /// Whether tiles hold whole codes of 8 bits instead of coarse ones: then rows are found by their fine bound.
+    /// Appends to `near` those of the rows found by coarse codes whose fine bound reaches the cutoff as well, with the sums
+    /// of their whole codes.
+    #[inline]
+    pub fn refine(
+        &self,
+        rows: &FineRows<'_>,
+        found: &[FoundRow],
+        probe: &ProbeCodes,
+        cutoff: f32,
+        near: &mut Vec<FoundRow>,
+    ) {
+        let n_rows = found.iter().map(|found| found.row as usize + 1).max().unwrap_or(0);
+        assert!(rows.n_lines > 0 && probe.lines.len() == rows.n_lines && rows.fine.len() >= n_rows * rows.n_lines);
+        assert!(rows.sizes.len() >= n_rows && rows.residuals.len() >= n_rows);
+        (self.refine)(rows, found, probe, cutoff, near);
+    }
+
+    /// Whether tiles hold whole codes of 8 bits instead of coarse ones: then rows are found by their whole bound.
     pub fn has_whole_tiles(&self) -> bool {
         self.has_whole_tiles
     }
@@ -461,6 +509,23 @@ fn scan_list_by_row(
         let sum = code_sum(&rows.coarse[row * rows.n_lines..][..rows.n_lines], &probe.lines);
         if probe.terms.coarse_bound(sum, rows.sizes[row]) >= cutoff {
             found.push(FoundRow { row: row as u32, sum });
+        }
+    }
+}
+
+/// [`Kernel::refine`] made of the sum of a row.
+#[inline(always)]
+fn refine_by_row(
+    (rows, found): (&FineRows<'_>, &[FoundRow]),
+    (probe, cutoff, near): (&ProbeCodes, f32, &mut Vec<FoundRow>),
+    code_sum: impl Fn(&[CodeLine], &[ProbeLine]) -> i32,
+) {
+    let terms = probe.terms.of_whole_codes();
+    for found in found {
+        let row = found.row as usize;
+        let sum = 16 * found.sum + code_sum(rows.line(row), &probe.lines);
+        if terms.coarse_bound(sum, rows.whole_sizes(row)) >= cutoff {
+            near.push(FoundRow { row: found.row, sum });
         }
     }
 }

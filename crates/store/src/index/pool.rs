@@ -218,14 +218,15 @@ impl Scan {
             }
             let first = stretch * STRETCH_SEGMENTS;
             let end = (first + STRETCH_SEGMENTS).min(self.snapshot.segments.len());
-            pass.scan(&self.snapshot.segments[first..end]);
+            pass.scan(&self.snapshot.segments, first..end);
             n_done += 1;
         }
         if n_done == 0 {
             return;
         }
+        let bests = pass.into_bests(&self.snapshot.segments);
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        match pass.into_bests() {
+        match bests {
             Ok(parts) => outcome.bests.iter_mut().zip(parts).for_each(|(total, part)| total.merge(part)),
             Err(error) => outcome.failure = Some(Arc::new(error)),
         }
@@ -280,7 +281,7 @@ fn unreadable(error: Arc<io::Error>) -> Error {
 pub(super) fn answer_here(gallery: &Gallery, search: GallerySearch) -> Answer {
     let (snapshot, questions) = ready_questions(gallery, &[search]);
     let mut pass = Pass::new(&questions);
-    pass.scan(&snapshot.segments);
-    let bests = pass.into_bests().map_err(|error| unreadable(Arc::new(error)))?;
+    pass.scan(&snapshot.segments, 0..snapshot.segments.len());
+    let bests = pass.into_bests(&snapshot.segments).map_err(|error| unreadable(Arc::new(error)))?;
     Ok(bests.into_iter().next().map_or_else(Vec::new, Best::into_hits))
 }

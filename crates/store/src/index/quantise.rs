@@ -31,6 +31,8 @@
 //! fine:    s·t/2·(2K - 255R) + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the fine e
 //! ```
 //!
+//! and, since the error is as far below as above, at least the same with both summands after the first subtracted.
+//!
 //! The residual's and the probe's lengths are computed in f64 and rounded up (to bfloat16 and f32). `ROUNDING` covers:
 //! the f32 arithmetic of the bound itself, at most 10 roundings of numbers below 13 (a coarse code is at most 8 scales
 //! off in each of at most 4096 dimensions, so no residual is longer than 4.1, no approximation than 5.2, and the probe's

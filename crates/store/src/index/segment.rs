@@ -17,8 +17,8 @@ use std::sync::Arc;
 use likeness_domain::types::{FaceId, FieldSchema, PersonId};
 
 use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
-use super::kernel::pages::{Arena, Line, Slot, fetch_ahead};
-use super::kernel::{CodeLine, FloatLine, GROUP_ROWS, RowSizes, Rows, bf16, float_lines};
+use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_value_ahead};
+use super::kernel::{CodeLine, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
 use super::row_file::RowFile;
 use super::wiped::Wiped;
@@ -324,14 +324,6 @@ impl Segment {
         self.slots.iter().copied().filter(|slot| *slot != NO_SLOT)
     }
 
-    /// Has the row's vector fetched into the cache if it is in memory.
-    pub(super) fn fetch_vector_ahead(&self, row: usize) {
-        if let Some(floats) = &self.floats {
-            let n_lines = n_float_lines(self.dimensions);
-            fetch_ahead(&floats.get()[row * n_lines..][..n_lines]);
-        }
-    }
-
     /// The row's vector, filled up with zeros: in memory, or read from the file into `buffer`.
     pub(super) fn vector<'a>(&'a self, row: usize, buffer: &'a mut VectorBuffer) -> io::Result<&'a [FloatLine]> {
         let n_lines = n_float_lines(self.dimensions);
@@ -349,15 +341,10 @@ impl Segment {
         Rows { coarse: self.coarse.get(), n_lines: n_code_lines(self.dimensions), sizes: &self.sizes }
     }
 
-    /// The row's codes in the fine plane.
-    pub(super) fn fine(&self, row: usize) -> &[CodeLine] {
+    /// The fine plane of the same rows.
+    pub(super) fn fine_rows(&self) -> FineRows<'_> {
         let n_lines = n_code_lines(self.dimensions);
-        &self.fine.get()[row * n_lines..][..n_lines]
-    }
-
-    /// The fine plane of all rows, as [`Segment::coarse_rows`].
-    pub(super) fn fine_plane(&self) -> &[CodeLine] {
-        self.fine.get()
+        FineRows { fine: self.fine.get(), n_lines, sizes: &self.sizes, residuals: &self.fine_residuals }
     }
 
     /// Scale and residual of the whole codes of all rows.
@@ -365,9 +352,10 @@ impl Segment {
         self.sizes.iter().zip(&self.fine_residuals).map(|(sizes, residual)| sizes.with_residual(*residual))
     }
 
-    /// Length of what both planes together leave out of a row.
-    pub(super) fn fine_residual(&self, row: usize) -> f32 {
-        bf16(self.fine_residuals[row])
+    /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.
+    pub(super) fn fetch_fine_ahead(&self, row: usize) {
+        fetch_ahead(self.fine_rows().line(row));
+        fetch_value_ahead(&self.fine_residuals[row]);
     }
 
     /// The rows that pass; all without a plan.

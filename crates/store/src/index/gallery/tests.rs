@@ -57,7 +57,7 @@ fn a_removed_template_is_overwritten() {
         assert!(rows.coarse[..20].iter().all(|line| *line != CodeLine::ZERO), "rows 0..20 are in use");
         assert!(rows.coarse[20..].iter().all(|line| *line == CodeLine::ZERO), "codes of removed rows are left");
         assert!(
-            (20..rows.coarse.len()).all(|row| segment.fine(row)[0] == CodeLine::ZERO),
+            (20..rows.coarse.len()).all(|row| segment.fine_rows().line(row)[0] == CodeLine::ZERO),
             "codes of removed rows are left"
         );
         assert!(rows.sizes[20..].iter().all(|sizes| *sizes == RowSizes::default()), "sizes of removed rows are left");

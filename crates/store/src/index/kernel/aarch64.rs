@@ -5,9 +5,9 @@ use core::arch::aarch64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows, TILE_PROBES,
-    TileProbes, Tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
-    unpack_coarse_by_word,
+    BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
+    TILE_PROBES, TileProbes, Tiles, refine_by_row, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code,
+    select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -22,6 +22,8 @@ static NEON: Kernel = Kernel {
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan((rows, groups, wanted), (probe, cutoff, found)) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed((rows, list), (probe, cutoff, found)) },
+    // SAFETY: see above the table.
+    refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
     has_whole_tiles: false,
     unpack: unpack_coarse_by_word,
     // SAFETY: see above the table.
@@ -64,6 +66,14 @@ unsafe fn scan(what: ScanOf<'_>, probe: ScanFor<'_>) {
 unsafe fn scan_listed(what: (&Rows<'_>, &[u16]), probe: ScanFor<'_>) {
     // SAFETY: the processor has NEON.
     scan_list_by_row(what, probe, |row, probe| unsafe { code_sum(row, probe) });
+}
+
+/// # Safety
+/// The processor has NEON.
+#[target_feature(enable = "neon")]
+unsafe fn refine(what: (&FineRows<'_>, &[FoundRow]), probe: ScanFor<'_>) {
+    // SAFETY: the processor has NEON.
+    refine_by_row(what, probe, |row, probe| unsafe { code_sum(row, probe) });
 }
 
 /// # Safety

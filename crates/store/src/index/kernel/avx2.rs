@@ -4,8 +4,9 @@
 use core::arch::x86_64::*;
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_coarse_by_word,
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
+    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
+    unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -49,6 +50,8 @@ macro_rules! kernel_of_256_bits {
                 scan_listed: |rows, list, probe, cutoff, found| unsafe {
                     scan_listed((rows, list), (probe, cutoff, found));
                 },
+                // SAFETY: see above the table.
+                refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
                 has_whole_tiles: false,
                 unpack: unpack_coarse_by_word,
                 // SAFETY: see above the table.
@@ -86,6 +89,14 @@ macro_rules! kernel_of_256_bits {
             unsafe fn scan_listed(what: (&Rows<'_>, &[u16]), probe: ScanFor<'_>) {
                 // SAFETY: the processor has the features.
                 scan_list_by_row(what, probe, |row, probe| unsafe { code_sum(row, probe) });
+            }
+
+            /// # Safety
+            /// The processor has the features.
+            #[target_feature(enable = $features)]
+            unsafe fn refine(what: (&FineRows<'_>, &[FoundRow]), probe: ScanFor<'_>) {
+                // SAFETY: the processor has the features.
+                refine_by_row(what, probe, |row, probe| unsafe { code_sum(row, probe) });
             }
 
             /// # Safety
@@ -163,7 +174,7 @@ macro_rules! kernel_of_256_bits {
 
 use std::ops::Range;
 
-use super::{FoundRow, ProbeCodes, Rows, TileProbes, Tiles};
+use super::{FineRows, FoundRow, ProbeCodes, Rows, TileProbes, Tiles};
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);
 type ScanFor<'a> = (&'a ProbeCodes, f32, &'a mut Vec<FoundRow>);

@@ -5,8 +5,8 @@ use core::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows, TILE_LINES,
-    TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
+    BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
+    TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
 };
 
 /// The kernel, if this processor can run it.
@@ -30,6 +30,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan(rows, groups, wanted, probe, cutoff, found) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
+    // SAFETY: see above the table.
+    refine: |rows, found, probe, cutoff, near| unsafe { refine(rows, found, probe, cutoff, near) },
     has_whole_tiles: true,
     // SAFETY: see above the table.
     unpack: |rows, fine, tiles| unsafe { unpack(rows, fine, tiles) },
@@ -117,6 +119,55 @@ unsafe fn scan_of<const LINES: usize>(
         };
         if mask != 0 {
             push_rows(mask, |lane| first + lane, &lanes(sums), found);
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `rows` has the rows that were found and `probe` as many lines as a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn refine(rows: &FineRows<'_>, found: &[FoundRow], probe: &ProbeCodes, cutoff: f32, near: &mut Vec<FoundRow>) {
+    // SAFETY: as of this function. The common lengths of a row are constants, so that its loop is unrolled.
+    unsafe {
+        match rows.n_lines {
+            1 => refine_of::<1>(rows, found, probe, cutoff, near),
+            2 => refine_of::<2>(rows, found, probe, cutoff, near),
+            4 => refine_of::<4>(rows, found, probe, cutoff, near),
+            _ => refine_of::<0>(rows, found, probe, cutoff, near),
+        }
+    }
+}
+
+/// With rows of `LINES` lines, or any number if that is 0.
+///
+/// # Safety
+/// As of [`refine`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn refine_of<const LINES: usize>(
+    rows: &FineRows<'_>,
+    found: &[FoundRow],
+    probe: &ProbeCodes,
+    cutoff: f32,
+    near: &mut Vec<FoundRow>,
+) {
+    let bounds = Bounds::new(&probe.terms.of_whole_codes(), cutoff);
+    let start = rows.fine.as_ptr();
+    for chunk in found.chunks(GROUP_ROWS) {
+        // A group that is not full is filled up with its first row.
+        let of = |lane: usize| chunk[if lane < chunk.len() { lane } else { 0 }];
+        let row = |lane: usize| of(lane).row as usize;
+        let coarse: [i32; GROUP_ROWS] = std::array::from_fn(|lane| of(lane).sum);
+        let sizes: [RowSizes; GROUP_ROWS] = std::array::from_fn(|lane| rows.whole_sizes(row(lane)));
+        // SAFETY: the rows that were found are there; sums and sizes are sixteen numbers of 32 bits each.
+        let (sums, mask) = unsafe {
+            let fine = sums_of_group::<LINES>(|lane| start.add(row(lane) * rows.n_lines), rows.n_lines, &probe.lines);
+            let coarse = _mm512_loadu_si512(coarse.as_ptr().cast());
+            let sums = _mm512_add_epi32(_mm512_slli_epi32::<4>(coarse), fine);
+            (sums, bounds.reaching(sums, _mm512_loadu_si512(sizes.as_ptr().cast())))
+        };
+        let mask = mask & (u16::MAX >> (GROUP_ROWS - chunk.len()));
+        if mask != 0 {
+            push_rows(mask, row, &lanes(sums), near);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, scan_by_group,
-    scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_whole_by_byte,
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
+    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -11,6 +11,7 @@ pub(super) static KERNEL: Kernel = Kernel {
         scan_by_group((rows, groups, wanted), (probe, cutoff, found), code_sum, reaching);
     },
     scan_listed: |rows, list, probe, cutoff, found| scan_list_by_row((rows, list), (probe, cutoff, found), code_sum),
+    refine: |rows, found, probe, cutoff, near| refine_by_row((rows, found), (probe, cutoff, near), code_sum),
     has_whole_tiles: true,
     unpack: unpack_whole_by_byte,
     scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| {

@@ -34,6 +34,7 @@ struct Case {
     coarse: Vec<CodeLine>,
     fine: Vec<CodeLine>,
     sizes: Vec<RowSizes>,
+    residuals: Vec<u16>,
     wanted: Vec<u64>,
     probes: Vec<ProbeCodes>,
     cutoffs: Vec<f32>,
@@ -61,6 +62,7 @@ impl Case {
             coarse: (0..n_rows * n_lines).map(|_| line(numbers)).collect(),
             fine: (0..n_rows * n_lines).map(|_| line(numbers)).collect(),
             sizes: (0..n_rows).map(|_| sizes(numbers)).collect(),
+            residuals: (0..n_rows).map(|_| bf16_above(0.1 * numbers.unit())).collect(),
             wanted: (0..n_rows.div_ceil(64)).map(|_| numbers.next() | numbers.next() << 32).collect(),
             probes: (0..n_probes).map(|_| probe(numbers)).collect(),
             cutoffs: (0..n_probes).map(|_| 0.05 + 0.2 * numbers.unit()).collect(),
@@ -98,7 +100,7 @@ impl Case {
         (0..self.n_lines * 128).map(|dimension| code(dimension) * probe_code(dimension)).sum()
     }
 
-    /// What was found must be in order, wanted, with the right sums, and complete but for rows within rounding of the
+    /// What was found must be wanted, once, with the right sums, and complete but for rows within rounding of the
     /// cutoff.
     #[track_caller]
     fn check(
@@ -109,8 +111,9 @@ impl Case {
         wanted: &[u64],
         (sum_of, terms, cutoff): (impl Fn(usize) -> i32, &BoundTerms, f32),
     ) {
-        assert!(found.is_sorted_by_key(|found| found.row), "{name}: rows are not in order");
-        let mut found = found.iter().copied().peekable();
+        let mut found = found.to_vec();
+        found.sort_by_key(|found| found.row);
+        let mut found = found.into_iter().peekable();
         for row in groups.start * GROUP_ROWS..groups.end * GROUP_ROWS {
             let sum = sum_of(row);
             let bound = terms.coarse_bound(sum, self.sizes[row]);
@@ -152,7 +155,33 @@ impl Case {
                     assert_eq!(kernel.code_sum(self.row(row), &probe.lines), self.plain_sum(row, probe), "{name}");
                 }
             }
+            self.check_refined(kernel);
             self.check_tiles(kernel);
+        }
+    }
+
+    fn check_refined(&self, kernel: &Kernel) {
+        let rows = FineRows { fine: &self.fine, n_lines: self.n_lines, sizes: &self.sizes, residuals: &self.residuals };
+        for (probe, &cutoff) in self.probes.iter().zip(&self.cutoffs) {
+            // In the order of nothing, as a scan may find them.
+            let found: Vec<FoundRow> = (0..self.sizes.len())
+                .rev()
+                .filter(|row| row % 3 != 1)
+                .map(|row| FoundRow { row: row as u32, sum: self.plain_sum(row, probe) })
+                .collect();
+            let mut near = Vec::new();
+            kernel.refine(&rows, &found, probe, cutoff, &mut near);
+            let mut near = near.into_iter().peekable();
+            for FoundRow { row, .. } in found {
+                let sum = self.plain_whole_sum(row as usize, probe);
+                let bound = probe.terms.whole_bounds(sum, rows.whole_sizes(row as usize)).1;
+                let is_near = near.next_if(|near| near.row == row);
+                assert!(is_near.is_none_or(|near| near.sum == sum), "{}: sum of row {row}", kernel.name());
+                if (bound - cutoff).abs() > 1e-6 {
+                    assert_eq!(is_near.is_some(), bound >= cutoff, "{}: row {row}, bound {bound}", kernel.name());
+                }
+            }
+            assert_eq!(near.next(), None, "{}: a row that was not found or twice", kernel.name());
         }
     }
 
@@ -212,7 +241,7 @@ fn extreme_codes_at_the_largest_dimension_do_not_overflow() {
 }
 
 #[test]
-fn the_bound_of_whole_codes_is_the_fine_bound() {
+fn terms_of_whole_codes_give_the_bound_of_whole_codes() {
     let mut numbers = Numbers(3);
     for _ in 0..1000 {
         let terms = BoundTerms {
@@ -223,8 +252,8 @@ fn the_bound_of_whole_codes_is_the_fine_bound() {
         };
         let (coarse, fine) = (numbers.below(60_000) as i32 - 30_000, numbers.below(60_000) as i32 - 30_000);
         let (scale, residual) = (bf16(bf16_above(0.02 * numbers.unit())), bf16(bf16_above(0.02 * numbers.unit())));
-        let whole = terms.of_whole_codes().coarse_bound(16 * coarse + fine, RowSizes::new(scale, residual));
-        let bound = terms.fine_bound(coarse, fine, scale, residual);
+        let (sum, sizes) = (16 * coarse + fine, RowSizes::new(scale, residual));
+        let (whole, bound) = (terms.of_whole_codes().coarse_bound(sum, sizes), terms.whole_bounds(sum, sizes).1);
         assert!((whole - bound).abs() <= 1e-6 * bound.abs().max(1.0), "{whole} and {bound}");
     }
 }
@@ -253,7 +282,7 @@ fn sizes_are_the_scale_and_a_length_not_below_the_one_given() {
     for residual in [0.0, 1e-30, 0.1, 0.107_421_875, 0.107_421_876, 1.0, 4.09] {
         let sizes = RowSizes::new(0.015_625, residual);
         assert_eq!(sizes.scale(), 0.015_625);
-        assert!(sizes.coarse_residual() >= residual && sizes.coarse_residual() <= residual * 1.008, "{residual}");
+        assert!(sizes.residual() >= residual && sizes.residual() <= residual * 1.008, "{residual}");
     }
 }
 

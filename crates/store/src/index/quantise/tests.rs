@@ -8,7 +8,8 @@ fn unit(raw: &[f32]) -> Option<Template> {
     Template::new(PackId::new("pack-1").unwrap(), raw).ok()
 }
 
-/// Coarse and fine bound of a row's similarity, and the similarity.
+/// Coarse and fine upper bound of a row's similarity, and the similarity. The lower bound is checked here.
+#[track_caller]
 fn bounds(row: &[f32], probe: &[f32], seed: u64) -> (f32, f32, f32) {
     let rotation = Rotation::new(seed, row.len());
     let (ready, codes) = (ReadyProbe::new(probe, &rotation), RowCodes::new(row, &rotation));
@@ -17,8 +18,11 @@ fn bounds(row: &[f32], probe: &[f32], seed: u64) -> (f32, f32, f32) {
         (kernel.code_sum(&codes.coarse, &ready.codes.lines), kernel.code_sum(&codes.fine, &ready.codes.lines));
     let terms = &ready.codes.terms;
     let coarse = terms.coarse_bound(coarse_sum, codes.sizes);
-    let fine = terms.fine_bound(coarse_sum, fine_sum, codes.sizes.scale(), bf16(codes.fine_residual));
-    (coarse, fine, Similarity::of_units(row, probe).get())
+    let sizes = codes.sizes.with_residual(codes.fine_residual);
+    let (lower, fine) = terms.whole_bounds(16 * coarse_sum + fine_sum, sizes);
+    let similarity = Similarity::of_units(row, probe).get();
+    assert!(lower <= similarity, "lower bound {lower} of similarity {similarity}");
+    (coarse, fine, similarity)
 }
 
 #[track_caller]
