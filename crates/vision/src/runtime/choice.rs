@@ -48,7 +48,7 @@ const SCORE_DIFFERENCE_MAX_BUILT_IN: f64 = 0.001;
 const MIXED_SHARE_MAX: f64 = 5.0 / 6.0;
 
 /// Raised when the built-in runtime learns other models or becomes quicker, so that all is measured again.
-const BUILT_IN_VERSION: u32 = 2;
+const BUILT_IN_VERSION: u32 = 3;
 
 /// What settings say; `None` leaves it to the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
