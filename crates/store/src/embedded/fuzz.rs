@@ -2,6 +2,7 @@
 
 use super::codec;
 use super::identity;
+use super::log_check;
 use super::recover;
 use crate::commits;
 
@@ -41,7 +42,8 @@ pub fn columns(bytes: &[u8]) {
     }
 }
 
-/// A page of a damaged database, every row in it and at every byte.
+/// A page of a damaged database, every row in it and at every byte; and of a log, as which it is compared with its database.
 pub fn damaged_page(page: &[u8]) {
     recover::fuzz_page(page);
+    log_check::fuzz_page(page);
 }

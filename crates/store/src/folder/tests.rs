@@ -33,3 +33,22 @@ fn folder_and_lock_are_private() {
     assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(dir.join(LOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+/// A process that is being started has copies of all open files until it runs its program. A backup was refused once because
+/// the lock of the restore before lived on in one.
+#[test]
+fn a_lock_that_was_given_up_is_free_while_processes_are_started() {
+    let scratch = tempfile::tempdir().unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                std::process::Command::new("true").status().unwrap();
+            }
+            is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+            drop(DataFolder::lock(scratch.path()).unwrap());
+        }
+    });
+}

@@ -1,5 +1,7 @@
 //! Power loss at any call, and a call of any kind that fails.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use likeness_store::conformance::Ledger;
 use likeness_store::embedded::{EmbeddedStore, check};
 
@@ -107,16 +109,30 @@ fn faulty(fault: Option<(u64, Fault)>) -> Result<[u64; FAULTS.len()], String> {
 #[test]
 fn every_call_may_fail() {
     let n_calls = faulty(None).unwrap();
-    let mut n_runs = 0;
+    let mut runs = Vec::new();
     for (idx, (fault, n_calls)) in FAULTS.into_iter().zip(n_calls).enumerate() {
         let every = if is_slow_run() { 1 } else { (n_calls / 12).max(1) as usize };
         // Other calls for each kind.
         let first = if is_slow_run() { 1 } else { 1 + (idx as u64 * 5) % every as u64 };
-        for at in (first..=n_calls).step_by(every) {
-            faulty(Some((at, fault))).unwrap_or_else(|what| panic!("{fault:?} at call {at} of {n_calls}: {what}"));
-            n_runs += 1;
-        }
+        runs.extend((first..=n_calls).step_by(every).map(|at| (at, fault)));
         eprintln!("{fault:?}: {n_calls} calls");
     }
-    eprintln!("{n_runs} histories with a fault each");
+    let next = AtomicUsize::new(0);
+    // They wait for each other's threads more than for the processor.
+    let found: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..if is_slow_run() { 16 } else { 4 })
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut found = Vec::new();
+                    while let Some(&(at, fault)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        found.extend(faulty(Some((at, fault))).err().map(|what| format!("{fault:?} at {at}: {what}")));
+                    }
+                    found
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(found.is_empty(), "{found:#?}");
+    eprintln!("{} histories with a fault each", runs.len());
 }

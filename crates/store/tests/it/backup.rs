@@ -90,6 +90,9 @@ fn a_backup_of_a_store_in_use_is_of_one_moment() {
             let report = block_on(of_backup.report(true)).unwrap();
             assert_eq!((report.n_faces, report.problems), (faces.len() as u64, vec![]));
         }
+        while acknowledged.load(Ordering::SeqCst) == 500 && !writer.is_finished() {
+            std::thread::yield_now();
+        }
         is_over.store(true, Ordering::SeqCst);
         writer.join().unwrap();
     });
