@@ -12,7 +12,7 @@
 
 use std::io::Cursor;
 
-use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageError, Limits};
 use likeness_domain::limits::{
     IMAGE_BYTES_MAX, IMAGE_MEMORY_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, JPEG_SCANS_MAX,
@@ -29,6 +29,7 @@ mod format;
 mod header;
 mod jpeg;
 mod pixels;
+mod png_file;
 #[cfg(test)]
 mod tests;
 
@@ -111,7 +112,7 @@ impl<'a> EncodedImage<'a> {
         let n_pixels = u64::from(stored.0) * u64::from(stored.1);
         let full_bytes = match &jpeg {
             Some(facts) => facts.memory_bytes(Reduction::Full),
-            None => n_pixels * header::bytes_per_pixel(format, bytes),
+            None => n_pixels * header::bytes_per_pixel(format, bytes) + header::side_bytes(format, bytes),
         };
         Ok(Self { bytes, format, stored, orientation, full_bytes, jpeg })
     }
@@ -182,11 +183,7 @@ impl<'a> EncodedImage<'a> {
                 let facts = self.jpeg.as_ref().ok_or_else(|| damaged(format, "it has no frame header"))?;
                 jpeg::decode(bytes, facts, reduction)?
             }
-            Format::Png => {
-                let decoder =
-                    PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|err| corrupt(format, err))?;
-                read(format, decoder, self.stored)?
-            }
+            Format::Png => png_file::decode(bytes, self.stored)?,
             Format::Bmp => {
                 let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|err| corrupt(format, err))?;
                 read(format, decoder, self.stored)?

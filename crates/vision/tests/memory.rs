@@ -1,7 +1,7 @@
 //! What decoding takes is what was said before it: the peak of a process that decodes one file, for every format.
 #![cfg(target_os = "linux")]
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -51,6 +51,58 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     bytes
 }
 
+/// A black PNG of eight bits a channel, interlaced (Adam7): what every line has before it is interlaced comes to the same.
+fn interlaced(width: u32, height: u32, color: u8, n_channels: usize) -> Vec<u8> {
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    header.extend([8, color, 0, 0, 1]);
+    let passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
+    let bytes_of_pass = |(left, top, right, down): (u32, u32, u32, u32)| {
+        ((width - left).div_ceil(right) as usize * n_channels + 1) * (height - top).div_ceil(down) as usize
+    };
+    let lines = vec![0; passes.into_iter().map(bytes_of_pass).sum()];
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    push_chunk(&mut file, b"IHDR", &header);
+    if color == 3 {
+        push_chunk(&mut file, b"PLTE", &[0, 0, 0]);
+    }
+    push_chunk(&mut file, b"IDAT", &zlib(&lines));
+    push_chunk(&mut file, b"IEND", &[]);
+    file
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+fn push_chunk(file: &mut Vec<u8>, kind: &[u8; 4], content: &[u8]) {
+    file.extend((content.len() as u32).to_be_bytes());
+    let start = file.len();
+    file.extend(kind);
+    file.extend(content);
+    let mut crc = flate2::Crc::new();
+    crc.update(&file[start..]);
+    file.extend(crc.sum().to_be_bytes());
+}
+
+/// The PNG with one more chunk behind its header.
+fn with_chunk(file: Vec<u8>, kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let (header, rest) = file.split_at(33);
+    let mut with = header.to_vec();
+    push_chunk(&mut with, kind, content);
+    with.extend(rest);
+    with
+}
+
+/// The PNG with a colour profile and texts that would be 100 MB each.
+fn with_side_chunks(file: Vec<u8>) -> Vec<u8> {
+    let bomb = zlib(&vec![0; 100 << 20]);
+    let file = with_chunk(file, b"iCCP", &[b"profile\0\0", &bomb[..]].concat());
+    let file = with_chunk(file, b"zTXt", &[b"Comment\0\0", &bomb[..]].concat());
+    with_chunk(file, b"iTXt", &[b"XML:com.adobe.xmp\0\x01\0\0\0", &bomb[..]].concat())
+}
+
 #[test]
 fn decoding_takes_the_memory_that_was_said_before() {
     let (width, height) = (1600, 1200);
@@ -62,7 +114,14 @@ fn decoding_takes_the_memory_that_was_said_before() {
         ("png", encoded(rgb.clone(), ImageFormat::Png)),
         ("png grey", encoded(grey, ImageFormat::Png)),
         ("png rgba", encoded(rgba.clone(), ImageFormat::Png)),
-        ("png 16 bits", encoded(DynamicImage::ImageRgb16(wide), ImageFormat::Png)),
+        ("png 16 bits", encoded(DynamicImage::ImageRgb16(wide.clone()), ImageFormat::Png)),
+        ("png 16 bits, alpha", encoded(DynamicImage::ImageRgb16(wide.clone()).to_rgba16(), ImageFormat::Png)),
+        ("png 16 bits, grey", encoded(DynamicImage::ImageRgb16(wide.clone()).to_luma16(), ImageFormat::Png)),
+        ("png 16 bits, grey, alpha", encoded(DynamicImage::ImageRgb16(wide).to_luma_alpha16(), ImageFormat::Png)),
+        ("png interlaced", interlaced(width, height, 2, 3)),
+        ("png interlaced, palette", interlaced(width, height, 3, 1)),
+        ("png with profile and texts", with_side_chunks(encoded(rgb.clone(), ImageFormat::Png))),
+        ("png with EXIF of 5 MB", with_chunk(encoded(rgb.clone(), ImageFormat::Png), b"eXIf", &vec![7; 5 << 20])),
         ("bmp", encoded(rgb.clone(), ImageFormat::Bmp)),
         ("webp lossless", encoded(rgb, ImageFormat::WebP)),
         ("webp lossless, alpha", encoded(rgba.clone(), ImageFormat::WebP)),

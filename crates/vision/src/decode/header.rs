@@ -99,6 +99,30 @@ fn bitstream_sides(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
     }
 }
 
+/// Bytes besides the pixels that the decoder holds: of a PNG its EXIF, which is there twice for a moment. Other texts and profiles
+/// are passed over.
+pub(super) fn side_bytes(format: Format, bytes: &[u8]) -> u64 {
+    match format {
+        Format::Png => {
+            let exif = png_chunks(bytes).filter(|(kind, _)| *kind == b"eXIf").map(|(_, n_bytes)| n_bytes as u64);
+            2 * exif.max().unwrap_or(0).min(bytes.len() as u64)
+        }
+        _ => 0,
+    }
+}
+
+/// Kinds and lengths of the chunks of a PNG, as far as the file goes.
+fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut at = 8_usize;
+    std::iter::from_fn(move || {
+        let n_bytes = u32::from_be_bytes(array(bytes, at)?) as usize;
+        let kind = bytes.get(at + 4..at + 8)?;
+        // Length, kind and checksum.
+        at = at.saturating_add(12).saturating_add(n_bytes);
+        Some((kind, n_bytes))
+    })
+}
+
 fn u24(bytes: &[u8], at: usize) -> Option<u32> {
     let [low, middle, high] = array(bytes, at)?;
     Some(u32::from_le_bytes([low, middle, high, 0]))
@@ -126,11 +150,14 @@ pub(super) fn bytes_per_pixel(format: Format, bytes: &[u8]) -> u64 {
         Format::Jpeg => 3,
         Format::Png => {
             let sixteen_bits = u64::from(bytes.get(24) == Some(&16)) + 1;
+            // A colour may be said to be transparent, which adds a channel.
+            let has_transparency = u64::from(png_chunks(bytes).any(|(kind, _)| kind == b"tRNS"));
             match bytes.get(25) {
-                // Grey; an entry of the palette may be transparent.
-                Some(0) => sixteen_bits.max(4),
+                // Values as stored, and as RGB.
+                Some(0) => (1 + has_transparency) * sixteen_bits + 3,
                 Some(4) => 2 * sixteen_bits + 3,
-                Some(2) => 3 * sixteen_bits,
+                // Made RGB in place.
+                Some(2 | 3) => (3 + has_transparency) * sixteen_bits,
                 _ => 4 * sixteen_bits,
             }
         }

@@ -4,6 +4,13 @@ use image::ColorType;
 
 /// Any colour type that the decoders give, as RGB over white. In place where it shrinks.
 pub(super) fn to_rgb(stored: Vec<u8>, color: ColorType) -> Option<Vec<u8>> {
+    let mut rgb = converted(stored, color)?;
+    // What was made in place would keep the room of all channels for as long as the picture lives.
+    rgb.shrink_to_fit();
+    Some(rgb)
+}
+
+fn converted(stored: Vec<u8>, color: ColorType) -> Option<Vec<u8>> {
     let stored = match color {
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => to_eight_bits(stored),
         _ => stored,
