@@ -11,9 +11,8 @@ use likeness_domain::policy::{FaceChoice, off_centre};
 use likeness_domain::ports::Doubt;
 use likeness_domain::types::{BoundingBox, Landmarks, Point};
 
-use crate::align::Placement;
 use crate::detect::{Detector, FoundFace, iou, suppressed};
-use crate::mesh::{FacePlace, MeshFit, MeshNet};
+use crate::mesh::{FacePlace, MeshFit, MeshNet, turn_between};
 use crate::pack::{Detect, FirstPass};
 use crate::pyramid::Pyramid;
 use crate::raster::{ExifOrientation, RgbImage};
@@ -40,12 +39,27 @@ const UPRIGHT_SCORE_MIN: f32 = 0.92;
 const TURN_CROP_SCALE: f64 = 1.5;
 const TURN_CROP_SIDE: u32 = 128;
 
-/// A quarter turn of that crop is worth a fit of the mesh if the detector's score is at most so much below that of the
+/// How far from the middle of that crop the face may be found, in pixels: a third of the face.
+const TURN_OFF_CENTRE_MAX: f32 = 28.0;
+
+/// A turn of that crop is worth a fit of the mesh if the detector's score is at most so much below that of the
 /// upright crop, and at most so much below that of the best turn (diagonal faces are like in two turns). Of 261 faces that
 /// were turned by 45 to 315 degrees and not certain as they were, fits of these turns confirm 245 (fits at five fixed
 /// tilts, 242); of 78 upright ones, 16 cost a fit in vain (and five each with fixed tilts).
 const TURN_SCORE_BELOW_UPRIGHT_MAX: f32 = 0.05;
 const TURN_SCORE_BELOW_BEST_MAX: f32 = 0.2;
+
+/// The quarter turns of a crop.
+const TURNS: [ExifOrientation; 4] =
+    [ExifOrientation::UPRIGHT, ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270];
+
+/// A mesh is taken without a look at other turns if it is turned by at most so many degrees from where the detector's points
+/// are, and lies as level as this in its crop: from farther off it may have settled upside down.
+const PLAIN_TURN_MAX: f64 = 30.0;
+const PLAIN_LEFT_MAX: f64 = 10.0;
+
+/// See [`is_diagonal`].
+const DIAGONAL_MIN: f64 = 22.5;
 
 /// Most turns that are fitted.
 const TURNS_MAX: usize = 2;
@@ -76,6 +90,10 @@ const TILE_OVERLAP: u32 = 160;
 /// Two meshes whose extents overlap more (intersection over union) are one face.
 const SAME_FACE_IOU: f32 = 0.4;
 
+/// A mesh is that of a candidate if its extent overlaps the detector's box so much at least; of a diagonal face, whose box is
+/// half as large again, it is 0.35.
+const SAME_PLACE_IOU: f32 = 0.25;
+
 /// A face that was found, in pixels of the pyramid's base.
 #[derive(Debug, Clone)]
 pub struct Face {
@@ -102,6 +120,15 @@ pub enum Purpose {
     Boxes,
     /// Templates or measurements of them, be it only how they are turned: the mesh is fitted to each.
     Meshes,
+}
+
+/// Which candidates are looked at in other turns where the mesh does not confirm them as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turning {
+    /// Those of at least [`PERSISTENT_SCORE_MIN`].
+    OfPersistent,
+    /// Also weaker ones.
+    OfAny,
 }
 
 /// A detector and a mesh that work together.
@@ -144,9 +171,60 @@ impl Finder {
                 self.find_all(pyramid, side_min, purpose)?
             }
         };
+        if faces.is_empty() {
+            faces = self.find_diagonal(pyramid, side_min, purpose)?;
+            if matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1)) {
+                faces.truncate(1);
+            }
+        }
         if purpose == Purpose::Boxes {
             faces.iter_mut().for_each(|face| face.doubt = None);
         }
+        Ok(faces)
+    }
+
+    /// The faces of a picture in which no quarter turn shows one: it is looked at turned by 45 degrees. Confirmed ones only,
+    /// the largest first.
+    fn find_diagonal(&mut self, pyramid: &mut Pyramid, side_min: f32, purpose: Purpose) -> Result<Vec<Face>> {
+        let (width, height) = (f64::from(pyramid.base().width()), f64::from(pyramid.base().height()));
+        let whole = FacePlace { centre: (width / 2.0, height / 2.0), size: width.hypot(height), tilt: 45.0 };
+        let shrunk = (f64::from(FINER_SIDES[0]) / width.max(height)).min(1.0);
+        let side = (whole.size * shrunk).ceil() as u32;
+        let placement = whole.placement(1.0, side);
+        let picture = pyramid.warp(placement, side);
+        let per_pixel = placement.a.hypot(placement.b) as f32;
+        let source = |x: f32, y: f32| {
+            let (x, y) = placement.source(f64::from(x), f64::from(y));
+            Point { x: x as f32, y: y as f32 }
+        };
+        let mut candidates = Vec::new();
+        for turn in TURNS {
+            let found = match turn {
+                ExifOrientation::UPRIGHT => self.detector.pass(&picture, self.score_min)?,
+                _ => self.detector.pass(&picture.turned(turn), self.score_min)?,
+            };
+            for face in found.iter().map(|face| turned_back(face, turn, side, side)) {
+                let [left, top, right, bottom] = face.corners;
+                let (centre, half) =
+                    (source((left + right) / 2.0, (top + bottom) / 2.0), longest(&face) * per_pixel / 2.0);
+                candidates.push(FoundFace {
+                    corners: [centre.x - half, centre.y - half, centre.x + half, centre.y + half],
+                    landmarks: Landmarks(face.landmarks.0.map(|point| source(point.x, point.y))),
+                    score: face.score,
+                });
+            }
+        }
+        let mut candidates = suppressed(candidates, self.nms_iou);
+        candidates.retain(|face| longest(face) >= side_min);
+        candidates.truncate(TRIES_MAX);
+        let mut faces: Vec<Face> = Vec::new();
+        for candidate in candidates {
+            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
+            if face.doubt.is_none() && faces.iter().all(|other| !is_same(other, &face)) {
+                faces.push(face);
+            }
+        }
+        faces.sort_by(|a, b| area(&b.found).total_cmp(&area(&a.found)));
         Ok(faces)
     }
 
@@ -172,6 +250,7 @@ impl Finder {
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
         let mut doubtful: Option<Face> = None;
+        let mut weak: Vec<FoundFace> = Vec::new();
         let mut known: Vec<FoundFace> = Vec::new();
         let mut last_side = 0;
         let sides = self.sides(pyramid);
@@ -200,7 +279,7 @@ impl Finder {
             }
             known.extend_from_slice(&candidates);
             for candidate in candidates.into_iter().take(TRIES_MAX) {
-                let face = self.confirmed(pyramid, candidate, purpose)?;
+                let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
                 match face.doubt {
                     None => return Ok(vec![face]),
                     // The central face is meant, certain or not; of others, a certain one beats a doubtful one.
@@ -213,8 +292,16 @@ impl Finder {
                             doubtful = Some(face);
                         }
                     }
+                    Some(_) if candidate.score < PERSISTENT_SCORE_MIN => weak.push(candidate),
                     Some(_) => {}
                 }
+            }
+        }
+        // A diagonal face alone in a picture may be no more than a weak candidate; beside others, those are mostly false.
+        for candidate in weak.into_iter().take(if doubtful.is_none() { TRIES_MAX } else { 0 }) {
+            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfAny)?;
+            if face.doubt.is_none() {
+                return Ok(vec![face]);
             }
         }
         Ok(doubtful.into_iter().collect())
@@ -249,7 +336,7 @@ impl Finder {
         all.truncate(FACES_PER_IMAGE_MAX);
         let mut faces: Vec<Face> = Vec::with_capacity(all.len());
         for candidate in all {
-            let face = self.confirmed(pyramid, candidate, purpose)?;
+            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
             let same = faces.iter().position(|other| is_same(other, &face));
             match same {
                 Some(idx) if faces[idx].fit.is_some() && faces[idx].presence() < face.presence() => faces[idx] = face,
@@ -338,11 +425,17 @@ impl Finder {
     }
 
     /// Fits the mesh to a candidate, as well as the purpose needs it.
-    fn confirmed(&mut self, pyramid: &mut Pyramid, candidate: FoundFace, purpose: Purpose) -> Result<Face> {
+    fn confirmed(
+        &mut self,
+        pyramid: &mut Pyramid,
+        candidate: FoundFace,
+        purpose: Purpose,
+        turning: Turning,
+    ) -> Result<Face> {
         if purpose == Purpose::Boxes && candidate.score >= self.first.score_sure {
             return Ok(Face { found: candidate, fit: None, doubt: None });
         }
-        let fit = self.fitted(pyramid, &candidate, purpose)?;
+        let fit = self.fitted(pyramid, &candidate, purpose, turning)?;
         let (presence, presence_min) = (fit.mesh.presence, self.mesh.stage().presence_min);
         let doubt = (presence < presence_min).then_some(Doubt { presence, presence_min });
         let mut found = candidate;
@@ -353,7 +446,13 @@ impl Finder {
     }
 
     /// The mesh with the highest presence that is found for a candidate.
-    fn fitted(&mut self, pyramid: &mut Pyramid, candidate: &FoundFace, purpose: Purpose) -> Result<MeshFit> {
+    fn fitted(
+        &mut self,
+        pyramid: &mut Pyramid,
+        candidate: &FoundFace,
+        purpose: Purpose,
+        turning: Turning,
+    ) -> Result<MeshFit> {
         let (presence_min, presence_sure) = (self.mesh.stage().presence_min, self.mesh.stage().presence_sure);
         let is_persistent = candidate.score >= PERSISTENT_SCORE_MIN;
         // What decides, and the presence at which it need not be fitted level; see `is_reported`.
@@ -364,53 +463,85 @@ impl Finder {
         };
         let place = FacePlace::of(candidate);
         let mut best = self.mesh.settle(pyramid, place, enough_at_once)?;
-        if !is_persistent || best.mesh.presence >= enough {
+        let is_plain = |fit: &MeshFit| {
+            let has_turned = turn_between(place.tilt, fit.place.tilt).abs() > PLAIN_TURN_MAX;
+            let is_placed = !has_turned && !is_diagonal(fit) && fit.tilt_left.abs() < PLAIN_LEFT_MAX;
+            fit.mesh.presence >= enough && (purpose == Purpose::Boxes || is_placed)
+        };
+        if is_plain(&best) || (turning == Turning::OfPersistent && !is_persistent) {
             return Ok(best);
         }
-        if best.mesh.presence >= 0.0 {
+        if is_persistent && (0.0..enough).contains(&best.mesh.presence) {
             best = self.mesh.resized(pyramid, best)?;
         }
-        if best.mesh.presence >= enough || candidate.score >= UPRIGHT_SCORE_MIN {
+        if is_plain(&best) || candidate.score >= UPRIGHT_SCORE_MIN {
             return Ok(best);
         }
         for turned in self.turned_places(pyramid, place)? {
             let fit = self.mesh.settle(pyramid, turned, enough_at_once)?;
+            // A face elsewhere in the crop says nothing of this candidate.
+            let extent = FoundFace { corners: fit.mesh.extent(), ..*candidate };
+            if iou(&extent, candidate) < SAME_PLACE_IOU {
+                continue;
+            }
+            // Its box was measured upright, so the crop has the right size, which presence hardly tells.
+            if is_diagonal(&best) && fit.mesh.presence >= presence_sure {
+                return Ok(fit);
+            }
             // A turn that is not confirmed would only be a wrong mesh instead of an unsure one.
             if fit.mesh.presence > best.mesh.presence.max(presence_min) {
                 best = fit;
-            }
-            if best.mesh.presence >= enough {
-                break;
             }
         }
         Ok(best)
     }
 
-    /// Where the face at `place` is if it lies on a side or stands on its head, the likeliest place first: the detector is
-    /// shown a crop about it in the four quarter turns, which costs less than one pass of the mesh. Empty if the detector
-    /// finds it more surely as it is.
+    /// Where the face at `place` is, the likeliest place first: the detector is shown a crop about it in eight turns of 45
+    /// degrees, in one of which the face is nearly upright and its box as large as the face. Empty if the detector finds it in
+    /// none.
     fn turned_places(&mut self, pyramid: &mut Pyramid, place: FacePlace) -> Result<Vec<FacePlace>> {
-        let per_pixel = TURN_CROP_SCALE * place.size / f64::from(TURN_CROP_SIDE);
-        let half = f64::from(TURN_CROP_SIDE) / 2.0;
-        let (left, top) = (place.centre.0 - half * per_pixel, place.centre.1 - half * per_pixel);
-        let crop = pyramid.warp(Placement { a: per_pixel, b: 0.0, shift_x: left, shift_y: top }, TURN_CROP_SIDE);
-        let mut strongest = |picture: &RgbImage| -> Result<Option<FoundFace>> {
-            Ok(self.detector.pass(picture, WEAK_SCORE_MIN)?.into_iter().next())
+        let mut found: Vec<(f32, FacePlace)> = Vec::new();
+        let mut upright_score = 0.0;
+        let middle = TURN_CROP_SIDE as f32 / 2.0;
+        let is_in_the_middle = |face: &FoundFace| {
+            let [left, top, right, bottom] = face.corners;
+            ((left + right) / 2.0 - middle).hypot((top + bottom) / 2.0 - middle) < TURN_OFF_CENTRE_MAX
         };
-        let upright_score = strongest(&crop)?.map_or(0.0, |face| face.score);
-        let mut found = Vec::new();
-        for turn in [ExifOrientation::TURN_90, ExifOrientation::TURN_180, ExifOrientation::TURN_270] {
-            let face = strongest(&crop.turned(turn))?;
-            found.extend(face.map(|face| turned_back(&face, turn, TURN_CROP_SIDE, TURN_CROP_SIDE)));
+        for tilt in [0.0, 45.0] {
+            let placement = FacePlace { tilt, ..place }.placement(TURN_CROP_SCALE, TURN_CROP_SIDE);
+            let crop = pyramid.warp(placement, TURN_CROP_SIDE);
+            for turn in TURNS {
+                let faces = match turn {
+                    ExifOrientation::UPRIGHT => self.detector.pass(&crop, WEAK_SCORE_MIN)?,
+                    _ => self.detector.pass(&crop.turned(turn), WEAK_SCORE_MIN)?,
+                };
+                // Others beside it are not meant.
+                let Some(strongest) = faces.into_iter().find(is_in_the_middle) else { continue };
+                if tilt == 0.0 && turn == ExifOrientation::UPRIGHT {
+                    upright_score = strongest.score;
+                }
+                let in_crop = FacePlace::of(&turned_back(&strongest, turn, TURN_CROP_SIDE, TURN_CROP_SIDE));
+                let turned = FacePlace {
+                    centre: placement.source(in_crop.centre.0, in_crop.centre.1),
+                    size: in_crop.size * placement.a.hypot(placement.b),
+                    tilt: in_crop.tilt + tilt,
+                };
+                found.push((strongest.score, turned));
+            }
         }
-        let best_score = found.iter().map(|face| face.score).fold(upright_score, f32::max);
+        let best_score = found.iter().map(|(score, _)| *score).fold(0.0, f32::max);
         let score_min = (upright_score - TURN_SCORE_BELOW_UPRIGHT_MAX).max(best_score - TURN_SCORE_BELOW_BEST_MAX);
-        found.retain(|face| face.score >= score_min);
-        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.retain(|(score, _)| *score >= score_min);
+        found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         found.truncate(TURNS_MAX);
-        let scale = (per_pixel as f32, per_pixel as f32);
-        Ok(found.iter().map(|face| FacePlace::of(&face.moved(scale, (left as f32, top as f32)))).collect())
+        Ok(found.into_iter().map(|(_, place)| place).collect())
     }
+}
+
+/// Whether a face lies more than [`DIAGONAL_MIN`] degrees off every quarter turn: the detector's box about it is too large.
+fn is_diagonal(fit: &MeshFit) -> bool {
+    let off = fit.place.tilt.rem_euclid(90.0);
+    off.min(90.0 - off) > DIAGONAL_MIN
 }
 
 /// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.

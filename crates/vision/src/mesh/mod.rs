@@ -6,6 +6,7 @@
 
 mod net;
 
+pub(crate) use net::turn_between;
 pub use net::{FacePlace, MeshFit, MeshNet};
 
 use likeness_domain::types::{Landmarks, Point};

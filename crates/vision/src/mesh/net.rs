@@ -53,12 +53,17 @@ impl FacePlace {
     }
 
     /// The map from a crop of `side` pixels, `scale` times as wide as the face and turned upright, into the picture.
-    fn placement(&self, scale: f64, side: u32) -> Placement {
+    pub(crate) fn placement(&self, scale: f64, side: u32) -> Placement {
         let per_pixel = scale * self.size / f64::from(side);
         let (sine, cosine) = self.tilt.to_radians().sin_cos();
         let (a, b, half) = (cosine * per_pixel, sine * per_pixel, f64::from(side) / 2.0);
         Placement { a, b, shift_x: self.centre.0 - (a - b) * half, shift_y: self.centre.1 - (b + a) * half }
     }
+}
+
+/// By how many degrees one turns clockwise from one tilt to another, -180 to 180.
+pub(crate) fn turn_between(from: f64, to: f64) -> f64 {
+    (to - from + 180.0).rem_euclid(360.0) - 180.0
 }
 
 /// What one pass of the net gives.
@@ -68,6 +73,8 @@ pub struct MeshFit {
     pub mesh: FaceMesh,
     /// The place that its crop was cut about, with the tilt that the mesh found.
     pub place: FacePlace,
+    /// By how many degrees the face is still turned in the crop, -180 to 180.
+    pub tilt_left: f64,
 }
 
 impl MeshFit {
@@ -77,7 +84,8 @@ impl MeshFit {
         let FacePlace { centre: (x, y), size, tilt } = self.place;
         let per_pixel = f64::from(factor);
         let centre = ((x + 0.5) * per_pixel - 0.5, (y + 0.5) * per_pixel - 0.5);
-        Self { mesh: self.mesh.scaled(factor), place: FacePlace { centre, size: size * per_pixel, tilt } }
+        let place = FacePlace { centre, size: size * per_pixel, tilt };
+        Self { mesh: self.mesh.scaled(factor), place, tilt_left: self.tilt_left }
     }
 }
 
@@ -114,8 +122,7 @@ impl MeshNet {
         loop {
             let fit = self.pass(pyramid, place)?;
             n_passes += 1;
-            let left = (fit.place.tilt - place.tilt + 180.0).rem_euclid(360.0) - 180.0;
-            let is_settled = left.abs() < f64::from(self.stage.tilt_max) || fit.mesh.presence >= enough;
+            let is_settled = fit.tilt_left.abs() < f64::from(self.stage.tilt_max) || fit.mesh.presence >= enough;
             if is_settled || fit.mesh.presence < 0.0 || n_passes >= self.stage.passes_max {
                 return Ok(fit);
             }
@@ -162,7 +169,8 @@ impl MeshNet {
         };
         let mesh = FaceMesh { points: Box::new(std::array::from_fn(point)), presence };
         let tilt = mesh.tilt();
-        Ok(MeshFit { mesh, place: FacePlace { tilt, ..place } })
+        let tilt_left = turn_between(place.tilt, tilt);
+        Ok(MeshFit { mesh, place: FacePlace { tilt, ..place }, tilt_left })
     }
 
     /// The net's numbers for a crop: x, y and z of each point in pixels of the crop, and the presence (a logit).
