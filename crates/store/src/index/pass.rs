@@ -361,7 +361,7 @@ impl<'a> Pass<'a> {
         let questions = self.questions;
         let question = &questions.questions[question_idx];
         let rows = segments[segment_idx].fine_rows();
-        let n_max = (CANDIDATES_PER_HIT * question.top_k).max(CANDIDATES_MIN);
+        let n_max = CANDIDATES_PER_HIT.saturating_mul(question.top_k).max(CANDIDATES_MIN);
         let mut near = std::mem::take(&mut self.near);
         for FoundRow { row, sum } in near.drain(..) {
             let (lower, bound) = question.probe.codes.terms.whole_bounds(sum, rows.whole_sizes(row as usize));

@@ -415,6 +415,10 @@ impl Whole {
         let scratch = tempfile::tempdir().unwrap();
         block_on(fill(scratch.path()));
         let path = scratch.path().join(DATABASE_FILE);
+        // What an upgrade leaves behind that joined two spellings of a name.
+        let upgraded = "INSERT INTO respelled (kind, row, other, suffix)
+                        VALUES ('subject', 1, 2, NULL), ('external id', 1, 2, '-2')";
+        Connection::open(&path).unwrap().execute(upgraded, []).unwrap();
         let tables = tables(&path);
         let database = std::fs::read(&path).unwrap();
         let conn = Connection::open(&path).unwrap();
