@@ -2,7 +2,8 @@
 //!
 //! The detector sees the whole picture shrunk to [`FirstPass::side`] pixels; only if nothing there is certain, the other
 //! quarter turns of that small picture follow. Each face that is wanted is then fitted with the mesh at full resolution,
-//! and the mesh's presence score, not the detector's, decides whether it is a face. Larger passes, down to tiles of the
+//! and the mesh's presence score, not the detector's, decides whether it is a face. A picture that shows none is looked at
+//! once more turned by 45 degrees. Larger passes, down to tiles of the
 //! picture at full size, are run only when small faces are wanted and the pass before gives reason to expect some.
 
 use likeness_domain::Result;
@@ -45,7 +46,8 @@ const TURN_OFF_CENTRE_MAX: f32 = 28.0;
 /// A turn of that crop is worth a fit of the mesh if the detector's score is at most so much below that of the
 /// upright crop, and at most so much below that of the best turn (diagonal faces are like in two turns). Of 261 faces that
 /// were turned by 45 to 315 degrees and not certain as they were, fits of these turns confirm 245 (fits at five fixed
-/// tilts, 242); of 78 upright ones, 16 cost a fit in vain (and five each with fixed tilts).
+/// tilts, 242); of 78 upright ones, 16 cost a fit in vain (and five each with fixed tilts). That was counted
+/// with quarter turns only.
 const TURN_SCORE_BELOW_UPRIGHT_MAX: f32 = 0.05;
 const TURN_SCORE_BELOW_BEST_MAX: f32 = 0.2;
 
