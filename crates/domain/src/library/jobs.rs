@@ -25,19 +25,24 @@ const REST_MAX: Duration = Duration::from_secs(30);
 /// How often results whose time is over are erased. Nobody is shown one in between.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
+/// How the jobs of one kind are done.
+#[derive(Debug, Clone, Copy)]
+pub struct JobPlan {
+    /// The kind.
+    pub kind: &'static str,
+    /// Most time a job may take. A run that is not done by then is dropped and counts as failed; a job whose process
+    /// died is due again after this time.
+    pub lease: Duration,
+    /// How long to wait before each further try; after the last it is given up. `[]` for a single try.
+    pub retries: &'static [Duration],
+}
+
 /// Knows how to do one kind of job.
 ///
 /// Work happens at least once: a process may die after the work and before the settling.
 pub trait JobHandler: Send + Sync {
-    /// The kind of job it does.
-    fn kind(&self) -> &'static str;
-
-    /// Most time a job may take. A run that is not done by then is dropped and counts as failed; a job whose process
-    /// died is due again after this time.
-    fn lease(&self) -> Duration;
-
-    /// How long to wait before each further try; after the last it is given up. `[]` for a single try.
-    fn retries(&self) -> &[Duration];
+    /// What kind of job it does, and how.
+    fn plan(&self) -> JobPlan;
 
     /// Does the job. An error of a kind that [is retryable](Kind::is_retryable), or of ours ([`Kind::Internal`], also a
     /// panic), leads to a further try; any other is given up at once.
@@ -89,7 +94,7 @@ impl Jobs {
             let n_wakes = self.notify.n_wakes();
             let wake_at = match self.work_once(handler).await {
                 Ok(true) => continue,
-                Ok(false) => self.store.next_due(handler.kind()).await.unwrap_or_else(|error| {
+                Ok(false) => self.store.next_due(handler.plan().kind).await.unwrap_or_else(|error| {
                     handler.failed(&error);
                     None
                 }),
@@ -125,12 +130,13 @@ impl Jobs {
     /// Does one job if one is due; whether there was one.
     async fn work_once(&self, handler: &dyn JobHandler) -> Result<bool> {
         let now = self.clock.now();
-        let lease_until = later(now, handler.lease());
-        let served = self.served().get(handler.kind()).copied();
-        let Some(job) = self.store.claim(handler.kind(), now, lease_until, served).await? else { return Ok(false) };
-        self.served().insert(handler.kind(), job.tenant);
+        let JobPlan { kind, lease, retries } = handler.plan();
+        let lease_until = later(now, lease);
+        let served = self.served().get(kind).copied();
+        let Some(job) = self.store.claim(kind, now, lease_until, served).await? else { return Ok(false) };
+        self.served().insert(kind, job.tenant);
         let n_tries_before = usize::try_from(job.n_attempts).unwrap_or(usize::MAX).saturating_sub(1);
-        let settled = if n_tries_before > handler.retries().len() {
+        let settled = if n_tries_before > retries.len() {
             // Nobody settled the last try that was allowed: the job took its process with it, or the store did not answer.
             let error = Error::new(Kind::Internal, "the job was tried as often as it may be, and never settled");
             handler.failed(&error);
@@ -141,7 +147,7 @@ impl Jobs {
                 Err(error) => {
                     handler.failed(&error);
                     let may_pass = error.kind().is_retryable() || error.kind() == Kind::Internal;
-                    match handler.retries().get(n_tries_before) {
+                    match retries.get(n_tries_before) {
                         Some(&pause) if may_pass => JobOutcome::Again { due_at: later(self.clock.now(), pause) }.into(),
                         _ => handler.give_up(&job, &error),
                     }
@@ -169,7 +175,7 @@ impl Jobs {
             }
         };
         first_of(caught, too_late).await.unwrap_or_else(|| {
-            let message = format!("the job `{}` took longer than {} s", job.kind, handler.lease().as_secs());
+            let message = format!("the job `{}` took longer than {} s", job.kind, handler.plan().lease.as_secs());
             Err(Error::new(Kind::Internal, message))
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::library::jobs::{JobHandler, Jobs, Settled};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Jobs, Settled};
 use likeness_domain::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending};
 use likeness_domain::types::{JobId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind};
@@ -49,16 +49,8 @@ impl Script {
 }
 
 impl JobHandler for Script {
-    fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    fn lease(&self) -> Duration {
-        LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &RETRIES
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: self.kind, lease: LEASE, retries: &RETRIES }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::access::Caller;
-use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, Webhook};
 use likeness_domain::types::TimestampMs;
 use likeness_domain::{Error, Kind};
@@ -91,16 +91,8 @@ impl Scanner {
 }
 
 impl JobHandler for Scanner {
-    fn kind(&self) -> &'static str {
-        SCAN
-    }
-
-    fn lease(&self) -> Duration {
-        SCAN_LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &SCAN_WAITS
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: SCAN, lease: SCAN_LEASE, retries: &SCAN_WAITS }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
@@ -139,16 +131,8 @@ struct PushPayload {
 }
 
 impl JobHandler for Pusher {
-    fn kind(&self) -> &'static str {
-        PUSH
-    }
-
-    fn lease(&self) -> Duration {
-        PUSH_LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &PUSH_WAITS
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: PUSH, lease: PUSH_LEASE, retries: &PUSH_WAITS }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {

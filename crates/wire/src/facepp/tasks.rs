@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use likeness_domain::access::{Caller, Grant};
-use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, fresh_id};
 use likeness_domain::types::{FaceSetId, JobId, TimestampMs};
 use likeness_domain::{Error, Kind};
@@ -136,16 +136,8 @@ impl Tasks {
 }
 
 impl JobHandler for Tasks {
-    fn kind(&self) -> &'static str {
-        FACES
-    }
-
-    fn lease(&self) -> Duration {
-        LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &WAITS
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: FACES, lease: LEASE, retries: &WAITS }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {

@@ -10,18 +10,17 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use likeness_domain::access::{Access, Caller, Limits};
-use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::access::{Access, Caller};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{AddFaces, Library};
 use likeness_domain::ports::{Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetId, FaceSetName, TimestampMs, UploadName};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetName, TimestampMs, UploadName};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
 use super::body::{InFaceSet, Json, Signed, json};
 use super::errors::{self, NativeError};
-use super::workers::RESULT_LIFETIME_MS;
-use super::{Api, convert, dto, keys};
+use super::{Api, convert, dto, keys, workers};
 use crate::http::json as json_text;
 
 /// The kind of jobs that enrol faces.
@@ -148,11 +147,7 @@ pub(super) struct Enrolments {
 
 impl Enrolments {
     async fn step(&self, job: &Job, work: &mut Work) -> Result<Option<Duration>, Error> {
-        let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
-        let caller = self.access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
-        let id = FaceSetId::new(work.face_set).ok_or_else(gone)?;
-        // By its id: another set may have got the name meanwhile.
-        let name = self.library.known_face_set(&caller, id).await?.face_set.name;
+        let (caller, FaceSet { name, .. }) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
         self.erase(&caller, std::mem::take(&mut work.spent)).await?;
         for n_done in 0..STEP {
             let Some(photo) = work.photos.front() else { break };
@@ -189,14 +184,13 @@ impl Enrolments {
         let added = self.library.add_faces(caller, photo.request(name.clone())?).await?;
         let face_ids = added.faces.iter().take(FACE_IDS_MAX).map(|face| face.id.to_string()).collect();
         let (n_faces, n_refused) = (added.faces.len() as u64, added.refused.len() as u64);
-        Ok(dto::PhotoOutcome { n_faces, n_refused, face_ids, code: None, message: None })
+        Ok(dto::PhotoOutcome { n_faces, n_refused, face_ids, ..Default::default() })
     }
 
     fn settled(&self, done: Vec<dto::PhotoOutcome>) -> Settled {
         let n_faces = done.iter().map(|photo| photo.n_faces).sum();
-        let outcome = dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), code: None, message: None };
-        let expires_at = TimestampMs(self.library.now().0 + RESULT_LIFETIME_MS);
-        JobOutcome::Done { result: json_text::write(&outcome).into(), expires_at }.into()
+        let outcome = dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), ..Default::default() };
+        workers::settled(&self.library, &outcome)
     }
 }
 
@@ -208,20 +202,12 @@ fn is_of_the_server(kind: Kind) -> bool {
 fn refused(error: &Error) -> dto::PhotoOutcome {
     let message = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
     let code = errors::code_of(error.kind()).to_owned();
-    dto::PhotoOutcome { n_faces: 0, n_refused: 0, face_ids: Vec::new(), code: Some(code), message: Some(message) }
+    dto::PhotoOutcome { code: Some(code), message: Some(message), ..Default::default() }
 }
 
 impl JobHandler for Enrolments {
-    fn kind(&self) -> &'static str {
-        ENROL
-    }
-
-    fn lease(&self) -> Duration {
-        LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &WAITS
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: ENROL, lease: LEASE, retries: &WAITS }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {

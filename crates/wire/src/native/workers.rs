@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use likeness_domain::access::{Access, Limits};
+use likeness_domain::access::{Access, Caller, Limits};
 use likeness_domain::library::Library;
-use likeness_domain::library::jobs::{JobHandler, Settled};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::ports::{Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceSetId, TimestampMs};
+use likeness_domain::types::{FaceSet, FaceSetId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ const LEASE: Duration = Duration::from_hours(1);
 const WAITS: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_mins(10)];
 
 /// How long an outcome can be asked for.
-pub(super) const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub(super) async fn delete_later(
 /// The outcome of a job of ours; `None` for jobs of other dialects and for ones that are not done.
 pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
     if job.kind == DELETE && job.is_cancelled {
-        return Some(dto::JobOutcome { n_faces: Some(0), photos: None, code: None, message: None });
+        return Some(dto::JobOutcome { n_faces: Some(0), ..Default::default() });
     }
     if job.kind == enrolments::ENROL {
         return enrolments::outcome(job);
@@ -88,50 +88,50 @@ struct Deletes {
 
 impl Deletes {
     async fn done(&self, job: &Job, work: Work) -> Result<u64, Error> {
-        let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
-        let caller = self.access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
-        let id = FaceSetId::new(work.face_set).ok_or_else(gone)?;
-        // By its id: another set may have got the name meanwhile.
-        let face_set = self.library.known_face_set(&caller, id).await?.face_set;
+        let (caller, face_set) = begun(&self.library, &self.access, job, work.face_set).await?;
         let (_, deleted) =
             self.library.delete_faces(&caller, &face_set.name, convert::delete_faces(work.which)?).await?;
         Ok(deleted.len() as u64)
     }
+}
 
-    fn settled(&self, outcome: &dto::JobOutcome) -> Settled {
-        let expires_at = TimestampMs(self.library.now().0 + RESULT_LIFETIME_MS);
-        JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
-    }
+/// In whose name a job is done, and the face set that it is for: by its id, as another set may have got the name meanwhile.
+pub(super) async fn begun(
+    library: &Library,
+    access: &Access,
+    job: &Job,
+    face_set: u64,
+) -> Result<(Caller, FaceSet), Error> {
+    let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
+    let caller = access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
+    let id = FaceSetId::new(face_set).ok_or_else(gone)?;
+    let face_set = library.known_face_set(&caller, id).await?.face_set;
+    Ok((caller, face_set))
+}
 
-    fn refused(&self, error: &Error) -> Settled {
-        let (code, message) = (errors::code_of(error.kind()).to_owned(), error.message().to_owned());
-        self.settled(&dto::JobOutcome { n_faces: None, photos: None, code: Some(code), message: Some(message) })
-    }
+/// A job that is done, whose outcome can be asked for.
+pub(super) fn settled(library: &Library, outcome: &dto::JobOutcome) -> Settled {
+    let expires_at = TimestampMs(library.now().0 + RESULT_LIFETIME_MS);
+    JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
 }
 
 impl JobHandler for Deletes {
-    fn kind(&self) -> &'static str {
-        DELETE
-    }
-
-    fn lease(&self) -> Duration {
-        LEASE
-    }
-
-    fn retries(&self) -> &[Duration] {
-        &WAITS
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: DELETE, lease: LEASE, retries: &WAITS }
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
         Box::pin(async move {
             let Ok(work) = serde_json::from_slice(&job.payload) else { return Ok(JobOutcome::Forgotten.into()) };
             let n_faces = self.done(job, work).await?;
-            Ok(self.settled(&dto::JobOutcome { n_faces: Some(n_faces), photos: None, code: None, message: None }))
+            Ok(settled(&self.library, &dto::JobOutcome { n_faces: Some(n_faces), ..Default::default() }))
         })
     }
 
     fn give_up(&self, _: &Job, error: &Error) -> Settled {
-        self.refused(error)
+        let (code, message) = (errors::code_of(error.kind()).to_owned(), error.message().to_owned());
+        let outcome = dto::JobOutcome { code: Some(code), message: Some(message), ..Default::default() };
+        settled(&self.library, &outcome)
     }
 
     fn failed(&self, error: &Error) {

@@ -406,7 +406,7 @@ async fn work_until_done(server: &Server, kind: &str, path: &str) -> Value {
 
     let jobs = Arc::new(Jobs::new(server.bed.store.clone(), server.bed.clock.clone(), server.bed.clock.clone()));
     let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
-    let worker = workers.into_iter().find(|worker| worker.handler.kind() == kind).unwrap();
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == kind).unwrap();
     let working = {
         let jobs = Arc::clone(&jobs);
         tokio::spawn(async move { jobs.work(&*worker.handler).await })
@@ -453,7 +453,7 @@ async fn many_images_are_enrolled_by_a_job() {
     let now = server.bed.clock.now();
     let claimed = server.bed.store.claim("enrol-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
     let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
-    let worker = workers.into_iter().find(|worker| worker.handler.kind() == "enrol-faces").unwrap();
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "enrol-faces").unwrap();
     assert!(worker.handler.run(&claimed).await.is_ok());
     assert_eq!(n_faces(&server).await, 14);
     server.bed.clock.advance(Duration::from_secs(10));

@@ -200,7 +200,7 @@ pub struct JobProgress {
 }
 
 /// What came of a job: `n_faces`, or why it was given up.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct JobOutcome {
     /// How many faces were deleted or enrolled; 0 of a delete that was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,7 +217,7 @@ pub struct JobOutcome {
 }
 
 /// What became of an image that a job enrolled: its faces, or why it was refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PhotoOutcome {
     /// Faces that were enrolled.
     pub n_faces: u64,
