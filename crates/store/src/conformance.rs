@@ -340,6 +340,7 @@ macro_rules! conformance {
                 uploads_of_another_tenant_are_not_there
                 uploads_are_bounded_by_the_quota
                 uploads_have_a_size
+                an_upload_is_forgotten_before_its_time
                 many_uploads_are_purged_together
             ],
             records: [

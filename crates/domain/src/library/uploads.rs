@@ -62,11 +62,7 @@ impl Library {
     /// Erases a picture that is needed no more, before its time; one that is not there is fine.
     pub async fn forget_upload(&self, caller: &Caller, name: UploadName) -> Result<()> {
         caller.require_any()?;
-        let now = self.ports.clock.now();
-        // Replaced by nothing, whose time is over, so that its bytes are gone at once and the entry with the next purge.
-        let nothing = NewUpload { name, bytes: Bytes::new(), expires_at: now };
-        let no_room = UploadQuota { n_max: u64::MAX, bytes_max: u64::MAX };
-        self.ports.pictures.put_upload(caller.tenant, nothing, no_room, now).await
+        self.ports.pictures.forget_upload(caller.tenant, name).await
     }
 
     /// A picture of the caller's tenant.

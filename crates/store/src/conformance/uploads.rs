@@ -81,6 +81,21 @@ pub async fn uploads_are_bounded_by_the_quota(bench: Bench) -> Bench {
     bench
 }
 
+/// At once, and nobody else's; what is not there is forgotten already.
+pub async fn an_upload_is_forgotten_before_its_time(bench: Bench) -> Bench {
+    let room = UploadQuota { n_max: 1, bytes_max: 10 };
+    put(&bench, picture("a", "ours"), room, 0).await.unwrap();
+    bench.pictures.put_upload(theirs(), picture("a", "theirs"), room, at(0)).await.unwrap();
+    for name in ["a", "a", "never"] {
+        bench.pictures.forget_upload(ours(), upload_name(name)).await.unwrap();
+    }
+    assert_eq!(found(&bench, ours(), "a", 0).await, None);
+    assert_eq!(found(&bench, theirs(), "a", 0).await.unwrap(), "theirs");
+    put(&bench, picture("b", "1234567890"), room, 0).await.unwrap();
+    assert_eq!(bench.pictures.purge_expired_uploads(at(1_000)).await.unwrap(), 2);
+    bench
+}
+
 /// The library's bound is the store's.
 pub async fn uploads_have_a_size(bench: Bench) -> Bench {
     let large = |len| Bytes::from(vec![7; len]);

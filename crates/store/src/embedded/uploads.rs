@@ -58,12 +58,17 @@ fn put(tx: &mut WriteTx<'_>, tenant: TenantId, picture: &NewUpload, room: Upload
         .prepare_cached(sql)?
         .query_row((&tenant, name, now.0, SEAL_BYTES), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
     bounds::check_upload_quota(n_others, n_bytes, picture.bytes.len(), room)?;
-    let sql = "DELETE FROM pictures WHERE tenant = ?1 AND name = ?2";
-    tx.erased = tx.conn.prepare_cached(sql)?.execute((&tenant, name))? > 0;
+    tx.erased = erase(tx.conn, &tenant[..], name)?;
     tx.conn
         .prepare_cached("INSERT INTO pictures (tenant, name, expires_at, bytes) VALUES (?1, ?2, ?3, ?4)")?
         .execute((&tenant, name, picture.expires_at.0, sealed(&tenant[..], name, &picture.bytes)))?;
     Ok(())
+}
+
+/// Erases a picture; whether it was there.
+fn erase(conn: &Connection, tenant: &[u8], name: &str) -> Answer<bool> {
+    let sql = "DELETE FROM pictures WHERE tenant = ?1 AND name = ?2";
+    Ok(conn.prepare_cached(sql)?.execute((tenant, name))? > 0)
 }
 
 fn picture(conn: &Connection, tenant: TenantId, name: &UploadName, now: TimestampMs) -> Answer<Option<Bytes>> {
@@ -94,6 +99,14 @@ impl UploadStore for EmbeddedStore {
 
     fn picture(&self, tenant: TenantId, name: UploadName, now: TimestampMs) -> Pending<'_, Option<Bytes>> {
         self.read("look up the picture", move |conn| picture(conn, tenant, &name, now))
+    }
+
+    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+        self.write_in(Manner::DELETE, "forget the picture", move |tx| {
+            tx.erased = erase(tx.conn, &codec::tenant_bytes(tenant)[..], name.as_str())?;
+            tx.idle = !tx.erased;
+            Ok(())
+        })
     }
 
     fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64> {

@@ -45,6 +45,11 @@ impl UploadStore for MemoryStore {
         ready(Ok(found.map(|picture| picture.bytes)))
     }
 
+    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+        self.read().pictures.0.remove(&(tenant, name));
+        ready(Ok(()))
+    }
+
     fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64> {
         let pictures = &mut self.read().pictures.0;
         let n_before = pictures.len();

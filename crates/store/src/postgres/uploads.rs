@@ -59,6 +59,17 @@ impl UploadStore for PostgresStore {
         })
     }
 
+    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+        self.write("forget the picture", move |session| {
+            let name = name.clone();
+            Box::pin(async move {
+                let sql = "DELETE FROM pictures WHERE tenant = $1 AND name = $2";
+                session.execute(sql, &[&tenant_bytes(tenant), &name.as_str()]).await?;
+                Ok(())
+            })
+        })
+    }
+
     fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64> {
         let sql = "DELETE FROM pictures WHERE (tenant, name) IN
                    (SELECT tenant, name FROM pictures WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
