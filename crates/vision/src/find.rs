@@ -2,9 +2,9 @@
 //!
 //! The detector sees the whole picture shrunk to [`FirstPass::side`] pixels; only if nothing there is certain, the other
 //! quarter turns of that small picture follow. Each face that is wanted is then fitted with the mesh at full resolution,
-//! and the mesh's presence score, not the detector's, decides whether it is a face. A picture that shows none is looked at
-//! once more turned by 45 degrees. Larger passes, down to tiles of the
-//! picture at full size, are run only when small faces are wanted and the pass before gives reason to expect some.
+//! and the mesh's presence score, not the detector's, decides whether it is a face. Larger passes, down to tiles of the
+//! picture at full size, are run only when small faces are wanted and the pass before gives reason to expect some. A picture
+//! that shows no face in all that is looked at once more, turned by 45 degrees.
 
 use likeness_domain::Result;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
@@ -92,8 +92,8 @@ const TILE_OVERLAP: u32 = 160;
 /// Two meshes whose extents overlap more (intersection over union) are one face.
 const SAME_FACE_IOU: f32 = 0.4;
 
-/// A mesh is that of a candidate if its extent overlaps the detector's box so much at least; of a diagonal face, whose box is
-/// half as large again, it is 0.35.
+/// A mesh is that of a candidate if its extent overlaps the detector's box so much at least. A box about a diagonal face has up
+/// to three times the area of its mesh.
 const SAME_PLACE_IOU: f32 = 0.25;
 
 /// A face that was found, in pixels of the pyramid's base.
@@ -165,19 +165,14 @@ impl Finder {
         side_min: f32,
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
-        let mut faces = match choice {
-            FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1) => {
-                self.find_one(pyramid, choice, side_min, purpose)?
-            }
-            FaceChoice::None | FaceChoice::LargestFew(_) | FaceChoice::All => {
-                self.find_all(pyramid, side_min, purpose)?
-            }
+        let is_one_wanted = matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
+        let mut faces = match is_one_wanted {
+            true => self.find_one(pyramid, choice, side_min, purpose)?,
+            false => self.find_all(pyramid, side_min, purpose)?,
         };
         if faces.is_empty() {
-            faces = self.find_diagonal(pyramid, side_min, purpose)?;
-            if matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1)) {
-                faces.truncate(1);
-            }
+            let n_max = if is_one_wanted { 1 } else { usize::MAX };
+            faces = self.find_diagonal(pyramid, (choice, n_max), side_min, purpose)?;
         }
         if purpose == Purpose::Boxes {
             faces.iter_mut().for_each(|face| face.doubt = None);
@@ -185,9 +180,15 @@ impl Finder {
         Ok(faces)
     }
 
-    /// The faces of a picture in which no quarter turn shows one: it is looked at turned by 45 degrees. Confirmed ones only,
-    /// the largest first.
-    fn find_diagonal(&mut self, pyramid: &mut Pyramid, side_min: f32, purpose: Purpose) -> Result<Vec<Face>> {
+    /// The first `n_max` faces, in the order of the choice, of a picture in which no quarter turn shows one: it is looked at
+    /// turned by 45 degrees. Confirmed ones only.
+    fn find_diagonal(
+        &mut self,
+        pyramid: &mut Pyramid,
+        (choice, n_max): (FaceChoice, usize),
+        side_min: f32,
+        purpose: Purpose,
+    ) -> Result<Vec<Face>> {
         let (width, height) = (f64::from(pyramid.base().width()), f64::from(pyramid.base().height()));
         let whole = FacePlace { centre: (width / 2.0, height / 2.0), size: width.hypot(height), tilt: 45.0 };
         let shrunk = (f64::from(FINER_SIDES[0]) / width.max(height)).min(1.0);
@@ -201,11 +202,7 @@ impl Finder {
         };
         let mut candidates = Vec::new();
         for turn in TURNS {
-            let found = match turn {
-                ExifOrientation::UPRIGHT => self.detector.pass(&picture, self.score_min)?,
-                _ => self.detector.pass(&picture.turned(turn), self.score_min)?,
-            };
-            for face in found.iter().map(|face| turned_back(face, turn, side, side)) {
+            for face in self.pass_turned(&picture, turn, self.score_min)? {
                 let [left, top, right, bottom] = face.corners;
                 let (centre, half) =
                     (source((left + right) / 2.0, (top + bottom) / 2.0), longest(&face) * per_pixel / 2.0);
@@ -218,15 +215,17 @@ impl Finder {
         }
         let mut candidates = suppressed(candidates, self.nms_iou);
         candidates.retain(|face| longest(face) >= side_min);
-        candidates.truncate(TRIES_MAX);
+        order(&mut candidates, choice, pyramid.base());
         let mut faces: Vec<Face> = Vec::new();
-        for candidate in candidates {
+        for candidate in candidates.into_iter().take(TRIES_MAX) {
             let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
             if face.doubt.is_none() && faces.iter().all(|other| !is_same(other, &face)) {
                 faces.push(face);
             }
+            if faces.len() >= n_max {
+                break;
+            }
         }
-        faces.sort_by(|a, b| area(&b.found).total_cmp(&area(&a.found)));
         Ok(faces)
     }
 
@@ -270,15 +269,7 @@ impl Finder {
                 candidates = measured_again(candidates, self.pass(pyramid, finer, ExifOrientation::UPRIGHT)?);
             }
             candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
-            match choice {
-                FaceChoice::Central => {
-                    let (width, height) = (pyramid.base().width(), pyramid.base().height());
-                    candidates.sort_by_key(|face| {
-                        off_centre(BoundingBox::clamped(face.corners, width, height), width, height)
-                    })
-                }
-                _ => candidates.sort_by(|a, b| area(b).total_cmp(&area(a))),
-            }
+            order(&mut candidates, choice, pyramid.base());
             known.extend_from_slice(&candidates);
             for candidate in candidates.into_iter().take(TRIES_MAX) {
                 let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
@@ -393,16 +384,19 @@ impl Finder {
         let fitted = pyramid.fitted(side);
         let picture = fitted.as_ref().unwrap_or(pyramid.base());
         let (width, height) = (picture.width(), picture.height());
-        let found = match turn {
-            ExifOrientation::UPRIGHT => self.detector.pass(picture, WEAK_SCORE_MIN)?,
-            _ => {
-                let found = self.detector.pass(&picture.turned(turn), WEAK_SCORE_MIN)?;
-                found.iter().map(|face| turned_back(face, turn, width, height)).collect()
-            }
-        };
+        let found = self.pass_turned(picture, turn, WEAK_SCORE_MIN)?;
         let base = pyramid.base();
         let scale = (base.width() as f32 / width as f32, base.height() as f32 / height as f32);
         Ok(found.into_iter().map(|face| face.moved(scale, (0.0, 0.0))).collect())
+    }
+
+    /// One detector pass over a picture shown in that turn; what is found in pixels of the picture as it is.
+    fn pass_turned(&mut self, picture: &RgbImage, turn: ExifOrientation, score_min: f32) -> Result<Vec<FoundFace>> {
+        if turn == ExifOrientation::UPRIGHT {
+            return self.detector.pass(picture, score_min);
+        }
+        let found = self.detector.pass(&picture.turned(turn), score_min)?;
+        Ok(found.iter().map(|face| turned_back(face, turn, picture.width(), picture.height())).collect())
     }
 
     /// Detector passes over overlapping tiles of the base.
@@ -467,7 +461,7 @@ impl Finder {
         let mut best = self.mesh.settle(pyramid, place, enough_at_once)?;
         let is_plain = |fit: &MeshFit| {
             let has_turned = turn_between(place.tilt, fit.place.tilt).abs() > PLAIN_TURN_MAX;
-            let is_placed = !has_turned && !is_diagonal(fit) && fit.tilt_left.abs() < PLAIN_LEFT_MAX;
+            let is_placed = !has_turned && !is_diagonal(&fit.place) && fit.tilt_left.abs() < PLAIN_LEFT_MAX;
             fit.mesh.presence >= enough && (purpose == Purpose::Boxes || is_placed)
         };
         if is_plain(&best) || (turning == Turning::OfPersistent && !is_persistent) {
@@ -487,20 +481,23 @@ impl Finder {
                 continue;
             }
             // Its box was measured upright, so the crop has the right size, which presence hardly tells.
-            if is_diagonal(&best) && fit.mesh.presence >= presence_sure {
+            if is_diagonal(&best.place) && fit.mesh.presence >= presence_sure {
                 return Ok(fit);
             }
             // A turn that is not confirmed would only be a wrong mesh instead of an unsure one.
             if fit.mesh.presence > best.mesh.presence.max(presence_min) {
                 best = fit;
             }
+            if best.mesh.presence >= enough && !is_diagonal(&best.place) {
+                break;
+            }
         }
         Ok(best)
     }
 
-    /// Where the face at `place` is, the likeliest place first: the detector is shown a crop about it in eight turns of 45
-    /// degrees, in one of which the face is nearly upright and its box as large as the face. Empty if the detector finds it in
-    /// none.
+    /// Where the face at `place` is, the likeliest place first: the detector is shown a crop about it in the four quarter turns
+    /// and, if it finds no face near one of those, in the four turns between. In one of them the face is nearly upright and its
+    /// box as large as the face. Empty if the detector finds it in none.
     fn turned_places(&mut self, pyramid: &mut Pyramid, place: FacePlace) -> Result<Vec<FacePlace>> {
         let mut found: Vec<(f32, FacePlace)> = Vec::new();
         let mut upright_score = 0.0;
@@ -510,19 +507,21 @@ impl Finder {
             ((left + right) / 2.0 - middle).hypot((top + bottom) / 2.0 - middle) < TURN_OFF_CENTRE_MAX
         };
         for tilt in [0.0, 45.0] {
+            // A face that lies near a quarter turn is seen well enough in that.
+            let strongest = found.iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+            if strongest.is_some_and(|(_, place)| !is_diagonal(place)) {
+                break;
+            }
             let placement = FacePlace { tilt, ..place }.placement(TURN_CROP_SCALE, TURN_CROP_SIDE);
             let crop = pyramid.warp(placement, TURN_CROP_SIDE);
             for turn in TURNS {
-                let faces = match turn {
-                    ExifOrientation::UPRIGHT => self.detector.pass(&crop, WEAK_SCORE_MIN)?,
-                    _ => self.detector.pass(&crop.turned(turn), WEAK_SCORE_MIN)?,
-                };
                 // Others beside it are not meant.
+                let faces = self.pass_turned(&crop, turn, WEAK_SCORE_MIN)?;
                 let Some(strongest) = faces.into_iter().find(is_in_the_middle) else { continue };
                 if tilt == 0.0 && turn == ExifOrientation::UPRIGHT {
                     upright_score = strongest.score;
                 }
-                let in_crop = FacePlace::of(&turned_back(&strongest, turn, TURN_CROP_SIDE, TURN_CROP_SIDE));
+                let in_crop = FacePlace::of(&strongest);
                 let turned = FacePlace {
                     centre: placement.source(in_crop.centre.0, in_crop.centre.1),
                     size: in_crop.size * placement.a.hypot(placement.b),
@@ -541,8 +540,8 @@ impl Finder {
 }
 
 /// Whether a face lies more than [`DIAGONAL_MIN`] degrees off every quarter turn: the detector's box about it is too large.
-fn is_diagonal(fit: &MeshFit) -> bool {
-    let off = fit.place.tilt.rem_euclid(90.0);
+fn is_diagonal(place: &FacePlace) -> bool {
+    let off = place.tilt.rem_euclid(90.0);
     off.min(90.0 - off) > DIAGONAL_MIN
 }
 
@@ -561,6 +560,17 @@ fn is_same(a: &Face, b: &Face) -> bool {
     let both_have_mesh = [a, b].iter().all(|face| face.fit.is_some() && face.doubt.is_none());
     let overlap = if both_have_mesh { iou(&extent(a), &extent(b)) } else { iou(&a.found, &b.found) };
     overlap > SAME_FACE_IOU
+}
+
+/// Sorts candidates so that those that are meant come first.
+fn order(candidates: &mut [FoundFace], choice: FaceChoice, base: &RgbImage) {
+    let (width, height) = (base.width(), base.height());
+    match choice {
+        FaceChoice::Central => {
+            candidates.sort_by_key(|face| off_centre(BoundingBox::clamped(face.corners, width, height), width, height))
+        }
+        _ => candidates.sort_by(|a, b| area(b).total_cmp(&area(a))),
+    }
 }
 
 /// Whether the boxes of the first look leave open which face is the largest: they are a tenth off, and one of two faces side
