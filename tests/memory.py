@@ -5,7 +5,7 @@ an installed model pack (LIKENESS_HOME) and nothing but Python.
 Starts a server in a scratch folder. As many clients as connections are allowed, each with an address of its own, send a form
 of 20 MB whose key would come after the picture, all at once and as slowly or quickly as the server reads. Prints the resident
 memory before, the most meanwhile, the bound (`listener.body_memory_mib` and 100 MiB), how the uploads were answered, and how
-long a health check took at worst. Exit code 1 if the memory passed the bound, or if no health check was answered.
+long a health check took at worst. Exit code 1 if the memory passed the bound, or if a health check was not answered.
 """
 import argparse
 import collections
@@ -129,7 +129,7 @@ def main():
     print(f"resident memory: {before:.0f} MiB before, {peak:.0f} MiB at most, {after:.0f} MiB 5 s later; bound {bound:.0f} MiB")
     print(f"uploads: {sum(answers.values())} in {asked.seconds:.0f} s, answered {dict(answers.most_common())}")
     print(f"health checks: {n_answered} of {n_asked} answered, the slowest in {worst * 1000:.0f} ms")
-    return 0 if peak <= bound and n_answered else 1
+    return 0 if peak <= bound and n_answered == n_asked else 1
 
 
 if __name__ == "__main__":

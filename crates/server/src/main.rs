@@ -26,5 +26,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before anything else: in that process no thread may run and nothing may be open.
-    video::confine::run_if_asked().unwrap_or_else(cli::run)
+    video::confine::run_if_asked().unwrap_or_else(|| {
+        likeness_vision::runtime::keep_no_large_blocks();
+        cli::run()
+    })
 }

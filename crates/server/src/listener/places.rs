@@ -1,14 +1,15 @@
 //! The open connections: how many there may be, and which has to go when there are too many.
 //!
 //! A connection on which no request is being answered costs its client nothing, so it is the first to go: of the peer
-//! that has most connections, the one that has waited longest. Where every connection has a request in work, a further
-//! one gets a reserved place, in which only `/healthz` and `/readyz` are answered; other requests wait there for a
-//! place of their own.
+//! that has most connections, the one that has waited longest. Where every connection has a request in work, or has come
+//! too lately to have sent one, a further one gets a reserved place, in which only `/healthz` and `/readyz` are answered;
+//! other requests wait there for a place of their own.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use likeness_wire::http::budget::Peer;
 use tokio::sync::Notify;
@@ -18,6 +19,10 @@ use super::Settings;
 
 /// Reserved places. A connection that asks for health has been answered long before so many others have come.
 const RESERVED: usize = 64;
+
+/// How long a connection may take to send its first byte before others may have its place. Without it, clients that come
+/// again and again send each other away before any of them is heard, a health check among them.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,9 +99,10 @@ impl Places {
         let of_peer_is_full = peer.is_some_and(|peer| state.n_of(Some(peer)) >= self.n_of_peer_max);
         let is_full = of_peer_is_full || state.n_own() >= self.n_max;
         let is_reserved = is_full
-            && !state.make_room(|entry| {
-                !entry.is_reserved && entry.phase != Phase::Busy && (!of_peer_is_full || entry.peer == peer)
-            });
+            && !match of_peer_is_full {
+                true => state.make_room(|entry| !entry.is_reserved && entry.phase != Phase::Busy && entry.peer == peer),
+                false => state.make_room(Entry::may_be_replaced),
+            };
         if is_reserved && state.open.values().filter(|entry| entry.is_reserved).count() >= RESERVED {
             let idle = state.make_room(|entry| entry.is_reserved && entry.phase != Phase::Busy);
             let _ = idle || state.make_room(|entry| entry.is_reserved);
@@ -112,6 +118,14 @@ impl Places {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half-way, so a poisoned lock still guards a sound table.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether another connection may have its place.
+    fn may_be_replaced(&self) -> bool {
+        let has_just_come = self.phase == Phase::New && self.since.elapsed() < FIRST_BYTE;
+        !self.is_reserved && self.phase != Phase::Busy && !has_just_come
     }
 }
 
@@ -147,13 +161,18 @@ impl State {
             if self.n_own() >= n_max {
                 return;
             }
-            let peer = self.open[&id].peer;
-            let fits = peer.is_none() || self.n_of(peer) < n_of_peer_max;
+            let fits = self.fits(id, n_of_peer_max);
             if let Some(entry) = self.open.get_mut(&id).filter(|_| fits) {
                 entry.is_reserved = false;
                 entry.signals.promoted.notify_one();
             }
         }
+    }
+
+    /// Whether the peer of this connection may have one more in a place of its own.
+    fn fits(&self, id: u64, n_of_peer_max: usize) -> bool {
+        let peer = self.open.get(&id).and_then(|entry| entry.peer);
+        peer.is_none() || self.n_of(peer) < n_of_peer_max
     }
 }
 
@@ -208,12 +227,34 @@ impl Place {
     /// Whether a request that is not about the server's health may be answered; waits for it as long as a body may wait
     /// for memory.
     pub(super) async fn may_work(&self, bounds: &Settings) -> bool {
-        let is_reserved = || self.places.state().open.get(&self.id).is_none_or(|entry| entry.is_reserved);
-        if !is_reserved() {
+        let deadline = Instant::now() + bounds.body_wait_max;
+        loop {
+            if self.has_own_place() {
+                return true;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            // Those who had just come may be replaced by then.
+            let next_look = deadline.min(now + FIRST_BYTE);
+            let _ = tokio::time::timeout_at(next_look, self.signals.promoted.notified()).await;
+        }
+    }
+
+    /// Whether it has a place of its own, or takes that of a connection that may be replaced.
+    fn has_own_place(&self) -> bool {
+        let mut state = self.places.state();
+        let Some(entry) = state.open.get(&self.id) else { return false };
+        if !entry.is_reserved {
             return true;
         }
-        let _ = tokio::time::timeout(bounds.body_wait_max, self.signals.promoted.notified()).await;
-        !is_reserved()
+        let fits = state.fits(self.id, self.places.n_of_peer_max);
+        let has_place = fits && (state.n_own() < self.places.n_max || state.make_room(Entry::may_be_replaced));
+        if let Some(entry) = state.open.get_mut(&self.id).filter(|_| has_place) {
+            entry.is_reserved = false;
+        }
+        has_place
     }
 }
 

@@ -26,7 +26,7 @@ mod openvino;
 #[cfg(test)]
 mod tests;
 
-pub use heap::give_memory_back;
+pub use heap::{give_memory_back, keep_no_large_blocks};
 
 /// An inference library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -80,6 +80,30 @@ async fn where_all_are_at_work_a_request_waits_for_a_place_and_no_longer_than_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_has_just_come_is_not_sent_away_before_it_is_heard() {
+    let bounds = bounds(2, 2);
+    let places = Places::new(&bounds);
+    let (_at_work, just_come) = (busy(&places, peer(1)), places.enter(peer(2)));
+    let next = places.enter(peer(3));
+    assert!(!is_sent_away(&just_come).await && !is_sent_away(&next).await);
+    let before = Instant::now();
+    assert!(next.may_work(&bounds).await, "it may have the place of one that stays silent");
+    assert_eq!(before.elapsed(), FIRST_BYTE);
+    assert!(is_sent_away(&just_come).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_a_reserved_place_takes_that_of_one_that_has_become_idle() {
+    let bounds = bounds(1, 1);
+    let places = Places::new(&bounds);
+    let first = busy(&places, peer(1));
+    let waiting = busy(&places, peer(2));
+    first.set_phase(Phase::Idle);
+    assert!(waiting.may_work(&bounds).await);
+    assert!(is_sent_away(&first).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_freed_place_goes_to_a_peer_that_may_have_it() {
     let bounds = bounds(3, 2);
     let places = Places::new(&bounds);
