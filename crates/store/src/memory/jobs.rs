@@ -38,10 +38,11 @@ impl Jobs {
         bounds::check_jobs(&new_jobs)?;
         for (kind, n_more) in bounds::by_kind(&new_jobs) {
             bounds::check_room(kind, self.undone_of(kind).count() as u64, n_more, waiting_max)?;
-        }
-        for ((kind, tenant), n_more) in bounds::by_kind_and_tenant(&new_jobs) {
-            let n_own = self.undone_of(kind).filter(|job| job.tenant == tenant).count() as u64;
-            bounds::check_room_of_tenant(kind, n_own, n_more, waiting_max)?;
+            let own = bounds::by_kind_and_tenant(&new_jobs).into_iter().filter(|((other, _), _)| *other == kind);
+            for ((_, tenant), n_more) in own {
+                let n_own = self.undone_of(kind).filter(|job| job.tenant == tenant).count() as u64;
+                bounds::check_room_of_tenant(kind, n_own, n_more, waiting_max)?;
+            }
         }
         Ok(new_jobs.into_iter().map(|new| self.insert(new)).collect())
     }
