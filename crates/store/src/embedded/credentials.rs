@@ -5,7 +5,7 @@
 //! was, a key that was looked up is not read again.
 
 use std::future::ready;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 use super::cache::VersionedCache;
 use super::checksums::{self, ACCESS_KEYS, Columns, INSTALLATION, TENANTS};
 use super::damage::DamageLog;
+use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
-use super::identity::IdentityFile;
+use super::identity::{self, IdentityFile};
 use super::open_files::OpenFiles;
 use super::opening::Upgrade;
 use super::pool::Pool;
@@ -65,6 +66,9 @@ pub struct Credentials {
     keys: Arc<VersionedCache<AccessKeyId, (u64, u64), AccessKey>>,
     damage: Arc<DamageLog>,
     files: Arc<OpenFiles>,
+    dir: Arc<PathBuf>,
+    /// Of the store in this process, if there is one: held as long as these connections are open.
+    _lock: Option<Arc<DatabaseLock>>,
 }
 
 impl Credentials {
@@ -80,16 +84,28 @@ impl Credentials {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
         schema::opened(opening::check_present(dir), dir)?;
-        Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default())
+        DatabaseLock::refuse_other_owner(dir)?;
+        Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default(), None)
     }
 
     /// The same of a folder whose store is open in this process, and whose layout is up to date; damaged rows go into the
     /// store's `damage`.
-    pub(super) fn beside(dir: &Path, file_use: FileUse, damage: &Arc<DamageLog>) -> Result<Self> {
-        Self::connect(dir, file_use, true, damage)
+    pub(super) fn beside(
+        dir: &Path,
+        file_use: FileUse,
+        damage: &Arc<DamageLog>,
+        lock: Arc<DatabaseLock>,
+    ) -> Result<Self> {
+        Self::connect(dir, file_use, true, damage, Some(lock))
     }
 
-    fn connect(dir: &Path, file_use: FileUse, upgrade_copy: bool, damage: &Arc<DamageLog>) -> Result<Self> {
+    fn connect(
+        dir: &Path,
+        file_use: FileUse,
+        upgrade_copy: bool,
+        damage: &Arc<DamageLog>,
+        lock: Option<Arc<DatabaseLock>>,
+    ) -> Result<Self> {
         let connect = |purpose| schema::opened(schema::connect(dir, purpose, file_use, damage), dir);
         let mut writer = connect(Purpose::Write)?;
         make_layout(&mut writer, dir, file_use, Upgrade::of(upgrade_copy))?;
@@ -102,6 +118,8 @@ impl Credentials {
             keys: Arc::new(VersionedCache::new()),
             damage: Arc::clone(damage),
             files: Arc::new(OpenFiles::of(dir)),
+            dir: Arc::new(dir.to_owned()),
+            _lock: lock,
             readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
             writer: Pool::start("key-writer", vec![writer], dir.to_owned(), QUEUE_MAX)?,
         })
@@ -124,13 +142,20 @@ impl Credentials {
         F: FnOnce(&Connection) -> Answer<T> + Send + 'static,
     {
         let files = Arc::clone(&self.files);
+        let dir = Arc::clone(&self.dir);
         self.writer.run(doing, move |conn| {
             if let Some(reason) = files.trouble() {
                 return Err(Failure::said(Kind::Internal, format!("cannot {doing}: {reason}")));
             }
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
             let answer = act(&tx)?;
+            let library = opening::library_of(&tx)?;
+            let sql = "SELECT revision, next_sequence FROM store";
+            let (revision, next_sequence) =
+                tx.prepare_cached(sql)?.query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
             tx.commit()?;
+            // So that it is noticed when this is lost: a key that was deleted must not come back in silence.
+            identity::acknowledge_beside(&dir, library, revision, next_sequence);
             Ok(answer)
         })
     }

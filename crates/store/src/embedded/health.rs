@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use likeness_domain::ports::StoreHealth;
@@ -41,6 +42,8 @@ pub(super) struct Health {
     write_failure: Mutex<Option<String>>,
     /// `None` of a library that is only looked at.
     files: Option<OpenFiles>,
+    /// The index was found to differ from the tables.
+    index_differs: AtomicBool,
 }
 
 impl Health {
@@ -52,7 +55,18 @@ impl Health {
             other_damage: Mutex::new(BTreeSet::new()),
             write_failure: Mutex::new(None),
             files: None,
+            index_differs: AtomicBool::new(false),
         }
+    }
+
+    /// The index differs from the tables: the writing thread fills it anew before it answers the next write.
+    pub(super) fn index_differs(&self) {
+        self.index_differs.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has found that since this was last asked.
+    pub(super) fn take_index_differs(&self) -> bool {
+        self.index_differs.swap(false, Ordering::SeqCst)
     }
 
     /// The same with a look at these files before each commit.

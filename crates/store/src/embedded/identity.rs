@@ -18,8 +18,10 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
+use likeness_domain::types::Revision;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::open_files::FileId;
 use super::transaction::Counters;
 
 /// Name of the file inside the data folder.
@@ -143,6 +145,43 @@ impl IdentityFile {
     }
 }
 
+/// Writes down, for a process that may not be the owner, that everything up to there is acknowledged, unless more was. Like the
+/// owner's notes it is not flushed, and what the owner writes meanwhile may be written over: then the file is behind until the
+/// next commit.
+pub(super) fn acknowledge_beside(dir: &Path, library: LibraryId, revision: u64, next_sequence: u64) {
+    let Ok(Found::Identity(Identity { library: known, acknowledged })) = read(dir) else { return };
+    if known != library || acknowledged.is_some_and(|(reached, _)| reached >= revision) {
+        return;
+    }
+    let next_sequence = acknowledged.map_or(next_sequence, |(_, known)| next_sequence.max(known));
+    let written = OpenOptions::new().read(true).write(true).open(dir.join(IDENTITY_FILE)).and_then(|file| {
+        let mut slots = [0; 2 * SLOT_BYTES];
+        file.read_exact_at(&mut slots, HEAD_BYTES as u64)?;
+        let reached = |slot: &[u8]| {
+            let is_whole = number(&slot[16..]) == slot_checksum(library, &slot[..16]);
+            is_whole.then(|| number(&slot[..8]))
+        };
+        let older = if reached(&slots[..SLOT_BYTES]) <= reached(&slots[SLOT_BYTES..]) { 0 } else { 1 };
+        let last_commit = Revision(revision);
+        let counters = Counters { revision: Revision(revision), next_sequence, last_commit };
+        file.write_all_at(&slot(library, counters), (HEAD_BYTES + older * SLOT_BYTES) as u64)
+    });
+    if let Err(error) = written {
+        tracing::debug!(%error, "the revision was not written to {IDENTITY_FILE}");
+    }
+}
+
+/// What stands for the library in this folder, and nowhere else: for files that belong to the folder's own history. A library
+/// that was copied or restored has the same id, but an identity file of its own.
+pub(super) fn folder_id(dir: &Path, library: LibraryId) -> LibraryId {
+    let file = FileId::at(&dir.join(IDENTITY_FILE)).map_or_else(String::new, |id| id.to_string());
+    let half = |seed| xxh3_64_with_seed(&[&library[..], file.as_bytes()].concat(), seed).to_le_bytes();
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half(0));
+    id[8..].copy_from_slice(&half(1));
+    id
+}
+
 /// Writes the file whole under another name first, so that a crash leaves the old one or the new one.
 pub(super) fn create(dir: &Path, library: LibraryId, counters: Counters) -> std::io::Result<File> {
     let mut bytes = head(library).to_vec();
@@ -161,8 +200,6 @@ pub(super) fn create(dir: &Path, library: LibraryId, counters: Counters) -> std:
 
 #[cfg(test)]
 mod tests {
-    use likeness_domain::types::Revision;
-
     use super::*;
 
     const LIBRARY: LibraryId = [7; 16];
@@ -185,6 +222,39 @@ mod tests {
         drop(IdentityFile::open(scratch.path(), LIBRARY, counters(8)));
         let Found::Identity(identity) = read(scratch.path()).unwrap() else { panic!("it is there") };
         assert_eq!(identity.acknowledged, Some((8, 16)));
+    }
+
+    #[test]
+    fn a_process_beside_the_owner_never_takes_a_revision_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let acknowledged = || match read(scratch.path()).unwrap() {
+            Found::Identity(identity) => identity.acknowledged,
+            found => panic!("{found:?}"),
+        };
+        acknowledge_beside(scratch.path(), LIBRARY, 1, 2);
+        assert_eq!(read(scratch.path()).unwrap(), Found::Nothing, "it makes no file");
+        let mut owner = IdentityFile::open(scratch.path(), LIBRARY, counters(5));
+        owner.acknowledge(counters(6));
+        for (library, revision, expected) in
+            [(LIBRARY, 5, (6, 12)), ([8; 16], 9, (6, 12)), (LIBRARY, 7, (7, 14)), (LIBRARY, 8, (8, 16))]
+        {
+            acknowledge_beside(scratch.path(), library, revision, revision * 2);
+            assert_eq!(acknowledged(), Some(expected));
+        }
+        owner.acknowledge(counters(9));
+        assert_eq!(acknowledged(), Some((9, 18)));
+    }
+
+    #[test]
+    fn a_copied_folder_has_another_id_of_its_own() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(IdentityFile::open(first.path(), LIBRARY, counters(5)));
+        std::fs::copy(first.path().join(IDENTITY_FILE), second.path().join(IDENTITY_FILE)).unwrap();
+        let id = folder_id(first.path(), LIBRARY);
+        drop(IdentityFile::open(first.path(), LIBRARY, counters(6)));
+        assert_eq!(folder_id(first.path(), LIBRARY), id, "the same after it was opened again");
+        assert_ne!(folder_id(second.path(), LIBRARY), id);
+        assert_ne!(folder_id(first.path(), [8; 16]), id);
     }
 
     /// A write that is torn at any byte leaves the revision before it.

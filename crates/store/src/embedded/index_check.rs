@@ -3,6 +3,8 @@
 //! Writes go on meanwhile. What a gallery has is read before and after the index is asked, and in between the writing thread
 //! has told the index everything that was committed before; so a row that both readings have and the index has not is
 //! missing in it, whoever writes.
+//!
+//! An index that differs is filled anew from the tables before this answers, so that no search is answered from it again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,13 +27,14 @@ const VECTORS_MAX: usize = 512;
 /// Least similarity of a stored template to the one in the index: they are the same numbers.
 const SAME_MIN: f32 = 0.9999;
 
-const CURE: &str = "start the server again, which fills the index anew";
+const CURE: &str =
+    "it was filled anew from the store; check again, and if it differs again, report it as a fault of this program";
 
 /// Compares the index of an open store with its tables; adds to the report what was compared and what differs.
 pub(super) async fn compare(store: &EmbeddedStore, report: &mut StoreReport) -> Result<()> {
     let sql = format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.name IS NOT NULL ORDER BY s.sequence");
     let sets = store.read("list the face sets", move |conn| rows::intact(conn, &sql, (), rows::set_row)).await?;
-    let (mut n_rows, mut n_vectors) = (0, 0);
+    let (mut n_rows, mut n_vectors, mut differs) = (0, 0, false);
     for set in sets {
         let Some(compared) = compare_set(store, &set.face_set, VECTORS_MAX - n_vectors).await? else {
             report.not_checked.push("the index: it is being filled, or writing fails; ask again in a moment".into());
@@ -39,7 +42,13 @@ pub(super) async fn compare(store: &EmbeddedStore, report: &mut StoreReport) -> 
         };
         n_rows += compared.n_rows;
         n_vectors += compared.n_vectors;
+        differs |= !compared.problems.is_empty();
         report.problems.extend(compared.problems);
+    }
+    if differs {
+        store.health.index_differs();
+        // A full queue is no matter: the writing thread does so before it answers whoever comes next.
+        let _ = store.wait_for_index().await;
     }
     report.checked.push(format!(
         "the index against the store: that it shows each of {n_rows} faces of galleries and no other, and the vectors of \

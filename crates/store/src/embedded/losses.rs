@@ -40,8 +40,8 @@ impl std::fmt::Display for Loss {
         write!(
             formatter,
             "acknowledged commits {} to {} are missing: the database or its log `{DATABASE_FILE}-wal` was damaged, \
-             replaced or restored from an older copy; a newer backup may have them, else enrol again what is missing, and \
-             then end this notice with `likeness check --acknowledge-loss`",
+             replaced or restored from an older copy; a newer backup may have them, else enrol again what is missing, see \
+             with `likeness key list` whether access keys are back that were disabled or deleted, and then end this notice with `likeness check --acknowledge-loss`",
             self.first, self.last
         )
     }

@@ -18,6 +18,7 @@ pub(crate) mod codec;
 mod commits;
 mod credentials;
 mod damage;
+mod database_lock;
 mod deletes;
 mod erase;
 pub(crate) mod errors;
@@ -77,6 +78,7 @@ use likeness_domain::{Error, Kind, Result};
 use tokio::sync::oneshot;
 
 use self::cache::VersionedCache;
+use self::database_lock::DatabaseLock;
 use self::errors::Answer;
 use self::open_files::OpenFiles;
 use self::opening::Upgrade;
@@ -159,6 +161,8 @@ pub struct EmbeddedStore {
     report_progress: Arc<Mutex<Option<ReportProgress>>>,
     /// When somebody last asked for a trial write; held while that is under way.
     write_probe: tokio::sync::Mutex<Option<Instant>>,
+    /// The last, as it is given back after every connection is closed.
+    database_lock: Arc<DatabaseLock>,
 }
 
 impl EmbeddedStore {
@@ -172,7 +176,7 @@ impl EmbeddedStore {
     /// Tenants and access keys of the same folder. Damage that is found in them is told by [`GalleryStore::health`] of this
     /// store. Errors as for [`Credentials::open`].
     pub fn credentials(&self) -> Result<Credentials> {
-        Credentials::beside(self.folder.path(), self.file_use, &self.health.damage)
+        Credentials::beside(self.folder.path(), self.file_use, &self.health.damage, Arc::clone(&self.database_lock))
     }
 
     /// The same in a folder that this process owns already; `clock` dates the commits.
@@ -188,6 +192,7 @@ impl EmbeddedStore {
         let revision_alone = log_check::revision_alone(&dir);
         let connect = |purpose, file_use| schema::opened(schema::connect(&dir, purpose, file_use, &damage), &dir);
         schema::opened(opening::check_present(&dir), &dir)?;
+        let database_lock = Arc::new(DatabaseLock::take(&dir)?);
         let open = |file_use| -> Result<_> {
             let mut conn = connect(schema::Purpose::Write, file_use)?;
             let opened = opening::open(&mut conn, &dir, file_use, Upgrade::of(settings.upgrade_copy));
@@ -214,7 +219,8 @@ impl EmbeddedStore {
         let (conn, mut library) = opened?;
         let identity = identity::IdentityFile::open(&dir, library.id, library.counters);
         schema::opened(schema::limit_size(&conn, settings.bytes_max), &dir)?;
-        let filled = rebuild::fill(&conn, library.id, library.counters.revision, index.as_ref());
+        let folder_id = identity::folder_id(&dir, library.id);
+        let filled = rebuild::fill(&conn, folder_id, library.counters.revision, index.as_ref());
         let filled = schema::opened(filled, &dir)?;
         if filled == Filled::Anew {
             // What was found damaged until now was left out.
@@ -280,6 +286,7 @@ impl EmbeddedStore {
             filled,
             report_progress: Arc::default(),
             write_probe: tokio::sync::Mutex::default(),
+            database_lock,
         })
     }
 

@@ -25,7 +25,7 @@ use crate::folder::{DataFolder, LOCK_FILE, LockFile};
 /// A file, whatever its name: device, inode and when it was made in nanoseconds since 1970 (0 where the file system does not
 /// know), as numbers of inodes are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileId {
+pub(super) struct FileId {
     device: u64,
     inode: u64,
     made_ns: u128,
@@ -38,7 +38,7 @@ impl FileId {
     }
 
     /// The file of that name; `None` if there is none.
-    fn at(path: &Path) -> Option<Self> {
+    pub(super) fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
     }
 

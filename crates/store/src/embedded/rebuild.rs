@@ -45,14 +45,15 @@ pub(super) enum Filled {
 
 /// Readies `index` for searches as of `revision`: by what it kept of an earlier process and the commits since, if it shows
 /// just the faces that the tables have, else by filling it anew.
+/// `folder` is [`super::identity::folder_id`]: rows that a copy of the library kept are not this one's.
 pub(super) fn fill(
     conn: &Connection,
-    library: LibraryId,
+    folder: LibraryId,
     revision: Revision,
     index: &dyn VectorIndex,
 ) -> Answer<Filled> {
     let started = Instant::now();
-    match reopen(conn, library, revision, index) {
+    match reopen(conn, folder, revision, index) {
         Ok(Some(n_rows)) => {
             let elapsed_ms = started.elapsed().as_millis() as u64;
             tracing::info!(n_rows, elapsed_ms, "index found its rows again");
@@ -66,14 +67,14 @@ pub(super) fn fill(
 }
 
 /// The number of rows; `None` if the index kept none that can be used.
-fn reopen(conn: &Connection, library: LibraryId, revision: Revision, index: &dyn VectorIndex) -> Answer<Option<u64>> {
+fn reopen(conn: &Connection, folder: LibraryId, revision: Revision, index: &dyn VectorIndex) -> Answer<Option<u64>> {
     let sets: Vec<FaceSet> = sets(conn)?.into_iter().map(|set| set.face_set).collect();
     let opened = sets.iter().map(|set| GalleryChange::Open {
         face_set: set.id,
         pack: set.pack.clone(),
         schema: Arc::new(set.schema.clone()),
     });
-    let Some(KeptRows { revision: mut reached, lacking }) = wait_for(index.reopen(library, opened.collect()))? else {
+    let Some(KeptRows { revision: mut reached, lacking }) = wait_for(index.reopen(folder, opened.collect()))? else {
         return Ok(None);
     };
     let unusable = |why: &str| {

@@ -535,8 +535,12 @@ impl Thread {
         self.rebuild_index();
     }
 
-    /// Fills an index that has failed anew, when that is due.
+    /// Fills an index that has failed, or was found to differ from the tables, anew, when that is due.
     fn rebuild_index(&mut self) {
+        if self.health.take_index_differs() {
+            tracing::error!("the index differs from the tables, it is filled anew from them");
+            self.rebuild_at = Some(Instant::now());
+        }
         if self.rebuild_at.is_none_or(|rebuild_at| rebuild_at > Instant::now()) {
             return;
         }

@@ -249,6 +249,58 @@ fn a_folder_has_one_owner_although_its_files_vanish() {
     });
 }
 
+/// The same database under another name in another folder: two servers would each write a log of their own.
+#[test]
+fn a_database_has_one_owner_whatever_its_name() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(fill(scratch.path()));
+    let others = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let database = scratch.path().join(DATABASE_FILE);
+    std::fs::hard_link(&database, others[0].path().join(DATABASE_FILE)).unwrap();
+    std::os::unix::fs::symlink(&database, others[1].path().join(DATABASE_FILE)).unwrap();
+    let (store, _) = open(scratch.path());
+    let credentials = store.credentials().unwrap();
+    for other in &others {
+        std::fs::copy(scratch.path().join(IDENTITY_FILE), other.path().join(IDENTITY_FILE)).unwrap();
+        for error in [
+            EmbeddedStore::open(other.path(), Arc::new(Ledger::default())).err().unwrap(),
+            Credentials::open(other.path()).err().unwrap(),
+        ] {
+            assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+            assert!(error.message().contains("is open under another name") && error.hint().is_some(), "{error}");
+        }
+    }
+    // A command beside the owner is welcome under the owner's name.
+    drop(Credentials::open(scratch.path()).unwrap());
+    drop((store, credentials));
+    drop(EmbeddedStore::open(others[0].path(), Arc::new(Ledger::default())).unwrap());
+}
+
+/// A key that was disabled comes back when the log's end is lost: that is said like any other loss.
+#[test]
+fn a_lost_change_of_an_access_key_is_noticed() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        fill(scratch.path()).await;
+        let id = AccessKeyId::new("KEY1").unwrap();
+        let database = scratch.path().join(DATABASE_FILE);
+        let older = std::fs::read(&database).unwrap();
+        // A command, without a server.
+        let credentials = Credentials::open(scratch.path()).unwrap();
+        assert!(credentials.set_key_enabled(by(ours()), id.clone(), false).await.unwrap());
+        drop(credentials);
+        std::fs::write(&database, &older).unwrap();
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(scratch.path().join(format!("{DATABASE_FILE}{end}")));
+        }
+        let (store, _) = open(scratch.path());
+        let problems = store.report(false).await.unwrap().problems;
+        assert!(problems.len() == 1 && problems[0].contains("acknowledged commits"), "{problems:?}");
+        assert!(problems[0].contains("likeness key list"), "{problems:?}");
+        assert_eq!(store.health().n_losses, 1);
+    });
+}
+
 #[test]
 fn an_emptied_missing_or_foreign_database_is_refused() {
     let scratch = tempfile::tempdir().unwrap();

@@ -157,6 +157,30 @@ fn rows_that_are_not_those_of_the_database_are_not_used() {
     });
 }
 
+/// A copy of the library has the same id and, after as many commits, the same revision and numbers, but other faces.
+#[test]
+fn rows_of_a_copy_that_went_its_own_way_are_not_used() {
+    let (ours_dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    block_on(async {
+        let Opened { store, index, .. } = open(ours_dir.path()).await;
+        let set = fill(&store).await;
+        drop((store, index));
+        for entry in std::fs::read_dir(ours_dir.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        for (dir, number) in [(ours_dir.path(), 7001), (copy.path(), 7002)] {
+            let Opened { store, .. } = open(dir).await;
+            store.add_faces(by(ours()), FaceOwner::FaceSet(set), vec![full_face(number)], None).await.unwrap();
+        }
+        let before = expected(ours_dir.path(), set).await;
+        // Written over, so that it is the same file of the system.
+        std::fs::write(rows_file(ours_dir.path()), std::fs::read(rows_file(copy.path())).unwrap()).unwrap();
+        let Opened { index, kept, .. } = open(ours_dir.path()).await;
+        assert!(!kept);
+        assert_eq!(answers(&*index, set).await, before);
+    });
+}
+
 /// A damaged face is left out when the index is filled; that must not make every later start fill it again.
 #[test]
 fn rows_without_a_damaged_face_are_used() {
