@@ -16,8 +16,8 @@ use likeness_domain::types::{
 };
 use likeness_store::index::conformance::ApplyNow;
 use likeness_store::index::kernel::{
-    self, BoundTerms, CodeLine, FloatLine, GROUP_ROWS, LINE_DIMENSIONS, ProbeCodes, ProbeLine, RowSizes, Rows,
-    TILE_LINES, TILE_PROBES, TileProbes, Tiles,
+    self, BatchRows, BatchScratch, BoundTerms, CodeLine, FloatLine, GROUP_ROWS, LINE_DIMENSIONS, ProbeCodes, ProbeLine,
+    RowSizes, Rows,
 };
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use tokio::runtime::Runtime;
@@ -104,28 +104,28 @@ fn kernels(criterion: &mut Criterion) {
     let probe = ProbeCodes { lines, terms };
     let wanted = [u64::MAX; N_ROWS / 64];
     // Nothing is found, as in nearly all of a gallery.
-    let cutoff = f32::INFINITY;
-    let mut tiles = vec![CodeLine::ZERO; N_GROUPS * n_lines * TILE_LINES];
+    let cutoff = f32::MAX;
+    let residuals = vec![0x3c00; N_ROWS];
+    let both = BatchRows { rows, fine: &coarse, residuals: &residuals };
     let floats: Vec<FloatLine> = vec![FloatLine([0.1; 16]); N_ROWS * DIMENSIONS / 16];
     let mut group = criterion.benchmark_group("kernel");
     group.throughput(Throughput::Elements(N_ROWS as u64));
     for kernel in kernel::available() {
-        let side_by_side = TileProbes::new(&[&probe; TILE_PROBES], kernel);
         group.bench_function(BenchmarkId::new("codes of 1024 rows, one probe", kernel.name()), |bencher| {
             let mut found = Vec::new();
             bencher.iter(|| kernel.scan(black_box(&rows), 0..N_GROUPS, &wanted, &probe, cutoff, &mut found));
         });
-        group.bench_function(BenchmarkId::new("1024 rows unpacked", kernel.name()), |bencher| {
-            bencher.iter(|| kernel.unpack(black_box(&rows), &coarse, black_box(&mut tiles)));
-        });
-        group.bench_function(BenchmarkId::new("codes of 1024 rows unpacked, eight probes", kernel.name()), |bencher| {
-            let tiles = Tiles { lines: &tiles, n_lines, sizes: &sizes };
-            let mut found = Default::default();
-            let (wanted, cutoffs) = ([&wanted[..]; TILE_PROBES], [cutoff; TILE_PROBES]);
-            bencher.iter(|| {
-                kernel.scan_tiles(black_box(&tiles), 0..N_GROUPS, &wanted, &side_by_side, &cutoffs, &mut found);
+        for n_probes in [8, 256] {
+            let batch = kernel.batch(&vec![&probe; n_probes]);
+            let name = format!("codes of 1024 rows, {n_probes} probes");
+            group.bench_function(BenchmarkId::new(name, kernel.name()), |bencher| {
+                let (mut scratch, mut found) = (BatchScratch::default(), vec![Vec::new(); n_probes]);
+                let cutoffs = vec![cutoff; n_probes];
+                bencher.iter(|| {
+                    kernel.scan_batch(black_box(&both), 0..N_GROUPS, &batch, &cutoffs, &mut scratch, &mut found);
+                });
             });
-        });
+        }
         group.bench_function(BenchmarkId::new("similarity of 1024 rows", kernel.name()), |bencher| {
             let probe = &floats[..DIMENSIONS / 16];
             bencher.iter(|| {

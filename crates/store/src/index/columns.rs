@@ -35,7 +35,7 @@ fn set_bit(bits: &mut Bits, row: usize, on: bool) {
     if on { bits[row / 64] |= mask } else { bits[row / 64] &= !mask }
 }
 
-fn bit(bits: &Bits, row: usize) -> bool {
+pub(super) fn bit(bits: &Bits, row: usize) -> bool {
     bits[row / 64] >> (row % 64) & 1 == 1
 }
 

@@ -10,11 +10,15 @@
 //! byte `i` of line `l` holds dimension `128l + i` in its lower and dimension `128l + 64 + i` in its upper half. The
 //! rows of a plane follow each other, so a row of 128 dimensions is one cache line of each plane.
 //!
-//! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes the codes of a segment are
-//! first unpacked into *tiles* ([`Kernel::unpack`]): sixteen rows by four dimensions, one byte a code. A tile line is one
-//! vector register, the four probe codes it meets are one broadcast, and each 32-bit lane sums up one row: a product of
-//! matrices ([`Kernel::scan_tiles`]) whose results are compared while they are in registers. Where bytes can be multiplied
-//! whole ([`Kernel::has_whole_tiles`]), tiles hold the 8-bit codes, whose bounds leave hardly a row to be looked at again.
+//! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes ([`Kernel::scan_batch`])
+//! the codes of a block of rows, few enough to stay in the first cache, are unpacked to one byte a code and multiplied with
+//! all probes: a product of matrices whose results are compared before they leave the first cache. Where bytes can be
+//! multiplied whole ([`Kernel::has_whole_tiles`]), these are the 8-bit codes, whose bounds leave hardly a row to be looked
+//! at again.
+//!
+//! Without matrix instructions a block is unpacked into *tiles*: sixteen rows by four dimensions. A tile line is one vector
+//! register, the four probe codes it meets are one broadcast, and each 32-bit lane sums up one row of one probe. `amx` says
+//! how it is with them.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -39,10 +43,13 @@ pub const GROUP_ROWS: usize = 16;
 pub const LINE_DIMENSIONS: usize = 128;
 
 /// Tile lines of a group for each line of a plane.
-pub const TILE_LINES: usize = LINE_DIMENSIONS / 4;
+const TILE_LINES: usize = LINE_DIMENSIONS / 4;
 
 /// Probes in one pass over tiles.
-pub const TILE_PROBES: usize = 8;
+const TILE_PROBES: usize = 8;
+
+/// Groups whose codes are unpacked at a time if a row has one line: 16 KB, a third of the first cache.
+const BLOCK_GROUPS: usize = 8;
 
 /// One cache line of codes: of a plane (see the module's page) or of a tile, where byte `4r + i` is dimension `i` of
 /// row `r`.
@@ -218,22 +225,78 @@ pub struct FoundRow {
     pub sum: i32,
 }
 
-/// Eight probes side by side, as passes over tiles need them.
+/// Both planes of a run of rows, for many probes.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRows<'a> {
+    /// The coarse plane.
+    pub rows: Rows<'a>,
+    /// `n_lines` of each row, of whole groups.
+    pub fine: &'a [CodeLine],
+    /// Residuals of the whole codes, the upper half of an f32 each, of whole groups.
+    pub residuals: &'a [u16],
+}
+
+impl BatchRows<'_> {
+    /// Scale and residual of the row's whole codes.
+    #[inline]
+    fn whole_sizes(&self, row: usize) -> RowSizes {
+        self.rows.sizes[row].with_residual(self.residuals[row])
+    }
+}
+
+/// Probes side by side, as [`Kernel::scan_batch`] of the kernel that made them needs them.
 #[derive(Debug, Clone)]
-pub struct TileProbes {
+pub struct BatchProbes {
+    /// What coarse bounds of each probe need.
+    terms: Vec<BoundTerms>,
+    /// Lines of each probe.
+    n_lines: usize,
+    codes: BatchCodes,
+}
+
+#[derive(Debug, Clone)]
+enum BatchCodes {
+    /// For vector registers, eight probes at a time.
+    Eights(Vec<TileProbes>),
+    /// For tile registers: for each sixteen probes, filled up with zeros to an even number of times, and each 64
+    /// dimensions, sixteen lines: byte `4n + i` of line `l` is the code of dimension `4l + i` of probe `n`.
+    Sixteens(Vec<CodeLine>),
+}
+
+impl BatchProbes {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+}
+
+/// Memory that [`Kernel::scan_batch`] uses; any kernel and any rows may follow each other.
+#[derive(Debug, Default)]
+pub struct BatchScratch {
+    /// Codes of the block at hand, unpacked.
+    lines: Vec<CodeLine>,
+    sizes: Vec<RowSizes>,
+}
+
+/// Up to eight probes side by side, as passes over tiles need them.
+#[derive(Debug, Clone)]
+struct TileProbes {
     /// For each tile line of a group, the four codes of each probe as they lie in memory.
-    pub quads: Vec<[[i8; 4]; TILE_PROBES]>,
-    /// For each 64 dimensions, the codes of each probe.
-    pub rows: Vec<[CodeLine; TILE_PROBES]>,
+    quads: Vec<[[i8; 4]; TILE_PROBES]>,
     /// What bounds of the tiles' codes need.
-    pub terms: [BoundTerms; TILE_PROBES],
+    terms: [BoundTerms; TILE_PROBES],
     /// Probes that count; the places beyond are filled up.
-    pub n_probes: usize,
+    n_probes: usize,
 }
 
 impl TileProbes {
-    /// Of 1 to [`TILE_PROBES`] probes of the same length, for tiles of that kernel.
-    pub fn new(probes: &[&ProbeCodes], kernel: &Kernel) -> Self {
+    /// Of 1 to [`TILE_PROBES`] probes of the same length, for tiles of whole codes or of coarse ones.
+    fn new(probes: &[&ProbeCodes], has_whole_tiles: bool) -> Self {
         let at = |probe_idx: usize| probes[if probe_idx < probes.len() { probe_idx } else { 0 }];
         let n_tile_lines = at(0).lines.len() * TILE_LINES;
         let quad = |line_idx: usize, probe_idx: usize| {
@@ -244,17 +307,9 @@ impl TileProbes {
             quads: (0..n_tile_lines)
                 .map(|line_idx| std::array::from_fn(|probe_idx| quad(line_idx, probe_idx)))
                 .collect(),
-            rows: (0..2 * at(0).lines.len())
-                .map(|half_idx| {
-                    std::array::from_fn(|probe_idx| {
-                        let codes = &at(probe_idx).lines[half_idx / 2].0[half_idx % 2 * 64..][..64];
-                        CodeLine(std::array::from_fn(|idx| codes[idx].cast_unsigned()))
-                    })
-                })
-                .collect(),
             terms: std::array::from_fn(|probe_idx| {
                 let terms = &at(probe_idx).terms;
-                if kernel.has_whole_tiles { terms.of_whole_codes() } else { *terms }
+                if has_whole_tiles { terms.of_whole_codes() } else { *terms }
             }),
             n_probes: probes.len().min(TILE_PROBES),
         }
@@ -263,26 +318,23 @@ impl TileProbes {
 
 /// Rows whose codes were unpacked.
 #[derive(Debug, Clone, Copy)]
-pub struct Tiles<'a> {
+struct Tiles<'a> {
     /// [`TILE_LINES`] × `n_lines` for each group.
-    pub lines: &'a [CodeLine],
+    lines: &'a [CodeLine],
     /// Lines of a row in its plane.
-    pub n_lines: usize,
+    n_lines: usize,
     /// One for each row; of whole codes their residual stands in place of that of coarse ones.
-    pub sizes: &'a [RowSizes],
+    sizes: &'a [RowSizes],
+    /// Place of the first row among all rows.
+    first_row: usize,
 }
 
 type Scan = fn(&Rows<'_>, Range<usize>, &[u64], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type ScanListed = fn(&Rows<'_>, &[u16], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type Refine = fn(&FineRows<'_>, &[FoundRow], &ProbeCodes, f32, &mut Vec<FoundRow>);
-type ScanTiles = fn(
-    &Tiles<'_>,
-    Range<usize>,
-    &[&[u64]; TILE_PROBES],
-    &TileProbes,
-    &[f32; TILE_PROBES],
-    &mut [Vec<FoundRow>; TILE_PROBES],
-);
+type ScanBatch =
+    fn(&Kernel, &BatchRows<'_>, Range<usize>, &BatchProbes, &[f32], &mut BatchScratch, &mut [Vec<FoundRow>]);
+type ScanTiles = fn(&Tiles<'_>, &TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>]);
 
 /// One implementation of the inner loops.
 pub struct Kernel {
@@ -292,7 +344,13 @@ pub struct Kernel {
     refine: Refine,
     /// Whether tiles hold 8-bit codes.
     has_whole_tiles: bool,
+    /// Whether probes are kept for tile registers.
+    has_tile_registers: bool,
+    scan_batch: ScanBatch,
+    /// For [`scan_batch_by_tiles`]: unpacks the coarse plane, with whole tiles together with the fine plane of the same
+    /// rows, for as many groups as there is room for.
     unpack: fn(&Rows<'_>, &[CodeLine], &mut [CodeLine]),
+    /// For [`scan_batch_by_tiles`]: as [`Kernel::scan_batch`] for up to eight probes and as many lists.
     scan_tiles: ScanTiles,
     code_sum: fn(&[CodeLine], &[ProbeLine]) -> i32,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
@@ -358,37 +416,42 @@ impl Kernel {
         (self.refine)(rows, found, probe, cutoff, near);
     }
 
-    /// Whether tiles hold whole codes of 8 bits instead of coarse ones: then rows are found by their whole bound.
+    /// Whether [`Kernel::scan_batch`] multiplies whole codes of 8 bits instead of coarse ones: then rows are found by their
+    /// whole bound.
     pub fn has_whole_tiles(&self) -> bool {
         self.has_whole_tiles
     }
 
-    /// Unpacks codes into tiles, for as many groups as `tiles` has room for: the coarse plane, with [whole
-    /// tiles](Kernel::has_whole_tiles) together with the fine plane of the same rows.
-    #[inline]
-    pub fn unpack(&self, rows: &Rows<'_>, fine: &[CodeLine], tiles: &mut [CodeLine]) {
-        let n_rows = tiles.len() / (rows.n_lines * TILE_LINES) * GROUP_ROWS;
-        check_rows(rows, n_rows);
-        assert!(fine.len() >= n_rows * rows.n_lines);
-        (self.unpack)(rows, fine, tiles);
+    /// Probes of the same length side by side, at least one, for [`Kernel::scan_batch`] of this kernel.
+    pub fn batch(&self, probes: &[&ProbeCodes]) -> BatchProbes {
+        let n_lines = probes[0].lines.len();
+        assert!(n_lines > 0 && probes.iter().all(|probe| probe.lines.len() == n_lines));
+        let eights = |probes: &[&ProbeCodes]| TileProbes::new(probes, self.has_whole_tiles);
+        let codes = match self.has_tile_registers {
+            true => BatchCodes::Sixteens(sixteens(probes)),
+            false => BatchCodes::Eights(probes.chunks(TILE_PROBES).map(eights).collect()),
+        };
+        BatchProbes { terms: probes.iter().map(|probe| probe.terms).collect(), n_lines, codes }
     }
 
-    /// As [`Kernel::scan`] for several probes at once, each with its own wanted rows, cutoff and list.
+    /// As [`Kernel::scan`] of all rows of some groups for several probes at once: `found[i]` gets the rows whose bound for
+    /// probe `i` reaches `cutoffs[i]`. The bound is that of whole codes if the kernel [has them](Kernel::has_whole_tiles).
     #[inline]
-    pub fn scan_tiles(
+    pub fn scan_batch(
         &self,
-        tiles: &Tiles<'_>,
+        rows: &BatchRows<'_>,
         groups: Range<usize>,
-        wanted: &[&[u64]; TILE_PROBES],
-        probes: &TileProbes,
-        cutoffs: &[f32; TILE_PROBES],
-        found: &mut [Vec<FoundRow>; TILE_PROBES],
+        probes: &BatchProbes,
+        cutoffs: &[f32],
+        scratch: &mut BatchScratch,
+        found: &mut [Vec<FoundRow>],
     ) {
         let n_rows = groups.end * GROUP_ROWS;
-        assert!(tiles.lines.len() >= groups.end * tiles.n_lines * TILE_LINES && tiles.sizes.len() >= n_rows);
-        assert!(wanted.iter().all(|wanted| wanted.len() * 64 >= n_rows));
-        assert!(probes.quads.len() == tiles.n_lines * TILE_LINES && probes.rows.len() == tiles.n_lines * 2);
-        (self.scan_tiles)(tiles, groups, wanted, probes, cutoffs, found);
+        check_rows(&rows.rows, n_rows);
+        assert!(rows.fine.len() >= n_rows * rows.rows.n_lines && rows.residuals.len() >= n_rows);
+        assert!(rows.rows.n_lines == probes.n_lines && cutoffs.len() == probes.len() && found.len() == probes.len());
+        assert!(matches!(probes.codes, BatchCodes::Sixteens(_)) == self.has_tile_registers);
+        (self.scan_batch)(self, rows, groups, probes, cutoffs, scratch, found);
     }
 
     /// Sum of a row's codes in one plane with the probe's.
@@ -530,28 +593,80 @@ fn refine_by_row(
     }
 }
 
-/// [`Kernel::scan_tiles`] made of the sums of a group and its comparison.
-#[inline(always)]
-fn scan_tiles_by_group(
-    (tiles, groups, wanted): (&Tiles<'_>, Range<usize>, &[&[u64]; TILE_PROBES]),
-    (probes, cutoffs, found): (&TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>; TILE_PROBES]),
-    sums: impl Fn(&[CodeLine], &[[[i8; 4]; TILE_PROBES]]) -> [[i32; GROUP_ROWS]; TILE_PROBES],
-    reaching: impl Fn(&[i32; GROUP_ROWS], &[RowSizes; GROUP_ROWS], &BoundTerms, f32) -> u16,
+/// See [`BatchCodes::Sixteens`].
+fn sixteens(probes: &[&ProbeCodes]) -> Vec<CodeLine> {
+    const LANES: usize = 16;
+    let n_halves = 2 * probes[0].lines.len();
+    let n_sixteens = probes.len().div_ceil(LANES).next_multiple_of(2);
+    let mut lines = vec![CodeLine::ZERO; n_sixteens * n_halves * LANES];
+    for (probe_idx, probe) in probes.iter().enumerate() {
+        let (sixteen, lane) = (probe_idx / LANES, probe_idx % LANES);
+        let halves = probe.lines.iter().flat_map(|line| line.0.as_chunks::<64>().0);
+        for (half, codes) in halves.enumerate() {
+            let lines = &mut lines[(sixteen * n_halves + half) * LANES..][..LANES];
+            for (line, quad) in lines.iter_mut().zip(codes.as_chunks::<4>().0) {
+                line.0.as_chunks_mut::<4>().0[lane] = quad.map(i8::cast_unsigned);
+            }
+        }
+    }
+    lines
+}
+
+/// [`Kernel::scan_batch`] made of unpacking and of scanning tiles.
+fn scan_batch_by_tiles(
+    kernel: &Kernel,
+    rows: &BatchRows<'_>,
+    groups: Range<usize>,
+    probes: &BatchProbes,
+    cutoffs: &[f32],
+    scratch: &mut BatchScratch,
+    found: &mut [Vec<FoundRow>],
 ) {
-    let n_tile_lines = tiles.n_lines * TILE_LINES;
-    for group in groups {
-        let first = group * GROUP_ROWS;
-        let sums = sums(&tiles.lines[group * n_tile_lines..][..n_tile_lines], &probes.quads);
-        let sizes = tiles.sizes[first..].first_chunk().expect("whole groups");
-        for probe_idx in 0..probes.n_probes {
-            let reaching = reaching(&sums[probe_idx], sizes, &probes.terms[probe_idx], cutoffs[probe_idx]);
-            let mask = reaching & group_bits(wanted[probe_idx], group);
-            push_rows(mask, |lane| first + lane, &sums[probe_idx], &mut found[probe_idx]);
+    let BatchCodes::Eights(eights) = &probes.codes else { return };
+    let n_lines = rows.rows.n_lines;
+    let n_block_groups = (BLOCK_GROUPS / n_lines).max(2);
+    for first in groups.clone().step_by(n_block_groups) {
+        let end = groups.end.min(first + n_block_groups);
+        let block = first * GROUP_ROWS..end * GROUP_ROWS;
+        let lines = block.start * n_lines..block.end * n_lines;
+        let coarse = Rows { coarse: &rows.rows.coarse[lines.clone()], n_lines, sizes: &rows.rows.sizes[block.clone()] };
+        scratch.lines.resize((end - first) * n_lines * TILE_LINES, CodeLine::ZERO);
+        (kernel.unpack)(&coarse, &rows.fine[lines], &mut scratch.lines);
+        scratch.sizes.clear();
+        match kernel.has_whole_tiles {
+            true => scratch.sizes.extend(block.clone().map(|row| rows.whole_sizes(row))),
+            false => scratch.sizes.extend_from_slice(coarse.sizes),
+        }
+        let tiles = Tiles { lines: &scratch.lines, n_lines, sizes: &scratch.sizes, first_row: block.start };
+        let chunks = cutoffs.chunks(TILE_PROBES).zip(found.chunks_mut(TILE_PROBES));
+        for (eight, (cutoffs, found)) in eights.iter().zip(chunks) {
+            let cutoffs = std::array::from_fn(|idx| cutoffs.get(idx).copied().unwrap_or(f32::INFINITY));
+            if cutoffs.iter().any(|cutoff| *cutoff < f32::INFINITY) {
+                (kernel.scan_tiles)(&tiles, eight, &cutoffs, found);
+            }
         }
     }
 }
 
-/// [`Kernel::unpack`] of whole codes, byte by byte.
+/// `Kernel::scan_tiles` made of the sums of a group and its comparison.
+#[inline(always)]
+fn scan_tiles_by_group(
+    tiles: &Tiles<'_>,
+    (probes, cutoffs, found): (&TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>]),
+    sums: impl Fn(&[CodeLine], &[[[i8; 4]; TILE_PROBES]]) -> [[i32; GROUP_ROWS]; TILE_PROBES],
+    reaching: impl Fn(&[i32; GROUP_ROWS], &[RowSizes; GROUP_ROWS], &BoundTerms, f32) -> u16,
+) {
+    let groups = tiles.lines.chunks_exact(tiles.n_lines * TILE_LINES).zip(tiles.sizes.as_chunks::<GROUP_ROWS>().0);
+    for (group, (lines, sizes)) in groups.enumerate() {
+        let sums = sums(lines, &probes.quads);
+        for (probe_idx, found) in found.iter_mut().enumerate().take(probes.n_probes) {
+            let mask = reaching(&sums[probe_idx], sizes, &probes.terms[probe_idx], cutoffs[probe_idx]);
+            push_rows(mask, |lane| tiles.first_row + group * GROUP_ROWS + lane, &sums[probe_idx], found);
+        }
+    }
+}
+
+/// `Kernel::unpack` of whole codes, byte by byte.
 fn unpack_whole_by_byte(rows: &Rows<'_>, fine: &[CodeLine], tiles: &mut [CodeLine]) {
     let n_tile_lines = rows.n_lines * TILE_LINES;
     for (group, tile) in tiles.chunks_exact_mut(n_tile_lines).enumerate() {
@@ -591,7 +706,7 @@ fn select_real(values: &[f64], (min, max): (f64, f64), rows: &mut [u64]) {
     select(values, rows, |value| (min <= value) & (value <= max));
 }
 
-/// [`Kernel::unpack`] of coarse codes, word by word.
+/// `Kernel::unpack` of coarse codes, word by word.
 fn unpack_coarse_by_word(rows: &Rows<'_>, _: &[CodeLine], tiles: &mut [CodeLine]) {
     let n_tile_lines = rows.n_lines * TILE_LINES;
     for (group, tile) in tiles.chunks_exact_mut(n_tile_lines).enumerate() {

@@ -16,16 +16,14 @@ use std::sync::Arc;
 use likeness_domain::types::Similarity;
 
 use super::best::{Best, Ranked};
-use super::columns::{Bits, NO_ROWS, Plan, SEGMENT_ROWS};
+use super::columns::{Bits, Plan, SEGMENT_ROWS, bit, first_rows};
 use super::kernel::pages::fetch_value_ahead;
-use super::kernel::{
-    self, CodeLine, FoundRow, GROUP_ROWS, Kernel, RowSizes, TILE_LINES, TILE_PROBES, TileProbes, Tiles,
-};
+use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel};
 use super::quantise::ReadyProbe;
 use super::segment::{Segment, VectorBuffer};
 
 /// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
-const TILE_PROBES_MIN: usize = 4;
+const BATCH_MIN: usize = 4;
 
 /// With one row in so many wanted or fewer, the wanted rows are looked at one by one instead of all.
 const SPARSE: u32 = 16;
@@ -49,25 +47,52 @@ pub(super) struct Question {
 /// Questions answered in the same pass.
 pub(super) struct Questions {
     questions: Vec<Question>,
-    /// Eight at a time side by side; empty if there are too few.
-    tile_probes: Vec<TileProbes>,
+    /// All of them side by side, if there are enough.
+    batch: Option<BatchProbes>,
 }
 
 impl Questions {
     pub(super) fn new(questions: Vec<Question>) -> Self {
-        let side_by_side = |questions: &[Question]| {
-            let probes: Vec<_> = questions.iter().map(|question| &question.probe.codes).collect();
-            TileProbes::new(&probes, kernel::active())
-        };
-        let is_enough = questions.len() >= TILE_PROBES_MIN;
-        let tile_probes = questions.chunks(TILE_PROBES).filter(|_| is_enough).map(side_by_side).collect();
-        Self { questions, tile_probes }
+        let probes: Vec<_> = questions.iter().map(|question| &question.probe.codes).collect();
+        let batch = (questions.len() >= BATCH_MIN).then(|| kernel::active().batch(&probes));
+        Self { questions, batch }
     }
 
     /// One for each question, without rows.
     pub(super) fn empty_bests(&self) -> Vec<Best> {
         let empty = |question: &Question| Best::new(question.top_k, question.similarity_min, question.one_per_person);
         self.questions.iter().map(empty).collect()
+    }
+}
+
+/// The rows of a segment that a question is about.
+enum Asked {
+    None,
+    All,
+    /// So many that all rows are compared and the others left out.
+    Many(Bits),
+    /// So few that they are looked at one by one.
+    Few(Bits),
+}
+
+impl Asked {
+    fn of(question: &Question, segment: &Segment) -> Self {
+        match &question.plan {
+            _ if question.top_k == 0 => Asked::None,
+            None => Asked::All,
+            plan => {
+                let rows = segment.rows(plan.as_ref());
+                match rows.iter().map(|word| word.count_ones()).sum::<u32>() {
+                    0 => Asked::None,
+                    n_rows if n_rows > segment.n_rows() as u32 / SPARSE => Asked::Many(rows),
+                    _ => Asked::Few(rows),
+                }
+            }
+        }
+    }
+
+    fn is_dense(&self) -> bool {
+        matches!(self, Asked::All | Asked::Many(_))
     }
 }
 
@@ -149,11 +174,13 @@ pub(super) struct Pass<'a> {
     unrefined: Vec<Unrefined>,
     /// For each question.
     candidates: Vec<Candidates>,
-    found: [Vec<FoundRow>; TILE_PROBES],
+    /// For each question, of the rows looked at last.
+    found: Vec<Vec<FoundRow>>,
+    /// For each question, of the segment at hand.
+    asked: Vec<Asked>,
     near: Vec<FoundRow>,
-    /// Codes of the segment at hand, unpacked.
-    tiles: Vec<CodeLine>,
-    tile_sizes: Vec<RowSizes>,
+    cutoffs: Vec<f32>,
+    scratch: BatchScratch,
     list: Vec<u16>,
     is_begun: bool,
     buffer: VectorBuffer,
@@ -172,10 +199,11 @@ impl<'a> Pass<'a> {
             candidates: bests.iter().map(none).collect(),
             bests,
             unrefined: vec![Unrefined::default(); questions.questions.len()],
-            found: Default::default(),
+            found: vec![Vec::new(); questions.questions.len()],
+            asked: Vec::new(),
             near: Vec::new(),
-            tiles: Vec::new(),
-            tile_sizes: Vec::new(),
+            cutoffs: Vec::new(),
+            scratch: BatchScratch::default(),
             list: Vec::new(),
             is_begun: false,
             buffer: VectorBuffer::default(),
@@ -204,100 +232,66 @@ impl<'a> Pass<'a> {
 
     fn scan_segment(&mut self, segments: &[Arc<Segment>], segment_idx: usize) {
         let segment = &*segments[segment_idx];
+        let questions = self.questions;
         let n_groups = segment.n_rows().div_ceil(GROUP_ROWS);
         // The first rows fill the lists, and each makes the cutoff higher: growing steps, so that not every row is settled.
         let ends: &[usize] = if self.is_begun { &[] } else { &[4, 8, 16, 32] };
         self.is_begun = true;
-        let mut is_unpacked = false;
-        let all = segment.rows(None);
-        let questions = self.questions;
-        for (chunk_idx, chunk) in questions.questions.chunks(TILE_PROBES).enumerate() {
-            let mut wanted = [NO_ROWS; TILE_PROBES];
-            let mut is_dense = [false; TILE_PROBES];
-            for (idx, question) in chunk.iter().enumerate() {
-                match (question.top_k, question.plan.as_ref()) {
-                    (0, _) => {}
-                    (_, None) => (wanted[idx], is_dense[idx]) = (all, true),
-                    (_, plan) => {
-                        wanted[idx] = segment.rows(plan);
-                        let n_wanted: u32 = wanted[idx].iter().map(|word| word.count_ones()).sum();
-                        is_dense[idx] = n_wanted > segment.n_rows() as u32 / SPARSE;
+        let mut asked = std::mem::take(&mut self.asked);
+        asked.clear();
+        asked.extend(questions.questions.iter().map(|question| Asked::of(question, segment)));
+        let n_dense = asked.iter().filter(|asked| asked.is_dense()).count();
+        let batch = questions.batch.as_ref().filter(|_| n_dense >= BATCH_MIN);
+        let all = first_rows(segment.n_rows());
+        let mut start = 0;
+        for end in ends.iter().copied().filter(|end| *end < n_groups).chain([n_groups]) {
+            if let Some(batch) = batch {
+                self.scan_batch(segment, start..end, batch, &asked);
+            }
+            for (question_idx, asked) in asked.iter().enumerate() {
+                match asked {
+                    Asked::None => continue,
+                    Asked::All | Asked::Many(_) => {
+                        let wanted = if let Asked::Many(rows) = asked { rows } else { &all };
+                        if batch.is_none() {
+                            self.scan_all(segment, start..end, question_idx, wanted);
+                        } else if !self.found[question_idx].is_empty() {
+                            self.found[question_idx].retain(|found| bit(wanted, found.row as usize));
+                        }
                     }
+                    Asked::Few(rows) => self.scan_listed(segment, start..end, question_idx, rows),
+                }
+                let is_whole = batch.is_some() && asked.is_dense() && self.kernel.has_whole_tiles();
+                self.take_found(segments, segment_idx, question_idx, is_whole);
+                if end < n_groups {
+                    self.refine(segments, question_idx);
                 }
             }
-            let n_dense = is_dense.iter().filter(|is_dense| **is_dense).count();
-            let tile_probes = questions.tile_probes.get(chunk_idx).filter(|_| n_dense >= TILE_PROBES_MIN);
-            if tile_probes.is_some() && !is_unpacked {
-                let rows = segment.coarse_rows();
-                self.tiles.resize(n_groups * rows.n_lines * TILE_LINES, CodeLine::ZERO);
-                self.kernel.unpack(&rows, segment.fine_rows().fine, &mut self.tiles);
-                self.tile_sizes.clear();
-                match self.kernel.has_whole_tiles() {
-                    true => self.tile_sizes.extend(segment.whole_sizes()),
-                    false => self.tile_sizes.extend_from_slice(rows.sizes),
-                }
-                is_unpacked = true;
-            }
-            let mut start = 0;
-            for end in ends.iter().copied().filter(|end| *end < n_groups).chain([n_groups]) {
-                if let Some(tile_probes) = tile_probes {
-                    self.scan_chunk(segment, start..end, chunk_idx, (&wanted, &is_dense), tile_probes);
-                }
-                for idx in 0..chunk.len() {
-                    let question_idx = chunk_idx * TILE_PROBES + idx;
-                    match is_dense[idx] {
-                        true if tile_probes.is_some() => {}
-                        true => self.scan_all(segment, start..end, question_idx, (idx, &wanted[idx])),
-                        false => self.scan_listed(segment, start..end, question_idx, (idx, &wanted[idx])),
-                    }
-                    let is_whole = is_dense[idx] && tile_probes.is_some() && self.kernel.has_whole_tiles();
-                    self.take_found(segments, segment_idx, question_idx, (idx, is_whole));
-                    if end < n_groups {
-                        self.refine(segments, question_idx);
-                    }
-                }
-                start = end;
-            }
+            start = end;
         }
+        self.asked = asked;
     }
 
-    /// Several questions at once.
-    fn scan_chunk(
-        &mut self,
-        segment: &Segment,
-        groups: Range<usize>,
-        chunk_idx: usize,
-        (wanted, is_dense): (&[Bits; TILE_PROBES], &[bool; TILE_PROBES]),
-        tile_probes: &TileProbes,
-    ) {
-        let tiles = Tiles { lines: &self.tiles, n_lines: segment.coarse_rows().n_lines, sizes: &self.tile_sizes };
-        let first = chunk_idx * TILE_PROBES;
-        let cutoff = |idx: usize| self.candidates.get(first + idx).filter(|_| is_dense[idx]).map(|some| some.cutoff);
-        let cutoffs = std::array::from_fn(|idx| cutoff(idx).unwrap_or(f32::INFINITY));
-        let wanted = std::array::from_fn(|idx| if is_dense[idx] { &wanted[idx][..] } else { &NO_ROWS[..] });
-        self.kernel.scan_tiles(&tiles, groups, &wanted, tile_probes, &cutoffs, &mut self.found);
+    /// Several questions at once; finds rows that are not asked for as well.
+    fn scan_batch(&mut self, segment: &Segment, groups: Range<usize>, batch: &BatchProbes, asked: &[Asked]) {
+        let cutoff = |(candidates, asked): (&Candidates, &Asked)| match asked.is_dense() {
+            true => candidates.cutoff,
+            false => f32::INFINITY,
+        };
+        self.cutoffs.clear();
+        self.cutoffs.extend(self.candidates.iter().zip(asked).map(cutoff));
+        let rows = segment.batch_rows();
+        self.kernel.scan_batch(&rows, groups, batch, &self.cutoffs, &mut self.scratch, &mut self.found);
     }
 
-    fn scan_all(
-        &mut self,
-        segment: &Segment,
-        groups: Range<usize>,
-        question_idx: usize,
-        (idx, wanted): (usize, &Bits),
-    ) {
+    fn scan_all(&mut self, segment: &Segment, groups: Range<usize>, question_idx: usize, wanted: &Bits) {
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
-        self.kernel.scan(&segment.coarse_rows(), groups, wanted, probe, cutoff, &mut self.found[idx]);
+        self.kernel.scan(&segment.coarse_rows(), groups, wanted, probe, cutoff, &mut self.found[question_idx]);
     }
 
     /// Few rows of many.
-    fn scan_listed(
-        &mut self,
-        segment: &Segment,
-        groups: Range<usize>,
-        question_idx: usize,
-        (idx, wanted): (usize, &Bits),
-    ) {
+    fn scan_listed(&mut self, segment: &Segment, groups: Range<usize>, question_idx: usize, wanted: &Bits) {
         self.list.clear();
         for word_idx in groups.start / 4..groups.end.div_ceil(4) {
             let mut word = wanted[word_idx];
@@ -311,31 +305,29 @@ impl<'a> Pass<'a> {
         }
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
-        self.kernel.scan_listed(&segment.coarse_rows(), &self.list, probe, cutoff, &mut self.found[idx]);
+        let found = &mut self.found[question_idx];
+        self.kernel.scan_listed(&segment.coarse_rows(), &self.list, probe, cutoff, found);
     }
 
     /// Makes candidates of what was found, or leaves it to be refined and has it fetched.
-    fn take_found(
-        &mut self,
-        segments: &[Arc<Segment>],
-        segment_idx: usize,
-        question_idx: usize,
-        (idx, is_whole): (usize, bool),
-    ) {
+    fn take_found(&mut self, segments: &[Arc<Segment>], segment_idx: usize, question_idx: usize, is_whole: bool) {
+        let found = &mut self.found[question_idx];
         if is_whole {
-            std::mem::swap(&mut self.near, &mut self.found[idx]);
-            self.take_near(segments, segment_idx, question_idx);
-            std::mem::swap(&mut self.near, &mut self.found[idx]);
+            if !found.is_empty() {
+                std::mem::swap(&mut self.near, found);
+                self.take_near(segments, segment_idx, question_idx);
+                std::mem::swap(&mut self.near, &mut self.found[question_idx]);
+            }
             return;
         }
-        for row in &self.found[idx] {
+        for row in &*found {
             segments[segment_idx].fetch_fine_ahead(row.row as usize);
         }
         // What the segment before left has arrived by now.
         self.refine(segments, question_idx);
         let unrefined = &mut self.unrefined[question_idx];
         unrefined.segment_idx = segment_idx;
-        std::mem::swap(&mut unrefined.rows, &mut self.found[idx]);
+        std::mem::swap(&mut unrefined.rows, &mut self.found[question_idx]);
     }
 
     /// Makes candidates of those rows whose fine bound reaches the cutoff.

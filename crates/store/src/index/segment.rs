@@ -18,7 +18,7 @@ use likeness_domain::types::{FaceId, FieldSchema, PersonId};
 
 use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
 use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_value_ahead};
-use super::kernel::{CodeLine, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines};
+use super::kernel::{BatchRows, CodeLine, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
 use super::row_file::RowFile;
 use super::wiped::Wiped;
@@ -347,9 +347,9 @@ impl Segment {
         FineRows { fine: self.fine.get(), n_lines, sizes: &self.sizes, residuals: &self.fine_residuals }
     }
 
-    /// Scale and residual of the whole codes of all rows.
-    pub(super) fn whole_sizes(&self) -> impl Iterator<Item = RowSizes> + '_ {
-        self.sizes.iter().zip(&self.fine_residuals).map(|(sizes, residual)| sizes.with_residual(*residual))
+    /// Both planes of all rows, filled up to whole groups.
+    pub(super) fn batch_rows(&self) -> BatchRows<'_> {
+        BatchRows { rows: self.coarse_rows(), fine: self.fine.get(), residuals: &self.fine_residuals }
     }
 
     /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.

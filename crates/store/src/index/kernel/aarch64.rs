@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::{
     BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
-    TILE_PROBES, TileProbes, Tiles, refine_by_row, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code,
-    select_real, select_whole, unpack_coarse_by_word,
+    TILE_PROBES, TileProbes, Tiles, refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row,
+    scan_tiles_by_group, select_code, select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -25,10 +25,12 @@ static NEON: Kernel = Kernel {
     // SAFETY: see above the table.
     refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
     has_whole_tiles: false,
+    has_tile_registers: false,
+    scan_batch: scan_batch_by_tiles,
     unpack: unpack_coarse_by_word,
     // SAFETY: see above the table.
-    scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
-        scan_tiles((tiles, groups, wanted), (probes, cutoffs, found));
+    scan_tiles: |tiles, probes, cutoffs, found| unsafe {
+        scan_tiles(tiles, (probes, cutoffs, found));
     },
     // SAFETY: see above the table.
     code_sum: |row, probe| unsafe { code_sum(row, probe) },
@@ -41,8 +43,7 @@ static NEON: Kernel = Kernel {
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);
 type ScanFor<'a> = (&'a ProbeCodes, f32, &'a mut Vec<FoundRow>);
-type TilesOf<'a> = (&'a Tiles<'a>, Range<usize>, &'a [&'a [u64]; TILE_PROBES]);
-type TilesFor<'a> = (&'a TileProbes, &'a [f32; TILE_PROBES], &'a mut [Vec<FoundRow>; TILE_PROBES]);
+type TilesFor<'a> = (&'a TileProbes, &'a [f32; TILE_PROBES], &'a mut [Vec<FoundRow>]);
 
 /// # Safety
 /// The processor has NEON.
@@ -79,10 +80,10 @@ unsafe fn refine(what: (&FineRows<'_>, &[FoundRow]), probe: ScanFor<'_>) {
 /// # Safety
 /// The processor has NEON.
 #[target_feature(enable = "neon")]
-unsafe fn scan_tiles(what: TilesOf<'_>, probes: TilesFor<'_>) {
+unsafe fn scan_tiles(tiles: &Tiles<'_>, probes: TilesFor<'_>) {
     // SAFETY: the processor has NEON.
     scan_tiles_by_group(
-        what,
+        tiles,
         probes,
         |tile, quads| unsafe { tile_sums(tile, quads) },
         |sums, sizes, terms, cutoff| {

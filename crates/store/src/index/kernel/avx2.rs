@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
+    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
     unpack_coarse_by_word,
 };
 
@@ -53,10 +53,12 @@ macro_rules! kernel_of_256_bits {
                 // SAFETY: see above the table.
                 refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
                 has_whole_tiles: false,
+                has_tile_registers: false,
+                scan_batch: scan_batch_by_tiles,
                 unpack: unpack_coarse_by_word,
                 // SAFETY: see above the table.
-                scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
-                    scan_tiles((tiles, groups, wanted), (probes, cutoffs, found));
+                scan_tiles: |tiles, probes, cutoffs, found| unsafe {
+                    scan_tiles(tiles, (probes, cutoffs, found));
                 },
                 // SAFETY: see above the table.
                 code_sum: |row, probe| unsafe { code_sum(row, probe) },
@@ -102,10 +104,10 @@ macro_rules! kernel_of_256_bits {
             /// # Safety
             /// The processor has the features.
             #[target_feature(enable = $features)]
-            unsafe fn scan_tiles(what: TilesOf<'_>, probes: TilesFor<'_>) {
+            unsafe fn scan_tiles(tiles: &Tiles<'_>, probes: TilesFor<'_>) {
                 // SAFETY: the processor has the features.
                 scan_tiles_by_group(
-                    what,
+                    tiles,
                     probes,
                     |tile, quads| unsafe { tile_sums(tile, quads) },
                     |sums, sizes, terms, cutoff| {
@@ -178,8 +180,7 @@ use super::{FineRows, FoundRow, ProbeCodes, Rows, TileProbes, Tiles};
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);
 type ScanFor<'a> = (&'a ProbeCodes, f32, &'a mut Vec<FoundRow>);
-type TilesOf<'a> = (&'a Tiles<'a>, Range<usize>, &'a [&'a [u64]; TILE_PROBES]);
-type TilesFor<'a> = (&'a TileProbes, &'a [f32; TILE_PROBES], &'a mut [Vec<FoundRow>; TILE_PROBES]);
+type TilesFor<'a> = (&'a TileProbes, &'a [f32; TILE_PROBES], &'a mut [Vec<FoundRow>]);
 
 kernel_of_256_bits!(plain, "avx2", "avx2,fma", add_products);
 kernel_of_256_bits!(with_vnni, "avx-vnni", "avx2,fma,avxvnni", add_products_vnni);

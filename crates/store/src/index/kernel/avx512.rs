@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{
     BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
-    TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
+    TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows, scan_batch_by_tiles,
 };
 
 /// The kernel, if this processor can run it.
@@ -33,12 +33,12 @@ pub(super) const KERNEL: Kernel = Kernel {
     // SAFETY: see above the table.
     refine: |rows, found, probe, cutoff, near| unsafe { refine(rows, found, probe, cutoff, near) },
     has_whole_tiles: true,
+    has_tile_registers: false,
+    scan_batch: scan_batch_by_tiles,
     // SAFETY: see above the table.
     unpack: |rows, fine, tiles| unsafe { unpack(rows, fine, tiles) },
     // SAFETY: see above the table.
-    scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| unsafe {
-        scan_tiles(tiles, groups, wanted, probes, cutoffs, found);
-    },
+    scan_tiles: |tiles, probes, cutoffs, found| unsafe { scan_tiles(tiles, probes, cutoffs, found) },
     // SAFETY: see above the table.
     code_sum: |row, probe| unsafe { code_sum(row, probe) },
     // SAFETY: see above the table.
@@ -357,25 +357,24 @@ fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
 const TILE_GROUPS: usize = 2;
 
 /// # Safety
-/// The processor has AVX-512 F, BW and VNNI; lengths are as `Kernel::scan_tiles` checks them.
+/// The processor has AVX-512 F, BW and VNNI; lengths are as `scan_batch_by_tiles` makes them.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn scan_tiles(
     tiles: &Tiles<'_>,
-    groups: Range<usize>,
-    wanted: &[&[u64]; TILE_PROBES],
     probes: &TileProbes,
     cutoffs: &[f32; TILE_PROBES],
-    found: &mut [Vec<FoundRow>; TILE_PROBES],
+    found: &mut [Vec<FoundRow>],
 ) {
-    let mut group = groups.start;
+    let n_groups = tiles.sizes.len() / GROUP_ROWS;
+    let mut group = 0;
     // SAFETY: as of this function.
     unsafe {
-        while group + TILE_GROUPS <= groups.end {
-            scan_tiles_of::<TILE_GROUPS>(tiles, group, wanted, probes, cutoffs, found);
+        while group + TILE_GROUPS <= n_groups {
+            scan_tiles_of::<TILE_GROUPS>(tiles, group, probes, cutoffs, found);
             group += TILE_GROUPS;
         }
-        while group < groups.end {
-            scan_tiles_of::<1>(tiles, group, wanted, probes, cutoffs, found);
+        while group < n_groups {
+            scan_tiles_of::<1>(tiles, group, probes, cutoffs, found);
             group += 1;
         }
     }
@@ -388,10 +387,9 @@ unsafe fn scan_tiles(
 unsafe fn scan_tiles_of<const GROUPS: usize>(
     tiles: &Tiles<'_>,
     group: usize,
-    wanted: &[&[u64]; TILE_PROBES],
     probes: &TileProbes,
     cutoffs: &[f32; TILE_PROBES],
-    found: &mut [Vec<FoundRow>; TILE_PROBES],
+    found: &mut [Vec<FoundRow>],
 ) {
     let n_tile_lines = probes.quads.len();
     let mut sums = [[_mm512_setzero_si512(); TILE_PROBES]; GROUPS];
@@ -422,8 +420,7 @@ unsafe fn scan_tiles_of<const GROUPS: usize>(
             continue;
         }
         for (idx, mask) in masks.into_iter().enumerate() {
-            let mask = mask & group_bits(wanted[probe_idx], group + idx);
-            let row = |lane| first + idx * GROUP_ROWS + lane;
+            let row = |lane| tiles.first_row + first + idx * GROUP_ROWS + lane;
             push_rows(mask, row, &lanes(sums[idx][probe_idx]), &mut found[probe_idx]);
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole, unpack_whole_by_byte,
+    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
+    unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -13,9 +14,11 @@ pub(super) static KERNEL: Kernel = Kernel {
     scan_listed: |rows, list, probe, cutoff, found| scan_list_by_row((rows, list), (probe, cutoff, found), code_sum),
     refine: |rows, found, probe, cutoff, near| refine_by_row((rows, found), (probe, cutoff, near), code_sum),
     has_whole_tiles: true,
+    has_tile_registers: false,
+    scan_batch: scan_batch_by_tiles,
     unpack: unpack_whole_by_byte,
-    scan_tiles: |tiles, groups, wanted, probes, cutoffs, found| {
-        scan_tiles_by_group((tiles, groups, wanted), (probes, cutoffs, found), tile_sums, reaching);
+    scan_tiles: |tiles, probes, cutoffs, found| {
+        scan_tiles_by_group(tiles, (probes, cutoffs, found), tile_sums, reaching);
     },
     code_sum,
     dot,
