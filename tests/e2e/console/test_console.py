@@ -248,6 +248,28 @@ def test_pictures_for_which_a_job_has_no_room_are_enrolled_at_once(visit, server
     one.problems = [problem for problem in one.problems if "503" not in problem]
 
 
+def test_a_job_whose_state_cannot_be_asked_for_a_moment_is_followed_on(visit, server, key, photos, tmp_path):
+    call(server, key, "POST", "/face-sets", {"name": "staff"})
+    files = [tmp_path / f"anna_{idx:02}.jpg" for idx in range(25)]
+    for file in files:
+        file.write_bytes(photos.P1)
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/sets/staff/enrol")
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.url)
+        route.fulfill(status=502, body="proxy") if len(asked) <= 3 else route.continue_()
+
+    one.context.route(re.compile(r"/jobs/[^/]+$"), answer)
+    one.choose_files(*files)
+    page.get_by_role("button", name="Enrol from 25 pictures").click()
+    expect(page.get_by_text("25 enrolled")).to_be_visible(timeout=PATIENT_MS)
+    assert len(asked) > 3
+    one.problems = [problem for problem in one.problems if "502" not in problem]
+
+
 def test_a_key_that_may_only_enrol_sends_many_pictures_one_by_one(visit, server, key, photos, tmp_path):
     call(server, key, "POST", "/face-sets", {"name": "staff"})
     made = call(server, key, "POST", "/keys", {"grants": ["enrol"], "face_sets": ["staff"]})
