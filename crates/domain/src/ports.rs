@@ -14,6 +14,7 @@
 //! client hung up, and "acknowledged" implies "searchable" (or, for deletes, "gone from search").
 
 mod analysis;
+mod archives;
 mod commits;
 mod credentials;
 mod gallery;
@@ -34,6 +35,7 @@ pub use analysis::{
     Analysis, AnalyzeRequest, AnalyzedFace, AnalyzerLoad, Assess, Doubt, FaceAnalyzer, ImageFormats, ImageRules,
     PackInfo,
 };
+pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
 pub use commits::{Change, Commit, CommitPage, GalleryChange};
 pub use credentials::CredentialStore;
 pub use gallery::{

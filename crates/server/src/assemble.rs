@@ -8,8 +8,8 @@ use likeness_domain::access::{Access, Caller, FairBounds, FairSlots, Grant, Gran
 use likeness_domain::library::jobs::Jobs;
 use likeness_domain::library::{Library, Ports, Turns};
 use likeness_domain::ports::{
-    Analysis, AnalyzeRequest, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore, NonceStore, PackInfo,
-    Pending, RecordStore, UploadStore, VectorIndex,
+    Analysis, AnalyzeRequest, ArchiveStore, CredentialStore, FaceAnalyzer, GalleryStore, IdSource, JobStore,
+    NonceStore, PackInfo, Pending, RecordStore, UploadStore, VectorIndex,
 };
 use likeness_domain::types::{Aspects, InstallationSecret, PackId, TenantId};
 use likeness_domain::{Error, Kind};
@@ -67,6 +67,8 @@ pub(crate) struct Opened {
     pub(crate) nonces: Arc<dyn NonceStore>,
     /// Sessions and what else is remembered for a while.
     pub(crate) records: Arc<dyn RecordStore>,
+    /// Archives that jobs make and read.
+    pub(crate) archives: Arc<dyn ArchiveStore>,
     /// What `/readyz` looks at.
     pub(crate) parts: Arc<Parts>,
     secret: InstallationSecret,
@@ -86,6 +88,7 @@ impl Opened {
             jobs: Arc::clone(&self.jobs) as _,
             nonces: Arc::clone(&self.nonces),
             records: Arc::clone(&self.records),
+            archives: Arc::clone(&self.archives),
             // With slots of its own: receivers that are slow must not hold up images.
             webhook_sender: Arc::new(HttpFetcher::new(&config.fetch, Arc::clone(&self.resolver))),
             settings: config.wire.clone(),
@@ -105,11 +108,14 @@ impl Opened {
             authenticate,
             sessions: Arc::new(sessions),
             records: Arc::clone(&self.records),
+            archives: Arc::clone(&self.archives),
             secret: self.secret.clone(),
             ready: Arc::new(self.parts.check()),
             server,
         };
-        native::router(native).merge(native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials)))
+        let archives = Arc::clone(&self.archives);
+        let operator = native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials), archives);
+        native::router(native).merge(operator)
     }
 }
 
@@ -125,6 +131,7 @@ pub(crate) async fn open_with(
     analyzer: impl FnOnce(&Config) -> Result<Arc<dyn FaceAnalyzer>, Error> + Send + 'static,
 ) -> Result<Opened, Error> {
     let (data, reserve_bytes) = (config.data()?.to_owned(), config.general.disk_reserve_mib << 20);
+    let archives = Arc::new(config.archives.open(&data, reserve_bytes));
     let config = config.clone();
     let General { calls_per_second, weights, .. } = config.general.clone();
     let resolver = fetch::resolver(&config.fetch);
@@ -159,6 +166,7 @@ pub(crate) async fn open_with(
         pictures: store.pictures,
         records: store.records,
         nonces: store.nonces,
+        archives,
         secret,
         resolver,
     })

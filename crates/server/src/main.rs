@@ -4,6 +4,7 @@
 //! concrete rooms together ([`assemble`](crate::assemble)), and answers on sockets; what a face library *does* is in
 //! `likeness-domain`. Start at [`cli::run`].
 
+mod archives;
 mod assemble;
 mod cli;
 mod config;

@@ -3,6 +3,7 @@
 //! This crate must never know a wire format, a pixel or a policy: it keeps what it is given and says what it has.
 //! The contract is [`likeness_domain::ports`]; every backend proves it with the same cases.
 
+pub mod archives;
 pub mod conformance;
 pub mod embedded;
 pub mod folder;

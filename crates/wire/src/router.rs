@@ -11,7 +11,9 @@ use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Access;
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
-use likeness_domain::ports::{Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, WebhookSender};
+use likeness_domain::ports::{
+    ArchiveStore, Clock, CredentialStore, IdSource, JobStore, NonceStore, RecordStore, WebhookSender,
+};
 use likeness_domain::settings::{Refused, Setting};
 use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
@@ -51,6 +53,8 @@ pub struct Services {
     pub nonces: Arc<dyn NonceStore>,
     /// Remembers sessions.
     pub records: Arc<dyn RecordStore>,
+    /// Archives that jobs make and read.
+    pub archives: Arc<dyn ArchiveStore>,
     /// Delivers webhooks, which callers asked for.
     pub webhook_sender: Arc<dyn WebhookSender>,
     /// What an operator may set.
@@ -218,6 +222,7 @@ impl Dialects {
                 }),
                 sessions,
                 records: Arc::clone(&wire.records),
+                archives: Arc::clone(&wire.archives),
                 secret: wire.secret.clone(),
                 ready: Arc::clone(&wire.ready),
                 server: wire.server.clone(),

@@ -96,7 +96,8 @@ print("found")
 ORDER = [
     "create_face_set", "show_face_set", "update_face_set", "list_face_sets", "add_faces", "show_face", "update_face",
     "list_faces", "count_faces", "enrolled", "search", "search_picture", "compare", "compare_many", "detect", "liveness",
-    "upload", "add_faces_later", "export_faces", "import_faces", "create_person", "add_person_face", "show_person", "list_members",
+    "upload", "add_faces_later", "export_faces", "import_faces",
+    "export_faces_later", "import_faces_later", "fetch_archive", "create_person", "add_person_face", "show_person", "list_members",
     "list_persons", "list_person_faces", "update_person", "change_memberships", "compare_person", "move_faces",
     "merge_persons", "split_person", "delete_faces_later", "list_jobs", "show_job", "delete_faces", "delete_face",
     "delete_person", "create_key", "list_keys", "show_key", "update_key", "rotate_key", "delete_key", "show_status",
@@ -128,7 +129,16 @@ def run_the_examples(native):
     words, ids = {"ID.SECRET": native.token}, {}
     for name in ORDER:
         method, path, operation = operations[name]
-        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        content = operation.get("requestBody", {}).get("content", {})
+        body = content.get("application/json", {}).get("example")
+        lines = content.get("application/octet-stream", {}).get("example")
+        if lines is not None:
+            native(method, path.format(name="staff"), 202, data=lines, headers={"Content-Type": "application/x-ndjson"})
+            continue
+        if name == "fetch_archive":
+            native.done(export)
+            assert native.fetch(f"/jobs/{export}/archive").startswith(b"\x28\xb5\x2f\xfd")
+            continue
         if name == "add_person_face":
             image = body["image"]
         if name == "move_faces":
@@ -144,6 +154,8 @@ def run_the_examples(native):
         answer = native(method, path, status, **({} if body is None else {"json": json.loads(text)}))
         if name == "add_faces":
             ids["face-sets"] = answer["faces"][0]["id"]
+        if name == "export_faces_later":
+            export = answer["id"]
         if name == "upload":
             words["UPLOAD"] = answer["upload"]
         if name == "add_person_face":

@@ -7,8 +7,9 @@ use crate::access::{Caller, Grant};
 use crate::limits;
 use crate::ports::FaceScope;
 use crate::types::{
-    Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FieldSchema, FieldValues,
-    GivenFields, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template, TimestampMs,
+    Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, FieldSchema,
+    FieldValues, GivenFields, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
+    TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -41,6 +42,9 @@ pub struct ImportFaces {
 pub struct ArchivedFace {
     /// Its id where it was exported. It keeps it here unless the id is in use.
     pub id: Option<FaceId>,
+    /// The id that it gets if it has none, or if a face of the tenant has it. It is known again by this one, too, so that an
+    /// import that names the same one each time enrols nothing twice. `None` for a random one.
+    pub spare_id: Option<FaceId>,
     /// Its template, of the set's pack.
     pub template: Template,
     /// Where it was in its image; an empty box if that is not known.
@@ -115,6 +119,30 @@ impl Library {
         Ok(FacesExported { face_set, faces: page.faces, persons, n_damaged: page.n_damaged, next: page.next })
     }
 
+    /// Refuses at once what could never be imported: needs the enrol and the templates grant, and where the set does not exist
+    /// also the manage grant for every face set. The set, if there is one.
+    pub async fn check_import(&self, caller: &Caller, face_set: &FaceSetName) -> Result<Option<FaceSet>> {
+        caller.require(Grant::Enrol)?;
+        caller.require(Grant::Templates)?;
+        match self.existing_face_set(caller, face_set).await {
+            Ok(summary) => Ok(Some(summary.face_set)),
+            Err(error) if error.kind() == Kind::FaceSetNotFound => {
+                // Keys for some face sets do not learn which others there are.
+                let may_make = caller.grants.contains(Grant::Manage) && caller.face_sets.is_all();
+                let hint = "a key for every face set with the grant `manage` lets an import make it";
+                if may_make { Ok(None) } else { Err(error.with_hint(hint)) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The set of which a job is to make an archive, and its number of faces. Needs the read and the templates grant.
+    pub async fn check_export(&self, caller: &Caller, face_set: &FaceSetName) -> Result<FaceSetSummary> {
+        caller.require(Grant::Read)?;
+        caller.require(Grant::Templates)?;
+        self.existing_face_set(caller, face_set).await
+    }
+
     /// Enrols faces by their templates, in their order. Faces that the set has already are passed over, so the same call
     /// made twice enrols nothing twice: a face is known by its external id or, having none, by its id and template. A person who
     /// has the face already does not get it again, wherever else it is shown. Persons that do not exist are made; all become
@@ -145,6 +173,7 @@ impl Library {
         }
         let n_given = faces.len() as u64;
         let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
+        let used_ids = self.used_ids(caller, &summary.face_set, &faces).await?;
 
         let now = self.ports.clock.now();
         let mut owners = HashMap::new();
@@ -170,7 +199,7 @@ impl Library {
             if face.external_id.as_ref().is_some_and(|id| !external_ids.insert((owner, id.clone()))) {
                 continue;
             }
-            let new = self.new_archived_face(face, fields, now);
+            let new = self.new_archived_face(face, &used_ids, fields, now);
             match batches.last_mut() {
                 Some((last, batch)) if *last == owner => batch.push(new),
                 _ => batches.push((owner, vec![new])),
@@ -185,9 +214,32 @@ impl Library {
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
     }
 
-    fn new_archived_face(&self, face: ArchivedFace, fields: FieldValues, now: TimestampMs) -> NewFace {
+    /// Those ids of faces with a spare one that some face of the tenant has.
+    async fn used_ids(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSet,
+        faces: &[(ArchivedFace, FieldValues)],
+    ) -> Result<HashSet<FaceId>> {
+        let ids: Vec<FaceId> =
+            faces.iter().filter(|(face, _)| face.spare_id.is_some()).filter_map(|(face, _)| face.id).collect();
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found = self.ports.store.templates(caller.tenant, None, ids, face_set.pack.clone()).await?;
+        Ok(found.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn new_archived_face(
+        &self,
+        face: ArchivedFace,
+        used_ids: &HashSet<FaceId>,
+        fields: FieldValues,
+        now: TimestampMs,
+    ) -> NewFace {
+        let own_id = face.id.filter(|id| face.spare_id.is_none() || !used_ids.contains(id));
         NewFace {
-            id: face.id.unwrap_or_else(|| self.fresh_id(FaceId::new)),
+            id: own_id.or(face.spare_id).unwrap_or_else(|| self.fresh_id(FaceId::new)),
             template: face.template,
             detection: face.detection,
             quality: face.quality,
@@ -236,7 +288,7 @@ impl Library {
             }
         }
         let without_external_id = faces.iter().filter(|(face, _)| face.external_id.is_none());
-        let ids: Vec<FaceId> = without_external_id.filter_map(|(face, _)| face.id).collect();
+        let ids: Vec<FaceId> = without_external_id.flat_map(|(face, _)| ids_of(face)).collect();
         let scope = Some(FaceScope::FaceSet(face_set.id));
         let mut templates: HashMap<FaceId, Template> = match ids.is_empty() {
             true => HashMap::new(),
@@ -248,16 +300,15 @@ impl Library {
         for (person, id) in &strangers {
             let theirs = faces.iter().filter(|(face, _)| owner_key(face).as_ref() == Some(&person.key));
             let ids: Vec<FaceId> =
-                theirs.filter(|(face, _)| face.external_id.is_none()).filter_map(|(face, _)| face.id).collect();
+                theirs.filter(|(face, _)| face.external_id.is_none()).flat_map(|(face, _)| ids_of(face)).collect();
             if !ids.is_empty() {
                 let scope = Some(FaceScope::Person(*id));
                 templates.extend(self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?);
             }
         }
-        let is_known = |face: &ArchivedFace| match (&face.external_id, face.id) {
-            (Some(external_id), _) => known.contains(&(owner_key(face), external_id.clone())),
-            (None, Some(id)) => templates.get(&id).is_some_and(|template| *template == face.template),
-            (None, None) => false,
+        let is_known = |face: &ArchivedFace| match &face.external_id {
+            Some(external_id) => known.contains(&(owner_key(face), external_id.clone())),
+            None => ids_of(face).any(|id| templates.get(&id).is_some_and(|template| *template == face.template)),
         };
         let unknown = faces.into_iter().filter(|(face, _)| !is_known(face)).collect();
         Ok((unknown, strangers.into_iter().map(|(person, _)| person).collect()))
@@ -283,6 +334,11 @@ impl Library {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The ids by which a face is known again.
+fn ids_of(face: &ArchivedFace) -> impl Iterator<Item = FaceId> + use<> {
+    face.id.into_iter().chain(face.spare_id)
 }
 
 fn check_template(template: &Template, pack: &PackId, dimensions: usize) -> Result<()> {

@@ -1,8 +1,7 @@
 //! `likeness export` and `likeness import`: a face set as a file, so that faces move without their photographs.
 
-mod format;
-
 use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::{Error, Kind, limits};
+use likeness_wire::native::archive_file::{Header, Reader, Writer};
 use likeness_wire::native::dto;
 use serde::Serialize;
 
@@ -19,7 +19,6 @@ use super::terminal;
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, failed, refused};
-use format::{Header, Reader, Writer, cannot_write};
 
 /// Bytes of lines sent at once; fewer faces than allowed are sent if they are long.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -147,7 +146,7 @@ async fn write(connection: &Connection, args: &ExportArgs, partial: &Partial) ->
         bar.set_position(exported.faces);
         from = page.next;
     }
-    writer.finish().map_err(&writing)?;
+    writer.finish().and_then(|file| file.sync_all()).map_err(&writing)?;
     bar.finish_and_clear();
     Ok(exported)
 }
@@ -184,12 +183,38 @@ impl Drop for Partial {
     }
 }
 
+/// Tells how many bytes were read.
+struct Counted<F> {
+    file: File,
+    bytes_read: F,
+}
+
+impl<F: Fn(u64)> Read for Counted<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_bytes = self.file.read(buffer)?;
+        (self.bytes_read)(n_bytes as u64);
+        Ok(n_bytes)
+    }
+}
+
+/// The archive in a file. `bytes_read` is told of all bytes taken from it.
+fn opened(path: &Path, bytes_read: impl Fn(u64) + Send + 'static) -> Result<(Reader, Header), Error> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| refused(format!("cannot read {name}: {error}")))?;
+    Reader::new(Counted { file, bytes_read }, &name)
+}
+
+/// The error of a file that cannot be written.
+fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| failed(format!("cannot write {}: {error}", path.display()))
+}
+
 /// Runs `likeness import`.
 pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
     let n_bytes = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = bar(n_bytes, "{bar:32} {bytes}/{total_bytes}, {eta} left");
     let read = bar.clone();
-    let (mut reader, header) = Reader::open(&args.file, move |n_bytes| read.inc(n_bytes))?;
+    let (mut reader, header) = opened(&args.file, move |n_bytes| read.inc(n_bytes))?;
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
     let expected = dimensions(&connection, &header.pack).await?;
     if header.dimensions != expected {
@@ -328,7 +353,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
         Err(error) if error.kind() == Kind::FaceSetNotFound => {
             let fields = match &header.fields {
                 Some(fields) => fields.clone(),
-                None => Reader::open(&args.file, |_| {})?.0.fields()?,
+                None => opened(&args.file, |_| {})?.0.fields()?,
             };
             let body = dto::CreateFaceSet {
                 name: name.to_owned(),

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
+use likeness_domain::ports::{ArchiveStore, Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
 use likeness_wire::http::budget::BodyBudget;
 use likeness_wire::{Readiness, ReadyCheck, Services};
 use rustix::fs::Mode;
@@ -231,7 +231,7 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
-    let held = purge_expired(&*opened.store, &*opened.records, stopping.clone());
+    let held = purge_expired(&*opened.store, &*opened.records, &opened.archives, stopping.clone());
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
     let scrubbed = scrub(&*opened.store, config.general.scrub(), stopping.clone());
@@ -361,9 +361,20 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
     })
 }
 
-/// Erases held faces and records whose time is over, soon after it is, until told to stop.
-async fn purge_expired(store: &dyn GalleryStore, records: &dyn RecordStore, mut stopping: watch::Receiver<bool>) {
+/// Erases held faces, records and archives whose time is over, soon after it is, until told to stop.
+async fn purge_expired(
+    store: &dyn GalleryStore,
+    records: &dyn RecordStore,
+    archives: &Arc<dyn ArchiveStore>,
+    mut stopping: watch::Receiver<bool>,
+) {
     loop {
+        let archives = Arc::clone(archives);
+        // A panic in there is in the log already, through the hook.
+        let purged = tokio::task::spawn_blocking(move || archives.purge_expired_archives(SystemClock.now())).await;
+        if let Ok(Err(error)) = purged {
+            tracing::warn!(%error, "archives whose time is over are still stored");
+        }
         if let Err(error) = records.purge_expired_records(SystemClock.now()).await {
             tracing::warn!(%error, "records whose time is over are still stored");
         }

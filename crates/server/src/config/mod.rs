@@ -24,7 +24,7 @@ use likeness_vision::runtime::{Library, Precision};
 pub(crate) use raw::RawConfig;
 
 use crate::outcome::{failed, refused};
-use crate::{fetch, listener, telemetry, tls, video};
+use crate::{archives, fetch, listener, telemetry, tls, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
 
@@ -136,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) fetch: fetch::Settings,
     /// How clips are decoded.
     pub(crate) video: video::Settings,
+    /// Archives of jobs.
+    pub(crate) archives: archives::Settings,
     /// Limits and habits of the dialects.
     pub(crate) wire: likeness_wire::Settings,
     /// What is logged and how.
@@ -170,6 +172,7 @@ impl Config {
                 tls: tls::Settings::read(text)?,
                 fetch: fetch::Settings::read(text)?,
                 video: video::Settings::read(text)?,
+                archives: archives::Settings::read(text)?,
                 wire: likeness_wire::Settings::read(text)?,
                 log: telemetry::Settings::read(text)?,
             })

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use likeness_domain::settings::Setting;
 
 use super::General;
-use crate::{fetch, listener, telemetry, tls, video};
+use crate::{archives, fetch, listener, telemetry, tls, video};
 
 /// One row of the reference.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) static SETTINGS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     settings.extend(tls::Settings::table());
     settings.extend(fetch::Settings::table());
     settings.extend(video::Settings::table());
+    settings.extend(archives::Settings::table());
     settings.extend(likeness_wire::Settings::table());
     settings.extend(telemetry::Settings::table());
     let row = |setting: Setting| {

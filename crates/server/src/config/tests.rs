@@ -130,6 +130,13 @@ fn flag_beats_environment_beats_file_beats_default() {
         concurrent_max = 2 # default
         queue_max = 8 # default
 
+        [archives]
+        # folder is not set
+        lifetime_s = 3600 # default
+        total_mib = 8192 # default
+        tenant_mib = 2048 # default
+        tenant_max = 8 # default
+
         [huawei]
         project_name = "cn-north-4" # default
         face_sets_max = 10 # default

@@ -16,7 +16,7 @@ use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use likeness_domain::Kind;
 use likeness_domain::ports::IdSource;
-use likeness_wire::http::body::NoPlace;
+use likeness_wire::http::body::{BodyDeadline, NoPlace};
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::origin::OverTls;
 use likeness_wire::http::request_id::{self, RequestId};
@@ -64,9 +64,11 @@ impl Front {
         let id = request_id::fresh(&*self.ids);
         let client = peer.map(|peer| self.proxies.client(peer, request.headers()));
         let line = AccessLine::begin(&request, client);
-        let deadline = line.started + self.bounds.body_timeout;
+        let deadline = BodyDeadline::new(line.started + self.bounds.body_timeout);
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
-        let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline, sleep: None }));
+        let until = deadline.clone();
+        let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline: until, sleep: None }));
+        request.extensions_mut().insert(deadline);
         let request_id = id.clone();
         request.extensions_mut().insert(RequestId(id.clone()));
         if self.is_over_tls {
@@ -230,7 +232,7 @@ impl Drop for AccessLine {
 /// A request's body that must be complete by its deadline.
 struct DeadlineBody {
     body: Incoming,
-    deadline: Instant,
+    deadline: BodyDeadline,
     // Made at the first wait: most bodies come with their head.
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -244,8 +246,11 @@ impl HttpBody for DeadlineBody {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let deadline = this.deadline;
+        let deadline = this.deadline.at();
         let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() < deadline {
+            sleep.as_mut().reset(deadline);
+        }
         sleep.as_mut().poll(cx).map(|()| Some(Err("the body did not arrive in time".into())))
     }
 

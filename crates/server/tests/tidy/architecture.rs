@@ -26,6 +26,7 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("Yuanli signs", "crates/wire/src/yuanli/auth.rs", "yuanli_sign"),
     ("forms of Face++ and Yuanli", "crates/wire/src/megvii/fields.rs", "fields"),
     ("faces of archives", "crates/wire/src/native/archive.rs", "archived_face"),
+    ("archives", "crates/wire/src/native/archive_file.rs", "archive"),
     ("bodies of the native API", "crates/wire/src/native/body.rs", "native_body"),
     ("heads of the native API", "crates/wire/src/native/fuzz.rs", "native_head"),
     ("ends of backups", "crates/store/src/embedded/backup/format.rs", "backup"),

@@ -1,6 +1,7 @@
 //! The stores against their contract, against each other, and against disasters.
 #![expect(clippy::print_stderr, reason = "a skipped test says why, a slow one what it measured")]
 
+mod archives;
 mod backup;
 mod check;
 mod crash;

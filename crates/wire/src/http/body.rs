@@ -1,6 +1,7 @@
 //! Reading a request's body within bounds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -10,6 +11,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use likeness_domain::{Error, Kind};
+use tokio::time::Instant;
 
 use super::budget::{BodyAllowance, FREE_BYTES, Reservation, Sender};
 
@@ -50,6 +52,28 @@ pub fn check_place(extensions: &Extensions) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(Kind::Overloaded, "too many connections have a request in work, try again in a few seconds"))
+}
+
+/// When a body must have arrived. The listener puts it into each request; an operation that takes very long bodies puts it
+/// off as they arrive.
+#[derive(Debug, Clone)]
+pub struct BodyDeadline(Arc<Mutex<Instant>>);
+
+impl BodyDeadline {
+    /// At this time.
+    pub fn new(at: Instant) -> Self {
+        Self(Arc::new(Mutex::new(at)))
+    }
+
+    /// When it is.
+    pub fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the body so much more time.
+    pub fn put_off(&self, by: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
 }
 
 /// A body that is still to come.

@@ -33,10 +33,9 @@ pub(super) async fn export(
     let limit = words.parsed("limit", "a whole number")?.unwrap_or(limits::ARCHIVE_FACES_MAX as u64);
     words.finish()?;
     let exported = api.library.export_faces(&caller, &name, from, limit).await?;
-    let persons: HashMap<PersonId, &Person> = exported.persons.iter().map(|person| (person.id, person)).collect();
     let page = dto::ArchivePage {
         pack: exported.face_set.pack.to_string(),
-        faces: exported.faces.iter().map(|(face, template)| archived(face, template, &persons)).collect(),
+        faces: archived_faces(&exported),
         n_damaged: exported.n_damaged,
         next: exported.next,
     };
@@ -58,6 +57,12 @@ pub(super) async fn import(
     let imported = api.library.import_faces(&caller, library::ImportFaces { face_set: name, faces }).await?;
     let library::FacesImported { n_enrolled, n_known } = imported;
     Ok(json(StatusCode::OK, &dto::FacesImported { n_enrolled, n_known }))
+}
+
+/// The faces of a stretch, as an archive has them.
+pub(super) fn archived_faces(exported: &library::FacesExported) -> Vec<dto::ArchivedFace> {
+    let persons: HashMap<PersonId, &Person> = exported.persons.iter().map(|person| (person.id, person)).collect();
+    exported.faces.iter().map(|(face, template)| archived(face, template, &persons)).collect()
 }
 
 fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Person>) -> dto::ArchivedFace {
@@ -105,7 +110,8 @@ fn exact_detection(detection: &types::Detection) -> dto::Detection {
     }
 }
 
-fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace, Error> {
+/// A face of an archive, whose templates are of that pack.
+pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace, Error> {
     let malformed_id = || Error::invalid("id", "`id` is not an id of a face, expected a decimal number in a string");
     let fields = convert::given_fields(face.fields.unwrap_or_default(), Default::default())?;
     let person = face.person.map(|person| {
@@ -117,6 +123,7 @@ fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::ArchivedFace,
     });
     Ok(library::ArchivedFace {
         id: face.id.map(|id| convert::read_face_id(&id).ok_or_else(malformed_id)).transpose()?,
+        spare_id: None,
         template: template(&face.template, pack)?,
         detection: face.detection.map_or_else(|| Ok(nowhere()), detection)?,
         quality: face.quality.map_or_else(|| Ok(types::Quality::default()), quality)?,

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use admin::{
-    BeginSession, CreateKey, Job, JobCancelled, JobOutcome, JobProgress, Jobs, Key, KeyDeleted, Keys, Part,
-    PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey, Usage,
+    BeginSession, CreateKey, Job, JobArchive, JobCancelled, JobOutcome, JobProgress, Jobs, Key, KeyDeleted, Keys,
+    LineOutcome, Part, PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey, Usage,
 };
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
 pub use liveness::{Judged, Liveness, SeenAction};

@@ -126,11 +126,11 @@ pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
     }
     if let Some(outcome) = outcome(job) {
         let n_total = outcome.photos.map_or(0, |photos| photos.len() as u64);
-        return Some(dto::JobProgress { n_done: n_total, n_total });
+        return Some(dto::JobProgress { n_done: n_total, n_total, unit: None });
     }
     let work: Work = serde_json::from_slice(&job.payload).ok()?;
     let n_done = work.done.len() as u64;
-    Some(dto::JobProgress { n_done, n_total: n_done + work.photos.len() as u64 })
+    Some(dto::JobProgress { n_done, n_total: n_done + work.photos.len() as u64, unit: None })
 }
 
 /// What became of a job of ours that is done.

@@ -99,6 +99,10 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
         let message = "this operation takes no `Idempotency-Key`, since its answer has a secret that is not kept";
         return NativeError::from(Error::invalid("idempotency-key", message)).into_response();
     }
+    if request.uri().path().ends_with("/archive/import-later") {
+        let message = "this operation takes no `Idempotency-Key`: an import that is made again enrols nothing twice";
+        return NativeError::from(Error::invalid("idempotency-key", message)).into_response();
+    }
     once_checked(api, request, next).await.unwrap_or_else(|error| error.into_response())
 }
 

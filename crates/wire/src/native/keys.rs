@@ -13,7 +13,7 @@ use likeness_domain::{Error, Kind};
 
 use super::body::{Json, OfId, Query, Signed, json};
 use super::errors::NativeError;
-use super::{Api, convert, dto, enrolments, persons, workers};
+use super::{Api, archive_jobs, convert, dto, enrolments, persons, workers};
 
 type Answer = Result<Response, NativeError>;
 
@@ -148,11 +148,13 @@ pub(super) async fn show_job(State(api): State<Api>, Signed(caller): Signed, OfI
 /// `DELETE /jobs/{id}`
 pub(super) async fn cancel_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
     let id = job_id(&id)?;
+    let found = api.library.job(&caller, id).await?;
     api.library.cancel_job(&caller, id, &[workers::DELETE]).await?;
+    archive_jobs::erase_of(&api.archives, &found);
     Ok(json(StatusCode::OK, &dto::JobCancelled { cancelled: id.to_string() }))
 }
 
-fn job_id(text: &str) -> Result<JobId, Error> {
+pub(super) fn job_id(text: &str) -> Result<JobId, Error> {
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let id = canonical.then(|| text.parse().ok().and_then(JobId::new)).flatten();
     id.ok_or_else(|| Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten"))
@@ -177,7 +179,7 @@ fn job(job: &Job, now: TimestampMs) -> dto::Job {
         kind: job.kind.clone(),
         state: state.to_owned(),
         n_attempts: job.n_attempts,
-        progress: enrolments::progress(job),
+        progress: enrolments::progress(job).or_else(|| archive_jobs::progress(job)),
         outcome: workers::outcome(job),
         key: job.key.as_ref().map(ToString::to_string),
         created_at: convert::time_text(job.created_at),

@@ -12,6 +12,8 @@
 //! the data folder and within the process the tenant's name ([`OwnerOfTheFolder`]). `docs/native.md` is for users.
 
 mod archive;
+pub mod archive_file;
+mod archive_jobs;
 mod auth;
 mod body;
 mod convert;
@@ -44,12 +46,15 @@ use axum::routing::{delete, get};
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{Analysis, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport};
+use likeness_domain::ports::{
+    Analysis, ArchiveStore, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport,
+};
 use likeness_domain::types::{InstallationSecret, TimestampMs};
 
 use crate::readiness::{PartHealth, Readiness, ReadyCheck};
 
 pub use archive::fuzz_archived_face;
+pub use archive_file::fuzz_archive;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
@@ -74,6 +79,8 @@ pub struct Native {
     pub sessions: Arc<Sessions>,
     /// Remembers answers of requests that may be sent again.
     pub records: Arc<dyn RecordStore>,
+    /// Archives that jobs make and read.
+    pub archives: Arc<dyn ArchiveStore>,
     /// What the key of its cursors is derived from.
     pub secret: InstallationSecret,
     /// Whether the server can do its work.
@@ -87,6 +94,7 @@ struct Api {
     library: Arc<Library>,
     authenticate: Arc<dyn Authenticate>,
     sessions: Arc<Sessions>,
+    archives: Arc<dyn ArchiveStore>,
     cursors: Arc<cursor::Cursors>,
     idempotency: Arc<idempotency::Idempotency>,
     ready: ReadyCheck,
@@ -105,10 +113,10 @@ fn description() -> Router {
 
 /// Every operation a tenant may ask for.
 pub fn router(native: Native) -> Router {
-    let Native { library, authenticate, sessions, records, secret, ready, server } = native;
+    let Native { library, authenticate, sessions, records, archives, secret, ready, server } = native;
     let cursors = Arc::new(cursor::Cursors::new(&secret));
     let idempotency = Arc::new(idempotency::Idempotency::new(records));
-    let api = Api { library, authenticate, sessions, cursors, idempotency, ready, server };
+    let api = Api { library, authenticate, sessions, archives, cursors, idempotency, ready, server };
     Router::new()
         .nest(PREFIX, table::router().layer(from_fn_with_state(api.clone(), idempotency::once)).with_state(api))
         .nest(PREFIX, description())
@@ -121,18 +129,23 @@ pub fn router(native: Native) -> Router {
 struct Operator {
     store: Arc<dyn GalleryStore>,
     credentials: Arc<dyn CredentialStore>,
+    archives: Arc<dyn ArchiveStore>,
 }
 
 /// Questions over all tenants. It asks for no proof: merge it with [`router`] only behind a listener that nobody but
 /// the owner of the data folder can reach.
-pub fn operator_router(store: Arc<dyn GalleryStore>, credentials: Arc<dyn CredentialStore>) -> Router {
+pub fn operator_router(
+    store: Arc<dyn GalleryStore>,
+    credentials: Arc<dyn CredentialStore>,
+    archives: Arc<dyn ArchiveStore>,
+) -> Router {
     let routes = Router::new()
         .route("/tenants", get(routes::tenants))
         .route("/tenants/{name}", delete(routes::delete_tenant))
         .route("/report", get(routes::report))
         .route("/report/progress", get(routes::report_progress))
         .route("/report/losses", delete(routes::acknowledge_losses))
-        .with_state(Operator { store, credentials });
+        .with_state(Operator { store, credentials, archives });
     Router::new().nest(PREFIX, routes).layer(from_fn(errors::identify))
 }
 

@@ -37,7 +37,16 @@ enum Takes {
     MaybeJson(&'static str),
     /// JSON of a type, a form, or a raw image with the options in the query.
     Posted(&'static str),
+    /// An archive as it is.
+    Archive,
 }
+
+/// Stands for an archive among the types of answers.
+const ARCHIVE: &str = "archive";
+
+/// An archive that can be sent as it is: a header and no face.
+const SMALL_ARCHIVE: &str =
+    "{\"format\": \"likeness-archive\", \"version\": 1, \"pack\": \"default-2\", \"dimensions\": 128}\n";
 
 /// What the table of operations does not know of one.
 struct Details {
@@ -82,7 +91,7 @@ const JOB: &[(&str, &str)] = &[("id", "JOB")];
 const PICTURE: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABIMDRANCxIQDhAUExIVGywdGxgYGzYnKSAsQDlEQz85Pj1HUGZXR0thTT0+WXlaYWltcnNyRVV9hnxvhWZwcm7/2wBDARMUFBsXGzQdHTRuST5Jbm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm7/wAARCABNAEADASIAAhEBAxEB/8QAGwAAAgIDAQAAAAAAAAAAAAAABAYDBQACBwH/xAAxEAACAQMCBQMCBQQDAAAAAAABAgMABBESIQUiMUFhBhNRcaEjMkJSkSRicsGBkrH/xAAYAQEAAwEAAAAAAAAAAAAAAAABAAIDBP/EABoRAQEBAQEBAQAAAAAAAAAAAAABEQISMSH/2gAMAwEAAhEDEQA/AK4szS4GQO570eG/CVPaDYGfpUEwjjtzMNsHbzXvC/enid1znOMGubW2NTcPFMSwKAnYiiYLl85yW+TkGonDyMVkU6vgisjzG4YqV84oOD2CsmWRSPK14tu7qWidR/b0NCveGIFsED7H/itZL9VGpW2+PFQA+JTsAVZQGU7HNB2UzSykSjlwRgnvXt9ci50uQCQdOfmtFKaSqxlWG7MSaQmupi8QVTnvV76dQx2SnSWZyTtSrDISdI6Z/mnS0tnWxRIG0NpwD8VJMI5os80tvnP7SDUqw20qDCjPkYNUj8Mulu4pGuJDEANeZMknvVnYB0x7hzVi3uOH2jIQ6DGNzVNfcHtJYz7cjqflVJo+8llluPbiOMdaBduJRXjosxWALlWK5yamahZuLGWAvokDKu/n+KhhuDJkFj03UbUwXGu6iaWRAr4wxHelu1TFzpb50mp9itM1x6e9m5LQ7x5BxTFY8sYHxUrIT4NCoXWRwuDzHptT1Munm6PmKxbtpwaG1c5PzUC6ppdU7BcflTP3qXRcAl48MB0XH+6PqwR3Ed6pY9aOKhh0zn4qpu1uXlLSKFGMYHai7WdlTQWzj7UELxDTGjoNhSbq/qmKjJL7AfWm27LXM+hAWLHAA71PwrgMVrObqSP8T9IbtTJqlbSepLNDgg/9gKlsL6G8Z5YTsW6ZzXNApPY04ejkJ4fNgYZZMjztWnfxTm/plvLeK4VS6AlTqUnsa2SOH2ssjxnpyv8A6rW3lEnKdiNiD2qV4spncVnGsVfEIoZOSMyjV31bgeKIt4YbSxwq4A6ZOT9c1kyKnMxO3zQVzd6l0g7dhRUqThsfucQ19owWJ8npVyxoXh8IitEwOZxqY/JNE42rXmZGVu1yQuSetNHoy/ggZ7edwjOQVLbA+KWAgG9Yrc9NmiXHUrm3JIkhJVuxFAS397COe3147qaRory4hH4U8qf4uRRKcd4lGNryQ+Hw3/tU8rejFNeXN2N09tagkIhieRt8Ak1TH1Jd6SrpEx/dpxQNzxK6ugVkk5T+ldhU8VL0fuD8ft72FQzAEADPTHgjt9auCK5HbzyW0yyQsVYfen/03xKW6jijkHK6Fhv+XHb6VqrK/9k=";
 
 fn details(name: &str) -> Option<Details> {
-    use Takes::{Json, MaybeJson, Nothing, Posted};
+    use Takes::{Archive, Json, MaybeJson, Nothing, Posted};
     let image = || json!({"base64": PICTURE});
     let d =
         |query, takes, status, gives, path, body| Some(Details { query, takes, status, gives, example: (path, body) });
@@ -171,6 +180,16 @@ fn details(name: &str) -> Option<Details> {
         "import_faces" => {
             d(&[], Json("ImportFaces"), 200, "FacesImported", STAFF, json!({"pack": "default-2", "faces": []}))
         }
+        "export_faces_later" => d(&[], Nothing, 202, "Job", STAFF, Value::Null),
+        "import_faces_later" => d(
+            &[("capacity", "integer", "most faces that the set may hold, if it is made")],
+            Archive,
+            202,
+            "Job",
+            STAFF,
+            Value::String(SMALL_ARCHIVE.to_owned()),
+        ),
+        "fetch_archive" => d(&[], Nothing, 200, ARCHIVE, &[("id", "EXPORT")], Value::Null),
         "list_members" => d(LISTING, Nothing, 200, "Persons", STAFF, Value::Null),
         "search" => d(&[], Posted("Search"), 200, "SearchAnswer", STAFF, json!({"image": image(), "top": 3})),
         "search_picture" => d(
@@ -320,13 +339,15 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     for (name, kind, about) in query {
         parameters.push(json!({"name": name, "in": "query", "description": about, "schema": typed(name, kind)}));
     }
+    let takes_archive = matches!(takes, Takes::Archive);
     let request = match takes {
-        Takes::Nothing => None,
+        Takes::Nothing | Takes::Archive => None,
         Takes::Json(name) => Some((schema(name), false, true)),
         Takes::MaybeJson(name) => Some((schema(name), false, false)),
         Takes::Posted(name) => Some((schema(name), true, true)),
     };
     if operation.method != "GET"
+        && !takes_archive
         && !["/session", "/tickets", "/keys"].iter().any(|start| operation.path.starts_with(start))
     {
         parameters.push(json!({
@@ -348,7 +369,9 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         false => format!("Needs the grants: {}.", grants.join(", ")),
     };
     let mut answer = json!({"description": "done", "content": {"application/json": {"schema": schema(gives)}}});
-    if !example.is_null() {
+    if gives == ARCHIVE {
+        answer["content"] = json!({"application/zstd": {"schema": {"type": "string", "format": "binary"}}});
+    } else if !example.is_null() {
         answer["content"]["application/json"]["example"] = example.clone();
     }
     if let Some((operations, parameters)) = links(operation.name) {
@@ -403,6 +426,14 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
             }
         }
         described["requestBody"] = json!({"required": is_required, "content": content});
+    }
+    if takes_archive {
+        let body = json!({"schema": {"type": "string", "format": "binary"}, "example": body_example});
+        described["requestBody"] = json!({
+            "required": true,
+            "description": "an archive as `docs/archives.md` describes it; also as `application/zstd` or `application/x-ndjson`",
+            "content": {"application/octet-stream": body},
+        });
     }
     if !parameters.is_empty() {
         described["parameters"] = json!(parameters);

@@ -15,7 +15,7 @@ use likeness_domain::{Error, Kind};
 use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
-use super::{Api, Operator, archive, convert, dto, explain};
+use super::{Api, Operator, archive, archive_jobs, convert, dto, explain};
 
 type Answer = Result<Response, NativeError>;
 
@@ -348,7 +348,10 @@ pub(super) async fn delete_tenant(State(operator): State<Operator>, Path(name): 
     let tenant = operator.credentials.tenant(name.clone()).await?.ok_or_else(missing)?;
     let actor = Caller::owner(&tenant, "local-delete-tenant").actor();
     match operator.store.delete_tenant(actor).await? {
-        true => Ok(json(StatusCode::OK, &dto::TenantDeleted { deleted: name.to_string() })),
+        true => {
+            archive_jobs::erase_all_of(&operator.archives, tenant.id).await?;
+            Ok(json(StatusCode::OK, &dto::TenantDeleted { deleted: name.to_string() }))
+        }
         false => Err(missing().into()),
     }
 }

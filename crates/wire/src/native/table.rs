@@ -6,7 +6,7 @@ use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
 use super::body::Accepts;
-use super::{Api, archive, enrolments, keys, openapi, persons, routes, server, session, workers};
+use super::{Api, archive, archive_jobs, enrolments, keys, openapi, persons, routes, server, session, workers};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -90,6 +90,8 @@ fn table() -> Vec<Route> {
         row(("POST", "/face-sets/{name}/faces/enrolled"), "enrolled", READ, "which external ids are enrolled", routes::enrolled),
         row(("GET", "/face-sets/{name}/archive"), "export_faces", EXPORT, "faces with their templates", archive::export),
         row(("POST", "/face-sets/{name}/archive"), "import_faces", IMPORT, "enrol faces by their templates", archive::import),
+        row(("POST", "/face-sets/{name}/archive/export-later"), "export_faces_later", EXPORT, "make an archive of a set as a job, which is told of", archive_jobs::export_later),
+        row(("POST", "/face-sets/{name}/archive/import-later"), "import_faces_later", IMPORT, "enrol an archive as a job, which is told of; `manage` makes the set", archive_jobs::import_later),
         row(("GET", "/face-sets/{name}/persons"), "list_members", READ, "list the persons that are members of a set", persons::members),
 
         row(("POST", "/face-sets/{name}/search"), "search", SEARCH, "who of a set resembles a face", routes::search),
@@ -123,6 +125,7 @@ fn table() -> Vec<Route> {
 
         row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", keys::list_jobs),
         row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", keys::show_job),
+        row(("GET", "/jobs/{id}/archive"), "fetch_archive", EXPORT, "fetch the archive that a job has made; it is erased then", archive_jobs::download),
         row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", keys::cancel_job),
     ]
 }

@@ -45,11 +45,12 @@ impl Fixture {
             authenticate: Arc::new(OwnerOfTheFolder::new(bed.store.clone())),
             sessions: Arc::new(Sessions::new(wire.records.clone(), wire.credentials, wire.clock, wire.ids)),
             records: wire.records,
+            archives: wire.archives.clone(),
             secret: wire.secret,
             ready: wire.ready,
             server: wire.server,
         };
-        let router = router(native).merge(operator_router(bed.store.clone(), bed.store));
+        let router = router(native).merge(operator_router(bed.store.clone(), bed.store, wire.archives));
         Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }
     }
 

@@ -1,5 +1,5 @@
 //! Work of the native API that outlives its request: deletes of very many faces here, enrolments in
-//! [`enrolments`](super::enrolments).
+//! [`enrolments`](super::enrolments), archives in [`archive_jobs`](super::archive_jobs).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use likeness_domain::types::{FaceSet, FaceSetId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
+use super::archive_jobs::{self, Exports, Imports};
 use super::body::{InFaceSet, Json, Signed, json};
 use super::enrolments::{self, Enrolments};
 use super::errors::{self, NativeError};
@@ -67,17 +68,25 @@ pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
     if job.kind == enrolments::ENROL {
         return enrolments::outcome(job);
     }
+    if let Some(outcome) = archive_jobs::outcome(job) {
+        return Some(outcome);
+    }
     let result = job.result.as_ref().filter(|result| job.kind == DELETE && !result.is_empty())?;
     serde_json::from_slice(result).ok()
 }
 
 /// What does the jobs of the native API.
 pub(crate) fn workers(wire: Services) -> Vec<Worker> {
-    let Services { library, access, .. } = wire;
+    let Services { library, access, archives, .. } = wire;
+    let exports =
+        Exports { library: Arc::clone(&library), access: Arc::clone(&access), archives: Arc::clone(&archives) };
+    let imports = Imports::new(Arc::clone(&library), Arc::clone(&access), archives);
     let enrolments = Enrolments { library: Arc::clone(&library), access: Arc::clone(&access) };
     vec![
         Worker { handler: Arc::new(Deletes { library, access }), n_at_once: 1 },
         Worker { handler: Arc::new(enrolments), n_at_once: 2 },
+        Worker { handler: Arc::new(exports), n_at_once: 1 },
+        Worker { handler: Arc::new(imports), n_at_once: 1 },
     ]
 }
 
@@ -111,6 +120,11 @@ pub(super) async fn begun(
 
 /// A job that is done, whose outcome can be asked for.
 pub(super) fn settled(library: &Library, outcome: &dto::JobOutcome) -> Settled {
+    settled_with(library, outcome)
+}
+
+/// The same with more to be kept than is told.
+pub(super) fn settled_with(library: &Library, outcome: &impl Serialize) -> Settled {
     let expires_at = TimestampMs(library.now().0 + RESULT_LIFETIME_MS);
     JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
 }

@@ -10,8 +10,9 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use likeness_domain::access::Access;
 use likeness_domain::library::{Library, Ports};
-use likeness_domain::ports::{Clock, CredentialStore, Pending};
+use likeness_domain::ports::{ArchiveBounds, Clock, CredentialStore, Pending};
 use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret, Secret, Tenant, TenantId, TenantName};
+use likeness_store::archives::MemoryArchives;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::memory::MemoryStore;
 use likeness_testkit::{
@@ -37,12 +38,17 @@ pub(crate) fn base64(picture: impl AsRef<[u8]>) -> String {
     STANDARD.encode(picture)
 }
 
+/// What the archives of tests are kept within.
+const ARCHIVE_BOUNDS: ArchiveBounds =
+    ArchiveBounds { bytes_max: 4 << 20, tenant_bytes_max: 3 << 20, tenant_archives_max: 3, lifetime_ms: 3_600_000 };
+
 /// The ports of a library in memory, of which tests hold some.
 pub(crate) struct Testbed {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) analyzer: Arc<FakeAnalyzer>,
     pub(crate) fetcher: Arc<FakeFetcher>,
+    pub(crate) archives: Arc<MemoryArchives>,
     index: Arc<BruteForceIndex>,
 }
 
@@ -61,7 +67,8 @@ impl Testbed {
         analyzer: FakeAnalyzer,
     ) -> Self {
         let (clock, analyzer, fetcher) = (Arc::new(clock), Arc::new(analyzer), Arc::new(FakeFetcher::new()));
-        Self { store, clock, analyzer, fetcher, index }
+        let archives = Arc::new(MemoryArchives::new(ARCHIVE_BOUNDS));
+        Self { store, clock, analyzer, fetcher, index, archives }
     }
 
     /// Everything a router needs.
@@ -89,6 +96,7 @@ impl Testbed {
             jobs: self.store.clone(),
             nonces: self.store.clone(),
             records: self.store.clone(),
+            archives: self.archives.clone(),
             webhook_sender: Arc::new(FakeWebhookSender::new()),
             settings,
             ready: crate::always_ready(),

@@ -1,6 +1,7 @@
 //! What concerns all dialects alike: what keys may do through the router that a server has, and that the pages are true.
 
 mod access_table;
+mod archives;
 mod native;
 mod openapi;
 mod pages;

@@ -76,6 +76,25 @@ impl Server {
         (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap())
     }
 
+    /// Sends any body with the key of that name; status, headers and bytes of the answer.
+    pub(crate) async fn bytes(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> (u16, HeaderMap, Vec<u8>) {
+        let request = Request::builder().method(method).uri(format!("/likeness/v1{path}")).header("host", "our.host");
+        let mut request = request.header("authorization", format!("Bearer {key}.{key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, body) = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, bytes.to_vec())
+    }
+
     /// The answer to the key `acme`, which has to be this status.
     #[track_caller]
     pub(crate) fn acme(&self, status: u16, method: &str, path: &str, body: Value) -> impl Future<Output = Value> {

@@ -400,7 +400,7 @@ async fn a_delete_as_a_job_is_done_and_told_of() {
 }
 
 /// Does the jobs of a kind until the one at that path is done, and gives it.
-async fn work_until_done(server: &Server, kind: &str, path: &str) -> Value {
+pub(crate) async fn work_until_done(server: &Server, kind: &str, path: &str) -> Value {
     use likeness_domain::library::jobs::Jobs;
     use std::sync::Arc;
 

@@ -193,27 +193,67 @@ pub struct Job {
 /// How far a job is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobProgress {
-    /// Images that were looked at.
+    /// What was done of it.
     pub n_done: u64,
-    /// Images in all.
+    /// All that is to be done.
     pub n_total: u64,
+    /// What is counted: `faces` or `bytes`; left out for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// What came of a job: `n_faces`, or why it was given up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct JobOutcome {
-    /// How many faces were deleted or enrolled; 0 of a delete that was cancelled.
+    /// How many faces were deleted, enrolled or exported; 0 of a delete that was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
     /// What became of each image of a job that enrols faces, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photos: Option<Vec<PhotoOutcome>>,
+    /// Faces of an archive that the set had already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_known: Option<u64>,
+    /// Lines of an archive that were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_refused: Option<u64>,
+    /// The first 100 of these lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<LineOutcome>>,
+    /// Damaged faces that an export has left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_left_out: Option<u64>,
+    /// The archive that an export has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<JobArchive>,
     /// The code of the error for which it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// A line of an archive that was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LineOutcome {
+    /// Its number; the header is line 1.
+    pub line: u64,
+    /// The code of the error.
+    pub code: String,
+    /// The same for people.
+    pub message: String,
+}
+
+/// An archive that waits to be fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobArchive {
+    /// Where `GET` fetches it. It is erased when it was fetched as a whole.
+    pub path: String,
+    /// Its bytes.
+    pub n_bytes: u64,
+    /// When it is erased at the latest, RFC 3339, UTC.
+    pub available_until: String,
 }
 
 /// What became of an image that a job enrolled: its faces, or why it was refused.

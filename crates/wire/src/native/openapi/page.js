@@ -75,12 +75,12 @@ const draw = (api) => {
       section.append(table(api, 'Parameters', parameters));
       const content = operation.requestBody && operation.requestBody.content;
       if (content) {
-        const body = content['application/json'];
+        const body = content['application/json'] || content['application/octet-stream'];
         section.append(make('p', `Body: ${Object.keys(content).join(', ')}.`, { class: 'dim' }));
         section.append(table(api, 'Members of the body', membersOf(api, body.schema)), example('Example of a body', body.example));
       }
       const [status, answer] = Object.entries(operation.responses).find(([code]) => code.startsWith('2'));
-      const given = answer.content['application/json'];
+      const given = answer.content['application/json'] || Object.values(answer.content)[0];
       section.append(table(api, `Answer ${status}`, membersOf(api, given.schema)), example('Example of an answer', given.example));
       main.append(section);
     }

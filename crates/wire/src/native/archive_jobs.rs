@@ -1,0 +1,916 @@
+//! Archives as jobs: a face set is written into a file, which is fetched once; a file that was uploaded is enrolled.
+//!
+//! Both are done some thousand faces at a time, and how far they are stands in the payload, so a restart goes on where it was.
+//! An export that died in the middle of a step writes that step again over what is there. An import that did knows its
+//! faces again: by external id, or by id and template, and each face has a spare id that follows from job and line for
+//! where its own is in use.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use likeness_domain::access::{Access, Caller, Grant};
+use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
+use likeness_domain::library::{self, Library};
+use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, Pending};
+use likeness_domain::types::{
+    FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, ID_END, PackId, TenantId, TimestampMs,
+};
+use likeness_domain::{Error, Kind, limits};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::archive_file::{Header, Reader, Writer};
+use super::body::{InFaceSet, OfId, Query, Signed, json};
+use super::errors::{self, NativeError};
+use super::{Api, PREFIX, archive, convert, dto, keys, workers};
+use crate::http::body::BodyDeadline;
+use crate::http::json as json_text;
+
+type Answer = Result<Response, NativeError>;
+
+/// The kind of jobs that make archives.
+pub(super) const EXPORT: &str = "export-faces";
+
+/// The kind of jobs that enrol archives.
+pub(super) const IMPORT: &str = "import-faces";
+
+/// Most jobs of either kind that wait, over all tenants.
+const WAITING_MAX: u64 = 1000;
+
+/// Stretches of [`limits::ARCHIVE_FACES_MAX`] faces after which it is noted how far a job is.
+const STEP: usize = 10;
+
+/// Time for so many: writing them takes a second, and other writes may be in the way.
+const LEASE: Duration = Duration::from_mins(15);
+
+/// Pauses before further tries while the server is busy or its disk is full.
+const WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)];
+
+/// Bytes of lines that are enrolled at once; fewer faces than allowed are if they are long.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Lines that were refused of which a job tells; further ones are counted.
+const LINES_MAX: usize = 100;
+
+/// Characters of a message that are kept of a line.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// Imports that may go on reading where they were without beginning anew. Each takes up to 10 MB.
+const READERS_MAX: usize = 4;
+
+/// Bytes of an archive that are written or read at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Bytes a second at which an upload has to arrive after its first minute.
+const UPLOAD_RATE_MIN: u64 = 100 * 1024;
+
+/// What an archive is sent as.
+const MEDIA_TYPE: &str = "application/zstd";
+
+/// Work that blocks, on a thread that may.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::internal("the work on an archive ended early", error)))
+}
+
+// ------------------------------------------------------------------------------------------------------------ exports
+
+/// What is to be exported, and what was.
+#[derive(Serialize, Deserialize)]
+struct ExportWork {
+    face_set: u64,
+    archive: u64,
+    /// Where the next stretch begins; `None` at the end.
+    from: Option<u64>,
+    n_bytes: u64,
+    n_faces: u64,
+    n_left_out: u64,
+    /// Faces of the set when it was asked for.
+    n_total: u64,
+}
+
+/// What is kept of a job that is done.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    outcome: dto::JobOutcome,
+    file: KeptFile,
+}
+
+/// Where the archive is that a job has made.
+#[derive(Serialize, Deserialize)]
+struct KeptFile {
+    archive: u64,
+    /// The part with the header, in base64: it says how many faces follow, which is known at the end.
+    head: String,
+}
+
+/// `POST /face-sets/{name}/archive/export-later`
+pub(super) async fn export_later(State(api): State<Api>, Signed(caller): Signed, InFaceSet(name): InFaceSet) -> Answer {
+    let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name).await?;
+    let work = ExportWork {
+        face_set: face_set.id.get(),
+        archive: api.library.fresh_face_id().get(),
+        from: Some(0),
+        n_bytes: 0,
+        n_faces: 0,
+        n_left_out: 0,
+        n_total: n_faces,
+    };
+    let job = api.library.accept_job(&caller, EXPORT, json_text::write(&work).into(), WAITING_MAX).await?;
+    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+}
+
+/// `GET /jobs/{id}/archive`
+pub(super) async fn download(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    caller.require(Grant::Read)?;
+    caller.require(Grant::Templates)?;
+    let job = api.library.job(&caller, keys::job_id(&id)?).await?;
+    let missing = |message: &str| Error::new(Kind::UploadNotFound, message.to_owned()).with_field("id");
+    if job.kind != EXPORT {
+        return Err(missing("the job makes no archive").into());
+    }
+    let kept: Kept = match &job.result {
+        Some(result) => serde_json::from_slice(result).map_err(|_| missing("the job was given up"))?,
+        None if job.is_cancelled => return Err(missing("the job was cancelled").into()),
+        None => return Err(missing("the job is not done yet").with_hint("ask for the job until it is `done`").into()),
+    };
+    let archive = ArchiveId { tenant: caller.tenant, number: kept.file.archive };
+    let damaged = |error| Error::internal("the beginning of an archive is damaged", error);
+    let head = Bytes::from(STANDARD.decode(&kept.file.head).map_err(damaged)?);
+    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
+    let opened = off_thread(move || archives.open(archive, now)).await?;
+    let Some(opened) = opened else {
+        let hint = "export the face set again";
+        return Err(missing("the archive was fetched already, or its time is over").with_hint(hint).into());
+    };
+    let n_bytes = head.len() as u64 + opened.n_bytes;
+    let body = Fetched {
+        head: Some(head),
+        source: Source::Idle(opened.reader),
+        n_left: n_bytes,
+        erase: EraseOnDrop::new(&api.archives, archive),
+    };
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(header::CONTENT_LENGTH, n_bytes.into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"export-{}.zst\"", job.id)) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+/// An archive on its way to a client: read piece by piece off the threads that serve connections, and erased when the last
+/// piece was taken.
+struct Fetched {
+    head: Option<Bytes>,
+    source: Source,
+    n_left: u64,
+    erase: EraseOnDrop,
+}
+
+enum Source {
+    Idle(Box<dyn Read + Send>),
+    Reading(JoinHandle<std::io::Result<(Box<dyn Read + Send>, Bytes)>>),
+    Ended,
+}
+
+impl HttpBody for Fetched {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::BoxError>>> {
+        let this = self.get_mut();
+        let piece = match this.head.take() {
+            Some(head) => head,
+            None => loop {
+                match std::mem::replace(&mut this.source, Source::Ended) {
+                    Source::Ended => return Poll::Ready(None),
+                    Source::Idle(reader) => {
+                        this.source = Source::Reading(tokio::task::spawn_blocking(move || piece_of(reader)));
+                    }
+                    Source::Reading(mut reading) => {
+                        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+                            this.source = Source::Reading(reading);
+                            return Poll::Pending;
+                        };
+                        let (reader, piece) = match read {
+                            Ok(Ok(read)) => read,
+                            Ok(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                            Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                        };
+                        if piece.is_empty() {
+                            return Poll::Ready(None);
+                        }
+                        this.source = Source::Idle(reader);
+                        break piece;
+                    }
+                }
+            },
+        };
+        this.n_left = this.n_left.saturating_sub(piece.len() as u64);
+        Poll::Ready(Some(Ok(http_body::Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.n_left)
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        // A client that left in the middle may come again.
+        if self.n_left > 0 {
+            self.erase.keep();
+        }
+    }
+}
+
+fn piece_of(mut reader: Box<dyn Read + Send>) -> std::io::Result<(Box<dyn Read + Send>, Bytes)> {
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+    Ok((reader, piece.into()))
+}
+
+/// Erases an archive when it is dropped, unless it is to be kept.
+struct EraseOnDrop {
+    archives: Arc<dyn ArchiveStore>,
+    archive: Option<ArchiveId>,
+}
+
+impl EraseOnDrop {
+    fn new(archives: &Arc<dyn ArchiveStore>, archive: ArchiveId) -> Self {
+        Self { archives: Arc::clone(archives), archive: Some(archive) }
+    }
+
+    fn keep(&mut self) {
+        self.archive = None;
+    }
+}
+
+impl Drop for EraseOnDrop {
+    fn drop(&mut self) {
+        if let Some(archive) = self.archive.take() {
+            erase_soon(&self.archives, archive);
+        }
+    }
+}
+
+/// Erases an archive on another thread. Where that fails it goes when its time is over.
+fn erase_soon(archives: &Arc<dyn ArchiveStore>, archive: ArchiveId) {
+    let archives = Arc::clone(archives);
+    let erase = move || {
+        if let Err(error) = archives.erase(archive) {
+            tracing::warn!(dialect = "native", ?error, "an archive is not erased before its time is over");
+        }
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(erase)),
+        Err(_) => erase(),
+    }
+}
+
+/// Makes archives.
+pub(super) struct Exports {
+    pub(super) library: Arc<Library>,
+    pub(super) access: Arc<Access>,
+    pub(super) archives: Arc<dyn ArchiveStore>,
+}
+
+impl Exports {
+    async fn step(&self, job: &Job, work: &mut ExportWork) -> Result<Option<Settled>, Error> {
+        let (caller, face_set) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
+        let archive = ArchiveId { tenant: job.tenant, number: work.archive };
+        for n_done in 0..STEP {
+            let Some(from) = work.from else { break };
+            let written = self.write(&caller, &face_set, archive, work, from).await;
+            match written {
+                Ok(()) => {}
+                // What is done is noted; the next try begins behind it.
+                Err(error) if n_done > 0 && error.kind().is_retryable() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if work.from.is_some() {
+            return Ok(None);
+        }
+        let head = self.head(face_set, work.n_faces)?;
+        let lifetime_ms = i64::try_from(self.archives.bounds().lifetime_ms).unwrap_or(i64::MAX);
+        let now = self.library.now();
+        let available_until = TimestampMs(now.0.saturating_add(lifetime_ms));
+        let outcome = dto::JobOutcome {
+            n_faces: Some(work.n_faces),
+            n_left_out: (work.n_left_out > 0).then_some(work.n_left_out),
+            archive: Some(dto::JobArchive {
+                path: format!("{PREFIX}/jobs/{}/archive", job.id),
+                n_bytes: work.n_bytes + head.len() as u64,
+                available_until: convert::time_text(available_until),
+            }),
+            ..Default::default()
+        };
+        let kept = Kept { outcome, file: KeptFile { archive: work.archive, head: STANDARD.encode(head) } };
+        let archives = Arc::clone(&self.archives);
+        off_thread(move || archives.touch(archive, now)).await?;
+        Ok(Some(workers::settled_with(&self.library, &kept)))
+    }
+
+    async fn write(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSet,
+        archive: ArchiveId,
+        work: &mut ExportWork,
+        from: u64,
+    ) -> Result<(), Error> {
+        let limit = limits::ARCHIVE_FACES_MAX as u64;
+        let exported = self.library.export_faces(caller, FaceSetKey::Id(face_set.id), from, limit).await?;
+        let (n_faces, n_damaged, next) = (exported.faces.len() as u64, exported.n_damaged, exported.next);
+        let (archives, at, now) = (Arc::clone(&self.archives), work.n_bytes, self.library.now());
+        let n_bytes = off_thread(move || {
+            let writing = |error| Error::internal("cannot write faces into an archive", error);
+            let mut writer = Writer::part(Vec::new()).map_err(writing)?;
+            for face in archive::archived_faces(&exported) {
+                writer.face(&face).map_err(writing)?;
+            }
+            let part = writer.finish().map_err(writing)?;
+            archives.write(archive, at, &part, now)?;
+            Ok(part.len() as u64)
+        })
+        .await?;
+        work.n_bytes += n_bytes;
+        work.n_faces += n_faces;
+        work.n_left_out += n_damaged;
+        work.from = next;
+        Ok(())
+    }
+
+    /// The part of an archive with its header.
+    fn head(&self, face_set: FaceSet, n_faces: u64) -> Result<Vec<u8>, Error> {
+        let dimensions = dimensions(&self.library, &face_set.pack)?;
+        let face_set = convert::face_set(FaceSetSummary { face_set, n_faces });
+        let header = Header { faces: Some(n_faces), ..Header::of(&face_set, dimensions) };
+        Writer::new(Vec::new(), &header)
+            .and_then(Writer::finish)
+            .map_err(|error| Error::internal("cannot write the header of an archive", error))
+    }
+}
+
+impl JobHandler for Exports {
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: EXPORT, lease: LEASE, retries: &WAITS }
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
+        Box::pin(async move {
+            let Ok(mut work) = serde_json::from_slice::<ExportWork>(&job.payload) else {
+                return Ok(JobOutcome::Forgotten.into());
+            };
+            Ok(match self.step(job, &mut work).await? {
+                Some(settled) => settled,
+                None => goes_on(&self.library, &work, Duration::ZERO),
+            })
+        })
+    }
+
+    fn give_up(&self, job: &Job, error: &Error) -> Settled {
+        erase_of(&self.archives, job);
+        workers::settled(&self.library, &failed(error))
+    }
+
+    fn failed(&self, error: &Error) {
+        tracing::warn!(dialect = "native", ?error, "a face set could not be exported now");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ imports
+
+/// What is to be imported, and what was.
+#[derive(Serialize, Deserialize)]
+struct ImportWork {
+    face_set: u64,
+    archive: u64,
+    /// From which the spare id of each line follows.
+    first_id: u64,
+    n_bytes: u64,
+    /// Bytes of the archive that were read, about.
+    n_bytes_read: u64,
+    /// The line that was done last; the header's is 1.
+    line: u64,
+    n_enrolled: u64,
+    n_known: u64,
+    n_refused: u64,
+    refused: VecDeque<dto::LineOutcome>,
+    /// Whether the end is reached, so that the archive can go.
+    is_ended: bool,
+    /// Why the rest is not enrolled.
+    failed: Option<dto::JobOutcome>,
+}
+
+/// `POST /face-sets/{name}/archive/import-later`
+pub(super) async fn import_later(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+    request: Request,
+) -> Answer {
+    let capacity = words.parsed("capacity", "a whole number")?;
+    words.finish()?;
+    let known = api.library.check_import(&caller, &name).await?;
+    if known.is_some() && capacity.is_some() {
+        let message = "`capacity` is for a face set that the import makes, and this one exists";
+        return Err(Error::invalid("capacity", message).into());
+    }
+    let (head, body) = request.into_parts();
+    check_media_type(&head)?;
+    let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
+    let mut unfinished = EraseOnDrop::new(&api.archives, archive);
+    let n_bytes = received(&api, archive, &head, body).await?;
+    let (archives, now, makes_set) = (Arc::clone(&api.archives), api.library.now(), known.is_none());
+    let (header, fields) = off_thread(move || {
+        let (reader, header) = reader_of(&*archives, archive, now)?;
+        let fields = match &header.fields {
+            Some(fields) => fields.clone(),
+            None if makes_set => reader.fields()?,
+            None => Vec::new(),
+        };
+        Ok((header, fields))
+    })
+    .await?;
+    let face_set = match known {
+        Some(face_set) => face_set,
+        None => made_face_set(&api, &caller, &name, &header, fields, capacity).await?,
+    };
+    check_pack(&api.library, &face_set, &header)?;
+    let work = ImportWork {
+        face_set: face_set.id.get(),
+        archive: archive.number,
+        first_id: api.library.fresh_face_id().get(),
+        n_bytes,
+        n_bytes_read: 0,
+        line: 1,
+        n_enrolled: 0,
+        n_known: 0,
+        n_refused: 0,
+        refused: VecDeque::new(),
+        is_ended: false,
+        failed: None,
+    };
+    let job = api.library.accept_job(&caller, IMPORT, json_text::write(&work).into(), WAITING_MAX).await?;
+    unfinished.keep();
+    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+}
+
+fn check_media_type(head: &Parts) -> Result<(), Error> {
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "" | MEDIA_TYPE | "application/octet-stream" | "application/x-ndjson" => Ok(()),
+        _ => {
+            let expected = "expected application/zstd, application/x-ndjson or application/octet-stream";
+            Err(Error::invalid("content-type", format!("content type is not accepted, {expected}")))
+        }
+    }
+}
+
+/// Writes a body into an archive as it arrives; its bytes.
+async fn received(api: &Api, archive: ArchiveId, head: &Parts, mut body: Body) -> Result<u64, Error> {
+    let max = api.archives.bounds().tenant_bytes_max;
+    let too_large = || {
+        Error::new(Kind::ImageTooLarge, format!("the archive has more than {max} bytes, as many as a tenant may have"))
+    };
+    let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|n_bytes: u64| n_bytes > max) {
+        return Err(too_large());
+    }
+    let deadline = head.extensions.get::<BodyDeadline>();
+    let (mut n_bytes, mut piece) = (0_u64, BytesMut::new());
+    loop {
+        let frame = body.frame().await;
+        let is_end = frame.is_none();
+        if let Some(frame) = frame {
+            let broken =
+                |error| Error::invalid("body", "the request body broke off, or arrived too slowly").with_source(error);
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            piece.extend_from_slice(&data);
+        }
+        if !is_end && piece.len() < PIECE_BYTES {
+            continue;
+        }
+        let (bytes, at) = (piece.split().freeze(), n_bytes);
+        n_bytes += bytes.len() as u64;
+        if n_bytes > max {
+            return Err(too_large());
+        }
+        if let Some(deadline) = deadline {
+            deadline.put_off(Duration::from_millis(bytes.len() as u64 * 1000 / UPLOAD_RATE_MIN));
+        }
+        if !bytes.is_empty() || at == 0 {
+            let (archives, now) = (Arc::clone(&api.archives), api.library.now());
+            off_thread(move || archives.write(archive, at, &bytes, now)).await?;
+        }
+        if is_end {
+            return Ok(n_bytes);
+        }
+    }
+}
+
+fn reader_of(archives: &dyn ArchiveStore, archive: ArchiveId, now: TimestampMs) -> Result<(Reader, Header), Error> {
+    let opened = archives.open(archive, now)?;
+    let opened = opened.ok_or_else(|| Error::new(Kind::UploadNotFound, "the archive is not there any more"))?;
+    Reader::of_stranger(opened.reader, opened.n_bytes)
+}
+
+/// The face set that an archive asks for, made unless somebody else has made it meanwhile.
+async fn made_face_set(
+    api: &Api,
+    caller: &Caller,
+    name: &FaceSetName,
+    header: &Header,
+    fields: Vec<dto::Field>,
+    capacity: Option<u64>,
+) -> Result<FaceSet, Error> {
+    let pack = pack_of(header)?;
+    check_dimensions(&api.library, &pack, header)?;
+    let body = dto::CreateFaceSet {
+        name: name.to_string(),
+        label: header.label.clone(),
+        note: header.note.clone(),
+        fields,
+        capacity,
+        quality: header.quality.clone(),
+        pack: Some(header.pack.clone()),
+        ..Default::default()
+    };
+    match api.library.create_face_set_of(caller, convert::create_face_set(body)?, &pack).await {
+        Err(error) if error.kind() == Kind::FaceSetExists => api.library.check_import(caller, name).await?.ok_or(error),
+        made => made,
+    }
+}
+
+fn pack_of(header: &Header) -> Result<PackId, Error> {
+    let missing = || Error::invalid("pack", "line 1: `pack` is missing");
+    convert::pack_id(Some(&header.pack)).map_err(|error| error.about("line 1"))?.ok_or_else(missing)
+}
+
+fn dimensions(library: &Library, pack: &PackId) -> Result<usize, Error> {
+    let packs = library.packs();
+    packs.iter().find(|known| known.id == *pack).map(|pack| pack.dimensions).ok_or_else(|| {
+        let known: Vec<String> = packs.iter().map(|pack| pack.id.to_string()).collect();
+        Error::new(Kind::PackNotFound, format!("model pack `{pack}` is not loaded, but {}", known.join(", ")))
+    })
+}
+
+fn check_dimensions(library: &Library, pack: &PackId, header: &Header) -> Result<(), Error> {
+    let expected = dimensions(library, pack)?;
+    if header.dimensions != expected {
+        let found = header.dimensions;
+        let message = format!("line 1: `dimensions` is {found}, templates of `{pack}` have {expected}");
+        return Err(Error::invalid("archive", message));
+    }
+    Ok(())
+}
+
+fn check_pack(library: &Library, face_set: &FaceSet, header: &Header) -> Result<(), Error> {
+    let theirs = pack_of(header)?;
+    if theirs != face_set.pack {
+        let (name, ours) = (&face_set.name, &face_set.pack);
+        let message = format!("the archive's templates are of model pack `{theirs}`, face set `{name}` is of `{ours}`");
+        return Err(Error::invalid("pack", message).with_hint("import it into a face set of its own"));
+    }
+    check_dimensions(library, &theirs, header)
+}
+
+/// A reader that was left behind a line.
+struct Left {
+    archive: ArchiveId,
+    reader: Reader,
+}
+
+/// Enrols archives.
+pub(super) struct Imports {
+    pub(super) library: Arc<Library>,
+    pub(super) access: Arc<Access>,
+    pub(super) archives: Arc<dyn ArchiveStore>,
+    readers: Mutex<VecDeque<Left>>,
+}
+
+/// Lines that were read.
+#[derive(Default)]
+struct Batch {
+    /// The faces, each with its line.
+    faces: Vec<(u64, library::ArchivedFace)>,
+    /// Lines that are no faces.
+    faults: Vec<(u64, Error)>,
+    is_end: bool,
+    /// What keeps the rest from being read.
+    damage: Option<Error>,
+}
+
+impl Batch {
+    fn read(reader: &mut Reader, pack: &PackId, first_id: u64) -> Self {
+        let (mut batch, mut n_bytes) = (Self::default(), 0);
+        while batch.faces.len() + batch.faults.len() < limits::ARCHIVE_FACES_MAX && n_bytes < BATCH_BYTES {
+            let found = match reader.face_or_fault() {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    batch.is_end = true;
+                    break;
+                }
+                Err(error) => {
+                    batch.damage = Some(error);
+                    break;
+                }
+            };
+            let line = reader.line_number();
+            let read = found.and_then(|(face, n)| {
+                n_bytes += n;
+                let face = archive::read(face, pack).map_err(|error| error.about(format_args!("line {line}")))?;
+                Ok(library::ArchivedFace { spare_id: spare_id(first_id, line), ..face })
+            });
+            match read {
+                Ok(face) => batch.faces.push((line, face)),
+                Err(error) => batch.faults.push((line, error)),
+            }
+        }
+        batch
+    }
+}
+
+fn spare_id(first_id: u64, line: u64) -> Option<FaceId> {
+    FaceId::new(first_id.wrapping_add(line) % ID_END)
+}
+
+impl Imports {
+    pub(super) fn new(library: Arc<Library>, access: Arc<Access>, archives: Arc<dyn ArchiveStore>) -> Self {
+        Self { library, access, archives, readers: Mutex::default() }
+    }
+
+    /// A reader behind that line, which an earlier step has left or which is made anew.
+    async fn reader(&self, archive: ArchiveId, line: u64) -> Result<Reader, Error> {
+        let left = {
+            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = readers.iter().position(|left| left.archive == archive);
+            place.and_then(|place| readers.remove(place))
+        };
+        if let Some(left) = left.filter(|left| left.reader.line_number() == line) {
+            return Ok(left.reader);
+        }
+        let (archives, now) = (Arc::clone(&self.archives), self.library.now());
+        off_thread(move || {
+            let (mut reader, _) = reader_of(&*archives, archive, now)?;
+            reader.skip_to(line)?;
+            Ok(reader)
+        })
+        .await
+    }
+
+    fn leave(&self, archive: ArchiveId, reader: Reader) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.push_back(Left { archive, reader });
+        if readers.len() > READERS_MAX {
+            readers.pop_front();
+        }
+    }
+
+    /// Enrols some thousand faces; the pause before the next ones.
+    async fn step(&self, job: &Job, work: &mut ImportWork) -> Result<Duration, Error> {
+        let (caller, face_set) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
+        let archive = ArchiveId { tenant: job.tenant, number: work.archive };
+        let (archives, now) = (Arc::clone(&self.archives), self.library.now());
+        off_thread(move || archives.touch(archive, now)).await?;
+        let mut reader = self.reader(archive, work.line).await?;
+        for n_done in 0..STEP {
+            let (pack, first_id) = (face_set.pack.clone(), work.first_id);
+            let (next, batch) = off_thread(move || {
+                let batch = Batch::read(&mut reader, &pack, first_id);
+                Ok((reader, batch))
+            })
+            .await?;
+            reader = next;
+            let Batch { faces, faults, is_end, damage } = batch;
+            let line_before = work.line;
+            let enrolled = self.enrol(&caller, &face_set, faces, work).await;
+            if enrolled.is_ok() {
+                work.line = reader.line_number();
+            }
+            for (line, error) in faults {
+                if (line_before + 1..=work.line).contains(&line) {
+                    work.refuse(line, &error);
+                }
+            }
+            match enrolled {
+                Ok(()) => {}
+                Err(error) if is_of_the_server(error.kind()) => {
+                    // What is done is noted, if anything is; the next try begins behind it.
+                    return if n_done > 0 || work.line > line_before { Ok(WAITS[0]) } else { Err(error) };
+                }
+                Err(error) => {
+                    work.end(Some(&error));
+                    return Ok(Duration::ZERO);
+                }
+            }
+            if is_end || damage.is_some() {
+                work.end(damage.as_ref());
+                return Ok(Duration::ZERO);
+            }
+        }
+        work.n_bytes_read = reader.n_bytes_read().min(work.n_bytes);
+        self.leave(archive, reader);
+        Ok(Duration::ZERO)
+    }
+
+    /// Enrols the faces of some lines. A batch that is refused because of a line is halved until that line is found, and
+    /// the others are enrolled.
+    async fn enrol(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSet,
+        lines: Vec<(u64, library::ArchivedFace)>,
+        work: &mut ImportWork,
+    ) -> Result<(), Error> {
+        // The batch that is next comes last.
+        let mut batches = vec![lines];
+        while let Some(mut lines) = batches.pop() {
+            let Some(&(last, _)) = lines.last() else { continue };
+            let faces = lines.iter().map(|(_, face)| face.clone()).collect();
+            let request = library::ImportFaces { face_set: face_set.name.clone(), faces };
+            match self.library.import_faces(caller, request).await {
+                Ok(library::FacesImported { n_enrolled, n_known }) => {
+                    work.n_enrolled += n_enrolled;
+                    work.n_known += n_known;
+                    work.line = last;
+                }
+                Err(error) if is_of_a_line(error.kind()) && lines.len() > 1 => {
+                    let second_half = lines.split_off(lines.len() / 2);
+                    batches.extend([second_half, lines]);
+                }
+                Err(error) if is_of_a_line(error.kind()) => {
+                    work.refuse(last, &error);
+                    work.line = last;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ImportWork {
+    fn refuse(&mut self, line: u64, error: &Error) {
+        self.n_refused += 1;
+        if self.refused.len() >= LINES_MAX {
+            return;
+        }
+        // The place within the batch says nothing to whoever made the archive.
+        let message = error.message().trim_start_matches("face 1: ");
+        let message = message.trim_start_matches(&format!("line {line}: ")).chars().take(MESSAGE_CHARS_MAX).collect();
+        self.refused.push_back(dto::LineOutcome { line, code: errors::code_of(error.kind()).to_owned(), message });
+    }
+
+    fn end(&mut self, error: Option<&Error>) {
+        self.is_ended = true;
+        self.n_bytes_read = self.n_bytes;
+        self.failed = error.map(failed);
+    }
+
+    fn outcome(&self) -> dto::JobOutcome {
+        let failed = self.failed.clone().unwrap_or_default();
+        let mut lines: Vec<dto::LineOutcome> = self.refused.iter().cloned().collect();
+        lines.sort_by_key(|line| line.line);
+        dto::JobOutcome {
+            n_faces: Some(self.n_enrolled),
+            n_known: Some(self.n_known),
+            n_refused: Some(self.n_refused),
+            lines: (!lines.is_empty()).then_some(lines),
+            ..failed
+        }
+    }
+}
+
+/// Whether a refusal says that what is in a line is wrong.
+fn is_of_a_line(kind: Kind) -> bool {
+    matches!(kind, Kind::InvalidArgument | Kind::MissingArgument | Kind::FieldNotDefined | Kind::FieldTypeMismatch)
+}
+
+/// Whether a refusal says that the server cannot do it now, whatever the face.
+fn is_of_the_server(kind: Kind) -> bool {
+    kind.is_retryable() || kind == Kind::Internal
+}
+
+impl JobHandler for Imports {
+    fn plan(&self) -> JobPlan {
+        JobPlan { kind: IMPORT, lease: LEASE, retries: &WAITS }
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> Pending<'a, Settled> {
+        Box::pin(async move {
+            let Ok(mut work) = serde_json::from_slice::<ImportWork>(&job.payload) else {
+                return Ok(JobOutcome::Forgotten.into());
+            };
+            if work.is_ended {
+                // Only now that the end is noted: a process that dies in between has nothing more to read.
+                let archive = ArchiveId { tenant: job.tenant, number: work.archive };
+                let archives = Arc::clone(&self.archives);
+                off_thread(move || archives.erase(archive)).await?;
+                return Ok(workers::settled(&self.library, &work.outcome()));
+            }
+            let pause = self.step(job, &mut work).await?;
+            Ok(goes_on(&self.library, &work, pause))
+        })
+    }
+
+    fn give_up(&self, job: &Job, error: &Error) -> Settled {
+        erase_of(&self.archives, job);
+        let Ok(mut work) = serde_json::from_slice::<ImportWork>(&job.payload) else {
+            return JobOutcome::Forgotten.into();
+        };
+        work.end(Some(error));
+        workers::settled(&self.library, &work.outcome())
+    }
+
+    fn failed(&self, error: &Error) {
+        tracing::warn!(dialect = "native", ?error, "an archive could not be imported now");
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------- both
+
+fn goes_on(library: &Library, work: &impl Serialize, pause: Duration) -> Settled {
+    let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    let due_at = TimestampMs(library.now().0.saturating_add(pause_ms));
+    JobOutcome::Continue { payload: json_text::write(work).into(), due_at }.into()
+}
+
+fn failed(error: &Error) -> dto::JobOutcome {
+    let message = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
+    let code = errors::code_of(error.kind()).to_owned();
+    dto::JobOutcome { code: Some(code), message: Some(message), ..Default::default() }
+}
+
+/// The archive of a job that is not done.
+#[derive(Deserialize)]
+struct OfJob {
+    archive: u64,
+}
+
+/// Erases the archive of a job that will not be done, if it has one.
+pub(super) fn erase_of(archives: &Arc<dyn ArchiveStore>, job: &Job) {
+    if [EXPORT, IMPORT].contains(&job.kind.as_str())
+        && let Ok(OfJob { archive }) = serde_json::from_slice(&job.payload)
+    {
+        erase_soon(archives, ArchiveId { tenant: job.tenant, number: archive });
+    }
+}
+
+/// Erases the archives of a tenant that was deleted.
+pub(super) async fn erase_all_of(archives: &Arc<dyn ArchiveStore>, tenant: TenantId) -> Result<(), Error> {
+    let archives = Arc::clone(archives);
+    off_thread(move || archives.erase_all_of(tenant)).await
+}
+
+/// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.
+pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
+    let of = |unit: &str, n_done, n_total| Some(dto::JobProgress { n_done, n_total, unit: Some(unit.to_owned()) });
+    match job.kind.as_str() {
+        EXPORT => match outcome(job) {
+            Some(outcome) => outcome.n_faces.and_then(|n_faces| of("faces", n_faces, n_faces)),
+            None => {
+                let work: ExportWork = serde_json::from_slice(&job.payload).ok()?;
+                of("faces", work.n_faces, work.n_total.max(work.n_faces))
+            }
+        },
+        IMPORT => {
+            let work: ImportWork = serde_json::from_slice(&job.payload).ok()?;
+            of("bytes", work.n_bytes_read, work.n_bytes)
+        }
+        _ => None,
+    }
+}
+
+/// What became of a job of ours that is done.
+pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
+    let is_ours = [EXPORT, IMPORT].contains(&job.kind.as_str());
+    let result = job.result.as_ref().filter(|result| is_ours && !result.is_empty())?;
+    serde_json::from_slice(result).ok()
+}

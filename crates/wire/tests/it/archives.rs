@@ -1,0 +1,332 @@
+//! Archives as jobs: out, in, refused lines, cancels, restarts, bounds, and who may fetch what.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use likeness_domain::access::{Grant, Grants};
+use likeness_domain::ports::{ArchiveStore, Clock, JobOutcome, JobStore};
+use likeness_domain::types::{AccessKey, TimestampMs};
+use likeness_wire::native::archive_file::{Header, Reader};
+use serde_json::{Value, json};
+
+use crate::Settings;
+use crate::native::Server;
+use crate::repeats::work_until_done;
+
+const EXPORT: &str = "/face-sets/staff/archive/export-later";
+const IMPORT: &str = "/face-sets/copy/archive/import-later";
+const LINES: &[(&str, &str)] = &[("content-type", "application/x-ndjson")];
+
+/// A template of the fake pack that points mostly along one axis, as clients spell it; another for each number.
+fn template(number: u64) -> String {
+    let mut numbers = [0.0_f32; 128];
+    numbers[0] = 1.0;
+    numbers[1 + (number % 127) as usize] = 0.001 * (1 + number) as f32;
+    STANDARD.encode(numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+fn header() -> Value {
+    json!({"format": "likeness-archive", "version": 1, "pack": "fake-1", "dimensions": 128, "fields": []})
+}
+
+fn face(number: u64) -> Value {
+    json!({"id": (number + 1000).to_string(), "subject": format!("s{number}"), "template": template(number)})
+}
+
+fn text(lines: impl IntoIterator<Item = Value>) -> String {
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn archive(n_faces: u64) -> String {
+    text([header()].into_iter().chain((0..n_faces).map(face)))
+}
+
+/// Sends an archive, which has to be accepted; the path of the job.
+async fn import(server: &Server, path: &str, lines: impl Into<Body>) -> String {
+    let (status, _, answer) = server.bytes("acme", "POST", path, LINES, lines.into()).await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((status, &answer["kind"]), (202, &json!("import-faces")), "{answer}");
+    format!("/jobs/{}", answer["id"].as_str().unwrap())
+}
+
+async fn refused(server: &Server, key: &str, method: &str, path: &str, body: impl Into<Body>) -> (u16, Value) {
+    let (status, _, answer) = server.bytes(key, method, path, LINES, body.into()).await;
+    (status, serde_json::from_slice::<Value>(&answer).unwrap()["error"].clone())
+}
+
+/// Exports `staff`; the outcome of the job and where its archive is fetched.
+async fn exported(server: &Server) -> (Value, String) {
+    let job = server.acme(202, "POST", EXPORT, Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let done = work_until_done(server, "export-faces", &path).await;
+    (done["outcome"].clone(), format!("{path}/archive"))
+}
+
+fn lines_of(bytes: Vec<u8>) -> (Header, Vec<Value>) {
+    let (mut reader, header) = Reader::new(std::io::Cursor::new(bytes), "the archive").unwrap();
+    let mut faces = Vec::new();
+    while let Some((face, _)) = reader.face().unwrap() {
+        faces.push(serde_json::to_value(face).unwrap());
+    }
+    (header, faces)
+}
+
+async fn n_faces(server: &Server, set: &str) -> u64 {
+    server.acme(200, "GET", &format!("/face-sets/{set}"), Value::Null).await["n_faces"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_set_goes_out_by_a_job_and_comes_in_by_another() {
+    let server = Server::new().await;
+    let job = import(&server, "/face-sets/staff/archive/import-later", archive(2500)).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    let outcome = &done["outcome"];
+    assert_eq!(*outcome, json!({"n_faces": 2500, "n_known": 0, "n_refused": 0}), "{done}");
+    assert_eq!(n_faces(&server, "staff").await, 2500);
+    // Nothing is left of it.
+    assert_eq!(server.bed.archives.n_archives(), 0);
+
+    let (outcome, fetch) = exported(&server).await;
+    assert_eq!(outcome["n_faces"], 2500);
+    assert_eq!(outcome["archive"]["path"], format!("/likeness/v1{fetch}"));
+    let (status, headers, bytes) = server.bytes("acme", "GET", &fetch, &[], Body::empty()).await;
+    assert_eq!((status, headers["content-length"].to_str().unwrap()), (200, bytes.len().to_string().as_str()));
+    assert_eq!(
+        (&headers["cache-control"], &headers["content-type"]),
+        (&"no-store".parse().unwrap(), &"application/zstd".parse().unwrap())
+    );
+    assert_eq!(outcome["archive"]["n_bytes"], bytes.len());
+    let (header, faces) = lines_of(bytes.clone());
+    assert_eq!((header.pack.as_str(), header.dimensions, header.faces), ("fake-1", 128, Some(2500)));
+    let words = |line: &Value| (line["id"].clone(), line["subject"].clone());
+    assert_eq!(
+        faces.iter().map(words).collect::<Vec<_>>(),
+        (0..2500).map(face).map(|line| words(&line)).collect::<Vec<_>>()
+    );
+
+    // Fetched once, it is gone.
+    wait_until_erased(&server).await;
+    let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
+    assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
+
+    // Into another set of the same library, where all ids are in use; and into the set itself, which has all of them.
+    for (path, n_enrolled) in [(IMPORT, 2500), ("/face-sets/staff/archive/import-later", 0)] {
+        let job = import(&server, path, bytes.clone()).await;
+        let done = work_until_done(&server, "import-faces", &job).await;
+        let n_known = 2500 - n_enrolled;
+        assert_eq!(done["outcome"], json!({"n_faces": n_enrolled, "n_known": n_known, "n_refused": 0}));
+    }
+    wait_until_erased(&server).await;
+    assert_eq!(n_faces(&server, "copy").await, 2500);
+}
+
+/// What was fetched is erased on another thread.
+async fn wait_until_erased(server: &Server) {
+    for _ in 0..1_000_000 {
+        if server.bed.archives.n_archives() == 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the archive is still there");
+}
+
+#[tokio::test]
+async fn refused_lines_are_told_of_and_the_others_are_enrolled() {
+    let server = Server::new().await;
+    let mut lines: Vec<Value> = [header()].into_iter().chain((0..1500).map(face)).collect();
+    lines[3] = json!({"subject": "no template"});
+    lines[700]["template"] = json!("AAAA");
+    lines[701]["fields"] = json!({"floor": 3});
+    lines[1400]["template"] = json!(STANDARD.encode([0_u8; 512]));
+    lines[1401]["unknown"] = json!(1);
+    let job = import(&server, IMPORT, text(lines)).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    let outcome = &done["outcome"];
+    assert_eq!((&outcome["n_faces"], &outcome["n_refused"]), (&json!(1495), &json!(5)), "{outcome}");
+    let told: Vec<(u64, &str)> = outcome["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["line"].as_u64().unwrap(), line["code"].as_str().unwrap()))
+        .collect();
+    let invalid = "invalid_argument";
+    let expected = [(4, invalid), (701, invalid), (702, "field_not_defined"), (1401, invalid), (1402, invalid)];
+    assert_eq!(told, expected, "{outcome}");
+    for line in outcome["lines"].as_array().unwrap() {
+        assert!(!line["message"].as_str().unwrap().contains("face 1"), "{line}");
+    }
+    assert_eq!(n_faces(&server, "copy").await, 1495);
+}
+
+/// The faces of a step are enrolled, and the process dies before that is noted.
+#[tokio::test]
+async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
+    let server = Server::new().await;
+    // All of these ids are in use by another set of the tenant, and some faces have none.
+    let mut lines: Vec<Value> = [header()].into_iter().chain((0..1200).map(face)).collect();
+    for line in &mut lines[1000..] {
+        line.as_object_mut().unwrap().remove("id");
+    }
+    let first = import(&server, "/face-sets/staff/archive/import-later", text(lines.clone())).await;
+    work_until_done(&server, "import-faces", &first).await;
+    let job = import(&server, IMPORT, text(lines)).await;
+
+    let now = server.bed.clock.now();
+    let claimed =
+        server.bed.store.claim("import-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "import-faces").unwrap();
+    let settled = worker.handler.run(&claimed).await.unwrap();
+    assert!(matches!(settled.outcome, JobOutcome::Continue { .. }));
+    assert_eq!(n_faces(&server, "copy").await, 1200);
+    server.bed.clock.advance(Duration::from_secs(10));
+
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!((&done["outcome"]["n_faces"], &done["outcome"]["n_known"]), (&json!(0), &json!(1200)), "{done}");
+    assert_eq!(n_faces(&server, "copy").await, 1200);
+    assert_eq!(server.bed.archives.n_archives(), 0);
+}
+
+/// An export whose last step is not noted writes it again.
+#[tokio::test]
+async fn an_export_that_died_in_the_middle_is_whole() {
+    let server = Server::new().await;
+    let job = import(&server, "/face-sets/staff/archive/import-later", archive(1300)).await;
+    work_until_done(&server, "import-faces", &job).await;
+    let job = server.acme(202, "POST", EXPORT, Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    assert_eq!(job["progress"], json!({"n_done": 0, "n_total": 1300, "unit": "faces"}));
+    let now = server.bed.clock.now();
+    let claimed =
+        server.bed.store.claim("export-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "export-faces").unwrap();
+    assert!(worker.handler.run(&claimed).await.is_ok());
+    server.bed.clock.advance(Duration::from_secs(10));
+    work_until_done(&server, "export-faces", &path).await;
+    let (_, _, bytes) = server.bytes("acme", "GET", &format!("{path}/archive"), &[], Body::empty()).await;
+    assert_eq!(lines_of(bytes).1.len(), 1300);
+}
+
+#[tokio::test]
+async fn archives_belong_to_their_tenant_and_need_their_grants() {
+    let server = Server::new().await;
+    let job = import(&server, "/face-sets/staff/archive/import-later", archive(3)).await;
+    work_until_done(&server, "import-faces", &job).await;
+    let (_, fetch) = exported(&server).await;
+    let (status, error) = refused(&server, "other", "GET", &fetch, Body::empty()).await;
+    assert_eq!((status, &error["code"]), (404, &json!("job_not_found")));
+    let grants = |grants: &'static [Grant]| move |key| AccessKey { grants: Grants::of(grants), ..key };
+    server.add_key("acme", "reader", grants(&[Grant::Read])).await;
+    server.add_key("acme", "taker", grants(&[Grant::Templates])).await;
+    server.add_key("acme", "enroller", grants(&[Grant::Enrol, Grant::Templates])).await;
+    for key in ["reader", "taker", "enroller"] {
+        for (method, path) in [("GET", fetch.as_str()), ("POST", EXPORT)] {
+            let (status, error) = refused(&server, key, method, path, Body::empty()).await;
+            assert_eq!(status, 403, "{key} {method} {path}: {error}");
+        }
+    }
+    // To enrol is enough for a set that is there, not to make one.
+    let (status, error) = refused(&server, "enroller", "POST", IMPORT, archive(1)).await;
+    assert_eq!((status, &error["code"]), (404, &json!("face_set_not_found")), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("manage"));
+    let (status, _, _) =
+        server.bytes("enroller", "POST", "/face-sets/staff/archive/import-later", LINES, archive(1).into()).await;
+    assert_eq!(status, 202);
+}
+
+#[tokio::test]
+async fn what_is_no_archive_for_the_set_is_refused_at_once() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let staff = "/face-sets/staff/archive/import-later";
+    let with = |name: &str, value: Value| {
+        let mut header = header();
+        header[name] = value;
+        text([header])
+    };
+    let cut_off = zstd_of(archive(500).as_bytes());
+    for (path, body, field, words) in [
+        (staff, Vec::new(), "archive", "is empty"),
+        (staff, b"nonsense\n".to_vec(), "archive", "line 1 is no header of an archive"),
+        (staff, with("version", json!(2)).into_bytes(), "archive", "`version` is 2, expected 1"),
+        (staff, with("pack", json!("other-1")).into_bytes(), "pack", "of model pack `other-1`, face set `staff` is of"),
+        (IMPORT, with("dimensions", json!(5)).into_bytes(), "archive", "`dimensions` is 5"),
+        ("/face-sets/staff/archive/import-later?capacity=5", archive(1).into_bytes(), "capacity", "this one exists"),
+        ("/face-sets/staff/archive/import-later?no=5", archive(1).into_bytes(), "options", "`no` is not an option"),
+        (staff, b"\x28\xb5\x2f\xfd\x04".to_vec(), "archive", "the archive ends in the middle"),
+        (staff, vec![b'x'; 4 << 20], "", "more than 3145728 bytes"),
+    ] {
+        let (status, error) = refused(&server, "acme", "POST", path, body).await;
+        assert!((400..500).contains(&status), "{words}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert!(field.is_empty() || error["field"] == field, "{error}");
+        wait_until_erased(&server).await;
+    }
+    let (status, error) = refused(&server, "acme", "POST", IMPORT, with("pack", json!("nope-1"))).await;
+    assert_eq!((status, &error["code"]), (404, &json!("pack_not_found")), "{error}");
+    for (headers, field) in
+        [([("content-type", "application/json")], "content-type"), ([("idempotency-key", "k")], "idempotency-key")]
+    {
+        let (status, _, answer) = server.bytes("acme", "POST", staff, &headers, archive(1).into()).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((status, &answer["error"]["field"]), (400, &json!(field)), "{answer}");
+    }
+    // What is wrong further behind is told by the job, and what comes before it is enrolled.
+    let job = import(&server, staff, cut_off[..cut_off.len() - 9].to_vec()).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!(done["outcome"]["code"], "invalid_argument", "{done}");
+    assert!(done["outcome"]["message"].as_str().unwrap().contains("ends in the middle"), "{done}");
+    // An archive that says how many faces it has, and has fewer.
+    let job = import(&server, staff, with("faces", json!(3)) + &text((0..2).map(face))).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!(done["outcome"]["message"], "the archive ends after 2 of 3 faces", "{done}");
+    assert_eq!(server.bed.archives.n_archives(), 0);
+}
+
+fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).unwrap()
+}
+
+#[tokio::test]
+async fn jobs_of_archives_are_cancelled_bounded_and_over_in_time() {
+    let server = Server::new().await;
+    let job = import(&server, IMPORT, archive(5)).await;
+    server.acme(200, "DELETE", &job, Value::Null).await;
+    wait_until_erased(&server).await;
+    assert_eq!(server.acme(200, "GET", &job, Value::Null).await["state"], "cancelled");
+    assert_eq!(n_faces(&server, "copy").await, 0);
+
+    // As many as a tenant may have; another tenant has room.
+    for _ in 0..3 {
+        import(&server, IMPORT, archive(5)).await;
+    }
+    let (status, error) = refused(&server, "acme", "POST", IMPORT, archive(5)).await;
+    assert_eq!((status, &error["code"]), (409, &json!("capacity_exceeded")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("3 archives"), "{error}");
+    let (status, _, _) = server.bytes("other", "POST", IMPORT, LINES, archive(5).into()).await;
+    assert_eq!(status, 202);
+
+    // Nobody took them up for an hour.
+    server.bed.clock.advance(Duration::from_secs(3600));
+    assert_eq!(server.bed.archives.purge_expired_archives(server.bed.clock.now()).unwrap(), 4);
+    let job = import(&server, IMPORT, archive(5)).await;
+    server.bed.clock.advance(Duration::from_secs(3600));
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!((&done["outcome"]["code"], &done["outcome"]["n_faces"]), (&json!("upload_not_found"), &json!(0)));
+
+    // An export waits for an hour.
+    server.acme(200, "GET", "/face-sets/copy", Value::Null).await;
+    let job = server.acme(202, "POST", "/face-sets/copy/archive/export-later", Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let fetch = format!("{path}/archive");
+    let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
+    assert_eq!((status, &error["message"]), (404, &json!("the job is not done yet")));
+    work_until_done(&server, "export-faces", &path).await;
+    server.bed.clock.advance(Duration::from_secs(3600));
+    let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
+    assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
+}
