@@ -141,6 +141,8 @@ pub struct Rows<'a> {
     pub n_lines: usize,
     /// One for each row, of whole groups.
     pub sizes: &'a [RowSizes],
+    /// The coarse plane of the rows that are probably scanned next, to be fetched ahead; may be empty.
+    pub next_coarse: &'a [CodeLine],
 }
 
 /// The fine plane of the same rows, and what their whole codes leave out.
@@ -234,6 +236,8 @@ pub struct BatchRows<'a> {
     pub fine: &'a [CodeLine],
     /// Residuals of the whole codes, the upper half of an f32 each, of whole groups.
     pub residuals: &'a [u16],
+    /// The fine plane of the rows that are probably scanned next, to be fetched ahead; may be empty.
+    pub next_fine: &'a [CodeLine],
 }
 
 impl BatchRows<'_> {
@@ -629,7 +633,8 @@ fn scan_batch_by_tiles(
         let end = groups.end.min(first + n_block_groups);
         let block = first * GROUP_ROWS..end * GROUP_ROWS;
         let lines = block.start * n_lines..block.end * n_lines;
-        let coarse = Rows { coarse: &rows.rows.coarse[lines.clone()], n_lines, sizes: &rows.rows.sizes[block.clone()] };
+        let sizes = &rows.rows.sizes[block.clone()];
+        let coarse = Rows { coarse: &rows.rows.coarse[lines.clone()], n_lines, sizes, next_coarse: &[] };
         scratch.lines.resize((end - first) * n_lines * TILE_LINES, CodeLine::ZERO);
         (kernel.unpack)(&coarse, &rows.fine[lines], &mut scratch.lines);
         scratch.sizes.clear();

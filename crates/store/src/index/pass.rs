@@ -232,6 +232,7 @@ impl<'a> Pass<'a> {
 
     fn scan_segment(&mut self, segments: &[Arc<Segment>], segment_idx: usize) {
         let segment = &*segments[segment_idx];
+        let next = segments.get(segment_idx + 1).map(|next| &**next);
         let questions = self.questions;
         let n_groups = segment.n_rows().div_ceil(GROUP_ROWS);
         // The first rows fill the lists, and each makes the cutoff higher: growing steps, so that not every row is settled.
@@ -246,7 +247,7 @@ impl<'a> Pass<'a> {
         let mut start = 0;
         for end in ends.iter().copied().filter(|end| *end < n_groups).chain([n_groups]) {
             if let Some(batch) = batch {
-                self.scan_batch(segment, start..end, batch, &asked);
+                self.scan_batch((segment, next), start..end, (batch, &asked));
             }
             for (question_idx, asked) in asked.iter().enumerate() {
                 match asked {
@@ -254,7 +255,7 @@ impl<'a> Pass<'a> {
                     Asked::All | Asked::Many(_) => {
                         let wanted = if let Asked::Many(rows) = asked { rows } else { &all };
                         if batch.is_none() {
-                            self.scan_all(segment, start..end, question_idx, wanted);
+                            self.scan_all((segment, next), start..end, question_idx, wanted);
                         } else if !self.found[question_idx].is_empty() {
                             self.found[question_idx].retain(|found| bit(wanted, found.row as usize));
                         }
@@ -273,21 +274,32 @@ impl<'a> Pass<'a> {
     }
 
     /// Several questions at once; finds rows that are not asked for as well.
-    fn scan_batch(&mut self, segment: &Segment, groups: Range<usize>, batch: &BatchProbes, asked: &[Asked]) {
+    fn scan_batch(
+        &mut self,
+        (segment, next): (&Segment, Option<&Segment>),
+        groups: Range<usize>,
+        (batch, asked): (&BatchProbes, &[Asked]),
+    ) {
         let cutoff = |(candidates, asked): (&Candidates, &Asked)| match asked.is_dense() {
             true => candidates.cutoff,
             false => f32::INFINITY,
         };
         self.cutoffs.clear();
         self.cutoffs.extend(self.candidates.iter().zip(asked).map(cutoff));
-        let rows = segment.batch_rows();
+        let rows = segment.batch_rows(next);
         self.kernel.scan_batch(&rows, groups, batch, &self.cutoffs, &mut self.scratch, &mut self.found);
     }
 
-    fn scan_all(&mut self, segment: &Segment, groups: Range<usize>, question_idx: usize, wanted: &Bits) {
+    fn scan_all(
+        &mut self,
+        (segment, next): (&Segment, Option<&Segment>),
+        groups: Range<usize>,
+        question_idx: usize,
+        wanted: &Bits,
+    ) {
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
-        self.kernel.scan(&segment.coarse_rows(), groups, wanted, probe, cutoff, &mut self.found[question_idx]);
+        self.kernel.scan(&segment.coarse_rows(next), groups, wanted, probe, cutoff, &mut self.found[question_idx]);
     }
 
     /// Few rows of many.
@@ -306,7 +318,7 @@ impl<'a> Pass<'a> {
         let probe = &self.questions.questions[question_idx].probe.codes;
         let cutoff = self.candidates[question_idx].cutoff;
         let found = &mut self.found[question_idx];
-        self.kernel.scan_listed(&segment.coarse_rows(), &self.list, probe, cutoff, found);
+        self.kernel.scan_listed(&segment.coarse_rows(None), &self.list, probe, cutoff, found);
     }
 
     /// Makes candidates of what was found, or leaves it to be refined and has it fetched.

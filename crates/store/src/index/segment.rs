@@ -336,9 +336,10 @@ impl Segment {
         Ok(&buffer.lines)
     }
 
-    /// The coarse plane of all rows, filled up to whole groups.
-    pub(super) fn coarse_rows(&self) -> Rows<'_> {
-        Rows { coarse: self.coarse.get(), n_lines: n_code_lines(self.dimensions), sizes: &self.sizes }
+    /// The coarse plane of all rows, filled up to whole groups. `next` is the segment that is probably scanned next.
+    pub(super) fn coarse_rows<'a>(&'a self, next: Option<&'a Segment>) -> Rows<'a> {
+        let next_coarse = next.map_or(&[][..], |next| next.coarse.get());
+        Rows { coarse: self.coarse.get(), n_lines: n_code_lines(self.dimensions), sizes: &self.sizes, next_coarse }
     }
 
     /// The fine plane of the same rows.
@@ -347,9 +348,11 @@ impl Segment {
         FineRows { fine: self.fine.get(), n_lines, sizes: &self.sizes, residuals: &self.fine_residuals }
     }
 
-    /// Both planes of all rows, filled up to whole groups.
-    pub(super) fn batch_rows(&self) -> BatchRows<'_> {
-        BatchRows { rows: self.coarse_rows(), fine: self.fine.get(), residuals: &self.fine_residuals }
+    /// Both planes of all rows, filled up to whole groups; `next` as above.
+    pub(super) fn batch_rows<'a>(&'a self, next: Option<&'a Segment>) -> BatchRows<'a> {
+        let next_fine = next.map_or(&[][..], |next| next.fine.get());
+        let rows = self.coarse_rows(next);
+        BatchRows { rows, fine: self.fine.get(), residuals: &self.fine_residuals, next_fine }
     }
 
     /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.

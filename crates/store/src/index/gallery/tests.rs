@@ -53,7 +53,7 @@ fn a_removed_template_is_overwritten() {
                 "numbers of row {row} are left"
             );
         }
-        let rows = segment.coarse_rows();
+        let rows = segment.coarse_rows(None);
         assert!(rows.coarse[..20].iter().all(|line| *line != CodeLine::ZERO), "rows 0..20 are in use");
         assert!(rows.coarse[20..].iter().all(|line| *line == CodeLine::ZERO), "codes of removed rows are left");
         assert!(

@@ -158,15 +158,26 @@ struct BlockSizes {
 
 impl BlockSizes {
     /// Of the rows from `first_row`, as many as a block has at most.
-    fn set(&mut self, rows: &BatchRows<'_>, first_row: usize, n_groups: usize) {
-        for group in 0..n_groups {
-            (self.scale_max[group], self.residual_max[group]) = (0.0, 0.0);
-            for row in group * GROUP_ROWS..(group + 1) * GROUP_ROWS {
-                let whole = rows.whole_sizes(first_row + row);
-                self.whole[row] = whole;
-                self.scales[row] = whole.scale();
-                self.scale_max[group] = self.scale_max[group].max(whole.scale());
-                self.residual_max[group] = self.residual_max[group].max(whole.residual());
+    ///
+    /// # Safety
+    /// The processor has AVX-512 F; the groups are there.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn set(&mut self, rows: &BatchRows<'_>, first_row: usize, n_groups: usize) {
+        let groups = self.scales.as_chunks_mut::<GROUP_ROWS>().0.iter_mut();
+        let groups = groups.zip(self.whole.as_chunks_mut::<GROUP_ROWS>().0).enumerate().take(n_groups);
+        for (group, (scales, whole)) in groups {
+            let first = first_row + group * GROUP_ROWS;
+            // SAFETY: sixteen sizes of 32 bits and sixteen residuals of 16 follow, and there is room for sixteen numbers of
+            // 32 bits; neither needs to be aligned.
+            unsafe {
+                let sizes = _mm512_loadu_si512(rows.rows.sizes.as_ptr().add(first).cast());
+                let residuals = _mm512_cvtepu16_epi32(_mm256_loadu_si256(rows.residuals.as_ptr().add(first).cast()));
+                let upper = _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+                _mm512_storeu_si512(scales.as_mut_ptr().cast(), upper);
+                _mm512_storeu_si512(whole.as_mut_ptr().cast(), _mm512_or_si512(upper, residuals));
+                self.scale_max[group] = _mm512_reduce_max_ps(_mm512_castsi512_ps(upper));
+                self.residual_max[group] =
+                    _mm512_reduce_max_ps(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(residuals)));
             }
         }
     }
@@ -201,40 +212,53 @@ unsafe fn scan_batch(
         whole: [RowSizes::default(); BLOCK_ROWS],
     };
     let mut sums: Sums = [[CodeLine::ZERO; LINES]; PAIR * PAIR];
-    // SAFETY: tiles may be used. No tile is used between this and their release but by `multiply`.
+    // SAFETY: tiles may be used. No tile is used between this and their release but by what multiplies here.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, preserves_flags, readonly)) };
     for first in groups.clone().step_by(n_block_groups) {
         let n_groups = n_block_groups.min(groups.end - first);
         // SAFETY: the groups are there, and there is room for as many.
-        unsafe { unpack(rows, first, n_groups, &mut scratch.lines) };
-        sizes.set(rows, first * GROUP_ROWS, n_groups);
+        unsafe {
+            unpack(rows, first, n_groups, &mut scratch.lines);
+            sizes.set(rows, first * GROUP_ROWS, n_groups);
+        }
         // The next block is fetched while this one is multiplied, a few lines at a time.
         let n_steps = n_pairs_of_probes * n_groups.div_ceil(PAIR);
         let mut ahead = Ahead::of(rows, first + n_groups, n_block_groups, n_steps);
+        let mut compare = |sums: &Sums, pair_of_probes: usize, group: usize| {
+            let masks = passing(sums, &sizes, group, &thresholds[PAIR * pair_of_probes..][..PAIR]);
+            // Nearly always none.
+            if masks == [[0; PAIR]; PAIR] {
+                return;
+            }
+            for (idx, masks) in masks.into_iter().enumerate().take(n_groups - group) {
+                for (sixteen, mask) in masks.into_iter().enumerate() {
+                    let tile = &sums[PAIR * idx + sixteen];
+                    let first_probe = (PAIR * pair_of_probes + sixteen) * LINES;
+                    let first_row = (first + group + idx) * GROUP_ROWS;
+                    let sizes = &sizes.whole[(group + idx) * GROUP_ROWS..][..GROUP_ROWS];
+                    look_closer((tile, mask), (probes, cutoffs, first_probe), (sizes, first_row), found);
+                }
+            }
+        };
         for pair_of_probes in 0..n_pairs_of_probes {
+            // SAFETY: there are as many lines of the probes.
+            let codes = unsafe { sixteens.as_ptr().add(pair_of_probes * PAIR * n_halves * LINES) };
+            if n_halves == HELD_HALVES {
+                // SAFETY: tiles are configured, and there are two halves of two sixteens.
+                unsafe { hold(codes) };
+            }
             for group in (0..n_groups).step_by(PAIR) {
                 ahead.fetch();
-                // SAFETY: the block has room for whole pairs of groups, and there are as many lines of the probes.
+                // SAFETY: the block has room for whole pairs of groups, and there are as many lines of the probes, which
+                // are held if a row has two halves.
                 unsafe {
                     let rows = scratch.lines.as_ptr().add(group * GROUP_ROWS * n_halves);
-                    let probes = sixteens.as_ptr().add(pair_of_probes * PAIR * n_halves * LINES);
-                    multiply(rows, probes, n_halves, &mut sums);
-                }
-                let thresholds = &thresholds[PAIR * pair_of_probes..][..PAIR];
-                let masks = passing(&sums, &sizes, group, thresholds);
-                // Nearly always none.
-                if masks == [[0; PAIR]; PAIR] {
-                    continue;
-                }
-                for (idx, masks) in masks.into_iter().enumerate().take(n_groups - group) {
-                    for (sixteen, mask) in masks.into_iter().enumerate() {
-                        let tile = &sums[PAIR * idx + sixteen];
-                        let first_probe = (PAIR * pair_of_probes + sixteen) * LINES;
-                        let first_row = (first + group + idx) * GROUP_ROWS;
-                        let sizes = &sizes.whole[(group + idx) * GROUP_ROWS..][..GROUP_ROWS];
-                        look_closer((tile, mask), (probes, cutoffs, first_probe), (sizes, first_row), found);
+                    match n_halves {
+                        HELD_HALVES => multiply_by_held(rows, &mut sums),
+                        _ => multiply(rows, codes, n_halves, &mut sums),
                     }
                 }
+                compare(&sums, pair_of_probes, group);
             }
         }
     }
@@ -311,7 +335,11 @@ impl Ahead {
     fn of(rows: &BatchRows<'_>, first_group: usize, n_groups: usize, n_steps: usize) -> Self {
         let first = first_group * GROUP_ROWS * rows.rows.n_lines;
         let n_left = n_groups * GROUP_ROWS * rows.rows.n_lines;
-        let next = [rows.rows.coarse, rows.fine].map(|plane| plane.as_ptr().wrapping_add(first));
+        let planes = [(rows.rows.coarse, rows.rows.next_coarse), (rows.fine, rows.next_fine)];
+        let next = planes.map(|(plane, next)| match first < plane.len() {
+            true => plane.as_ptr().wrapping_add(first),
+            false => next.as_ptr(),
+        });
         Self { next, n_left, n_lines_a_step: n_left.div_ceil(n_steps.max(1)) }
     }
 
@@ -400,6 +428,68 @@ unsafe fn multiply(rows: *const CodeLine, probes: *const CodeLine, n_halves: usi
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack)
+        );
+    }
+}
+
+/// Halves of a row's only line: probes of as many fit into four registers, and stay there for all rows of a block.
+const HELD_HALVES: usize = 2;
+
+/// Loads two sixteens of probes, of two halves each, into tiles 4 to 7.
+///
+/// # Safety
+/// Tiles are configured; `probes` has four times sixteen lines.
+#[inline]
+unsafe fn hold(probes: *const CodeLine) {
+    // SAFETY: see above.
+    unsafe {
+        asm!(
+            "tileloadd tmm4, [{probes} + {line}*1]",
+            "tileloadd tmm5, [{probes} + {line}*1 + 1024]",
+            "tileloadd tmm6, [{probes} + {line}*1 + 2048]",
+            "tileloadd tmm7, [{probes} + {line}*1 + 3072]",
+            probes = in(reg) probes,
+            line = in(reg) 64_usize,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+}
+
+/// As [`multiply`], with the probes of [`hold`].
+///
+/// # Safety
+/// As of [`multiply`]; no tile was used since [`hold`] but here.
+#[inline]
+unsafe fn multiply_by_held(rows: *const CodeLine, sums: &mut Sums) {
+    // SAFETY: see above. Reads 4096 bytes of the rows, writes four tiles of 1024 bytes.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tileloadd tmm2, [{rows} + {line}*1]",
+            "tdpbssd tmm0, tmm2, tmm4",
+            "tilezero tmm1",
+            "tdpbssd tmm1, tmm2, tmm6",
+            "tileloadd tmm3, [{rows} + {line}*1 + 2048]",
+            "tdpbssd tmm0, tmm3, tmm5",
+            "tdpbssd tmm1, tmm3, tmm7",
+            "tilestored [{sums} + {line}*1], tmm0",
+            "tilestored [{sums} + {line}*1 + 1024], tmm1",
+            "tilezero tmm0",
+            "tileloadd tmm2, [{rows} + {line}*1 + 1024]",
+            "tdpbssd tmm0, tmm2, tmm4",
+            "tilezero tmm1",
+            "tdpbssd tmm1, tmm2, tmm6",
+            "tileloadd tmm3, [{rows} + {line}*1 + 3072]",
+            "tdpbssd tmm0, tmm3, tmm5",
+            "tdpbssd tmm1, tmm3, tmm7",
+            "tilestored [{sums} + {line}*1 + 2048], tmm0",
+            "tilestored [{sums} + {line}*1 + 3072], tmm1",
+            rows = in(reg) rows,
+            line = in(reg) 64_usize,
+            sums = in(reg) sums.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            options(nostack, preserves_flags)
         );
     }
 }

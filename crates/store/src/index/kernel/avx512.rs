@@ -107,10 +107,16 @@ unsafe fn scan_of<const LINES: usize>(
         // SAFETY: the group's rows and sizes are there.
         let (sums, mask) = unsafe {
             let start = rows.coarse.as_ptr().add(first * n_lines);
-            // Fetching beyond the plane's end is allowed and harmless.
+            // Beyond the plane's end the next one is fetched, which may be anywhere in memory. Fetching beyond the end of
+            // that is allowed and harmless.
+            let ahead = |n_lines_ahead: usize| match (first * n_lines + n_lines_ahead).checked_sub(rows.coarse.len()) {
+                Some(beyond) => rows.next_coarse.as_ptr().wrapping_add(beyond),
+                None => start.wrapping_add(n_lines_ahead),
+            };
+            let (far, near) = (ahead(PREFETCH_LINES), ahead(PREFETCH_NEAR_LINES));
             for line in 0..GROUP_ROWS * n_lines {
-                _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line + PREFETCH_LINES).cast());
-                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line + PREFETCH_NEAR_LINES).cast());
+                _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(line).cast());
+                _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(line).cast());
             }
             _mm_prefetch::<_MM_HINT_T0>(rows.sizes.as_ptr().wrapping_add(first + 4 * GROUP_ROWS).cast());
             let sums = sums_of_group::<LINES>(|lane| start.add(lane * n_lines), n_lines, &probe.lines);

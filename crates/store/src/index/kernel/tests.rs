@@ -70,7 +70,7 @@ impl Case {
     }
 
     fn rows(&self) -> Rows<'_> {
-        Rows { coarse: &self.coarse, n_lines: self.n_lines, sizes: &self.sizes }
+        Rows { coarse: &self.coarse, n_lines: self.n_lines, sizes: &self.sizes, next_coarse: &self.fine }
     }
 
     fn n_groups(&self) -> usize {
@@ -187,7 +187,7 @@ impl Case {
 
     fn check_batch(&self, kernel: &Kernel) {
         let n_groups = self.n_groups();
-        let rows = BatchRows { rows: self.rows(), fine: &self.fine, residuals: &self.residuals };
+        let rows = BatchRows { rows: self.rows(), fine: &self.fine, residuals: &self.residuals, next_fine: &[] };
         let probes = kernel.batch(&self.probes.iter().collect::<Vec<_>>());
         let all = vec![u64::MAX; self.wanted.len()];
         let is_whole = kernel.has_whole_tiles();
