@@ -216,5 +216,10 @@ pub fn poor_quality_error(reasons: &[QualityFailure]) -> Error {
     Error::new(Kind::PoorQuality, format!("the face is too poor to be enrolled: {}", reasons.join(", ")))
 }
 
+/// The refusal to compare a face that its mesh did not confirm: its template may match nobody.
+pub fn doubtful_error(doubt: Doubt) -> Error {
+    Error::new(Kind::PoorQuality, format!("the face is too poor to be compared: {}", doubtful(doubt)))
+}
+
 #[cfg(test)]
 mod tests;

@@ -170,10 +170,10 @@ impl<'a> EncodedImage<'a> {
         if memory_bytes > IMAGE_MEMORY_BYTES_MAX {
             let (width, height) = self.stored;
             let message = format!(
-                "image is {width} x {height} pixels and needs {} MB to be decoded as {}, expected at most {} MB",
-                memory_bytes / 1_000_000,
+                "image is {width} x {height} pixels and needs {} MiB to be decoded as {}, expected at most {} MiB",
+                memory_bytes.div_ceil(1 << 20),
                 self.format.name(),
-                IMAGE_MEMORY_BYTES_MAX / 1_000_000
+                IMAGE_MEMORY_BYTES_MAX >> 20
             );
             return Err(Error::new(Kind::ImageDimensions, message));
         }

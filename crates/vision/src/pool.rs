@@ -122,8 +122,9 @@ impl<W: Send + 'static> Pool<W> {
         let expected_wait = state.expected_wait(state.queue.len().saturating_sub(n_idle), self.shared.n_workers);
         // One task a worker may always wait: however slow they are, a caller that sends one after the other is served.
         if state.queue.len() >= self.shared.n_workers + n_idle && expected_wait > self.shared.wait_max {
-            let (expected, most) = (expected_wait.as_secs_f64(), self.shared.wait_max.as_secs_f64());
-            let message = format!("an image would wait {expected:.1} s for analysis, expected at most {most:.1} s");
+            // Upwards, so that the two are never the same.
+            let (expected, most) = (expected_wait.as_nanos().div_ceil(1_000_000), self.shared.wait_max.as_millis());
+            let message = format!("an image would wait {expected} ms for analysis, expected at most {most} ms");
             return Err(Error::new(Kind::Overloaded, message));
         }
         state.queue.push_back(Box::new(Request { task, answer }));

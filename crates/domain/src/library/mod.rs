@@ -237,7 +237,7 @@ fn template_of(face: &AnalyzedFace, pack: &PackId) -> Result<Template> {
 
 /// Refuses a face that the mesh did not confirm, before its template is compared.
 fn check_confirmed(face: &AnalyzedFace) -> Result<()> {
-    face.doubt.map_or(Ok(()), |doubt| Err(crate::policy::poor_quality_error(&[crate::policy::doubtful(doubt)])))
+    face.doubt.map_or(Ok(()), |doubt| Err(crate::policy::doubtful_error(doubt)))
 }
 
 fn foreign_template() -> Error {

@@ -409,7 +409,9 @@ impl Library {
         let Some(face) = analysis.faces.into_iter().next() else {
             return Err(Error::new(Kind::NoFaceInImage, "the image shows no face"));
         };
-        super::check_confirmed(&face)?;
+        if let Some(doubt) = face.doubt {
+            return Err(policy::poor_quality_error(&[policy::doubtful(doubt)]));
+        }
         let reasons = policy::poor_quality(&face.quality, &face.detection, thresholds);
         if !reasons.is_empty() {
             return Err(policy::poor_quality_error(&reasons));

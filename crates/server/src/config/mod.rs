@@ -75,7 +75,7 @@ likeness_domain::settings! {
             "MiB for the images that are analysed at the same time; an image waits until it fits, and one that needs \
              more is refused";
         workers: usize = "", 1..=256,
-            "threads that analyse images, each with its own model sessions; by default one per processor";
+            "threads that analyse images, with one copy of the models for all; by default one per processor";
         queue_max: usize = "64", 1..=65_536,
             "images that may wait for a worker before callers are told that the server is busy; a few seconds of work";
         calls_per_second: Option<u32> = "1000", UnlessZero(1_000_000),

@@ -495,7 +495,7 @@ pub struct Search {
     /// With the explanation also the crop of the image that the recogniser saw.
     #[serde(default)]
     pub crops: bool,
-    /// Also look for a face that lies on its side or head down.
+    /// Has no effect: faces that lie on their side or head down are always found. Accepted for older clients.
     #[serde(default)]
     pub any_turn: bool,
 }

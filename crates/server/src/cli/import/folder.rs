@@ -35,6 +35,8 @@ pub(super) struct Found {
 pub(super) enum Reason {
     /// Its name does not end like that of a photograph.
     Ending,
+    /// Its name ends like that of a photograph in HEIC or AVIF, which are not decoded.
+    NotDecoded,
     /// Its name begins with a dot.
     Hidden,
     /// It is a link to something that is not there.
@@ -54,6 +56,7 @@ impl Reason {
     pub(super) fn words(self) -> &'static str {
         match self {
             Reason::Ending => "with another ending",
+            Reason::NotDecoded => "HEIC or AVIF (convert to JPEG or PNG first)",
             Reason::Hidden => "hidden",
             Reason::BrokenLink => "links to nothing",
             Reason::SeenBefore => "folders seen before",
@@ -128,7 +131,7 @@ impl Walk {
             return self.folder(path, parts).is_err().then_some(Reason::Unreadable);
         }
         if !photo::has_photo_name(path) {
-            return Some(Reason::Ending);
+            return Some(if is_not_decoded(path) { Reason::NotDecoded } else { Reason::Ending });
         }
         if !metadata.is_file() {
             return Some(Reason::NoFile);
@@ -137,6 +140,12 @@ impl Walk {
         self.photographs.push(Found { path: path.to_owned(), relative: parts.join("/"), subject });
         None
     }
+}
+
+/// Whether a file's name says that it is a photograph in a format that nothing here decodes.
+fn is_not_decoded(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("");
+    ["heic", "heif", "hif", "avif"].iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// A name as text: bytes that are not UTF-8 become `\xNN`, so that different names stay different.
@@ -207,13 +216,20 @@ mod tests {
     #[test]
     fn a_sub_folder_says_whom_its_photographs_show_and_what_is_left_out_is_listed() {
         let dir = tempfile::tempdir().expect("a scratch folder");
-        for path in ["bert/2019/a.JPG", "anna/1.png", "carla_3.gif", "notes.txt", ".hidden/x.jpg", "anna/.y.jpg"] {
+        for path in
+            ["bert/2019/a.JPG", "anna/1.png", "carla_3.gif", "dora.HEIC", "notes.txt", ".hidden/x.jpg", "anna/.y.jpg"]
+        {
             write(dir.path(), path);
         }
         let walk = walk(dir.path()).expect("readable");
         let expected = [("anna/1.png", "anna"), ("bert/2019/a.JPG", "bert"), ("carla_3.gif", "carla")];
         assert_eq!(photographs(&walk), expected);
-        let expected = [(".hidden", Reason::Hidden), ("anna/.y.jpg", Reason::Hidden), ("notes.txt", Reason::Ending)];
+        let expected = [
+            (".hidden", Reason::Hidden),
+            ("anna/.y.jpg", Reason::Hidden),
+            ("dora.HEIC", Reason::NotDecoded),
+            ("notes.txt", Reason::Ending),
+        ];
         assert_eq!(passed_over(&walk), expected);
     }
 
