@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use likeness_domain::{Error, Kind, Result};
+use rustix::fs::OFlags;
 
 /// Name of the file that holds the owner's process id for people, and which files it has open. It is locked as well as the folder, for programs of older
 /// versions, which knew the file only.
@@ -123,7 +124,7 @@ const IN_USE: &str = " is in use by ";
 
 /// Opens the lock file, making it if there is none. On a file system that cannot be written one that is there does, or none.
 fn open_lock(path: &Path) -> std::io::Result<Option<File>> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened = own_file().create(true).truncate(false).open(path);
     match opened {
         Err(err) if err.kind() == std::io::ErrorKind::ReadOnlyFilesystem => match File::open(path) {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -140,6 +141,22 @@ fn content(lock: Option<&File>) -> String {
         let _ = lock.read_to_string(&mut text);
     }
     text
+}
+
+/// How a file of ours is opened for reading and writing: made for its owner only, and never through a symbolic link, which would
+/// have another file written over.
+pub(crate) fn own_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+/// Makes a file for its owner only. What had its name is removed first, so that it has no other name and nobody else's rights.
+pub fn create_private(path: &Path) -> std::io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => own_file().create_new(true).open(path),
+    }
 }
 
 /// Makes the folder, readable by its owner only, unless it exists. An existing folder keeps the rights its owner gave

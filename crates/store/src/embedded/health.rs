@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +17,7 @@ use super::errors::{Answer, Failure};
 use super::losses::Losses;
 use super::open_files::OpenFiles;
 use super::scrub::{GALLERY, RECOVER};
+use crate::folder::create_private;
 
 /// Name of the file inside the data folder that has what is known to be damaged: a line `row TABLE IDENTITY` or `other TABLE TEXT`
 /// each, and the XXH3 of them.
@@ -146,9 +146,7 @@ impl Health {
             head => {
                 let unfinished = path.with_extension("damage.new");
                 let text = format!("{head}\n{:016x}\n", xxh3_64(head.as_bytes()));
-                let mut options = std::fs::OpenOptions::new();
-                options.write(true).create(true).truncate(true).mode(0o600);
-                let written = options.open(&unfinished).and_then(|mut file| file.write_all(text.as_bytes()));
+                let written = create_private(&unfinished).and_then(|mut file| file.write_all(text.as_bytes()));
                 written.and_then(|()| std::fs::rename(&unfinished, &path))
             }
         };

@@ -15,7 +15,7 @@
 //! | 40..64, 64..88 | two slots, written in turn so that a torn write leaves the other: revision (u64), next sequence number (u64), XXH3 of library id, revision and sequence number |
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use likeness_domain::types::Revision;
@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::open_files::FileId;
 use super::transaction::Counters;
+use crate::folder::create_private;
 
 /// Name of the file inside the data folder.
 pub const IDENTITY_FILE: &str = "likeness.id";
@@ -190,7 +191,7 @@ pub(super) fn create(dir: &Path, library: LibraryId, counters: Counters) -> std:
     }
     debug_assert_eq!(bytes.len(), FILE_BYTES);
     let unfinished = dir.join(format!("{IDENTITY_FILE}.new"));
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let file = create_private(&unfinished)?;
     file.write_all_at(&bytes, 0)?;
     file.sync_all()?;
     std::fs::rename(&unfinished, dir.join(IDENTITY_FILE))?;

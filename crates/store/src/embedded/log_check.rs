@@ -67,6 +67,11 @@ pub(super) fn revision_alone(dir: &Path) -> Option<u64> {
     }
 }
 
+/// Whether the log of a folder has a transaction.
+pub(super) fn has_commits(dir: &Path) -> bool {
+    File::open(wal::path(dir)).is_ok_and(|file| Log::read(&file, 0).is_ok_and(|log| log.has_commits))
+}
+
 /// Refuses a database whose log is not its own. Called before SQLite opens both.
 pub(super) fn check(dir: &Path) -> Answer<()> {
     let Ok(file) = File::open(wal::path(dir)) else { return Ok(()) };

@@ -7,9 +7,8 @@
 //! The file has a line for each loss: the first and the last revision that are missing, when that was noticed (ms since 1970),
 //! the id of the library and the XXH3 of the line up to there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use likeness_domain::types::TimestampMs;
@@ -17,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::identity::LibraryId;
 use super::schema::DATABASE_FILE;
+use crate::folder::create_private;
 
 /// Name of the file inside the data folder.
 pub const LOSSES_FILE: &str = "likeness.losses";
@@ -116,7 +116,7 @@ impl Losses {
     fn write(&self, dir: &Path, library: LibraryId) -> std::io::Result<()> {
         let text: String = self.known.iter().map(|loss| line(loss, library)).collect();
         let unfinished = dir.join(format!("{LOSSES_FILE}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let mut file = create_private(&unfinished)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&unfinished, dir.join(LOSSES_FILE))?;

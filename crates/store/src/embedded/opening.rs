@@ -65,6 +65,18 @@ pub(super) fn check_present(dir: &Path) -> Answer<()> {
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
     match identity_of(dir)? {
         Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),
+        // SQLite would throw the log away.
+        _ if n_bytes == 0 && log_check::has_commits(dir) => {
+            let message = format!(
+                "the database in `{}` is missing or empty, but there is `{DATABASE_FILE}-wal`, the log of a library that was \
+                 here, with commits in it",
+                dir.display()
+            );
+            Err(Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
+                "put the database or a copy of it back, or write what can still be read to a new folder with `likeness \
+                 recover`; to start an empty library, move `{DATABASE_FILE}-wal` away"
+            ))))
+        }
         _ if n_bytes == 0 && dir.join(UNFINISHED).is_dir() => {
             let message = format!("a restore or recovery into `{}` was cut short", dir.display());
             Err(Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(

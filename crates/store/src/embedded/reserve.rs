@@ -3,9 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::folder::own_file;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
@@ -119,7 +119,7 @@ impl Reserve {
 
 /// Makes the file with blocks of its own; an empty one is left if there is no room.
 fn allocate(path: &Path, n_bytes: u64) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = own_file().create(true).truncate(true).open(path)?;
     let taken = match fallocate(&file, FallocateFlags::empty(), 0, n_bytes) {
         // Some file systems know no such call.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&mut file, n_bytes),

@@ -4,7 +4,6 @@
 //! in the order of each table's key. Where it is stands in a file of its own ([`SCRUB_FILE`]), so that it goes on there after
 //! a restart. That file is worth nothing: without it a pass begins anew, so it is not flushed.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::checksums::TABLES;
 use super::errors::{Answer, Failure};
 use super::health::{ANY_TABLE, Health};
+use crate::folder::create_private;
 
 /// Name of the file inside the data folder.
 pub const SCRUB_FILE: &str = "likeness.scrub";
@@ -324,7 +324,7 @@ fn read(dir: &Path) -> Pass {
 fn write(path: &Path, pass: &Pass) -> std::io::Result<()> {
     use std::io::Write;
     let unfinished = path.with_extension("scrub.new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = create_private(&unfinished)?;
     file.write_all(text(pass).as_bytes())?;
     std::fs::rename(&unfinished, path)
 }

@@ -34,7 +34,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -47,6 +47,7 @@ use super::kernel::FloatLine;
 use super::quantise::RowCodes;
 use super::rotation::split_mix;
 use super::row_record::{self, HEAD_BYTES as ROW_HEAD_BYTES, slot_bytes};
+use crate::folder::own_file;
 
 /// What the names of the files begin with; the number of dimensions follows.
 pub const ROWS_FILE: &str = "likeness.rows-";
@@ -409,7 +410,7 @@ impl RowFile {
 
     /// A file without rows. Rows of an earlier file stay until they are overwritten.
     fn make(path: &Path, library: Option<LibraryId>, key: u64, dimensions: usize) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = own_file().create(true).truncate(false).open(path)?;
         let made = Self::new(file, key, dimensions);
         let head = Head { library: library.unwrap_or_default(), key, dimensions, file: number_of(&made.file)? };
         let mut bytes = [0; FILE_HEAD_BYTES as usize];

@@ -237,6 +237,34 @@ fn what_is_there_is_not_written_over() {
     restored(&file, &new).unwrap();
 }
 
+/// A link that lies where the backup is made is not followed, and a file there keeps neither its rights nor its other name.
+#[test]
+fn a_backup_writes_through_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let scratch = tempfile::tempdir().unwrap();
+    let [dir, file, victim] = ["data", "backup", "victim"].map(|name| scratch.path().join(name));
+    block_on(staff(&open(&dir), 5));
+    let unfinished = scratch.path().join("backup.unfinished");
+    for is_symbolic in [true, false] {
+        std::fs::write(&victim, b"dear").unwrap();
+        std::fs::set_permissions(&victim, PermissionsExt::from_mode(0o666)).unwrap();
+        match is_symbolic {
+            true => symlink(&victim, &unfinished).unwrap(),
+            false => std::fs::hard_link(&victim, &unfinished).unwrap(),
+        }
+        back_up(&dir, &file).unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"dear");
+        let metadata = file.symlink_metadata().unwrap();
+        assert!(metadata.is_file() && metadata.permissions().mode() & 0o777 == 0o600, "{metadata:?}");
+        std::fs::remove_file(&file).unwrap();
+    }
+    for name in [DATABASE_FILE, "likeness.db-journal", "likeness.rows-512"] {
+        let error = back_up(&dir, &dir.join(name)).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{name}: {error}");
+    }
+}
+
 /// A restore that was cut short has left no library, is not taken for an empty one, and can be done again.
 #[test]
 fn a_restore_that_was_cut_short_is_no_library() {

@@ -249,6 +249,44 @@ fn a_folder_has_one_owner_although_its_files_vanish() {
     });
 }
 
+/// Without the identity file the log alone tells that somebody's faces were here.
+#[test]
+fn an_empty_database_beside_a_log_with_commits_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(fill(scratch.path()));
+    let (database, log) = (scratch.path().join(DATABASE_FILE), scratch.path().join(format!("{DATABASE_FILE}-wal")));
+    // Open, so that the log is not folded in.
+    let (store, _) = open(scratch.path());
+    block_on(store.create_face_set(by(ours()), face_set("second"), None)).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let wal = std::fs::read(&log).unwrap();
+    drop(store);
+    std::fs::write(copy.path().join(DATABASE_FILE), b"").unwrap();
+    std::fs::write(copy.path().join(format!("{DATABASE_FILE}-wal")), &wal).unwrap();
+    assert!(database.exists());
+    for error in [
+        EmbeddedStore::open(copy.path(), Arc::new(Ledger::default())).err().unwrap(),
+        Credentials::open(copy.path()).err().unwrap(),
+    ] {
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+        assert!(error.message().contains("the log of a library that was here") && error.hint().is_some(), "{error}");
+    }
+    assert_eq!(std::fs::read(copy.path().join(format!("{DATABASE_FILE}-wal"))).unwrap(), wal, "nothing is thrown away");
+}
+
+/// A link in the place of a file of ours is not written through.
+#[test]
+fn a_link_in_the_place_of_the_lock_file_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(fill(scratch.path()));
+    std::fs::remove_file(scratch.path().join(LOCK_FILE)).unwrap();
+    std::os::unix::fs::symlink(DATABASE_FILE, scratch.path().join(LOCK_FILE)).unwrap();
+    let before = std::fs::read(scratch.path().join(DATABASE_FILE)).unwrap();
+    let error = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).err().unwrap();
+    assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+    assert_eq!(std::fs::read(scratch.path().join(DATABASE_FILE)).unwrap(), before);
+}
+
 /// The same database under another name in another folder: two servers would each write a log of their own.
 #[test]
 fn a_database_has_one_owner_whatever_its_name() {

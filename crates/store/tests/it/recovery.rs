@@ -244,6 +244,9 @@ fn a_whole_library_with_a_log_is_recovered_whole() {
         }
         let again = recover(&copy, &to).unwrap_err();
         assert!(again.message().contains("is not empty"), "{again}");
+        let inside = recover(&copy, copy.join("new")).unwrap_err();
+        assert!(inside.message().contains("lies in the data folder that is read"), "{inside}");
+        assert!(!copy.join("new").exists());
     });
 }
 
@@ -278,15 +281,15 @@ fn older_layouts_and_foreign_databases_are_refused() {
         assert!(error.hint().is_some_and(|hint| hint.contains("restore a backup")), "{error}");
         assert_eq!(std::fs::read(dir.join(DATABASE_FILE)).unwrap(), bytes);
     }
-    let scratch = tempfile::tempdir().unwrap();
+    let (scratch, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
     conn.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").unwrap();
     drop(conn);
-    let error = recover(scratch.path(), scratch.path().join("new")).unwrap_err();
+    let error = recover(scratch.path(), to.path().join("new")).unwrap_err();
     assert!(error.message().starts_with("no row of a library was found"), "{error}");
     // Nor is a file that is no database a library of which all is lost.
     std::fs::write(scratch.path().join(DATABASE_FILE), b"hello world".repeat(1000)).unwrap();
-    let error = recover(scratch.path(), scratch.path().join("other")).unwrap_err();
+    let error = recover(scratch.path(), to.path().join("other")).unwrap_err();
     assert!(error.message().starts_with("no row of a library was found"), "{error}");
 }
 

@@ -8,10 +8,9 @@
 mod format;
 mod restore;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use super::losses::Losses;
 use super::schema::{self, DATABASE_FILE, FileUse, Purpose, SCHEMA_VERSION};
 use super::{check, checksums, opening, report, rows};
 use crate::clock::WallClock;
+use crate::folder::{create_private, own_file};
 
 pub use self::format::fuzz_backup_footer;
 pub use self::restore::restore;
@@ -89,6 +89,12 @@ pub fn backup(dir: impl AsRef<Path>, to: impl AsRef<Path>, watch: Watch<'_>) -> 
     if to.symlink_metadata().is_ok() {
         return Err(Error::invalid("to", format!("`{}` exists already", to.display()))
             .with_hint("name a file that does not exist yet"));
+    }
+    let is_in_folder =
+        matches!((parent(to).canonicalize(), dir.canonicalize()), (Ok(parent), Ok(dir)) if parent == dir);
+    if is_in_folder && to.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"likeness.")) {
+        return Err(Error::invalid("to", format!("`{}` is a name of the library's own files", to.display()))
+            .with_hint("keep backups in another folder, best on another disk"));
     }
     let nothing = || {
         Error::invalid("data folder", format!("there is no library in `{}`", dir.display()))
@@ -156,14 +162,20 @@ impl Unfinished {
         let mut path = to.as_os_str().to_owned();
         path.push(".unfinished");
         let path = PathBuf::from(path);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = open.map_err(|error| file_error("write", &path, error))?;
-        // One that was cut short is written over; one that is being written is not.
-        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Error::invalid("to", format!("another backup to `{}` is under way", to.display()))
-                .with_hint("name another file, or wait for it"));
+        let under_way = || {
+            Error::invalid("to", format!("another backup to `{}` is under way", to.display()))
+                .with_hint("name another file, or wait for it")
+        };
+        // One that was cut short is replaced, and whatever else has the name; one that is being written is not.
+        if let Ok(before) = own_file().open(&path)
+            && let Err(std::fs::TryLockError::WouldBlock) = before.try_lock()
+        {
+            return Err(under_way());
         }
-        file.set_len(0).map_err(|error| file_error("write", &path, error))?;
+        let file = create_private(&path).map_err(|error| file_error("write", &path, error))?;
+        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+            return Err(under_way());
+        }
         Ok(Self { path, file, is_finished: false })
     }
 
@@ -225,8 +237,10 @@ fn copy(source: &Connection, to: &Path, watch: Watch<'_>) -> Answer<Footer> {
         n_pages: number("PRAGMA page_count")?,
         blocks: 0,
     };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut copy = Connection::open_with_flags(to, flags)?;
+    // Not through a link that took the file's place since it was made.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let folder = parent(to).canonicalize().map_err(|error| Failure::said(Kind::InvalidArgument, error.to_string()))?;
+    let mut copy = Connection::open_with_flags(folder.join(to.file_name().unwrap_or_default()), flags)?;
     // It is flushed once at the end, and a copy that is cut short is thrown away.
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;")?;
     let backup = Backup::new(source, &mut copy)?;

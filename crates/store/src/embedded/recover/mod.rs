@@ -74,6 +74,16 @@ pub fn recover(dir: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Recovered>
         let message = format!("data folder `{}` is in use", dir.display());
         return Err(Error::invalid("data folder", message).with_hint("stop the server that has it"));
     }
+    // The folder need not be there yet; of those above it the nearest that is tells where it will be.
+    let nearest = to.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
+    let nearest = nearest.into_iter().find_map(|path| path.canonicalize().ok());
+    if let (Some(nearest), Ok(source)) = (nearest, dir.canonicalize())
+        && nearest.starts_with(&source)
+    {
+        let message =
+            format!("`{}` lies in the data folder that is read, to which nothing may be written", to.display());
+        return Err(Error::invalid("to", message).with_hint("name a folder outside it"));
+    }
     if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
         let message = format!("`{}` is not empty", to.display());
         return Err(Error::invalid("to", message).with_hint("name a folder that does not exist yet"));
