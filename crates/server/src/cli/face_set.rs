@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Show one face set
     #[command(after_help = "Example: likeness face-set show staff")]
     Show(NameArgs),
-    /// Change a face set's quality gate or words
+    /// Change a face set's name, quality gate or words
     #[command(after_help = "Example: likeness face-set update staff --label 'Everybody on floor 3'")]
     Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
@@ -71,6 +71,9 @@ pub(crate) struct NameArgs {
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
     which: NameArgs,
+    /// Its name from now on, unique within the tenant; clients that use the old one do not find it any more
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
     /// How good a picture of a face must be from now on: none, low, medium or high; faces in the set stay
     #[arg(long, value_name = "LEVEL")]
     quality: Option<String>,
@@ -171,12 +174,12 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
 }
 
 async fn update(args: UpdateArgs, config: &Config) -> Outcome {
-    let UpdateArgs { which: NameArgs { name, library }, quality, label, note } = args;
-    if label.is_none() && note.is_none() && quality.is_none() {
+    let UpdateArgs { which: NameArgs { name, library }, rename, quality, label, note } = args;
+    if rename.is_none() && label.is_none() && note.is_none() && quality.is_none() {
         return Err(refused(format!("nothing is said to change of face set `{name}`"))
-            .with_hint("give some of `--quality`, `--label` and `--note`"));
+            .with_hint("give some of `--rename`, `--quality`, `--label` and `--note`"));
     }
-    let body = dto::UpdateFaceSet { label, note, quality, ..Default::default() };
+    let body = dto::UpdateFaceSet { name: rename, label, note, quality, ..Default::default() };
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["face-sets", &name];
     let changed: dto::FaceSet = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;

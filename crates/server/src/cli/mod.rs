@@ -19,11 +19,13 @@ mod explain;
 mod face;
 mod face_set;
 mod import;
+mod job;
 mod key;
 mod library_args;
 mod liveness;
 mod manual;
 mod pack;
+mod person;
 mod photo;
 pub(crate) mod progress;
 mod quickstart;
@@ -90,11 +92,17 @@ enum Command {
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Named collections of faces that are searched as one
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "set")]
     FaceSet(face_set::Command),
+    /// Persons: identities that own faces and are members of face sets
+    #[command(subcommand)]
+    Person(person::Command),
     /// Enrolled faces: add, import, list, show, delete
     #[command(subcommand)]
     Face(face::Command),
+    /// Work that outlives its request: list, show, cancel
+    #[command(subcommand)]
+    Job(job::Command),
     /// Write a face set to an archive: faces with templates, fields and persons, but no photographs
     Export(archive::ExportArgs),
     /// Enrol the faces of an archive; can be run again without enrolling twice
@@ -156,7 +164,7 @@ impl Command {
             | Command::Recover(_)
             | Command::Explain(_)
             | Command::Doctor(_) => {}
-            Command::Completions(_) | Command::Man(_) => {}
+            Command::Completions(_) | Command::Man(_) | Command::Person(_) | Command::Job(_) => {}
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
@@ -174,7 +182,7 @@ impl Command {
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => "warn",
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) | Command::Calibrate(_) => "warn",
-            Command::Explain(_) | Command::Doctor(_) => "warn",
+            Command::Explain(_) | Command::Doctor(_) | Command::Person(_) | Command::Job(_) => "warn",
             Command::Completions(_) | Command::Man(_) => "warn",
         }
     }
@@ -186,6 +194,8 @@ impl Command {
             Command::Tenant(command) => tenant::run(command, config).await,
             Command::FaceSet(command) => face_set::run(command, config).await,
             Command::Face(command) => face::run(command, config).await,
+            Command::Person(command) => person::run(command, config).await,
+            Command::Job(command) => job::run(command, config).await,
             Command::Export(args) => archive::export(args, config).await,
             Command::Import(args) => archive::import(args, config).await,
             Command::Search(args) => search::run(args, config).await,

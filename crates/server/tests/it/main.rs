@@ -10,6 +10,7 @@ mod library;
 mod liveness;
 mod operations;
 mod packs;
+mod persons_and_jobs;
 mod pictures;
 mod recovery;
 mod serve;

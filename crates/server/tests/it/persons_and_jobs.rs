@@ -1,0 +1,97 @@
+//! `likeness person`, `likeness job` and renaming of face sets.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Ended, Scratch, has_pack};
+
+fn run(scratch: &Scratch, arguments: &[&str]) -> Ended {
+    scratch.run(&[arguments, &["--data", "data"]].concat())
+}
+
+/// What the command prints, which has to work.
+#[track_caller]
+fn told(scratch: &Scratch, arguments: &[&str]) -> String {
+    let ended = run(scratch, arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.talk);
+    ended.data
+}
+
+/// Base64 of 128 numbers of which one is 1.
+fn template(number: usize) -> String {
+    // 512 bytes: 171 groups of three, of which the last has two.
+    let mut bytes = vec![0_u8; 513];
+    bytes[4 * number..4 * number + 4].copy_from_slice(&1.0_f32.to_le_bytes());
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = bytes.chunks(3).flat_map(|group| {
+        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+        (0..4).map(move |idx| char::from(DIGITS[(word >> (18 - 6 * idx) & 63) as usize]))
+    });
+    let text: String = digits.collect();
+    format!("{}=", &text[..text.len() - 1])
+}
+
+#[test]
+fn persons_are_listed_renamed_merged_and_deleted() {
+    if !has_pack() {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    assert_eq!(told(&scratch, &["person", "list", "--json"]), "{\"persons\":[]}\n");
+    let mut lines =
+        json!({"format": "likeness-archive", "version": 1, "pack": "default-2", "dimensions": 128}).to_string();
+    for (number, key) in ["anna", "anna-2", "anna-2", "bert"].into_iter().enumerate() {
+        let face = json!({"person": {"key": key}, "id": (number + 7).to_string(), "template": template(number)});
+        lines.push_str(&format!("\n{face}"));
+    }
+    fs::write(scratch.path().join("in.ndjson"), lines).unwrap();
+    told(&scratch, &["import", "in.ndjson", "--set", "staff"]);
+
+    assert_eq!(
+        told(&scratch, &["person", "list"]),
+        "key     faces  name\nanna        1\nanna-2      2\nbert        1\n"
+    );
+    assert_eq!(
+        told(&scratch, &["person", "rename", "bert", "--key", "carl", "--name", "Carl"]),
+        "changed person `carl`, Carl\n"
+    );
+    let shown: Value = serde_json::from_str(&told(&scratch, &["person", "show", "carl", "--json"])).unwrap();
+    assert_eq!((&shown["name"], &shown["face_sets"]), (&json!("Carl"), &json!(["staff"])));
+    assert_eq!(
+        told(&scratch, &["person", "merge", "anna-2", "anna"]),
+        "merged person `anna-2` with 2 faces into `anna`\n"
+    );
+    assert_eq!(told(&scratch, &["person", "delete", "anna"]), "deleted person `anna` and 3 faces\n");
+    assert_eq!(told(&scratch, &["person", "list"]), "key   faces  name\ncarl      1  Carl\n");
+    for (arguments, words) in [
+        (&["person", "show", "anna"][..], "anna"),
+        (&["person", "rename", "carl"], "nothing is said to change of person `carl`"),
+        (&["person", "merge", "carl", "carl"], "carl"),
+        (&["person", "delete", "nobody"], "nobody"),
+    ] {
+        let refused = run(&scratch, arguments);
+        assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(refused.talk.starts_with("error: ") && refused.talk.contains(words), "{}", refused.talk);
+    }
+
+    // `set` is short for `face-set`.
+    told(&scratch, &["set", "update", "staff", "--rename", "crew"]);
+    let sets: Value = serde_json::from_str(&told(&scratch, &["set", "list", "--json"])).unwrap();
+    assert_eq!(sets["face_sets"][0]["name"], "crew");
+}
+
+#[test]
+fn jobs_are_listed_shown_and_cancelled() {
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let listed = run(&scratch, &["job", "list"]);
+    assert_eq!((listed.code, listed.data.as_str(), listed.talk.as_str()), (Some(0), "", "there is no job\n"));
+    assert_eq!(told(&scratch, &["job", "list", "--json"]), "{\"jobs\":[]}\n");
+    for act in ["show", "cancel"] {
+        let refused = run(&scratch, &["job", act, "77"]);
+        assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{act}");
+        assert!(refused.talk.contains("job"), "{}", refused.talk);
+    }
+}
