@@ -151,16 +151,78 @@ impl Cells {
 #[derive(Debug, Clone)]
 enum Column {
     Text(Vec<u32>),
-    Whole { values: Vec<i64>, present: Bits },
+    Whole { values: Wholes, present: Bits },
     Real { values: Vec<f64>, present: Bits },
     Boolean { values: Bits, present: Bits },
+}
+
+/// Whole numbers, in a byte each while all of them lie close together, as ages, years and levels do: a filter then reads an
+/// eighth of the memory and compares 64 of them at a time.
+#[derive(Debug, Clone)]
+enum Wholes {
+    /// Offsets from `base`, which is 128 below the first number as far as there are such numbers.
+    Near {
+        base: i64,
+        offsets: Vec<u8>,
+    },
+    Far(Vec<i64>),
+}
+
+impl Wholes {
+    const NONE: Self = Self::Near { base: 0, offsets: Vec::new() };
+
+    /// `None` stands for no number; what the place holds then does not matter.
+    fn set(&mut self, row: usize, number: Option<i64>, is_first: bool) {
+        if let Wholes::Near { base, offsets } = self {
+            if let Some(number) = number.filter(|_| is_first) {
+                *base = number.saturating_sub(128);
+            }
+            let offset = number.map_or(Some(0), |number| number.checked_sub(*base).and_then(|n| u8::try_from(n).ok()));
+            match offset {
+                Some(offset) => return put(offsets, row, offset),
+                None => *self = Wholes::Far(offsets.iter().map(|&offset| near_number(*base, offset)).collect()),
+            }
+        }
+        if let Wholes::Far(values) = self {
+            put(values, row, number.unwrap_or(0));
+        }
+    }
+
+    /// There must be a number at that row.
+    fn get(&self, row: usize) -> i64 {
+        match self {
+            Wholes::Near { base, offsets } => near_number(*base, offsets[row]),
+            Wholes::Far(values) => values[row],
+        }
+    }
+
+    /// The rows from `min` to `max`, both included, among others without a number.
+    fn rows(&self, min: i64, max: i64) -> Bits {
+        match self {
+            Wholes::Near { base, offsets } => {
+                let (first, last) = (min.saturating_sub(*base).max(0), max.saturating_sub(*base).min(255));
+                match (u8::try_from(first), u8::try_from(last)) {
+                    (Ok(first), Ok(last)) => {
+                        selected(|rows| kernel::active().select_byte(offsets, (first, last), rows))
+                    }
+                    _ => NO_ROWS,
+                }
+            }
+            Wholes::Far(values) => selected(|rows| kernel::active().select_whole(values, (min, max), rows)),
+        }
+    }
+}
+
+/// Beyond the largest number only where there is none.
+fn near_number(base: i64, offset: u8) -> i64 {
+    base.saturating_add(i64::from(offset))
 }
 
 impl Column {
     fn of(field_type: FieldType) -> Self {
         match field_type {
             FieldType::String => Column::Text(Vec::new()),
-            FieldType::Integer | FieldType::Long => Column::Whole { values: Vec::new(), present: NO_ROWS },
+            FieldType::Integer | FieldType::Long => Column::Whole { values: Wholes::NONE, present: NO_ROWS },
             FieldType::Float | FieldType::Double => Column::Real { values: Vec::new(), present: NO_ROWS },
             FieldType::Boolean => Column::Boolean { values: NO_ROWS, present: NO_ROWS },
         }
@@ -174,7 +236,8 @@ impl Column {
                 _ => codes.get_mut(row).into_iter().for_each(|code| *code = NO_TEXT),
             },
             Column::Whole { values, present } => {
-                put(values, row, if let Cell::Whole(number) = cell { number } else { 0 });
+                let number = if let Cell::Whole(number) = cell { Some(number) } else { None };
+                values.set(row, number, *present == NO_ROWS);
                 set_bit(present, row, matches!(cell, Cell::Whole(_)));
             }
             Column::Real { values, present } => {
@@ -194,7 +257,7 @@ impl Column {
                 Some(&code) if code != NO_TEXT => Cell::Code(code),
                 _ => Cell::Absent,
             },
-            Column::Whole { values, present } if bit(present, row) => Cell::Whole(values[row]),
+            Column::Whole { values, present } if bit(present, row) => Cell::Whole(values.get(row)),
             Column::Real { values, present } if bit(present, row) => Cell::Real(values[row]),
             Column::Boolean { values, present } if bit(present, row) => Cell::Boolean(bit(values, row)),
             _ => Cell::Absent,
@@ -341,7 +404,7 @@ impl Plan {
             },
             Plan::Whole { column_idx, min, max } => match &columns.0[*column_idx] {
                 Column::Whole { values, present } => {
-                    let mut rows = selected(|rows| kernel::active().select_whole(values, (*min, *max), rows));
+                    let mut rows = values.rows(*min, *max);
                     and(&mut rows, present);
                     rows
                 }

@@ -359,6 +359,7 @@ pub struct Kernel {
     code_sum: fn(&[CodeLine], &[ProbeLine]) -> i32,
     dot: fn(&[FloatLine], &[FloatLine]) -> f64,
     select_code: fn(&[u32], u32, &mut [u64]),
+    select_byte: fn(&[u8], (u8, u8), &mut [u64]),
     select_whole: fn(&[i64], (i64, i64), &mut [u64]),
     select_real: fn(&[f64], (f64, f64), &mut [u64]),
 }
@@ -469,6 +470,12 @@ impl Kernel {
     #[inline]
     pub fn select_code(&self, values: &[u32], code: u32, rows: &mut [u64]) {
         (self.select_code)(values, code, rows);
+    }
+
+    /// The same for values from `min` to `max`, both included.
+    #[inline]
+    pub fn select_byte(&self, values: &[u8], (min, max): (u8, u8), rows: &mut [u64]) {
+        (self.select_byte)(values, (min, max), rows);
     }
 
     /// The same for values from `min` to `max`, both included.
@@ -701,6 +708,10 @@ fn select<T: Copy>(values: &[T], rows: &mut [u64], pass: impl Fn(T) -> bool) {
 
 fn select_code(values: &[u32], code: u32, rows: &mut [u64]) {
     select(values, rows, |value| value == code);
+}
+
+fn select_byte(values: &[u8], (min, max): (u8, u8), rows: &mut [u64]) {
+    select(values, rows, |value| (min <= value) & (value <= max));
 }
 
 fn select_whole(values: &[i64], (min, max): (i64, i64), rows: &mut [u64]) {

@@ -136,3 +136,31 @@ fn a_code_is_used_again_only_when_no_row_has_it() {
     assert_eq!(dictionary.find("anna"), None);
     assert_eq!(dictionary.acquire(&"carl".into()), code);
 }
+
+#[test]
+fn whole_numbers_near_each_other_and_far_apart_are_selected_alike() {
+    let far = [i64::MIN, i64::MIN + 200, -1, 0, 1, i64::MAX - 200, i64::MAX];
+    for first in far {
+        // A byte each at first, then one that is too far away, and one without a number.
+        let near = (-130..130).map(|step| first.saturating_add(step));
+        let numbers: Vec<Option<i64>> =
+            [Some(first), None].into_iter().chain(near.map(Some)).chain(far.map(Some)).chain([None]).collect();
+        let mut column = Column::of(FieldType::Long);
+        for (row, number) in numbers.iter().enumerate() {
+            column.set(row, number.map_or(Cell::Absent, Cell::Whole));
+            let Column::Whole { values, present } = &column else { panic!("a column of whole numbers") };
+            let ends = [first.saturating_sub(128), first.saturating_add(127), first, 0, i64::MIN, i64::MAX];
+            for (min, max) in ends.into_iter().flat_map(|min| ends.map(|max| (min, max))) {
+                let mut rows = values.rows(min, max);
+                and(&mut rows, present);
+                for (row, number) in numbers[..=row].iter().enumerate() {
+                    let passes = number.is_some_and(|number| min <= number && number <= max);
+                    assert_eq!(bit(&rows, row), passes, "{number:?} of {first} from {min} to {max}");
+                }
+            }
+        }
+        for (row, number) in numbers.iter().enumerate() {
+            assert_eq!(column.get(row), number.map_or(Cell::Absent, Cell::Whole));
+        }
+    }
+}

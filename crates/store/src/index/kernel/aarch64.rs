@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{
     BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
     TILE_PROBES, TileProbes, Tiles, refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row,
-    scan_tiles_by_group, select_code, select_real, select_whole, unpack_coarse_by_word,
+    scan_tiles_by_group, select_byte, select_code, select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -36,6 +36,7 @@ static NEON: Kernel = Kernel {
     code_sum: |row, probe| unsafe { code_sum(row, probe) },
     // SAFETY: see above the table.
     dot: |a, b| unsafe { dot(a, b) },
+    select_byte,
     select_code,
     select_whole,
     select_real,

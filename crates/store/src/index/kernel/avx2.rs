@@ -5,8 +5,8 @@ use core::arch::x86_64::*;
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
-    unpack_coarse_by_word,
+    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real,
+    select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -64,6 +64,7 @@ macro_rules! kernel_of_256_bits {
                 code_sum: |row, probe| unsafe { code_sum(row, probe) },
                 // SAFETY: see above the table.
                 dot: |a, b| unsafe { dot(a, b) },
+                select_byte,
                 select_code,
                 select_whole,
                 select_real,

@@ -46,6 +46,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     // SAFETY: see above the table.
     select_code: |values, code, rows| unsafe { select_code(values, code, rows) },
     // SAFETY: see above the table.
+    select_byte: |values, bounds, rows| unsafe { select_byte(values, bounds, rows) },
+    // SAFETY: see above the table.
     select_whole: |values, bounds, rows| unsafe { select_whole(values, bounds, rows) },
     // SAFETY: see above the table.
     select_real: |values, bounds, rows| unsafe { select_real(values, bounds, rows) },
@@ -492,6 +494,19 @@ unsafe fn select_code(values: &[u32], code: u32, rows: &mut [u64]) {
         })
     };
     select_words(values, rows, select, |values, rows| super::select_code(values, code, rows));
+}
+
+/// # Safety
+/// The processor has AVX-512 F and BW.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn select_byte(values: &[u8], (min, max): (u8, u8), rows: &mut [u64]) {
+    let (least, greatest) = (_mm512_set1_epi8(min.cast_signed()), _mm512_set1_epi8(max.cast_signed()));
+    let select = |values: *const u8| {
+        // SAFETY: 64 values follow, which fill the register; the load needs no alignment.
+        let values = unsafe { _mm512_loadu_si512(values.cast()) };
+        _mm512_cmpge_epu8_mask(values, least) & _mm512_cmple_epu8_mask(values, greatest)
+    };
+    select_words(values, rows, select, |values, rows| super::select_byte(values, (min, max), rows));
 }
 
 /// # Safety

@@ -2,8 +2,8 @@
 
 use super::{
     BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_code, select_real, select_whole,
-    unpack_whole_by_byte,
+    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real,
+    select_whole, unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -22,6 +22,7 @@ pub(super) static KERNEL: Kernel = Kernel {
     },
     code_sum,
     dot,
+    select_byte,
     select_code,
     select_whole,
     select_real,

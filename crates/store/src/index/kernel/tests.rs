@@ -316,6 +316,13 @@ proptest! {
             kernel.select_whole(&values, ends, &mut rows);
             prop_assert_eq!(rows, between, "{}", kernel.name());
             rows.fill(u64::MAX);
+            let bytes: Vec<u8> = values.iter().map(|&value| (value + 128) as u8).collect();
+            let (least, greatest) = (ends.0.saturating_add(128).max(0), ends.1.saturating_add(128).min(255));
+            if let (Ok(least), Ok(greatest)) = (u8::try_from(least), u8::try_from(greatest)) {
+                kernel.select_byte(&bytes, (least, greatest), &mut rows);
+                prop_assert_eq!(rows, between, "{}", kernel.name());
+            }
+            rows.fill(u64::MAX);
             kernel.select_real(&reals, (ends.0 as f64, ends.1 as f64), &mut rows);
             prop_assert_eq!(rows, between, "{}", kernel.name());
             rows.fill(u64::MAX);
