@@ -8,8 +8,8 @@
 //!
 //! Bytes per row of a full segment at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), sizes 6,
 //! face, sequence and person 24, place in the file 4, subject 4 once a row has one, and per custom field 4 (text), 8
-//! (number; 1 for whole numbers close together) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the numbers add `4d`. The gallery's table of
-//! rows by face adds 18 to 36.
+//! (number; 1 for whole numbers close together) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the
+//! numbers add `4d`. The gallery's table of rows by face adds 18 to 36.
 
 use std::io;
 use std::sync::Arc;
