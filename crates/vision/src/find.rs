@@ -474,7 +474,14 @@ impl Finder {
             return Ok(best);
         }
         for turned in self.turned_places(pyramid, place)? {
-            let fit = self.mesh.settle(pyramid, turned, enough_at_once)?;
+            let is_as_fitted = !is_diagonal(&best.place)
+                && [place, best.place].iter().any(|fitted| turn_between(fitted.tilt, turned.tilt).abs() < DIAGONAL_MIN);
+            let fit = match is_as_fitted {
+                // Only cut differently, which makes an unsure face a confirmed one now and then, but not a confirmed one sure.
+                true if is_persistent && best.mesh.presence >= presence_min => continue,
+                true => self.mesh.pass(pyramid, FacePlace { tilt: best.place.tilt, ..turned })?,
+                false => self.mesh.settle(pyramid, turned, enough_at_once)?,
+            };
             // A face elsewhere in the crop says nothing of this candidate.
             let extent = FoundFace { corners: fit.mesh.extent(), ..*candidate };
             if iou(&extent, candidate) < SAME_PLACE_IOU {
