@@ -158,7 +158,8 @@ async fn rename(args: RenameArgs, config: &Config) -> Outcome {
 async fn merge(args: MergeArgs, config: &Config) -> Outcome {
     let MergeArgs { from, into, library } = args;
     let body = dto::MergePerson { from: from.clone() };
-    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    // Joining a face set needs the pack that it would be made with if it were not there.
+    let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
     let path = ["persons", &into, "merge"];
     let merged: dto::PersonMerged = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
     if library.json {
