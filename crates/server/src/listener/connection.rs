@@ -91,7 +91,7 @@ impl Connection {
                 tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = tokio::time::sleep(DRAIN_PAUSE) => {
-                        if place.phase() != Phase::Busy {
+                        if !place.phase().is_in_flight() {
                             return;
                         }
                         connection.await

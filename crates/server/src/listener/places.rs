@@ -1,7 +1,8 @@
 //! The open connections: how many there may be, and which has to go when there are too many.
 //!
 //! A connection on which no request is being answered costs its client nothing, so it is the first to go: of the peer
-//! that has most connections, the one that has waited longest. Where every connection has a request in work, or has come
+//! that has most connections, the one that has waited longest. So does one whose request's body arrives too slowly: with a
+//! few bytes a second a stranger would hold as many places as there are. Where every connection has a request in work, or has come
 //! too lately to have sent one, a further one gets a reserved place, in which only `/healthz` and `/readyz` are answered;
 //! other requests wait there for a place of their own.
 
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use likeness_wire::http::budget::Peer;
+use likeness_wire::http::budget::{Peer, RATE_MIN, SLOW_START};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -34,12 +35,19 @@ pub(super) enum Phase {
     Head,
     /// A request is being answered.
     Busy,
+    /// A request is being answered, and more of its body is waited for.
+    Body,
     /// Every request was answered; another may come.
     Idle,
 }
 
 impl Phase {
-    const ALL: [Phase; 4] = [Phase::New, Phase::Head, Phase::Busy, Phase::Idle];
+    const ALL: [Phase; 5] = [Phase::New, Phase::Head, Phase::Busy, Phase::Body, Phase::Idle];
+
+    /// Whether there is a request that will be answered.
+    pub(super) fn is_in_flight(self) -> bool {
+        matches!(self, Phase::Busy | Phase::Body)
+    }
 }
 
 /// All open connections of a socket.
@@ -62,7 +70,10 @@ struct Entry {
     peer: Option<Peer>,
     is_reserved: bool,
     phase: Phase,
+    /// When it began; of [`Phase::Body`] so long ago as its bytes were waited for in all.
     since: Instant,
+    /// Bytes of the body that arrived, in [`Phase::Body`].
+    n_received: u64,
     signals: Arc<Signals>,
 }
 
@@ -100,17 +111,23 @@ impl Places {
         let is_full = of_peer_is_full || state.n_own() >= self.n_max;
         let is_reserved = is_full
             && !match of_peer_is_full {
-                true => state.make_room(|entry| !entry.is_reserved && entry.phase != Phase::Busy && entry.peer == peer),
+                true => state.make_room(|entry| !entry.is_reserved && !entry.is_at_work() && entry.peer == peer),
                 false => state.make_room(Entry::may_be_replaced),
             };
         if is_reserved && state.open.values().filter(|entry| entry.is_reserved).count() >= RESERVED {
-            let idle = state.make_room(|entry| entry.is_reserved && entry.phase != Phase::Busy);
+            let idle = state.make_room(|entry| entry.is_reserved && !entry.is_at_work());
             let _ = idle || state.make_room(|entry| entry.is_reserved);
         }
         let (id, signals) = (state.next, Arc::new(Signals::default()));
         state.next += 1;
-        let entry =
-            Entry { peer, is_reserved, phase: Phase::New, since: Instant::now(), signals: Arc::clone(&signals) };
+        let entry = Entry {
+            peer,
+            is_reserved,
+            phase: Phase::New,
+            since: Instant::now(),
+            n_received: 0,
+            signals: Arc::clone(&signals),
+        };
         state.open.insert(id, entry);
         Arc::new(Place { places: Arc::clone(self), id, phase: AtomicU8::new(Phase::New as u8), signals })
     }
@@ -122,10 +139,22 @@ impl Places {
 }
 
 impl Entry {
+    /// Whether a request is being answered whose body is there or arrives as quickly as it has to while others wait.
+    fn is_at_work(&self) -> bool {
+        match self.phase {
+            Phase::Busy => true,
+            Phase::Body => {
+                let counted = self.since.elapsed().saturating_sub(SLOW_START);
+                self.n_received as f64 >= counted.as_secs_f64() * RATE_MIN as f64
+            }
+            Phase::New | Phase::Head | Phase::Idle => false,
+        }
+    }
+
     /// Whether another connection may have its place.
     fn may_be_replaced(&self) -> bool {
         let has_just_come = self.phase == Phase::New && self.since.elapsed() < FIRST_BYTE;
-        !self.is_reserved && self.phase != Phase::Busy && !has_just_come
+        !self.is_reserved && !self.is_at_work() && !has_just_come
     }
 }
 
@@ -186,6 +215,26 @@ impl Place {
         self.signals.changed.notify_one();
     }
 
+    /// Notes that the request's body is waited for, of which so much has arrived in the time that it was waited for so far.
+    pub(super) fn waits_for_body(&self, n_received: u64, waited: Duration) {
+        if self.phase() != Phase::Busy {
+            return;
+        }
+        self.phase.store(Phase::Body as u8, Ordering::SeqCst);
+        if let Some(entry) = self.places.state().open.get_mut(&self.id) {
+            let now = Instant::now();
+            (entry.phase, entry.n_received) = (Phase::Body, n_received);
+            entry.since = now.checked_sub(waited).unwrap_or(now);
+        }
+    }
+
+    /// Notes that the request's body is not waited for any more, as it is there or not wanted.
+    pub(super) fn waits_for_body_no_more(&self) {
+        if self.phase() == Phase::Body {
+            self.set_phase(Phase::Busy);
+        }
+    }
+
     /// Notes that bytes arrived.
     pub(super) fn received(&self) {
         if matches!(self.phase(), Phase::New | Phase::Idle) {
@@ -210,7 +259,7 @@ impl Place {
             let bound = match self.phase() {
                 Phase::New | Phase::Head => Some(bounds.head_timeout),
                 Phase::Idle => Some(bounds.idle_timeout),
-                Phase::Busy => None,
+                Phase::Busy | Phase::Body => None,
             };
             let changed = self.signals.changed.notified();
             match since.zip(bound) {

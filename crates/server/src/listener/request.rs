@@ -31,6 +31,7 @@ use super::Settings;
 use super::connection::InFlight;
 use super::large::{LargeRequests, is_large};
 use super::peer::Proxies;
+use super::places::Place;
 use crate::metrics::Metrics;
 
 /// Characters of a path in the log; the rest of a longer one says nothing more.
@@ -67,7 +68,7 @@ impl Front {
         let deadline = BodyDeadline::new(line.started + self.bounds.body_timeout);
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let until = deadline.clone();
-        let mut request = request.map(|body| Body::new(DeadlineBody { body, deadline: until, sleep: None }));
+        let mut request = request.map(|body| Body::new(ArrivingBody::new(body, until, Arc::clone(&in_flight.0))));
         request.extensions_mut().insert(deadline);
         let request_id = id.clone();
         request.extensions_mut().insert(RequestId(id.clone()));
@@ -229,22 +230,55 @@ impl Drop for AccessLine {
     }
 }
 
-/// A request's body that must be complete by its deadline.
-struct DeadlineBody {
+/// A request's body that must be complete by its deadline, and whose connection's place learns when it is waited for.
+struct ArrivingBody {
     body: Incoming,
     deadline: BodyDeadline,
     // Made at the first wait: most bodies come with their head.
     sleep: Option<Pin<Box<Sleep>>>,
+    place: Arc<Place>,
+    n_received: u64,
+    /// How long it was waited for in all, without the wait that goes on.
+    waited: Duration,
+    waits_since: Option<Instant>,
 }
 
-impl HttpBody for DeadlineBody {
+impl ArrivingBody {
+    fn new(body: Incoming, deadline: BodyDeadline, place: Arc<Place>) -> Self {
+        Self { body, deadline, sleep: None, place, n_received: 0, waited: Duration::ZERO, waits_since: None }
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(since) = self.waits_since.take() {
+            self.waited += since.elapsed();
+            self.place.waits_for_body_no_more();
+        }
+    }
+}
+
+impl Drop for ArrivingBody {
+    fn drop(&mut self) {
+        // What is not read is not waited for.
+        self.stop_waiting();
+    }
+}
+
+impl HttpBody for ArrivingBody {
     type Data = Bytes;
     type Error = axum::BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.stop_waiting();
+            if let Some(Ok(frame)) = &frame {
+                this.n_received += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        if this.waits_since.is_none() {
+            this.waits_since = Some(Instant::now());
+            this.place.waits_for_body(this.n_received, this.waited);
         }
         let deadline = this.deadline.at();
         let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

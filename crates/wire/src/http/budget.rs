@@ -25,7 +25,7 @@ pub const FREE_BYTES: usize = 64 * 1024;
 pub const RATE_MIN: usize = 100 * 1024;
 
 /// How long a body may arrive more slowly than [`RATE_MIN`].
-const SLOW_START: Duration = Duration::from_secs(2);
+pub const SLOW_START: Duration = Duration::from_secs(2);
 
 /// How often, while somebody waits, it is looked whether a body arrives too slowly.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -92,6 +92,32 @@ async fn one_that_has_just_come_is_not_sent_away_before_it_is_heard() {
     assert!(is_sent_away(&just_come).await);
 }
 
+/// A few bytes a second hold no place that others need; a body that arrives quickly enough does, and so does a request whose
+/// body is there.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_arrives_too_slowly_loses_its_place_to_others() {
+    let bounds = bounds(3, 3);
+    let places = Places::new(&bounds);
+    let (at_work, slow, quick) = (busy(&places, peer(1)), busy(&places, peer(2)), busy(&places, peer(3)));
+    slow.waits_for_body(1000, Duration::ZERO);
+    quick.waits_for_body(300_000, Duration::ZERO);
+    let newcomer = busy(&places, peer(4));
+    assert!(!is_sent_away(&slow).await, "it has only begun");
+    let before = Instant::now();
+    assert!(newcomer.may_work(&bounds).await);
+    assert_eq!(before.elapsed(), SLOW_START + Duration::from_secs(1));
+    assert!(is_sent_away(&slow).await);
+    assert!(!is_sent_away(&at_work).await && !is_sent_away(&quick).await);
+    // Time in which nobody waited for the client does not count.
+    let paused = busy(&places, peer(5));
+    paused.waits_for_body(1000, Duration::from_secs(1));
+    paused.waits_for_body_no_more();
+    assert_eq!(paused.phase(), Phase::Busy);
+    paused.set_phase(Phase::Idle);
+    paused.waits_for_body(1000, Duration::ZERO);
+    assert_eq!(paused.phase(), Phase::Idle, "its request has been answered");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_in_a_reserved_place_takes_that_of_one_that_has_become_idle() {
     let bounds = bounds(1, 1);
