@@ -6,7 +6,10 @@
 //! `examples.json` has the answers to the examples, as a server gave them; a test asks for them again, and another compares
 //! the whole document with `docs/openapi.json`.
 
+use std::sync::LazyLock;
+
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -504,7 +507,11 @@ fn as_text(option: &Value) -> Value {
 
 /// `GET /openapi.json`: for everybody, as it says nothing but what the program can do.
 pub(super) async fn show() -> Response {
-    json_text::answer_as("application/json", StatusCode::OK, &document())
+    // Made once: it takes some ms, and anybody may ask.
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| json_text::write(&document()).into());
+    let mut response = Response::new(TEXT.clone().into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 const PAGE: &str = include_str!("openapi/page.html");
@@ -543,7 +550,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// `GET /docs`
 pub(super) async fn page() -> Response {
-    file("text/html; charset=utf-8", page_text())
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| page_text().into());
+    file("text/html; charset=utf-8", TEXT.clone())
 }
 
 /// `GET /docs/`: what the page loads is named relative to the path without the slash.
