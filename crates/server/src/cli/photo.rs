@@ -1,5 +1,7 @@
 //! Photographs named on the command line.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -32,7 +34,18 @@ pub(crate) fn read_within(path: &Path, bytes_max: usize) -> Result<Bytes, String
     if size.len() > bytes_max as u64 {
         return Err(format!("it has {} bytes, expected at most {bytes_max}", size.len()));
     }
-    std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string())
+    // Files of the kernel say so, and reading some of them waits for ever.
+    if size.is_file() && size.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size.len()).unwrap_or(0));
+    // A device or a pipe may have no end.
+    let read = File::open(path).and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(n_bytes) if n_bytes > bytes_max => Err(format!("it has more than {bytes_max} bytes")),
+        Ok(_) => Ok(bytes.into()),
+    }
 }
 
 /// A failure of a comparison, with the name of the photograph that it was about.
@@ -59,4 +72,22 @@ pub(crate) fn failure(path: &Path, error: Error) -> Error {
             | Kind::VideoDuration
     );
     if own { error.about(path.display()) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_without_an_end_or_without_bytes_are_not_waited_for() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("anna.jpg");
+        std::fs::write(&file, b"").unwrap();
+        assert_eq!(read_within(&file, 10), Ok(Bytes::new()));
+        assert_eq!(read_within(Path::new("/proc/version"), 10), Ok(Bytes::new()), "a file of the kernel, of no bytes");
+        std::fs::write(&file, b"0123456789").unwrap();
+        assert_eq!(read_within(&file, 10), Ok(Bytes::from_static(b"0123456789")));
+        assert!(read_within(&file, 9).unwrap_err().contains("expected at most 9"));
+        assert!(read_within(Path::new("/dev/zero"), 1000).unwrap_err().contains("more than 1000 bytes"));
+    }
 }
