@@ -1,10 +1,10 @@
 //! The open connections: how many there may be, and which has to go when there are too many.
 //!
 //! A connection on which no request is being answered costs its client nothing, so it is the first to go: of the peer
-//! that has most connections, the one that has waited longest. So does one whose request's body arrives too slowly: with a
-//! few bytes a second a stranger would hold as many places as there are. Where every connection has a request in work, or has come
-//! too lately to have sent one, a further one gets a reserved place, in which only `/healthz` and `/readyz` are answered;
-//! other requests wait there for a place of their own.
+//! that has most connections, the one that has waited longest. One whose request's body arrives too slowly goes like it: by a
+//! few bytes a second a stranger would else hold as many places as there are. Where every connection has a request in work,
+//! or came only a moment ago, a further one gets a reserved place, in which only `/healthz` and `/readyz` are answered; other
+//! requests wait there for a place of their own.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use likeness_wire::http::budget::{Peer, RATE_MIN, SLOW_START};
+use likeness_wire::http::budget::{Peer, is_too_slow};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -70,7 +70,8 @@ struct Entry {
     peer: Option<Peer>,
     is_reserved: bool,
     phase: Phase,
-    /// When it began; of [`Phase::Body`] so long ago as its bytes were waited for in all.
+    /// When the phase began; in [`Phase::Body`] moved back so that the time since then is the time in which the client was
+    /// waited for, without the pauses in which the server did not read.
     since: Instant,
     /// Bytes of the body that arrived, in [`Phase::Body`].
     n_received: u64,
@@ -111,6 +112,7 @@ impl Places {
         let is_full = of_peer_is_full || state.n_own() >= self.n_max;
         let is_reserved = is_full
             && !match of_peer_is_full {
+                // A peer's own connections may send each other away at once.
                 true => state.make_room(|entry| !entry.is_reserved && !entry.is_at_work() && entry.peer == peer),
                 false => state.make_room(Entry::may_be_replaced),
             };
@@ -143,10 +145,7 @@ impl Entry {
     fn is_at_work(&self) -> bool {
         match self.phase {
             Phase::Busy => true,
-            Phase::Body => {
-                let counted = self.since.elapsed().saturating_sub(SLOW_START);
-                self.n_received as f64 >= counted.as_secs_f64() * RATE_MIN as f64
-            }
+            Phase::Body => !is_too_slow(self.n_received, self.since.elapsed()),
             Phase::New | Phase::Head | Phase::Idle => false,
         }
     }

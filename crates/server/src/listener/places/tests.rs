@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use likeness_wire::http::budget::SLOW_START;
+
 use super::*;
 
 fn bounds(connections_max: usize, connections_per_peer_max: usize) -> Settings {
