@@ -10,9 +10,9 @@
 
 mod memory;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{Error as IoError, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,6 +22,8 @@ use likeness_domain::types::{TenantId, TimestampMs};
 use likeness_domain::{Error, Kind, Result};
 
 pub use memory::MemoryArchives;
+
+use crate::folder::own_file;
 
 /// Ending of the files.
 const ENDING: &str = ".archive";
@@ -141,7 +143,7 @@ impl ArchiveStore for ArchiveFolder {
         self.check_room(archive, at.saturating_add(bytes.len() as u64))?;
         let path = self.path(archive);
         // One that was erased meanwhile, as by a cancel, must not come back in part.
-        let opened = OpenOptions::new().write(true).create(at == 0).truncate(false).mode(0o600).open(path);
+        let opened = own_file().create(at == 0).truncate(false).open(path);
         let file = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone()),
             opened => opened.map_err(writing)?,
@@ -171,7 +173,7 @@ impl ArchiveStore for ArchiveFolder {
 
     fn touch(&self, archive: ArchiveId, now: TimestampMs) -> Result<()> {
         let touching = |error| failure("touch an archive", error);
-        let file = match OpenOptions::new().write(true).open(self.path(archive)) {
+        let file = match own_file().open(self.path(archive)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             file => file.map_err(touching)?,
         };

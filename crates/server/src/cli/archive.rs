@@ -1,14 +1,14 @@
 //! `likeness export` and `likeness import`: a face set as a file, so that faces move without their photographs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use likeness_domain::{Error, Kind, limits};
+use likeness_store::folder::create_private;
 use likeness_wire::native::archive_file::{Header, Reader, Writer};
 use likeness_wire::native::dto;
 use serde::Serialize;
@@ -163,8 +163,8 @@ impl Partial {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let path = target.with_file_name(name);
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        Ok(Self { file: opened.map_err(cannot_write(&path))?, path })
+        let file = create_private(&path).map_err(cannot_write(&path))?;
+        Ok(Self { file, path })
     }
 
     /// Gives it its name, once it is whole and on the disk.

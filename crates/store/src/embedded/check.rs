@@ -8,6 +8,7 @@ use likeness_domain::{Error, Kind, Result};
 use rusqlite::{Connection, ErrorCode};
 
 use super::backup::{open_immutable, open_read_only};
+use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::identity::{Found, Identity};
@@ -24,6 +25,7 @@ use super::{checksums, log_check, open_files, opening, rows, scrub};
 /// [`likeness_domain::Kind::InvalidArgument`] if there is no library, or it is a newer program's.
 pub fn check(dir: impl AsRef<Path>, thorough: bool, watch: &mut dyn FnMut(ReportProgress)) -> Result<StoreReport> {
     let dir = dir.as_ref();
+    DatabaseLock::refuse_other_owner(dir)?;
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
     let identity = schema::opened(opening::identity_of(dir), dir)?;
     if n_bytes == 0 {

@@ -84,7 +84,6 @@ impl Credentials {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
         schema::opened(opening::check_present(dir), dir)?;
-        DatabaseLock::refuse_other_owner(dir)?;
         Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default(), None)
     }
 
@@ -141,6 +140,16 @@ impl Credentials {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Answer<T> + Send + 'static,
     {
+        self.write_noted(doing, |conn| Ok((act(conn)?, None)))
+    }
+
+    /// The same; the revision and next sequence number that `act` returns are noted in the identity file, so that it is noticed
+    /// when the write is lost: a key that was deleted must not come back in silence.
+    fn write_noted<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Answer<(T, Option<(Revision, u64)>)> + Send + 'static,
+    {
         let files = Arc::clone(&self.files);
         let dir = Arc::clone(&self.dir);
         self.writer.run(doing, move |conn| {
@@ -148,14 +157,12 @@ impl Credentials {
                 return Err(Failure::said(Kind::Internal, format!("cannot {doing}: {reason}")));
             }
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-            let answer = act(&tx)?;
+            let (answer, reached) = act(&tx)?;
             let library = opening::library_of(&tx)?;
-            let sql = "SELECT revision, next_sequence FROM store";
-            let (revision, next_sequence) =
-                tx.prepare_cached(sql)?.query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
             tx.commit()?;
-            // So that it is noticed when this is lost: a key that was deleted must not come back in silence.
-            identity::acknowledge_beside(&dir, library, revision, next_sequence);
+            if let Some((revision, next_sequence)) = reached {
+                identity::acknowledge_beside(&dir, library, revision, next_sequence);
+            }
             Ok(answer)
         })
     }
@@ -167,19 +174,21 @@ impl Credentials {
         T: Send + 'static,
         F: FnOnce(&Connection, TenantId) -> Answer<(T, Option<Change>)> + Send + 'static,
     {
-        self.write(doing, move |conn| {
+        self.write_noted(doing, move |conn| {
             tenants::refuse_deleted(conn, actor.tenant)?;
             tenants::refuse_unusable_key(conn, &actor)?;
             let (answer, change) = act(conn, actor.tenant)?;
+            let mut reached = None;
             if let Some(change) = change {
-                let sql = "SELECT revision, last_commit FROM store";
-                let read = |row: &Row<'_>| Ok((Revision(row.get(0)?), Revision(row.get(1)?)));
-                let (revision, previous) = conn.prepare_cached(sql)?.query_row((), read)?;
+                let sql = "SELECT revision, last_commit, next_sequence FROM store";
+                let read = |row: &Row<'_>| Ok((Revision(row.get(0)?), Revision(row.get(1)?), row.get(2)?));
+                let (revision, previous, next_sequence) = conn.prepare_cached(sql)?.query_row((), read)?;
                 let revision = Revision(revision.0 + 1);
                 commits::insert(conn, revision, previous, WallClock.now(), &actor, &[change])?;
                 conn.prepare_cached("UPDATE store SET revision = ?1, last_commit = ?1")?.execute([revision.0])?;
+                reached = Some((revision, next_sequence));
             }
-            Ok(answer)
+            Ok((answer, reached))
         })
     }
 }

@@ -71,10 +71,17 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Identity> {
         return None;
     }
     let library: LibraryId = head[16..32].try_into().ok()?;
-    let slots = bytes[HEAD_BYTES..].chunks_exact(SLOT_BYTES).take(2);
-    let written = slots.filter(|slot| number(&slot[16..]) == slot_checksum(library, &slot[..16]));
-    let acknowledged = written.map(|slot| (number(&slot[..8]), number(&slot[8..16]))).max();
+    let acknowledged = slots(library, &bytes[HEAD_BYTES..]).into_iter().flatten().max();
     Some(Identity { library, acknowledged })
+}
+
+/// Revision and next sequence number in both slots; `None` for one that is not what was written.
+fn slots(library: LibraryId, bytes: &[u8]) -> [Option<(u64, u64)>; 2] {
+    let mut slots = bytes.chunks_exact(SLOT_BYTES);
+    [(); 2].map(|()| {
+        let slot = slots.next().filter(|slot| number(&slot[16..]) == slot_checksum(library, &slot[..16]))?;
+        Some((number(&slot[..8]), number(&slot[8..16])))
+    })
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -149,24 +156,21 @@ impl IdentityFile {
 /// Writes down, for a process that may not be the owner, that everything up to there is acknowledged, unless more was. Like the
 /// owner's notes it is not flushed, and what the owner writes meanwhile may be written over: then the file is behind until the
 /// next commit.
-pub(super) fn acknowledge_beside(dir: &Path, library: LibraryId, revision: u64, next_sequence: u64) {
-    let Ok(Found::Identity(Identity { library: known, acknowledged })) = read(dir) else { return };
-    if known != library || acknowledged.is_some_and(|(reached, _)| reached >= revision) {
+pub(super) fn acknowledge_beside(dir: &Path, library: LibraryId, revision: Revision, next_sequence: u64) {
+    let Ok(bytes) = std::fs::read(dir.join(IDENTITY_FILE)) else { return };
+    let Some(Identity { library: known, acknowledged }) = parse(&bytes) else { return };
+    if known != library || acknowledged.is_some_and(|(reached, _)| reached >= revision.0) {
         return;
     }
     let next_sequence = acknowledged.map_or(next_sequence, |(_, known)| next_sequence.max(known));
-    let written = OpenOptions::new().read(true).write(true).open(dir.join(IDENTITY_FILE)).and_then(|file| {
-        let mut slots = [0; 2 * SLOT_BYTES];
-        file.read_exact_at(&mut slots, HEAD_BYTES as u64)?;
-        let reached = |slot: &[u8]| {
-            let is_whole = number(&slot[16..]) == slot_checksum(library, &slot[..16]);
-            is_whole.then(|| number(&slot[..8]))
-        };
-        let older = if reached(&slots[..SLOT_BYTES]) <= reached(&slots[SLOT_BYTES..]) { 0 } else { 1 };
-        let last_commit = Revision(revision);
-        let counters = Counters { revision: Revision(revision), next_sequence, last_commit };
-        file.write_all_at(&slot(library, counters), (HEAD_BYTES + older * SLOT_BYTES) as u64)
-    });
+    let counters = Counters { revision, next_sequence, last_commit: revision };
+    // The other slot stays, in case this write is torn.
+    let [first, second] = slots(library, &bytes[HEAD_BYTES..]);
+    let slot_idx = usize::from(second < first);
+    let written = OpenOptions::new()
+        .write(true)
+        .open(dir.join(IDENTITY_FILE))
+        .and_then(|file| file.write_all_at(&slot(library, counters), (HEAD_BYTES + slot_idx * SLOT_BYTES) as u64));
     if let Err(error) = written {
         tracing::debug!(%error, "the revision was not written to {IDENTITY_FILE}");
     }
@@ -232,14 +236,14 @@ mod tests {
             Found::Identity(identity) => identity.acknowledged,
             found => panic!("{found:?}"),
         };
-        acknowledge_beside(scratch.path(), LIBRARY, 1, 2);
+        acknowledge_beside(scratch.path(), LIBRARY, Revision(1), 2);
         assert_eq!(read(scratch.path()).unwrap(), Found::Nothing, "it makes no file");
         let mut owner = IdentityFile::open(scratch.path(), LIBRARY, counters(5));
         owner.acknowledge(counters(6));
         for (library, revision, expected) in
             [(LIBRARY, 5, (6, 12)), ([8; 16], 9, (6, 12)), (LIBRARY, 7, (7, 14)), (LIBRARY, 8, (8, 16))]
         {
-            acknowledge_beside(scratch.path(), library, revision, revision * 2);
+            acknowledge_beside(scratch.path(), library, Revision(revision), revision * 2);
             assert_eq!(acknowledged(), Some(expected));
         }
         owner.acknowledge(counters(9));

@@ -10,6 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::backup;
 use super::checksums::FIRST_LAYOUT;
+use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
 use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
 use super::log_check;
@@ -56,10 +57,10 @@ pub(super) struct Library {
     pub(super) missing: Vec<String>,
 }
 
-/// Refuses a folder whose database is gone while the identity file says that there was one, is not finished, or was put beside
-/// the log of another one. Called before
-/// SQLite makes an empty one.
+/// Refuses a folder whose database is gone while the identity file says that there was one, is not finished, was put beside
+/// the log of another one, or is open in another folder. Called before SQLite makes an empty one.
 pub(super) fn check_present(dir: &Path) -> Answer<()> {
+    DatabaseLock::refuse_other_owner(dir).map_err(Failure::Said)?;
     open_files::check_log(dir)?;
     log_check::check(dir)?;
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());

@@ -10,7 +10,7 @@ use likeness_domain::types::{
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger, refused};
-use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, check};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, backup, check};
 use likeness_store::folder::{DataFolder, LOCK_FILE};
 
 use crate::patience::block_on;
@@ -303,6 +303,8 @@ fn a_database_has_one_owner_whatever_its_name() {
         for error in [
             EmbeddedStore::open(other.path(), Arc::new(Ledger::default())).err().unwrap(),
             Credentials::open(other.path()).err().unwrap(),
+            check(other.path(), true, &mut |_| {}).unwrap_err(),
+            backup(other.path(), scratch.path().join("copy"), &mut |_, _, _| {}).unwrap_err(),
         ] {
             assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
             assert!(error.message().contains("is open under another name") && error.hint().is_some(), "{error}");
