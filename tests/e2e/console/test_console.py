@@ -230,7 +230,8 @@ def test_many_pictures_are_enrolled_at_once(visit, server, key, photos, tmp_path
     one.shot("jobs-outcome")
 
 
-def test_pictures_for_which_a_job_has_no_room_are_enrolled_at_once(visit, server, key, photos, tmp_path):
+def many_pictures(visit, server, key, photos, tmp_path):
+    """The enrolment page of a new set, and more pictures than are shown one by one."""
     call(server, key, "POST", "/face-sets", {"name": "staff"})
     files = [tmp_path / f"anna_{idx:02}.jpg" for idx in range(25)]
     for file in files:
@@ -238,6 +239,11 @@ def test_pictures_for_which_a_job_has_no_room_are_enrolled_at_once(visit, server
     one = visit()
     page = one.sign_in(key)
     one.visit("/sets/staff/enrol")
+    return one, page, files
+
+
+def test_pictures_for_which_a_job_has_no_room_are_enrolled_at_once(visit, server, key, photos, tmp_path):
+    one, page, files = many_pictures(visit, server, key, photos, tmp_path)
     full = {"error": {"code": "overloaded", "message": "no room", "request_id": "x"}}
     one.context.route(re.compile(r"/uploads$"), lambda route: route.fulfill(status=503, json=full))
     one.choose_files(*files)
@@ -249,13 +255,7 @@ def test_pictures_for_which_a_job_has_no_room_are_enrolled_at_once(visit, server
 
 
 def test_a_job_whose_state_cannot_be_asked_for_a_moment_is_followed_on(visit, server, key, photos, tmp_path):
-    call(server, key, "POST", "/face-sets", {"name": "staff"})
-    files = [tmp_path / f"anna_{idx:02}.jpg" for idx in range(25)]
-    for file in files:
-        file.write_bytes(photos.P1)
-    one = visit()
-    page = one.sign_in(key)
-    one.visit("/sets/staff/enrol")
+    one, page, files = many_pictures(visit, server, key, photos, tmp_path)
     asked = []
 
     def answer(route):

@@ -160,6 +160,22 @@ impl Connection {
         }
     }
 
+    /// A whole list, page by page; `parts` are the items of a page and the cursor of the one behind it.
+    pub(crate) async fn all<A: DeserializeOwned, T>(
+        &self,
+        list: &str,
+        parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
+    ) -> Result<A, Error> {
+        let mut listed: A = self.call(Method::GET, &[list], &[], Payload::Empty).await?;
+        while let Some(cursor) = parts(&mut listed).1.take() {
+            let mut more: A = self.call(Method::GET, &[list], &[("cursor", &cursor)], Payload::Empty).await?;
+            let ((items, next), (more_items, more_next)) = (parts(&mut listed), parts(&mut more));
+            items.append(more_items);
+            *next = more_next.take();
+        }
+        Ok(listed)
+    }
+
     /// Sends one request and reads the answer. Path segments and query values are given plain. An error the library
     /// answers with comes back with its own kind; one of the transport is [`Kind::Internal`].
     pub(crate) async fn call<A: DeserializeOwned>(

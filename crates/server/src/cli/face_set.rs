@@ -126,13 +126,8 @@ async fn create(args: CreateArgs, config: &Config) -> Outcome {
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
-    let mut listed: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await?;
-    while let Some(cursor) = listed.next_cursor.take() {
-        let query = [("cursor", cursor.as_str())];
-        let more: dto::FaceSets = connection.call(Method::GET, &["face-sets"], &query, Payload::Empty).await?;
-        listed.face_sets.extend(more.face_sets);
-        listed.next_cursor = more.next_cursor;
-    }
+    let listed =
+        connection.all("face-sets", |page: &mut dto::FaceSets| (&mut page.face_sets, &mut page.next_cursor)).await?;
     if args.library.json {
         terminal::json(&listed)?;
         return Ok(Verdict::Done);

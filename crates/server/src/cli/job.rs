@@ -69,13 +69,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
-    let mut listed: dto::Jobs = connection.call(Method::GET, &["jobs"], &[], Payload::Empty).await?;
-    while let Some(cursor) = listed.next_cursor.take() {
-        let query = [("cursor", cursor.as_str())];
-        let more: dto::Jobs = connection.call(Method::GET, &["jobs"], &query, Payload::Empty).await?;
-        listed.jobs.extend(more.jobs);
-        listed.next_cursor = more.next_cursor;
-    }
+    let listed = connection.all("jobs", |page: &mut dto::Jobs| (&mut page.jobs, &mut page.next_cursor)).await?;
     if args.library.json {
         terminal::json(&listed)?;
         return Ok(Verdict::Done);

@@ -90,13 +90,8 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
-    let mut listed: dto::Persons = connection.call(Method::GET, &["persons"], &[], Payload::Empty).await?;
-    while let Some(cursor) = listed.next_cursor.take() {
-        let query = [("cursor", cursor.as_str())];
-        let more: dto::Persons = connection.call(Method::GET, &["persons"], &query, Payload::Empty).await?;
-        listed.persons.extend(more.persons);
-        listed.next_cursor = more.next_cursor;
-    }
+    let listed =
+        connection.all("persons", |page: &mut dto::Persons| (&mut page.persons, &mut page.next_cursor)).await?;
     if args.library.json {
         terminal::json(&listed)?;
         return Ok(Verdict::Done);
