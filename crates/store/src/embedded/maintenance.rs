@@ -45,6 +45,8 @@ pub(super) struct Maintenance {
     scrub_at: Option<Instant>,
     compact_at: Option<Instant>,
     paused_until: Option<Instant>,
+    /// Rows were erased since opening whose old bytes are still in the log, or could not be erased for want of room.
+    has_traces: bool,
     settings: Settings,
     clock: Arc<dyn Clock>,
 }
@@ -53,19 +55,37 @@ impl Maintenance {
     /// The maintenance a store may have right after opening: whatever an earlier process left.
     pub(super) fn after_opening(settings: Settings, clock: Arc<dyn Clock>) -> Self {
         let now = Some(Instant::now());
-        Self { to_erase: true, to_shrink: true, scrub_at: now, compact_at: now, paused_until: None, settings, clock }
+        Self {
+            to_erase: true,
+            to_shrink: true,
+            scrub_at: now,
+            compact_at: now,
+            paused_until: None,
+            has_traces: false,
+            settings,
+            clock,
+        }
     }
 
     /// None, of a store that cannot be written.
     pub(super) fn none(settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        let (to_erase, to_shrink) = (false, false);
-        Self { to_erase, to_shrink, scrub_at: None, compact_at: None, paused_until: None, settings, clock }
+        Self {
+            to_erase: false,
+            to_shrink: false,
+            scrub_at: None,
+            compact_at: None,
+            paused_until: None,
+            has_traces: false,
+            settings,
+            clock,
+        }
     }
 
     /// Rows were deleted or overwritten: their old bytes are still in the log, and there may be rows left to erase.
     pub(super) fn something_was_erased(&mut self) {
         self.to_erase = true;
         self.to_shrink = true;
+        self.has_traces = true;
         self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
     }
 
@@ -87,6 +107,12 @@ impl Maintenance {
         self.due_in().is_some_and(|due_in| due_in.is_zero())
     }
 
+    /// Whether something deleted waits to be removed from the files, so that the reserve may be taken for it. Other chores, as
+    /// compacting commits, wait for room: whoever fills the disk would take what the reserve gave up for them.
+    pub(super) fn may_take_reserve(&self) -> bool {
+        self.has_traces
+    }
+
     /// Does a little of what is due. `idle`: nobody waits to write.
     pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) {
         self.paused_until = None;
@@ -102,7 +128,9 @@ impl Maintenance {
 
     fn try_some(&mut self, conn: &Connection, idle: bool) -> Answer<()> {
         if self.scrub_at.is_some_and(|scrub_at| scrub_at <= Instant::now()) {
-            self.scrub_at = if scrub(conn)? { None } else { Some(Instant::now() + SCRUB_DELAY) };
+            let is_clean = scrub(conn)?;
+            self.scrub_at = if is_clean { None } else { Some(Instant::now() + SCRUB_DELAY) };
+            self.has_traces &= !is_clean || self.to_erase;
         } else if self.compact_at.is_some_and(|compact_at| compact_at <= Instant::now()) {
             let age = i64::try_from(self.settings.commit_age_max.as_millis()).unwrap_or(i64::MAX);
             let before = TimestampMs(self.clock.now().0.saturating_sub(age));
@@ -116,15 +144,19 @@ impl Maintenance {
         } else if self.to_erase {
             let n_rows_max = if idle { ERASE_ROWS_IDLE } else { ERASE_ROWS_BUSY };
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-            let n_erased = super::erase::erase_some(&tx, n_rows_max)?;
-            tx.commit()?;
+            let erased = super::erase::erase_some(&tx, n_rows_max).and_then(|n_erased| {
+                tx.commit()?;
+                Ok(n_erased)
+            });
+            let n_erased = erased.inspect_err(|_| self.has_traces = true)?;
             self.to_erase = n_erased > 0;
             if n_erased > 0 {
                 self.something_was_erased();
             }
         } else if self.to_shrink && idle {
-            self.to_shrink = shrink_some(conn)?;
-            if !self.to_shrink {
+            let (n_freed, is_more) = shrink_some(conn)?;
+            self.to_shrink = is_more;
+            if n_freed > 0 && !is_more {
                 // The file gets shorter when the log is folded into it.
                 self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
             }
@@ -142,16 +174,16 @@ pub(super) fn scrub(conn: &Connection) -> Answer<bool> {
     Ok(!in_the_way?)
 }
 
-/// Gives some free pages back; whether there may be more.
-fn shrink_some(conn: &Connection) -> Answer<bool> {
+/// Gives some free pages back: how many, and whether there are more.
+fn shrink_some(conn: &Connection) -> Answer<(u64, bool)> {
     let n_free: u64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    if n_free <= FREE_PAGES_KEPT {
-        return Ok(false);
+    let n_spare = n_free.saturating_sub(FREE_PAGES_KEPT);
+    let n_pages = n_spare.min(VACUUM_PAGES);
+    if n_pages > 0 {
+        let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
+        let mut rows = statement.query([])?;
+        // It frees a page per step.
+        while rows.next()?.is_some() {}
     }
-    let n_pages = VACUUM_PAGES.min(n_free - FREE_PAGES_KEPT);
-    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
-    let mut rows = statement.query([])?;
-    // It frees a page per step.
-    while rows.next()?.is_some() {}
-    Ok(true)
+    Ok((n_pages, n_spare > n_pages))
 }

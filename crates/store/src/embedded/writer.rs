@@ -291,7 +291,9 @@ impl Thread {
                 self.make_step();
             }
             if self.maintenance.is_due() {
-                self.make_room_if_short();
+                if self.maintenance.may_take_reserve() {
+                    self.make_room_if_short();
+                }
                 self.maintenance.do_some(&self.conn, queue.is_empty());
             }
             if self.probe_at.is_some_and(|probe_at| probe_at <= Instant::now()) {
@@ -413,7 +415,6 @@ impl Thread {
 
     /// Makes one step of the deletes that were begun; false if it failed, and is tried again later.
     fn make_step(&mut self) -> bool {
-        self.make_room_if_short();
         match self.try_step() {
             Ok(Some((step, deleted))) => {
                 self.deletes =
@@ -443,6 +444,7 @@ impl Thread {
         let doing = "delete the faces";
         let next = deletes::next_step(&self.conn).map_err(|failure| failure.into_error(doing, &self.dir))?;
         let Some(step) = next else { return Ok(None) };
+        self.make_room_if_short();
         let id = step.id;
         let (caller, mut answer) = oneshot::channel();
         let act = move |tx: &mut WriteTx<'_>| {

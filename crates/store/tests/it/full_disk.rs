@@ -145,6 +145,7 @@ fn a_store_on_a_full_disk_opens_serves_and_deletes() {
         assert!(store.health().write_failure.unwrap().contains("full"));
         let all = listed(&store, set).await;
         drop(store);
+        assert_eq!(reserve(), 24 << 20, "nobody deleted, so it is kept from whoever fills the disk");
         fill_up(&mounted.0.join("more"));
 
         let (store, index) = open();
