@@ -7,6 +7,7 @@ mod disk;
 mod history;
 mod power;
 mod probe;
+mod upgrade;
 mod vfs;
 
 #[path = "../it/patience.rs"]

@@ -9,7 +9,7 @@ use crate::disk::{Disk, Fault, Random, unwatch};
 use crate::history::Known;
 use crate::patience::block_on;
 
-fn is_slow_run() -> bool {
+pub(crate) fn is_slow_run() -> bool {
     std::env::var_os("LIKENESS_SLOW_TESTS").is_some()
 }
 

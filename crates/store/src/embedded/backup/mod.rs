@@ -124,6 +124,13 @@ pub(super) fn keep_copy(conn: &Connection, dir: &Path, version: u32) -> Answer<P
     let to = dir.join(format!("likeness-layout-{version}.backup"));
     let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0));
     let n_bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    if let Ok((_, before)) = open(&to) {
+        tracing::warn!(
+            revision = before.revision,
+            created_at_ms = before.created_at.0,
+            "the copy that an earlier upgrade kept is replaced"
+        );
+    }
     tracing::warn!(
         "the library's layout is upgraded from version {version} to {SCHEMA_VERSION}: a copy of {n_bytes} bytes is kept in \
          `{}` first, and the upgrade itself needs up to {} bytes while it runs; remove the copy when you no longer want \
