@@ -155,7 +155,16 @@ fn check(
     std::fs::write(dir.join(DATABASE_FILE), &bytes).unwrap();
     std::fs::write(dir.join("likeness.id"), identity).unwrap();
 
-    let recovered = recover(&dir, &to).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let untouched: BTreeSet<u64> =
+        pages.iter().filter(|(_, pages)| pages.is_disjoint(&touched)).map(|(&number, _)| number).collect();
+    let recovered = match recover(&dir, &to) {
+        Ok(recovered) => recovered,
+        // What was cut off behind its first pages has no rows.
+        Err(error) => {
+            assert!(untouched.is_empty() && error.message().contains("no row of a library"), "{what}: {error}");
+            return;
+        }
+    };
     assert_eq!(std::fs::read(dir.join(DATABASE_FILE)).unwrap(), bytes, "{what}: the damaged file is left alone");
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "{what}: nothing is written beside it");
     block_on(async {
@@ -164,8 +173,6 @@ fn check(
         let problems = store.report(true).await.unwrap().problems;
         assert!(problems.is_empty(), "{what}: {problems:?}");
         let found = no_face_is_another(&store, &index, &what).await;
-        let untouched: BTreeSet<u64> =
-            pages.iter().filter(|(_, pages)| pages.is_disjoint(&touched)).map(|(&number, _)| number).collect();
         // Of persons whose membership is lost the faces are there, but in no set.
         let mut all = found.clone();
         for number in untouched.difference(&found) {
