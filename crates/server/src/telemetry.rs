@@ -3,9 +3,11 @@
 //! What may be logged is decided where it is logged, and the rule is the same everywhere: ids and sizes, never a secret,
 //! a token, an image, a template, or a URL with its query.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use likeness_domain::settings::{Parsed, Unset};
 use tracing_subscriber::filter::Targets;
@@ -46,12 +48,32 @@ impl FromStr for Format {
     }
 }
 
-/// Whether what is logged is JSON; set once, before anything is logged.
-static IS_JSON: OnceLock<bool> = OnceLock::new();
+/// Whether what is logged is JSON; set before anything is logged.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Whether every line on standard error has to be JSON.
 pub(crate) fn is_json() -> bool {
-    IS_JSON.get().copied().unwrap_or(false)
+    IS_JSON.load(Ordering::Relaxed)
+}
+
+/// Looks for `log.format` before the settings are read, so that what is wrong with them or with the command line is said in that
+/// form: in the flags, else in the environment, else in the settings file. What cannot be read is passed over; it is
+/// complained of later.
+pub(crate) fn foresee(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) {
+    let flag = |name: &str| {
+        let text = |arg: &OsString| arg.to_str().unwrap_or_default().to_owned();
+        let after = args.windows(2).find(|pair| pair[0] == name).map(|pair| text(&pair[1]));
+        let joined = || args.iter().find_map(|arg| Some(text(arg).strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+        after.or_else(joined)
+    };
+    let variable = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+    let in_file = || {
+        let path = flag("--config").or_else(|| variable("LIKENESS_CONFIG"))?;
+        let file: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+        Some(file.get("log")?.get("format")?.as_str()?.to_owned())
+    };
+    let format = flag("--log-format").or_else(|| variable("LIKENESS_LOG_FORMAT")).or_else(in_file);
+    IS_JSON.store(format.is_some_and(|format| format == "json"), Ordering::Relaxed);
 }
 
 /// The filter in force and the level where the configuration says nothing; set once.
@@ -72,7 +94,7 @@ fn targets(config: &Settings, level: &str) -> Targets {
 
 /// Starts logging; `level` holds where the configuration says nothing.
 pub(crate) fn start(config: &Settings, level: &str) {
-    let _ = IS_JSON.set(config.format == Format::Json);
+    IS_JSON.store(config.format == Format::Json, Ordering::Relaxed);
     if is_json() {
         // The usual hook writes text of several lines. What is said here is what that says, without a backtrace.
         std::panic::set_hook(Box::new(|panic| terminal::note("ERROR", &panic.to_string())));
@@ -96,4 +118,36 @@ pub(crate) fn start(config: &Settings, level: &str) {
     let subscriber = Registry::default().with(layer.with_filter(filter));
     // Fails only if a subscriber is set already, which one call at the start rules out.
     tracing::subscriber::set_global_default(subscriber).expect("logging is started once");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One test, as what is foreseen holds for the process.
+    #[test]
+    fn the_form_of_the_log_is_foreseen_where_it_is_written() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (json, odd) = (scratch.path().join("json.toml"), scratch.path().join("odd.toml"));
+        std::fs::write(&json, "workers = 'many'\n[log]\nformat = 'json'\n").unwrap();
+        std::fs::write(&odd, "log = [").unwrap();
+        let (json, odd) = (json.to_str().unwrap(), odd.to_str().unwrap());
+        let cases: [(&[&str], &[(&str, &str)], bool); 10] = [
+            (&["serve"], &[], false),
+            (&["serve", "--log-format", "json", "--bogus"], &[], true),
+            (&["serve", "--log-format=json"], &[], true),
+            (&["serve", "--log-format"], &[], false),
+            (&["serve"], &[("LIKENESS_LOG_FORMAT", "json")], true),
+            (&["serve", "--log-format", "text"], &[("LIKENESS_LOG_FORMAT", "json")], false),
+            (&["serve", "--config", json], &[], true),
+            (&["serve"], &[("LIKENESS_CONFIG", json)], true),
+            (&["serve", "--config", json], &[("LIKENESS_LOG_FORMAT", "text")], false),
+            (&["serve", "--config", odd], &[], false),
+        ];
+        for (args, variables, expected) in cases {
+            let args: Vec<OsString> = args.iter().map(Into::into).collect();
+            foresee(&args, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()));
+            assert_eq!(is_json(), expected, "{args:?} {variables:?}");
+        }
+    }
 }

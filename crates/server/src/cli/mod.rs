@@ -223,8 +223,11 @@ impl Command {
 
 /// Parses the command line, settles the configuration, runs the command, and says how it ended.
 pub(crate) fn run() -> ExitCode {
-    // clap's own errors end with 2 as well, and `--help` with 0.
-    let cli = Cli::parse();
+    telemetry::foresee(&std::env::args_os().collect::<Vec<_>>(), |name| std::env::var_os(name));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return terminal::usage(&error),
+    };
     let outcome = settle_and_run(cli).and_then(|verdict| terminal::check_written().map(|()| verdict));
     match outcome {
         Ok(Verdict::Done) => ExitCode::SUCCESS,

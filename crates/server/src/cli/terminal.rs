@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -48,6 +49,17 @@ pub(crate) fn error(error: &Error) {
         return note("ERROR", &diagnosis);
     }
     let _ = writeln!(std::io::stderr().lock(), "{diagnosis}");
+}
+
+/// Writes what is wrong with the command line, or the help or version that it asks for; the exit code is 2, or 0.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && telemetry::is_json() {
+        note("ERROR", error.to_string().trim_end());
+    } else {
+        // With colours where there is a terminal. A reader that went away is no error.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 /// Writes a line of JSON with a level and a message.

@@ -70,13 +70,16 @@ impl Proxies {
     }
 
     /// The client of a request that came from `peer`. A list of addresses is read from its end, where the proxy wrote:
-    /// the first one that is no proxy of ours is the client. What stands before it anybody may have written.
+    /// the first one that is no proxy of ours is the client. What stands before it anybody may have written. An IPv4 address that
+    /// came as `::ffff:192.0.2.7` is that address.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
         let Some(header) = self.header.as_ref().filter(|_| self.contain(peer)) else { return peer };
         let lines: Vec<&str> = headers.get_all(header).iter().map(|line| line.to_str().unwrap_or_default()).collect();
         let mut client = peer;
         for item in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
             let Some(address) = address(item.trim()) else { break };
+            let address = address.to_canonical();
             client = address;
             if !self.contain(address) {
                 break;
@@ -140,5 +143,7 @@ mod tests {
         check_client(&["10.0.0.0/8"], "192.0.2.7", &["192.0.2.1"], "192.0.2.7");
         check_client(&[], "127.0.0.1", &["192.0.2.1"], "192.0.2.1");
         check_client(&[], "10.0.0.1", &["192.0.2.1"], "10.0.0.1");
+        check_client(&["10.0.0.0/8"], "::ffff:10.0.0.1", &["::ffff:192.0.2.1"], "192.0.2.1");
+        check_client(&[], "::ffff:192.0.2.7", &[], "192.0.2.7");
     }
 }

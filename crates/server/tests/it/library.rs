@@ -206,7 +206,7 @@ fn a_folder_is_imported_once_however_often() {
         $ likeness face import photos --set people --create
         enrolled 3 faces of 2 subjects into `people`, 2 refused
         made face set `people`
-        passed over: 1 with another ending
+        passed over: 1 with another ending (notes.txt)
         refused: broken.jpg: data is no image in a known format, expected one of JPEG, PNG, BMP, WebP, GIF
         refused: grey.bmp: the image shows no face
         -> 1

@@ -157,11 +157,11 @@ fn name_of(name: &OsStr) -> String {
     })
 }
 
-/// A text for a terminal: characters that move the cursor or turn the reading direction are shown by their numbers.
+/// A text for a terminal: characters that move the cursor, begin a line or turn the reading direction are shown by their numbers.
 pub(super) fn shown(text: &str) -> String {
     let is_odd = |character: char| {
         character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     text.chars().fold(String::new(), |mut shown, character| {
         if is_odd(character) {

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use likeness_domain::Error;
 use serde::Serialize;
 
-use super::folder::{PassedOver, Reason};
+use super::folder::{PassedOver, Reason, shown};
 use crate::cli::table::counted;
+
+/// Files of each reason whose names are shown; `--json` has all.
+const NAMES_SHOWN: usize = 3;
 
 /// What became of the photographs.
 #[derive(Debug, Serialize)]
@@ -82,13 +85,20 @@ impl Report {
         summary
     }
 
-    /// How many files and folders were left out, by reason; nothing if there are none.
+    /// How many files and folders were left out, by reason, and the first of them by name; nothing if there are none.
     pub(super) fn passed_over_summary(&self) -> Option<String> {
-        let mut n_by_reason: BTreeMap<Reason, usize> = BTreeMap::new();
+        let mut by_reason: BTreeMap<Reason, Vec<&str>> = BTreeMap::new();
         for passed in &self.passed_over {
-            *n_by_reason.entry(passed.reason).or_default() += 1;
+            by_reason.entry(passed.reason).or_default().push(&passed.file);
         }
-        let parts: Vec<_> = n_by_reason.iter().map(|(reason, n)| format!("{n} {}", reason.words())).collect();
+        let part = |(reason, files): (&Reason, &Vec<&str>)| {
+            let mut names: Vec<_> = files.iter().take(NAMES_SHOWN).map(|file| shown(file)).collect();
+            if files.len() > NAMES_SHOWN {
+                names.push("..".to_owned());
+            }
+            format!("{} {} ({})", files.len(), reason.words(), names.join(", "))
+        };
+        let parts: Vec<_> = by_reason.iter().map(part).collect();
         (!parts.is_empty()).then(|| format!("passed over: {}", parts.join(", ")))
     }
 }
@@ -108,7 +118,11 @@ mod tests {
         assert_eq!(report.passed_over_summary(), None);
         let passed = |file: &str, reason| PassedOver { file: file.to_owned(), reason };
         report.passed_over =
-            vec![passed("a.txt", Reason::Ending), passed(".b", Reason::Hidden), passed("c", Reason::Ending)];
-        assert_eq!(report.passed_over_summary().as_deref(), Some("passed over: 2 with another ending, 1 hidden"));
+            vec![passed("a.txt", Reason::Ending), passed(".b\u{2028}", Reason::Hidden), passed("c", Reason::Ending)];
+        let expected = "passed over: 2 with another ending (a.txt, c), 1 hidden (.b\\u{2028})";
+        assert_eq!(report.passed_over_summary().as_deref(), Some(expected));
+        report.passed_over.extend(["d", "e"].map(|file| passed(file, Reason::Ending)));
+        let expected = "passed over: 4 with another ending (a.txt, c, d, ..), 1 hidden (.b\\u{2028})";
+        assert_eq!(report.passed_over_summary().as_deref(), Some(expected));
     }
 }
