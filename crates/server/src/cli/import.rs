@@ -7,10 +7,11 @@ mod folder;
 mod report;
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,6 +34,12 @@ use report::{File, Report};
 /// Files whose external ids are asked about at once: few enough that the bar moves, many enough that asking costs
 /// nothing.
 const BATCH: usize = 200;
+
+/// How long the reading of one photograph may take.
+const READ_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Photographs of a batch that may not be read in time before the run ends: each holds a thread.
+const LATE_MAX: usize = 5;
 
 /// Waits between attempts when the server is busy: doubled from the first to the last, then given up. In sum
 /// more than a minute and a half, in which a full queue has long been worked off.
@@ -200,35 +207,68 @@ fn external_id(relative: &str, content: &[u8]) -> String {
     format!("{tail}@{hex}")
 }
 
+/// What is known of a batch before its photographs are enrolled.
+#[derive(Debug, Default)]
+struct Known {
+    /// External ids of photographs that the face set already has.
+    enrolled: HashSet<String>,
+    /// Photographs that could not be read in time: nobody waits for them a second time.
+    late: HashSet<PathBuf>,
+}
+
 /// Which photographs of a batch the face set already has.
-async fn already_enrolled(
-    connection: &Connection,
-    face_set: &str,
-    batch: &[Found],
-) -> Result<Arc<HashSet<String>>, Error> {
+async fn already_enrolled(connection: &Connection, face_set: &str, batch: &[Found]) -> Result<Arc<Known>, Error> {
     const { assert!(BATCH <= limits::EXTERNAL_IDS_MAX) }
-    let files: Vec<Found> = batch.to_vec();
-    let ids = tokio::task::spawn_blocking(move || {
-        // A file that cannot be read is refused when its turn comes.
-        let read = |file: &Found| photo::read_within(&file.path, limits::IMAGE_BYTES_MAX).ok();
-        let ids = files.iter().filter_map(|file| Some(external_id(&file.relative, &read(file)?)));
-        ids.filter(|id| ExternalId::new(id.as_str()).is_ok()).collect()
-    });
-    let external_ids: Vec<String> =
-        ids.await.map_err(|error| Error::internal("reading the photographs failed", error))?;
+    let mut late = HashSet::new();
+    let mut external_ids = Vec::with_capacity(batch.len());
+    for file in batch {
+        match read_in_time(&file.path, READ_TIME_MAX, photo_bytes).await? {
+            Some(Ok(image)) => external_ids.push(external_id(&file.relative, &image)),
+            // It is refused when its turn comes.
+            Some(Err(_)) => {}
+            None => _ = late.insert(file.path.clone()),
+        }
+        if late.len() >= LATE_MAX {
+            return Err(failed(format!("{LATE_MAX} photographs were not read within {} s", READ_TIME_MAX.as_secs()))
+                .with_hint("look whether the disk or network folder answers"));
+        }
+    }
+    external_ids.retain(|id| ExternalId::new(id.as_str()).is_ok());
     let body = dto::ExternalIds { external_ids };
     let path = ["face-sets", face_set, "faces", "enrolled"];
     let known: dto::ExternalIds = call_patiently(connection, &path, &[], Payload::json(&body)?).await?;
-    Ok(Arc::new(known.external_ids.into_iter().collect()))
+    Ok(Arc::new(Known { enrolled: known.external_ids.into_iter().collect(), late }))
 }
 
-async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &HashSet<String>) -> Fate {
-    let path = file.path.clone();
-    let read = tokio::task::spawn_blocking(move || photo::read_within(&path, limits::IMAGE_BYTES_MAX)).await;
+fn photo_bytes(path: &Path) -> Result<Bytes, String> {
+    photo::read_within(path, limits::IMAGE_BYTES_MAX)
+}
+
+/// What `read` makes of a file; `None` if it takes longer than `time_max`, as on a network folder that is away. Its thread goes on
+/// waiting then, and nobody waits for it.
+async fn read_in_time<T: Send + 'static>(
+    path: &Path,
+    time_max: Duration,
+    read: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<Option<T>, Error> {
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read(&path));
+    match tokio::time::timeout(time_max, reading).await {
+        Ok(Ok(read)) => Ok(Some(read)),
+        Ok(Err(error)) => Err(Error::internal("reading a photograph failed", error)),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &Known) -> Fate {
+    let is_late = known.late.contains(&file.path);
+    let read = if is_late { Ok(None) } else { read_in_time(&file.path, READ_TIME_MAX, photo_bytes).await };
+    let unreadable = |reason: String| Fate::Refused("unreadable".to_owned(), Error::invalid("file", reason));
     let image = match read {
-        Ok(Ok(image)) => image,
-        Ok(Err(reason)) => return Fate::Refused("unreadable".to_owned(), Error::invalid("file", reason)),
-        Err(error) => return Fate::Stop(Error::internal("reading a photograph failed", error)),
+        Ok(Some(Ok(image))) => image,
+        Ok(Some(Err(reason))) => return unreadable(reason),
+        Ok(None) => return unreadable(format!("it was not read within {} s", READ_TIME_MAX.as_secs())),
+        Err(error) => return Fate::Stop(error),
     };
     if image.is_empty() {
         return Fate::Refused("empty".to_owned(), Error::invalid("file", "the file is empty"));
@@ -238,7 +278,7 @@ async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &Ha
     if let Err(error) = checked {
         return Fate::Refused("name".to_owned(), error);
     }
-    if known.contains(&external_id) {
+    if known.enrolled.contains(&external_id) {
         return Fate::AlreadyEnrolled;
     }
     let path = ["face-sets", face_set, "faces"];
@@ -308,6 +348,17 @@ mod tests {
         assert_ne!(id, external_id("anna/1.jpg", b"abd"));
         assert_ne!(id, external_id("bert/1.jpg", b"abc"));
         assert_eq!(external_id("Zoe\u{301}/1.jpg", b"abc"), external_id("Zo\u{e9}/1.jpg", b"abc"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_answer_is_not_waited_for() {
+        let (answer, waiting) = std::sync::mpsc::channel::<()>();
+        let path = Path::new("x.jpg");
+        let read = read_in_time(path, Duration::from_millis(1), move |_| waiting.recv()).await;
+        assert_eq!(read.unwrap(), None);
+        drop(answer);
+        let read = read_in_time(path, READ_TIME_MAX, |path| path.to_owned()).await;
+        assert_eq!(read.unwrap().as_deref(), Some(path));
     }
 
     #[test]
