@@ -264,6 +264,7 @@ enum BatchCodes {
     Eights(Vec<TileProbes>),
     /// For tile registers: for each sixteen probes, filled up with zeros to an even number of times, and each 64
     /// dimensions, sixteen lines: byte `4n + i` of line `l` is the code of dimension `4l + i` of probe `n`.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AMX has tile registers"))]
     Sixteens(Vec<CodeLine>),
 }
 
