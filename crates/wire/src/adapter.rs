@@ -65,19 +65,41 @@ pub(crate) struct Row<O, E = ()> {
     pub(crate) extra: E,
 }
 
-/// What a table of rows offers, then what is not offered; there are `N` in all.
-pub(crate) const fn infos<O: Copy, E: Copy, const N: usize>(
-    table: &[Row<O, E>],
-    refused: &[Operation],
-) -> [Operation; N] {
-    let mut infos = [table[0].info; N];
-    let mut row_idx = 0;
-    while row_idx < N {
-        infos[row_idx] = if row_idx < table.len() { table[row_idx].info } else { refused[row_idx - table.len()] };
-        row_idx += 1;
-    }
-    infos
+/// Declares what a dialect offers, a line for each operation: its name in the code and the vendor's, method and path,
+/// how far it is done, what it needs, and whatever else the dialect has to know of it. Behind `[refused]` stands what is not
+/// offered. This makes the enum `Operation`, the rows by which requests are routed (`TABLE`) and what [`ADAPTERS`] lists
+/// (`INFOS`).
+macro_rules! operations {
+    (@extra) => { () };
+    (@extra $extra:expr) => { $extra };
+    (@info $name:literal, $method:literal $path:expr, $state:expr, $needs:expr) => {
+        $crate::adapter::Operation { name: $name, method: $method, path: $path, state: $state, needs: $needs }
+    };
+    (
+        Row = $Row:ty;
+        $($Operation:ident: $name:literal, $method:literal $path:expr, $state:expr, $needs:expr $(, $extra:expr)?;)*
+        $([refused] $refused:literal, $refused_method:literal $refused_path:expr, $code:expr, $refused_needs:expr;)*
+    ) => {
+        /// An operation that is offered.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(super) enum Operation { $($Operation),* }
+
+        /// Every operation that is offered.
+        pub(super) const TABLE: [$Row; [$($name),*].len()] = [$($crate::adapter::Row {
+            operation: Operation::$Operation,
+            info: $crate::adapter::operations!(@info $name, $method $path, $state, $needs),
+            extra: $crate::adapter::operations!(@extra $($extra)?),
+        }),*];
+
+        const INFOS: &[$crate::adapter::Operation] = &[
+            $($crate::adapter::operations!(@info $name, $method $path, $state, $needs),)*
+            $($crate::adapter::operations!(
+                @info $refused, $refused_method $refused_path, $crate::adapter::State::Refused($code), $refused_needs
+            ),)*
+        ];
+    };
 }
+pub(crate) use operations;
 
 /// The row of a raw path, in a table whose paths have no arguments; a slash at the end changes nothing.
 pub(crate) fn find<O, E>(table: &'static [Row<O, E>], raw_path: &str) -> Option<&'static Row<O, E>> {

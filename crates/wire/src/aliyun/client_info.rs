@@ -31,6 +31,7 @@ fn member(object: &Object, name: &str) -> Option<String> {
 }
 
 /// Drives the reader with anything.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_client_info(data: &[u8]) {
     let info = ClientInfo::read(data);
     for text in [info.sdk_version, info.os, info.host_app].into_iter().flatten() {

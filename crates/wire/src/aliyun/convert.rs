@@ -25,20 +25,14 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// The key of the person with that id.
 pub(super) fn person_key(text: &str) -> Result<PersonKey, Fault> {
-    let malformed = || Fault::invalid("`personId` must be 1 to 32 letters, digits, `_` or `-`");
-    if !is_id(text) {
-        return Err(malformed());
-    }
-    PersonKey::new(text).map_err(|_| malformed())
+    let key = if is_id(text) { PersonKey::new(text).ok() } else { None };
+    key.ok_or_else(|| Fault::invalid("`personId` must be 1 to 32 letters, digits, `_` or `-`"))
 }
 
 /// The name of the face set that a group is.
 pub(super) fn group(text: &str) -> Result<FaceSetName, Fault> {
-    let malformed = || Fault::invalid("`groupId` must be 1 to 32 letters, digits, `_` or `-`");
-    if !is_id(text) {
-        return Err(malformed());
-    }
-    FaceSetName::new(text).map_err(|_| malformed())
+    let name = if is_id(text) { FaceSetName::new(text).ok() } else { None };
+    name.ok_or_else(|| Fault::invalid("`groupId` must be 1 to 32 letters, digits, `_` or `-`"))
 }
 
 /// Groups, each once.
@@ -53,22 +47,11 @@ pub(super) fn groups(texts: &[&str]) -> Result<Vec<FaceSetName>, Fault> {
     Ok(names)
 }
 
-/// A person's name.
-pub(super) fn name(text: &str) -> Result<Note, Fault> {
-    note_of("name", text, NAME_CHARS_MAX)
-}
-
-/// A person's note.
-pub(super) fn note(text: &str) -> Result<Note, Fault> {
-    note_of("note", text, NOTE_CHARS_MAX)
-}
-
-fn note_of(member: &str, text: &str, n_chars_max: usize) -> Result<Note, Fault> {
-    let malformed = || Fault::invalid(format!("`{member}` must be at most {n_chars_max} printable characters"));
-    if text.chars().count() > n_chars_max {
-        return Err(malformed());
-    }
-    Note::new(text).map_err(|_| malformed())
+/// A person's name or note.
+pub(super) fn note(member: &str, text: &str) -> Result<Note, Fault> {
+    let n_chars_max = if member == "name" { NAME_CHARS_MAX } else { NOTE_CHARS_MAX };
+    let note = if text.chars().count() <= n_chars_max { Note::new(text).ok() } else { None };
+    note.ok_or_else(|| Fault::invalid(format!("`{member}` must be at most {n_chars_max} printable characters")))
 }
 
 /// An asked-for face id: text or number, as it was asked for and, if it can be one, as ours.

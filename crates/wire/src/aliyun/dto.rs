@@ -33,50 +33,56 @@ pub(super) struct GatewayError<'a> {
     pub(super) message: &'a str,
 }
 
-/// Answer of AddPerson, AddGroups and DeleteGroups.
+/// What a call answers, where that is more than its own parts.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PersonInGroups {
-    pub(super) person_id: String,
-    pub(super) group_ids: Vec<String>,
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(super) enum Answer {
+    /// Of AddPerson, AddGroups and DeleteGroups.
+    PersonInGroups {
+        person_id: String,
+        group_ids: Vec<String>,
+    },
+    PersonSet {
+        person_id: String,
+    },
+    /// Ids of faces are texts here and numbers in [`FaceItem`]: so it is documented.
+    Person {
+        person_id: String,
+        name: String,
+        group_ids: Vec<String>,
+        face_ids: Vec<String>,
+        note: String,
+    },
+    PersonDeleted {
+        person_id: String,
+        delete_count: u64,
+    },
+    /// Of AddFaces and GetFaces.
+    Faces {
+        person_id: String,
+        group_ids: Option<Vec<String>>,
+        face_image_items: Vec<FaceItem>,
+    },
+    FacesDeleted {
+        person_id: String,
+        face_ids: Vec<String>,
+        delete_count: usize,
+    },
+    Groups {
+        group_ids: Vec<String>,
+    },
+    Persons {
+        person_ids: Vec<String>,
+        current_page: u64,
+        page_size: u64,
+        total_count: u64,
+    },
+    PersonsFound {
+        top_person_data: Vec<FaceFound>,
+    },
 }
 
-/// Answer of SetPerson.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PersonSet {
-    pub(super) person_id: String,
-}
-
-/// Answer of GetPerson. Ids of faces are texts here and numbers in [`FaceItem`]: so it is documented.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PersonShown {
-    pub(super) person_id: String,
-    pub(super) name: String,
-    pub(super) group_ids: Vec<String>,
-    pub(super) face_ids: Vec<String>,
-    pub(super) note: String,
-}
-
-/// Answer of DeletePerson.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PersonDeleted {
-    pub(super) person_id: String,
-    pub(super) delete_count: u64,
-}
-
-/// Answer of AddFaces and GetFaces.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FaceItems {
-    pub(super) person_id: String,
-    pub(super) group_ids: Option<Vec<String>>,
-    pub(super) face_image_items: Vec<FaceItem>,
-}
-
-/// One image or face of [`FaceItems`].
+/// One image or face of [`Answer::Faces`].
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FaceItem {
@@ -93,32 +99,6 @@ pub(super) struct FaceItem {
 pub(super) enum FaceIdShown {
     Number(u64),
     Text(String),
-}
-
-/// Answer of DeleteFaces.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FacesDeleted {
-    pub(super) person_id: String,
-    pub(super) face_ids: Vec<String>,
-    pub(super) delete_count: usize,
-}
-
-/// Answer of GetGroups.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Groups {
-    pub(super) group_ids: Vec<String>,
-}
-
-/// Answer of GetPersons.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Persons {
-    pub(super) person_ids: Vec<String>,
-    pub(super) current_page: u64,
-    pub(super) page_size: u64,
-    pub(super) total_count: u64,
 }
 
 /// Answer of UploadCredentials.
@@ -190,13 +170,6 @@ pub(super) struct PersonFound {
     pub(super) rate: f64,
     pub(super) name: String,
     pub(super) note: String,
-}
-
-/// Answer of SearchPerson.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PersonsSearched {
-    pub(super) top_person_data: Vec<FaceFound>,
 }
 
 /// Answer of DetectFace, and of SearchPerson where the image is at fault.

@@ -109,6 +109,11 @@ impl Fault {
         Self::new(code::BAD_REQUEST, detail)
     }
 
+    /// A fault as it was kept with a result.
+    pub(super) fn kept(number: u16, msg: String) -> Self {
+        Self { number, msg, source: None }
+    }
+
     /// A failed library call; what lies below it goes to the log only.
     pub(super) fn of(error: Error, settings: &Settings) -> Self {
         let (code, word) = code_of(error.kind());

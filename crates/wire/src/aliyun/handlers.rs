@@ -5,9 +5,10 @@ use http::StatusCode;
 use likeness_domain::Kind;
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage, SearchFaces};
 use likeness_domain::ports::Page;
-use likeness_domain::types::{FaceSetName, Note, PersonPatch};
+use likeness_domain::types::{FaceSet, FaceSetName, Note, PersonKey, PersonPatch};
 use serde::Serialize;
 
+use super::dto::Answer;
 use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
 use super::operations::Operation;
 use super::params;
@@ -16,7 +17,7 @@ use super::scan::{self, FACES_MAX, TOP_K};
 use super::{convert, dto, jobs, uploads};
 use crate::http::json::Object;
 
-type Answer = Result<Response, Failure>;
+type Outcome = Result<Response, Failure>;
 
 /// Most groups named in one request: as many as there may be.
 const GROUPS_MAX: usize = 100;
@@ -24,7 +25,7 @@ const GROUPS_MAX: usize = 100;
 const URLS_MAX: usize = 20;
 
 /// Runs the operation.
-pub(super) async fn handle(call: Call<'_>) -> Answer {
+pub(super) async fn handle(call: Call<'_>) -> Outcome {
     match call.row.operation {
         Operation::AddPerson => add_person(&call).await,
         Operation::SetPerson => set_person(&call).await,
@@ -51,11 +52,23 @@ impl Call<'_> {
         params::object(&self.body)
     }
 
+    /// The body, and the person that it is about.
+    fn person(&self) -> Result<(Object, PersonKey), Fault> {
+        let body = self.object()?;
+        let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+        Ok((body, key))
+    }
+
+    /// The face sets that a person is to join or to leave.
+    fn groups(&self, body: &Object) -> Result<Vec<FaceSetName>, Fault> {
+        convert::groups(&params::needed_texts(body, "groupIds", GROUPS_MAX)?)
+    }
+
     fn failed(&self, error: likeness_domain::Error) -> Fault {
         self.api.fault(error)
     }
 
-    fn ok(&self, data: impl Serialize) -> Answer {
+    fn ok(&self, data: impl Serialize) -> Outcome {
         let envelope = dto::Envelope {
             code: code::OK.number,
             msg: code::OK.name,
@@ -66,56 +79,41 @@ impl Call<'_> {
         Ok(answer(StatusCode::OK, &envelope))
     }
 
-    fn done(&self, answer: impl Serialize) -> Answer {
+    fn done(&self, answer: Answer) -> Outcome {
         self.ok(dto::Done { code: code::OK.number, answer })
     }
 
     /// The same of several results, each with its code.
-    fn ok_of(&self, codes: Vec<u16>, data: impl Serialize) -> Answer {
+    fn ok_of(&self, codes: Vec<u16>, data: impl Serialize) -> Outcome {
         Ok(retry_later_if_busy(self.ok(data)?, codes))
     }
-
-    fn join(&self, face_sets: Vec<FaceSetName>) -> Join {
-        Join { face_sets, capacity: None }
-    }
 }
 
-async fn add_person(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let person_id = params::needed_text(&body, "personId")?;
+async fn add_person(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
     let request = CreatePerson {
-        key: convert::person_key(person_id)?,
-        name: words(&body, "name", convert::name)?.filter(|name| !name.as_str().is_empty()),
-        note: words(&body, "note", convert::note)?.filter(|note| !note.as_str().is_empty()),
-        join: call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?),
+        key,
+        name: note(&body, "name")?.filter(|name| !name.as_str().is_empty()),
+        note: note(&body, "note")?.filter(|note| !note.as_str().is_empty()),
+        join: Join { face_sets: call.groups(&body)?, capacity: None },
     };
     let (person, face_sets) = call.api.library().create_person(&call.caller, request).await?;
-    call.done(dto::PersonInGroups {
-        person_id: person.key.as_str().to_owned(),
-        group_ids: convert::group_ids(&face_sets),
-    })
+    call.done(in_groups(&person.key, &face_sets))
 }
 
-async fn set_person(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
-    let patch = PersonPatch {
-        key: None,
-        name: words(&body, "name", convert::name)?,
-        note: words(&body, "note", convert::note)?,
-        only_if: None,
-    };
+async fn set_person(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
+    let patch = PersonPatch { key: None, name: note(&body, "name")?, note: note(&body, "note")?, only_if: None };
     let person = call.api.library().update_person(&call.caller, &key, patch).await?;
-    call.done(dto::PersonSet { person_id: person.key.as_str().to_owned() })
+    call.done(Answer::PersonSet { person_id: person.key.as_str().to_owned() })
 }
 
-async fn get_person(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+async fn get_person(call: &Call<'_>) -> Outcome {
+    let (_, key) = call.person()?;
     let library = call.api.library();
     let (person, face_sets) = library.person(&call.caller, &key).await?;
     let (_, faces) = library.list_person_faces(&call.caller, &key, ALL).await?;
-    call.done(dto::PersonShown {
+    call.done(Answer::Person {
         person_id: person.key.as_str().to_owned(),
         name: convert::shown(person.name.as_ref()),
         group_ids: convert::group_ids(&face_sets),
@@ -124,20 +122,18 @@ async fn get_person(call: &Call<'_>) -> Answer {
     })
 }
 
-async fn delete_person(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+async fn delete_person(call: &Call<'_>) -> Outcome {
+    let (_, key) = call.person()?;
     let delete_count = match call.api.library().delete_person(&call.caller, &key).await {
         Ok(_) => 1,
         Err(error) if error.kind() == Kind::PersonNotFound => 0,
         Err(error) => return Err(error.into()),
     };
-    call.done(dto::PersonDeleted { person_id: key.as_str().to_owned(), delete_count })
+    call.done(Answer::PersonDeleted { person_id: key.as_str().to_owned(), delete_count })
 }
 
-async fn add_faces(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+async fn add_faces(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
     let urls = params::needed_texts(&body, "urls", URLS_MAX)?;
     let mut images = Vec::new();
     let mut refused = Vec::new();
@@ -172,7 +168,7 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     };
     let face_image_items: Vec<_> = urls.iter().zip(refused).map(item).collect();
     let codes: Vec<u16> = face_image_items.iter().filter_map(|item| item.code).collect();
-    let items = dto::FaceItems {
+    let items = Answer::Faces {
         person_id: added.person.key.as_str().to_owned(),
         group_ids: Some(convert::group_ids(&added.face_sets)),
         face_image_items,
@@ -180,22 +176,20 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     Ok(retry_later_if_busy(call.done(items)?, codes))
 }
 
-async fn delete_faces(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+async fn delete_faces(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
     let asked = convert::asked_faces(params::needed_list(&body, "faceIds", IDS_MAX)?)?;
     let ids = asked.into_iter().filter_map(|face| face.id).collect();
     let (person, deleted) = call.api.library().delete_person_faces(&call.caller, &key, ids).await?;
-    call.done(dto::FacesDeleted {
+    call.done(Answer::FacesDeleted {
         person_id: person.key.as_str().to_owned(),
         delete_count: deleted.len(),
         face_ids: deleted.iter().map(ToString::to_string).collect(),
     })
 }
 
-async fn get_faces(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
+async fn get_faces(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
     let asked = params::list(&body, "faceIds")?.unwrap_or_default();
     if asked.len() > IDS_MAX {
         return Err(Fault::invalid(format!("`faceIds` has {} entries, expected at most {IDS_MAX}", asked.len())).into());
@@ -215,18 +209,18 @@ async fn get_faces(call: &Call<'_>) -> Answer {
         (person, asked.into_iter().map(item).collect())
     };
     let person_id = person.key.as_str().to_owned();
-    call.done(dto::FaceItems { person_id, group_ids: None, face_image_items })
+    call.done(Answer::Faces { person_id, group_ids: None, face_image_items })
 }
 
-async fn get_groups(call: &Call<'_>) -> Answer {
+async fn get_groups(call: &Call<'_>) -> Outcome {
     call.object()?;
     let face_sets = call.api.library().face_sets(&call.caller).await?;
     let mut group_ids = convert::group_ids(face_sets.iter().map(|summary| &summary.face_set));
     group_ids.sort();
-    call.done(dto::Groups { group_ids })
+    call.done(Answer::Groups { group_ids })
 }
 
-async fn get_persons(call: &Call<'_>) -> Answer {
+async fn get_persons(call: &Call<'_>) -> Outcome {
     let body = call.object()?;
     let name = convert::group(params::needed_text(&body, "groupId")?)?;
     let current_page = params::whole(&body, "currentPage", 1, 1..=u64::from(u32::MAX))?;
@@ -240,35 +234,30 @@ async fn get_persons(call: &Call<'_>) -> Answer {
         Err(error) if error.kind() == Kind::FaceSetNotFound => (Vec::new(), 0),
         Err(error) => return Err(error.into()),
     };
-    call.done(dto::Persons { person_ids, current_page, page_size, total_count })
+    call.done(Answer::Persons { person_ids, current_page, page_size, total_count })
 }
 
-async fn add_groups(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
-    let join = call.join(convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?);
+async fn add_groups(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
+    let join = Join { face_sets: call.groups(&body)?, capacity: None };
     let face_sets = call.api.library().join_face_sets(&call.caller, &key, join).await?;
-    let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
-    call.done(dto::PersonInGroups { person_id, group_ids })
+    call.done(in_groups(&key, &face_sets))
 }
 
-async fn delete_groups(call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let key = convert::person_key(params::needed_text(&body, "personId")?)?;
-    let names = convert::groups(&params::needed_texts(&body, "groupIds", GROUPS_MAX)?)?;
-    let face_sets = call.api.library().leave_face_sets(&call.caller, &key, names).await?;
-    let (person_id, group_ids) = (key.as_str().to_owned(), convert::group_ids(&face_sets));
-    call.done(dto::PersonInGroups { person_id, group_ids })
+async fn delete_groups(call: &Call<'_>) -> Outcome {
+    let (body, key) = call.person()?;
+    let face_sets = call.api.library().leave_face_sets(&call.caller, &key, call.groups(&body)?).await?;
+    call.done(in_groups(&key, &face_sets))
 }
 
-async fn image_scan(call: &Call<'_>) -> Answer {
+async fn image_scan(call: &Call<'_>) -> Outcome {
     let tasks = scan::read(&call.object()?)?;
     call.count(tasks.len())?;
     let answers = scan::run_all(call.api, &call.caller, tasks).await;
     call.ok_of(answers.iter().map(|answer| answer.code).collect(), answers)
 }
 
-async fn image_async_scan(call: &Call<'_>) -> Answer {
+async fn image_async_scan(call: &Call<'_>) -> Outcome {
     let body = call.object()?;
     let tasks = scan::read(&body)?;
     call.count(tasks.len())?;
@@ -277,13 +266,13 @@ async fn image_async_scan(call: &Call<'_>) -> Answer {
     call.ok(answers)
 }
 
-async fn image_results(call: &Call<'_>) -> Answer {
+async fn image_results(call: &Call<'_>) -> Outcome {
     let ids = jobs::task_ids(&call.body)?;
     let answers = jobs::results(call.api, &call.caller, &ids).await?;
     call.ok(answers)
 }
 
-async fn detect_face(call: &Call<'_>) -> Answer {
+async fn detect_face(call: &Call<'_>) -> Outcome {
     let body = call.object()?;
     let url = params::needed_text(&body, "url")?;
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
@@ -304,7 +293,7 @@ async fn detect_face(call: &Call<'_>) -> Answer {
     call.ok_of(vec![code], dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
 }
 
-async fn search_person(call: &Call<'_>) -> Answer {
+async fn search_person(call: &Call<'_>) -> Outcome {
     let body = call.object()?;
     let url = params::needed_text(&body, "url")?;
     let face_set = convert::group(params::needed_text(&body, "groupId")?)?;
@@ -327,13 +316,13 @@ async fn search_person(call: &Call<'_>) -> Answer {
         Ok(found) => {
             let scale = call.api.scale(&found.face_set.pack)?;
             let top_person_data = convert::faces_found(&found, scale, n_max);
-            call.done(dto::PersonsSearched { top_person_data })
+            call.done(Answer::PersonsFound { top_person_data })
         }
         Err(error) => unsearched(call, call.failed(error)),
     }
 }
 
-fn unsearched(call: &Call<'_>, fault: Fault) -> Answer {
+fn unsearched(call: &Call<'_>, fault: Fault) -> Outcome {
     let code = fault.number;
     call.ok_of(
         vec![code],
@@ -346,6 +335,10 @@ const IDS_MAX: usize = 100;
 /// A person's faces fit on one page, also those that a laxer dialect enrolled.
 const ALL: Page = Page { offset: 0, limit: likeness_domain::limits::PAGE_LIMIT_MAX };
 
-fn words(body: &Object, member: &str, read: fn(&str) -> Result<Note, Fault>) -> Result<Option<Note>, Fault> {
-    params::text(body, member)?.map(read).transpose()
+fn in_groups(key: &PersonKey, face_sets: &[FaceSet]) -> Answer {
+    Answer::PersonInGroups { person_id: key.as_str().to_owned(), group_ids: convert::group_ids(face_sets) }
+}
+
+fn note(body: &Object, member: &str) -> Result<Option<Note>, Fault> {
+    params::text(body, member)?.map(|text| convert::note(member, text)).transpose()
 }

@@ -44,11 +44,14 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{fuzz_acs3, fuzz_signature};
-pub use client_info::fuzz_client_info;
 pub use operations::ADAPTER;
 pub(crate) use routes::Aliyun;
 pub use settings::{Settings, UploadEndpoint};
 pub(crate) use uploads::BUCKET;
-pub use uploads::fuzz_upload;
 pub(crate) use workers::workers;
+#[cfg(any(test, feature = "fuzz"))]
+pub use {
+    auth::{fuzz_acs3, fuzz_signature},
+    client_info::fuzz_client_info,
+    uploads::fuzz_upload,
+};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::errors::{Fault, code};
 use super::routes::Api;
-use super::scan::Finding;
+use super::scan::{self, Finding};
 use super::{convert, dto};
 
 /// The outcome of a task.
@@ -59,18 +59,17 @@ impl Kept {
 
     /// The task's element of an answer, with those who are still there.
     pub(super) async fn answer(self, api: &Api, caller: &Caller, task_id: String) -> Result<dto::TaskAnswer, Fault> {
-        let (code, msg, results) = match self.outcome {
-            Outcome::Failed { number, msg } => (number, msg, None),
-            Outcome::Found(findings) => {
-                let mut results = Vec::with_capacity(findings.len());
-                for finding in findings {
-                    results.push(recall(api, caller, finding).await?.shown(api.settings()));
+        let outcome = match self.outcome {
+            Outcome::Failed { number, msg } => Err(Fault::kept(number, msg)),
+            Outcome::Found(kept) => {
+                let mut findings = Vec::with_capacity(kept.len());
+                for finding in kept {
+                    findings.push(recall(api, caller, finding).await?);
                 }
-                (code::OK.number, code::OK.name.to_owned(), Some(results))
+                Ok(findings)
             }
         };
-        let (data_id, task_id, url) = (self.data_id, Some(task_id), Some(self.url));
-        Ok(dto::TaskAnswer { code, msg, data_id, task_id, url, extras: Some(dto::Empty {}), results })
+        Ok(scan::task_answer(api, outcome, self.data_id, task_id, Some(self.url)))
     }
 }
 

@@ -12,13 +12,13 @@ use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, Webhook};
 use likeness_domain::types::TimestampMs;
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::errors::Fault;
 use super::jobs::{Callback, SCAN, ScanPayload};
 use super::routes::Api;
 use super::scan::{self, Finding};
 use super::scan_result::Kept;
+use crate::http::signing::sha256_hex;
 use crate::http::{json, target};
 use crate::router::{Services, Worker};
 
@@ -181,6 +181,5 @@ fn read<T: for<'de> Deserialize<'de>>(job: &Job) -> Option<T> {
 
 /// Lower-case hex SHA-256 of account uid, seed and content; the uid is the tenant's id.
 pub(super) fn checksum(uid: &str, seed: &str, content: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(uid).chain_update(seed).chain_update(content).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(&[uid.as_bytes(), seed.as_bytes(), content].concat())
 }

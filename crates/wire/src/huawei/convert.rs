@@ -271,26 +271,27 @@ fn field_values_shown(values: &FieldValues, wanted: impl Fn(&str) -> bool) -> Or
     Ordered(values.map(|(name, value)| (name.as_str().to_owned(), shown(value))).collect())
 }
 
-fn external_image_id(face: &Face) -> Option<String> {
-    face.subject.as_ref().map(|subject| subject.as_str().to_owned())
-}
-
-pub(super) fn faces_shown(face_set: &FaceSet, faces: &[Face]) -> dto::FacesShown {
-    let shown = |face: &Face| dto::Face {
+/// A face with the wanted custom fields, and how alike it is if it was searched for.
+fn face_shown(face: &Face, similarity: Option<f64>, wants: impl Fn(&str) -> bool) -> dto::Face {
+    dto::Face {
         face_id: ids::face_id(face.id),
-        external_image_id: external_image_id(face),
+        external_image_id: face.subject.as_ref().map(|subject| subject.as_str().to_owned()),
+        similarity,
         bounding_box: bounding_box(face.detection.bounding_box),
-        external_fields: field_values_shown(&face.fields, |_| true),
-    };
-    dto::FacesShown {
-        face_set_id: ids::face_set_id(face_set.id),
-        face_set_name: face_set.name.as_str().to_owned(),
-        faces: faces.iter().map(shown).collect(),
+        external_fields: field_values_shown(&face.fields, wants),
     }
 }
 
-pub(super) fn faces_changed(face_set: &FaceSet, n_faces: usize) -> dto::FacesChanged {
-    dto::FacesChanged {
+pub(super) fn faces_shown(face_set: &FaceSet, faces: &[Face]) -> dto::Answer {
+    dto::Answer::Faces {
+        face_set_id: ids::face_set_id(face_set.id),
+        face_set_name: face_set.name.as_str().to_owned(),
+        faces: faces.iter().map(|face| face_shown(face, None, |_| true)).collect(),
+    }
+}
+
+pub(super) fn faces_changed(face_set: &FaceSet, n_faces: usize) -> dto::Answer {
+    dto::Answer::FacesChanged {
         face_number: n_faces as u64,
         face_set_id: ids::face_set_id(face_set.id),
         face_set_name: face_set.name.as_str().to_owned(),
@@ -303,27 +304,21 @@ pub(super) fn faces_found(
     schema: &FieldSchema,
     return_fields: &[String],
     scale: &Scale,
-) -> dto::FacesFound {
+) -> dto::Answer {
     // Against the schema first: a caller may name very many fields, a set has ten.
     let is_wanted = |name: &FieldName| return_fields.iter().any(|wanted| wanted == name.as_str());
     let wanted: Vec<&str> =
         schema.fields().iter().map(|(name, _)| name).filter(|name| is_wanted(name)).map(FieldName::as_str).collect();
     let shown = |candidate: &Candidate| {
-        let face = &candidate.face;
-        dto::FoundFace {
-            face_id: ids::face_id(face.id),
-            external_image_id: external_image_id(face),
-            similarity: scale.to_number(candidate.similarity),
-            bounding_box: bounding_box(face.detection.bounding_box),
-            external_fields: field_values_shown(&face.fields, |name| wanted.contains(&name)),
-        }
+        let similarity = scale.to_number(candidate.similarity);
+        face_shown(&candidate.face, Some(similarity), |name| wanted.contains(&name))
     };
-    dto::FacesFound { faces: candidates.iter().map(shown).collect() }
+    dto::Answer::FacesFound { faces: candidates.iter().map(shown).collect() }
 }
 
-pub(super) fn faces_compared(faces: [BoundingBox; 2], similarity: Similarity, scale: &Scale) -> dto::FacesCompared {
+pub(super) fn faces_compared(faces: [BoundingBox; 2], similarity: Similarity, scale: &Scale) -> dto::Answer {
     let [image1_face, image2_face] = faces.map(|face| dto::ComparedFace { bounding_box: bounding_box(face) });
-    dto::FacesCompared { image1_face, image2_face, similarity: scale.to_number(similarity) }
+    dto::Answer::FacesCompared { image1_face, image2_face, similarity: scale.to_number(similarity) }
 }
 
 /// What has to be measured for these attribute codes.

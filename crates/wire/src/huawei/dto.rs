@@ -15,29 +15,95 @@ impl<T: Serialize> Serialize for Ordered<T> {
     }
 }
 
+/// What a failed request answers.
 #[derive(Serialize)]
-pub(super) struct ServiceError<'a> {
-    pub(super) error_code: &'a str,
-    pub(super) error_msg: &'a str,
-}
-
-#[derive(Serialize)]
-pub(super) struct GatewayError<'a> {
-    pub(super) error_msg: &'a str,
-    pub(super) error_code: &'a str,
-    pub(super) request_id: &'a str,
+#[serde(untagged)]
+pub(super) enum Refusal<'a> {
+    Service { error_code: &'a str, error_msg: &'a str },
+    Gateway { error_msg: &'a str, error_code: &'a str, request_id: &'a str },
+    Identity { error: IdentityError<'a> },
 }
 
 #[derive(Serialize)]
 pub(super) struct IdentityError<'a> {
-    pub(super) error: IdentityErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-pub(super) struct IdentityErrorBody<'a> {
     pub(super) code: u16,
     pub(super) message: &'a str,
     pub(super) title: &'a str,
+}
+
+/// What an operation of the face service answers.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    FaceSet {
+        face_set_info: FaceSetInfo,
+    },
+    FaceSets {
+        face_sets_info: Vec<FaceSetInfo>,
+    },
+    FaceSetDeleted {
+        face_set_name: String,
+    },
+    Faces {
+        face_set_id: String,
+        face_set_name: String,
+        faces: Vec<Face>,
+    },
+    FacesChanged {
+        face_number: u64,
+        face_set_id: String,
+        face_set_name: String,
+    },
+    FacesFound {
+        faces: Vec<Face>,
+    },
+    FacesDetected {
+        faces: Vec<DetectedFace>,
+    },
+    FacesCompared {
+        image1_face: ComparedFace,
+        image2_face: ComparedFace,
+        similarity: f64,
+    },
+    // The hyphens here and the camel case of warnings are the vendor's.
+    #[serde(rename_all = "kebab-case")]
+    ClipJudged {
+        video_result: VideoResult,
+        warning_list: Vec<Warning>,
+    },
+    #[serde(rename_all = "kebab-case")]
+    StillJudged {
+        result: StillResult,
+        warning_list: Vec<Warning>,
+    },
+    ServiceStatus {
+        subscribe_status: bool,
+        create_time: String,
+    },
+}
+
+/// What the identity service answers.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum IdentityAnswer<'a> {
+    Token {
+        token: Token,
+    },
+    /// To a question at the root.
+    Versions {
+        versions: Versions,
+    },
+    Version {
+        version: Version,
+    },
+    Domains {
+        domains: [ListedDomain<'a>; 1],
+        links: BTreeMap<&'a str, &'a str>,
+    },
+    Projects {
+        projects: Vec<Project<'a>>,
+        links: BTreeMap<&'a str, &'a str>,
+    },
 }
 
 #[derive(Serialize)]
@@ -75,72 +141,19 @@ pub(super) struct FaceSetInfo {
 }
 
 #[derive(Serialize)]
-pub(super) struct FaceSetShown {
-    pub(super) face_set_info: FaceSetInfo,
-}
-
-#[derive(Serialize)]
-pub(super) struct FaceSetsShown {
-    pub(super) face_sets_info: Vec<FaceSetInfo>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FaceSetDeleted {
-    pub(super) face_set_name: String,
-}
-
-#[derive(Serialize)]
 pub(super) struct Face {
     pub(super) face_id: String,
     // Only faces enrolled through another dialect have none.
     pub(super) external_image_id: Option<String>,
+    /// Of a face that was searched for.
+    pub(super) similarity: Option<f64>,
     pub(super) bounding_box: BoundingBox,
     pub(super) external_fields: Ordered<FieldValue>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesShown {
-    pub(super) face_set_id: String,
-    pub(super) face_set_name: String,
-    pub(super) faces: Vec<Face>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesChanged {
-    pub(super) face_number: u64,
-    pub(super) face_set_id: String,
-    pub(super) face_set_name: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct FoundFace {
-    pub(super) face_id: String,
-    pub(super) external_image_id: Option<String>,
-    pub(super) similarity: f64,
-    pub(super) bounding_box: BoundingBox,
-    pub(super) external_fields: Ordered<FieldValue>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesFound {
-    pub(super) faces: Vec<FoundFace>,
 }
 
 #[derive(Serialize)]
 pub(super) struct ComparedFace {
     pub(super) bounding_box: BoundingBox,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesCompared {
-    pub(super) image1_face: ComparedFace,
-    pub(super) image2_face: ComparedFace,
-    pub(super) similarity: f64,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesDetected {
-    pub(super) faces: Vec<DetectedFace>,
 }
 
 #[derive(Serialize)]
@@ -214,15 +227,6 @@ pub(super) struct Quality {
     pub(super) illumination: Option<f64>,
 }
 
-/// The hyphens and the camel case are the vendor's.
-#[derive(Serialize)]
-pub(super) struct ClipJudged {
-    #[serde(rename = "video-result")]
-    pub(super) video_result: VideoResult,
-    #[serde(rename = "warning-list")]
-    pub(super) warning_list: Vec<Warning>,
-}
-
 #[derive(Serialize)]
 pub(super) struct VideoResult {
     pub(super) alive: bool,
@@ -234,13 +238,6 @@ pub(super) struct VideoResult {
 pub(super) struct SeenAction {
     pub(super) confidence: f64,
     pub(super) action: usize,
-}
-
-#[derive(Serialize)]
-pub(super) struct StillJudged {
-    pub(super) result: StillResult,
-    #[serde(rename = "warning-list")]
-    pub(super) warning_list: Vec<Warning>,
 }
 
 #[derive(Serialize)]
@@ -256,17 +253,6 @@ pub(super) struct Warning {
     pub(super) code: u32,
     #[serde(rename = "warningMsg")]
     pub(super) message: &'static str,
-}
-
-#[derive(Serialize)]
-pub(super) struct ServiceStatus {
-    pub(super) subscribe_status: bool,
-    pub(super) create_time: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct TokenIssued {
-    pub(super) token: Token,
 }
 
 #[derive(Serialize)]
@@ -321,20 +307,9 @@ pub(super) struct Endpoint {
     pub(super) url: String,
 }
 
-/// Answer to a question at the root.
-#[derive(Serialize)]
-pub(super) struct VersionsShown {
-    pub(super) versions: Versions,
-}
-
 #[derive(Serialize)]
 pub(super) struct Versions {
     pub(super) values: [Version; 1],
-}
-
-#[derive(Serialize)]
-pub(super) struct VersionShown {
-    pub(super) version: Version,
 }
 
 /// A version of the identity service.
@@ -362,23 +337,11 @@ pub(super) struct MediaType {
 }
 
 #[derive(Serialize)]
-pub(super) struct DomainsShown<'a> {
-    pub(super) domains: [ListedDomain<'a>; 1],
-    pub(super) links: BTreeMap<&'a str, &'a str>,
-}
-
-#[derive(Serialize)]
 pub(super) struct ListedDomain<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) enabled: bool,
     pub(super) description: &'a str,
-}
-
-#[derive(Serialize)]
-pub(super) struct ProjectsShown<'a> {
-    pub(super) projects: Vec<Project<'a>>,
-    pub(super) links: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Serialize)]

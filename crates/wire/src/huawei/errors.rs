@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use likeness_domain::{Error, Kind};
 
-use super::dto;
+use super::dto::{IdentityError, Refusal};
 use super::operations::Operation;
 use crate::http::failed_call::FailedCall;
 use crate::http::json;
@@ -248,18 +248,16 @@ impl Failure {
             message: &self.message,
         };
         failed.log(status.is_server_error());
-        let mut response = match shape {
-            Shape::Service => json::answer(status, &dto::ServiceError { error_code: text, error_msg: &self.message }),
-            Shape::Gateway => {
-                let body = dto::GatewayError { error_msg: &self.message, error_code: text, request_id };
-                json::answer(status, &body)
-            }
+        let (error_code, error_msg) = (text, &*self.message);
+        let body = match shape {
+            Shape::Service => Refusal::Service { error_code, error_msg },
+            Shape::Gateway => Refusal::Gateway { error_msg, error_code, request_id },
             Shape::Identity => {
                 let title = status.canonical_reason().unwrap_or_default();
-                let error = dto::IdentityErrorBody { code: status.as_u16(), message: &self.message, title };
-                json::answer(status, &dto::IdentityError { error })
+                Refusal::Identity { error: IdentityError { code: status.as_u16(), message: error_msg, title } }
             }
         };
+        let mut response = json::answer(status, &body);
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

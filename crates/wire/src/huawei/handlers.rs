@@ -1,27 +1,24 @@
 //! One function for each operation: translate the request, call the library (seldom twice), translate the answer.
 
-use axum::response::Response;
-use http::StatusCode;
 use likeness_domain::filter::{self, Expr};
 use likeness_domain::library::{AddFaces, CreateFaceSet, DeleteFaces, Probe, Search, Threshold, UpdateFace};
 use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Face, FaceSet, GivenValue, Subject, Tags};
-use serde::Serialize;
 
 use super::convert::{self, VOCABULARY};
+use super::dto::Answer;
 use super::errors::{Code, Failure, Origin, code};
 use super::image::{self, Picture};
 use super::operations::Operation;
 use super::params::shortened;
 use super::routes::Call;
-use super::{dto, ids, liveness};
-use crate::http::json;
+use super::{ids, liveness};
 
-type Answer = Result<Response, Failure>;
+type Outcome = Result<Answer, Failure>;
 
 /// Runs the operation.
-pub(super) async fn handle(call: Call<'_>) -> Answer {
+pub(super) async fn handle(call: Call<'_>) -> Outcome {
     match call.operation {
         Operation::DetectFaces => detect_faces(&call).await,
         Operation::CompareFaces => compare_faces(&call).await,
@@ -35,7 +32,7 @@ pub(super) async fn handle(call: Call<'_>) -> Answer {
         Operation::DeleteFaces => delete_faces(&call).await,
         Operation::BatchDeleteFaces => batch_delete_faces(&call).await,
         Operation::SearchFaces => search_faces(&call).await,
-        Operation::ServiceStatus => Ok(service_status(&call)),
+        Operation::ShowSubscription | Operation::CreateSubscription => Ok(service_status(&call)),
         Operation::DetectLive => detect_live(&call).await,
         Operation::DetectLiveFace => detect_live_face(&call).await,
         Operation::CreateToken
@@ -48,22 +45,17 @@ pub(super) async fn handle(call: Call<'_>) -> Answer {
     }
 }
 
-// Also for what is created: clients of this service insist on 200.
-fn ok(body: &impl Serialize) -> Answer {
-    Ok(json::answer(StatusCode::OK, body))
-}
-
-async fn detect_faces(call: &Call<'_>) -> Answer {
+async fn detect_faces(call: &Call<'_>) -> Outcome {
     let codes = convert::attribute_codes(&call.params)?;
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let asked = codes.as_deref().unwrap_or_default();
     let analysis = call.library.detect(&call.caller, input, convert::aspects(asked)).await;
     let analysis = analysis.map_err(|error| Failure::library(error, origin))?;
     let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
-    ok(&dto::FacesDetected { faces })
+    Ok(Answer::FacesDetected { faces })
 }
 
-async fn compare_faces(call: &Call<'_>) -> Answer {
+async fn compare_faces(call: &Call<'_>) -> Outcome {
     let first = image::needed(&call.params, "image1", call.settings())?;
     let second = image::needed(&call.params, "image2", call.settings())?;
     image::check_size("both images", first.n_bytes_sent + second.n_bytes_sent, call.settings())?;
@@ -74,10 +66,10 @@ async fn compare_faces(call: &Call<'_>) -> Answer {
     let comparison = comparison.map_err(|error| Failure::library(error, origin))?;
     let scale = call.dialect.scales.get(&comparison.pack)?;
     let boxes = comparison.faces.map(|face| face.bounding_box);
-    ok(&convert::faces_compared(boxes, comparison.similarity, scale))
+    Ok(convert::faces_compared(boxes, comparison.similarity, scale))
 }
 
-async fn create_face_set(call: &Call<'_>) -> Answer {
+async fn create_face_set(call: &Call<'_>) -> Outcome {
     let settings = call.settings();
     let request = CreateFaceSet {
         name: convert::new_face_set_name(call.params.needed_text("face_set_name")?)?,
@@ -89,31 +81,31 @@ async fn create_face_set(call: &Call<'_>) -> Answer {
         quality_gate: None,
     };
     let face_set = call.library.create_face_set(&call.caller, request).await?;
-    ok(&dto::FaceSetShown { face_set_info: convert::face_set_info(face_set, 0, settings) })
+    Ok(Answer::FaceSet { face_set_info: convert::face_set_info(face_set, 0, settings) })
 }
 
-async fn list_face_sets(call: &Call<'_>) -> Answer {
+async fn list_face_sets(call: &Call<'_>) -> Outcome {
     let face_sets = call.library.face_sets(&call.caller).await?;
     let info = |summary: likeness_domain::types::FaceSetSummary| {
         convert::face_set_info(summary.face_set, summary.n_faces, call.settings())
     };
-    ok(&dto::FaceSetsShown { face_sets_info: face_sets.into_iter().map(info).collect() })
+    Ok(Answer::FaceSets { face_sets_info: face_sets.into_iter().map(info).collect() })
 }
 
-async fn show_face_set(call: &Call<'_>) -> Answer {
+async fn show_face_set(call: &Call<'_>) -> Outcome {
     let name = convert::named_face_set(&call.face_set_name)?;
     let summary = call.library.face_set(&call.caller, &name).await?;
     let face_set_info = convert::face_set_info(summary.face_set, summary.n_faces, call.settings());
-    ok(&dto::FaceSetShown { face_set_info })
+    Ok(Answer::FaceSet { face_set_info })
 }
 
-async fn delete_face_set(call: &Call<'_>) -> Answer {
+async fn delete_face_set(call: &Call<'_>) -> Outcome {
     let name = convert::named_face_set(&call.face_set_name)?;
     let face_set = call.library.delete_face_set(&call.caller, &name, false).await?;
-    ok(&dto::FaceSetDeleted { face_set_name: face_set.name.as_str().to_owned() })
+    Ok(Answer::FaceSetDeleted { face_set_name: face_set.name.as_str().to_owned() })
 }
 
-async fn add_faces(call: &Call<'_>) -> Answer {
+async fn add_faces(call: &Call<'_>) -> Outcome {
     let single = call.params.boolean("single")?.unwrap_or(false);
     let given_fields = convert::object(&call.params, "external_fields")?.unwrap_or_default();
     let subject = match call.params.text("external_image_id")? {
@@ -138,10 +130,10 @@ async fn add_faces(call: &Call<'_>) -> Answer {
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| Failure::library(error, origin))?;
-    ok(&convert::faces_shown(&added.face_set, &added.faces))
+    Ok(convert::faces_shown(&added.face_set, &added.faces))
 }
 
-async fn list_faces(call: &Call<'_>) -> Answer {
+async fn list_faces(call: &Call<'_>) -> Outcome {
     let name = convert::named_face_set(&call.face_set_name)?;
     let (face_set, faces): (FaceSet, Vec<Face>) = match query_value(call, "face_id") {
         Some(text) => {
@@ -154,10 +146,10 @@ async fn list_faces(call: &Call<'_>) -> Answer {
             call.library.list_faces(&call.caller, &name, page).await?
         }
     };
-    ok(&convert::faces_shown(&face_set, &faces))
+    Ok(convert::faces_shown(&face_set, &faces))
 }
 
-async fn update_face(call: &Call<'_>) -> Answer {
+async fn update_face(call: &Call<'_>) -> Outcome {
     let face_id = call.params.needed_text("face_id")?;
     let subject = call.params.text("external_image_id")?.map(convert::new_external_image_id).transpose()?;
     let given_fields = convert::object(&call.params, "external_fields")?.unwrap_or_default();
@@ -169,10 +161,10 @@ async fn update_face(call: &Call<'_>) -> Answer {
     let request =
         UpdateFace { subject, fields: convert::field_values(&given_fields, call.settings()), ..UpdateFace::default() };
     let (face_set, _) = call.library.update_face(&call.caller, &name, id, request).await?;
-    ok(&convert::faces_changed(&face_set, 1))
+    Ok(convert::faces_changed(&face_set, 1))
 }
 
-async fn delete_faces(call: &Call<'_>) -> Answer {
+async fn delete_faces(call: &Call<'_>) -> Outcome {
     // One name is documented; of several a face id is meant before a label, and a label before any other.
     let named_first = |name: &str| call.query.iter().find(|(other, _)| other == name);
     let chosen = named_first("face_id").or_else(|| named_first("external_image_id")).or(call.query.first());
@@ -204,20 +196,20 @@ async fn delete_faces(call: &Call<'_>) -> Answer {
         let message = format!("no face has that `{}`", shortened(name));
         return Err(Failure::service(none_found, message));
     }
-    ok(&convert::faces_changed(&face_set, deleted.len()))
+    Ok(convert::faces_changed(&face_set, deleted.len()))
 }
 
-async fn batch_delete_faces(call: &Call<'_>) -> Answer {
+async fn batch_delete_faces(call: &Call<'_>) -> Outcome {
     let filter = parsed_filter(call)?.ok_or_else(|| Failure::missing("`filter` is missing"))?;
     let name = convert::named_face_set(&call.face_set_name)?;
     let (face_set, deleted) = call.library.delete_faces(&call.caller, &name, DeleteFaces::Filter(filter)).await?;
     if deleted.is_empty() {
         return Err(Failure::service(code::FRS_0407, "no face passes the filter, nothing was deleted"));
     }
-    ok(&convert::faces_changed(&face_set, deleted.len()))
+    Ok(convert::faces_changed(&face_set, deleted.len()))
 }
 
-async fn search_faces(call: &Call<'_>) -> Answer {
+async fn search_faces(call: &Call<'_>) -> Outcome {
     let settings = call.settings();
     let top_k = convert::top_n(&call.params, settings)?;
     let threshold = convert::threshold(&call.params)?;
@@ -250,10 +242,10 @@ async fn search_faces(call: &Call<'_>) -> Answer {
     let answer = call.library.search(&call.caller, request).await;
     let answer = answer.map_err(|error| Failure::library(error, origin))?;
     let scale = call.dialect.scales.get(&answer.face_set.pack)?;
-    ok(&convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
+    Ok(convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
 }
 
-async fn detect_live(call: &Call<'_>) -> Answer {
+async fn detect_live(call: &Call<'_>) -> Outcome {
     let video = image::find(&call.params, "video", call.settings())?;
     let video =
         video.ok_or_else(|| Failure::missing("no clip: expected `video_base64`, `video_url` or `video_file`"))?;
@@ -261,19 +253,19 @@ async fn detect_live(call: &Call<'_>) -> Answer {
     let asked = liveness::asked(&call.params)?;
     let answer = call.library.clip_liveness(&call.caller, liveness::live_clip(asked, video)).await;
     let answer = answer.map_err(|error| Failure::library(error, origin))?;
-    ok(&liveness::clip_judged(answer))
+    Ok(liveness::clip_judged(answer))
 }
 
-async fn detect_live_face(call: &Call<'_>) -> Answer {
+async fn detect_live_face(call: &Call<'_>) -> Outcome {
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let answer = call.library.still_liveness(&call.caller, input).await;
     let answer = answer.map_err(|error| Failure::library(error, origin))?;
-    ok(&liveness::still_judged(answer))
+    Ok(liveness::still_judged(answer))
 }
 
-fn service_status(call: &Call<'_>) -> Response {
+fn service_status(call: &Call<'_>) -> Answer {
     let create_time = convert::create_date(call.identity.key.tenant.created_at);
-    json::answer(StatusCode::OK, &dto::ServiceStatus { subscribe_status: true, create_time })
+    Answer::ServiceStatus { subscribe_status: true, create_time }
 }
 
 /// The face set that the path names.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
@@ -87,7 +86,7 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    pub(super) fn answer(&self, head: &Parts) -> impl Serialize {
+    pub(super) fn answer(&self, head: &Parts) -> dto::IdentityAnswer<'static> {
         let Self { key, project, .. } = *self;
         let tenant_id = key.tenant.id.to_string();
         let domain = dto::Domain { id: tenant_id.clone(), name: key.tenant.name.to_string() };
@@ -106,7 +105,7 @@ impl Said<'_> {
             roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
             catalog,
         };
-        dto::TokenIssued { token }
+        dto::IdentityAnswer::Token { token }
     }
 }
 
@@ -195,6 +194,7 @@ fn object(body: &[u8]) -> Result<Object, Failure> {
 }
 
 /// Entry for fuzzing: whatever the bytes of a request for a token, it is read or refused, and what is read is not empty.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_keystone(data: &[u8]) {
     let Ok(request) = object(data) else { return };
     match Login::read(&request) {
@@ -220,7 +220,7 @@ pub(super) fn list_projects(dialect: &Huawei, identity: &Identity, query: &[(Str
         description: "",
     };
     let projects = if is_project_name(name, dialect) { vec![project] } else { Vec::new() };
-    json::answer(StatusCode::OK, &dto::ProjectsShown { projects, links: BTreeMap::new() })
+    json::answer(StatusCode::OK, &dto::IdentityAnswer::Projects { projects, links: BTreeMap::new() })
 }
 
 /// Whether a tenant's one project goes by this name: the configured one, or a region's with any sub-project suffix.

@@ -31,13 +31,13 @@ fn version(head: &Parts) -> dto::Version {
 
 /// `GET /`: every version there is. 300, as Keystone answers, so that programs that follow links choose.
 pub(super) fn list_versions(head: &Parts) -> Response {
-    let versions = dto::VersionsShown { versions: dto::Versions { values: [version(head)] } };
+    let versions = dto::IdentityAnswer::Versions { versions: dto::Versions { values: [version(head)] } };
     json::answer(StatusCode::MULTIPLE_CHOICES, &versions)
 }
 
 /// `GET /v3`
 pub(super) fn show_version(head: &Parts) -> Response {
-    json::answer(StatusCode::OK, &dto::VersionShown { version: version(head) })
+    json::answer(StatusCode::OK, &dto::IdentityAnswer::Version { version: version(head) })
 }
 
 /// `GET /v3/auth/domains`: the caller's one domain, which is its tenant.
@@ -45,7 +45,7 @@ pub(super) fn list_domains(identity: &Identity) -> Response {
     let tenant = &identity.key.tenant;
     let id = tenant.id.to_string();
     let domain = dto::ListedDomain { id: &id, name: tenant.name.as_str(), enabled: true, description: "" };
-    json::answer(StatusCode::OK, &dto::DomainsShown { domains: [domain], links: BTreeMap::new() })
+    json::answer(StatusCode::OK, &dto::IdentityAnswer::Domains { domains: [domain], links: BTreeMap::new() })
 }
 
 /// `GET /v3/auth/tokens`: what the token in `X-Subject-Token` says. 404 if it is not good, or another tenant's.

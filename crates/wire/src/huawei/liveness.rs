@@ -90,7 +90,7 @@ pub(super) fn live_clip(asked: Asked, video: Picture) -> LiveClip {
 // ------------------------------------------------------------------------------------------------- answers
 
 /// The answer about a clip.
-pub(super) fn clip_judged(answer: ClipLiveness) -> dto::ClipJudged {
+pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Answer {
     let ClipLiveness { is_alive, actions, picture, reasons, duration_ms } = answer;
     let mut codes = Vec::new();
     if duration_ms <= DURATION_MS.0 {
@@ -103,7 +103,7 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::ClipJudged {
         confidence: rounded(seen.confidence),
         action: ACTIONS.iter().position(|&action| action == seen.action).unwrap_or_default() + 1,
     };
-    dto::ClipJudged {
+    dto::Answer::ClipJudged {
         video_result: dto::VideoResult {
             alive: is_alive,
             actions: actions.into_iter().map(seen).collect(),
@@ -114,9 +114,9 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::ClipJudged {
 }
 
 /// The answer about a single picture.
-pub(super) fn still_judged(answer: StillLiveness) -> dto::StillJudged {
+pub(super) fn still_judged(answer: StillLiveness) -> dto::Answer {
     let confidence = rounded(answer.probability);
-    dto::StillJudged {
+    dto::Answer::StillJudged {
         // Of the rounded number: a client that compares it with 0.5 itself must come to the same.
         result: dto::StillResult { alive: confidence > 0.5, confidence, picture: STANDARD.encode(answer.picture) },
         warning_list: warnings(answer.reasons.into_iter().map(still_warning).collect()),

@@ -45,9 +45,9 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{fuzz_signature, sign};
-pub use iam::fuzz_keystone;
+pub use auth::sign;
 pub use operations::ADAPTER;
-pub use python::fuzz_python;
 pub(crate) use routes::Huawei;
 pub use settings::Settings;
+#[cfg(any(test, feature = "fuzz"))]
+pub use {auth::fuzz_signature, iam::fuzz_keystone, python::fuzz_python};

@@ -1,73 +1,38 @@
 //! Every operation of the vendor's reference: the table for routing, with how far each is done.
 
-use likeness_domain::access::Grants;
-
 use crate::adapter::{self, State, needs};
 
-/// An operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Operation {
-    DetectFaces,
-    CompareFaces,
-    CreateFaceSet,
-    ListFaceSets,
-    ShowFaceSet,
-    DeleteFaceSet,
-    AddFaces,
-    ListFaces,
-    UpdateFace,
-    DeleteFaces,
-    BatchDeleteFaces,
-    SearchFaces,
-    DetectLive,
-    DetectLiveFace,
-    CreateToken,
-    ListProjects,
-    ListVersions,
-    ShowVersion,
-    ListAuthProjects,
-    ListDomains,
-    CheckToken,
-    ServiceStatus,
+/// A row of the table.
+pub(super) type Row = adapter::Row<Operation, Form>;
+
+/// What its requests look like besides method and path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    /// The first path segments that it answers under: `{v}` in the path.
+    pub(super) versions: &'static [&'static str],
+    pub(super) body: Body,
 }
 
-impl Operation {
+/// What an operation reads of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    Nothing,
+    Json,
+    JsonOrForm,
+}
+
+impl Form {
     /// Whether the vendor's identity service answers it, for which there is no project in the path.
     pub(super) fn is_of_identity(self) -> bool {
-        matches!(
-            self,
-            Self::CreateToken
-                | Self::ListProjects
-                | Self::ListVersions
-                | Self::ShowVersion
-                | Self::ListAuthProjects
-                | Self::ListDomains
-                | Self::CheckToken
-        )
+        self == IAM
     }
 }
 
-/// A row of the table, with the first path segments that it answers under: `{v}` in the path.
-pub(super) type Row = adapter::Row<Operation, &'static [&'static str]>;
-
-/// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter =
-    adapter::Adapter { name: "huawei", mounts: &["v1", "v2", "v3"], operations: &INFOS, scale: super::scale::scale };
-
-const FRS: &[&str] = &["v2", "v1"];
-const IAM: &[&str] = &["v3"];
-
-const fn row(
-    operation: Operation,
-    name: &'static str,
-    method: &'static str,
-    path: &'static str,
-    versions: &'static [&'static str],
-    state: State,
-    needs: Grants,
-) -> Row {
-    Row { operation, info: adapter::Operation { name, method, path, state, needs }, extra: versions }
-}
+const FRS: Form = Form { versions: &["v2", "v1"], body: Body::Nothing };
+const FRS_JSON: Form = Form { body: Body::Json, ..FRS };
+const FRS_FORM: Form = Form { body: Body::JsonOrForm, ..FRS };
+const FRS_V1: Form = Form { versions: &["v1"], body: Body::Nothing };
+const IAM: Form = Form { versions: &["v3"], body: Body::Nothing };
 
 const SETS: &str = "/{v}/{project_id}/face-sets";
 const SET: &str = "/{v}/{project_id}/face-sets/{face_set_name}";
@@ -81,40 +46,40 @@ const NEEDS_LANDMARKS: State =
     State::Partly("needs ffmpeg and a pack with a face mesh (the default) or `attributes`, else `FRS.0020`");
 const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
 
-/// Every operation.
-#[rustfmt::skip]
-pub(super) const TABLE: [Row; 23] = [
-    row(Operation::DetectFaces, "DetectFace", "POST", "/{v}/{project_id}/face-detect", FRS, SOME_ATTRIBUTES, needs::SEARCH),
-    row(Operation::CompareFaces, "CompareFace", "POST", "/{v}/{project_id}/face-compare", FRS, State::Done, needs::SEARCH),
-    row(Operation::CreateFaceSet, "CreateFaceSet", "POST", SETS, FRS, State::Done, needs::MANAGE),
-    row(Operation::ListFaceSets, "ShowAllFaceSets", "GET", SETS, FRS, State::Done, needs::READ),
-    row(Operation::ShowFaceSet, "ShowFaceSet", "GET", SET, FRS, State::Done, needs::READ),
-    row(Operation::DeleteFaceSet, "DeleteFaceSet", "DELETE", SET, FRS, State::Done, needs::DELETE_SET),
-    row(Operation::AddFaces, "AddFaces", "POST", FACES, FRS, State::Done, needs::ENROL),
-    row(Operation::ListFaces, "ShowFaces", "GET", FACES, FRS, State::Done, needs::READ),
-    row(Operation::UpdateFace, "UpdateFace", "PUT", FACES, FRS, State::Done, needs::ENROL),
-    row(Operation::DeleteFaces, "DeleteFace", "DELETE", FACES, FRS, State::Done, needs::DELETE),
-    row(Operation::BatchDeleteFaces, "BatchDeleteFaces", "DELETE", BATCH, FRS, State::Done, needs::DELETE),
-    row(Operation::SearchFaces, "SearchFace", "POST", SEARCH, FRS, State::Done, needs::SEARCH),
-    row(Operation::DetectLive, "DetectLive", "POST", "/{v}/{project_id}/live-detect", FRS, NEEDS_LANDMARKS, needs::SEARCH),
-    row(Operation::DetectLiveFace, "DetectLiveFace", "POST", "/{v}/{project_id}/live-detect-face", FRS, NEEDS_LIVENESS, needs::SEARCH),
-    row(Operation::CreateToken, "KeystoneCreateUserTokenByPassword", "POST", "/{v}/auth/tokens", IAM, KEYS_ARE_USERS, needs::NOTHING),
-    row(Operation::CheckToken, "KeystoneValidateToken", "GET", "/{v}/auth/tokens", IAM, State::Done, needs::NOTHING),
-    row(Operation::ListAuthProjects, "KeystoneListAuthProjects", "GET", "/{v}/auth/projects", IAM, State::Done, needs::NOTHING),
-    row(Operation::ListDomains, "KeystoneListAuthDomains", "GET", "/{v}/auth/domains", IAM, State::Done, needs::NOTHING),
-    row(Operation::ListVersions, "KeystoneListVersions", "GET", "/", IAM, State::Done, needs::NOTHING),
-    row(Operation::ShowVersion, "KeystoneShowVersion", "GET", "/{v}", IAM, State::Done, needs::NOTHING),
-    row(Operation::ListProjects, "KeystoneListProjects", "GET", "/{v}/projects", IAM, State::Done, needs::NOTHING),
-    row(Operation::ServiceStatus, "ShowSubscription", "GET", STATUS, &["v1"], State::Done, needs::NOTHING),
-    row(Operation::ServiceStatus, "CreateSubscription", "POST", STATUS, &["v1"], State::Done, needs::NOTHING),
-];
+adapter::operations! {
+    Row = Row;
+    DetectFaces: "DetectFace", "POST" "/{v}/{project_id}/face-detect", SOME_ATTRIBUTES, needs::SEARCH, FRS_FORM;
+    CompareFaces: "CompareFace", "POST" "/{v}/{project_id}/face-compare", State::Done, needs::SEARCH, FRS_FORM;
+    CreateFaceSet: "CreateFaceSet", "POST" SETS, State::Done, needs::MANAGE, FRS_JSON;
+    ListFaceSets: "ShowAllFaceSets", "GET" SETS, State::Done, needs::READ, FRS;
+    ShowFaceSet: "ShowFaceSet", "GET" SET, State::Done, needs::READ, FRS;
+    DeleteFaceSet: "DeleteFaceSet", "DELETE" SET, State::Done, needs::DELETE_SET, FRS;
+    AddFaces: "AddFaces", "POST" FACES, State::Done, needs::ENROL, FRS_FORM;
+    ListFaces: "ShowFaces", "GET" FACES, State::Done, needs::READ, FRS;
+    UpdateFace: "UpdateFace", "PUT" FACES, State::Done, needs::ENROL, FRS_JSON;
+    DeleteFaces: "DeleteFace", "DELETE" FACES, State::Done, needs::DELETE, FRS;
+    BatchDeleteFaces: "BatchDeleteFaces", "DELETE" BATCH, State::Done, needs::DELETE, FRS_JSON;
+    SearchFaces: "SearchFace", "POST" SEARCH, State::Done, needs::SEARCH, FRS_FORM;
+    DetectLive: "DetectLive", "POST" "/{v}/{project_id}/live-detect", NEEDS_LANDMARKS, needs::SEARCH, FRS_FORM;
+    DetectLiveFace: "DetectLiveFace", "POST" "/{v}/{project_id}/live-detect-face", NEEDS_LIVENESS, needs::SEARCH, FRS_FORM;
+    CreateToken: "KeystoneCreateUserTokenByPassword", "POST" "/{v}/auth/tokens", KEYS_ARE_USERS, needs::NOTHING, IAM;
+    CheckToken: "KeystoneValidateToken", "GET" "/{v}/auth/tokens", State::Done, needs::NOTHING, IAM;
+    ListAuthProjects: "KeystoneListAuthProjects", "GET" "/{v}/auth/projects", State::Done, needs::NOTHING, IAM;
+    ListDomains: "KeystoneListAuthDomains", "GET" "/{v}/auth/domains", State::Done, needs::NOTHING, IAM;
+    ListVersions: "KeystoneListVersions", "GET" "/", State::Done, needs::NOTHING, IAM;
+    ShowVersion: "KeystoneShowVersion", "GET" "/{v}", State::Done, needs::NOTHING, IAM;
+    ListProjects: "KeystoneListProjects", "GET" "/{v}/projects", State::Done, needs::NOTHING, IAM;
+    ShowSubscription: "ShowSubscription", "GET" STATUS, State::Done, needs::NOTHING, FRS_V1;
+    CreateSubscription: "CreateSubscription", "POST" STATUS, State::Done, needs::NOTHING, FRS_V1;
+}
 
-const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);
+/// This dialect, for [`crate::ADAPTERS`].
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "huawei", mounts: &["v1", "v2", "v3"], operations: INFOS, scale: super::scale::scale };
 
 /// A request's place in the table.
 pub(super) struct Route {
-    pub(super) operation: Operation,
-    pub(super) info: &'static adapter::Operation,
+    pub(super) row: &'static Row,
     pub(super) project_id: String,
     pub(super) face_set_name: String,
 }
@@ -123,17 +88,12 @@ pub(super) struct Route {
 pub(super) fn find(method: &http::Method, raw_path: &str) -> Option<Route> {
     let segments = crate::http::target::segments(raw_path)?;
     TABLE.iter().find_map(|row| {
-        let mut route = Route {
-            operation: row.operation,
-            info: &row.info,
-            project_id: String::new(),
-            face_set_name: String::new(),
-        };
+        let mut route = Route { row, project_id: String::new(), face_set_name: String::new() };
         let pattern = row.info.path.split('/').skip(1);
         let fits = row.info.method == method.as_str()
             && pattern.clone().count() == segments.len()
             && pattern.zip(&segments).all(|(wanted, segment)| match wanted {
-                "{v}" => row.extra.contains(&segment.as_str()),
+                "{v}" => row.extra.versions.contains(&segment.as_str()),
                 "{project_id}" => {
                     route.project_id.clone_from(segment);
                     !segment.is_empty()

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::errors::{Failure, code};
+use super::operations::Body;
 use super::python;
 use crate::http::form::{Form, FormError, Part};
 use crate::http::json::{Object, Value};
@@ -25,7 +26,8 @@ pub(super) enum Params {
 
 impl Params {
     /// Reads a body by its media type. An empty one has no members.
-    pub(super) async fn read(headers: &HeaderMap, body: Bytes, takes_forms: bool) -> Result<Params, Failure> {
+    pub(super) async fn read(headers: &HeaderMap, body: Bytes, accepted: Body) -> Result<Params, Failure> {
+        let takes_forms = accepted == Body::JsonOrForm;
         if body.is_empty() {
             return Ok(Params::Json(Object::default()));
         }

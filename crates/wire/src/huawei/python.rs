@@ -53,6 +53,7 @@ fn string<'a>(text: &'a str, quote: char, json: &mut String) -> &'a str {
 }
 
 /// Entry for fuzzing: whatever the text, rewriting ends, and what the JSON reader takes of it is written again unchanged.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_python(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let json = to_json(text);

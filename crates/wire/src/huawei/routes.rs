@@ -5,19 +5,20 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
 use likeness_domain::access::{Admission, Caller};
 use likeness_domain::library::{Library, Scales};
 
 use super::auth::{self, Evidence, Identity};
 use super::errors::{Failure, code};
-use super::operations::{self, Operation, Route};
+use super::operations::{self, Body, Operation, Route, Row};
 use super::params::{Params, shortened};
 use super::scale::scale;
 use super::settings::Settings;
 use super::{handlers, iam, keystone};
 use crate::http::body::{self, BodyError, Upload};
-use crate::http::json::Object;
+use crate::http::json::{self, Object};
 use crate::http::{target, trace};
 use crate::router::Services;
 
@@ -57,7 +58,7 @@ impl Huawei {
         let (head, body) = request.into_parts();
         let mut upload = Upload::of(&head, body);
         let route = operations::find(&head.method, head.uri.path());
-        let operation = route.as_ref().map(|route| route.operation);
+        let operation = route.as_ref().map(|route| route.row.operation);
         let outcome = match route {
             Some(route) => self.run(route, &head, &mut upload, request_id).await,
             None => Err(Failure::gateway(code::APIG_0101, "the API does not exist")),
@@ -73,7 +74,7 @@ impl Huawei {
         upload: &mut Upload,
         request_id: &str,
     ) -> Result<Response, Failure> {
-        let operation = route.operation;
+        let Route { row: &Row { operation, info, extra: form }, project_id, face_set_name } = route;
         body::check_place(&head.extensions)?;
         match operation {
             Operation::ListVersions => return Ok(keystone::list_versions(head)),
@@ -96,21 +97,21 @@ impl Huawei {
                 signed.verify(head, bytes, now)?
             }
         };
-        if !operation.is_of_identity() {
-            check_project(&route.project_id, &identity, head)?;
+        if !form.is_of_identity() {
+            check_project(&project_id, &identity, head)?;
         }
         let settings = &self.wire.settings.huawei;
         let call = Admission {
             dialect: "huawei",
-            operation: route.info.name,
-            needs: route.info.needs,
+            operation: info.name,
+            needs: info.needs,
             limits: settings.limits(),
             rate: settings.rate(),
             n_units: 1,
             request_id,
         };
         let caller = self.wire.access.admit(&identity.key, &call)?;
-        trace::admitted("huawei", Some(route.info.name), &caller);
+        trace::admitted("huawei", Some(info.name), &caller);
         upload.is_of_known_key();
         let query = query(head)?;
         match operation {
@@ -120,20 +121,15 @@ impl Huawei {
             Operation::CheckToken => return keystone::check_token(self, &identity, head, &query).await,
             _ => {}
         }
-        let params = match takes_body(operation) {
-            None => Params::Json(Object::default()),
-            Some(takes_forms) => {
-                let body = match body {
-                    Some(body) => body,
-                    None => self.read(upload, bytes_max).await?,
-                };
-                Params::read(&head.headers, body, takes_forms).await?
-            }
+        let params = match (form.body, body) {
+            (Body::Nothing, _) => Params::Json(Object::default()),
+            (accepted, Some(body)) => Params::read(&head.headers, body, accepted).await?,
+            (accepted, None) => Params::read(&head.headers, self.read(upload, bytes_max).await?, accepted).await?,
         };
         let library = &*self.wire.library;
-        let face_set_name = route.face_set_name;
-        handlers::handle(Call { library, dialect: self, operation, identity, caller, face_set_name, query, params })
-            .await
+        let call = Call { library, dialect: self, operation, identity, caller, face_set_name, query, params };
+        // Also for what is created: clients of this service insist on 200.
+        Ok(json::answer(StatusCode::OK, &handlers::handle(call).await?))
     }
 
     async fn read(&self, upload: &mut Upload, bytes_max: usize) -> Result<Bytes, Failure> {
@@ -145,32 +141,6 @@ impl Huawei {
             BodyError::Broken => Failure::gateway(code::APIG_0201, "the body ended before its time"),
             BodyError::Busy => body::busy().into(),
         })
-    }
-}
-
-/// Whether an operation has a body, and whether that may be a form.
-fn takes_body(operation: Operation) -> Option<bool> {
-    match operation {
-        Operation::DetectFaces
-        | Operation::CompareFaces
-        | Operation::AddFaces
-        | Operation::SearchFaces
-        | Operation::DetectLive
-        | Operation::DetectLiveFace => Some(true),
-        Operation::CreateFaceSet | Operation::UpdateFace | Operation::BatchDeleteFaces => Some(false),
-        Operation::ListFaceSets
-        | Operation::ShowFaceSet
-        | Operation::DeleteFaceSet
-        | Operation::ListFaces
-        | Operation::DeleteFaces
-        | Operation::ServiceStatus
-        | Operation::ListProjects
-        | Operation::ListVersions
-        | Operation::ShowVersion
-        | Operation::ListAuthProjects
-        | Operation::ListDomains
-        | Operation::CheckToken
-        | Operation::CreateToken => None,
     }
 }
 

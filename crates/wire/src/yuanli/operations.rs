@@ -1,43 +1,20 @@
 //! Every call of the vendor's reference: the table for routing.
 
-use likeness_domain::access::Grants;
-
 use crate::adapter::{self, Row, State, needs};
 
-/// A call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Operation {
-    Create,
-    Free,
-    GroupList,
-    GroupInfo,
-    Add,
-    Delete,
-    List,
-    FaceInfo,
-    Search,
+adapter::operations! {
+    Row = Row<Operation>;
+    Create: "create", "POST" "/finauth/search/group/create", State::Done, needs::MANAGE;
+    Free: "free", "POST" "/finauth/search/group/free", State::Done, needs::DELETE_SET;
+    GroupList: "group_list", "POST" "/finauth/search/group/group_list", State::Done, needs::READ;
+    GroupInfo: "group_info", "POST" "/finauth/search/group/group_info", State::Done, needs::READ;
+    Add: "add", "POST" "/finauth/search/group/add", State::Done, needs::ENROL;
+    Delete: "delete", "POST" "/finauth/search/group/delete", State::Done, needs::DELETE;
+    List: "list", "POST" "/finauth/search/group/list", State::Done, needs::READ;
+    FaceInfo: "face_info", "POST" "/finauth/search/group/face_info", State::Done, needs::READ;
+    Search: "search", "POST" "/finauth/search/group/search", State::Done, needs::SEARCH;
 }
-
-/// Every call with its row for the table of all dialects.
-#[rustfmt::skip]
-pub(super) const TABLE: [Row<Operation>; 9] = [
-    row(Operation::Create, "create", "/finauth/search/group/create", needs::MANAGE),
-    row(Operation::Free, "free", "/finauth/search/group/free", needs::DELETE_SET),
-    row(Operation::GroupList, "group_list", "/finauth/search/group/group_list", needs::READ),
-    row(Operation::GroupInfo, "group_info", "/finauth/search/group/group_info", needs::READ),
-    row(Operation::Add, "add", "/finauth/search/group/add", needs::ENROL),
-    row(Operation::Delete, "delete", "/finauth/search/group/delete", needs::DELETE),
-    row(Operation::List, "list", "/finauth/search/group/list", needs::READ),
-    row(Operation::FaceInfo, "face_info", "/finauth/search/group/face_info", needs::READ),
-    row(Operation::Search, "search", "/finauth/search/group/search", needs::SEARCH),
-];
 
 /// This dialect, for [`crate::ADAPTERS`].
 pub const ADAPTER: adapter::Adapter =
-    adapter::Adapter { name: "yuanli", mounts: &["finauth"], operations: &INFOS, scale: super::scale::scale };
-
-const fn row(operation: Operation, name: &'static str, path: &'static str, needs: Grants) -> Row<Operation> {
-    Row { operation, info: adapter::Operation { name, method: "POST", path, state: State::Done, needs }, extra: () }
-}
-
-const INFOS: [adapter::Operation; TABLE.len()] = adapter::infos(&TABLE, &[]);
+    adapter::Adapter { name: "yuanli", mounts: &["finauth"], operations: INFOS, scale: super::scale::scale };

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 
 use http::request::Parts;
-use likeness_domain::types::TimestampMs;
 
 use super::{Claim, MISMATCH, Refusal, Scheme, form_pairs, text};
 use crate::http::signing::{self, SIGNED_HEADERS_MAX, hex, hmac_sha256, sha256_hex};
@@ -61,12 +60,14 @@ pub(super) fn canonical_request(head: &Parts, signed_headers: &str, payload: &st
 }
 
 /// Drives the reader of `ACS3` headers and the canonical request with anything; see [`super::acs1::fuzz_signature`].
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_acs3(data: &[u8]) {
     fuzz(data, "x-acs-date", "2026-11-21T20:36:34Z");
 }
 
 /// The first line is path and query, the second the `Authorization` header, the third an `x-acs-` header, the rest the
 /// body.
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn fuzz(data: &[u8], date_name: &'static str, date: &'static str) {
     let mut lines = data.splitn(4, |&byte| byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -82,7 +83,7 @@ pub(super) fn fuzz(data: &[u8], date_name: &'static str, date: &'static str) {
     head.headers.insert("authorization", authorization);
     head.headers.insert("x-acs-version", acs);
     head.headers.insert(date_name, http::HeaderValue::from_static(date));
-    let Ok(claim) = Claim::read(&head, TimestampMs(1_795_293_393_000)) else { return };
+    let Ok(claim) = Claim::read(&head, likeness_domain::types::TimestampMs(1_795_293_393_000)) else { return };
     match claim.scheme {
         Scheme::One => assert!(!super::acs1::signatures(&head, b"fuzz").0.is_empty()),
         Scheme::Three { signed_headers } => {

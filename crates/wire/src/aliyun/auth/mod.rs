@@ -18,9 +18,9 @@ use super::errors::Refusal;
 use super::settings::Settings;
 use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, is_near, text};
 
-pub use acs1::fuzz_signature;
 pub(super) use acs1::signed_headers;
-pub use acs3::fuzz_acs3;
+#[cfg(any(test, feature = "fuzz"))]
+pub use {acs1::fuzz_signature, acs3::fuzz_acs3};
 
 /// For how long a nonce is remembered: both directions of the window.
 const NONCE_LIFETIME_MS: i64 = 2 * CLOCK_TOLERANCE_MS;

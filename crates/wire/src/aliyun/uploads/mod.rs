@@ -31,6 +31,7 @@ use crate::http::body::{self, BodyError, Upload};
 use crate::http::{target, trace};
 use errors::{Refusal, refused};
 
+#[cfg(any(test, feature = "fuzz"))]
 pub use signature::fuzz_upload;
 
 /// The only bucket, and the first segment of its path.

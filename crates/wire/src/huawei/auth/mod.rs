@@ -14,7 +14,9 @@ use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
 use super::errors::{Failure, code};
 
 pub(super) use signature::Signed;
-pub use signature::{fuzz_signature, sign};
+#[cfg(any(test, feature = "fuzz"))]
+pub use signature::fuzz_signature;
+pub use signature::sign;
 pub(super) use token::{TOKEN_LIFETIME_MS, Token};
 
 /// An established identity.
