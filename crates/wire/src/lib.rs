@@ -22,6 +22,7 @@ pub use readiness::{PartHealth, PartState, Readiness, ReadyCheck, always_ready};
 pub use router::{Services, Settings, Worker, operations_router, router, workers};
 
 /// Entries for fuzzing: whatever the bytes, they return.
+#[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz {
     pub use crate::aliyun::{
         fuzz_acs3 as aliyun_acs3, fuzz_client_info as aliyun_client_info, fuzz_signature as aliyun_signature,

@@ -197,6 +197,7 @@ fn time_of(text: &str) -> Result<TimestampMs, Error> {
 }
 
 /// Entry for fuzzing: a line of an archive is read or refused.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_archived_face(line: &[u8]) {
     let Ok(face) = serde_json::from_slice::<dto::ArchivedFace>(line) else { return };
     let Some(pack) = PackId::new("fuzz-1") else { return };

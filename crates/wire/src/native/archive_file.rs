@@ -362,6 +362,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Entry for fuzzing: whatever the bytes, an archive is read to its end or refused.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_archive(bytes: &[u8]) {
     let n_bytes = bytes.len() as u64;
     let Ok((mut reader, _)) = Reader::of_stranger(io::Cursor::new(bytes.to_vec()), n_bytes) else { return };

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use http_body_util::{BodyDataStream, Full};
 use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetName, PersonKey};
@@ -445,6 +445,7 @@ fn unreadable_member(path: &str, error: &serde_json::Error) -> Error {
 
 /// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the query from the body. Whatever
 /// they are, every request that has a body is read or refused at once.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_body(data: &[u8]) {
     let Some((&claim, rest)) = data.split_first() else { return };
     let content_type = match claim % 3 {
@@ -459,7 +460,7 @@ pub fn fuzz_body(data: &[u8]) {
         let body = Body::from(Bytes::copy_from_slice(body));
         let mut request = Request::new(body);
         *request.uri_mut() = uri.clone();
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
         request
     };
     fn at_once<T, E>(reading: impl Future<Output = Result<T, E>>) {

@@ -23,6 +23,7 @@ mod enrolments;
 mod errors;
 mod etag;
 mod explain;
+#[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
 mod idempotency;
 mod keys;
@@ -53,18 +54,16 @@ use likeness_domain::types::{InstallationSecret, TimestampMs};
 
 use crate::readiness::{PartHealth, Readiness, ReadyCheck};
 
-pub use archive::fuzz_archived_face;
-pub use archive_file::fuzz_archive;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
-pub use body::fuzz_body;
 pub use convert::IMAGE_RULES;
 pub use errors::{code_of, error_of, refusal, status_of};
-pub use fuzz::fuzz_head;
 pub use idempotency::IDEMPOTENCY_KEY;
 pub use server::ServerFacts;
 pub use session::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
 pub(crate) use workers::workers;
+#[cfg(any(test, feature = "fuzz"))]
+pub use {archive::fuzz_archived_face, archive_file::fuzz_archive, body::fuzz_body, fuzz::fuzz_head};
 
 /// Where the native API lives.
 pub const PREFIX: &str = "/likeness/v1";
