@@ -1,21 +1,18 @@
 //! Who asks: key and secret in clear, among the other fields.
 
-use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
+use likeness_domain::types::{AccessKey, AccessKeyId};
 
 use super::errors::{self, Blame, Failure};
 use crate::http::signing::same;
 use crate::megvii::fields::Fields;
+use crate::router::Services;
 
 /// Establishes who asks. An unknown key and a wrong secret get the same answer.
-pub(super) async fn authenticate(
-    fields: &Fields,
-    credentials: &dyn CredentialStore,
-    now: TimestampMs,
-) -> Result<AccessKey, Failure> {
+pub(super) async fn authenticate(fields: &Fields, wire: &Services) -> Result<AccessKey, Failure> {
+    let now = wire.clock.now();
     fields.require(&["api_key", "api_secret"])?;
     let key = match fields.text("api_key").ok().flatten().and_then(AccessKeyId::new) {
-        Some(id) => credentials.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?,
+        Some(id) => wire.credentials.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?,
         None => None,
     };
     let secret = fields.get("api_secret").map(|field| &*field.bytes).unwrap_or_default();

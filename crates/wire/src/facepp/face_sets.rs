@@ -11,7 +11,7 @@ use super::dto::{self, Answer};
 use super::errors::{self, Blame, Failure};
 use super::routes::Call;
 use super::tasks::Act;
-use crate::megvii::convert::{REMOVE_ALL, items, n_faces, not_removed};
+use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;
 
 /// Tokens of one `create` or `addface`.
@@ -74,7 +74,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
     let tokens = tokens(call, ADDED_MAX)?;
     if !tokens.is_empty() {
         // Before the set is made, which would otherwise stay behind a refusal.
-        call.caller.require(Grant::Enrol).map_err(|error| errors::library(error, &Blame::NOBODY))?;
+        call.caller.require(Grant::Enrol).map_err(|error| call.failed(error))?;
     }
     let note = convert::new_user_data(&call.fields)?;
     let merge = call.fields.switch("force_merge")?.unwrap_or(false) && given_name.is_some();
@@ -122,10 +122,10 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
     let known = source_faces.iter().flatten().copied().collect();
     let outcomes = match tokens.is_empty() {
         // A face set is made without faces: no grant to enrol is needed.
-        true => Ok(Vec::new()),
-        false => call.library.add_transient_faces(&call.caller, face_set.id, known).await,
+        true => Vec::new(),
+        false => call.ask(call.library.add_transient_faces(&call.caller, face_set.id, known)).await?,
     };
-    let mut outcomes = outcomes.map_err(|error| errors::library(error, &Blame::NOBODY))?.into_iter();
+    let mut outcomes = outcomes.into_iter();
     let mut face_added = 0;
     let mut failure_detail = Vec::new();
     for (token, source_face) in tokens.iter().zip(&source_faces) {
@@ -134,13 +134,8 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
         let reason = outcome.map_or(Some("INVALID_FACE_TOKEN"), convert::reason);
         failure_detail.extend(reason.map(|reason| FaceFailure { face_token: token.clone(), reason }));
     }
-    let (face_set, face_count) = (call.names.named(face_set), count(call, face_set).await?);
+    let (face_set, face_count) = (call.names.named(face_set), call.n_faces(face_set.id).await?);
     Ok(Answer::Created(dto::FacesAdded { face_set, face_added, face_count, failure_detail }))
-}
-
-async fn count(call: &Call<'_>, face_set: &FaceSet) -> Result<u64, Failure> {
-    let counted = n_faces(call.library, &call.caller, face_set.id).await;
-    counted.map_err(|error| errors::library(error, &Blame::NOBODY))
 }
 
 pub(super) async fn remove_faces(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -165,17 +160,16 @@ pub(super) async fn removed(
     face_set: &FaceSet,
     tokens: Option<Vec<String>>,
 ) -> Result<Answer, Failure> {
-    let failed = |error| errors::library(error, &Blame::NOBODY);
     let (face_removed, failure_detail) = match tokens {
-        None => (remove_all(call, face_set).await.map_err(failed)?, Vec::new()),
+        None => (call.ask(remove_all(call, face_set)).await?, Vec::new()),
         Some(tokens) => {
             let source_faces: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
             let known = source_faces.iter().flatten().copied().collect();
-            let removed = call.library.remove_source_faces(&call.caller, face_set.id, known).await.map_err(failed)?;
+            let removed = call.ask(call.library.remove_source_faces(&call.caller, face_set.id, known)).await?;
             (removed.len(), not_removed(tokens.into_iter().zip(source_faces), removed, "INVALID_FACE_TOKEN"))
         }
     };
-    let (face_set, face_count) = (call.names.named(face_set), count(call, face_set).await?);
+    let (face_set, face_count) = (call.names.named(face_set), call.n_faces(face_set.id).await?);
     Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
 }
 
@@ -247,8 +241,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let tags = convert::tags(&call.fields)?.unwrap_or_default();
     let start = call.fields.positive("start", 1, i64::MAX as u64, false)?;
-    let found = call.library.face_sets_tagged(&call.caller, &tags).await;
-    let found = found.map_err(|error| errors::library(error, &Blame::NOBODY))?;
+    let found = call.ask(call.library.face_sets_tagged(&call.caller, &tags)).await?;
     let before = usize::try_from(start - 1).unwrap_or(usize::MAX);
     let shown = found.iter().skip(before).take(PAGE as usize);
     let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names.listed(&set.face_set)).collect();

@@ -2,10 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use likeness_domain::access::Caller;
-use likeness_domain::library::Library;
-use likeness_domain::score::Scale;
-use likeness_domain::types::{AccessKeyId, PackId};
+use likeness_domain::types::AccessKeyId;
 
 use super::convert::Names;
 use super::dto::Answer;
@@ -17,32 +14,21 @@ use super::tasks::Act;
 use super::{auth, face_sets, faces, tasks};
 use crate::adapter::Row;
 use crate::megvii::fields::Fields;
-use crate::megvii::service::{Dialect, Service};
+use crate::megvii::service::{self, Dialect, Service};
 use crate::router::Services;
 
 /// This dialect, ready to answer.
 pub(crate) struct Facepp {
     pub(super) service: Service<Operation>,
-    names: Names,
+    pub(super) names: Names,
 }
 
-/// An authenticated call: who asks what of the library.
-pub(super) struct Call<'a> {
-    pub(super) library: &'a Library,
-    pub(super) service: &'a Service<Operation>,
-    pub(super) names: &'a Names,
-    pub(super) caller: Caller,
-    pub(super) fields: Fields,
-}
+/// An authenticated call.
+pub(super) type Call<'a> = service::Call<'a, Operation, Names>;
 
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
         &self.service.wire.settings.facepp
-    }
-
-    /// The scale of a pack, without which there is no confidence.
-    pub(super) fn scale(&self, pack: &PackId) -> Result<&Scale, Failure> {
-        self.service.scales.get(pack).map_err(|error| errors::library(error, &Blame::NOBODY))
     }
 }
 
@@ -73,17 +59,9 @@ impl Facepp {
         self.service.answer(request, request_id, run).await
     }
 
-    /// A call of this caller.
-    pub(super) fn call(&self, caller: Caller, fields: Fields) -> Call<'_> {
-        Call { library: &self.service.wire.library, service: &self.service, names: &self.names, caller, fields }
-    }
-
     async fn run(&self, row: &Row<Operation>, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
-        let wire = &self.service.wire;
-        let key = auth::authenticate(&fields, &*wire.credentials, wire.clock.now()).await?;
-        let caller =
-            self.service.caller(row, &key, request_id).map_err(|error| errors::library(error, &Blame::NOBODY))?;
-        let call = self.call(caller, fields);
+        let key = auth::authenticate(&fields, &self.service.wire).await?;
+        let call = self.service.admit(row, &key, request_id, &self.names, fields)?;
         match row.operation {
             Operation::Detect => faces::detect(&call).await,
             Operation::Compare => faces::compare(&call).await,

@@ -68,7 +68,7 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
     let accepted =
         call.service.wire.jobs.enqueue(vec![job], WAITING_MAX).await.map_err(|error| match error.kind() {
             Kind::Overloaded => errors::queue_full(),
-            _ => errors::library(error, &Blame::NOBODY),
+            _ => call.failed(error),
         })?;
     let id = accepted.first().ok_or_else(errors::queue_full)?;
     Ok(Answer::Accepted { task_id: call.names.task_id(*id) })
@@ -79,8 +79,7 @@ pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let unknown = || Failure::bad("INVALID_TASK_ID");
     let id = call.names.task(call.fields.needed("task_id")?).ok_or_else(unknown)?;
     let wire = &call.service.wire;
-    let job = wire.jobs.job(call.caller.tenant, id, wire.clock.now()).await;
-    let job = job.map_err(|error| errors::library(error, &Blame::NOBODY))?;
+    let job = call.ask(wire.jobs.job(call.caller.tenant, id, wire.clock.now())).await?;
     let job =
         job.filter(|job| job.kind == FACES && !job.is_cancelled && may_ask(&call.caller, job)).ok_or_else(unknown)?;
     let task_id = call.names.task_id(id);
@@ -120,7 +119,8 @@ struct Tasks(Facepp);
 impl Tasks {
     async fn done(&self, job: &Job, task: Task) -> Result<Answer, Failure> {
         let caller = self.0.service.caller_of_job(job).await;
-        let call = self.0.call(caller.map_err(|error| errors::library(error, &Blame::NOBODY))?, Fields::default());
+        let caller = caller.map_err(|error| errors::library(error, &Blame::NOBODY))?;
+        let call = self.0.service.call(caller, &self.0.names, Fields::default());
         let id = FaceSetId::new(task.face_set).ok_or_else(|| Failure::bad(Blame::NOBODY.unknown_face_set))?;
         let face_set = FaceSetNamed::Token(id).find(&call).await?.face_set;
         match task.act {

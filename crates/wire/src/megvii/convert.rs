@@ -2,10 +2,7 @@
 
 use std::collections::HashSet;
 
-use likeness_domain::access::Caller;
-use likeness_domain::library::Library;
-use likeness_domain::types::{FaceId, FaceSetKey, Note, Subject};
-use likeness_domain::{Kind, Result};
+use likeness_domain::types::{FaceId, Note, Subject};
 
 use super::dto::FaceFailure;
 
@@ -37,13 +34,4 @@ pub(crate) fn not_removed(
     let mut removed: HashSet<FaceId> = removed.into_iter().collect();
     let failed = tokens.into_iter().filter(|(_, id)| !id.is_some_and(|id| removed.remove(&id)));
     failed.map(|(face_token, _)| FaceFailure { face_token, reason }).collect()
-}
-
-/// How many faces a set holds now; none if it was deleted this very moment.
-pub(crate) async fn n_faces(library: &Library, caller: &Caller, key: impl Into<FaceSetKey<'_>>) -> Result<u64> {
-    match library.known_face_set(caller, key).await {
-        Ok(summary) => Ok(summary.n_faces),
-        Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
-        Err(error) => Err(error),
-    }
 }

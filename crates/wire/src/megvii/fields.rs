@@ -1,12 +1,8 @@
 //! What a request says, wherever it says it: form, urlencoded body, query.
 
-use std::future::Future as _;
-use std::task::{Context, Poll, Waker};
-
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::picture;
 use crate::http::form::{self, Form, PARTS_MAX};
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
@@ -149,7 +145,10 @@ fn url_encoded(text: &str) -> Vec<Field> {
 
 /// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the body from the query.
 /// Whatever they are, reading ends at once, takes no more fields than it may, and every field can be asked for anything.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_fields(data: &[u8]) {
+    use super::picture;
+    use std::task::{Context, Poll, Waker};
     let Some((&claim, rest)) = data.split_first() else { return };
     let content_type = match claim % 3 {
         0 => "multipart/form-data; boundary=x",

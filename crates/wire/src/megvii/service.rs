@@ -9,11 +9,11 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use likeness_domain::access::{Admission, Caller, CountedBy, Limits, Rate};
-use likeness_domain::library::Scales;
+use likeness_domain::library::{Library, Scales};
 use likeness_domain::ports::Job;
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::{AccessKey, AccessKeyId};
-use likeness_domain::{Error, Result as LibraryResult};
+use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetKey, PackId};
+use likeness_domain::{Error, Kind, Result as LibraryResult};
 use serde::Serialize;
 
 use super::errors::{Failure, TOO_MANY};
@@ -57,8 +57,43 @@ pub(crate) struct Dialect<O: 'static> {
 pub(crate) struct Service<O: 'static> {
     pub(crate) wire: Services,
     dialect: Dialect<O>,
-    /// The scale of each pack, without which there is no confidence.
+    /// The scale of each pack.
     pub(crate) scales: Arc<Scales>,
+}
+
+/// An authenticated call: who asks what of the library. `N` is how the dialect spells ids.
+pub(crate) struct Call<'a, O: 'static, N> {
+    pub(crate) library: &'a Library,
+    pub(crate) service: &'a Service<O>,
+    pub(crate) names: &'a N,
+    pub(crate) caller: Caller,
+    pub(crate) fields: Fields,
+}
+
+impl<O, N> Call<'_, O, N> {
+    /// What the library answers, where no picture can be at fault.
+    pub(crate) async fn ask<T>(&self, answer: impl Future<Output = LibraryResult<T>>) -> Result<T, Failure> {
+        answer.await.map_err(|error| self.failed(error))
+    }
+
+    /// A failed library call in which no picture is at fault.
+    pub(crate) fn failed(&self, error: Error) -> Failure {
+        (self.service.dialect.failed)(error, &self.service.wire)
+    }
+
+    /// The scale of a pack, without which there is no confidence.
+    pub(crate) fn scale(&self, pack: &PackId) -> Result<&Scale, Failure> {
+        self.service.scales.get(pack).map_err(|error| self.failed(error))
+    }
+
+    /// How many faces a set holds now; none if it was deleted this very moment.
+    pub(crate) async fn n_faces(&self, key: impl Into<FaceSetKey<'_>>) -> Result<u64, Failure> {
+        match self.library.known_face_set(&self.caller, key).await {
+            Ok(summary) => Ok(summary.n_faces),
+            Err(error) if error.kind() == Kind::FaceSetNotFound => Ok(0),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
 }
 
 /// What every answer has, and the answer itself.
@@ -157,16 +192,27 @@ impl<O: Debug> Service<O> {
         }
     }
 
-    /// Who makes this call with a checked key. `RateExceeded` if it has made too many calls this second, `Forbidden` if
-    /// it may not make this one.
-    pub(crate) fn caller(&self, row: &adapter::Row<O>, key: &AccessKey, request_id: &str) -> LibraryResult<Caller> {
+    /// A call made with a checked key, unless it has made too many this second or may not make this one.
+    pub(crate) fn admit<'a, N>(
+        &'a self,
+        row: &adapter::Row<O>,
+        key: &AccessKey,
+        request_id: &str,
+        names: &'a N,
+        fields: Fields,
+    ) -> Result<Call<'a, O, N>, Failure> {
         let info = &row.info;
         let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
         let (dialect, limits) = (self.dialect.name, self.dialect.limits);
         let call = Admission { dialect, operation: info.name, needs: info.needs, limits, rate, n_units: 1, request_id };
-        let caller = self.wire.access.admit(key, &call)?;
+        let caller = self.wire.access.admit(key, &call).map_err(|error| (self.dialect.failed)(error, &self.wire))?;
         trace::admitted(dialect, Some(info.name), &caller);
-        Ok(caller)
+        Ok(self.call(caller, names, fields))
+    }
+
+    /// A call of this caller.
+    pub(crate) fn call<'a, N>(&'a self, caller: Caller, names: &'a N, fields: Fields) -> Call<'a, O, N> {
+        Call { library: &self.wire.library, service: self, names, caller, fields }
     }
 
     /// Who asked for a job, with what the key may do now.

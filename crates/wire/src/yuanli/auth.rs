@@ -6,13 +6,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 
 use super::errors::{self, Failure};
-use super::settings::Settings;
 use crate::http::signing::{hmac_sha1, hmac_sha256, same};
 use crate::megvii::fields::Fields;
+use crate::router::Services;
 
 /// Bytes of a `sign`. The longest honest one has some 200.
 const SIGN_LEN_MAX: usize = 4096;
@@ -44,13 +43,8 @@ struct Sign {
 }
 
 /// Establishes who asks, in the vendor's order of checks.
-pub(super) async fn authenticate(
-    fields: &Fields,
-    credentials: &dyn CredentialStore,
-    nonces: &dyn NonceStore,
-    now: TimestampMs,
-    settings: &Settings,
-) -> Result<AccessKey, Failure> {
+pub(super) async fn authenticate(fields: &Fields, wire: &Services) -> Result<AccessKey, Failure> {
+    let (settings, now) = (&wire.settings.yuanli, wire.clock.now());
     fields.require(&["sign", "sign_version"])?;
     let digest = match fields.needed("sign_version")? {
         "hmac_sha1" => Digest::Sha1,
@@ -62,7 +56,7 @@ pub(super) async fn authenticate(
     let sign = fields.get("sign").and_then(|field| Sign::read(&field.bytes, digest)).ok_or_else(invalid)?;
     let of_ours = |error| errors::library(error, "", settings);
     let key = match AccessKeyId::new(&sign.api_key) {
-        Some(id) => credentials.key(id).await.map_err(of_ours)?,
+        Some(id) => wire.credentials.key(id).await.map_err(of_ours)?,
         None => None,
     };
     let key = key.ok_or_else(errors::unknown_key)?;
@@ -84,7 +78,7 @@ pub(super) async fn authenticate(
         // Remembered for as long as any sign that is good now could be shown again.
         let forgotten_at = TimestampMs(now.0 + (2 * ONCE_WINDOW_S as i64 + 1) * 1000);
         let in_time = now_s.abs_diff(sign.made_at) <= ONCE_WINDOW_S;
-        if !in_time || !nonces.consume(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
+        if !in_time || !wire.nonces.consume(ONCE_SCOPE, &sign.mac, now, forgotten_at).await.map_err(of_ours)? {
             return Err(expired());
         }
     }
@@ -158,6 +152,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Entry for fuzzing: whatever the bytes, both readings return, and what they read is what was sent.
+#[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz_sign(bytes: &[u8]) {
     for digest in [Digest::Sha1, Digest::Sha256] {
         if let Some(sign) = Sign::read(bytes, digest) {

@@ -13,7 +13,7 @@ use super::image::{self, Given};
 use super::operations::Operation;
 use super::routes::Call;
 use super::scale;
-use crate::megvii::convert::{REMOVE_ALL, items, n_faces, not_removed};
+use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;
 
 /// Tokens of one `delete`.
@@ -111,10 +111,11 @@ async fn add(call: &Call<'_>) -> Result<Answer, Failure> {
     };
     let added = call.library.add_faces(&call.caller, request).await;
     let added = added.map_err(|error| errors::library(error, given.name, call.settings()))?;
-    let face = added.faces.first().ok_or_else(|| call.failed(no_answer("the library added no face")))?;
-    let face = convert::face_info(face, call.tokens);
+    let face =
+        added.faces.first().ok_or_else(|| call.failed(Error::new(Kind::Internal, "the library added no face")))?;
+    let face = convert::face_info(face, call.names);
     let more = if call.settings().superset_responses {
-        let face_count = count(call, &name).await?;
+        let face_count = call.n_faces(&name).await?;
         Some(dto::MoreOfFaceAdded { face_added: 1, face_count, failure_detail: Vec::new(), info: face.clone() })
     } else {
         None
@@ -136,7 +137,7 @@ async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
         1..=TOKENS_MAX => {}
         _ => return Err(Failure::bad("INVALID_FACE_TOKENS_SIZE")),
     }
-    let ids: Vec<Option<FaceId>> = tokens.iter().map(|token| convert::face_id(token, call.tokens)).collect();
+    let ids: Vec<Option<FaceId>> = tokens.iter().map(|token| convert::face_id(token, call.names)).collect();
     let which = DeleteFaces::Ids(ids.iter().flatten().copied().collect());
     let (_, removed) = call.ask(call.library.delete_faces(&call.caller, &name, which)).await?;
     let face_removed = removed.len();
@@ -150,7 +151,7 @@ async fn deleted(
     face_removed: usize,
     failure_detail: Vec<FaceFailure>,
 ) -> Result<Answer, Failure> {
-    let face_count = count(call, name).await?;
+    let face_count = call.n_faces(name).await?;
     let group_id = name.as_str().to_owned();
     Ok(Answer::Deleted(dto::FacesDeleted { group_id, face_removed, face_count, failure_detail }))
 }
@@ -183,19 +184,19 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let has_more = faces.len() as u64 > limit;
     faces.truncate(limit as usize);
     let next = has_more.then(|| convert::next(start + limit, call.settings()));
-    let face_tokens = faces.iter().map(|face| convert::face_info(face, call.tokens)).collect();
+    let face_tokens = faces.iter().map(|face| convert::face_info(face, call.names)).collect();
     Ok(Answer::Faces(dto::FacesListed { face_tokens, next }))
 }
 
 async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {
     call.fields.require(&["group_id", "face_token"])?;
     let name = convert::group_id(&call.fields)?;
-    let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.tokens) else {
+    let Some(id) = convert::face_id(call.fields.needed("face_token")?, call.names) else {
         call.ask(call.library.known_face_set(&call.caller, &name)).await?;
         return Err(errors::no_face());
     };
     let (_, face) = call.ask(call.library.face(&call.caller, &name, id)).await?;
-    Ok(Answer::Face { info: convert::face_info(&face, call.tokens) })
+    Ok(Answer::Face { info: convert::face_info(&face, call.names) })
 }
 
 async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -225,11 +226,11 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     };
     let found = call.library.search(&call.caller, request).await;
     let found = found.map_err(|error| errors::library(error, given.name, call.settings()))?;
-    let scale = scales.get(&found.face_set.pack).map_err(|error| call.failed(error))?;
+    let scale = call.scale(&found.face_set.pack)?;
     let scored = found.candidates.iter().map(|candidate| (candidate, scale.to_number(candidate.similarity)));
     let passed = scored.filter(|(_, score)| scale::passes(*score, threshold));
     let results =
-        passed.map(|(candidate, score)| convert::face_found(&candidate.face, score, call.tokens, call.settings()));
+        passed.map(|(candidate, score)| convert::face_found(&candidate.face, score, call.names, call.settings()));
     let results = results.collect();
     let probe = found.probe.map(|probe| dto::ProbeFace { face_rectangle: probe.bounding_box.into() });
     let more = call.settings().superset_responses.then(|| dto::MoreOfFacesFound {
@@ -255,12 +256,4 @@ async fn picture(call: &Call<'_>, name: &FaceSetName, given: Given<'_>) -> Resul
             Err(failure)
         }
     }
-}
-
-async fn count(call: &Call<'_>, name: &FaceSetName) -> Result<u64, Failure> {
-    call.ask(n_faces(call.library, &call.caller, name)).await
-}
-
-fn no_answer(what: &str) -> Error {
-    Error::new(Kind::Internal, what)
 }

@@ -35,6 +35,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "fuzz"))]
 pub use auth::fuzz_sign;
 pub use operations::ADAPTER;
 pub(crate) use routes::Yuanli;

@@ -2,8 +2,6 @@
 
 use axum::extract::Request;
 use axum::response::Response;
-use likeness_domain::access::Caller;
-use likeness_domain::library::Library;
 
 use super::dto::Answer;
 use super::errors::{self, Failure};
@@ -14,7 +12,7 @@ use super::{auth, handlers};
 use crate::adapter::Row;
 use crate::http::keyed_ids::KeyedIds;
 use crate::megvii::fields::Fields;
-use crate::megvii::service::{Dialect, Service};
+use crate::megvii::service::{self, Dialect, Service};
 use crate::router::Services;
 
 /// This dialect, ready to answer.
@@ -23,28 +21,12 @@ pub(crate) struct Yuanli {
     tokens: KeyedIds,
 }
 
-/// An authenticated call: who asks what of the library.
-pub(super) struct Call<'a> {
-    pub(super) library: &'a Library,
-    pub(super) service: &'a Service<Operation>,
-    pub(super) tokens: &'a KeyedIds,
-    pub(super) caller: Caller,
-    pub(super) fields: Fields,
-}
+/// An authenticated call. Faces are named by their tokens.
+pub(super) type Call<'a> = service::Call<'a, Operation, KeyedIds>;
 
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
         &self.service.wire.settings.yuanli
-    }
-
-    /// What the library answers, where no picture can be at fault.
-    pub(super) async fn ask<T>(&self, answer: impl Future<Output = likeness_domain::Result<T>>) -> Result<T, Failure> {
-        answer.await.map_err(|error| self.failed(error))
-    }
-
-    /// A failed library call in which no picture is at fault.
-    pub(super) fn failed(&self, error: likeness_domain::Error) -> Failure {
-        errors::library(error, "file", self.settings())
     }
 }
 
@@ -75,12 +57,8 @@ impl Yuanli {
     }
 
     async fn run(&self, row: &Row<Operation>, fields: Fields, request_id: &str) -> Result<Answer, Failure> {
-        let wire = &self.service.wire;
-        let settings = &wire.settings.yuanli;
-        let key = auth::authenticate(&fields, &*wire.credentials, &*wire.nonces, wire.clock.now(), settings).await?;
-        let caller =
-            self.service.caller(row, &key, request_id).map_err(|error| errors::library(error, "file", settings))?;
-        let (library, service, tokens) = (&*wire.library, &self.service, &self.tokens);
-        handlers::handle(row.operation, &Call { library, service, tokens, caller, fields }).await
+        let key = auth::authenticate(&fields, &self.service.wire).await?;
+        let call = self.service.admit(row, &key, request_id, &self.tokens, fields)?;
+        handlers::handle(row.operation, &call).await
     }
 }
