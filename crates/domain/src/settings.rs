@@ -63,6 +63,9 @@ pub struct Truth;
 /// What the type itself can read; the words say what that is.
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed(pub &'static str);
+/// One of these words, each with what it stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<T: 'static>(pub &'static [(&'static str, T)]);
 /// What a function makes of a text; the words say what it accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct With<T>(pub &'static str, pub fn(&str) -> Option<T>);
@@ -125,6 +128,21 @@ impl<T: FromStr> Accepts<T> for Parsed {
     }
     fn words(&self) -> String {
         self.0.to_owned()
+    }
+}
+
+impl<T: Clone> Accepts<T> for Word<T> {
+    const SHAPE: Shape = Shape::Text;
+    fn read(&self, text: &str) -> Result<T, String> {
+        let found = self.0.iter().find(|(word, _)| *word == text);
+        found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| text.to_owned())
+    }
+    fn words(&self) -> String {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        match words.split_last() {
+            Some((last, before @ [_, ..])) => format!("{} or {last}", before.join(", ")),
+            _ => words.concat(),
+        }
     }
 }
 
@@ -294,6 +312,7 @@ mod tests {
             engine: Option<i32> = "auto", UnlessAuto("auto or a number"), "an engine";
             letter: char = "a", Parsed("a letter"), "a letter";
             word: String = "ab", With("ab or cd", |text| ["ab", "cd"].contains(&text).then(|| text.to_owned())), "a word";
+            side: i8 = "left", Word(&[("left", -1), ("right", 1), ("none", 0)]), "a side";
             hosts: Vec<i32> = "", ListOf("numbers"), "hosts";
         }
     }
@@ -312,10 +331,10 @@ mod tests {
         assert_eq!((sample.count, sample.bound, sample.status, sample.exact), (3, None, 403, true));
         assert_eq!((sample.wait, sample.pause), (Duration::from_secs(2), Duration::from_millis(20)));
         assert_eq!((sample.place, sample.engine, sample.letter, &*sample.word), (None, None, 'a', "ab"));
-        assert_eq!(sample.hosts, []);
+        assert_eq!((sample.side, &*sample.hosts), (-1, &[][..]));
         let shapes: Vec<Shape> = Sample::table().iter().map(|row| row.shape).collect();
         assert_eq!(shapes.iter().filter(|shape| **shape == Shape::Number).count(), 6);
-        assert_eq!((shapes[5], shapes[10], shapes[8]), (Shape::Truth, Shape::List, Shape::Text));
+        assert_eq!((shapes[5], shapes[11], shapes[8]), (Shape::Truth, Shape::List, Shape::Text));
     }
 
     #[test]
@@ -335,6 +354,8 @@ mod tests {
         check("sample.place", "x", Err(("x", "1 to 9")));
         check("sample.engine", "x", Err(("x", "auto or a number")));
         check("sample.letter", "", Err(("", "a letter")));
+        check("sample.side", "right", Ok(()));
+        check("sample.side", "up", Err(("up", "left, right or none")));
         check("sample.word", "ef", Err(("ef", "ab or cd")));
         check("sample.hosts", "1,x,2", Err(("x", "numbers")));
     }

@@ -5,11 +5,10 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use likeness_domain::settings::{Parsed, Unset};
+use likeness_domain::settings::{Parsed, Unset, Word};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -22,7 +21,7 @@ likeness_domain::settings! {
         level: Option<Targets> = "", Unset(Parsed("a level, or a list such as `info,likeness_wire=debug`")),
             "least level of a log line: error, warn, info, debug, trace, or a list such as `info,likeness_wire=debug`; \
              by default info in `serve` and warn elsewhere";
-        format: Format = "text", Parsed("text or json"),
+        format: Format = "text", Word(&[("text", Format::Text), ("json", Format::Json)]),
             "text or json, one line an event";
     }
 }
@@ -34,18 +33,6 @@ pub(crate) enum Format {
     Text,
     /// For machines.
     Json,
-}
-
-impl FromStr for Format {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
-    }
 }
 
 /// Whether what is logged is JSON; set before anything is logged.

@@ -4,11 +4,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use likeness_domain::settings::{Parsed, Unset};
+use likeness_domain::settings::{Parsed, Unset, Word};
 use likeness_domain::{Error, Result};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -29,7 +28,8 @@ likeness_domain::settings! {
         client_ca: Option<PathBuf> = "", Unset(Parsed("a file")),
             "PEM file with the authorities of client certificates; with it a client has to show one of theirs, besides its \
              access key; by default none";
-        client_certificates: ClientCertificates = "required", Parsed("required or optional"),
+        client_certificates: ClientCertificates = "required",
+            Word(&[("required", ClientCertificates::Required), ("optional", ClientCertificates::Optional)]),
             "whether a client without a certificate is turned away where tls.client_ca is set: required or optional";
     }
 }
@@ -41,18 +41,6 @@ pub(crate) enum ClientCertificates {
     Required,
     /// One that is shown has to be valid.
     Optional,
-}
-
-impl FromStr for ClientCertificates {
-    type Err = ();
-
-    fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        match text {
-            "required" => Ok(Self::Required),
-            "optional" => Ok(Self::Optional),
-            _ => Err(()),
-        }
-    }
 }
 
 /// How often it is looked whether a file has changed.

@@ -27,14 +27,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::access::{FairBounds, FairSlots};
 use likeness_domain::ports::{Pending, Video, VideoDecoder, VideoFrame, VideoRules};
-use likeness_domain::settings::{Parsed, Seconds};
+use likeness_domain::settings::{Parsed, Seconds, Word};
 use likeness_domain::{Error, Kind, Result, limits};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal};
@@ -52,7 +51,10 @@ likeness_domain::settings! {
         program: PathBuf = "ffmpeg", Parsed("a path or a name"),
             "the ffmpeg program, version 5 or later, that decodes clips: a path, or a name to be found in PATH; without \
              it only liveness of clips is unavailable";
-        confinement: Confinement = "required", Parsed("required, preferred or off"),
+        confinement: Confinement = "required",
+            Word(&[
+                ("required", Confinement::Required), ("preferred", Confinement::Preferred), ("off", Confinement::Off),
+            ]),
             "whether the kernel keeps that program from everything but its clip, with Landlock and seccomp: required \
              refuses clips where it cannot, preferred decodes them all the same, off never asks, as a wrapper script or \
              libraries outside the system's folders need";
@@ -104,19 +106,6 @@ pub(crate) enum Confinement {
     Preferred,
     /// Never.
     Off,
-}
-
-impl FromStr for Confinement {
-    type Err = ();
-
-    fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        match text {
-            "required" => Ok(Confinement::Required),
-            "preferred" => Ok(Confinement::Preferred),
-            "off" => Ok(Confinement::Off),
-            _ => Err(()),
-        }
-    }
 }
 
 /// What comes of the setting on this machine.

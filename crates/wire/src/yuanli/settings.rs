@@ -2,7 +2,7 @@
 
 use likeness_domain::access::Limits;
 use likeness_domain::limits;
-use likeness_domain::settings::{OneOf, Parsed, Truth, UnlessZero, With};
+use likeness_domain::settings::{OneOf, Parsed, Truth, UnlessZero, With, Word};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +18,8 @@ likeness_domain::settings! {
         superset_responses: bool = "true", Truth,
             "whether answers whose shape the vendor does not document have every plausible member; clients ignore \
              members they do not know";
-        bad_sign_error: BadSign = "authorization", Parsed("authorization or authentication"),
+        bad_sign_error: BadSign = "authorization",
+            Word(&[("authorization", BadSign::Authorization), ("authentication", BadSign::Authentication)]),
             "what a wrong signature is called: authorization (`AUTHORIZATION_ERROR: INVALID_SIGN`) or authentication \
              (`AUTHENTICATION_ERROR`)";
         sign_skew_s: u64 = "0", 0..=86_400,
@@ -28,7 +29,8 @@ likeness_domain::settings! {
              it: 24 hours; 0 for no bound, as the vendor has none";
         concurrency_status: u16 = "403", OneOf(403, 429),
             "HTTP status of `CONCURRENCY_LIMIT_EXCEEDED`: 403, or 429 as one page of the vendor says";
-        unknown_group_error: UnknownGroup = "INVALID_GROUP_ID", Parsed("INVALID_GROUP_ID or INVALID_OUTER_ID"),
+        unknown_group_error: UnknownGroup = "INVALID_GROUP_ID",
+            Word(&[("INVALID_GROUP_ID", UnknownGroup::GroupId), ("INVALID_OUTER_ID", UnknownGroup::OuterId)]),
             "what an unknown library is called: INVALID_GROUP_ID or INVALID_OUTER_ID";
         group_exist_error: String = "GROUP_EXIST", CODE,
             "what a taken group_id is called; the vendor's own word is not known";
@@ -38,7 +40,7 @@ likeness_domain::settings! {
             "what a face too many is called; the vendor's own word is not known";
         group_time_offset: TimeOffset = "+08:00", Parsed("an offset such as +08:00"),
             "offset from UTC in which libraries tell when they were made, as in the vendor's samples";
-        next_type: NextType = "string", Parsed("string or int"),
+        next_type: NextType = "string", Word(&[("string", NextType::String), ("int", NextType::Int)]),
             "how the next position of a listing is written: string or int";
         strict_start_max: bool = "false", Truth,
             "whether a listing may start only at 1 to 1000, as documented; later faces could then never be listed";
@@ -137,44 +139,12 @@ impl fmt::Display for TimeOffset {
     }
 }
 
-impl FromStr for BadSign {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "authorization" => Ok(Self::Authorization),
-            "authentication" => Ok(Self::Authentication),
-            _ => Err(()),
-        }
-    }
-}
-
 impl UnknownGroup {
     /// The error as it is sent.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::GroupId => "INVALID_GROUP_ID",
             Self::OuterId => "INVALID_OUTER_ID",
-        }
-    }
-}
-
-impl FromStr for UnknownGroup {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::GroupId, Self::OuterId].into_iter().find(|error| error.word() == text).ok_or(())
-    }
-}
-
-impl FromStr for NextType {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "string" => Ok(Self::String),
-            "int" => Ok(Self::Int),
-            _ => Err(()),
         }
     }
 }
