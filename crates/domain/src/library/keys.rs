@@ -228,9 +228,26 @@ impl Library {
         payload: Bytes,
         waiting_max: u64,
     ) -> Result<Job> {
+        let ids = self.accept_jobs(caller, kind, vec![payload], waiting_max).await?;
+        let id = ids.into_iter().next().ok_or_else(no_such_job)?;
+        let found = self.ports.jobs.job(caller.tenant, id, self.ports.clock.now()).await?;
+        found.ok_or_else(no_such_job)
+    }
+
+    /// The same for several pieces of work, all or none of them; their ids in the same order.
+    pub async fn accept_jobs(
+        &self,
+        caller: &Caller,
+        kind: &'static str,
+        payloads: Vec<Bytes>,
+        waiting_max: u64,
+    ) -> Result<Vec<JobId>> {
         caller.require_any()?;
+        if payloads.is_empty() {
+            return Ok(Vec::new());
+        }
         let now = self.ports.clock.now();
-        let new = NewJob {
+        let new = |payload| NewJob {
             id: self.fresh_id(JobId::new),
             tenant: caller.tenant,
             key: caller.key.clone(),
@@ -239,10 +256,7 @@ impl Library {
             due_at: now,
             created_at: now,
         };
-        let ids = self.ports.jobs.enqueue(vec![new], waiting_max).await?;
-        let id = ids.into_iter().next().ok_or_else(no_such_job)?;
-        let found = self.ports.jobs.job(caller.tenant, id, now).await?;
-        found.ok_or_else(no_such_job)
+        self.ports.jobs.enqueue(payloads.into_iter().map(new).collect(), waiting_max).await
     }
 
     /// Takes a job that is not done out of the queue; cancelling it again is fine. What a job under way has done stays done,

@@ -28,7 +28,17 @@ impl Scale {
     /// A scale from 0 at similarity -1 to `top` at 1 on which the similarity measured at each false-accept rate has the
     /// number given for it (rising, between 0 and `top`): same rate, same verdict, whatever pack made the templates.
     pub fn by_rates(calibration: &Calibration, numbers_at: &[(f64, f64)], top: f64) -> Option<Self> {
-        Self::rising(numbers_at.iter().map(|&(far, number)| (calibration.similarity_at(far), number)), top)
+        Self::rising(Self::knots(calibration, None, numbers_at), top)
+    }
+
+    /// The knots of such a scale: the number of cosine 0, which two unrelated faces have, if it is to have one, and those
+    /// of false-accept rates. A pack whose impostors mostly score below zero has no use for a knot at zero.
+    pub fn knots(calibration: &Calibration, at_zero: Option<f64>, numbers_at: &[(f64, f64)]) -> Vec<(Similarity, f64)> {
+        let measured = numbers_at.iter().map(|&(far, number)| (calibration.similarity_at(far), number));
+        let zero = at_zero.map(|number| (Similarity::new(0.0), number));
+        let first = measured.clone().next();
+        let zero = zero.filter(|zero| first.is_none_or(|first| zero.0 < first.0));
+        zero.into_iter().chain(measured).collect()
     }
 
     /// A scale from 0 at similarity -1 to `top` at 1 through these knots, whose numbers rise between 0 and `top`. Points

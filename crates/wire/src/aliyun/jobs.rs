@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use likeness_domain::access::Caller;
-use likeness_domain::ports::{Job, NewJob};
+use likeness_domain::ports::Job;
 use serde::{Deserialize, Serialize};
 
 use super::errors::{Code, Fault, code};
@@ -59,32 +59,16 @@ pub(super) async fn accept(
     tasks: Vec<Task>,
     callback: Option<Callback>,
 ) -> Result<Vec<dto::TaskAnswer>, Fault> {
-    let now = api.wire.clock.now();
-    let mut jobs = Vec::new();
+    let mut payloads = Vec::new();
     let mut accepted = Vec::new();
     for task in tasks {
         let outcome = task.ready.map(|task| {
-            let payload = json::write(&ScanPayload { task, callback: callback.clone() });
-            jobs.push(NewJob {
-                id: scan::fresh_job_id(api),
-                tenant: caller.tenant,
-                key: caller.key.clone(),
-                kind: SCAN,
-                payload: payload.into(),
-                due_at: now,
-                created_at: now,
-            });
+            payloads.push(json::write(&ScanPayload { task, callback: callback.clone() }).into());
         });
         accepted.push((task.data_id, task.url, outcome));
     }
-    let ids = match jobs.is_empty() {
-        true => Vec::new(),
-        false => {
-            let enqueued = api.wire.jobs.enqueue(jobs, api.settings().tasks_waiting_max).await;
-            enqueued.map_err(|error| api.fault(error))?
-        }
-    };
-    let mut ids = ids.into_iter();
+    let ids = api.library().accept_jobs(caller, SCAN, payloads, api.settings().tasks_waiting_max).await;
+    let mut ids = ids.map_err(|error| api.fault(error))?.into_iter();
     let answer = |(data_id, url, outcome): (_, _, Result<(), Fault>)| {
         let (code, msg, task_id) = match outcome {
             Ok(()) => (code::OK.number, code::OK.name.to_owned(), ids.next().map(scan::task_id)),

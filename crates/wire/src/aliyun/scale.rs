@@ -5,7 +5,6 @@
 //! the templates): FAR 1e-4 is 80. Between the points the scale is linear.
 
 use likeness_domain::score::{Calibration, Scale};
-use likeness_domain::types::Similarity;
 
 /// False-accept rates and the rate each is shown as.
 pub(super) const AT_FAR: [(f64, f64); 5] = [(1e-2, 60.0), (1e-3, 70.0), (1e-4, 80.0), (1e-5, 86.0), (1e-6, 91.0)];
@@ -14,9 +13,6 @@ const AT_ZERO: f64 = 20.0;
 
 /// The scale of a pack with this calibration: similarity -1 is 0 and 1 is 100, two decimals.
 pub(super) fn scale(calibration: &Calibration) -> Scale {
-    let measured = AT_FAR.map(|(far, rate)| (calibration.similarity_at(far), rate));
-    let zero = Similarity::new(0.0);
-    // A pack whose impostors mostly score below zero has no use for the knot at zero.
-    let at_zero = (zero < measured[0].0).then_some((zero, AT_ZERO));
-    Scale::rising(at_zero.into_iter().chain(measured), 100.0).expect("the rates rise to 100").with_decimals(2)
+    let knots = Scale::knots(calibration, Some(AT_ZERO), &AT_FAR);
+    Scale::rising(knots, 100.0).expect("the rates rise to 100").with_decimals(2)
 }

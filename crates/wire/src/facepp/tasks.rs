@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
-use likeness_domain::ports::{Job, JobOutcome, NewJob, Pending, fresh_id};
-use likeness_domain::types::{FaceSetId, JobId, TimestampMs};
+use likeness_domain::ports::{Job, JobOutcome, Pending};
+use likeness_domain::types::{FaceSetId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -55,44 +54,31 @@ pub(super) async fn accept(call: &Call<'_>, act: Act) -> Result<Answer, Failure>
     let named = FaceSetNamed::read(call)?;
     let tokens = face_sets::tokens_of(call, act)?;
     let face_set = named.find(call).await?.face_set.id.get();
-    let now = call.service.wire.clock.now();
-    let job = NewJob {
-        id: fresh_id(&*call.service.wire.ids, JobId::new),
-        tenant: call.caller.tenant,
-        key: call.caller.key.clone(),
-        kind: FACES,
-        payload: json::write(&Task { act, face_set, tokens }).into(),
-        due_at: now,
-        created_at: now,
-    };
-    let accepted =
-        call.service.wire.jobs.enqueue(vec![job], WAITING_MAX).await.map_err(|error| match error.kind() {
-            Kind::Overloaded => errors::queue_full(),
-            _ => call.failed(error),
-        })?;
-    let id = accepted.first().ok_or_else(errors::queue_full)?;
-    Ok(Answer::Accepted { task_id: call.names.task_id(*id) })
+    let payload = json::write(&Task { act, face_set, tokens }).into();
+    let accepted = call.library.accept_job(&call.caller, FACES, payload, WAITING_MAX).await;
+    let job = accepted.map_err(|error| match error.kind() {
+        Kind::Overloaded => errors::queue_full(),
+        _ => call.failed(error),
+    })?;
+    Ok(Answer::Accepted { task_id: call.names.task_id(job.id) })
 }
 
 /// How far a task is.
 pub(super) async fn status(call: &Call<'_>) -> Result<Answer, Failure> {
     let unknown = || Failure::bad("INVALID_TASK_ID");
     let id = call.names.task(call.fields.needed("task_id")?).ok_or_else(unknown)?;
-    let wire = &call.service.wire;
-    let job = call.ask(wire.jobs.job(call.caller.tenant, id, wire.clock.now())).await?;
-    let job =
-        job.filter(|job| job.kind == FACES && !job.is_cancelled && may_ask(&call.caller, job)).ok_or_else(unknown)?;
+    // A key asks for the tasks that it started; one that may read every face set asks for all of its tenant.
+    let job = call.library.job(&call.caller, id).await.map_err(|error| match error.kind() {
+        Kind::JobNotFound | Kind::Forbidden => unknown(),
+        _ => call.failed(error),
+    })?;
+    let job = Some(job).filter(|job| job.kind == FACES && !job.is_cancelled).ok_or_else(unknown)?;
     let task_id = call.names.task_id(id);
     let Some(result) = job.result else {
         return Ok(Answer::Task(TaskStatus { task_id, status: 0, members: serde_json::Map::new() }));
     };
     let done: Outcome = serde_json::from_slice(&result).map_err(|_| unknown())?;
     Ok(Answer::Task(TaskStatus { task_id, status: done.status, members: done.members }))
-}
-
-/// A key asks for the tasks that it started; one that may read every face set asks for all of its tenant.
-fn may_ask(caller: &Caller, job: &Job) -> bool {
-    job.key == caller.key || caller.grants.contains(Grant::Read) && caller.face_sets.is_all()
 }
 
 /// What a job's result holds.

@@ -19,13 +19,9 @@ const DECIMALS: u32 = 6;
 
 /// The scale of a pack with this calibration: similarity -1 is 0 and 1 is 1.
 pub(super) fn scale(calibration: &Calibration) -> Scale {
-    let measured = AT_FAR.map(|(far, shown)| (calibration.similarity_at(far), shown));
-    let surest = f64::from(measured[AT_FAR.len() - 1].0.get());
-    let upper = (Similarity::new((surest + VERY_SURE.1 * (1.0 - surest)) as f32), VERY_SURE.0);
-    let zero = Similarity::new(0.0);
-    // A pack whose impostors mostly score below zero has no use for the knot at zero.
-    let at_zero = (zero < measured[0].0).then_some((zero, AT_ZERO));
-    let knots = at_zero.into_iter().chain(measured).chain([upper]);
+    let mut knots = Scale::knots(calibration, Some(AT_ZERO), &AT_FAR);
+    let surest = f64::from(calibration.similarity_at(AT_FAR[AT_FAR.len() - 1].0).get());
+    knots.push((Similarity::new((surest + VERY_SURE.1 * (1.0 - surest)) as f32), VERY_SURE.0));
     Scale::rising(knots, 1.0).expect("the numbers rise to 1").with_decimals(DECIMALS)
 }
 
