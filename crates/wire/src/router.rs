@@ -169,7 +169,9 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
     let request_id = request_id::of(request.extensions(), &*dialects.ids);
     let path = request.uri().path();
     let first_segment = path.split('/').nth(1).unwrap_or_default();
-    trace::addressed(match first_segment {
+    let dialect = match first_segment {
+        // Every version segment, also one that no operation has: the vendor's gateway answers those too.
+        // Clients of OpenStack ask at the root which versions of the identity service there are.
         _ if is_version(first_segment) || path == "/" => "huawei",
         "green" | aliyun::BUCKET => "aliyun",
         "finauth" => "yuanli",
@@ -177,18 +179,17 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         "likeness" => "native",
         "healthz" | "readyz" => "health",
         _ => "none",
-    });
-    let mut response = match path {
-        "/healthz" => dialects.health(false).await,
-        "/readyz" => dialects.health(true).await,
-        // Every version segment, also one that no operation has: the vendor's gateway answers those too.
-        // Clients of OpenStack ask at the root which versions of the identity service there are.
-        _ if is_version(first_segment) || path == "/" => dialects.huawei.answer(request, &request_id).await,
-        _ if first_segment == aliyun::BUCKET => dialects.aliyun.answer_upload(request, &request_id).await,
-        _ if first_segment == "green" => dialects.aliyun.answer(request, &request_id).await,
-        _ if first_segment == "finauth" => dialects.yuanli.answer(request, &request_id).await,
-        _ if first_segment == "facepp" => dialects.facepp.answer(request, &request_id).await,
-        _ if first_segment == "likeness" => dialects.native(request, &request_id).await,
+    };
+    trace::addressed(dialect);
+    let mut response = match (dialect, path) {
+        ("health", "/healthz") => dialects.health(false).await,
+        ("health", "/readyz") => dialects.health(true).await,
+        ("huawei", _) => dialects.huawei.answer(request, &request_id).await,
+        ("aliyun", _) if first_segment == aliyun::BUCKET => dialects.aliyun.answer_upload(request, &request_id).await,
+        ("aliyun", _) => dialects.aliyun.answer(request, &request_id).await,
+        ("yuanli", _) => dialects.yuanli.answer(request, &request_id).await,
+        ("facepp", _) => dialects.facepp.answer(request, &request_id).await,
+        ("native", _) => dialects.native(request, &request_id).await,
         _ => plain(StatusCode::NOT_FOUND, "not_found", "no such path on this server"),
     };
     if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {

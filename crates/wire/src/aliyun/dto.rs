@@ -33,53 +33,20 @@ pub(super) struct GatewayError<'a> {
     pub(super) message: &'a str,
 }
 
-/// What a call answers, where that is more than its own parts.
+/// What a call answers, where that is more than its own parts. Ids of a person's faces are texts, and numbers in
+/// [`FaceItem`]: so it is documented.
 #[derive(Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub(super) enum Answer {
-    /// Of AddPerson, AddGroups and DeleteGroups.
-    PersonInGroups {
-        person_id: String,
-        group_ids: Vec<String>,
-    },
-    PersonSet {
-        person_id: String,
-    },
-    /// Ids of faces are texts here and numbers in [`FaceItem`]: so it is documented.
-    Person {
-        person_id: String,
-        name: String,
-        group_ids: Vec<String>,
-        face_ids: Vec<String>,
-        note: String,
-    },
-    PersonDeleted {
-        person_id: String,
-        delete_count: u64,
-    },
-    /// Of AddFaces and GetFaces.
-    Faces {
-        person_id: String,
-        group_ids: Option<Vec<String>>,
-        face_image_items: Vec<FaceItem>,
-    },
-    FacesDeleted {
-        person_id: String,
-        face_ids: Vec<String>,
-        delete_count: usize,
-    },
-    Groups {
-        group_ids: Vec<String>,
-    },
-    Persons {
-        person_ids: Vec<String>,
-        current_page: u64,
-        page_size: u64,
-        total_count: u64,
-    },
-    PersonsFound {
-        top_person_data: Vec<FaceFound>,
-    },
+    PersonInGroups { person_id: String, group_ids: Vec<String> },
+    PersonSet { person_id: String },
+    Person { person_id: String, name: String, group_ids: Vec<String>, face_ids: Vec<String>, note: String },
+    PersonDeleted { person_id: String, delete_count: u64 },
+    Faces { person_id: String, group_ids: Option<Vec<String>>, face_image_items: Vec<FaceItem> },
+    FacesDeleted { person_id: String, face_ids: Vec<String>, delete_count: usize },
+    Groups { group_ids: Vec<String> },
+    Persons { person_ids: Vec<String>, current_page: u64, page_size: u64, total_count: u64 },
+    PersonsFound { top_person_data: Vec<FaceFound> },
 }
 
 /// One image or face of [`Answer::Faces`].

@@ -161,14 +161,14 @@ fn with_detail(name: &str, detail: &str) -> String {
     if detail.is_empty() { name.to_owned() } else { format!("{name}: {detail}") }
 }
 
-/// A request that the gateway did not let through.
+/// A request that the gateway, or the storage of uploads, did not let through.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     /// For the caller; may echo parts of the request, so it is never logged.
     pub(super) message: String,
-    source: Option<Error>,
+    pub(super) source: Option<Error>,
 }
 
 impl Refusal {
@@ -180,6 +180,11 @@ impl Refusal {
     /// A refusal with status 404.
     pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, ..Self::new(code, message) }
+    }
+
+    /// A refusal with status 403.
+    pub(super) fn denied(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, ..Self::new(code, message) }
     }
 
     /// Keys or nonces could not be looked up.

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::Kind;
-use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage, SearchFaces};
+use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonFacesAdded, PersonImage};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceSet, FaceSetName, Note, PersonKey, PersonPatch};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
 use super::operations::Operation;
 use super::params;
 use super::routes::Call;
-use super::scan::{self, FACES_MAX, TOP_K};
+use super::scan::{self, FACES_MAX};
 use super::{convert, dto, jobs, uploads};
 use crate::http::json::Object;
 
@@ -299,35 +299,13 @@ async fn search_person(call: &Call<'_>) -> Outcome {
     let face_set = convert::group(params::needed_text(&body, "groupId")?)?;
     let most = convert::PERSONS_MAX as u64;
     let n_max = params::whole(&body, "topN", most, 1..=most)? as usize;
-    let image = match call.api.image(&call.caller, url) {
-        Ok(image) => image,
-        Err(fault) => return unsearched(call, fault),
-    };
-    let request = SearchFaces {
-        face_set,
-        image,
-        faces_max: FACES_MAX,
-        top_k: TOP_K,
-        threshold: scan::threshold(call.api),
-        filter: None,
-        one_per_person: true,
-    };
-    match call.api.library().search_faces(&call.caller, request).await {
-        Ok(found) => {
-            let scale = call.api.scale(&found.face_set.pack)?;
-            let top_person_data = convert::faces_found(&found, scale, n_max);
-            call.done(Answer::PersonsFound { top_person_data })
+    match scan::persons_like(call.api, &call.caller, url, face_set, n_max).await {
+        Ok((_, top_person_data)) => call.done(Answer::PersonsFound { top_person_data }),
+        Err(Fault { number: code, msg, .. }) => {
+            let answer = dto::FacesDetected { code, msg, data_id: None, task_id: None, url: None, faces: None };
+            call.ok_of(vec![code], answer)
         }
-        Err(error) => unsearched(call, call.failed(error)),
     }
-}
-
-fn unsearched(call: &Call<'_>, fault: Fault) -> Outcome {
-    let code = fault.number;
-    call.ok_of(
-        vec![code],
-        dto::FacesDetected { code, msg: fault.msg, data_id: None, task_id: None, url: None, faces: None },
-    )
 }
 
 /// Most face ids of one request.

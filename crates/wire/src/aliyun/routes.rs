@@ -114,17 +114,9 @@ impl Api {
             "oss" => ImageSource::Upload(uploads::named(self, caller, rest)?),
             _ => return Err(Fault::new(code::NOT_ALLOWED, "only http and https addresses are fetched")),
         };
-        let settings = self.settings();
-        Ok(ImageInput {
-            source,
-            rules: ImageRules {
-                formats: ImageFormats::ALL,
-                bytes_max: settings.image_bytes_max,
-                side_max: settings.image_side_max,
-                side_min: 1,
-            },
-            fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms),
-        })
+        let Settings { image_bytes_max: bytes_max, image_side_max: side_max, fetch_deadline_ms, .. } = *self.settings();
+        let rules = ImageRules { formats: ImageFormats::ALL, bytes_max, side_max, side_min: 1 };
+        Ok(ImageInput { source, rules, fetch_deadline: Duration::from_millis(fetch_deadline_ms) })
     }
 }
 

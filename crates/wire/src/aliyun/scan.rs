@@ -6,7 +6,7 @@ use std::time::Duration;
 use likeness_domain::access::Caller;
 use likeness_domain::library::{SearchFaces, Threshold};
 use likeness_domain::ports::fresh_id;
-use likeness_domain::types::{FaceSetId, JobId};
+use likeness_domain::types::{FaceSetId, FaceSetName, JobId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ use crate::http::json::{Object, Value};
 /// Most faces of a query image.
 pub(super) const FACES_MAX: usize = 20;
 /// Candidates asked for per face. More than are shown, because several faces of one label fold to one person here.
-pub(super) const TOP_K: usize = 40;
+const TOP_K: usize = 40;
 /// Most tasks of a request.
 pub(super) const TASKS_MAX: usize = 100;
 /// Tasks of one request that are worked on at a time; more would only take the analyzer's queue from others.
@@ -184,23 +184,29 @@ async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Resul
 }
 
 async fn search(api: &Api, caller: &Caller, url: &str, group: &str) -> Result<Finding, Fault> {
+    let (face_set, faces) = persons_like(api, caller, url, convert::group(group)?, convert::PERSONS_MAX).await?;
+    Ok(Finding::Searched { face_set, faces })
+}
+
+/// Who of a group resembles each face of an image, at most `n_max` persons a face.
+pub(super) async fn persons_like(
+    api: &Api,
+    caller: &Caller,
+    url: &str,
+    face_set: FaceSetName,
+    n_max: usize,
+) -> Result<(FaceSetId, Vec<dto::FaceFound>), Fault> {
     let request = SearchFaces {
-        face_set: convert::group(group)?,
+        face_set,
         image: api.image(caller, url)?,
         faces_max: FACES_MAX,
         top_k: TOP_K,
-        threshold: threshold(api),
+        threshold: Threshold::Number(api.scales.clone(), api.settings().search_rate_min.into()),
         filter: None,
         one_per_person: true,
     };
     let found = api.library().search_faces(caller, request).await.map_err(|error| api.fault(error))?;
-    let faces = convert::faces_found(&found, api.scale(&found.face_set.pack)?, convert::PERSONS_MAX);
-    Ok(Finding::Searched { face_set: found.face_set.id, faces })
-}
-
-/// What the operator wants persons to reach.
-pub(super) fn threshold(api: &Api) -> Threshold {
-    Threshold::Number(api.scales.clone(), api.settings().search_rate_min.into())
+    Ok((found.face_set.id, convert::faces_found(&found, api.scale(&found.face_set.pack)?, n_max)))
 }
 
 /// A task's element of the answer.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use likeness_domain::policy::FaceChoice;
 use likeness_domain::ports::Assess;
-use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Expressions, Openness, Point, Quality};
+use likeness_domain::types::{Aspects, Assessment, Detection, Expression, Openness, Point, Quality};
 use serde::Serialize;
 
 use super::errors::Failure;
@@ -141,7 +141,7 @@ fn place(point: Point) -> Place {
 }
 
 /// What was measured of what was wanted.
-#[derive(Serialize, Default)]
+#[derive(Serialize)]
 pub(super) struct Attributes {
     gender: Option<Value<&'static str>>,
     age: Option<Value<u32>>,
@@ -185,45 +185,34 @@ struct Blur {
 
 fn attributes(wanted: &[&str], measured: &Assessment, quality: &Quality) -> Attributes {
     let wants = |name: &str| wanted.contains(&name);
-    let mut found = Attributes::default();
-    if wants("gender") {
-        let word = |male: f32| if male >= 0.5 { "Male" } else { "Female" };
-        found.gender = measured.gender.map(|gender| Value { value: word(gender.male) });
-    }
-    if wants("age") {
-        found.age = measured.age.map(|age| Value { value: age.round() as u32 });
-    }
-    if wants("smiling") {
-        let value = |measured: &Expressions| percent(measured.probability(Expression::Happy));
-        found.smile = measured.expression.as_ref().map(|m| Graded { value: value(m), threshold: SMILE_THRESHOLD });
-    }
-    if wants("headpose") {
-        found.headpose = measured.pose.map(|pose| HeadPose {
+    let value = |share: f32| Value { value: percent(share) };
+    let expression = |name: &str| measured.expression.as_ref().filter(|_| wants(name));
+    Attributes {
+        gender: measured.gender.filter(|_| wants("gender")).map(|gender| {
+            let value = if gender.male >= 0.5 { "Male" } else { "Female" };
+            Value { value }
+        }),
+        age: measured.age.filter(|_| wants("age")).map(|age| Value { value: age.round() as u32 }),
+        smile: expression("smiling").map(|measured| {
+            let value = percent(measured.probability(Expression::Happy));
+            Graded { value, threshold: SMILE_THRESHOLD }
+        }),
+        headpose: measured.pose.filter(|_| wants("headpose")).map(|pose| HeadPose {
             pitch_angle: rounded(pose.pitch.into()),
             roll_angle: rounded(pose.roll.into()),
             yaw_angle: rounded(pose.yaw.into()),
-        });
-    }
-    if wants("facequality") {
-        found.facequality = quality.total.map(|total| Value { value: percent(total) });
-    }
-    if wants("blur") {
-        found.blur = quality.sharpness.map(|sharp| Blur { blurness: Value { value: percent(1.0 - sharp) } });
-    }
-    if wants("emotion") {
-        let words = |measured: &Expressions| {
+        }),
+        facequality: quality.total.filter(|_| wants("facequality")).map(value),
+        blur: quality.sharpness.filter(|_| wants("blur")).map(|sharp| Blur { blurness: value(1.0 - sharp) }),
+        emotion: expression("emotion").map(|measured| {
             Expression::ALL.map(|expression| (emotion(expression), percent(measured.probability(expression)))).into()
-        };
-        found.emotion = measured.expression.as_ref().map(words);
-    }
-    if wants("mouthstatus") {
-        found.mouthstatus = measured.openness.map(|openness| {
+        }),
+        mouthstatus: measured.openness.filter(|_| wants("mouthstatus")).map(|openness| {
             // Half at the height of the lips that counts as open, all at twice of it.
             let open = percent((openness.mouth / (2.0 * Openness::MOUTH_OPEN_MIN)).clamp(0.0, 1.0));
             MouthStatus { open, close: rounded(100.0 - open) }
-        });
+        }),
     }
-    found
 }
 
 /// The vendor's name of an expression.

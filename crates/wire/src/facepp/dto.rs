@@ -11,16 +11,16 @@ use crate::megvii::dto::{FaceFailure, Rectangle};
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Answer {
-    Detected(Detected),
+    Detected { image_id: String, face_num: usize, faces: Vec<Face> },
     Compared(Box<Compared>),
     Found(Box<Found>),
-    Face(FaceDetail),
+    Face { face_token: String, face_rectangle: Rectangle, user_id: String, facesets: Vec<FaceSetListed> },
     UserIdSet { face_token: String, user_id: String },
     Created(FacesAdded),
     Removed(FacesRemoved),
     Named(FaceSetNamed),
     Detail(FaceSetDetail),
-    FaceSets(FaceSets),
+    FaceSets { facesets: Vec<FaceSetListed>, next: Option<String> },
     Accepted { task_id: String },
     Task(TaskStatus),
 }
@@ -33,13 +33,6 @@ pub(super) struct TaskStatus {
     /// Those of the plain call when it is done, or why it failed.
     #[serde(flatten)]
     pub(super) members: serde_json::Map<String, serde_json::Value>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Detected {
-    pub(super) image_id: String,
-    pub(super) face_num: usize,
-    pub(super) faces: Vec<Face>,
 }
 
 #[derive(Serialize)]
@@ -79,14 +72,6 @@ pub(super) struct FaceFound {
     pub(super) face_token: String,
     pub(super) confidence: f64,
     pub(super) user_id: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct FaceDetail {
-    pub(super) face_token: String,
-    pub(super) face_rectangle: Rectangle,
-    pub(super) user_id: String,
-    pub(super) facesets: Vec<FaceSetListed>,
 }
 
 #[derive(Serialize)]
@@ -130,10 +115,4 @@ pub(super) struct FaceSetListed {
     pub(super) named: FaceSetNamed,
     pub(super) display_name: String,
     pub(super) tags: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct FaceSets {
-    pub(super) facesets: Vec<FaceSetListed>,
-    pub(super) next: Option<String>,
 }

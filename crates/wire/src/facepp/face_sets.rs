@@ -246,5 +246,5 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     let shown = found.iter().skip(before).take(PAGE as usize);
     let facesets: Vec<dto::FaceSetListed> = shown.map(|set| call.names.listed(&set.face_set)).collect();
     let has_more = found.len().saturating_sub(before) > facesets.len();
-    Ok(Answer::FaceSets(dto::FaceSets { next: has_more.then(|| (start + PAGE).to_string()), facesets }))
+    Ok(Answer::FaceSets { next: has_more.then(|| (start + PAGE).to_string()), facesets })
 }

@@ -74,7 +74,7 @@ pub(super) async fn detect(call: &Call<'_>) -> Result<Answer, Failure> {
     let given = given.ok_or_else(|| Failure::missing(&format!("{url}, {file}, {base64}")))?;
     let wanted = Wanted::read(&call.fields)?;
     let dto::Picture { image_id, faces } = keep(call, &given, None, &wanted).await?.picture;
-    Ok(Answer::Detected(dto::Detected { image_id, face_num: faces.len(), faces }))
+    Ok(Answer::Detected { image_id, face_num: faces.len(), faces })
 }
 
 /// One side of a comparison: the face that counts, its token as the client gave it, and the picture it came from.
@@ -182,12 +182,12 @@ fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let (token, source_face) = token(call)?;
     let known = known(call, token, source_face).await?;
-    Ok(Answer::Face(dto::FaceDetail {
+    Ok(Answer::Face {
         face_token: token.to_owned(),
         face_rectangle: known.detection.bounding_box.into(),
         user_id: subject(known.subject.as_ref()),
         facesets: known.face_sets.iter().map(|face_set| call.names.listed(face_set)).collect(),
-    }))
+    })
 }
 
 pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {

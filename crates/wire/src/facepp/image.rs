@@ -69,15 +69,9 @@ impl Given<'_> {
             let invalid = |_| Failure::bad(format!("INVALID_IMAGE_URL: {}", self.name));
             ImageSource::Url(std::str::from_utf8(&self.field.bytes).map_err(invalid)?.trim().to_owned())
         };
-        Ok(ImageInput {
-            source,
-            rules: ImageRules {
-                formats: ImageFormats::JPEG.and(ImageFormats::PNG),
-                bytes_max: settings.max_image_bytes,
-                side_max: settings.max_side,
-                side_min: settings.min_side,
-            },
-            fetch_deadline: Duration::from_secs(settings.fetch_timeout_s.into()),
-        })
+        let formats = ImageFormats::JPEG.and(ImageFormats::PNG);
+        let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
+        let rules = ImageRules { formats, bytes_max, side_max, side_min };
+        Ok(ImageInput { source, rules, fetch_deadline: Duration::from_secs(settings.fetch_timeout_s.into()) })
     }
 }

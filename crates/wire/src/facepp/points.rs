@@ -15,100 +15,65 @@ pub(super) enum Set {
     Of106,
 }
 
-/// A name and the one or two points of the mesh in whose middle it lies.
-type Named = (&'static str, &'static [usize]);
+/// A name, the one or two points of the mesh in whose middle it lies, and those of its mirror image, in whose name left and
+/// right change places; none if it lies in the middle of the face.
+type Named = (&'static str, &'static [usize], &'static [usize]);
 
 /// In both lists.
-const COMMON: [Named; 52] = [
-    ("contour_chin", &[152]),
-    ("left_eye_left_corner", &[33]),
-    ("left_eye_right_corner", &[133]),
-    ("left_eye_center", &[33, 133]),
-    ("left_eye_top", &[159]),
-    ("left_eye_bottom", &[145]),
-    ("left_eye_upper_left_quarter", &[160]),
-    ("left_eye_upper_right_quarter", &[158]),
-    ("left_eye_lower_left_quarter", &[144]),
-    ("left_eye_lower_right_quarter", &[153]),
-    ("right_eye_left_corner", &[362]),
-    ("right_eye_right_corner", &[263]),
-    ("right_eye_center", &[362, 263]),
-    ("right_eye_top", &[386]),
-    ("right_eye_bottom", &[374]),
-    ("right_eye_upper_left_quarter", &[385]),
-    ("right_eye_upper_right_quarter", &[387]),
-    ("right_eye_lower_left_quarter", &[380]),
-    ("right_eye_lower_right_quarter", &[373]),
-    ("left_eyebrow_left_corner", &[70, 46]),
-    ("left_eyebrow_upper_left_quarter", &[63]),
-    ("left_eyebrow_upper_middle", &[105]),
-    ("left_eyebrow_upper_right_quarter", &[66]),
-    ("left_eyebrow_lower_left_quarter", &[53]),
-    ("left_eyebrow_lower_middle", &[52]),
-    ("left_eyebrow_lower_right_quarter", &[65]),
-    ("right_eyebrow_right_corner", &[300, 276]),
-    ("right_eyebrow_upper_left_quarter", &[296]),
-    ("right_eyebrow_upper_middle", &[334]),
-    ("right_eyebrow_upper_right_quarter", &[293]),
-    ("right_eyebrow_lower_left_quarter", &[295]),
-    ("right_eyebrow_lower_middle", &[282]),
-    ("right_eyebrow_lower_right_quarter", &[283]),
-    ("nose_tip", &[1]),
-    ("mouth_left_corner", &[61]),
-    ("mouth_right_corner", &[291]),
-    ("mouth_upper_lip_top", &[0]),
-    ("mouth_upper_lip_bottom", &[13]),
-    ("mouth_lower_lip_top", &[14]),
-    ("mouth_lower_lip_bottom", &[17]),
-    ("mouth_upper_lip_left_contour1", &[37]),
-    ("mouth_upper_lip_left_contour2", &[40]),
-    ("mouth_upper_lip_left_contour3", &[81]),
-    ("mouth_upper_lip_right_contour1", &[267]),
-    ("mouth_upper_lip_right_contour2", &[270]),
-    ("mouth_upper_lip_right_contour3", &[311]),
-    ("mouth_lower_lip_left_contour1", &[178]),
-    ("mouth_lower_lip_left_contour2", &[91]),
-    ("mouth_lower_lip_left_contour3", &[84]),
-    ("mouth_lower_lip_right_contour1", &[402]),
-    ("mouth_lower_lip_right_contour2", &[321]),
-    ("mouth_lower_lip_right_contour3", &[314]),
+const COMMON: [Named; 29] = [
+    ("contour_chin", &[152], &[]),
+    ("left_eye_left_corner", &[33], &[263]),
+    ("left_eye_right_corner", &[133], &[362]),
+    ("left_eye_center", &[33, 133], &[362, 263]),
+    ("left_eye_top", &[159], &[386]),
+    ("left_eye_bottom", &[145], &[374]),
+    ("left_eye_upper_left_quarter", &[160], &[387]),
+    ("left_eye_upper_right_quarter", &[158], &[385]),
+    ("left_eye_lower_left_quarter", &[144], &[373]),
+    ("left_eye_lower_right_quarter", &[153], &[380]),
+    ("left_eyebrow_left_corner", &[70, 46], &[300, 276]),
+    ("left_eyebrow_upper_left_quarter", &[63], &[293]),
+    ("left_eyebrow_upper_middle", &[105], &[334]),
+    ("left_eyebrow_upper_right_quarter", &[66], &[296]),
+    ("left_eyebrow_lower_left_quarter", &[53], &[283]),
+    ("left_eyebrow_lower_middle", &[52], &[282]),
+    ("left_eyebrow_lower_right_quarter", &[65], &[295]),
+    ("nose_tip", &[1], &[]),
+    ("mouth_left_corner", &[61], &[291]),
+    ("mouth_upper_lip_top", &[0], &[]),
+    ("mouth_upper_lip_bottom", &[13], &[]),
+    ("mouth_lower_lip_top", &[14], &[]),
+    ("mouth_lower_lip_bottom", &[17], &[]),
+    ("mouth_upper_lip_left_contour1", &[37], &[267]),
+    ("mouth_upper_lip_left_contour2", &[40], &[270]),
+    ("mouth_upper_lip_left_contour3", &[81], &[311]),
+    ("mouth_lower_lip_left_contour1", &[178], &[402]),
+    ("mouth_lower_lip_left_contour2", &[91], &[321]),
+    ("mouth_lower_lip_left_contour3", &[84], &[314]),
 ];
 
-const ONLY_83: [Named; 11] = [
-    ("left_eyebrow_right_corner", &[107, 55]),
-    ("right_eyebrow_left_corner", &[336, 285]),
-    ("nose_contour_left1", &[193]),
-    ("nose_contour_left2", &[198]),
-    ("nose_contour_left3", &[98]),
-    ("nose_contour_right1", &[417]),
-    ("nose_contour_right2", &[420]),
-    ("nose_contour_right3", &[327]),
-    ("nose_contour_lower_middle", &[2]),
-    ("nose_left", &[129]),
-    ("nose_right", &[358]),
+const ONLY_83: [Named; 6] = [
+    ("left_eyebrow_right_corner", &[107, 55], &[336, 285]),
+    ("nose_contour_left1", &[193], &[417]),
+    ("nose_contour_left2", &[198], &[420]),
+    ("nose_contour_left3", &[98], &[327]),
+    ("nose_contour_lower_middle", &[2], &[]),
+    ("nose_left", &[129], &[358]),
 ];
 
-const ONLY_106: [Named; 20] = [
-    ("left_eyebrow_upper_right_corner", &[107]),
-    ("left_eyebrow_lower_right_corner", &[55]),
-    ("right_eyebrow_upper_left_corner", &[336]),
-    ("right_eyebrow_lower_left_corner", &[285]),
-    ("nose_bridge1", &[168]),
-    ("nose_bridge2", &[197]),
-    ("nose_bridge3", &[195]),
-    ("nose_left_contour1", &[193]),
-    ("nose_left_contour2", &[198]),
-    ("nose_left_contour3", &[129]),
-    ("nose_left_contour4", &[98]),
-    ("nose_left_contour5", &[97]),
-    ("nose_right_contour1", &[417]),
-    ("nose_right_contour2", &[420]),
-    ("nose_right_contour3", &[358]),
-    ("nose_right_contour4", &[327]),
-    ("nose_right_contour5", &[326]),
-    ("nose_middle_contour", &[2]),
-    ("mouth_upper_lip_left_contour4", &[191]),
-    ("mouth_upper_lip_right_contour4", &[415]),
+const ONLY_106: [Named; 12] = [
+    ("left_eyebrow_upper_right_corner", &[107], &[336]),
+    ("left_eyebrow_lower_right_corner", &[55], &[285]),
+    ("nose_bridge1", &[168], &[]),
+    ("nose_bridge2", &[197], &[]),
+    ("nose_bridge3", &[195], &[]),
+    ("nose_left_contour1", &[193], &[417]),
+    ("nose_left_contour2", &[198], &[420]),
+    ("nose_left_contour3", &[129], &[358]),
+    ("nose_left_contour4", &[98], &[327]),
+    ("nose_left_contour5", &[97], &[326]),
+    ("nose_middle_contour", &[2], &[]),
+    ("mouth_upper_lip_left_contour4", &[191], &[415]),
 ];
 
 /// The contour of the face from beside the eye down to the chin, on the left and the right of the picture.
@@ -126,14 +91,24 @@ pub(super) fn named(mesh: &MeshLandmarks, set: Set) -> Vec<(String, Point)> {
         let sum = |value: fn(&Point) -> f32| indices.iter().map(|&idx| value(&mesh.0[idx])).sum::<f32>();
         Point { x: sum(|point| point.x) / n_points, y: sum(|point| point.y) / n_points }
     };
-    let mut found: Vec<_> =
-        COMMON.iter().chain(own).map(|&(name, indices)| (name.to_owned(), middle(indices))).collect();
+    let mut found = Vec::new();
+    for &(name, points, mirrored) in COMMON.iter().chain(own) {
+        found.push((name.to_owned(), middle(points)));
+        if !mirrored.is_empty() {
+            found.push((mirror(name), middle(mirrored)));
+        }
+    }
     for (side, contour) in [("left", CONTOUR_LEFT), ("right", CONTOUR_RIGHT)] {
         let points = evenly(&contour.map(|idx| mesh.0[idx]), n_contour);
         // Numbered from beside the eye down.
         found.extend(points.into_iter().zip(1..).map(|(point, number)| (format!("contour_{side}{number}"), point)));
     }
     found
+}
+
+/// A name with left and right exchanged.
+fn mirror(name: &str) -> String {
+    name.replace("left", "*").replace("right", "left").replace('*', "right")
 }
 
 /// So many points at even distances along a line of points, from its first one on, without its last.

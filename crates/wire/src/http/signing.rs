@@ -3,6 +3,8 @@
 //! A vendor's module says what goes into the string to sign; how the pieces are read, encoded and joined stands here
 //! once. Everything works on what was really sent: raw path, raw query, raw header bytes.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
@@ -68,6 +70,13 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Whether a body with this MD5 digest is the one that `Content-MD5` is of, where that header is. Where only the header
+/// is under the signature, it must be.
+pub(crate) fn fits_md5(headers: &HeaderMap, digest: &[u8]) -> bool {
+    let given = headers.get("content-md5").filter(|value| !value.is_empty());
+    given.is_none_or(|given| given.as_bytes() == STANDARD.encode(digest).as_bytes())
+}
+
 /// Whether two texts or digests are the same; the time taken does not depend on where they differ.
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
@@ -79,11 +88,15 @@ pub(crate) fn time(text: &str, format: &[BorrowedFormatItem<'_>]) -> Option<Time
     Some(TimestampMs(at.unix_timestamp().checked_mul(1000)?))
 }
 
-/// A time in a format, as clients write it.
+/// A time in a format.
 pub(crate) fn spell_time(at: TimestampMs, format: &[BorrowedFormatItem<'_>]) -> String {
-    let at =
-        time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    at.format(&format).expect("the formats have only what a time has")
+    utc(at).format(&format).expect("the formats have only what a time has")
+}
+
+/// A time in UTC; 1970 for one that no calendar has.
+pub(crate) fn utc(at: TimestampMs) -> time::OffsetDateTime {
+    let at = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000);
+    at.unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Whether a client's clock is within [`CLOCK_TOLERANCE_MS`] of ours.

@@ -17,6 +17,7 @@ use super::ids;
 use super::params::{Params, shortened};
 use super::settings::Settings;
 use crate::http::json::{Object, Value};
+use crate::http::signing::spell_time;
 
 /// What this dialect calls the built-in columns of a filter.
 pub(super) const VOCABULARY: Vocabulary =
@@ -232,11 +233,7 @@ pub(super) fn attribute_codes(params: &Params) -> Result<Option<Vec<u8>>, Failur
 
 /// A time as the vendor writes it, in UTC.
 pub(super) fn create_date(time: TimestampMs) -> String {
-    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
-        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    let seconds = time.0.div_euclid(1000);
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    time.format(FORMAT).unwrap_or_default()
+    spell_time(time, time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
 }
 
 pub(super) fn bounding_box(bounding_box: BoundingBox) -> dto::BoundingBox {

@@ -35,75 +35,36 @@ pub(super) struct IdentityError<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Answer {
-    FaceSet {
-        face_set_info: FaceSetInfo,
-    },
-    FaceSets {
-        face_sets_info: Vec<FaceSetInfo>,
-    },
-    FaceSetDeleted {
-        face_set_name: String,
-    },
-    Faces {
-        face_set_id: String,
-        face_set_name: String,
-        faces: Vec<Face>,
-    },
-    FacesChanged {
-        face_number: u64,
-        face_set_id: String,
-        face_set_name: String,
-    },
-    FacesFound {
-        faces: Vec<Face>,
-    },
-    FacesDetected {
-        faces: Vec<DetectedFace>,
-    },
-    FacesCompared {
-        image1_face: ComparedFace,
-        image2_face: ComparedFace,
-        similarity: f64,
-    },
-    // The hyphens here and the camel case of warnings are the vendor's.
-    #[serde(rename_all = "kebab-case")]
-    ClipJudged {
-        video_result: VideoResult,
-        warning_list: Vec<Warning>,
-    },
-    #[serde(rename_all = "kebab-case")]
-    StillJudged {
-        result: StillResult,
-        warning_list: Vec<Warning>,
-    },
-    ServiceStatus {
-        subscribe_status: bool,
-        create_time: String,
-    },
+    FaceSet { face_set_info: FaceSetInfo },
+    FaceSets { face_sets_info: Vec<FaceSetInfo> },
+    FaceSetDeleted { face_set_name: String },
+    Faces { face_set_id: String, face_set_name: String, faces: Vec<Face> },
+    FacesChanged { face_number: u64, face_set_id: String, face_set_name: String },
+    FacesFound { faces: Vec<Face> },
+    FacesDetected { faces: Vec<DetectedFace> },
+    FacesCompared { image1_face: ComparedFace, image2_face: ComparedFace, similarity: f64 },
+    Liveness(Liveness),
+    ServiceStatus { subscribe_status: bool, create_time: String },
+}
+
+/// What was judged of a clip or of a picture. The hyphens and the camel case of warnings are the vendor's.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Liveness {
+    pub(super) video_result: Option<VideoResult>,
+    pub(super) result: Option<StillResult>,
+    pub(super) warning_list: Vec<Warning>,
 }
 
 /// What the identity service answers.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum IdentityAnswer<'a> {
-    Token {
-        token: Token,
-    },
-    /// To a question at the root.
-    Versions {
-        versions: Versions,
-    },
-    Version {
-        version: Version,
-    },
-    Domains {
-        domains: [ListedDomain<'a>; 1],
-        links: BTreeMap<&'a str, &'a str>,
-    },
-    Projects {
-        projects: Vec<Project<'a>>,
-        links: BTreeMap<&'a str, &'a str>,
-    },
+    Token { token: Box<Token> },
+    Versions { versions: Versions },
+    Version { version: Version },
+    Domains { domains: [ListedDomain<'a>; 1], links: BTreeMap<&'a str, &'a str> },
+    Projects { projects: Vec<Project<'a>>, links: BTreeMap<&'a str, &'a str> },
 }
 
 #[derive(Serialize)]

@@ -49,8 +49,7 @@ async fn detect_faces(call: &Call<'_>) -> Outcome {
     let codes = convert::attribute_codes(&call.params)?;
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
     let asked = codes.as_deref().unwrap_or_default();
-    let analysis = call.library.detect(&call.caller, input, convert::aspects(asked)).await;
-    let analysis = analysis.map_err(|error| Failure::library(error, origin))?;
+    let analysis = call.ask(origin, call.library.detect(&call.caller, input, convert::aspects(asked))).await?;
     let faces = analysis.faces.iter().map(|face| convert::detected_face(face, codes.as_deref())).collect();
     Ok(Answer::FacesDetected { faces })
 }
@@ -62,8 +61,7 @@ async fn compare_faces(call: &Call<'_>) -> Outcome {
     // A failure does not say which of the two it is about. They mostly come the same way; if not, the one that had to
     // be fetched is the likelier cause of the failures this is used for.
     let origin = if first.origin == Origin::Inline { second.origin } else { first.origin };
-    let comparison = call.library.compare(&call.caller, [first.input, second.input]).await;
-    let comparison = comparison.map_err(|error| Failure::library(error, origin))?;
+    let comparison = call.ask(origin, call.library.compare(&call.caller, [first.input, second.input])).await?;
     let scale = call.dialect.scales.get(&comparison.pack)?;
     let boxes = comparison.faces.map(|face| face.bounding_box);
     Ok(convert::faces_compared(boxes, comparison.similarity, scale))
@@ -128,8 +126,7 @@ async fn add_faces(call: &Call<'_>) -> Outcome {
         accept_doubtful: false,
         first_id: None,
     };
-    let added = call.library.add_faces(&call.caller, request).await;
-    let added = added.map_err(|error| Failure::library(error, origin))?;
+    let added = call.ask(origin, call.library.add_faces(&call.caller, request)).await?;
     Ok(convert::faces_shown(&added.face_set, &added.faces))
 }
 
@@ -239,8 +236,7 @@ async fn search_faces(call: &Call<'_>) -> Outcome {
         sort,
         one_per_person: false,
     };
-    let answer = call.library.search(&call.caller, request).await;
-    let answer = answer.map_err(|error| Failure::library(error, origin))?;
+    let answer = call.ask(origin, call.library.search(&call.caller, request)).await?;
     let scale = call.dialect.scales.get(&answer.face_set.pack)?;
     Ok(convert::faces_found(&answer.candidates, &answer.face_set.schema, &return_fields, scale))
 }
@@ -251,16 +247,14 @@ async fn detect_live(call: &Call<'_>) -> Outcome {
         video.ok_or_else(|| Failure::missing("no clip: expected `video_base64`, `video_url` or `video_file`"))?;
     let origin = video.origin;
     let asked = liveness::asked(&call.params)?;
-    let answer = call.library.clip_liveness(&call.caller, liveness::live_clip(asked, video)).await;
-    let answer = answer.map_err(|error| Failure::library(error, origin))?;
-    Ok(liveness::clip_judged(answer))
+    let answer = call.ask(origin, call.library.clip_liveness(&call.caller, liveness::live_clip(asked, video))).await?;
+    Ok(Answer::Liveness(liveness::clip_judged(answer)))
 }
 
 async fn detect_live_face(call: &Call<'_>) -> Outcome {
     let Picture { input, origin, .. } = image::needed(&call.params, "image", call.settings())?;
-    let answer = call.library.still_liveness(&call.caller, input).await;
-    let answer = answer.map_err(|error| Failure::library(error, origin))?;
-    Ok(liveness::still_judged(answer))
+    let answer = call.ask(origin, call.library.still_liveness(&call.caller, input)).await?;
+    Ok(Answer::Liveness(liveness::still_judged(answer)))
 }
 
 fn service_status(call: &Call<'_>) -> Answer {

@@ -16,7 +16,7 @@ use super::errors::Failure;
 use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
 use crate::http::origin;
-use crate::http::signing::same;
+use crate::http::signing::{same, spell_time};
 
 /// Bytes of a request for a token: names, a password and a scope, from callers of whom nothing is known yet.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -61,10 +61,7 @@ pub(super) async fn create_token(
         expires_at,
         has_catalog: wants_catalog(query),
     };
-    let mut response = json::answer(StatusCode::CREATED, &said.answer(head));
-    let value = HeaderValue::from_str(&sealed).expect("a token is base64 text");
-    response.headers_mut().insert("x-subject-token", value);
-    Ok(response)
+    Ok(said.answer(StatusCode::CREATED, HeaderValue::from_str(&sealed).expect("a token is base64 text"), head))
 }
 
 /// Whether a token is to come with the list of services: always, unless the query has `nocatalog`.
@@ -86,7 +83,8 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    pub(super) fn answer(&self, head: &Parts) -> dto::IdentityAnswer<'static> {
+    /// The answer that says it, with the token in a header.
+    pub(super) fn answer(&self, status: StatusCode, token_text: HeaderValue, head: &Parts) -> Response {
         let Self { key, project, .. } = *self;
         let tenant_id = key.tenant.id.to_string();
         let domain = dto::Domain { id: tenant_id.clone(), name: key.tenant.name.to_string() };
@@ -105,7 +103,9 @@ impl Said<'_> {
             roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
             catalog,
         };
-        dto::IdentityAnswer::Token { token }
+        let mut response = json::answer(status, &dto::IdentityAnswer::Token { token: Box::new(token) });
+        response.headers_mut().insert("x-subject-token", token_text);
+        response
     }
 }
 
@@ -314,6 +314,5 @@ fn text<'a>(object: &'a Object, path: &str) -> Result<Option<&'a str>, Failure> 
 fn iso_time(time: TimestampMs) -> String {
     const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
         time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.0) * 1_000_000);
-    time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH).format(FORMAT).unwrap_or_default()
+    spell_time(time, FORMAT)
 }

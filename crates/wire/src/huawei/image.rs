@@ -59,16 +59,10 @@ pub(super) fn check_size(what: &str, n_bytes: usize, settings: &Settings) -> Res
 }
 
 fn input(source: ImageSource, settings: &Settings) -> ImageInput {
-    ImageInput {
-        source,
-        rules: ImageRules {
-            formats: ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP),
-            bytes_max: settings.image_bytes_max,
-            side_max: settings.image_side_max,
-            side_min: 1,
-        },
-        fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms),
-    }
+    let formats = ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP);
+    let (bytes_max, side_max) = (settings.image_bytes_max, settings.image_side_max);
+    let rules = ImageRules { formats, bytes_max, side_max, side_min: 1 };
+    ImageInput { source, rules, fetch_deadline: Duration::from_millis(settings.fetch_deadline_ms) }
 }
 
 /// Where to fetch an `image_url` from.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 
 use super::auth::{self, Identity};
 use super::dto;
@@ -71,8 +71,5 @@ pub(super) async fn check_token(
         expires_at: token.expires_at,
         has_catalog: iam::wants_catalog(query),
     };
-    let mut response = json::answer(StatusCode::OK, &said.answer(head));
-    let value = HeaderValue::from_bytes(subject.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""));
-    response.headers_mut().insert("x-subject-token", value);
-    Ok(response)
+    Ok(said.answer(StatusCode::OK, subject.clone(), head))
 }

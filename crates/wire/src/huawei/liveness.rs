@@ -90,7 +90,7 @@ pub(super) fn live_clip(asked: Asked, video: Picture) -> LiveClip {
 // ------------------------------------------------------------------------------------------------- answers
 
 /// The answer about a clip.
-pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Answer {
+pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Liveness {
     let ClipLiveness { is_alive, actions, picture, reasons, duration_ms } = answer;
     let mut codes = Vec::new();
     if duration_ms <= DURATION_MS.0 {
@@ -103,24 +103,21 @@ pub(super) fn clip_judged(answer: ClipLiveness) -> dto::Answer {
         confidence: rounded(seen.confidence),
         action: ACTIONS.iter().position(|&action| action == seen.action).unwrap_or_default() + 1,
     };
-    dto::Answer::ClipJudged {
-        video_result: dto::VideoResult {
-            alive: is_alive,
-            actions: actions.into_iter().map(seen).collect(),
-            picture: picture.map(|picture| STANDARD.encode(picture)).unwrap_or_default(),
-        },
-        warning_list: warnings(codes),
-    }
+    let result = dto::VideoResult {
+        alive: is_alive,
+        actions: actions.into_iter().map(seen).collect(),
+        picture: picture.map(|picture| STANDARD.encode(picture)).unwrap_or_default(),
+    };
+    dto::Liveness { video_result: Some(result), result: None, warning_list: warnings(codes) }
 }
 
 /// The answer about a single picture.
-pub(super) fn still_judged(answer: StillLiveness) -> dto::Answer {
+pub(super) fn still_judged(answer: StillLiveness) -> dto::Liveness {
     let confidence = rounded(answer.probability);
-    dto::Answer::StillJudged {
-        // Of the rounded number: a client that compares it with 0.5 itself must come to the same.
-        result: dto::StillResult { alive: confidence > 0.5, confidence, picture: STANDARD.encode(answer.picture) },
-        warning_list: warnings(answer.reasons.into_iter().map(still_warning).collect()),
-    }
+    // Of the rounded number: a client that compares it with 0.5 itself must come to the same.
+    let result = dto::StillResult { alive: confidence > 0.5, confidence, picture: STANDARD.encode(answer.picture) };
+    let warning_list = warnings(answer.reasons.into_iter().map(still_warning).collect());
+    dto::Liveness { video_result: None, result: Some(result), warning_list }
 }
 
 fn clip_warning(reason: LivenessReason) -> u32 {

@@ -11,7 +11,7 @@ use likeness_domain::access::{Admission, Caller};
 use likeness_domain::library::{Library, Scales};
 
 use super::auth::{self, Evidence, Identity};
-use super::errors::{Failure, code};
+use super::errors::{Failure, Origin, code};
 use super::operations::{self, Body, Operation, Route, Row};
 use super::params::{Params, shortened};
 use super::scale::scale;
@@ -44,6 +44,15 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub(super) fn settings(&self) -> &Settings {
         &self.dialect.wire.settings.huawei
+    }
+
+    /// What the library answers about an image that came this way.
+    pub(super) async fn ask<T>(
+        &self,
+        origin: Origin,
+        answer: impl Future<Output = likeness_domain::Result<T>>,
+    ) -> Result<T, Failure> {
+        answer.await.map_err(|error| Failure::library(error, origin))
     }
 }
 

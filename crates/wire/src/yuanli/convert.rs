@@ -2,14 +2,15 @@
 
 use likeness_domain::policy::QualityThresholds;
 use likeness_domain::types::{Face, FaceId, FaceSet, FaceSetName, FaceSetSummary, Note, Subject, TimestampMs};
+use time::UtcOffset;
 use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
 
 use super::dto;
 use super::errors::Failure;
 use super::scale;
 use super::settings::{NextType, Settings, TimeOffset};
 use crate::http::keyed_ids::KeyedIds;
+use crate::http::signing::utc;
 use crate::megvii::convert::{subject, text};
 use crate::megvii::fields::Fields;
 
@@ -140,7 +141,7 @@ fn iso_time(at: TimestampMs, offset: TimeOffset) -> String {
         "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
     );
     let offset = UtcOffset::from_whole_seconds(i32::from(offset.0) * 60).unwrap_or(UtcOffset::UTC);
-    let at = OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let at = utc(at);
     at.checked_to_offset(offset).unwrap_or(at).format(format).unwrap_or_default()
 }
 

@@ -16,8 +16,8 @@ pub(super) enum Answer {
     Groups { group_infos: Vec<GroupInfo> },
     Group { info: GroupInfo },
     Added(Box<FaceAdded>),
-    Deleted(FacesDeleted),
-    Faces(FacesListed),
+    Deleted { group_id: String, face_removed: usize, face_count: u64, failure_detail: Vec<FaceFailure> },
+    Faces { face_tokens: Vec<FaceInfo>, next: Option<Next> },
     Face { info: FaceInfo },
     Found(Box<FacesFound>),
 }
@@ -66,20 +66,6 @@ pub(super) struct MoreOfFaceAdded {
     pub(super) face_count: u64,
     pub(super) failure_detail: Vec<FaceFailure>,
     pub(super) info: FaceInfo,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesDeleted {
-    pub(super) group_id: String,
-    pub(super) face_removed: usize,
-    pub(super) face_count: u64,
-    pub(super) failure_detail: Vec<FaceFailure>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesListed {
-    pub(super) face_tokens: Vec<FaceInfo>,
-    pub(super) next: Option<Next>,
 }
 
 #[derive(Serialize)]

@@ -153,7 +153,7 @@ async fn deleted(
 ) -> Result<Answer, Failure> {
     let face_count = call.n_faces(name).await?;
     let group_id = name.as_str().to_owned();
-    Ok(Answer::Deleted(dto::FacesDeleted { group_id, face_removed, face_count, failure_detail }))
+    Ok(Answer::Deleted { group_id, face_removed, face_count, failure_detail })
 }
 
 /// Deletes page after page. Not all at once: a face added meanwhile may or may not go with the others.
@@ -185,7 +185,7 @@ async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
     faces.truncate(limit as usize);
     let next = has_more.then(|| convert::next(start + limit, call.settings()));
     let face_tokens = faces.iter().map(|face| convert::face_info(face, call.names)).collect();
-    Ok(Answer::Faces(dto::FacesListed { face_tokens, next }))
+    Ok(Answer::Faces { face_tokens, next })
 }
 
 async fn face_info(call: &Call<'_>) -> Result<Answer, Failure> {

@@ -37,17 +37,11 @@ impl Given<'_> {
     /// The picture as the library takes it.
     pub(super) fn picture(self, settings: &Settings) -> Result<ImageInput, Failure> {
         let bytes = self.bytes().ok_or_else(|| Failure::no_picture(self.name))?;
-        Ok(ImageInput {
-            source: ImageSource::Bytes(bytes),
-            rules: ImageRules {
-                formats: ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP),
-                bytes_max: settings.max_image_bytes,
-                side_max: settings.max_side,
-                side_min: settings.min_side,
-            },
-            // Nothing is fetched in this dialect.
-            fetch_deadline: Duration::ZERO,
-        })
+        let formats = ImageFormats::JPEG.and(ImageFormats::PNG).and(ImageFormats::BMP);
+        let Settings { max_image_bytes: bytes_max, max_side: side_max, min_side: side_min, .. } = *settings;
+        let rules = ImageRules { formats, bytes_max, side_max, side_min };
+        // Nothing is fetched in this dialect.
+        Ok(ImageInput { source: ImageSource::Bytes(bytes), rules, fetch_deadline: Duration::ZERO })
     }
 
     fn bytes(self) -> Option<Bytes> {

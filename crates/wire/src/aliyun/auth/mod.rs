@@ -5,8 +5,6 @@ mod acs3;
 #[cfg(test)]
 pub(super) mod tests;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use likeness_domain::ports::{CredentialStore, NonceStore};
@@ -16,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::errors::Refusal;
 use super::settings::Settings;
-use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, is_near, text};
+use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, fits_md5, is_near, text};
 
 pub(super) use acs1::signed_headers;
 #[cfg(any(test, feature = "fuzz"))]
@@ -126,7 +124,9 @@ impl Signed {
     }
 
     fn check_signature(&self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<(), Refusal> {
-        check_md5(&head.headers, body)?;
+        if !fits_md5(&head.headers, &Md5::digest(body)) {
+            return Err(Refusal::new("ContentMD5NotMatched", "the header `Content-MD5` is not the body's digest"));
+        }
         let (mut expected, mut to_sign) = (Vec::new(), Vec::new());
         for secret in self.key.secrets(now) {
             let secret = secret.reveal().as_bytes();
@@ -174,15 +174,6 @@ fn check_time(headers: &HeaderMap, scheme: &Scheme, now: TimestampMs) -> Result<
 /// `Sat, 21 Nov 2026 20:36:33 GMT` or `2026-11-21T20:36:34Z`.
 pub(super) fn parse_time(text: &str) -> Option<TimestampMs> {
     signing::time(text, HTTP_TIME).or_else(|| signing::time(text, ISO_TIME))
-}
-
-/// Only the header is under the signature, so it must be the body's.
-fn check_md5(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-    let Some(given) = headers.get("content-md5").filter(|value| !value.is_empty()) else { return Ok(()) };
-    if given.as_bytes() == STANDARD.encode(Md5::digest(body)).as_bytes() {
-        return Ok(());
-    }
-    Err(Refusal::new("ContentMD5NotMatched", "the header `Content-MD5` is not the body's digest"))
 }
 
 /// The decoded pairs of a raw query in form style, where `+` is a space.

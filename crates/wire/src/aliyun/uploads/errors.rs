@@ -5,42 +5,23 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
+use crate::aliyun::errors::Refusal;
 use crate::http::failed_call::FailedCall;
 
-/// A file that was not taken.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-    source: Option<Error>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), source: None }
-    }
-
-    /// A refusal with status 403, as most have.
-    pub(super) fn denied(code: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, message)
-    }
-
-    /// A failed library call; what lies below it goes to the log only.
-    pub(super) fn of(error: Error) -> Self {
-        // Names, grants and lifetimes are checked or given here: the uploader can mend the size of a file, or wait.
-        let (status, code, message) = if error.kind() == Kind::ImageTooLarge {
-            (StatusCode::BAD_REQUEST, "EntityTooLarge", error.message().to_owned())
-        } else if error.kind() == Kind::Forbidden {
-            (StatusCode::FORBIDDEN, "AccessDenied", error.message().to_owned())
-        } else if error.kind().is_retryable() {
-            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", error.message().to_owned())
-        } else {
-            let message = "the file could not be kept; the server's log has the reason under this request id";
-            (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message.to_owned())
-        };
-        Self { status, code, message, source: Some(error) }
-    }
+/// A failed library call; what lies below it goes to the log only.
+pub(super) fn of(error: Error) -> Refusal {
+    // Names, grants and lifetimes are checked or given here: the uploader can mend the size of a file, or wait.
+    let (status, code) = match error.kind() {
+        Kind::ImageTooLarge => (StatusCode::BAD_REQUEST, "EntityTooLarge"),
+        Kind::Forbidden => (StatusCode::FORBIDDEN, "AccessDenied"),
+        kind if kind.is_retryable() => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+    };
+    let message = match code {
+        "InternalError" => "the file could not be kept; the server's log has the reason under this request id",
+        _ => error.message(),
+    };
+    Refusal { status, code, message: message.to_owned(), source: Some(error) }
 }
 
 /// Logs the refusal, once, and answers it.

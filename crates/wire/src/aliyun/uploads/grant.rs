@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use likeness_domain::ports::{CredentialStore, IdSource};
 use likeness_domain::types::{AccessKey, Secret, TimestampMs};
 
-use super::errors::Refusal;
+use super::errors;
+use crate::aliyun::errors::Refusal;
 use crate::http::sealed;
 use crate::http::signing::hex;
 
@@ -44,7 +45,7 @@ pub(super) struct Opened {
 pub(super) async fn open(token: &[u8], credentials: &dyn CredentialStore, now: TimestampMs) -> Result<Opened, Refusal> {
     let unknown = || Refusal::denied("InvalidAccessKeyId", "the security token is not known");
     let claim = TOKEN.read(token).ok_or_else(unknown)?;
-    let key = credentials.key(claim.access_key_id.clone()).await.map_err(Refusal::of)?;
+    let key = credentials.key(claim.access_key_id.clone()).await.map_err(errors::of)?;
     let key = key.filter(|key| key.is_usable(now)).ok_or_else(unknown)?;
     let secret = key.secrets(now).find(|secret| TOKEN.is_sealed(&claim, secret)).ok_or_else(unknown)?;
     if claim.expires_at <= now {

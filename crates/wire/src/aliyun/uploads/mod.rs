@@ -14,10 +14,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::PutUpload;
 use likeness_domain::ports::UploadQuota;
@@ -25,11 +23,12 @@ use likeness_domain::types::{AccessKey, TenantId, UploadName};
 use md5::{Digest, Md5};
 
 use super::dto;
-use super::errors::{Fault, code};
+use super::errors::{Fault, Refusal, code};
 use super::routes::Api;
 use crate::http::body::{self, BodyError, Upload};
+use crate::http::signing::fits_md5;
 use crate::http::{target, trace};
-use errors::{Refusal, refused};
+use errors::refused;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub use signature::fuzz_upload;
@@ -101,14 +100,15 @@ pub(super) async fn answer(api: &Api, request: Request, request_id: &str) -> Res
 /// Takes a file; its digest, as clients expect it.
 async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> Result<String, Refusal> {
     if api.settings().upload_endpoint.is_none() {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "NoSuchBucket", "uploads are disabled on this server"));
+        return Err(Refusal::not_found("NoSuchBucket", "uploads are disabled on this server"));
     }
-    body::check_place(&head.extensions).map_err(Refusal::of)?;
+    body::check_place(&head.extensions).map_err(errors::of)?;
     if head.method != Method::PUT {
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "files can only be put here"));
+        let refusal = Refusal::new("MethodNotAllowed", "files can only be put here");
+        return Err(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal });
     }
     if head.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "files are put without a query"));
+        return Err(Refusal::new("InvalidArgument", "files are put without a query"));
     }
     let object = signature::object(head.uri.path()).ok_or_else(invalid_name)?;
     let key = signature::verify(head, &object, &*api.wire.credentials, api.wire.clock.now()).await?;
@@ -121,34 +121,25 @@ async fn put(api: &Api, head: &Parts, upload: &mut Upload, request_id: &str) -> 
     let bytes = upload.read(bytes_max).await.map_err(|error| match error {
         BodyError::TooLong => {
             let message = format!("the file is too long, expected at most {bytes_max} bytes");
-            Refusal::new(StatusCode::BAD_REQUEST, "EntityTooLarge", message)
+            Refusal::new("EntityTooLarge", message)
         }
-        BodyError::Broken => Refusal::new(StatusCode::BAD_REQUEST, "IncompleteBody", "the file ended before its time"),
-        BodyError::Busy => Refusal::of(body::busy()),
+        BodyError::Broken => Refusal::new("IncompleteBody", "the file ended before its time"),
+        BodyError::Busy => errors::of(body::busy()),
     })?;
     let digest = Md5::digest(&bytes);
-    check_md5(&head.headers, &digest)?;
+    if !fits_md5(&head.headers, &digest) {
+        return Err(Refusal::new("InvalidDigest", "the header `Content-MD5` is not the file's digest"));
+    }
     let caller = Caller::of_key(&key, api.settings().limits(), request_id);
     trace::admitted("aliyun", Some("PutObject"), &caller);
     let room = UploadQuota { n_max: FILES_MAX, bytes_max: api.settings().uploads_bytes_max };
     let request = PutUpload { name, bytes, lifetime: LIFETIME, room };
-    api.library().put_upload(&caller, request).await.map_err(Refusal::of)?;
+    api.library().put_upload(&caller, request).await.map_err(errors::of)?;
     Ok(digest.iter().map(|byte| format!("{byte:02X}")).fold("\"".to_owned(), |etag, hex| etag + &hex) + "\"")
 }
 
 fn invalid_name() -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "the file's name is not a path of printable characters")
-}
-
-/// Only the header is under the signature, so it must be the file's.
-fn check_md5(headers: &HeaderMap, digest: &[u8]) -> Result<(), Refusal> {
-    match headers.get("content-md5").filter(|value| !value.is_empty()) {
-        Some(given) if given.as_bytes() != STANDARD.encode(digest).as_bytes() => {
-            let message = "the header `Content-MD5` is not the file's digest";
-            Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", message))
-        }
-        _ => Ok(()),
-    }
+    Refusal::new("InvalidObjectName", "the file's name is not a path of printable characters")
 }
 
 /// The decoded rest of a path below the bucket.

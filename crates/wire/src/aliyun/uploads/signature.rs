@@ -7,9 +7,9 @@ use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TimestampMs};
 
-use super::errors::Refusal;
 use super::{BUCKET, below_bucket, grant};
 use crate::aliyun::auth::{parse_time, signed_headers};
+use crate::aliyun::errors::Refusal;
 use crate::http::signing::{hmac_sha1, is_near, same, text};
 
 /// The object that a path names, decoded; `None` if it is none in the bucket.
