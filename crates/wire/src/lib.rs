@@ -30,7 +30,7 @@ pub mod fuzz {
     };
     pub use crate::http::sealed::fuzz_token as token;
     pub use crate::huawei::{fuzz_keystone as keystone, fuzz_python as python, fuzz_signature as huawei_signature};
-    pub use crate::megvii::fields::fuzz_fields as fields;
+    pub use crate::megvii::fields::fuzz::fuzz_fields as fields;
     pub use crate::native::{
         fuzz_archive as archive, fuzz_archived_face as archived_face, fuzz_body as native_body,
         fuzz_head as native_head,

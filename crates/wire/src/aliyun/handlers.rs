@@ -8,13 +8,13 @@ use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceSet, FaceSetName, Note, PersonKey, PersonPatch};
 use serde::Serialize;
 
+use super::call::Call;
 use super::dto::Answer;
 use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
 use super::operations::Operation;
 use super::params;
-use super::routes::Call;
 use super::scan::{self, FACES_MAX};
-use super::{convert, dto, jobs, uploads};
+use super::{convert, dto, image, jobs, uploads};
 use crate::http::json::Object;
 
 type Outcome = Result<Response, Failure>;
@@ -139,9 +139,9 @@ async fn add_faces(call: &Call<'_>) -> Outcome {
     let mut refused = Vec::new();
     for url in &urls {
         let source = Note::new(*url).map_err(|_| Fault::invalid("the address has a control character"));
-        match source
-            .and_then(|source| Ok(PersonImage { image: call.api.image(&call.caller, url)?, source: Some(source) }))
-        {
+        match source.and_then(|source| {
+            Ok(PersonImage { image: image::image(call.api, &call.caller, url)?, source: Some(source) })
+        }) {
             Ok(image) => {
                 images.push(image);
                 refused.push(None);
@@ -276,7 +276,7 @@ async fn detect_face(call: &Call<'_>) -> Outcome {
     let body = call.object()?;
     let url = params::needed_text(&body, "url")?;
     let data_id = params::text(&body, "dataId")?.map(str::to_owned);
-    let detected = match call.api.image(&call.caller, url) {
+    let detected = match image::image(call.api, &call.caller, url) {
         Ok(image) => {
             call.api.library().detect(&call.caller, image, convert::DETECTED).await.map_err(|error| call.failed(error))
         }

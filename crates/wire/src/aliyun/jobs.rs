@@ -5,8 +5,8 @@ use likeness_domain::access::Caller;
 use likeness_domain::ports::Job;
 use serde::{Deserialize, Serialize};
 
+use super::call::Api;
 use super::errors::{Code, Fault, code};
-use super::routes::Api;
 use super::scan::{self, Ready, Task};
 use super::scan_result::Kept;
 use super::{dto, params};

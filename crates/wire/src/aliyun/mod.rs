@@ -25,11 +25,13 @@
 //! Start at [`routes`]; [`errors`] holds every code.
 
 mod auth;
+mod call;
 mod client_info;
 mod convert;
 mod dto;
 mod errors;
 mod handlers;
+mod image;
 mod jobs;
 mod operations;
 mod params;

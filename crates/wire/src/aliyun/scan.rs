@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::call::Api;
 use super::errors::{Fault, code};
-use super::routes::Api;
+use super::image::image;
 use super::settings::Settings;
 use super::{convert, dto, params};
 use crate::http::json::{Object, Value};
@@ -172,8 +173,8 @@ pub(super) async fn run(api: &Api, caller: &Caller, task: &Ready) -> Result<Vec<
 }
 
 async fn compare(api: &Api, caller: &Caller, url: &str, face_url: &str) -> Result<Finding, Fault> {
-    let first = api.image(caller, url).map_err(|fault| fault.of_member("url"))?;
-    let second = api.image(caller, face_url).map_err(|fault| fault.of_member("faceUrl"))?;
+    let first = image(api, caller, url).map_err(|fault| fault.of_member("url"))?;
+    let second = image(api, caller, face_url).map_err(|fault| fault.of_member("faceUrl"))?;
     let compared = api.library().compare(caller, [first, second]).await.map_err(|error| {
         let member = if error.field() == Some("second image") { "faceUrl" } else { "url" };
         let is_of_an_image = error.field().is_some();
@@ -198,7 +199,7 @@ pub(super) async fn persons_like(
 ) -> Result<(FaceSetId, Vec<dto::FaceFound>), Fault> {
     let request = SearchFaces {
         face_set,
-        image: api.image(caller, url)?,
+        image: image(api, caller, url)?,
         faces_max: FACES_MAX,
         top_k: TOP_K,
         threshold: Threshold::Number(api.scales.clone(), api.settings().search_rate_min.into()),

@@ -7,8 +7,8 @@ use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetId};
 use serde::{Deserialize, Serialize};
 
+use super::call::Api;
 use super::errors::{Fault, code};
-use super::routes::Api;
 use super::scan::{self, Finding};
 use super::{convert, dto};
 

@@ -13,9 +13,9 @@ use likeness_domain::types::TimestampMs;
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
+use super::call::Api;
 use super::errors::Fault;
 use super::jobs::{Callback, SCAN, ScanPayload};
-use super::routes::Api;
 use super::scan::{self, Finding};
 use super::scan_result::Kept;
 use crate::http::signing::sha256_hex;

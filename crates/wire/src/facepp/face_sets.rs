@@ -5,12 +5,12 @@ use likeness_domain::access::Grant;
 use likeness_domain::library::CreateFaceSet;
 use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPatch, FaceSetSummary, FieldSchema};
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::convert;
 use super::dto::{self, Answer};
 use super::errors::{self, Blame, Failure};
-use super::routes::Call;
-use super::tasks::Act;
 use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;
 
@@ -22,6 +22,13 @@ const REMOVED_MAX: usize = 1000;
 const PAGE: u64 = 100;
 /// Largest `start` by the letter of the reference, which is also how many faces a set made here holds.
 const START_MAX: u64 = 10_000;
+
+/// What is to be done with the faces of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Act {
+    Add,
+    Remove,
+}
 
 /// How a call names its face set.
 pub(super) enum FaceSetNamed {

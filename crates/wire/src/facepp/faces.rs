@@ -7,11 +7,11 @@ use likeness_domain::types::{FaceId, PackId};
 use likeness_domain::{Error, Kind};
 
 use super::attributes::Wanted;
+use super::call::Call;
 use super::dto::{self, Answer};
 use super::errors::{self, Blame, Failure};
 use super::face_sets::FaceSetNamed;
 use super::image::{self, FieldNames, Given};
-use super::routes::Call;
 use super::{convert, scale};
 use crate::megvii::convert::subject;
 

@@ -26,6 +26,7 @@
 
 mod attributes;
 mod auth;
+mod call;
 mod convert;
 mod dto;
 mod errors;
@@ -42,7 +43,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use call::Facepp;
 pub use operations::ADAPTER;
-pub(crate) use routes::Facepp;
 pub use settings::Settings;
 pub(crate) use tasks::workers;

@@ -12,10 +12,10 @@ use likeness_domain::types::{FaceSetId, TimestampMs};
 use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
+use super::call::{Call, Facepp};
 use super::dto::{Answer, TaskStatus};
 use super::errors::{self, Blame, Failure};
-use super::face_sets::{self, FaceSetNamed};
-use super::routes::{Call, Facepp};
+use super::face_sets::{self, Act, FaceSetNamed};
 use crate::http::json;
 use crate::megvii::fields::Fields;
 use crate::router::{Services, Worker};
@@ -32,13 +32,6 @@ const RESULT_LIFETIME_MS: i64 = 60 * 60 * 1000;
 const LEASE: Duration = Duration::from_secs(60);
 /// Waits before a task is begun again.
 const WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
-
-/// What is to be done with the faces of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Act {
-    Add,
-    Remove,
-}
 
 /// What a job holds.
 #[derive(Serialize, Deserialize)]

@@ -6,13 +6,13 @@ use likeness_domain::policy::{FaceChoice, QualityThresholds};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{Face, FaceSet, GivenValue, Subject, Tags};
 
+use super::call::Call;
 use super::convert::{self, VOCABULARY};
 use super::dto::Answer;
 use super::errors::{Code, Failure, Origin, code};
 use super::image::{self, Picture};
 use super::operations::Operation;
 use super::params::shortened;
-use super::routes::Call;
 use super::{ids, liveness};
 
 type Outcome = Result<Answer, Failure>;

@@ -11,9 +11,9 @@ use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 use sha2::{Digest, Sha256};
 
 use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
+use super::call::Huawei;
 use super::dto;
 use super::errors::Failure;
-use super::routes::Huawei;
 use crate::http::json::{self, Object, Value};
 use crate::http::origin;
 use crate::http::signing::{same, spell_time};

@@ -8,10 +8,10 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::auth::{self, Identity};
+use super::call::Huawei;
 use super::dto;
 use super::errors::Failure;
 use super::iam;
-use super::routes::Huawei;
 use crate::http::{json, origin};
 
 /// The version of Keystone's API whose answers these are, and the day it is of.

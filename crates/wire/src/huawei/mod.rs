@@ -26,6 +26,7 @@
 //! Start at [`routes`]; [`errors`] holds every code.
 
 mod auth;
+mod call;
 mod convert;
 mod dto;
 mod errors;
@@ -46,8 +47,8 @@ mod settings;
 mod tests;
 
 pub use auth::sign;
+pub(crate) use call::Huawei;
 pub use operations::ADAPTER;
-pub(crate) use routes::Huawei;
 pub use settings::Settings;
 #[cfg(any(test, feature = "fuzz"))]
 pub use {auth::fuzz_signature, iam::fuzz_keystone, python::fuzz_python};

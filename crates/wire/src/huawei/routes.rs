@@ -1,67 +1,23 @@
 //! From a request to its handler: route, authenticate, match the project, read the body.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
-use likeness_domain::access::{Admission, Caller};
-use likeness_domain::library::{Library, Scales};
+use likeness_domain::access::Admission;
 
 use super::auth::{self, Evidence, Identity};
-use super::errors::{Failure, Origin, code};
+use super::call::{Call, Huawei};
+use super::errors::{Failure, code};
 use super::operations::{self, Body, Operation, Route, Row};
 use super::params::{Params, shortened};
-use super::scale::scale;
-use super::settings::Settings;
 use super::{handlers, iam, keystone};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::{self, Object};
 use crate::http::{target, trace};
-use crate::router::Services;
-
-/// This dialect, ready to answer.
-pub(crate) struct Huawei {
-    pub(super) wire: Services,
-    pub(super) scales: Arc<Scales>,
-}
-
-/// An authenticated call: who asks what of the library.
-pub(super) struct Call<'a> {
-    pub(super) library: &'a Library,
-    pub(super) dialect: &'a Huawei,
-    pub(super) operation: Operation,
-    pub(super) identity: Identity,
-    pub(super) caller: Caller,
-    /// From the path, as sent.
-    pub(super) face_set_name: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) params: Params,
-}
-
-impl Call<'_> {
-    pub(super) fn settings(&self) -> &Settings {
-        &self.dialect.wire.settings.huawei
-    }
-
-    /// What the library answers about an image that came this way.
-    pub(super) async fn ask<T>(
-        &self,
-        origin: Origin,
-        answer: impl Future<Output = likeness_domain::Result<T>>,
-    ) -> Result<T, Failure> {
-        answer.await.map_err(|error| Failure::library(error, origin))
-    }
-}
 
 impl Huawei {
-    pub(crate) fn new(wire: Services) -> Self {
-        let scales = Scales::of(&wire.library, scale);
-        Self { wire, scales }
-    }
-
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: Request, request_id: &str) -> Response {
         let (head, body) = request.into_parts();

@@ -6,12 +6,12 @@ use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSetName, FieldSchema, GivenFields, Tags};
 use likeness_domain::{Error, Kind, limits};
 
+use super::call::Call;
 use super::convert::{self, MODEL_VERSION};
 use super::dto::{self, Answer};
 use super::errors::{self, Failure};
 use super::image::{self, Given};
 use super::operations::Operation;
-use super::routes::Call;
 use super::scale;
 use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;

@@ -22,6 +22,7 @@
 //! Start at [`routes`]; [`errors`] holds every error.
 
 mod auth;
+mod call;
 mod convert;
 mod dto;
 mod errors;

@@ -7,27 +7,17 @@ use super::dto::Answer;
 use super::errors::{self, Failure};
 use super::operations::{self, Operation};
 use super::scale::scale;
-use super::settings::Settings;
 use super::{auth, handlers};
 use crate::adapter::Row;
 use crate::http::keyed_ids::KeyedIds;
 use crate::megvii::fields::Fields;
-use crate::megvii::service::{self, Dialect, Service};
+use crate::megvii::service::{Dialect, Service};
 use crate::router::Services;
 
 /// This dialect, ready to answer.
 pub(crate) struct Yuanli {
     service: Service<Operation>,
     tokens: KeyedIds,
-}
-
-/// An authenticated call. Faces are named by their tokens.
-pub(super) type Call<'a> = service::Call<'a, Operation, KeyedIds>;
-
-impl Call<'_> {
-    pub(super) fn settings(&self) -> &Settings {
-        &self.service.wire.settings.yuanli
-    }
 }
 
 impl Yuanli {

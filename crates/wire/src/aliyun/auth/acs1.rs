@@ -62,10 +62,3 @@ pub(in crate::aliyun) fn signed_headers(head: &Parts, named: &[&str], prefix: &s
     to_sign.extend(prefixed_headers(&head.headers, prefix));
     to_sign
 }
-
-/// Drives the reader of `acs` headers and the string to sign with anything: the first line is path and query, the
-/// second the `Authorization` header, the third an `x-acs-` header.
-#[cfg(any(test, feature = "fuzz"))]
-pub fn fuzz_signature(data: &[u8]) {
-    super::acs3::fuzz(data, "Date", "Sat, 21 Nov 2026 20:36:33 GMT");
-}

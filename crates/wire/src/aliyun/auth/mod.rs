@@ -2,6 +2,8 @@
 
 mod acs1;
 mod acs3;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -18,7 +20,7 @@ use crate::http::signing::{self, CLOCK_TOLERANCE_MS, HTTP_TIME, ISO_TIME, fits_m
 
 pub(super) use acs1::signed_headers;
 #[cfg(any(test, feature = "fuzz"))]
-pub use {acs1::fuzz_signature, acs3::fuzz_acs3};
+pub use fuzz::{fuzz_acs3, fuzz_signature};
 
 /// For how long a nonce is remembered: both directions of the window.
 const NONCE_LIFETIME_MS: i64 = 2 * CLOCK_TOLERANCE_MS;

@@ -1,5 +1,7 @@
 //! The five vectors of the reference, through the public door of this module, and what a signature must not forgive.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, Request};
 use likeness_domain::ports::{CredentialStore, NonceStore};
 use likeness_domain::types::{Secret, Tenant, TenantId, TenantName};

@@ -22,9 +22,9 @@ use likeness_domain::ports::UploadQuota;
 use likeness_domain::types::{AccessKey, TenantId, UploadName};
 use md5::{Digest, Md5};
 
+use super::call::Api;
 use super::dto;
 use super::errors::{Fault, Refusal, code};
-use super::routes::Api;
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::signing::fits_md5;
 use crate::http::{target, trace};

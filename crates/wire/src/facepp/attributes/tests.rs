@@ -1,4 +1,6 @@
-use likeness_domain::types::{BoundingBox, DenseLandmarks, GenderEstimate, Landmarks, MeshLandmarks, Pose};
+use likeness_domain::types::{
+    BoundingBox, DenseLandmarks, Expressions, GenderEstimate, Landmarks, MeshLandmarks, Pose,
+};
 use serde_json::json;
 
 use super::*;
