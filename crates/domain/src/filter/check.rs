@@ -2,7 +2,8 @@
 
 use std::ops::Bound;
 
-use super::expr::{At, Column, Expr, Node, Test, Value};
+use super::expr::{Column, Expr, Node, Test, Value};
+use super::lexer::At;
 use super::number::{Number, whole_range};
 use super::{Filter, syntax_error};
 use crate::error::shortened;

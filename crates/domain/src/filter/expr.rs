@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Bound;
 
-use super::lexer::is_word_character;
+use super::lexer::{At, is_word_character};
 use super::number::Number;
 use crate::types::FaceId;
 
@@ -81,16 +81,6 @@ pub(super) enum Value {
     Any,
     /// This text, of which the field's type makes a number or truth value if need be; never empty.
     Text(String, At),
-}
-
-/// Place in the filter's text, in characters from 1. It takes no part in comparisons.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct At(pub(super) usize);
-
-impl PartialEq for At {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
 }
 
 impl fmt::Display for Expr {

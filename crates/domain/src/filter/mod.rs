@@ -132,7 +132,7 @@ impl Filter {
 }
 
 /// What is wrong with a filter, and where.
-fn syntax_error(at: expr::At, problem: &str) -> Error {
+fn syntax_error(at: lexer::At, problem: &str) -> Error {
     Error::invalid("filter", format!("filter at character {}: {problem}", at.0))
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Bound;
 
-use super::expr::{At, Column, Expr, Node, Test, Value, Vocabulary};
-use super::lexer::{self, Token};
+use super::expr::{Column, Expr, Node, Test, Value, Vocabulary};
+use super::lexer::{self, At, Token};
 use super::number::Number;
 use super::syntax_error;
 use crate::types::FieldName;

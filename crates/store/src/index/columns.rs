@@ -8,10 +8,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use likeness_domain::filter::Filter;
-use likeness_domain::types::{FieldSchema, FieldType, FieldValue};
+use likeness_domain::types::{FaceId, FieldSchema, FieldType, FieldValue, PersonId};
 
 use super::kernel;
-use super::segment::RowLabel;
+
+/// What a row says besides its vector and its cells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowLabel {
+    pub(super) face: FaceId,
+    pub(super) sequence: u64,
+    pub(super) person: Option<PersonId>,
+}
 
 /// Rows of a segment.
 pub(super) const SEGMENT_ROWS: usize = 1024;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, KeptRows, Pendin
 use likeness_domain::types::{FaceSetId, Revision};
 use likeness_domain::{Error, Result};
 
+use super::galleries::Galleries;
 use super::gallery::{Backing, Gallery, KeptRow, RowChange};
 use super::pool::{Pool, answer_here};
 use super::rotation::split_mix;
@@ -104,25 +105,6 @@ impl Flusher {
     }
 }
 
-/// The galleries by face set.
-#[derive(Default)]
-pub(super) struct Galleries(RwLock<HashMap<FaceSetId, Arc<Gallery>>>);
-
-const POISONED: &str = "a change of the index was cut short by a panic";
-
-impl Galleries {
-    pub(super) fn get(&self, face_set: FaceSetId) -> Option<Arc<Gallery>> {
-        self.0.read().expect(POISONED).get(&face_set).cloned()
-    }
-
-    /// Takes every gallery out, also after a panic cut a change short.
-    fn take_all(&self) -> Vec<Arc<Gallery>> {
-        let mut galleries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        self.0.clear_poison();
-        galleries.drain().map(|(_, gallery)| gallery).collect()
-    }
-}
-
 impl FlatIndex {
     /// An index without face sets that keeps everything in memory; starts its threads.
     pub fn new(options: FlatOptions) -> Result<Self> {
@@ -187,14 +169,14 @@ impl FlatIndex {
                     gallery.get_or_insert_with(|| {
                         let seed = split_mix(&mut (self.options.seed ^ face_set.get()));
                         let opened = Arc::new(Gallery::new(face_set, pack, schema, seed, self.backing.clone()));
-                        self.shared.galleries.0.write().expect(POISONED).insert(face_set, opened.clone());
+                        self.shared.galleries.insert(face_set, opened.clone());
                         opened
                     });
                 }
                 GalleryChange::Close { .. } => {
                     row_changes.clear();
                     gallery = None;
-                    let closed = self.shared.galleries.0.write().expect(POISONED).remove(&face_set);
+                    let closed = self.shared.galleries.remove(face_set);
                     if let Some(closed) = closed {
                         self.shared.pool.discard(closed);
                     }
@@ -278,7 +260,7 @@ impl FlatIndex {
         let Some(files) = &self.backing.files else { return Ok(None) };
         let Some(revision) = files.reopen(library)? else { return Ok(None) };
         self.apply_all(opened);
-        let galleries = self.shared.galleries.0.read().expect(POISONED).clone();
+        let galleries = self.shared.galleries.all();
         let mut lacking = Vec::new();
         for file in files.open() {
             let read_back = ReadBack {

@@ -10,12 +10,12 @@ use likeness_domain::filter::Filter;
 use likeness_domain::ports::GalleryEntry;
 use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId};
 
-use super::columns::{Cells, Dictionary, Plan, SEGMENT_ROWS};
+use super::columns::{Cells, Dictionary, Plan, RowLabel, SEGMENT_ROWS};
 use super::kernel::pages::Arena;
 use super::quantise::RowCodes;
 use super::rotation::Rotation;
 use super::row_file::{Epoch, RowFile, RowFiles};
-use super::segment::{NO_SLOT, NewRow, RowLabel, Segment};
+use super::segment::{NO_SLOT, NewRow, Segment};
 
 /// A change of one gallery.
 pub(super) enum RowChange {

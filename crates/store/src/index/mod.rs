@@ -7,7 +7,8 @@
 //!
 //! | Part | What it is |
 //! |---|---|
-//! | `flat` | the index: galleries by face set, changes taken over |
+//! | `flat` | the index: changes taken over, searches answered |
+//! | `galleries` | the galleries by face set |
 //! | `gallery` | the rows of one face set: one writer, many readers |
 //! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
 //! | `row_file`, `row_record` | the rows on disk: vectors, and what a restart needs |
@@ -31,6 +32,7 @@ mod brute_force;
 mod columns;
 pub mod conformance;
 mod flat;
+mod galleries;
 mod gallery;
 pub mod kernel;
 mod pass;

@@ -15,7 +15,7 @@ use likeness_domain::{Error, Kind, Result};
 use tokio::sync::oneshot;
 
 use super::best::Best;
-use super::flat::Galleries;
+use super::galleries::Galleries;
 use super::gallery::{Gallery, Snapshot};
 use super::pass::{Pass, Question, Questions};
 use super::quantise::ReadyProbe;

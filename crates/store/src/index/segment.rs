@@ -14,22 +14,14 @@
 use std::io;
 use std::sync::Arc;
 
-use likeness_domain::types::{FaceId, FieldSchema, PersonId};
+use likeness_domain::types::FieldSchema;
 
-use super::columns::{Bits, Cells, Columns, Plan, SEGMENT_ROWS, first_rows};
+use super::columns::{Bits, Cells, Columns, Plan, RowLabel, SEGMENT_ROWS, first_rows};
 use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_value_ahead};
 use super::kernel::{BatchRows, CodeLine, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
 use super::row_file::RowFile;
 use super::wiped::Wiped;
-
-/// What a row says besides its vector and its cells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RowLabel {
-    pub(super) face: FaceId,
-    pub(super) sequence: u64,
-    pub(super) person: Option<PersonId>,
-}
 
 /// Stands for "not in the file".
 pub(super) const NO_SLOT: u32 = u32::MAX;

@@ -12,7 +12,7 @@ use crate::wait::wait_for;
 
 use super::conformance::ApplyNow;
 use super::conformance::{check_all, hits};
-use super::flat::Galleries;
+use super::galleries::Galleries;
 use super::pool::Pool;
 use super::*;
 
