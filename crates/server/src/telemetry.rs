@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use likeness_domain::settings::{Parsed, Unset, Word};
 use tracing_subscriber::filter::Targets;
@@ -35,14 +34,6 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Whether what is logged is JSON; set before anything is logged.
-static IS_JSON: AtomicBool = AtomicBool::new(false);
-
-/// Whether every line on standard error has to be JSON.
-pub(crate) fn is_json() -> bool {
-    IS_JSON.load(Ordering::Relaxed)
-}
-
 /// Looks for `log.format` before the settings are read, so that what is wrong with them or with the command line is said in that
 /// form: in the flags, else in the environment, else in the settings file. What cannot be read is passed over; it is
 /// complained of later.
@@ -60,7 +51,7 @@ pub(crate) fn foresee(args: &[OsString], variable: impl Fn(&str) -> Option<OsStr
         Some(file.get("log")?.get("format")?.as_str()?.to_owned())
     };
     let format = flag("--log-format").or_else(|| variable("LIKENESS_LOG_FORMAT")).or_else(in_file);
-    IS_JSON.store(format.is_some_and(|format| format == "json"), Ordering::Relaxed);
+    terminal::write_json(format.is_some_and(|format| format == "json"));
 }
 
 /// The filter in force and the level where the configuration says nothing; set once.
@@ -81,8 +72,8 @@ fn targets(config: &Settings, level: &str) -> Targets {
 
 /// Starts logging; `level` holds where the configuration says nothing.
 pub(crate) fn start(config: &Settings, level: &str) {
-    IS_JSON.store(config.format == Format::Json, Ordering::Relaxed);
-    if is_json() {
+    terminal::write_json(config.format == Format::Json);
+    if terminal::is_json() {
         // The usual hook writes text of several lines. What is said here is what that says, without a backtrace.
         std::panic::set_hook(Box::new(|panic| terminal::note("ERROR", &panic.to_string())));
     }
@@ -134,7 +125,7 @@ mod tests {
         for (args, variables, expected) in cases {
             let args: Vec<OsString> = args.iter().map(Into::into).collect();
             foresee(&args, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()));
-            assert_eq!(is_json(), expected, "{args:?} {variables:?}");
+            assert_eq!(terminal::is_json(), expected, "{args:?} {variables:?}");
         }
     }
 }

@@ -10,15 +10,16 @@ use likeness_domain::Error;
 use likeness_domain::ports::{Clock, IdSource};
 use likeness_domain::types::{Tenant, TenantId, TenantName};
 use likeness_wire::native::dto;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::connection::{Connection, Payload};
 use super::key::actor;
 use super::terminal;
+use crate::assemble;
 use crate::config::Config;
+use crate::console::{self, Address};
 use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
-use crate::{assemble, console};
 
 /// Name of the tenant that is made where there is none.
 const FIRST_TENANT: &str = "default";
@@ -39,15 +40,6 @@ pub(crate) struct ConsoleArgs {
     /// Print one JSON object and open nothing
     #[arg(long)]
     json: bool,
-}
-
-/// Where a server is reached; what [`console::address_router`] answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Address {
-    /// `http://` and the address that it listens on.
-    pub(crate) url: String,
-    /// Whether the console is in the binary and switched on.
-    pub(crate) has_console: bool,
 }
 
 #[derive(Debug, Serialize)]

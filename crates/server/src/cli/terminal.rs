@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -11,7 +12,6 @@ use likeness_domain::Error;
 use likeness_wire::http::json;
 
 use crate::outcome::failed;
-use crate::telemetry;
 
 /// The first failure to write data.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
@@ -36,7 +36,7 @@ pub(crate) fn check_written() -> Result<(), Error> {
 
 /// Writes one line of talk; where the log is JSON, as a line of JSON like those of the log.
 pub(crate) fn talk(line: impl Display) {
-    if telemetry::is_json() {
+    if is_json() {
         return note("INFO", &line.to_string());
     }
     let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -45,7 +45,7 @@ pub(crate) fn talk(line: impl Display) {
 /// Writes the error that ends a command.
 pub(crate) fn error(error: &Error) {
     let diagnosis = crate::outcome::diagnosis(error);
-    if telemetry::is_json() {
+    if is_json() {
         return note("ERROR", &diagnosis);
     }
     let _ = writeln!(std::io::stderr().lock(), "{diagnosis}");
@@ -53,13 +53,26 @@ pub(crate) fn error(error: &Error) {
 
 /// Writes what is wrong with the command line, or the help or version that it asks for; the exit code is 2, or 0.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && telemetry::is_json() {
+    if error.use_stderr() && is_json() {
         note("ERROR", error.to_string().trim_end());
     } else {
         // With colours where there is a terminal. A reader that went away is no error.
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Whether every line on standard error has to be JSON; set before anything is logged.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Has every line on standard error be JSON from now on, or none.
+pub(crate) fn write_json(all: bool) {
+    IS_JSON.store(all, Ordering::Relaxed);
+}
+
+/// Whether every line on standard error has to be JSON.
+pub(crate) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
 }
 
 /// Writes a line of JSON with a level and a message.

@@ -16,8 +16,7 @@ use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use likeness_wire::http::json;
 use likeness_wire::native;
-
-use crate::cli::console::Address;
+use serde::{Deserialize, Serialize};
 
 /// Where the pages are.
 pub(crate) const PREFIX: &str = "/console";
@@ -77,6 +76,15 @@ fn page(path: &str) -> Option<&str> {
 /// Whether the binary has the console in it.
 pub(crate) fn is_built_in() -> bool {
     !ASSETS.is_empty()
+}
+
+/// Where a server is reached; what [`address_router`] answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Address {
+    /// `http://` and the address that it listens on.
+    pub(crate) url: String,
+    /// Whether the console is in the binary and switched on.
+    pub(crate) has_console: bool,
 }
 
 /// Tells commands on this machine where the server is reached: `GET /address`, for the socket in the data folder only.

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::escaped::EscapedTargets;
 use super::io::Watched;
-use super::places::{Phase, Place};
+use super::places::{InFlight, Place};
 use super::request::Front;
 use crate::tls::Tls;
 
@@ -108,21 +108,5 @@ impl Connection {
             // Clients hang up and time out; none of it is our fault.
             tracing::debug!(error = %error, "connection ended early");
         }
-    }
-}
-
-/// A request in flight; it ends when this is dropped, with the last of the answer's body.
-pub(super) struct InFlight(pub(super) Arc<Place>);
-
-impl InFlight {
-    fn begin(place: &Arc<Place>) -> Self {
-        place.set_phase(Phase::Busy);
-        Self(Arc::clone(place))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.set_phase(Phase::Idle);
     }
 }

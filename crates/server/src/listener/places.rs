@@ -314,5 +314,21 @@ impl Drop for Place {
     }
 }
 
+/// A request in flight; it ends when this is dropped, with the last of the answer's body.
+pub(super) struct InFlight(pub(super) Arc<Place>);
+
+impl InFlight {
+    pub(super) fn begin(place: &Arc<Place>) -> Self {
+        place.set_phase(Phase::Busy);
+        Self(Arc::clone(place))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Idle);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -28,10 +28,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Level};
 
 use super::Settings;
-use super::connection::InFlight;
 use super::large::{LargeRequests, is_large};
 use super::peer::Proxies;
-use super::places::Place;
+use super::places::{InFlight, Place};
 use crate::metrics::Metrics;
 
 /// Characters of a path in the log; the rest of a longer one says nothing more.
