@@ -98,7 +98,7 @@ fn kernels(criterion: &mut Criterion) {
     let n_lines = DIMENSIONS / LINE_DIMENSIONS;
     let coarse: Vec<CodeLine> = (0..N_ROWS * n_lines).map(|idx| CodeLine([idx as u8; 64])).collect();
     let sizes = vec![RowSizes::new(0.015_625, 0.1); N_ROWS];
-    let rows = Rows { coarse: &coarse, n_lines, sizes: &sizes, next_coarse: &coarse };
+    let rows = Rows { coarse: &coarse, n_lines, sizes: &sizes, next_coarse: &coarse, next_sizes: &sizes };
     let lines = vec![ProbeLine(std::array::from_fn(|idx| idx as i8 - 64)); n_lines];
     let terms = BoundTerms { code_sum: -64 * n_lines as i32, scale: 0.001, residual_weight: 1.01, slack: 0.01 };
     let probe = ProbeCodes { lines, terms };

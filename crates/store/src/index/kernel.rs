@@ -143,6 +143,8 @@ pub struct Rows<'a> {
     pub sizes: &'a [RowSizes],
     /// The coarse plane of the rows that are probably scanned next, to be fetched ahead; may be empty.
     pub next_coarse: &'a [CodeLine],
+    /// Sizes of the same rows.
+    pub next_sizes: &'a [RowSizes],
 }
 
 /// The fine plane of the same rows, and what their whole codes leave out.
@@ -642,7 +644,8 @@ fn scan_batch_by_tiles(
         let block = first * GROUP_ROWS..end * GROUP_ROWS;
         let lines = block.start * n_lines..block.end * n_lines;
         let sizes = &rows.rows.sizes[block.clone()];
-        let coarse = Rows { coarse: &rows.rows.coarse[lines.clone()], n_lines, sizes, next_coarse: &[] };
+        let coarse =
+            Rows { coarse: &rows.rows.coarse[lines.clone()], n_lines, sizes, next_coarse: &[], next_sizes: &[] };
         scratch.lines.resize((end - first) * n_lines * TILE_LINES, CodeLine::ZERO);
         (kernel.unpack)(&coarse, &rows.fine[lines], &mut scratch.lines);
         scratch.sizes.clear();

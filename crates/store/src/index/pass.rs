@@ -28,6 +28,9 @@ const BATCH_MIN: usize = 4;
 /// With one row in so many wanted or fewer, the wanted rows are looked at one by one instead of all.
 const SPARSE: u32 = 16;
 
+/// How many segments ahead it is fetched where a segment's planes are: the scan of one takes 2 µs, and looks at the next.
+const SEGMENTS_AHEAD: usize = 4;
+
 /// So many candidates for each wanted hit are kept before those are thrown away that cannot be hits any more, and as many
 /// at least as `CANDIDATES_MIN`.
 const CANDIDATES_PER_HIT: usize = 4;
@@ -214,8 +217,8 @@ impl<'a> Pass<'a> {
     /// Looks at every row of some of the segments, which are the same in every call.
     pub(super) fn scan(&mut self, segments: &[Arc<Segment>], range: Range<usize>) {
         for segment_idx in range {
-            if let Some(next) = segments.get(segment_idx + 1) {
-                fetch_value_ahead::<Segment>(next);
+            if let Some(coming) = segments.get(segment_idx + SEGMENTS_AHEAD) {
+                fetch_value_ahead::<Segment>(coming);
             }
             self.scan_segment(segments, segment_idx);
         }

@@ -103,8 +103,8 @@ pub(super) struct Segment {
     floats: Option<Lines<FloatLine>>,
     /// Places of the rows in the file; empty without one.
     slots: Vec<u32>,
-    sizes: Vec<RowSizes>,
-    fine_residuals: Vec<u16>,
+    sizes: Lines<RowSizes>,
+    fine_residuals: Lines<u16>,
     /// One for each row; their number is the number of rows.
     labels: Vec<RowLabel>,
     columns: Columns,
@@ -117,11 +117,11 @@ impl Clone for Segment {
             file: self.file.clone(),
             dimensions: self.dimensions,
             coarse: self.coarse.copied(&self.arena),
-            fine: self.fine.copied(&self.arena),
+            fine: self.fine.copied(&self.arena.second_plane()),
             floats: self.floats.as_ref().map(|floats| floats.copied(&self.arena)),
             slots: self.slots.clone(),
-            sizes: self.sizes.clone(),
-            fine_residuals: self.fine_residuals.clone(),
+            sizes: self.sizes.copied(&self.arena),
+            fine_residuals: self.fine_residuals.copied(&self.arena),
             labels: self.labels.clone(),
             columns: self.columns.clone(),
         }
@@ -139,8 +139,8 @@ impl Segment {
             fine: Lines::Growing(Wiped::new(CodeLine::ZERO)),
             floats: Some(Lines::Growing(Wiped::new(FloatLine::ZERO))),
             slots: Vec::new(),
-            sizes: Vec::new(),
-            fine_residuals: Vec::new(),
+            sizes: Lines::Growing(Wiped::new(RowSizes::default())),
+            fine_residuals: Lines::Growing(Wiped::new(0)),
             labels: Vec::new(),
             columns: Columns::new(schema),
         }
@@ -159,8 +159,8 @@ impl Segment {
         }
         self.set_label(row, new.label);
         self.columns.set(row, new.cells);
-        self.sizes[row] = new.codes.sizes;
-        self.fine_residuals[row] = new.codes.fine_residual;
+        self.sizes.get_mut()[row] = new.codes.sizes;
+        self.fine_residuals.get_mut()[row] = new.codes.fine_residual;
         if let Some(slot) = self.slots.get_mut(row) {
             *slot = new.slot;
         }
@@ -207,8 +207,8 @@ impl Segment {
         }
         self.set_label(row, from.labels[last]);
         self.columns.set(row, &from.columns.get(last));
-        self.sizes[row] = from.sizes[last];
-        self.fine_residuals[row] = from.fine_residuals[last];
+        self.sizes.get_mut()[row] = from.sizes.get()[last];
+        self.fine_residuals.get_mut()[row] = from.fine_residuals.get()[last];
         if let Some(slot) = self.slots.get_mut(row) {
             *slot = from.slot(last);
         }
@@ -232,8 +232,8 @@ impl Segment {
             self.set_label(row, self.labels[last]);
             let cells = self.columns.get(last);
             self.columns.set(row, &cells);
-            self.sizes[row] = self.sizes[last];
-            self.fine_residuals[row] = self.fine_residuals[last];
+            self.sizes.get_mut().copy_within(last..=last, row);
+            self.fine_residuals.get_mut().copy_within(last..=last, row);
             if !self.slots.is_empty() {
                 self.slots[row] = self.slots[last];
             }
@@ -247,8 +247,8 @@ impl Segment {
         }
         self.labels.pop();
         self.columns.clear(last);
-        self.sizes[last] = RowSizes::default();
-        self.fine_residuals[last] = 0;
+        self.sizes.get_mut()[last] = RowSizes::default();
+        self.fine_residuals.get_mut()[last] = 0;
         if let Some(slot) = self.slots.get_mut(last) {
             *slot = NO_SLOT;
         }
@@ -272,13 +272,13 @@ impl Segment {
     /// Makes place for `n_rows`, in whole groups, doubling: most face sets are small, and must not take the memory of a
     /// full segment.
     fn reserve(&mut self, n_rows: usize) {
-        if n_rows <= self.sizes.len() {
+        if n_rows <= self.sizes.get().len() {
             return;
         }
-        let n_rows = (self.sizes.len() * 2).clamp(n_rows.next_multiple_of(GROUP_ROWS), SEGMENT_ROWS);
+        let n_rows = (self.sizes.get().len() * 2).clamp(n_rows.next_multiple_of(GROUP_ROWS), SEGMENT_ROWS);
         let n_lines = n_code_lines(self.dimensions);
         self.coarse.grow_to(n_rows, n_lines, &self.arena);
-        self.fine.grow_to(n_rows, n_lines, &self.arena);
+        self.fine.grow_to(n_rows, n_lines, &self.arena.second_plane());
         match &mut self.floats {
             // They are let go of when the segment is full: no memory of the arena for so short a time.
             Some(Lines::Growing(floats)) if self.file.is_some() => {
@@ -291,10 +291,8 @@ impl Segment {
             self.slots.reserve_exact(n_rows - self.slots.len());
             self.slots.resize(n_rows, NO_SLOT);
         }
-        self.sizes.reserve_exact(n_rows - self.sizes.len());
-        self.sizes.resize(n_rows, RowSizes::default());
-        self.fine_residuals.reserve_exact(n_rows - self.fine_residuals.len());
-        self.fine_residuals.resize(n_rows, 0);
+        self.sizes.grow_to(n_rows, 1, &self.arena);
+        self.fine_residuals.grow_to(n_rows, 1, &self.arena);
         self.labels.reserve_exact(n_rows - self.labels.len());
     }
 
@@ -330,27 +328,29 @@ impl Segment {
 
     /// The coarse plane of all rows, filled up to whole groups. `next` is the segment that is probably scanned next.
     pub(super) fn coarse_rows<'a>(&'a self, next: Option<&'a Segment>) -> Rows<'a> {
-        let next_coarse = next.map_or(&[][..], |next| next.coarse.get());
-        Rows { coarse: self.coarse.get(), n_lines: n_code_lines(self.dimensions), sizes: &self.sizes, next_coarse }
+        let (next_coarse, next_sizes) =
+            next.map_or_else(Default::default, |next| (next.coarse.get(), next.sizes.get()));
+        let n_lines = n_code_lines(self.dimensions);
+        Rows { coarse: self.coarse.get(), n_lines, sizes: self.sizes.get(), next_coarse, next_sizes }
     }
 
     /// The fine plane of the same rows.
     pub(super) fn fine_rows(&self) -> FineRows<'_> {
         let n_lines = n_code_lines(self.dimensions);
-        FineRows { fine: self.fine.get(), n_lines, sizes: &self.sizes, residuals: &self.fine_residuals }
+        FineRows { fine: self.fine.get(), n_lines, sizes: self.sizes.get(), residuals: self.fine_residuals.get() }
     }
 
     /// Both planes of all rows, filled up to whole groups; `next` as above.
     pub(super) fn batch_rows<'a>(&'a self, next: Option<&'a Segment>) -> BatchRows<'a> {
         let next_fine = next.map_or(&[][..], |next| next.fine.get());
         let rows = self.coarse_rows(next);
-        BatchRows { rows, fine: self.fine.get(), residuals: &self.fine_residuals, next_fine }
+        BatchRows { rows, fine: self.fine.get(), residuals: self.fine_residuals.get(), next_fine }
     }
 
     /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.
     pub(super) fn fetch_fine_ahead(&self, row: usize) {
         fetch_ahead(self.fine_rows().line(row));
-        fetch_value_ahead(&self.fine_residuals[row]);
+        fetch_value_ahead(&self.fine_residuals.get()[row]);
     }
 
     /// The rows that pass; all without a plan.

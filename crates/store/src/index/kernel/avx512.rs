@@ -16,18 +16,35 @@ pub(super) fn available() -> Option<&'static Kernel> {
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma");
-    present.then_some(&AVX512_VNNI)
+    present.then(|| if is_amd() { &AVX512_VNNI_AMD } else { &AVX512_VNNI })
+}
+
+/// Processors of AMD fetch best in one step; see [`PREFETCH_ONCE_LINES`].
+fn is_amd() -> bool {
+    let vendor = __cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
 }
 
 // The functions in this table are safe to call only where their features are: the table is private and handed out by
 // `available` alone, which asks the processor first. `Kernel` has checked the lengths.
 static AVX512_VNNI: Kernel = KERNEL;
 
+/// The same.
+static AVX512_VNNI_AMD: Kernel = Kernel {
+    // SAFETY: see above the table.
+    scan: |rows, groups, wanted, probe, cutoff, found| unsafe {
+        scan::<false>(rows, groups, wanted, probe, cutoff, found);
+    },
+    ..KERNEL
+};
+
 /// See above [`AVX512_VNNI`].
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512-vnni",
     // SAFETY: see above the table.
-    scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan(rows, groups, wanted, probe, cutoff, found) },
+    scan: |rows, groups, wanted, probe, cutoff, found| unsafe {
+        scan::<true>(rows, groups, wanted, probe, cutoff, found)
+    },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
     // SAFETY: see above the table.
@@ -60,13 +77,20 @@ const PREFETCH_LINES: usize = 256;
 /// How far ahead it is fetched on into the first cache.
 const PREFETCH_NEAR_LINES: usize = 16;
 
+/// How far ahead it is fetched into the first cache where one step does: on a Zen 5 (EPYC 9005) that alone takes 1.35 ms a
+/// million rows of 128 dimensions (1.5 at 64 lines or 256), both steps 1.9, no step 1.85.
+const PREFETCH_ONCE_LINES: usize = 128;
+
+/// Rows whose sizes are fetched ahead.
+const PREFETCH_SIZES: usize = 8 * GROUP_ROWS;
+
 /// Rows of a list whose codes are fetched ahead of the row at hand.
 const PREFETCH_LISTED: usize = 16;
 
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `rows` has the groups and `probe` as many lines as a row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn scan(
+unsafe fn scan<const FETCHES_TWICE: bool>(
     rows: &Rows<'_>,
     groups: Range<usize>,
     wanted: &[u64],
@@ -77,10 +101,10 @@ unsafe fn scan(
     // SAFETY: as of this function. The common lengths of a row are constants, so that its loop is unrolled.
     unsafe {
         match rows.n_lines {
-            1 => scan_of::<1>(rows, groups, wanted, probe, cutoff, found),
-            2 => scan_of::<2>(rows, groups, wanted, probe, cutoff, found),
-            4 => scan_of::<4>(rows, groups, wanted, probe, cutoff, found),
-            _ => scan_of::<0>(rows, groups, wanted, probe, cutoff, found),
+            1 => scan_of::<1, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
+            2 => scan_of::<2, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
+            4 => scan_of::<4, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
+            _ => scan_of::<0, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
         }
     }
 }
@@ -90,7 +114,7 @@ unsafe fn scan(
 /// # Safety
 /// As of [`scan`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn scan_of<const LINES: usize>(
+unsafe fn scan_of<const LINES: usize, const FETCHES_TWICE: bool>(
     rows: &Rows<'_>,
     groups: Range<usize>,
     wanted: &[u64],
@@ -115,12 +139,26 @@ unsafe fn scan_of<const LINES: usize>(
                 Some(beyond) => rows.next_coarse.as_ptr().wrapping_add(beyond),
                 None => start.wrapping_add(n_lines_ahead),
             };
-            let (far, near) = (ahead(PREFETCH_LINES), ahead(PREFETCH_NEAR_LINES));
-            for line in 0..GROUP_ROWS * n_lines {
-                _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(line).cast());
-                _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(line).cast());
+            match FETCHES_TWICE {
+                true => {
+                    let (far, near) = (ahead(PREFETCH_LINES), ahead(PREFETCH_NEAR_LINES));
+                    for line in 0..GROUP_ROWS * n_lines {
+                        _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(line).cast());
+                        _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(line).cast());
+                    }
+                }
+                false => {
+                    let far = ahead(PREFETCH_ONCE_LINES);
+                    for line in 0..GROUP_ROWS * n_lines {
+                        _mm_prefetch::<_MM_HINT_T0>(far.wrapping_add(line).cast());
+                    }
+                }
             }
-            _mm_prefetch::<_MM_HINT_T0>(rows.sizes.as_ptr().wrapping_add(first + 4 * GROUP_ROWS).cast());
+            let sizes = match (first + PREFETCH_SIZES).checked_sub(rows.sizes.len()) {
+                Some(beyond) => rows.next_sizes.as_ptr().wrapping_add(beyond),
+                None => rows.sizes.as_ptr().wrapping_add(first + PREFETCH_SIZES),
+            };
+            _mm_prefetch::<_MM_HINT_T0>(sizes.cast());
             let sums = sums_of_group::<LINES>(|lane| start.add(lane * n_lines), n_lines, &probe.lines);
             let sizes = _mm512_loadu_si512(rows.sizes.as_ptr().add(first).cast());
             (sums, bounds.reaching(sums, sizes) & bits)

@@ -4,6 +4,11 @@
 //! its prefetching would stop there. So full segments get their lines from slabs of at least 2 MiB, aligned to 2 MiB, for
 //! which large pages are asked for. Slots of a slab are given out lowest address first, so that the segments of a gallery
 //! lie next to each other, and are overwritten with zeros when they come back.
+//!
+//! Each plane of the segments has slabs of its own. A scan reads one plane: were another one in every second slot, all its
+//! addresses would agree in a bit by which caches choose the place of a line, and half of the last cache would go unused
+//! (on an EPYC 9005, 64 MB read again and again so: 1.8 ms instead of 1.1 to 1.4). As long as there are only a few slabs,
+//! which the last cache holds as they are, planes share them, so that small libraries do not pay for half-empty ones.
 #![expect(unsafe_code, reason = "aligned memory, and slots of it")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -13,7 +18,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{CodeLine, FloatLine};
+use super::{CodeLine, FloatLine, RowSizes};
 
 /// Size and alignment of a large page.
 const LARGE_PAGE: usize = 2 << 20;
@@ -23,30 +28,54 @@ pub trait Line: Copy + private::Sealed {}
 
 impl Line for CodeLine {}
 impl Line for FloatLine {}
+impl Line for RowSizes {}
+impl Line for u16 {}
 
 mod private {
     /// Keeps [`super::Line`] to lines: every pattern of their bytes is a value.
     pub trait Sealed {}
     impl Sealed for super::CodeLine {}
     impl Sealed for super::FloatLine {}
+    impl Sealed for super::RowSizes {}
+    impl Sealed for u16 {}
 }
+
+/// Slabs of one size that planes share before each has its own.
+const SHARED_SLABS: usize = 8;
+
+/// Planes that have slabs of their own.
+const PLANES: usize = 2;
+
+/// Slots of at most so many bytes are not worth a large page: a slab has 64 of them.
+const SMALL_SLOT: usize = 4096;
 
 /// Where slots come from; clones share it.
 #[derive(Debug, Default, Clone)]
-pub struct Arena(Arc<Mutex<HashMap<usize, Arc<SlotsOfOneSize>>>>);
+pub struct Arena {
+    slots: Arc<Mutex<HashMap<usize, Arc<SlotsOfOneSize>>>>,
+    plane: usize,
+}
 
 impl Arena {
+    /// The same for the second plane of segments; the first is the default.
+    pub fn second_plane(&self) -> Self {
+        Self { slots: Arc::clone(&self.slots), plane: 1 }
+    }
+
     /// A slot of `n_lines` zeros.
     pub fn take<T: Line>(&self, n_lines: usize) -> Slot<T> {
         let n_bytes = n_lines * size_of::<T>();
-        let slots = Arc::clone(lock(&self.0).entry(n_bytes).or_insert_with(|| Arc::new(SlotsOfOneSize::new(n_bytes))));
-        let (place, start) = slots.take();
+        let of_size = |all: &mut HashMap<_, _>| {
+            Arc::clone(all.entry(n_bytes).or_insert_with(|| Arc::new(SlotsOfOneSize::new(n_bytes))))
+        };
+        let slots = of_size(&mut lock(&self.slots));
+        let (place, start) = slots.take(self.plane);
         Slot { slots, place, start: start.cast(), n_lines }
     }
 
     /// Bytes of all slabs.
     pub fn n_bytes(&self) -> usize {
-        lock(&self.0).values().map(|slots| lock(&slots.state).slabs.len() * slots.layout.size()).sum()
+        lock(&self.slots).values().map(|slots| lock(&slots.state).slabs.len() * slots.layout.size()).sum()
     }
 }
 
@@ -67,14 +96,24 @@ struct SlotsOfOneSize {
 struct Slabs {
     /// By address.
     slabs: HashMap<usize, Slab>,
-    /// Places that are free: address of the slab, number of the slot.
-    free: BTreeSet<(usize, usize)>,
+    /// Places that are free, of slabs that planes share and then of each plane: address of the slab, number of the slot.
+    free: [BTreeSet<(usize, usize)>; 1 + PLANES],
+}
+
+impl Slabs {
+    /// Which list of free places the slab of a plane's next slot belongs to.
+    fn list_of(&self, plane: usize) -> usize {
+        let is_shared = !self.free[0].is_empty() || self.slabs.len() < SHARED_SLABS && self.free[1 + plane].is_empty();
+        if is_shared { 0 } else { 1 + plane }
+    }
 }
 
 #[derive(Debug)]
 struct Slab {
     start: NonNull<u8>,
     n_taken: usize,
+    /// Which list of free places its slots are on.
+    list: usize,
 }
 
 // SAFETY: a slab is memory of its own; who may use which part of it is decided under the lock.
@@ -82,25 +121,30 @@ unsafe impl Send for Slab {}
 
 impl SlotsOfOneSize {
     fn new(slot_bytes: usize) -> Self {
-        let slab_bytes = slot_bytes.max(1).next_multiple_of(LARGE_PAGE);
-        let layout = Layout::from_size_align(slab_bytes, LARGE_PAGE).expect("a slab is far smaller than memory");
+        let slot_bytes = slot_bytes.max(1);
+        let (slab_bytes, align) = match slot_bytes {
+            ..=SMALL_SLOT => (64 * slot_bytes, SMALL_SLOT),
+            _ => (slot_bytes.next_multiple_of(LARGE_PAGE), LARGE_PAGE),
+        };
+        let layout = Layout::from_size_align(slab_bytes, align).expect("a slab is far smaller than memory");
         Self { slot_bytes, layout, state: Mutex::default() }
     }
 
     fn n_slots(&self) -> usize {
-        self.layout.size() / self.slot_bytes.max(1)
+        self.layout.size() / self.slot_bytes
     }
 
     /// A free place and its memory, which is zeros.
-    fn take(&self) -> ((usize, usize), NonNull<u8>) {
+    fn take(&self, plane: usize) -> ((usize, usize), NonNull<u8>) {
         let mut state = lock(&self.state);
-        if state.free.is_empty() {
+        let list = state.list_of(plane);
+        if state.free[list].is_empty() {
             let start = self.new_slab();
             let address = start.as_ptr() as usize;
-            state.slabs.insert(address, Slab { start, n_taken: 0 });
-            state.free.extend((0..self.n_slots()).map(|slot| (address, slot)));
+            state.slabs.insert(address, Slab { start, n_taken: 0, list });
+            state.free[list].extend((0..self.n_slots()).map(|slot| (address, slot)));
         }
-        let place = state.free.pop_first().expect("a new slab has a slot");
+        let place = state.free[list].pop_first().expect("a new slab has a slot");
         let slab = state.slabs.get_mut(&place.0).expect("a free slot is of a slab");
         slab.n_taken += 1;
         // SAFETY: the slot is within its slab.
@@ -111,14 +155,14 @@ impl SlotsOfOneSize {
         let mut state = lock(&self.state);
         let Some(slab) = state.slabs.get_mut(&place.0) else { return };
         slab.n_taken -= 1;
+        let (start, list) = (slab.start, slab.list);
         if slab.n_taken > 0 {
-            state.free.insert(place);
+            state.free[list].insert(place);
             return;
         }
-        let start = slab.start;
         state.slabs.remove(&place.0);
         for slot in 0..self.n_slots() {
-            state.free.remove(&(place.0, slot));
+            state.free[list].remove(&(place.0, slot));
         }
         // SAFETY: it was allocated with this layout, and no slot of it is in use.
         unsafe { dealloc(start.as_ptr(), self.layout) };
@@ -127,7 +171,9 @@ impl SlotsOfOneSize {
     fn new_slab(&self) -> NonNull<u8> {
         // SAFETY: the layout has a size.
         let Some(start) = NonNull::new(unsafe { alloc(self.layout) }) else { handle_alloc_error(self.layout) };
-        ask_for_large_pages(start, self.layout.size());
+        if self.layout.align() >= LARGE_PAGE {
+            ask_for_large_pages(start, self.layout.size());
+        }
         // SAFETY: that many bytes were allocated. They are written after large pages were asked for, so that the first
         // write of each finds one.
         unsafe { start.write_bytes(0, self.layout.size()) };
@@ -256,5 +302,35 @@ mod tests {
         assert_eq!(slots[0].as_ptr() as usize % LARGE_PAGE, 0);
         drop(slots);
         assert_eq!(arena.n_bytes(), 0);
+    }
+
+    #[test]
+    fn beyond_a_few_slabs_each_plane_has_its_own() {
+        let first = Arena::default();
+        let second = first.second_plane();
+        let n_lines = 1024;
+        let mut slots: Vec<(Slot<CodeLine>, Slot<CodeLine>)> =
+            (0..SHARED_SLABS * 16).map(|_| (first.take(n_lines), second.take(n_lines))).collect();
+        assert_eq!(first.n_bytes(), SHARED_SLABS * LARGE_PAGE, "a few slabs are shared, and full");
+        let n_shared = slots.len();
+        slots.extend((0..32).map(|_| (first.take(n_lines), second.take(n_lines))));
+        assert_eq!(first.n_bytes(), (SHARED_SLABS + 2) * LARGE_PAGE);
+        for pair in slots[n_shared..].windows(2) {
+            assert_eq!(pair[0].0.as_ptr_range().end, pair[1].0.as_ptr(), "the first plane is not one run");
+            assert_eq!(pair[0].1.as_ptr_range().end, pair[1].1.as_ptr(), "the second plane is not one run");
+        }
+        // A place that comes back to a shared slab serves either plane.
+        drop(slots.remove(0));
+        let again: Slot<CodeLine> = second.take(n_lines);
+        assert_eq!(first.n_bytes(), (SHARED_SLABS + 2) * LARGE_PAGE);
+        drop((again, slots));
+        assert_eq!(first.n_bytes(), 0);
+    }
+
+    #[test]
+    fn small_slots_take_no_large_page() {
+        let arena = Arena::default();
+        let slots: Vec<Slot<RowSizes>> = (0..3).map(|_| arena.take(1024)).collect();
+        assert_eq!((arena.n_bytes(), slots[2].as_ptr() as usize % 64), (64 * 4096, 0));
     }
 }

@@ -70,7 +70,8 @@ impl Case {
     }
 
     fn rows(&self) -> Rows<'_> {
-        Rows { coarse: &self.coarse, n_lines: self.n_lines, sizes: &self.sizes, next_coarse: &self.fine }
+        let (next_coarse, next_sizes) = (&self.fine[..], &self.sizes[..]);
+        Rows { coarse: &self.coarse, n_lines: self.n_lines, sizes: &self.sizes, next_coarse, next_sizes }
     }
 
     fn n_groups(&self) -> usize {
