@@ -25,8 +25,9 @@ use super::segment::{Segment, VectorBuffer};
 /// With at least so many probes to compare with the rows of a segment, unpacking its codes pays.
 const BATCH_MIN: usize = 4;
 
-/// With one row in so many wanted or fewer, the wanted rows are looked at one by one instead of all.
-const SPARSE: u32 = 16;
+/// With one row in so many wanted or fewer, the wanted rows are looked at one by one instead of all. Measured with a
+/// million rows of 128 dimensions: 10 % wanted take a third of the time so, 20 % as long, 30 % a quarter longer.
+const SPARSE: u32 = 5;
 
 /// How many segments ahead it is fetched where a segment's planes are: the scan of one takes 2 µs, and looks at the next.
 const SEGMENTS_AHEAD: usize = 4;
