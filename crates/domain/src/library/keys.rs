@@ -120,10 +120,7 @@ impl Library {
             }
         };
         let now = self.ports.clock.now();
-        let own_end = match &caller.key {
-            None => None,
-            Some(own) => keys.iter().find(|key| key.id == *own).and_then(|key| key.expires_at),
-        };
+        let own_end = self.own_end(caller).await?;
         let asked = request.lifetime.map(|lifetime| later(now, lifetime));
         let expires_at = match (asked, own_end) {
             (Some(asked), Some(own_end)) if own_end < asked => {
@@ -142,14 +139,18 @@ impl Library {
     }
 
     /// Gives a key a new secret, which only this answer shows; the old one is accepted for `overlap` longer. Needs the manage
-    /// grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do more than the caller; `InvalidArgument`
-    /// for an overlap of more than 31 days.
+    /// grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do more than the caller's or lives longer: its
+    /// secret would outlive the caller's; `InvalidArgument` for an overlap of more than 31 days.
     pub async fn rotate_key(&self, caller: &Caller, id: &AccessKeyId, overlap: Duration) -> Result<AccessKey> {
         if overlap > OVERLAP_MAX {
             let (given, most) = (overlap.as_secs(), OVERLAP_MAX.as_secs());
             return Err(Error::invalid("overlap_s", format!("`overlap_s` is {given}, expected at most {most}")));
         }
-        self.changeable_key(caller, id).await?;
+        let key = self.changeable_key(caller, id).await?;
+        if self.own_end(caller).await?.is_some_and(|own_end| key.expires_at.is_none_or(|end| own_end < end)) {
+            let message = "the key is accepted for longer than the key that would rotate it and learn its secret";
+            return Err(Error::new(Kind::Forbidden, message));
+        }
         let until = later(self.ports.clock.now(), overlap);
         let secret = fresh_secret(&*self.ports.ids);
         if !self.ports.credentials.rotate_key(caller.actor(), id.clone(), secret.clone(), until).await? {
@@ -181,11 +182,18 @@ impl Library {
     }
 
     /// A key that the caller may change.
-    async fn changeable_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<()> {
+    async fn changeable_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<AccessKey> {
         require_keeper(caller)?;
         let found = self.ports.credentials.key(id.clone()).await?;
         let key = found.filter(|key| key.tenant.id == caller.tenant).ok_or_else(|| no_such_key(id))?;
-        require_as_strong(caller, key.grants)
+        require_as_strong(caller, key.grants)?;
+        Ok(key)
+    }
+
+    /// When the caller's own key ends; `None` for one that does not, and for the owner of the data folder.
+    async fn own_end(&self, caller: &Caller) -> Result<Option<TimestampMs>> {
+        let Some(own) = &caller.key else { return Ok(None) };
+        Ok(self.ports.credentials.key(own.clone()).await?.and_then(|key| key.expires_at))
     }
 
     /// How much of its limits the tenant uses. Needs the read grant, for every face set.

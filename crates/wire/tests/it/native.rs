@@ -272,6 +272,19 @@ async fn a_key_hands_on_only_what_it_has() {
         let path = path.replace("acme", "other");
         refused(server.send("acme", method, &path, &[], body).await, "key_not_found");
     }
+    // Nor does it learn the secret of a key that lives longer; one that ends with it or before it may rotate.
+    let rotate = |path: &'static str| server.send("weak", "POST", path, &[], json!({"overlap_s": 0}));
+    let as_weak = |key| AccessKey { grants: Grants::of(&[Grant::Read]), ..key };
+    server.add_key("acme", "endless", as_weak).await;
+    let at = |ms| move |key| AccessKey { expires_at: Some(TimestampMs(NOW + ms)), ..as_weak(key) };
+    server.add_key("acme", "longer", at(1_000_001)).await;
+    server.add_key("acme", "aslong", at(1_000_000)).await;
+    for path in ["/keys/endless/rotate", "/keys/longer/rotate"] {
+        refused(rotate(path).await, "forbidden");
+    }
+    for path in ["/keys/aslong/rotate", "/keys/weak/rotate"] {
+        assert_eq!(rotate(path).await.0, 200, "{path}");
+    }
     // A key for some sets only keeps no keys, whatever its grants.
     let scoped = |key| AccessKey { grants: Grants::ALL, face_sets: FaceSetScope::Only([].into()), ..key };
     server.add_key("acme", "scoped", scoped).await;
