@@ -16,7 +16,6 @@ mod rates;
 pub use caller::Caller;
 pub use fair::{Entering, FairBounds, FairSlots, Share, Slot};
 pub use grants::{FaceSetScope, Grant, Grants};
-pub(crate) use limits::least;
 pub use limits::{Limits, TenantUsage};
 pub use rates::{CountedBy, Rate, RateLimiter};
 

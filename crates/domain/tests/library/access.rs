@@ -241,7 +241,7 @@ fn a_tenants_numbers_bound_every_way_of_adding() {
 }
 
 #[test]
-fn a_new_set_gets_the_lesser_capacity() {
+fn a_new_set_has_a_capacity_of_its_own_beside_the_tenants_bound() {
     let mut fixture = Fixture::new();
     fixture.caller.vendor_limits.face_set_faces_max = Some(50);
     let made = |fixture: &Fixture, set: &str, capacity| {
@@ -250,6 +250,10 @@ fn a_new_set_gets_the_lesser_capacity() {
     };
     assert_eq!(made(&fixture, "a", None), Some(50), "the vendor's, if nothing is asked for");
     assert_eq!(made(&fixture, "b", Some(70)), Some(70));
-    fixture.caller.tenant_limits.face_set_faces_max = Some(20);
-    assert_eq!(made(&fixture, "c", Some(70)), Some(20));
+    fixture.caller.tenant_limits.face_set_faces_max = Some(1);
+    assert_eq!(made(&fixture, "c", Some(70)), Some(70));
+    fixture.add(into("c", "face anna 60x60+10+10")).unwrap();
+    check_kind(fixture.add(into("c", "face bert 60x60+10+10")), Kind::CapacityExceeded);
+    fixture.caller.tenant_limits.face_set_faces_max = None;
+    fixture.add(into("c", "face bert 60x60+10+10")).unwrap();
 }
