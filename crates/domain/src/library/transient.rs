@@ -170,6 +170,12 @@ impl Library {
         }
     }
 
+    /// Whether a face that is to be compared is known, before anything costlier is done. Needs the search grant. `FaceNotFound`.
+    pub async fn require_source_face(&self, caller: &Caller, source_face: FaceId) -> Result<()> {
+        caller.require(Grant::Search)?;
+        self.known(caller, source_face).await.map(drop)
+    }
+
     /// How similar two faces known by their source faces are. Needs the search grant. `FaceNotFound`, with [`Error::field`]
     /// saying which (`first face`, `second face`); `InvalidArgument` if their templates are of different packs.
     pub async fn compare_source_faces(

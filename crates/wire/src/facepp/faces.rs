@@ -101,7 +101,8 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     // Tokens first: no picture is analysed and no face kept for a comparison that is refused.
     for asked in [&first, &second] {
         if let Asked::Token(token, source_face) = asked {
-            known(call, token, *source_face).await?;
+            let is_known = call.library.require_source_face(&call.caller, *source_face).await;
+            is_known.map_err(|error| errors::library(error, &Blame { token, ..Blame::NOBODY }))?;
         }
     }
     let (first, second) = (side(call, &first).await?, side(call, &second).await?);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use likeness_domain::Kind;
-use likeness_domain::types::Aspects;
-use likeness_testkit::FakeAnalyzer;
+use likeness_domain::access::{Caller, Grant, Grants};
+use likeness_domain::ports::CredentialStore;
+use likeness_domain::types::{AccessKey, AccessKeyId, Aspects};
+use likeness_testkit::{FakeAnalyzer, block_on};
 use serde_json::json;
 
-use super::server::{BOTH, NOBODY, P1, P1B, P2, Server, base64, token};
+use super::server::{BOTH, Client, DEMO, NOBODY, P1, P1B, P2, Server, base64, token};
 use crate::facepp::Settings;
 
 const ZEROS: &str = "00000000000000000000000000000000";
@@ -155,6 +157,24 @@ fn compare_takes_tokens_and_pictures() {
     let pictures = [("image_base64_1", &*base64(P1)), ("image_base64_2", &*base64(BOTH))];
     let largest = server.call("compare", &pictures).ok();
     assert_eq!((largest.list("faces2").len(), &largest.json["confidence"]), (2, &json!(100.0)));
+}
+
+#[test]
+fn compare_of_tokens_needs_the_grant_to_search_alone() {
+    let server = Server::new();
+    server.make("staff");
+    let (anna, bert) = (server.add("staff", P1), server.token(P2));
+    let seeker = Client { key: "seekerKey", ..DEMO };
+    let key = block_on(server.store.key(AccessKeyId::new(DEMO.key).unwrap())).unwrap().unwrap();
+    let by = Caller::server(key.tenant.id, "test").actor();
+    let grants = Grants::of(&[Grant::Search]);
+    let key = AccessKey { id: AccessKeyId::new(seeker.key).unwrap(), grants, ..key };
+    block_on(server.store.add_key(by, key)).unwrap();
+    let tokens = [("face_token1", &*anna), ("face_token2", &*bert)];
+    server.call_as(seeker, "compare", &tokens).ok();
+    server.call_as(seeker, "compare", &[("face_token1", &*anna), ("image_file2", P1)]).ok();
+    let refused = server.call_as(seeker, "face/getdetail", &[("face_token", &*anna)]);
+    refused.refused(403, "AUTHORIZATION_ERROR: Denied by Admin");
 }
 
 #[test]
