@@ -188,6 +188,9 @@ impl Stages {
             };
             face_a.doubt.is_some().cmp(&face_b.doubt.is_some()).then(order)
         });
+        if purpose(request) == Purpose::Boxes {
+            found.iter_mut().for_each(|(_, face)| face.doubt = None);
+        }
         found.truncate(FACES_PER_IMAGE_MAX);
         let n_embed = request.embed.count(found.len());
         let Assess { aspects: asked, faces: assessed } = request.assess;

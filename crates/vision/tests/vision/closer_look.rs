@@ -12,7 +12,7 @@ use super::pipeline::{pixels, png};
 use super::support::{Installation, analyze, installation, shared};
 
 /// Portraits of one person each, in which the face is whole.
-const PORTRAITS: [&str; 5] = ["astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg"];
+const PORTRAITS: [&str; 6] = ["astronaut.png", "biden.jpg", "biden2.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg"];
 
 fn faces(
     pipeline: &Pipeline,
@@ -63,7 +63,7 @@ fn a_portrait_at_any_angle_has_the_template_of_the_upright_one() {
     for name in PORTRAITS {
         let Some(upright) = pixels(name).map(|picture| scaled(&picture, 900)) else { return };
         let expected = template(&pipeline, &installation, &upright);
-        for degrees in (0..360).step_by(30) {
+        for degrees in (0..360).step_by(30).chain([45, 135, 225, 315]) {
             let found = template(&pipeline, &installation, &turned(&upright, f64::from(degrees)));
             let cosine = found.similarity(&expected).expect("one pack").get();
             assert!(cosine >= 0.93, "{name} turned by {degrees} degrees: {cosine}");
@@ -86,8 +86,32 @@ fn a_diagonal_face_has_the_template_of_the_upright_one() {
         for degrees in [45, 135, 225, 315] {
             let found = template(&pipeline, &installation, &turned(&upright, f64::from(degrees)));
             let cosine = found.similarity(&expected).expect("one pack").get();
-            // Most reach 0.93; `obama2.jpg` has 0.87 and 0.89 in two of the turns.
-            assert!(cosine >= 0.85, "{name} turned by {degrees} degrees: {cosine}");
+            assert!(cosine >= 0.93, "{name} turned by {degrees} degrees: {cosine}");
+        }
+    }
+}
+
+/// A quarter turn moves pixels and changes none: the detector then sees what it sees of the upright picture, but for padding.
+#[test]
+fn a_portrait_turned_by_quarters_has_the_box_and_template_of_the_upright_one() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in PORTRAITS {
+        let Some(upright) = pixels(name).map(|picture| scaled(&picture, 600)) else { return };
+        let face = |picture: &DynamicImage| faces(&pipeline, &installation, picture, FaceChoice::Largest).remove(0);
+        let expected = face(&upright);
+        let size = expected.detection.bounding_box;
+        for (degrees, turned) in [(90, upright.rotate90()), (180, upright.rotate180()), (270, upright.rotate270())] {
+            let found = face(&turned);
+            assert_eq!(found.doubt, None, "{name} turned by {degrees} degrees");
+            let BoundingBox { width, height, .. } = found.detection.bounding_box;
+            let (width, height) = if degrees == 180 { (width, height) } else { (height, width) };
+            // What the picture is padded with lies on other sides.
+            let off = width.abs_diff(size.width).max(height.abs_diff(size.height));
+            assert!(off <= size.width / 20, "{name} turned by {degrees} degrees: {width} x {height}, upright {size:?}");
+            let template = found.template.expect("asked for");
+            let cosine = template.similarity(expected.template.as_ref().expect("asked for")).expect("one pack").get();
+            assert!(cosine >= 0.98, "{name} turned by {degrees} degrees: {cosine}");
         }
     }
 }
@@ -144,6 +168,53 @@ fn the_largest_of_several_faces_is_the_one_that_comes_first_among_all() {
             let (first, expected) = (found[0].detection.bounding_box, all[0].detection.bounding_box);
             let off = first.left.abs_diff(expected.left).max(first.top.abs_diff(expected.top));
             assert!(off < 20, "layout {layout}, {choice:?}: {first:?}, among all {expected:?}");
+        }
+    }
+}
+
+/// Two people of like size, turned and scaled: who asks for one face, for all with templates or only for boxes gets the same
+/// one first.
+#[test]
+fn whichever_way_is_asked_the_same_of_two_turned_faces_comes_first() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for (names, share) in [(["obama2.jpg", "obama3.jpg"], 1.0), (["biden.jpg", "obama2.jpg"], 1.1)] {
+        let mut canvas = image::RgbImage::from_pixel(1400, 800, image::Rgb([110, 115, 120]));
+        for (idx, (name, wanted)) in names.into_iter().zip([260.0, 260.0 * share]).enumerate() {
+            let Some(portrait) = pixels(name) else { return };
+            let face = faces(&pipeline, &installation, &portrait, FaceChoice::Largest).remove(0);
+            let BoundingBox { left, top, width, height } = face.detection.bounding_box;
+            let margin = height * 2 / 5;
+            let (x, y) = (left.saturating_sub(margin), top.saturating_sub(margin));
+            let head = portrait.crop_imm(x, y, width + 2 * margin, height + 2 * margin);
+            let factor = wanted / f64::from(width * height).sqrt();
+            let side = |side: u32| (f64::from(side) * factor) as u32;
+            let head = head.resize_exact(side(head.width()), side(head.height()), imageops::FilterType::Triangle);
+            imageops::overlay(&mut canvas, &head.to_rgb8(), 60 + idx as i64 * 680, 60 + idx as i64 * 40);
+        }
+        let canvas = DynamicImage::ImageRgb8(canvas);
+        for longer in [500, 1400] {
+            for degrees in [0, 45, 90, 135, 180, 205, 315] {
+                let picture = turned(&scaled(&canvas, longer), f64::from(degrees));
+                let first = |find: FaceChoice, embed: FaceChoice| {
+                    let request = AnalyzeRequest { find, ..installation.request(embed) };
+                    let found = analyze(&pipeline, png(&picture), request).expect("analyses").faces;
+                    let BoundingBox { left, top, width, height } = found[0].detection.bounding_box;
+                    (left + width / 2, top + height / 2)
+                };
+                let expected = first(FaceChoice::All, FaceChoice::All);
+                for (find, embed) in [
+                    (FaceChoice::Largest, FaceChoice::Largest),
+                    (FaceChoice::Largest, FaceChoice::None),
+                    (FaceChoice::All, FaceChoice::None),
+                ] {
+                    let (x, y) = first(find, embed);
+                    let off = x.abs_diff(expected.0).max(y.abs_diff(expected.1));
+                    let at = format!("{names:?} at {longer} pixels turned by {degrees} degrees");
+                    // The faces are half the picture apart.
+                    assert!(off < longer / 8, "{at}, {find:?}, embedding {embed:?}: {:?}, {expected:?}", (x, y));
+                }
+            }
         }
     }
 }
