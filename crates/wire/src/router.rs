@@ -19,6 +19,7 @@ use likeness_domain::types::InstallationSecret;
 use serde::Serialize;
 use tower::ServiceExt;
 
+use crate::adapter::ADAPTERS;
 use crate::aliyun::{self, Aliyun};
 use crate::facepp::{self, Facepp};
 use crate::http::json;
@@ -173,12 +174,12 @@ async fn dispatch(State(dialects): State<Arc<Dialects>>, request: Request) -> Re
         // Every version segment, also one that no operation has: the vendor's gateway answers those too.
         // Clients of OpenStack ask at the root which versions of the identity service there are.
         _ if is_version(first_segment) || path == "/" => "huawei",
-        "green" | aliyun::BUCKET => "aliyun",
-        "finauth" => "yuanli",
-        "facepp" => "facepp",
         "likeness" => "native",
         "healthz" | "readyz" => "health",
-        _ => "none",
+        _ => {
+            let mounted = ADAPTERS.iter().find(|adapter| adapter.mounts.contains(&first_segment));
+            mounted.map_or("none", |adapter| adapter.name)
+        }
     };
     trace::addressed(dialect);
     let mut response = match (dialect, path) {

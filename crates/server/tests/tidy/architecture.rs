@@ -109,8 +109,137 @@ fn the_picture_shows_every_crate_port_and_dialect() {
         missing.extend(traits.filter_map(|rest| rest.split([':', ' ', '<', '{']).next()).map(str::to_owned));
     }
     // A listener of the timer, and what stores are asked to notify, are parts of the ports beside them.
+    let shown: BTreeSet<&str> = words(&picture).collect();
+    let named: BTreeSet<String> = missing.iter().cloned().collect();
     missing.retain(|name| !picture.contains(name.as_str()) && name != "Notify");
     check_none("the picture of ARCHITECTURE.md lacks", missing);
+    let rows = picture.lines().skip_while(|line| !line.starts_with("| ports")).take_while(|line| line.starts_with('|'));
+    let ports: Vec<&str> = rows.flat_map(words).filter(|word| word.starts_with(char::is_uppercase)).collect();
+    assert!(ports.len() > 10 && ports.iter().all(|port| shown.contains(port)), "{ports:?}");
+    let gone = ports.into_iter().filter(|port| !named.contains(*port));
+    check_none("the picture of ARCHITECTURE.md has ports that are none", gone.map(str::to_owned).collect());
+    let widths: BTreeSet<usize> = picture.lines().filter(|line| line.starts_with(['+', '|'])).map(str::len).collect();
+    assert_eq!(widths.len(), 1, "the boxes of the picture are as wide as each other: {widths:?}");
+}
+
+/// The names in a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !character.is_alphanumeric() && character != '_').filter(|word| !word.is_empty())
+}
+
+/// Code outside tests below these places, by place and line.
+fn product_lines(below: &[&str]) -> Vec<(String, String)> {
+    let is_test = |place: &str| place.contains("/tests") || place.contains("tests.rs");
+    let lines = code_lines().into_iter();
+    lines.filter(|(place, _)| below.iter().any(|below| place.starts_with(below)) && !is_test(place)).collect()
+}
+
+#[test]
+fn types_functions_and_modules_named_in_the_architecture_exist() {
+    let page = page();
+    let sources: String = code_lines().into_iter().map(|(_, line)| line + "\n").collect();
+    let has = |keyword: &str, name: &str| {
+        let text = format!("{keyword} {name}");
+        let mut found = sources.match_indices(&text).map(|(at, _)| &sources[at + text.len()..]);
+        found.any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+    };
+    let is_type = |name: &str| ["struct", "enum", "trait", "type", "const"].iter().any(|keyword| has(keyword, name));
+    let is_crate = |name: &str| EDGES.iter().any(|(known, _)| *known == name);
+    let exists = |name: &str| match name.split_once("::") {
+        Some((holder, part)) if is_crate(holder) => {
+            let module = root().join(format!("crates/{holder}/src/{part}"));
+            module.exists() || module.with_extension("rs").exists()
+        }
+        Some((holder, part)) if part.starts_with(char::is_uppercase) => {
+            is_type(holder) && sources.contains(&format!("{part},"))
+        }
+        Some((holder, part)) => is_type(holder) && has("fn", part),
+        None => is_type(name) || sources.contains(&format!("{name:?}")),
+    };
+    let is_name = |word: &&str| {
+        let is_word = word.chars().all(|character| character.is_alphanumeric() || "_:".contains(character));
+        is_word && (word.contains("::") || word.starts_with(char::is_uppercase))
+    };
+    let names: BTreeSet<&str> = quoted(&page).filter(is_name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    check_none(
+        "ARCHITECTURE.md names what is not in the sources",
+        names.into_iter().filter(|name| !exists(name)).map(str::to_owned).collect(),
+    );
+}
+
+#[test]
+fn every_use_case_takes_a_caller() {
+    let mut found = Vec::new();
+    for file in files(&root().join("crates/domain/src/library"), ".rs") {
+        let text = read(&file);
+        // Work in the background is no use case; it makes its own callers.
+        let is_test = file.to_string_lossy().contains("tests");
+        if is_test || file.ends_with("jobs.rs") {
+            continue;
+        }
+        for signature in text.split("    pub async fn ").skip(1) {
+            let signature = signature.split('{').next().unwrap_or_default();
+            if !signature.contains("caller: &Caller") {
+                found.push(format!("{}: {}", file.display(), signature.trim()));
+            }
+        }
+    }
+    check_none("use cases that nobody is asked for", found);
+}
+
+#[test]
+fn the_domain_reads_no_clock_and_makes_no_random_number() {
+    let sources = ["SystemTime", "Instant", "getrandom", "RandomState"];
+    let found = product_lines(&["crates/domain/src"]).into_iter();
+    check_none(
+        "time or chance that does not come through a port",
+        found.filter(|(_, line)| words(line).any(|word| sources.contains(&word))).map(|(place, _)| place).collect(),
+    );
+}
+
+/// Where threads are started, or the runtime's threads for blocking work are used; rule 7 of ARCHITECTURE.md names them.
+const THREADS: &[&str] = &[
+    "crates/vision/src/pool.rs",
+    "crates/store/src/embedded/",
+    "crates/store/src/index/",
+    "crates/store/src/postgres/",
+    "crates/store/src/conformance",
+    "crates/wire/src/native/archive_jobs.rs",
+    "crates/server/src/listener/large.rs",
+    "crates/server/src/fetch/resolver.rs",
+    "crates/server/src/readiness.rs",
+    "crates/server/src/assemble.rs",
+    "crates/server/src/cli/",
+];
+
+#[test]
+fn threads_are_started_where_rule_7_says() {
+    let forms = ["thread::Builder", "thread::spawn", "thread::scope", "spawn_blocking", "Builder::new_multi_thread"];
+    let found = product_lines(&["crates/"]).into_iter().filter(|(place, line)| {
+        let is_product = place.contains("/src/") && !place.starts_with("crates/testkit/");
+        let is_known = THREADS.iter().any(|home| place.starts_with(home));
+        is_product && !is_known && forms.iter().any(|form| line.contains(form))
+    });
+    check_none("threads in a place that rule 7 does not name", found.map(|(place, _)| place).collect());
+}
+
+#[test]
+fn only_the_runtime_names_the_inference_libraries() {
+    let forms = ["ort::", "openvino_sys::", "openvino::Tensor", "openvino::Core"];
+    let found = product_lines(&["crates/"]).into_iter().filter(|(place, line)| {
+        let starts = |form: &&&str| line.trim_start().starts_with(**form) || line.contains(&format!(" {form}"));
+        !place.starts_with("crates/vision/src/runtime/") && forms.iter().find(starts).is_some()
+    });
+    check_none("an inference library outside of the runtime", found.map(|(place, _)| place).collect());
+}
+
+#[test]
+fn what_is_deliberately_absent_is_absent() {
+    let manifest = read(&root().join("Cargo.toml")).to_lowercase();
+    for word in ["cuda", "tensorrt", "directml", "rocm", "hnsw", "libloading"] {
+        assert!(!manifest.contains(word), "a dependency or feature for {word}");
+    }
 }
 
 #[test]
@@ -157,6 +286,8 @@ fn a_dialect_is_one_line_among_the_adapters() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         if path.join("operations.rs").exists() {
             assert_eq!(list.matches(&format!("crate::{name}::ADAPTER")).count(), 1, "{name} among the adapters");
+            let router = read(&root().join("crates/wire/src/router.rs"));
+            assert!(router.contains(&format!("(\"{name}\", _) => dialects.{name}.answer(")), "{name} in the router");
         }
     }
 }
@@ -167,6 +298,12 @@ fn a_store_is_one_line_of_the_conformance_suite() {
     for store in ["memory", "embedded"] {
         assert!(suite.contains(&format!("conformance!({store},")), "{store} is run through the conformance suite");
         assert!(root().join("crates/store/src").join(store).is_dir());
+    }
+    let postgres = read(&root().join("crates/store/tests/it/postgres/mod.rs"));
+    assert!(postgres.contains("conformance!("), "PostgreSQL is run through the conformance suite");
+    let schemes = read(&root().join("crates/store/src/open.rs"));
+    for scheme in ["\"memory:\"", "\"sqlite\"", "\"postgres\""] {
+        assert!(schemes.contains(scheme), "{scheme} opens a store");
     }
 }
 
