@@ -60,13 +60,13 @@ pub trait Accepts<T> {
 /// `true` or `false`.
 #[derive(Debug, Clone, Copy)]
 pub struct Truth;
-/// What the type itself can read; the words say what that is.
+/// What the type itself can read; the text says what that is.
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed(pub &'static str);
 /// One of these words, each with what it stands for.
 #[derive(Debug, Clone, Copy)]
 pub struct Word<T: 'static>(pub &'static [(&'static str, T)]);
-/// What a function makes of a text; the words say what it accepts.
+/// What a function makes of a text; the first member says what it accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct With<T>(pub &'static str, pub fn(&str) -> Option<T>);
 /// A whole number up to this; 0 stands for no bound.

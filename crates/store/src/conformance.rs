@@ -98,7 +98,7 @@ impl Bench {
         faces.into_iter().map(|face| face.id).collect()
     }
 
-    /// Compares what the index was told with what the store says, for every set of these tenants, and sees that the
+    /// Compares what the index was given with what the store says, for every set of these tenants, and sees that the
     /// index knows no other set.
     pub async fn check_in_step(&self, tenants: &[TenantId]) {
         let mut n_sets = 0;

@@ -106,7 +106,7 @@ impl FakeAnalyzer {
         let mut shown: Vec<&SceneFace> = scene.faces.iter().collect();
         shown.sort_by(|a, b| policy::by_size(&detection(a), &detection(b)));
         let (n_embedded, n_assessed) = (request.embed.count(shown.len()), request.assess.faces.count(shown.len()));
-        // Of boxes alone it is not told whether they are certain.
+        // Boxes alone do not say whether they are certain.
         let is_asked_more = request.embed != FaceChoice::None
             || (!request.assess.aspects.is_empty() && request.assess.faces != FaceChoice::None);
         let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
@@ -148,7 +148,7 @@ impl FaceAnalyzer for FakeAnalyzer {
     }
 }
 
-/// What of the scene's words was asked for.
+/// What of the scene was asked for.
 fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
     let asked = |aspect: Aspects| aspects.contains(aspect);
     Assessment {

@@ -8,7 +8,7 @@ use likeness_domain::ports::{GalleryChange, GalleryEntry, GallerySearch, Hit, Pe
 use likeness_domain::types::{FaceSetId, PersonId, Revision};
 use likeness_domain::{Error, Kind, Result};
 
-/// Looks at every row, sorts, and cuts: the definition that a fast index must agree with. It can also be told to
+/// Looks at every row, sorts, and cuts: the definition that a fast index must agree with. It can also be made to
 /// misbehave as an index may when it lags behind or is busy.
 #[derive(Default)]
 pub struct BruteForceIndex {

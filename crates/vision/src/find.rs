@@ -680,7 +680,7 @@ fn order(candidates: &mut [FoundFace], choice: FaceChoice, base: &RgbImage) {
     }
 }
 
-/// Whether the boxes of the first look leave open which face is the largest: they are a tenth off, and one of two faces side
+/// Whether the boxes of the first pass leave open which face is the largest: they are a tenth off, and one of two faces side
 /// by side may be larger by less.
 fn is_largest_in_question(look: &Look, score_min: f32) -> bool {
     let sizes = || look.faces.iter().filter(|face| face.score >= score_min).map(whole_area);

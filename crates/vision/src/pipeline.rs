@@ -27,7 +27,7 @@ pub struct PipelineSettings {
     pub workers: usize,
     /// Most pictures that wait when all threads are busy; each holds its file in memory.
     pub queue_max: usize,
-    /// How long a picture may be expected to wait; whoever would wait longer is told to come back.
+    /// How long a picture may be expected to wait; whoever would wait longer is refused with a time to come back.
     pub wait_max: Duration,
 }
 
@@ -36,7 +36,7 @@ pub struct Pipeline {
     packs: Vec<PackInfo>,
     aspects: Aspects,
     engines: Engines,
-    /// Whether the log was told that something is asked for which no pack measures.
+    /// Whether it was logged that something is asked for which no pack measures.
     has_hinted: AtomicBool,
     pool: Pool<Worker>,
 }

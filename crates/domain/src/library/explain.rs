@@ -19,7 +19,7 @@ pub struct ExaminedFace {
     pub detection: Detection,
     /// How good it is.
     pub quality: Quality,
-    /// Where the head looks, if that can be told.
+    /// Where the head looks, if that was measured.
     pub pose: Option<Pose>,
     /// Why it is not certain that it can be recognised. Its template may match nobody, or strangers.
     pub doubt: Option<Doubt>,

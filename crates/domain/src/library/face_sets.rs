@@ -65,7 +65,7 @@ impl Library {
         self.existing_face_set(caller, face_set).await
     }
 
-    /// Changes a face set's words. Needs the manage grant. `FaceSetNotFound`, `FaceSetExists`.
+    /// Changes a face set's name, texts, tags or quality gate. Needs the manage grant. `FaceSetNotFound`, `FaceSetExists`.
     pub async fn update_face_set(
         &self,
         caller: &Caller,

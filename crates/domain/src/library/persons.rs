@@ -331,7 +331,7 @@ impl Library {
         Ok((person, face_sets))
     }
 
-    /// Changes a person's key and words. Needs the enrol grant. `PersonNotFound`, `PersonExists`, `Changed`.
+    /// Changes a person's key, name or note. Needs the enrol grant. `PersonNotFound`, `PersonExists`, `Changed`.
     pub async fn update_person(&self, caller: &Caller, key: &PersonKey, mut patch: PersonPatch) -> Result<Person> {
         caller.require(Grant::Enrol)?;
         patch.name = patch.name.map(Note::as_name);

@@ -60,9 +60,9 @@ impl Library {
     }
 
     /// Erases a picture that is needed no more, before its time; one that is not there is fine.
-    pub async fn forget_upload(&self, caller: &Caller, name: UploadName) -> Result<()> {
+    pub async fn erase_upload(&self, caller: &Caller, name: UploadName) -> Result<()> {
         caller.require_any()?;
-        self.ports.pictures.forget_upload(caller.tenant, name).await
+        self.ports.pictures.erase_upload(caller.tenant, name).await
     }
 
     /// A picture of the caller's tenant.

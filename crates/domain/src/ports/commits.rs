@@ -25,9 +25,9 @@ pub struct Commit {
 pub enum Change {
     /// A change of what a search sees.
     Gallery(GalleryChange),
-    /// The words of a face set changed: its name, texts, tags or quality gate.
+    /// A face set's name, texts, tags or quality gate changed.
     FaceSetChanged(FaceSetId),
-    /// A person was made, or its words or memberships changed.
+    /// A person was made, or its key, name, note or memberships changed.
     PersonChanged(PersonId),
     /// A person was deleted, with its faces and memberships.
     PersonDeleted(PersonId),

@@ -193,7 +193,7 @@ pub trait GalleryStore: TransientFaceStore {
     /// The set with that id.
     fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>>;
 
-    /// Changes a set's words. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
+    /// Changes a set's name, texts, tags or quality gate. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
     fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
 
     /// Every set, oldest first.
@@ -267,7 +267,7 @@ pub trait GalleryStore: TransientFaceStore {
         ids: Vec<ExternalId>,
     ) -> Pending<'_, Vec<(ExternalId, FaceId)>>;
 
-    /// Changes a face's words. `FaceNotFound` if it is not in the scope.
+    /// Changes a face's label, note or custom fields. `FaceNotFound` if it is not in the scope.
     fn update_face(
         &self,
         actor: Actor,
@@ -324,7 +324,7 @@ pub trait GalleryStore: TransientFaceStore {
         now: TimestampMs,
     ) -> Pending<'_, Vec<Face>>;
 
-    /// Changes a person's words. `PersonNotFound`; `PersonExists` if the new key is another person's.
+    /// Changes a person's key, name or note. `PersonNotFound`; `PersonExists` if the new key is another person's.
     fn update_person(&self, actor: Actor, person: PersonId, patch: PersonPatch) -> Pending<'_, Person>;
 
     /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.

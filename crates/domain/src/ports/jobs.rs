@@ -16,7 +16,7 @@ pub struct NewJob {
     pub key: Option<AccessKeyId>,
     /// Who can do it: a short word owned by one worker, as in `scan`.
     pub kind: &'static str,
-    /// What is to be done, in the worker's own words; may hold personal data, so it is never logged.
+    /// What is to be done, in the worker's own format; may hold personal data, so it is never logged.
     pub payload: Bytes,
     /// Not before this time.
     pub due_at: TimestampMs,
@@ -79,7 +79,7 @@ pub enum JobOutcome {
     },
     /// It is done in part: the payload says from now on what is left, and the tries are counted anew.
     Continue {
-        /// What is left to be done, in the worker's own words.
+        /// What is left to be done, in the worker's own format.
         payload: Bytes,
         /// Not before this time.
         due_at: TimestampMs,

@@ -17,7 +17,7 @@ pub struct Record {
     pub tenant: TenantId,
     /// Records of one scope, tenant and bucket are counted together.
     pub bucket: String,
-    /// What is remembered, in the words of whoever asked for it. Never logged.
+    /// What is remembered, in the format of whoever asked for it. Never logged.
     pub value: Bytes,
     /// When it was made.
     pub created_at: TimestampMs,

@@ -38,7 +38,7 @@ pub trait UploadStore: Send + Sync {
     fn picture(&self, tenant: TenantId, name: UploadName, now: TimestampMs) -> Pending<'_, Option<Bytes>>;
 
     /// Erases a picture before its time; one that is not there is fine.
-    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()>;
+    fn erase_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()>;
 
     /// Erases the pictures whose time is over, a few per commit; returns how many.
     fn purge_expired_uploads(&self, now: TimestampMs) -> Pending<'_, u64>;

@@ -110,7 +110,7 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     }
     if exported.left_out > 0 {
         let faces = counted(exported.left_out, "face");
-        terminal::talk(format!("left out {faces} whose rows are damaged; `likeness check` names them"));
+        terminal::message(format!("left out {faces} whose rows are damaged; `likeness check` names them"));
         return Ok(Verdict::No);
     }
     Ok(Verdict::Done)
@@ -197,7 +197,7 @@ impl<F: Fn(u64)> Read for Counted<F> {
     }
 }
 
-/// The archive in a file. `bytes_read` is told of all bytes taken from it.
+/// The archive in a file. `bytes_read` gets the number of all bytes taken from it.
 fn opened(path: &Path, bytes_read: impl Fn(u64) + Send + 'static) -> Result<(Reader, Header), Error> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| refused(format!("cannot read {name}: {error}")))?;
@@ -366,7 +366,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 ..Default::default()
             };
             let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
-            terminal::talk(format!("made face set `{}`", made.name));
+            terminal::message(format!("made face set `{}`", made.name));
             Ok(())
         }
         Err(error) => Err(error),

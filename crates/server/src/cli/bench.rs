@@ -88,16 +88,16 @@ pub(crate) async fn run(args: BenchArgs, config: &Config) -> Outcome {
     let time = Duration::from_secs(args.seconds);
     let photo = args.photo.as_deref().map(photo_file::read).transpose()?;
     let scratch_parent = args.scratch.clone().unwrap_or_else(|| default_scratch(config));
-    terminal::talk("measuring the stages of image analysis");
+    terminal::message("measuring the stages of image analysis");
     let (pack, stages) = measure::stages(config, photo.as_deref(), time)?;
     let mut search = Vec::new();
     for n_faces in gallery_sizes(args.faces) {
-        terminal::talk(format!("measuring search in {n_faces} faces"));
+        terminal::message(format!("measuring search in {n_faces} faces"));
         search.push(measure::search(config, &pack, n_faces, time).await?);
     }
     let mut enrolment = Vec::new();
     for writers in [1, 32] {
-        terminal::talk(format!("measuring enrolment by {writers} at once"));
+        terminal::message(format!("measuring enrolment by {writers} at once"));
         enrolment.push(measure::enrolment(&scratch_parent, &pack, writers, time).await?);
     }
     let report = Report {

@@ -127,7 +127,7 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
         let Some(path) = path else { continue };
         let drawn = all_pairs::draw(kind, &source, &pack, &counts, &figures(&score.calibration), path)?;
         std::fs::write(path, drawn).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
-        terminal::talk(format!("drawn to {}", path.display()));
+        terminal::message(format!("drawn to {}", path.display()));
     }
     let answer = Answer {
         pack: pack.to_string(),
@@ -279,8 +279,8 @@ fn print(answer: &Answer) {
         ));
     }
     match &answer.file {
-        Some(file) => terminal::talk(format!("written to {file}; `likeness pack calibrate {file}` takes it over")),
-        None => terminal::talk(
+        Some(file) => terminal::message(format!("written to {file}; `likeness pack calibrate {file}` takes it over")),
+        None => terminal::message(
             "`-o FILE` writes these operating points to a file, which `likeness pack calibrate` takes over",
         ),
     }

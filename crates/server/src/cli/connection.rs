@@ -97,7 +97,7 @@ impl Connection {
             match Self::open(config, tenant, needs).await {
                 Err(error) if likeness_store::folder::is_in_use(&error) => {
                     if !has_said {
-                        terminal::talk(format!(
+                        terminal::message(format!(
                             "{}; waiting until that has ended (while `likeness serve` runs, commands work side by side)",
                             error.message()
                         ));

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: ConsoleArgs, config: &Config) -> Outcome {
     }
     terminal::data(&url);
     let is_opened = !args.print && std::io::stdout().is_terminal() && open(&url);
-    terminal::talk(match is_opened {
+    terminal::message(match is_opened {
         true => "opened in the browser; the link is good once, for a minute",
         false => "open this link in a browser; it is good once, for a minute",
     });
@@ -100,7 +100,7 @@ async fn ensure_tenant(config: &Config, may_make: bool) -> Result<(), Error> {
     let id = TenantId::from_bits(u128::from_be_bytes(bits));
     let tenant = Tenant::new(id, TenantName::new(FIRST_TENANT)?, SystemClock.now());
     credentials.ensure_tenant(actor(id), tenant).await?;
-    terminal::talk(format_args!("the tenant `{FIRST_TENANT}` is made"));
+    terminal::message(format_args!("the tenant `{FIRST_TENANT}` is made"));
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     } else if n_faces > 0 {
         table(&answer.faces).iter().for_each(terminal::data);
     }
-    terminal::talk(format!(
+    terminal::message(format!(
         "{} in a picture of {} x {} pixels",
         counted(n_faces as u64, "face"),
         answer.image_width,
@@ -72,15 +72,15 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     ));
     if let Some(doubt) = answer.faces.iter().find_map(|face| face.doubt.as_ref()) {
         let n_doubtful = answer.faces.iter().filter(|face| face.doubt.is_some()).count();
-        terminal::talk(format!("{} in doubt: {}", counted(n_doubtful as u64, "face"), doubt.reason));
+        terminal::message(format!("{} in doubt: {}", counted(n_doubtful as u64, "face"), doubt.reason));
     }
     if !answer.not_measured.is_empty() {
-        terminal::talk(format!("not measured, for want of a model pack: {}", answer.not_measured.join(", ")));
-        hints(&answer.not_measured).iter().for_each(|hint| terminal::talk(format!("  hint: {hint}")));
+        terminal::message(format!("not measured, for want of a model pack: {}", answer.not_measured.join(", ")));
+        hints(&answer.not_measured).iter().for_each(|hint| terminal::message(format!("  hint: {hint}")));
     }
     if let Some((path, _)) = output {
         let enlarged = if enlarged > 1 { format!(", enlarged {enlarged} times") } else { String::new() };
-        terminal::talk(format!("drawn to {}{enlarged}", path.display()));
+        terminal::message(format!("drawn to {}{enlarged}", path.display()));
     }
     Ok(if n_faces == 0 { Verdict::No } else { Verdict::Done })
 }

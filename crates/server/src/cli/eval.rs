@@ -205,7 +205,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     if let Some(path) = &args.plot {
         std::fs::write(path, draw(&args.pairs, &pack, &scored, &evaluation, plot::PlotFormat::of_name(path)?)?)
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
-        terminal::talk(format!("ROC drawn to {}", path.display()));
+        terminal::message(format!("ROC drawn to {}", path.display()));
     }
     if args.json {
         terminal::json(&answer(&evaluation, lost, &args, list.images.len()))?;
@@ -213,7 +213,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         print(&evaluation, &pack, list.images.len(), lost, args.gate);
     }
     if evaluation.folds.len() == 1 {
-        terminal::talk("there is one fold only, so its threshold was chosen on itself: the accuracy flatters");
+        terminal::message("there is one fold only, so its threshold was chosen on itself: the accuracy flatters");
     }
     Ok(Verdict::Done)
 }
@@ -246,9 +246,9 @@ async fn embed_all(
         let name = &images[image_idx];
         match template? {
             Ok(Looked::NoFace) if !wanted.names_no_face => {}
-            Ok(Looked::NoFace) => bar.suspend(|| terminal::talk(format!("no face: {name}"))),
+            Ok(Looked::NoFace) => bar.suspend(|| terminal::message(format!("no face: {name}"))),
             Ok(found) => looked[image_idx] = found,
-            Err(error) => bar.suspend(|| terminal::talk(format!("no picture: {name}: {error}"))),
+            Err(error) => bar.suspend(|| terminal::message(format!("no picture: {name}: {error}"))),
         }
     }
     bar.finish_and_clear();

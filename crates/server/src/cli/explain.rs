@@ -110,7 +110,7 @@ fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(),
         let path = folder.join(format!("crop-{}.png", idx + 1));
         let png = STANDARD.decode(png).map_err(|error| Error::internal("a crop cannot be read", error))?;
         fs::write(&path, png).map_err(cannot(&path))?;
-        terminal::talk(format!("what the recogniser saw: {}", path.display()));
+        terminal::message(format!("what the recogniser saw: {}", path.display()));
     }
     Ok(())
 }

@@ -148,7 +148,7 @@ async fn add(args: AddArgs, config: &Config) -> Outcome {
             terminal::data(format!("enrolled face {} into `{}`{}", face.id, args.face_set, of_subject(face)));
         }
         for face in &added.refused {
-            terminal::talk(format!("refused a face: {}", face.reasons.join(", ")));
+            terminal::message(format!("refused a face: {}", face.reasons.join(", ")));
         }
     }
     Ok(Verdict::Done)
@@ -181,12 +181,12 @@ async fn list(args: ListArgs, config: &Config) -> Outcome {
     };
     let rows: Vec<_> = listed.faces.iter().map(row).collect();
     if rows.is_empty() {
-        terminal::talk("no face here");
+        terminal::message("no face here");
     } else {
         table::lines(&columns, &rows).iter().for_each(terminal::data);
     }
     if let Some(next_offset) = listed.next_offset {
-        terminal::talk(format!("there may be more: go on with `--offset {next_offset}`"));
+        terminal::message(format!("there may be more: go on with `--offset {next_offset}`"));
     }
     Ok(Verdict::Done)
 }

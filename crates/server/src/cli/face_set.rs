@@ -139,7 +139,7 @@ async fn list(args: ListArgs, config: &Config) -> Outcome {
     };
     let rows: Vec<_> = listed.face_sets.iter().map(row).collect();
     if rows.is_empty() {
-        terminal::talk("there is no face set yet");
+        terminal::message("there is no face set yet");
     } else {
         table::lines(&columns, &rows).iter().for_each(terminal::data);
     }

@@ -114,7 +114,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
                 done = in_flight.join_next() => done,
                 _ = &mut interrupt, if !report.interrupted => {
                     report.interrupted = true;
-                    bar.suspend(|| terminal::talk("ending: the photographs in work are still enrolled"));
+                    bar.suspend(|| terminal::message("ending: the photographs in work are still enrolled"));
                     continue;
                 }
             };
@@ -132,7 +132,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
                     "already_enrolled"
                 }
                 Fate::Refused(word, error) => {
-                    bar.suspend(|| terminal::talk(format!("refused: {}: {error}", shown(&file.relative))));
+                    bar.suspend(|| terminal::message(format!("refused: {}: {error}", shown(&file.relative))));
                     report.refuse(file.relative.clone(), word, &error);
                     "refused"
                 }
@@ -153,7 +153,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     if args.library.json {
         terminal::json(&report)?;
     } else {
-        report.passed_over_summary().into_iter().for_each(terminal::talk);
+        report.passed_over_summary().into_iter().for_each(terminal::message);
         terminal::data(report.summary(subjects.len()));
     }
     let again = "run the same command again to go on";
@@ -182,7 +182,7 @@ async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> R
             let body = dto::CreateFaceSet { name: name.to_owned(), ..Default::default() };
             let made = connection.call::<dto::FaceSet>(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await;
             match made {
-                Ok(made) => terminal::talk(format!("made face set `{}`", made.name)),
+                Ok(made) => terminal::message(format!("made face set `{}`", made.name)),
                 // Somebody else made it meanwhile.
                 Err(error) if error.kind() == Kind::FaceSetExists => {}
                 Err(error) => return Err(error),

@@ -78,7 +78,7 @@ async fn list(args: ListArgs, config: &Config) -> Outcome {
     let row = |job: &dto::Job| vec![job.id.clone(), job.kind.clone(), job.state.clone(), job.created_at.clone()];
     let rows: Vec<_> = listed.jobs.iter().map(row).collect();
     if rows.is_empty() {
-        terminal::talk("there is no job");
+        terminal::message("there is no job");
     } else {
         table::lines(&columns, &rows).iter().for_each(terminal::data);
     }

@@ -214,7 +214,7 @@ async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome 
     if let Some(key) = credentials.key(id.clone()).await? {
         show_new(&key, args.json);
         if !args.json {
-            terminal::talk(format_args!("the old secret is accepted until {}", spell(old_valid_until)));
+            terminal::message(format_args!("the old secret is accepted until {}", spell(old_valid_until)));
         }
     }
     Ok(Verdict::Done)
@@ -280,7 +280,7 @@ fn show_new(key: &AccessKey, as_json: bool) {
     terminal::data(format_args!("project id         {project}"));
     terminal::data(format_args!("access key id      {id}"));
     terminal::data(format_args!("access key secret  {secret}"));
-    terminal::talk("the secret is not shown again");
+    terminal::message("the secret is not shown again");
 }
 
 async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
@@ -339,8 +339,8 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         ));
     }
     if keys.is_empty() {
-        terminal::talk("there is no key yet");
-        terminal::talk("  hint: `likeness key create --tenant NAME` makes one");
+        terminal::message("there is no key yet");
+        terminal::message("  hint: `likeness key create --tenant NAME` makes one");
     }
     Ok(Verdict::Done)
 }
@@ -391,10 +391,10 @@ fn report(found: bool, id: &AccessKeyId, done: &str, as_json: bool) -> Outcome {
     }
     if found {
         if !as_json {
-            terminal::talk(format_args!("access key {id} is {done}"));
+            terminal::message(format_args!("access key {id} is {done}"));
         }
         return Ok(Verdict::Done);
     }
-    terminal::talk(format_args!("there is no access key {id}"));
+    terminal::message(format_args!("there is no access key {id}"));
     Ok(Verdict::No)
 }

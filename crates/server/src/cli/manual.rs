@@ -53,7 +53,7 @@ pub(crate) fn man(args: &ManArgs) -> Outcome {
     for (name, text) in pages() {
         std::fs::write(args.folder.join(format!("{name}.1")), text).map_err(cannot)?;
     }
-    terminal::talk(format!("man pages written to {}", args.folder.display()));
+    terminal::message(format!("man pages written to {}", args.folder.display()));
     Ok(Verdict::Done)
 }
 

@@ -103,7 +103,7 @@ fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
             let unknown = || refused(format!("`{id}` is no name of a model pack, expected one as `default-2`"));
             let id = PackId::new(id).ok_or_else(unknown)?;
             if !pack::remove_calibration(home, &id)? {
-                terminal::talk(format!("model pack {id} has no operating points but its own"));
+                terminal::message(format!("model pack {id} has no operating points but its own"));
                 return Ok(Verdict::No);
             }
             (id, "the pack's own operating points hold")
@@ -116,7 +116,7 @@ fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
         terminal::data(json!({ "pack": id.as_str(), "measured_on": measured_on }));
     } else {
         terminal::data(format!("model pack {id}: {change}, measured on {measured_on}"));
-        terminal::talk("they hold for servers and commands that start from now on");
+        terminal::message("they hold for servers and commands that start from now on");
     }
     Ok(Verdict::Done)
 }
@@ -226,8 +226,8 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
         terminal::data(engines_text(engines));
     }
     if found.is_empty() {
-        terminal::talk(format_args!("no model pack in {}", home.path().display()));
-        terminal::talk("  hint: `likeness pack install` installs the default one");
+        terminal::message(format_args!("no model pack in {}", home.path().display()));
+        terminal::message("  hint: `likeness pack install` installs the default one");
     }
     Ok(Verdict::Done)
 }

@@ -103,7 +103,7 @@ async fn list(args: ListArgs, config: &Config) -> Outcome {
     };
     let rows: Vec<_> = listed.persons.iter().map(row).collect();
     if rows.is_empty() {
-        terminal::talk("there is no person yet");
+        terminal::message("there is no person yet");
     } else {
         table::lines(&columns, &rows).iter().for_each(terminal::data);
     }

@@ -19,7 +19,7 @@ impl CountProgress {
     /// Begins at none of `n_all`; `doing` says what is done.
     pub(crate) fn new(doing: &'static str, n_all: u64) -> Self {
         if !std::io::stderr().is_terminal() {
-            terminal::talk(doing);
+            terminal::message(doing);
             return Self { bar: None };
         }
         let style = ProgressStyle::with_template("{msg:32} {bar:30} {pos} of {len}").expect("our own templates parse");
@@ -96,7 +96,7 @@ impl BytesProgress {
             self.stage = stage.to_owned();
             self.finish();
             if !self.is_terminal {
-                terminal::talk(stage);
+                terminal::message(stage);
                 return;
             }
             let (length, style) = match n_bytes {
@@ -127,7 +127,7 @@ impl Progress for InstallProgress {
     fn stage(&self, stage: &Stage) {
         let Some(bar) = &self.bar else {
             if *stage != Stage::Done {
-                terminal::talk(stage);
+                terminal::message(stage);
             }
             return;
         };

@@ -46,7 +46,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 const TRIM_BYTES_MIN: usize = 32 << 20;
 
-/// How often held faces whose time is over are erased. Nobody is told of one in between.
+/// How often held faces whose time is over are erased. No answer has one of them.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// From the start to the first step of reading every row again, and between two tries where it fails: a start has enough to do.
@@ -213,16 +213,16 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
         n_cut
     };
     if let Some(address) = operations_address {
-        terminal::talk(format_args!("health checks and metrics on http://{address}"));
+        terminal::message(format_args!("health checks and metrics on http://{address}"));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    terminal::talk(format_args!("listening on {scheme}://{address}"));
+    terminal::message(format_args!("listening on {scheme}://{address}"));
     if config.general.console && console::is_built_in() {
         let url = url(address, tls.is_some());
-        terminal::talk(format_args!("the console is at {url}{}; `likeness console` signs in", console::PREFIX));
+        terminal::message(format_args!("the console is at {url}{}; `likeness console` signs in", console::PREFIX));
     }
     if let Some(quickstart) = quickstart {
-        terminal::talk(quickstart);
+        terminal::message(quickstart);
     }
     // After the last request, since requests may hand work over.
     let requests = async {
@@ -352,7 +352,7 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
         stop.send_replace(true);
         any().await;
         // Nothing acknowledged is lost by this; unanswered requests are.
-        terminal::talk("stopped at the second signal, without waiting for requests in flight");
+        terminal::message("stopped at the second signal, without waiting for requests in flight");
         std::process::exit(2);
     });
     Ok(async move {

@@ -129,8 +129,8 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         terminal::data(format_args!("{:name_width$}  {}{limits}", tenant.name.as_str(), spell(tenant.created_at)));
     }
     if tenants.is_empty() {
-        terminal::talk("there is no tenant yet");
-        terminal::talk("  hint: `likeness key create --tenant NAME` makes one");
+        terminal::message("there is no tenant yet");
+        terminal::message("  hint: `likeness key create --tenant NAME` makes one");
     }
     Ok(Verdict::Done)
 }
@@ -161,9 +161,9 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
     if args.json {
         terminal::data(described(&Tenant { limits, ..tenant }));
     } else if is_changed {
-        terminal::talk(format_args!("tenant {} has new limits", tenant.name));
+        terminal::message(format_args!("tenant {} has new limits", tenant.name));
     } else {
-        terminal::talk(format_args!("tenant {} is as it was", tenant.name));
+        terminal::message(format_args!("tenant {} is as it was", tenant.name));
     }
     Ok(Verdict::Done)
 }
@@ -193,16 +193,16 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
             return Err(refused(format!("tenant `{}` is deleted only if that is confirmed", tenant.name))
                 .with_hint("confirm with `--yes`"));
         }
-        terminal::talk(format_args!(
+        terminal::message(format_args!(
             "this deletes tenant {} with all its face sets, persons, faces and keys; there is no way back",
             tenant.name
         ));
-        terminal::talk("type the tenant's name to confirm:");
+        terminal::message("type the tenant's name to confirm:");
         let mut typed = String::new();
         let read = std::io::stdin().read_line(&mut typed);
         read.map_err(|error| crate::outcome::failed(format!("cannot read the answer: {error}")))?;
         if typed.trim() != tenant.name.as_str() {
-            terminal::talk("nothing is deleted");
+            terminal::message("nothing is deleted");
             return Ok(Verdict::No);
         }
     }
@@ -212,7 +212,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     if args.json {
         terminal::data(json!({ "deleted": deleted }));
     } else {
-        terminal::talk(format_args!("tenant {deleted} is deleted"));
+        terminal::message(format_args!("tenant {deleted} is deleted"));
     }
     Ok(Verdict::Done)
 }

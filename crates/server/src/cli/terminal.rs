@@ -35,7 +35,7 @@ pub(crate) fn check_written() -> Result<(), Error> {
 }
 
 /// Writes one line of talk; where the log is JSON, as a line of JSON like those of the log.
-pub(crate) fn talk(line: impl Display) {
+pub(crate) fn message(line: impl Display) {
     if is_json() {
         return note("INFO", &line.to_string());
     }

@@ -141,7 +141,7 @@ pub async fn a_used_set_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     bench
 }
 
-/// Each write that works is one commit, each refused one none; the index is told of every one in turn.
+/// Each write that works is one commit, each refused one none; the index is given every one in turn.
 pub async fn revisions_grow_by_one_per_write(bench: Bench) -> Bench {
     let (start, n_applied) = bench.index.progress();
     let set = bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();

@@ -1,4 +1,4 @@
-//! An index that writes down what it is told and finds fault with what breaks the contract.
+//! An index that writes down what it is given and finds fault with what breaks the contract.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
@@ -13,7 +13,7 @@ use likeness_domain::{Error, Kind};
 use crate::gallery::slots;
 
 /// An index for tests. It panics in the store's hands when changes come out of order or make no sense; a store that is
-/// told so has a bug.
+/// given that has a bug.
 #[derive(Default)]
 pub struct Ledger {
     state: Mutex<State>,
@@ -41,7 +41,7 @@ struct Gallery {
     sequences: HashMap<FaceId, u64>,
 }
 
-/// A row as the index was told of it.
+/// A row as the index was given it.
 #[derive(Debug, Clone)]
 pub struct LedgerRow {
     /// The row.

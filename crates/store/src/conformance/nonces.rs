@@ -47,11 +47,11 @@ pub async fn many_tokens_expire_one_by_one(bench: Bench) -> Bench {
 
 /// Of calls under way at once exactly one hears true.
 pub async fn of_many_at_once_one_is_first(bench: Bench) -> Bench {
-    let spends: Vec<_> =
+    let all: Vec<_> =
         (0..50).map(|_| bench.once.consume("nonce", b"contested", TimestampMs(0), TimestampMs(100))).collect();
     let mut n_first = 0;
-    for spend in spends {
-        n_first += usize::from(spend.await.unwrap());
+    for consumed in all {
+        n_first += usize::from(consumed.await.unwrap());
     }
     assert_eq!(n_first, 1);
     bench

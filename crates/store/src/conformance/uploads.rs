@@ -87,7 +87,7 @@ pub async fn an_upload_is_forgotten_before_its_time(bench: Bench) -> Bench {
     put(&bench, picture("a", "ours"), room, 0).await.unwrap();
     bench.pictures.put_upload(theirs(), picture("a", "theirs"), room, at(0)).await.unwrap();
     for name in ["a", "a", "never"] {
-        bench.pictures.forget_upload(ours(), upload_name(name)).await.unwrap();
+        bench.pictures.erase_upload(ours(), upload_name(name)).await.unwrap();
     }
     assert_eq!(found(&bench, ours(), "a", 0).await, None);
     assert_eq!(found(&bench, theirs(), "a", 0).await.unwrap(), "theirs");

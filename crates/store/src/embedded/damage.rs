@@ -13,7 +13,7 @@ use super::errors::Answer;
 /// Most damaged rows that are remembered one by one: whole tables of them need no list, but `recover`.
 const ROWS_MAX: usize = 1000;
 
-/// Most rows that the index has not been told of; if there are more it is filled anew.
+/// Most rows whose change the index has not taken over; if there are more it is filled anew.
 const UNTOLD_MAX: usize = 10_000;
 
 /// Damaged rows, by table and identity. Filled by the SQL function `row_intact` of every connection of the store.
@@ -43,7 +43,7 @@ pub(super) struct DamagedRow {
     identity: Identity,
 }
 
-/// What the index has not been told of.
+/// What the index has not taken over.
 pub(super) struct News {
     pub(super) rows: Vec<DamagedRow>,
     /// There are more than these.
@@ -185,12 +185,12 @@ impl DamageLog {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// Whether the index has to be told of something.
+    /// Whether the index has to take something over.
     pub(super) fn has_news(&self) -> bool {
         self.has_news.load(Ordering::SeqCst)
     }
 
-    /// What the index has to be told of since the last time. Whoever takes it tells the index and calls [`Self::was_told`].
+    /// What the index has to take over since the last time. Whoever takes it tells the index and calls [`Self::was_told`].
     pub(super) fn take_news(&self) -> News {
         let state = self.state();
         News { rows: state.untold.iter().cloned().collect(), has_more: state.has_too_many_untold }
@@ -221,7 +221,7 @@ impl DamageLog {
         let (Some(table), Some(identity)) = (table_named(table), Identity::parse(identity)) else { return };
         let (intact, condition) = (table.intact("t"), identity.condition(table.columns[0]));
         let sql = format!("SELECT min({intact}) FROM {} AS t WHERE {condition}", table.name);
-        // Whoever needs a row that cannot be read is told.
+        // Whoever needs a row that cannot be read gets an error.
         let _ = conn.query_row(&sql, [identity.value()], |row| row.get::<_, Option<bool>>(0));
     }
 
@@ -239,7 +239,7 @@ impl DamageLog {
         n_of
     }
 
-    /// Looks at the known ones again, since deleting or restoring one ends its damage; returns them in words.
+    /// Looks at the known ones again, since deleting or restoring one ends its damage; returns their descriptions.
     pub(super) fn renewed(&self, conn: &Connection) -> Answer<Vec<String>> {
         let known: Vec<_> = self.state().rows.iter().cloned().collect();
         let mut damaged = Vec::with_capacity(known.len());
@@ -283,7 +283,7 @@ impl DamageLog {
 }
 
 impl State {
-    /// The index has to be told of that row; false if it does not depend on it.
+    /// The index has to take that row over; false if it does not depend on it.
     fn tell(&mut self, row: &DamagedRow) -> bool {
         if row.is_searched() {
             match self.untold.len() < UNTOLD_MAX {

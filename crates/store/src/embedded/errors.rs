@@ -1,4 +1,4 @@
-//! SQLite's errors in the house's words.
+//! SQLite's errors as those of the domain.
 
 use std::path::Path;
 

@@ -144,7 +144,7 @@ pub(super) fn list(conn: &Connection, tenant: TenantId) -> Answer<Vec<FaceSetSum
     rows::intact(conn, &sql, [codec::tenant_bytes(tenant)], |row| Ok(summary(rows::set_row(row)?)))
 }
 
-/// Takes the set's name and words away, which hides it and everything in it from every query; the purger does the rest.
+/// Erases the set's name and texts, which hides it and everything in it from every query; the purger does the rest.
 /// See `GalleryStore::delete_face_set`.
 pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only_if_empty: bool) -> Answer<()> {
     let set = rows::need_face_set(tx.conn, tenant, id)?;

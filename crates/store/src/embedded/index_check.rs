@@ -1,7 +1,7 @@
 //! The index against the store: it shows every face that it should, no other, and with the vector that is stored.
 //!
 //! Writes go on meanwhile. What a gallery has is read before and after the index is asked, and in between the writing thread
-//! has told the index everything that was committed before; so a row that both readings have and the index has not is
+//! has had the index take over everything that was committed before; so a row that both readings have and the index has not is
 //! missing in it, whoever writes.
 //!
 //! An index that differs is filled anew from the tables before this answers, so that no search is answered from it again.

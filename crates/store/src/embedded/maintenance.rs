@@ -35,7 +35,7 @@ const COMPACT_DELAY: Duration = Duration::from_secs(10);
 /// Commits compacted in one go.
 const COMPACT_ROWS: usize = 500;
 
-/// Pause after a chore failed (a full disk, mostly).
+/// Pause after a step failed (a full disk, mostly).
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to be done.
@@ -94,7 +94,7 @@ impl Maintenance {
         self.compact_at.get_or_insert_with(|| Instant::now() + COMPACT_DELAY);
     }
 
-    /// When the next chore is due; `None` when there is none.
+    /// When the next step is due; `None` when there is none.
     pub(super) fn due_in(&self) -> Option<Duration> {
         let now = Instant::now();
         let timed = self.scrub_at.into_iter().chain(self.compact_at).min();
@@ -107,7 +107,7 @@ impl Maintenance {
         self.due_in().is_some_and(|due_in| due_in.is_zero())
     }
 
-    /// Whether something deleted waits to be removed from the files, so that the reserve may be taken for it. Other chores, as
+    /// Whether something deleted waits to be removed from the files, so that the reserve may be taken for it. Other steps, as
     /// compacting commits, wait for room: whoever fills the disk would take what the reserve gave up for them.
     pub(super) fn may_take_reserve(&self) -> bool {
         self.has_traces
@@ -117,7 +117,7 @@ impl Maintenance {
     pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) {
         self.paused_until = None;
         if let Err(failure) = self.try_some(conn, idle) {
-            // Nobody waits for a chore, so nobody can be told; it is tried again.
+            // Nobody waits for a step, so there is nobody to return an error to; it is tried again.
             tracing::warn!(?failure, "tidying the store failed, it is tried again");
             if !conn.is_autocommit() {
                 let _ = conn.execute_batch("ROLLBACK");

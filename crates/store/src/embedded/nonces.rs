@@ -8,8 +8,8 @@ use super::errors::Answer;
 use super::transaction::{Manner, WriteTx};
 use crate::bounds::{self, purged_at};
 
-/// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so
-/// that no spend is slow.
+/// Expired tokens that are deleted whenever one is consumed. More than the one that is added, so the table shrinks to what
+/// still counts; few, so that consuming one is quick.
 const PRUNE_ROWS: u64 = 16;
 
 /// The row that says when the latest of the tokens that were swept away expired. No scope is empty.
@@ -52,6 +52,6 @@ impl NonceStore for EmbeddedStore {
         }
         let (scope, token) = (scope.to_owned(), token.to_owned());
         // A request to delete may bring one.
-        self.write_in(Manner::DELETE, "spend the token", move |tx| consume(tx, &scope, &token, now, expires_at))
+        self.write_in(Manner::DELETE, "consume the token", move |tx| consume(tx, &scope, &token, now, expires_at))
     }
 }

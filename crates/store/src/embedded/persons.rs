@@ -364,7 +364,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, patch
     Ok(person)
 }
 
-/// Takes the person out of every gallery and its key and words away; the purger does the rest.
+/// Takes the person out of every gallery and erases its key, name and note; the purger does the rest.
 /// See `GalleryStore::delete_person`.
 pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> Answer<u64> {
     let row = rows::need_person(tx.conn, tenant, id)?;

@@ -28,7 +28,7 @@ pub(super) fn belongs(conn: &Connection, face: &Face, face_set: FaceSetId) -> An
     })
 }
 
-/// Commits read at a time when an index that kept its rows is told what came since.
+/// Commits read at a time when an index that kept its rows takes over what came since.
 const CHUNK_COMMITS: usize = 256;
 
 /// Most rows that an index may lack because they are damaged in the tables; with more it is filled anew.

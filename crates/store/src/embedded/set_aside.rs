@@ -1,4 +1,4 @@
-//! What the index has to be told when rows are found damaged, or whole again, while it has them.
+//! What the index has to take over when rows are found damaged, or whole again, while it has them.
 //!
 //! The index has copies in memory that were whole when they were made. A row that is damaged on the disk is set aside all the
 //! same, from the first reading on that finds it: what is searched is what would be searched after a restart.
@@ -14,13 +14,13 @@ use super::rows::{self, SET_COLUMNS};
 
 /// What makes the index agree with the tables again.
 pub(super) enum Cure {
-    /// To be told these changes.
+    /// These changes are to be taken over.
     Changes(Vec<GalleryChange>),
     /// To be filled anew.
     FillAnew,
 }
 
-/// What the index has to be told of these rows, as the tables are now.
+/// What the index has to take over of these rows, as the tables are now.
 pub(super) fn cure(conn: &Connection, news: &News) -> Cure {
     if news.has_more {
         return Cure::FillAnew;

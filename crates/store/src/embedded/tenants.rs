@@ -96,7 +96,7 @@ pub(super) fn erase_some(conn: &Connection, n_rows_max: usize) -> Answer<usize> 
     Ok(conn.prepare_cached("UPDATE deleted_tenants SET erased = 1 WHERE tenant = ?1")?.execute([&tenant])?)
 }
 
-/// Takes persons their keys and words away, as [`super::persons::delete`] does; they are erased next.
+/// Erases keys, names and notes of persons, as [`super::persons::delete`] does; they are erased next.
 fn hide_persons(conn: &Connection, tenant: &[u8], n_rows_max: usize) -> Answer<usize> {
     let sql = "SELECT id FROM persons WHERE tenant = ?1 AND key IS NOT NULL LIMIT ?2";
     let found = rows::all(conn, sql, (tenant, n_rows_max), |row| Ok(row.get::<_, u64>(0)?))?;

@@ -101,7 +101,7 @@ impl UploadStore for EmbeddedStore {
         self.read("look up the picture", move |conn| picture(conn, tenant, &name, now))
     }
 
-    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+    fn erase_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
         self.write_in(Manner::DELETE, "forget the picture", move |tx| {
             tx.erased = erase(tx.conn, &codec::tenant_bytes(tenant)[..], name.as_str())?;
             tx.idle = !tx.erased;

@@ -2,7 +2,7 @@
 //!
 //! Writes wait in a bounded queue. The thread takes all that wait, runs each inside a savepoint of one transaction,
 //! flushes once, tells the index, and only then answers. So the cost of a flush is shared by everybody who came while
-//! the last one was under way, a write that fails takes nobody with it, and nobody is told of what is not yet on disk.
+//! the last one was under way, a write that fails takes nobody with it, and nothing is acknowledged that is not yet on disk.
 //!
 //! Between commits the thread does the maintenance: erasing what was deleted, giving space back, cleaning the log.
 
@@ -46,7 +46,7 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// Most writes of one commit: bounds how long the first of them waits for the last.
 pub(super) const BATCH_MAX: usize = 256;
 
-/// What the index is told of commits, in their order.
+/// What the index takes over of commits, in their order.
 type Commits = Vec<(Revision, Vec<GalleryChange>)>;
 
 /// A write in the queue.
@@ -134,7 +134,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `counters` are those in the file, and the index has been told everything up to them.
+    /// Starts the thread. `counters` are those in the file, and the index has taken over everything up to them.
     pub(super) fn start(
         conn: Connection,
         (counters, identity, n_commits): (Counters, IdentityFile, Arc<AtomicU64>),
@@ -172,7 +172,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                // However the thread ends, callers are told instead of waiting for ever.
+                // However the thread ends, callers get an error instead of waiting for ever.
                 let _closing = Closing(&loop_queue, &health);
                 state.serve(&loop_queue);
             })
@@ -498,7 +498,7 @@ impl Thread {
         }
     }
 
-    /// Tells the index of rows that were found damaged, or whole again, by whoever read them. It has been told every commit.
+    /// Tells the index of rows that were found damaged, or whole again, by whoever read them. It has taken over every commit.
     fn tell_index_of_damage(&mut self) {
         let damage = Arc::clone(&self.health.damage);
         if !damage.has_news() {
@@ -523,7 +523,7 @@ impl Thread {
 
     /// Tells the index the commits in order and waits until it has reached them. An index that fails is filled anew from
     /// the tables; until that has worked it refuses searches, and the writes are acknowledged nevertheless, as they are on
-    /// disk and nobody is told of an older state.
+    /// disk and nobody is shown an older state.
     fn tell_index(&mut self, commits: Commits) {
         for (revision, changes) in commits {
             if self.rebuild_at.is_some() {

@@ -46,7 +46,7 @@ pub const INLINE_NUMBERS_MAX: usize = 1024 * 128;
 /// From the removal of a row to the moment its overwritten bytes are flushed: several removals share one flush.
 const FLUSH_DELAY: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether something is to be flushed that nobody told of.
+/// How often it is looked whether something is to be flushed that no signal came for.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Scans every row of a face set's gallery in int8 and computes the similarity of those rows that can be hits, which
@@ -65,7 +65,7 @@ struct Shared {
     pool: Pool,
 }
 
-/// A thread that flushes what was overwritten on disk, a while after it is told that something was.
+/// A thread that flushes what was overwritten on disk, a while after it is signalled that something was.
 struct Flusher {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,

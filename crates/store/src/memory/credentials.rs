@@ -64,9 +64,9 @@ impl State {
         self.face_sets.retain(|_, face_set| face_set.tenant != tenant);
         self.persons.retain(|_, person| person.tenant != tenant);
         self.held.retain(|_, held| held.tenant != tenant);
-        self.jobs.forget_tenant(tenant);
-        self.pictures.forget_tenant(tenant);
-        self.records.forget_tenant(tenant);
+        self.jobs.erase_tenant(tenant);
+        self.pictures.erase_tenant(tenant);
+        self.records.erase_tenant(tenant);
         self.keys.retain(|key| key.tenant.id != tenant);
         for face_set in closed {
             changes.push(GalleryChange::Close { face_set });

@@ -69,7 +69,7 @@ impl Jobs {
     }
 
     /// Erases every job of a tenant.
-    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+    pub(super) fn erase_tenant(&mut self, tenant: TenantId) {
         self.jobs.retain(|_, job| job.tenant != tenant);
     }
 

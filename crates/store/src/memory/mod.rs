@@ -89,7 +89,7 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One commit: the index learns of it under the same lock, so in order and before anybody is told.
+    /// One commit: the index learns of it under the same lock, so in order and before it is acknowledged.
     fn write<T>(&self, act: impl FnOnce(&mut State, &mut Changes) -> Result<T>) -> Result<T> {
         let mut state = self.read();
         let mut changes = Changes::default();

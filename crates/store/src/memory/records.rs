@@ -19,7 +19,7 @@ pub(super) struct Records {
 
 impl Records {
     /// Erases every record of a tenant.
-    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+    pub(super) fn erase_tenant(&mut self, tenant: TenantId) {
         self.records.retain(|_, (_, record)| record.tenant != tenant);
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Pictures(BTreeMap<(TenantId, UploadName), NewUpload>);
 
 impl Pictures {
     /// Erases every upload of a tenant.
-    pub(super) fn forget_tenant(&mut self, tenant: TenantId) {
+    pub(super) fn erase_tenant(&mut self, tenant: TenantId) {
         self.0.retain(|(owner, _), _| *owner != tenant);
     }
 
@@ -45,7 +45,7 @@ impl UploadStore for MemoryStore {
         ready(Ok(found.map(|picture| picture.bytes)))
     }
 
-    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+    fn erase_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
         self.read().pictures.0.remove(&(tenant, name));
         ready(Ok(()))
     }

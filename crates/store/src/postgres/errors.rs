@@ -1,4 +1,4 @@
-//! PostgreSQL's errors in our words.
+//! PostgreSQL's errors as those of the domain.
 
 use std::time::Duration;
 

@@ -175,7 +175,7 @@ pub(super) async fn delete(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, on
     Ok(())
 }
 
-/// Takes the set's name and words away, which hides it and everything in it from every query; the maintenance erases it.
+/// Erases the set's name and texts, which hides it and everything in it from every query; the maintenance erases it.
 pub(super) async fn hide(tx: &mut WriteTx, id: FaceSetId) -> Answer<()> {
     let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '', tags = '' WHERE id = $1";
     tx.session.execute(sql, &[&number(id.get())]).await?;

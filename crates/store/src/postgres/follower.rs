@@ -334,7 +334,7 @@ pub(super) async fn follow(shared: Arc<Shared>, filled: oneshot::Sender<Answer<(
             Err(failure) => {
                 shared.database.note(Some(&failure));
                 if let Some(filled) = filled.take() {
-                    // Who opens the store is told instead of kept waiting.
+                    // Whoever opens the store gets an error instead of waiting.
                     let _ = filled.send(Err(failure));
                     return;
                 }

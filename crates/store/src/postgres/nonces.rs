@@ -8,8 +8,8 @@ use super::errors::Answer;
 use super::session::Session;
 use crate::bounds::{self, purged_at};
 
-/// Expired tokens that a spend sweeps away. More than the one it adds, so the table shrinks to what still counts; few, so
-/// that no spend is slow.
+/// Expired tokens that are deleted whenever one is consumed. More than the one that is added, so the table shrinks to what
+/// still counts; few, so that consuming one is quick.
 const PRUNE_ROWS: i64 = 16;
 
 /// `scope` of the row that says when the latest of the tokens that were swept away expired; its token is empty. No scope is
@@ -47,7 +47,7 @@ impl NonceStore for PostgresStore {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (scope, token) = (scope.to_owned(), token.to_owned());
-        self.write("spend the token", move |session| {
+        self.write("consume the token", move |session| {
             let (scope, token) = (scope.clone(), token.clone());
             Box::pin(async move { consume(session, &scope, &token, now, expires_at).await })
         })

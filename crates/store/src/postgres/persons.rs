@@ -330,7 +330,7 @@ pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: PersonId, pat
     Ok(person)
 }
 
-/// Takes the person out of every gallery and its key and words away; the maintenance does the rest.
+/// Takes the person out of every gallery and erases its key, name and note; the maintenance does the rest.
 /// See `GalleryStore::delete_person`.
 pub(super) async fn delete(tx: &mut WriteTx, tenant: TenantId, id: PersonId) -> Answer<u64> {
     let row = rows::need_person(&tx.session, tenant, id).await?;

@@ -27,7 +27,7 @@ use crate::commits::bytes_of;
 /// Most times that a transaction is made once more because another one was in its way.
 const CONFLICTS_MAX: u32 = 12;
 
-/// The channel on which commits are told.
+/// The channel on which commits are announced.
 pub(super) const CHANNEL: &str = "likeness_commits";
 
 /// What a write works with.

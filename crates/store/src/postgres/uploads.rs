@@ -59,7 +59,7 @@ impl UploadStore for PostgresStore {
         })
     }
 
-    fn forget_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
+    fn erase_upload(&self, tenant: TenantId, name: UploadName) -> Pending<'_, ()> {
         self.write("forget the picture", move |session| {
             let name = name.clone();
             Box::pin(async move {

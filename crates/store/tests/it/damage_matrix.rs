@@ -49,7 +49,7 @@ enum Damage {
     Truncated,
 }
 
-/// What is seen of a damage, in the words of the document.
+/// What is seen of a damage, as the document calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// The store does not open, and the error names the cure.
@@ -57,10 +57,10 @@ enum Seen {
     /// The row is not returned, is counted, and is named with what to do.
     SetAside,
     /// A thorough report says so.
-    Told,
+    Reported,
     /// What was damaged is taken from other tables when the store is opened.
     Mended,
-    /// Nobody is told.
+    /// Nothing is reported.
     Unnoticed,
 }
 
@@ -68,7 +68,7 @@ fn words(seen: Seen) -> &'static str {
     match seen {
         Seen::Refused => "refused",
         Seen::SetAside => "set aside",
-        Seen::Told => "told",
+        Seen::Reported => "reported",
         Seen::Mended => "mended",
         Seen::Unnoticed => "unnoticed",
     }
@@ -578,7 +578,7 @@ fn look(whole: &Whole, table: &Table, damage: Damage, column_idx: Option<usize>,
         assert!(!problems.is_empty(), "{what}");
         Seen::SetAside
     } else if !problems.is_empty() {
-        Seen::Told
+        Seen::Reported
     } else {
         assert!(
             is_all_there,

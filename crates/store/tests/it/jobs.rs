@@ -43,7 +43,7 @@ enum Step {
     Forget {
         now: i64,
     },
-    /// `later` than the spend before: what is swept away at a time is not known to an earlier one.
+    /// `later` than the one consumed before: what is deleted at a time is not known to an earlier one.
     Spend {
         scope: u8,
         token: u8,
@@ -92,7 +92,7 @@ fn made(jobs: &[(u8, bool, i64)]) -> Vec<NewJob> {
         .collect()
 }
 
-/// What a store answers to the step, in words; `now_ms` is the time of a spend.
+/// What a store answers to the step, in words; `now_ms` is the time at which a token is consumed.
 async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -> String {
     match step {
         Step::Enqueue { jobs, waiting_max } => match store.enqueue(made(jobs), *waiting_max).await {

@@ -23,8 +23,8 @@ mod opening;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod recovery;
+mod reported_losses;
 mod scrub;
-mod told_losses;
 mod uploads;
 
 mod follower;

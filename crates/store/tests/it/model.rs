@@ -1,5 +1,5 @@
 //! Random histories: the embedded store and the memory store, which is plain enough to be believed, must agree on every
-//! answer and on what the index is told, with restarts in between.
+//! answer and on what the index is given, with restarts in between.
 
 use std::sync::Arc;
 
@@ -455,7 +455,7 @@ impl Pair {
         }
     }
 
-    /// Compares everything that can be asked, and what the indexes were told.
+    /// Compares everything that can be asked, and what the indexes were given.
     async fn compare(&self) {
         let mut n_sets = 0;
         for tenant in [ours(), theirs()] {

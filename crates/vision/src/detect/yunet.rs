@@ -4,12 +4,12 @@
 //! the cell in row r and column c of stride s: score = sqrt(cls * obj); centre = ((c + b0) s, (r + b1) s);
 //! size = (exp(b2) s, exp(b3) s); point j = ((k[2j] + c) s, (k[2j + 1] + r) s).
 //!
-//! # Why two looks
+//! # Why two passes
 //! The picture is shown to the net as large as the manifest allows, because landmarks found on a scaled copy move the
 //! embedding (cosine 0.95). But the net loses large faces. Measured on ten portraits scaled to a face height of so many
 //! pixels, its score is 0.94 to 0.96 at 300, 0.84 to 0.90 at 600, 0.67 to 0.82 at 800, and at 1300 it finds none (one at
 //! 0.35) but sees small faces of score up to 0.75 on eyes and mouths instead. So a large frame gets a second, coarse
-//! look, of which only the giant faces count; see [`merge`].
+//! pass, of which only the large faces count; see [`merge`].
 
 use likeness_domain::types::{Landmarks, Point};
 use likeness_domain::{Error, Kind, Result};
@@ -23,19 +23,19 @@ use crate::tensor::{Scaling, fill_planes};
 #[cfg(test)]
 mod tests;
 
-/// Frames with a longer side than this get a second look; below, no face can be too large to be found.
-const SECOND_LOOK_SIDE_MIN: u32 = 800;
+/// Frames with a longer side than this get a second pass; below, no face can be too large to be found.
+const SECOND_PASS_SIDE_MIN: u32 = 800;
 
-/// Longer side of the frame of the second look.
+/// Longer side of the frame of the second pass.
 const COARSE_SIDE_MAX: u32 = 640;
 
-/// From this height on in the first frame, in pixels, a face is giant: the coarse look knows better. Chosen between 600,
+/// From this height on in the first frame, in pixels, a face is large: the coarse pass finds it better. Chosen between 600,
 /// where one of the portraits (biden2) would leave OpenCV's embedding, and 800, where scores come near the minimum.
-const GIANT_HEIGHT_MIN: f32 = 700.0;
+const LARGE_HEIGHT_MIN: f32 = 700.0;
 
-/// A small face on a giant one is believed from this score on. False ones reached 0.75 on those portraits; of 205 upright
+/// A small face on a large one is kept from this score on. False ones reached 0.75 on those portraits; of 205 upright
 /// photographs the surest face had at least 0.89. Chosen between the two, not measured on pictures that have both.
-const SCORE_ON_GIANT_MIN: f32 = 0.8;
+const SCORE_ON_LARGE_MIN: f32 = 0.8;
 
 /// Most boxes that compete for non-maximum suppression; OpenCV's number. The surest are kept.
 const CANDIDATES_MAX: usize = 5000;
@@ -96,7 +96,7 @@ impl YuNet {
         let session = Session::open(runtime, ModelKind::Detector, &detect.file.name, model)?;
         let mut yunet = Self { session, detect: detect.clone() };
         let black = RgbImage::new(32, 32, vec![0; 32 * 32 * 3]).ok_or_else(|| shape_error("32 x 32"))?;
-        yunet.look(&black, 32).map_err(|err| {
+        yunet.detect_at(&black, 32).map_err(|err| {
             let message = format!("model `{}` is no YuNet detector", detect.file.name);
             Error::new(Kind::PackUnavailable, message).with_source(err)
         })?;
@@ -106,12 +106,12 @@ impl YuNet {
     /// Every face, surest first.
     pub fn detect(&mut self, image: &RgbImage) -> Result<Vec<FoundFace>> {
         let side_max = self.detect.side_max;
-        let (frame, faces) = self.look(image, side_max)?;
-        if frame.picture_width.max(frame.picture_height) < SECOND_LOOK_SIDE_MIN {
+        let (frame, faces) = self.detect_at(image, side_max)?;
+        if frame.picture_width.max(frame.picture_height) < SECOND_PASS_SIDE_MIN {
             return Ok(faces);
         }
-        let (_, coarse) = self.look(image, COARSE_SIDE_MAX.min(side_max))?;
-        Ok(merge(faces, coarse, GIANT_HEIGHT_MIN * frame.source_per_frame.1, self.detect.nms_iou))
+        let (_, coarse) = self.detect_at(image, COARSE_SIDE_MAX.min(side_max))?;
+        Ok(merge(faces, coarse, LARGE_HEIGHT_MIN * frame.source_per_frame.1, self.detect.nms_iou))
     }
 
     /// Every face of at least this score in a picture that is shown to the net as it is, strongest first, in pixels of
@@ -122,7 +122,7 @@ impl YuNet {
         Ok(suppressed(candidates, self.detect.nms_iou))
     }
 
-    fn look(&mut self, image: &RgbImage, side_max: u32) -> Result<(Frame, Vec<FoundFace>)> {
+    fn detect_at(&mut self, image: &RgbImage, side_max: u32) -> Result<(Frame, Vec<FoundFace>)> {
         let input = self.detect.input;
         let frame = Frame::of(image, side_max, input.frame);
         let scaled;
@@ -206,24 +206,24 @@ pub fn suppressed(mut faces: Vec<FoundFace>, iou_max: f32) -> Vec<FoundFace> {
     kept
 }
 
-/// Joins a first and a coarse look at the same picture, both in source pixels.
+/// Joins a first and a coarse pass over the same picture, both in source pixels.
 ///
-/// From the coarse look only giant faces are taken, of at least `giant_height_min`, where it competes with the first by
-/// score. Small unsure faces of the first look that lie on a giant face are its eyes and mouth, and go.
-pub fn merge(first: Vec<FoundFace>, coarse: Vec<FoundFace>, giant_height_min: f32, iou_max: f32) -> Vec<FoundFace> {
-    let large_faces: Vec<_> = coarse.into_iter().filter(|face| height(face) >= giant_height_min).collect();
+/// From the coarse pass only large faces are taken, of at least `large_height_min`, where it competes with the first by
+/// score. Small unsure faces of the first pass that lie on a large face are its eyes and mouth, and go.
+pub fn merge(first: Vec<FoundFace>, coarse: Vec<FoundFace>, large_height_min: f32, iou_max: f32) -> Vec<FoundFace> {
+    let large_faces: Vec<_> = coarse.into_iter().filter(|face| height(face) >= large_height_min).collect();
     if large_faces.is_empty() {
         return first;
     }
-    let is_part_of = |face: &FoundFace, giant: &FoundFace| {
+    let is_part_of = |face: &FoundFace, large: &FoundFace| {
         let [left, top, right, bottom] = face.corners;
         let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
-        let [giant_left, giant_top, giant_right, giant_bottom] = giant.corners;
-        let is_inside = (giant_left..giant_right).contains(&x) && (giant_top..giant_bottom).contains(&y);
-        is_inside && area(face) * 4.0 < area(giant)
+        let [large_left, large_top, large_right, large_bottom] = large.corners;
+        let is_inside = (large_left..large_right).contains(&x) && (large_top..large_bottom).contains(&y);
+        is_inside && area(face) * 4.0 < area(large)
     };
     let is_part =
-        |face: &FoundFace| face.score < SCORE_ON_GIANT_MIN && large_faces.iter().any(|giant| is_part_of(face, giant));
+        |face: &FoundFace| face.score < SCORE_ON_LARGE_MIN && large_faces.iter().any(|large| is_part_of(face, large));
     let mut faces: Vec<_> = first.into_iter().filter(|face| !is_part(face)).collect();
     faces.extend(large_faces);
     suppressed(faces, iou_max)

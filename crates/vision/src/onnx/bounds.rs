@@ -64,7 +64,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
 
 fn walk(mut bytes: &[u8], message: Message, n_left: &mut usize) -> Result<(), String> {
     while !bytes.is_empty() {
-        spend(n_left, 1)?;
+        count(n_left, 1)?;
         let key = varint(&mut bytes)?;
         match key & 7 {
             0 => drop(varint(&mut bytes)?),
@@ -75,7 +75,7 @@ fn walk(mut bytes: &[u8], message: Message, n_left: &mut usize) -> Result<(), St
                 match message.field(key >> 3) {
                     Field::Message(inner) => walk(content, inner, n_left)?,
                     // The last byte of each varint is below 128.
-                    Field::PackedIntegers => spend(n_left, content.iter().filter(|&&byte| byte < 0x80).count())?,
+                    Field::PackedIntegers => count(n_left, content.iter().filter(|&&byte| byte < 0x80).count())?,
                     Field::Opaque => {}
                 }
             }
@@ -86,7 +86,7 @@ fn walk(mut bytes: &[u8], message: Message, n_left: &mut usize) -> Result<(), St
     Ok(())
 }
 
-fn spend(n_left: &mut usize, n_records: usize) -> Result<(), String> {
+fn count(n_left: &mut usize, n_records: usize) -> Result<(), String> {
     match n_left.checked_sub(n_records) {
         Some(rest) => {
             *n_left = rest;

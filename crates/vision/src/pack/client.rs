@@ -2,7 +2,7 @@
 //!
 //! They know the operator's proxies, mirrors and certificates, pick the archive for this platform and check it against
 //! their index, so nothing of that is written again here. Programs are run without a shell; what they say is searched
-//! for known words to tell troubles apart.
+//! for known messages to tell failures apart.
 
 mod npm;
 mod pip;
@@ -88,7 +88,7 @@ impl Talk {
         words.iter().any(|word| self.0.contains(word))
     }
 
-    /// The reason in the client's own words: the last of those lines that begin with `mark`, else the last one.
+    /// The reason as the client printed it: the last of those lines that begin with `mark`, else the last one.
     fn reason(&self, mark: &str, silence: &str) -> String {
         let last = self.0.lines().rev().find_map(|line| line.trim().strip_prefix(mark));
         let last = last.or_else(|| self.0.lines().rev().map(str::trim).find(|line| !line.is_empty()));
@@ -123,7 +123,7 @@ fn run(mut command: Command, package: &Package, dir: &Path, progress: &dyn Progr
     let talk_path = dir.join("talk.log");
     let talk_file = File::create(&talk_path).map_err(|err| cannot("write", &talk_path, err))?;
     let talk_twin = talk_file.try_clone().map_err(|err| cannot("write", &talk_path, err))?;
-    // The talk is searched for known words.
+    // What the client printed is searched for known messages.
     command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(talk_twin).stderr(talk_file);
     let client = package.client.word();
     let started = |err| unavailable(format!("cannot start {client}: {err}"), HINT_FROM);

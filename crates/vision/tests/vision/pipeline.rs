@@ -159,12 +159,12 @@ fn face_that_fills_a_large_picture_is_found_once_and_whole() {
     let face = found.faces[0].detection.bounding_box;
     let close_up = photo.crop_imm(face.left - 40, face.top - 40, face.width + 80, face.height + 80);
     let scale = 1800.0 / f64::from(close_up.height());
-    let giant = close_up.resize_exact(
+    let enlarged = close_up.resize_exact(
         (f64::from(close_up.width()) * scale) as u32,
         1800,
         image::imageops::FilterType::Triangle,
     );
-    let found = analyze(&pipeline, png(&giant), installation.request(FaceChoice::None)).expect("analyses");
+    let found = analyze(&pipeline, png(&enlarged), installation.request(FaceChoice::None)).expect("analyses");
     assert_eq!(found.faces.len(), 1, "{:?}", found.faces);
     let height = f64::from(found.faces[0].detection.bounding_box.height);
     assert!((height / (f64::from(face.height) * scale) - 1.0).abs() < 0.1, "{height} pixels high");

@@ -37,7 +37,7 @@ pub enum BodyError {
     Busy,
 }
 
-/// What callers are told at [`BodyError::Busy`], as an error of the library that each dialect has a word for.
+/// What callers get at [`BodyError::Busy`], as an error of the library that each dialect has a word for.
 pub fn busy() -> Error {
     Error::new(Kind::Overloaded, "there is no memory for more request bodies at the moment, try again in a few seconds")
 }

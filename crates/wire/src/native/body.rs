@@ -1,4 +1,4 @@
-//! Getting words and images out of requests, and JSON into answers.
+//! Getting options and images out of requests, and JSON into answers.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -22,8 +22,8 @@ use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::{self, without_mark};
 use crate::http::trace;
 
-/// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the words
-/// around them.
+/// Bytes of a request body: two images of the largest size in base64 (4/3), as `compare` takes them, and the
+/// options around them.
 pub(super) const BODY_BYTES_MAX: usize = 2 * (limits::IMAGE_BYTES_MAX / 3 * 4 + 4) + 64 * 1024;
 
 /// Bytes of a text part of a form; no text we take is longer.

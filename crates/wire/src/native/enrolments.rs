@@ -45,7 +45,7 @@ const LEASE: Duration = Duration::from_mins(15);
 const WAITS: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60), Duration::from_mins(10)];
 
-/// Ids that are told of the faces of one image.
+/// Ids that are returned for the faces of one image.
 const FACE_IDS_MAX: usize = 16;
 
 /// Characters of a message that are kept of an image that was refused.
@@ -175,7 +175,7 @@ impl Enrolments {
     /// Erases pictures that were enrolled or refused: nobody needs to look at them again.
     async fn erase(&self, caller: &Caller, uploads: Vec<String>) -> Result<(), Error> {
         for name in uploads {
-            self.library.forget_upload(caller, UploadName::new(name)?).await?;
+            self.library.erase_upload(caller, UploadName::new(name)?).await?;
         }
         Ok(())
     }

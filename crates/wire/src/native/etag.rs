@@ -79,7 +79,7 @@ impl IfMatch {
     }
 }
 
-/// The tag of a face set: its words, not the number of its faces.
+/// The tag of a face set: its name, texts, tags and gate, not the number of its faces.
 pub(super) fn of_face_set(face_set: &FaceSet) -> String {
     digest(&convert::face_set(FaceSetSummary { face_set: face_set.clone(), n_faces: 0 }))
 }
@@ -89,7 +89,7 @@ pub(super) fn of_face(face: &Face) -> String {
     digest(&(convert::face_of(face.clone(), None), face.updated_at.0))
 }
 
-/// The tag of a person: its words, not its faces and face sets.
+/// The tag of a person: its key, name and note, not its faces and face sets.
 pub(super) fn of_person(person: &Person) -> String {
     digest(&super::persons::bare(person.clone(), None))
 }

@@ -123,7 +123,7 @@ pub(super) fn settled(library: &Library, outcome: &dto::JobOutcome) -> Settled {
     settled_with(library, outcome)
 }
 
-/// The same with more to be kept than is told.
+/// The same where more is kept than is returned.
 pub(super) fn settled_with(library: &Library, outcome: &impl Serialize) -> Settled {
     let expires_at = TimestampMs(library.now().0 + RESULT_LIFETIME_MS);
     JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()

@@ -108,7 +108,7 @@ pub(crate) async fn run(args: SearchArgs) -> Outcome {
     let is_turned = args.turns;
     let as_json = args.json;
     let (batch, filter) = (args.batch, args.filter);
-    terminal::talk(format!("filling a gallery of {} faces", args.faces));
+    terminal::message(format!("filling a gallery of {} faces", args.faces));
     let bench = Bench::fill(args).await?;
     let mut rows = Vec::new();
     if is_turned {

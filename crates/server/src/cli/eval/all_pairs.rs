@@ -142,7 +142,7 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
         let name = name.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
         std::fs::write(path, draw(plot::Kind::Roc, &name, &pack, &counts, &figures, path)?)
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
-        terminal::talk(format!("ROC drawn to {}", path.display()));
+        terminal::message(format!("ROC drawn to {}", path.display()));
     }
     let left_out = looked.iter().zip(&folder.images).filter(|(looked, _)| !matches!(looked, Looked::Face(_)));
     let answer = Answer {

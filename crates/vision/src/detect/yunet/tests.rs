@@ -102,10 +102,10 @@ fn crowd_of_candidates_is_cut_to_the_surest() {
 }
 
 #[test]
-fn giant_face_replaces_the_small_ones_seen_on_its_eyes() {
+fn large_face_replaces_the_small_ones_seen_on_its_eyes() {
     let eyes = vec![face(300., 400., 150., 150., 0.7), face(700., 400., 150., 150., 0.65)];
-    let giant = face(0., 0., 1200., 1500., 0.93);
-    assert_eq!(merge(eyes, vec![giant], 600.0, 0.3), [giant]);
+    let large = face(0., 0., 1200., 1500., 0.93);
+    assert_eq!(merge(eyes, vec![large], 600.0, 0.3), [large]);
 }
 
 #[test]
@@ -116,14 +116,14 @@ fn coarse_look_adds_no_faces_that_the_first_sees_better() {
 }
 
 #[test]
-fn sure_small_face_before_or_behind_a_giant_one_stays() {
+fn sure_small_face_before_or_behind_a_large_one_stays() {
     let small = face(900., 100., 150., 150., 0.92);
-    let giant = face(0., 0., 1200., 1500., 0.9);
-    assert_eq!(scores(&merge(vec![small], vec![giant], 600.0, 0.3)), [0.92, 0.9]);
+    let large = face(0., 0., 1200., 1500., 0.9);
+    assert_eq!(scores(&merge(vec![small], vec![large], 600.0, 0.3)), [0.92, 0.9]);
 }
 
 #[test]
-fn giant_face_seen_by_both_looks_is_one_face() {
+fn large_face_found_by_both_passes_is_one_face() {
     let merged = merge(vec![face(10., 0., 800., 1000., 0.65)], vec![face(0., 0., 800., 1000., 0.9)], 600.0, 0.3);
     assert_eq!(scores(&merged), [0.9]);
 }
