@@ -7,14 +7,23 @@ use likeness_domain::ports::{Commit, CommitPage, GalleryChange};
 use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TimestampMs};
 use tokio_postgres::Row;
 
+use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
-use super::follower::Position;
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::session::Session;
-use super::transaction::commit_checksum;
 use crate::commits::{ChangeRef, Rows, refs_of};
 use crate::embedded::codec;
 use crate::gallery::entry;
+
+/// The channel on which commits are announced.
+pub(super) const CHANNEL: &str = "likeness_commits";
+
+/// A commit by its number, and by its checksum against mistaking it for one of another history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) revision: Revision,
+    pub(super) checksum: i64,
+}
 
 /// A row of `commits`, with its changes by reference.
 pub(super) struct Stored {
@@ -40,12 +49,24 @@ pub(super) async fn from(session: &Session, revision: Revision, limit: i64) -> A
     found.iter().map(stored).collect()
 }
 
+/// The checksum of a commit. Its revision is not part of it, as that is known only when it is kept; together they name a
+/// commit: a server that was promoted without it has another one, or none, under the number.
+pub(super) fn checksum_of(at: i64, tenant: &[u8], key: Option<&str>, request: &str, changes: &[u8]) -> i64 {
+    Checksum::of("commits")
+        .number(at)
+        .bytes(tenant)
+        .bytes(key.map(str::as_bytes))
+        .bytes(request.as_bytes())
+        .bytes(changes)
+        .finish()
+}
+
 fn stored(row: &Row) -> Answer<Stored> {
     let damaged = || Failure::Damaged("a commit is malformed".into());
     let (at, tenant, key): (i64, &[u8], Option<&str>) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
     let (request, changes, checksum): (&str, &[u8], i64) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
     let revision = rows::whole(row, 0)?;
-    rows::need_intact(checksum, commit_checksum(at, tenant, key, request, changes), "commit", revision)?;
+    rows::need_intact(checksum, checksum_of(at, tenant, key, request, changes), "commit", revision)?;
     Ok(Stored {
         position: Position { revision: Revision(revision), checksum },
         at: TimestampMs(at),

@@ -12,7 +12,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, tenants};
+use super::{checksums, usage};
 use crate::embedded::codec;
 use crate::gallery::patched;
 use crate::id::next_id;
@@ -39,7 +39,7 @@ pub(super) async fn check_quota(
     face_sets_max: Option<u64>,
 ) -> Answer<()> {
     let Some(n_max) = face_sets_max.filter(|_| n_more > 0) else { return Ok(()) };
-    let n_now = tenants::usage(session, tenant).await?.n_face_sets;
+    let n_now = usage::of_tenant(session, tenant).await?.n_face_sets;
     if n_now.saturating_add(n_more) > n_max {
         let message = format!("the tenant may have {n_max} face sets and has {n_now}");
         return Err(Failure::said(Kind::TooManyFaceSets, message));

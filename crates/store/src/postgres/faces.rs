@@ -20,7 +20,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, templates, tenants};
+use super::{checksums, usage};
 use crate::bounds;
 use crate::embedded::codec;
 use crate::gallery::entry;
@@ -100,7 +100,7 @@ pub(super) fn check_packs<'a>(face_set: &FaceSet, packs: impl IntoIterator<Item 
 /// `CapacityExceeded` if the tenant may not own `n_more` faces.
 pub(super) async fn check_tenant(session: &Session, tenant: TenantId, n_more: u64, limits: &Limits) -> Answer<()> {
     if limits.faces_max.is_some() {
-        bounds::check_tenant_faces(tenants::usage(session, tenant).await?.n_faces, n_more, limits)?;
+        bounds::check_tenant_faces(usage::of_tenant(session, tenant).await?.n_faces, n_more, limits)?;
     }
     Ok(())
 }
@@ -453,7 +453,7 @@ pub(super) async fn write_words(tx: &mut WriteTx, tenant: TenantId, sequence: i6
         )
         .await?;
     for SetRow { face_set, .. } in sets_of_owner(&tx.session, tenant, face.owner).await? {
-        if let Some(template) = templates::one(&tx.session, sequence, &face_set.pack).await? {
+        if let Some(template) = rows::template_of(&tx.session, sequence, &face_set.pack).await? {
             let entry = entry(face, template, sequence.cast_unsigned(), &face_set.schema);
             tx.push(GalleryChange::Put { face_set: face_set.id, entry });
         }

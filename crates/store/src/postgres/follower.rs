@@ -20,11 +20,11 @@ use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
 use likeness_domain::types::Revision;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::Shared;
+use super::commits::{self, CHANNEL, Position};
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::session::Session;
-use super::transaction::CHANNEL;
-use super::{Shared, commits};
 use crate::gallery::entry;
 
 /// Commits read at once.
@@ -41,13 +41,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Own commits that wait to be applied, at most; beyond it they are read from the table like others.
 const OWN_MAX: usize = 4096;
-
-/// A commit by its number, and by its checksum against mistaking it for one of another history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) revision: Revision,
-    pub(super) checksum: i64,
-}
 
 /// See the module's page.
 pub(super) struct Follower {

@@ -14,7 +14,7 @@ use super::errors::{Answer, Failure};
 use super::face_sets::free_id;
 use super::rows::{self, number, tenant_bytes};
 use super::session::Session;
-use super::{NODE_LOCKS, PURGE_ROWS, PostgresStore, tenants};
+use super::{NODE_LOCKS, PURGE_ROWS, PostgresStore, usage};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -72,7 +72,7 @@ async fn enqueue(session: &Session, new_jobs: &[NewJob], waiting_max: u64) -> An
 
 async fn insert(session: &Session, new_jobs: &[NewJob]) -> Answer<Vec<JobId>> {
     for new in new_jobs {
-        tenants::refuse_deleted(session, new.tenant).await?;
+        usage::refuse_deleted(session, new.tenant).await?;
     }
     let mut ids = Vec::with_capacity(new_jobs.len());
     for new in new_jobs {

@@ -36,6 +36,7 @@ mod tls;
 mod transaction;
 mod transient;
 mod uploads;
+mod usage;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -690,7 +691,7 @@ impl GalleryStore for PostgresStore {
     }
 
     fn usage(&self, tenant: TenantId) -> Pending<'_, TenantUsage> {
-        self.read("see what the tenant has", move |session| Box::pin(tenants::usage(session, tenant)))
+        self.read("see what the tenant has", move |session| Box::pin(usage::of_tenant(session, tenant)))
     }
 
     fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool> {

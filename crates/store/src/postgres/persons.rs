@@ -16,7 +16,7 @@ use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, erase, templates, tenants};
+use super::{checksums, erase, usage};
 use crate::bounds;
 use crate::gallery::entry;
 
@@ -32,7 +32,7 @@ pub(super) async fn create(
         return Err(Failure::said(Kind::PersonExists, format!("person `{}` exists already", new.key)));
     }
     if limits.persons_max.is_some() {
-        bounds::check_one_more_person(tenants::usage(&tx.session, tenant).await?.n_persons, limits)?;
+        bounds::check_one_more_person(usage::of_tenant(&tx.session, tenant).await?.n_persons, limits)?;
     }
     let join = each_name_once(join);
     let n_missing = n_missing(&tx.session, tenant, &join).await?;
@@ -279,7 +279,7 @@ pub(super) async fn move_faces(
             tx.push(GalleryChange::Remove { face_set: rows::face_set_id(face_set)?, face: face.id });
         }
         for (set, n_more) in joined.iter().zip(&mut n_more) {
-            let Some(template) = templates::one(&tx.session, sequence, &set.face_set.pack).await? else { continue };
+            let Some(template) = rows::template_of(&tx.session, sequence, &set.face_set.pack).await? else { continue };
             // Where the face is shown already, whose it is has changed.
             if !is_among(&left, set) {
                 *n_more += 1;

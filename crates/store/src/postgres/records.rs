@@ -9,7 +9,7 @@ use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::rows::{self, tenant_bytes};
 use super::session::Session;
-use super::{PURGE_ROWS, PostgresStore, tenants};
+use super::{PURGE_ROWS, PostgresStore, usage};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -136,7 +136,7 @@ impl RecordStore for PostgresStore {
             let record = record.clone();
             Box::pin(async move {
                 bounds::check_record(&record.value)?;
-                tenants::refuse_deleted(session, record.tenant).await?;
+                usage::refuse_deleted(session, record.tenant).await?;
                 put(session, scope, &record, quota, now).await
             })
         })

@@ -206,6 +206,13 @@ pub(super) async fn face_set_named(session: &Session, tenant: TenantId, name: &F
     row.as_ref().map(set_row).transpose()
 }
 
+/// The template of that pack of the face with that sequence.
+pub(super) async fn template_of(session: &Session, face: i64, pack: &PackId) -> Answer<Option<Template>> {
+    let sql = format!("SELECT {VECTOR_COLUMNS} FROM templates AS t WHERE t.face = $1 AND t.pack = $2");
+    let row = session.first(&sql, &[&face, &pack.as_str()]).await?;
+    row.map(|row| template(&row, 0, pack)).transpose()
+}
+
 /// The tenant's person with that id.
 pub(super) async fn person(session: &Session, tenant: TenantId, id: PersonId) -> Answer<Option<PersonRow>> {
     let sql =

@@ -19,13 +19,6 @@ use crate::bounds;
 use crate::embedded::codec;
 use crate::gallery::entry;
 
-/// The template of that pack of the face with that sequence.
-pub(super) async fn one(session: &Session, face: i64, pack: &PackId) -> Answer<Option<Template>> {
-    let sql = format!("SELECT {VECTOR_COLUMNS} FROM templates AS t WHERE t.face = $1 AND t.pack = $2");
-    let row = session.first(&sql, &[&face, &pack.as_str()]).await?;
-    row.map(|row| rows::template(&row, 0, pack)).transpose()
-}
-
 /// See `GalleryStore::templates`.
 pub(super) async fn by_id(
     session: &Session,

@@ -1,53 +1,11 @@
-//! What tenants have, and their deletion.
-//!
-//! # Invariants
-//! - `tenant_usage` is kept by triggers in the transaction that changes what it counts; a thorough report verifies it.
-//! - Nothing is written for a tenant in `deleted_tenants`, so what is left of it only gets less.
+//! The deletion of tenants.
 
-use likeness_domain::access::TenantUsage;
 use likeness_domain::ports::Change;
-use likeness_domain::types::{AccessKeyId, Actor, TenantId};
+use likeness_domain::types::TenantId;
 
-use super::errors::{Answer, Failure};
-use super::session::Session;
+use super::errors::Answer;
 use super::transaction::WriteTx;
 use super::{face_sets, rows};
-use crate::bounds::{key_gone, tenant_deleted};
-
-/// See `GalleryStore::usage`.
-pub(super) async fn usage(session: &Session, tenant: TenantId) -> Answer<TenantUsage> {
-    let sql = "SELECT n_face_sets, n_faces, n_persons FROM tenant_usage WHERE tenant = $1";
-    match session.first(sql, &[&rows::tenant_bytes(tenant)]).await? {
-        None => Ok(TenantUsage::default()),
-        Some(row) => Ok(TenantUsage {
-            n_face_sets: rows::whole(&row, 0)?,
-            n_faces: rows::whole(&row, 1)?,
-            n_persons: rows::whole(&row, 2)?,
-        }),
-    }
-}
-
-/// `Forbidden` for a tenant that was deleted: a request that was under way meanwhile must not leave anything behind. And for
-/// a key that was deleted or disabled since the request was admitted, where the actor says so.
-pub(super) async fn refuse_unusable(session: &Session, actor: &Actor) -> Answer<()> {
-    let key = actor.key.as_ref().filter(|_| actor.key_must_be_usable).map(AccessKeyId::as_str);
-    let sql = "SELECT EXISTS (SELECT 1 FROM deleted_tenants WHERE tenant = $1),
-                      $2::text IS NULL OR EXISTS (SELECT 1 FROM access_keys WHERE id = $2 AND tenant = $1 AND enabled)";
-    let row = session.one(sql, &[&rows::tenant_bytes(actor.tenant), &key]).await?;
-    if row.try_get(0)? {
-        return Err(Failure::Said(tenant_deleted()));
-    }
-    if row.try_get(1)? { Ok(()) } else { Err(Failure::Said(key_gone())) }
-}
-
-/// `Forbidden` for a tenant that was deleted.
-pub(super) async fn refuse_deleted(session: &Session, tenant: TenantId) -> Answer<()> {
-    let sql = "SELECT 1 FROM deleted_tenants WHERE tenant = $1";
-    if session.exists(sql, &[&rows::tenant_bytes(tenant)]).await? {
-        return Err(Failure::Said(tenant_deleted()));
-    }
-    Ok(())
-}
 
 /// Takes the tenant, its keys and the names of its face sets away, which hides everything that it has; the maintenance
 /// erases the rest. See `GalleryStore::delete_tenant`.

@@ -17,18 +17,14 @@ use likeness_domain::ports::Change;
 use likeness_domain::types::{AccessKeyId, Actor, Revision, TenantId};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::checksums::Checksum;
+use super::commits::{CHANNEL, Position, checksum_of};
 use super::errors::{Answer, Failure, pause_before};
-use super::follower::Position;
 use super::session::Session;
-use super::{Shared, rows, tenants};
+use super::{Shared, rows, usage};
 use crate::commits::bytes_of;
 
 /// Most times that a transaction is made once more because another one was in its way.
 const CONFLICTS_MAX: u32 = 12;
-
-/// The channel on which commits are announced.
-pub(super) const CHANNEL: &str = "likeness_commits";
 
 /// What a write works with.
 pub(super) struct WriteTx {
@@ -157,7 +153,7 @@ impl Shared {
         let worked = async {
             let lock = format!("SELECT pg_advisory_xact_lock({})", lock_of(actor.tenant));
             begin(self, &tx.session, &lock).await?;
-            tenants::refuse_unusable(&tx.session, actor).await?;
+            usage::refuse_unusable(&tx.session, actor).await?;
             act(&mut tx).await
         };
         let answer = match worked.await {
@@ -242,7 +238,7 @@ async fn keep_commit(shared: &Shared, session: &Session, actor: &Actor, changes:
     let (at, tenant) = (shared.clock.now().0, rows::tenant_bytes(actor.tenant));
     let (key, request) = (actor.key.as_ref().map(AccessKeyId::as_str), actor.request_id.as_str());
     let changes = bytes_of(changes);
-    let checksum = commit_checksum(at, &tenant, key, request, &changes);
+    let checksum = checksum_of(at, &tenant, key, request, &changes);
     let sql = format!(
         "WITH next AS (UPDATE store SET revision = revision + 1 RETURNING revision),
               kept AS (INSERT INTO commits (revision, at, tenant, key, request, changes, checksum)
@@ -251,16 +247,4 @@ async fn keep_commit(shared: &Shared, session: &Session, actor: &Actor, changes:
     );
     let row = session.one(&sql, &[&at, &tenant, &key, &request, &changes, &checksum, &shared.node]).await?;
     Ok(Position { revision: Revision(rows::whole(&row, 0)?), checksum })
-}
-
-/// The checksum of a commit. Its revision is not part of it, as that is known only when it is kept; together they name a
-/// commit: a server that was promoted without it has another one, or none, under the number.
-pub(super) fn commit_checksum(at: i64, tenant: &[u8], key: Option<&str>, request: &str, changes: &[u8]) -> i64 {
-    Checksum::of("commits")
-        .number(at)
-        .bytes(tenant)
-        .bytes(key.map(str::as_bytes))
-        .bytes(request.as_bytes())
-        .bytes(changes)
-        .finish()
 }

@@ -17,7 +17,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{PostgresStore, checksums, faces, templates};
+use super::{PostgresStore, checksums, faces};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -192,9 +192,9 @@ async fn known(
     }
     let mut found = enrolled(session, tenant, None, vec![source_face]).await?.into_iter();
     let Some(FaceRow { sequence, face }) = found.next() else { return Ok(None) };
-    let template = match templates::one(session, sequence, pack).await? {
+    let template = match rows::template_of(session, sequence, pack).await? {
         Some(template) => template,
-        None => templates::one(session, sequence, &face.pack)
+        None => rows::template_of(session, sequence, &face.pack)
             .await?
             .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
     };

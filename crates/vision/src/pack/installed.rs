@@ -11,12 +11,12 @@ use bytes::Bytes;
 use likeness_domain::Result;
 use likeness_domain::types::PackId;
 
-use super::calibration::calibrated;
 use super::digest::Digest;
 use super::files::{cannot, read_bounded};
-use super::home::Home;
-use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile, Score};
+use super::home::{Home, RuntimeLibrary};
+use super::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE, Manifest, ModelFile};
 use super::openvino::{VERSION as OPENVINO_VERSION, openvino};
+use super::own_points::own_points;
 use super::recipe::{RuntimeRecipe, installable_word};
 use super::unavailable;
 use crate::onnx::MODEL_BYTES_MAX;
@@ -45,9 +45,13 @@ impl InstalledPack {
         Ok(Self { manifest, dir: dir.to_owned() })
     }
 
-    /// Replaces the operating points; its files and templates stay what they are.
-    pub(super) fn set_score(&mut self, score: Score) {
-        self.manifest.set_score(score);
+    /// The pack with the operating points that hold for it.
+    fn with_own_points(mut self, home: &Home) -> Result<Self> {
+        let stated = self.manifest.recognition().map(|recognition| &recognition.score);
+        if let Some(score) = own_points(home, self.manifest.id(), stated)? {
+            self.manifest.set_score(score);
+        }
+        Ok(self)
     }
 
     /// What the pack states, with the operating points that hold for it.
@@ -90,15 +94,6 @@ impl InstalledPack {
     }
 }
 
-/// The ONNX Runtime shared library, to be loaded by path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuntimeLibrary {
-    /// The file.
-    pub path: PathBuf,
-    /// Its version.
-    pub version: String,
-}
-
 /// A folder under `packs/`, or the runtime, and what is known of it.
 #[derive(Debug)]
 pub struct Finding<T> {
@@ -121,7 +116,7 @@ pub fn list(home: &Home) -> Result<Vec<Finding<InstalledPack>>> {
         let path = entry.map_err(|err| cannot("read", &dir, err))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() && !name.starts_with('.') {
-            let outcome = InstalledPack::open(&path).and_then(|pack| calibrated(home, pack));
+            let outcome = InstalledPack::open(&path).and_then(|pack| pack.with_own_points(home));
             findings.push(Finding { name, outcome });
         }
     }
@@ -138,7 +133,7 @@ pub fn load(home: &Home, id: &PackId) -> Result<InstalledPack> {
 
 /// A pack, without a look at its model files.
 pub fn open(home: &Home, id: &PackId) -> Result<InstalledPack> {
-    calibrated(home, as_stated(home, id)?)
+    as_stated(home, id)?.with_own_points(home)
 }
 
 /// A pack with nothing but what its manifest states.

@@ -11,20 +11,23 @@ mod install;
 mod installed;
 mod manifest;
 mod openvino;
+mod own_points;
 mod progress;
 
 mod archive;
+mod archives;
 mod client;
 mod files;
 mod recipe;
 
 use likeness_domain::{Error, Kind};
 
+pub use archives::Source;
 pub use calibration::{calibration_text, install_calibration, remove_calibration};
 pub use digest::Digest;
-pub use home::{HOME_VAR, Home};
-pub use install::{Installed, Source, ensure_default, install, install_pack};
-pub use installed::{Finding, InstalledPack, RuntimeLibrary, has_runtime, list, load, open, runtime, verify};
+pub use home::{HOME_VAR, Home, RuntimeLibrary};
+pub use install::{Installed, ensure_default, install, install_pack};
+pub use installed::{Finding, InstalledPack, has_runtime, list, load, open, runtime, verify};
 pub use manifest::{
     AgeGenderStage, Align, AlignTemplate, AssessStages, ColourOrder, CropInput, DETECT_SIDE_MAX, Detect, DetectFamily,
     DetectFrame, DetectInput, Embed, EmbedFamily, ExpressionStage, FirstPass, Landmarks68Stage, LivenessModel,

@@ -7,11 +7,10 @@ use std::io;
 
 use likeness_domain::Result;
 
+use super::archives::Archives;
 use super::digest::Digest;
 use super::files::{cannot, create_dir, publish, write_synced};
-use super::home::Home;
-use super::install::Archives;
-use super::installed::RuntimeLibrary;
+use super::home::{Home, RuntimeLibrary};
 use super::progress::Stage;
 use super::recipe::{Build, Client, Ingredient, Package, ingredient};
 use super::{archive, unavailable};

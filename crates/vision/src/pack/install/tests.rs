@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::onnx::InputSize;
 use crate::onnx::tests::quantised_model;
-use crate::pack::recipe::{Build, Client, ModelRecipe};
+use crate::pack::recipe::{Build, Client, ModelRecipe, Package};
 use crate::pack::verify;
 
 mod openvino;
