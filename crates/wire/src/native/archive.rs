@@ -139,24 +139,12 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
 
 /// A vector of unit length stays as it is to the bit, so that what was exported is known again.
 pub(super) fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
-    let numbers = numbers(text)?;
+    let numbers = convert::numbers(text)?;
     let template = match Template::from_unit(pack.clone(), Arc::clone(&numbers)) {
         Err(TemplateError::NotUnit) => Template::new(pack.clone(), &numbers),
         template => template,
     };
     template.map_err(|error| Error::invalid("template", format!("`template` is none: {error}")))
-}
-
-/// The numbers of a template, as clients spell it.
-pub(super) fn numbers(text: &str) -> Result<Arc<[f32]>, Error> {
-    let invalid = |message: String| Error::invalid("template", message);
-    let bytes = STANDARD
-        .decode(text)
-        .map_err(|error| invalid("`template` is not standard base64 with padding".to_owned()).with_source(error))?;
-    let (numbers, []) = bytes.as_chunks::<4>() else {
-        return Err(invalid(format!("`template` has {} bytes, expected 4 for each number", bytes.len())));
-    };
-    Ok(numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
 }
 
 fn nowhere() -> types::Detection {

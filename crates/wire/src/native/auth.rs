@@ -10,12 +10,9 @@ use likeness_domain::ports::{CredentialStore, IdSource, Pending};
 use likeness_domain::types::TenantName;
 use likeness_domain::{Error, Kind};
 
-use super::session::{self, SessionOf, Sessions};
+use super::errors::AUTHORIZATION;
+use super::session::{self, SessionOf, Sessions, bearer};
 use crate::http::request_id;
-use crate::http::signing::text;
-
-/// Field of a `Forbidden` error that says that nobody is known: it is answered with 401, not 403.
-pub(super) const AUTHORIZATION: &str = "authorization";
 
 /// The header that names the tenant where reaching the listener is the proof.
 pub const TENANT_HEADER: &str = "x-likeness-tenant";
@@ -103,11 +100,4 @@ impl Authenticate for Bearer {
             )
         })
     }
-}
-
-/// Id and secret of an `Authorization` header.
-pub(super) fn bearer(head: &Parts) -> Option<(&str, &str)> {
-    let (scheme, token) = text(&head.headers, "authorization")?.split_once(' ')?;
-    // An id has no dot.
-    token.trim().split_once('.').filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }

@@ -1,6 +1,7 @@
 //! The native API's types translated into the library's and back: the only file that knows both.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -23,7 +24,6 @@ use serde_json::{Number, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::body::{Form, FromForm};
 use super::{Detected, dto, errors};
 
 /// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
@@ -276,7 +276,7 @@ pub(super) fn search(face_set: FaceSetName, body: dto::Search) -> Result<library
         (Some(given), None, None, None) => Probe::Image(image(given)?),
         (None, Some(id), None, None) => Probe::Face(face_id(&id)?),
         (None, None, Some(key), None) => Probe::Person(PersonKey::new(key)?),
-        (None, None, None, Some(text)) => Probe::Template(super::archive::numbers(&text)?),
+        (None, None, None, Some(text)) => Probe::Template(numbers(&text)?),
         (None, None, None, None) => {
             let message = "one of `image`, `face_id`, `person` and `template` is needed";
             return Err(Error::new(Kind::MissingArgument, message));
@@ -388,100 +388,31 @@ pub(super) fn not_measured(asked: Aspects, measurable: Aspects) -> Vec<&'static 
     missing.map(|(word, _)| word).collect()
 }
 
-impl FromForm for dto::AddFaces {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self {
-            image: form.needed_image("image")?,
-            subject: form.words.text("subject"),
-            external_id: form.words.text("external_id"),
-            note: form.words.text("note"),
-            fields: dto::Values::new(),
-            fields_as_text: form.words.fields(),
-            faces: form.words.text("faces"),
-            accept_doubtful: form.words.flag("accept_doubtful")?,
-            any_turn: form.words.flag("any_turn")?,
-        })
-    }
-}
-
-impl FromForm for dto::Search {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self {
-            image: form.image("image"),
-            face_id: form.words.text("face_id"),
-            person: form.words.text("person"),
-            template: form.words.text("template"),
-            top: form.words.parsed("top", "a whole number")?,
-            similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
-            far: form.words.parsed("far", "a number from 0 to 1")?,
-            false_matches: form.words.parsed("false_matches", "a number above 0")?,
-            filter: form.words.text("filter"),
-            sort: form.words.text("sort").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
-            one_per_person: form.words.flag("one_per_person")?,
-            explain: form.words.flag("explain")?,
-            crops: form.words.flag("crops")?,
-            any_turn: form.words.flag("any_turn")?,
-        })
-    }
-}
-
-impl FromForm for dto::Compare {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self {
-            image_a: form.needed_image("image_a")?,
-            image_b: form.needed_image("image_b")?,
-            far: form.words.parsed("far", "a number from 0 to 1")?,
-            explain: form.words.flag("explain")?,
-            crops: form.words.flag("crops")?,
-            any_turn: form.words.flag("any_turn")?,
-        })
-    }
-}
-
-impl FromForm for dto::AddPersonFace {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self { image: form.needed_image("image")?, source: form.words.text("source") })
-    }
-}
-
-impl FromForm for dto::SearchPicture {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self {
-            image: form.needed_image("image")?,
-            faces_max: form.words.parsed("faces_max", "a whole number")?,
-            top: form.words.parsed("top", "a whole number")?,
-            similarity_min: form.words.parsed("similarity_min", "a number from -1 to 1")?,
-            far: form.words.parsed("far", "a number from 0 to 1")?,
-            false_matches: form.words.parsed("false_matches", "a number above 0")?,
-            filter: form.words.text("filter"),
-            one_per_person: form.words.flag("one_per_person")?,
-        })
-    }
-}
-
-impl FromForm for dto::PutUpload {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self { image: form.needed_image("image")? })
-    }
-}
-
-impl FromForm for dto::ComparePerson {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self { image: form.needed_image("image")?, far: form.words.parsed("far", "a number from 0 to 1")? })
-    }
-}
-
-impl FromForm for dto::Detect {
-    fn from_form(form: &mut Form) -> Result<Self, Error> {
-        Ok(Self {
-            image: form.needed_image("image")?,
-            any_turn: form.words.flag("any_turn")?,
-            assess: form.words.text("assess"),
-        })
-    }
+/// The numbers of a template, as clients spell it.
+pub(super) fn numbers(text: &str) -> Result<Arc<[f32]>, Error> {
+    let invalid = |message: String| Error::invalid("template", message);
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|error| invalid("`template` is not standard base64 with padding".to_owned()).with_source(error))?;
+    let (numbers, []) = bytes.as_chunks::<4>() else {
+        return Err(invalid(format!("`template` has {} bytes, expected 4 for each number", bytes.len())));
+    };
+    Ok(numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
 }
 
 // ------------------------------------------------------------------------------------------------ answers
+
+/// A person without its face sets.
+pub(super) fn person(person: Person, n_faces: Option<u64>) -> dto::Person {
+    dto::Person {
+        key: person.key.to_string(),
+        name: text(person.name),
+        note: text(person.note),
+        face_sets: None,
+        n_faces,
+        created_at: time_text(person.created_at),
+    }
+}
 
 pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
     let FaceSetSummary { face_set, n_faces } = summary;

@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::{Error, Kind};
 
-use super::auth::AUTHORIZATION;
 use super::{PREFIX, dto};
 use crate::http::json;
 use crate::http::request_id::RequestId;
 use crate::http::trace;
+
+/// Field of a `Forbidden` error that says that nobody is known: it is answered with 401, not 403.
+pub(super) const AUTHORIZATION: &str = "authorization";
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -180,7 +182,7 @@ pub(super) fn answer(
         request_id: None,
         docs: Some(format!("{PREFIX}/docs#{code}")),
     };
-    let mut response = super::body::json(status, &dto::ErrorAnswer { error: error.clone() });
+    let mut response = json::answer_as("application/json", status, &dto::ErrorAnswer { error: error.clone() });
     response.extensions_mut().insert(error);
     response
 }

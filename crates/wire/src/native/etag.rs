@@ -91,7 +91,7 @@ pub(super) fn of_face(face: &Face) -> String {
 
 /// The tag of a person: its key, name and note, not its faces and face sets.
 pub(super) fn of_person(person: &Person) -> String {
-    digest(&super::persons::bare(person.clone(), None))
+    digest(&convert::person(person.clone(), None))
 }
 
 fn digest(thing: &impl Serialize) -> String {

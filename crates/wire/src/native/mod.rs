@@ -23,6 +23,7 @@ mod enrolments;
 mod errors;
 mod etag;
 mod explain;
+mod forms;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
 mod idempotency;

@@ -253,7 +253,7 @@ pub(super) async fn members(
     let members = api.library.members(&caller, &name, Page { offset, limit }).await?;
     let reached = offset.saturating_add(limit);
     let next = (reached < members.n_persons).then(|| api.cursors.seal_number(caller.tenant, &list, reached));
-    let persons = members.persons.into_iter().map(|person| bare(person, None)).collect();
+    let persons = members.persons.into_iter().map(|person| convert::person(person, None)).collect();
     Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor: next }))
 }
 
@@ -285,21 +285,13 @@ fn face_ids(ids: &[String]) -> Result<Vec<FaceId>, Error> {
 }
 
 fn summary(summary: PersonSummary) -> dto::Person {
-    bare(summary.person, Some(summary.n_faces))
-}
-
-pub(super) fn bare(person: Person, n_faces: Option<u64>) -> dto::Person {
-    dto::Person {
-        key: person.key.to_string(),
-        name: convert::text(person.name),
-        note: convert::text(person.note),
-        face_sets: None,
-        n_faces,
-        created_at: convert::time_text(person.created_at),
-    }
+    convert::person(summary.person, Some(summary.n_faces))
 }
 
 fn person_with(person: Person, caller: &Caller, face_sets: Vec<FaceSet>, n_faces: Option<u64>) -> dto::Person {
     let seen = face_sets.into_iter().filter(|face_set| caller.sees(face_set.id));
-    dto::Person { face_sets: Some(seen.map(|face_set| face_set.name.to_string()).collect()), ..bare(person, n_faces) }
+    dto::Person {
+        face_sets: Some(seen.map(|face_set| face_set.name.to_string()).collect()),
+        ..convert::person(person, n_faces)
+    }
 }

@@ -23,9 +23,8 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::auth::{AUTHORIZATION, bearer};
 use super::body::{Signed, SmallJson, json, note_operation};
-use super::errors::NativeError;
+use super::errors::{AUTHORIZATION, NativeError};
 use super::{Api, PREFIX, convert, dto};
 use crate::http::signing::{hex, same, text};
 use crate::http::{origin, trace};
@@ -381,4 +380,11 @@ async fn described(
         expires_at: session.map(|session| convert::time_text(session.expires_at)),
         ends_at: session.map(|session| convert::time_text(session.ends_at)),
     })
+}
+
+/// Id and secret of an `Authorization` header.
+pub(super) fn bearer(head: &Parts) -> Option<(&str, &str)> {
+    let (scheme, token) = text(&head.headers, "authorization")?.split_once(' ')?;
+    // An id has no dot.
+    token.trim().split_once('.').filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }
