@@ -49,6 +49,10 @@ pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
 pub use transient::TransientFaceStore;
 pub use uploads::{NewUpload, UploadQuota, UploadStore};
 
+/// The target of the spans that mark the steps of a request (`decode`, `search`, `commit` and so on), of which traces are
+/// made. Their fields go to an operator's collector: numbers, and nothing of anybody.
+pub const STEPS: &str = "likeness_steps";
+
 /// The answer of a port, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 

@@ -21,6 +21,7 @@ mod readiness;
 mod system;
 mod telemetry;
 mod tls;
+mod traces;
 mod video;
 
 use std::process::ExitCode;

@@ -7,12 +7,14 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use likeness_domain::ports::STEPS;
 use likeness_domain::settings::{Parsed, Unset, Word};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::cli::terminal;
+use crate::traces::StepLayer;
 
 likeness_domain::settings! {
     /// What is logged and how.
@@ -66,12 +68,14 @@ pub(crate) fn set_level(config: &Settings) {
 
 fn targets(config: &Settings, level: &str) -> Targets {
     let filter = config.level.clone().unwrap_or_else(|| level.parse::<Targets>().expect("our own levels parse"));
+    // Steps are for traces: a line's own span is its request, which has the id.
+    let filter = filter.with_target(STEPS, LevelFilter::OFF);
     // The runtime library reports each graph optimisation as an event of level info.
     if config.level.is_none() { filter.with_target("ort", tracing::Level::WARN) } else { filter }
 }
 
-/// Starts logging; `level` holds where the configuration says nothing.
-pub(crate) fn start(config: &Settings, level: &str) {
+/// Starts logging; `level` holds where the configuration says nothing. `steps` takes what traces are made of.
+pub(crate) fn start(config: &Settings, level: &str, steps: Option<StepLayer>) {
     terminal::write_json(config.format == Format::Json);
     if terminal::is_json() {
         // The usual hook writes text of several lines. What is said here is what that says, without a backtrace.
@@ -93,7 +97,9 @@ pub(crate) fn start(config: &Settings, level: &str) {
             tracing_subscriber::fmt::layer().with_ansi(coloured).with_writer(std::io::stderr).boxed()
         }
     };
-    let subscriber = Registry::default().with(layer.with_filter(filter));
+    let mut layers: Vec<_> = steps.into_iter().collect();
+    layers.push(layer.with_filter(filter).boxed());
+    let subscriber = Registry::default().with(layers);
     // Fails only if a subscriber is set already, which one call at the start rules out.
     tracing::subscriber::set_global_default(subscriber).expect("logging is started once");
 }

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzerLoad, FaceAnalyzer, PackInfo, Pending};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzerLoad, FaceAnalyzer, PackInfo, Pending, STEPS};
 use likeness_domain::types::Aspects;
 use likeness_domain::{Error, Kind, Result};
+use tracing::{Instrument, Span};
 
 use crate::assess::Assignment;
 use crate::memory::Budget;
@@ -101,7 +102,9 @@ impl Pipeline {
                  hint: `likeness pack install attributes`, `likeness pack install liveness --from FOLDER`"
             );
         }
-        self.pool.submit(move |Worker(stages)| stages[pack_idx].analyze(&image, &request))
+        // The steps and lines of a thread belong to the request whose picture it has.
+        let request_span = Span::current();
+        self.pool.submit(move |Worker(stages)| request_span.in_scope(|| stages[pack_idx].analyze(&image, &request)))
     }
 }
 
@@ -123,11 +126,14 @@ impl FaceAnalyzer for Pipeline {
     }
 
     fn analyze(&self, image: Bytes, request: AnalyzeRequest) -> Pending<'_, Analysis> {
-        let submitted = self.submit(image, request);
-        Box::pin(async move {
+        // With the wait for a thread, which is what the other steps leave of it.
+        let step = tracing::info_span!(target: STEPS, "analyse");
+        let submitted = step.in_scope(|| self.submit(image, request));
+        let answered = async move {
             let answer = submitted?.await;
             answer.unwrap_or_else(|_| Err(Error::new(Kind::Overloaded, "image analysis is shutting down")))
-        })
+        };
+        Box::pin(answered.instrument(step))
     }
 }
 

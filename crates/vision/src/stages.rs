@@ -10,9 +10,10 @@ use bytes::Bytes;
 use image::ImageEncoder;
 use likeness_domain::limits::FACES_PER_IMAGE_MAX;
 use likeness_domain::policy::{FaceChoice, by_size, off_centre};
-use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageRules};
+use likeness_domain::ports::{Analysis, AnalyzeRequest, AnalyzedFace, Assess, ImageRules, STEPS};
 use likeness_domain::types::{Aspects, BoundingBox, Detection, Landmarks, PackId, Point};
 use likeness_domain::{Error, Kind, Result};
+use tracing::Span;
 
 use crate::align::{FIVE_POINT_112, Placement, mesh_template, placement};
 use crate::assess::{Assessor, Assignment};
@@ -154,6 +155,7 @@ impl Stages {
     pub fn analyze_decoded(&mut self, picture: RgbImage, request: &AnalyzeRequest) -> Result<Analysis> {
         let sides = (picture.width(), picture.height());
         let mut pyramid = Pyramid::new(picture);
+        let step = tracing::info_span!(target: STEPS, "find faces").entered();
         let found = match &mut self.find {
             Find::Mesh(finder) => {
                 finder.find(&mut pyramid, request.find, request.face_side_min as f32, purpose(request))?
@@ -163,6 +165,7 @@ impl Stages {
                 found.into_iter().map(|found| Face { found, fit: None, doubt: None }).collect()
             }
         };
+        drop(step);
         self.measure(sides, pyramid, found, request)
     }
 
@@ -212,7 +215,8 @@ impl Stages {
         }
         // All at once, which is quicker for each.
         let embedded: Vec<_> = crops[..n_embed].iter().flatten().map(|(crop, _)| crop).collect();
-        let mut templates = self.embedder.embed_all(&embedded)?.into_iter();
+        let step = tracing::info_span!(target: STEPS, "embed", faces = embedded.len());
+        let mut templates = step.in_scope(|| self.embedder.embed_all(&embedded))?.into_iter();
         let mut faces = Vec::with_capacity(found.len());
         for (face_idx, ((detection_in_source, face), aligned)) in found.into_iter().zip(crops).enumerate() {
             let doubt = face.doubt;
@@ -220,8 +224,12 @@ impl Stages {
             let template = if face_idx < n_embed { templates.next() } else { None };
             let in_base = detection(&face.found, base_width, base_height);
             let mesh = face.fit.as_ref().filter(|_| doubt.is_none()).map(|fit| &fit.mesh);
+            let step = match aspects.is_empty() {
+                true => Span::none(),
+                false => tracing::info_span!(target: STEPS, "assess"),
+            };
             let (quality, mut assessment) =
-                self.assessor.assess(pyramid.base(), &in_base, mesh, aligned.as_ref(), aspects)?;
+                step.in_scope(|| self.assessor.assess(pyramid.base(), &in_base, mesh, aligned.as_ref(), aspects))?;
             if let Some((crop, _)) = aligned.as_ref().filter(|_| aspects.contains(Aspects::CROP)) {
                 assessment.crop = Some(png(crop)?);
             }
@@ -250,7 +258,11 @@ fn find_by_mesh(
     let scale = |pyramid: &Pyramid| width as f32 / pyramid.base().width() as f32;
     let face_side_min = request.face_side_min as f32 / scale(&pyramid);
     let purpose = purpose(request);
-    let mut faces = finder.find(&mut pyramid, request.find, face_side_min, purpose)?;
+    let mut find = |pyramid: &mut Pyramid, side_min: f32| {
+        let step = tracing::info_span!(target: STEPS, "find faces");
+        step.in_scope(|| finder.find(pyramid, request.find, side_min, purpose))
+    };
+    let mut faces = find(&mut pyramid, face_side_min)?;
     if faces.is_empty() && reduction != Reduction::Full && face_side_min < CERTAIN_SIDE_MIN {
         // Nothing in the reduced picture: a face may be too small there.
         reduction = Reduction::Full;
@@ -258,7 +270,7 @@ fn find_by_mesh(
         drop((pyramid, reservation));
         reservation = reserve(memory, encoded, reduction)?;
         pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
-        faces = finder.find(&mut pyramid, request.find, request.face_side_min as f32, purpose)?;
+        faces = find(&mut pyramid, request.face_side_min as f32)?;
     }
     // By how much the crop of the smallest of these faces is enlarged.
     let crops_enlarged = |faces: &[Face]| {
@@ -340,7 +352,8 @@ fn open_safely<'a>(image: &'a Bytes, rules: &ImageRules) -> Result<EncodedImage<
 }
 
 fn decode_safely(encoded: &EncodedImage<'_>, reduction: Reduction) -> Result<RgbImage> {
-    safely(encoded.memory_bytes(reduction) as usize, || encoded.decode(reduction))
+    let step = tracing::info_span!(target: STEPS, "decode");
+    step.in_scope(|| safely(encoded.memory_bytes(reduction) as usize, || encoded.decode(reduction)))
 }
 
 /// The memory for decoding a picture and then working on it: while it is decoded what the header says, later the

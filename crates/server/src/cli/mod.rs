@@ -49,6 +49,7 @@ use likeness_domain::Error;
 use crate::config::{Config, RawConfig};
 use crate::outcome::{Outcome, Verdict, failed, refused};
 use crate::telemetry;
+use crate::traces::{self, Exporter};
 
 /// A self-hosted face library: enrol faces, compare them, search them.
 #[derive(Debug, Parser)]
@@ -187,9 +188,15 @@ impl Command {
         }
     }
 
-    async fn run(self, config: &Config, resolved: &RawConfig, resolve: &serve::Resolve) -> Outcome {
+    async fn run(
+        self,
+        config: &Config,
+        resolved: &RawConfig,
+        resolve: &serve::Resolve,
+        exporter: Option<Exporter>,
+    ) -> Outcome {
         match self {
-            Command::Serve(args) => serve::run(args, config, resolved, resolve).await,
+            Command::Serve(args) => serve::run(args, config, resolved, resolve, exporter).await,
             Command::Key(command) => key::run(command, config).await,
             Command::Tenant(command) => tenant::run(command, config).await,
             Command::FaceSet(command) => face_set::run(command, config).await,
@@ -250,12 +257,17 @@ fn settle_and_run(cli: Cli) -> Outcome {
     let resolve = move || crate::config::resolve(file.as_deref(), std::env::vars_os(), flags.clone());
     let resolved = resolve()?;
     let config = Config::from_raw(&resolved)?;
-    telemetry::start(&config.log, cli.command.log_level());
+    let traces = match &cli.command {
+        Command::Serve(_) => traces::prepare(&config, |name| std::env::var(name).ok())?,
+        _ => None,
+    };
+    let (steps, exporter) = traces.unzip();
+    telemetry::start(&config.log, cli.command.log_level(), steps);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(format!("cannot start the async runtime: {error}")))?;
-    let outcome = runtime.block_on(cli.command.run(&config, &resolved, &resolve));
+    let outcome = runtime.block_on(cli.command.run(&config, &resolved, &resolve, exporter));
     // A name look-up may still hang in a thread; nothing waits for its answer any more.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

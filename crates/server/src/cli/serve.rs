@@ -33,6 +33,7 @@ use crate::outcome::{Outcome, Verdict, failed};
 use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
 use crate::tls::{self, Tls};
+use crate::traces::Exporter;
 use crate::video;
 
 /// Connections of commands on this machine, and of health checks on a port of their own.
@@ -94,8 +95,15 @@ impl ServeArgs {
 }
 
 /// Runs the server.
-pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, resolve: &Resolve) -> Outcome {
+pub(crate) async fn run(
+    args: ServeArgs,
+    config: &Config,
+    resolved: &RawConfig,
+    resolve: &Resolve,
+    exporter: Option<Exporter>,
+) -> Outcome {
     guard::forbid_memory_dumps()?;
+    let exporting = exporter.map(Exporter::start);
     // Signals are heard from here on, so that a stop during a long start is a clean one too.
     let (stop, stopping) = watch::channel(false);
     let stopped_early = stop_on_signal(stop)?;
@@ -245,6 +253,9 @@ pub(crate) async fn run(args: ServeArgs, config: &Config, resolved: &RawConfig, 
     }
     // Jobs under way are brought to their end.
     while workers.join_next().await.is_some() {}
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     match n_network + n_commands + n_operations {
         0 => tracing::info!("stopped"),
         n_cut => tracing::warn!(n_cut, "stopped with requests unanswered, since their time was up"),

@@ -24,7 +24,7 @@ use likeness_vision::runtime::{Library, Precision};
 pub(crate) use raw::RawConfig;
 
 use crate::outcome::{failed, refused};
-use crate::{archives, fetch, listener, telemetry, tls, video};
+use crate::{archives, fetch, listener, telemetry, tls, traces, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
 
@@ -142,6 +142,8 @@ pub(crate) struct Config {
     pub(crate) wire: likeness_wire::Settings,
     /// What is logged and how.
     pub(crate) log: telemetry::Settings,
+    /// Whom requests are traced for.
+    pub(crate) traces: traces::Settings,
 }
 
 /// How every row is read again beside other work.
@@ -175,6 +177,7 @@ impl Config {
                 archives: archives::Settings::read(text)?,
                 wire: likeness_wire::Settings::read(text)?,
                 log: telemetry::Settings::read(text)?,
+                traces: traces::Settings::read(text)?,
             })
         };
         read().map_err(|Refused { name, text, accepted }| {

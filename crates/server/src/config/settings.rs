@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use likeness_domain::settings::Setting;
 
 use super::General;
-use crate::{archives, fetch, listener, telemetry, tls, video};
+use crate::{archives, fetch, listener, telemetry, tls, traces, video};
 
 /// One row of the reference.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(crate) static SETTINGS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     settings.extend(archives::Settings::table());
     settings.extend(likeness_wire::Settings::table());
     settings.extend(telemetry::Settings::table());
+    settings.extend(traces::Settings::table());
     let row = |setting: Setting| {
         let env = format!("LIKENESS_{}", setting.name.replace('.', "_").to_uppercase());
         Row { setting, env }

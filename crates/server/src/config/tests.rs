@@ -212,7 +212,11 @@ fn flag_beats_environment_beats_file_beats_default() {
 
         [log]
         # level is not set
-        format = "json" # file likeness.toml"#]]
+        format = "json" # file likeness.toml
+
+        [traces]
+        # endpoint is not set
+        one_in = 1 # default"#]]
     .assert_eq(&show::text(&raw, true));
 }
 

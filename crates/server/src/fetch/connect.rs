@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -103,13 +103,19 @@ impl Drop for AbortOnDrop {
 /// Asks the first of `addresses` that accepts for an image.
 pub(super) async fn get(target: &Target, addresses: &[SocketAddr], tls: &Tls) -> Result<Exchange> {
     let accept = (header::ACCEPT, "image/*, */*;q=0.5");
-    send(target, addresses, tls, Method::GET, accept, Bytes::new()).await
+    send(target, addresses, tls, Method::GET, (accept, &HeaderMap::new()), Bytes::new()).await
 }
 
 /// Posts a message to the first of `addresses` that accepts.
-pub(super) async fn post(target: &Target, addresses: &[SocketAddr], tls: &Tls, message: Webhook) -> Result<Exchange> {
+pub(super) async fn post(
+    target: &Target,
+    addresses: &[SocketAddr],
+    tls: &Tls,
+    message: Webhook,
+    headers: &HeaderMap,
+) -> Result<Exchange> {
     let content_type = (header::CONTENT_TYPE, message.content_type);
-    send(target, addresses, tls, Method::POST, content_type, message.body).await
+    send(target, addresses, tls, Method::POST, (content_type, headers), message.body).await
 }
 
 async fn send(
@@ -117,10 +123,10 @@ async fn send(
     addresses: &[SocketAddr],
     tls: &Tls,
     method: Method,
-    (name, value): (HeaderName, &'static str),
+    ((name, value), headers): ((HeaderName, &'static str), &HeaderMap),
     body: Bytes,
 ) -> Result<Exchange> {
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(&target.path)
         .header(header::HOST, target.host_header())
@@ -130,6 +136,7 @@ async fn send(
         .header(header::CONNECTION, "close")
         .body(Full::new(body))
         .map_err(|error| Error::new(Kind::UrlInvalid, "image address has a malformed path").with_source(error))?;
+    request.headers_mut().extend(headers.clone());
     let stream = connect(addresses).await?;
     match target.scheme {
         Scheme::Http => exchange(stream, request).await,

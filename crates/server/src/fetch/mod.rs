@@ -76,6 +76,46 @@ pub(crate) fn resolver(settings: &Settings) -> Arc<dyn Resolve> {
     Arc::new(BoundedResolver::of_the_machine(settings.names_max, settings.name_wait_max))
 }
 
+/// Whether a text is an address that could be fetched from or posted to, wherever that is.
+pub(crate) fn is_address(text: &str) -> bool {
+    Target::parse(text).is_ok()
+}
+
+/// Posts what this server tells of itself to an address that its operator chose, so it may be anywhere.
+#[cfg(feature = "opentelemetry")]
+pub(crate) struct Poster {
+    target: Target,
+    resolver: Arc<dyn Resolve>,
+    tls: Tls,
+}
+
+#[cfg(feature = "opentelemetry")]
+impl Poster {
+    /// One that trusts the machine's certificates.
+    pub(crate) fn new(address: &str, resolver: Arc<dyn Resolve>) -> Result<Self> {
+        Ok(Self { target: Target::parse(address)?, resolver, tls: Tls::native() })
+    }
+
+    /// Posts a message and says with which status it was answered, or why it was not.
+    pub(crate) async fn post(
+        &self,
+        content_type: &'static str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> std::result::Result<u16, String> {
+        let posting = async {
+            let addresses = connect::addresses(&*self.resolver, &self.target).await?;
+            let exchange =
+                connect::post(&self.target, &addresses, &self.tls, Webhook { content_type, body }, headers).await?;
+            Ok(exchange.response.status().as_u16())
+        };
+        // What was tried is known; below it is what came of it.
+        posting.await.map_err(|error: Error| {
+            std::error::Error::source(&error).map_or_else(|| error.message().to_owned(), ToString::to_string)
+        })
+    }
+}
+
 /// Fetches images over HTTP and HTTPS.
 pub(crate) struct HttpFetcher {
     enabled: bool,
@@ -138,7 +178,7 @@ impl HttpFetcher {
         let posting = async {
             let _slot = self.slots.enter(share).await?;
             let addresses = self.addresses(&target).await?;
-            let exchange = connect::post(&target, &addresses, &self.tls, message).await?;
+            let exchange = connect::post(&target, &addresses, &self.tls, message, &HeaderMap::new()).await?;
             Ok(exchange.response.status().as_u16())
         };
         let too_slow = || Error::new(Kind::UrlTimeout, format!("no answer within {} s", deadline.as_secs_f32()));

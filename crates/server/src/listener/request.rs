@@ -12,10 +12,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use likeness_domain::Kind;
-use likeness_domain::ports::IdSource;
+use likeness_domain::ports::{IdSource, STEPS};
 use likeness_wire::http::body::{BodyDeadline, NoPlace};
 use likeness_wire::http::budget::{BodyAllowance, BodyBudget, Peer};
 use likeness_wire::http::origin::OverTls;
@@ -25,7 +25,7 @@ use likeness_wire::native;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 use tracing::field::Empty;
-use tracing::{Instrument, Level};
+use tracing::{Instrument, Level, Span};
 
 use super::Settings;
 use super::large::{LargeRequests, is_large};
@@ -64,6 +64,7 @@ impl Front {
         let id = request_id::fresh(&*self.ids);
         let client = peer.map(|peer| self.proxies.client(peer, request.headers()));
         let line = AccessLine::begin(&request, client);
+        let step = step(&request, &id);
         let deadline = BodyDeadline::new(line.started + self.bounds.body_timeout);
         let large = is_large(request.body()).then(|| Arc::clone(&self.large));
         let until = deadline.clone();
@@ -98,7 +99,7 @@ impl Front {
                 None => answering.await,
             }
         });
-        let (metrics, under_way) = (Arc::clone(&self.metrics), self.metrics.request());
+        let (metrics, under_way, traced) = (Arc::clone(&self.metrics), self.metrics.request(), step.clone());
         let answering = async move {
             let mut response = answering.await.unwrap_or_else(|| {
                 // The panic's message is in the log already, through the hook, under this span.
@@ -109,17 +110,70 @@ impl Front {
             drop((allowance, under_way));
             let observed = response.extensions_mut().remove::<Observed>().unwrap_or_default();
             metrics.answered(&observed, response.status().as_u16(), line.started.elapsed());
+            trace_outcome(&traced, &observed, response.status());
             line.end(response.status(), observed.failure);
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
         };
-        answering.instrument(tracing::info_span!(
-            "request",
-            id,
-            dialect = Empty,
-            operation = Empty,
-            tenant = Empty,
-            key = Empty
-        ))
+        let logged = step.in_scope(|| {
+            tracing::info_span!("request", id, dialect = Empty, operation = Empty, tenant = Empty, key = Empty)
+        });
+        answering.instrument(logged).instrument(step)
+    }
+}
+
+/// The request as a trace shows it; nothing where nobody traces, and for what asks every few seconds how the server is.
+fn step<B>(request: &Request<B>, id: &str) -> Span {
+    let path = request.uri().path();
+    if is_about_health(path) || path == "/metrics" {
+        return Span::none();
+    }
+    // Several are as good as none.
+    let mut parents = request.headers().get_all("traceparent").iter();
+    let parent = parents.next().filter(|_| parents.next().is_none()).and_then(|parent| parent.to_str().ok());
+    // Only methods that the standard knows: others are a client's words.
+    let method = if is_standard(request.method()) { request.method().as_str() } else { "_OTHER" };
+    tracing::info_span!(
+        target: STEPS,
+        "request",
+        request_id = id,
+        traceparent = parent,
+        method,
+        dialect = Empty,
+        operation = Empty,
+        status = Empty,
+        refusal = Empty,
+        is_fault = Empty
+    )
+}
+
+fn is_standard(method: &Method) -> bool {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ]
+    .contains(method)
+}
+
+/// Tells the trace how the request ended.
+fn trace_outcome(step: &Span, observed: &Observed, status: StatusCode) {
+    if step.is_disabled() {
+        return;
+    }
+    step.record("status", u64::from(status.as_u16()));
+    step.record("is_fault", status.is_server_error());
+    let words =
+        [("dialect", observed.dialect), ("operation", observed.operation.as_deref()), ("refusal", observed.refusal)];
+    for (field, word) in words {
+        if let Some(word) = word {
+            step.record(field, word);
+        }
     }
 }
 

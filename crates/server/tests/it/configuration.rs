@@ -53,3 +53,26 @@ fn mistakes_end_with_exit_code_2_and_a_hint() {
     .assert_eq(&wrong_host.talk);
     assert!(!scratch.data().exists(), "nothing is made before the settings are settled");
 }
+
+#[cfg(not(feature = "opentelemetry"))]
+#[test]
+fn a_collector_is_refused_by_a_program_that_cannot_trace() {
+    let scratch = Scratch::new();
+    let mut command = scratch.command(&["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+    command.env("LIKENESS_TRACES_ENDPOINT", "http://127.0.0.1:4318");
+    let refused = crate::harness::ended(command);
+    assert_eq!(refused.code, Some(2));
+    assert_eq!(
+        refused.talk,
+        "error: this program was built without OpenTelemetry, and `traces.endpoint` is set\n  \
+         hint: use a build with the feature `opentelemetry`, or leave `traces.endpoint` out\n"
+    );
+    let mut command = scratch.command(&["config", "show"]);
+    command.env("LIKENESS_TRACES_ENDPOINT", "127.0.0.1:4318");
+    let refused = crate::harness::ended(command);
+    assert_eq!(
+        refused.talk,
+        "error: `traces.endpoint` is `127.0.0.1:4318` (environment LIKENESS_TRACES_ENDPOINT), expected an address such as \
+         http://127.0.0.1:4318\n"
+    );
+}

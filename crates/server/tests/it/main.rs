@@ -14,3 +14,5 @@ mod persons_and_jobs;
 mod pictures;
 mod recovery;
 mod serve;
+#[cfg(feature = "opentelemetry")]
+mod traces;

@@ -66,7 +66,7 @@ use std::time::{Duration, Instant};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, ReportProgress,
-    ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -76,6 +76,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use self::cache::VersionedCache;
 use self::database_lock::DatabaseLock;
@@ -357,7 +358,8 @@ impl Drop for EmbeddedStore {
 
 /// The answer of a write that was handed over.
 fn answered<'a, T: Send + 'static>(handed_over: Result<oneshot::Receiver<Result<T>>>) -> Pending<'a, T> {
-    Box::pin(async move { handed_over?.await.unwrap_or_else(|_| Err(writer::stopped())) })
+    let answered = async move { handed_over?.await.unwrap_or_else(|_| Err(writer::stopped())) };
+    Box::pin(answered.instrument(tracing::info_span!(target: STEPS, "commit")))
 }
 
 impl EmbeddedStore {

@@ -12,9 +12,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use likeness_domain::filter::Filter;
-use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, KeptRows, Pending, VectorIndex};
+use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, KeptRows, Pending, STEPS, VectorIndex};
 use likeness_domain::types::{FaceSetId, Revision};
 use likeness_domain::{Error, Result};
+use tracing::Instrument;
 
 use super::galleries::Galleries;
 use super::gallery::{Backing, Gallery, KeptRow, RowChange};
@@ -365,7 +366,7 @@ impl VectorIndex for FlatIndex {
     }
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
-        Box::pin(async move {
+        let searched = async move {
             self.reached.check()?;
             let Some(gallery) = self.shared.galleries.get(question.face_set) else { return Ok(Vec::new()) };
             if gallery.n_numbers() <= self.options.inline_numbers_max {
@@ -374,7 +375,8 @@ impl VectorIndex for FlatIndex {
             drop(gallery);
             let answer = self.shared.pool.submit(question)?;
             answer.await.unwrap_or_else(|error| Err(Error::internal("search was cut short", error)))
-        })
+        };
+        Box::pin(searched.instrument(tracing::info_span!(target: STEPS, "search")))
     }
 
     fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {

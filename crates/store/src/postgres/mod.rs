@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, ReportProgress,
-    StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -54,6 +54,7 @@ use likeness_domain::types::{
 use likeness_domain::{Error, Kind, Result};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tracing::Instrument;
 
 use self::errors::{Answer, Failure, pause_before};
 use self::follower::Follower;
@@ -381,7 +382,8 @@ impl PostgresStore {
     {
         let shared = Arc::clone(&self.shared);
         let turn = shared.turns.take(actor.tenant);
-        self.spawn(doing, async move { shared.write_as(turn, &actor, &act).await })
+        let committed = self.spawn(doing, async move { shared.write_as(turn, &actor, &act).await });
+        Box::pin(committed.instrument(tracing::info_span!(target: STEPS, "commit")))
     }
 
     /// A write that nobody follows.
@@ -391,7 +393,8 @@ impl PostgresStore {
         F: for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        self.spawn(doing, async move { shared.write(&act).await })
+        let committed = self.spawn(doing, async move { shared.write(&act).await });
+        Box::pin(committed.instrument(tracing::info_span!(target: STEPS, "commit")))
     }
 
     /// Erases what is past its time, `n_rows` at a time; `sql` erases at most `$2` rows that expired at `$1`.
