@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -117,10 +118,11 @@ fn readers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long an enrolment waits while 100,200 of 167,000 faces are deleted by filter: the longest of all, and beside it
-/// without a delete.
+/// How long an enrolment waits while 100,200 of 167,000 faces are deleted by filter, while what is left of a deleted set of
+/// 100,000 is erased, and while nothing of both goes on; and what held the writing thread meanwhile.
 fn enrolments_during_a_delete(_: &mut Criterion) {
     const N_FACES: u64 = 167_000;
+    const N_ERASED: u64 = 100_000;
     let runtime = Runtime::new().expect("a runtime starts");
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let options = FlatOptions { n_threads: 1, queue_len_max: 8, inline_numbers_max: INLINE_NUMBERS_MAX, seed: 1 };
@@ -131,12 +133,19 @@ fn enrolments_during_a_delete(_: &mut Criterion) {
         fields: valued(number, "age", FieldValue::Whole(number as i64 % 100)).fields,
         ..real_face(number)
     };
-    for first in (1..=N_FACES).step_by(1000) {
-        let faces = (first..first + 1000).map(aged).collect();
-        runtime.block_on(store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None)).expect("there is room");
-    }
+    let fill = |set: &FaceSet, first: u64, n_faces: u64| {
+        for first in (first..first + n_faces).step_by(1000) {
+            let faces = (first..first + 1000).map(aged).collect();
+            let added = store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None);
+            runtime.block_on(added).expect("there is room");
+        }
+    };
+    fill(&set, 1, N_FACES);
+    let large = runtime.block_on(store.create_face_set(by(ours()), face_set("large"), None)).expect("there is room");
+    fill(&large, 1 << 30, N_ERASED);
     let mut last = 1 << 40;
-    let mut enrol_until = async |is_over: &dyn Fn() -> bool| {
+    let mut enrol_until = async |what: &str, is_over: &dyn Fn() -> bool| {
+        store.take_holds();
         let mut waits = Vec::new();
         while !is_over() {
             last += 1;
@@ -146,16 +155,11 @@ fn enrolments_during_a_delete(_: &mut Criterion) {
             waits.push(started.elapsed());
         }
         waits.sort_unstable();
-        waits
-    };
-    let at = |waits: &[Duration], share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
-    let tell = |what: &str, waits: Vec<Duration>| {
-        let (median, p99, longest) = (at(&waits, 0.5), at(&waits, 0.99), at(&waits, 1.0));
-        println!("{} enrolments {what}: median {median:?}, 99 % {p99:?}, longest {longest:?}", waits.len());
+        tell(what, &waits, &store);
     };
     runtime.block_on(async {
         let end = Instant::now() + Duration::from_secs(2);
-        tell("without a delete", enrol_until(&|| Instant::now() > end).await);
+        enrol_until("beside nothing", &|| Instant::now() > end).await;
         let started = Instant::now();
         let delete = tokio::spawn({
             let store = Arc::clone(&store);
@@ -165,10 +169,49 @@ fn enrolments_during_a_delete(_: &mut Criterion) {
                 store.delete_faces(by(ours()), FaceScope::FaceSet(set.id), selector).await
             }
         });
-        tell("during a delete", enrol_until(&|| delete.is_finished()).await);
+        enrol_until("during a delete", &|| delete.is_finished()).await;
         let n_deleted = delete.await.expect("a delete does not panic").expect("a delete works").len();
         println!("{n_deleted} faces deleted in {:?}", started.elapsed());
+
+        let started = Instant::now();
+        store.delete_face_set(by(ours()), large.id, false).await.expect("a delete works");
+        println!("a set of {N_ERASED} faces deleted in {:?}", started.elapsed());
+        let is_erased = Arc::new(AtomicBool::new(false));
+        let erased = tokio::spawn({
+            let (store, is_erased) = (Arc::clone(&store), Arc::clone(&is_erased));
+            async move {
+                while store.report(false).await.expect("reading works").n_faces_to_erase > 0 {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                is_erased.store(true, Ordering::SeqCst);
+            }
+        });
+        enrol_until("during the erasure of a set", &|| is_erased.load(Ordering::SeqCst)).await;
+        erased.await.expect("a report does not panic");
+        println!("{N_ERASED} faces erased in {:?}", started.elapsed());
     });
+}
+
+/// How long the enrolments took, and what held the writing thread meanwhile.
+fn tell(what: &str, waits: &[Duration], store: &EmbeddedStore) {
+    let at = |share: f64| waits.get(((waits.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default();
+    let n_long = waits.iter().filter(|wait| **wait > Duration::from_millis(50)).count();
+    let (median, p99, longest) = (at(0.5), at(0.99), at(1.0));
+    println!(
+        "{} enrolments {what}: median {median:?}, 99 % {p99:?}, longest {longest:?}, {n_long} over 50 ms",
+        waits.len()
+    );
+    for (by, held) in store.take_holds().into_iter().filter(|(_, held)| held.n > 0) {
+        println!(
+            "  {by:?}: {} times, {:?} together; half within {:?}, 99 % within {:?}, longest {:?} ({:?} on the wall)",
+            held.n,
+            held.total,
+            held.within(0.5),
+            held.within(0.99),
+            held.longest,
+            held.longest_wall
+        );
+    }
 }
 
 criterion_group!(benches, writers, readers, enrolments_during_a_delete);

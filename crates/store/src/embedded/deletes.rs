@@ -17,7 +17,7 @@ use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceOwner, PersonId, Re
 use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
-use super::checksums::PENDING_DELETES;
+use super::checksums::{self, PENDING_DELETES};
 use super::codec;
 use super::errors::{Answer, Failure};
 use super::faces::{Scope, each_once, find_scope, in_scope, owner_id, sets_of_person};
@@ -54,7 +54,7 @@ pub(super) fn begin(
     let mut insert = tx.conn.prepare_cached(&PENDING_DELETES.insert())?;
     let mut steps = Vec::new();
     for step in sequences.chunks(n_rows_max) {
-        let faces: Vec<u8> = step.iter().flat_map(|sequence| sequence.to_le_bytes()).collect();
+        let faces = bytes_of(step);
         let (tenant, key) = (codec::tenant_bytes(actor.tenant), actor.key.as_ref().map(AccessKeyId::as_str));
         steps.push(insert.insert((actor.request_id.as_str(), tenant, key, faces))?);
     }
@@ -98,11 +98,33 @@ pub(super) fn next_step(conn: &Connection) -> Answer<Option<Step>> {
     })
 }
 
-/// Makes a step: erases those of its faces that are still there, and the step. Returns the faces' ids.
-pub(super) fn make_step(tx: &mut WriteTx<'_>, step: &Step) -> Answer<Vec<FaceId>> {
-    let deleted = remove_of_tenant(tx, step.actor.tenant, &step.sequences)?;
-    tx.conn.prepare_cached("DELETE FROM pending_deletes WHERE id = ?1")?.execute([step.id])?;
-    Ok(deleted)
+/// What was made of a step.
+pub(super) struct Made {
+    /// The faces that were still there.
+    pub(super) deleted: Vec<FaceId>,
+    /// How many faces it was about.
+    pub(super) n_rows: usize,
+    /// Whether that was all of the step.
+    pub(super) is_whole: bool,
+}
+
+/// Makes a step, or as much of it as `n_rows_max` faces: erases those of its faces that are still there, and the step.
+pub(super) fn make_step(tx: &mut WriteTx<'_>, step: &Step, n_rows_max: usize) -> Answer<Made> {
+    let (now, later) = step.sequences.split_at(step.sequences.len().min(n_rows_max));
+    let deleted = remove_of_tenant(tx, step.actor.tenant, now)?;
+    if later.is_empty() {
+        tx.conn.prepare_cached("DELETE FROM pending_deletes WHERE id = ?1")?.execute([step.id])?;
+    } else {
+        let faces = bytes_of(later);
+        tx.conn.prepare_cached("UPDATE pending_deletes SET faces = ?2 WHERE id = ?1")?.execute((step.id, faces))?;
+        checksums::renew(tx.conn, &PENDING_DELETES, "id", &step.id)?;
+    }
+    Ok(Made { deleted, n_rows: now.len(), is_whole: later.is_empty() })
+}
+
+/// Sequences as a pending delete has them.
+fn bytes_of(sequences: &[u64]) -> Vec<u8> {
+    sequences.iter().flat_map(|sequence| sequence.to_le_bytes()).collect()
 }
 
 /// Faces that wait to be erased by pending steps.

@@ -10,18 +10,17 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::Settings;
 use super::errors::Answer;
+use super::holds::HeldBy;
+use super::pace::Pace;
 
-/// Faces erased in one go while others wait; some milliseconds.
-const ERASE_ROWS_BUSY: usize = 100;
-
-/// Faces erased in one go when nobody waits. A caller who comes meanwhile waits for it.
-const ERASE_ROWS_IDLE: usize = 500;
+/// Most faces erased in one go. A caller who comes meanwhile waits for it.
+const ERASE_ROWS: usize = 500;
 
 /// Free pages (4 KiB) that are kept for the next faces instead of shrinking the file.
 const FREE_PAGES_KEPT: u64 = 256;
 
-/// Pages moved in one go when the file is shrunk.
-const VACUUM_PAGES: u64 = 256;
+/// Most pages moved in one go when the file is shrunk.
+const VACUUM_PAGES: usize = 256;
 
 /// From a delete to the moment the log is cleaned of its traces: several deletes share one cleaning.
 const SCRUB_DELAY: Duration = Duration::from_millis(250);
@@ -32,7 +31,7 @@ const SCRUB_PATIENCE: Duration = Duration::from_millis(20);
 /// From a commit to the moment old commits are looked for: many commits share one look.
 const COMPACT_DELAY: Duration = Duration::from_secs(10);
 
-/// Commits compacted in one go.
+/// Most commits compacted in one go.
 const COMPACT_ROWS: usize = 500;
 
 /// Pause after a step failed (a full disk, mostly).
@@ -47,6 +46,9 @@ pub(super) struct Maintenance {
     paused_until: Option<Instant>,
     /// Rows were erased since opening whose old bytes are still in the log, or could not be erased for want of room.
     has_traces: bool,
+    erase_pace: Pace,
+    shrink_pace: Pace,
+    compact_pace: Pace,
     settings: Settings,
     clock: Arc<dyn Clock>,
 }
@@ -55,16 +57,7 @@ impl Maintenance {
     /// The maintenance a store may have right after opening: whatever an earlier process left.
     pub(super) fn after_opening(settings: Settings, clock: Arc<dyn Clock>) -> Self {
         let now = Some(Instant::now());
-        Self {
-            to_erase: true,
-            to_shrink: true,
-            scrub_at: now,
-            compact_at: now,
-            paused_until: None,
-            has_traces: false,
-            settings,
-            clock,
-        }
+        Self { to_erase: true, to_shrink: true, scrub_at: now, compact_at: now, ..Self::none(settings, clock) }
     }
 
     /// None, of a store that cannot be written.
@@ -76,6 +69,9 @@ impl Maintenance {
             compact_at: None,
             paused_until: None,
             has_traces: false,
+            erase_pace: Pace::new(ERASE_ROWS, settings.step_aim),
+            shrink_pace: Pace::new(VACUUM_PAGES, settings.step_aim),
+            compact_pace: Pace::new(COMPACT_ROWS, settings.step_aim),
             settings,
             clock,
         }
@@ -113,36 +109,53 @@ impl Maintenance {
         self.has_traces
     }
 
-    /// Does a little of what is due. `idle`: nobody waits to write.
-    pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) {
+    /// Does a little of what is due, and says what it was and of how many rows. `idle`: nobody waits to write.
+    pub(super) fn do_some(&mut self, conn: &Connection, idle: bool) -> Option<(HeldBy, usize)> {
         self.paused_until = None;
-        if let Err(failure) = self.try_some(conn, idle) {
-            // Nobody waits for a step, so there is nobody to return an error to; it is tried again.
-            tracing::warn!(?failure, "tidying the store failed, it is tried again");
-            if !conn.is_autocommit() {
-                let _ = conn.execute_batch("ROLLBACK");
+        match self.try_some(conn, idle) {
+            Ok(done) => done,
+            Err(failure) => {
+                // Nobody waits for a step, so there is nobody to return an error to; it is tried again.
+                tracing::warn!(?failure, "tidying the store failed, it is tried again");
+                if !conn.is_autocommit() {
+                    let _ = conn.execute_batch("ROLLBACK");
+                }
+                self.paused_until = Some(Instant::now() + PAUSE);
+                None
             }
-            self.paused_until = Some(Instant::now() + PAUSE);
         }
     }
 
-    fn try_some(&mut self, conn: &Connection, idle: bool) -> Answer<()> {
+    /// What was done, of so many rows, took so long.
+    pub(super) fn took(&mut self, by: HeldBy, n_rows: usize, wall: Duration) {
+        match by {
+            HeldBy::Erasure => self.erase_pace.took(n_rows, wall),
+            HeldBy::Shrinking => self.shrink_pace.took(n_rows, wall),
+            HeldBy::Compaction => self.compact_pace.took(n_rows, wall),
+            HeldBy::Writes | HeldBy::DeleteStep | HeldBy::LogCleaning => {}
+        }
+    }
+
+    fn try_some(&mut self, conn: &Connection, idle: bool) -> Answer<Option<(HeldBy, usize)>> {
         if self.scrub_at.is_some_and(|scrub_at| scrub_at <= Instant::now()) {
             let is_clean = scrub(conn)?;
             self.scrub_at = if is_clean { None } else { Some(Instant::now() + SCRUB_DELAY) };
             self.has_traces &= !is_clean || self.to_erase;
+            Ok(Some((HeldBy::LogCleaning, 0)))
         } else if self.compact_at.is_some_and(|compact_at| compact_at <= Instant::now()) {
             let age = i64::try_from(self.settings.commit_age_max.as_millis()).unwrap_or(i64::MAX);
             let before = TimestampMs(self.clock.now().0.saturating_sub(age));
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-            let n_gone = super::commits::compact_some(&tx, self.settings.commits_max, before, COMPACT_ROWS)?;
+            let n_rows_max = self.compact_pace.n_rows();
+            let n_gone = super::commits::compact_some(&tx, self.settings.commits_max, before, n_rows_max)?;
             tx.commit()?;
-            self.compact_at = if n_gone == COMPACT_ROWS { Some(Instant::now()) } else { None };
+            self.compact_at = if n_gone == n_rows_max { Some(Instant::now()) } else { None };
             if n_gone > 0 {
                 self.something_was_erased();
             }
+            Ok(Some((HeldBy::Compaction, n_gone)))
         } else if self.to_erase {
-            let n_rows_max = if idle { ERASE_ROWS_IDLE } else { ERASE_ROWS_BUSY };
+            let n_rows_max = self.erase_pace.n_rows();
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
             let erased = super::erase::erase_some(&tx, n_rows_max).and_then(|n_erased| {
                 tx.commit()?;
@@ -153,15 +166,18 @@ impl Maintenance {
             if n_erased > 0 {
                 self.something_was_erased();
             }
+            Ok(Some((HeldBy::Erasure, n_erased)))
         } else if self.to_shrink && idle {
-            let (n_freed, is_more) = shrink_some(conn)?;
+            let (n_freed, is_more) = shrink_some(conn, self.shrink_pace.n_rows() as u64)?;
             self.to_shrink = is_more;
             if n_freed > 0 && !is_more {
                 // The file gets shorter when the log is folded into it.
                 self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
             }
+            Ok(Some((HeldBy::Shrinking, n_freed as usize)))
+        } else {
+            Ok(None)
         }
-        Ok(())
     }
 }
 
@@ -174,11 +190,11 @@ pub(super) fn scrub(conn: &Connection) -> Answer<bool> {
     Ok(!in_the_way?)
 }
 
-/// Gives some free pages back: how many, and whether there are more.
-fn shrink_some(conn: &Connection) -> Answer<(u64, bool)> {
+/// Gives up to so many free pages back: how many, and whether there are more.
+fn shrink_some(conn: &Connection, n_pages_max: u64) -> Answer<(u64, bool)> {
     let n_free: u64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     let n_spare = n_free.saturating_sub(FREE_PAGES_KEPT);
-    let n_pages = n_spare.min(VACUUM_PAGES);
+    let n_pages = n_spare.min(n_pages_max);
     if n_pages > 0 {
         let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
         let mut rows = statement.query([])?;

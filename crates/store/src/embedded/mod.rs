@@ -26,6 +26,7 @@ mod face_sets;
 mod faces;
 pub mod fuzz;
 mod health;
+mod holds;
 mod identity;
 mod index_check;
 mod jobs;
@@ -35,6 +36,7 @@ mod maintenance;
 mod nonces;
 mod open_files;
 mod opening;
+mod pace;
 mod persons;
 mod pool;
 mod queue;
@@ -92,6 +94,7 @@ use crate::folder::DataFolder;
 pub use self::backup::{BackedUp, BackupStage, Watch, backup, restore, verify as verify_backup};
 pub use self::check::check;
 pub use self::credentials::Credentials;
+pub use self::holds::{Held, HeldBy};
 pub use self::identity::IDENTITY_FILE;
 pub use self::losses::LOSSES_FILE;
 pub use self::recover::{Recovered, recover};
@@ -116,6 +119,9 @@ pub struct Settings {
     pub commit_age_max: Duration,
     /// Most faces of a delete that are erased in one commit, at least 1; other writes wait for no more than these.
     pub delete_rows: usize,
+    /// How long such a step is to take, and every other one of large work beside the writes: steps have as few rows as that
+    /// needs. [`Duration::MAX`] for as many rows as may be.
+    pub step_aim: Duration,
     /// Whether a copy of the library is kept in its folder before its layout is upgraded.
     pub upgrade_copy: bool,
     /// Bytes of the reserve that is given up on a full disk so that the store opens and faces can be deleted; 0 for none. The
@@ -134,6 +140,7 @@ impl Settings {
         commits_max: 200_000,
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
         delete_rows: 250,
+        step_aim: Duration::from_millis(10),
         upgrade_copy: true,
         reserve_bytes: 0,
     };
@@ -271,7 +278,7 @@ impl EmbeddedStore {
             writer: writer::Writer::start(
                 conn,
                 (library.counters, identity, Arc::clone(&n_commits)),
-                maintenance,
+                (maintenance, pace::Pace::new(settings.delete_rows, settings.step_aim)),
                 (Arc::new(dir), reserve, Arc::clone(&health)),
                 (Arc::clone(&index), clock),
                 settings.writes_max,
@@ -289,6 +296,12 @@ impl EmbeddedStore {
             write_probe: tokio::sync::Mutex::default(),
             database_lock,
         })
+    }
+
+    /// What held the writing thread since the store was opened or this was last asked, how often and how long: nobody else
+    /// writes meanwhile.
+    pub fn take_holds(&self) -> Vec<(HeldBy, Held)> {
+        self.writer.take_holds()
     }
 
     fn read<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>

@@ -78,12 +78,12 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// A step was made that erased these faces; back if there are more to come.
-    pub(super) fn after_step(mut self, step: i64, deleted: &[FaceId]) -> Option<Self> {
+    /// A step was made, or a part of it, that erased these faces; back if there are more to come.
+    pub(super) fn after_step(mut self, step: i64, deleted: &[FaceId], is_whole: bool) -> Option<Self> {
         if self.steps.contains(&step) {
             self.deleted.extend_from_slice(deleted);
         }
-        if step < *self.steps.end() {
+        if step < *self.steps.end() || !is_whole {
             return Some(self);
         }
         // A caller who has hung up is no reason to undo anything.

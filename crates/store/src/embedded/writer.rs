@@ -15,18 +15,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use likeness_domain::ports::{Change, Clock, GalleryChange, VectorIndex};
-use likeness_domain::types::{FaceId, Revision};
+use likeness_domain::types::Revision;
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::commits;
-use super::deletes;
+use super::deletes::{self, Made};
 use super::errors::{Answer, FULL, Failure};
 use super::health::Health;
+use super::holds::{Held, HeldBy, HoldClock, Holds};
 use super::identity::IdentityFile;
 use super::maintenance::{self, Maintenance};
 use super::opening::NUMBER_END;
+use super::pace::Pace;
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
@@ -130,6 +132,7 @@ impl Job for WriteProbe {
 pub(super) struct Writer {
     queue: Arc<Queue<Box<dyn Job>>>,
     dir: Arc<PathBuf>,
+    holds: Arc<Holds>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -138,13 +141,13 @@ impl Writer {
     pub(super) fn start(
         conn: Connection,
         (counters, identity, n_commits): (Counters, IdentityFile, Arc<AtomicU64>),
-        maintenance: Maintenance,
+        (maintenance, pace): (Maintenance, Pace),
         (dir, reserve, health): (Arc<PathBuf>, Reserve, Arc<Health>),
         (index, clock): (Arc<dyn VectorIndex>, Arc<dyn Clock>),
         queue_max: usize,
     ) -> Result<Self> {
         let queue = Arc::new(Queue::<Box<dyn Job>>::new(queue_max));
-        let loop_queue = Arc::clone(&queue);
+        let (loop_queue, holds) = (Arc::clone(&queue), Arc::new(Holds::new()));
         let woken = Arc::downgrade(&queue);
         health.damage.on_news(move || {
             if let Some(queue) = woken.upgrade() {
@@ -168,6 +171,8 @@ impl Writer {
             deletes: VecDeque::new(),
             // An earlier process may have left some.
             step_at: Some(Instant::now()),
+            pace,
+            holds: Arc::clone(&holds),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -177,7 +182,7 @@ impl Writer {
                 state.serve(&loop_queue);
             })
             .map_err(|err| Error::internal("cannot start the writing thread of the store", err))?;
-        Ok(Self { queue, dir, thread: Some(thread) })
+        Ok(Self { queue, dir, holds, thread: Some(thread) })
     }
 
     /// Hands a write over; `doing` completes "cannot ...".
@@ -202,6 +207,11 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         self.push("try a write", Box::new(WriteProbe(caller)))?;
         Ok(answer)
+    }
+
+    /// What held the thread since this was last asked.
+    pub(super) fn take_holds(&self) -> Vec<(HeldBy, Held)> {
+        self.holds.take()
     }
 
     fn push(&self, doing: &str, job: Box<dyn Job>) -> Result<()> {
@@ -262,10 +272,15 @@ struct Thread {
     deletes: VecDeque<Running>,
     /// When the next step of a delete is due; `None` when there is none.
     step_at: Option<Instant>,
+    /// Of the steps of deletes.
+    pace: Pace,
+    holds: Arc<Holds>,
 }
 
 impl Thread {
     fn serve(&mut self, queue: &Queue<Box<dyn Job>>) {
+        let clock = HoldClock::of_this_thread();
+        let mut was_maintained = false;
         loop {
             let rebuild_in = self.rebuild_at.map(|at| at.saturating_duration_since(Instant::now()));
             let step_in = self.step_at.map(|at| at.saturating_duration_since(Instant::now()));
@@ -274,8 +289,10 @@ impl Thread {
             let patience = due.min();
             match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => {
+                    let began = clock.begin();
                     self.tell_index_of_damage();
                     self.commit_all(jobs);
+                    clock.end(began, HeldBy::Writes, &self.holds);
                 }
                 Taken::Nothing => {
                     self.tell_index_of_damage();
@@ -283,18 +300,28 @@ impl Thread {
                 }
                 Taken::Closed => {
                     // Whoever waits for a delete is answered; steps that fail are left to the next opening.
-                    while !self.deletes.is_empty() && self.make_step() {}
+                    while !self.deletes.is_empty() && self.make_step().is_some() {}
                     return;
                 }
             }
-            if self.step_at.is_some_and(|step_at| step_at <= Instant::now()) {
-                self.make_step();
-            }
-            if self.maintenance.is_due() {
+            // One of both, then the turn of those who wait to write.
+            let is_step_due = self.step_at.is_some_and(|step_at| step_at <= Instant::now());
+            if is_step_due && (was_maintained || !self.maintenance.is_due()) {
+                was_maintained = false;
+                let began = clock.begin();
+                let n_rows = self.make_step().unwrap_or(0);
+                let wall = clock.end(began, HeldBy::DeleteStep, &self.holds);
+                self.pace.took(n_rows, wall);
+            } else if self.maintenance.is_due() {
+                was_maintained = true;
+                let began = clock.begin();
                 if self.maintenance.may_take_reserve() {
                     self.make_room_if_short();
                 }
-                self.maintenance.do_some(&self.conn, queue.is_empty());
+                if let Some((by, n_rows)) = self.maintenance.do_some(&self.conn, queue.is_empty()) {
+                    let wall = clock.end(began, by, &self.holds);
+                    self.maintenance.took(by, n_rows, wall);
+                }
             }
             if self.probe_at.is_some_and(|probe_at| probe_at <= Instant::now()) {
                 self.probe();
@@ -413,18 +440,19 @@ impl Thread {
         }
     }
 
-    /// Makes one step of the deletes that were begun; false if it failed, and is tried again later.
-    fn make_step(&mut self) -> bool {
+    /// Makes one step of the deletes that were begun, or a part of one; returns how many faces it was about, `None` if it
+    /// failed, and is tried again later.
+    fn make_step(&mut self) -> Option<usize> {
         match self.try_step() {
-            Ok(Some((step, deleted))) => {
-                self.deletes =
-                    self.deletes.drain(..).filter_map(|running| running.after_step(step, &deleted)).collect();
+            Ok(Some((step, Made { deleted, n_rows, is_whole }))) => {
+                let deletes = self.deletes.drain(..);
+                self.deletes = deletes.filter_map(|running| running.after_step(step, &deleted, is_whole)).collect();
                 self.step_at = Some(Instant::now());
-                true
+                Some(n_rows)
             }
             Ok(None) => {
                 self.step_at = None;
-                true
+                Some(0)
             }
             Err(error) => {
                 // While writes are known to fail that is said already.
@@ -434,29 +462,29 @@ impl Thread {
                     tracing::warn!(%error, "a step of a delete failed, it is tried again");
                 }
                 self.step_at = Some(Instant::now() + STEP_PAUSE);
-                false
+                None
             }
         }
     }
 
-    /// The next step, if there is one, and the faces it erased.
-    fn try_step(&mut self) -> Result<Option<(i64, Vec<FaceId>)>> {
+    /// The next step, if there is one, and what was made of it.
+    fn try_step(&mut self) -> Result<Option<(i64, Made)>> {
         let doing = "delete the faces";
         let next = deletes::next_step(&self.conn).map_err(|failure| failure.into_error(doing, &self.dir))?;
         let Some(step) = next else { return Ok(None) };
         self.make_room_if_short();
-        let id = step.id;
+        let (id, n_rows_max) = (step.id, self.pace.n_rows());
         let (caller, mut answer) = oneshot::channel();
         let act = move |tx: &mut WriteTx<'_>| {
-            let deleted = deletes::make_step(tx, &step)?;
+            let made = deletes::make_step(tx, &step, n_rows_max)?;
             tx.actor = Some(step.actor);
-            Ok(deleted)
+            Ok(made)
         };
         let (manner, dir) = (Manner::DELETE_ALONE, Arc::clone(&self.dir));
         let job = Write { doing, manner, dir, act: Some(act), answer: None, caller };
         self.commit(vec![Box::new(job)]);
-        let deleted = answer.try_recv().unwrap_or_else(|_| Err(stopped()))?;
-        Ok(Some((id, deleted)))
+        let made = answer.try_recv().unwrap_or_else(|_| Err(stopped()))?;
+        Ok(Some((id, made)))
     }
 
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
@@ -22,7 +23,12 @@ use crate::crash::{Killer, child_task, say};
 use crate::patience::{block_on, until};
 
 fn open(dir: &Path, index: Arc<dyn VectorIndex>, delete_rows: usize) -> EmbeddedStore {
-    let settings = Settings { delete_rows, ..Settings::DEFAULT };
+    open_paced(dir, index, delete_rows, Duration::MAX)
+}
+
+/// The same whose steps have as few rows as they need to take so long.
+fn open_paced(dir: &Path, index: Arc<dyn VectorIndex>, delete_rows: usize, step_aim: Duration) -> EmbeddedStore {
+    let settings = Settings { delete_rows, step_aim, ..Settings::DEFAULT };
     EmbeddedStore::open_locked(DataFolder::lock(dir).unwrap(), index, settings, clock()).unwrap()
 }
 
@@ -196,6 +202,30 @@ fn deletes_by_label_and_by_ids_are_made_in_steps_too() {
     });
 }
 
+/// Steps that take longer than they should are made in parts: the delete is the same, in smaller commits.
+#[test]
+fn steps_that_take_too_long_are_made_in_parts() {
+    let scratch = tempfile::tempdir().unwrap();
+    let index = Arc::new(Ledger::default());
+    let store = open_paced(scratch.path(), Arc::clone(&index) as _, 100, Duration::ZERO);
+    block_on(async {
+        let set = filled(&store, 1_000).await;
+        let before = store.report(false).await.unwrap().revision;
+        let deleted = store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older()).await.unwrap();
+        let expected: Vec<FaceId> = (1..=1_000).filter(|number| number % 100 >= 40).map(face_id).collect();
+        assert_eq!(deleted, expected, "in order of enrolment");
+        let steps = commits_after(&store, before).await;
+        let sizes: Vec<usize> = steps.iter().map(|commit| removed(commit).len()).collect();
+        // Steps of a hundred, of which the first is tried with 64 faces.
+        let of_a_hundred = [[8; 12].as_slice(), &[4]].concat();
+        let expected = [[64, 8, 8, 8, 8, 4].as_slice(), &of_a_hundred.repeat(5)].concat();
+        assert_eq!(sizes, expected);
+        assert!(steps.iter().all(|commit| commit.actor == deleter()));
+        assert_eq!(index.rows(set.id).len(), 400);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
 /// What is meant is settled when a delete begins: what is enrolled or changed later stays, and deletes that overlap each
 /// erase what the other has not.
 #[test]
@@ -251,11 +281,12 @@ fn a_delete_by_filter_is_refused_while_the_index_is_filled() {
 
 /// Faces of one run of the child, and how many of them are deleted.
 const N_RUN: u64 = 400;
-const DELETE_ROWS: usize = 8;
+const DELETE_ROWS: usize = 20;
 
 /// Enrols and deletes by filter for ever, in a set for each turn, saying what was begun and what was acknowledged.
 async fn delete_for_ever(dir: &Path, first: u64) {
-    let store = open(dir, Arc::new(Ledger::default()), DELETE_ROWS);
+    // Each step is made in parts.
+    let store = open_paced(dir, Arc::new(Ledger::default()), DELETE_ROWS, Duration::ZERO);
     for turn in first.. {
         let set = store.create_face_set(by(ours()), face_set(&format!("turn-{turn}")), None).await.unwrap();
         let number = |face_idx: u64| turn * N_RUN + face_idx + 1;
@@ -313,7 +344,7 @@ fn n_steps_left(dir: &Path) -> u64 {
 async fn check_finished(dir: &Path, filled: &BTreeSet<u64>, deleted: &BTreeSet<u64>) -> u64 {
     let index = Arc::new(Ledger::default());
     let was_under_way = n_steps_left(dir) > 0;
-    let store = open(dir, Arc::clone(&index) as _, DELETE_ROWS);
+    let store = open_paced(dir, Arc::clone(&index) as _, DELETE_ROWS, Duration::ZERO);
     until(&store, "the delete is finished", |report| report.n_faces_to_erase == 0).await;
     assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     for turn in filled {
