@@ -22,12 +22,14 @@ pub struct OperatingPoint {
     pub far_interval: Option<Interval>,
     /// Share of genuine comparisons at or above the similarity, 0 to 1; `None` where it was not measured.
     pub tar: Option<f64>,
+    /// 95 % interval of `tar`, which holds it; `None` where nobody has worked it out.
+    pub tar_interval: Option<Interval>,
 }
 
 impl OperatingPoint {
     /// A point of which nothing else is known.
     pub fn new(far: f64, similarity: Similarity) -> Self {
-        Self { far, similarity, far_interval: None, tar: None }
+        Self { far, similarity, far_interval: None, tar: None, tar_interval: None }
     }
 }
 
@@ -79,8 +81,8 @@ pub struct FalseMatches {
 /// How a pack's similarities relate to false-accept rates, as measured on a named set.
 ///
 /// # Invariants
-/// At least two points, FAR strictly falling, similarity strictly rising; an interval holds its FAR, and the ends of
-/// intervals do not rise from point to point.
+/// At least two points, FAR strictly falling, similarity strictly rising; an interval holds its rate, and the ends of
+/// those of FAR do not rise from point to point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration(Vec<OperatingPoint>);
 
@@ -95,7 +97,12 @@ impl Calibration {
             let holds = |interval: Interval| {
                 0.0 <= interval.low && interval.low <= point.far && point.far <= interval.high && interval.high <= 1.0
             };
-            point.far_interval.is_none_or(holds) && point.tar.is_none_or(|tar| (0.0..=1.0).contains(&tar))
+            let holds_tar = |Interval { low, high }: Interval| {
+                point.tar.is_some_and(|tar| 0.0 <= low && low <= tar && tar <= high && high <= 1.0)
+            };
+            point.far_interval.is_none_or(holds)
+                && point.tar.is_none_or(|tar| (0.0..=1.0).contains(&tar))
+                && point.tar_interval.is_none_or(holds_tar)
         });
         let intervals: Vec<Interval> = points.iter().filter_map(|point| point.far_interval).collect();
         let falling = intervals.windows(2).all(|pair| pair[0].low >= pair[1].low && pair[0].high >= pair[1].high);
@@ -165,6 +172,17 @@ impl Calibration {
     /// The true-accept rate at a similarity: the share of comparisons of one person that come out at least so similar,
     /// linear between measured points. `None` beyond them, and where the points around it state none.
     pub fn tar_at(&self, similarity: Similarity) -> Option<f64> {
+        self.linear_at(similarity, |point| point.tar)
+    }
+
+    /// The 95 % interval of [`Calibration::tar_at`], likewise.
+    pub fn tar_interval_at(&self, similarity: Similarity) -> Option<Interval> {
+        let low = self.linear_at(similarity, |point| point.tar_interval.map(|interval| interval.low))?;
+        let high = self.linear_at(similarity, |point| point.tar_interval.map(|interval| interval.high))?;
+        Some(Interval { low, high })
+    }
+
+    fn linear_at(&self, similarity: Similarity, of: impl Fn(&OperatingPoint) -> Option<f64>) -> Option<f64> {
         if similarity < self.0[0].similarity || similarity > self.0[self.0.len() - 1].similarity {
             return None;
         }
@@ -172,7 +190,8 @@ impl Calibration {
         let (a, b) = (&self.0[segment], &self.0[segment + 1]);
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
         let share = (f64::from(similarity.get()) - low) / (high - low);
-        Some(a.tar? + share * (b.tar? - a.tar?))
+        let (at_a, at_b) = (of(a)?, of(b)?);
+        Some(at_a + share * (at_b - at_a))
     }
 }
 

@@ -80,6 +80,7 @@ fn with_intervals() -> Calibration {
     let wide = |point: OperatingPoint| OperatingPoint {
         far_interval: Some(Interval { low: point.far / 2.0, high: (point.far * 2.0).min(1.0) }),
         tar: Some(1.0 - 0.01 * -point.far.log10()),
+        tar_interval: Some(Interval { low: 0.9 - 0.01 * -point.far.log10(), high: 1.0 }),
         ..point
     };
     Calibration::new(points().into_iter().map(wide).collect()).unwrap()
@@ -94,6 +95,10 @@ fn rates_have_the_intervals_of_their_points_and_true_accept_rates() {
     check_near(interval.low / found.rate, 0.5, 1e-9);
     check_near(interval.high / found.rate, 2.0, 1e-9);
     check_near(with_intervals().tar_at(middle).unwrap(), 0.965, 1e-6);
+    let interval = with_intervals().tar_interval_at(middle).unwrap();
+    check_near(interval.low, 0.865, 1e-6);
+    assert_eq!(interval.high, 1.0);
+    assert_eq!(with_intervals().tar_interval_at(Similarity::MAX), None);
     let above = with_intervals().false_accept_rate(Similarity::MAX);
     assert_eq!((above.rate, above.interval), (1e-6, Some(Interval { low: 0.0, high: 2e-6 })));
     let below = with_intervals().false_accept_rate(Similarity::MIN);
@@ -127,6 +132,15 @@ fn intervals_hold_their_rates_and_do_not_cross() {
     assert!(with(-0.1, 2e-4, 0.9).is_none());
     assert!(with(5e-5, f64::NAN, 0.9).is_none());
     assert!(with(5e-5, 2e-4, 1.1).is_none());
+    let with_tar = |tar, low, high| {
+        let mut points = points();
+        points[3] = OperatingPoint { tar, tar_interval: Some(Interval { low, high }), ..points[3] };
+        Calibration::new(points)
+    };
+    assert!(with_tar(Some(0.9), 0.85, 0.95).is_some());
+    assert!(with_tar(Some(0.9), 0.95, 0.99).is_none(), "the rate lies outside");
+    assert!(with_tar(Some(0.9), 0.85, 1.01).is_none());
+    assert!(with_tar(None, 0.85, 0.95).is_none(), "the interval of nothing");
 }
 
 fn scale() -> Scale {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use http::Method;
 use likeness_domain::score::verification::{
-    AcceptedBetween, IMPOSTORS_ABOVE_MIN, Interval, PairCounts, far_interval_by_person,
+    IMPOSTORS_ABOVE_MIN, Interval, PairCounts, RateAt, far_interval_by_person, interval_by_person,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
 use likeness_domain::types::{PackId, QualityGate, Similarity, Template};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::connection::{Connection, Needs, Payload};
 use super::eval::all_pairs::{self, Known, KnownFaces};
 use super::eval::{MeantFace, gate};
-use super::rates::{percent, rate, significant};
+use super::rates::{percent, percents, rate, significant};
 use super::table::{self, Align, counted};
 use super::terminal;
 use crate::config::Config;
@@ -33,7 +33,7 @@ const FARS: [f64; 11] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3
 const N_DRAWS: usize = 1000;
 
 /// Measures operating points on your own labelled faces: the similarity for each false-accept rate (FAR) that the sample
-/// can show, with 95 % intervals over persons, and the share of genuine comparisons that pass (TAR). Writes them to a file
+/// can show, and the share of genuine comparisons that pass (TAR), both with 95 % intervals over persons. Writes them to a file
 /// that `likeness pack calibrate FILE` takes over. The faces are a folder with one sub-folder a person, or those of a face
 /// set, by the person that owns them or their label. A photograph under the wrong name counts as a false accept or reject:
 /// check the labels first.
@@ -123,9 +123,10 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
     if let Some(file) = &args.output {
         write(file, &calibration_text(&pack, &score))?;
     }
+    let (figures, measured) = drawn_points(&score.calibration);
     for (path, kind) in [(&args.roc, plot::Kind::Roc), (&args.det, plot::Kind::Det)] {
         let Some(path) = path else { continue };
-        let drawn = all_pairs::draw(kind, &source, &pack, &counts, &figures(&score.calibration), path)?;
+        let drawn = all_pairs::draw(kind, &source, &pack, &counts, (&figures, &measured), path)?;
         std::fs::write(path, drawn).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::message(format!("drawn to {}", path.display()));
     }
@@ -154,11 +155,13 @@ fn name_of(folder: &Path) -> String {
 }
 
 fn point(point: &OperatingPoint) -> dto::OperatingPoint {
+    let interval = |ends: Option<Interval>| ends.map(|Interval { low, high }| dto::Interval { low, high });
     dto::OperatingPoint {
         far: point.far,
         similarity: point.similarity.get(),
-        far_interval: point.far_interval.map(|Interval { low, high }| dto::Interval { low, high }),
+        far_interval: interval(point.far_interval),
         tar: point.tar,
+        tar_interval: interval(point.tar_interval),
     }
 }
 
@@ -211,17 +214,27 @@ fn template(pack: &PackId, text: &str) -> Result<Template, Error> {
 fn calibration(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Calibration, Error> {
     let mut n_photos = vec![0_u64; n_persons];
     known.iter().for_each(|face| n_photos[face.person_idx] += 1);
-    let mut points: Vec<OperatingPoint> = Vec::new();
-    for far in FARS {
-        let Some(at) = counts.at_far(far) else { break };
-        // Several rates may have one similarity where few pairs differ.
-        if points.last().is_some_and(|last| f64::from(last.similarity.get()) >= at.cosine) {
-            continue;
+    // Several rates may have one similarity where few pairs differ: the first of them stands.
+    let mut shown: Vec<(f64, RateAt)> = Vec::new();
+    for (far, at) in FARS.into_iter().map_while(|far| Some((far, counts.at_far(far)?))) {
+        if shown.last().is_none_or(|(_, last)| (last.cosine as f32) < at.cosine as f32) {
+            shown.push((far, at));
         }
+    }
+    let cosines: Vec<f64> = shown.iter().map(|(_, at)| at.cosine).collect();
+    let genuine = all_pairs::genuine_accepted(known, &cosines)?;
+    let mut points: Vec<OperatingPoint> = Vec::with_capacity(shown.len());
+    for ((far, at), groups) in shown.into_iter().zip(genuine) {
         let accepted = all_pairs::accepted_between(known, at.cosine)?;
-        let interval = interval(&n_photos, &accepted, far, points.last());
-        let similarity = Similarity::new(at.cosine as f32);
-        points.push(OperatingPoint { far, similarity, far_interval: Some(interval), tar: Some(at.tar) });
+        let (of_far, of_tar) = points.last().map(|last| (last.far_interval, last.tar_interval)).unwrap_or_default();
+        let found = far_interval_by_person(&n_photos, &accepted, N_DRAWS);
+        points.push(OperatingPoint {
+            far,
+            similarity: Similarity::new(at.cosine as f32),
+            far_interval: Some(holding(found, far, of_far)),
+            tar: Some(at.tar),
+            tar_interval: Some(holding(interval_by_person(&groups, N_DRAWS), at.tar, of_tar)),
+        });
     }
     let n_points = points.len();
     Calibration::new(points).ok_or_else(|| {
@@ -239,18 +252,21 @@ fn calibration(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Re
 }
 
 /// The interval of a rate, which holds the rate itself and does not rise above that of the point before.
-fn interval(n_photos: &[u64], accepted: &[AcceptedBetween], far: f64, before: Option<&OperatingPoint>) -> Interval {
-    let Interval { low, high } = far_interval_by_person(n_photos, accepted, N_DRAWS);
-    let before = before.and_then(|point| point.far_interval);
-    let least = before.map_or(1.0, |before| before.low);
-    let most = before.map_or(1.0, |before| before.high);
-    Interval { low: low.min(far).min(least), high: high.max(far).min(most) }
+fn holding(Interval { low, high }: Interval, rate: f64, before: Option<Interval>) -> Interval {
+    let Interval { low: least, high: most } = before.unwrap_or(Interval { low: 1.0, high: 1.0 });
+    Interval { low: low.min(rate).min(least), high: high.max(rate).min(most) }
 }
 
-fn figures(calibration: &Calibration) -> Vec<String> {
-    let shown = calibration.points().iter().filter_map(|point| Some((point.far, point.tar?)));
-    let whole = shown.filter(|(far, _)| (far.log10() - far.log10().round()).abs() < 1e-9);
-    whole.map(|(far, tar)| format!("TAR {} at FAR {far:.0e}", percent(tar))).collect()
+/// What a picture shows: a line for each whole power of ten, and all points with their intervals.
+fn drawn_points(calibration: &Calibration) -> (Vec<String>, Vec<plot::Measured>) {
+    let measured = calibration.points().iter().filter_map(|point| {
+        let ends = |Interval { low, high }: Interval| (low, high);
+        let (far_interval, tar_interval) = (ends(point.far_interval?), ends(point.tar_interval?));
+        Some(plot::Measured { far: point.far, tar: point.tar?, far_interval, tar_interval })
+    });
+    let measured: Vec<_> = measured.collect();
+    let whole = measured.iter().filter(|point| (point.far.log10() - point.far.log10().round()).abs() < 1e-9);
+    (whole.map(|point| all_pairs::figure(point.far, point.tar, point.tar_interval)).collect(), measured)
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Error> {
@@ -258,11 +274,13 @@ fn write(file: &Path, text: &str) -> Result<(), Error> {
 }
 
 fn print(answer: &Answer) {
-    let columns = ["FAR", "95 % interval", "cosine", "TAR"].map(|name| (name, Align::Right));
+    let columns = ["FAR", "95 % interval", "cosine", "TAR", "95 % interval"].map(|name| (name, Align::Right));
     let row = |point: &dto::OperatingPoint| {
         let between = point.far_interval.map(|ends| format!("{} to {}", significant(ends.low), significant(ends.high)));
         let tar = point.tar.map_or_else(|| "-".to_owned(), percent);
-        vec![rate(point.far), between.unwrap_or_default(), format!("{:.4}", point.similarity), tar]
+        let tar_between = point.tar_interval.map(|ends| percents(ends.low, ends.high));
+        let cosine = format!("{:.4}", point.similarity);
+        vec![rate(point.far), between.unwrap_or_default(), cosine, tar, tar_between.unwrap_or_default()]
     };
     let rows: Vec<_> = answer.operating_points.iter().map(row).collect();
     table::lines(&columns, &rows).iter().for_each(terminal::data);
@@ -314,7 +332,96 @@ mod tests {
         for point in found.points() {
             let interval = point.far_interval.expect("measured");
             assert!(interval.low <= point.far && point.far <= interval.high, "{point:?}");
-            assert!(point.tar.is_some_and(|tar| (0.0..=1.0).contains(&tar)));
+            let (tar, interval) = (point.tar.expect("measured"), point.tar_interval.expect("measured"));
+            assert!(interval.low <= tar && tar <= interval.high && interval.low < 1.0, "{point:?}");
+        }
+    }
+
+    /// Faces of which some are unlike the other one of their person.
+    fn unlike_faces(n_persons: usize) -> KnownFaces {
+        let pack = PackId::new("test-1").expect("an id");
+        let face = |idx: usize| {
+            let person = idx / 2;
+            let angle = (person as f64 * 0.618_034).fract() * 6.283 + (idx % 2) as f64 * 0.02 * person as f64;
+            let numbers = [angle.cos() as f32, angle.sin() as f32];
+            (person, Template::new(pack.clone(), &numbers).expect("a template"))
+        };
+        KnownFaces { faces: (0..n_persons * 2).map(face).collect(), n_persons, n_left_out: 0 }
+    }
+
+    /// The interval of Clopper and Pearson (1934): shares at which so few, or so many, have a chance of 2.5 %.
+    fn exact(n_successes: u64, n: u64) -> Interval {
+        let log_factorial = |n: u64| (1..=n).map(|k| (k as f64).ln()).sum::<f64>();
+        let chance = |k: u64, share: f64| {
+            let ways = log_factorial(n) - log_factorial(k) - log_factorial(n - k);
+            (ways + k as f64 * share.ln() + (n - k) as f64 * (1.0 - share).ln()).exp()
+        };
+        let solve = |is_above: &dyn Fn(f64) -> bool| {
+            let (mut low, mut high) = (0.0, 1.0);
+            for _ in 0..60 {
+                let middle = (low + high) / 2.0;
+                if is_above(middle) { high = middle } else { low = middle }
+            }
+            low
+        };
+        let at_least = |share: f64| 1.0 - (0..n_successes).map(|k| chance(k, share)).sum::<f64>();
+        let at_most = |share: f64| (0..=n_successes).map(|k| chance(k, share)).sum::<f64>();
+        Interval { low: solve(&|share| at_least(share) > 0.025), high: solve(&|share| at_most(share) < 0.025) }
+    }
+
+    /// The percentiles of both rates over persons drawn with replacement, every pair compared anew: slow and plain.
+    fn plain_bootstrap(faces: &KnownFaces, cosine: f64) -> (Interval, Interval) {
+        let cosine_of = |a: usize, b: usize| faces.faces[a].1.similarity(&faces.faces[b].1).expect("one pack").get();
+        let mut state = 7_u64;
+        let mut below = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n
+        };
+        let (mut fars, mut tars) = (Vec::new(), Vec::new());
+        for _ in 0..600 {
+            let drawn: Vec<usize> = (0..faces.n_persons).map(|_| below(faces.n_persons)).collect();
+            let (mut n_false, mut n_strange, mut n_true) = (0, 0, 0);
+            for (idx, &a) in drawn.iter().enumerate() {
+                n_true += usize::from(f64::from(cosine_of(2 * a, 2 * a + 1)) >= cosine);
+                for &b in drawn[idx + 1..].iter().filter(|&&b| b != a) {
+                    for (of_a, of_b) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                        n_strange += 1;
+                        n_false += usize::from(f64::from(cosine_of(2 * a + of_a, 2 * b + of_b)) >= cosine);
+                    }
+                }
+            }
+            fars.push(n_false as f64 / n_strange as f64);
+            tars.push(n_true as f64 / drawn.len() as f64);
+        }
+        let percentiles = |mut rates: Vec<f64>| {
+            rates.sort_by(f64::total_cmp);
+            Interval { low: rates[15], high: rates[584] }
+        };
+        (percentiles(fars), percentiles(tars))
+    }
+
+    #[test]
+    fn intervals_are_those_of_a_plain_bootstrap_or_exact_ones_where_these_are_wider() {
+        let faces = unlike_faces(50);
+        let known = faces.known();
+        let counts = all_pairs::counts(&known).expect("comparable");
+        let found = calibration(&counts, &known, 50).expect("enough pairs");
+        let check = |of: &str, found: Interval, drawn: Interval, exact: Interval| {
+            let (low, high) = (drawn.low.min(exact.low), drawn.high.max(exact.high));
+            let least = 0.12 * (high - low);
+            assert!(
+                (found.low - low).abs() < least && (found.high - high).abs() < least,
+                "{of}: {found:?} {drawn:?} {exact:?}"
+            );
+        };
+        assert!(found.points().len() >= 3, "{found:?}");
+        for point in found.points() {
+            let cosine = counts.at_far(point.far).expect("shown").cosine;
+            let (of_far, of_tar) = plain_bootstrap(&faces, cosine);
+            let n_false = counts.at_far(point.far).expect("shown").n_impostors;
+            let (n_true, n_genuine) = ((point.tar.expect("measured") * 50.0).round() as u64, 50);
+            check("FAR", point.far_interval.expect("made"), of_far, exact(n_false, counts.n_impostor()));
+            check("TAR", point.tar_interval.expect("made"), of_tar, exact(n_true, n_genuine));
         }
     }
 

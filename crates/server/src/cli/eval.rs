@@ -398,6 +398,7 @@ fn draw(
         figures: &figures,
         overall: &roc(scored),
         folds: &folds,
+        measured: &[],
         n_impostors: scored.iter().filter(|pair| !pair.same).count(),
     };
     plot::draw(&plot, format)

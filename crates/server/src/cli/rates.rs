@@ -43,6 +43,11 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
+/// Two shares of an interval, as in `97.12 to 98.03 %`.
+pub(crate) fn percents(low: f64, high: f64) -> String {
+    format!("{:.2} to {:.2} %", low * 100.0, high * 100.0)
+}
+
 /// What a threshold lets pass, in one line: the rate per comparison and what it means among `n_faces`.
 pub(crate) fn in_gallery(rate: &dto::FalseAcceptRate, matches: &dto::FalseMatches, n_faces: u64) -> String {
     let faces = super::table::counted(n_faces, "face");

@@ -11,7 +11,7 @@ use likeness_wire::native::dto;
 use serde::Serialize;
 
 use super::connection::{Connection, Needs, Payload};
-use super::rates::{percent, rate, shown_rate, significant};
+use super::rates::{percent, percents, rate, shown_rate, significant};
 use super::table::{self, Align, counted};
 use super::terminal;
 use crate::cli::library_args::LibraryArgs;
@@ -65,6 +65,8 @@ struct Row {
     false_matches_interval: Option<dto::Interval>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tar: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tar_interval: Option<dto::Interval>,
     /// Numbers by dialect.
     numbers: serde_json::Map<String, serde_json::Value>,
 }
@@ -155,6 +157,7 @@ fn row(calibration: &Calibration, similarity: Similarity, n_faces: Option<u64>) 
         false_matches: matches.map(|matches| matches.expected),
         false_matches_interval: matches.and_then(|matches| matches.interval).map(interval),
         tar: calibration.tar_at(similarity),
+        tar_interval: calibration.tar_interval_at(similarity).map(interval),
         numbers: numbers.collect(),
     }
 }
@@ -165,20 +168,26 @@ fn interval(interval: Interval) -> dto::Interval {
 
 fn print(answer: &Answer, calibration: &Calibration) {
     let mut columns = vec![("cosine", Align::Right), ("FAR", Align::Right)];
-    let has_intervals = answer.thresholds.iter().any(|row| row.far_interval.is_some());
-    if has_intervals {
+    let shown = Shown {
+        gallery: answer.n_faces.is_some(),
+        far_intervals: answer.thresholds.iter().any(|row| row.far_interval.is_some()),
+        tar_intervals: answer.thresholds.iter().any(|row| row.tar_interval.is_some()),
+    };
+    if shown.far_intervals {
         columns.push(("95 % interval", Align::Right));
     }
-    if answer.n_faces.is_some() {
+    if shown.gallery {
         columns.push(("false matches", Align::Right));
-        if has_intervals {
+        if shown.far_intervals {
             columns.push(("95 % interval", Align::Right));
         }
     }
     columns.push(("TAR", Align::Right));
+    if shown.tar_intervals {
+        columns.push(("95 % interval", Align::Right));
+    }
     columns.extend(ADAPTERS.iter().map(|adapter| (adapter.name, Align::Right)));
-    let rows: Vec<_> =
-        answer.thresholds.iter().map(|row| cells(row, has_intervals, answer.n_faces.is_some())).collect();
+    let rows: Vec<_> = answer.thresholds.iter().map(|row| cells(row, &shown)).collect();
     table::lines(&columns, &rows).iter().for_each(terminal::data);
     terminal::data(format_args!("pack {}, measured on: {}", answer.pack, answer.measured_on));
     let (least, most) = calibration.far_range();
@@ -196,22 +205,32 @@ fn print(answer: &Answer, calibration: &Calibration) {
     }
 }
 
-fn cells(row: &Row, has_intervals: bool, has_gallery: bool) -> Vec<String> {
+/// Which columns there are besides those of every table.
+struct Shown {
+    gallery: bool,
+    far_intervals: bool,
+    tar_intervals: bool,
+}
+
+fn cells(row: &Row, shown: &Shown) -> Vec<String> {
     let between = |ends: Option<dto::Interval>| {
         ends.map_or_else(|| "-".to_owned(), |ends| format!("{} to {}", significant(ends.low), significant(ends.high)))
     };
     let found = dto::FalseAcceptRate { far: row.far, far_interval: None, far_bound: dto::Bound::Measured };
     let mut cells = vec![format!("{:.4}", row.similarity), shown_rate(&found)];
-    if has_intervals {
+    if shown.far_intervals {
         cells.push(between(row.far_interval));
     }
-    if has_gallery {
+    if shown.gallery {
         cells.push(row.false_matches.map_or_else(|| "-".to_owned(), significant));
-        if has_intervals {
+        if shown.far_intervals {
             cells.push(between(row.false_matches_interval));
         }
     }
     cells.push(row.tar.map_or_else(|| "-".to_owned(), percent));
+    if shown.tar_intervals {
+        cells.push(row.tar_interval.map_or_else(|| "-".to_owned(), |ends| percents(ends.low, ends.high)));
+    }
     // By name: a JSON object has no order of its own.
     let number = |dialect: &str| row.numbers.get(dialect).map_or_else(|| "-".to_owned(), ToString::to_string);
     cells.extend(ADAPTERS.iter().map(|adapter| number(adapter.name)));
@@ -230,7 +249,8 @@ mod tests {
         let points = points.map(|(far, cosine)| OperatingPoint::new(far, Similarity::new(cosine)));
         let calibration = Calibration::new(points.to_vec()).expect("rising");
         let row = row(&calibration, Similarity::new(0.42), Some(2000));
-        let cells = cells(&row, false, true);
+        let shown = Shown { gallery: true, far_intervals: false, tar_intervals: false };
+        let cells = cells(&row, &shown);
         assert_eq!(cells[..3], ["0.4200", "1e-4", "0.2"]);
         let of = |dialect: &str| ADAPTERS.iter().position(|adapter| adapter.name == dialect).expect("known");
         let numbers: Vec<_> =

@@ -73,8 +73,23 @@ pub(crate) struct Plot<'a> {
     pub(crate) overall: &'a [RocPoint],
     /// Each fold: a faint curve.
     pub(crate) folds: &'a [Vec<RocPoint>],
+    /// Points whose intervals are known: a bar along and one upwards.
+    pub(crate) measured: &'a [Measured],
     /// Pairs of two people: a FAR below one of them has not been measured.
     pub(crate) n_impostors: usize,
+}
+
+/// A point of the curve of all pairs with its 95 % intervals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Measured {
+    /// False-accept rate.
+    pub(crate) far: f64,
+    /// True-accept rate.
+    pub(crate) tar: f64,
+    /// Ends of the interval of the first.
+    pub(crate) far_interval: (f64, f64),
+    /// Ends of the interval of the second.
+    pub(crate) tar_interval: (f64, f64),
 }
 
 const WIDTH: f64 = 760.0;
@@ -103,6 +118,8 @@ enum Class {
     /// The curve of all pairs, and those of single folds.
     All,
     Fold,
+    /// Bars of intervals.
+    Interval,
     /// Texts.
     Title,
     Small,
@@ -148,7 +165,7 @@ fn layout(plot: &Plot<'_>) -> Vec<Item> {
     let decades = (plot.n_impostors.max(100) as f64).log10().ceil().min(9.0) as i32;
     let far_min = 10f64.powi(-decades);
     let lowest = plot.folds.iter().map(Vec::as_slice).chain([plot.overall]).map(|roc| tar_at_far(roc, far_min));
-    let lowest = lowest.fold(1.0, f64::min);
+    let lowest = lowest.chain(plot.measured.iter().map(|point| point.tar_interval.0)).fold(1.0, f64::min);
     let (tar_min, tar_step) = *TAR_AXES.iter().find(|(tar_min, _)| *tar_min <= lowest).unwrap_or(&TAR_AXES[5]);
     let axes = Axes { far_min, tar_min, kind: plot.kind };
     let text = |class, at, anchor, text: &str| Item::Text(class, at, anchor, text.to_owned());
@@ -201,6 +218,13 @@ fn layout(plot: &Plot<'_>) -> Vec<Item> {
     items.push(Item::Steps(Class::All, axes.steps(plot.overall)));
     let marks = FARS.into_iter().filter(|&far| far >= far_min);
     items.extend(marks.map(|far| Item::Mark((axes.x(far), axes.y(tar_at_far(plot.overall, far))))));
+    for point in plot.measured {
+        let (at, (far_low, far_high)) = ((axes.x(point.far), axes.y(point.tar)), point.far_interval);
+        let (left, right) = (axes.x(far_low.max(far_min)), axes.x(far_high));
+        let (low, high) = (axes.y(point.tar_interval.0), axes.y(point.tar_interval.1));
+        items.push(Item::Line(Class::Interval, (left, at.1), (right, at.1)));
+        items.push(Item::Line(Class::Interval, (at.0, low), (at.0, high)));
+    }
     for (idx, figure) in plot.figures.iter().rev().enumerate() {
         // Where no curve runs: a ROC leaves the lower right corner, a DET curve the upper right one.
         let at = match plot.kind {
@@ -272,6 +296,7 @@ mod tests {
             figures: &[],
             overall: &overall,
             folds: &[],
+            measured: &[],
             n_impostors,
         };
         String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text")
@@ -296,12 +321,42 @@ mod tests {
             figures: &[],
             overall: &overall,
             folds: &[],
+            measured: &[],
             n_impostors: 1000,
         };
         let drawn = String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text");
         // Three decades of false rejects on 388 px: 10 % a third from the top, 1 % two thirds, nothing at the bottom.
         assert!(drawn.contains(r#"class="all" d="M84.0 213.3H298.7V342.7H728.0V472.0H728.0""#), "{drawn}");
         assert!(drawn.contains("false-reject rate") && drawn.contains(">10 %<"), "{drawn}");
+    }
+
+    #[test]
+    fn intervals_are_bars_across_their_point() {
+        let overall = [(0.0, 0.0), (0.0, 0.995), (1.0, 1.0)].map(|(far, tar)| RocPoint { far, tar });
+        let point = |far_interval| Measured { far: 0.01, tar: 0.995, far_interval, tar_interval: (0.991, 1.0) };
+        let lines = |kind, far_interval| {
+            let plot = Plot {
+                kind,
+                title: "ROC",
+                subtitle: "",
+                figures: &[],
+                overall: &overall,
+                folds: &[],
+                measured: &[point(far_interval)],
+                n_impostors: 1000,
+            };
+            let drawn = String::from_utf8(draw(&plot, PlotFormat::Svg).expect("draws")).expect("is text");
+            let bars = drawn.lines().filter(|line| line.contains(r#"class="interval""#));
+            bars.map(|line| line.replace(r#"<line class="interval" "#, "")).collect::<Vec<_>>()
+        };
+        let expected =
+            [r#"x1="84.0" y1="278.0" x2="513.3" y2="278.0"/>"#, r#"x1="298.7" y1="433.2" x2="298.7" y2="84.0"/>"#];
+        assert_eq!(lines(Kind::Roc, (0.001, 0.1)), expected);
+        assert_eq!(lines(Kind::Roc, (0.0, 0.1)), expected, "what is below the axis ends at it");
+        // Of 0.5 % false rejects from 0 to 0.9 %: at most a thousandth is at the lower edge.
+        let expected =
+            [r#"x1="84.0" y1="381.6" x2="513.3" y2="381.6"/>"#, r#"x1="298.7" y1="348.6" x2="298.7" y2="472.0"/>"#];
+        assert_eq!(lines(Kind::Det, (0.001, 0.1)), expected);
     }
 
     #[test]
@@ -327,6 +382,7 @@ mod tests {
             figures: &figures,
             overall: &overall,
             folds: &[],
+            measured: &[],
             n_impostors: 1000,
         };
         let bytes = draw(&plot, PlotFormat::Png).expect("draws");

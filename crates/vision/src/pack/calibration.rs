@@ -33,6 +33,11 @@ pub fn calibration_text(id: &PackId, score: &Score) -> String {
         if let Some(tar) = point.tar {
             let _ = write!(text, ", tar = {tar:.6}");
         }
+        if let Some(interval) = point.tar_interval {
+            // Outwards, so that the interval holds the rounded rate.
+            let (low, high) = ((interval.low * 1e6).floor() / 1e6, (interval.high * 1e6).ceil() / 1e6);
+            let _ = write!(text, ", tar_interval = [{low:.6}, {high:.6}]");
+        }
         text.push_str(" },\n");
     }
     text.push_str("]\n");
@@ -80,10 +85,25 @@ mod tests {
         let first = OperatingPoint {
             far_interval: Some(Interval { low: 0.009, high: 0.012 }),
             tar: Some(0.9875),
+            tar_interval: Some(Interval { low: 0.96875, high: 1.0 }),
             ..OperatingPoint::new(1e-2, Similarity::new(0.25))
         };
         let points = vec![first, OperatingPoint::new(1e-3, Similarity::new(0.375))];
         Score { calibration: Calibration::new(points).unwrap(), measured_on: measured_on.to_owned() }
+    }
+
+    #[test]
+    fn a_rounded_rate_stays_in_its_interval() {
+        let id = PackId::new("default-2").unwrap();
+        let third = 1.0 / 3.0;
+        let at = |far, similarity| OperatingPoint {
+            tar: Some(third),
+            tar_interval: Some(Interval { low: third, high: third }),
+            ..OperatingPoint::new(far, Similarity::new(similarity))
+        };
+        let calibration = Calibration::new(vec![at(1e-2, 0.25), at(1e-3, 0.375)]).unwrap();
+        let text = calibration_text(&id, &Score { calibration, measured_on: "x".to_owned() });
+        parse_calibration(text.as_bytes(), "the file").unwrap();
     }
 
     #[test]
@@ -111,5 +131,9 @@ mod tests {
         check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\nmore = 1\n{points}"), "`x.toml`");
         let wide = points.replace("0.3 }", "0.3, far_interval = [0.02, 0.03] }");
         check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\n{wide}"), "far_interval [0.02, 0.03] at far 0.01");
+        let wide = points.replace("0.3 }", "0.3, tar = 0.9, tar_interval = [0.91, 1.0] }");
+        check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\n{wide}"), "tar_interval [0.91, 1] at tar 0.9");
+        let alone = points.replace("0.3 }", "0.3, tar_interval = [0.91, 1.0] }");
+        check(&format!("pack = \"a-1\"\nmeasured_on = \"x\"\n{alone}"), "tar_interval without a `tar`");
     }
 }

@@ -733,6 +733,7 @@ pub(super) fn pack(info: &PackInfo) -> dto::Pack {
                 similarity: point.similarity.get(),
                 far_interval: point.far_interval.map(interval),
                 tar: point.tar,
+                tar_interval: point.tar_interval.map(interval),
             })
             .collect(),
     }

@@ -732,6 +732,9 @@ pub struct OperatingPoint {
     /// Share of comparisons of one person that reach this similarity, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar: Option<f64>,
+    /// 95 % interval of that share, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar_interval: Option<Interval>,
 }
 
 /// A model pack.

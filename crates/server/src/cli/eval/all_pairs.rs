@@ -11,7 +11,7 @@ use likeness_domain::score::verification::{
 use likeness_domain::types::{PackId, QualityGate, Similarity, Template};
 use serde::Serialize;
 
-use super::super::rates::{percent, significant};
+use super::super::rates::{percent, percents, significant};
 use super::super::table::{self, Align, counted};
 use super::super::{photo, terminal};
 use super::{Looked, MeantFace, Wanted, embed_all, gate};
@@ -135,12 +135,19 @@ pub(crate) async fn run(args: AllPairsArgs, config: &Config) -> Outcome {
     let counts = counts(&known)?;
     let rates = rates(&counts, &known, folder.n_persons)?;
     if let Some(path) = &args.roc {
-        let shown = rates.iter().filter_map(|rate| Some((rate.far, rate.shown.as_ref()?)));
+        let shown = || rates.iter().filter_map(|rate| Some((rate.far, rate.shown.as_ref()?)));
         let figures: Vec<_> =
-            shown.map(|(far, shown)| format!("TAR {} at FAR {far:.0e}", percent(shown.tar))).collect();
+            shown().map(|(far, shown)| figure(far, shown.tar, (shown.tar_low, shown.tar_high))).collect();
+        let measured = shown().map(|(far, shown)| plot::Measured {
+            far,
+            tar: shown.tar,
+            far_interval: (shown.far_low, shown.far_high),
+            tar_interval: (shown.tar_low, shown.tar_high),
+        });
+        let measured: Vec<_> = measured.collect();
         let name = args.folder.canonicalize().ok();
         let name = name.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
-        std::fs::write(path, draw(plot::Kind::Roc, &name, &pack, &counts, &figures, path)?)
+        std::fs::write(path, draw(plot::Kind::Roc, &name, &pack, &counts, (&figures, &measured), path)?)
             .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
         terminal::message(format!("ROC drawn to {}", path.display()));
     }
@@ -251,6 +258,26 @@ pub(in crate::cli) fn accepted_between(known: &[Known<'_>], cosine: f64) -> Resu
     Ok(pairs)
 }
 
+/// For each of these thresholds: of every person with two photographs or more, how many pairs are accepted, and all pairs.
+/// Known faces lie together by person.
+pub(in crate::cli) fn genuine_accepted(known: &[Known<'_>], cosines: &[f64]) -> Result<Vec<Vec<(u64, u64)>>, Error> {
+    let mut found = vec![Vec::new(); cosines.len()];
+    for own in known.chunk_by(|a, b| a.person_idx == b.person_idx).filter(|own| own.len() > 1) {
+        let mut accepted = vec![0_u64; cosines.len()];
+        for (idx, a) in own.iter().enumerate() {
+            for b in &own[idx + 1..] {
+                let similarity = f64::from(similarity(a, b)?.get());
+                for (n_accepted, cosine) in accepted.iter_mut().zip(cosines) {
+                    *n_accepted += u64::from(similarity >= *cosine);
+                }
+            }
+        }
+        let n_pairs = (own.len() * (own.len() - 1) / 2) as u64;
+        found.iter_mut().zip(accepted).for_each(|(groups, n_accepted)| groups.push((n_accepted, n_pairs)));
+    }
+    Ok(found)
+}
+
 /// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
 fn for_each_pair(known: &[Known<'_>], mut see: impl FnMut(&Known<'_>, &Known<'_>, Similarity)) -> Result<(), Error> {
     let n_blocks = known.len().div_ceil(BLOCK);
@@ -271,25 +298,12 @@ fn for_each_pair(known: &[Known<'_>], mut see: impl FnMut(&Known<'_>, &Known<'_>
 /// The table. The intervals take the thresholds as given and draw persons.
 fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<Vec<Rate>, Error> {
     let at = FARS.map(|far| counts.at_far(far));
-    // Genuine pairs are few: they are compared again rather than kept. Known faces lie together by person.
-    let mut by_person = vec![[(0_u64, 0_u64); FARS.len()]; n_persons];
-    for own in known.chunk_by(|a, b| a.person_idx == b.person_idx) {
-        for (idx, a) in own.iter().enumerate() {
-            for b in &own[idx + 1..] {
-                let cosine = f64::from(similarity(a, b)?.get());
-                for (cell, at) in by_person[a.person_idx].iter_mut().zip(&at) {
-                    let is_accepted = at.is_some_and(|at| cosine >= at.cosine);
-                    *cell = (cell.0 + u64::from(is_accepted), cell.1 + 1);
-                }
-            }
-        }
-    }
+    let genuine = genuine_accepted(known, &at.map(|at| at.map_or(f64::INFINITY, |at| at.cosine)))?;
     let mut n_photos = vec![0_u64; n_persons];
     known.iter().for_each(|face| n_photos[face.person_idx] += 1);
     let rate = |(idx, far): (usize, &f64)| {
         let shown = at[idx].map(|at| -> Result<Shown, Error> {
-            let groups: Vec<_> = by_person.iter().map(|person| person[idx]).filter(|(_, n)| *n > 0).collect();
-            let Interval { low, high } = interval_by_person(&groups, N_DRAWS);
+            let Interval { low, high } = interval_by_person(&genuine[idx], N_DRAWS);
             let of_far = far_interval_by_person(&n_photos, &accepted_between(known, at.cosine)?, N_DRAWS);
             Ok(Shown {
                 cosine: at.cosine,
@@ -317,7 +331,7 @@ fn print(answer: &Answer) {
                 format!("{:.4}", shown.cosine),
                 shown.impostor_pairs_above.to_string(),
                 percent(shown.tar),
-                format!("{} to {}", percent(shown.tar_low), percent(shown.tar_high)),
+                percents(shown.tar_low, shown.tar_high),
             ]),
             None => cells.extend(["-"; 5].map(str::to_owned)),
         }
@@ -345,13 +359,18 @@ fn print(answer: &Answer) {
     }
 }
 
+/// A line beside a curve.
+pub(in crate::cli) fn figure(far: f64, tar: f64, (low, high): (f64, f64)) -> String {
+    format!("TAR {} ({}) at FAR {far:.0e}", percent(tar), percents(low, high))
+}
+
 /// The curve of all pairs, in the format that the name of the file asks for.
 pub(in crate::cli) fn draw(
     kind: plot::Kind,
     name: &str,
     pack: &PackId,
     counts: &PairCounts,
-    figures: &[String],
+    (figures, measured): (&[String], &[plot::Measured]),
     path: &Path,
 ) -> Result<Vec<u8>, Error> {
     let roc = counts.roc();
@@ -360,13 +379,14 @@ pub(in crate::cli) fn draw(
         kind,
         title: &format!("Telling people apart: {} of pack {pack}", kind.word()),
         subtitle: &format!(
-            "all pairs of {name}: {} of one person, {} of two people",
+            "all pairs of {name}: {} of one person, {} of two people; bars: 95 % intervals",
             counts.n_genuine(),
             counts.n_impostor()
         ),
         figures,
         overall: &overall,
         folds: &[],
+        measured,
         n_impostors: counts.n_impostor() as usize,
     };
     plot::draw(&plot, plot::PlotFormat::of_name(path)?)

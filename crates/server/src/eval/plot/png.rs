@@ -49,6 +49,7 @@ fn stroke(class: Class) -> Stroke {
         Class::All => (CURVE, 2.6),
         // The colour of the curve at a third of its strength.
         Class::Fold => ([0xa9, 0xcb, 0xf2], 1.1),
+        Class::Interval => (INK, 1.4),
         _ => ([0xd8, 0xde, 0xe4], 1.0),
     };
     Stroke { color, width: width * SCALE, alpha: 1.0 }

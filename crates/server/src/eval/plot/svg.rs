@@ -9,9 +9,9 @@ const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1f2328}.title{font-size:19px;font-weight:600}\
 .small{font-size:13px;fill:#59636e}.tick{font-size:12.5px;fill:#59636e}.axis{font-size:14px}.figure{font-size:14px}\
 .all{fill:none;stroke:#0969da;stroke-width:2.6;stroke-linejoin:round}.fold{fill:none;stroke:#0969da;stroke-opacity:.35;stroke-width:1.1}\
-.mark{fill:#ffffff;stroke:#0969da;stroke-width:2.2}\
+.interval{stroke:#1f2328;stroke-width:1.4}.mark{fill:#ffffff;stroke:#0969da;stroke-width:2.2}\
 @media(prefers-color-scheme:dark){.paper{fill:#0d1117}.grid{stroke:#30363d}.fine{stroke:#1c2128}.frame{stroke:#656c76}\
-text{fill:#e6edf3}.small,.tick{fill:#9198a1}.all,.fold,.mark{stroke:#58a6ff}.mark{fill:#0d1117}.fold{stroke-opacity:.6}}";
+text{fill:#e6edf3}.small,.tick{fill:#9198a1}.interval{stroke:#e6edf3}.all,.fold,.mark{stroke:#58a6ff}.mark{fill:#0d1117}.fold{stroke-opacity:.6}}";
 
 /// The file's text.
 pub(super) fn write(title: &str, items: &[Item]) -> String {
@@ -66,6 +66,7 @@ fn word(class: Class) -> &'static str {
         Class::Fine => "fine",
         Class::All => "all",
         Class::Fold => "fold",
+        Class::Interval => "interval",
         Class::Title => "title",
         Class::Small => "small",
         Class::Tick => "tick",

@@ -146,6 +146,7 @@ struct RawOperatingPoint {
     similarity: f32,
     far_interval: Option<[f64; 2]>,
     tar: Option<f64>,
+    tar_interval: Option<[f64; 2]>,
 }
 
 #[derive(Deserialize)]
@@ -338,7 +339,7 @@ fn check_score(raw: RawScore) -> Checked<Score> {
     }
     within("number of `score.operating_points`", raw.operating_points.len(), 2, OPERATING_POINTS_MAX)?;
     let mut points = Vec::with_capacity(raw.operating_points.len());
-    for RawOperatingPoint { far, similarity, far_interval, tar } in raw.operating_points {
+    for RawOperatingPoint { far, similarity, far_interval, tar, tar_interval } in raw.operating_points {
         if !(-1.0..=1.0).contains(&similarity) {
             return Err(format!("`score.operating_points` has similarity {similarity}, expected -1 to 1"));
         }
@@ -353,8 +354,25 @@ fn check_score(raw: RawScore) -> Checked<Score> {
         if let Some(tar) = tar.filter(|tar| !(0.0..=1.0).contains(tar)) {
             return Err(format!("`score.operating_points` has tar {tar}, expected 0 to 1"));
         }
-        let far_interval = far_interval.map(|[low, high]| Interval { low, high });
-        points.push(OperatingPoint { far, similarity: Similarity::new(similarity), far_interval, tar });
+        if let Some([low, high]) = tar_interval {
+            let Some(tar) = tar else {
+                return Err("`score.operating_points` has a tar_interval without a `tar`".to_owned());
+            };
+            if !(0.0 <= low && low <= tar && tar <= high && high <= 1.0) {
+                let range = format!("[{low}, {high}] at tar {tar}");
+                return Err(format!(
+                    "`score.operating_points` has tar_interval {range}, expected 0 <= low <= tar <= high <= 1"
+                ));
+            }
+        }
+        let interval = |ends: Option<[f64; 2]>| ends.map(|[low, high]| Interval { low, high });
+        points.push(OperatingPoint {
+            far,
+            similarity: Similarity::new(similarity),
+            far_interval: interval(far_interval),
+            tar,
+            tar_interval: interval(tar_interval),
+        });
     }
     let calibration = Calibration::new(points).ok_or(
         "`score.operating_points` must have `far` between 0 and 1, each once, a lower `far` a higher `similarity`, and \
