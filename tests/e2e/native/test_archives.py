@@ -88,6 +88,31 @@ def test_an_import_goes_on_after_a_kill_and_enrols_nothing_twice(tmp_path, with_
         assert not list((tmp_path / "archives").iterdir())
 
 
+def test_an_export_goes_on_after_a_kill_and_has_every_face_once(tmp_path):
+    n_faces = 30_000
+    with harness.Server(tmp_path / "one") as server:
+        native = native_of(server)
+        native.done(upload(native, "/face-sets/staff/archive/import-later", archive(n_faces)))
+        job = native("POST", "/face-sets/staff/archive/export-later", 202)["id"]
+        # In the middle, wherever that is on this machine.
+        folder = tmp_path / "one" / "archives"
+        while not (folder.exists() and any(path.stat().st_size > 1 << 20 for path in folder.iterdir())):
+            assert native("GET", f"/jobs/{job}")["state"] != "done", "it was too quick to be interrupted"
+        server.kill()
+    with harness.Server(tmp_path / "one") as server:
+        native.base = f"{server.url}/likeness/v1"
+        outcome = native.done(job)["outcome"]
+        assert outcome["n_faces"] == n_faces
+        fetched = native.fetch(f"/jobs/{job}/archive")
+        assert not list(folder.iterdir()), "nothing is left of the one that was cut off"
+    (tmp_path / "fetched.zst").write_bytes(fetched)
+    harness.run("key", "create", "--data", tmp_path / "two", "--tenant", "acme")
+    told = harness.run(
+        "import", tmp_path / "fetched.zst", "--set", "staff", "--data", tmp_path / "two", "--tenant", "acme", "--json"
+    )
+    assert json.loads(told.stdout)["enrolled"] == n_faces
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(tmp_path):
     with harness.Server(tmp_path) as server:
         native = native_of(server)

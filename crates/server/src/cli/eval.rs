@@ -34,7 +34,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: likeness eval pairs pairs.csv --images lfw/ --plot roc.png")]
     Pairs(PairsArgs),
     /// Every photograph of a folder of persons against every other: TAR at FAR 1e-1 to 1e-6
-    #[command(after_help = "Example: likeness eval all-pairs lfw/ --plot roc.png")]
+    #[command(after_help = "Example: likeness eval all-pairs lfw/ --roc roc.png")]
     AllPairs(all_pairs::AllPairsArgs),
 }
 

@@ -314,6 +314,56 @@ mod tests {
         }
     }
 
+    /// What a shell makes of a line without variables: words, of which some stand in single quotes.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
+        for char in line.chars() {
+            match char {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
+                char => word.push(char),
+            }
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    /// Command lines among the text below a command's options.
+    fn examples(command: &clap::Command) -> Vec<Vec<String>> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let example = |line: &str| {
+            let line = line.trim_start();
+            let line =
+                line.split_once("Example: ").or_else(|| line.split_once("Examples: ")).map_or(line, |(_, rest)| rest);
+            let line = line.strip_prefix("sudo -u likeness ").unwrap_or(line);
+            line.starts_with("likeness ").then(|| words(line.split(" > ").next().unwrap_or(line)))
+        };
+        text.lines().filter_map(example).collect()
+    }
+
+    fn check_examples(command: &clap::Command, path: &str, faults: &mut Vec<String>, n_examples: &mut usize) {
+        for example in examples(command) {
+            *n_examples += 1;
+            if let Err(error) = Cli::command().try_get_matches_from(&example) {
+                faults.push(format!("{path}: `{}`: {error}", example.join(" ")));
+            }
+        }
+        for inner in command.get_subcommands() {
+            check_examples(inner, &format!("{path} {}", inner.get_name()), faults, n_examples);
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_that_is_taken() {
+        let mut root = Cli::command();
+        root.build();
+        let (mut faults, mut n_examples) = (Vec::new(), 0);
+        check_examples(&root, "likeness", &mut faults, &mut n_examples);
+        assert_eq!(faults, [] as [String; 0]);
+        assert!(n_examples >= 60, "{n_examples} are found");
+    }
+
     #[test]
     fn every_command_s_help_has_an_example_and_fits_a_screen() {
         let mut root = Cli::command();

@@ -36,6 +36,12 @@ impl Scratch {
         self.path().join("data")
     }
 
+    /// The key that `serve --quickstart` made, as it goes into a head.
+    pub(crate) fn quickstart_key(&self) -> String {
+        let text = std::fs::read_to_string(self.data().join("quickstart.env")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("export LIKENESS_KEY=")).unwrap().to_owned()
+    }
+
     /// A command in the scratch folder, which is also the user's home.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_likeness"));
@@ -165,6 +171,18 @@ impl Server {
     /// One request on a fresh connection; returns the whole answer as text.
     pub(crate) fn exchange(&self, method: &str, target: &str, body: &str) -> String {
         self.exchange_at(self.port(), method, target, body)
+    }
+
+    /// One request with these lines in its head besides, and any body; the whole answer.
+    pub(crate) fn exchange_with(&self, method: &str, target: &str, lines: &str, body: &[u8]) -> String {
+        let mut stream = self.connect();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        read_to_end(&mut stream)
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

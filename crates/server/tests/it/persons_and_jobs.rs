@@ -95,3 +95,62 @@ fn jobs_are_listed_shown_and_cancelled() {
         assert!(refused.talk.contains("job"), "{}", refused.talk);
     }
 }
+
+/// An archive of so many faces with ids from `first` on.
+fn archive(n_faces: usize, first: usize) -> String {
+    let templates: Vec<String> = (0..128).map(template).collect();
+    let mut lines =
+        json!({"format": "likeness-archive", "version": 1, "pack": "default-2", "dimensions": 128}).to_string();
+    for number in 0..n_faces {
+        lines.push_str(&format!("\n{{\"id\":\"{}\",\"template\":\"{}\"}}", first + number, templates[number % 128]));
+    }
+    lines
+}
+
+#[test]
+fn jobs_of_a_running_server_are_waited_for_and_cancelled() {
+    let scratch = Scratch::new();
+    let grants = "read,search,enrol,delete,manage,templates";
+    let made = scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme", "--grant", grants, "--json"]);
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let of = |name: &str| made[name].as_str().unwrap();
+    let key = format!("{}.{}", of("access_key_id"), of("access_key_secret"));
+    let head = format!("Authorization: Bearer {key}\r\nContent-Type: application/x-ndjson\r\n");
+    let import = |set: &str, archive: &str| {
+        let target = format!("/likeness/v1/face-sets/{set}/archive/import-later");
+        let answer = server.exchange_with("POST", &target, &head, archive.as_bytes());
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 202 "), "{answer}");
+        serde_json::from_str::<Value>(body).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let mut with_a_bad_line = archive(6, 1000);
+    with_a_bad_line.push_str("\n{\"id\":\"7\",\"template\":\"AAAA\"}");
+    let small = import("staff", &with_a_bad_line);
+    let shown = run(&scratch, &["job", "show", &small, "--wait"]);
+    assert_eq!(shown.code, Some(0), "{} {}", shown.data, shown.talk);
+    for line in [format!("id        {small}"), "state     done".to_owned(), "faces     6".to_owned()] {
+        assert!(shown.data.lines().any(|shown| shown == line), "{line} is not in\n{}", shown.data);
+    }
+    assert!(shown.data.contains("refused   line 8: "), "{}", shown.data);
+
+    // One import at a time: the second waits while the first, which takes seconds, goes on.
+    let (large, waiting) = (import("large", &archive(30_000, 10_000)), import("other", &archive(3, 1)));
+    let cancelled = told(&scratch, &["job", "cancel", &waiting]);
+    assert_eq!(cancelled, format!("cancelled job {waiting}\n"));
+    let shown = run(&scratch, &["job", "show", &waiting, "--wait", "--json"]);
+    let job: Value = serde_json::from_str(&shown.data).unwrap();
+    assert_eq!((shown.code, &job["state"]), (Some(1), &json!("cancelled")), "{}", shown.data);
+    let cancelled: Value = serde_json::from_str(&told(&scratch, &["job", "cancel", &large, "--json"])).unwrap();
+    assert_eq!(cancelled["cancelled"], large.as_str());
+    assert_eq!(run(&scratch, &["job", "show", &large, "--wait"]).code, Some(1));
+
+    let listed: Value = serde_json::from_str(&told(&scratch, &["job", "list", "--json"])).unwrap();
+    let of = |id: &str| listed["jobs"].as_array().unwrap().iter().find(|job| job["id"] == id).unwrap()["state"].clone();
+    assert_eq!([of(&small), of(&waiting), of(&large)], ["done", "cancelled", "cancelled"]);
+    let table = told(&scratch, &["job", "list"]);
+    assert!(table.lines().next().unwrap().split_whitespace().eq(["id", "kind", "state", "accepted"]), "{table}");
+    let refused = run(&scratch, &["job", "cancel", &small]);
+    assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "it is done: {}", refused.talk);
+    server.stop();
+}

@@ -184,21 +184,8 @@ fn traced(scratch: &Scratch, variables: &[(&str, String)]) -> Option<(Server, St
     command.env("LIKENESS_WORKERS", "1").envs(variables.iter().map(|(name, value)| (*name, value)));
     let server = Server::start(command);
     server.wait_for("listening on http://127.0.0.1:");
-    let key = std::fs::read_to_string(scratch.data().join("quickstart.env")).unwrap();
-    let bearer = key.lines().find_map(|line| line.strip_prefix("export LIKENESS_KEY=")).unwrap().to_owned();
+    let bearer = scratch.quickstart_key();
     Some((server, bearer))
-}
-
-/// One request with headers of its own; the whole answer.
-fn ask(server: &Server, method: &str, target: &str, headers: &str, body: &[u8]) -> String {
-    let mut stream = server.connect();
-    let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    crate::harness::read_to_end(&mut stream)
 }
 
 /// Everything that was sent until the server has ended.
@@ -216,23 +203,23 @@ fn a_request_and_its_steps_are_one_trace_and_name_nobody() {
     let Some((mut server, bearer)) = traced(&scratch, &[endpoint, headers]) else { return };
     let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let key = format!("Authorization: Bearer {bearer}\r\nContent-Type: application/json\r\n");
-    let made = ask(&server, "POST", "/likeness/v1/face-sets", &key, br#"{"name": "hidden-name"}"#);
+    let made = server.exchange_with("POST", "/likeness/v1/face-sets", &key, br#"{"name": "hidden-name"}"#);
     assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
     let photo = std::fs::read(portraits.join("biden.jpg")).unwrap();
     let picture = format!("Authorization: Bearer {bearer}\r\nContent-Type: image/jpeg\r\n");
     let target = "/likeness/v1/face-sets/hidden-name/faces?subject=secret-person";
     let traced = format!("{picture}traceparent: 00-{trace}-{parent}-01\r\n");
-    let enrolled = ask(&server, "POST", target, &traced, &photo);
+    let enrolled = server.exchange_with("POST", target, &traced, &photo);
     assert!(enrolled.starts_with("HTTP/1.1 20"), "{enrolled}");
     let enrolled_id =
         enrolled.lines().find_map(|line| line.to_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
-    let found = ask(&server, "POST", "/likeness/v1/face-sets/hidden-name/search", &picture, &photo);
+    let found = server.exchange_with("POST", "/likeness/v1/face-sets/hidden-name/search", &picture, &photo);
     assert!(found.starts_with("HTTP/1.1 200 "), "{found}");
     // Of others: a caller that does not keep its trace, a health check, a path that nobody serves.
     let unkept = format!("{key}traceparent: 00-{trace}-{parent}-00\r\n");
-    ask(&server, "GET", "/likeness/v1/face-sets/hidden-name", &unkept, b"");
-    ask(&server, "GET", "/healthz", "", b"");
-    ask(&server, "GET", "/v2/whose/face-sets", "", b"");
+    server.exchange_with("GET", "/likeness/v1/face-sets/hidden-name", &unkept, b"");
+    server.exchange_with("GET", "/healthz", "", b"");
+    server.exchange_with("GET", "/v2/whose/face-sets", "", b"");
     server.stop();
     let received: Vec<Call> = calls.try_iter().collect();
     let (head, first) = &received[0];
@@ -299,7 +286,7 @@ fn a_collector_that_is_busy_gets_the_same_again_and_one_that_refuses_is_told_of_
     let (port, calls) = collector(vec![503]);
     let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}/"));
     let Some((mut server, _)) = traced(&scratch, &[base]) else { return };
-    ask(&server, "GET", "/nothing", "", b"");
+    server.exchange_with("GET", "/nothing", "", b"");
     let (_, first) = calls.recv_timeout(PATIENCE).expect("a message");
     let (_, second) = calls.recv_timeout(PATIENCE).expect("the same once more");
     assert_eq!(first, second);
@@ -311,12 +298,12 @@ fn a_collector_that_is_busy_gets_the_same_again_and_one_that_refuses_is_told_of_
     let base = ("LIKENESS_TRACES_ENDPOINT", format!("http://127.0.0.1:{port}"));
     let scratch = Scratch::new();
     let Some((mut server, _)) = traced(&scratch, &[base]) else { return };
-    ask(&server, "GET", "/nothing", "", b"");
+    server.exchange_with("GET", "/nothing", "", b"");
     calls.recv_timeout(PATIENCE).expect("a message");
     server.wait_for("does not take traces");
-    ask(&server, "GET", "/nothing", "", b"");
+    server.exchange_with("GET", "/nothing", "", b"");
     calls.recv_timeout(PATIENCE).expect("another one");
-    ask(&server, "GET", "/nothing", "", b"");
+    server.exchange_with("GET", "/nothing", "", b"");
     calls.recv_timeout(PATIENCE).expect("one that is taken");
     server.wait_for("spans of traces were lost");
     server.stop();
@@ -330,7 +317,7 @@ fn one_of_several_requests_is_traced_and_nobody_waits_for_a_collector_that_is_no
     let base = ("LIKENESS_TRACES_ENDPOINT", format!("http://127.0.0.1:{port}"));
     let Some((mut server, _)) = traced(&scratch, &[base, ("LIKENESS_TRACES_ONE_IN", "3".to_owned())]) else { return };
     for _ in 0..7 {
-        ask(&server, "GET", "/nothing", "", b"");
+        server.exchange_with("GET", "/nothing", "", b"");
     }
     server.stop();
     assert_eq!(sent(&calls).len(), 3, "the first, the fourth and the seventh");
@@ -340,6 +327,6 @@ fn one_of_several_requests_is_traced_and_nobody_waits_for_a_collector_that_is_no
     let Some((mut server, _)) = traced(&scratch, &[("LIKENESS_TRACES_ENDPOINT", format!("http://{nobody}"))]) else {
         return;
     };
-    assert!(ask(&server, "GET", "/nothing", "", b"").starts_with("HTTP/1.1 404 "));
+    assert!(server.exchange_with("GET", "/nothing", "", b"").starts_with("HTTP/1.1 404 "));
     server.stop();
 }
