@@ -13,8 +13,11 @@ pub(super) const GROUP: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     /// The picture, `width` x `height` pixels of three bytes.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "the plain code has the picture itself"))]
     pub(super) picture: &'a [u8],
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "the plain code has the picture itself"))]
     pub(super) width: u32,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "the plain code has the picture itself"))]
     pub(super) height: u32,
     /// Column and row of the crop's first pixel, and what is added for each pixel, in 1/1024 pixel. They are cut to 1/32.
     pub(super) start: (i64, i64),

@@ -62,6 +62,7 @@ pub(super) struct TileLine(pub(super) [u8; TILE_DEPTH]);
 
 impl TileLine {
     /// Zeros.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "needs AMX"))]
     pub(super) const ZERO: Self = Self([0; TILE_DEPTH]);
 }
 
@@ -78,6 +79,7 @@ enum Packing {
     Pairs,
     /// For each line of outputs, for every [`TILE_DEPTH`] inputs (filled up with zeros) 16 lines with the high bytes and 16
     /// with the low bytes of the weights; each line has 4 inputs of each of 16 outputs.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "needs AMX"))]
     Tiles,
 }
 
