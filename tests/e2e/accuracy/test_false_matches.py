@@ -72,16 +72,20 @@ class Gallery:
         subject = urllib.parse.quote(path.parent.name)
         self._call(f"{self.base}/{self.name}/faces?subject={subject}", path.read_bytes())
 
+    def enrol_all(self, photos):
+        for path in photos:
+            self.enrol(path)
+
     def search(self, path, false_matches):
         return self._call(f"{self.base}/{self.name}/search?top=200&false_matches={false_matches}", path.read_bytes())
 
 
-def measure(gallery, probes, rng):
+def measure(gallery, probes, rng, expected=EXPECTED):
     """The interval of false matches per probe that is counted, and the one that is stated."""
     counts, stated = {}, None
     for name, path in probes:
         try:
-            answer = gallery.search(path, EXPECTED)
+            answer = gallery.search(path, expected)
         except urllib.error.HTTPError as refused:
             # A face that the mesh does not confirm is not searched with.
             assert refused.code == 422, refused.read()
@@ -92,10 +96,10 @@ def measure(gallery, probes, rng):
     return interval(counts, rng), stated
 
 
-def check(n_faces, counted, stated):
+def check(n_faces, counted, stated, expected=EXPECTED):
     low, high = counted
     assert stated["n_faces"] == n_faces
-    assert stated["false_matches"] == pytest.approx(EXPECTED, rel=1e-6)
+    assert stated["false_matches"] == pytest.approx(expected, rel=1e-6)
     ends = stated["false_matches_interval"]
     print(f"{n_faces} faces: counted {low:.3f} to {high:.3f}, stated {ends['low']:.3f} to {ends['high']:.3f}")
     assert low <= ends["high"] and ends["low"] <= high, (n_faces, counted, ends)
@@ -103,7 +107,8 @@ def check(n_faces, counted, stated):
 
 @pytest.mark.skipif(not PHOTOS, reason="needs ../shared/eval/lfw/images")
 def test_the_stated_number_of_false_matches_holds(tmp_path):
-    """With the operating points of the model pack. The set it was measured on holds these photographs, among others."""
+    """With the operating points of the model pack, which were measured on these photographs among others; below on none of
+    them."""
     rng = random.Random(1)
     key = harness.create_key(tmp_path / "data", "acme")
     with harness.Server(tmp_path / "data") as server:
@@ -111,21 +116,28 @@ def test_the_stated_number_of_false_matches_holds(tmp_path):
         for n_faces in (10, 100, 1000, 2000):
             photos, probes = splits(n_faces, 250, rng, persons)
             gallery = Gallery(server, key, f"of-{n_faces}")
-            for path in photos:
-                gallery.enrol(path)
+            gallery.enrol_all(photos)
             check(n_faces, *measure(gallery, probes, rng))
 
 
+# Photographs that are calibrated on, and for galleries of others: their size, and how many false matches are asked for. As
+# many pairs are needed as show the rate, and what is left has to fill the gallery and be looked for: so 2,000 faces are
+# asked for two false matches (1e-3 per comparison), which 210 photographs show.
+HELD_OUT = [(1160, [(10, EXPECTED), (100, EXPECTED), (1000, EXPECTED)]), (210, [(2000, 2.0)])]
+
+
 @pytest.mark.skipif(not PHOTOS, reason="needs ../shared/eval/lfw/images")
-def test_points_of_ones_own_hold_for_people_they_were_not_measured_on(tmp_path):
-    """Calibrated on one half of the people, counted on the other."""
+@pytest.mark.parametrize(("n_calibrated", "galleries"), HELD_OUT)
+def test_points_of_ones_own_hold_for_people_they_were_not_measured_on(tmp_path, n_calibrated, galleries):
+    """Calibrated on some of the people, counted on all others."""
     rng = random.Random(2)
     persons = people(PHOTOS)
     names = sorted(persons)
     rng.shuffle(names)
-    half = set(names[::2])
-    folder = tmp_path / "half"
-    for name in half:
+    folder, calibrated = tmp_path / "calibrated", set()
+    while sum(len(persons[name]) for name in calibrated) < n_calibrated:
+        name = names.pop()
+        calibrated.add(name)
         (folder / name).mkdir(parents=True)
         for path in persons[name]:
             (folder / name / path.name).symlink_to(path)
@@ -138,14 +150,17 @@ def test_points_of_ones_own_hold_for_people_they_were_not_measured_on(tmp_path):
     env = {"LIKENESS_HOME": str(home)}
     done = harness.run("calibrate", folder, "--gate", "none", "-o", points, "--json", env=env)
     found = json.loads(done.stdout)
-    assert found["pack"] == "default-2" and len(found["operating_points"]) >= 6
+    assert found["pack"] == "default-2"
+    # What so few pairs cannot show is not stated: ten of them have to lie above.
+    least = found["operating_points"][-1]["far"]
+    assert least * found["impostor_pairs"] >= 10 * (1 - 1e-9), found
     harness.run("pack", "calibrate", points, env=env)
     key = harness.create_key(tmp_path / "data", "acme")
     with harness.Server(tmp_path / "data", env=env) as server:
-        others = {name: photos for name, photos in persons.items() if name not in half}
-        for n_faces in (10, 100, 500):
+        others = {name: photos for name, photos in persons.items() if name not in calibrated}
+        for n_faces, expected in galleries:
             photos, probes = splits(n_faces, 250, rng, others)
+            assert len(photos) == n_faces and len(probes) >= 80
             gallery = Gallery(server, key, f"of-{n_faces}")
-            for path in photos:
-                gallery.enrol(path)
-            check(n_faces, *measure(gallery, probes, rng))
+            gallery.enrol_all(photos)
+            check(n_faces, *measure(gallery, probes, rng, expected), expected)
