@@ -25,6 +25,13 @@ const VACUUM_PAGES: usize = 256;
 /// From a delete to the moment the log is cleaned of its traces: several deletes share one cleaning.
 const SCRUB_DELAY: Duration = Duration::from_millis(250);
 
+/// The same is at least so many times what the last cleaning took, whose end depends on the disk: while much is deleted it takes
+/// no more than a share of the time from those who wait to write.
+const SCRUB_SHARE: u32 = 10;
+
+/// And at most this.
+const SCRUB_DELAY_MAX: Duration = Duration::from_secs(5);
+
 /// How long cleaning waits for readers to finish before it tries again later.
 const SCRUB_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -42,6 +49,7 @@ pub(super) struct Maintenance {
     to_erase: bool,
     to_shrink: bool,
     scrub_at: Option<Instant>,
+    scrub_delay: Duration,
     compact_at: Option<Instant>,
     paused_until: Option<Instant>,
     /// Rows were erased since opening whose old bytes are still in the log, or could not be erased for want of room.
@@ -66,6 +74,7 @@ impl Maintenance {
             to_erase: false,
             to_shrink: false,
             scrub_at: None,
+            scrub_delay: SCRUB_DELAY,
             compact_at: None,
             paused_until: None,
             has_traces: false,
@@ -82,7 +91,8 @@ impl Maintenance {
         self.to_erase = true;
         self.to_shrink = true;
         self.has_traces = true;
-        self.scrub_at.get_or_insert_with(|| Instant::now() + SCRUB_DELAY);
+        let scrub_at = Instant::now() + self.scrub_delay;
+        self.scrub_at.get_or_insert(scrub_at);
     }
 
     /// Commits were stored: old ones may have to go.
@@ -132,7 +142,8 @@ impl Maintenance {
             HeldBy::Erasure => self.erase_pace.took(n_rows, wall),
             HeldBy::Shrinking => self.shrink_pace.took(n_rows, wall),
             HeldBy::Compaction => self.compact_pace.took(n_rows, wall),
-            HeldBy::Writes | HeldBy::DeleteStep | HeldBy::LogCleaning => {}
+            HeldBy::LogCleaning => self.scrub_delay = (wall * SCRUB_SHARE).clamp(SCRUB_DELAY, SCRUB_DELAY_MAX),
+            HeldBy::Writes | HeldBy::DeleteStep => {}
         }
     }
 

@@ -140,7 +140,7 @@ impl Settings {
         commits_max: 200_000,
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
         delete_rows: 250,
-        step_aim: Duration::from_millis(10),
+        step_aim: Duration::from_millis(15),
         upgrade_copy: true,
         reserve_bytes: 0,
     };
