@@ -3,67 +3,47 @@
 //! A stored commit holds no vector and no text of a face: whoever reads it gets the rows that are still there. So deleting
 //! a face erases it from every stored commit as well, without touching one.
 
-use likeness_domain::ports::{Change, GalleryChange};
+use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyDeed};
 use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, TenantId};
 
 /// A change by the ids of what changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ChangeRef {
-    Opened(FaceSetId),
-    Closed(FaceSetId),
-    Put(FaceSetId, FaceId),
-    Removed(FaceSetId, FaceId),
-    FaceSetChanged(FaceSetId),
-    PersonChanged(PersonId),
-    PersonDeleted(PersonId),
-    TransientFaceKept(FaceId),
-    TransientFaceGone(FaceId),
-    TemplatePut(FaceId, PackId),
-    TenantChanged(TenantId),
-    TenantDeleted(TenantId),
-    KeyChanged(AccessKeyId),
-    KeyDeleted(AccessKeyId),
+pub(crate) fn ref_of(change: &Change) -> ChangeRef {
+    match change {
+        Change::Gallery(GalleryChange::Open { face_set, .. }) => ChangeRef::Opened(*face_set),
+        Change::Gallery(GalleryChange::Close { face_set }) => ChangeRef::Closed(*face_set),
+        Change::Gallery(GalleryChange::Put { face_set, entry }) => ChangeRef::Put(*face_set, entry.face),
+        Change::Gallery(GalleryChange::Remove { face_set, face }) => ChangeRef::Removed(*face_set, *face),
+        Change::FaceSetChanged(face_set) => ChangeRef::FaceSetChanged(*face_set),
+        Change::PersonChanged(person) => ChangeRef::PersonChanged(*person),
+        Change::PersonDeleted(person) => ChangeRef::PersonDeleted(*person),
+        Change::TransientFaceKept(face) => ChangeRef::TransientFaceKept(*face),
+        Change::TransientFaceGone(face) => ChangeRef::TransientFaceGone(*face),
+        Change::TemplatePut(face, pack) => ChangeRef::TemplatePut(*face, pack.clone()),
+        Change::TenantMade(tenant) => ChangeRef::TenantMade(*tenant),
+        Change::TenantChanged(tenant) => ChangeRef::TenantChanged(*tenant),
+        Change::TenantDeleted(tenant) => ChangeRef::TenantDeleted(*tenant),
+        Change::Key(key, deed) => ChangeRef::Key(key.clone(), *deed),
+    }
 }
 
-impl ChangeRef {
-    pub(crate) fn of(change: &Change) -> Self {
-        match change {
-            Change::Gallery(GalleryChange::Open { face_set, .. }) => Self::Opened(*face_set),
-            Change::Gallery(GalleryChange::Close { face_set }) => Self::Closed(*face_set),
-            Change::Gallery(GalleryChange::Put { face_set, entry }) => Self::Put(*face_set, entry.face),
-            Change::Gallery(GalleryChange::Remove { face_set, face }) => Self::Removed(*face_set, *face),
-            Change::FaceSetChanged(face_set) => Self::FaceSetChanged(*face_set),
-            Change::PersonChanged(person) => Self::PersonChanged(*person),
-            Change::PersonDeleted(person) => Self::PersonDeleted(*person),
-            Change::TransientFaceKept(face) => Self::TransientFaceKept(*face),
-            Change::TransientFaceGone(face) => Self::TransientFaceGone(*face),
-            Change::TemplatePut(face, pack) => Self::TemplatePut(*face, pack.clone()),
-            Change::TenantChanged(tenant) => Self::TenantChanged(*tenant),
-            Change::TenantDeleted(tenant) => Self::TenantDeleted(*tenant),
-            Change::KeyChanged(key) => Self::KeyChanged(key.clone()),
-            Change::KeyDeleted(key) => Self::KeyDeleted(key.clone()),
-        }
-    }
-
-    /// The change with its rows as `rows` finds them; `None` if they are gone.
-    pub(crate) fn resolved<E>(self, rows: &mut impl Rows<Error = E>) -> Result<Option<Change>, E> {
-        Ok(match self {
-            Self::Opened(face_set) => rows.opened(face_set)?.map(Change::Gallery),
-            Self::Put(face_set, face) => rows.put(face_set, face)?.map(Change::Gallery),
-            Self::Closed(face_set) => Some(Change::Gallery(GalleryChange::Close { face_set })),
-            Self::Removed(face_set, face) => Some(Change::Gallery(GalleryChange::Remove { face_set, face })),
-            Self::FaceSetChanged(face_set) => Some(Change::FaceSetChanged(face_set)),
-            Self::PersonChanged(person) => Some(Change::PersonChanged(person)),
-            Self::PersonDeleted(person) => Some(Change::PersonDeleted(person)),
-            Self::TransientFaceKept(face) => Some(Change::TransientFaceKept(face)),
-            Self::TransientFaceGone(face) => Some(Change::TransientFaceGone(face)),
-            Self::TemplatePut(face, pack) => Some(Change::TemplatePut(face, pack)),
-            Self::TenantChanged(tenant) => Some(Change::TenantChanged(tenant)),
-            Self::TenantDeleted(tenant) => Some(Change::TenantDeleted(tenant)),
-            Self::KeyChanged(key) => Some(Change::KeyChanged(key)),
-            Self::KeyDeleted(key) => Some(Change::KeyDeleted(key)),
-        })
-    }
+/// The change with its rows as `rows` finds them; `None` if they are gone.
+pub(crate) fn resolved<E>(change: ChangeRef, rows: &mut impl Rows<Error = E>) -> Result<Option<Change>, E> {
+    Ok(match change {
+        ChangeRef::Opened(face_set) => rows.opened(face_set)?.map(Change::Gallery),
+        ChangeRef::Put(face_set, face) => rows.put(face_set, face)?.map(Change::Gallery),
+        ChangeRef::Closed(face_set) => Some(Change::Gallery(GalleryChange::Close { face_set })),
+        ChangeRef::Removed(face_set, face) => Some(Change::Gallery(GalleryChange::Remove { face_set, face })),
+        ChangeRef::FaceSetChanged(face_set) => Some(Change::FaceSetChanged(face_set)),
+        ChangeRef::PersonChanged(person) => Some(Change::PersonChanged(person)),
+        ChangeRef::PersonDeleted(person) => Some(Change::PersonDeleted(person)),
+        ChangeRef::TransientFaceKept(face) => Some(Change::TransientFaceKept(face)),
+        ChangeRef::TransientFaceGone(face) => Some(Change::TransientFaceGone(face)),
+        ChangeRef::TemplatePut(face, pack) => Some(Change::TemplatePut(face, pack)),
+        ChangeRef::TenantMade(tenant) => Some(Change::TenantMade(tenant)),
+        ChangeRef::TenantChanged(tenant) => Some(Change::TenantChanged(tenant)),
+        ChangeRef::TenantDeleted(tenant) => Some(Change::TenantDeleted(tenant)),
+        ChangeRef::Key(key, deed) => Some(Change::Key(key, deed)),
+    })
 }
 
 /// Finds the rows that stored commits refer to.
@@ -82,7 +62,7 @@ pub(crate) trait Rows {
 pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for change in changes {
-        let change = ChangeRef::of(change);
+        let change = ref_of(change);
         let (tag, numbers, text): (u8, [Option<u64>; 2], Option<&str>) = match &change {
             ChangeRef::Opened(set) => (b'o', [Some(set.get()), None], None),
             ChangeRef::Closed(set) => (b'c', [Some(set.get()), None], None),
@@ -94,10 +74,10 @@ pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec
             ChangeRef::TransientFaceKept(face) => (b'k', [Some(face.get()), None], None),
             ChangeRef::TransientFaceGone(face) => (b'g', [Some(face.get()), None], None),
             ChangeRef::TemplatePut(face, pack) => (b't', [Some(face.get()), None], Some(pack.as_str())),
+            ChangeRef::TenantMade(tenant) => (b'N', halves(*tenant), None),
             ChangeRef::TenantChanged(tenant) => (b'T', halves(*tenant), None),
             ChangeRef::TenantDeleted(tenant) => (b'X', halves(*tenant), None),
-            ChangeRef::KeyChanged(key) => (b'K', [None, None], Some(key.as_str())),
-            ChangeRef::KeyDeleted(key) => (b'L', [None, None], Some(key.as_str())),
+            ChangeRef::Key(key, deed) => (tag_of(*deed), [None, None], Some(key.as_str())),
         };
         bytes.push(tag);
         bytes.extend(numbers.into_iter().flatten().flat_map(u64::to_le_bytes));
@@ -107,6 +87,21 @@ pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec
         }
     }
     bytes
+}
+
+/// Everything that may be done with a key.
+const KEY_DEEDS: [KeyDeed; 6] =
+    [KeyDeed::Made, KeyDeed::Enabled, KeyDeed::Disabled, KeyDeed::Rotated, KeyDeed::Deleted, KeyDeed::Changed];
+
+fn tag_of(deed: KeyDeed) -> u8 {
+    match deed {
+        KeyDeed::Made => b'A',
+        KeyDeed::Enabled => b'E',
+        KeyDeed::Disabled => b'D',
+        KeyDeed::Rotated => b'R',
+        KeyDeed::Deleted => b'L',
+        KeyDeed::Changed => b'K',
+    }
 }
 
 /// A tenant's bits, the lower half first, so that its bytes are those of a little-endian u128.
@@ -136,11 +131,13 @@ fn next_ref(rest: &mut &[u8]) -> Option<ChangeRef> {
         b'k' => ChangeRef::TransientFaceKept(FaceId::new(next_number(rest)?)?),
         b'g' => ChangeRef::TransientFaceGone(FaceId::new(next_number(rest)?)?),
         b't' => ChangeRef::TemplatePut(FaceId::new(next_number(rest)?)?, PackId::new(next_text(rest)?)?),
+        b'N' => ChangeRef::TenantMade(next_tenant(rest)?),
         b'T' => ChangeRef::TenantChanged(next_tenant(rest)?),
         b'X' => ChangeRef::TenantDeleted(next_tenant(rest)?),
-        b'K' => ChangeRef::KeyChanged(AccessKeyId::new(next_text(rest)?)?),
-        b'L' => ChangeRef::KeyDeleted(AccessKeyId::new(next_text(rest)?)?),
-        _ => return None,
+        tag => {
+            let deed = KEY_DEEDS.into_iter().find(|deed| tag_of(*deed) == tag)?;
+            ChangeRef::Key(AccessKeyId::new(next_text(rest)?)?, deed)
+        }
     })
 }
 
@@ -165,7 +162,7 @@ mod tests {
     fn changes_are_read_back_as_they_were_written() {
         let set = FaceSetId::new(7).unwrap();
         let (face, person) = (FaceId::new((1 << 45) - 1).unwrap(), PersonId::new(3).unwrap());
-        let changes = [
+        let changes: Vec<Change> = [
             Change::Gallery(GalleryChange::Close { face_set: set }),
             Change::Gallery(GalleryChange::Remove { face_set: set, face }),
             Change::FaceSetChanged(set),
@@ -176,11 +173,13 @@ mod tests {
             Change::TemplatePut(face, PackId::new("other-1").unwrap()),
             Change::TenantChanged(TenantId::from_bits(u128::MAX - 7)),
             Change::TenantDeleted(TenantId::from_bits(1 << 100)),
-            Change::KeyChanged(AccessKeyId::new("AK1").unwrap()),
-            Change::KeyDeleted(AccessKeyId::new("z").unwrap()),
-        ];
+            Change::TenantMade(TenantId::from_bits(1)),
+        ]
+        .into_iter()
+        .chain(KEY_DEEDS.map(|deed| Change::Key(AccessKeyId::new("AK1").unwrap(), deed)))
+        .collect();
         let bytes = bytes_of(&changes);
-        let refs: Vec<ChangeRef> = changes.iter().map(ChangeRef::of).collect();
+        let refs: Vec<ChangeRef> = changes.iter().map(ref_of).collect();
         assert_eq!(refs_of(&bytes), Some(refs));
         for cut in 1..bytes.len() {
             assert!(refs_of(&bytes[..cut]).is_none_or(|refs| refs.len() < changes.len()), "cut at {cut}");

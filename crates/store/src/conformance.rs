@@ -303,6 +303,7 @@ macro_rules! conformance {
                 keys_of_another_tenant_are_not_there
                 a_tenants_limits_come_with_its_keys
                 writes_of_keys_are_commits
+                the_record_tells_who_did_what
                 an_installation_keeps_one_secret
             ],
             jobs: [

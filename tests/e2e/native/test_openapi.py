@@ -100,7 +100,7 @@ ORDER = [
     "export_faces_later", "import_faces_later", "fetch_archive", "create_person", "add_person_face", "show_person", "list_members",
     "list_persons", "list_person_faces", "update_person", "change_memberships", "compare_person", "move_faces",
     "merge_persons", "split_person", "delete_faces_later", "list_jobs", "show_job", "delete_faces", "delete_face",
-    "delete_person", "create_key", "list_keys", "show_key", "update_key", "rotate_key", "delete_key", "show_status",
+    "delete_person", "create_key", "list_keys", "show_key", "update_key", "rotate_key", "delete_key", "list_changes", "show_status",
     "show_settings", "show_metrics",
     "list_packs", "show_session", "begin_session", "delete_face_set",
 ]

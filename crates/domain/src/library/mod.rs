@@ -12,6 +12,7 @@ mod liveness;
 mod persons;
 mod probes;
 mod quota;
+mod record;
 mod threshold;
 mod together;
 mod transient;
@@ -26,6 +27,7 @@ pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};
 pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
+pub use record::Record;
 pub use threshold::{Scales, Threshold};
 pub use turns::Turns;
 pub use uploads::PutUpload;

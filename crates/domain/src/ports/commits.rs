@@ -37,14 +37,90 @@ pub enum Change {
     TransientFaceGone(FaceId),
     /// A face got a template of this pack.
     TemplatePut(FaceId, PackId),
-    /// A tenant was made, or its limits changed.
+    /// A tenant was made.
+    TenantMade(TenantId),
+    /// A tenant's limits changed; of an earlier program also that it was made.
     TenantChanged(TenantId),
     /// A tenant was deleted, with everything of it.
     TenantDeleted(TenantId),
-    /// An access key was made, switched on or off, or given a new secret.
-    KeyChanged(AccessKeyId),
-    /// An access key was deleted.
-    KeyDeleted(AccessKeyId),
+    /// Something was done with an access key.
+    Key(AccessKeyId, KeyDeed),
+}
+
+/// What was done with an access key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyDeed {
+    /// It was made.
+    Made,
+    /// It was switched on.
+    Enabled,
+    /// It was switched off.
+    Disabled,
+    /// It was given a new secret.
+    Rotated,
+    /// It was deleted.
+    Deleted,
+    /// Something but the deletion, kept by an earlier program, which did not say what.
+    Changed,
+}
+
+/// A change as the record of commits keeps it, by ids: no vector and no text of what changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeRef {
+    /// A face set was made.
+    Opened(FaceSetId),
+    /// A face set was deleted.
+    Closed(FaceSetId),
+    /// A face is in the gallery of the set: it was enrolled or changed, or its person joined.
+    Put(FaceSetId, FaceId),
+    /// A face is no longer in the gallery of the set: it was deleted, or its person left.
+    Removed(FaceSetId, FaceId),
+    /// [`Change::FaceSetChanged`].
+    FaceSetChanged(FaceSetId),
+    /// [`Change::PersonChanged`].
+    PersonChanged(PersonId),
+    /// [`Change::PersonDeleted`].
+    PersonDeleted(PersonId),
+    /// [`Change::TransientFaceKept`].
+    TransientFaceKept(FaceId),
+    /// [`Change::TransientFaceGone`].
+    TransientFaceGone(FaceId),
+    /// [`Change::TemplatePut`].
+    TemplatePut(FaceId, PackId),
+    /// [`Change::TenantMade`].
+    TenantMade(TenantId),
+    /// [`Change::TenantChanged`].
+    TenantChanged(TenantId),
+    /// [`Change::TenantDeleted`].
+    TenantDeleted(TenantId),
+    /// [`Change::Key`].
+    Key(AccessKeyId, KeyDeed),
+}
+
+/// A commit as the record keeps it, for people who want to know who did what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRecord {
+    /// Its number.
+    pub revision: Revision,
+    /// When it was made, by the store's clock.
+    pub at: TimestampMs,
+    /// On whose behalf.
+    pub actor: Actor,
+    /// What changed, in order.
+    pub changes: Vec<ChangeRef>,
+}
+
+/// Answer of [`super::GalleryStore::record_after`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPage {
+    /// Commits in order of their revisions.
+    pub commits: Vec<CommitRecord>,
+    /// Commits up to this revision are compacted away.
+    pub compacted: Revision,
+    /// Everything up to this revision was looked at.
+    pub reached: Revision,
+    /// Whether there may be commits after `reached`.
+    pub has_more: bool,
 }
 
 impl From<GalleryChange> for Change {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CommitPage, Pending, TransientFaceStore};
+use super::{CommitPage, Pending, RecordPage, TransientFaceStore};
 use crate::access::{Limits, TenantUsage};
 use crate::filter::Filter;
 use crate::types::{
@@ -363,6 +363,10 @@ pub trait GalleryStore: TransientFaceStore {
     /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is
     /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]).
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
+
+    /// The record of a tenant's commits after a revision, at most `limit` of them, by ids: for whoever wants to know who did
+    /// what. A commit that is damaged is left out, as a report names it.
+    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage>;
 
     /// How it is. Never waits, so that it can be asked often.
     fn health(&self) -> StoreHealth;

@@ -166,9 +166,22 @@ impl Connection {
         list: &str,
         parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
     ) -> Result<A, Error> {
-        let mut listed: A = self.call(Method::GET, &[list], &[], Payload::Empty).await?;
+        self.all_of(list, &[], None, parts).await
+    }
+
+    /// The same of a listing with options; `begin` is one that only the first page has, as it says where that begins.
+    pub(crate) async fn all_of<A: DeserializeOwned, T>(
+        &self,
+        list: &str,
+        options: &[(&str, &str)],
+        begin: Option<(&str, &str)>,
+        parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
+    ) -> Result<A, Error> {
+        let first: Vec<_> = options.iter().copied().chain(begin).collect();
+        let mut listed: A = self.call(Method::GET, &[list], &first, Payload::Empty).await?;
         while let Some(cursor) = parts(&mut listed).1.take() {
-            let mut more: A = self.call(Method::GET, &[list], &[("cursor", &cursor)], Payload::Empty).await?;
+            let query: Vec<_> = options.iter().copied().chain([("cursor", &*cursor)]).collect();
+            let mut more: A = self.call(Method::GET, &[list], &query, Payload::Empty).await?;
             let ((items, next), (more_items, more_next)) = (parts(&mut listed), parts(&mut more));
             items.append(more_items);
             *next = more_next.take();

@@ -23,6 +23,7 @@ mod job;
 mod key;
 mod library_args;
 mod liveness;
+mod log;
 mod manual;
 mod pack;
 mod person;
@@ -104,6 +105,8 @@ enum Command {
     /// Work that outlives its request: list, show, cancel
     #[command(subcommand)]
     Job(job::Command),
+    /// Who changed what, and when: the record of commits, oldest first
+    Log(log::LogArgs),
     /// Write a face set to an archive: faces with templates, fields and persons, but no photographs
     Export(archive::ExportArgs),
     /// Enrol the faces of an archive; can be run again without enrolling twice
@@ -165,7 +168,7 @@ impl Command {
             | Command::Recover(_)
             | Command::Explain(_)
             | Command::Doctor(_) => {}
-            Command::Completions(_) | Command::Man(_) | Command::Person(_) | Command::Job(_) => {}
+            Command::Completions(_) | Command::Man(_) | Command::Person(_) | Command::Job(_) | Command::Log(_) => {}
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
@@ -184,7 +187,7 @@ impl Command {
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) => "warn",
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) | Command::Calibrate(_) => "warn",
             Command::Explain(_) | Command::Doctor(_) | Command::Person(_) | Command::Job(_) => "warn",
-            Command::Completions(_) | Command::Man(_) => "warn",
+            Command::Completions(_) | Command::Man(_) | Command::Log(_) => "warn",
         }
     }
 
@@ -203,6 +206,7 @@ impl Command {
             Command::Face(command) => face::run(command, config).await,
             Command::Person(command) => person::run(command, config).await,
             Command::Job(command) => job::run(command, config).await,
+            Command::Log(args) => log::run(args, config).await,
             Command::Export(args) => archive::export(args, config).await,
             Command::Import(args) => archive::import(args, config).await,
             Command::Search(args) => search::run(args, config).await,

@@ -31,10 +31,10 @@ fn told(commit: &Commit) -> Vec<String> {
         Change::TransientFaceKept(face) => format!("kept {face}"),
         Change::TransientFaceGone(face) => format!("gone {face}"),
         Change::TemplatePut(face, pack) => format!("template {face} {pack}"),
+        Change::TenantMade(_) => "tenant made".to_owned(),
         Change::TenantChanged(_) => "tenant".to_owned(),
         Change::TenantDeleted(_) => "no tenant".to_owned(),
-        Change::KeyChanged(key) => format!("key {key}"),
-        Change::KeyDeleted(key) => format!("no key {key}"),
+        Change::Key(key, deed) => format!("key {key} {deed:?}"),
     };
     commit.changes.iter().map(told).collect()
 }

@@ -2,13 +2,13 @@
 
 use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
-use likeness_domain::ports::{Change, CommitPage, FaceScope, FaceSelector};
+use likeness_domain::ports::{Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyDeed};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, InstallationSecret, Revision, Secret, Subject, Tenant, TenantId, TenantName,
-    TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Revision, Secret, Subject, Tenant, TenantId,
+    TenantName, TimestampMs,
 };
 
-use super::samples::{by, face_set, note, ours, theirs};
+use super::samples::{by, face, face_id, face_set, note, ours, theirs};
 use super::{Bench, refused};
 
 fn tenant(id: TenantId, name: &str, created_at: i64) -> Tenant {
@@ -244,6 +244,7 @@ pub async fn writes_of_keys_are_commits(bench: Bench) -> Bench {
     bench.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     store.set_key_enabled(by(ours()), key_id("AK1"), false).await.unwrap();
     store.rotate_key(by(ours()), key_id("AK1"), secret("x"), TimestampMs(9)).await.unwrap();
+    store.set_key_enabled(by(ours()), key_id("AK1"), true).await.unwrap();
     store.set_tenant_limits(by(ours()), Limits::NONE).await.unwrap();
     store.keys_used(vec![(key_id("AK1"), TimestampMs(1))]).await.unwrap();
     store.delete_key(by(ours()), key_id("AK1")).await.unwrap();
@@ -255,18 +256,67 @@ pub async fn writes_of_keys_are_commits(bench: Bench) -> Bench {
     let told: Vec<_> = commits
         .iter()
         .map(|commit| match &commit.changes[..] {
+            [Change::TenantMade(tenant)] => format!("tenant {tenant} made"),
             [Change::TenantChanged(tenant)] => format!("tenant {tenant}"),
-            [Change::KeyChanged(key)] => format!("key {key}"),
-            [Change::KeyDeleted(key)] => format!("no key {key}"),
+            [Change::Key(key, deed)] => format!("key {key} {deed:?}"),
             [Change::Gallery(_)] => "set".to_owned(),
             other => panic!("{other:?}"),
         })
         .collect();
-    let tenant_made = format!("tenant {}", ours());
-    let expected = [&tenant_made[..], "key AK1", "set", "key AK1", "key AK1", &tenant_made, "no key AK1", "set"];
+    let (tenant_made, tenant_changed) = (format!("tenant {} made", ours()), format!("tenant {}", ours()));
+    let expected = [
+        &tenant_made[..],
+        "key AK1 Made",
+        "set",
+        "key AK1 Disabled",
+        "key AK1 Rotated",
+        "key AK1 Enabled",
+        &tenant_changed,
+        "key AK1 Deleted",
+        "set",
+    ];
     assert_eq!(told, expected);
     assert!(commits.is_sorted_by(|a, b| a.revision < b.revision));
     assert!(commits.iter().all(|commit| commit.actor == by(ours())));
+    bench
+}
+
+/// The record has the tenant's commits and no other's, in stretches, and what is gone stays in it by its ids.
+pub async fn the_record_tells_who_did_what(bench: Bench) -> Bench {
+    let (store, credentials) = (&bench.store, &bench.credentials);
+    let acme = credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    credentials.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
+    credentials.add_key(by(ours()), key("AK1", &acme)).await.unwrap();
+    let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    store.create_face_set(by(theirs()), face_set("staff"), None).await.unwrap();
+    store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(1), face(2)], None).await.unwrap();
+    store.delete_face_set(by(ours()), set.id, false).await.unwrap();
+    credentials.delete_key(by(ours()), key_id("AK1")).await.unwrap();
+    let expected = [
+        vec![ChangeRef::TenantMade(ours())],
+        vec![ChangeRef::Key(key_id("AK1"), KeyDeed::Made)],
+        vec![ChangeRef::Opened(set.id)],
+        vec![ChangeRef::Put(set.id, face_id(1)), ChangeRef::Put(set.id, face_id(2))],
+        vec![ChangeRef::Closed(set.id)],
+        vec![ChangeRef::Key(key_id("AK1"), KeyDeed::Deleted)],
+    ];
+    for limit in [1, 2, 4, 6, 7, usize::MAX] {
+        let (mut told, mut reached) = (Vec::new(), Revision(0));
+        loop {
+            let page = store.record_after(ours(), reached, limit).await.unwrap();
+            assert!(page.commits.len() <= limit && page.compacted == Revision(0));
+            assert!(page.commits.iter().all(|commit| commit.actor == by(ours()) && commit.revision > reached));
+            assert!(page.reached > reached || !page.has_more, "each stretch goes on");
+            told.extend(page.commits.into_iter().map(|commit| commit.changes));
+            reached = page.reached;
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(told, expected, "{limit} at a time");
+    }
+    let none = store.record_after(TenantId::from_bits(77), Revision(0), 10).await.unwrap();
+    assert!(none.commits.is_empty() && !none.has_more);
     bench
 }
 

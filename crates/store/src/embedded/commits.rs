@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use likeness_domain::ports::{Change, Commit, CommitPage, GalleryChange};
+use likeness_domain::ports::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
 use likeness_domain::types::{
     AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TenantId, TimestampMs,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::checksums::{COMMITS, Columns};
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::{codec, opening};
-use crate::commits::{ChangeRef, Rows, bytes_of, refs_of};
+use crate::commits::{Rows, bytes_of, refs_of, resolved};
 use crate::gallery::entry;
 
 /// Keeps a commit; `previous` is the one kept before it.
@@ -52,6 +52,55 @@ static COMMIT_SQL: Columns = Columns::new(|| {
     format!("SELECT c.revision, c.at, c.tenant, c.key, c.request, c.changes, {intact}, c.previous FROM commits AS c")
 });
 
+/// A row of [`COMMIT_SQL`].
+fn stored_row(row: &Row<'_>) -> Answer<Stored> {
+    rows::need_intact(row, 6, "commit", 0)?;
+    let damaged = || Failure::Damaged("a commit is malformed".into());
+    let key = row.get::<_, Option<String>>(3)?;
+    Ok(Stored {
+        revision: Revision(row.get(0)?),
+        previous: Revision(row.get(7)?),
+        at: TimestampMs(row.get(1)?),
+        actor: Actor {
+            tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
+            request_id: RequestId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+            key_must_be_usable: false,
+        },
+        changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
+    })
+}
+
+/// See `GalleryStore::record_after`.
+pub(super) fn record_after(
+    conn: &Connection,
+    tenant: TenantId,
+    revision: Revision,
+    limit: usize,
+) -> Answer<RecordPage> {
+    let compacted = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
+    let newest = opening::revisions(conn)?.0;
+    // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
+    let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 ORDER BY c.revision LIMIT ?3");
+    let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let params = (revision.max(compacted).0, codec::tenant_bytes(tenant), limit_sql);
+    let mut found = rows::all(conn, &sql, params, |row| {
+        let revision = Revision(row.get(0)?);
+        match stored_row(row) {
+            // One that is damaged counts for the stretch all the same.
+            Err(Failure::Damaged(_)) => Ok((revision, None)),
+            stored => Ok((revision, Some(stored?))),
+        }
+    })?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().map_or(revision, |(last, _)| *last);
+    let reached = if has_more { last } else { newest.max(revision) };
+    let kept = |Stored { revision, at, actor, changes, .. }| CommitRecord { revision, at, actor, changes };
+    let commits = found.into_iter().filter_map(|(_, stored)| stored.map(kept)).collect();
+    Ok(RecordPage { commits, compacted, reached, has_more })
+}
+
 /// See `GalleryStore::changes_after`.
 pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answer<CommitPage> {
     let compacted = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
@@ -59,24 +108,8 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
         return Ok(CommitPage::TooOld { compacted });
     }
     let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision LIMIT ?2");
-    let damaged = || Failure::Damaged("a commit is malformed".into());
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut stored = rows::intact(conn, &sql, (revision.0, limit_sql), |row| {
-        rows::need_intact(row, 6, "commit", 0)?;
-        let key = row.get::<_, Option<String>>(3)?;
-        Ok(Stored {
-            revision: Revision(row.get(0)?),
-            previous: Revision(row.get(7)?),
-            at: TimestampMs(row.get(1)?),
-            actor: Actor {
-                tenant: codec::tenant_of(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
-                key: key.map(|key| AccessKeyId::new(&key).ok_or_else(damaged)).transpose()?,
-                request_id: RequestId::new(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
-                key_must_be_usable: false,
-            },
-            changes: refs_of(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?).ok_or_else(damaged)?,
-        })
-    })?;
+    let mut stored = rows::intact(conn, &sql, (revision.0, limit_sql), stored_row)?;
     let (newest, last_commit) = opening::revisions(conn)?;
     if !is_chain(&stored, revision, last_commit, limit) {
         // A damaged or missing commit: whoever asks must not go on without it, and the tables have everything.
@@ -94,11 +127,11 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
     let mut found = Found { conn, sets: HashMap::new() };
     let mut commits = Vec::with_capacity(stored.len());
     for Stored { revision, at, actor, changes, .. } in stored {
-        let mut resolved = Vec::with_capacity(changes.len());
+        let mut found_changes = Vec::with_capacity(changes.len());
         for change in changes {
-            resolved.extend(change.resolved(&mut found)?);
+            found_changes.extend(resolved(change, &mut found)?);
         }
-        commits.push(Commit { revision, at, actor, changes: resolved });
+        commits.push(Commit { revision, at, actor, changes: found_changes });
     }
     Ok(CommitPage::Commits { commits, reached, has_more })
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, Clock, CredentialStore, Pending};
+use likeness_domain::ports::{Change, Clock, CredentialStore, KeyDeed, Pending};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Revision, Secret,
     Tenant, TenantId, TenantName, TimestampMs,
@@ -351,7 +351,7 @@ impl CredentialStore for Credentials {
                 return Err(Failure::Said(Error::invalid("tenant", message)));
             }
             insert_tenant(conn, &proposed)?;
-            let change = Change::TenantChanged(proposed.id);
+            let change = Change::TenantMade(proposed.id);
             Ok((proposed, Some(change)))
         })
     }
@@ -386,7 +386,7 @@ impl CredentialStore for Credentials {
     fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()> {
         self.write_as(actor, "add the access key", move |conn, _| {
             add_key(conn, &key)?;
-            Ok(((), Some(Change::KeyChanged(key.id))))
+            Ok(((), Some(Change::Key(key.id, KeyDeed::Made))))
         })
     }
 
@@ -424,7 +424,8 @@ impl CredentialStore for Credentials {
             let params = (codec::tenant_bytes(tenant), id.as_str(), enabled);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            Ok((known, known.then(|| Change::KeyChanged(id))))
+            let deed = if enabled { KeyDeed::Enabled } else { KeyDeed::Disabled };
+            Ok((known, known.then(|| Change::Key(id, deed))))
         })
     }
 
@@ -445,7 +446,7 @@ impl CredentialStore for Credentials {
             let params = (codec::tenant_bytes(tenant), id.as_str(), secret.reveal(), old_valid_until.0);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            Ok((known, known.then(|| Change::KeyChanged(id))))
+            Ok((known, known.then(|| Change::Key(id, KeyDeed::Rotated))))
         });
         self.scrubbed("rotate the access key", rotated)
     }
@@ -454,7 +455,7 @@ impl CredentialStore for Credentials {
         let deleted = self.write_as(actor, "delete the access key", move |conn, tenant| {
             let sql = "DELETE FROM access_keys WHERE tenant = ?1 AND id = ?2";
             let known = conn.prepare_cached(sql)?.execute((codec::tenant_bytes(tenant), id.as_str()))? > 0;
-            Ok((known, known.then(|| Change::KeyDeleted(id))))
+            Ok((known, known.then(|| Change::Key(id, KeyDeed::Deleted))))
         });
         self.scrubbed("delete the access key", deleted)
     }

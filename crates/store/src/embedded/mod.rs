@@ -67,8 +67,8 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, ReportProgress,
-    STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
+    ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -615,6 +615,10 @@ impl GalleryStore for EmbeddedStore {
 
     fn delete_tenant(&self, actor: Actor) -> Pending<'_, bool> {
         self.delete_as(actor, "delete the tenant", tenants::delete)
+    }
+
+    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
+        self.read("read the record of commits", move |conn| commits::record_after(conn, tenant, revision, limit))
     }
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {

@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use likeness_domain::ports::{Commit, CommitPage, GalleryChange};
-use likeness_domain::types::{Actor, FaceId, FaceSetId, Revision, TimestampMs};
+use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
+use likeness_domain::types::{Actor, FaceId, FaceSetId, Revision, TenantId, TimestampMs};
 
 use super::State;
-use crate::commits::{ChangeRef, Rows};
+use crate::commits::{Rows, resolved};
 
 /// A commit, with its changes by reference.
 pub(super) struct Stored {
@@ -28,7 +28,7 @@ impl State {
             _ => self.revision.max(revision),
         };
         let commits = page.iter().map(|stored| {
-            let resolved = stored.changes.iter().map(|change| change.clone().resolved(&mut Found(self)));
+            let resolved = stored.changes.iter().map(|change| resolved(change.clone(), &mut Found(self)));
             Commit {
                 revision: stored.revision,
                 at: stored.at,
@@ -37,6 +37,27 @@ impl State {
             }
         });
         CommitPage::Commits { commits: commits.collect(), reached, has_more }
+    }
+
+    pub(super) fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> RecordPage {
+        let is_meant = |stored: &&Stored| stored.revision > revision && stored.actor.tenant == tenant;
+        let mut commits: Vec<CommitRecord> = self
+            .commits
+            .iter()
+            .filter(is_meant)
+            .take(limit.saturating_add(1))
+            .map(|stored| CommitRecord {
+                revision: stored.revision,
+                at: stored.at,
+                actor: stored.actor.clone(),
+                changes: stored.changes.clone(),
+            })
+            .collect();
+        let has_more = commits.len() > limit;
+        commits.truncate(limit);
+        let last = commits.last().map_or(revision, |last| last.revision);
+        let reached = if has_more { last } else { self.revision.max(revision) };
+        RecordPage { commits, compacted: Revision(0), reached, has_more }
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
     Change, Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryChange, GalleryStore, Page, Pending,
-    PersonSummary, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    PersonSummary, RecordPage, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -30,7 +30,7 @@ use likeness_domain::{Error, Kind, Result};
 
 use self::commits::Stored;
 use crate::clock::WallClock;
-use crate::commits::ChangeRef;
+use crate::commits::ref_of;
 use crate::gallery::patched;
 use crate::id::free_id;
 use crate::wait::wait_for;
@@ -133,7 +133,7 @@ impl MemoryStore {
         state.revision.0 += 1;
         let revision = state.revision;
         if let Some(actor) = actor.filter(|_| !changes.is_empty()) {
-            let refs = changes.iter().map(ChangeRef::of).collect();
+            let refs = changes.iter().map(ref_of).collect();
             state.commits.push(Stored { revision, at: WallClock.now(), actor, changes: refs });
         }
         let seen = changes.into_iter().filter_map(|change| match change {
@@ -539,6 +539,10 @@ impl GalleryStore for MemoryStore {
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
         ready(Ok(self.read().changes_after(revision, limit)))
+    }
+
+    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
+        ready(Ok(self.read().record_after(tenant, revision, limit)))
     }
 
     fn health(&self) -> StoreHealth {

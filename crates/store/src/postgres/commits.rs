@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use likeness_domain::ports::{Commit, CommitPage, GalleryChange};
-use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TimestampMs};
+use likeness_domain::ports::{ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
+use likeness_domain::types::{
+    AccessKeyId, Actor, FaceId, FaceSet, FaceSetId, RequestId, Revision, TenantId, TimestampMs,
+};
 use tokio_postgres::Row;
 
 use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::session::Session;
-use crate::commits::{ChangeRef, Rows, refs_of};
+use crate::commits::{Rows, refs_of, resolved as resolved_change};
 use crate::embedded::codec;
 use crate::gallery::entry;
 
@@ -102,6 +104,33 @@ pub(super) async fn after(session: &Session, revision: Revision, limit: usize) -
     Ok(CommitPage::Commits { commits: resolved(session, stored).await?, reached, has_more: reached < newest })
 }
 
+/// See `GalleryStore::record_after`. The session sees one state.
+pub(super) async fn record_after(
+    session: &Session,
+    tenant: TenantId,
+    revision: Revision,
+    limit: usize,
+) -> Answer<RecordPage> {
+    let row = session.one("SELECT revision, compacted FROM store", &[]).await?;
+    let (newest, compacted) = (Revision(rows::whole(&row, 0)?), Revision(rows::whole(&row, 1)?));
+    let limit = limit.min(u32::MAX as usize);
+    // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
+    let sql = "SELECT revision, at, tenant, key, request, changes, checksum FROM commits
+               WHERE revision > $1 AND tenant = $2 ORDER BY revision LIMIT $3";
+    let (after, n_rows) = (rows::number(revision.max(compacted).0), limit as i64 + 1);
+    let found = session.query(sql, &[&after, &rows::tenant_bytes(tenant), &n_rows]).await?;
+    let has_more = found.len() > limit;
+    let found = &found[..found.len().min(limit)];
+    let reached = match found.last() {
+        Some(last) if has_more => Revision(rows::whole(last, 0)?),
+        _ => newest.max(revision),
+    };
+    let kept =
+        |Stored { position, at, actor, changes }| CommitRecord { revision: position.revision, at, actor, changes };
+    let commits = rows::intact(found, stored)?.into_iter().map(kept).collect();
+    Ok(RecordPage { commits, compacted, reached, has_more })
+}
+
 /// Whether these are the commits right after `revision`, each following the one before it.
 pub(super) fn is_chain(stored: &[Stored], revision: Revision) -> bool {
     stored.iter().zip(revision.0 + 1..).all(|(stored, expected)| stored.position.revision.0 == expected)
@@ -115,7 +144,7 @@ pub(super) async fn resolved(session: &Session, stored: Vec<Stored>) -> Answer<V
     for Stored { position, at, actor, changes } in stored {
         let mut resolved = Vec::with_capacity(changes.len());
         for change in changes {
-            resolved.extend(change.resolved(&mut found)?);
+            resolved.extend(resolved_change(change, &mut found)?);
         }
         commits.push(Commit { revision: position.revision, at, actor, changes: resolved });
     }

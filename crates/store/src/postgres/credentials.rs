@@ -2,7 +2,7 @@
 
 use likeness_domain::Error;
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, CredentialStore, Pending};
+use likeness_domain::ports::{Change, CredentialStore, KeyDeed, Pending};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Secret, Tenant,
     TenantId, TenantName, TimestampMs,
@@ -118,7 +118,7 @@ async fn ensure_tenant(tx: &mut WriteTx, proposed: Tenant) -> Answer<Tenant> {
     let sql = "INSERT INTO tenants (id, name, created_at, checksum) VALUES ($1, $2, $3, 0)";
     tx.session.execute(sql, &[&id, &proposed.name.as_str(), &proposed.created_at.0]).await?;
     write_limits(&tx.session, &proposed).await?;
-    tx.push(Change::TenantChanged(proposed.id));
+    tx.push(Change::TenantMade(proposed.id));
     Ok(proposed)
 }
 
@@ -179,7 +179,7 @@ async fn add_key(tx: &mut WriteTx, key: &AccessKey) -> Answer<()> {
             ],
         )
         .await?;
-    tx.push(Change::KeyChanged(key.id.clone()));
+    tx.push(Change::Key(key.id.clone(), KeyDeed::Made));
     Ok(())
 }
 
@@ -188,7 +188,7 @@ async fn add_key(tx: &mut WriteTx, key: &AccessKey) -> Answer<()> {
 async fn change_key(
     tx: &mut WriteTx,
     tenant: TenantId,
-    id: &AccessKeyId,
+    (id, deed): (&AccessKeyId, KeyDeed),
     change: impl FnOnce(&mut AccessKey),
 ) -> Answer<bool> {
     let Some(mut key) = key_with_id(&tx.session, id).await?.filter(|key| key.tenant.id == tenant) else {
@@ -196,7 +196,7 @@ async fn change_key(
     };
     change(&mut key);
     write_key(&tx.session, &key).await?;
-    tx.push(Change::KeyChanged(id.clone()));
+    tx.push(Change::Key(id.clone(), deed));
     Ok(true)
 }
 
@@ -328,7 +328,8 @@ impl CredentialStore for PostgresStore {
         let tenant = actor.tenant;
         self.write_as(actor, "switch the access key", move |tx| {
             let id = id.clone();
-            Box::pin(async move { change_key(tx, tenant, &id, |key| key.enabled = enabled).await })
+            let deed = if enabled { KeyDeed::Enabled } else { KeyDeed::Disabled };
+            Box::pin(async move { change_key(tx, tenant, (&id, deed), |key| key.enabled = enabled).await })
         })
     }
 
@@ -347,7 +348,7 @@ impl CredentialStore for PostgresStore {
                     let old = std::mem::replace(&mut key.secret, secret);
                     key.previous = Some(PreviousSecret { secret: old, valid_until: old_valid_until });
                 };
-                change_key(tx, tenant, &id, rotate).await
+                change_key(tx, tenant, (&id, KeyDeed::Rotated), rotate).await
             })
         })
     }
@@ -360,7 +361,7 @@ impl CredentialStore for PostgresStore {
                 let sql = "DELETE FROM access_keys WHERE tenant = $1 AND id = $2";
                 let is_known = tx.session.execute(sql, &[&tenant_bytes(tenant), &id.as_str()]).await? > 0;
                 if is_known {
-                    tx.push(Change::KeyDeleted(id));
+                    tx.push(Change::Key(id, KeyDeed::Deleted));
                 }
                 Ok(is_known)
             })

@@ -43,8 +43,8 @@ use std::time::{Duration, Instant};
 
 use likeness_domain::access::{Limits, TenantUsage};
 use likeness_domain::ports::{
-    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, ReportProgress,
-    STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
+    Clock, CommitPage, FacePage, FaceScope, FaceSelector, GalleryStore, Page, Pending, PersonSummary, RecordPage,
+    ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
@@ -704,6 +704,12 @@ impl GalleryStore for PostgresStore {
 
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage> {
         self.read_snapshot("read the commits", move |session| Box::pin(commits::after(session, revision, limit)))
+    }
+
+    fn record_after(&self, tenant: TenantId, revision: Revision, limit: usize) -> Pending<'_, RecordPage> {
+        self.read_snapshot("read the record of commits", move |session| {
+            Box::pin(commits::record_after(session, tenant, revision, limit))
+        })
     }
 
     fn health(&self) -> StoreHealth {

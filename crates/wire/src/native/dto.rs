@@ -6,6 +6,7 @@
 
 mod admin;
 mod archive;
+mod changes;
 mod liveness;
 mod persons;
 mod probes;
@@ -20,6 +21,7 @@ pub use admin::{
     LineOutcome, Part, PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey, Usage,
 };
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
+pub use changes::{Changed, Changes, Commit};
 pub use liveness::{Judged, Liveness, SeenAction};
 pub use persons::{
     AddPersonFace, ChangeMemberships, CreatePerson, MergePerson, MoveFaces, Person, PersonDeleted, PersonMerged,

@@ -16,6 +16,7 @@ pub mod archive_file;
 mod archive_jobs;
 mod auth;
 mod body;
+mod changes;
 mod convert;
 mod cursor;
 pub mod dto;

@@ -6,7 +6,9 @@ use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
 use super::body::Accepts;
-use super::{Api, archive, archive_jobs, enrolments, keys, openapi, persons, routes, server, session, workers};
+use super::{
+    Api, archive, archive_jobs, changes, enrolments, keys, openapi, persons, routes, server, session, workers,
+};
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
@@ -122,6 +124,8 @@ fn table() -> Vec<Route> {
         row(("PATCH", "/keys/{id}"), "update_key", MANAGE, "switch an access key on or off", keys::update),
         row(("POST", "/keys/{id}/rotate"), "rotate_key", MANAGE, "give an access key a new secret, shown this once", keys::rotate),
         row(("DELETE", "/keys/{id}"), "delete_key", MANAGE, "delete an access key", keys::delete),
+
+        row(("GET", "/changes"), "list_changes", MANAGE, "who changed what, and when: the record of commits, oldest first", changes::list),
 
         row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", keys::list_jobs),
         row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", keys::show_job),

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::Settings;
-use crate::testbed::{Testbed, base64, tenant_id};
+use crate::testbed::{P1, Testbed, base64, tenant_id};
 
 pub(crate) const NOW: i64 = 1_795_293_400_000;
 
@@ -313,6 +313,85 @@ async fn a_key_is_listed_switched_rotated_and_deleted() {
     refused(server.send("acme", "POST", &format!("{path}/rotate"), &[], too_long).await, "invalid_argument");
     assert_eq!(server.acme(200, "DELETE", &path, Value::Null).await["deleted"], id);
     refused(server.send("acme", "GET", &path, &[], Value::Null).await, "key_not_found");
+}
+
+/// The record of commits as its readers see it: what was done, by which key, of what, and no secret.
+#[tokio::test]
+async fn the_record_tells_who_changed_what() {
+    let server = Server::new().await;
+    let made = server.acme(201, "POST", "/keys", json!({"grants": ["read"]})).await;
+    let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    server.acme(200, "PATCH", &format!("/keys/{id}"), json!({"enabled": false})).await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "guests"})).await;
+    let enrolled = json!({"image": {"base64": base64(P1)}});
+    let face = server.acme(201, "POST", "/face-sets/staff/faces", enrolled).await["faces"][0]["id"].clone();
+    server.acme(200, "DELETE", "/face-sets/guests", Value::Null).await;
+    server.acme(200, "DELETE", &format!("/keys/{id}"), Value::Null).await;
+    let short = |commit: &Value| {
+        let changes = commit["changes"].as_array().unwrap().iter();
+        let what = changes.map(|change| {
+            let of = ["face_set", "access_key"].iter().find_map(|name| change[name].as_str()).unwrap_or("-");
+            format!("{} {of} {}", change["what"].as_str().unwrap(), change["n_faces"])
+        });
+        (commit["key"].as_str().map(str::to_owned), what.collect::<Vec<_>>().join(", "))
+    };
+    let all = server.acme(200, "GET", "/changes", Value::Null).await;
+    let told: Vec<_> = all["commits"].as_array().unwrap().iter().map(short).collect();
+    let by_acme = |what: &str| (Some("acme".to_owned()), what.to_owned());
+    let n_before = told.len() - 7;
+    assert_eq!(
+        told[n_before..],
+        [
+            by_acme(&format!("key_made {id} null")),
+            by_acme(&format!("key_disabled {id} null")),
+            by_acme("face_set_made staff null"),
+            // It has no name any more.
+            by_acme("face_set_made - null"),
+            by_acme("faces_put staff 1"),
+            by_acme("face_set_deleted - null"),
+            by_acme(&format!("key_deleted {id} null")),
+        ]
+    );
+    assert_eq!(all["compacted"], 0);
+    assert!(!all.to_string().contains(secret));
+    let of_staff = server.acme(200, "GET", "/changes?face_set=staff", Value::Null).await;
+    let told: Vec<_> = of_staff["commits"].as_array().unwrap().iter().map(short).collect();
+    assert_eq!(told, [by_acme("face_set_made staff null"), by_acme("faces_put staff 1")]);
+    assert_eq!(of_staff["commits"][1]["changes"][0]["face_ids"], json!([face]));
+    // In stretches, and behind a revision.
+    for path in ["/changes?limit=2", "/changes?limit=1&face_set=staff"] {
+        let whole = if path.contains("face_set") { &of_staff } else { &all };
+        let (mut listed, mut next) = (Vec::new(), path.to_owned());
+        loop {
+            let page = server.acme(200, "GET", &next, Value::Null).await;
+            listed.extend(page["commits"].as_array().unwrap().clone());
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            next = format!("{path}&cursor={cursor}");
+        }
+        assert_eq!(Value::Array(listed), whole["commits"], "{path}");
+    }
+    let since = all["commits"][n_before + 4]["revision"].as_u64().unwrap();
+    let later = server.acme(200, "GET", &format!("/changes?since={since}"), Value::Null).await;
+    assert_eq!(later["commits"].as_array().unwrap()[..], all["commits"].as_array().unwrap()[n_before + 5..]);
+    // Another tenant has its own; who may not manage every set sees none.
+    let theirs = server.send("other", "GET", "/changes", &[], Value::Null).await.2;
+    assert!(!theirs.to_string().contains("acme"), "{theirs}");
+    let cursor = server.acme(200, "GET", "/changes?limit=1", Value::Null).await["next_cursor"].clone();
+    let cursor = cursor.as_str().unwrap();
+    for (key, path, code) in [
+        ("other", format!("/changes?cursor={cursor}"), "invalid_argument"),
+        ("acme", format!("/changes?face_set=staff&cursor={cursor}"), "invalid_argument"),
+        ("acme", format!("/changes?since=1&cursor={cursor}"), "invalid_argument"),
+        ("acme", "/changes?since=-1".to_owned(), "invalid_argument"),
+        ("acme", "/changes?limit=0".to_owned(), "invalid_argument"),
+        ("acme", "/changes?face_set=nobody".to_owned(), "face_set_not_found"),
+    ] {
+        refused(server.send(key, "GET", &path, &[], Value::Null).await, code);
+    }
+    let scoped = |key| AccessKey { grants: Grants::ALL, face_sets: FaceSetScope::Only([].into()), ..key };
+    server.add_key("acme", "scoped", scoped).await;
+    refused(server.send("scoped", "GET", "/changes", &[], Value::Null).await, "forbidden");
 }
 
 #[tokio::test]

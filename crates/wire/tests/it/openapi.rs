@@ -65,6 +65,7 @@ const ORDER: &[&str] = &[
     "update_key",
     "rotate_key",
     "delete_key",
+    "list_changes",
     "list_jobs",
     "show_job",
     "cancel_job",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use likeness_domain::ports::{ChangeRef, KeyDeed};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
@@ -10,7 +11,7 @@ use super::super::checksums::{CheckedTable, FACE_SETS, PERSONS, TABLES, TENANTS,
 use super::super::errors::Answer;
 use super::super::identity::LibraryId;
 use super::super::rows::all;
-use crate::commits::{ChangeRef, refs_of};
+use crate::commits::refs_of;
 
 /// Most damaged rows whose names are remembered.
 const CALLED_MAX: usize = 10_000;
@@ -339,8 +340,8 @@ fn missing_keys(conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
     while let Some(row) = found.next()? {
         for change in refs_of(&row.get::<_, Vec<u8>>(0)?).unwrap_or_default() {
             match change {
-                ChangeRef::KeyChanged(key) => drop(made.insert(key.as_str().to_owned())),
-                ChangeRef::KeyDeleted(key) => drop(made.remove(key.as_str())),
+                ChangeRef::Key(key, KeyDeed::Deleted) => drop(made.remove(key.as_str())),
+                ChangeRef::Key(key, _) => drop(made.insert(key.as_str().to_owned())),
                 _ => {}
             }
         }

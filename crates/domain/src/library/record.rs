@@ -1,0 +1,126 @@
+//! Who did what: the record of commits, for people.
+
+use std::collections::HashMap;
+
+use super::Library;
+use crate::access::{Caller, Grant};
+use crate::ports::{ChangeRef, CommitRecord};
+use crate::types::{FaceSetId, FaceSetName, PersonId, PersonKey, Revision};
+use crate::{Error, Result, limits};
+
+/// Commits that are read at a time when only those of one face set are wanted.
+const READ_AT_ONCE: usize = 1000;
+
+/// Commits that are looked at for one page of those of one face set: bounds what a page costs.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// A stretch of the record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Oldest first.
+    pub commits: Vec<CommitRecord>,
+    /// Names of the face sets that they mention and that are still there.
+    pub face_sets: HashMap<FaceSetId, FaceSetName>,
+    /// Keys of the persons that they mention and that are still there.
+    pub persons: HashMap<PersonId, PersonKey>,
+    /// Commits up to this one are not kept any more.
+    pub compacted: Revision,
+    /// After which commit the next stretch begins; `None` at the end. A stretch may be empty and yet not be the last.
+    pub next: Option<Revision>,
+}
+
+impl Library {
+    /// The tenant's commits after a revision, at most `limit` of them; with a face set only what changed of that and its
+    /// gallery. Needs the manage grant, for every face set. `FaceSetNotFound`; `InvalidArgument` for a limit above
+    /// [`limits::PERSON_PAGE_MAX`].
+    pub async fn record(
+        &self,
+        caller: &Caller,
+        face_set: Option<&FaceSetName>,
+        after: Revision,
+        limit: u64,
+    ) -> Result<Record> {
+        caller.require(Grant::Manage)?;
+        caller.require_every_face_set("see who changed what")?;
+        if !(1..=limits::PERSON_PAGE_MAX).contains(&limit) {
+            let message = format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX);
+            return Err(Error::invalid("limit", message));
+        }
+        let limit = limit as usize; // At most a thousand.
+        let wanted = match face_set {
+            Some(name) => Some(self.existing_face_set(caller, name).await?.face_set.id),
+            None => None,
+        };
+        let store = &self.ports.store;
+        let mut commits: Vec<CommitRecord> = Vec::new();
+        let (mut reached, mut n_looked_at) = (after, 0);
+        let (compacted, next) = loop {
+            let n_read = if wanted.is_some() { READ_AT_ONCE } else { limit };
+            let page = store.record_after(caller.tenant, reached, n_read).await?;
+            let mut has_more = page.has_more;
+            n_looked_at += page.commits.len();
+            reached = page.reached;
+            for commit in page.commits {
+                let Some(commit) = concerning(commit, wanted) else { continue };
+                if commits.len() == limit {
+                    has_more = true;
+                    reached = commits.last().map_or(reached, |last| last.revision);
+                    break;
+                }
+                commits.push(commit);
+            }
+            if !has_more {
+                break (page.compacted, None);
+            }
+            if commits.len() == limit || n_looked_at >= LOOKED_AT_MAX {
+                break (page.compacted, Some(reached));
+            }
+        };
+        let sets = store.face_sets(caller.tenant).await?.into_iter();
+        let face_sets = sets.map(|summary| (summary.face_set.id, summary.face_set.name)).collect();
+        let mut mentioned: Vec<PersonId> =
+            commits.iter().flat_map(|commit| &commit.changes).filter_map(person_of).collect();
+        mentioned.sort_unstable_by_key(|person| person.get());
+        mentioned.dedup();
+        let persons = match mentioned.is_empty() {
+            true => Vec::new(),
+            false => store.persons(caller.tenant, mentioned).await?,
+        };
+        let persons = persons.into_iter().map(|person| (person.id, person.key)).collect();
+        Ok(Record { commits, face_sets, persons, compacted, next })
+    }
+}
+
+/// What of a commit concerns the face set, if one is given; `None` if nothing does.
+fn concerning(commit: CommitRecord, face_set: Option<FaceSetId>) -> Option<CommitRecord> {
+    let Some(wanted) = face_set else { return Some(commit) };
+    let CommitRecord { mut changes, revision, at, actor } = commit;
+    changes.retain(|change| face_set_of(change) == Some(wanted));
+    (!changes.is_empty()).then_some(CommitRecord { changes, revision, at, actor })
+}
+
+fn face_set_of(change: &ChangeRef) -> Option<FaceSetId> {
+    match change {
+        ChangeRef::Opened(face_set)
+        | ChangeRef::Closed(face_set)
+        | ChangeRef::Put(face_set, _)
+        | ChangeRef::Removed(face_set, _)
+        | ChangeRef::FaceSetChanged(face_set) => Some(*face_set),
+        ChangeRef::PersonChanged(_)
+        | ChangeRef::PersonDeleted(_)
+        | ChangeRef::TransientFaceKept(_)
+        | ChangeRef::TransientFaceGone(_)
+        | ChangeRef::TemplatePut(..)
+        | ChangeRef::TenantMade(_)
+        | ChangeRef::TenantChanged(_)
+        | ChangeRef::TenantDeleted(_)
+        | ChangeRef::Key(..) => None,
+    }
+}
+
+fn person_of(change: &ChangeRef) -> Option<PersonId> {
+    match change {
+        ChangeRef::PersonChanged(person) | ChangeRef::PersonDeleted(person) => Some(*person),
+        _ => None,
+    }
+}
