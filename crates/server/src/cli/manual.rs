@@ -67,38 +67,62 @@ fn tree() -> Command {
 /// Where a user is while typing, `likeness/key/create`, and what may come next.
 struct Place {
     path: String,
+    /// The same by other names of the command.
+    aliases: Vec<String>,
     /// Commands with what they do.
     commands: Vec<(String, String)>,
     /// Options with what they mean, without the dashes.
     options: Vec<(String, String)>,
+    /// Words that an option takes.
+    values: Vec<(String, Vec<String>)>,
+    /// Words that may stand where a command may.
+    words: Vec<String>,
 }
 
 impl Place {
     /// Everything that may come next, separated by spaces.
     fn words(&self) -> String {
         let options = self.options.iter().map(|(option, _)| format!("--{option}"));
-        let words: Vec<_> = self.commands.iter().map(|(name, _)| name.clone()).chain(options).collect();
-        words.join(" ")
+        let commands = self.commands.iter().map(|(name, _)| name.clone());
+        commands.chain(self.words.iter().cloned()).chain(options).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Each option after which only some words may come, as it is typed, with those.
+    fn after_options(&self) -> impl Iterator<Item = (String, String)> {
+        self.values.iter().map(|(option, values)| (format!("--{option}"), values.join(" ")))
     }
 }
 
 fn places() -> Vec<Place> {
     let mut places = Vec::new();
-    place_into(&mut places, "likeness", &tree());
+    place_into(&mut places, "likeness", Vec::new(), &tree());
     places
 }
 
-fn place_into(places: &mut Vec<Place>, path: &str, command: &Command) {
+fn place_into(places: &mut Vec<Place>, path: &str, aliases: Vec<String>, command: &Command) {
     let commands: Vec<&Command> = command.get_subcommands().filter(|inner| !inner.is_hide_set()).collect();
-    let options = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let arguments: Vec<&Arg> = command.get_arguments().filter(|arg| !arg.is_hide_set()).collect();
+    let of_option = |arg: &&Arg| Some((arg.get_long()?.to_owned(), values(arg)));
     places.push(Place {
         path: path.to_owned(),
+        aliases,
         commands: commands.iter().map(|inner| (inner.get_name().to_owned(), first_line(&about(inner)))).collect(),
-        options: options.filter_map(|arg| Some((arg.get_long()?.to_owned(), first_line(&help(arg))))).collect(),
+        options: arguments
+            .iter()
+            .filter_map(|arg| Some((arg.get_long()?.to_owned(), first_line(&help(arg)))))
+            .collect(),
+        values: arguments.iter().filter_map(of_option).filter(|(_, values)| !values.is_empty()).collect(),
+        words: arguments.iter().filter(|arg| arg.is_positional()).flat_map(|arg| values(arg)).collect(),
     });
     for inner in commands {
-        place_into(places, &format!("{path}/{}", inner.get_name()), inner);
+        let aliases = inner.get_visible_aliases().map(|alias| format!("{path}/{alias}")).collect();
+        place_into(places, &format!("{path}/{}", inner.get_name()), aliases, inner);
     }
+}
+
+/// The words that an argument takes, if it takes no others.
+fn values(arg: &Arg) -> Vec<String> {
+    arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect()
 }
 
 fn about(command: &Command) -> String {
@@ -115,8 +139,20 @@ fn first_line(text: &str) -> String {
 
 /// The lines of a `case` that follow a typed word from one place to the next: no word holds what a shell would read.
 fn steps(places: &[Place]) -> String {
-    let deeper = places.iter().map(|place| &place.path).filter(|path| path.contains('/'));
-    deeper.map(|path| format!("      {path}) place={path};;\n")).collect()
+    let deeper = places.iter().filter(|place| place.path.contains('/'));
+    let names = |place: &Place| [&[place.path.clone()], &place.aliases[..]].concat().join("|");
+    deeper.map(|place| format!("      {}) place={};;\n", names(place), place.path)).collect()
+}
+
+/// The lines of a `case` over place and word before, where only some words may come; `act` makes one's answer.
+fn after_options(places: &[Place], act: impl Fn(&str) -> String) -> String {
+    let of_place = |place: &Place| {
+        let lines = place
+            .after_options()
+            .map(|(option, values)| format!("    \"{} {option}\") {};;\n", place.path, act(&values)));
+        lines.collect::<String>()
+    };
+    places.iter().map(of_place).collect()
 }
 
 fn bash(places: &[Place]) -> String {
@@ -125,9 +161,11 @@ fn bash(places: &[Place]) -> String {
     format!(
         "_likeness() {{\n  local place=likeness word words=\n  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n    \
          case \"$place/$word\" in\n{}    esac\n  done\n  case \"$place\" in\n{words}  esac\n  \
+         case \"$place ${{COMP_WORDS[COMP_CWORD-1]}}\" in\n{}  esac\n  \
          COMPREPLY=( $(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\") )\n}}\n\
          complete -o default -F _likeness likeness",
-        steps(places)
+        steps(places),
+        after_options(places, |values| format!("words=\"{values}\""))
     )
 }
 
@@ -136,8 +174,10 @@ fn zsh(places: &[Place]) -> String {
         places.iter().map(|place| format!("  {}) compadd -- {};;\n", place.path, place.words())).collect();
     format!(
         "#compdef likeness\nlocal place=likeness word\nfor word in ${{words[2,CURRENT-1]}}; do\n    \
-         case \"$place/$word\" in\n{}    esac\ndone\ncase \"$place\" in\n{words}esac\n_files",
-        steps(places)
+         case \"$place/$word\" in\n{}    esac\ndone\n\
+         case \"$place ${{words[CURRENT-1]}}\" in\n{}esac\ncase \"$place\" in\n{words}esac\n_files",
+        steps(places),
+        after_options(places, |values| format!("compadd -- {values}; return"))
     )
 }
 
@@ -146,7 +186,10 @@ fn fish(places: &[Place]) -> String {
     let steps: String = places
         .iter()
         .filter(|place| place.path.contains('/'))
-        .map(|place| format!("      case {0}\n        set place {0}\n", place.path))
+        .map(|place| {
+            let names = [&[place.path.clone()], &place.aliases[..]].concat().join(" ");
+            format!("      case {names}\n        set place {}\n", place.path)
+        })
         .collect();
     let mut text = format!(
         "function __likeness_place\n  set -l place likeness\n  for word in (commandline -opc)[2..]\n    \
@@ -157,8 +200,13 @@ fn fish(places: &[Place]) -> String {
         for (name, about) in &place.commands {
             let _ = writeln!(text, "{here} -a {name} -d {}", quoted(about));
         }
+        for word in &place.words {
+            let _ = writeln!(text, "{here} -a {word}");
+        }
         for (option, help) in &place.options {
-            let _ = writeln!(text, "{here} -l {option} -d {}", quoted(help));
+            let taken = place.values.iter().find(|(known, _)| known == option);
+            let taken = taken.map(|(_, values)| format!(" -x -a {}", quoted(&values.join(" ")))).unwrap_or_default();
+            let _ = writeln!(text, "{here} -l {option}{taken} -d {}", quoted(help));
         }
     }
     text
@@ -179,7 +227,7 @@ fn page_into(pages: &mut Vec<(String, String)>, name: &str, command: &Command) {
         ".TH {} 1 \"\" \"likeness {}\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n{}\n.SH DESCRIPTION\n{}\n",
         name.to_uppercase(),
         env!("CARGO_PKG_VERSION"),
-        roff(name),
+        roff(&names(name, command)),
         roff(&first_line(&about(command))),
         roff(usage.trim_start_matches("Usage: ")),
         roff(&long)
@@ -190,7 +238,7 @@ fn page_into(pages: &mut Vec<(String, String)>, name: &str, command: &Command) {
     }
     for arg in arguments {
         // As `--help` shows it: `-o, --output <FILE>` or `<PHOTO>`.
-        let _ = write!(text, ".TP\n.B {}\n{}\n", roff(&arg.to_string()), roff(&help(arg)));
+        let _ = write!(text, ".TP\n.B {}\n{}\n", roff(&arg.to_string()), roff(&described(arg)));
     }
     if !commands.is_empty() {
         text.push_str(".SH COMMANDS\n");
@@ -206,6 +254,27 @@ fn page_into(pages: &mut Vec<(String, String)>, name: &str, command: &Command) {
     for inner in commands {
         page_into(pages, &format!("{name}-{}", inner.get_name()), inner);
     }
+}
+
+/// The name of a page and those of the same command that it also goes by.
+fn names(name: &str, command: &Command) -> String {
+    let parent = name.strip_suffix(command.get_name()).unwrap_or_default();
+    let others = command.get_visible_aliases().map(|alias| format!("{parent}{alias}"));
+    std::iter::once(name.to_owned()).chain(others).collect::<Vec<_>>().join(", ")
+}
+
+/// What `--help` says of an argument, with its default and the words that it takes.
+fn described(arg: &Arg) -> String {
+    let mut text = help(arg);
+    let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    if !defaults.is_empty() && arg.get_action().takes_values() && !arg.is_hide_default_value_set() {
+        text.push_str(&format!(" [default: {}]", defaults.join(" ")));
+    }
+    let values = values(arg);
+    if !values.is_empty() && !arg.is_hide_possible_values_set() {
+        text.push_str(&format!(" [possible values: {}]", values.join(", ")));
+    }
+    text
 }
 
 /// Text as troff prints it as it is.
@@ -242,6 +311,14 @@ mod tests {
         let place = places.iter().find(|place| place.path == "likeness/search").expect("a place");
         assert!(place.words().contains("--false-matches"), "{}", place.words());
         assert_eq!(pages.len(), places.len());
+        let of = |wanted: &str| &pages.iter().find(|(page, _)| page == wanted).expect("a page").1;
+        assert!(
+            of("likeness-face-set").contains("likeness\\-face\\-set, likeness\\-set \\- "),
+            "{}",
+            of("likeness-face-set")
+        );
+        assert!(of("likeness-completions").contains("[possible values: bash, zsh, fish]"));
+        assert!(of("likeness-key-create").contains("[default: "), "{}", of("likeness-key-create"));
     }
 
     #[test]

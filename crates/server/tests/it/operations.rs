@@ -47,8 +47,8 @@ fn metrics_count_requests_and_name_nobody() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
-    let key = fs::read_to_string(scratch.data().join("quickstart.env")).unwrap();
-    let key = key.lines().find_map(|line| line.strip_prefix("export LIKENESS_ACCESS_KEY_ID=")).unwrap();
+    let key = scratch.quickstart_key();
+    let (key, _) = key.split_once('.').unwrap();
     assert!(!page.contains("demo") && !page.contains(key), "nothing of a tenant: {page}");
     assert!(server.exchange("GET", "/metrics", "").starts_with("HTTP/1.1 404 "), "not for clients");
     server.stop();
@@ -329,6 +329,27 @@ fn completions_and_pages_are_made_of_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(scratch.data_of(&["completions", shell]).contains("thresholds"), "{shell}");
     }
+    let program = format!(
+        "{}\nread -ra COMP_WORDS\n{}",
+        scratch.data_of(&["completions", "bash"]),
+        r#"
+        COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        _likeness
+        echo "${COMPREPLY[*]}""#
+    );
+    // The last word is what is typed of it by then.
+    let offered = |typed: &str| {
+        let mut bash =
+            Command::new("bash").args(["-c", &program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(bash.stdin.take().unwrap(), "likeness {typed}").unwrap();
+        String::from_utf8(bash.wait_with_output().unwrap().stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(offered("thr"), "thresholds");
+    assert_eq!(offered("face-set upd"), "update");
+    assert_eq!(offered("set upd"), "update", "the short name of a command is one, too");
+    assert_eq!(offered("--data folder set update --ren"), "--rename");
+    assert_eq!(offered("completions z"), "zsh");
+    assert_eq!(offered("calibrate persons --face c"), "central");
     let made = scratch.run(&["man", "pages"]);
     assert_eq!(made.code, Some(0), "{}", made.talk);
     let page = fs::read_to_string(scratch.path().join("pages/likeness-search.1")).unwrap();
