@@ -201,7 +201,13 @@ impl BoundTerms {
     #[inline]
     pub fn coarse_bound(&self, sum: i32, sizes: RowSizes) -> f32 {
         let doubled = (2 * sum - 15 * self.code_sum) as f32;
-        doubled * (sizes.scale() * (8.0 * self.scale)) + (sizes.residual() * self.residual_weight + self.slack)
+        doubled * (sizes.scale() * (8.0 * self.scale)) + self.margin(sizes)
+    }
+
+    /// How far a bound is from the similarity of the codes: what they leave out, and roundings.
+    #[inline]
+    pub fn margin(&self, sizes: RowSizes) -> f32 {
+        sizes.residual() * self.residual_weight + self.slack
     }
 
     /// Terms for which [`BoundTerms::coarse_bound`] of the sum of 8-bit codes, with the residual of those, is
@@ -215,7 +221,7 @@ impl BoundTerms {
     #[inline]
     pub fn whole_bounds(&self, sum: i32, sizes: RowSizes) -> (f32, f32) {
         let middle = (2 * sum - 255 * self.code_sum) as f32 * (sizes.scale() * (0.5 * self.scale));
-        let margin = sizes.residual() * self.residual_weight + self.slack;
+        let margin = self.margin(sizes);
         (middle - margin, middle + margin)
     }
 }

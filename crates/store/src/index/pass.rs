@@ -6,6 +6,10 @@
 //! rows are known to reach some similarity, a row that cannot reach it is no hit, though no vector was read. So the rows
 //! that may be hits are kept until the pass has seen all rows, and read then, the likeliest first. With one hit a person it
 //! is not known which of those rows will count: there each is read when it is found.
+//!
+//! Nor should many fine codes be read, each of which is waited for. What a row must reach grows while the pass goes on, so
+//! of the rows that the coarse bound does not exclude, those are looked at again at once whose codes alone promise a hit:
+//! they make it grow. The others wait until the end, when most of them are excluded without a look.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -100,6 +104,31 @@ impl Asked {
     }
 }
 
+/// Most rows that wait for a second look until the end of a pass, of each question: 128 KB.
+const DEFERRED_MAX: usize = 8192;
+
+/// Waiting rows whose fine codes are fetched ahead of the row that is looked at: some hundred nanoseconds.
+const DEFERRED_AHEAD: usize = 24;
+
+/// A row whose coarse bound reached the cutoff, but whose coarse codes promise no hit.
+#[derive(Debug, Clone, Copy)]
+struct Deferred {
+    segment_idx: u32,
+    found: FoundRow,
+    /// Upper bound of its similarity.
+    bound: f32,
+}
+
+/// Rows that wait for a second look.
+#[derive(Debug, Clone, Default)]
+struct DeferredRows {
+    /// Of all segments so far, in their order.
+    rows: Vec<Deferred>,
+    /// Whether waiting does not spare many looks: with hundreds of dimensions the bounds of a third of all rows may reach
+    /// whatever is found.
+    is_over: bool,
+}
+
 /// Rows of a segment whose coarse bound reached the cutoff, while their fine codes are fetched from memory.
 #[derive(Debug, Clone, Default)]
 struct Unrefined {
@@ -177,6 +206,8 @@ pub(super) struct Pass<'a> {
     /// For each question, of the segment looked at last.
     unrefined: Vec<Unrefined>,
     /// For each question.
+    deferred: Vec<DeferredRows>,
+    /// For each question.
     candidates: Vec<Candidates>,
     /// For each question, of the rows looked at last.
     found: Vec<Vec<FoundRow>>,
@@ -203,6 +234,7 @@ impl<'a> Pass<'a> {
             candidates: bests.iter().map(none).collect(),
             bests,
             unrefined: vec![Unrefined::default(); questions.questions.len()],
+            deferred: vec![DeferredRows::default(); questions.questions.len()],
             found: vec![Vec::new(); questions.questions.len()],
             asked: Vec::new(),
             near: Vec::new(),
@@ -229,6 +261,7 @@ impl<'a> Pass<'a> {
     pub(super) fn into_bests(mut self, segments: &[Arc<Segment>]) -> io::Result<Vec<Best>> {
         for question_idx in 0..self.bests.len() {
             self.refine(segments, question_idx);
+            self.refine_deferred(segments, question_idx);
             self.settle(segments, question_idx);
         }
         self.failure.map_or(Ok(self.bests), Err)
@@ -336,7 +369,10 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        for row in &*found {
+        if !found.is_empty() && !self.deferred[question_idx].is_over {
+            self.defer(&segments[segment_idx], segment_idx, question_idx);
+        }
+        for row in &self.found[question_idx] {
             segments[segment_idx].fetch_fine_ahead(row.row as usize);
         }
         // What the segment before left has arrived by now.
@@ -344,6 +380,63 @@ impl<'a> Pass<'a> {
         let unrefined = &mut self.unrefined[question_idx];
         unrefined.segment_idx = segment_idx;
         std::mem::swap(&mut unrefined.rows, &mut self.found[question_idx]);
+        if self.deferred[question_idx].rows.len() >= DEFERRED_MAX {
+            self.shorten_deferred(segments, question_idx);
+        }
+    }
+
+    /// Leaves those of the rows found that promise no hit for the end of the pass.
+    fn defer(&mut self, segment: &Segment, segment_idx: usize, question_idx: usize) {
+        let terms = &self.questions.questions[question_idx].probe.codes.terms;
+        let cutoff = self.candidates[question_idx].cutoff;
+        let sizes = segment.fine_rows().sizes;
+        let deferred = &mut self.deferred[question_idx].rows;
+        self.found[question_idx].retain(|found| {
+            let sizes = sizes[found.row as usize];
+            let bound = terms.coarse_bound(found.sum, sizes);
+            // The middle between the bounds is the similarity of the coarse codes.
+            let promises = bound - terms.margin(sizes) >= cutoff;
+            if !promises {
+                deferred.push(Deferred { segment_idx: segment_idx as u32, found: *found, bound });
+            }
+            promises
+        });
+    }
+
+    /// Forgets waiting rows that are excluded by now, and looks at the others if they are still many.
+    fn shorten_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+        let cutoff = self.candidates[question_idx].cutoff;
+        let deferred = &mut self.deferred[question_idx];
+        deferred.rows.retain(|row| row.bound >= cutoff);
+        if deferred.rows.len() >= DEFERRED_MAX / 2 {
+            deferred.is_over = true;
+            self.refine_deferred(segments, question_idx);
+        }
+    }
+
+    /// Looks at the waiting rows that are not excluded by now.
+    fn refine_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+        self.refine(segments, question_idx);
+        let mut deferred = std::mem::take(&mut self.deferred[question_idx].rows);
+        let cutoff = self.candidates[question_idx].cutoff;
+        deferred.retain(|row| row.bound >= cutoff);
+        // Segments twice as far ahead as what they say where to find.
+        let segment_of = |row: &Deferred| &*segments[row.segment_idx as usize];
+        let fetch_segment_ahead = |row: &Deferred| fetch_value_ahead::<Segment>(segment_of(row));
+        let fetch_row_ahead = |row: &Deferred| segment_of(row).fetch_fine_ahead(row.found.row as usize);
+        deferred.iter().take(2 * DEFERRED_AHEAD).for_each(fetch_segment_ahead);
+        deferred.iter().take(DEFERRED_AHEAD).for_each(fetch_row_ahead);
+        let mut n_done = 0;
+        for of_segment in deferred.chunk_by(|a, b| a.segment_idx == b.segment_idx) {
+            deferred.iter().skip(n_done + 2 * DEFERRED_AHEAD).take(of_segment.len()).for_each(fetch_segment_ahead);
+            deferred.iter().skip(n_done + DEFERRED_AHEAD).take(of_segment.len()).for_each(fetch_row_ahead);
+            n_done += of_segment.len();
+            let cutoff = self.candidates[question_idx].cutoff;
+            let unrefined = &mut self.unrefined[question_idx];
+            unrefined.segment_idx = of_segment[0].segment_idx as usize;
+            unrefined.rows.extend(of_segment.iter().filter(|row| row.bound >= cutoff).map(|row| row.found));
+            self.refine(segments, question_idx);
+        }
     }
 
     /// Makes candidates of those rows whose fine bound reaches the cutoff.

@@ -350,6 +350,7 @@ impl Segment {
     /// Has what [`Segment::fine_rows`] has of a row fetched into the cache.
     pub(super) fn fetch_fine_ahead(&self, row: usize) {
         fetch_ahead(self.fine_rows().line(row));
+        fetch_value_ahead(&self.sizes.get()[row]);
         fetch_value_ahead(&self.fine_residuals.get()[row]);
     }
 

@@ -16,24 +16,43 @@ pub(super) fn available() -> Option<&'static Kernel> {
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma");
-    present.then(|| if is_amd() { &AVX512_VNNI_AMD } else { &AVX512_VNNI })
+    present.then(|| match amd_family() {
+        Some(..=ZEN_4) => &AVX512_VNNI_ZEN_4,
+        Some(_) => &AVX512_VNNI_AMD,
+        None => &AVX512_VNNI,
+    })
 }
 
-/// Processors of AMD fetch best in one step; see [`PREFETCH_ONCE_LINES`].
-fn is_amd() -> bool {
+/// The family of Zen 4, the first with AVX-512.
+const ZEN_4: u32 = 0x19;
+
+/// The family of a processor of AMD.
+fn amd_family() -> Option<u32> {
     let vendor = __cpuid(0);
-    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
+    let is_amd = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD";
+    // Base and extended family: AMD's manual of CPUID, function 1.
+    is_amd.then(|| __cpuid(1).eax).map(|eax| (eax >> 8 & 15) + (eax >> 20 & 255))
 }
 
 // The functions in this table are safe to call only where their features are: the table is private and handed out by
 // `available` alone, which asks the processor first. `Kernel` has checked the lengths.
 static AVX512_VNNI: Kernel = KERNEL;
 
-/// The same.
+/// The same, fetching in one step; see [`PREFETCH_ONCE_LINES`].
 static AVX512_VNNI_AMD: Kernel = Kernel {
     // SAFETY: see above the table.
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe {
-        scan::<false>(rows, groups, wanted, probe, cutoff, found);
+        scan::<1>(rows, groups, wanted, probe, cutoff, found);
+    },
+    ..KERNEL
+};
+
+/// The same, leaving it to the processor: with either way of fetching ahead a search of a million rows of 128 dimensions
+/// takes 5.0 to 5.3 ms there, without 3.7.
+static AVX512_VNNI_ZEN_4: Kernel = Kernel {
+    // SAFETY: see above the table.
+    scan: |rows, groups, wanted, probe, cutoff, found| unsafe {
+        scan::<0>(rows, groups, wanted, probe, cutoff, found);
     },
     ..KERNEL
 };
@@ -42,9 +61,7 @@ static AVX512_VNNI_AMD: Kernel = Kernel {
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512-vnni",
     // SAFETY: see above the table.
-    scan: |rows, groups, wanted, probe, cutoff, found| unsafe {
-        scan::<true>(rows, groups, wanted, probe, cutoff, found)
-    },
+    scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan::<2>(rows, groups, wanted, probe, cutoff, found) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
     // SAFETY: see above the table.
@@ -90,7 +107,7 @@ const PREFETCH_LISTED: usize = 16;
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `rows` has the groups and `probe` as many lines as a row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn scan<const FETCHES_TWICE: bool>(
+unsafe fn scan<const FETCHES: usize>(
     rows: &Rows<'_>,
     groups: Range<usize>,
     wanted: &[u64],
@@ -101,20 +118,20 @@ unsafe fn scan<const FETCHES_TWICE: bool>(
     // SAFETY: as of this function. The common lengths of a row are constants, so that its loop is unrolled.
     unsafe {
         match rows.n_lines {
-            1 => scan_of::<1, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
-            2 => scan_of::<2, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
-            4 => scan_of::<4, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
-            _ => scan_of::<0, FETCHES_TWICE>(rows, groups, wanted, probe, cutoff, found),
+            1 => scan_of::<1, FETCHES>(rows, groups, wanted, probe, cutoff, found),
+            2 => scan_of::<2, FETCHES>(rows, groups, wanted, probe, cutoff, found),
+            4 => scan_of::<4, FETCHES>(rows, groups, wanted, probe, cutoff, found),
+            _ => scan_of::<0, FETCHES>(rows, groups, wanted, probe, cutoff, found),
         }
     }
 }
 
-/// With rows of `LINES` lines, or any number if that is 0.
+/// With rows of `LINES` lines, or any number if that is 0. The coarse plane is fetched ahead in so many steps.
 ///
 /// # Safety
 /// As of [`scan`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn scan_of<const LINES: usize, const FETCHES_TWICE: bool>(
+unsafe fn scan_of<const LINES: usize, const FETCHES: usize>(
     rows: &Rows<'_>,
     groups: Range<usize>,
     wanted: &[u64],
@@ -139,18 +156,19 @@ unsafe fn scan_of<const LINES: usize, const FETCHES_TWICE: bool>(
                 Some(beyond) => rows.next_coarse.as_ptr().wrapping_add(beyond),
                 None => start.wrapping_add(n_lines_ahead),
             };
-            match FETCHES_TWICE {
-                true => {
+            match FETCHES {
+                0 => {}
+                1 => {
+                    let far = ahead(PREFETCH_ONCE_LINES);
+                    for line in 0..GROUP_ROWS * n_lines {
+                        _mm_prefetch::<_MM_HINT_T0>(far.wrapping_add(line).cast());
+                    }
+                }
+                _ => {
                     let (far, near) = (ahead(PREFETCH_LINES), ahead(PREFETCH_NEAR_LINES));
                     for line in 0..GROUP_ROWS * n_lines {
                         _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(line).cast());
                         _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(line).cast());
-                    }
-                }
-                false => {
-                    let far = ahead(PREFETCH_ONCE_LINES);
-                    for line in 0..GROUP_ROWS * n_lines {
-                        _mm_prefetch::<_MM_HINT_T0>(far.wrapping_add(line).cast());
                     }
                 }
             }
