@@ -2,8 +2,9 @@
 //!
 //! The pool knows nothing of pictures: a worker is any state that a task may use, one per thread. The queue is bounded by
 //! the number of tasks and by time: a task that would have to wait longer than `wait_max`, as the tasks before it are
-//! expected to take, is refused at once with the time after which to try again. One whose caller has gone is skipped; one
-//! that panics takes down neither its thread nor the pool.
+//! expected to take, is refused at once with the time after which to try again. Tasks may take longer than those before
+//! let expect: one that has waited for twice `wait_max` is refused then. One whose caller has gone is skipped; one that
+//! panics takes down neither its thread nor the pool.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -28,12 +29,18 @@ pub struct Pool<W> {
 /// How much the newest task counts in the moving average of what tasks take.
 const NEWEST_SHARE: f64 = 0.2;
 
+/// A task waits at most for so many times `wait_max`, where tasks take longer than was expected when it came.
+const WAIT_FACTOR_MAX: u32 = 2;
+
 /// The answer of a task, later. Dropping it cancels the task if it has not begun.
 pub type Answer<T> = oneshot::Receiver<Result<T>>;
 
 struct Shared<W> {
     state: Mutex<State<W>>,
+    /// For workers: there is a task, or the end.
     wake: Condvar,
+    /// For the thread that refuses tasks which wait too long: one may have to be, or the end.
+    wake_refuser: Condvar,
     queue_max: usize,
     wait_max: Duration,
     n_workers: usize,
@@ -44,23 +51,45 @@ struct Shared<W> {
 type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
 
 struct State<W> {
-    queue: VecDeque<Box<dyn Task<W>>>,
-    n_busy: usize,
+    queue: VecDeque<Waiting<W>>,
+    /// When each task at work began.
+    begun: Vec<Duration>,
     is_open: bool,
     /// Moving average of what a task takes, in seconds; 0 before the first one is done.
     task_s: f64,
 }
 
 impl<W> State<W> {
-    /// How long a task waits that is put behind `n_queued` others.
-    fn expected_wait(&self, n_queued: usize, n_workers: usize) -> Duration {
-        Duration::from_secs_f64(self.task_s * n_queued as f64 / n_workers as f64)
+    /// How long a task waits that is put behind `n_queued` others, if they take what tasks took so far, or as long as a
+    /// task at work has been at it already.
+    fn expected_wait(&self, n_queued: usize, n_workers: usize, now: Duration) -> Duration {
+        let at_work = self.begun.iter().map(|begun| now.saturating_sub(*begun).as_secs_f64());
+        let task_s = at_work.fold(self.task_s, f64::max);
+        Duration::from_secs_f64(task_s * n_queued as f64 / n_workers as f64)
     }
+
+    /// Refuses the tasks whose time to wait is over.
+    fn refuse_expired(&mut self, now: Duration) {
+        let is_expired = |waiting: &Waiting<W>| waiting.until.is_some_and(|until| until <= now);
+        while let Some(place) = self.queue.iter().position(is_expired) {
+            if let Some(Waiting { task, since, .. }) = self.queue.remove(place) {
+                task.refuse(now.saturating_sub(since));
+            }
+        }
+    }
+}
+
+struct Waiting<W> {
+    task: Box<dyn Task<W>>,
+    since: Duration,
+    /// When it is refused; `None` for the one task a worker that may always wait.
+    until: Option<Duration>,
 }
 
 trait Task<W>: Send {
     fn is_cancelled(&self) -> bool;
     fn run(self: Box<Self>, worker: &mut W);
+    fn refuse(self: Box<Self>, waited: Duration);
 }
 
 struct Request<T, F> {
@@ -70,7 +99,7 @@ struct Request<T, F> {
 
 impl<W: Send + 'static> Pool<W> {
     /// Starts one thread per worker (at least one). Up to `queue_max` tasks wait when all are busy, and none for longer
-    /// than about `wait_max`.
+    /// than about `wait_max`; twice that is the most.
     pub fn start(workers: Vec<W>, queue_max: usize, wait_max: Duration) -> Result<Self> {
         let started = Instant::now();
         Self::start_with_clock(workers, queue_max, wait_max, Box::new(move || started.elapsed()))
@@ -80,11 +109,12 @@ impl<W: Send + 'static> Pool<W> {
         if workers.is_empty() {
             return Err(Error::invalid("workers", "`workers` is 0, expected at least 1"));
         }
-        let state = State { queue: VecDeque::with_capacity(queue_max), n_busy: 0, is_open: true, task_s: 0.0 };
-        let (state, wake, n_workers) = (Mutex::new(state), Condvar::new(), workers.len());
+        let state = State { queue: VecDeque::with_capacity(queue_max), begun: Vec::new(), is_open: true, task_s: 0.0 };
+        let (state, n_workers) = (Mutex::new(state), workers.len());
+        let (wake, wake_refuser) = (Condvar::new(), Condvar::new());
         let pool = Self {
-            shared: Arc::new(Shared { state, wake, queue_max, wait_max, n_workers, clock }),
-            threads: Mutex::new(Vec::with_capacity(n_workers)),
+            shared: Arc::new(Shared { state, wake, wake_refuser, queue_max, wait_max, n_workers, clock }),
+            threads: Mutex::new(Vec::with_capacity(n_workers + 1)),
         };
         for (worker_idx, worker) in workers.into_iter().enumerate() {
             let shared = Arc::clone(&pool.shared);
@@ -95,6 +125,12 @@ impl<W: Send + 'static> Pool<W> {
                 .map_err(|err| Error::internal("cannot start a thread for image analysis", err))?;
             lock(&pool.threads).push(thread);
         }
+        let shared = Arc::clone(&pool.shared);
+        let refuser = std::thread::Builder::new()
+            .name("vision-queue".to_owned())
+            .spawn(move || shared.refuse_late())
+            .map_err(|err| Error::internal("cannot start a thread for the queue of image analysis", err))?;
+        lock(&pool.threads).push(refuser);
         Ok(pool)
     }
 
@@ -110,26 +146,34 @@ impl<W: Send + 'static> Pool<W> {
             return Err(Error::new(Kind::Overloaded, "image analysis is shutting down"));
         }
         // A worker that is idle now takes a task at once, so it does not count as waiting.
-        let n_idle = self.shared.n_workers - state.n_busy;
+        let n_idle = self.shared.n_workers - state.begun.len();
+        let now = (self.shared.clock)();
+        state.refuse_expired(now);
         let n_tasks_max = self.shared.queue_max + n_idle;
         if state.queue.len() >= n_tasks_max {
-            state.queue.retain(|task| !task.is_cancelled());
+            state.queue.retain(|waiting| !waiting.task.is_cancelled());
         }
         if state.queue.len() >= n_tasks_max {
             let message = format!("{} images are waiting for analysis already", state.queue.len());
             return Err(Error::new(Kind::Overloaded, message));
         }
-        let expected_wait = state.expected_wait(state.queue.len().saturating_sub(n_idle), self.shared.n_workers);
+        let n_before = state.queue.len().saturating_sub(n_idle);
+        let expected_wait = state.expected_wait(n_before, self.shared.n_workers, now);
         // One task a worker may always wait: however slow they are, a caller that sends one after the other is served.
-        if state.queue.len() >= self.shared.n_workers + n_idle && expected_wait > self.shared.wait_max {
+        let may_wait = state.queue.len() < self.shared.n_workers + n_idle;
+        if !may_wait && expected_wait > self.shared.wait_max {
             // Upwards, so that the two are never the same.
             let (expected, most) = (expected_wait.as_nanos().div_ceil(1_000_000), self.shared.wait_max.as_millis());
             let message = format!("an image would wait {expected} ms for analysis, expected at most {most} ms");
             return Err(Error::new(Kind::Overloaded, message));
         }
-        state.queue.push_back(Box::new(Request { task, answer }));
+        let until = (!may_wait).then(|| now.saturating_add(self.shared.wait_max.saturating_mul(WAIT_FACTOR_MAX)));
+        state.queue.push_back(Waiting { task: Box::new(Request { task, answer }), since: now, until });
         drop(state);
         self.shared.wake.notify_one();
+        if until.is_some() {
+            self.shared.wake_refuser.notify_one();
+        }
         Ok(receiver)
     }
 
@@ -137,13 +181,14 @@ impl<W: Send + 'static> Pool<W> {
     pub fn load(&self) -> AnalyzerLoad {
         let n_ended = lock(&self.threads).iter().filter(|thread| thread.is_finished()).count();
         let state = lock(&self.shared.state);
+        let now = (self.shared.clock)();
         AnalyzerLoad {
             n_workers: self.shared.n_workers,
             n_ended,
-            n_busy: state.n_busy,
+            n_busy: state.begun.len(),
             n_queued: state.queue.len(),
             queue_max: self.shared.queue_max,
-            expected_wait: state.expected_wait(state.queue.len(), self.shared.n_workers),
+            expected_wait: state.expected_wait(state.queue.len(), self.shared.n_workers, now),
         }
     }
 }
@@ -154,6 +199,7 @@ impl<W> Pool<W> {
     pub fn shut_down(&self) {
         lock(&self.shared.state).is_open = false;
         self.shared.wake.notify_all();
+        self.shared.wake_refuser.notify_all();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A thread that ended by a panic outside a task has nothing left to wait for.
             let _ = thread.join();
@@ -171,15 +217,18 @@ impl<W> Shared<W> {
     fn work(&self, mut worker: W) {
         let mut state = lock(&self.state);
         loop {
-            if let Some(task) = state.queue.pop_front() {
-                state.n_busy += 1;
+            let start = (self.clock)();
+            state.refuse_expired(start);
+            if let Some(Waiting { task, .. }) = state.queue.pop_front() {
+                state.begun.push(start);
                 drop(state);
                 let is_cancelled = task.is_cancelled();
-                let start = (self.clock)();
                 task.run(&mut worker);
                 let taken = (self.clock)().saturating_sub(start).as_secs_f64();
                 state = lock(&self.state);
-                state.n_busy -= 1;
+                if let Some(place) = state.begun.iter().position(|begun| *begun == start) {
+                    state.begun.swap_remove(place);
+                }
                 if !is_cancelled {
                     let share = if state.task_s == 0.0 { 1.0 } else { NEWEST_SHARE };
                     state.task_s += (taken - state.task_s) * share;
@@ -189,6 +238,22 @@ impl<W> Shared<W> {
             } else {
                 return;
             }
+        }
+    }
+}
+
+impl<W> Shared<W> {
+    /// Refuses tasks as soon as they have waited too long, also while all workers are at a long one. Until the end.
+    fn refuse_late(&self) {
+        let mut state = lock(&self.state);
+        while state.is_open {
+            let now = (self.clock)();
+            state.refuse_expired(now);
+            let next = state.queue.iter().filter_map(|waiting| waiting.until).min();
+            state = match next.map(|until| until.saturating_sub(now)) {
+                Some(left) => self.wake_refuser.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.wake_refuser.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 }
@@ -210,6 +275,13 @@ impl<W, T: Send, F: FnOnce(&mut W) -> Result<T> + Send> Task<W> for Request<T, F
         });
         // The caller may have gone meanwhile, which is its right.
         let _ = answer.send(outcome);
+    }
+
+    fn refuse(self: Box<Self>, waited: Duration) {
+        let waited = waited.as_millis();
+        let message =
+            format!("an image waited {waited} ms for analysis, since those before it took longer than expected");
+        let _ = self.answer.send(Err(Error::new(Kind::Overloaded, message)));
     }
 }
 

@@ -184,3 +184,51 @@ fn the_expected_wait_follows_what_tasks_take_and_passes_over_those_that_were_giv
     assert_eq!(pool.load().expected_wait, Duration::from_millis(960));
     drop(release);
 }
+
+#[test]
+fn tasks_at_work_for_longer_than_others_took_count_for_the_expected_wait() {
+    let (pool, now_ms) = pool_with_clock(100, Duration::from_secs(3));
+    teach(&pool, &now_ms, 10);
+    let (release, _busy) = occupy(&pool);
+    let _waiting = pool.submit(count).expect("is first");
+    assert_eq!(pool.load().expected_wait, Duration::from_millis(10));
+    now_ms.fetch_add(4000, Ordering::SeqCst);
+    assert_eq!(pool.load().expected_wait, Duration::from_secs(4));
+    let refused = pool.submit(count).expect_err("the task at work takes 4 s already");
+    assert_eq!(refused.message(), "an image would wait 4000 ms for analysis, expected at most 3000 ms");
+    drop(release);
+}
+
+#[test]
+fn whoever_has_waited_twice_as_long_as_is_allowed_is_refused_but_for_one_a_worker() {
+    let (pool, now_ms) = pool_with_clock(100, Duration::from_secs(3));
+    teach(&pool, &now_ms, 10);
+    let (release, busy) = occupy(&pool);
+    let first = pool.submit(count).expect("is first");
+    let mut second = pool.submit(count).expect("waits 10 ms");
+    now_ms.fetch_add(5999, Ordering::SeqCst);
+    pool.submit(count).expect_err("looks after those that wait, too");
+    second.try_recv().expect_err("may still wait");
+    now_ms.fetch_add(1, Ordering::SeqCst);
+    pool.submit(count).expect_err("looks after those that wait, too");
+    let refused = second.blocking_recv().expect("answers").expect_err("has waited 6 s");
+    assert_eq!(refused.kind(), Kind::Overloaded, "which every dialect answers with `Retry-After`");
+    assert_eq!(
+        refused.message(),
+        "an image waited 6000 ms for analysis, since those before it took longer than expected"
+    );
+    drop(release);
+    busy.blocking_recv().expect("answers").expect("ends");
+    assert_eq!(first.blocking_recv().expect("answers").expect("counts"), 1);
+}
+
+#[test]
+fn who_waits_too_long_is_refused_while_all_workers_are_busy_and_nobody_else_comes() {
+    let pool = Pool::start(vec![0_u32], 100, Duration::from_millis(20)).expect("starts");
+    let (release, _busy) = occupy(&pool);
+    let _first = pool.submit(count).expect("is first");
+    let second = pool.submit(count).expect("nothing is known of how long tasks take");
+    let refused = second.blocking_recv().expect("answers").expect_err("has waited 40 ms");
+    assert_eq!(refused.kind(), Kind::Overloaded);
+    drop(release);
+}
