@@ -198,6 +198,7 @@ macro_rules! conformance {
                 a_set_with_faces_is_kept_if_asked_to
                 members_of_a_deleted_set_keep_their_faces
                 a_used_set_id_is_replaced_by_the_next
+                a_sets_capacity_can_be_changed
                 a_sets_words_can_be_changed_and_cleared
                 a_new_name_must_be_free
                 revisions_grow_by_one_per_write

@@ -2,6 +2,7 @@
 
 use likeness_domain::ports::GalleryEntry;
 use likeness_domain::types::{Face, FaceOwner, FaceSet, FaceSetPatch, FieldSchema, FieldValue, FieldValues, Template};
+use likeness_domain::{Error, Result};
 
 /// The values by position in the schema; a value the schema does not know, or of another type, is not shown.
 pub(crate) fn slots(fields: &FieldValues, schema: &FieldSchema) -> Box<[Option<FieldValue>]> {
@@ -26,6 +27,17 @@ pub(crate) fn entry(face: &Face, template: Template, sequence: u64, schema: &Fie
     }
 }
 
+/// Refuses a capacity below the number of faces that the set shows.
+pub(crate) fn check_capacity(patch: &FaceSetPatch, n_gallery: u64) -> Result<()> {
+    match patch.capacity {
+        Some(Some(capacity)) if capacity < n_gallery => {
+            let message = format!("`capacity` is {capacity}, but the face set has {n_gallery} faces");
+            Err(Error::invalid("capacity", message).with_hint("delete faces first, or give a capacity that holds them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Lays the patch over the set; an empty text clears.
 pub(crate) fn patched(face_set: &mut FaceSet, patch: FaceSetPatch) {
     let laid_over = |new: Option<_>, old| match new {
@@ -37,4 +49,5 @@ pub(crate) fn patched(face_set: &mut FaceSet, patch: FaceSetPatch) {
     face_set.note = laid_over(patch.note, face_set.note.take());
     face_set.tags = patch.tags.unwrap_or_else(|| std::mem::take(&mut face_set.tags));
     face_set.quality_gate = patch.quality_gate.unwrap_or(face_set.quality_gate);
+    face_set.capacity = patch.capacity.unwrap_or(face_set.capacity);
 }

@@ -65,7 +65,8 @@ impl Library {
         self.existing_face_set(caller, face_set).await
     }
 
-    /// Changes a face set's name, texts, tags or quality gate. Needs the manage grant. `FaceSetNotFound`, `FaceSetExists`.
+    /// Changes a face set's name, texts, tags, quality gate or capacity. Needs the manage grant. `FaceSetNotFound`,
+    /// `FaceSetExists`; `InvalidArgument` for a capacity below the number of its faces.
     pub async fn update_face_set(
         &self,
         caller: &Caller,

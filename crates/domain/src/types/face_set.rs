@@ -103,7 +103,7 @@ pub struct FaceSetSummary {
     pub n_faces: u64,
 }
 
-/// What an update changes; `None` keeps what is there. Pack, custom fields and capacity never change.
+/// What an update changes; `None` keeps what is there. Pack and custom fields never change.
 #[derive(Debug, Clone, Default)]
 pub struct FaceSetPatch {
     /// New name.
@@ -116,6 +116,8 @@ pub struct FaceSetPatch {
     pub tags: Option<Tags>,
     /// How good a picture of a face must be from now on; faces in the set stay.
     pub quality_gate: Option<QualityGate>,
+    /// Most faces that it may hold from now on, not fewer than it has; `Some(None)` for no bound of its own.
+    pub capacity: Option<Option<u64>>,
     /// What the set has to be like.
     pub only_if: Option<Precondition<FaceSet>>,
 }

@@ -6,6 +6,7 @@ use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align};
+use super::tenant::number_or_none;
 use super::terminal;
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     /// Show one face set
     #[command(after_help = "Example: likeness face-set show staff")]
     Show(NameArgs),
-    /// Change a face set's name, quality gate or words
+    /// Change a face set's name, capacity, quality gate or words
     #[command(after_help = "Example: likeness face-set update staff --label 'Everybody on floor 3'")]
     Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
@@ -77,6 +78,9 @@ pub(crate) struct UpdateArgs {
     /// How good a picture of a face must be from now on: none, low, medium or high; faces in the set stay
     #[arg(long, value_name = "LEVEL")]
     quality: Option<String>,
+    /// Most faces it may hold from now on, not fewer than it has; `none` for no bound
+    #[arg(long, value_name = "N|none")]
+    capacity: Option<String>,
     /// Name for people; an empty one clears it
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -169,19 +173,24 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
 }
 
 async fn update(args: UpdateArgs, config: &Config) -> Outcome {
-    let UpdateArgs { which: NameArgs { name, library }, rename, quality, label, note } = args;
-    if rename.is_none() && label.is_none() && note.is_none() && quality.is_none() {
+    let UpdateArgs { which: NameArgs { name, library }, rename, quality, capacity, label, note } = args;
+    if rename.is_none() && label.is_none() && note.is_none() && quality.is_none() && capacity.is_none() {
         return Err(refused(format!("nothing is said to change of face set `{name}`"))
-            .with_hint("give some of `--rename`, `--quality`, `--label` and `--note`"));
+            .with_hint("give some of `--rename`, `--capacity`, `--quality`, `--label` and `--note`"));
     }
-    let body = dto::UpdateFaceSet { name: rename, label, note, quality, ..Default::default() };
+    let capacity = capacity.map(|text| number_or_none("--capacity", &text, (0, i64::MAX as u64))).transpose()?;
+    let body = dto::UpdateFaceSet { name: rename, label, note, quality, capacity, ..Default::default() };
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["face-sets", &name];
     let changed: dto::FaceSet = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;
     if library.json {
         terminal::json(&changed)?;
     } else {
-        terminal::data(format!("changed face set `{}`, quality gate {}", changed.name, changed.quality));
+        let capacity = changed.capacity.map_or("no bound".to_owned(), |n| n.to_string());
+        terminal::data(format!(
+            "changed face set `{}`, quality gate {}, capacity {capacity}",
+            changed.name, changed.quality
+        ));
     }
     Ok(Verdict::Done)
 }

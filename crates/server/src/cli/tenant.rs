@@ -146,16 +146,16 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
         ("--person-faces-max", &args.person_faces_max, &mut limits.person_faces_max),
     ] {
         if let Some(text) = given {
-            *limit = number(flag, text, i64::MAX as u64)?;
+            *limit = number_or_none(flag, text, (0, i64::MAX as u64))?;
         }
     }
     if let Some(text) = &args.calls_per_second {
-        let most = number("--calls-per-second", text, u64::from(u32::MAX))?;
+        let most =
+            number_or_none("--calls-per-second", text, (1, u64::from(u32::MAX))).map_err(|error| match &text[..] {
+                "0" => error.with_hint("`likeness key disable` refuses a key's calls"),
+                _ => error,
+            })?;
         limits.calls_per_second = most.and_then(|most| u32::try_from(most).ok());
-        if limits.calls_per_second == Some(0) {
-            return Err(refused("`--calls-per-second` is 0, expected at least 1")
-                .with_hint("`likeness key disable` refuses a key's calls"));
-        }
     }
     let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits).await?;
     if args.json {
@@ -168,13 +168,13 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
     Ok(Verdict::Done)
 }
 
-/// A limit: a number, or `none`.
-fn number(flag: &str, text: &str, most: u64) -> Result<Option<u64>, Error> {
+/// A limit: a whole number, or `none`.
+pub(super) fn number_or_none(flag: &str, text: &str, (least, most): (u64, u64)) -> Result<Option<u64>, Error> {
     if text == "none" {
         return Ok(None);
     }
-    let number = text.parse().ok().filter(|&number| number <= most);
-    let wrong = || refused(format!("`{flag}` is `{text}`, expected a number from 0 to {most}, or none"));
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    let wrong = || refused(format!("`{flag}` is `{text}`, expected a whole number from {least} to {most}, or none"));
     number.map(Some).ok_or_else(wrong)
 }
 
@@ -215,4 +215,19 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         terminal::message(format_args!("tenant {deleted} is deleted"));
     }
     Ok(Verdict::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_refused_is_told_with_what_is_accepted() {
+        let read = |text| number_or_none("--calls-per-second", text, (1, 9));
+        assert_eq!((read("none").unwrap(), read("1").unwrap(), read("9").unwrap()), (None, Some(1), Some(9)));
+        for text in ["0", "10", "1.5", "-1", "", "nine", "99999999999999999999"] {
+            let expected = format!("`--calls-per-second` is `{text}`, expected a whole number from 1 to 9, or none");
+            assert_eq!(read(text).unwrap_err().message(), expected);
+        }
+    }
 }

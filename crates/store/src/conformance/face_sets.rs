@@ -1,6 +1,7 @@
 //! Face sets.
 
 use likeness_domain::Kind;
+use likeness_domain::access::Limits;
 use likeness_domain::ports::{FaceScope, FaceSelector};
 use likeness_domain::types::{
     FaceOwner, FaceSet, FaceSetId, FaceSetPatch, ID_END, NewFaceSet, Precondition, QualityGate, TimestampMs,
@@ -157,6 +158,40 @@ pub async fn revisions_grow_by_one_per_write(bench: Bench) -> Bench {
     bench
 }
 
+/// A set can be given room and lose it, but for the faces that it has; the tenant's bound holds beside it.
+pub async fn a_sets_capacity_can_be_changed(bench: Bench) -> Bench {
+    let store = &bench.store;
+    let set =
+        store.create_face_set(by(ours()), NewFaceSet { capacity: Some(2), ..face_set("staff") }, None).await.unwrap();
+    let add = |number: u64, limits: Option<Limits>| {
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![face(number)], limits)
+    };
+    let change = |capacity: Option<u64>| {
+        let patch = FaceSetPatch { capacity: Some(capacity), ..FaceSetPatch::default() };
+        store.update_face_set(by(ours()), set.id, patch)
+    };
+    add(1, None).await.unwrap();
+    add(2, None).await.unwrap();
+    refused(add(3, None).await, Kind::CapacityExceeded);
+    refused(change(Some(1)).await, Kind::InvalidArgument);
+    assert_eq!(store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set.capacity, Some(2));
+    assert_eq!(change(Some(3)).await.unwrap().capacity, Some(3));
+    add(3, None).await.unwrap();
+    refused(add(4, None).await, Kind::CapacityExceeded);
+    // As many as it has are enough.
+    assert_eq!(change(Some(3)).await.unwrap().capacity, Some(3));
+    assert_eq!(change(None).await.unwrap().capacity, None);
+    let found = store.face_set_by_id(ours(), set.id).await.unwrap().unwrap();
+    assert_eq!((found.face_set.capacity, found.n_faces), (None, 3));
+    refused(add(4, Some(Limits { face_set_faces_max: Some(3), ..Limits::NONE })).await, Kind::CapacityExceeded);
+    add(4, None).await.unwrap();
+    // What is not named stays.
+    change(Some(9)).await.unwrap();
+    let patch = FaceSetPatch { note: Some(note("x")), ..FaceSetPatch::default() };
+    assert_eq!(store.update_face_set(by(ours()), set.id, patch).await.unwrap().capacity, Some(9));
+    bench
+}
+
 /// What is not named stays; the gallery stays; the old name is free.
 pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
     let new = NewFaceSet { label: Some(note("Staff")), note: Some(note("all")), tags: tags("a"), ..face_set("staff") };
@@ -177,6 +212,7 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
         note: Some(note("few")),
         tags: Some(tags("")),
         quality_gate: Some(QualityGate::Medium),
+        capacity: None,
         only_if: Some(Precondition::new(|known: &FaceSet| known.name.as_str() == "tasks")),
     };
     let changed = bench.store.update_face_set(by(ours()), set.id, patch).await.unwrap();

@@ -14,7 +14,7 @@ use super::codec;
 use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
 use super::transaction::WriteTx;
-use crate::gallery::patched;
+use crate::gallery::{check_capacity, patched};
 use crate::id::next_id;
 
 /// See `GalleryStore::create_face_set`.
@@ -113,15 +113,17 @@ pub(super) fn by_id(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answe
 
 /// See `GalleryStore::update_face_set`.
 pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Answer<FaceSet> {
-    let mut face_set = rows::need_face_set(tx.conn, tenant, id)?.face_set;
+    let SetRow { mut face_set, n_gallery, .. } = rows::need_face_set(tx.conn, tenant, id)?;
     Precondition::check(patch.only_if.as_ref(), &face_set)?;
     if let Some(name) = &patch.name
         && rows::face_set_named(tx.conn, tenant, name)?.is_some_and(|other| other.face_set.id != id)
     {
         return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
     }
+    check_capacity(&patch, n_gallery)?;
     patched(&mut face_set, patch);
-    let sql = "UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5, quality_gate = ?6 WHERE id = ?1";
+    let sql = "UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5, quality_gate = ?6, capacity = ?7
+               WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute((
         id.get(),
         face_set.name.as_str(),
@@ -129,6 +131,7 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
         face_set.note.as_ref().map(|note| note.as_str()),
         face_set.tags.to_string(),
         face_set.quality_gate.word(),
+        face_set.capacity.map(|capacity| capacity as i64),
     ))?;
     checksums::renew(tx.conn, &FACE_SETS, "id", id.get())?;
     tx.push(Change::FaceSetChanged(id));

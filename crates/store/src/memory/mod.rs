@@ -31,7 +31,7 @@ use likeness_domain::{Error, Kind, Result};
 use self::commits::Stored;
 use crate::clock::WallClock;
 use crate::commits::ref_of;
-use crate::gallery::patched;
+use crate::gallery::{check_capacity, patched};
 use crate::id::free_id;
 use crate::wait::wait_for;
 
@@ -279,6 +279,7 @@ impl State {
         {
             return Err(Error::new(Kind::FaceSetExists, format!("face set `{name}` exists already")));
         }
+        check_capacity(&patch, self.n_gallery(self.face_set(tenant, id)?))?;
         let known = self.face_sets.values_mut().find(|face_set| face_set.id == id);
         let face_set = known.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "the face set does not exist"))?;
         patched(face_set, patch);

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::transaction::WriteTx;
 use super::{checksums, usage};
 use crate::embedded::codec;
-use crate::gallery::patched;
+use crate::gallery::{check_capacity, patched};
 use crate::id::next_id;
 
 /// See `GalleryStore::create_face_set`.
@@ -127,15 +127,17 @@ pub(super) async fn by_id(session: &Session, tenant: TenantId, id: FaceSetId) ->
 
 /// See `GalleryStore::update_face_set`.
 pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, patch: FaceSetPatch) -> Answer<FaceSet> {
-    let mut face_set = rows::need_face_set(&tx.session, tenant, id).await?.face_set;
+    let SetRow { mut face_set, n_gallery, .. } = rows::need_face_set(&tx.session, tenant, id).await?;
     Precondition::check(patch.only_if.as_ref(), &face_set)?;
     if let Some(name) = &patch.name
         && rows::face_set_named(&tx.session, tenant, name).await?.is_some_and(|other| other.face_set.id != id)
     {
         return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
     }
+    check_capacity(&patch, n_gallery)?;
     patched(&mut face_set, patch);
-    let sql = "UPDATE face_sets SET name = $2, label = $3, note = $4, tags = $5, quality_gate = $6, checksum = $7
+    let sql = "UPDATE face_sets SET name = $2, label = $3, note = $4, tags = $5, quality_gate = $6, checksum = $7,
+                                    capacity = $8
                WHERE id = $1";
     tx.session
         .execute(
@@ -148,6 +150,7 @@ pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, pa
                 &face_set.tags.to_string(),
                 &face_set.quality_gate.word(),
                 &checksums::face_set(&face_set),
+                &face_set.capacity.map(u64::cast_signed),
             ],
         )
         .await?;

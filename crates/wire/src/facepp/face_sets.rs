@@ -205,6 +205,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
         note: convert::new_user_data(&call.fields)?,
         tags: convert::tags(&call.fields)?,
         quality_gate: None,
+        capacity: None,
         only_if: None,
     };
     let updated = call.library.update_face_set(&call.caller, named.key(), patch).await;

@@ -113,6 +113,7 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
         label: note("label", body.label)?,
         note: note("note", body.note)?,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
+        capacity: body.capacity,
         ..FaceSetPatch::default()
     })
 }

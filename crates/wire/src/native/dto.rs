@@ -115,6 +115,9 @@ pub struct UpdateFaceSet {
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
+    /// Most faces it may hold from now on, not fewer than it has; `null` for no bound of its own.
+    #[serde(default, deserialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Option<u64>>,
 }
 
 /// A face set.
@@ -338,6 +341,11 @@ impl std::fmt::Debug for Image {
 /// A text of a request that changes something: `null` takes it away, as an empty one does.
 fn text_or_null<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
     Ok(Some(Option::<String>::deserialize(reader)?.unwrap_or_default()))
+}
+
+/// A number of a request that changes something: `null` takes it away.
+fn number_or_null<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::<u64>::deserialize(reader).map(Some)
 }
 
 /// Custom values by name, as JSON.

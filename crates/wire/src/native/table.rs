@@ -77,7 +77,7 @@ fn table() -> Vec<Route> {
         row(("GET", "/face-sets"), "list_face_sets", READ, "list face sets", routes::list_face_sets),
         row(("POST", "/face-sets"), "create_face_set", MANAGE, "make a face set", routes::create_face_set),
         row(("GET", "/face-sets/{name}"), "show_face_set", READ, "show a face set", routes::show_face_set),
-        row(("PATCH", "/face-sets/{name}"), "update_face_set", MANAGE, "change a face set's name, label, note, tags or quality", routes::update_face_set),
+        row(("PATCH", "/face-sets/{name}"), "update_face_set", MANAGE, "change a face set's name, label, note, tags, quality or capacity", routes::update_face_set),
         row(("DELETE", "/face-sets/{name}"), "delete_face_set", DELETE_SET, "delete a face set with its faces", routes::delete_face_set),
 
         row(("GET", "/face-sets/{name}/faces"), "list_faces", READ, "list the faces of a set", routes::list_faces),
