@@ -69,6 +69,12 @@ pub const JOB_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a short-lived record: the answer of a request that may be repeated.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest time for which the old secret of a rotated key may be accepted.
+pub const KEY_OVERLAP_MAX: Duration = Duration::from_hours(31 * 24);
+
+/// Characters of a key's label: a line in a list.
+pub const KEY_LABEL_CHARS_MAX: usize = 255;
+
 /// Most persons and jobs of one page of a listing, since each may be of 64 KiB.
 pub const PERSON_PAGE_MAX: u64 = 1000;
 

@@ -53,12 +53,6 @@ impl KeySummary {
     }
 }
 
-/// Characters of a label: a line in a list.
-const LABEL_CHARS_MAX: usize = 255;
-
-/// Longest time that the old secret of a rotated key may be accepted.
-const OVERLAP_MAX: Duration = Duration::from_hours(31 * 24);
-
 impl Library {
     /// The keys of the tenant, oldest first. Needs the manage grant, for every face set.
     pub async fn keys(&self, caller: &Caller) -> Result<Vec<KeySummary>> {
@@ -93,8 +87,9 @@ impl Library {
         let usual = Grants::USUAL.iter().filter(|&grant| caller.grants.contains(grant));
         let grants = request.grants.unwrap_or_else(|| usual.fold(Grants::NONE, Grants::with));
         require_as_strong(caller, grants)?;
-        if request.label.as_ref().is_some_and(|label| label.as_str().chars().count() > LABEL_CHARS_MAX) {
-            let message = format!("`label` has more than {LABEL_CHARS_MAX} characters");
+        let label = request.label.filter(|label| !label.as_str().trim().is_empty());
+        if label.as_ref().is_some_and(|label| label.as_str().chars().count() > limits::KEY_LABEL_CHARS_MAX) {
+            let message = format!("`label` has more than {} characters", limits::KEY_LABEL_CHARS_MAX);
             return Err(Error::invalid("label", message));
         }
         if let Some(lifetime) = request.lifetime
@@ -111,10 +106,18 @@ impl Library {
         }
         let face_sets = match request.face_sets {
             None => FaceSetScope::All,
+            Some(names) if names.is_empty() => {
+                let message = "`face_sets` is empty, expected at least one face set";
+                return Err(Error::invalid("face_sets", message)
+                    .with_hint("a key for every face set is made by leaving `face_sets` out"));
+            }
             Some(names) => {
                 let mut ids = Vec::with_capacity(names.len());
                 for name in &names {
-                    ids.push(self.existing_face_set(caller, name).await?.face_set.id);
+                    let id = self.existing_face_set(caller, name).await?.face_set.id;
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
                 }
                 FaceSetScope::Only(ids.into())
             }
@@ -133,7 +136,7 @@ impl Library {
         let tenant = tenant.ok_or_else(|| Error::new(Kind::Forbidden, "the tenant was deleted"))?;
         let ids = &*self.ports.ids;
         let new = AccessKey::new(fresh_key_id(ids), fresh_secret(ids), tenant, now);
-        let key = AccessKey { grants, face_sets, label: request.label, expires_at, ..new };
+        let key = AccessKey { grants, face_sets, label, expires_at, ..new };
         self.ports.credentials.add_key(caller.actor(), key.clone()).await?;
         Ok(key)
     }
@@ -142,8 +145,8 @@ impl Library {
     /// grant, for every face set. `KeyNotFound`; `Forbidden` for a key that may do more than the caller's or lives longer: its
     /// secret would outlive the caller's; `InvalidArgument` for an overlap of more than 31 days.
     pub async fn rotate_key(&self, caller: &Caller, id: &AccessKeyId, overlap: Duration) -> Result<AccessKey> {
-        if overlap > OVERLAP_MAX {
-            let (given, most) = (overlap.as_secs(), OVERLAP_MAX.as_secs());
+        if overlap > limits::KEY_OVERLAP_MAX {
+            let (given, most) = (overlap.as_secs(), limits::KEY_OVERLAP_MAX.as_secs());
             return Err(Error::invalid("overlap_s", format!("`overlap_s` is {given}, expected at most {most}")));
         }
         let key = self.changeable_key(caller, id).await?;

@@ -128,9 +128,20 @@ impl Wanted {
             grants: args.grants.as_deref().map(Grants::parse).transpose()?,
             face_sets: args.face_sets.iter().map(FaceSetName::new).collect::<Result<_, _>>()?,
             lifetime: args.expires.as_deref().map(lifetime).transpose()?,
-            label: args.label.as_deref().map(Note::new).transpose()?,
+            label: args.label.as_deref().map(label).transpose()?.flatten(),
         })
     }
+}
+
+/// What people call a key; `None` for an empty label.
+fn label(text: &str) -> Result<Option<Note>, Error> {
+    let most = limits::KEY_LABEL_CHARS_MAX;
+    let n_chars = text.chars().count();
+    if n_chars > most {
+        return Err(refused(format!("`--label` has {n_chars} characters, expected at most {most}")));
+    }
+    let label = Note::new(text).map_err(|error| refused(error.message().replacen("`note`", "`--label`", 1)))?;
+    Ok(Some(label).filter(|label| !label.as_str().trim().is_empty()))
 }
 
 /// The life of a key, which ends after it was made and within our time.
@@ -154,8 +165,13 @@ fn time_span(flag: &str, text: &str) -> Result<Duration, Error> {
         'd' => 24 * 60 * 60,
         _ => return Err(wrong()),
     };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(u64::from(number) * seconds))
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    // One that no number holds is longer than whatever may be asked for.
+    let number: u64 = digits.parse().unwrap_or(u64::MAX);
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
 fn after(now: TimestampMs, span: Duration) -> TimestampMs {
@@ -186,7 +202,14 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         }
         Command::Enable(args) => {
             let (id, actor) = known(&*credentials, &args.which).await?;
-            report(credentials.set_key_enabled(actor, id.clone(), true).await?, &id, "enabled", args.json)
+            let verdict =
+                report(credentials.set_key_enabled(actor, id.clone(), true).await?, &id, "enabled", args.json);
+            if !args.json
+                && let Some(key) = credentials.key(id).await?
+            {
+                say_if_refused(&key);
+            }
+            verdict
         }
         Command::Rotate(args) => rotate(&*credentials, args).await,
         Command::Delete(args) => {
@@ -205,6 +228,10 @@ async fn known(credentials: &dyn CredentialStore, args: &NamedArgs) -> Result<(A
 
 async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome {
     let overlap = time_span("--overlap", &args.overlap)?;
+    if overlap > limits::KEY_OVERLAP_MAX {
+        let most = limits::KEY_OVERLAP_MAX.as_secs() / (24 * 60 * 60);
+        return Err(refused(format!("`--overlap` is `{}`, expected 0s to {most}d", args.overlap)));
+    }
     let (id, actor) = known(credentials, &args.which).await?;
     let secret = fresh_secret(&SystemIds);
     let old_valid_until = after(SystemClock.now(), overlap);
@@ -214,10 +241,26 @@ async fn rotate(credentials: &dyn CredentialStore, args: RotateArgs) -> Outcome 
     if let Some(key) = credentials.key(id.clone()).await? {
         show_new(&key, args.json);
         if !args.json {
-            terminal::message(format_args!("the old secret is accepted until {}", spell(old_valid_until)));
+            if key.is_usable(SystemClock.now()) {
+                let until = key.expires_at.map_or(old_valid_until, |end| end.min(old_valid_until));
+                terminal::message(format_args!("the old secret is accepted until {}", spell(until)));
+            }
+            say_if_refused(&key);
         }
     }
     Ok(Verdict::Done)
+}
+
+/// Says so if a key is refused whatever its secret.
+fn say_if_refused(key: &AccessKey) {
+    let now = SystemClock.now();
+    if let Some(end) = key.expires_at.filter(|end| *end <= now) {
+        terminal::message(format_args!("the key is refused all the same: it expired at {}", spell(end)));
+        terminal::message("  hint: `likeness key create` makes another one");
+    } else if !key.enabled {
+        terminal::message("the key is refused all the same: it is disabled");
+        terminal::message(format_args!("  hint: `likeness key enable {}`", key.id));
+    }
 }
 
 /// Makes a key for the tenant of that name, and the tenant if there is none.
@@ -249,7 +292,14 @@ pub(crate) async fn create(
                     )
                 })
             };
-            FaceSetScope::Only(wanted.face_sets.iter().map(find).collect::<Result<Vec<_>, _>>()?.into())
+            let mut ids = Vec::with_capacity(wanted.face_sets.len());
+            for name in &wanted.face_sets {
+                let id = find(name)?;
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
+            FaceSetScope::Only(ids.into())
         }
     };
     let id = fresh_key_id(&ids);
@@ -397,4 +447,37 @@ fn report(found: bool, id: &AccessKeyId, done: &str, as_json: bool) -> Outcome {
     }
     terminal::message(format_args!("there is no access key {id}"));
     Ok(Verdict::No)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn said<T>(answer: Result<T, Error>) -> String {
+        answer.err().expect("it is refused").message().to_owned()
+    }
+
+    #[test]
+    fn a_label_is_named_as_the_flag_and_an_empty_one_is_none() {
+        assert_eq!(label("door 3").unwrap().unwrap().as_str(), "door 3");
+        assert!(label("").unwrap().is_none() && label(" ").unwrap().is_none());
+        assert_eq!(said(label(&"x".repeat(256))), "`--label` has 256 characters, expected at most 255");
+        let control = said(label("a\u{7}"));
+        assert!(control.contains("`--label`") && !control.contains("`note`"), "{control}");
+    }
+
+    #[test]
+    fn times_are_read_up_to_their_bounds() {
+        assert_eq!(time_span("--overlap", "0s").unwrap(), Duration::ZERO);
+        assert_eq!(time_span("--overlap", "31d").unwrap(), limits::KEY_OVERLAP_MAX);
+        for wrong in ["", "d", "1.5h", "-1d", "+1d", "1w", "1 d"] {
+            assert!(said(time_span("--overlap", wrong)).contains("expected a number and a unit"), "{wrong}");
+        }
+        // Too large for a number is too long, not malformed.
+        let most = limits::KEY_LIFETIME_MAX.as_secs() / 86_400;
+        for long in ["99999999999999999999d", "4294967296d", "0s"] {
+            assert_eq!(said(lifetime(long)), format!("`--expires` is `{long}`, expected 1s to {most}d"));
+        }
+    }
 }

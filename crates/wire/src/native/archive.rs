@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use likeness_domain::types::{
-    self, ExternalId, Face, FaceOwner, Note, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
+    self, ExternalId, Face, FaceOwner, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
     TimestampMs,
 };
 use likeness_domain::{Error, library, limits};
@@ -117,8 +117,8 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
     let person = face.person.map(|person| {
         Ok::<_, Error>(library::ArchivedPerson {
             key: PersonKey::new(person.key)?,
-            name: person.name.map(Note::new).transpose()?,
-            note: person.note.map(Note::new).transpose()?,
+            name: convert::note("name", person.name)?,
+            note: convert::note("note", person.note)?,
         })
     });
     Ok(library::ArchivedFace {
@@ -130,8 +130,8 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
         subject: face.subject.map(Subject::new).transpose()?,
         external_id: face.external_id.map(ExternalId::new).transpose()?,
         fields,
-        note: face.note.map(Note::new).transpose()?,
-        source: face.source.map(Note::new).transpose()?,
+        note: convert::note("note", face.note)?,
+        source: convert::note("source", face.source)?,
         created_at: face.created_at.as_deref().map(time_of).transpose()?,
         person: person.transpose()?,
     })

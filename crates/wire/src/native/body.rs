@@ -184,6 +184,10 @@ impl Words {
         let Some(text) = self.0.remove(name) else { return Ok(None) };
         match text.parse() {
             Ok(value) => Ok(Some(value)),
+            // A number that is too large is one all the same.
+            Err(_) if text.len() > 1 && text.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Err(Error::invalid(name, format!("`{name}` is `{text}`, which is too large")))
+            }
             Err(_) => Err(Error::invalid(name, format!("`{name}` is `{text}`, expected {expected}"))),
         }
     }

@@ -315,6 +315,41 @@ async fn a_key_is_listed_switched_rotated_and_deleted() {
     refused(server.send("acme", "GET", &path, &[], Value::Null).await, "key_not_found");
 }
 
+#[tokio::test]
+async fn a_sets_capacity_is_changed_taken_away_and_never_below_its_faces() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff", "capacity": 1})).await;
+    let enrol = || json!({"image": {"base64": base64(P1)}});
+    server.acme(201, "POST", "/face-sets/staff/faces", enrol()).await;
+    let full = server.send("acme", "POST", "/face-sets/staff/faces", &[], enrol()).await;
+    refused(full, "capacity_exceeded");
+    let change = async |capacity: Value| {
+        server.send("acme", "PATCH", "/face-sets/staff", &[], json!({"capacity": capacity})).await
+    };
+    let (status, _, answer) = change(json!(0)).await;
+    assert_eq!((status, &answer["error"]["field"]), (400, &json!("capacity")), "{answer}");
+    assert_eq!(answer["error"]["message"], "`capacity` is 0, but the face set has 1 faces");
+    for wrong in [json!(-1), json!("9"), json!(1.5)] {
+        refused(change(wrong).await, "invalid_argument");
+    }
+    assert_eq!(change(json!(2)).await.2["capacity"], 2);
+    server.acme(201, "POST", "/face-sets/staff/faces", enrol()).await;
+    assert_eq!(server.acme(200, "PATCH", "/face-sets/staff", json!({"note": "x"})).await["capacity"], 2);
+    assert!(change(Value::Null).await.2["capacity"].is_null());
+    server.acme(201, "POST", "/face-sets/staff/faces", enrol()).await;
+}
+
+#[tokio::test]
+async fn a_key_for_named_sets_is_for_at_least_one_and_for_each_once() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let make = async |body: Value| server.send("acme", "POST", "/keys", &[], body).await;
+    let (status, _, answer) = make(json!({"face_sets": []})).await;
+    assert_eq!((status, &answer["error"]["field"]), (400, &json!("face_sets")), "{answer}");
+    assert_eq!(make(json!({"face_sets": ["staff", "staff"]})).await.2["face_sets"], json!(["staff"]));
+    assert_eq!(make(json!({"label": "  "})).await.2.get("label"), None);
+}
+
 /// The record of commits as its readers see it: what was done, by which key, of what, and no secret.
 #[tokio::test]
 async fn the_record_tells_who_changed_what() {
