@@ -311,6 +311,10 @@ async fn every_example_is_run() {
         if answer.get("secret").is_some() {
             answer["secret"] = json!("SECRET");
         }
+        for commit in answer.get_mut("commits").and_then(Value::as_array_mut).into_iter().flatten() {
+            // The store of the tests dates them by the clock on the wall.
+            commit["at"] = json!("2026-11-21T20:36:40Z");
+        }
         answers.insert((*name).to_owned(), answer);
     }
     expect_file!["../../src/native/openapi/examples.json"].assert_eq(&pretty(&Value::Object(answers)));
