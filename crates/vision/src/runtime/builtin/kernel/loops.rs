@@ -83,14 +83,15 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     pixel: usize,
     out: &mut [Line],
 ) {
-    // SAFETY: there are R pixels from `pixel` on and V lines from `columns.first` on, and for each of them the rows,
+    // SAFETY: there are R pixels of at least one pair of inputs from `pixel` on and V lines from `columns.first` on, and for each of them the rows,
     // weights, terms and places that `Kernel::pointwise` has counted.
     unsafe {
         let rows = job.rows.as_ptr().add(pixel * job.depth);
         let mut weights = columns.weights.as_ptr();
         let mut sums = [[L::no_sums(); V]; R];
         let mut input = 0;
-        while input < job.depth {
+        // Checked behind the body: were there rows without inputs, the zeros would lie in memory first.
+        loop {
             let mut lines = [L::load_pairs(weights); V];
             for v in 1..V {
                 lines[v] = L::load_pairs(weights.add(v));
@@ -103,6 +104,9 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
             }
             weights = weights.wrapping_add(columns.width);
             input += 2;
+            if input >= job.depth {
+                break;
+            }
         }
         for v in 0..V {
             let Finish { scale, bias, slope } = job.finish.get_unchecked(columns.first + v);
