@@ -13,12 +13,23 @@ mod tests;
 /// The base picture and, made when first needed, its halves.
 pub struct Pyramid {
     levels: Vec<RgbImage>,
+    reduced: f32,
 }
 
 impl Pyramid {
     /// A pyramid on this picture.
     pub fn new(base: RgbImage) -> Self {
-        Self { levels: vec![base] }
+        Self::reduced_by(1.0, base)
+    }
+
+    /// A pyramid on a picture that was so many times as wide before it was reduced.
+    pub fn reduced_by(reduced: f32, base: RgbImage) -> Self {
+        Self { levels: vec![base], reduced }
+    }
+
+    /// How many times as wide as the base the picture was as it came.
+    pub fn reduced(&self) -> f32 {
+        self.reduced
     }
 
     /// The picture as it came.

@@ -20,7 +20,7 @@ use crate::assess::{Assessor, Assignment};
 use crate::decode::{EncodedImage, Reduction};
 use crate::detect::{Detector, FoundFace};
 use crate::embed::Embedder;
-use crate::find::{CERTAIN_SIDE_MIN, Face, Finder, Purpose, turned_back};
+use crate::find::{CERTAIN_SIDE_MIN, Face, Finder, Purpose, longest, turned_back};
 use crate::memory::{Budget, Reservation};
 use crate::mesh::MeshNet;
 use crate::pack::{InstalledPack, Recognition};
@@ -254,8 +254,12 @@ fn find_by_mesh(
     let side_min = if wants_one { REDUCED_SIDE_MIN } else { REDUCED_SIDE_MIN_ALL };
     let mut reduction = Reduction::keeping(width, height, side_min);
     let mut reservation = reserve(memory, encoded, reduction)?;
-    let mut pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
     let scale = |pyramid: &Pyramid| width as f32 / pyramid.base().width() as f32;
+    let decoded = |reduction: Reduction| -> Result<Pyramid> {
+        let base = decode_safely(encoded, reduction)?;
+        Ok(Pyramid::reduced_by(width as f32 / base.width() as f32, base))
+    };
+    let mut pyramid = decoded(reduction)?;
     let face_side_min = request.face_side_min as f32 / scale(&pyramid);
     let purpose = purpose(request);
     let mut find = |pyramid: &mut Pyramid, side_min: f32| {
@@ -263,14 +267,18 @@ fn find_by_mesh(
         step.in_scope(|| finder.find(pyramid, request.find, side_min, purpose))
     };
     let mut faces = find(&mut pyramid, face_side_min)?;
-    if faces.is_empty() && reduction != Reduction::Full && face_side_min < CERTAIN_SIDE_MIN {
-        // Nothing in the reduced picture: a face may be too small there.
-        reduction = Reduction::Full;
+    let has_small =
+        !wants_one && reduction.divisor() > 2 && faces.iter().any(|face| longest(&face.found) < CERTAIN_SIDE_MIN);
+    if (faces.is_empty() || has_small) && reduction != Reduction::Full && face_side_min < CERTAIN_SIDE_MIN {
+        // Nothing in the reduced picture: a face may be too small there. Or small ones: others may be smaller.
+        let finer = if has_small { reduction.divisor() / 2 } else { 1 };
+        reduction = Reduction::ALL.into_iter().find(|other| other.divisor() == finer).unwrap_or(Reduction::Full);
         // Given back first: two threads that each hold some and wait for more would wait for ever.
         drop((pyramid, reservation));
         reservation = reserve(memory, encoded, reduction)?;
-        pyramid = Pyramid::new(decode_safely(encoded, reduction)?);
-        faces = find(&mut pyramid, request.face_side_min as f32)?;
+        pyramid = decoded(reduction)?;
+        let face_side_min = request.face_side_min as f32 / scale(&pyramid);
+        faces = find(&mut pyramid, face_side_min)?;
     }
     // By how much the crop of the smallest of these faces is enlarged.
     let crops_enlarged = |faces: &[Face]| {
@@ -292,7 +300,7 @@ fn find_by_mesh(
         let before = scale(&pyramid);
         drop((pyramid, reservation));
         reservation = reserve(memory, encoded, finer)?;
-        pyramid = Pyramid::new(decode_safely(encoded, finer)?);
+        pyramid = decoded(finer)?;
         let factor = before / scale(&pyramid);
         for face in &mut faces {
             *face = finder.refitted(&mut pyramid, face, factor)?;

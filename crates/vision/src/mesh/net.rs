@@ -56,6 +56,21 @@ impl FacePlace {
         Self { centre: ((left + right) / 2.0, (top + bottom) / 2.0), size, tilt: fit.place.tilt }
     }
 
+    /// The place of a fitted face in its own turn: the box about the points of the mesh, measured along the line of its eyes.
+    pub(crate) fn within(fit: &MeshFit) -> Self {
+        let tilt = fit.mesh.tilt();
+        let (sine, cosine) = tilt.to_radians().sin_cos();
+        let start = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+        let [left, top, right, bottom] = fit.mesh.points.iter().fold(start, |[left, top, right, bottom], point| {
+            let (x, y) = (f64::from(point.x), f64::from(point.y));
+            let (along, down) = (cosine * x + sine * y, cosine * y - sine * x);
+            [left.min(along), top.min(down), right.max(along), bottom.max(down)]
+        });
+        let (along, down) = ((left + right) / 2.0, (top + bottom) / 2.0);
+        let size = (right - left).max(bottom - top).max(1.0);
+        Self { centre: (cosine * along - sine * down, sine * along + cosine * down), size, tilt }
+    }
+
     /// The map from a crop of `side` pixels, `scale` times as wide as the face and turned upright, into the picture.
     pub(crate) fn placement(&self, scale: f64, side: u32) -> Placement {
         let per_pixel = scale * self.size / f64::from(side);

@@ -21,9 +21,14 @@ pub(super) fn png(image: &DynamicImage) -> Bytes {
 
 /// A portrait as pixels, through our own decoder.
 pub(super) fn pixels(name: &str) -> Option<DynamicImage> {
-    let picture = likeness_vision::decode::decode(&portrait(name)?, &RULES).expect("decodes");
+    Some(decoded(&portrait(name)?))
+}
+
+/// A picture's file as pixels, through our own decoder.
+pub(super) fn decoded(file: &[u8]) -> DynamicImage {
+    let picture = likeness_vision::decode::decode(file, &RULES).expect("decodes");
     let raw = image::RgbImage::from_raw(picture.width(), picture.height(), picture.data().to_vec());
-    Some(DynamicImage::ImageRgb8(raw.expect("fits")))
+    DynamicImage::ImageRgb8(raw.expect("fits"))
 }
 
 #[test]
