@@ -195,13 +195,15 @@ pub struct Finder {
     nms_iou: f32,
     side_max: u32,
     mesh: MeshNet,
+    /// Whether the picture at hand shows several upright faces; see [`are_upright`].
+    is_among_upright: bool,
 }
 
 impl Finder {
     /// A finder of these loaded models; `detect` is what the manifest says of the detector.
     pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
         let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
-        Self { detector, first, score_min, nms_iou, side_max, mesh }
+        Self { detector, first, score_min, nms_iou, side_max, mesh, is_among_upright: false }
     }
 
     /// The mesh net, to fit a face once more in a picture of another size.
@@ -249,6 +251,7 @@ impl Finder {
         side_min: f32,
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
+        self.is_among_upright = false;
         let (width, height) = (f64::from(pyramid.base().width()), f64::from(pyramid.base().height()));
         let whole = FacePlace { centre: (width / 2.0, height / 2.0), size: width.hypot(height), tilt: 45.0 };
         let shrunk = (f64::from(FINER_SIDES[0]) / width.max(height)).min(1.0);
@@ -322,6 +325,7 @@ impl Finder {
             }
             last_side = side;
             let look = self.look(pyramid, side, side <= 640)?;
+            self.is_among_upright = are_upright(&look.faces);
             let is_in_question = choice != FaceChoice::Central
                 && pass_idx == 0
                 && (!look.is_certain() || is_largest_in_question(&look, self.score_min));
@@ -379,6 +383,7 @@ impl Finder {
 
     fn find_all(&mut self, pyramid: &mut Pyramid, side_min: f32, purpose: Purpose) -> Result<Vec<Face>> {
         let mut all = self.all_candidates(pyramid, side_min, None)?;
+        self.is_among_upright = are_upright(&all);
         all.retain(|face| face.score >= self.score_min && longest(face) >= side_min);
         all.truncate(FACES_PER_IMAGE_MAX);
         let mut faces: Vec<Face> = Vec::with_capacity(all.len());
@@ -453,14 +458,22 @@ impl Finder {
         // What a pass shows of faces that are too small for it is chance.
         let hides_small =
             may_be_wanted(side) && SMALL_SIDE * frame_per_base(side) < FINDABLE_SIDE_MIN * pyramid.reduced();
-        if hides_small || needs_finer(&all, side) {
+        let shows_small = needs_finer(&all, side);
+        if hides_small || shows_small {
             let upright = self.pass(pyramid, finer, ExifOrientation::UPRIGHT)?;
             // Nor does it tell which way up they are.
             if turn != ExifOrientation::UPRIGHT && best_score(&upright) >= CERTAIN_TURN_SCORE_MIN.min(best_score(&all))
             {
                 turn = ExifOrientation::UPRIGHT;
             }
-            let more = if turn == ExifOrientation::UPRIGHT { upright } else { self.pass(pyramid, finer, turn)? };
+            let mut more = if turn == ExifOrientation::UPRIGHT { upright } else { self.pass(pyramid, finer, turn)? };
+            if !shows_small {
+                // Faces that the pass before shows surely keep their boxes, which whoever asks for one of them gets.
+                let is_known = |face: &FoundFace| {
+                    all.iter().any(|known| known.score >= score_min && iou(known, face) > self.nms_iou)
+                };
+                more.retain(|face| !is_known(face));
+            }
             let found_more = !more.is_empty();
             all = merged(all, more, self.nms_iou);
             if found_more && needs_finer(&all, finer) {
@@ -607,7 +620,8 @@ impl Finder {
             return Ok(best);
         }
         let is_upright = turn_between(0.0, best.place.tilt).abs() < UPRIGHT_TURN_MAX;
-        if is_plain && is_upright && best.mesh.presence >= UPRIGHT_PRESENCE_MIN {
+        let is_among_upright = self.is_among_upright && seems_upright(candidate);
+        if is_plain && is_upright && (is_among_upright || best.mesh.presence >= UPRIGHT_PRESENCE_MIN) {
             return Ok(best);
         }
         let first = self.levelled(pyramid, &best)?;
@@ -799,12 +813,10 @@ fn order(candidates: &mut [FoundFace], choice: FaceChoice, base: &RgbImage) {
 fn is_upright(faces: &[FoundFace], picture: &RgbImage) -> bool {
     let certain = faces.iter().filter(|face| face.score >= CERTAIN_TURN_SCORE_MIN);
     let Some(largest) = certain.map(whole_area).reduce(f32::max) else { return false };
-    let seems_upright =
-        |face: &&FoundFace| face.score >= SEEMS_UPRIGHT_SCORE_MIN && FacePlace::of(face).tilt.abs() < LEVEL_TILT_MAX;
-    let upright: Vec<_> = faces.iter().filter(seems_upright).collect();
-    if upright.len() >= UPRIGHT_FACES_MIN {
+    if are_upright(faces) {
         return true;
     }
+    let upright: Vec<_> = faces.iter().filter(|face| seems_upright(face)).collect();
     let is_rival = |face: &FoundFace| {
         face.score >= RIVAL_SCORE_MIN
             && whole_area(face) >= largest * RIVAL_AREA_MIN
@@ -812,6 +824,17 @@ fn is_upright(faces: &[FoundFace], picture: &RgbImage) -> bool {
     };
     let n_pixels = picture.width() as f32 * picture.height() as f32;
     largest >= n_pixels * UPRIGHT_SHARE_MIN && !faces.iter().any(is_rival)
+}
+
+/// Whether a face's score and points are those of an upright one.
+fn seems_upright(face: &FoundFace) -> bool {
+    face.score >= SEEMS_UPRIGHT_SCORE_MIN && FacePlace::of(face).tilt.abs() < LEVEL_TILT_MAX
+}
+
+/// Whether so many faces of a picture seem upright, a certain one among them, that each of them is.
+fn are_upright(faces: &[FoundFace]) -> bool {
+    best_score(faces) >= CERTAIN_TURN_SCORE_MIN
+        && faces.iter().filter(|face| seems_upright(face)).count() >= UPRIGHT_FACES_MIN
 }
 
 /// Whether the boxes of the first pass leave open which face is the largest: they are a tenth off, and one of two faces side

@@ -93,7 +93,7 @@ likeness_domain::settings! {
              it";
         queue_wait_max as queue_wait_max_ms: Duration = "2000", Millis(100..=600_000),
             "milliseconds an image may be expected to wait for a worker; a caller that would wait longer is told to come \
-             back";
+             back, as is one that has waited twice as long";
     }
 }
 
