@@ -36,7 +36,7 @@ pub use analysis::{
     PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
-pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, KeyDeed, RecordPage};
+pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, KeyAction, RecordPage};
 pub use credentials::CredentialStore;
 pub use gallery::{
     FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep,

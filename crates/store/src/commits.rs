@@ -3,7 +3,7 @@
 //! A stored commit holds no vector and no text of a face: whoever reads it gets the rows that are still there. So deleting
 //! a face erases it from every stored commit as well, without touching one.
 
-use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyDeed};
+use likeness_domain::ports::{Change, ChangeRef, GalleryChange, KeyAction};
 use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, PackId, PersonId, TenantId};
 
 /// A change by the ids of what changed.
@@ -22,7 +22,7 @@ pub(crate) fn ref_of(change: &Change) -> ChangeRef {
         Change::TenantMade(tenant) => ChangeRef::TenantMade(*tenant),
         Change::TenantChanged(tenant) => ChangeRef::TenantChanged(*tenant),
         Change::TenantDeleted(tenant) => ChangeRef::TenantDeleted(*tenant),
-        Change::Key(key, deed) => ChangeRef::Key(key.clone(), *deed),
+        Change::Key(key, action) => ChangeRef::Key(key.clone(), *action),
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn resolved<E>(change: ChangeRef, rows: &mut impl Rows<Error = E>) ->
         ChangeRef::TenantMade(tenant) => Some(Change::TenantMade(tenant)),
         ChangeRef::TenantChanged(tenant) => Some(Change::TenantChanged(tenant)),
         ChangeRef::TenantDeleted(tenant) => Some(Change::TenantDeleted(tenant)),
-        ChangeRef::Key(key, deed) => Some(Change::Key(key, deed)),
+        ChangeRef::Key(key, action) => Some(Change::Key(key, action)),
     })
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec
             ChangeRef::TenantMade(tenant) => (b'N', halves(*tenant), None),
             ChangeRef::TenantChanged(tenant) => (b'T', halves(*tenant), None),
             ChangeRef::TenantDeleted(tenant) => (b'X', halves(*tenant), None),
-            ChangeRef::Key(key, deed) => (tag_of(*deed), [None, None], Some(key.as_str())),
+            ChangeRef::Key(key, action) => (tag_of(*action), [None, None], Some(key.as_str())),
         };
         bytes.push(tag);
         bytes.extend(numbers.into_iter().flatten().flat_map(u64::to_le_bytes));
@@ -90,17 +90,23 @@ pub(crate) fn bytes_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec
 }
 
 /// Everything that may be done with a key.
-const KEY_DEEDS: [KeyDeed; 6] =
-    [KeyDeed::Made, KeyDeed::Enabled, KeyDeed::Disabled, KeyDeed::Rotated, KeyDeed::Deleted, KeyDeed::Changed];
+const KEY_ACTIONS: [KeyAction; 6] = [
+    KeyAction::Made,
+    KeyAction::Enabled,
+    KeyAction::Disabled,
+    KeyAction::Rotated,
+    KeyAction::Deleted,
+    KeyAction::Changed,
+];
 
-fn tag_of(deed: KeyDeed) -> u8 {
-    match deed {
-        KeyDeed::Made => b'A',
-        KeyDeed::Enabled => b'E',
-        KeyDeed::Disabled => b'D',
-        KeyDeed::Rotated => b'R',
-        KeyDeed::Deleted => b'L',
-        KeyDeed::Changed => b'K',
+fn tag_of(action: KeyAction) -> u8 {
+    match action {
+        KeyAction::Made => b'A',
+        KeyAction::Enabled => b'E',
+        KeyAction::Disabled => b'D',
+        KeyAction::Rotated => b'R',
+        KeyAction::Deleted => b'L',
+        KeyAction::Changed => b'K',
     }
 }
 
@@ -135,8 +141,8 @@ fn next_ref(rest: &mut &[u8]) -> Option<ChangeRef> {
         b'T' => ChangeRef::TenantChanged(next_tenant(rest)?),
         b'X' => ChangeRef::TenantDeleted(next_tenant(rest)?),
         tag => {
-            let deed = KEY_DEEDS.into_iter().find(|deed| tag_of(*deed) == tag)?;
-            ChangeRef::Key(AccessKeyId::new(next_text(rest)?)?, deed)
+            let action = KEY_ACTIONS.into_iter().find(|action| tag_of(*action) == tag)?;
+            ChangeRef::Key(AccessKeyId::new(next_text(rest)?)?, action)
         }
     })
 }
@@ -176,7 +182,7 @@ mod tests {
             Change::TenantMade(TenantId::from_bits(1)),
         ]
         .into_iter()
-        .chain(KEY_DEEDS.map(|deed| Change::Key(AccessKeyId::new("AK1").unwrap(), deed)))
+        .chain(KEY_ACTIONS.map(|action| Change::Key(AccessKeyId::new("AK1").unwrap(), action)))
         .collect();
         let bytes = bytes_of(&changes);
         let refs: Vec<ChangeRef> = changes.iter().map(ref_of).collect();

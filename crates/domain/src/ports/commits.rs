@@ -44,12 +44,12 @@ pub enum Change {
     /// A tenant was deleted, with everything of it.
     TenantDeleted(TenantId),
     /// Something was done with an access key.
-    Key(AccessKeyId, KeyDeed),
+    Key(AccessKeyId, KeyAction),
 }
 
 /// What was done with an access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyDeed {
+pub enum KeyAction {
     /// It was made.
     Made,
     /// It was switched on.
@@ -94,7 +94,7 @@ pub enum ChangeRef {
     /// [`Change::TenantDeleted`].
     TenantDeleted(TenantId),
     /// [`Change::Key`].
-    Key(AccessKeyId, KeyDeed),
+    Key(AccessKeyId, KeyAction),
 }
 
 /// A commit as the record keeps it, for people who want to know who did what.

@@ -34,7 +34,7 @@ fn told(commit: &Commit) -> Vec<String> {
         Change::TenantMade(_) => "tenant made".to_owned(),
         Change::TenantChanged(_) => "tenant".to_owned(),
         Change::TenantDeleted(_) => "no tenant".to_owned(),
-        Change::Key(key, deed) => format!("key {key} {deed:?}"),
+        Change::Key(key, action) => format!("key {key} {action:?}"),
     };
     commit.changes.iter().map(told).collect()
 }

@@ -2,7 +2,7 @@
 
 use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
-use likeness_domain::ports::{Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyDeed};
+use likeness_domain::ports::{Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Revision, Secret, Subject, Tenant, TenantId,
     TenantName, TimestampMs,
@@ -258,7 +258,7 @@ pub async fn writes_of_keys_are_commits(bench: Bench) -> Bench {
         .map(|commit| match &commit.changes[..] {
             [Change::TenantMade(tenant)] => format!("tenant {tenant} made"),
             [Change::TenantChanged(tenant)] => format!("tenant {tenant}"),
-            [Change::Key(key, deed)] => format!("key {key} {deed:?}"),
+            [Change::Key(key, action)] => format!("key {key} {action:?}"),
             [Change::Gallery(_)] => "set".to_owned(),
             other => panic!("{other:?}"),
         })
@@ -294,11 +294,11 @@ pub async fn the_record_tells_who_did_what(bench: Bench) -> Bench {
     credentials.delete_key(by(ours()), key_id("AK1")).await.unwrap();
     let expected = [
         vec![ChangeRef::TenantMade(ours())],
-        vec![ChangeRef::Key(key_id("AK1"), KeyDeed::Made)],
+        vec![ChangeRef::Key(key_id("AK1"), KeyAction::Made)],
         vec![ChangeRef::Opened(set.id)],
         vec![ChangeRef::Put(set.id, face_id(1)), ChangeRef::Put(set.id, face_id(2))],
         vec![ChangeRef::Closed(set.id)],
-        vec![ChangeRef::Key(key_id("AK1"), KeyDeed::Deleted)],
+        vec![ChangeRef::Key(key_id("AK1"), KeyAction::Deleted)],
     ];
     for limit in [1, 2, 4, 6, 7, usize::MAX] {
         let (mut told, mut reached) = (Vec::new(), Revision(0));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, Clock, CredentialStore, KeyDeed, Pending};
+use likeness_domain::ports::{Change, Clock, CredentialStore, KeyAction, Pending};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Revision, Secret,
     Tenant, TenantId, TenantName, TimestampMs,
@@ -386,7 +386,7 @@ impl CredentialStore for Credentials {
     fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()> {
         self.write_as(actor, "add the access key", move |conn, _| {
             add_key(conn, &key)?;
-            Ok(((), Some(Change::Key(key.id, KeyDeed::Made))))
+            Ok(((), Some(Change::Key(key.id, KeyAction::Made))))
         })
     }
 
@@ -424,8 +424,8 @@ impl CredentialStore for Credentials {
             let params = (codec::tenant_bytes(tenant), id.as_str(), enabled);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            let deed = if enabled { KeyDeed::Enabled } else { KeyDeed::Disabled };
-            Ok((known, known.then(|| Change::Key(id, deed))))
+            let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
+            Ok((known, known.then(|| Change::Key(id, action))))
         })
     }
 
@@ -446,7 +446,7 @@ impl CredentialStore for Credentials {
             let params = (codec::tenant_bytes(tenant), id.as_str(), secret.reveal(), old_valid_until.0);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            Ok((known, known.then(|| Change::Key(id, KeyDeed::Rotated))))
+            Ok((known, known.then(|| Change::Key(id, KeyAction::Rotated))))
         });
         self.scrubbed("rotate the access key", rotated)
     }
@@ -455,7 +455,7 @@ impl CredentialStore for Credentials {
         let deleted = self.write_as(actor, "delete the access key", move |conn, tenant| {
             let sql = "DELETE FROM access_keys WHERE tenant = ?1 AND id = ?2";
             let known = conn.prepare_cached(sql)?.execute((codec::tenant_bytes(tenant), id.as_str()))? > 0;
-            Ok((known, known.then(|| Change::Key(id, KeyDeed::Deleted))))
+            Ok((known, known.then(|| Change::Key(id, KeyAction::Deleted))))
         });
         self.scrubbed("delete the access key", deleted)
     }

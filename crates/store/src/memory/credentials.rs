@@ -1,7 +1,7 @@
 //! Tenants and access keys.
 
 use likeness_domain::access::{Limits, TenantUsage};
-use likeness_domain::ports::{Change, CredentialStore, GalleryChange, KeyDeed, Pending};
+use likeness_domain::ports::{Change, CredentialStore, GalleryChange, KeyAction, Pending};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, PreviousSecret, Secret, Tenant,
     TenantId, TenantName, TimestampMs,
@@ -94,7 +94,7 @@ impl State {
         if !self.tenants.iter().any(|tenant| tenant.id == key.tenant.id) {
             return Err(Error::invalid("tenant", format!("tenant `{}` does not exist", key.tenant.name)));
         }
-        changes.push(Change::Key(key.id.clone(), KeyDeed::Made));
+        changes.push(Change::Key(key.id.clone(), KeyAction::Made));
         self.keys.push(key);
         Ok(())
     }
@@ -104,12 +104,12 @@ impl State {
         &mut self,
         tenant: TenantId,
         id: AccessKeyId,
-        (deed, changes): (KeyDeed, &mut Changes),
+        (action, changes): (KeyAction, &mut Changes),
         change: impl FnOnce(&mut AccessKey),
     ) -> bool {
         let Some(key) = self.key_mut(tenant, &id) else { return false };
         change(key);
-        changes.push(Change::Key(id, deed));
+        changes.push(Change::Key(id, action));
         true
     }
 }
@@ -159,8 +159,8 @@ impl CredentialStore for MemoryStore {
 
     fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
         ready(self.write_as(actor, |state, tenant, changes| {
-            let deed = if enabled { KeyDeed::Enabled } else { KeyDeed::Disabled };
-            Ok(state.change_key(tenant, id, (deed, changes), |key| key.enabled = enabled))
+            let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
+            Ok(state.change_key(tenant, id, (action, changes), |key| key.enabled = enabled))
         }))
     }
 
@@ -172,7 +172,7 @@ impl CredentialStore for MemoryStore {
         old_valid_until: TimestampMs,
     ) -> Pending<'_, bool> {
         ready(self.write_as(actor, |state, tenant, changes| {
-            Ok(state.change_key(tenant, id, (KeyDeed::Rotated, changes), |key| {
+            Ok(state.change_key(tenant, id, (KeyAction::Rotated, changes), |key| {
                 let old = std::mem::replace(&mut key.secret, secret);
                 key.previous = Some(PreviousSecret { secret: old, valid_until: old_valid_until });
             }))
@@ -185,7 +185,7 @@ impl CredentialStore for MemoryStore {
             state.keys.retain(|key| key.tenant.id != tenant || key.id != id);
             let deleted = state.keys.len() < n_before;
             if deleted {
-                changes.push(Change::Key(id, KeyDeed::Deleted));
+                changes.push(Change::Key(id, KeyAction::Deleted));
             }
             Ok(deleted)
         }))

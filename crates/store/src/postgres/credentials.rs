@@ -2,7 +2,7 @@
 
 use likeness_domain::Error;
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
-use likeness_domain::ports::{Change, CredentialStore, KeyDeed, Pending};
+use likeness_domain::ports::{Change, CredentialStore, KeyAction, Pending};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Secret, Tenant,
     TenantId, TenantName, TimestampMs,
@@ -179,7 +179,7 @@ async fn add_key(tx: &mut WriteTx, key: &AccessKey) -> Answer<()> {
             ],
         )
         .await?;
-    tx.push(Change::Key(key.id.clone(), KeyDeed::Made));
+    tx.push(Change::Key(key.id.clone(), KeyAction::Made));
     Ok(())
 }
 
@@ -188,7 +188,7 @@ async fn add_key(tx: &mut WriteTx, key: &AccessKey) -> Answer<()> {
 async fn change_key(
     tx: &mut WriteTx,
     tenant: TenantId,
-    (id, deed): (&AccessKeyId, KeyDeed),
+    (id, action): (&AccessKeyId, KeyAction),
     change: impl FnOnce(&mut AccessKey),
 ) -> Answer<bool> {
     let Some(mut key) = key_with_id(&tx.session, id).await?.filter(|key| key.tenant.id == tenant) else {
@@ -196,7 +196,7 @@ async fn change_key(
     };
     change(&mut key);
     write_key(&tx.session, &key).await?;
-    tx.push(Change::Key(id.clone(), deed));
+    tx.push(Change::Key(id.clone(), action));
     Ok(true)
 }
 
@@ -328,8 +328,8 @@ impl CredentialStore for PostgresStore {
         let tenant = actor.tenant;
         self.write_as(actor, "switch the access key", move |tx| {
             let id = id.clone();
-            let deed = if enabled { KeyDeed::Enabled } else { KeyDeed::Disabled };
-            Box::pin(async move { change_key(tx, tenant, (&id, deed), |key| key.enabled = enabled).await })
+            let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
+            Box::pin(async move { change_key(tx, tenant, (&id, action), |key| key.enabled = enabled).await })
         })
     }
 
@@ -348,7 +348,7 @@ impl CredentialStore for PostgresStore {
                     let old = std::mem::replace(&mut key.secret, secret);
                     key.previous = Some(PreviousSecret { secret: old, valid_until: old_valid_until });
                 };
-                change_key(tx, tenant, (&id, KeyDeed::Rotated), rotate).await
+                change_key(tx, tenant, (&id, KeyAction::Rotated), rotate).await
             })
         })
     }
@@ -361,7 +361,7 @@ impl CredentialStore for PostgresStore {
                 let sql = "DELETE FROM access_keys WHERE tenant = $1 AND id = $2";
                 let is_known = tx.session.execute(sql, &[&tenant_bytes(tenant), &id.as_str()]).await? > 0;
                 if is_known {
-                    tx.push(Change::Key(id, KeyDeed::Deleted));
+                    tx.push(Change::Key(id, KeyAction::Deleted));
                 }
                 Ok(is_known)
             })

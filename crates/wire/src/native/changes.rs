@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::Error;
 use likeness_domain::library::Record;
-use likeness_domain::ports::{ChangeRef, CommitRecord, KeyDeed};
+use likeness_domain::ports::{ChangeRef, CommitRecord, KeyAction};
 use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, FaceSetName, PersonId, Revision};
 
 use super::body::{Query, Signed, json};
@@ -98,14 +98,14 @@ fn changed(change: &ChangeRef, record: &Record) -> (dto::Changed, Option<FaceId>
         ChangeRef::TenantMade(_) => (plain("tenant_made"), None),
         ChangeRef::TenantChanged(_) => (plain("tenant_changed"), None),
         ChangeRef::TenantDeleted(_) => (plain("tenant_deleted"), None),
-        ChangeRef::Key(key, deed) => {
-            let what = match deed {
-                KeyDeed::Made => "key_made",
-                KeyDeed::Enabled => "key_enabled",
-                KeyDeed::Disabled => "key_disabled",
-                KeyDeed::Rotated => "key_rotated",
-                KeyDeed::Deleted => "key_deleted",
-                KeyDeed::Changed => "key_changed",
+        ChangeRef::Key(key, action) => {
+            let what = match action {
+                KeyAction::Made => "key_made",
+                KeyAction::Enabled => "key_enabled",
+                KeyAction::Disabled => "key_disabled",
+                KeyAction::Rotated => "key_rotated",
+                KeyAction::Deleted => "key_deleted",
+                KeyAction::Changed => "key_changed",
             };
             (dto::Changed { access_key: Some(key.to_string()), ..plain(what) }, None)
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use likeness_domain::ports::{ChangeRef, KeyDeed};
+use likeness_domain::ports::{ChangeRef, KeyAction};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
@@ -340,7 +340,7 @@ fn missing_keys(conn: &Connection, lost: &mut Vec<String>) -> Answer<()> {
     while let Some(row) = found.next()? {
         for change in refs_of(&row.get::<_, Vec<u8>>(0)?).unwrap_or_default() {
             match change {
-                ChangeRef::Key(key, KeyDeed::Deleted) => drop(made.remove(key.as_str())),
+                ChangeRef::Key(key, KeyAction::Deleted) => drop(made.remove(key.as_str())),
                 ChangeRef::Key(key, _) => drop(made.insert(key.as_str().to_owned())),
                 _ => {}
             }
