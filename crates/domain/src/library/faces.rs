@@ -209,11 +209,11 @@ impl Library {
     pub async fn delete_faces(
         &self,
         caller: &Caller,
-        name: &FaceSetName,
+        face_set: impl Into<FaceSetKey<'_>>,
         which: DeleteFaces,
     ) -> Result<(FaceSet, Vec<FaceId>)> {
         caller.require(Grant::Delete)?;
-        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
         let selector = selector(which, &face_set.schema)?;
         let scope = FaceScope::FaceSet(face_set.id);
         match &selector {
@@ -339,5 +339,6 @@ fn selector(which: DeleteFaces, schema: &FieldSchema) -> Result<FaceSelector> {
             FaceSelector::Field { name: schema.fields()[field_idx].0.clone(), value }
         }
         DeleteFaces::Filter(expr) => FaceSelector::Filter(Arc::new(expr.check(schema)?)),
+        DeleteFaces::All => FaceSelector::Filter(Arc::new(Filter::Every(Vec::new()))),
     })
 }

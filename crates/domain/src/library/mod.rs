@@ -397,6 +397,8 @@ pub enum DeleteFaces {
     },
     /// All that pass.
     Filter(Expr),
+    /// Every one.
+    All,
 }
 
 /// Whom to look for.

@@ -2,7 +2,7 @@
 
 use likeness_domain::Kind;
 use likeness_domain::access::Grant;
-use likeness_domain::library::CreateFaceSet;
+use likeness_domain::library::{CreateFaceSet, DeleteFaces};
 use likeness_domain::ports::Page;
 use likeness_domain::types::{FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetPatch, FaceSetSummary, FieldSchema};
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,10 @@ pub(super) async fn removed(
     tokens: Option<Vec<String>>,
 ) -> Result<Answer, Failure> {
     let (face_removed, failure_detail) = match tokens {
-        None => (call.ask(remove_all(call, face_set)).await?, Vec::new()),
+        None => {
+            let (_, removed) = call.ask(call.library.delete_faces(&call.caller, face_set.id, DeleteFaces::All)).await?;
+            (removed.len(), Vec::new())
+        }
         Some(tokens) => {
             let source_faces: Vec<Option<FaceId>> = tokens.iter().map(|token| call.names.source_face(token)).collect();
             let known = source_faces.iter().flatten().copied().collect();
@@ -178,20 +181,6 @@ pub(super) async fn removed(
     };
     let (face_set, face_count) = (call.names.named(face_set), call.n_faces(face_set.id).await?);
     Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
-}
-
-/// Page after page. Not all at once: a face added meanwhile may or may not go with the others.
-async fn remove_all(call: &Call<'_>, face_set: &FaceSet) -> likeness_domain::Result<usize> {
-    let page = Page { offset: 0, limit: REMOVED_MAX as u64 };
-    let mut n_removed = 0;
-    loop {
-        let (_, faces) = call.library.list_faces(&call.caller, face_set.id, page).await?;
-        if faces.is_empty() {
-            return Ok(n_removed);
-        }
-        let source_faces = faces.iter().map(|face| face.source_face).collect();
-        n_removed += call.library.remove_source_faces(&call.caller, face_set.id, source_faces).await?.len();
-    }
 }
 
 pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {

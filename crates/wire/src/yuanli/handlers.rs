@@ -128,8 +128,8 @@ async fn delete(call: &Call<'_>) -> Result<Answer, Failure> {
     let name = convert::group_id(&call.fields)?;
     let text = call.fields.needed("face_tokens")?;
     if call.settings().allow_remove_all && text == REMOVE_ALL {
-        let face_removed = delete_all(call, &name).await?;
-        return deleted(call, &name, face_removed, Vec::new()).await;
+        let (_, removed) = call.ask(call.library.delete_faces(&call.caller, &name, DeleteFaces::All)).await?;
+        return deleted(call, &name, removed.len(), Vec::new()).await;
     }
     let tokens: Vec<String> = items(text).take(TOKENS_MAX + 1).map(str::to_owned).collect();
     match tokens.len() {
@@ -154,21 +154,6 @@ async fn deleted(
     let face_count = call.n_faces(name).await?;
     let group_id = name.as_str().to_owned();
     Ok(Answer::Deleted { group_id, face_removed, face_count, failure_detail })
-}
-
-/// Deletes page after page. Not all at once: a face added meanwhile may or may not go with the others.
-async fn delete_all(call: &Call<'_>, name: &FaceSetName) -> Result<usize, Failure> {
-    let mut n_removed = 0;
-    loop {
-        let page = Page { offset: 0, limit: TOKENS_MAX as u64 };
-        let (_, faces) = call.ask(call.library.list_faces(&call.caller, name, page)).await?;
-        if faces.is_empty() {
-            return Ok(n_removed);
-        }
-        let which = DeleteFaces::Ids(faces.iter().map(|face| face.id).collect());
-        let (_, removed) = call.ask(call.library.delete_faces(&call.caller, name, which)).await?;
-        n_removed += removed.len();
-    }
 }
 
 async fn list(call: &Call<'_>) -> Result<Answer, Failure> {

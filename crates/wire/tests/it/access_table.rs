@@ -261,6 +261,16 @@ fn an_operation_is_refused_without_one_of_its_grants() {
     assert!(n_cells > 250, "{n_cells}");
 }
 
+/// They were listed page by page first, which needed the read grant and was one delete for each page.
+#[test]
+fn whoever_may_delete_may_delete_every_face_of_a_set_at_once() {
+    let server = Server::with_grants(Grants::NONE.with(Grant::Delete));
+    let fields = [("outer_id", "staff".to_owned()), ("face_tokens", "RemoveAllFaceTokens".to_owned())];
+    let own = [("api_key", KEY), ("api_secret", SECRET)];
+    let (status, _, text) = sent(&server.router, form("/facepp/v3/faceset/removeface", &own, &fields));
+    assert_eq!((status, text.contains("\"face_removed\":0")), (200, true), "{text}");
+}
+
 #[test]
 fn a_set_that_a_key_may_not_use_is_answered_like_one_that_does_not_exist() {
     for (dialect, info) in operations() {
