@@ -1,14 +1,12 @@
 //! How a command reaches a library: through a running server's socket in the data folder, or by opening the folder
 //! itself and calling the same native router within the process. Commands cannot tell which it was.
 
-use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Full;
 use likeness_domain::{Error, Kind};
 use likeness_store::embedded;
 use likeness_wire::http::json;
@@ -16,9 +14,9 @@ use likeness_wire::native::{self, dto};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tower::ServiceExt;
 
+use super::socket::{self, Presence};
 use super::terminal;
 use crate::assemble;
 use crate::config::Config;
@@ -115,11 +113,15 @@ impl Connection {
         Self::reach(config, Needs::StoreOnly).await
     }
 
-    /// The server that runs on the data folder of `config`, if one does, for questions that concern no tenant yet.
+    /// The server that runs on the data folder of `config`, if one does, for questions that concern no tenant yet. One that
+    /// is there and does not answer is an error.
     pub(crate) async fn to_server(config: &Config) -> Result<Option<Self>, Error> {
         let socket = config.data()?.join(assemble::SOCKET_FILE);
-        let runs = answers(&socket).await;
-        Ok(runs.then(|| Self { transport: Transport::Socket(socket), tenant: String::new() }))
+        match socket::look(&socket).await {
+            Presence::Nobody => Ok(None),
+            Presence::Answers { .. } => Ok(Some(Self { transport: Transport::Socket(socket), tenant: String::new() })),
+            Presence::Silent { pid } => Err(socket::silent(pid)),
+        }
     }
 
     /// Speaks for a tenant from now on: the one named, else the only one there is.
@@ -142,7 +144,7 @@ impl Connection {
     pub(crate) async fn ask_server(&self, path: &str) -> Option<Bytes> {
         let Transport::Socket(socket) = &self.transport else { return None };
         let request = Request::get(path).header(header::HOST, "localhost").body(Full::new(Bytes::new())).ok()?;
-        let (status, body) = over_socket(socket, request).await.ok()?;
+        let (status, body) = socket::ask(socket, request).await.ok()?;
         status.is_success().then_some(body)
     }
 
@@ -214,16 +216,11 @@ impl Connection {
             .body(Full::new(body))
             .map_err(|error| Error::invalid("request", "a name cannot be part of a request").with_source(error))?;
         let (status, body) = match &self.transport {
-            Transport::Socket(path) => over_socket(path, request).await?,
+            Transport::Socket(path) => socket::ask(path, request).await?,
             Transport::InProcess(router) => in_process(router.clone(), request).await?,
         };
         read(status, &body)
     }
-}
-
-/// Whether a server listens. A socket file without a listener was left behind by a killed server and counts as none.
-async fn answers(socket: &Path) -> bool {
-    UnixStream::connect(socket).await.is_ok()
 }
 
 /// What is encoded in a target. The router compares its own words with the target as it was sent, so their characters
@@ -243,41 +240,13 @@ fn target(path: &[&str], query: &[(&str, &str)]) -> String {
     target
 }
 
-async fn over_socket(path: &Path, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
-    let lost = |doing: &str| {
-        let doing = format!("{doing} the server at {}", path.display());
-        move |error: Box<dyn std::error::Error + Send + Sync>| Error::internal(doing, error)
-    };
-    let stream = UnixStream::connect(path).await.map_err(|error| lost("cannot reach")(error.into()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| lost("cannot talk to")(error.into()))?;
-    // It ends when the sender is dropped; what goes wrong on it is seen by the request below.
-    let driver = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(|error| lost("no answer from")(error.into()))?;
-    let answer = collected(answer).await.map_err(lost("the answer broke off:"));
-    drop(sender);
-    driver.abort();
-    answer
-}
-
 async fn in_process(router: Router, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error> {
     let request = request.map(axum::body::Body::new);
     let answer = match router.oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     };
-    collected(answer).await.map_err(|error| Error::internal("the answer broke off", error))
-}
-
-async fn collected<B>(answer: Response<B>) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>>
-where
-    B: hyper::body::Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let status = answer.status();
-    let body = answer.into_body().collect().await.map_err(Into::into)?;
-    Ok((status, body.to_bytes()))
+    socket::collected(answer).await.map_err(|error| Error::internal("the answer broke off", error))
 }
 
 fn read<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, Error> {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::connection::{Connection, Needs, Payload};
 use super::key::spell;
+use super::socket::{self, Presence};
 use super::table::counted;
 use super::terminal;
 use crate::assemble::SOCKET_FILE;
@@ -49,6 +50,9 @@ pub(crate) struct DoctorArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Longest that the data folder is waited for.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// How it is about one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -102,10 +106,10 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
     let mut found = Findings::default();
     settings(&mut found, config);
     clock(&mut found);
-    if let Some(data) = folder(&mut found, config) {
-        disk(&mut found, config, data);
-        server(&mut found, data);
-        store(&mut found, config, data, args.quick).await;
+    if let Some(data) = data_folder(&mut found, config).await {
+        let presence = socket::look(&data.join(SOCKET_FILE)).await;
+        server(&mut found, presence);
+        store(&mut found, config, &data, presence, args.quick).await;
     }
     packs(&mut found, config, args.quick);
     programs(&mut found, config).await;
@@ -231,6 +235,32 @@ fn clock(found: &mut Findings) {
     }
 }
 
+/// The data folder, if it is one that can be looked into.
+async fn data_folder(found: &mut Findings, config: &Config) -> Option<PathBuf> {
+    let config = config.clone();
+    let looked = in_time(LOOK_MAX, move || {
+        let mut found = Findings::default();
+        let data = folder(&mut found, &config);
+        if let Some(data) = data {
+            disk(&mut found, &config, data);
+        }
+        (data.map(Path::to_owned), found)
+    });
+    let Some((data, lines)) = looked.await else {
+        let says = format!("nothing was read of it within {} s", LOOK_MAX.as_secs());
+        found.fail("data folder", says, "look at its disk: it hangs, or the network that it is on is away");
+        return None;
+    };
+    found.0.extend(lines.0);
+    data
+}
+
+/// What comes of looking into files; `None` if that takes too long, as on a disk that hangs. Its thread goes on waiting, and
+/// nobody waits for it.
+async fn in_time<T: Send + 'static>(time_max: Duration, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::time::timeout(time_max, tokio::task::spawn_blocking(look)).await.ok()?.ok()
+}
+
 /// The data folder, if it is one.
 fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
     let data = match config.data() {
@@ -296,19 +326,26 @@ fn disk(found: &mut Findings, config: &Config, data: &Path) {
     }
 }
 
-/// How the server that has the folder is confined, if one runs.
-fn server(found: &mut Findings, data: &Path) {
-    let pid = fs::read_to_string(data.join("likeness.lock")).ok();
-    let pid = pid.as_deref().map(str::trim).and_then(|pid| pid.parse::<u32>().ok());
-    let runs = std::os::unix::net::UnixStream::connect(data.join(SOCKET_FILE)).is_ok();
-    let Some(pid) = pid.filter(|_| runs) else {
-        found.ok("server", "none has this folder; what follows looks into it directly");
-        return;
-    };
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
-        found.ok("server", format_args!("process {pid} answers"));
-        return;
-    };
+/// Whether a server has the folder.
+fn server(found: &mut Findings, presence: Presence) {
+    match presence {
+        Presence::Nobody => found.ok("server", "none has this folder; what follows looks into it directly"),
+        Presence::Silent { pid } => found.fail(
+            "server",
+            format_args!("it does not answer: {}", socket::silence(pid)),
+            "look into its log and at its disk; what is acknowledged outlives `kill -9` and a new start",
+        ),
+        Presence::Answers { pid: None } => found.ok("server", "it answers"),
+        Presence::Answers { pid: Some(pid) } => {
+            found.ok("server", format_args!("process {pid} answers"));
+            sandbox(found, pid);
+        }
+    }
+}
+
+/// How the process of a server is confined, where this user may see that.
+fn sandbox(found: &mut Findings, pid: i32) {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return };
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(|value| value.split_whitespace().next().unwrap_or_default().to_owned()).unwrap_or_default()
@@ -336,15 +373,20 @@ fn server(found: &mut Findings, data: &Path) {
     }
 }
 
-async fn store(found: &mut Findings, config: &Config, data: &Path, quick: bool) {
-    if !data.join(DATABASE_FILE).is_file() {
+async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Presence, quick: bool) {
+    if config.general.store.is_none() && !data.join(DATABASE_FILE).is_file() {
         found.ok("store", "no library yet; the first `likeness serve` makes one");
         return;
     }
     let cure = "`likeness check --thorough` says more; `likeness recover` and `likeness restore` are the ways back";
-    if quick && std::os::unix::net::UnixStream::connect(data.join(SOCKET_FILE)).is_err() {
-        found.fail("store", "no server answers for this folder", "start `likeness serve`, or look into its log");
-        return;
+    match presence {
+        // Its folder is not to be had, and the line before says why.
+        Presence::Silent { .. } => return,
+        Presence::Nobody if quick => {
+            found.fail("store", "no server answers for this folder", "start `likeness serve`, or look into its log");
+            return;
+        }
+        Presence::Nobody | Presence::Answers { .. } => {}
     }
     let connection = match Connection::as_operator(config).await {
         Ok(connection) => connection,
@@ -385,7 +427,9 @@ fn index(found: &mut Findings, checked: &[u8]) {
         }
         Ok(IndexCheck { n_differing: 0, n_face_sets, n_faces, .. }) => {
             let (faces, sets) = (counted(n_faces, "face"), counted(n_face_sets, "face set"));
-            found.ok("index", format_args!("it has what the store has: {faces} in {sets}"));
+            // So that more than the store has is no contradiction.
+            let persons = if n_faces > 0 { ", a person's counted in each of its sets" } else { "" };
+            found.ok("index", format_args!("it has what the store has: {faces} in {sets}{persons}"));
         }
         Ok(IndexCheck { n_differing, .. }) => {
             let sets = counted(n_differing, "face set");
@@ -488,4 +532,16 @@ fn memory_mib() -> Option<u64> {
 /// Files that this user may have open.
 fn files_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_not_waited_for() {
+        let (answer, waiting) = std::sync::mpsc::channel::<()>();
+        assert_eq!(in_time(Duration::from_millis(1), move || waiting.recv()).await, None);
+        drop(answer);
+    }
 }

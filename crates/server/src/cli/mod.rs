@@ -34,6 +34,7 @@ mod rates;
 mod recover;
 mod search;
 mod serve;
+mod socket;
 mod table;
 pub(crate) mod tenant;
 pub(crate) mod terminal;

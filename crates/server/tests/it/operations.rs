@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -258,9 +259,12 @@ fn the_doctor_names_what_is_wrong_with_its_cure() {
     };
     let (code, report) = examined(&["--quick"]);
     assert_eq!(code, Some(0), "{report}");
-    for what in ["data folder", "store", "index", "model packs", "clock", "disk"] {
+    for what in ["data folder", "server", "store", "index", "model packs", "clock", "disk"] {
         assert_eq!(state_of(&report, what).as_deref(), Some("ok"), "{what}: {report}");
     }
+    assert!(report.to_string().contains(&format!("process {} answers", server.pid())), "{report}");
+    // Nothing confines a server in a test.
+    assert_eq!(state_of(&report, "sandbox").as_deref(), Some("warn"), "{report}");
     assert!(report.to_string().contains("it has what the store has: 0 faces in 0 face sets"), "{report}");
     fs::set_permissions(scratch.data(), fs::Permissions::from_mode(0o755)).unwrap();
     let (code, report) = examined(&["--quick"]);
@@ -274,6 +278,77 @@ fn the_doctor_names_what_is_wrong_with_its_cure() {
     let stopped = scratch.run(&["doctor", "--data", "data", "--quick"]);
     assert_eq!(stopped.code, Some(1), "a health check without a server fails: {}", stopped.data);
     assert!(stopped.data.contains("fail  store        no server answers for this folder"), "{}", stopped.data);
+}
+
+/// What every command that asks a server for something is called with.
+const ASKING: [&[&str]; 16] = [
+    &["check"],
+    &["check", "--thorough"],
+    &["check", "--acknowledge-loss"],
+    &["face-set", "list"],
+    &["face-set", "create", "lobby"],
+    &["person", "list"],
+    &["face", "list", "--set", "staff"],
+    &["face", "delete", "1", "--set", "staff"],
+    &["face", "import", ".", "--set", "staff"],
+    &["job", "list"],
+    &["log"],
+    &["search", "0.png", "--set", "staff"],
+    &["thresholds", "--set", "staff"],
+    &["export", "staff", "staff.zst"],
+    &["console", "--print"],
+    &["tenant", "delete", "demo", "--yes"],
+];
+
+#[track_caller]
+fn check_nobody_waits_for_ever(scratch: &Scratch, commands: &[&[&str]], expected: &str) {
+    let started: Vec<_> = commands
+        .iter()
+        .map(|arguments| {
+            let mut command = scratch.command(&[arguments, &["--data", "data"][..]].concat());
+            (arguments, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        })
+        .collect();
+    for (arguments, child) in started {
+        let ended = child.wait_with_output().unwrap();
+        let talk = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {talk}");
+        assert!(talk.contains(expected), "{arguments:?}: {talk}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_is_named_instead_of_waited_for() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    fs::write(scratch.path().join("0.png"), "no command gets so far as to read it").unwrap();
+    scratch.data_of(&["face-set", "create", "staff", "--data", "data"]);
+    server.signal(Signal::STOP);
+    let expected = format!("the server does not answer: process {} has said nothing for 5 s", server.pid());
+    check_nobody_waits_for_ever(&scratch, &ASKING, &expected);
+    let ended = scratch.run(&["doctor", "--data", "data", "--quick"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.talk);
+    let line = format!("fail  server       it does not answer: process {} has said nothing for 5 s\n", server.pid());
+    assert!(ended.data.contains(&line), "{}", ended.data);
+    for what in ["disk", "clock", "tls", "model packs"] {
+        assert!(ended.data.lines().any(|line| line.starts_with(&format!("ok    {what:<12} "))), "{}", ended.data);
+    }
+    server.signal(Signal::CONT);
+    scratch.data_of(&["doctor", "--data", "data", "--quick"]);
+    server.stop();
+}
+
+#[test]
+fn a_socket_on_which_nobody_answers_is_not_waited_for_and_a_stale_one_is_none() {
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let listener = UnixListener::bind(scratch.data().join("likeness.sock")).unwrap();
+    let expected = format!("the server does not answer: process {} has said nothing for 5 s", std::process::id());
+    check_nobody_waits_for_ever(&scratch, &[&["check"], &["face-set", "list"]], &expected);
+    drop(listener);
+    scratch.data_of(&["check", "--data", "data"]);
+    let ended = scratch.run(&["doctor", "--data", "data"]);
+    assert!(ended.data.contains("server       none has this folder"), "{}", ended.data);
 }
 
 #[test]
