@@ -219,6 +219,7 @@ macro_rules! conformance {
                 faces_are_deleted_by_field_value_and_type
                 faces_are_deleted_by_filter
                 a_used_face_id_is_replaced_by_the_next
+                a_used_face_id_is_replaced_by_the_spare_one
                 an_acknowledged_face_is_in_the_index
                 a_dropped_future_does_not_undo_a_write
                 many_writers_at_once_lose_nothing

@@ -8,8 +8,8 @@ use crate::limits;
 use crate::ports::FaceScope;
 use crate::types::{
     Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, FieldSchema,
-    FieldValues, GivenFields, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
-    TimestampMs,
+    FieldValues, GivenFields, ID_END, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
+    TenantId, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -42,9 +42,6 @@ pub struct ImportFaces {
 pub struct ArchivedFace {
     /// Its id where it was exported. It keeps it here unless the id is in use.
     pub id: Option<FaceId>,
-    /// The id that it gets if it has none, or if a face of the tenant has it. It is known again by this one, too, so that an
-    /// import that names the same one each time enrols nothing twice. `None` for a random one.
-    pub spare_id: Option<FaceId>,
     /// Its template, of the set's pack.
     pub template: Template,
     /// Where it was in its image; an empty box if that is not known.
@@ -76,6 +73,33 @@ pub struct ArchivedPerson {
     pub name: Option<Note>,
     /// Free text.
     pub note: Option<Note>,
+}
+
+/// A face of an archive on its way into a set.
+struct Arriving {
+    face: ArchivedFace,
+    /// Its custom values, as the set has them.
+    fields: FieldValues,
+    /// What it is known by if it has no external id: the same each time that this face comes to this owner.
+    mark: u128,
+}
+
+impl Arriving {
+    /// Who will own it: a person, or else the set.
+    fn person_key(&self) -> Option<&PersonKey> {
+        self.face.person.as_ref().map(|person| &person.key)
+    }
+
+    /// The id that it gets where it has none, or where its own is in use.
+    fn spare_id(&self) -> Option<FaceId> {
+        FaceId::new(folded(self.mark))
+    }
+
+    /// The ids by which it is known again. That after the spare one is where two marks have the same spare id.
+    fn ids(&self) -> impl Iterator<Item = FaceId> + use<> {
+        let spare = folded(self.mark);
+        [self.face.id, FaceId::new(spare), FaceId::new(spare + 1)].into_iter().flatten()
+    }
 }
 
 /// Answer of [`Library::import_faces`].
@@ -144,8 +168,9 @@ impl Library {
     }
 
     /// Enrols faces by their templates, in their order. Faces that the set has already are passed over, so the same call
-    /// made twice enrols nothing twice: a face is known by its external id or, having none, by its id and template. A person who
-    /// has the face already does not get it again, wherever else it is shown. Persons that do not exist are made; all become
+    /// made twice enrols nothing twice: a face is known by its external id or, having none, by its template and its id, for which
+    /// another one that follows from set and face stands where it has none or that is in use. A person who has the face already
+    /// does not get it again, wherever else it is shown. Persons that do not exist are made; all become
     /// members of the set, also where a later check refuses their faces.
     ///
     /// Needs the enrol and the templates grant; faces of persons also need a key for every face set, as a person's faces
@@ -166,14 +191,14 @@ impl Library {
             let fields = check_template(&face.template, &pack.id, pack.dimensions)
                 .and_then(|()| schema.typed(&face.fields))
                 .map_err(|error| error.about(format_args!("face {}", idx + 1)))?;
-            faces.push((face, fields));
+            let mark = mark(caller.tenant, &summary.face_set, &face);
+            faces.push(Arriving { face, fields, mark });
         }
-        if faces.iter().any(|(face, _)| face.person.is_some()) {
+        if faces.iter().any(|arriving| arriving.face.person.is_some()) {
             caller.require_every_face_set("import faces of persons")?;
         }
         let n_given = faces.len() as u64;
         let (faces, strangers) = self.unknown_faces(caller, &summary.face_set, faces).await?;
-        let used_ids = self.used_ids(caller, &summary.face_set, &faces).await?;
 
         let now = self.ports.clock.now();
         let mut owners = HashMap::new();
@@ -184,7 +209,9 @@ impl Library {
         }
         let mut batches: Vec<(FaceOwner, Vec<NewFace>)> = Vec::new();
         let mut external_ids: HashSet<(FaceOwner, ExternalId)> = HashSet::new();
-        for (face, fields) in faces {
+        let mut marks: HashSet<u128> = HashSet::new();
+        for arriving in faces {
+            let face = &arriving.face;
             let owner = match &face.person {
                 None => FaceOwner::FaceSet(summary.face_set.id),
                 Some(person) => match owners.get(&person.key) {
@@ -196,10 +223,14 @@ impl Library {
                     }
                 },
             };
-            if face.external_id.as_ref().is_some_and(|id| !external_ids.insert((owner, id.clone()))) {
+            let is_new = match &face.external_id {
+                Some(id) => external_ids.insert((owner, id.clone())),
+                None => marks.insert(arriving.mark),
+            };
+            if !is_new {
                 continue;
             }
-            let new = self.new_archived_face(face, &used_ids, fields, now);
+            let new = self.new_archived_face(arriving, now);
             match batches.last_mut() {
                 Some((last, batch)) if *last == owner => batch.push(new),
                 _ => batches.push((owner, vec![new])),
@@ -214,32 +245,12 @@ impl Library {
         Ok(FacesImported { n_enrolled, n_known: n_given - n_enrolled })
     }
 
-    /// Those ids of faces with a spare one that some face of the tenant has.
-    async fn used_ids(
-        &self,
-        caller: &Caller,
-        face_set: &FaceSet,
-        faces: &[(ArchivedFace, FieldValues)],
-    ) -> Result<HashSet<FaceId>> {
-        let ids: Vec<FaceId> =
-            faces.iter().filter(|(face, _)| face.spare_id.is_some()).filter_map(|(face, _)| face.id).collect();
-        if ids.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let found = self.ports.store.templates(caller.tenant, None, ids, face_set.pack.clone()).await?;
-        Ok(found.into_iter().map(|(id, _)| id).collect())
-    }
-
-    fn new_archived_face(
-        &self,
-        face: ArchivedFace,
-        used_ids: &HashSet<FaceId>,
-        fields: FieldValues,
-        now: TimestampMs,
-    ) -> NewFace {
-        let own_id = face.id.filter(|id| face.spare_id.is_none() || !used_ids.contains(id));
+    fn new_archived_face(&self, arriving: Arriving, now: TimestampMs) -> NewFace {
+        let spare_id = arriving.spare_id();
+        let Arriving { face, fields, .. } = arriving;
         NewFace {
-            id: own_id.or(face.spare_id).unwrap_or_else(|| self.fresh_id(FaceId::new)),
+            id: face.id.or(spare_id).unwrap_or_else(|| self.fresh_id(FaceId::new)),
+            spare_id: spare_id.filter(|_| face.id.is_some()),
             template: face.template,
             detection: face.detection,
             quality: face.quality,
@@ -258,12 +269,12 @@ impl Library {
         &self,
         caller: &Caller,
         face_set: &FaceSet,
-        faces: Vec<(ArchivedFace, FieldValues)>,
-    ) -> Result<(Vec<(ArchivedFace, FieldValues)>, Vec<ArchivedPerson>)> {
+        faces: Vec<Arriving>,
+    ) -> Result<(Vec<Arriving>, Vec<ArchivedPerson>)> {
         let mut owners: HashMap<Option<PersonKey>, Option<FaceOwner>> = HashMap::new();
         owners.insert(None, Some(FaceOwner::FaceSet(face_set.id)));
         let mut strangers: Vec<(ArchivedPerson, PersonId)> = Vec::new();
-        for archived in faces.iter().filter_map(|(face, _)| face.person.as_ref()) {
+        for archived in faces.iter().filter_map(|arriving| arriving.face.person.as_ref()) {
             let key = &archived.key;
             if !owners.contains_key(&Some(key.clone())) {
                 let person = self.ports.store.person(caller.tenant, key.clone()).await?;
@@ -276,19 +287,18 @@ impl Library {
                 }
             }
         }
-        let owner_key = |face: &ArchivedFace| face.person.as_ref().map(|person| person.key.clone());
         let mut known: HashSet<(Option<PersonKey>, ExternalId)> = HashSet::new();
         for (key, &owner) in &owners {
             let Some(owner) = owner else { continue };
-            let of_owner = faces.iter().filter(|(face, _)| owner_key(face) == *key);
-            let ids: Vec<ExternalId> = of_owner.filter_map(|(face, _)| face.external_id.clone()).collect();
+            let of_owner = faces.iter().filter(|arriving| arriving.person_key() == key.as_ref());
+            let ids: Vec<ExternalId> = of_owner.filter_map(|arriving| arriving.face.external_id.clone()).collect();
             if !ids.is_empty() {
                 let used = self.ports.store.external_ids(caller.tenant, owner, ids).await?;
                 known.extend(used.into_iter().map(|(id, _)| (key.clone(), id)));
             }
         }
-        let without_external_id = faces.iter().filter(|(face, _)| face.external_id.is_none());
-        let ids: Vec<FaceId> = without_external_id.flat_map(|(face, _)| ids_of(face)).collect();
+        let without_external_id = || faces.iter().filter(|arriving| arriving.face.external_id.is_none());
+        let ids: Vec<FaceId> = without_external_id().flat_map(Arriving::ids).collect();
         let scope = Some(FaceScope::FaceSet(face_set.id));
         let mut templates: HashMap<FaceId, Template> = match ids.is_empty() {
             true => HashMap::new(),
@@ -298,19 +308,18 @@ impl Library {
             }
         };
         for (person, id) in &strangers {
-            let theirs = faces.iter().filter(|(face, _)| owner_key(face).as_ref() == Some(&person.key));
-            let ids: Vec<FaceId> =
-                theirs.filter(|(face, _)| face.external_id.is_none()).flat_map(|(face, _)| ids_of(face)).collect();
+            let theirs = without_external_id().filter(|arriving| arriving.person_key() == Some(&person.key));
+            let ids: Vec<FaceId> = theirs.flat_map(Arriving::ids).collect();
             if !ids.is_empty() {
                 let scope = Some(FaceScope::Person(*id));
                 templates.extend(self.ports.store.templates(caller.tenant, scope, ids, face_set.pack.clone()).await?);
             }
         }
-        let is_known = |face: &ArchivedFace| match &face.external_id {
-            Some(external_id) => known.contains(&(owner_key(face), external_id.clone())),
-            None => ids_of(face).any(|id| templates.get(&id).is_some_and(|template| *template == face.template)),
+        let is_known = |arriving: &Arriving| match &arriving.face.external_id {
+            Some(external_id) => known.contains(&(arriving.person_key().cloned(), external_id.clone())),
+            None => arriving.ids().any(|id| templates.get(&id) == Some(&arriving.face.template)),
         };
-        let unknown = faces.into_iter().filter(|(face, _)| !is_known(face)).collect();
+        let unknown = faces.into_iter().filter(|arriving| !is_known(arriving)).collect();
         Ok((unknown, strangers.into_iter().map(|(person, _)| person).collect()))
     }
 
@@ -336,9 +345,42 @@ impl Library {
     }
 }
 
-/// The ids by which a face is known again.
-fn ids_of(face: &ArchivedFace) -> impl Iterator<Item = FaceId> + use<> {
-    face.id.into_iter().chain(face.spare_id)
+/// What a face without an external id is known by, in the set or, where it has one, with its person.
+fn mark(tenant: TenantId, face_set: &FaceSet, face: &ArchivedFace) -> u128 {
+    let mut mark = Mark::new();
+    match &face.person {
+        Some(person) => mark.part(tenant.to_string().as_bytes()).part(b"person").part(person.key.as_str().as_bytes()),
+        None => mark.part(b"face set").part(&face_set.id.get().to_le_bytes()),
+    };
+    mark.part(&face.id.map_or(0, FaceId::get).to_le_bytes());
+    mark.part(face.subject.as_ref().map_or("", Subject::as_str).as_bytes());
+    for number in face.template.unit() {
+        mark.part(&number.to_le_bytes());
+    }
+    mark.0
+}
+
+/// FNV-1a of 128 bits, the same in every process and on every machine.
+struct Mark(u128);
+
+impl Mark {
+    fn new() -> Self {
+        Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
+    }
+
+    fn part(&mut self, bytes: &[u8]) -> &mut Self {
+        // Its length comes first, so that no two rows of parts are the same bytes.
+        for byte in bytes.len().to_le_bytes().into_iter().chain(bytes.iter().copied()) {
+            self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
+        }
+        self
+    }
+}
+
+/// A mark as the number of an id, which has fewer bits.
+fn folded(mark: u128) -> u64 {
+    let [low, high] = [mark, mark >> 64].map(|half| (half & u128::from(u64::MAX)) as u64);
+    (low ^ high.rotate_left(19)) % (ID_END - 2) + 1
 }
 
 fn check_template(template: &Template, pack: &PackId, dimensions: usize) -> Result<()> {

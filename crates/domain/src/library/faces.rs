@@ -101,6 +101,7 @@ impl Library {
                 .first_id
                 .and_then(|first| nth_id(first, face_idx))
                 .unwrap_or_else(|| self.fresh_id(FaceId::new)),
+            spare_id: None,
             template: super::template_of(&analyzed, &face_set.pack)?,
             detection: analyzed.detection,
             quality: analyzed.quality,

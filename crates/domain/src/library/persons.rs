@@ -418,6 +418,7 @@ impl Library {
         }
         Ok(NewFace {
             id: self.fresh_id(FaceId::new),
+            spare_id: None,
             template: super::template_of(&face, pack)?,
             detection: face.detection,
             quality: face.quality,

@@ -175,7 +175,8 @@ pub struct StoreHealth {
 /// tenant's thing behaves exactly like an id that does not exist.
 ///
 /// Ids inside `New*` values are proposals: an id already in use is replaced by the next free one (counting up, from
-/// the largest to 1), so returned values, not proposed ones, are what was stored.
+/// the largest to 1; a face with a spare id gets that one, or the next free one after it), so returned values, not proposed
+/// ones, are what was stored.
 ///
 /// Writes that take [`Limits`] hold them exactly, however many come at once: they are compared with what is stored in the
 /// transaction that writes. `None` is for the server's own work, which has none.

@@ -34,6 +34,8 @@ pub struct Quality {
 pub struct NewFace {
     /// Its future id.
     pub id: FaceId,
+    /// The id that it gets where the other is in use; `None` for the next free one.
+    pub spare_id: Option<FaceId>,
     /// Its vector and pack.
     pub template: Template,
     /// Where it was in the image it came from.

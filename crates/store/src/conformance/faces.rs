@@ -297,6 +297,20 @@ pub async fn faces_are_deleted_by_filter(bench: Bench) -> Bench {
     bench
 }
 
+/// A face that has a spare id gets that one.
+pub async fn a_used_face_id_is_replaced_by_the_spare_one(bench: Bench) -> Bench {
+    let set = set_with(&bench, vec![face(5)]).await;
+    let spared = |number, spare| NewFace { spare_id: Some(face_id(spare)), ..face(number) };
+    // The third wants one that the call itself has used, the fourth a spare one that is used as well.
+    let batch = vec![spared(5, 100), spared(6, 200), spared(6, 300), spared(5, 200)];
+    let added = bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), batch, None).await.unwrap();
+    assert_eq!(added.iter().map(|face| face.id.get()).collect::<Vec<_>>(), [100, 6, 300, 200]);
+    let added =
+        bench.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![spared(5, 200)], None).await.unwrap();
+    assert_eq!(added[0].id.get(), 201);
+    bench
+}
+
 /// Ids are the installation's: also another set's and another tenant's are used.
 pub async fn a_used_face_id_is_replaced_by_the_next(bench: Bench) -> Bench {
     let set = set_with(&bench, vec![face(5)]).await;

@@ -143,6 +143,7 @@ pub fn person(text: &str) -> NewPerson {
 pub fn face(number: u64) -> NewFace {
     NewFace {
         id: face_id(number),
+        spare_id: None,
         template: template(number),
         detection: Detection {
             bounding_box: BoundingBox { left: 1, top: 2, width: 30, height: number as u32 % 1000 + 1 },

@@ -118,7 +118,10 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         let message = format!("a face with external id `{external_id}` is enrolled already");
         return Err(Failure::said(Kind::FaceExists, message));
     }
-    let id = free_face_id(tx.conn, new.id)?;
+    let id = match (free_face_id(tx.conn, new.id)?, new.spare_id) {
+        (id, Some(spare)) if id != new.id => free_face_id(tx.conn, spare)?,
+        (id, _) => id,
+    };
     let (face, template) = new.enrolled(id, tenant, owner);
     insert(tx, &face, &template, sets)?;
     Ok(face)

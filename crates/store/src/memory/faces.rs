@@ -52,7 +52,8 @@ impl State {
         self.check_external_ids(owner, &faces)?;
         let mut enrolled = Vec::with_capacity(faces.len());
         for new in faces {
-            let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
+            let wanted = new.spare_id.filter(|_| self.is_face_id_used(new.id.get())).unwrap_or(new.id);
+            let id = free_id(wanted.get(), |id| self.is_face_id_used(id));
             let id = FaceId::new(id).unwrap_or(new.id);
             let (face, template) = new.enrolled(id, tenant, owner);
             let sequence = self.next_sequence();

@@ -73,7 +73,7 @@ pub(super) async fn add(
         bounds::check_gallery(&set.face_set, set.n_gallery, n_shown, limits)?;
     }
     check_external_ids(&tx.session, owner, &faces).await?;
-    let ids = free_face_ids(&tx.session, faces.iter().map(|face| face.id)).await?;
+    let ids = free_face_ids(&tx.session, faces.iter().map(|face| (face.id, face.spare_id))).await?;
     let made = faces.into_iter().zip(ids).map(|(new, id)| new.enrolled(id, tenant, owner));
     insert(tx, owner, made.collect(), &sets).await
 }
@@ -141,20 +141,28 @@ pub(super) async fn users_of_external_ids(
 const USED_IDS: &str = "SELECT id FROM faces WHERE id = ANY($1) UNION ALL SELECT id FROM held_faces WHERE id = ANY($1)
      UNION ALL SELECT source_face FROM faces WHERE source_face = ANY($1)";
 
-/// The proposed ids, each or the next one that is free.
-pub(super) async fn free_face_ids(session: &Session, proposed: impl Iterator<Item = FaceId>) -> Answer<Vec<FaceId>> {
+/// The proposed ids, each or its spare one or the next that is free.
+pub(super) async fn free_face_ids(
+    session: &Session,
+    proposed: impl Iterator<Item = (FaceId, Option<FaceId>)>,
+) -> Answer<Vec<FaceId>> {
     let mut taken = HashSet::new();
-    let mut wanted: Vec<u64> = proposed.map(FaceId::get).collect();
-    let asked: Vec<i64> = wanted.iter().map(|&id| number(id)).collect();
+    let proposed: Vec<(FaceId, Option<FaceId>)> = proposed.collect();
+    let asked: Vec<i64> =
+        proposed.iter().flat_map(|&(id, spare)| [Some(id), spare]).flatten().map(|id| number(id.get())).collect();
     let mut used: HashSet<i64> = used_ids(session, &asked).await?;
-    for id in &mut wanted {
-        while taken.contains(id) || used.contains(&number(*id)) {
-            *id = next_id(*id);
-            if !taken.contains(id) {
-                used.extend(used_ids(session, &[number(*id)]).await?);
+    let mut wanted = Vec::with_capacity(proposed.len());
+    for (id, spare) in proposed {
+        let is_used = taken.contains(&id.get()) || used.contains(&number(id.get()));
+        let mut id = spare.filter(|_| is_used).unwrap_or(id).get();
+        while taken.contains(&id) || used.contains(&number(id)) {
+            id = next_id(id);
+            if !taken.contains(&id) {
+                used.extend(used_ids(session, &[number(id)]).await?);
             }
         }
-        taken.insert(*id);
+        taken.insert(id);
+        wanted.push(id);
     }
     wanted.into_iter().map(|id| rows::face_id(number(id))).collect()
 }

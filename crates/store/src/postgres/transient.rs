@@ -83,7 +83,7 @@ async fn keep(
     new_faces: Vec<NewTransientFace>,
     n_max: u64,
 ) -> Answer<Vec<TransientFace>> {
-    let ids = faces::free_face_ids(&tx.session, new_faces.iter().map(|new| new.id)).await?;
+    let ids = faces::free_face_ids(&tx.session, new_faces.iter().map(|new| (new.id, None))).await?;
     let places = tx.next_places(new_faces.len()).await?;
     let mut held = Vec::with_capacity(new_faces.len());
     for ((new, id), sequence) in new_faces.into_iter().zip(ids).zip(places) {
@@ -220,7 +220,7 @@ async fn enrol(
     bounds::check_gallery(&set.face_set, set.n_gallery, 1, limits)?;
     faces::check_tenant(&tx.session, tenant, 1, limits).await?;
     faces::check_packs(&set.face_set, [template.pack()])?;
-    let ids = faces::free_face_ids(&tx.session, std::iter::once(id)).await?;
+    let ids = faces::free_face_ids(&tx.session, std::iter::once((id, None))).await?;
     let face = Face {
         id: ids.into_iter().next().unwrap_or(id),
         source_face,

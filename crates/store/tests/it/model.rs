@@ -421,6 +421,7 @@ impl Pair {
         let pack = if enrol.other_pack != other_set { pack_named("other-1") } else { pack() };
         NewFace {
             id,
+            spare_id: None,
             template: template_of_pack(number, pack),
             subject: enrol.label.map(|label| subject(&format!("label-{label}"))),
             external_id: enrol.external_id.map(|id| external_id(&format!("external-{id}"))),

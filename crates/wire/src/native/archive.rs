@@ -123,7 +123,6 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
     });
     Ok(library::ArchivedFace {
         id: face.id.map(|id| convert::read_face_id(&id).ok_or_else(malformed_id)).transpose()?,
-        spare_id: None,
         template: template(&face.template, pack)?,
         detection: face.detection.map_or_else(|| Ok(nowhere()), detection)?,
         quality: face.quality.map_or_else(|| Ok(types::Quality::default()), quality)?,

@@ -2,8 +2,7 @@
 //!
 //! Both are done some thousand faces at a time, and how far they are stands in the payload, so a restart goes on where it was.
 //! An export that died in the middle of a step writes that step again over what is there. An import that did knows its
-//! faces again: by external id, or by id and template, and each face has a spare id that follows from job and line for
-//! where its own is in use.
+//! faces again, as every import of the same archive does.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -25,9 +24,7 @@ use likeness_domain::access::{Access, Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{self, Library};
 use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, Pending};
-use likeness_domain::types::{
-    FaceId, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, ID_END, PackId, TenantId, TimestampMs,
-};
+use likeness_domain::types::{FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, PackId, TenantId, TimestampMs};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -407,8 +404,6 @@ impl JobHandler for Exports {
 struct ImportWork {
     face_set: u64,
     archive: u64,
-    /// From which the spare id of each line follows.
-    first_id: u64,
     n_bytes: u64,
     /// Bytes of the archive that were read, about.
     n_bytes_read: u64,
@@ -463,7 +458,6 @@ pub(super) async fn import_later(
     let work = ImportWork {
         face_set: face_set.id.get(),
         archive: archive.number,
-        first_id: api.library.fresh_face_id().get(),
         n_bytes,
         n_bytes_read: 0,
         line: 1,
@@ -626,7 +620,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(reader: &mut Reader, pack: &PackId, first_id: u64) -> Self {
+    fn read(reader: &mut Reader, pack: &PackId) -> Self {
         let (mut batch, mut n_bytes) = (Self::default(), 0);
         while batch.faces.len() + batch.faults.len() < limits::ARCHIVE_FACES_MAX && n_bytes < BATCH_BYTES {
             let found = match reader.face_or_fault() {
@@ -643,8 +637,7 @@ impl Batch {
             let line = reader.line_number();
             let read = found.and_then(|(face, n)| {
                 n_bytes += n;
-                let face = archive::read(face, pack).map_err(|error| error.about(format_args!("line {line}")))?;
-                Ok(library::ArchivedFace { spare_id: spare_id(first_id, line), ..face })
+                archive::read(face, pack).map_err(|error| error.about(format_args!("line {line}")))
             });
             match read {
                 Ok(face) => batch.faces.push((line, face)),
@@ -653,10 +646,6 @@ impl Batch {
         }
         batch
     }
-}
-
-fn spare_id(first_id: u64, line: u64) -> Option<FaceId> {
-    FaceId::new(first_id.wrapping_add(line) % ID_END)
 }
 
 impl Imports {
@@ -699,9 +688,9 @@ impl Imports {
         off_thread(move || archives.touch(archive, now)).await?;
         let mut reader = self.reader(archive, work.line).await?;
         for n_done in 0..STEP {
-            let (pack, first_id) = (face_set.pack.clone(), work.first_id);
+            let pack = face_set.pack.clone();
             let (next, batch) = off_thread(move || {
-                let batch = Batch::read(&mut reader, &pack, first_id);
+                let batch = Batch::read(&mut reader, &pack);
                 Ok((reader, batch))
             })
             .await?;

@@ -190,6 +190,38 @@ async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
     assert_eq!(server.bed.archives.n_archives(), 0);
 }
 
+/// Ids that are in use by other sets and tenants, no ids, persons, a line that is there twice: each import after the first
+/// enrols nothing, by a job and by the smaller way. Issue 15, find 2: all ids in use were given anew for each job.
+#[tokio::test]
+async fn a_second_import_enrols_nothing_twice_whoever_has_its_ids() {
+    let server = Server::new().await;
+    let mut lines: Vec<Value> = [header()].into_iter().chain((0..40).map(face)).collect();
+    for line in &mut lines[30..] {
+        line.as_object_mut().unwrap().remove("id");
+    }
+    for line in &mut lines[20..35] {
+        line["person"] = json!({"key": "anna"});
+    }
+    server.send("other", "POST", "/face-sets", &[], json!({"name": "theirs"})).await;
+    let smaller = json!({"pack": "fake-1", "faces": &lines[1..]});
+    let theirs = server.send("other", "POST", "/face-sets/theirs/archive", &[], smaller.clone()).await.2;
+    assert_eq!((&theirs["n_enrolled"], &theirs["n_known"]), (&json!(40), &json!(0)));
+    lines.push(lines[1].clone());
+    lines.push(lines[40].clone());
+    for (path, n_enrolled) in [("/face-sets/staff/archive/import-later", 40), (IMPORT, 25), (IMPORT, 0)] {
+        let job = import(&server, path, text(lines.clone())).await;
+        let done = work_until_done(&server, "import-faces", &job).await;
+        let expected = json!({"n_faces": n_enrolled, "n_known": 42 - n_enrolled, "n_refused": 0});
+        assert_eq!(done["outcome"], expected, "{path}");
+    }
+    for set in ["staff", "copy"] {
+        let path = format!("/face-sets/{set}/archive");
+        let again = server.acme(200, "POST", &path, smaller.clone()).await;
+        assert_eq!((&again["n_enrolled"], &again["n_known"]), (&json!(0), &json!(40)), "{set}");
+        assert_eq!(n_faces(&server, set).await, 40);
+    }
+}
+
 /// An export whose last step is not noted writes it again.
 #[tokio::test]
 async fn an_export_that_died_in_the_middle_is_whole() {

@@ -289,6 +289,7 @@ fn made_up_face(id: u64, template: Template) -> NewFace {
     let corner = Point { x: 0.0, y: 0.0 };
     NewFace {
         id: FaceId::new(id).expect("fewer faces than ids"),
+        spare_id: None,
         template,
         detection: Detection {
             bounding_box: BoundingBox { left: 0, top: 0, width: 1, height: 1 },
