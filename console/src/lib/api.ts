@@ -141,6 +141,8 @@ export interface Comparison extends Rate {
 export interface Pack {
   id: string;
   dimensions: number;
+  /** Rate of a verdict where nobody says which; absent where requests have to say one. */
+  default_far?: number;
   operating_points: { far: number; similarity: number; far_interval?: { low: number; high: number }; tar?: number }[];
 }
 

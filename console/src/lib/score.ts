@@ -34,6 +34,12 @@ export function similarityAt(points: Points, far: number): number {
   return a.similarity + share * (b.similarity - a.similarity);
 }
 
+/** The threshold that a page begins with: that of the pack's default rate, or the strictest measured one if it has none. */
+export function usualThreshold(pack: Pack): number {
+  const points = pack.operating_points;
+  return pack.default_far === undefined ? (points.at(-1)?.similarity ?? 1) : similarityAt(points, pack.default_far);
+}
+
 /** Probability that a stranger is taken for somebody among `n` faces. */
 export function falseMatch(far: number, n: number): number {
   return -Math.expm1(n * Math.log1p(-Math.min(far, 1 - 1e-12)));

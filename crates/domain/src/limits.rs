@@ -36,6 +36,10 @@ pub const FACES_PER_IMAGE_MAX: usize = 256;
 /// Images of one request, the largest of the vendors' bounds.
 pub const IMAGES_PER_REQUEST_MAX: usize = 100;
 
+/// Most faces of a person that a search looks for, or a comparison looks at: each is one comparison more in which a stranger
+/// may be found, and so many are what the default pack's measurement bears at the usual rate.
+pub const PERSON_PROBES_MAX: usize = 64;
+
 /// Most candidates of one search, the largest of the vendors' bounds.
 pub const TOP_K_MAX: usize = 1000;
 

@@ -8,7 +8,8 @@ pub use verification::Interval;
 
 use crate::types::Similarity;
 
-/// The false-accept rate of a comparison where nobody says which: one comparison of two strangers in ten thousand.
+/// The false-accept rate of a comparison where nobody says which: one comparison of two strangers in ten thousand. Where
+/// it was not measured nothing else takes its place ([`Calibration::far_default`]).
 pub const FAR_USUAL: f64 = 1e-4;
 
 /// A false-accept rate together with the similarity it was measured at.
@@ -38,7 +39,8 @@ impl OperatingPoint {
 pub enum Bound {
     /// It lies between measured points.
     Measured,
-    /// The similarity is above every measured one: the rate is that of the highest, and the true one is lower.
+    /// The similarity is above every measured one, where the rate is that of the highest and the true one is lower; or it is
+    /// that of several comparisons ([`FalseAcceptRate::of_any`]).
     AtMost,
     /// The similarity is below every measured one: the rate is that of the lowest, and the true one is higher.
     AtLeast,
@@ -48,7 +50,7 @@ pub enum Bound {
 /// least so similar. It is a rate per comparison: a search compares with every face of its gallery.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FalseAcceptRate {
-    /// The rate, above 0 and below 1.
+    /// The rate, above 0 and at most 1.
     pub rate: f64,
     /// 95 % interval of the rate, if the pack states those of its points. Beyond the measured points it is open: from 0,
     /// or up to 1.
@@ -58,6 +60,19 @@ pub struct FalseAcceptRate {
 }
 
 impl FalseAcceptRate {
+    /// The rate at which any of `n` comparisons comes out at least so similar, of one stranger with the `n` faces of a
+    /// person: at most `n` times the rate of one. How far below depends on how alike these faces are, which nobody has
+    /// measured, so it is a bound; its interval begins with that of one comparison.
+    #[must_use]
+    pub fn of_any(self, n: u64) -> Self {
+        if n <= 1 || self.bound == Bound::AtLeast {
+            return self;
+        }
+        let at_most = |rate: f64| (rate * n as f64).min(1.0);
+        let interval = self.interval.map(|Interval { low, high }| Interval { low, high: at_most(high) });
+        Self { rate: at_most(self.rate), interval, bound: Bound::AtMost }
+    }
+
     /// How many of `n_faces` strangers are expected to be at least so similar, with the 95 % interval of that number:
     /// rate times comparisons. The probability that there is any is never above it, and close to it while it is small.
     pub fn false_matches(&self, n_faces: u64) -> FalseMatches {
@@ -82,9 +97,15 @@ pub struct FalseMatches {
 ///
 /// # Invariants
 /// At least two points, FAR strictly falling, similarity strictly rising; an interval holds its rate, and the ends of
-/// those of FAR do not rise from point to point.
+/// those of FAR do not rise from point to point. A default that was chosen is a measured rate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Calibration(Vec<OperatingPoint>);
+pub struct Calibration {
+    points: Vec<OperatingPoint>,
+    /// The rate that somebody has chosen for verdicts for which nobody says which.
+    far_chosen: Option<f64>,
+    /// Points of another measurement, which bound the similarities of rates below the smallest one; perhaps none.
+    floor: Vec<OperatingPoint>,
+}
 
 impl Calibration {
     /// Sorts the points by FAR, largest first; `None` if there are fewer than two, a FAR or a true-accept rate is not
@@ -106,42 +127,60 @@ impl Calibration {
         });
         let intervals: Vec<Interval> = points.iter().filter_map(|point| point.far_interval).collect();
         let falling = intervals.windows(2).all(|pair| pair[0].low >= pair[1].low && pair[0].high >= pair[1].high);
-        (points.len() >= 2 && in_range && rising && fitting && falling).then_some(Self(points))
+        let fits = points.len() >= 2 && in_range && rising && fitting && falling;
+        fits.then_some(Self { points, far_chosen: None, floor: Vec::new() })
+    }
+
+    /// The same with this rate where nobody says which; `None` if it is not within the measured range.
+    pub fn with_far_default(self, far: f64) -> Option<Self> {
+        let (least, most) = self.far_range();
+        (least..=most).contains(&far).then_some(Self { far_chosen: Some(far), ..self })
+    }
+
+    /// The same, but the similarity of a rate below the smallest measured one is never lower than `other` has it: what a
+    /// small sample seems to say of rates that it cannot show makes no verdict looser.
+    #[must_use]
+    pub fn not_below(self, other: &Calibration) -> Self {
+        Self { floor: other.points.clone(), ..self }
     }
 
     /// The measured points, largest FAR first.
     pub fn points(&self) -> &[OperatingPoint] {
-        &self.0
+        &self.points
     }
 
     /// The threshold for a false-accept rate: linear in log10(FAR) between measured points, extended from the outer
-    /// pair beyond them. `far` is clamped into 1e-12 to 1.
+    /// pair beyond them, below the smallest rate no lower than [`Calibration::not_below`] says. `far` is clamped into
+    /// 1e-12 to 1.
     pub fn similarity_at(&self, far: f64) -> Similarity {
         let log = far.clamp(1e-12, 1.0).log10();
-        let last = self.0.len() - 2;
-        let segment = self.0.windows(2).position(|pair| log >= pair[1].far.log10()).unwrap_or(last).min(last);
-        let (a, b) = (&self.0[segment], &self.0[segment + 1]);
-        let share = (log - a.far.log10()) / (b.far.log10() - a.far.log10());
-        let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
-        Similarity::new((low + share * (high - low)) as f32)
+        let found = on_lines(&self.points, log);
+        let is_beyond = log < self.far_range().0.log10() && !self.floor.is_empty();
+        Similarity::new(if is_beyond { found.max(on_lines(&self.floor, log)) } else { found } as f32)
     }
 
     /// The smallest and the largest rate that were measured.
     pub fn far_range(&self) -> (f64, f64) {
-        (self.0[self.0.len() - 1].far, self.0[0].far)
+        (self.points[self.points.len() - 1].far, self.points[0].far)
     }
 
-    /// The rate of a verdict for which nobody says which: [`FAR_USUAL`], or the smallest measured one where that is
-    /// larger.
-    pub fn far_usual(&self) -> f64 {
-        FAR_USUAL.clamp(self.far_range().0, self.far_range().1)
+    /// The default that somebody has chosen, if any.
+    pub fn far_chosen(&self) -> Option<f64> {
+        self.far_chosen
+    }
+
+    /// The rate of a verdict for which nobody says which: the one that was chosen ([`Calibration::with_far_default`]), or
+    /// [`FAR_USUAL`] where that was measured; `None` where it was not.
+    pub fn far_default(&self) -> Option<f64> {
+        let (least, most) = self.far_range();
+        self.far_chosen.or((least..=most).contains(&FAR_USUAL).then_some(FAR_USUAL))
     }
 
     /// The false-accept rate that a similarity stands for: between measured points the inverse of
     /// [`Calibration::similarity_at`], beyond them the outer point's rate as a bound, since nobody has seen what lies
     /// there.
     pub fn false_accept_rate(&self, similarity: Similarity) -> FalseAcceptRate {
-        let (first, last) = (&self.0[0], &self.0[self.0.len() - 1]);
+        let (first, last) = (&self.points[0], &self.points[self.points.len() - 1]);
         if similarity > last.similarity {
             let interval = last.far_interval.map(|interval| Interval { low: 0.0, high: interval.high });
             return FalseAcceptRate { rate: last.far, interval, bound: Bound::AtMost };
@@ -150,8 +189,9 @@ impl Calibration {
             let interval = first.far_interval.map(|interval| Interval { low: interval.low, high: 1.0 });
             return FalseAcceptRate { rate: first.far, interval, bound: Bound::AtLeast };
         }
-        let segment = self.0[1..].iter().position(|point| similarity <= point.similarity).unwrap_or(self.0.len() - 2);
-        let (a, b) = (&self.0[segment], &self.0[segment + 1]);
+        let segment =
+            self.points[1..].iter().position(|point| similarity <= point.similarity).unwrap_or(self.points.len() - 2);
+        let (a, b) = (&self.points[segment], &self.points[segment + 1]);
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
         let share = (f64::from(similarity.get()) - low) / (high - low);
         // At the points themselves the logarithm would miss the rate by its last bits.
@@ -183,16 +223,26 @@ impl Calibration {
     }
 
     fn linear_at(&self, similarity: Similarity, of: impl Fn(&OperatingPoint) -> Option<f64>) -> Option<f64> {
-        if similarity < self.0[0].similarity || similarity > self.0[self.0.len() - 1].similarity {
+        if similarity < self.points[0].similarity || similarity > self.points[self.points.len() - 1].similarity {
             return None;
         }
-        let segment = self.0[1..].iter().position(|point| similarity <= point.similarity)?;
-        let (a, b) = (&self.0[segment], &self.0[segment + 1]);
+        let segment = self.points[1..].iter().position(|point| similarity <= point.similarity)?;
+        let (a, b) = (&self.points[segment], &self.points[segment + 1]);
         let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
         let share = (f64::from(similarity.get()) - low) / (high - low);
         let (at_a, at_b) = (of(a)?, of(b)?);
         Some(at_a + share * (at_b - at_a))
     }
+}
+
+/// The similarity at a rate whose log10 is given, on the lines through two points or more.
+fn on_lines(points: &[OperatingPoint], log: f64) -> f64 {
+    let last = points.len() - 2;
+    let segment = points.windows(2).position(|pair| log >= pair[1].far.log10()).unwrap_or(last).min(last);
+    let (a, b) = (&points[segment], &points[segment + 1]);
+    let share = (log - a.far.log10()) / (b.far.log10() - a.far.log10());
+    let (low, high) = (f64::from(a.similarity.get()), f64::from(b.similarity.get()));
+    low + share * (high - low)
 }
 
 #[cfg(test)]

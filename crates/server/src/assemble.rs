@@ -333,6 +333,16 @@ fn load_analyzer(config: &Config) -> Result<Arc<dyn FaceAnalyzer>, Error> {
         let message = format!("model pack `{}` recognises no faces", packs[0].manifest().id());
         return Err(refused(message).with_hint("name another one with `--pack`; `likeness pack list` shows them"));
     }
+    for manifest in packs.iter().map(InstalledPack::manifest) {
+        let calibration = manifest.recognition().map(|recognition| &recognition.score.calibration);
+        if calibration.is_some_and(|calibration| calibration.far_default().is_none()) {
+            tracing::warn!(
+                pack = %manifest.id(),
+                "the operating points show no default rate, so requests of the native API that say none are refused; \
+                 hint: `likeness pack calibrate FILE --default-far RATE` sets one"
+            );
+        }
+    }
     let settings = PipelineSettings {
         memory_bytes: (config.general.analysis_memory_mib as u64) << 20,
         workers: config.general.workers,

@@ -29,6 +29,13 @@ pub fn fake_pack(id: &str) -> PackInfo {
     }
 }
 
+/// The same, measured from 1e-1 to 1e-2 only, as a small sample is.
+pub fn coarse_pack(id: &str) -> PackInfo {
+    let whole = fake_pack(id);
+    let points = whole.calibration.points()[..2].to_vec();
+    PackInfo { calibration: Calibration::new(points).expect("two points that rise"), ..whole }
+}
+
 /// Finds faces in text. A fake photograph has one thing per line:
 ///
 /// ```text

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::probes::Bounds;
 use super::{Candidate, ImageInput, Library, Search, SearchAnswer, Wanted};
 use crate::access::{Caller, Grant};
 use crate::policy::FaceChoice;
-use crate::ports::{AnalyzedFace, Assess, Doubt, FaceScope, GallerySearch};
+use crate::ports::{AnalyzedFace, Assess, Doubt};
 use crate::types::{Aspects, Detection, Face, FaceOwner, PackId, Pose, Quality, Similarity, Template};
 use crate::{Error, Kind, Result};
 
@@ -59,7 +60,7 @@ pub struct SearchExplanation {
     pub answer: SearchAnswer,
     /// The face that was looked for, if it came with an image.
     pub probe: Option<ExaminedFace>,
-    /// The most similar face of the gallery, whether or not it reaches the threshold.
+    /// The most similar face among those that a candidate may be, whether or not it reaches the threshold.
     pub best: Option<Candidate>,
     /// The most similar face of somebody else than [`SearchExplanation::best`] shows.
     pub next: Option<Candidate>,
@@ -117,23 +118,22 @@ impl Library {
     /// grant. Checked as in [`Library::search`].
     pub async fn explain_search(&self, caller: &Caller, request: Search, crops: bool) -> Result<SearchExplanation> {
         let filter = request.filter.clone();
-        let (answer, template, probe) = self.search_examined(caller, request, examination(crops)).await?;
+        let (answer, sought) = self.search_examined(caller, request, examination(crops)).await?;
         let filter = filter.as_ref().map(|expr| expr.check(&answer.face_set.schema)).transpose()?;
-        let question = GallerySearch {
+        // Over the same faces as the candidates, whatever they reach.
+        let bounds = Bounds {
             face_set: answer.face_set.id,
-            probe: template,
             top_k: HITS_MAX,
             similarity_min: Similarity::MIN,
             filter: filter.map(std::sync::Arc::new),
             one_per_person: false,
         };
-        let hits = self.ports.index.search(question).await?;
-        let ranked = self.known_hits(caller, FaceScope::FaceSet(answer.face_set.id), &hits).await?;
+        let ranked = self.candidates(caller, &sought, bounds).await?;
         let best = ranked.first().cloned();
         let next = best
             .as_ref()
             .and_then(|best| ranked.iter().find(|candidate| !is_same_person(&best.face, &candidate.face)).cloned());
-        Ok(SearchExplanation { answer, probe: probe.map(ExaminedFace::from), best, next })
+        Ok(SearchExplanation { answer, probe: sought.face.map(ExaminedFace::from), best, next })
     }
 }
 

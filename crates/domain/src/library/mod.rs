@@ -28,7 +28,7 @@ pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
 pub use record::Record;
-pub use threshold::{Scales, Threshold};
+pub use threshold::{Comparisons, Scales, Threshold};
 pub use turns::Turns;
 pub use uploads::PutUpload;
 
@@ -410,7 +410,8 @@ pub enum Probe {
     Face(FaceId),
     /// A transient face, or one enrolled anywhere in the tenant, by its source face.
     SourceFace(FaceId),
-    /// A person, by the mean of its templates of the set's pack; its own faces are left out of the answer.
+    /// A person, by each of its faces of the set's pack, at most [`crate::limits::PERSON_PROBES_MAX`] of them; its own faces
+    /// are left out of the answer.
     Person(PersonKey),
     /// A template of the set's pack, as numbers of any length but zero. Needs the templates grant.
     Template(Arc<[f32]>),
@@ -458,7 +459,7 @@ pub struct Search {
 pub struct Candidate {
     /// The enrolled face.
     pub face: Face,
-    /// How similar it is to the probe.
+    /// How similar it is to the probe, to the most similar one of several.
     pub similarity: Similarity,
 }
 
@@ -467,8 +468,8 @@ pub struct Candidate {
 pub struct SearchAnswer {
     /// The set.
     pub face_set: FaceSet,
-    /// How many faces its gallery had.
-    pub n_faces: u64,
+    /// How many faces its gallery had, and how many were looked for.
+    pub compared: Comparisons,
     /// The least similarity that the threshold asked for.
     pub similarity_min: Similarity,
     /// Where the probe face was, if the probe was an image.
@@ -484,7 +485,7 @@ pub struct PersonCompared {
     pub face: FaceId,
     /// How similar it is.
     pub similarity: Similarity,
-    /// How many faces of the person were compared.
+    /// How many faces of the person were compared, at most [`crate::limits::PERSON_PROBES_MAX`].
     pub n_compared: u64,
     /// The pack that compared.
     pub pack: PackId,

@@ -5,16 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    Candidate, Comparison, Direction, FaceFound, FacesFound, ImageInput, Library, ManyCompared, PersonCompared, Probe,
-    Search, SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
+    Candidate, Comparison, Comparisons, Direction, FaceFound, FacesFound, ImageInput, Library, ManyCompared,
+    PersonCompared, Probe, Search, SearchAnswer, SearchFaces, SortKey, Wanted, check_count, together,
 };
 use crate::access::{Caller, Grant};
+use crate::filter::Filter;
 use crate::limits;
 use crate::policy::FaceChoice;
 use crate::ports::{Analysis, AnalyzedFace, Assess, FaceScope, GallerySearch, Hit};
 use crate::types::{
     Aspects, Detection, Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetSummary, FieldSchema, FieldValue, PackId,
-    Person, PersonId, PersonKey, Template,
+    Person, PersonId, PersonKey, Similarity, Template,
 };
 use crate::{Error, Kind, Result};
 
@@ -112,53 +113,43 @@ impl Library {
         Ok(self.search_examined(caller, request, Assess::NOTHING).await?.0)
     }
 
-    /// The same, with the template that was looked for and the face in the image it came from, if it came from one, of
-    /// which `assess` says what is measured.
+    /// The same, with what was looked for; of a face in an image `assess` says what is measured.
     pub(super) async fn search_examined(
         &self,
         caller: &Caller,
         request: Search,
         assess: Assess,
-    ) -> Result<(SearchAnswer, Template, Option<AnalyzedFace>)> {
+    ) -> Result<(SearchAnswer, Sought)> {
         caller.require(Grant::Search)?;
         let FaceSetSummary { face_set, n_faces } = self.existing_face_set(caller, &request.face_set).await?;
         let filter = request.filter.as_ref().map(|expr| expr.check(&face_set.schema)).transpose()?;
         check_sort(&request.sort, &face_set.schema)?;
         check_top_k(request.top_k)?;
         self.pack_of(&face_set)?;
-        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
-
-        let (probe, face) = self.probe(caller, &face_set, &request.probe, assess).await?;
-        let question = GallerySearch {
+        // A threshold that is refused is so before an image is read, but how many faces a person has bears on it.
+        let person = match &request.probe {
+            Probe::Person(key) => Some(self.sought_person(caller, &face_set, key).await?),
+            _ => None,
+        };
+        let n_probes = person.as_ref().map_or(1, |sought| sought.templates.len() as u64);
+        let compared = Comparisons { n_faces, n_probes };
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, compared)?;
+        let sought = match person {
+            Some(sought) => sought,
+            None => self.probe(caller, &face_set, &request.probe, assess).await?,
+        };
+        let bounds = Bounds {
             face_set: face_set.id,
-            probe: probe.clone(),
             top_k: request.top_k,
             similarity_min,
             filter: filter.map(Arc::new),
             one_per_person: request.one_per_person,
         };
-        let own = match &request.probe {
-            Probe::Person(key) => Some(self.existing_person(caller, key).await?.id),
-            _ => None,
-        };
-        let mut question = question;
-        if own.is_some() {
-            // Room for the faces of the person itself, which come first.
-            question.top_k = (question.top_k + limits::SELECTOR_IDS_MAX).min(limits::CANDIDATES_MAX);
-            question.one_per_person = false;
-        }
-        let mut candidates = self.candidates(caller, question).await?;
-        if let Some(own) = own {
-            candidates.retain(|candidate| candidate.face.owner != FaceOwner::Person(own));
-            if request.one_per_person {
-                each_person_once(&mut candidates);
-            }
-            candidates.truncate(request.top_k);
-        }
+        let mut candidates = self.candidates(caller, &sought, bounds).await?;
         candidates.sort_by(|a, b| by_sort_keys(&request.sort, a, b));
-        let detection = face.as_ref().map(|face| face.detection);
-        let answer = SearchAnswer { face_set, n_faces, similarity_min, probe: detection, candidates };
-        Ok((answer, probe, face))
+        let detection = sought.face.as_ref().map(|face| face.detection);
+        let answer = SearchAnswer { face_set, compared, similarity_min, probe: detection, candidates };
+        Ok((answer, sought))
     }
 
     /// Who resembles each face of an image, largest face first; no face is an empty list. Needs the search grant.
@@ -175,7 +166,7 @@ impl Library {
         }
         check_count("candidates", request.faces_max * request.top_k, limits::CANDIDATES_MAX)?;
         self.pack_of(&face_set)?;
-        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, n_faces)?;
+        let similarity_min = self.similarity_min(&request.threshold, &face_set.pack, Comparisons::with(n_faces))?;
 
         let choice = FaceChoice::LargestFew(request.faces_max);
         let analysis =
@@ -184,16 +175,16 @@ impl Library {
         let mut faces = Vec::new();
         // The template of a doubtful face would find strangers.
         for face in analysis.faces.into_iter().take(request.faces_max).filter(|face| face.doubt.is_none()) {
-            let question = GallerySearch {
+            let bounds = Bounds {
                 face_set: face_set.id,
-                probe: super::template_of(&face, &face_set.pack)?,
                 top_k: request.top_k,
                 similarity_min,
                 filter: filter.clone(),
                 one_per_person: request.one_per_person,
             };
-            questions.push(self.candidates(caller, question));
             faces.push(FaceFound { probe: face.detection, candidates: Vec::new() });
+            let sought = Sought::one(super::template_of(&face, &face_set.pack)?, Some(face));
+            questions.push(async move { self.candidates(caller, &sought, bounds).await });
         }
         // All at once, since the index answers several questions with one pass over the gallery.
         for (face, candidates) in faces.iter_mut().zip(together::all(questions, limits::FACES_PER_IMAGE_MAX).await) {
@@ -242,31 +233,27 @@ impl Library {
         self.ports.store.persons(caller.tenant, ids).await
     }
 
-    /// The template to look for, and the face it was made of if it came from an image.
-    async fn probe(
-        &self,
-        caller: &Caller,
-        face_set: &FaceSet,
-        probe: &Probe,
-        assess: Assess,
-    ) -> Result<(Template, Option<AnalyzedFace>)> {
-        match probe {
+    /// A person, by its own faces.
+    async fn sought_person(&self, caller: &Caller, face_set: &FaceSet, key: &PersonKey) -> Result<Sought> {
+        let person = self.existing_person(caller, key).await?;
+        let (templates, n_owned) = self.person_templates(caller, &person, &face_set.pack).await?;
+        if templates.is_empty() {
+            return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of the set's pack")));
+        }
+        let templates = templates.into_iter().map(|(_, template)| template).collect();
+        Ok(Sought { templates, own: Some((person.id, n_owned)), face: None })
+    }
+
+    /// What to look for.
+    async fn probe(&self, caller: &Caller, face_set: &FaceSet, probe: &Probe, assess: Assess) -> Result<Sought> {
+        let template = match probe {
             Probe::Face(face) => {
                 let (scope, pack) = (FaceScope::FaceSet(face_set.id), face_set.pack.clone());
                 let found = self.ports.store.templates(caller.tenant, Some(scope), vec![*face], pack).await?;
-                let (_, template) = found.into_iter().next().ok_or_else(|| super::no_such_face(face_set))?;
-                Ok((template, None))
+                found.into_iter().next().ok_or_else(|| super::no_such_face(face_set))?.1
             }
-            Probe::SourceFace(source_face) => {
-                let template = self.known_template(caller, *source_face, &face_set.pack).await?;
-                Ok((template, None))
-            }
-            Probe::Person(key) => {
-                let person = self.existing_person(caller, key).await?;
-                let templates = self.person_templates(caller, &person, &face_set.pack).await?;
-                let none = || Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of the set's pack"));
-                Ok((mean(&templates).ok_or_else(none)?, None))
-            }
+            Probe::SourceFace(source_face) => self.known_template(caller, *source_face, &face_set.pack).await?,
+            Probe::Person(key) => return self.sought_person(caller, face_set, key).await,
             Probe::Template(numbers) => {
                 caller.require(Grant::Templates)?;
                 let invalid = |message: String| Error::invalid("template", message);
@@ -277,26 +264,33 @@ impl Library {
                     return Err(invalid(message));
                 }
                 let template = Template::new(face_set.pack.clone(), numbers);
-                Ok((template.map_err(|error| invalid(format!("`template` is none: {error}")))?, None))
+                template.map_err(|error| invalid(format!("`template` is none: {error}")))?
             }
             Probe::Image(image) => {
                 let face = self.largest_face(caller, image, &face_set.pack, assess).await?;
-                Ok((super::template_of(&face, &face_set.pack)?, Some(face)))
+                return Ok(Sought::one(super::template_of(&face, &face_set.pack)?, Some(face)));
             }
-        }
+        };
+        Ok(Sought::one(template, None))
     }
 
-    /// Templates of that pack of a person's faces, at most [`limits::SELECTOR_IDS_MAX`] of them, each with its face.
+    /// Templates of that pack of a person's faces, each with its face: of its first [`limits::SELECTOR_IDS_MAX`] the
+    /// [`limits::PERSON_PROBES_MAX`] that were enrolled last. And how many faces it has, as far as they are counted.
     async fn person_templates(
         &self,
         caller: &Caller,
         person: &Person,
         pack: &PackId,
-    ) -> Result<Vec<(FaceId, Template)>> {
+    ) -> Result<(Vec<(FaceId, Template)>, usize)> {
         let scope = FaceScope::Person(person.id);
         let page = self.ports.store.faces_from(caller.tenant, scope, 0, limits::SELECTOR_IDS_MAX as u64).await?;
-        let ids = page.faces.into_iter().map(|face| face.id).collect();
-        self.ports.store.templates(caller.tenant, Some(scope), ids, pack.clone()).await
+        let ids: Vec<FaceId> = page.faces.into_iter().map(|face| face.id).collect();
+        let n_owned = ids.len();
+        let order: HashMap<FaceId, usize> = ids.iter().enumerate().map(|(idx, id)| (*id, idx)).collect();
+        let mut templates = self.ports.store.templates(caller.tenant, Some(scope), ids, pack.clone()).await?;
+        templates.sort_by_key(|(id, _)| order.get(id).copied());
+        templates.drain(..templates.len().saturating_sub(limits::PERSON_PROBES_MAX));
+        Ok((templates, n_owned))
     }
 
     /// How similar the largest face of an image is to the most similar face of a person, with the pack of the set that the
@@ -310,7 +304,7 @@ impl Library {
             Some(face_set) => self.pack_of(face_set)?.id.clone(),
             None => self.default_pack()?.id.clone(),
         };
-        let templates = self.person_templates(caller, &person, &pack).await?;
+        let (templates, _) = self.person_templates(caller, &person, &pack).await?;
         if templates.is_empty() {
             return Err(Error::new(Kind::FaceNotFound, format!("person `{key}` has no face of pack `{pack}`")));
         }
@@ -337,15 +331,38 @@ impl Library {
         Ok(face)
     }
 
-    /// The best `top_k` by similarity, older first among equals, as the store knows them now.
-    async fn candidates(&self, caller: &Caller, mut question: GallerySearch) -> Result<Vec<Candidate>> {
-        let top_k = question.top_k;
-        question.top_k += SPARE_HITS;
-        let scope = FaceScope::FaceSet(question.face_set);
-        let mut hits = {
-            let _slot = self.turns.searches.enter(caller.share()).await?;
-            self.ports.index.search(question).await?
+    /// The best by similarity to any of the faces that are sought, older first among equals, as the store knows them now.
+    /// A person's own faces are left out.
+    pub(super) async fn candidates(&self, caller: &Caller, sought: &Sought, bounds: Bounds) -> Result<Vec<Candidate>> {
+        let (top_k, scope) = (bounds.top_k, FaceScope::FaceSet(bounds.face_set));
+        // Room for the faces of the person itself, which come first.
+        let n_own = match sought.own {
+            Some(_) if bounds.one_per_person => 1,
+            Some((_, n_owned)) => n_owned,
+            None => 0,
         };
+        let question = |probe: &Template| GallerySearch {
+            face_set: bounds.face_set,
+            probe: probe.clone(),
+            top_k: top_k + n_own + SPARE_HITS,
+            similarity_min: bounds.similarity_min,
+            filter: bounds.filter.clone(),
+            one_per_person: bounds.one_per_person,
+        };
+        // All at once, since the index answers several questions with one pass over the gallery.
+        let mut questions = Vec::with_capacity(sought.templates.len());
+        for probe in &sought.templates {
+            questions.push(self.hits(caller, question(probe)));
+        }
+        let answers = together::all(questions, limits::PERSON_PROBES_MAX).await;
+        let mut hits = best_of(answers.into_iter().collect::<Result<_>>()?);
+        if let Some((own, _)) = sought.own {
+            hits.retain(|hit| hit.person != Some(own));
+        }
+        if bounds.one_per_person {
+            each_person_once(&mut hits);
+        }
+        hits.truncate(top_k + SPARE_HITS);
         let spare_hits = hits.split_off(hits.len().min(top_k));
         let mut candidates = self.known_hits(caller, scope, &hits).await?;
         if candidates.len() < hits.len() && !spare_hits.is_empty() {
@@ -353,6 +370,11 @@ impl Library {
             candidates.truncate(top_k);
         }
         Ok(candidates)
+    }
+
+    async fn hits(&self, caller: &Caller, question: GallerySearch) -> Result<Vec<Hit>> {
+        let _slot = self.turns.searches.enter(caller.share()).await?;
+        self.ports.index.search(question).await
     }
 
     /// The hits with their records, in order. The store is the truth: a hit it no longer has was deleted while we looked,
@@ -372,25 +394,47 @@ impl Library {
     }
 }
 
-/// The mean of templates of one pack, of unit length again; `None` of none, and of some that cancel each other out.
-fn mean(templates: &[(FaceId, Template)]) -> Option<Template> {
-    let (_, first) = templates.first()?;
-    let mut sum = vec![0.0_f32; first.unit().len()];
-    for (_, template) in templates {
-        for (sum, number) in sum.iter_mut().zip(template.unit()) {
-            *sum += number;
-        }
-    }
-    Template::new(first.pack().clone(), &sum).ok()
+/// What a search looks for.
+pub(super) struct Sought {
+    /// The templates, at least one and at most [`limits::PERSON_PROBES_MAX`]: whoever resembles any of them is found.
+    templates: Vec<Template>,
+    /// The person whose faces these are, and how many it has.
+    own: Option<(PersonId, usize)>,
+    /// The face in the image it came from, if it came from one.
+    pub(super) face: Option<AnalyzedFace>,
 }
 
-/// Keeps the first face of each person, of candidates with the best first.
-fn each_person_once(candidates: &mut Vec<Candidate>) {
+impl Sought {
+    fn one(template: Template, face: Option<AnalyzedFace>) -> Self {
+        Self { templates: vec![template], own: None, face }
+    }
+}
+
+/// What bounds a search besides what it looks for.
+pub(super) struct Bounds {
+    pub(super) face_set: FaceSetId,
+    pub(super) top_k: usize,
+    pub(super) similarity_min: Similarity,
+    pub(super) filter: Option<Arc<Filter>>,
+    pub(super) one_per_person: bool,
+}
+
+/// The hits of several questions in one order, each face once with its best similarity.
+fn best_of(mut answers: Vec<Vec<Hit>>) -> Vec<Hit> {
+    if answers.len() <= 1 {
+        return answers.pop().unwrap_or_default();
+    }
+    let mut hits: Vec<Hit> = answers.into_iter().flatten().collect();
+    hits.sort_by(|a, b| b.similarity.get().total_cmp(&a.similarity.get()).then(a.face.cmp(&b.face)));
     let mut seen = HashSet::new();
-    candidates.retain(|candidate| match candidate.face.owner {
-        FaceOwner::Person(person) => seen.insert(person),
-        FaceOwner::FaceSet(_) => true,
-    });
+    hits.retain(|hit| seen.insert(hit.face));
+    hits
+}
+
+/// Keeps the first face of each person, of hits with the best first.
+fn each_person_once(hits: &mut Vec<Hit>) {
+    let mut seen = HashSet::new();
+    hits.retain(|hit| hit.person.is_none_or(|person| seen.insert(person)));
 }
 
 fn check_top_k(top_k: usize) -> Result<()> {

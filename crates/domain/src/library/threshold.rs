@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Library;
-use crate::score::{Calibration, Scale};
+use crate::score::{Calibration, FAR_USUAL, Scale};
 use crate::types::{PackId, Similarity};
 use crate::{Error, Kind, Result};
 
@@ -29,14 +29,14 @@ impl Scales {
 pub enum Threshold {
     /// A similarity, inclusive.
     Similarity(Similarity),
-    /// The similarity at the rate of [`Calibration::far_usual`].
+    /// The similarity at the rate of [`Library::far_default`].
     Usual,
     /// The similarity at this false-accept rate per comparison, which is within the measured range
     /// ([`Calibration::far_range`]), or 1, which everybody reaches.
     FalseAcceptRate(f64),
     /// The similarity at which so many strangers of the gallery are expected to be found; above 0. The larger the
-    /// gallery, the higher it is. Nothing lower than the largest measured rate asks for is meant, however small the
-    /// gallery; a rate below the smallest measured one is refused.
+    /// gallery, the higher it is. A rate per comparison that was not measured is refused; an empty gallery counts as one
+    /// face.
     FalseMatches(f64),
     /// This number on a dialect's scale.
     Number(Arc<Scales>, f64),
@@ -48,42 +48,52 @@ impl Threshold {
 }
 
 impl Library {
-    /// The least similarity that a threshold means for templates of a pack in a gallery of `n_faces` (1 for a comparison
-    /// of two). `PackUnavailable`; `InvalidArgument` for a rate that nobody has measured.
-    pub fn similarity_min(&self, threshold: &Threshold, pack: &PackId, n_faces: u64) -> Result<Similarity> {
+    /// The false-accept rate of a verdict for which nobody says which ([`Calibration::far_default`]). `PackUnavailable`;
+    /// `MissingArgument` where that is not known, since another rate in its place would open doors in silence.
+    pub fn far_default(&self, pack: &PackId) -> Result<f64> {
+        let calibration = &self.loaded_pack(pack)?.calibration;
+        calibration.far_default().ok_or_else(|| {
+            let (least, most) = calibration.far_range();
+            let message = format!(
+                "`far` is missing, and the default of {FAR_USUAL:e} was not measured for model pack `{pack}`; expected \
+                 {least:e} to {most:e}"
+            );
+            let hint = "say `far`, or have a default set: `likeness pack calibrate FILE --default-far RATE`";
+            Error::new(Kind::MissingArgument, message).with_field("far").with_hint(hint)
+        })
+    }
+
+    /// The least similarity that a threshold means for templates of a pack, where so many comparisons are made
+    /// ([`Comparisons::ONE`] for one of two faces). `PackUnavailable`; `InvalidArgument` for a rate that nobody has measured.
+    pub fn similarity_min(&self, threshold: &Threshold, pack: &PackId, among: Comparisons) -> Result<Similarity> {
         let calibration = || self.loaded_pack(pack).map(|info| &info.calibration);
         match threshold {
             Threshold::Similarity(similarity) => Ok(*similarity),
             Threshold::Usual => {
-                let calibration = calibration()?;
-                Ok(calibration.similarity_at(calibration.far_usual()))
+                let far = self.far_default(pack)?;
+                similarity_at(calibration()?, far, pack, among.n_probes, " by default")
             }
             Threshold::FalseAcceptRate(far) if *far == 1.0 => Ok(Similarity::MIN),
-            Threshold::FalseAcceptRate(far) => {
-                let calibration = calibration()?;
-                let (least, most) = calibration.far_range();
-                if (least * ROUNDING_DOWN..=most * ROUNDING_UP).contains(far) {
-                    return Ok(calibration.similarity_at(far.clamp(least, most)));
-                }
-                let message =
-                    format!("`far` is {far:e}, expected {least:e} to {most:e}, measured for model pack `{pack}`, or 1");
-                let hint = "beyond what was measured nobody knows the rate; ask for a similarity instead, or measure \
-                            more photographs with `likeness calibrate`";
-                Err(Error::invalid("far", message).with_hint(hint))
-            }
+            Threshold::FalseAcceptRate(far) => similarity_at(calibration()?, *far, pack, among.n_probes, ""),
             Threshold::FalseMatches(expected) if *expected > 0.0 => {
                 let calibration = calibration()?;
-                let ((least, most), n) = (calibration.far_range(), n_faces.max(1) as f64);
+                let ((least, most), n) = (calibration.far_range(), among.count());
                 let far = expected / n;
-                if far >= least * ROUNDING_DOWN {
+                if (least * ROUNDING_DOWN..=most * ROUNDING_UP).contains(&far) {
                     return Ok(calibration.similarity_at(far.clamp(least, most)));
                 }
                 let message = format!(
-                    "`false_matches` is {expected}, which among {n_faces} faces is a false-accept rate of {far:.1e}; \
-                     model pack `{pack}` was measured down to {least:e}, expected at least {:.1e}",
-                    least * n
+                    "`false_matches` is {expected}, expected {} to {} {}; {far:.1e} per comparison was not measured for \
+                     model pack `{pack}`, which was measured from {least:e} to {most:e}",
+                    short(least * n),
+                    short(most * n),
+                    among.words()
                 );
-                let hint = "search a smaller gallery, expect more false matches, or ask for a similarity";
+                let hint = if far < least {
+                    "search a smaller gallery, expect more false matches, or ask for a similarity"
+                } else {
+                    "expect fewer false matches, or ask for a similarity or `far`=1, which every face reaches"
+                };
                 Err(Error::invalid("false_matches", message).with_hint(hint))
             }
             Threshold::FalseMatches(expected) => {
@@ -93,6 +103,76 @@ impl Library {
             Threshold::Number(scales, number) => Ok(scales.get(pack)?.to_similarity(*number)),
         }
     }
+}
+
+/// How many comparisons a verdict rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparisons {
+    /// Faces of the gallery.
+    pub n_faces: u64,
+    /// Faces that are looked for at once, as those of a person are: any of them may be the one that is found.
+    pub n_probes: u64,
+}
+
+impl Comparisons {
+    /// One face with one other.
+    pub const ONE: Comparisons = Comparisons { n_faces: 1, n_probes: 1 };
+
+    /// One face with each of so many.
+    pub fn with(n_faces: u64) -> Self {
+        Self { n_faces, n_probes: 1 }
+    }
+
+    fn count(self) -> f64 {
+        self.n_faces.max(1) as f64 * self.n_probes.max(1) as f64
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self { n_faces, n_probes: 0 | 1 } => format!("among {n_faces} faces"),
+            Self { n_faces, n_probes } => format!("for {n_probes} faces of the person among {n_faces}"),
+        }
+    }
+}
+
+/// The similarity at which one of `n_probes` comparisons passes at this rate in all: by the sum, since how far their
+/// false matches coincide nobody knows. `origin` says how the rate came about.
+fn similarity_at(
+    calibration: &Calibration,
+    far: f64,
+    pack: &PackId,
+    n_probes: u64,
+    origin: &str,
+) -> Result<Similarity> {
+    let (least, most) = calibration.far_range();
+    let n = n_probes.max(1) as f64;
+    // Rates of several comparisons end below 1, which everybody reaches.
+    if (least * ROUNDING_DOWN..=most * ROUNDING_UP).contains(&(far / n)) && far < 1.0 {
+        return Ok(calibration.similarity_at((far / n).clamp(least, most)));
+    }
+    let of_several = match n_probes {
+        0 | 1 => String::new(),
+        _ => format!(" for {n_probes} faces of the person, {} for each of them", short(far / n)),
+    };
+    let (low, high) = (short(least * n), short((most * n).min(1.0)));
+    let message = format!(
+        "`far` is {}{origin}{of_several}, expected {low} to {high}, measured for model pack `{pack}`, or 1",
+        short(far)
+    );
+    let hint = match n_probes {
+        0 | 1 => {
+            "beyond what was measured nobody knows the rate; ask for a similarity instead, or measure more photographs with \
+             `likeness calibrate`"
+        }
+        _ => "ask for a larger `far` or for a similarity, or look for one face of the person",
+    };
+    Err(Error::invalid("far", message).with_hint(hint))
+}
+
+/// A rate or a number of false matches with as many digits as it was given, without the noise of products.
+fn short(number: f64) -> String {
+    let rounded = format!("{number:.5e}").parse().unwrap_or(number);
+    if (1e-3..1e6).contains(&rounded) && rounded.fract() == 0.0 { format!("{rounded}") } else { format!("{rounded:e}") }
 }
 
 /// What rounding may have done to a rate that was meant to be the smallest or the largest measured one.

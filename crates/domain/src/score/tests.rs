@@ -16,6 +16,40 @@ fn calibration() -> Calibration {
     Calibration::new(points()).unwrap()
 }
 
+#[test]
+fn what_a_small_sample_cannot_show_is_never_looser_than_another_measurement() {
+    // Its outer pair is flat, so that the line through it promises 1e-4 at little more than 1e-2.
+    let flat = vec![OperatingPoint::new(1e-1, similarity(0.19)), OperatingPoint::new(1e-2, similarity(0.2))];
+    let alone = Calibration::new(flat).unwrap();
+    assert!(alone.similarity_at(1e-4) < calibration().similarity_at(1e-3));
+    let bounded = alone.clone().not_below(&calibration());
+    for far in [1e-3, 1e-4, 1e-5, 1e-6, 1e-9] {
+        assert_eq!(bounded.similarity_at(far), calibration().similarity_at(far), "{far}");
+    }
+    for far in [1e-2, 3e-2, 1e-1, 0.5] {
+        assert_eq!(bounded.similarity_at(far), alone.similarity_at(far), "what was measured stays: {far}");
+    }
+    // And where it is the stricter one it stays, too.
+    let steep = vec![OperatingPoint::new(1e-1, similarity(0.3)), OperatingPoint::new(1e-2, similarity(0.45))];
+    let steep = Calibration::new(steep).unwrap();
+    assert_eq!(steep.clone().not_below(&calibration()).similarity_at(1e-4), steep.similarity_at(1e-4));
+}
+
+#[test]
+fn several_comparisons_have_at_most_the_sum_of_their_rates() {
+    let interval = |low, high| Some(Interval { low, high });
+    let one = FalseAcceptRate { rate: 1e-3, interval: interval(5e-4, 2e-3), bound: Bound::Measured };
+    assert_eq!(one.of_any(1), one);
+    let five = FalseAcceptRate { rate: 5e-3, interval: interval(5e-4, 1e-2), bound: Bound::AtMost };
+    assert_eq!(one.of_any(5), five);
+    let all = FalseAcceptRate { rate: 1.0, interval: interval(5e-4, 1.0), bound: Bound::AtMost };
+    assert_eq!(one.of_any(2000), all);
+    let beyond = FalseAcceptRate { rate: 1e-6, interval: interval(0.0, 3e-6), bound: Bound::AtMost };
+    check_near(beyond.of_any(4).rate, 4e-6, 1e-12);
+    let below = FalseAcceptRate { rate: 0.1, interval: interval(0.09, 1.0), bound: Bound::AtLeast };
+    assert_eq!(below.of_any(4), below, "more comparisons only raise it");
+}
+
 #[track_caller]
 fn check_near(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance, "{found} is not {expected} within {tolerance}");
@@ -70,9 +104,14 @@ fn beyond_the_measured_points_thresholds_go_on_and_rates_are_bounds() {
     };
     assert_eq!(rate(Similarity::MAX), (1e-6, Bound::AtMost), "nobody has measured beyond");
     assert_eq!(rate(Similarity::MIN), (1e-1, Bound::AtLeast));
-    assert_eq!((calibration().far_range(), calibration().far_usual()), ((1e-6, 1e-1), 1e-4));
+    assert_eq!((calibration().far_range(), calibration().far_default()), ((1e-6, 1e-1), Some(1e-4)));
     let coarse = Calibration::new(points()[..3].to_vec()).unwrap();
-    assert_eq!(coarse.far_usual(), 1e-3, "the usual rate was not measured");
+    assert_eq!(coarse.far_default(), None, "the usual rate was not measured, and no other takes its place");
+    assert_eq!(coarse.clone().with_far_default(1e-2).unwrap().far_default(), Some(1e-2));
+    for unknown in [1e-4, 0.5, f64::NAN] {
+        assert!(coarse.clone().with_far_default(unknown).is_none(), "{unknown} was not measured");
+    }
+    assert_eq!(calibration().with_far_default(1e-5).unwrap().far_default(), Some(1e-5));
 }
 
 /// The points with intervals of a factor of two either way, and true-accept rates.

@@ -1,6 +1,8 @@
 //! Persons, their faces and memberships, and the search for every face of an image.
 
-use likeness_domain::library::{AddPersonFaces, CreatePerson, FacesFound, Join, PersonImage, PutUpload, SearchFaces};
+use likeness_domain::library::{
+    AddPersonFaces, Comparisons, CreatePerson, FacesFound, Join, PersonImage, PutUpload, SearchFaces,
+};
 use likeness_domain::limits;
 use likeness_domain::ports::{Page, UploadQuota};
 use likeness_domain::types::{FaceOwner, FaceSetPatch, Note, PersonKey, PersonPatch, UploadName, require_path_segment};
@@ -144,6 +146,75 @@ fn each_image_succeeds_or_fails_by_itself_in_order() {
     let (_, faces) = block_on(fixture.library.person_faces(&fixture.caller, &key("anna"), stored)).unwrap();
     assert_eq!(faces[0].source, note("http://a/1"));
     assert!(matches!(faces[0].owner, FaceOwner::Person(_)));
+}
+
+/// A search in `gate` for a person.
+fn for_person(person: &str) -> Search {
+    Search { face_set: name("gate"), ..search_by(Probe::Person(key(person))) }
+}
+
+#[test]
+fn a_person_is_looked_for_by_each_of_its_faces_and_its_own_are_left_out() {
+    let (fixture, [_, _, bert, carl]) = gate();
+    let near = |scene: &str| fixture.add(AddFaces { face_set: name("gate"), ..add(scene) }).unwrap().faces[0].id;
+    // As far from anna's first face as her second is, in another direction.
+    let like_the_first = near(&scene("anna~0.9#2"));
+    let found = |request: Search| -> Vec<_> {
+        let answer = fixture.search(request).unwrap();
+        assert_eq!(answer.compared, Comparisons { n_faces: 5, n_probes: 2 });
+        answer.candidates.into_iter().map(|candidate| (candidate.face.id, candidate.similarity)).collect()
+    };
+    let all = found(for_person("anna"));
+    assert_eq!(all[0].0, like_the_first);
+    assert!((all[0].1.get() - 0.9).abs() < 1e-3, "the best of both, not that of a mean: {all:?}");
+    let mut others: Vec<_> = all.iter().map(|(id, _)| *id).collect();
+    others.sort_unstable();
+    let mut expected = [like_the_first, bert, carl];
+    expected.sort_unstable();
+    assert_eq!(others, expected, "each once, and none of her own");
+    assert_eq!(found(Search { top_k: 1, ..for_person("anna") }), all[..1]);
+    let once = Search { one_per_person: true, top_k: 3, ..for_person("anna") };
+    fixture.add_to("bert", &[&scene("bert~0.95")]).unwrap();
+    let once = fixture.search(once).unwrap();
+    assert_eq!(once.candidates.len(), 3, "bert once: {once:?}");
+}
+
+#[test]
+fn each_face_of_a_person_is_held_to_its_share_of_the_rate() {
+    let (fixture, _) = gate();
+    let pack = fixture.library.packs()[0].clone();
+    let least =
+        |threshold| fixture.search(Search { threshold, ..for_person("anna") }).map(|answer| answer.similarity_min);
+    let at = |far| pack.calibration.similarity_at(far);
+    assert_eq!(least(Threshold::FalseAcceptRate(2e-3)).unwrap(), at(1e-3), "two faces, 1e-3 each");
+    assert_eq!(least(Threshold::Usual).unwrap(), at(5e-5));
+    assert_eq!(least(Threshold::FalseMatches(8e-3)).unwrap(), at(1e-3), "two faces with each of four");
+    assert_eq!(least(Threshold::FalseAcceptRate(0.2)).unwrap(), at(1e-1));
+    assert_eq!(least(Threshold::FalseAcceptRate(1.0)).unwrap(), Similarity::MIN);
+    for far in [1e-6, 1.9e-6, 0.3] {
+        let err = check_kind(least(Threshold::FalseAcceptRate(far)), Kind::InvalidArgument);
+        let said = err.message();
+        assert!(said.contains("for 2 faces of the person") && said.contains("expected 2e-6 to 2e-1"), "{said}");
+    }
+    let err = check_kind(least(Threshold::FalseMatches(7e-6)), Kind::InvalidArgument);
+    assert!(err.message().contains("expected 8e-6 to 8e-1 for 2 faces of the person among 4"), "{}", err.message());
+    // One face is one comparison.
+    let alone = Search { threshold: Threshold::FalseAcceptRate(1e-3), ..for_person("bert") };
+    assert_eq!(fixture.search(alone).unwrap().similarity_min, at(1e-3));
+}
+
+#[test]
+fn the_explanation_of_a_search_by_person_leaves_its_own_faces_out_as_well() {
+    let (fixture, [_, _, bert, carl]) = gate();
+    let explain = |request| block_on(fixture.library.explain_search(&fixture.caller, request, false)).unwrap();
+    let found = explain(for_person("anna"));
+    let shown = [&found.best, &found.next].map(|candidate| candidate.as_ref().unwrap().face.id);
+    assert!(shown == [bert, carl] || shown == [carl, bert], "{shown:?}");
+    assert_eq!(found.answer.candidates[0].face.id, shown[0]);
+    fixture.person("dora", &["alone"]).unwrap();
+    fixture.add_to("dora", &[&scene("dora")]).unwrap();
+    let alone = explain(Search { face_set: name("alone"), ..for_person("dora") });
+    assert!(alone.best.is_none() && alone.next.is_none() && alone.answer.candidates.is_empty(), "{alone:?}");
 }
 
 #[test]

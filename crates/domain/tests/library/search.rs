@@ -51,7 +51,7 @@ fn a_threshold_may_be_a_rate_or_a_number_of_a_scale() {
     let pack = fixture.library.packs()[0].clone();
     let by_rate = answer(Threshold::FalseAcceptRate(1e-4)).unwrap();
     assert_eq!(by_rate.similarity_min, pack.calibration.similarity_at(1e-4));
-    assert_eq!((by_rate.n_faces, by_rate.candidates.len()), (4, 4));
+    assert_eq!((by_rate.compared.n_faces, by_rate.candidates.len()), (4, 4));
     for far in [0.0, 9e-7, 0.2, 1.1, f64::NAN] {
         check_kind(answer(Threshold::FalseAcceptRate(far)), Kind::InvalidArgument);
     }
@@ -74,11 +74,16 @@ fn a_number_of_false_matches_asks_for_more_the_larger_the_gallery() {
     let at = |far| pack.calibration.similarity_at(far);
     assert_eq!(answer(4e-3).unwrap().similarity_min, at(1e-3), "four faces are four comparisons");
     assert_eq!(answer(4e-6).unwrap().similarity_min, at(1e-6), "the smallest measured rate");
-    assert_eq!(answer(100.0).unwrap().similarity_min, at(1e-1), "never lower than was measured");
+    assert_eq!(answer(0.4).unwrap().similarity_min, at(1e-1), "the largest measured rate");
+    for too_many in [0.41, 3.0, 100.0, f64::INFINITY] {
+        let err = check_kind(answer(too_many), Kind::InvalidArgument);
+        assert_eq!(err.field(), Some("false_matches"));
+        assert!(err.message().contains("expected 4e-6 to 4e-1 among 4 faces"), "{}", err.message());
+    }
     let err = check_kind(answer(3e-6), Kind::InvalidArgument);
     assert_eq!(err.field(), Some("false_matches"));
-    assert!(err.message().contains("among 4 faces is a false-accept rate of 7.5e-7"), "{}", err.message());
-    assert!(err.message().contains("measured down to 1e-6, expected at least 4.0e-6"), "{}", err.message());
+    assert!(err.message().contains("expected 4e-6 to 4e-1 among 4 faces; 7.5e-7 per"), "{}", err.message());
+    assert!(err.message().contains("which was measured from 1e-6 to 1e-1"), "{}", err.message());
     for expected in [0.0, -1.0, f64::NAN] {
         check_kind(answer(expected), Kind::InvalidArgument);
     }

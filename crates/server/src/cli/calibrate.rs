@@ -9,7 +9,7 @@ use http::Method;
 use likeness_domain::score::verification::{
     IMPOSTORS_ABOVE_MIN, Interval, PairCounts, RateAt, far_interval_by_person, interval_by_person,
 };
-use likeness_domain::score::{Calibration, OperatingPoint};
+use likeness_domain::score::{Calibration, FAR_USUAL, OperatingPoint};
 use likeness_domain::types::{PackId, QualityGate, Similarity, Template};
 use likeness_domain::{Error, limits};
 use likeness_vision::pack::{Score, calibration_text};
@@ -297,7 +297,19 @@ fn print(answer: &Answer) {
         ));
     }
     match &answer.file {
-        Some(file) => terminal::message(format!("written to {file}; `likeness pack calibrate {file}` takes it over")),
+        Some(file) => {
+            let least = answer.operating_points.last().map(|point| point.far).filter(|least| *least > FAR_USUAL);
+            let default = least.map(|least| format!(" --default-far {}", rate(least))).unwrap_or_default();
+            terminal::message(format!("written to {file}; `likeness pack calibrate {file}{default}` takes it over"));
+            if let Some(least) = least {
+                terminal::message(format!(
+                    "  where no rate is said {} would then hold, since {} is not shown: {:.0} times as many strangers pass",
+                    rate(least),
+                    rate(FAR_USUAL),
+                    least / FAR_USUAL
+                ));
+            }
+        }
         None => terminal::message(
             "`-o FILE` writes these operating points to a file, which `likeness pack calibrate` takes over",
         ),

@@ -21,7 +21,7 @@ pub(crate) struct CompareArgs {
     photo_a: PathBuf,
     /// The other
     photo_b: PathBuf,
-    /// Share of comparisons of two strangers that may be taken for one person [default: 1e-4]
+    /// Share of comparisons of two strangers that may be taken for one person [default: 1e-4, or what `pack calibrate --default-far` has set]
     #[arg(long, value_name = "RATE")]
     far: Option<f64>,
     /// Print one JSON object
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: CompareArgs, config: &Config) -> Outcome {
         terminal::data(format!("FAR         {}{}", shown_rate(&answer.rate), between.unwrap_or_default()));
         terminal::data(format!(
             "verdict     {verdict} at FAR {} (threshold {:.4})",
-            rate(answer.far_asked),
+            rate(answer.far_applied),
             answer.similarity_min
         ));
     }

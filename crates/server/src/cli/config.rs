@@ -32,14 +32,18 @@ pub(crate) fn run(command: Command, config: &Config, resolved: &RawConfig) -> Ou
     let Command::Show(args) = command;
     // Beside the settings, which leave it open: what was measured.
     let engines = config.home().ok().and_then(|home| pack::engines(&Home::at(home), config));
+    let default_far = pack::default_far(config);
     if args.json {
-        terminal::data(show::json(resolved, engines.as_ref().map(pack::engines_json)));
+        terminal::data(show::json(resolved, engines.as_ref().map(pack::engines_json), default_far.flatten()));
         return Ok(Verdict::Done);
     }
     terminal::data(show::text(resolved, args.origin));
     if let Some(engines) = engines {
         // A comment, so that the text stays a settings file.
         terminal::data(format_args!("\n# {}", pack::engines_text(&engines)));
+    }
+    if let Some(default_far) = default_far {
+        terminal::data(format_args!("# model pack {}: {}", config.general.pack, pack::default_text(default_far)));
     }
     Ok(Verdict::Done)
 }

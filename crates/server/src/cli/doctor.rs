@@ -479,6 +479,9 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
     if let Err(error) = &default {
         found.error("model packs", error, "run `likeness pack install`");
     }
+    if super::pack::default_far(config) == Some(None) {
+        found.warn("default rate", super::pack::default_text(None), "measure more people, or choose the default rate");
+    }
     if quick {
         if default.is_ok() {
             found.ok("model packs", format_args!("{} is installed", config.general.pack));

@@ -35,7 +35,7 @@ pub(crate) struct ExplainArgs {
     /// Explain the search in this face set instead
     #[arg(long = "set", value_name = "NAME")]
     face_set: Option<String>,
-    /// The threshold by its false-accept rate [default: 1e-4]
+    /// The threshold by its false-accept rate [default: 1e-4, or what `pack calibrate --default-far` has set]
     #[arg(long, value_name = "RATE")]
     far: Option<f64>,
     /// The threshold at which so many strangers are expected to be found among all faces of the set
@@ -121,7 +121,7 @@ fn line(name: &str, value: impl std::fmt::Display) {
 
 fn print_comparison(answer: &dto::Comparison) {
     let verdict = if answer.same { "same person" } else { "different people" };
-    line("verdict", format_args!("{verdict} at FAR {}", rate(answer.far_asked)));
+    line("verdict", format_args!("{verdict} at FAR {}", rate(answer.far_applied)));
     line("similarity", format_args!("{:.4} (threshold {:.4})", answer.similarity, answer.similarity_min));
     line("FAR", far_text(&answer.rate));
     let Some(explanation) = &answer.explanation else { return };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use likeness_domain::score::FAR_USUAL;
 use likeness_domain::types::PackId;
 use likeness_vision::pack::{self, Home, Installable, Manifest, Source};
 use likeness_vision::runtime::choice;
@@ -10,6 +11,7 @@ use likeness_vision::runtime::{Engines, ModelKind};
 use serde_json::{Value, json};
 
 use super::progress::InstallProgress;
+use super::rates::rate;
 use super::terminal;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
@@ -37,6 +39,9 @@ pub(crate) struct CalibrateArgs {
     /// The file that `likeness calibrate -o FILE` has written
     #[arg(required_unless_present = "reset", conflicts_with = "reset")]
     file: Option<PathBuf>,
+    /// The false-accept rate that holds where nobody says which, within the range that was measured [default: 1e-4, if it was]
+    #[arg(long, value_name = "RATE", conflicts_with = "reset")]
+    default_far: Option<f64>,
     /// Go back to the operating points of this pack's own manifest
     #[arg(long, value_name = "ID")]
     reset: Option<String>,
@@ -98,7 +103,7 @@ pub(crate) fn run(command: Command, config: &Config) -> Outcome {
 
 fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
     let (id, change) = match (&args.file, &args.reset) {
-        (Some(file), _) => (pack::install_calibration(home, file)?, "own operating points hold"),
+        (Some(file), _) => (pack::install_calibration(home, file, args.default_far)?, "own operating points hold"),
         (None, Some(id)) => {
             let unknown = || refused(format!("`{id}` is no name of a model pack, expected one as `default-2`"));
             let id = PackId::new(id).ok_or_else(unknown)?;
@@ -111,11 +116,13 @@ fn calibrate(home: &Home, args: CalibrateArgs) -> Outcome {
         (None, None) => return Err(refused("neither a file nor `--reset ID` is given")),
     };
     let score = pack::open(home, &id)?.manifest().recognition().map(|recognition| recognition.score.clone());
+    let default_far = score.as_ref().and_then(|score| score.calibration.far_default());
     let measured_on = score.map(|score| score.measured_on).unwrap_or_default();
     if args.json.json {
-        terminal::data(json!({ "pack": id.as_str(), "measured_on": measured_on }));
+        terminal::data(json!({ "pack": id.as_str(), "measured_on": measured_on, "default_far": default_far }));
     } else {
         terminal::data(format!("model pack {id}: {change}, measured on {measured_on}"));
+        terminal::data(default_text(default_far));
         terminal::message("they hold for servers and commands that start from now on");
     }
     Ok(Verdict::Done)
@@ -174,6 +181,24 @@ pub(super) fn engines_text(engines: &Engines) -> String {
     format!("models run with: {}", parts.join(", "))
 }
 
+/// The rate that holds where nobody says which, of the configured pack, if that is installed and recognises faces.
+pub(super) fn default_far(config: &Config) -> Option<Option<f64>> {
+    let pack = pack::open(&Home::at(config.home().ok()?), &config.general.pack).ok()?;
+    pack.manifest().recognition().map(|recognition| recognition.score.calibration.far_default())
+}
+
+/// What holds where nobody says which rate.
+pub(super) fn default_text(default_far: Option<f64>) -> String {
+    match default_far {
+        Some(far) => format!("where no rate is said, the false-accept rate is {}", rate(far)),
+        None => format!(
+            "requests have to say a rate: {} was not measured, and `likeness pack calibrate FILE --default-far RATE` sets \
+             no other",
+            rate(FAR_USUAL)
+        ),
+    }
+}
+
 /// By kind of model: `{"detector": {"runtime": "openvino", "precision": "bf16"}, ..}`.
 pub(super) fn engines_json(engines: &Engines) -> Value {
     let parts = ModelKind::ALL.iter().map(|&kind| {
@@ -203,6 +228,7 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
                     "id": found.name,
                     "dimensions": recognition.map(|recognition| recognition.dimensions),
                     "assesses": manifest.map(|manifest| manifest.assess().words()),
+                    "default_far": recognition.and_then(|recognition| recognition.score.calibration.far_default()),
                     "licence": manifest.map(|manifest| manifest.pack().licence.as_str()),
                     "default": found.name == default.as_str(),
                     "problem": found.outcome.as_ref().err().map(ToString::to_string),
@@ -218,6 +244,9 @@ fn list(home: &Home, config: &Config, as_json: bool) -> Outcome {
             Ok(pack) => {
                 let (abilities, licence) = (abilities(pack.manifest()), &pack.manifest().pack().licence);
                 terminal::data(format_args!("{}  {abilities}  {licence}", found.name));
+                if let Some(recognition) = pack.manifest().recognition() {
+                    terminal::data(format_args!("  {}", default_text(recognition.score.calibration.far_default())));
+                }
             }
             Err(error) => terminal::data(format_args!("{}  cannot be used: {error}", found.name)),
         }

@@ -31,7 +31,7 @@ pub(crate) struct SearchArgs {
     /// Most candidates
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: u64,
-    /// The threshold by its false-accept rate: the share of comparisons of two strangers that pass [default: 1e-4]
+    /// The threshold by its false-accept rate: the share of comparisons of two strangers that pass [default: 1e-4, or what `pack calibrate --default-far` has set]
     #[arg(long, value_name = "RATE", conflicts_with_all = ["similarity", "false_matches"])]
     far: Option<f64>,
     /// The threshold at which so many strangers are expected to be found among all faces of the set

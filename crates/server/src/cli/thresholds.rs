@@ -46,6 +46,9 @@ pub(crate) struct ThresholdsArgs {
 struct Answer {
     pack: String,
     measured_on: String,
+    /// The rate of a verdict for which nobody says which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_far: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     face_set: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,7 @@ pub(crate) async fn run(args: ThresholdsArgs, config: &Config) -> Outcome {
     let answer = Answer {
         pack: pack_id.to_string(),
         measured_on: score.measured_on.clone(),
+        default_far: score.calibration.far_default(),
         face_set: args.face_set.clone(),
         n_faces,
         thresholds: similarities.into_iter().map(|similarity| row(&score.calibration, similarity, n_faces)).collect(),
@@ -126,13 +130,16 @@ fn similarities(
             return Err(refused("`--false-matches` needs a gallery").with_hint("add `--set NAME` or `--faces N`"));
         };
         let far = expected / n_faces.max(1) as f64;
-        if far.is_nan() || far < least * (1.0 - 1e-9) {
+        if !(least * (1.0 - 1e-9)..=most * (1.0 + 1e-9)).contains(&far) {
+            let of_all = |far: f64| significant(far * n_faces.max(1) as f64);
             let message = format!(
-                "`--false-matches` is {expected}, expected at least {} among {}",
-                rate(least * n_faces.max(1) as f64),
+                "`--false-matches` is {expected}, expected {} to {} among {}",
+                of_all(least),
+                of_all(most),
                 counted(n_faces, "face")
             );
-            let hint = format!("the model pack was measured down to a false-accept rate of {}", rate(least));
+            let (least, most) = (rate(least), rate(most));
+            let hint = format!("the model pack was measured from a false-accept rate of {least} to {most}");
             return Err(refused(message).with_hint(hint));
         }
         found.push(calibration.similarity_at(far.clamp(least, most)));
@@ -196,6 +203,7 @@ fn print(answer: &Answer, calibration: &Calibration) {
         rate(most),
         rate(least)
     ));
+    terminal::data(super::pack::default_text(answer.default_far));
     match answer.n_faces {
         Some(n_faces) => terminal::data(format_args!(
             "false matches: strangers expected to be found in one search among {}, FAR times faces",

@@ -28,8 +28,9 @@ pub(crate) fn text(resolved: &RawConfig, origin: bool) -> String {
 }
 
 /// `{"listen": {"value": .., "origin": "..", "env": "..", "about": ".."}, ..}`. `engines` is what runs the models with
-/// these settings, where that was measured: `inference_runtime` has it as `in_use`.
-pub(crate) fn json(resolved: &RawConfig, engines: Option<Value>) -> String {
+/// these settings, where that was measured: `inference_runtime` has it as `in_use`. `default_far` is the pack's, and beside
+/// it.
+pub(crate) fn json(resolved: &RawConfig, engines: Option<Value>, default_far: Option<f64>) -> String {
     let mut settings = Map::new();
     for Row { setting, env } in SETTINGS.iter() {
         let (written, origin) =
@@ -46,6 +47,9 @@ pub(crate) fn json(resolved: &RawConfig, engines: Option<Value>) -> String {
     }
     if let (Some(Value::Object(row)), Some(engines)) = (settings.get_mut("inference_runtime"), engines) {
         row.insert("in_use".to_owned(), engines);
+    }
+    if let (Some(Value::Object(row)), Some(far)) = (settings.get_mut("pack"), default_far) {
+        row.insert("default_far".to_owned(), far.into());
     }
     Value::Object(settings).to_string()
 }

@@ -236,11 +236,11 @@ fn what_is_shown_can_be_read_again() {
 #[test]
 fn json_tells_value_origin_and_meaning() {
     let raw = settle("[fetch]\nallow = ['photos.test']", &[], RawConfig::default()).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&show::json(&raw, None)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&show::json(&raw, None, Some(1e-4))).unwrap();
     assert_eq!(json.as_object().unwrap().len(), SETTINGS.len());
     assert!(json["inference_runtime"].get("in_use").is_none(), "nothing was measured");
     let engines = serde_json::json!({ "mesh": { "runtime": "openvino", "precision": "f32" } });
-    let with_engines: serde_json::Value = serde_json::from_str(&show::json(&raw, Some(engines))).unwrap();
+    let with_engines: serde_json::Value = serde_json::from_str(&show::json(&raw, Some(engines), None)).unwrap();
     assert_eq!(with_engines["inference_runtime"]["in_use"]["mesh"]["runtime"], "openvino");
     assert_eq!(with_engines.as_object().unwrap().len(), SETTINGS.len());
     assert_eq!(json["queue_max"]["value"], 64);

@@ -342,7 +342,11 @@ fn somebody_is_found_until_deleted() {
     let photo = probe.to_str().unwrap();
     let refused = scratch.run(&["search", photo, "--set", "people", "--data", "data", "--false-matches", "1e-6"]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.talk.contains("`false_matches` is 0.000001, which among 3 faces is a false-accept rate of 3.3e-7"));
+    assert!(
+        refused
+            .talk
+            .contains("`false_matches` is 0.000001, expected 3e-6 to 3e-1 among 3 faces; 3.3e-7 per comparison")
+    );
 
     let table = scratch.data_of(&with(&["thresholds", "--set", "people", "--false-matches", "0.001", "--json"]));
     let table: Value = serde_json::from_str(&table).unwrap();

@@ -34,6 +34,72 @@ fn two_photographs_of_one_person_are_the_same() {
     assert!(!scratch.path().join(".local/share/likeness/data").exists(), "no library is made");
 }
 
+/// Operating points that a small sample shows: 1e-1 and 1e-2.
+const COARSE: &str = "pack = \"default-2\"\nmeasured_on = \"our gate\"\n\
+    operating_points = [{ far = 1e-1, similarity = 0.22 }, { far = 1e-2, similarity = 0.3114 }]\n";
+
+#[test]
+fn points_that_do_not_show_the_default_rate_are_taken_only_with_another_that_is_said() {
+    let Some(portraits) = portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    let source = std::path::PathBuf::from(std::env::var_os("LIKENESS_HOME").unwrap());
+    let home = scratch.path().join("own");
+    fs::create_dir(&home).unwrap();
+    for part in ["packs", "runtime"] {
+        std::os::unix::fs::symlink(source.join(part), home.join(part)).unwrap();
+    }
+    fs::write(scratch.path().join("gate.toml"), COARSE).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = scratch.command(arguments);
+        command.env("LIKENESS_HOME", &home);
+        crate::harness::ended(command)
+    };
+    let photos = ["obama.jpg", "obama2.jpg"].map(|name| portraits.join(name).to_str().unwrap().to_owned());
+    let compare = |more: &[&str]| run(&[&["compare", &photos[0], &photos[1]], more].concat());
+
+    let refused = run(&["pack", "calibrate", "gate.toml"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.data);
+    let expected =
+        "error: `gate.toml` shows rates from 1e-1 to 1e-2, not 1e-4, which holds where nobody says which rate\n";
+    assert!(refused.talk.starts_with(expected), "{}", refused.talk);
+    assert!(refused.talk.contains("--default-far 1e-2` lets pass 100 times as many strangers"), "{}", refused.talk);
+    assert!(compare(&[]).data.ends_with("at FAR 1e-4 (threshold 0.4289)\n"), "nothing has changed");
+    let beyond = run(&["pack", "calibrate", "gate.toml", "--default-far", "1e-4"]);
+    assert_eq!(beyond.code, Some(2));
+    assert!(beyond.talk.contains("1e-4, expected 1e-2 to 1e-1"), "{}", beyond.talk);
+
+    // As a file that an earlier release took over: requests without a rate are refused, and it is said.
+    fs::create_dir(home.join("calibrations")).unwrap();
+    fs::write(home.join("calibrations/default-2.toml"), COARSE).unwrap();
+    let without = compare(&[]);
+    assert_eq!(without.code, Some(2), "{}", without.data);
+    assert!(without.talk.contains("error: `far` is missing, and the default of 1e-4 was not"), "{}", without.talk);
+    assert_eq!(compare(&["--far", "0.01"]).code, Some(0));
+    assert!(run(&["pack", "list"]).data.contains("requests have to say a rate: 1e-4 was not measured"));
+    let doctor = run(&["doctor", "--quick", "--data", "data"]);
+    assert!(doctor.data.contains("requests have to say a rate"), "{}", doctor.data);
+
+    let taken = run(&["pack", "calibrate", "gate.toml", "--default-far", "0.01"]);
+    assert_eq!(taken.code, Some(0), "{}", taken.talk);
+    let said = "where no rate is said, the false-accept rate is 1e-2";
+    for command in [&["pack", "list"][..], &["thresholds"], &["config", "show"]] {
+        assert!(run(command).data.contains(said), "{command:?}");
+    }
+    assert!(taken.data.contains(said), "{}", taken.data);
+    assert!(compare(&[]).data.ends_with("at FAR 1e-2 (threshold 0.3114)\n"));
+    let answer: Value = serde_json::from_str(&compare(&["--json"]).data).unwrap();
+    assert_eq!((answer.get("far_asked"), &answer["far_applied"]), (None, &Value::from(0.01)));
+    let shown: Value = serde_json::from_str(&run(&["config", "show", "--json"]).data).unwrap();
+    assert_eq!(shown["pack"]["default_far"], 0.01);
+
+    // Numbers of dialects at rates that were not measured are no looser than by the pack's own points.
+    let table: Value = serde_json::from_str(&run(&["thresholds", "--json"]).data).unwrap();
+    let own: Value = serde_json::from_str(&scratch.run(&["thresholds", "--json"]).data).unwrap();
+    let at = |table: &Value, idx: usize| table["thresholds"][idx]["similarity"].as_f64().unwrap();
+    assert!((at(&table, 1) - 0.3114).abs() < 1e-6 && at(&own, 3) > 0.42, "{table} {own}");
+    assert_eq!(table["default_far"], 0.01);
+}
+
 #[test]
 fn a_match_is_explained_and_its_crops_are_written_on_request() {
     let Some(portraits) = portraits().filter(|_| has_pack()) else { return };

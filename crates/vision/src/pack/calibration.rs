@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use likeness_domain::Result;
+use likeness_domain::score::FAR_USUAL;
 use likeness_domain::types::PackId;
+use likeness_domain::{Error, Kind, Result};
 
 use super::files::{cannot, create_dir, read_bounded, write_synced};
 use super::home::Home;
@@ -23,8 +24,12 @@ pub fn calibration_text(id: &PackId, score: &Score) -> String {
     let measured_on = measured_on.replace('\\', "\\\\").replace('"', "\\\"");
     let mut text = format!(
         "# Operating points for model pack {id}. To use them: likeness pack calibrate FILE\n\
-         pack = \"{id}\"\nmeasured_on = \"{measured_on}\"\noperating_points = [\n"
+         pack = \"{id}\"\nmeasured_on = \"{measured_on}\"\n"
     );
+    if let Some(far) = score.calibration.far_chosen() {
+        let _ = writeln!(text, "default_far = {far:e}");
+    }
+    text.push_str("operating_points = [\n");
     for point in score.calibration.points() {
         let _ = write!(text, "    {{ far = {:e}, similarity = {:.5}", point.far, point.similarity.get());
         if let Some(interval) = point.far_interval {
@@ -44,11 +49,37 @@ pub fn calibration_text(id: &PackId, score: &Score) -> String {
     text
 }
 
-/// Takes over a file of operating points for the installed pack it names; they hold from the next start on. Returns that
-/// pack's id. [`likeness_domain::Kind::PackUnavailable`] names what is wrong with the file, or that there is no such pack.
-pub fn install_calibration(home: &Home, path: &Path) -> Result<PackId> {
-    let bytes = read_bounded(path, MANIFEST_BYTES_MAX).map_err(|err| cannot("read", path, err))?;
-    let (id, _) = parse_calibration(&bytes, &format!("`{}`", path.display()))?;
+/// Takes over a file of operating points for the installed pack it names; they hold from the next start on. `default_far`
+/// is the false-accept rate of a verdict for which nobody says which; without one the file's own or [`FAR_USUAL`] is, and
+/// a file that shows neither is refused, since no other rate may take its place in silence. Returns the pack's id.
+/// [`likeness_domain::Kind::PackUnavailable`] names what is wrong with the file, or that there is no such pack;
+/// `InvalidArgument` for a default that was not measured.
+pub fn install_calibration(home: &Home, path: &Path, default_far: Option<f64>) -> Result<PackId> {
+    let mut bytes = read_bounded(path, MANIFEST_BYTES_MAX).map_err(|err| cannot("read", path, err))?;
+    let origin = format!("`{}`", path.display());
+    let (id, mut score) = parse_calibration(&bytes, &origin)?;
+    let (least, most) = score.calibration.far_range();
+    if let Some(far) = default_far {
+        score.calibration = score.calibration.with_far_default(far).ok_or_else(|| {
+            let message =
+                format!("the default rate is {far:e}, expected {least:e} to {most:e}, which {origin} was measured for");
+            Error::invalid("default_far", message)
+        })?;
+        bytes = with_default(&bytes, far);
+        if parse_calibration(&bytes, &origin)? != (id.clone(), score) {
+            return Err(Error::new(Kind::Internal, "the default rate cannot be written into the file"));
+        }
+    } else if score.calibration.far_default().is_none() {
+        let message = format!(
+            "{origin} shows rates from {most:e} to {least:e}, not {FAR_USUAL:e}, which holds where nobody says which rate"
+        );
+        let hint = format!(
+            "measure more people (225 of two photographs show 1e-4), or choose the default: `--default-far {least:e}` \
+             lets pass {:.0} times as many strangers as {FAR_USUAL:e} does wherever no rate is said",
+            least / FAR_USUAL
+        );
+        return Err(Error::invalid("default_far", message).with_hint(hint));
+    }
     if open(home, &id)?.manifest().recognition().is_none() {
         let message = format!("model pack `{id}` recognises no faces, so it has no operating points");
         return Err(unavailable(message, "run `likeness pack list` to see what the installed packs can do"));
@@ -62,6 +93,16 @@ pub fn install_calibration(home: &Home, path: &Path) -> Result<PackId> {
     write_synced(&staged, &bytes)?;
     fs::rename(&staged, &target).map_err(|err| cannot("write", &target, err))?;
     Ok(id)
+}
+
+/// The text of a file of operating points with this default instead of its own. All else stays as it is, to the last
+/// digit.
+fn with_default(bytes: &[u8], far: f64) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let others = text.lines().filter(|line| !line.trim_start().starts_with("default_far"));
+    let mut found = format!("default_far = {far:e}\n");
+    others.for_each(|line| found.extend([line, "\n"]));
+    found.into_bytes()
 }
 
 /// Goes back to the operating points of the pack's own manifest; whether there were others.
@@ -116,6 +157,21 @@ mod tests {
         }
         let text = calibration_text(&id, &score("two\nlines"));
         assert_eq!(parse_calibration(text.as_bytes(), "the file").unwrap().1.measured_on, "twolines");
+    }
+
+    #[test]
+    fn a_default_takes_the_place_of_another_and_is_read_again() {
+        let id = PackId::new("default-2").unwrap();
+        let Score { calibration, measured_on } = score("us");
+        let chosen = Score { calibration: calibration.clone().with_far_default(1e-2).unwrap(), measured_on };
+        let text = calibration_text(&id, &chosen);
+        assert_eq!(parse_calibration(text.as_bytes(), "the file").unwrap().1, chosen);
+        let again = with_default(text.as_bytes(), 3e-3);
+        let found = parse_calibration(&again, "the file").unwrap().1.calibration;
+        assert_eq!(found, calibration.with_far_default(3e-3).unwrap());
+        let beyond = with_default(text.as_bytes(), 1e-4);
+        let error = parse_calibration(&beyond, "`x.toml`").unwrap_err();
+        assert!(error.message().contains("`score.default_far` is 1e-4, expected 1e-3 to 1e-2"), "{}", error.message());
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(super) fn own_points(home: &Home, id: &PackId, stated: Option<&Score>) -> Re
         let message = format!("`{}` has operating points for `{named}`, expected some for `{id}`", path.display());
         return Err(unavailable(message, format!("`likeness pack calibrate --reset {id}` removes them")));
     }
-    Ok(Some(score))
+    // What a small sample cannot show is never looser than the pack's own measurement.
+    let calibration = match stated {
+        Some(stated) => score.calibration.not_below(&stated.calibration),
+        None => score.calibration,
+    };
+    Ok(Some(Score { calibration, ..score }))
 }
 
 /// Whether both have the same rates at the same similarities.

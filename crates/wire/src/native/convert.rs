@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::access::Caller;
 use likeness_domain::filter::{self, Vocabulary};
-use likeness_domain::library::{self, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
+use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{
     AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
@@ -598,15 +598,17 @@ pub(super) async fn search_answer(
     library: &Library,
     caller: &Caller,
     answer: library::SearchAnswer,
+    is_person: bool,
 ) -> Result<dto::SearchAnswer, Error> {
     let found: Vec<types::Face> = answer.candidates.iter().map(|candidate| candidate.face.clone()).collect();
     let owners = library.owners(caller, &found).await?;
     let calibration = calibration(library, &answer.face_set.pack)?;
-    let n_faces = answer.n_faces;
-    let least = calibration.false_accept_rate(answer.similarity_min);
+    let Comparisons { n_faces, n_probes } = answer.compared;
+    let least = calibration.false_accept_rate(answer.similarity_min).of_any(n_probes);
     Ok(dto::SearchAnswer {
         pack: answer.face_set.pack.to_string(),
         n_faces,
+        n_compared: is_person.then_some(n_probes),
         similarity_min: answer.similarity_min.get(),
         rate: rate(&least),
         in_gallery: false_matches(&least, n_faces),
@@ -614,20 +616,20 @@ pub(super) async fn search_answer(
         candidates: answer
             .candidates
             .into_iter()
-            .map(|found| candidate(calibration, n_faces, &owners, found))
+            .map(|found| candidate(calibration, answer.compared, &owners, found))
             .collect(),
         explanation: None,
     })
 }
 
-/// A candidate with what its similarity means, among so many faces.
+/// A candidate with what its similarity means after so many comparisons.
 pub(super) fn candidate(
     calibration: &Calibration,
-    n_faces: u64,
+    Comparisons { n_faces, n_probes }: Comparisons,
     owners: &[Person],
     candidate: library::Candidate,
 ) -> dto::Candidate {
-    let found = calibration.false_accept_rate(candidate.similarity);
+    let found = calibration.false_accept_rate(candidate.similarity).of_any(n_probes);
     dto::Candidate {
         similarity: candidate.similarity.get(),
         rate: rate(&found),
@@ -639,7 +641,7 @@ pub(super) fn candidate(
 pub(super) fn picture_searched(library: &Library, found: library::FacesFound) -> Result<dto::PictureSearched, Error> {
     let calibration = calibration(library, &found.face_set.pack)?;
     let (n_faces, persons) = (found.n_faces, &found.persons);
-    let candidate = |found: library::Candidate| candidate(calibration, n_faces, persons, found);
+    let candidate = |found: library::Candidate| candidate(calibration, Comparisons::with(n_faces), persons, found);
     let face = |face: library::FaceFound| dto::FaceSearched {
         probe: detection(face.probe),
         candidates: face.candidates.into_iter().map(candidate).collect(),
@@ -661,12 +663,16 @@ pub(super) fn person_compared(
     compared: library::PersonCompared,
 ) -> Result<dto::PersonCompared, Error> {
     let calibration = calibration(library, &compared.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &compared.pack, 1)?;
+    let among = Comparisons { n_faces: 1, n_probes: compared.n_compared };
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &compared.pack, among)?;
+    let far_applied = far.map_or_else(|| library.far_default(&compared.pack), Ok)?;
     Ok(dto::PersonCompared {
         similarity: compared.similarity.get(),
-        rate: rate(&calibration.false_accept_rate(compared.similarity)),
+        rate: rate(&calibration.false_accept_rate(compared.similarity).of_any(compared.n_compared)),
         same: compared.similarity >= similarity_min,
         similarity_min: similarity_min.get(),
+        far_asked: far,
+        far_applied,
         face_id: compared.face.to_string(),
         n_compared: compared.n_compared,
         pack: compared.pack.to_string(),
@@ -680,13 +686,15 @@ pub(super) fn comparison(
     answer: library::Comparison,
 ) -> Result<dto::Comparison, Error> {
     let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, 1)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, Comparisons::ONE)?;
+    let far_applied = far.map_or_else(|| library.far_default(&answer.pack), Ok)?;
     Ok(dto::Comparison {
         similarity: answer.similarity.get(),
         rate: rate(&calibration.false_accept_rate(answer.similarity)),
         same: answer.similarity >= similarity_min,
         similarity_min: similarity_min.get(),
-        far_asked: far.unwrap_or(calibration.far_usual()),
+        far_asked: far,
+        far_applied,
         pack: answer.pack.to_string(),
         faces: answer.faces.map(detection),
         explanation: None,
@@ -699,7 +707,8 @@ pub(super) fn many_compared(
     answer: library::ManyCompared,
 ) -> Result<dto::ManyCompared, Error> {
     let calibration = calibration(library, &answer.pack)?;
-    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, 1)?;
+    let similarity_min = library.similarity_min(&threshold(None, far, None)?, &answer.pack, Comparisons::ONE)?;
+    let far_applied = far.map_or_else(|| library.far_default(&answer.pack), Ok)?;
     let other = |compared: Result<(types::Detection, types::Similarity), Error>| match compared {
         Ok((face, similarity)) => dto::OtherCompared {
             same: similarity >= similarity_min,
@@ -716,7 +725,8 @@ pub(super) fn many_compared(
     };
     Ok(dto::ManyCompared {
         similarity_min: similarity_min.get(),
-        far_asked: far.unwrap_or(calibration.far_usual()),
+        far_asked: far,
+        far_applied,
         pack: answer.pack.to_string(),
         probe: detection(answer.probe),
         others: answer.others.into_iter().map(other).collect(),
@@ -728,6 +738,7 @@ pub(super) fn pack(info: &PackInfo) -> dto::Pack {
     dto::Pack {
         id: info.id.to_string(),
         dimensions: info.dimensions,
+        default_far: info.calibration.far_default(),
         operating_points: points
             .map(|point| dto::OperatingPoint {
                 far: point.far,

@@ -466,7 +466,7 @@ pub struct ExternalIds {
 }
 
 /// Request to find out who resembles a face. Exactly one of `image`, `face_id`, `person` and `template`; at most one of `similarity_min`,
-/// `far` and `false_matches`, by default the false-accept rate 1e-4 (or the smallest measured rate, if that is larger).
+/// `far` and `false_matches`, by default the model pack's `default_far`, which is 1e-4 unless the operator has chosen another.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -474,7 +474,9 @@ pub struct Search {
     pub image: Option<Image>,
     /// This enrolled face of the same set is looked for.
     pub face_id: Option<String>,
-    /// The person with this key is looked for, by the mean of its templates; its own faces are left out of the answer.
+    /// The person with this key is looked for, by each of its faces (at most 64, those enrolled last); its own faces are left
+    /// out of the answer. A stranger has as many chances as it has faces: rates are told as the sum of all, and for `far` or
+    /// `false_matches` each face is held to its share, which has to have been measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// This template is looked for: base64 of f32 numbers, little-endian, of the set's pack. Needs the grant `templates`.
@@ -525,7 +527,8 @@ pub struct Interval {
 pub enum Bound {
     /// It lies between measured points.
     Measured,
-    /// It is the smallest measured rate, and the true one is lower.
+    /// It is the smallest measured rate, and the true one is lower; or it is the sum of the rates of several faces of a
+    /// person, and the true one is no higher.
     AtMost,
     /// It is the largest measured rate, and the true one is higher.
     AtLeast,
@@ -534,7 +537,7 @@ pub enum Bound {
 /// What a similarity means, as measured on the photographs that the model pack names.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FalseAcceptRate {
-    /// Share of comparisons between two strangers that come out at least so similar.
+    /// Share of comparisons between two strangers that come out at least so similar; of several faces of a person the sum.
     pub far: f64,
     /// 95 % interval of `far`, where the model pack states those of its operating points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -575,6 +578,10 @@ pub struct SearchAnswer {
     pub pack: String,
     /// How many faces the set has, all of which count for `false_matches` also where a filter left some out.
     pub n_faces: u64,
+    /// In a search for a person with how many of its faces each face of the set was compared, at most 64; `far` and
+    /// `false_matches` count all of these comparisons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_compared: Option<u64>,
     /// The threshold that was applied.
     pub similarity_min: f32,
     /// What the threshold means in one comparison.
@@ -662,8 +669,8 @@ pub struct Compare {
     pub image_a: Image,
     /// The other.
     pub image_b: Image,
-    /// False-accept rate of the verdict, within the range that was measured for the model pack; by default 1e-4 (or the
-    /// smallest measured rate, if that is larger).
+    /// False-accept rate of the verdict, within the range that was measured for the model pack; by default that pack's
+    /// `default_far`, which is 1e-4 unless the operator has chosen another.
     pub far: Option<f64>,
     /// Also says what bears on the verdict and what would change it. Faces in doubt are then compared and said to be so,
     /// not refused.
@@ -689,8 +696,11 @@ pub struct Comparison {
     pub same: bool,
     /// The threshold that was applied.
     pub similarity_min: f32,
-    /// False-accept rate that the threshold stands for.
-    pub far_asked: f64,
+    /// The `far` of the request, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_asked: Option<f64>,
+    /// False-accept rate that the threshold stands for: the one asked for, or the default of the model pack.
+    pub far_applied: f64,
     /// The model pack that compared.
     pub pack: String,
     /// The face of each image.
@@ -754,6 +764,10 @@ pub struct Pack {
     pub id: String,
     /// Dimensions of its templates.
     pub dimensions: usize,
+    /// False-accept rate of a verdict for which a request says none: 1e-4, or the rate that the operator has chosen. Without
+    /// it, because 1e-4 was not measured, such requests are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_far: Option<f64>,
     /// How its similarities relate to false-accept rates.
     pub operating_points: Vec<OperatingPoint>,
 }

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
-use likeness_domain::library::{self, Library, Search};
+use likeness_domain::library::{self, Library, Probe, Search};
 use likeness_domain::policy::{self, QualityFailure, QualityThresholds, poor_quality};
-use likeness_domain::score::{Bound, Calibration};
+use likeness_domain::score::{Bound, Calibration, FalseAcceptRate};
 use likeness_domain::types::{Pose, QualityGate, Similarity};
 
 use super::{convert, dto};
@@ -24,7 +24,7 @@ pub(super) async fn compare(library: &Library, caller: &Caller, body: dto::Compa
     let mut comparison = convert::comparison(library, far, answer)?;
     let calibration = convert::calibration(library, &pack)?;
     let least = Similarity::new(comparison.similarity_min);
-    let mut remarks = vec![turning_point(calibration, similarity, least)];
+    let mut remarks = vec![turning_point(calibration, similarity, least, 1)];
     for (which, face) in ["first image", "second image"].into_iter().zip(&faces) {
         remarks.extend(about_photograph(which, face));
     }
@@ -39,14 +39,19 @@ pub(super) async fn search(
     request: Search,
     crops: bool,
 ) -> Result<dto::SearchAnswer, Error> {
+    let is_person = matches!(request.probe, Probe::Person(_));
     let found = library.explain_search(caller, request, crops).await?;
     let library::SearchExplanation { answer, probe, best, next } = found;
-    let (pack, n_faces, least) = (answer.face_set.pack.clone(), answer.n_faces, answer.similarity_min);
+    let (pack, compared, least) = (answer.face_set.pack.clone(), answer.compared, answer.similarity_min);
     let mut remarks = Vec::new();
     let calibration = convert::calibration(library, &pack)?;
     match &best {
-        None => remarks.push("no face of the set was compared: it is empty, or the filter leaves nobody".to_owned()),
-        Some(best) => remarks.push(turning_point(calibration, best.similarity, least)),
+        None if is_person => remarks.push(
+            "no face was compared: besides the person's own there is none in the set, or the filter leaves nobody"
+                .to_owned(),
+        ),
+        None => remarks.push("no face was compared: the set is empty, or the filter leaves nobody".to_owned()),
+        Some(best) => remarks.push(turning_point(calibration, best.similarity, least, compared.n_probes)),
     }
     let margin = best.as_ref().zip(next.as_ref()).map(|(best, next)| best.similarity.get() - next.similarity.get());
     if let Some((margin, next)) = margin.zip(next.as_ref()) {
@@ -65,7 +70,7 @@ pub(super) async fn search(
     remarks.extend(probe.iter().flat_map(|face| about_photograph("image", face)));
     let shown: Vec<_> = best.iter().chain(&next).map(|candidate| candidate.face.clone()).collect();
     let owners = library.owners(caller, &shown).await?;
-    let candidate = |candidate| convert::candidate(calibration, n_faces, &owners, candidate);
+    let candidate = |candidate| convert::candidate(calibration, compared, &owners, candidate);
     let explanation = dto::SearchExplanation {
         probe: probe.map(examined),
         best: best.map(candidate),
@@ -73,14 +78,16 @@ pub(super) async fn search(
         margin,
         remarks,
     };
-    let mut answer = convert::search_answer(library, caller, answer).await?;
+    let mut answer = convert::search_answer(library, caller, answer, is_person).await?;
     answer.explanation = Some(explanation);
     Ok(answer)
 }
 
-/// At which thresholds the verdict would be another.
-fn turning_point(calibration: &Calibration, similarity: Similarity, least: Similarity) -> String {
-    let rate = calibration.false_accept_rate(similarity);
+/// At which thresholds the verdict would be another, where so many faces were looked for at once.
+fn turning_point(calibration: &Calibration, similarity: Similarity, least: Similarity, n_probes: u64) -> String {
+    // The bound is that of one comparison: whether this was measured.
+    let one = calibration.false_accept_rate(similarity);
+    let rate = FalseAcceptRate { bound: one.bound, ..one.of_any(n_probes) };
     let cosine = similarity.get();
     let (at, away) = (format!("{:.1e}", rate.rate).replace(".0e", "e"), (cosine - least.get()).abs());
     match (similarity >= least, rate.bound) {

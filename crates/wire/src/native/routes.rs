@@ -249,8 +249,9 @@ pub(super) async fn search(
         let answer = explain::search(&api.library, &caller, convert::search(name, body)?, crops).await?;
         return Ok(json(StatusCode::OK, &answer));
     }
+    let is_person = body.person.is_some();
     let answer = api.library.search(&caller, convert::search(name, body)?).await?;
-    Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer).await?))
+    Ok(json(StatusCode::OK, &convert::search_answer(&api.library, &caller, answer, is_person).await?))
 }
 
 pub(super) async fn search_picture(

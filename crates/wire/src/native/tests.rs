@@ -8,9 +8,9 @@ use expect_test::{Expect, expect};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use likeness_domain::Kind;
-use likeness_domain::ports::CredentialStore;
+use likeness_domain::ports::{CredentialStore, PackInfo};
 use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
-use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor};
+use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor, coarse_pack};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -33,7 +33,11 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
-        let bed = Testbed::new(FakeClock::default(), FakeAnalyzer::new());
+        Self::with(FakeAnalyzer::new()).await
+    }
+
+    async fn with(analyzer: FakeAnalyzer) -> Self {
+        let bed = Testbed::new(FakeClock::default(), analyzer);
         for (bits, name) in [(1, "north"), (2, "south")] {
             let name = TenantName::new(name).expect("a name");
             let proposed = Tenant::new(TenantId::from_bits(bits), name, TimestampMs(0));
@@ -499,7 +503,7 @@ async fn an_image_is_compared_with_several_and_a_fault_of_one_is_its_own() {
     for member in ["same", "similarity", "far", "far_bound"] {
         assert_eq!(others[0][member], alone[member], "{member}");
     }
-    for member in ["similarity_min", "far_asked", "pack"] {
+    for member in ["similarity_min", "far_asked", "far_applied", "pack"] {
         assert_eq!(answer[member], alone[member], "{member}");
     }
     let same: Vec<_> = others.iter().map(|other| other["same"].as_bool()).collect();
@@ -514,6 +518,62 @@ async fn an_image_is_compared_with_several_and_a_fault_of_one_is_its_own() {
     check_refused(compare("size 9x9\n", vec![encoded(ANNA)], 1e-4).await, Kind::NoFaceInImage);
     let (_, malformed) = compare(ANNA, vec![encoded(ANNA), json!({"base64": "~"})], 1e-4).await;
     assert!(malformed["error"]["message"].as_str().expect("a message").contains("other image 2"), "{malformed}");
+}
+
+#[tokio::test]
+async fn a_default_rate_that_was_not_measured_is_refused_and_not_replaced() {
+    let encoded =
+        |image: &str| json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, image)});
+    let (anna, bert) = (encoded(ANNA), encoded(BERT));
+    let requests = [
+        ("/compare", json!({"image_a": anna, "image_b": bert})),
+        ("/compare", json!({"image_a": anna, "image_b": bert, "explain": true})),
+        ("/compare-many", json!({"image": anna, "others": [bert]})),
+        ("/face-sets/staff/search", json!({"image": anna})),
+        ("/face-sets/staff/search", json!({"image": anna, "explain": true})),
+        ("/face-sets/staff/search-picture", json!({"image": anna})),
+        ("/persons/anna/compare", json!({"image": anna})),
+    ];
+    let prepared = async |fixture: &Fixture| {
+        for (path, body) in [
+            ("/face-sets", json!({"name": "staff"})),
+            ("/persons", json!({"key": "anna"})),
+            ("/persons/anna/faces", json!({"image": anna})),
+        ] {
+            let (status, answer) = fixture.json(Method::POST, path, body).await;
+            assert_eq!(status, StatusCode::CREATED, "{answer}");
+        }
+    };
+    let coarse = coarse_pack("fake-1");
+    let fixture = Fixture::with(FakeAnalyzer::with_packs(vec![coarse.clone()])).await;
+    prepared(&fixture).await;
+    for (path, body) in &requests {
+        let answer = fixture.json(Method::POST, path, body.clone()).await;
+        let error = &answer.1["error"];
+        assert_eq!((&error["field"], &error["code"]), (&json!("far"), &json!("missing_argument")), "{path}: {error}");
+        assert!(error["message"].as_str().unwrap().contains("default of 1e-4 was not measured"), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains("--default-far"), "{error}");
+        let mut asked = body.clone();
+        asked["far"] = json!(0.01);
+        let (status, answer) = fixture.json(Method::POST, path, asked).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+    }
+    assert!(fixture.get("/packs").await.1["packs"][0].get("default_far").is_none());
+
+    let chosen = PackInfo { calibration: coarse.calibration.with_far_default(0.02).unwrap(), ..coarse };
+    let fixture = Fixture::with(FakeAnalyzer::with_packs(vec![chosen])).await;
+    prepared(&fixture).await;
+    assert_eq!(fixture.get("/packs").await.1["packs"][0]["default_far"], json!(0.02));
+    for (path, body) in &requests {
+        let (status, answer) = fixture.json(Method::POST, path, body.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+        assert!(answer.get("far_asked").is_none(), "nobody asked: {answer}");
+        let mut asked = body.clone();
+        asked["far"] = json!(0.02);
+        let (_, same) = fixture.json(Method::POST, path, asked).await;
+        assert_eq!(same["similarity_min"], answer["similarity_min"], "{path}");
+        assert_eq!(same["far_applied"], answer["far_applied"], "{path}");
+    }
 }
 
 #[tokio::test]
@@ -542,6 +602,7 @@ async fn two_images_are_compared_and_one_is_looked_through() {
                 }
               ],
               "far": 1e-6,
+              "far_applied": 0.0001,
               "far_asked": 0.0001,
               "far_bound": "at_most",
               "pack": "fake-1",

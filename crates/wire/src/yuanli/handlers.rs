@@ -221,7 +221,7 @@ async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     let more = call.settings().superset_responses.then(|| dto::MoreOfFacesFound {
         model_version: MODEL_VERSION,
         faces: probe.into_iter().collect(),
-        thresholds: scale::advice(found.n_faces),
+        thresholds: scale::advice(found.compared.n_faces),
     });
     Ok(Answer::Found(Box::new(dto::FacesFound { group_id: name.as_str().to_owned(), results, more })))
 }

@@ -284,6 +284,40 @@ async fn persons_templates_and_group_pictures_are_looked_for() {
     let found = search(json!({"person": "anna"})).await;
     assert_eq!(found["candidates"].as_array().unwrap().len(), 1, "{found}");
     assert_eq!(found["candidates"][0]["face"]["person"], "bert", "its own faces are left out");
+    assert_eq!(
+        (&found["n_compared"], &found["far"], &found["far_bound"]),
+        (&json!(1), &json!(1e-4), &json!("measured"))
+    );
+    server.enrol("anna", "face anna~0.9 40x40+10+5").await;
+    let found = search(json!({"person": "anna", "explain": true})).await;
+    assert_eq!((&found["n_compared"], &found["n_faces"]), (&json!(2), &json!(3)));
+    assert_eq!(found["far_bound"], "at_most", "two comparisons with each: {found}");
+    let near = |value: &Value, expected: f64| (value.as_f64().unwrap() / expected - 1.0).abs() < 1e-3;
+    assert!(near(&found["far"], 1e-4) && near(&found["false_matches"], 3e-4), "{found}");
+    let explanation = &found["explanation"];
+    assert_eq!(explanation["best"]["face"]["person"], "bert", "{explanation}");
+    assert!(explanation.get("next").is_none() && explanation.get("margin").is_none(), "{explanation}");
+    let nobody = search(json!({"person": "anna", "explain": true, "filter": "subject:nobody"})).await;
+    let said = nobody["explanation"]["remarks"][0].as_str().unwrap();
+    assert!(said.starts_with("no face was compared: besides the person's own"), "{said}");
+    assert!(nobody["explanation"].get("best").is_none());
+
+    let compare = |far: f64| {
+        let body = json!({"image": {"base64": base64(b"face bert 40x40+10+5")}, "far": far});
+        server.send("acme", "POST", "/persons/anna/compare", &[], body)
+    };
+    let (_, _, compared) = compare(2e-3).await;
+    assert_eq!((&compared["n_compared"], &compared["far_bound"]), (&json!(2), &json!("at_least")), "{compared}");
+    assert_eq!((&compared["far_asked"], &compared["far_applied"]), (&json!(2e-3), &json!(2e-3)));
+    let (_, _, one) = server
+        .send("acme", "POST", "/compare", &[], {
+            let image = json!({"base64": base64(b"face bert 40x40+10+5")});
+            json!({"image_a": image, "image_b": image, "far": 1e-3})
+        })
+        .await;
+    assert_eq!(compared["similarity_min"], one["similarity_min"], "1e-3 for each of two faces");
+    let (status, _, refused) = compare(1e-6).await;
+    assert_eq!((status, &refused["error"]["field"]), (400, &json!("far")), "{refused}");
     let listed = server.acme(200, "GET", "/face-sets/staff/faces?include=templates", Value::Null).await;
     let template = listed["faces"][0]["template"].as_str().unwrap().to_owned();
     let found = search(json!({"template": template})).await;
@@ -326,7 +360,7 @@ async fn persons_templates_and_group_pictures_are_looked_for() {
     }
     let one = json!({"image": {"base64": base64("face anna~0.9 40x40+10+5")}});
     let compared = server.acme(200, "POST", "/persons/anna/compare", one.clone()).await;
-    assert_eq!((&compared["same"], &compared["n_compared"]), (&json!(true), &json!(1)), "{compared}");
+    assert_eq!((&compared["same"], &compared["n_compared"]), (&json!(true), &json!(2)), "{compared}");
     server.acme(201, "POST", "/persons", json!({"key": "carl"})).await;
     let (_, _, answer) = server.send("acme", "POST", "/persons/carl/compare", &[], one.clone()).await;
     assert_eq!(answer["error"]["code"], "face_not_found");

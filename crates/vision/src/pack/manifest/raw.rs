@@ -137,6 +137,7 @@ struct RawCropInput {
 struct RawScore {
     operating_points: Vec<RawOperatingPoint>,
     measured_on: String,
+    default_far: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +155,7 @@ struct RawOperatingPoint {
 struct RawCalibration {
     pack: String,
     measured_on: String,
+    default_far: Option<f64>,
     operating_points: Vec<RawOperatingPoint>,
 }
 
@@ -165,7 +167,8 @@ pub(super) fn parse_calibration(text: &str) -> Checked<(PackId, Score)> {
         let given: String = raw.pack.chars().take(NAME_CHARS_MAX).collect();
         format!("`pack` is `{given}`, expected a model pack's name such as `default-2`")
     })?;
-    let score = check_score(RawScore { operating_points: raw.operating_points, measured_on: raw.measured_on })?;
+    let RawCalibration { measured_on, default_far, operating_points, .. } = raw;
+    let score = check_score(RawScore { operating_points, measured_on, default_far })?;
     Ok((id, score))
 }
 
@@ -378,6 +381,13 @@ fn check_score(raw: RawScore) -> Checked<Score> {
         "`score.operating_points` must have `far` between 0 and 1, each once, a lower `far` a higher `similarity`, and \
          ends of `far_interval` that do not rise",
     )?;
+    let (least, most) = calibration.far_range();
+    let calibration = match raw.default_far {
+        None => calibration,
+        Some(far) => calibration.with_far_default(far).ok_or_else(|| {
+            format!("`score.default_far` is {far:e}, expected {least:e} to {most:e}, which is what was measured")
+        })?,
+    };
     Ok(Score { calibration, measured_on: raw.measured_on })
 }
 

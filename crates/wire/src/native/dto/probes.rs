@@ -67,7 +67,8 @@ pub struct FaceSearched {
 pub struct ComparePerson {
     /// The image.
     pub image: Image,
-    /// False-accept rate of the verdict, per comparison; 1e-4 by default, or the smallest measured rate if that is larger.
+    /// False-accept rate of the verdict: how often a stranger is taken for the person, whatever the number of its faces; by
+    /// default the model pack's `default_far`. Each face is held to `far` / `n_compared`, which has to have been measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
 }
@@ -77,16 +78,21 @@ pub struct ComparePerson {
 pub struct PersonCompared {
     /// Cosine to the most similar face of the person, -1 to 1.
     pub similarity: f32,
-    /// What the similarity means in one comparison.
+    /// What the similarity means: with several faces of the person at most the sum of the rates of all comparisons.
     #[serde(flatten)]
     pub rate: FalseAcceptRate,
     /// Whether the similarity reaches the threshold.
     pub same: bool,
     /// The threshold that was applied.
     pub similarity_min: f32,
+    /// The `far` of the request, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_asked: Option<f64>,
+    /// False-accept rate of the verdict: the one asked for, or the default of the model pack.
+    pub far_applied: f64,
     /// Id of the most similar face of the person.
     pub face_id: String,
-    /// How many faces of the person it was compared with, at most 1,000.
+    /// How many faces of the person it was compared with: at most 64, those enrolled last.
     pub n_compared: u64,
     /// The model pack that compared.
     pub pack: String,
@@ -100,9 +106,10 @@ pub struct PersonCompared {
 pub struct CompareMany {
     /// The image.
     pub image: Image,
-    /// The others, 1 to 100. Uploads keep the request small.
+    /// The others, 1 to 100, each a comparison of its own: a stranger passes for any of them up to so many times as often as
+    /// `far` says. Uploads keep the request small.
     pub others: Vec<Image>,
-    /// False-accept rate of the verdicts, per comparison; 1e-4 by default, or the smallest measured rate if that is larger.
+    /// False-accept rate of the verdicts, per comparison; by default the model pack's `default_far`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
 }
@@ -112,8 +119,11 @@ pub struct CompareMany {
 pub struct ManyCompared {
     /// The threshold that was applied.
     pub similarity_min: f32,
-    /// False-accept rate that the threshold stands for.
-    pub far_asked: f64,
+    /// The `far` of the request, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_asked: Option<f64>,
+    /// False-accept rate that the threshold stands for: the one asked for, or the default of the model pack.
+    pub far_applied: f64,
     /// The model pack that compared.
     pub pack: String,
     /// Where the face was in the image.
