@@ -18,4 +18,5 @@ mod clock;
 mod commits;
 mod gallery;
 mod id;
+mod pace;
 mod wait;

@@ -317,6 +317,10 @@ pub async fn the_record_tells_who_did_what(bench: Bench) -> Bench {
     }
     let none = store.record_after(TenantId::from_bits(77), Revision(0), 10).await.unwrap();
     assert!(none.commits.is_empty() && !none.has_more);
+    for beyond in [u64::MAX, 1 << 63, i64::MAX as u64] {
+        let none = store.record_after(ours(), Revision(beyond), 10).await.unwrap();
+        assert!(none.commits.is_empty() && !none.has_more, "after {beyond}");
+    }
     bench
 }
 

@@ -450,6 +450,8 @@ pub async fn faces_are_listed_from_a_place(bench: Bench) -> Bench {
         assert_eq!((numbers(&second), second.next), (vec![3, 4, 5], None));
         let theirs = bench.store.faces_from(theirs(), scope, 0, 9).await.unwrap();
         assert!(theirs.faces.is_empty() && theirs.next.is_none());
+        let beyond = bench.store.faces_from(ours(), scope, u64::MAX, 9).await.unwrap();
+        assert!(beyond.faces.is_empty() && beyond.next.is_none());
     }
     let staff = FaceScope::FaceSet(sets[0].id);
     let next = bench.store.faces_from(ours(), staff, 0, 2).await.unwrap().next.unwrap();

@@ -67,6 +67,7 @@ pub async fn a_gallery_is_read_with_templates_in_stretches(bench: Bench) -> Benc
     let nothing = |page: TemplatePage| page.faces.is_empty() && page.n_damaged == 0 && page.next.is_none();
     assert!(nothing(bench.store.faces_with_templates(ours(), new, 0, 9).await.unwrap()), "no template of its pack");
     assert!(nothing(bench.store.faces_with_templates(theirs(), staff, 0, 9).await.unwrap()));
+    assert!(nothing(bench.store.faces_with_templates(ours(), staff, u64::MAX, 9).await.unwrap()));
     bench.store.delete_face_set(by(ours()), staff, false).await.unwrap();
     assert!(nothing(bench.store.faces_with_templates(ours(), staff, 0, 9).await.unwrap()));
     bench

@@ -83,7 +83,8 @@ pub(super) fn record_after(
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
     let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 ORDER BY c.revision LIMIT ?3");
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let params = (revision.max(compacted).0, codec::tenant_bytes(tenant), limit_sql);
+    let after = rows::number(revision.max(compacted).0);
+    let params = (after, codec::tenant_bytes(tenant), limit_sql);
     let mut found = rows::all(conn, &sql, params, |row| {
         let revision = Revision(row.get(0)?);
         match stored_row(row) {
@@ -109,7 +110,7 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
     }
     let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision LIMIT ?2");
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut stored = rows::intact(conn, &sql, (revision.0, limit_sql), stored_row)?;
+    let mut stored = rows::intact(conn, &sql, (rows::number(revision.0), limit_sql), stored_row)?;
     let (newest, last_commit) = opening::revisions(conn)?;
     if !is_chain(&stored, revision, last_commit, limit) {
         // A damaged or missing commit: whoever asks must not go on without it, and the tables have everything.

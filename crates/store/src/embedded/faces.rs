@@ -309,8 +309,7 @@ pub(super) fn page(conn: &Connection, tenant: TenantId, scope: FaceScope, from: 
     // The page is cut before rows are read, so that damaged ones are not taken for the end.
     let sql = format!("SELECT sequence FROM {page_of} AND sequence >= ?2 ORDER BY sequence LIMIT ?3");
     let limit = limit.min(u64::from(u32::MAX));
-    let from = i64::try_from(from).unwrap_or(i64::MAX);
-    let mut page = rows::all(conn, &sql, (scope_id, from, limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
+    let mut page = rows::all(conn, &sql, (scope_id, rows::number(from), limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
     let next = if page.len() as u64 > limit { page.pop() } else { None };
     let (condition, scope_id) = in_scope(Some(scope));
     let sql = format!(

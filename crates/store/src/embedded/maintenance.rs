@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::Settings;
 use super::errors::Answer;
 use super::holds::HeldBy;
-use super::pace::Pace;
+use crate::pace::Pace;
 
 /// Most faces erased in one go. A caller who comes meanwhile waits for it.
 const ERASE_ROWS: usize = 500;

@@ -36,7 +36,6 @@ mod maintenance;
 mod nonces;
 mod open_files;
 mod opening;
-mod pace;
 mod persons;
 mod pool;
 mod queue;
@@ -90,6 +89,7 @@ use self::schema::FileUse;
 use self::transaction::{Manner, WriteTx};
 use crate::clock::WallClock;
 use crate::folder::DataFolder;
+use crate::pace::Pace;
 
 pub use self::backup::{BackedUp, BackupStage, Watch, backup, restore, verify as verify_backup};
 pub use self::check::check;
@@ -278,7 +278,7 @@ impl EmbeddedStore {
             writer: writer::Writer::start(
                 conn,
                 (library.counters, identity, Arc::clone(&n_commits)),
-                (maintenance, pace::Pace::new(settings.delete_rows, settings.step_aim)),
+                (maintenance, Pace::new(settings.delete_rows, settings.step_aim)),
                 (Arc::new(dir), reserve, Arc::clone(&health)),
                 (Arc::clone(&index), clock),
                 settings.writes_max,

@@ -59,6 +59,11 @@ pub(super) static FACE_COLUMNS: Columns = Columns::new(|| {
 /// Column of [`FACE_COLUMNS`] that says whether the row is what was written.
 pub(super) const FACE_INTACT: usize = 15;
 
+/// A number as SQLite has it: one beyond its integers is as good as the largest, since nothing is numbered so high.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// A checked type read back: the database never held anything else, unless it was damaged.
 pub(super) fn checked<T>(made: Result<T>) -> Answer<T> {
     made.map_err(|error| Failure::Damaged(error.message().to_owned()))

@@ -77,7 +77,8 @@ pub(super) fn page(
     // The page is cut before rows are read, so that damaged ones are counted and not taken for the end.
     let sql = "SELECT sequence FROM gallery WHERE face_set = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3";
     let limit = limit.min(u64::from(u32::MAX));
-    let mut page = rows::all(conn, sql, (face_set.get(), from, limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
+    let mut page =
+        rows::all(conn, sql, (face_set.get(), rows::number(from), limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
     let next = if page.len() as u64 > limit { page.pop() } else { None };
     let (condition, scope_id) = in_scope(Some(FaceScope::FaceSet(face_set)));
     let sql = format!(

@@ -28,12 +28,12 @@ use super::holds::{Held, HeldBy, HoldClock, Holds};
 use super::identity::IdentityFile;
 use super::maintenance::{self, Maintenance};
 use super::opening::NUMBER_END;
-use super::pace::Pace;
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
 use super::set_aside::{self, Cure};
 use super::transaction::{Counters, Manner, Running, WriteTx};
+use crate::pace::Pace;
 use crate::wait::wait_for;
 
 /// Pause between two attempts to fill an index that has failed.

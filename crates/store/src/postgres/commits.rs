@@ -215,13 +215,14 @@ impl Rows for Found {
     }
 }
 
-/// Deletes commits that are more than `n_kept` or older than `before`; returns how many.
-pub(super) async fn compact(session: &Session, n_kept: u64, before: TimestampMs) -> Answer<u64> {
+/// Deletes the oldest commits, at most so many, that are more than `n_kept` or older than `before`; 0 if there are none.
+pub(super) async fn compact(session: &Session, n_kept: u64, before: TimestampMs, n_max: i64) -> Answer<u64> {
     // In order: a commit is deleted only with all before it, and the last one never, as it names the store's position.
     let sql = "WITH kept AS (SELECT least(greatest(s.revision - $1, (SELECT coalesce(min(revision), s.revision) - 1 FROM commits
-                       WHERE at >= $2)), s.revision - 1) AS after FROM store AS s),
+                       WHERE at >= $2)), s.revision - 1, (SELECT min(revision) - 1 FROM commits) + $3) AS after FROM store AS s),
                     gone AS (DELETE FROM commits USING kept WHERE revision <= kept.after RETURNING revision)
                UPDATE store SET compacted = greatest(compacted, (SELECT max(revision) FROM gone))
-               WHERE EXISTS (SELECT 1 FROM gone)";
-    session.execute(sql, &[&rows::number(n_kept), &before.0]).await
+               WHERE EXISTS (SELECT 1 FROM gone) RETURNING (SELECT count(*) FROM gone)";
+    let row = session.first(sql, &[&rows::number(n_kept), &before.0, &n_max]).await?;
+    row.map_or(Ok(0), |row| rows::whole(&row, 0))
 }

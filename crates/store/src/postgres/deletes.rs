@@ -1,31 +1,273 @@
-//! Deleting faces: which ones are meant, and their erasure, in one transaction however many they are.
+//! Deleting faces: which ones are meant, and their erasure, of many in bounded steps.
 //!
 //! Which faces of a set a filter means is the index's answer: it has the columns. The delete has the tenant's lock by then,
-//! and waits until the index has reached the last commit, so the answer is exact.
+//! and waits until the index has reached the last commit, so the answer is exact. Up to
+//! [`Settings::delete_rows`](super::Settings::delete_rows) faces are erased by that transaction. Of more, it stores a row of
+//! `pending_deletes` for each step to come and is certain with that; then each step is a write like any other, with those of
+//! others in between, and the caller is answered after the last. What a server leaves that was stopped or has lost the
+//! database meanwhile is made by itself when it can, or by another one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use likeness_domain::filter::{Filter, FilterRow};
 use likeness_domain::ports::{FaceScope, FaceSelector, GalleryChange};
-use likeness_domain::types::{FaceId, FaceOwner, FaceSetId, PersonId, TenantId};
+use likeness_domain::types::{AccessKeyId, Actor, FaceId, FaceOwner, FaceSetId, PersonId, RequestId, TenantId};
+use likeness_domain::{Error, Kind};
 use tokio_postgres::Row;
 
-use super::commits;
+use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::faces::{self, each_once, in_scope, owner_id, sets_of_person};
 use super::rows::{self, number, tenant_bytes};
-use super::transaction::WriteTx;
+use super::session::Session;
+use super::transaction::{Turn, WriteTx};
+use super::{NODE_LOCKS, Settings, Shared, commits};
 use crate::embedded::codec;
+use crate::pace::Pace;
+
+/// Steps that are looked at for one to make: more than may be damaged.
+const LOOKED_AT: i64 = 64;
+
+/// Fewest faces of a step: its statements take some milliseconds whatever they are about.
+const ROWS_MIN: usize = 64;
+
+/// The pace of steps of deletes.
+pub(super) fn pace(settings: &Settings) -> Pace {
+    Pace::new(settings.delete_rows, settings.step_aim).of_at_least(ROWS_MIN)
+}
+
+/// How a delete goes on after its first commit.
+enum Begun {
+    /// All are erased.
+    Done(Vec<FaceId>),
+    /// They are erased step by step.
+    InSteps(UnderWay),
+}
+
+/// Steps that a call of this server makes, so that nobody else here does; those that are left when this is dropped are made
+/// by the maintenance.
+struct UnderWay {
+    shared: Arc<Shared>,
+    /// Ids of `pending_deletes`, ascending.
+    steps: Vec<i64>,
+}
+
+impl UnderWay {
+    fn new(shared: &Arc<Shared>, mut steps: Vec<i64>) -> Self {
+        steps.sort_unstable();
+        shared.deletes_under_way().extend(&steps);
+        Self { shared: Arc::clone(shared), steps }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut under_way = self.shared.deletes_under_way();
+        for step in &self.steps {
+            under_way.remove(step);
+        }
+        drop(under_way);
+        self.shared.erase.notify_one();
+    }
+}
+
+impl Shared {
+    /// Ids of the steps that calls of this server make, and of damaged ones that nobody makes.
+    fn deletes_under_way(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+        self.deletes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// See `GalleryStore::delete_faces`.
 pub(super) async fn delete(
-    tx: &mut WriteTx,
-    tenant: TenantId,
-    scope: FaceScope,
-    selector: &FaceSelector,
+    shared: &Arc<Shared>,
+    turn: Turn,
+    actor: &Actor,
+    (scope, selector): (FaceScope, &FaceSelector),
 ) -> Answer<Vec<FaceId>> {
-    let sequences = meant(tx, tenant, scope, selector).await?;
+    let began = shared
+        .write_as(turn, actor, &|tx| {
+            let (actor, selector) = (actor.clone(), selector.clone());
+            Box::pin(async move { begin(tx, &actor, scope, &selector).await })
+        })
+        .await?;
+    let under_way = match began {
+        Begun::Done(deleted) => return Ok(deleted),
+        Begun::InSteps(under_way) => under_way,
+    };
+    let mut pace = pace(&shared.settings);
+    let mut deleted = Vec::new();
+    for &step in &under_way.steps {
+        loop {
+            let made = make(shared, step, actor, &mut pace).await.map_err(goes_on)?;
+            let Some(made) = made else {
+                // The lock that shows that this server is alive had gone with its connection.
+                return Err(goes_on(Failure::NoConnection("another server went on with the delete".into())));
+            };
+            deleted.extend(made.deleted);
+            if made.is_whole {
+                break;
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+/// A delete that is certain could not be waited for.
+fn goes_on(failure: Failure) -> Failure {
+    if !failure.is_disconnection() {
+        return failure;
+    }
+    let message =
+        "the database was lost while the faces were being deleted; the others are deleted as soon as it is back";
+    Failure::Said(Error::new(Kind::Overloaded, message).with_source(format!("{failure:?}")))
+}
+
+/// Erases the faces that are meant, or stores which ones they are.
+async fn begin(tx: &mut WriteTx, actor: &Actor, scope: FaceScope, selector: &FaceSelector) -> Answer<Begun> {
+    let mut sequences = meant(tx, actor.tenant, scope, selector).await?;
+    sequences.sort_unstable();
+    sequences.dedup();
+    let n_rows_max = tx.shared.settings.delete_rows.max(1);
+    if sequences.len() <= n_rows_max {
+        return Ok(Begun::Done(remove_of_tenant(tx, actor.tenant, &sequences).await?));
+    }
+    let (tenant, key) = (tenant_bytes(actor.tenant), actor.key.as_ref().map(AccessKeyId::as_str));
+    let request = actor.request_id.as_str();
+    let faces: Vec<Vec<u8>> = sequences.chunks(n_rows_max).map(bytes_of).collect();
+    let checksums: Vec<i64> = faces.iter().map(|faces| checksum_of(&tenant, key, request, faces)).collect();
+    let sql = "INSERT INTO pending_deletes (tenant, key, request, node, faces, checksum)
+               SELECT $1, $2, $3, $4, faces, checksum
+               FROM unnest($5::bytea[], $6::int8[]) WITH ORDINALITY AS step (faces, checksum, place) ORDER BY place
+               RETURNING id";
+    let stored = tx.session.query(sql, &[&tenant, &key, &request, &tx.shared.node, &faces, &checksums]).await?;
+    let steps = stored.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<_>>()?;
+    Ok(Begun::InSteps(UnderWay::new(&tx.shared, steps)))
+}
+
+/// Sequences as a pending delete has them.
+fn bytes_of(sequences: &[i64]) -> Vec<u8> {
+    sequences.iter().flat_map(|sequence| sequence.to_le_bytes()).collect()
+}
+
+fn checksum_of(tenant: &[u8], key: Option<&str>, request: &str, faces: &[u8]) -> i64 {
+    let checksum = Checksum::of("pending_deletes").bytes(tenant).bytes(key.map(str::as_bytes));
+    checksum.bytes(request.as_bytes()).bytes(faces).finish()
+}
+
+/// A row of `pending_deletes`.
+struct Step {
+    id: i64,
+    actor: Actor,
+    sequences: Vec<i64>,
+}
+
+const STEP_COLUMNS: &str = "p.id, p.tenant, p.key, p.request, p.faces, p.checksum";
+
+/// A damaged one must not delete what nobody meant.
+fn step(row: &Row) -> Answer<Step> {
+    let damaged = || Failure::Damaged("a pending delete is malformed".into());
+    let (tenant, key, request): (&[u8], Option<&str>, &str) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let (id, faces): (i64, &[u8]) = (row.try_get(0)?, row.try_get(4)?);
+    rows::need_intact(row.try_get(5)?, checksum_of(tenant, key, request, faces), "pending delete", id)?;
+    let actor = Actor {
+        tenant: codec::tenant_of(tenant)?,
+        key: key.map(|key| AccessKeyId::new(key).ok_or_else(damaged)).transpose()?,
+        request_id: RequestId::new(request).ok_or_else(damaged)?,
+        key_must_be_usable: false,
+    };
+    let (numbers, []) = faces.as_chunks() else { return Err(damaged()) };
+    Ok(Step { id, actor, sequences: numbers.iter().map(|number| i64::from_le_bytes(*number)).collect() })
+}
+
+/// What was made of a step.
+struct Made {
+    /// The faces that were still there.
+    deleted: Vec<FaceId>,
+    /// How many faces it was about.
+    n_rows: usize,
+    /// Whether that was all of the step.
+    is_whole: bool,
+}
+
+/// Makes a step or as much of it as the pace allows, after the writes of the tenant that wait; `None` if it is made already.
+async fn make(shared: &Arc<Shared>, id: i64, actor: &Actor, pace: &mut Pace) -> Answer<Option<Made>> {
+    let actor = Actor { key_must_be_usable: false, ..actor.clone() };
+    let turn = shared.turns.take(actor.tenant).await;
+    let (started, n_rows_max) = (Instant::now(), pace.n_rows());
+    let turn = Box::pin(std::future::ready(turn));
+    let made = shared.write_as(turn, &actor, &|tx| Box::pin(make_some(tx, id, n_rows_max))).await?;
+    if let Some(made) = &made {
+        pace.took(made.n_rows, started.elapsed());
+    }
+    Ok(made)
+}
+
+/// Erases those of a step's first faces that are still there, and the step.
+async fn make_some(tx: &mut WriteTx, id: i64, n_rows_max: usize) -> Answer<Option<Made>> {
+    let sql = format!("SELECT {STEP_COLUMNS} FROM pending_deletes AS p WHERE p.id = $1 FOR UPDATE");
+    let Some(row) = tx.session.first(&sql, &[&id]).await? else { return Ok(None) };
+    let Step { actor, sequences, .. } = step(&row)?;
+    let (now, later) = sequences.split_at(sequences.len().min(n_rows_max));
+    let deleted = remove_of_tenant(tx, actor.tenant, now).await?;
+    if later.is_empty() {
+        tx.session.execute("DELETE FROM pending_deletes WHERE id = $1", &[&id]).await?;
+    } else {
+        let (faces, tenant) = (bytes_of(later), tenant_bytes(actor.tenant));
+        let key = actor.key.as_ref().map(AccessKeyId::as_str);
+        let checksum = checksum_of(&tenant, key, actor.request_id.as_str(), &faces);
+        let sql = "UPDATE pending_deletes SET faces = $2, checksum = $3 WHERE id = $1";
+        tx.session.execute(sql, &[&id, &faces, &checksum]).await?;
+    }
+    Ok(Some(Made { deleted, n_rows: now.len(), is_whole: later.is_empty() }))
+}
+
+/// Makes a step, or some of it, that a call of this server or another server has left; false if there is none. Those of
+/// servers that are alive are theirs: a server shows that by the lock of its listening connection. What a deleted tenant had
+/// is erased with the rest of it.
+pub(super) async fn make_abandoned(shared: &Arc<Shared>, pace: &mut Pace) -> Answer<bool> {
+    let not_these: Vec<i64> = shared.deletes_under_way().iter().copied().collect();
+    let sql = format!(
+        "SELECT {STEP_COLUMNS} FROM pending_deletes AS p
+         WHERE NOT p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM deleted_tenants AS d WHERE d.tenant = p.tenant)
+         AND (p.node = $2 OR NOT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND l.objsubid = 2 AND l.classid::int8 = $3 AND l.objid::int8 = p.node AND l.granted))
+         ORDER BY p.id LIMIT $4"
+    );
+    let found =
+        shared.database.session().await?.query(&sql, &[&not_these, &shared.node, &NODE_LOCKS, &LOOKED_AT]).await?;
+    for row in &found {
+        match step(row) {
+            Ok(Step { id, actor, .. }) => {
+                make(shared, id, &actor, pace).await?;
+                return Ok(true);
+            }
+            Err(Failure::Damaged(what)) => {
+                tracing::error!(what, "a step of a delete is damaged and not made; hint: ask for the delete again");
+                shared.deletes_under_way().insert(row.try_get(0)?);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(false)
+}
+
+/// Looks at every pending delete; lists those that cannot be what was written.
+pub(super) async fn check(session: &Session, problems: &mut Vec<String>) -> Answer<()> {
+    for row in session.query(&format!("SELECT {STEP_COLUMNS} FROM pending_deletes AS p ORDER BY p.id"), &[]).await? {
+        if let Err(Failure::Damaged(what)) = step(&row) {
+            problems.push(format!("{what}: ask for the delete again, and delete its row of `pending_deletes`"));
+        }
+    }
+    Ok(())
+}
+
+/// Erases those of these faces that are the tenant's and neither deleted yet nor of a deleted owner; returns their ids in
+/// order of enrolment.
+async fn remove_of_tenant(tx: &mut WriteTx, tenant: TenantId, sequences: &[i64]) -> Answer<Vec<FaceId>> {
     let (condition, scope_id) = in_scope(None);
     let sql = format!(
         "SELECT f.sequence, f.id, f.face_set, f.person FROM faces AS f

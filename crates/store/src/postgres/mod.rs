@@ -38,6 +38,7 @@ mod transient;
 mod uploads;
 mod usage;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,11 @@ pub struct Settings {
     pub commits_max: u64,
     /// How long a commit is kept at most.
     pub commit_age_max: Duration,
+    /// Most faces of a delete that are erased in one transaction, at least 1; the tenant's other writes wait for no more.
+    pub delete_rows: usize,
+    /// How long such a step is to take, and every other one of large work: steps have as few rows as that needs.
+    /// [`Duration::MAX`] for as many rows as may be.
+    pub step_aim: Duration,
 }
 
 impl Settings {
@@ -108,6 +114,8 @@ impl Settings {
         index_wait_max: Duration::from_secs(10),
         commits_max: 200_000,
         commit_age_max: Duration::from_secs(7 * 24 * 3600),
+        delete_rows: 250,
+        step_aim: Duration::from_millis(15),
     };
 }
 
@@ -128,6 +136,8 @@ struct Shared {
     waiting: Semaphore,
     /// There is something to erase.
     erase: Notify,
+    /// Steps of deletes that the maintenance leaves alone; see [`deletes`].
+    deletes: Mutex<HashSet<i64>>,
     /// Of the thorough report that is being made.
     report_progress: Mutex<Option<ReportProgress>>,
 }
@@ -450,6 +460,7 @@ async fn start(
         turns: Turns::default(),
         waiting: Semaphore::new(settings.waiting_max.clamp(1, Semaphore::MAX_PERMITS)),
         erase: Notify::new(),
+        deletes: Mutex::default(),
         report_progress: Mutex::new(None),
     });
     if !is_following {
@@ -589,11 +600,11 @@ impl GalleryStore for PostgresStore {
     }
 
     fn delete_faces(&self, actor: Actor, scope: FaceScope, selector: FaceSelector) -> Pending<'_, Vec<FaceId>> {
-        let tenant = actor.tenant;
-        self.write_as(actor, "delete the faces", move |tx| {
-            let selector = selector.clone();
-            Box::pin(async move { deletes::delete(tx, tenant, scope, &selector).await })
-        })
+        let shared = Arc::clone(&self.shared);
+        let turn = shared.turns.take(actor.tenant);
+        let deleted = self
+            .spawn("delete the faces", async move { deletes::delete(&shared, turn, &actor, (scope, &selector)).await });
+        Box::pin(deleted.instrument(tracing::info_span!(target: STEPS, "commit")))
     }
 
     fn create_person(

@@ -10,7 +10,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, PERSON_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::schema::SCHEMA_VERSION;
 use super::session::Session;
-use super::{Shared, commits, respell, transient};
+use super::{Shared, commits, deletes, respell, transient};
 use crate::embedded::codec;
 
 /// Most problems that are listed: the first ones are what a person can use.
@@ -119,7 +119,8 @@ pub(super) async fn report(shared: &Shared, session: &Session, thorough: bool) -
             (SELECT count(*) FROM face_sets WHERE name IS NOT NULL), (SELECT count(*) FROM persons WHERE key IS NOT NULL),
             (SELECT coalesce(sum(n_faces), 0)::int8 FROM tenant_usage), (SELECT count(*) FROM held_faces),
             ((SELECT coalesce(sum(n_owned), 0) FROM face_sets WHERE name IS NULL)
-              + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NULL))::int8,
+              + (SELECT coalesce(sum(n_faces), 0) FROM persons WHERE key IS NULL)
+              + (SELECT coalesce(sum(length(faces) / 8), 0) FROM pending_deletes))::int8,
             pg_database_size(current_database())";
     let row = session.one(sql, &[]).await?;
     let mut report = StoreReport {
@@ -176,6 +177,7 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
         damaged(problems, rows::person_row(&row).map(drop))?;
     }
     transient::check(session, problems).await?;
+    deletes::check(session, problems).await?;
     let (mut after, mut n_done) = (-1_i64, 0);
     loop {
         let sql = format!(
@@ -197,7 +199,7 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
             }
         }
     }
-    report.checked.push("the checksum of every face set, person, face, template and held face".into());
+    report.checked.push("the checksum of every face set, person, face, template, held face and pending delete".into());
     shared.watch_report(Some(ReportProgress { stage: "comparing names", n_done: 0, n_all: 0 }));
     report.notes.extend(respell::look_alikes(session).await?);
     report.checked.push("names that look alike (they are no problem)".into());

@@ -1,5 +1,6 @@
 //! The store in PostgreSQL, on real servers that the tests start themselves.
 
+mod deletes;
 mod layouts;
 mod nodes;
 mod replication;

@@ -13,7 +13,7 @@ use likeness_store::postgres::{Address, PostgresStore, Settings};
 use super::server::{self, Server};
 
 /// How long a database may need to be there again on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server's part: its store, its index as searched, and the index behind that.
 pub(crate) struct Node {

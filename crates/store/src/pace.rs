@@ -1,4 +1,4 @@
-//! How much a step of large work does, so that those who wait for the writing thread wait a time that is aimed at.
+//! How much a step of large work does, so that those who wait for its end to write wait a time that is aimed at.
 
 use std::time::Duration;
 
@@ -10,33 +10,41 @@ const ROWS_FIRST: usize = 64;
 
 /// Learns from the time that steps took how many rows the next one may have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     n_rows: usize,
+    n_rows_min: usize,
     n_rows_max: usize,
     aim: Duration,
 }
 
 impl Pace {
     /// Steps of at most so many rows that take about `aim`; [`Duration::MAX`] for as many rows as may be.
-    pub(super) fn new(n_rows_max: usize, aim: Duration) -> Self {
+    pub(crate) fn new(n_rows_max: usize, aim: Duration) -> Self {
         let n_rows_max = n_rows_max.max(1);
         let n_rows = if aim == Duration::MAX { n_rows_max } else { n_rows_max.min(ROWS_FIRST) };
-        Self { n_rows, n_rows_max, aim }
+        Self { n_rows, n_rows_min: ROWS_MIN.min(n_rows_max), n_rows_max, aim }
+    }
+
+    /// Steps of no fewer rows than these, where a step costs so much by itself that fewer would hardly take less time.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "of steps that are transactions of a database"))]
+    pub(crate) fn of_at_least(self, n_rows_min: usize) -> Self {
+        let n_rows_min = n_rows_min.min(self.n_rows_max);
+        Self { n_rows: self.n_rows.max(n_rows_min), n_rows_min, ..self }
     }
 
     /// Rows of the next step, at least one.
-    pub(super) fn n_rows(&self) -> usize {
+    pub(crate) fn n_rows(&self) -> usize {
         self.n_rows
     }
 
     /// A step of so many rows took so long by the clock on the wall, as those count who wait. A long one makes the next one
     /// shorter at once, a short one lets it grow twofold at most, as what a step finds in the cache tells little of the next.
-    pub(super) fn took(&mut self, n_rows: usize, wall: Duration) {
+    pub(crate) fn took(&mut self, n_rows: usize, wall: Duration) {
         if self.aim == Duration::MAX || n_rows == 0 {
             return;
         }
         let fitting = n_rows as f64 * self.aim.as_secs_f64() / wall.as_secs_f64().max(1e-6);
-        let (least, most) = (ROWS_MIN.min(self.n_rows_max), (2 * self.n_rows).min(self.n_rows_max));
+        let (least, most) = (self.n_rows_min, (2 * self.n_rows).min(self.n_rows_max));
         // A step with few rows left says what they took, and not that more would take too long.
         let fitting = if wall <= self.aim { fitting.max(self.n_rows as f64) } else { fitting.min(self.n_rows as f64) };
         self.n_rows = (fitting as usize).clamp(least, most);
