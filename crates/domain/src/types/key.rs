@@ -182,6 +182,12 @@ impl AccessKey {
         std::iter::once(&self.secret).chain(previous.map(|previous| &previous.secret))
     }
 
+    /// When a secret of this key ends before the key does: the one of before the last rotation. What is made with it ends then.
+    pub fn end_of(&self, secret: &Secret) -> Option<TimestampMs> {
+        let is_previous = |previous: &&PreviousSecret| previous.secret.reveal() == secret.reveal();
+        self.previous.as_ref().filter(is_previous).map(|previous| previous.valid_until)
+    }
+
     /// Whether it may be used at `now`: enabled and not expired.
     pub fn is_usable(&self, now: TimestampMs) -> bool {
         self.enabled && self.expires_at.is_none_or(|expires_at| now < expires_at)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use likeness_domain::access::{Admission, Caller, CountedBy, Rate};
 use likeness_domain::library::{Library, Scales};
 use likeness_domain::score::Scale;
-use likeness_domain::types::{AccessKey, PackId};
+use likeness_domain::types::{AccessKey, PackId, Secret};
 
 use super::errors::Fault;
 use super::operations::{self, Operation};
@@ -27,6 +27,8 @@ pub(super) struct Call<'a> {
     pub(super) caller: Caller,
     /// What the caller signed with.
     pub(super) key: AccessKey,
+    /// The one of its secrets that it was.
+    pub(super) secret: Secret,
     /// The id as the vendor spells it.
     pub(super) shown_id: String,
     pub(super) body: Bytes,

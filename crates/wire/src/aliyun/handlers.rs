@@ -42,7 +42,7 @@ pub(super) async fn handle(call: Call<'_>) -> Outcome {
         Operation::ImageAsyncScan => image_async_scan(&call).await,
         Operation::ImageAsyncScanResults => image_results(&call).await,
         Operation::DetectFace => detect_face(&call).await,
-        Operation::UploadCredentials => call.ok(uploads::credentials(call.api, &call.key)?),
+        Operation::UploadCredentials => call.ok(uploads::credentials(call.api, (&call.key, &call.secret))?),
         Operation::SearchPerson => search_person(&call).await,
     }
 }

@@ -73,12 +73,13 @@ impl Aliyun {
         let signed = auth::examine(head, &*wire.credentials, now).await?;
         upload.is_of_known_key();
         let body = self.read(upload).await?;
-        let key = signed.verify(head, &body, &*wire.nonces, now, self.api.settings()).await?;
+        let (key, secret) = signed.verify(head, &body, &*wire.nonces, now, self.api.settings()).await?;
         log_client(head, request_id);
 
         let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;
         trace::admitted("aliyun", Some(row.info.name), &caller);
-        let call = Call { api: &self.api, row, caller, key, shown_id: super::dto::request_id(request_id), body };
+        let shown_id = super::dto::request_id(request_id);
+        let call = Call { api: &self.api, row, caller, key, secret, shown_id, body };
         // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.
         if let MediaType::UrlEncoded | MediaType::Form { .. } = media_type::of(&head.headers) {
             return Err(Fault::invalid("the body is a form, expected JSON").into());

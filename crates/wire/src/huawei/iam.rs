@@ -33,26 +33,29 @@ pub(super) async fn create_token(
 ) -> Result<Response, Failure> {
     let request = object(body)?;
     let now = dialect.wire.clock.now();
-    let (key, method, expires_at) = match Login::read(&request)? {
+    // The secret that was proved is the one that the token is sealed with and ends with: whoever has one of before a rotation
+    // must not get more by it than that has.
+    let (key, secret, method, expires_at) = match Login::read(&request)? {
         Login::Password(login) => {
-            let key = login.key(dialect, now).await?;
-            (key, "password", TimestampMs(now.0 + TOKEN_LIFETIME_MS))
+            let (key, secret) = login.key(dialect, now).await?;
+            (key, secret, "password", TimestampMs(now.0 + TOKEN_LIFETIME_MS))
         }
         Login::Token(text) => {
             let found = match HeaderValue::from_str(text) {
                 Ok(text) => auth::token_of(&text, &*dialect.wire.credentials, now).await?,
                 Err(_) => None,
             };
-            let found = found.filter(|(key, _)| key.is_usable(now));
+            let found = found.filter(|(key, ..)| key.is_usable(now));
             // A token never lives longer by being exchanged.
-            let exchanged = found.map(|(key, token)| (key, "token", token.expires_at));
+            let exchanged = found.map(|(key, secret, token)| (key, secret, "token", token.expires_at));
             exchanged.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the token is not valid, or has expired"))?
         }
     };
+    let expires_at = key.end_of(&secret).map_or(expires_at, |end| end.min(expires_at));
     let project = scope(&request, &key, dialect)?;
     dialect.wire.access.used(&key);
     let token = Token { access_key_id: key.id.clone(), has_project: project.is_some(), expires_at };
-    let sealed = token.seal(&key.secret, &*dialect.wire.ids);
+    let sealed = token.seal(&secret, &*dialect.wire.ids);
     let said = Said {
         key: &key,
         project: project.as_deref(),
@@ -170,19 +173,25 @@ impl<'a> Login<'a> {
 }
 
 impl PasswordLogin<'_> {
-    /// The key whose id and secret these are.
-    async fn key(&self, dialect: &Huawei, now: TimestampMs) -> Result<AccessKey, Failure> {
+    /// The key whose id and secret these are, and the secret.
+    async fn key(&self, dialect: &Huawei, now: TimestampMs) -> Result<(AccessKey, Secret), Failure> {
         let key = match AccessKeyId::new(self.user) {
             Some(id) => dialect.wire.credentials.key(id).await?,
             None => None,
         };
+        let unknown = || denied(StatusCode::UNAUTHORIZED, "the username or password is wrong");
         // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
-        let secrets = key.iter().flat_map(|key| key.secrets(now)).map(Secret::reveal);
-        let same_secret = secrets
-            .chain(std::iter::once("-").filter(|_| key.is_none()))
-            .fold(false, |same, secret| same | same_text(secret, self.password));
-        let key = key.filter(|key| key.is_usable(now) && same_secret && self.domain.is_of(key));
-        key.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the username or password is wrong"))
+        let nobodys = Secret::new("-").ok_or_else(|| unknown())?;
+        let secrets =
+            key.iter().flat_map(|key| key.secrets(now)).chain(std::iter::once(&nobodys).filter(|_| key.is_none()));
+        let mut proved = None;
+        for secret in secrets {
+            if same_text(secret.reveal(), self.password) {
+                proved = Some(secret.clone());
+            }
+        }
+        let key = key.filter(|key| key.is_usable(now) && self.domain.is_of(key));
+        key.zip(proved).ok_or_else(unknown)
     }
 }
 

@@ -60,8 +60,8 @@ pub(super) async fn check_token(
     };
     let now = dialect.wire.clock.now();
     let found = auth::token_of(subject, &*dialect.wire.credentials, now).await?;
-    let found = found.filter(|(key, _)| key.is_usable(now) && key.tenant.id == identity.tenant());
-    let (key, token) = found.ok_or_else(|| Failure::identity(StatusCode::NOT_FOUND, "the token is not valid"))?;
+    let found = found.filter(|(key, ..)| key.is_usable(now) && key.tenant.id == identity.tenant());
+    let (key, _, token) = found.ok_or_else(|| Failure::identity(StatusCode::NOT_FOUND, "the token is not valid"))?;
     let project = token.has_project.then(|| dialect.wire.settings.huawei.project_name.clone());
     let said = iam::Said {
         key: &key,

@@ -365,6 +365,68 @@ fn both_secrets_of_a_rotated_key_are_accepted_while_they_overlap() {
     }
 }
 
+/// Whoever has a secret of before a rotation must not get more by it than that has: a token of 24 hours outlived the overlap.
+#[test]
+fn what_is_made_with_the_old_secret_while_both_are_accepted_ends_with_it() {
+    let server = Server::with_grants(Grants::ALL);
+    let actor = Caller::server(server.tenant, "test").actor();
+    let (id, fresh) = (AccessKeyId::new(KEY).unwrap(), Secret::new("fresh-secret").unwrap());
+    let until = TimestampMs(server.bed.clock.now().0 + 10_000);
+    block_on(server.bed.store.rotate_key(actor, id, fresh, until)).unwrap();
+
+    let asked = |identity: Value| {
+        let body = json!({"auth": {"identity": identity, "scope": {"project": {"name": "cn-north-4"}}}});
+        let request = Request::post("/v3/auth/tokens").header("content-type", "application/json");
+        let (status, headers, text) = sent(&server.router, request.body(Body::from(body.to_string())).unwrap());
+        let said: Value = serde_json::from_str(&text).unwrap();
+        let token = headers.get("x-subject-token").map(|token| token.to_str().unwrap().to_owned());
+        (status, token, said["token"]["expires_at"].as_str().unwrap_or_default().to_owned())
+    };
+    let login = |secret: &str| {
+        let user = json!({"name": KEY, "password": secret, "domain": {"name": "acme"}});
+        asked(json!({"methods": ["password"], "password": {"user": user}}))
+    };
+    let exchange = |token: &str| asked(json!({"methods": ["token"], "token": {"id": token}}));
+    let lists = |token: &str| {
+        let path = format!("/v2/{}/face-sets", server.tenant);
+        let request = Request::get(path).header("x-auth-token", token).body(Body::empty()).unwrap();
+        sent(&server.router, request).0
+    };
+    let (_, old, ends) = login(SECRET);
+    let old = old.unwrap();
+    let (_, exchanged, ends_as_well) = exchange(&old);
+    let exchanged = exchanged.unwrap();
+    let new = login("fresh-secret").1.unwrap();
+    assert_eq!([&old, &exchanged, &new].map(|token| lists(token)), [200; 3]);
+    // The rotation was at 20:36:40.
+    assert_eq!((&*ends, &*ends_as_well), ("2026-11-21T20:36:50.000000Z", "2026-11-21T20:36:50.000000Z"));
+
+    let grant = |secret: &str| {
+        let path = "/green/credentials/uploadcredentials";
+        let (_, _, text) = sent(&server.router, aliyun(path, &json!({}), secret));
+        serde_json::from_str::<Value>(&text).unwrap()["data"].clone()
+    };
+    let put = |grant: &Value, name: &str| {
+        let text = |member: &str| grant[member].as_str().unwrap().to_owned();
+        let (token, date) = (text("securityToken"), "Sat, 21 Nov 2026 20:36:45 GMT");
+        let path = format!("/{}/{}/{name}", text("uploadBucket"), text("uploadFolder"));
+        let to_sign = format!("PUT\n\n\n{date}\nx-oss-security-token:{token}\n{path}");
+        let mac = Hmac::<sha1::Sha1>::new_from_slice(text("accessKeySecret").as_bytes()).unwrap().chain_update(to_sign);
+        let signature = base64(mac.finalize().into_bytes());
+        let request = Request::put(&path).header("date", date).header("x-oss-security-token", token);
+        let request = request.header("authorization", format!("OSS {}:{signature}", text("accessKeyId")));
+        sent(&server.router, request.body(Body::from(P1)).unwrap())
+    };
+    let (old_grant, new_grant) = (grant(SECRET), grant("fresh-secret"));
+    assert_eq!([&old_grant, &new_grant].map(|grant| put(grant, "a.jpg").0), [200; 2]);
+    assert_eq!(old_grant["expiredTime"], until.0);
+
+    server.bed.clock.advance(Duration::from_secs(10));
+    assert_eq!([&old, &exchanged, &new].map(|token| lists(token)), [401, 401, 200]);
+    assert_eq!(exchange(&old).0, 401);
+    assert_eq!([&old_grant, &new_grant].map(|grant| put(grant, "b.jpg").0), [403, 200]);
+}
+
 #[test]
 fn a_tenants_rate_is_refused_in_each_dialects_words() {
     for (dialect, operation) in READING {

@@ -10,7 +10,7 @@ pub(super) mod tests;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use likeness_domain::ports::{CredentialStore, NonceStore};
-use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
@@ -91,7 +91,7 @@ pub(super) async fn examine(
 }
 
 impl Signed {
-    /// The key, if the holder of its secret signed this head and this body for the first time (checks 6 to 9).
+    /// The key and the secret that signed, if the holder of one of its secrets signed this head and this body for the first time (checks 6 to 9).
     pub(super) async fn verify(
         self,
         head: &Parts,
@@ -99,7 +99,7 @@ impl Signed {
         nonces: &dyn NonceStore,
         now: TimestampMs,
         settings: &Settings,
-    ) -> Result<AccessKey, Refusal> {
+    ) -> Result<(AccessKey, Secret), Refusal> {
         let has = |name| head.headers.get(name).is_some_and(|value: &HeaderValue| !value.is_empty());
         if settings.require_content_md5 && self.claim.scheme == Scheme::One && !body.is_empty() && !has("content-md5") {
             return Err(Refusal::new("MissingContentMD5", "the header `Content-MD5` is missing"));
@@ -107,7 +107,7 @@ impl Signed {
         if settings.require_nonce && !has("x-acs-signature-nonce") {
             return Err(Refusal::new("MissingSignatureNonce", "the header `x-acs-signature-nonce` is missing"));
         }
-        self.check_signature(head, body, now)?;
+        let secret = self.proved_secret(head, body, now)?;
         if let Some(nonce) = head.headers.get("x-acs-signature-nonce").filter(|nonce| !nonce.is_empty()) {
             // After the signature: else anybody could use up other people's nonces.
             let token = Sha256::new().chain_update(&self.claim.access_key_id).chain_update([0]);
@@ -122,27 +122,31 @@ impl Signed {
             let message = "the security token is not known; sign with an access key alone";
             return Err(Refusal::new("InvalidSecurityToken.Malformed", message));
         }
-        Ok(self.key)
+        Ok((self.key, secret))
     }
 
-    fn check_signature(&self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<(), Refusal> {
+    /// The secret that the signature was made with.
+    fn proved_secret(&self, head: &Parts, body: &[u8], now: TimestampMs) -> Result<Secret, Refusal> {
         if !fits_md5(&head.headers, &Md5::digest(body)) {
             return Err(Refusal::new("ContentMD5NotMatched", "the header `Content-MD5` is not the body's digest"));
         }
         let (mut expected, mut to_sign) = (Vec::new(), Vec::new());
         for secret in self.key.secrets(now) {
-            let secret = secret.reveal().as_bytes();
+            let bytes = secret.reveal().as_bytes();
             let (signatures, signed) = match &self.claim.scheme {
-                Scheme::One => acs1::signatures(head, secret),
-                Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, secret, body)?,
+                Scheme::One => acs1::signatures(head, bytes),
+                Scheme::Three { signed_headers } => acs3::signature(head, signed_headers, bytes, body)?,
             };
-            expected.extend(signatures);
+            expected.extend(signatures.into_iter().map(|signature| (signature, secret)));
             to_sign = signed;
         }
         let given = self.claim.signature.as_bytes();
         // Every candidate is compared, so that the time taken does not depend on which one fits.
-        if expected.iter().fold(false, |fits, expected| fits | signing::same(expected.as_bytes(), given)) {
-            return Ok(());
+        let fits = |(expected, secret): &(String, &Secret)| {
+            if signing::same(expected.as_bytes(), given) { Some(Secret::clone(secret)) } else { None }
+        };
+        if let Some(secret) = expected.iter().map(fits).fold(None, |found, secret| secret.or(found)) {
+            return Ok(secret);
         }
         // The oldest SDK splits this message at a colon and dies without one. What it is shown is its own request.
         let shown = String::from_utf8_lossy(&to_sign[..to_sign.len().min(SHOWN_BYTES_MAX)]).into_owned();

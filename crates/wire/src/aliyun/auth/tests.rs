@@ -147,7 +147,7 @@ fn check_under(
     let signed = block_on(examine(&head, store, now)).map_err(told)?;
     let once: &dyn NonceStore = store;
     let key = block_on(signed.verify(&head, vector.body.as_bytes(), once, now, settings)).map_err(told)?;
-    Ok(key.tenant.name.as_str().to_owned())
+    Ok(key.0.tenant.name.as_str().to_owned())
 }
 
 fn check(vector: &Vector) -> Result<String, (u16, &'static str)> {

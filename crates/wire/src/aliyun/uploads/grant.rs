@@ -26,11 +26,17 @@ pub(super) struct Grant {
     pub(super) expires_at: TimestampMs,
 }
 
-/// New credentials on behalf of `key`.
-pub(super) fn issue(key: &AccessKey, now: TimestampMs, lifetime: Duration, ids: &dyn IdSource) -> Grant {
+/// New credentials on behalf of a key, with the secret that its holder has proved: they end with that.
+pub(super) fn issue(
+    (key, secret): (&AccessKey, &Secret),
+    now: TimestampMs,
+    lifetime: Duration,
+    ids: &dyn IdSource,
+) -> Grant {
     let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX)));
-    let (claim, security_token) = TOKEN.seal(&[], expires_at, (&key.id, &key.secret), ids);
-    let (access_key_id, access_key_secret) = temporary_key(&key.secret, &claim);
+    let expires_at = key.end_of(secret).map_or(expires_at, |end| end.min(expires_at));
+    let (claim, security_token) = TOKEN.seal(&[], expires_at, (&key.id, secret), ids);
+    let (access_key_id, access_key_secret) = temporary_key(secret, &claim);
     Grant { access_key_id, access_key_secret, security_token, expires_at }
 }
 

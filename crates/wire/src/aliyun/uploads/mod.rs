@@ -19,7 +19,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::PutUpload;
 use likeness_domain::ports::UploadQuota;
-use likeness_domain::types::{AccessKey, TenantId, UploadName};
+use likeness_domain::types::{AccessKey, Secret, TenantId, UploadName};
 use md5::{Digest, Md5};
 
 use super::call::Api;
@@ -41,10 +41,10 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 const FILES_MAX: u64 = 10_000;
 
 /// Credentials for an hour of uploads, where an operator said at which address the storage is found.
-pub(super) fn credentials(api: &Api, key: &AccessKey) -> Result<dto::UploadGranted, Fault> {
+pub(super) fn credentials(api: &Api, (key, secret): (&AccessKey, &Secret)) -> Result<dto::UploadGranted, Fault> {
     let disabled = || Fault::new(code::PERMISSION_DENY, "uploads are disabled on this server");
     let endpoint = api.settings().upload_endpoint.as_ref().ok_or_else(disabled)?;
-    let grant = grant::issue(key, api.wire.clock.now(), LIFETIME, &*api.wire.ids);
+    let grant = grant::issue((key, secret), api.wire.clock.now(), LIFETIME, &*api.wire.ids);
     Ok(dto::UploadGranted {
         access_key_id: grant.access_key_id,
         access_key_secret: grant.access_key_secret,

@@ -9,7 +9,7 @@ mod token;
 use http::HeaderValue;
 use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKey, Secret, TenantId, TimestampMs};
 
 use super::errors::{Failure, code};
 
@@ -60,24 +60,24 @@ pub(super) async fn examine(
         return Err(unauthenticated("neither `X-Auth-Token` nor `Authorization` is there"));
     };
     let found = token_of(text, credentials, now).await?;
-    let (key, token) = found.ok_or_else(|| unauthenticated("the token is not valid, or has expired"))?;
+    let (key, _, token) = found.ok_or_else(|| unauthenticated("the token is not valid, or has expired"))?;
     if !key.is_usable(now) {
         return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled or expired"));
     }
     Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
 }
 
-/// What a token says, and the key it was made with, which may be disabled meanwhile; `None` if nobody made it or its time
-/// is over.
+/// What a token says, and the key and secret it was made with; the key may be disabled meanwhile. `None` if nobody made it or
+/// its time is over.
 pub(super) async fn token_of(
     text: &HeaderValue,
     credentials: &dyn CredentialStore,
     now: TimestampMs,
-) -> Result<Option<(AccessKey, Token)>, Failure> {
+) -> Result<Option<(AccessKey, Secret, Token)>, Failure> {
     let Some(claim) = token::Claim::read(text.as_bytes()) else { return Ok(None) };
     let Some(key) = credentials.key(claim.access_key_id().clone()).await? else { return Ok(None) };
-    let token = key.secrets(now).find_map(|secret| claim.verify(secret));
-    Ok(token.filter(|token| token.expires_at > now).map(|token| (key, token)))
+    let found = key.secrets(now).find_map(|secret| Some((secret.clone(), claim.verify(secret)?)));
+    Ok(found.filter(|(_, token)| token.expires_at > now).map(|(secret, token)| (key, secret, token)))
 }
 
 pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {
