@@ -11,7 +11,7 @@
 mod memory;
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{Error as IoError, ErrorKind};
+use std::io::{Error as IoError, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -110,7 +110,8 @@ impl Others {
     /// Refuses an archive of `n_bytes` that has no room beside these.
     fn check(&self, bounds: &ArchiveBounds, n_bytes: u64) -> Result<()> {
         let full = |kind: Kind, message: String| {
-            let hint = "fetch or cancel those that are there, or try again when their time is over";
+            let hint =
+                "erase those that you have and cancel those that you do not need, or try again when their time is over";
             Err(Error::new(kind, message).with_hint(hint))
         };
         if self.n_of_tenant >= bounds.tenant_archives_max {
@@ -157,9 +158,9 @@ impl ArchiveStore for ArchiveFolder {
         file.set_modified(system_time(now)).map_err(writing)
     }
 
-    fn open(&self, archive: ArchiveId, now: TimestampMs) -> Result<Option<OpenArchive>> {
+    fn open(&self, archive: ArchiveId, from: u64, now: TimestampMs) -> Result<Option<OpenArchive>> {
         let reading = |error| failure("open an archive", error);
-        let file = match File::open(self.path(archive)) {
+        let mut file = match File::open(self.path(archive)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(reading)?,
         };
@@ -168,6 +169,7 @@ impl ArchiveStore for ArchiveFolder {
         if self.is_over(written_at, now) {
             return Ok(None);
         }
+        file.seek(SeekFrom::Start(from)).map_err(reading)?;
         Ok(Some(OpenArchive { n_bytes: metadata.len(), written_at, reader: Box::new(file) }))
     }
 

@@ -52,7 +52,16 @@ def test_a_set_goes_out_and_comes_in_again(tmp_path):
         assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
         fetched = native.fetch(f"/jobs/{job['id']}/archive")
         assert len(fetched) == job["outcome"]["archive"]["n_bytes"]
+        # A fetch that breaks off goes on behind what arrived.
+        path = f"{native.base}/jobs/{job['id']}/archive"
+        with native.session.get(path, stream=True, timeout=60) as broken_off:
+            begin, tag = broken_off.raw.read(1000), broken_off.headers["ETag"]
+        going_on = {"Range": f"bytes={len(begin)}-", "If-Range": tag}
+        rest = native.session.get(path, headers=going_on, timeout=60)
+        assert rest.status_code == 206 and begin + rest.content == fetched
+        native("DELETE", f"/jobs/{job['id']}/archive")
         assert native("GET", f"/jobs/{job['id']}/archive", 404)["error"]["code"] == "upload_not_found"
+        assert "archive" not in native("GET", f"/jobs/{job['id']}")["outcome"]
         assert not list(folder.iterdir())
     # The command line reads it, in another library.
     (tmp_path / "fetched.zst").write_bytes(fetched)
@@ -104,6 +113,7 @@ def test_an_export_goes_on_after_a_kill_and_has_every_face_once(tmp_path):
         outcome = native.done(job)["outcome"]
         assert outcome["n_faces"] == n_faces
         fetched = native.fetch(f"/jobs/{job}/archive")
+        native("DELETE", f"/jobs/{job}/archive")
         assert not list(folder.iterdir()), "nothing is left of the one that was cut off"
     (tmp_path / "fetched.zst").write_bytes(fetched)
     harness.run("key", "create", "--data", tmp_path / "two", "--tenant", "acme")

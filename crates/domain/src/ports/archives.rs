@@ -29,7 +29,7 @@ pub struct ArchiveBounds {
 
 /// An archive that is read from its beginning.
 pub struct OpenArchive {
-    /// Its bytes.
+    /// Its bytes, wherever the reader begins.
     pub n_bytes: u64,
     /// When it was last written or touched.
     pub written_at: TimestampMs,
@@ -51,8 +51,8 @@ pub trait ArchiveStore: Send + Sync {
     /// `UploadNotFound` if the archive has no `at` bytes.
     fn write(&self, archive: ArchiveId, at: u64, bytes: &[u8], now: TimestampMs) -> Result<()>;
 
-    /// Opens an archive; `None` if there is none, or its time is over.
-    fn open(&self, archive: ArchiveId, now: TimestampMs) -> Result<Option<OpenArchive>>;
+    /// Opens an archive to be read from the place `from`; `None` if there is none, or its time is over.
+    fn open(&self, archive: ArchiveId, from: u64, now: TimestampMs) -> Result<Option<OpenArchive>>;
 
     /// Lets the lifetime of an archive begin anew, unless it is over; one that is not there is fine.
     fn touch(&self, archive: ArchiveId, now: TimestampMs) -> Result<()>;

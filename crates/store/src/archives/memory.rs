@@ -60,13 +60,13 @@ impl ArchiveStore for MemoryArchives {
         Ok(())
     }
 
-    fn open(&self, archive: ArchiveId, now: TimestampMs) -> Result<Option<OpenArchive>> {
+    fn open(&self, archive: ArchiveId, from: u64, now: TimestampMs) -> Result<Option<OpenArchive>> {
         let archives = self.archives();
         let found = archives.get(&archive).filter(|(_, written_at)| !self.is_over(*written_at, now));
-        Ok(found.map(|(bytes, written_at)| OpenArchive {
-            n_bytes: bytes.len() as u64,
-            written_at: *written_at,
-            reader: Box::new(Cursor::new(bytes.clone())),
+        Ok(found.map(|(bytes, written_at)| {
+            let mut reader = Cursor::new(bytes.clone());
+            reader.set_position(from);
+            OpenArchive { n_bytes: bytes.len() as u64, written_at: *written_at, reader: Box::new(reader) }
         }))
     }
 

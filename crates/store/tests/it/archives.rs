@@ -18,7 +18,7 @@ fn id(tenant: u128, number: u64) -> ArchiveId {
 }
 
 fn content(archives: &dyn ArchiveStore, id: ArchiveId, now: TimestampMs) -> Option<Vec<u8>> {
-    let opened = archives.open(id, now).unwrap()?;
+    let opened = archives.open(id, 0, now).unwrap()?;
     let mut bytes = Vec::new();
     { opened.reader }.read_to_end(&mut bytes).unwrap();
     assert_eq!((opened.n_bytes, opened.written_at <= now), (bytes.len() as u64, true));
@@ -51,7 +51,7 @@ fn what_is_written_again_replaces_what_was_there_and_behind_it() {
 fn an_archive_that_was_erased_does_not_come_back_in_part() {
     each(|archives| {
         archives.write(id(1, 1), 0, b"one", NOW).unwrap();
-        let opened = archives.open(id(1, 1), NOW).unwrap().unwrap();
+        let opened = archives.open(id(1, 1), 0, NOW).unwrap().unwrap();
         archives.erase(id(1, 1)).unwrap();
         archives.erase(id(1, 1)).unwrap();
         assert_eq!(archives.write(id(1, 1), 3, b"two", NOW).unwrap_err().kind(), Kind::UploadNotFound);

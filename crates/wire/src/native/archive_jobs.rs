@@ -1,4 +1,4 @@
-//! Archives as jobs: a face set is written into a file, which is fetched once; a file that was uploaded is enrolled.
+//! Archives as jobs: a face set is written into a file, which is fetched; a file that was uploaded is enrolled.
 //!
 //! Both are done some thousand faces at a time, and how far they are stands in the payload, so a restart goes on where it was.
 //! An export that died in the middle of a step writes that step again over what is there. An import that did knows its
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use likeness_domain::access::{Access, Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
@@ -130,55 +130,190 @@ pub(super) async fn export_later(State(api): State<Api>, Signed(caller): Signed,
     Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
 }
 
-/// `GET /jobs/{id}/archive`
-pub(super) async fn download(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+/// The archive that a job of the tenant has made, and its length.
+struct Made {
+    archive: ArchiveId,
+    head: Bytes,
+    n_bytes: u64,
+}
+
+impl Made {
+    /// Of a job that is done.
+    fn of(job: &Job) -> Option<Result<Self, Error>> {
+        let kept: Kept = serde_json::from_slice(job.result.as_ref().filter(|_| job.kind == EXPORT)?).ok()?;
+        let damaged = |error| Error::internal("the beginning of an archive is damaged", error);
+        let archive = ArchiveId { tenant: job.tenant, number: kept.file.archive };
+        let n_bytes = kept.outcome.archive.map_or(0, |archive| archive.n_bytes);
+        Some(STANDARD.decode(&kept.file.head).map_err(damaged).map(|head| Self { archive, head: head.into(), n_bytes }))
+    }
+
+    /// The same as long as its bytes are.
+    fn tag(&self) -> String {
+        format!("\"{:x}-{:x}\"", self.archive.number, self.n_bytes)
+    }
+}
+
+fn missing(message: &str) -> Error {
+    Error::new(Kind::UploadNotFound, message).with_field("id")
+}
+
+/// What that job has made, for callers who may have it.
+async fn made(api: &Api, caller: &Caller, id: &str) -> Result<(Job, Made), Error> {
     caller.require(Grant::Read)?;
     caller.require(Grant::Templates)?;
-    let job = api.library.job(&caller, keys::job_id(&id)?).await?;
-    let missing = |message: &str| Error::new(Kind::UploadNotFound, message.to_owned()).with_field("id");
+    let job = api.library.job(caller, keys::job_id(id)?).await?;
     if job.kind != EXPORT {
-        return Err(missing("the job makes no archive").into());
+        return Err(missing("the job makes no archive"));
     }
-    let kept: Kept = match &job.result {
-        Some(result) => serde_json::from_slice(result).map_err(|_| missing("the job was given up"))?,
-        None if job.is_cancelled => return Err(missing("the job was cancelled").into()),
-        None => return Err(missing("the job is not done yet").with_hint("ask for the job until it is `done`").into()),
+    match (Made::of(&job), &job.result) {
+        (Some(made), _) => Ok((job, made?)),
+        (None, Some(_)) => Err(missing("the job was given up")),
+        (None, None) if job.is_cancelled => Err(missing("the job was cancelled")),
+        (None, None) => Err(missing("the job is not done yet").with_hint("ask for the job until it is `done`")),
+    }
+}
+
+/// `GET /jobs/{id}/archive`: the archive, or the stretch of it that `Range` names, so that a fetch that broke off goes on. It
+/// stays until its time is over or it is erased: that the last byte was handed to a connection does not say that it arrived.
+pub(super) async fn download(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OfId(id): OfId,
+    headers: HeaderMap,
+) -> Answer {
+    let (job, made) = made(&api, &caller, &id).await?;
+    let (n_bytes, tag, n_head) = (made.n_bytes, made.tag(), made.head.len() as u64);
+    let range = match Stretch::asked(&headers, &tag) {
+        Stretch::Whole => None,
+        Stretch::From(first) if first < n_bytes => Some((first, n_bytes - 1)),
+        Stretch::Between(first, last) if first < n_bytes => Some((first, last.min(n_bytes - 1))),
+        Stretch::Last(n) if n > 0 && n_bytes > 0 => Some((n_bytes.saturating_sub(n), n_bytes - 1)),
+        Stretch::From(_) | Stretch::Between(..) | Stretch::Last(_) => return Ok(not_within(n_bytes)),
     };
-    let archive = ArchiveId { tenant: caller.tenant, number: kept.file.archive };
-    let damaged = |error| Error::internal("the beginning of an archive is damaged", error);
-    let head = Bytes::from(STANDARD.decode(&kept.file.head).map_err(damaged)?);
-    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
-    let opened = off_thread(move || archives.open(archive, now)).await?;
+    let (first, last) = range.unwrap_or((0, n_bytes.saturating_sub(1)));
+    let (archives, now, archive) = (Arc::clone(&api.archives), api.library.now(), made.archive);
+    let opened = off_thread(move || archives.open(archive, first.saturating_sub(n_head), now)).await?;
     let Some(opened) = opened else {
         let hint = "export the face set again";
-        return Err(missing("the archive was fetched already, or its time is over").with_hint(hint).into());
+        return Err(missing("the archive was erased, or its time is over").with_hint(hint).into());
     };
-    let n_bytes = head.len() as u64 + opened.n_bytes;
-    let body = Fetched {
-        head: Some(head),
-        source: Source::Idle(opened.reader),
-        n_left: n_bytes,
-        erase: EraseOnDrop::new(&api.archives, archive),
-    };
+    let n_left = (last + 1).saturating_sub(first);
+    let [begin, end] = [first, last + 1].map(|place| usize::try_from(place.min(n_head)).unwrap_or(0));
+    let head = made.head.slice(begin..end);
+    let reader = opened.reader.take(n_left - head.len() as u64);
+    let body =
+        Fetched { head: Some(head).filter(|head| !head.is_empty()), source: Source::Idle(Box::new(reader)), n_left };
     let mut response = Response::new(Body::new(body));
+    if range.is_some() {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    headers.insert(header::CONTENT_LENGTH, n_bytes.into());
+    headers.insert(header::CONTENT_LENGTH, n_left.into());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"export-{}.zst\"", job.id)) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
+    let content_range = range.map(|(first, last)| format!("bytes {first}-{last}/{n_bytes}"));
+    let disposition = format!("attachment; filename=\"export-{}.zst\"", job.id);
+    for (name, text) in [
+        (header::ETAG, Some(tag)),
+        (header::CONTENT_RANGE, content_range),
+        (header::CONTENT_DISPOSITION, Some(disposition)),
+    ] {
+        if let Some(Ok(value)) = text.map(HeaderValue::try_from) {
+            headers.insert(name, value);
+        }
     }
     Ok(response)
 }
 
-/// An archive on its way to a client: read piece by piece off the threads that serve connections, and erased when the last
-/// piece was taken.
+/// The answer to a stretch that begins behind the end.
+fn not_within(n_bytes: u64) -> Response {
+    let message = format!("`Range` begins behind the archive's end, expected a place below {n_bytes}");
+    let mut response = NativeError(Error::invalid("range", message)).into_response();
+    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    if let Ok(value) = HeaderValue::try_from(format!("bytes */{n_bytes}")) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+/// What a request wants of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stretch {
+    Whole,
+    /// From this byte on.
+    From(u64),
+    /// From this byte to that one.
+    Between(u64, u64),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+impl Stretch {
+    /// A range that is malformed, of other units, or of several stretches is passed over, and so is one for another state than
+    /// `If-Range` names (RFC 9110, sections 13.1.5 and 14.2).
+    fn asked(headers: &HeaderMap, tag: &str) -> Self {
+        if headers.get(header::IF_RANGE).is_some_and(|asked| asked.as_bytes() != tag.as_bytes()) {
+            return Stretch::Whole;
+        }
+        let mut ranges = headers.get_all(header::RANGE).iter();
+        match (ranges.next().and_then(|range| range.to_str().ok()), ranges.next()) {
+            (Some(range), None) => Self::read(range).unwrap_or(Stretch::Whole),
+            _ => Stretch::Whole,
+        }
+    }
+
+    fn read(range: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| text.parse().unwrap_or(u64::MAX))
+        };
+        let (unit, stretch) = range.split_once('=')?;
+        let (first, last) = stretch.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes"))?;
+        match (first, last) {
+            ("", last) => Some(Stretch::Last(number(last)?)),
+            (first, "") => Some(Stretch::From(number(first)?)),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Stretch::Between(first, last))
+            }
+        }
+    }
+}
+
+/// `DELETE /jobs/{id}/archive`
+pub(super) async fn erase(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+    let (job, made) = made(&api, &caller, &id).await?;
+    let archives = Arc::clone(&api.archives);
+    off_thread(move || archives.erase(made.archive)).await?;
+    Ok(json(StatusCode::OK, &dto::ArchiveErased { erased: job.id.to_string() }))
+}
+
+/// Takes those archives out of what is told of jobs that are not there any more.
+pub(super) async fn tell_what_is_there(api: &Api, jobs: &[Job], told: &mut [dto::Job]) -> Result<(), Error> {
+    let made: Vec<_> = jobs.iter().map(|job| Made::of(job)?.ok().map(|made| made.archive)).collect();
+    if made.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
+    let is_there = off_thread(move || {
+        let open = |archive: Option<ArchiveId>| archive.map_or(Ok(None), |archive| archives.open(archive, 0, now));
+        made.into_iter().map(|archive| open(archive).map(|opened| opened.is_some())).collect::<Result<Vec<_>, _>>()
+    });
+    for (told, is_there) in told.iter_mut().zip(is_there.await?) {
+        if let Some(outcome) = told.outcome.as_mut().filter(|_| !is_there) {
+            outcome.archive = None;
+        }
+    }
+    Ok(())
+}
+
+/// An archive on its way to a client: read piece by piece off the threads that serve connections.
 struct Fetched {
     head: Option<Bytes>,
     source: Source,
     n_left: u64,
-    erase: EraseOnDrop,
 }
 
 enum Source {
@@ -232,22 +367,13 @@ impl HttpBody for Fetched {
     }
 }
 
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        // A client that left in the middle may come again.
-        if self.n_left > 0 {
-            self.erase.keep();
-        }
-    }
-}
-
 fn piece_of(mut reader: Box<dyn Read + Send>) -> std::io::Result<(Box<dyn Read + Send>, Bytes)> {
     let mut piece = Vec::with_capacity(PIECE_BYTES);
     reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
     Ok((reader, piece.into()))
 }
 
-/// Erases an archive when it is dropped, unless it is to be kept.
+/// Erases an archive that was not uploaded as a whole when it is dropped, unless it is to be kept.
 struct EraseOnDrop {
     archives: Arc<dyn ArchiveStore>,
     archive: Option<ArchiveId>,
@@ -528,7 +654,7 @@ async fn received(api: &Api, archive: ArchiveId, head: &Parts, mut body: Body) -
 }
 
 fn reader_of(archives: &dyn ArchiveStore, archive: ArchiveId, now: TimestampMs) -> Result<(Reader, Header), Error> {
-    let opened = archives.open(archive, now)?;
+    let opened = archives.open(archive, 0, now)?;
     let opened = opened.ok_or_else(|| Error::new(Kind::UploadNotFound, "the archive is not there any more"))?;
     Reader::of_stranger(opened.reader, opened.n_bytes)
 }
@@ -900,4 +1026,28 @@ pub(super) fn outcome(job: &Job) -> Option<dto::JobOutcome> {
     let is_ours = [EXPORT, IMPORT].contains(&job.kind.as_str());
     let result = job.result.as_ref().filter(|result| is_ours && !result.is_empty())?;
     serde_json::from_slice(result).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_one_stretch_of_bytes_or_passed_over() {
+        for (text, expected) in [
+            ("bytes=0-0", Some(Stretch::Between(0, 0))),
+            ("Bytes = 5-", Some(Stretch::From(5))),
+            ("bytes=-7", Some(Stretch::Last(7))),
+            ("bytes=99999999999999999999-", Some(Stretch::From(u64::MAX))),
+            ("bytes=3-2", None),
+            ("bytes=0-1,4-5", None),
+            ("bytes=-", None),
+            ("bytes=+1-2", None),
+            ("bytes=", None),
+            ("lines=0-1", None),
+            ("0-1", None),
+        ] {
+            assert_eq!(Stretch::read(text), expected, "{text}");
+        }
+    }
 }

@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use admin::{
-    BeginSession, CreateKey, Job, JobArchive, JobCancelled, JobOutcome, JobProgress, Jobs, Key, KeyDeleted, Keys,
-    LineOutcome, Part, PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey, Usage,
+    ArchiveErased, BeginSession, CreateKey, Job, JobArchive, JobCancelled, JobOutcome, JobProgress, Jobs, Key,
+    KeyDeleted, Keys, LineOutcome, Part, PhotoOutcome, RotateKey, Session, SessionKey, Status, Ticket, UpdateKey,
+    Usage,
 };
 pub use archive::{ArchivePage, ArchivedFace, ArchivedPerson, FacesImported, ImportFaces};
 pub use changes::{Changed, Changes, Commit};

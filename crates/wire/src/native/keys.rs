@@ -135,14 +135,18 @@ pub(super) async fn list_jobs(State(api): State<Api>, Signed(caller): Signed, Qu
     let page = api.library.jobs(&caller, from, limit).await?;
     let now = api.library.now();
     let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, "jobs", next));
-    let jobs = page.jobs.iter().map(|job| self::job(job, now)).collect();
+    let mut jobs: Vec<dto::Job> = page.jobs.iter().map(|job| self::job(job, now)).collect();
+    archive_jobs::tell_what_is_there(&api, &page.jobs, &mut jobs).await?;
     Ok(json(StatusCode::OK, &dto::Jobs { jobs, next_cursor }))
 }
 
 /// `GET /jobs/{id}`
 pub(super) async fn show_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
     let found = api.library.job(&caller, job_id(&id)?).await?;
-    Ok(json(StatusCode::OK, &job(&found, api.library.now())))
+    let mut told = [job(&found, api.library.now())];
+    archive_jobs::tell_what_is_there(&api, &[found], &mut told).await?;
+    let [told] = told;
+    Ok(json(StatusCode::OK, &told))
 }
 
 /// `DELETE /jobs/{id}`

@@ -47,6 +47,12 @@ enum Takes {
 /// Stands for an archive among the types of answers.
 const ARCHIVE: &str = "archive";
 
+/// The heads by which a stretch of an archive is asked for.
+const RANGE_HEADERS: [(&str, &str); 2] = [
+    ("Range", "one stretch, as in `bytes=1000-`; a fetch that broke off goes on behind the bytes that arrived"),
+    ("If-Range", "the `ETag` of the answer that broke off; where it is another one the whole is sent"),
+];
+
 /// An archive that can be sent as it is: a header and no face.
 const SMALL_ARCHIVE: &str =
     "{\"format\": \"likeness-archive\", \"version\": 1, \"pack\": \"default-2\", \"dimensions\": 128}\n";
@@ -193,6 +199,7 @@ fn details(name: &str) -> Option<Details> {
             Value::String(SMALL_ARCHIVE.to_owned()),
         ),
         "fetch_archive" => d(&[], Nothing, 200, ARCHIVE, &[("id", "EXPORT")], Value::Null),
+        "erase_archive" => d(&[], Nothing, 200, "ArchiveErased", &[("id", "EXPORT")], Value::Null),
         "list_members" => d(LISTING, Nothing, 200, "Persons", STAFF, Value::Null),
         "search" => d(&[], Posted("Search"), 200, "SearchAnswer", STAFF, json!({"image": image(), "top": 3})),
         "search_picture" => d(
@@ -401,6 +408,14 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         "default": refusal("refused; the codes are on the page `/likeness/v1/docs`"),
     });
     responses[status.to_string()] = answer;
+    if operation.name == "fetch_archive" {
+        let part = responses["200"]["content"].clone();
+        responses["206"] = json!({"description": "the stretch that `Range` names", "content": part});
+        responses["416"] = refusal("the stretch begins behind the archive's end");
+        for (name, about) in RANGE_HEADERS {
+            parameters.push(json!({"name": name, "in": "header", "schema": {"type": "string"}, "description": about}));
+        }
+    }
     let mut described = json!({
         "operationId": operation.name,
         "summary": operation.about,

@@ -129,7 +129,8 @@ fn table() -> Vec<Route> {
 
         row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", keys::list_jobs),
         row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", keys::show_job),
-        row(("GET", "/jobs/{id}/archive"), "fetch_archive", EXPORT, "fetch the archive that a job has made; it is erased then", archive_jobs::download),
+        row(("GET", "/jobs/{id}/archive"), "fetch_archive", EXPORT, "fetch the archive that a job has made, or a stretch of it", archive_jobs::download),
+        row(("DELETE", "/jobs/{id}/archive"), "erase_archive", EXPORT, "erase the archive that a job has made", archive_jobs::erase),
         row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", keys::cancel_job),
     ]
 }

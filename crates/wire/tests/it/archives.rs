@@ -106,8 +106,16 @@ async fn a_set_goes_out_by_a_job_and_comes_in_by_another() {
         (0..2500).map(face).map(|line| words(&line)).collect::<Vec<_>>()
     );
 
-    // Fetched once, it is gone.
-    wait_until_erased(&server).await;
+    // A fetch that breaks off, or one whose last bytes are lost, goes on; then it is erased, and the job names it no longer.
+    check_stretches(&server, &fetch, &bytes).await;
+    let job = fetch.trim_end_matches("/archive");
+    let named = |job: Value| job["outcome"]["archive"]["n_bytes"].clone();
+    assert_eq!(named(server.acme(200, "GET", job, Value::Null).await), bytes.len());
+    server.acme(200, "DELETE", &fetch, Value::Null).await;
+    assert_eq!(server.bed.archives.n_archives(), 0);
+    assert_eq!(named(server.acme(200, "GET", job, Value::Null).await), Value::Null);
+    let listed = server.acme(200, "GET", "/jobs", Value::Null).await;
+    assert!(listed["jobs"].as_array().unwrap().iter().all(|job| job["outcome"]["archive"].is_null()), "{listed}");
     let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
     assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
 
@@ -122,7 +130,47 @@ async fn a_set_goes_out_by_a_job_and_comes_in_by_another() {
     assert_eq!(n_faces(&server, "copy").await, 2500);
 }
 
-/// What was fetched is erased on another thread.
+/// Every kind of `Range` and `If-Range`, around the header of the archive and its end.
+async fn check_stretches(server: &Server, fetch: &str, whole: &[u8]) {
+    let n = whole.len();
+    let (_, headers, _) = server.bytes("acme", "GET", fetch, &[], Body::empty()).await;
+    assert_eq!(headers["accept-ranges"], "bytes");
+    let tag = headers["etag"].to_str().unwrap().to_owned();
+    for (range, first, end) in [
+        ("bytes=0-0".to_owned(), 0, 1),
+        ("bytes=3-".to_owned(), 3, n),
+        ("bytes=3-9".to_owned(), 3, 10),
+        (format!("bytes=60-{}", n - 2), 60, n - 1),
+        (format!("bytes={}-", n - 1), n - 1, n),
+        (format!("bytes=5000-{}", n * 2), 5000, n),
+        ("bytes=-10".to_owned(), n - 10, n),
+        (format!("bytes=-{}", n * 2), 0, n),
+    ] {
+        let (status, headers, bytes) =
+            server.bytes("acme", "GET", fetch, &[("range", &range), ("if-range", &tag)], Body::empty()).await;
+        assert_eq!(status, 206, "{range}");
+        assert_eq!(headers["content-range"].to_str().unwrap(), format!("bytes {first}-{}/{n}", end - 1), "{range}");
+        assert_eq!(headers["content-length"].to_str().unwrap(), (end - first).to_string(), "{range}");
+        assert!(bytes == whole[first..end], "{range}");
+    }
+    for headers in [
+        [("range", "bytes=3-"), ("if-range", "\"another\"")],
+        [("range", "bytes=0-1,5-6"), ("if-range", &tag)],
+        [("range", "lines=0-1"), ("if-range", &tag)],
+        [("range", "bytes=5-3"), ("if-range", &tag)],
+    ] {
+        let (status, _, bytes) = server.bytes("acme", "GET", fetch, &headers, Body::empty()).await;
+        assert!(status == 200 && bytes == whole, "{headers:?}");
+    }
+    for range in [format!("bytes={n}-"), format!("bytes={}-{}", n + 5, n + 6), "bytes=-0".to_owned()] {
+        let (status, headers, answer) = server.bytes("acme", "GET", fetch, &[("range", &range)], Body::empty()).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((status, &answer["error"]["field"]), (416, &json!("range")), "{range}: {answer}");
+        assert_eq!(headers["content-range"].to_str().unwrap(), format!("bytes */{n}"));
+    }
+}
+
+/// What was uploaded and refused is erased on another thread.
 async fn wait_until_erased(server: &Server) {
     for _ in 0..1_000_000 {
         if server.bed.archives.n_archives() == 0 {
@@ -256,7 +304,7 @@ async fn archives_belong_to_their_tenant_and_need_their_grants() {
     server.add_key("acme", "taker", grants(&[Grant::Templates])).await;
     server.add_key("acme", "enroller", grants(&[Grant::Enrol, Grant::Templates])).await;
     for key in ["reader", "taker", "enroller"] {
-        for (method, path) in [("GET", fetch.as_str()), ("POST", EXPORT)] {
+        for (method, path) in [("GET", fetch.as_str()), ("DELETE", &fetch), ("POST", EXPORT)] {
             let (status, error) = refused(&server, key, method, path, Body::empty()).await;
             assert_eq!(status, 403, "{key} {method} {path}: {error}");
         }

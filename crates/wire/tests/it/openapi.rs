@@ -47,6 +47,7 @@ const ORDER: &[&str] = &[
     "export_faces_later",
     "import_faces_later",
     "fetch_archive",
+    "erase_archive",
     "create_person",
     "add_person_face",
     "show_person",

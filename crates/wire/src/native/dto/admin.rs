@@ -248,7 +248,7 @@ pub struct LineOutcome {
 /// An archive that waits to be fetched.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobArchive {
-    /// Where `GET` fetches it. It is erased when it was fetched as a whole.
+    /// Where `GET` fetches it, as a whole or in stretches, and `DELETE` erases it.
     pub path: String,
     /// Its bytes.
     pub n_bytes: u64,
@@ -282,6 +282,13 @@ pub struct Jobs {
     /// Where the next stretch begins; left out at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// An archive that is gone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArchiveErased {
+    /// The id of the job that had made it.
+    pub erased: String,
 }
 
 /// A job that will not be done; it stays listed for a day.
