@@ -36,7 +36,7 @@ pub enum Library {
     OnnxRuntime,
     /// OpenVINO: quicker on x86-64.
     OpenVino,
-    /// None: the program itself. Recognisers that are a chain of convolutions in [`Precision::I16`], detectors and meshes
+    /// None: the program itself. Recognisers that are a chain of convolutions in [`Precision::I16`] or [`Precision::I8`], detectors and meshes
     /// that are convolutions with few other operations in [`Precision::F32`].
     BuiltIn,
 }
@@ -64,6 +64,9 @@ pub enum Precision {
     Bf16,
     /// 16-bit integers, scaled for each pixel; only [`Library::BuiltIn`], for recognisers.
     I16,
+    /// 8-bit integers, scaled for each 64 numbers of each pixel and for as many weights; as above. The weights of SFace are
+    /// such integers in the file that its model is made of, so that only pixels are rounded.
+    I8,
 }
 
 impl std::str::FromStr for Library {
@@ -92,6 +95,7 @@ impl Precision {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
             Precision::I16 => "i16",
+            Precision::I8 => "i8",
         }
     }
 }
@@ -110,14 +114,17 @@ impl Engine {
     /// What runs everywhere.
     pub const PORTABLE: Self = Self { library: Library::OnnxRuntime, precision: Precision::F32 };
 
-    /// The program itself, without a library, as it runs models of that kind; `None` for those that it does not know.
-    pub const fn built_in(kind: ModelKind) -> Option<Self> {
-        let precision = match kind {
-            ModelKind::Detector | ModelKind::Mesh => Precision::F32,
-            ModelKind::Recogniser => Precision::I16,
-            ModelKind::Attribute => return None,
-        };
-        Some(Self { library: Library::BuiltIn, precision })
+    /// The program itself, without a library, in the ways that it can run models of that kind; none for those that it does
+    /// not know.
+    pub const fn built_in(kind: ModelKind) -> &'static [Self] {
+        const fn of(precision: Precision) -> Engine {
+            Engine { library: Library::BuiltIn, precision }
+        }
+        match kind {
+            ModelKind::Detector | ModelKind::Mesh => const { &[of(Precision::F32)] },
+            ModelKind::Recogniser => const { &[of(Precision::I16), of(Precision::I8)] },
+            ModelKind::Attribute => &[],
+        }
     }
 }
 
@@ -170,7 +177,7 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// The program itself for all that it knows, ONNX Runtime for the rest.
+    /// The program itself for all that it knows, as exactly as it can, ONNX Runtime for the rest.
     pub const BUILT_IN: Self = Self {
         detector: Engine { library: Library::BuiltIn, precision: Precision::F32 },
         mesh: Engine { library: Library::BuiltIn, precision: Precision::F32 },

@@ -133,7 +133,9 @@ impl Loaded {
         let precision = match precision {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
-            Precision::I16 => return Err(unloadable(name, "cannot be run by OpenVINO in 16-bit integers")),
+            Precision::I16 | Precision::I8 => {
+                return Err(unloadable(name, "cannot be run by OpenVINO in integers"));
+            }
         };
         core.set_property(&DeviceType::CPU, &RwPropertyKey::HintInferencePrecision, precision).map_err(refused)?;
         let compiled = core.compile_model(&model, DeviceType::CPU).map_err(refused)?;

@@ -16,6 +16,7 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes;
 mod convolve;
 mod elementwise;
 mod lanes;
@@ -34,6 +35,9 @@ pub(super) const PANEL_LINES: usize = 4;
 
 /// Inputs of a full connection that share a scale.
 pub(super) const FULL_BLOCK: usize = 64;
+
+/// Inputs of a convolution of one pixel in bytes that share a scale, of the pixel's numbers and of the weights.
+pub(super) const BYTE_BLOCK: usize = 64;
 
 /// One number of each of 16 neighbouring channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,6 +58,12 @@ pub(super) fn numbers(lines: &[Line]) -> &[f32] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(super) struct PairLine(pub(super) [i16; 2 * LANES]);
+
+/// Weights of 16 neighbouring outputs for four neighbouring inputs, without a sign: the four of the first output, then of the
+/// second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(super) struct QuadLine(pub(super) [u8; 4 * LANES]);
 
 /// A row of a tile: of pixels, 64 bytes of one; of weights, 4 bytes for each of 16 outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +183,28 @@ pub(super) struct Pointwise<'a> {
     pub(super) plane_len: usize,
 }
 
+/// A convolution of one pixel: rows of bytes times a matrix of bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BytePointwise<'a> {
+    /// A row of `depth` numbers for each pixel.
+    pub(super) rows: &'a [i8],
+    /// For each row and each [`BYTE_BLOCK`] of it what a number of 1 stands for, and what the sum of its numbers does.
+    pub(super) scales: &'a [[f32; 2]],
+    /// Inputs, a multiple of [`LANES`].
+    pub(super) depth: usize,
+    /// Panels of [`PANEL_LINES`] lines of outputs, in each for every four inputs one line after another.
+    pub(super) weights: &'a [QuadLine],
+    /// For each line of outputs and each block of inputs what a weight of 1 and of 0 stand for: a weight `w` is
+    /// `w * first + second`.
+    pub(super) terms: &'a [[Line; 2]],
+    /// One for each line of outputs; its scale is not used.
+    pub(super) finish: &'a [Finish],
+    /// Place of each pixel in the first plane of the output.
+    pub(super) places: &'a [u32],
+    /// Lines of a plane of the output.
+    pub(super) plane_len: usize,
+}
+
 /// A full connection of some vectors, which share the reading of the weights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Full<'a> {
@@ -280,6 +312,8 @@ pub(super) struct Kernel {
     depthwise: fn(&Depthwise<'_>, &mut [Line]),
     quantise: fn(&[Line], limit: f32, &mut [i16], &mut [f32]),
     pointwise: fn(&Pointwise<'_>, &mut Vec<TileLine>, &mut [Line]),
+    quantise_bytes: fn(&[Line], n_pixels: usize, &mut [i8], &mut [[f32; 2]]),
+    pointwise_bytes: fn(&BytePointwise<'_>, &mut [Line]),
     full: fn(&Full<'_>, &mut [Line]),
     convolution: fn(&Convolution<'_>, &mut [Line]),
     depthwise_convolution: fn(&DepthwiseConvolution<'_>, &mut [Line]),
@@ -392,6 +426,44 @@ impl Kernel {
         assert_eq!(n_lines, n_packed, "weights of another shape");
         check_places(job.places, 1, job.plane_len, job.finish.len(), out);
         (self.pointwise)(job, bytes, out);
+    }
+
+    /// Rows of bytes for `n_pixels` pixels that lie in planes without a frame, as for [`Self::quantise`]. Each block of
+    /// [`BYTE_BLOCK`] numbers of a row, the last of which may be shorter, is scaled so that its largest number, whatever its
+    /// sign, becomes 127. `scales` says for each block what a number of 1 stands for then, and what the sum of its numbers
+    /// does.
+    pub(super) fn quantise_bytes(&self, planes: &[Line], n_pixels: usize, rows: &mut [i8], scales: &mut [[f32; 2]]) {
+        assert!(n_pixels > 0 && planes.len().is_multiple_of(n_pixels), "planes of as many pixels");
+        assert_eq!(planes.len() * LANES, rows.len(), "a number for each number");
+        let n_blocks = (planes.len() / n_pixels * LANES).div_ceil(BYTE_BLOCK);
+        assert_eq!(scales.len(), n_pixels * n_blocks, "scales for each block");
+        (self.quantise_bytes)(planes, n_pixels, rows, scales);
+    }
+
+    /// The weights of `16 * n_lines` outputs for each of `depth` inputs; `weight` takes an output and an input.
+    pub(super) fn packed_bytes(n_lines: usize, depth: usize, weight: &dyn Fn(usize, usize) -> u8) -> Vec<QuadLine> {
+        let mut lines = Vec::with_capacity(n_lines * depth / 4);
+        for panel in (0..n_lines).step_by(PANEL_LINES) {
+            for input in (0..depth).step_by(4) {
+                for line in panel..n_lines.min(panel + PANEL_LINES) {
+                    let quad = |idx: usize| weight(line * LANES + idx / 4, input + idx % 4);
+                    lines.push(QuadLine(std::array::from_fn(quad)));
+                }
+            }
+        }
+        lines
+    }
+
+    /// Makes the outputs of each pixel, in each plane of `out`.
+    pub(super) fn pointwise_bytes(&self, job: &BytePointwise<'_>, out: &mut [Line]) {
+        let (n_pixels, n_lines, n_blocks) = (job.places.len(), job.finish.len(), job.depth.div_ceil(BYTE_BLOCK));
+        assert!(job.depth > 0 && job.depth.is_multiple_of(LANES), "inputs come in lines");
+        assert_eq!(job.rows.len(), n_pixels * job.depth, "rows of another length");
+        assert_eq!(job.scales.len(), n_pixels * n_blocks, "scales of other rows");
+        assert_eq!(job.weights.len(), n_lines * (job.depth / 4), "weights of another shape");
+        assert_eq!(job.terms.len(), n_lines * n_blocks, "scales of another shape");
+        check_places(job.places, 1, job.plane_len, n_lines, out);
+        (self.pointwise_bytes)(job, out);
     }
 
     /// Makes the outputs of each vector, a line of 16 after another.

@@ -1,7 +1,8 @@
 //! Operations with their weights in the form that the inner loops read.
 
 use super::graph;
-use super::kernel::{self, ByteLine, FULL_BLOCK, FULL_LINES, Finish, Kernel, LANES, Line, PackedWeights, TileLine};
+use super::kernel::{self, BYTE_BLOCK, ByteLine, FULL_BLOCK, FULL_LINES, Finish, Kernel, LANES, Line, PackedWeights};
+use super::kernel::{QuadLine, TileLine};
 
 /// The largest number of a row of integers that a pointwise convolution multiplies. More bits here leave fewer for the
 /// weights, since the sum of all products must fit 32 bits.
@@ -166,26 +167,56 @@ pub(super) struct Pointwise {
     pub(super) depthwise: Option<Depthwise>,
     input: Picture,
     depth: usize,
-    weights: PackedWeights,
+    weights: PointwiseWeights,
     finish: Vec<Finish>,
     pub(super) output: Picture,
     places: Vec<u32>,
+}
+
+/// In which integers a [`Pointwise`] is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Integers {
+    /// Of 16 bits, a pixel's numbers scaled together.
+    Words,
+    /// Of 8 bits, each [`BYTE_BLOCK`] of a pixel's numbers scaled together.
+    Bytes,
+}
+
+enum PointwiseWeights {
+    Words(PackedWeights),
+    Bytes {
+        weights: Vec<QuadLine>,
+        /// See [`kernel::BytePointwise::terms`].
+        terms: Vec<[Line; 2]>,
+    },
 }
 
 /// Working space of a [`Pointwise`].
 #[derive(Default)]
 pub(super) struct Strip {
     planes: Vec<Line>,
+    words: Words,
+    bytes: Bytes,
+}
+
+#[derive(Default)]
+struct Words {
     rows: Vec<i16>,
     scales: Vec<f32>,
-    bytes: Vec<TileLine>,
+    tiles: Vec<TileLine>,
+}
+
+#[derive(Default)]
+struct Bytes {
+    rows: Vec<i8>,
+    scales: Vec<[f32; 2]>,
 }
 
 impl Pointwise {
     /// `input` is what comes in, or what the depthwise convolution takes. The problem in words if no weights keep the
     /// sums within 32 bits.
     pub(super) fn new(
-        kernel: &Kernel,
+        (kernel, integers): (&Kernel, Integers),
         depthwise: Option<Depthwise>,
         input: Picture,
         convolution: &graph::Convolution,
@@ -193,15 +224,40 @@ impl Pointwise {
     ) -> Result<Self, String> {
         let graph::Convolution { weights, n_inputs, n_outputs, .. } = convolution;
         let depth = n_inputs.next_multiple_of(LANES);
-        let rows: Vec<BoundedWeights> =
-            weights.chunks_exact(*n_inputs).map(BoundedWeights::new).collect::<Result<_, _>>()?;
-        let weight = |output: usize, input: usize| {
-            rows.get(output).and_then(|row| row.weights().get(input)).copied().unwrap_or(0)
-        };
         let n_lines = n_outputs.div_ceil(LANES);
-        let weights = kernel.packed(n_lines, depth, &weight);
-        let scales: Vec<f32> = rows.iter().map(|row| row.scale).collect();
-        let finish = finish(convolution, Some(&scales));
+        let (weights, finish) = match integers {
+            Integers::Words => {
+                let rows: Vec<BoundedWeights> =
+                    weights.chunks_exact(*n_inputs).map(BoundedWeights::new).collect::<Result<_, _>>()?;
+                let weight = |output: usize, input: usize| {
+                    rows.get(output).and_then(|row| row.weights().get(input)).copied().unwrap_or(0)
+                };
+                let scales: Vec<f32> = rows.iter().map(|row| row.scale).collect();
+                let packed = kernel.packed(n_lines, depth, &weight);
+                (PointwiseWeights::Words(packed), finish(convolution, Some(&scales)))
+            }
+            Integers::Bytes => {
+                let rows: Vec<ByteWeights> = weights.chunks_exact(*n_inputs).map(ByteWeights::new).collect();
+                let weight = |output: usize, input: usize| {
+                    rows.get(output).and_then(|row| row.weights.get(input)).map_or(0, |&byte| byte as u8 ^ 0x80)
+                };
+                let blocks =
+                    (0..n_lines).flat_map(|line| (0..depth.div_ceil(BYTE_BLOCK)).map(move |block| (line, block)));
+                let terms = blocks.map(|(line, block)| {
+                    // A byte without a sign is 128 more than one with a sign.
+                    let [one, least] = [0, 1].map(|term| {
+                        line_of(line * LANES, *n_outputs, |output| {
+                            let row = &rows[output];
+                            if term == 0 { row.terms[block][0] } else { row.least[block] }
+                        })
+                    });
+                    [one, least]
+                });
+                let terms = terms.collect();
+                let weights = Kernel::packed_bytes(n_lines, depth, &weight);
+                (PointwiseWeights::Bytes { weights, terms }, finish(convolution, None))
+            }
+        };
         let places = (0..output.height).flat_map(|y| (0..output.width).map(move |x| (output.place(y) + x) as u32));
         Ok(Self { depthwise, input, depth, weights, finish, output, places: places.collect() })
     }
@@ -228,12 +284,11 @@ impl Pointwise {
         while first < height {
             let n_rows = rows_max.min(height - first);
             let n_pixels = n_rows * width;
-            strip.rows.resize(n_pixels * self.depth, 0);
-            strip.scales.resize(n_pixels, 0.0);
-            if let Some(depthwise) = &self.depthwise {
-                strip.planes.resize(n_pixels * n_planes, Line::ZERO);
-                let planes = input[..self.input.len()].chunks_exact(self.input.plane_len());
-                for (idx, (plane, out)) in planes.zip(strip.planes.chunks_exact_mut(n_pixels)).enumerate() {
+            let Strip { planes, words, bytes } = &mut *strip;
+            let pixels = if let Some(depthwise) = &self.depthwise {
+                planes.resize(n_pixels * n_planes, Line::ZERO);
+                let inputs = input[..self.input.len()].chunks_exact(self.input.plane_len());
+                for (idx, (plane, out)) in inputs.zip(planes.chunks_exact_mut(n_pixels)).enumerate() {
                     let job = kernel::Depthwise {
                         input: &plane[first * depthwise.stride * self.input.row_len()..],
                         row_len: self.input.row_len(),
@@ -244,20 +299,30 @@ impl Pointwise {
                     };
                     kernel.depthwise(&job, out);
                 }
-                kernel.quantise(&strip.planes, ROW_LIMIT as f32, &mut strip.rows, &mut strip.scales);
+                &planes[..]
             } else {
-                kernel.quantise(&input[..self.input.len()], ROW_LIMIT as f32, &mut strip.rows, &mut strip.scales);
-            }
-            let job = kernel::Pointwise {
-                rows: &strip.rows,
-                scales: &strip.scales,
-                depth: self.depth,
-                weights: &self.weights,
-                finish: &self.finish,
-                places: &self.places[first * width..][..n_pixels],
-                plane_len: self.output.plane_len(),
+                &input[..self.input.len()]
             };
-            kernel.pointwise(&job, &mut strip.bytes, out);
+            let (depth, finish, plane_len) = (self.depth, &self.finish[..], self.output.plane_len());
+            let places = &self.places[first * width..][..n_pixels];
+            match &self.weights {
+                PointwiseWeights::Words(weights) => {
+                    let Words { rows, scales, tiles } = words;
+                    rows.resize(n_pixels * depth, 0);
+                    scales.resize(n_pixels, 0.0);
+                    kernel.quantise(pixels, ROW_LIMIT as f32, rows, scales);
+                    let job = kernel::Pointwise { rows, scales, depth, weights, finish, places, plane_len };
+                    kernel.pointwise(&job, tiles, out);
+                }
+                PointwiseWeights::Bytes { weights, terms } => {
+                    let Bytes { rows, scales } = bytes;
+                    rows.resize(n_pixels * depth, 0);
+                    scales.resize(n_pixels * depth.div_ceil(BYTE_BLOCK), [0.0; 2]);
+                    kernel.quantise_bytes(pixels, n_pixels, rows, scales);
+                    let job = kernel::BytePointwise { rows, scales, depth, weights, terms, finish, places, plane_len };
+                    kernel.pointwise_bytes(&job, out);
+                }
+            }
             first += n_rows;
         }
     }
@@ -403,18 +468,20 @@ impl Full {
     }
 }
 
-/// Weights of one output of a full connection in bytes: exact where the model's file has them in 8 bits with a scale
-/// for each block.
+/// Weights of one output in bytes: exact where the model's file was made of weights in 8 bits with a scale for each block,
+/// as that of SFace was.
 struct ByteWeights {
     weights: Vec<i8>,
     /// For each block what a weight of 1 and of 0 stand for.
     terms: Vec<[f32; 2]>,
+    /// For each block what the least byte, -128, stands for.
+    least: Vec<f32>,
 }
 
 impl ByteWeights {
     fn new(weights: &[f32]) -> Self {
         let mut bytes = Vec::with_capacity(weights.len());
-        let mut terms = Vec::new();
+        let (mut terms, mut leasts) = (Vec::new(), Vec::new());
         for block in weights.chunks(FULL_BLOCK) {
             let (least, most) =
                 block.iter().fold((f32::MAX, f32::MIN), |(least, most), &weight| (least.min(weight), most.max(weight)));
@@ -426,8 +493,9 @@ impl ByteWeights {
             bytes.extend(block.iter().map(byte));
             let zero = if step == 0.0 { f64::from(least) } else { f64::from(least) + 128.0 * step };
             terms.push([step as f32, zero as f32]);
+            leasts.push(least);
         }
-        Self { weights: bytes, terms }
+        Self { weights: bytes, terms, least: leasts }
     }
 }
 

@@ -26,7 +26,7 @@ mod tests;
 
 use graph::{Chain, Convolution, Operation};
 use kernel::{Kernel, Line};
-use layers::{Affine, Dense, Depthwise, Full, Picture, Pointwise, Strip, Vectors};
+use layers::{Affine, Dense, Depthwise, Full, Integers, Picture, Pointwise, Strip, Vectors};
 use net::Net;
 
 /// Pictures that a recogniser runs together at most. Weights that are larger than the pictures they are for, such as those of
@@ -103,7 +103,8 @@ impl Loaded {
         let model = onnx::parse(model.clone())
             .map_err(|err| unloadable(name, "cannot be loaded: damaged, or no ONNX model").with_source(err))?;
         let read = match precision {
-            Precision::I16 => Chain::read(model).and_then(|chain| Recogniser::of(kernel, chain)).map(Self::Recogniser),
+            Precision::I16 => Recogniser::read((kernel, Integers::Words), model).map(Self::Recogniser),
+            Precision::I8 => Recogniser::read((kernel, Integers::Bytes), model).map(Self::Recogniser),
             Precision::F32 => Net::read(kernel, model).map(Self::Net),
             Precision::Bf16 => Err("it has no bf16".to_owned()),
         };
@@ -132,8 +133,8 @@ impl Loaded {
 }
 
 impl Recogniser {
-    fn of(kernel: &'static Kernel, chain: Chain) -> std::result::Result<Self, String> {
-        let Chain { input, output, operations } = chain;
+    fn read(way: (&'static Kernel, Integers), model: onnx::message::Model) -> std::result::Result<Self, String> {
+        let Chain { input, output, operations } = Chain::read(model)?;
         let (affine, operations) = match &operations[..] {
             [Operation::Affine { scale, shift }, rest @ ..] => ((scale.clone(), shift.clone()), rest),
             rest => ((vec![1.0; input[0]], vec![0.0; input[0]]), rest),
@@ -159,13 +160,13 @@ impl Recogniser {
                 {
                     let output = output_of(convolution, rest);
                     let depthwise = Depthwise::new(depthwise)?;
-                    stages.push(Stage::Pointwise(pointwise(kernel, Some(depthwise), picture, convolution, output)?));
+                    stages.push(Stage::Pointwise(pointwise(way, Some(depthwise), picture, convolution, output)?));
                     picture = output;
                     rest
                 }
                 [Operation::Convolution(convolution), rest @ ..] => {
                     let output = output_of(convolution, rest);
-                    stages.push(Stage::Pointwise(pointwise(kernel, None, picture, convolution, output)?));
+                    stages.push(Stage::Pointwise(pointwise(way, None, picture, convolution, output)?));
                     picture = output;
                     rest
                 }
@@ -173,7 +174,7 @@ impl Recogniser {
                     let last = Full::new(picture, full);
                     let n_early = stages.iter().position(Stage::has_more_weights_than_pixels).unwrap_or(stages.len());
                     let late = stages.split_off(n_early);
-                    return Ok(Self { kernel, input, output, first, early: stages, late, last });
+                    return Ok(Self { kernel: way.0, input, output, first, early: stages, late, last });
                 }
                 _ => return Err("does not end in a full connection".to_owned()),
             };
@@ -261,7 +262,7 @@ fn output_of(convolution: &Convolution, rest: &[Operation]) -> Picture {
 }
 
 fn pointwise(
-    kernel: &Kernel,
+    way: (&Kernel, Integers),
     depthwise: Option<Depthwise>,
     input: Picture,
     convolution: &Convolution,
@@ -274,7 +275,7 @@ fn pointwise(
             size[0], size[1]
         ));
     }
-    Pointwise::new(kernel, depthwise, input, convolution, output)
+    Pointwise::new(way, depthwise, input, convolution, output)
 }
 
 fn grow(planes: &mut Vec<Line>, picture: Picture) {

@@ -16,14 +16,16 @@ fn recogniser() -> Option<Bytes> {
 fn every_instruction_set_gives_the_same_bits() {
     let Some(model) = recogniser() else { return };
     let input: Vec<f32> = (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 24) as f32).collect();
-    let run = |kernel: &&'static Kernel| {
-        let model = Loaded::with_kernel(kernel, Precision::I16, "rec.onnx", &model).expect("is a chain");
-        let mut outputs = model.run(&mut Scratch::default(), &[1, 3, 112, 112], &input).expect("runs");
-        outputs.remove(0).data
-    };
-    let outputs: Vec<Vec<f32>> = Kernel::all().iter().map(run).collect();
-    assert!(outputs[0].iter().any(|number| *number != 0.0));
-    assert!(outputs.iter().all(|output| *output == outputs[0]), "a kernel gives other numbers");
+    for precision in [Precision::I16, Precision::I8] {
+        let run = |kernel: &&'static Kernel| {
+            let model = Loaded::with_kernel(kernel, precision, "rec.onnx", &model).expect("is a chain");
+            let mut outputs = model.run(&mut Scratch::default(), &[1, 3, 112, 112], &input).expect("runs");
+            outputs.remove(0).data
+        };
+        let outputs: Vec<Vec<f32>> = Kernel::all().iter().map(run).collect();
+        assert!(outputs[0].iter().any(|number| *number != 0.0));
+        assert!(outputs.iter().all(|output| *output == outputs[0]), "a kernel gives other numbers in {precision:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
 use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
-use super::{Pointwise, convolve, elementwise, loops};
+use super::{Pointwise, convolve, elementwise, loops, portable};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -24,6 +24,9 @@ static KERNEL: Kernel = Kernel {
     quantise: |planes, limit, rows, scales| unsafe { quantise(planes, limit, rows, scales) },
     // SAFETY: as above.
     pointwise: |job, _, out| unsafe { pointwise(job, out) },
+    // Sums of products of bytes saturate here, and 16-bit integers are quicker.
+    quantise_bytes: portable::quantise_bytes,
+    pointwise_bytes: portable::pointwise_bytes,
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
     // SAFETY: as above.

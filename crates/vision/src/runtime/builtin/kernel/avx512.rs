@@ -4,9 +4,11 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::lanes::Lanes;
-use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
-use super::{Pointwise, convolve, elementwise, loops};
+use super::lanes::{ByteLanes, Lanes};
+use super::{
+    ByteLine, BytePointwise, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing,
+};
+use super::{PairLine, Pointwise, QuadLine, bytes, convolve, elementwise, loops};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -32,6 +34,10 @@ pub(super) const KERNEL: Kernel = Kernel {
     quantise: |planes, limit, rows, scales| unsafe { quantise(planes, limit, rows, scales) },
     // SAFETY: as above.
     pointwise: |job, _, out| unsafe { pointwise(job, out) },
+    // SAFETY: as above.
+    quantise_bytes: |planes, n_pixels, rows, scales| unsafe { quantise_bytes(planes, n_pixels, rows, scales) },
+    // SAFETY: as above.
+    pointwise_bytes: |job, out| unsafe { pointwise_bytes(job, out) },
     // SAFETY: as above.
     full: |job, out| unsafe { full(job, out) },
     // SAFETY: as above.
@@ -68,6 +74,18 @@ fn quantise(planes: &[Line], limit: f32, rows: &mut [i16], scales: &mut [f32]) {
 fn pointwise(job: &Pointwise<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { loops::pointwise::<Avx512, 6, 4>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn quantise_bytes(planes: &[Line], n_pixels: usize, rows: &mut [i8], scales: &mut [[f32; 2]]) {
+    // SAFETY: as in `dense`.
+    unsafe { bytes::quantise::<Avx512>(planes, n_pixels, rows, scales) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn pointwise_bytes(job: &BytePointwise<'_>, out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { bytes::pointwise::<Avx512, 6, 4>(job, out) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
@@ -217,6 +235,53 @@ impl Lanes for Avx512 {
     unsafe fn dot(sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
         // SAFETY: see above.
         unsafe { dot(sums, a, b) }
+    }
+}
+
+// SAFETY of all functions: as above.
+impl ByteLanes for Avx512 {
+    type Quads = __m512i;
+
+    #[inline(always)]
+    unsafe fn to_integers(self) -> Self::Sums {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtps_epi32(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn plus_sums(a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        // SAFETY: see above.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn total(sums: Self::Sums) -> i32 {
+        // SAFETY: see above.
+        unsafe { _mm512_reduce_add_epi32(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(integers: Self::Sums, to: *mut i8) {
+        // SAFETY: see above. Sixteen bytes are 128 bits.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(integers)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quads(line: *const QuadLine) -> Self::Quads {
+        // SAFETY: see above.
+        unsafe { _mm512_load_si512(line.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_quad(quad: *const i8) -> Self::Quads {
+        // SAFETY: see above. Four bytes are 32 bits.
+        unsafe { _mm512_set1_epi32(quad.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_quads(sums: Self::Sums, weights: Self::Quads, numbers: Self::Quads) -> Self::Sums {
+        // SAFETY: see above.
+        unsafe { _mm512_dpbusd_epi32(sums, weights, numbers) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the inner loops need of an instruction set.
 #![expect(unsafe_code, reason = "declares functions that need an instruction set and valid pointers")]
 
-use super::{ByteLine, Line, PairLine};
+use super::{ByteLine, Line, PairLine, QuadLine};
 
 /// The numbers of lines, one line after another.
 pub(super) fn numbers(lines: &[Line]) -> &[f32] {
@@ -56,4 +56,28 @@ pub(super) trait Lanes: Copy {
     unsafe fn splat_pair(pair: *const i16) -> Self::Pairs;
     /// Adds the sum of both products to each sum, wrapping around.
     unsafe fn dot(sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
+}
+
+/// What sums of products of bytes need besides.
+///
+/// # Safety
+/// As for [`Lanes`].
+pub(super) trait ByteLanes: Lanes {
+    /// Four bytes for each of sixteen sums.
+    type Quads: Copy;
+
+    /// The numbers as integers, rounded to the nearest, the even one of two.
+    unsafe fn to_integers(self) -> Self::Sums;
+    /// `a + b`
+    unsafe fn plus_sums(a: Self::Sums, b: Self::Sums) -> Self::Sums;
+    /// The sum of all sixteen.
+    unsafe fn total(sums: Self::Sums) -> i32;
+    /// Writes integers that fit bytes.
+    unsafe fn store_bytes(integers: Self::Sums, to: *mut i8);
+    /// Reads weights.
+    unsafe fn load_quads(line: *const QuadLine) -> Self::Quads;
+    /// The same four numbers sixteen times.
+    unsafe fn splat_quad(quad: *const i8) -> Self::Quads;
+    /// Adds the sum of four products to each sum, wrapping around: weights without a sign times numbers with one.
+    unsafe fn dot_quads(sums: Self::Sums, weights: Self::Quads, numbers: Self::Quads) -> Self::Sums;
 }

@@ -1,8 +1,9 @@
 //! The inner loops without vector instructions, for other processors and as what the others are compared with.
 #![expect(unsafe_code, reason = "reads and writes whose bounds were checked once for all loops")]
 
-use super::lanes::Lanes;
-use super::{ByteLine, Kernel, LANES, Line, Packing, PairLine, convolve, elementwise, loops};
+use super::lanes::{ByteLanes, Lanes};
+use super::{ByteLine, BytePointwise, Kernel, LANES, Line, Packing, PairLine, QuadLine};
+use super::{bytes, convolve, elementwise, loops};
 
 /// Runs everywhere.
 pub(super) static KERNEL: Kernel = Kernel {
@@ -16,6 +17,8 @@ pub(super) static KERNEL: Kernel = Kernel {
     quantise: |planes, limit, rows, scales| unsafe { loops::quantise::<Plain>(planes, limit, rows, scales) },
     // SAFETY: as above.
     pointwise: |job, _, out| unsafe { loops::pointwise::<Plain, 4, 1>(job, out) },
+    quantise_bytes,
+    pointwise_bytes,
     // SAFETY: as above.
     full: |job, out| unsafe { loops::full::<Plain, 1>(job, out) },
     // SAFETY: as above.
@@ -31,6 +34,18 @@ pub(super) static KERNEL: Kernel = Kernel {
         elementwise::sums_with_halved::<Plain>(input, width, halved, out)
     },
 };
+
+/// See [`Kernel::quantise_bytes`].
+pub(super) fn quantise_bytes(planes: &[Line], n_pixels: usize, rows: &mut [i8], scales: &mut [[f32; 2]]) {
+    // SAFETY: needs no instruction set; the bounds are checked by `Kernel`.
+    unsafe { bytes::quantise::<Plain>(planes, n_pixels, rows, scales) }
+}
+
+/// See [`Kernel::pointwise_bytes`].
+pub(super) fn pointwise_bytes(job: &BytePointwise<'_>, out: &mut [Line]) {
+    // SAFETY: as above.
+    unsafe { bytes::pointwise::<Plain, 4, 1>(job, out) }
+}
 
 #[derive(Clone, Copy)]
 struct Plain([f32; LANES]);
@@ -138,5 +153,50 @@ impl Lanes for Plain {
     unsafe fn dot(sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
         let product = |idx: usize| i32::from(a[idx]) * i32::from(b[idx]);
         std::array::from_fn(|lane| sums[lane].wrapping_add(product(2 * lane).wrapping_add(product(2 * lane + 1))))
+    }
+}
+
+// SAFETY of all functions: as above.
+impl ByteLanes for Plain {
+    type Quads = [i16; 4 * LANES];
+
+    #[inline(always)]
+    unsafe fn to_integers(self) -> Self::Sums {
+        self.0.map(|number| number.round_ties_even() as i32)
+    }
+
+    #[inline(always)]
+    unsafe fn plus_sums(a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        std::array::from_fn(|lane| a[lane].wrapping_add(b[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn total(sums: Self::Sums) -> i32 {
+        sums.into_iter().fold(0, i32::wrapping_add)
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(integers: Self::Sums, to: *mut i8) {
+        // SAFETY: see above.
+        unsafe { to.cast::<[i8; LANES]>().write(integers.map(|integer| integer as i8)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quads(line: *const QuadLine) -> Self::Quads {
+        // SAFETY: see above.
+        unsafe { line.read() }.0.map(i16::from)
+    }
+
+    #[inline(always)]
+    unsafe fn splat_quad(quad: *const i8) -> Self::Quads {
+        // SAFETY: see above.
+        let quad = unsafe { quad.cast::<[i8; 4]>().read() };
+        std::array::from_fn(|idx| i16::from(quad[idx % 4]))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_quads(sums: Self::Sums, weights: Self::Quads, numbers: Self::Quads) -> Self::Sums {
+        let product = |idx: usize| i32::from(weights[idx]) * i32::from(numbers[idx]);
+        std::array::from_fn(|lane| sums[lane].wrapping_add((4 * lane..4 * lane + 4).map(product).sum()))
     }
 }

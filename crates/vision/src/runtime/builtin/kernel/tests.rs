@@ -58,6 +58,77 @@ proptest! {
     }
 
     #[test]
+    fn pointwise_in_bytes_is_the_sum_of_products_of_each_block(
+        n_pixels in 1..40_usize, n_lines in 1..10_usize, n_depth in 1..10_usize, seed: u32,
+    ) {
+        let depth = LANES * n_depth;
+        let n_blocks = depth.div_ceil(BYTE_BLOCK);
+        let bytes = |seed, n| floats(seed, n).iter().map(|x| (x * 127.9) as i8).collect::<Vec<_>>();
+        let (rows, weights) = (bytes(seed, n_pixels * depth), bytes(seed ^ 1, n_lines * LANES * depth));
+        let weight = |output: usize, input: usize| weights[output * depth + input] as u8;
+        let scales: Vec<[f32; 2]> =
+            floats(seed ^ 2, 2 * n_pixels * n_blocks).chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+        let terms: Vec<[Line; 2]> =
+            lines(seed ^ 3, 2 * n_lines * n_blocks).chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+        let finish = finishes(seed, n_lines);
+        // Every other pixel of the plane, from the last on.
+        let places: Vec<u32> = (0..n_pixels as u32).rev().map(|pixel| 2 * pixel).collect();
+        let plane_len = 2 * n_pixels;
+        let mut expected = vec![Line([7.0; LANES]); n_lines * plane_len];
+        for (output, pixel) in (0..n_lines * LANES).flat_map(|output| (0..n_pixels).map(move |pixel| (output, pixel))) {
+            let (line, lane) = (output / LANES, output % LANES);
+            let Finish { bias, slope, .. } = &finish[line];
+            let mut number = bias.0[lane];
+            for block in 0..n_blocks {
+                let inputs = block * BYTE_BLOCK..depth.min((block + 1) * BYTE_BLOCK);
+                let product = |i: usize| i32::from(rows[pixel * depth + i]) * i32::from(weight(output, i));
+                let sum: i32 = inputs.map(product).sum();
+                let ([scale, total], [one, zero]) = (scales[pixel * n_blocks + block], terms[line * n_blocks + block]);
+                number = (sum as f32 * scale).mul_add(one.0[lane], number);
+                number = total.mul_add(zero.0[lane], number);
+            }
+            expected[line * plane_len + places[pixel] as usize].0[lane] = bent(number, slope.0[lane]);
+        }
+        let weights = Kernel::packed_bytes(n_lines, depth, &weight);
+        let job = BytePointwise {
+            rows: &rows, scales: &scales, depth, weights: &weights, terms: &terms, finish: &finish, places: &places,
+            plane_len,
+        };
+        for kernel in Kernel::all() {
+            let mut out = vec![Line([7.0; LANES]); n_lines * plane_len];
+            kernel.pointwise_bytes(&job, &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
+    fn rows_of_bytes_reach_the_limit_in_each_block_and_know_its_sum(
+        n_pixels in 1..9_usize, n_planes in 1..10_usize, seed: u32,
+    ) {
+        let mut planes = lines(seed, n_pixels * n_planes);
+        (0..n_planes).for_each(|plane| planes[plane * n_pixels] = Line::ZERO);
+        let depth = n_planes * LANES;
+        let n_blocks = depth.div_ceil(BYTE_BLOCK);
+        for kernel in Kernel::all() {
+            let (mut rows, mut scales) = (vec![1; planes.len() * LANES], vec![[1.0; 2]; n_pixels * n_blocks]);
+            kernel.quantise_bytes(&planes, n_pixels, &mut rows, &mut scales);
+            for (pixel, row) in rows.chunks_exact(depth).enumerate() {
+                let numbers: Vec<f32> = (0..n_planes).flat_map(|plane| planes[plane * n_pixels + pixel].0).collect();
+                let blocks = numbers.chunks(BYTE_BLOCK).zip(row.chunks(BYTE_BLOCK)).enumerate();
+                for (block, (numbers, row)) in blocks {
+                    let largest = numbers.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+                    let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+                    let expected: Vec<i8> = numbers.iter().map(|x| (x * factor).round_ties_even() as i8).collect();
+                    prop_assert_eq!(row, &expected[..], "{}", kernel.name());
+                    let one = largest / 127.0;
+                    let sum: i32 = expected.iter().map(|&byte| i32::from(byte)).sum();
+                    prop_assert_eq!(scales[pixel * n_blocks + block], [one, one * sum as f32]);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn depthwise_is_the_sum_of_nine_products(width in 1..12_usize, height in 1..5_usize, stride in 1..3_usize, seed: u32) {
         let row_len = (width - 1) * stride + 3 + (seed % 2) as usize;
         let input = lines(seed, row_len * ((height - 1) * stride + 3));
