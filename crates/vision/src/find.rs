@@ -621,7 +621,8 @@ impl Finder {
         }
         let is_upright = turn_between(0.0, best.place.tilt).abs() < UPRIGHT_TURN_MAX;
         let is_among_upright = self.is_among_upright && seems_upright(candidate);
-        if is_plain && is_upright && (is_among_upright || best.mesh.presence >= UPRIGHT_PRESENCE_MIN) {
+        // Among upright faces nothing speaks for another turn, however little the mesh believes the face.
+        if is_upright && (is_among_upright || (is_plain && best.mesh.presence >= UPRIGHT_PRESENCE_MIN)) {
             return Ok(best);
         }
         let first = self.levelled(pyramid, &best)?;
