@@ -165,6 +165,8 @@ pub enum Purpose {
 enum Turning {
     /// Those of at least [`PERSISTENT_SCORE_MIN`].
     OfPersistent,
+    /// The same, but for those that seem upright: several others of the picture do, see [`are_upright`].
+    OfTurned,
     /// Also weaker ones.
     OfAny,
 }
@@ -195,15 +197,13 @@ pub struct Finder {
     nms_iou: f32,
     side_max: u32,
     mesh: MeshNet,
-    /// Whether the picture at hand shows several upright faces; see [`are_upright`].
-    is_among_upright: bool,
 }
 
 impl Finder {
     /// A finder of these loaded models; `detect` is what the manifest says of the detector.
     pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
         let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
-        Self { detector, first, score_min, nms_iou, side_max, mesh, is_among_upright: false }
+        Self { detector, first, score_min, nms_iou, side_max, mesh }
     }
 
     /// The mesh net, to fit a face once more in a picture of another size.
@@ -251,7 +251,6 @@ impl Finder {
         side_min: f32,
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
-        self.is_among_upright = false;
         let (width, height) = (f64::from(pyramid.base().width()), f64::from(pyramid.base().height()));
         let whole = FacePlace { centre: (width / 2.0, height / 2.0), size: width.hypot(height), tilt: 45.0 };
         let shrunk = (f64::from(FINER_SIDES[0]) / width.max(height)).min(1.0);
@@ -325,7 +324,7 @@ impl Finder {
             }
             last_side = side;
             let look = self.look(pyramid, side, side <= 640)?;
-            self.is_among_upright = are_upright(&look.faces);
+            let turning = turning_among(&look.faces);
             let is_in_question = choice != FaceChoice::Central
                 && pass_idx == 0
                 && (!look.is_certain() || is_largest_in_question(&look, self.score_min));
@@ -347,7 +346,7 @@ impl Finder {
             }) {
                 let candidate = candidates.remove(idx);
                 let purpose = first_purpose(&candidate, purpose);
-                let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
+                let face = self.confirmed(pyramid, candidate, purpose, turning)?;
                 match face.doubt {
                     None if choice == FaceChoice::Central => return Ok(vec![face]),
                     None => add(&mut believed, face, self.mesh.stage().presence_sure),
@@ -383,31 +382,31 @@ impl Finder {
 
     fn find_all(&mut self, pyramid: &mut Pyramid, side_min: f32, purpose: Purpose) -> Result<Vec<Face>> {
         let mut all = self.all_candidates(pyramid, side_min, None)?;
-        self.is_among_upright = are_upright(&all);
+        let turning = turning_among(&all);
         all.retain(|face| face.score >= self.score_min && longest(face) >= side_min);
         all.truncate(FACES_PER_IMAGE_MAX);
         let mut faces: Vec<Face> = Vec::with_capacity(all.len());
         for candidate in all {
-            let face = self.confirmed(pyramid, candidate, purpose, Turning::OfPersistent)?;
+            let face = self.confirmed(pyramid, candidate, purpose, turning)?;
             add(&mut faces, face, self.mesh.stage().presence_sure);
         }
         let score_sure = self.first.score_sure;
         faces.retain(|face| face.doubt.is_none() || is_reported(face, score_sure));
         if purpose == Purpose::Boxes {
-            faces = self.settle_first(pyramid, faces)?;
+            faces = self.settle_first(pyramid, faces, turning)?;
         }
         Ok(faces)
     }
 
     /// Boxes of which the mesh was not asked, or not to the end: it is, until the largest one that is believed is known.
     /// Those before it stay in doubt.
-    fn settle_first(&mut self, pyramid: &mut Pyramid, mut faces: Vec<Face>) -> Result<Vec<Face>> {
+    fn settle_first(&mut self, pyramid: &mut Pyramid, mut faces: Vec<Face>, turning: Turning) -> Result<Vec<Face>> {
         let base = pyramid.base();
         faces.sort_by(|a, b| area(&b.found, base).cmp(&area(&a.found, base)));
         faces.iter_mut().for_each(|face| face.doubt = None);
         let mut idx = 0;
         while idx < faces.len() && first_purpose(&faces[idx].found, Purpose::Boxes) == Purpose::Meshes {
-            let face = self.confirmed(pyramid, faces[idx].found, Purpose::Meshes, Turning::OfPersistent)?;
+            let face = self.confirmed(pyramid, faces[idx].found, Purpose::Meshes, turning)?;
             if face.doubt.is_none() {
                 // A box that is too large for its face may hide a truer one.
                 let is_double =
@@ -620,7 +619,7 @@ impl Finder {
             return Ok(best);
         }
         let is_upright = turn_between(0.0, best.place.tilt).abs() < UPRIGHT_TURN_MAX;
-        let is_among_upright = self.is_among_upright && seems_upright(candidate);
+        let is_among_upright = turning == Turning::OfTurned && seems_upright(candidate);
         // Among upright faces nothing speaks for another turn, however little the mesh believes the face.
         if is_upright && (is_among_upright || (is_plain && best.mesh.presence >= UPRIGHT_PRESENCE_MIN)) {
             return Ok(best);
@@ -836,6 +835,11 @@ fn seems_upright(face: &FoundFace) -> bool {
 fn are_upright(faces: &[FoundFace]) -> bool {
     best_score(faces) >= CERTAIN_TURN_SCORE_MIN
         && faces.iter().filter(|face| seems_upright(face)).count() >= UPRIGHT_FACES_MIN
+}
+
+/// Which of these candidates of a picture are looked at in other turns.
+fn turning_among(faces: &[FoundFace]) -> Turning {
+    if are_upright(faces) { Turning::OfTurned } else { Turning::OfPersistent }
 }
 
 /// Whether the boxes of the first pass leave open which face is the largest: they are a tenth off, and one of two faces side

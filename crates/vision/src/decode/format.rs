@@ -81,6 +81,8 @@ fn media_name(brands: &[u8]) -> &'static str {
         "HEIC"
     } else if brands().any(|brand| matches!(brand, b"mif1" | b"msf1")) {
         "HEIF"
+    } else if brands().any(|brand| brand == b"crx ") {
+        "a raw file of a camera (CR3)"
     } else {
         "a video (MP4 or QuickTime)"
     }

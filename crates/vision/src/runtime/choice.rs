@@ -128,6 +128,10 @@ pub fn engines(home: &Home, pack: &InstalledPack, wanted: Wanted) -> Result<(Lib
         let message = "`inference_runtime` is `builtin`, which needs AVX2 or AVX-512 with VNNI";
         return Err(unavailable(message, "set it to auto, onnxruntime or openvino"));
     }
+    if wanted.library == Some(Library::BuiltIn) && wanted.precision == Some(Precision::Bf16) {
+        let message = "`inference_precision` is `bf16`, which the built-in runtime has not";
+        return Err(unavailable(message, "set it to auto or f32, or `inference_runtime` to auto or openvino"));
+    }
     let openvino_version = match openvino {
         Ok(openvino) => Some(openvino.version),
         Err(error) if wanted.library == Some(Library::OpenVino) => return Err(error),
@@ -209,7 +213,9 @@ pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
         let may = |figure: &&Figure| {
             let engine = figure.engine;
             if figure.kind != kind || engine.library == Library::BuiltIn {
-                return figure.kind == kind && may_be_built_in && figure.agrees;
+                // Where 32-bit floats are wanted, bytes are too far from them.
+                let is_exact = engine.precision != Precision::I8 || wanted.precision.is_none();
+                return figure.kind == kind && may_be_built_in && is_exact && figure.agrees;
             }
             let precise = engine.library == Library::OnnxRuntime
                 || wanted.precision.is_none_or(|precision| precision == engine.precision);

@@ -72,6 +72,7 @@ fn what_cannot_be_read_is_named_with_the_cure() {
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf", "HEIF"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "a video (MP4 or QuickTime)"),
         (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "a video (MP4 or QuickTime)"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", "a raw file of a camera (CR3)"),
         (b"\x1A\x45\xDF\xA3\x01", "a video (Matroska or WebM)"),
         (b"RIFF\0\0\0\0AVI LIST", "a video (AVI)"),
         (b"II*\0\x08\0\0\0", "TIFF"),

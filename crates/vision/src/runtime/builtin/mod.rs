@@ -5,6 +5,9 @@
 //!   for each output channel when a model is loaded, and the numbers of each pixel to 13 bits while it runs, scaled by
 //!   the largest of them: nothing is calibrated, and a picture's numbers depend on nothing but that picture. Sums of
 //!   products fit 32 bits by construction. Everything else is computed in 32-bit floats.
+//!   Or in 8-bit integers, 64 numbers of a pixel and of the weights scaled together: that takes two thirds of the time of
+//!   16 bits with AVX-512, and templates still agree with those of 32-bit floats to a cosine of 0.9997 where the weights
+//!   are such integers in the file that the model was made of.
 //! - Detectors and meshes: nets with branches and few channels, in 32-bit floats ([`net`]).
 //!
 //! The way of a recogniser's picture: [`graph`] reads the model, [`layers`] hold the weights, [`kernel`] has the inner

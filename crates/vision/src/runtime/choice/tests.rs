@@ -106,3 +106,19 @@ fn library_is_left_out_unless_it_saves_a_sixth_beside_the_built_in_runtime() {
     let others = with_built_in(6.5, false);
     assert_eq!((others.mesh, others.recogniser.library), (F32, Library::OpenVino), "a library is there for the mesh");
 }
+
+#[test]
+fn bytes_are_taken_where_they_are_quicker_and_not_where_floats_are_wanted() {
+    let [words, bytes] = Engine::built_in(ModelKind::Recogniser) else { panic!("words and bytes") };
+    let of = |engine: &Engine, ms| Figure { kind: ModelKind::Recogniser, engine: *engine, ms, agrees: true };
+    let chosen = |words_ms, bytes_ms, wanted| {
+        let mut figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 6.0]);
+        figures.extend([of(words, words_ms), of(bytes, bytes_ms)]);
+        choose(&figures, wanted).recogniser
+    };
+    let built_in = |precision| Wanted { library: Some(Library::BuiltIn), precision };
+    assert_eq!(chosen(5.0, 4.0, Wanted::default()), *bytes);
+    assert_eq!(chosen(3.0, 4.0, Wanted::default()), *words);
+    assert_eq!(chosen(7.0, 6.5, built_in(None)), *bytes);
+    assert_eq!(chosen(7.0, 6.5, built_in(Some(Precision::F32))), *words);
+}
