@@ -271,13 +271,13 @@ fn accepted(rules: &ImageRules) -> String {
 
 fn unknown_format(bytes: &[u8], rules: &ImageRules) -> Error {
     let accepted = accepted(rules);
-    let message = match format::unreadable_name(bytes) {
-        Some(name) => {
-            format!("image is {name}, expected one of {accepted}; hint: export or convert it to one of these first")
+    match format::unreadable_name(bytes) {
+        Some(name) => Error::new(Kind::ImageFormat, format!("image is {name}, expected one of {accepted}"))
+            .with_hint("export or convert it to one of these first"),
+        None => {
+            Error::new(Kind::ImageFormat, format!("data is no image in a known format, expected one of {accepted}"))
         }
-        None => format!("data is no image in a known format, expected one of {accepted}"),
-    };
-    Error::new(Kind::ImageFormat, message)
+    }
 }
 
 fn not_accepted(format: Format, rules: &ImageRules) -> Error {

@@ -132,16 +132,20 @@ impl Library {
         let mut persons: Vec<PersonSummary> = Vec::new();
         let mut n_looked_at = 0;
         loop {
-            let page = self.ports.store.persons_after(caller.tenant, after.clone(), limit).await?;
-            let is_last = (page.len() as u64) < limit;
+            // One more than is wanted says whether there is a next stretch.
+            let page = self.ports.store.persons_after(caller.tenant, after.clone(), limit + 1).await?;
+            let is_last = (page.len() as u64) <= limit;
             for summary in page {
                 let is_seen = self.sees_person(caller, summary.person.id).await?;
+                if is_seen && persons.len() as u64 == limit {
+                    return Ok(Persons { persons, next: after });
+                }
                 after = Some(summary.person.key.clone());
                 n_looked_at += 1;
                 if is_seen {
                     persons.push(summary);
                 }
-                if persons.len() as u64 == limit || n_looked_at == PERSONS_LOOKED_AT_MAX {
+                if n_looked_at == PERSONS_LOOKED_AT_MAX {
                     return Ok(Persons { persons, next: after });
                 }
             }

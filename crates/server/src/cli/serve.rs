@@ -313,7 +313,11 @@ impl Reloads<'_> {
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
                 let hint = error.hint();
-                tracing::error!(%error, hint, "the certificate cannot be read again, the one before holds on");
+                tracing::error!(
+                    error = error.message(),
+                    hint,
+                    "the certificate cannot be read again, the one before holds on"
+                );
             }
             Err(error) => tracing::error!(%error, "reading the certificate again failed"),
         }
@@ -325,7 +329,11 @@ impl Reloads<'_> {
             Ok(settled) => settled,
             Err(error) => {
                 let hint = error.hint();
-                tracing::error!(%error, hint, "the settings cannot be read again, those before hold on");
+                tracing::error!(
+                    error = error.message(),
+                    hint,
+                    "the settings cannot be read again, those before hold on"
+                );
                 return;
             }
         };

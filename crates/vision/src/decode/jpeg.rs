@@ -71,10 +71,8 @@ impl From<Fault> for Error {
         match fault {
             Fault::Truncated => damaged(Format::Jpeg, "it is truncated"),
             Fault::Damaged => damaged(Format::Jpeg, "it is damaged"),
-            Fault::Unusual => damaged(
-                Format::Jpeg,
-                "it is of an unusual kind, expected 8 bits and Huffman coding; hint: export it as an ordinary JPEG",
-            ),
+            Fault::Unusual => damaged(Format::Jpeg, "it is of an unusual kind, expected 8 bits and Huffman coding")
+                .with_hint("export it as an ordinary JPEG"),
             Fault::TooManyScans => too_many_scans(),
         }
     }

@@ -50,9 +50,8 @@ impl Canvas {
                 .map_err(|err| Error::internal("cannot write a PNG picture", err))?,
             PictureFormat::Jpeg => {
                 let too_large = |_| {
-                    let message =
-                        format!("a picture of {width} x {height} pixels cannot be a JPEG, hint: write a .png");
-                    Error::invalid("output", message)
+                    let message = format!("a picture of {width} x {height} pixels cannot be a JPEG");
+                    Error::invalid("output", message).with_hint("write a .png")
                 };
                 let (width, height) = (width.try_into().map_err(too_large)?, height.try_into().map_err(too_large)?);
                 // At this quality colour has the full resolution, which thin coloured lines need.

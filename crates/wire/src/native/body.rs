@@ -242,8 +242,25 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, NativeError> {
         let (head, body) = request.into_parts();
+        check_is_json(&head)?;
         Ok(Self(from_json(&read(&head, body).await?)?))
     }
+}
+
+/// Refuses a form or a file where JSON is taken. What says nothing, or what programs say that were not told, is read.
+fn check_is_json(head: &Parts) -> Result<(), Error> {
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let is_other = ["multipart/", "image/", "video/", "application/octet-stream", "application/zstd"]
+        .iter()
+        .any(|other| essence.starts_with(other));
+    if !is_other {
+        return Ok(());
+    }
+    let given: String = essence.chars().take(64).collect();
+    let message = format!("the content type is `{given}`, expected application/json: this operation takes JSON");
+    Err(Error::invalid("content-type", message)
+        .with_hint(r#"images go into it as {"base64": ".."} or {"upload": ".."}"#))
 }
 
 /// A JSON body of a caller who is not proved yet, and the head of the request. No body at all is `None`.
@@ -415,19 +432,86 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(invalid)?;
         return Err(Error::invalid("body", "the JSON body is not an object"));
     }
+    match typed(body) {
+        // A whole number may be written with a point or an exponent: for JSON these are one number.
+        Err(_) if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() && has_written_out_whole(body) => {
+            typed(&whole_numbers(body))
+        }
+        read => read,
+    }
+}
+
+fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         unreadable_member(path.trim_matches('.'), &error.into_inner())
     })?;
-    reader.end().map_err(invalid)?;
+    reader.end().map_err(|error| Error::invalid("body", format!("the JSON body is not valid: {error}")))?;
     Ok(value)
 }
 
-/// The error of the member at `path`, empty for the object itself. serde's own words name what is accepted and never quote
-/// a value of ours.
+/// Whether a number in this JSON is whole, but written as one that need not be.
+fn has_written_out_whole(body: &[u8]) -> bool {
+    let mut found = false;
+    each_number(body, |number| found |= as_whole(number).is_some());
+    found
+}
+
+/// The same JSON with such numbers written as whole ones.
+fn whole_numbers(body: &[u8]) -> Vec<u8> {
+    let mut written = Vec::with_capacity(body.len());
+    let mut copied = 0;
+    each_number(body, |number| {
+        if let Some(whole) = as_whole(number) {
+            let begin = number.as_ptr() as usize - body.as_ptr() as usize;
+            written.extend_from_slice(&body[copied..begin]);
+            written.extend_from_slice(whole.as_bytes());
+            copied = begin + number.len();
+        }
+    });
+    written.extend_from_slice(&body[copied..]);
+    written
+}
+
+/// A number such as `783.0` or `1e3` as a whole one; beyond 2^53 nobody knows which one is meant.
+fn as_whole(number: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(number).ok().filter(|text| text.contains(['.', 'e', 'E']))?;
+    let value: f64 = text.parse().ok()?;
+    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_991.0).then(|| format!("{value:.0}"))
+}
+
+/// Every number outside the texts of a JSON that is valid.
+fn each_number<'a>(body: &'a [u8], mut see: impl FnMut(&'a [u8])) {
+    let mut at = 0;
+    while at < body.len() {
+        match body[at] {
+            b'"' => {
+                at += 1;
+                while at < body.len() && body[at] != b'"' {
+                    at += if body[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = body[at..].iter().take_while(|byte| is_part(byte)).count();
+                see(&body[at..at + length]);
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// The error of the member at `path`, empty for the object itself.
 fn unreadable_member(path: &str, error: &serde_json::Error) -> Error {
     let text = error.to_string();
+    if error.is_data()
+        && let Some(refused) = refused_value(path, without_place(&text))
+    {
+        return refused;
+    }
     let member = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     let quoted = |text: &str| text.split('`').next().unwrap_or_default().to_owned();
     if let Some(name) = text.strip_prefix("missing field `").map(quoted) {
@@ -445,6 +529,77 @@ fn unreadable_member(path: &str, error: &serde_json::Error) -> Error {
         return Error::invalid(path.to_owned(), message).with_hint(r#"for example {"base64": "/9j/4AAQ.."}"#);
     }
     if path.is_empty() { Error::invalid("body", message) } else { Error::invalid(path.to_owned(), message) }
+}
+
+/// What a reader says without the line and column that it adds.
+fn without_place(text: &str) -> &str {
+    text.rfind(" at line ").map_or(text, |end| &text[..end])
+}
+
+/// A value of the wrong kind, in words of JSON and not of the program. `None` for what is told otherwise.
+fn refused_value(path: &str, text: &str) -> Option<Error> {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    if last.starts_with("image") || last.starts_with("others[") {
+        return None;
+    }
+    if let Some(which) = text.strip_prefix(dto::NONE_OF) {
+        let field = which.split('`').nth(1).unwrap_or("body").to_owned();
+        return Some(Error::new(Kind::MissingArgument, format!("{}{which}", dto::NONE_OF)).with_field(field));
+    }
+    if text.ends_with(dto::EXCLUDE) {
+        let field = text.split('`').nth(3).unwrap_or("body").to_owned();
+        return Some(Error::invalid(field, text.to_owned()));
+    }
+    let name = if path.is_empty() { "the JSON body".to_owned() } else { format!("`{path}`") };
+    let field = if path.is_empty() { "body".to_owned() } else { path.to_owned() };
+    if let Some(twice) = text.strip_prefix("duplicate field `") {
+        let twice = twice.trim_end_matches('`').to_owned();
+        return Some(Error::invalid(twice.clone(), format!("`{twice}` is given twice")));
+    }
+    if let Some(variant) = text.strip_prefix("unknown variant ") {
+        let (given, expected) = variant.split_once(", expected ")?;
+        return Some(Error::invalid(field, format!("{name} is {given}, expected {expected}")));
+    }
+    let said = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
+    let (given, expected) = said.split_once(", expected ")?;
+    Some(Error::invalid(field, format!("{name} is {}, expected {}", json_words(given), json_kind(expected))))
+}
+
+/// What was given, as JSON calls it.
+fn json_words(given: &str) -> String {
+    let (kind, rest) = given.split_once(' ').unwrap_or((given, ""));
+    match kind {
+        "integer" | "boolean" => rest.trim_matches('`').to_owned(),
+        "floating" => rest.trim_start_matches("point ").trim_matches('`').to_owned(),
+        "string" => format!("the text {rest}"),
+        "sequence" => "a list".to_owned(),
+        "map" => "an object".to_owned(),
+        "unit" | "Option" | "null" => "null".to_owned(),
+        _ => given.to_owned(),
+    }
+}
+
+/// What was expected, as JSON calls it; descriptions of our own stay.
+fn json_kind(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a string" | "string" | "str" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "unit" | "null" => "null",
+        other
+            if ["struct ", "enum ", "variant ", "internally ", "adjacently ", "map with"]
+                .iter()
+                .any(|program| other.starts_with(program)) =>
+        {
+            "an object"
+        }
+        other if other.starts_with("tuple ") || other.starts_with("an array ") => "a list",
+        other => other,
+    }
 }
 
 /// Entry for fuzzing: the first byte says what the rest claims to be, a zero byte parts the query from the body. Whatever

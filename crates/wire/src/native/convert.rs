@@ -35,6 +35,9 @@ const TOP_DEFAULT: u64 = 10;
 /// Faces of a listing that does not say how many.
 const PAGE_LIMIT_DEFAULT: u64 = 100;
 
+/// Largest offset into a listing: every program can write it exactly.
+pub(super) const OFFSET_MAX: u64 = (1 << 53) - 1;
+
 // ------------------------------------------------------------------------------------------------ requests
 
 /// What an image may be: our own API takes whatever the library takes.
@@ -242,9 +245,12 @@ pub(super) fn external_ids(body: dto::ExternalIds) -> Result<Vec<ExternalId>, Er
 /// The stretch of a listing that is asked for.
 pub(super) fn page(offset: Option<u64>, limit: Option<u64>) -> Result<likeness_domain::ports::Page, Error> {
     let limit = limit.unwrap_or(PAGE_LIMIT_DEFAULT);
-    if !(1..=limits::PAGE_LIMIT_MAX).contains(&limit) {
-        let max = limits::PAGE_LIMIT_MAX;
+    if !(1..=limits::PERSON_PAGE_MAX).contains(&limit) {
+        let max = limits::PERSON_PAGE_MAX;
         return Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {max}")));
+    }
+    if let Some(offset) = offset.filter(|offset| *offset > OFFSET_MAX) {
+        return Err(Error::invalid("offset", format!("`offset` is {offset}, expected 0 to {OFFSET_MAX}")));
     }
     Ok(likeness_domain::ports::Page { offset: offset.unwrap_or(0), limit })
 }
@@ -718,8 +724,11 @@ pub(super) fn many_compared(
             error: None,
         },
         Err(error) => {
-            let fault =
-                dto::ImageFault { code: errors::code_of(error.kind()).to_owned(), message: error.message().to_owned() };
+            let fault = dto::ImageFault {
+                code: errors::code_of(error.kind()).to_owned(),
+                message: error.message().to_owned(),
+                hint: error.hint().map(str::to_owned),
+            };
             dto::OtherCompared { same: false, similarity: None, rate: None, face: None, error: Some(fault) }
         }
     };

@@ -432,9 +432,51 @@ pub struct UpdateFace {
     pub fields: Values,
 }
 
+/// How a text begins that names members of which one is needed.
+pub(super) const NONE_OF: &str = "one is needed of ";
+/// How a text ends that names two members of which only one is possible.
+pub(super) const EXCLUDE: &str = " exclude each other";
+
+/// The members of [`DeleteFaces`] as they may come.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConditionsGiven {
+    ids: Option<Vec<String>>,
+    subject: Option<String>,
+    field: Option<FieldGiven>,
+    filter: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldGiven {
+    name: String,
+    value: serde_json::Value,
+}
+
+impl TryFrom<ConditionsGiven> for DeleteFaces {
+    type Error = String;
+
+    fn try_from(given: ConditionsGiven) -> Result<Self, String> {
+        let ConditionsGiven { ids, subject, field, filter } = given;
+        let found = [
+            ("ids", ids.map(Self::Ids)),
+            ("subject", subject.map(Self::Subject)),
+            ("field", field.map(|FieldGiven { name, value }| Self::Field { name, value })),
+            ("filter", filter.map(Self::Filter)),
+        ];
+        let mut found = found.into_iter().filter_map(|(name, condition)| Some((name, condition?)));
+        match (found.next(), found.next()) {
+            (Some((_, condition)), None) => Ok(condition),
+            (Some((one, _)), Some((other, _))) => Err(format!("`{one}` and `{other}`{EXCLUDE}")),
+            _ => Err(format!("{NONE_OF}`ids`, `subject`, `field`, `filter`")),
+        }
+    }
+}
+
 /// Which faces to delete: exactly one of these.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", try_from = "ConditionsGiven")]
 pub enum DeleteFaces {
     /// These; ids that are not in the set are passed over.
     Ids(Vec<String>),

@@ -14,6 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::PREFIX;
+use super::convert::OFFSET_MAX;
 use super::session::COOKIE;
 use super::table::{Operation, operations};
 use crate::http::json as json_text;
@@ -495,7 +496,7 @@ fn path_arguments(path: &str) -> Vec<Value> {
 fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
-        (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64}),
+        (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),
         (_, kind) => json!({"type": kind}),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use likeness_domain::access::{Grant, Grants};
 use likeness_domain::ports::{Clock, JobStore, Record, RecordQuota, RecordStore, WhenFull};
 use likeness_domain::types::{AccessKey, TimestampMs};
@@ -575,5 +576,104 @@ async fn a_delete_that_was_begun_is_not_cancelled() {
         let (status, _, answer) = server.send("acme", "DELETE", &path, &[], Value::Null).await;
         assert_eq!((status, &answer["error"]["code"]), (409, &json!("job_done")), "{answer}");
         server.bed.clock.advance(Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_is_told_in_words_of_json() {
+    let server = with_set().await;
+    server.acme(201, "POST", "/persons", json!({"key": "anna", "face_sets": ["staff"]})).await;
+    for path in ["/face-sets/staff/faces/count", "/face-sets/staff/faces/delete", "/face-sets/staff/faces/delete-later"]
+    {
+        for (body, code, field, said) in [
+            (json!({}), "missing_argument", "ids", "one is needed of `ids`, `subject`, `field`, `filter`"),
+            (
+                json!({"ids": ["1"], "subject": "x"}),
+                "invalid_argument",
+                "subject",
+                "`ids` and `subject` exclude each other",
+            ),
+            (json!({"subject": 3}), "invalid_argument", "subject", "`subject` is 3, expected a text"),
+            (json!({"ids": "1"}), "invalid_argument", "ids", "`ids` is the text \"1\", expected a list"),
+            (json!({"field": {"name": "age"}}), "missing_argument", "field.value", "`field.value` is missing"),
+        ] {
+            let (status, _, answer) = server.send("acme", "POST", path, &[], body.clone()).await;
+            let error = &answer["error"];
+            assert_eq!(
+                (status, &error["code"], &error["field"]),
+                (400, &json!(code), &json!(field)),
+                "{body}: {answer}"
+            );
+            assert_eq!(error["message"], said, "{body}");
+        }
+    }
+    let image = json!({"base64": base64(b"face anna 40x40+10+5")});
+    for (path, body, field, said) in [
+        (
+            "/face-sets",
+            json!({"name": "a", "capacity": -1}),
+            "capacity",
+            "`capacity` is -1, expected a whole number from 0",
+        ),
+        (
+            "/face-sets",
+            json!({"name": "a", "capacity": 1.5}),
+            "capacity",
+            "`capacity` is 1.5, expected a whole number from 0",
+        ),
+        ("/face-sets", json!({"name": "a", "fields": {}}), "fields", "`fields` is an object, expected a list"),
+        ("/face-sets", json!({"name": null}), "name", "`name` is null, expected a text"),
+        (
+            "/face-sets/staff/search",
+            json!({"face_id": "1", "top": "9"}),
+            "top",
+            "`top` is the text \"9\", expected a whole number from 0",
+        ),
+        ("/face-sets/staff/search", json!({"face_id": "1", "far": true}), "far", "`far` is true, expected a number"),
+        (
+            "/face-sets/staff/search",
+            json!({"image": image, "explain": 1}),
+            "explain",
+            "`explain` is 1, expected true or false",
+        ),
+    ] {
+        let (status, _, answer) = server.send("acme", "POST", path, &[], body.clone()).await;
+        let error = &answer["error"];
+        assert_eq!((status, &error["field"]), (400, &json!(field)), "{body}: {answer}");
+        assert_eq!(error["message"], said, "{body}");
+    }
+    // A whole number is one however it is written.
+    let set = server.acme(201, "POST", "/face-sets", json!({"name": "whole", "capacity": 783.0})).await;
+    assert_eq!(set["capacity"], 783);
+
+    for (path, given) in [("/compare-many", "multipart/form-data; boundary=x"), ("/face-sets", "image/jpeg")] {
+        let headers = [("content-type", given)];
+        let (status, _, answer) = server.bytes("acme", "POST", path, &headers, Body::from("--x--")).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let error = &answer["error"];
+        assert_eq!((status, &error["field"]), (400, &json!("content-type")), "{answer}");
+        assert!(error["message"].as_str().unwrap().ends_with("this operation takes JSON"), "{answer}");
+        assert!(error["hint"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_listing_of_persons_ends_where_they_end() {
+    let server = with_set().await;
+    for key in ["anna", "bert", "carl", "dora"] {
+        server.acme(201, "POST", "/persons", json!({"key": key})).await;
+    }
+    for (limit, n_stretches) in [(1, 4), (2, 2), (3, 2), (4, 1), (5, 1)] {
+        let (mut cursor, mut listed, mut n_asked) = (String::new(), Vec::new(), 0);
+        loop {
+            let page = server.acme(200, "GET", &format!("/persons?limit={limit}{cursor}"), Value::Null).await;
+            let keys =
+                page["persons"].as_array().unwrap().iter().map(|person| person["key"].as_str().unwrap().to_owned());
+            listed.extend(keys);
+            n_asked += 1;
+            let Some(next) = page.get("next_cursor") else { break };
+            cursor = format!("&cursor={}", next.as_str().unwrap());
+        }
+        assert_eq!((listed.join(" ").as_str(), n_asked), ("anna bert carl dora", n_stretches), "{limit}");
     }
 }

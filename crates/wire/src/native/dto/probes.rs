@@ -158,6 +158,9 @@ pub struct ImageFault {
     pub code: String,
     /// For people.
     pub message: String,
+    /// What may help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// How many faces are meant by a condition: what a delete with it would delete.
