@@ -1,13 +1,17 @@
 //! Tenants and access keys, also from a second process beside a running server.
 //!
-//! They live in the same file as the faces but go through connections of their own: a new key needs no server, and a
+//! They live in the same file as the faces but are read through connections of their own: a new key needs no server, and a
 //! server asks the file each time whether anything was committed, so it sees the key with the next request. While nothing
 //! was, a key that was looked up is not read again.
+//!
+//! A server's own writes of keys stand in the queue of the writing thread with all others, so none waits longer than those. A
+//! command writes through a connection of its own, beside a server in turns ([`super::turn`]).
 
 use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
 use likeness_domain::ports::{Change, Clock, CredentialStore, KeyAction, Pending};
@@ -28,12 +32,26 @@ use super::open_files::OpenFiles;
 use super::opening::Upgrade;
 use super::pool::Pool;
 use super::schema::{self, FileUse, Purpose};
-use super::{codec, commits, face_sets, opening, rows, tenants};
+use super::transaction::{Manner, WriteTx};
+use super::turn::Turn;
+use super::writer::Inlet;
+use super::{answered, codec, commits, face_sets, maintenance, opening, rows, tenants};
 use crate::clock::WallClock;
 use crate::folder::{DataFolder, make_private_folder};
 
 /// Most look-ups that wait.
 const QUEUE_MAX: usize = 4096;
+
+/// Most keys whose last use is noted in one commit: bounds how long other writes wait.
+const USES_AT_ONCE: usize = 250;
+
+/// How often a connection of its own tries to take the lock for writes that another process has.
+const LOCK_RETRY: Duration = Duration::from_micros(500);
+
+/// Pause between two attempts to clean the log while readers are in the way, and how often it is tried: those who write
+/// wait during an attempt.
+const SCRUB_PAUSE: Duration = Duration::from_millis(60);
+const SCRUB_TRIES: u32 = 60;
 
 /// How often, and how long in all, opening looks again while another process makes the layout.
 const LAYOUT_RETRY: Duration = Duration::from_millis(20);
@@ -60,15 +78,67 @@ static KEY_COLUMNS: Columns = Columns::new(|| {
 /// Tenants and access keys of a data folder, whoever owns it.
 pub struct Credentials {
     readers: Pool,
-    writer: Pool,
+    writes: Writes,
     /// Tells whether anybody has committed anything to the file, in this process or another. It never waits.
     watch: Mutex<Connection>,
     keys: Arc<VersionedCache<AccessKeyId, (u64, u64), AccessKey>>,
     damage: Arc<DamageLog>,
-    files: Arc<OpenFiles>,
-    dir: Arc<PathBuf>,
     /// Of the store in this process, if there is one: held as long as these connections are open.
     _lock: Option<Arc<DatabaseLock>>,
+}
+
+/// Who writes.
+enum Writes {
+    /// The writing thread of the store in this process, between other writes.
+    Store(Inlet),
+    /// A connection of its own, of a command.
+    Own(OwnWrites),
+}
+
+/// A connection that writes, also beside a server.
+struct OwnWrites {
+    thread: Pool,
+    files: Arc<OpenFiles>,
+    dir: Arc<PathBuf>,
+}
+
+/// What a write has done.
+struct Done<T> {
+    answer: T,
+    /// What is kept as a commit, in the name of who asked.
+    change: Option<Change>,
+    /// Whether anything was written.
+    wrote: bool,
+    /// Whether a secret was overwritten or deleted, which is in the log until that is folded in.
+    erased: bool,
+}
+
+impl<T> Done<T> {
+    /// Found nothing to do.
+    fn nothing(answer: T) -> Self {
+        Self { answer, change: None, wrote: false, erased: false }
+    }
+
+    /// Written without a commit.
+    fn unkept(answer: T) -> Self {
+        Self { wrote: true, ..Self::nothing(answer) }
+    }
+
+    fn kept(answer: T, change: Change) -> Self {
+        Self { change: Some(change), ..Self::unkept(answer) }
+    }
+
+    /// The same of what took a secret away, if it did anything.
+    fn erasing(self) -> Self {
+        Self { erased: self.wrote, ..self }
+    }
+}
+
+impl Done<bool> {
+    /// Whether there was something to change, and then this change.
+    fn change(known: bool, change: impl FnOnce() -> Change) -> Self {
+        if known { Self::kept(true, change()) } else { Self::nothing(false) }
+    }
 }
 
 impl Credentials {
@@ -84,43 +154,44 @@ impl Credentials {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
         schema::opened(opening::check_present(dir), dir)?;
-        Self::connect(dir, FileUse::of(dir), upgrade_copy, &Arc::default(), None)
+        let (file_use, damage) = (FileUse::of(dir), Arc::default());
+        let mut conn = schema::opened(schema::connect(dir, Purpose::Write, file_use, &damage), dir)?;
+        make_layout(&mut conn, dir, file_use, Upgrade::of(upgrade_copy))?;
+        let thread = Pool::start("key-writer", vec![conn], dir.to_owned(), QUEUE_MAX)?;
+        let (files, own_dir) = (Arc::new(OpenFiles::of(dir)), Arc::new(dir.to_owned()));
+        let writes = Writes::Own(OwnWrites { thread, files, dir: own_dir });
+        Self::connect(dir, file_use, writes, &damage, None)
     }
 
-    /// The same of a folder whose store is open in this process, and whose layout is up to date; damaged rows go into the
-    /// store's `damage`.
-    pub(super) fn beside(
+    /// The same of a folder whose store is open in this process: `writer` writes, and damaged rows go into the store's `damage`.
+    pub(super) fn of_store(
         dir: &Path,
         file_use: FileUse,
-        damage: &Arc<DamageLog>,
+        (damage, writer): (&Arc<DamageLog>, Inlet),
         lock: Arc<DatabaseLock>,
     ) -> Result<Self> {
-        Self::connect(dir, file_use, true, damage, Some(lock))
+        Self::connect(dir, file_use, Writes::Store(writer), damage, Some(lock))
     }
 
     fn connect(
         dir: &Path,
         file_use: FileUse,
-        upgrade_copy: bool,
+        writes: Writes,
         damage: &Arc<DamageLog>,
         lock: Option<Arc<DatabaseLock>>,
     ) -> Result<Self> {
-        let connect = |purpose| schema::opened(schema::connect(dir, purpose, file_use, damage), dir);
-        let mut writer = connect(Purpose::Write)?;
-        make_layout(&mut writer, dir, file_use, Upgrade::of(upgrade_copy))?;
-        let readers = vec![connect(Purpose::Read)?];
-        let watch = connect(Purpose::Read)?;
+        let connect = || schema::opened(schema::connect(dir, Purpose::Read, file_use, damage), dir);
+        let (reader, watch) = (connect()?, connect()?);
+        schema::opened(opening::check_same(&reader, dir), dir)?;
         let no_wait = watch.busy_timeout(Duration::ZERO).map_err(Failure::from);
         schema::opened(no_wait, dir)?;
         Ok(Self {
             watch: Mutex::new(watch),
             keys: Arc::new(VersionedCache::new()),
             damage: Arc::clone(damage),
-            files: Arc::new(OpenFiles::of(dir)),
-            dir: Arc::new(dir.to_owned()),
             _lock: lock,
-            readers: Pool::start("key-reader", readers, dir.to_owned(), QUEUE_MAX)?,
-            writer: Pool::start("key-writer", vec![writer], dir.to_owned(), QUEUE_MAX)?,
+            readers: Pool::start("key-reader", vec![reader], dir.to_owned(), QUEUE_MAX)?,
+            writes,
         })
     }
 
@@ -138,59 +209,136 @@ impl Credentials {
     fn write<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Answer<T> + Send + 'static,
+        F: FnOnce(&Connection) -> Answer<Done<T>> + Send + 'static,
     {
-        self.write_noted(doing, |conn| Ok((act(conn)?, None)))
+        self.write_in(Manner::USUAL, None, doing, act)
     }
 
-    /// The same; the revision and next sequence number that `act` returns are noted in the identity file, so that it is noticed
-    /// when the write is lost: a key that was deleted must not come back in silence.
-    fn write_noted<T, F>(&self, doing: &'static str, act: F) -> Pending<'_, T>
+    /// The same on somebody's behalf, kept as a commit if `act` says what changed.
+    fn write_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Answer<(T, Option<(Revision, u64)>)> + Send + 'static,
+        F: FnOnce(&Connection, TenantId) -> Answer<Done<T>> + Send + 'static,
     {
-        let files = Arc::clone(&self.files);
-        let dir = Arc::clone(&self.dir);
-        self.writer.run(doing, move |conn| {
+        self.write_as_in(Manner::USUAL, actor, doing, act)
+    }
+
+    /// The same of what takes a key or a secret away: that is made also where the disk is full.
+    fn revoke_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, TenantId) -> Answer<Done<T>> + Send + 'static,
+    {
+        self.write_as_in(Manner::DELETE, actor, doing, act)
+    }
+
+    fn write_as_in<T, F>(&self, manner: Manner, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, TenantId) -> Answer<Done<T>> + Send + 'static,
+    {
+        let asked_by = actor.clone();
+        self.write_in(manner, Some(actor), doing, move |conn| {
+            tenants::refuse_deleted(conn, asked_by.tenant)?;
+            tenants::refuse_unusable_key(conn, &asked_by)?;
+            act(conn, asked_by.tenant)
+        })
+    }
+
+    fn write_in<T, F>(&self, manner: Manner, actor: Option<Actor>, doing: &'static str, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Answer<Done<T>> + Send + 'static,
+    {
+        match &self.writes {
+            Writes::Store(writer) => {
+                let act = move |tx: &mut WriteTx<'_>| {
+                    let Done { answer, change, wrote, erased } = act(tx.conn)?;
+                    (tx.idle, tx.erased) = (!wrote, erased);
+                    if let Some(change) = change {
+                        tx.push(change);
+                        tx.actor = actor;
+                    }
+                    Ok(answer)
+                };
+                answered(writer.submit(doing, act, manner))
+            }
+            Writes::Own(own) => own.write(doing, actor, act),
+        }
+    }
+}
+
+impl OwnWrites {
+    /// One transaction, in a turn of its own. What it has reached is noted in the identity file, so that it is noticed when the
+    /// write is lost: a key that was deleted must not come back in silence. The writing thread of a store reads the revision
+    /// anew with each commit of its own.
+    fn write<T, F>(&self, doing: &'static str, actor: Option<Actor>, act: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Answer<Done<T>> + Send + 'static,
+    {
+        let (files, dir) = (Arc::clone(&self.files), Arc::clone(&self.dir));
+        self.thread.run(doing, move |conn| {
             if let Some(reason) = files.trouble() {
                 return Err(Failure::said(Kind::Internal, format!("cannot {doing}: {reason}")));
             }
-            let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-            let (answer, reached) = act(&tx)?;
+            let turn = Turn::take(&dir);
+            let tx = begin(conn)?;
+            let done = act(&tx)?;
+            let mut reached = None;
+            if let (Some(change), Some(actor)) = (done.change, actor) {
+                let sql = "SELECT revision, last_commit, next_sequence FROM store";
+                let read = |row: &Row<'_>| Ok((Revision(row.get(0)?), Revision(row.get(1)?), row.get(2)?));
+                let (revision, previous, next_sequence) = tx.prepare_cached(sql)?.query_row((), read)?;
+                let revision = Revision(revision.0 + 1);
+                commits::insert(&tx, revision, previous, WallClock.now(), &actor, &[change])?;
+                tx.prepare_cached("UPDATE store SET revision = ?1, last_commit = ?1")?.execute([revision.0])?;
+                reached = Some((revision, next_sequence));
+            }
             let library = opening::library_of(&tx)?;
             tx.commit()?;
             if let Some((revision, next_sequence)) = reached {
                 identity::acknowledge_beside(&dir, library, revision, next_sequence);
             }
-            Ok(answer)
-        })
-    }
-
-    /// The same on somebody's behalf, kept as a commit if `act` says what changed. The writing thread of the store reads
-    /// the revision anew with each commit of its own.
-    fn write_as<T, F>(&self, actor: Actor, doing: &'static str, act: F) -> Pending<'_, T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, TenantId) -> Answer<(T, Option<Change>)> + Send + 'static,
-    {
-        self.write_noted(doing, move |conn| {
-            tenants::refuse_deleted(conn, actor.tenant)?;
-            tenants::refuse_unusable_key(conn, &actor)?;
-            let (answer, change) = act(conn, actor.tenant)?;
-            let mut reached = None;
-            if let Some(change) = change {
-                let sql = "SELECT revision, last_commit, next_sequence FROM store";
-                let read = |row: &Row<'_>| Ok((Revision(row.get(0)?), Revision(row.get(1)?), row.get(2)?));
-                let (revision, previous, next_sequence) = conn.prepare_cached(sql)?.query_row((), read)?;
-                let revision = Revision(revision.0 + 1);
-                commits::insert(conn, revision, previous, WallClock.now(), &actor, &[change])?;
-                conn.prepare_cached("UPDATE store SET revision = ?1, last_commit = ?1")?.execute([revision.0])?;
-                reached = Some((revision, next_sequence));
+            drop(turn);
+            if done.erased {
+                clean_log(conn, &dir)?;
             }
-            Ok((answer, reached))
+            Ok(done.answer)
         })
     }
+}
+
+/// Folds the log in, so that what was overwritten is in no file. Where readers stay in the way it is left to the next one who
+/// does, as a server that runs.
+fn clean_log(conn: &Connection, dir: &Path) -> Answer<()> {
+    for _ in 0..SCRUB_TRIES {
+        let turn = Turn::take(dir);
+        if maintenance::scrub(conn)? {
+            break;
+        }
+        drop(turn);
+        sleep(SCRUB_PAUSE);
+    }
+    Ok(())
+}
+
+/// Begins to write. SQLite itself would let more time pass between two attempts than a turn has.
+fn begin(conn: &Connection) -> Answer<rusqlite::Transaction<'_>> {
+    let deadline = Instant::now() + schema::BUSY_TIMEOUT;
+    conn.busy_timeout(Duration::ZERO)?;
+    let begun = loop {
+        match rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(LOCK_RETRY),
+            begun => break begun,
+        }
+    };
+    conn.busy_timeout(schema::BUSY_TIMEOUT)?;
+    Ok(begun?)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Makes or upgrades the layout, which needs the folder's lock: two programs must not do it at once, and a running server
@@ -319,31 +467,11 @@ fn add_key(conn: &Connection, key: &AccessKey) -> Answer<()> {
     Ok(())
 }
 
-/// A secret was overwritten or deleted: it is in the log until that is folded in. A reader in the way is no reason to fail:
-/// the next checkpoint does it.
-fn scrub(conn: &Connection) -> Answer<()> {
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(())
-}
-
-impl Credentials {
-    /// Folds the log in after a write that says that it overwrote or deleted a secret.
-    fn scrubbed<'a>(&'a self, doing: &'static str, write: Pending<'a, bool>) -> Pending<'a, bool> {
-        Box::pin(async move {
-            let changed = write.await?;
-            if changed {
-                self.writer.run(doing, scrub).await?;
-            }
-            Ok(changed)
-        })
-    }
-}
-
 impl CredentialStore for Credentials {
     fn ensure_tenant(&self, actor: Actor, proposed: Tenant) -> Pending<'_, Tenant> {
         self.write_as(actor, "make the tenant", move |conn, _| {
             if let Some(known) = tenant_named(conn, &proposed.name)? {
-                return Ok((known, None));
+                return Ok(Done::nothing(known));
             }
             let id = codec::tenant_bytes(proposed.id);
             if conn.prepare_cached("SELECT 1 FROM tenants WHERE id = ?1")?.exists([id])? {
@@ -352,7 +480,7 @@ impl CredentialStore for Credentials {
             }
             insert_tenant(conn, &proposed)?;
             let change = Change::TenantMade(proposed.id);
-            Ok((proposed, Some(change)))
+            Ok(Done::kept(proposed, change))
         })
     }
 
@@ -379,14 +507,14 @@ impl CredentialStore for Credentials {
             let sql = format!("SELECT {TENANT_COLUMNS} FROM tenants AS t WHERE t.id = ?1");
             rows::first(conn, &sql, [codec::tenant_bytes(tenant)], tenant_row)?;
             let known = write_limits(conn, tenant, &limits)?;
-            Ok((known, known.then_some(Change::TenantChanged(tenant))))
+            Ok(Done::change(known, || Change::TenantChanged(tenant)))
         })
     }
 
     fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()> {
         self.write_as(actor, "add the access key", move |conn, _| {
             add_key(conn, &key)?;
-            Ok(((), Some(Change::Key(key.id, KeyAction::Made))))
+            Ok(Done::kept((), Change::Key(key.id, KeyAction::Made)))
         })
     }
 
@@ -416,16 +544,17 @@ impl CredentialStore for Credentials {
     }
 
     fn set_key_enabled(&self, actor: Actor, id: AccessKeyId, enabled: bool) -> Pending<'_, bool> {
-        self.write_as(actor, "switch the access key", move |conn, tenant| {
+        let manner = if enabled { Manner::USUAL } else { Manner::DELETE };
+        self.write_as_in(manner, actor, "switch the access key", move |conn, tenant| {
             if key_with_id(conn, &id)?.is_none() {
-                return Ok((false, None));
+                return Ok(Done::nothing(false));
             }
             let sql = "UPDATE access_keys SET enabled = ?3 WHERE tenant = ?1 AND id = ?2";
             let params = (codec::tenant_bytes(tenant), id.as_str(), enabled);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
             let action = if enabled { KeyAction::Enabled } else { KeyAction::Disabled };
-            Ok((known, known.then(|| Change::Key(id, action))))
+            Ok(Done::change(known, || Change::Key(id, action)))
         })
     }
 
@@ -436,50 +565,37 @@ impl CredentialStore for Credentials {
         secret: Secret,
         old_valid_until: TimestampMs,
     ) -> Pending<'_, bool> {
-        let rotated = self.write_as(actor, "rotate the access key", move |conn, tenant| {
+        self.revoke_as(actor, "rotate the access key", move |conn, tenant| {
             let sql = "UPDATE access_keys SET previous_secret = secret, previous_until = ?4, secret = ?3
                        WHERE tenant = ?1 AND id = ?2";
             if key_with_id(conn, &id)?.is_none() {
                 // A damaged row must not get a checksum that says that it is intact.
-                return Ok((false, None));
+                return Ok(Done::nothing(false));
             }
             let params = (codec::tenant_bytes(tenant), id.as_str(), secret.reveal(), old_valid_until.0);
             let known = conn.prepare_cached(sql)?.execute(params)? > 0;
             checksums::renew(conn, &ACCESS_KEYS, "id", id.as_str())?;
-            Ok((known, known.then(|| Change::Key(id, KeyAction::Rotated))))
-        });
-        self.scrubbed("rotate the access key", rotated)
+            Ok(Done::change(known, || Change::Key(id, KeyAction::Rotated)).erasing())
+        })
     }
 
     fn delete_key(&self, actor: Actor, id: AccessKeyId) -> Pending<'_, bool> {
-        let deleted = self.write_as(actor, "delete the access key", move |conn, tenant| {
+        self.revoke_as(actor, "delete the access key", move |conn, tenant| {
             let sql = "DELETE FROM access_keys WHERE tenant = ?1 AND id = ?2";
             let known = conn.prepare_cached(sql)?.execute((codec::tenant_bytes(tenant), id.as_str()))? > 0;
-            Ok((known, known.then(|| Change::Key(id, KeyAction::Deleted))))
-        });
-        self.scrubbed("delete the access key", deleted)
+            Ok(Done::change(known, || Change::Key(id, KeyAction::Deleted)).erasing())
+        })
     }
 
     fn keys_used(&self, uses: Vec<(AccessKeyId, TimestampMs)>) -> Pending<'_, ()> {
-        let erased = self.write("note the use of the access keys", move |conn| {
-            for (id, at) in &uses {
-                let sql = "UPDATE access_keys SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2";
-                conn.prepare_cached(sql)?.execute((id.as_str(), at.0))?;
+        Box::pin(async move {
+            let mut uses = uses.into_iter().peekable();
+            while uses.peek().is_some() {
+                let some: Vec<_> = uses.by_ref().take(USES_AT_ONCE).collect();
+                self.write("note the use of the access keys", move |conn| note_uses(conn, &some)).await?;
             }
-            let Some(latest) = uses.iter().map(|(_, at)| at.0).max() else { return Ok(false) };
-            // A damaged row must not get a checksum that says that it is intact.
-            let intact = ACCESS_KEYS.intact("k");
-            let sql = format!("SELECT k.id FROM access_keys AS k WHERE k.previous_until <= ?1 AND {intact}");
-            let over = rows::all(conn, &sql, [latest], |row| Ok(row.get::<_, String>(0)?))?;
-            for id in &over {
-                let sql = "UPDATE access_keys SET previous_secret = NULL, previous_until = NULL WHERE id = ?1";
-                conn.prepare_cached(sql)?.execute([id])?;
-                checksums::renew(conn, &ACCESS_KEYS, "id", id)?;
-            }
-            Ok(!over.is_empty())
-        });
-        let done = self.scrubbed("note the use of the access keys", erased);
-        Box::pin(async move { done.await.map(|_| ()) })
+            Ok(())
+        })
     }
 
     fn installation_secret(&self, proposed: InstallationSecret) -> Pending<'_, InstallationSecret> {
@@ -492,10 +608,36 @@ impl CredentialStore for Credentials {
             self.write(doing, move |conn| {
                 let sql = format!("{} ON CONFLICT (id) DO NOTHING", INSTALLATION.insert());
                 conn.prepare_cached(&sql)?.execute((1, proposed.reveal()))?;
-                known_secret(conn)?.ok_or_else(|| Failure::Damaged("the installation has no secret".into()))
+                let known = known_secret(conn)?;
+                let known = known.ok_or_else(|| Failure::Damaged("the installation has no secret".into()))?;
+                Ok(Done::unkept(known))
             })
             .await
         })
+    }
+}
+
+/// See `CredentialStore::keys_used`.
+fn note_uses(conn: &Connection, uses: &[(AccessKeyId, TimestampMs)]) -> Answer<Done<()>> {
+    let mut n_changed = 0;
+    for (id, at) in uses {
+        let sql = "UPDATE access_keys SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2";
+        n_changed += conn.prepare_cached(sql)?.execute((id.as_str(), at.0))?;
+    }
+    let Some(latest) = uses.iter().map(|(_, at)| at.0).max() else { return Ok(Done::nothing(())) };
+    // A damaged row must not get a checksum that says that it is intact.
+    let intact = ACCESS_KEYS.intact("k");
+    let sql = format!("SELECT k.id FROM access_keys AS k WHERE k.previous_until <= ?1 AND {intact}");
+    let over = rows::all(conn, &sql, [latest], |row| Ok(row.get::<_, String>(0)?))?;
+    for id in &over {
+        let sql = "UPDATE access_keys SET previous_secret = NULL, previous_until = NULL WHERE id = ?1";
+        conn.prepare_cached(sql)?.execute([id])?;
+        checksums::renew(conn, &ACCESS_KEYS, "id", id)?;
+    }
+    match (n_changed, over.is_empty()) {
+        (0, true) => Ok(Done::nothing(())),
+        (_, true) => Ok(Done::unkept(())),
+        (_, false) => Ok(Done::unkept(()).erasing()),
     }
 }
 

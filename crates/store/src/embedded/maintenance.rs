@@ -91,6 +91,15 @@ impl Maintenance {
         self.to_erase = true;
         self.to_shrink = true;
         self.has_traces = true;
+        self.clean_log_soon();
+    }
+
+    /// Another process has written: what it deleted is still in the log if a reader was in the way of its own cleaning.
+    pub(super) fn others_have_written(&mut self) {
+        self.clean_log_soon();
+    }
+
+    fn clean_log_soon(&mut self) {
         let scrub_at = Instant::now() + self.scrub_delay;
         self.scrub_at.get_or_insert(scrub_at);
     }

@@ -54,6 +54,7 @@ mod templates;
 mod tenants;
 mod transaction;
 mod transient;
+mod turn;
 mod uploads;
 mod wal;
 mod writer;
@@ -184,7 +185,13 @@ impl EmbeddedStore {
     /// Tenants and access keys of the same folder. Damage that is found in them is told by [`GalleryStore::health`] of this
     /// store. Errors as for [`Credentials::open`].
     pub fn credentials(&self) -> Result<Credentials> {
-        Credentials::beside(self.folder.path(), self.file_use, &self.health.damage, Arc::clone(&self.database_lock))
+        let writer = self.writer.inlet().clone();
+        Credentials::of_store(
+            self.folder.path(),
+            self.file_use,
+            (&self.health.damage, writer),
+            Arc::clone(&self.database_lock),
+        )
     }
 
     /// The same in a folder that this process owns already; `clock` dates the commits.
@@ -350,7 +357,7 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
-        answered(self.writer.submit(doing, act, Manner::USUAL))
+        answered(self.writer.inlet().submit(doing, act, Manner::USUAL))
     }
 
     /// The same in another manner.
@@ -359,7 +366,7 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Answer<T> + Send + 'static,
     {
-        answered(self.writer.submit(doing, act, manner))
+        answered(self.writer.inlet().submit(doing, act, manner))
     }
 }
 
@@ -637,7 +644,7 @@ impl GalleryStore for EmbeddedStore {
             }
             // Noted first, so that whoever asks and hangs up does not fill the queue with trial writes.
             *asked_at = Some(Instant::now());
-            answered(self.writer.probe()).await
+            answered(self.writer.inlet().probe()).await
         })
     }
 

@@ -33,6 +33,7 @@ use super::rebuild::rebuild;
 use super::reserve::Reserve;
 use super::set_aside::{self, Cure};
 use super::transaction::{Counters, Manner, Running, WriteTx};
+use super::turn::Turns;
 use crate::pace::Pace;
 use crate::wait::wait_for;
 
@@ -128,10 +129,16 @@ impl Job for WriteProbe {
     }
 }
 
-/// Handle of the writing thread. Dropping it lets the writes that wait finish first.
-pub(super) struct Writer {
+/// Hands writes over to the writing thread. Once the store is dropped it is refused.
+#[derive(Clone)]
+pub(super) struct Inlet {
     queue: Arc<Queue<Box<dyn Job>>>,
     dir: Arc<PathBuf>,
+}
+
+/// Handle of the writing thread. Dropping it lets the writes that wait finish first.
+pub(super) struct Writer {
+    inlet: Inlet,
     holds: Arc<Holds>,
     thread: Option<JoinHandle<()>>,
 }
@@ -173,6 +180,7 @@ impl Writer {
             step_at: Some(Instant::now()),
             pace,
             holds: Arc::clone(&holds),
+            turns: Turns::of(&dir),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -182,9 +190,21 @@ impl Writer {
                 state.serve(&loop_queue);
             })
             .map_err(|err| Error::internal("cannot start the writing thread of the store", err))?;
-        Ok(Self { queue, dir, holds, thread: Some(thread) })
+        Ok(Self { inlet: Inlet { queue, dir }, holds, thread: Some(thread) })
     }
 
+    /// For whoever has writes of its own beside those of the store.
+    pub(super) fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    /// What held the thread since this was last asked.
+    pub(super) fn take_holds(&self) -> Vec<(HeldBy, Held)> {
+        self.holds.take()
+    }
+}
+
+impl Inlet {
     /// Hands a write over; `doing` completes "cannot ...".
     pub(super) fn submit<T, F>(
         &self,
@@ -209,11 +229,6 @@ impl Writer {
         Ok(answer)
     }
 
-    /// What held the thread since this was last asked.
-    pub(super) fn take_holds(&self) -> Vec<(HeldBy, Held)> {
-        self.holds.take()
-    }
-
     fn push(&self, doing: &str, job: Box<dyn Job>) -> Result<()> {
         self.queue.push(job).map_err(|refused| match refused {
             Refused::Full => Error::new(
@@ -227,7 +242,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.queue.close();
+        self.inlet.queue.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -275,6 +290,8 @@ struct Thread {
     /// Of the steps of deletes.
     pace: Pace,
     holds: Arc<Holds>,
+    /// Of other processes that write to the library.
+    turns: Turns,
 }
 
 impl Thread {
@@ -289,6 +306,7 @@ impl Thread {
             let patience = due.min();
             match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => {
+                    self.turns.give();
                     let began = clock.begin();
                     self.tell_index_of_damage();
                     self.commit_all(jobs);
@@ -308,12 +326,14 @@ impl Thread {
             let is_step_due = self.step_at.is_some_and(|step_at| step_at <= Instant::now());
             if is_step_due && (was_maintained || !self.maintenance.is_due()) {
                 was_maintained = false;
+                self.turns.give();
                 let began = clock.begin();
                 let n_rows = self.make_step().unwrap_or(0);
                 let wall = clock.end(began, HeldBy::DeleteStep, &self.holds);
                 self.pace.took(n_rows, wall);
             } else if self.maintenance.is_due() {
                 was_maintained = true;
+                self.turns.give();
                 let began = clock.begin();
                 if self.maintenance.may_take_reserve() {
                     self.make_room_if_short();
@@ -600,6 +620,7 @@ impl Thread {
         if revision > counters.revision && is_credible {
             commits.extend((counters.revision.0 + 1..=revision.0).map(|revision| (Revision(revision), Vec::new())));
             (counters.revision, counters.last_commit) = (revision, last_commit);
+            self.maintenance.others_have_written();
         }
         let n_of_others = commits.len();
         let mut erased = false;

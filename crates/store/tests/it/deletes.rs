@@ -9,13 +9,16 @@ use std::time::Duration;
 use likeness_domain::Kind;
 use likeness_domain::filter::Filter;
 use likeness_domain::ports::{
-    Change, Commit, CommitPage, FaceScope, FaceSelector, GalleryChange, GallerySearch, GalleryStore, Hit, Pending,
-    VectorIndex,
+    Change, Commit, CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryChange, GallerySearch, GalleryStore,
+    Hit, KeyAction, Pending, VectorIndex,
 };
-use likeness_domain::types::{Actor, FaceId, FaceOwner, FaceSet, FaceSetId, FieldValue, NewFace, RequestId, Revision};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, Actor, FaceId, FaceOwner, FaceSet, FaceSetId, FieldValue, NewFace, RequestId, Revision,
+    Secret, Tenant, TenantName, TimestampMs,
+};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger};
-use likeness_store::embedded::{EmbeddedStore, Settings};
+use likeness_store::embedded::{Credentials, EmbeddedStore, Settings};
 use likeness_store::folder::DataFolder;
 use likeness_store::index::{FlatIndex, FlatOptions};
 
@@ -80,11 +83,11 @@ async fn filled(store: &EmbeddedStore, n_faces: u64) -> FaceSet {
     set
 }
 
-/// An index that hands a new face over to its store whenever it takes over a step of a delete: at that moment the next
-/// step cannot have begun.
+/// An index that hands a new face and a change of a key over to its store whenever it takes over a step of a delete: at that
+/// moment the next step cannot have begun.
 struct Enroller<T> {
     inner: T,
-    store: OnceLock<(Weak<EmbeddedStore>, FaceOwner)>,
+    store: OnceLock<(Weak<EmbeddedStore>, Weak<Credentials>, FaceOwner)>,
     n_enrolled: AtomicU64,
 }
 
@@ -97,11 +100,13 @@ impl<T> Enroller<T> {
 impl<T: VectorIndex> VectorIndex for Enroller<T> {
     fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
         let is_step = changes.iter().any(|change| matches!(change, GalleryChange::Remove { .. }));
-        if let Some((store, owner)) = self.store.get().filter(|_| is_step) {
+        if let Some((store, credentials, owner)) = self.store.get().filter(|_| is_step) {
             let number = self.n_enrolled.fetch_add(1, Ordering::Relaxed);
             let new = aged((1 << 40) + number, 99);
             // Handed over at once; nobody waits for the answer.
             drop(store.upgrade().unwrap().add_faces(by(ours()), *owner, vec![new], None));
+            let enabled = number % 2 == 1;
+            drop(credentials.upgrade().unwrap().set_key_enabled(by(ours()), key().id, enabled));
         }
         self.inner.apply(revision, changes)
     }
@@ -131,30 +136,45 @@ impl<T: VectorIndex> VectorIndex for Enroller<T> {
     }
 }
 
-/// Deletes the faces aged 40 or more and checks that a face handed over meanwhile is enrolled after at most one step,
-/// which bounds how long it waits.
+fn key() -> AccessKey {
+    let tenant = Tenant::new(ours(), TenantName::new("acme").unwrap(), TimestampMs(1));
+    AccessKey::new(AccessKeyId::new("AK1").unwrap(), Secret::new("hush").unwrap(), tenant, TimestampMs(1))
+}
+
+/// Deletes the faces aged 40 or more and checks that a face and a change of a key that are handed over meanwhile are written
+/// after at most one step, which bounds how long they wait: a key that is misused is refused at once.
 async fn check_steps(index: impl VectorIndex + 'static, n_faces: u64, delete_rows: usize) {
     let scratch = tempfile::tempdir().unwrap();
     let index = Arc::new(Enroller::new(index));
     let store = Arc::new(open(scratch.path(), Arc::clone(&index) as _, delete_rows));
     let set = filled(&store, n_faces).await;
-    assert!(index.store.set((Arc::downgrade(&store), FaceOwner::FaceSet(set.id))).is_ok());
+    let credentials = Arc::new(store.credentials().unwrap());
+    credentials.ensure_tenant(by(ours()), key().tenant).await.unwrap();
+    credentials.add_key(by(ours()), key()).await.unwrap();
+    let beside = (Arc::downgrade(&store), Arc::downgrade(&credentials), FaceOwner::FaceSet(set.id));
+    assert!(index.store.set(beside).is_ok());
     let before = store.report(false).await.unwrap().revision;
     let deleted = store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older()).await.unwrap();
     let expected: Vec<FaceId> = (1..=n_faces).filter(|number| number % 100 >= 40).map(face_id).collect();
     assert_eq!(deleted, expected, "in order of enrolment");
-    // The last face may still be under way.
+    // The last face may still be under way, and the key, which was handed over after it.
     let n_left = n_faces - expected.len() as u64 + index.n_enrolled.load(Ordering::Relaxed);
     until(&*store, "the last face is enrolled", |report| report.n_faces == n_left).await;
+    let n_steps = expected.len().div_ceil(delete_rows);
+    // One for the steps that are to come.
+    let last = Revision(before.0 + 1 + 3 * n_steps as u64);
+    until(&*store, "the key is changed", |report| report.revision >= last).await;
 
     let steps = commits_after(&store, before).await;
     let mut erased = Vec::new();
-    assert_eq!(steps.len(), 2 * expected.len().div_ceil(delete_rows));
-    for pair in steps.chunks(2) {
-        let faces = removed(&pair[0]);
+    assert_eq!(steps.len(), 3 * n_steps);
+    for (idx, beside) in steps.chunks(3).enumerate() {
+        let faces = removed(&beside[0]);
         assert!((1..=delete_rows).contains(&faces.len()), "a step of {} faces", faces.len());
-        assert_eq!(pair[0].actor, deleter(), "every step is made in the name of who asked");
-        assert!(matches!(pair[1].changes[..], [Change::Gallery(GalleryChange::Put { .. })]), "then the new face");
+        assert_eq!(beside[0].actor, deleter(), "every step is made in the name of who asked");
+        assert!(matches!(beside[1].changes[..], [Change::Gallery(GalleryChange::Put { .. })]), "then the new face");
+        let action = if idx % 2 == 1 { KeyAction::Enabled } else { KeyAction::Disabled };
+        assert!(matches!(&beside[2].changes[..], [Change::Key(_, done)] if *done == action), "then the key");
         erased.extend(faces);
     }
     assert_eq!(erased, expected);

@@ -30,6 +30,7 @@ mod uploads;
 mod follower;
 mod patience;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use likeness_domain::ports::VectorIndex;
@@ -51,19 +52,33 @@ fn open_memory(index: Arc<dyn VectorIndex>) -> Opened {
     }
 }
 
+/// With the credentials of a command beside a server.
 fn open_embedded(index: Arc<dyn VectorIndex>) -> Opened {
+    opened_embedded(index, |_, dir| Credentials::open(dir).unwrap())
+}
+
+/// With those of the server itself.
+fn open_embedded_server(index: Arc<dyn VectorIndex>) -> Opened {
+    opened_embedded(index, |store, _| store.credentials().unwrap())
+}
+
+fn opened_embedded(
+    index: Arc<dyn VectorIndex>,
+    credentials: impl FnOnce(&EmbeddedStore, &Path) -> Credentials,
+) -> Opened {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(EmbeddedStore::open(dir.path(), index).unwrap());
     Opened {
+        credentials: Arc::new(credentials(&store, dir.path())),
         gallery: Arc::clone(&store) as _,
         jobs: Arc::clone(&store) as _,
         once: Arc::clone(&store) as _,
         records: Arc::clone(&store) as _,
         pictures: store,
-        credentials: Arc::new(Credentials::open(dir.path()).unwrap()),
         keep: Box::new(dir),
     }
 }
 
 conformance!(memory, open_memory);
 conformance!(embedded, open_embedded);
+conformance!(embedded_server, open_embedded_server);

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
 use likeness_domain::ports::{CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryStore};
@@ -10,10 +11,10 @@ use likeness_domain::types::{
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger, first_templates, refused};
-use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, Settings};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, Settings};
 use likeness_store::folder::DataFolder;
 
-use crate::patience::block_on;
+use crate::patience::{block_on, until_tidy};
 
 /// The index is filled from what is on disk, in order; numbers go on where they were.
 #[test]
@@ -91,6 +92,39 @@ fn keys_are_made_beside_an_open_store() {
     });
 }
 
+/// Who writes beside a server has a turn: the server stays away meanwhile, but for ever only if it would have to.
+#[test]
+fn a_turn_beside_an_open_store_is_waited_for_and_never_for_ever() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let tool = Credentials::open(scratch.path()).unwrap();
+        let stopped = std::fs::File::open(scratch.path().join(IDENTITY_FILE)).unwrap();
+        stopped.lock().unwrap();
+        let began = Instant::now();
+        store.create_face_set(by(acme().id), face_set("staff"), None).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(20), "{:?}", began.elapsed());
+        let began = Instant::now();
+        tool.ensure_tenant(by(acme().id), acme()).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!(store.report(false).await.unwrap().n_tenants, 1);
+    });
+}
+
+/// A server's keys are written by its store, as long as that is open.
+#[test]
+fn keys_are_not_written_for_a_store_that_is_closed() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let credentials = store.credentials().unwrap();
+        credentials.ensure_tenant(by(acme().id), acme()).await.unwrap();
+        drop(store);
+        refused(credentials.add_key(by(acme().id), access_key()).await, Kind::Internal);
+        assert_eq!(credentials.keys(acme().id).await.unwrap().len(), 0);
+    });
+}
+
 /// The first key may come before the first server.
 #[test]
 fn keys_are_made_in_an_empty_folder() {
@@ -130,6 +164,36 @@ fn a_deleted_secret_leaves_no_trace() {
         store.rotate_key(by(acme().id), access_key().id, again, TimestampMs(60)).await.unwrap();
         assert!(on_disk());
         store.delete_key(by(acme().id), access_key().id).await.unwrap();
+        assert!(!on_disk());
+    });
+}
+
+/// Nor is one that a server deleted or whose time is over, once its store is tidy.
+#[test]
+fn a_secret_that_a_server_deleted_leaves_no_trace() {
+    let scratch = tempfile::tempdir().unwrap();
+    let on_disk = || {
+        let files = std::fs::read_dir(scratch.path()).unwrap();
+        let mut all = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        all.any(|bytes| bytes.windows(17).any(|window| window == b"secret-of-nobody!"))
+    };
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let credentials = store.credentials().unwrap();
+        credentials.ensure_tenant(by(acme().id), acme()).await.unwrap();
+        let secret = || Secret::new("secret-of-nobody!").unwrap();
+        credentials.add_key(by(acme().id), AccessKey { secret: secret(), ..access_key() }).await.unwrap();
+        let next = Secret::new("another-secret").unwrap();
+        credentials.rotate_key(by(acme().id), access_key().id, next, TimestampMs(50)).await.unwrap();
+        until_tidy(&store, scratch.path()).await;
+        assert!(on_disk(), "it is accepted a while longer");
+        credentials.keys_used(vec![(access_key().id, TimestampMs(50))]).await.unwrap();
+        until_tidy(&store, scratch.path()).await;
+        assert!(!on_disk());
+        credentials.rotate_key(by(acme().id), access_key().id, secret(), TimestampMs(60)).await.unwrap();
+        assert!(on_disk());
+        credentials.delete_key(by(acme().id), access_key().id).await.unwrap();
+        until_tidy(&store, scratch.path()).await;
         assert!(!on_disk());
     });
 }
