@@ -42,7 +42,7 @@ def test_a_session_outlives_a_restart_and_ends_with_its_key(tmp_path):
         assert browser.post(f"{url}/face-sets", json={"name": "a"}, timeout=60).status_code == 403
         headers = {"X-Likeness-CSRF": "1"}
         assert browser.post(f"{url}/face-sets", json={"name": "a"}, headers=headers, timeout=60).status_code == 201
-        harness.run("key", "delete", "--data", tmp_path, key.id)
+        harness.run("key", "delete", "--yes", "--data", tmp_path, key.id)
         assert browser.get(f"{url}/session", timeout=60).status_code == 401
 
 

@@ -1,7 +1,7 @@
 //! `likeness export` and `likeness import`: a face set as a file, so that faces move without their photographs.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,13 +28,13 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(
     after_help = "The file holds biometric data: whoever has it can look for these people. It can be read by you only.\n\n\
-                        Example: likeness export staff staff.zst --tenant acme"
+                        Examples:\n  likeness export staff staff.zst --tenant acme\n  likeness export staff - > staff.zst"
 )]
 pub(crate) struct ExportArgs {
     /// The face set
     #[arg(value_name = "SET")]
     face_set: String,
-    /// The file to write; `.zst` is the usual ending
+    /// The file to write; `.zst` is the usual ending, and `-` is standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Replace the file if it exists
@@ -92,21 +92,41 @@ struct Imported {
 
 /// Runs `likeness export`.
 pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
-    if args.file.exists() && !args.force {
+    let is_stream = args.file.as_os_str() == "-";
+    if is_stream && args.library.json {
+        return Err(refused("`--json` prints to standard output, where the archive goes")
+            .with_hint("name a file, or leave `--json` out: what was exported is said on standard error"));
+    }
+    if is_stream && io::stdout().is_terminal() {
+        return Err(refused("an archive is no text for a terminal").with_hint("send it to a file or a program"));
+    }
+    if !is_stream && args.file.exists() && !args.force {
         return Err(refused(format!("{} exists already", args.file.display())).with_hint("`--force` replaces it"));
     }
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
-    let partial = Partial::new(&args.file)?;
-    let exported = tokio::select! {
-        exported = write(&connection, &args, &partial) => exported?,
-        _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; nothing was written")),
-    };
-    partial.keep_as(&args.file)?;
-    if args.library.json {
-        terminal::json(&exported)?;
+    let exported = if is_stream {
+        tokio::select! {
+            exported = write(&connection, &args, io::stdout(), Path::new("standard output")) => exported?.0,
+            _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; the archive is not whole")),
+        }
     } else {
-        let faces = counted(exported.faces, "face");
-        terminal::data(format!("exported {faces} of `{}` to {}", args.face_set, args.file.display()));
+        let partial = Partial::new(&args.file)?;
+        let file = partial.file.try_clone().map_err(cannot_write(&partial.path))?;
+        let (exported, file) = tokio::select! {
+            written = write(&connection, &args, file, &partial.path) => written?,
+            _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; nothing was written")),
+        };
+        file.sync_all().map_err(cannot_write(&partial.path))?;
+        partial.keep_as(&args.file)?;
+        exported
+    };
+    let faces = counted(exported.faces, "face");
+    match (is_stream, args.library.json) {
+        (true, _) => terminal::message(format!("exported {faces} of `{}`", args.face_set)),
+        (false, true) => terminal::json(&exported)?,
+        (false, false) => {
+            terminal::data(format!("exported {faces} of `{}` to {}", args.face_set, args.file.display()));
+        }
     }
     if exported.left_out > 0 {
         let faces = counted(exported.left_out, "face");
@@ -116,13 +136,18 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-async fn write(connection: &Connection, args: &ExportArgs, partial: &Partial) -> Result<Exported, Error> {
+/// Writes the archive to `to`, which is called `name`.
+async fn write<W: Write>(
+    connection: &Connection,
+    args: &ExportArgs,
+    to: W,
+    name: &Path,
+) -> Result<(Exported, W), Error> {
     let face_set: dto::FaceSet =
         connection.call(Method::GET, &["face-sets", &args.face_set], &[], Payload::Empty).await?;
     let dimensions = dimensions(connection, &face_set.pack).await?;
-    let writing = cannot_write(&partial.path);
-    let file = partial.file.try_clone().map_err(&writing)?;
-    let mut writer = Writer::new(file, &Header::of(&face_set, dimensions)).map_err(&writing)?;
+    let writing = cannot_write(name);
+    let mut writer = Writer::new(to, &Header::of(&face_set, dimensions)).map_err(&writing)?;
     let bar = bar(face_set.n_faces, "{bar:32} {human_pos}/{human_len} faces, {eta} left");
     let mut exported = Exported {
         face_set: face_set.name,
@@ -146,9 +171,10 @@ async fn write(connection: &Connection, args: &ExportArgs, partial: &Partial) ->
         bar.set_position(exported.faces);
         from = page.next;
     }
-    writer.finish().and_then(|file| file.sync_all()).map_err(&writing)?;
+    let mut to = writer.finish().map_err(&writing)?;
+    to.flush().map_err(&writing)?;
     bar.finish_and_clear();
-    Ok(exported)
+    Ok((exported, to))
 }
 
 /// A file that is not finished: it goes away unless it is kept.

@@ -24,7 +24,7 @@ use crate::outcome::{Outcome, Verdict, failed};
 )]
 pub(crate) struct BackupArgs {
     /// The new file
-    #[arg(value_name = "TO", required_unless_present = "verify")]
+    #[arg(value_name = "TO", required_unless_present = "verify", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     to: Option<PathBuf>,
     /// Compare every checksum of this backup and read every row in it, instead of making one
     #[arg(long, value_name = "FILE", conflicts_with = "to")]

@@ -63,7 +63,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "LEVEL", default_value = "low", value_parser = gate, conflicts_with = "face_set")]
     gate: QualityGate,
     /// The file of operating points to write
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     output: Option<PathBuf>,
     /// Replace the file if it exists
     #[arg(long)]

@@ -171,6 +171,15 @@ impl Connection {
         self.all_of(list, &[], None, parts).await
     }
 
+    /// The same of a list that is deeper in the tree.
+    pub(crate) async fn all_at<A: DeserializeOwned, T>(
+        &self,
+        path: &[&str],
+        parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
+    ) -> Result<A, Error> {
+        self.pages(path, &[], None, parts).await
+    }
+
     /// The same of a listing with options; `begin` is one that only the first page has, as it says where that begins.
     pub(crate) async fn all_of<A: DeserializeOwned, T>(
         &self,
@@ -179,11 +188,21 @@ impl Connection {
         begin: Option<(&str, &str)>,
         parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
     ) -> Result<A, Error> {
+        self.pages(&[list], options, begin, parts).await
+    }
+
+    async fn pages<A: DeserializeOwned, T>(
+        &self,
+        path: &[&str],
+        options: &[(&str, &str)],
+        begin: Option<(&str, &str)>,
+        parts: impl for<'a> Fn(&'a mut A) -> (&'a mut Vec<T>, &'a mut Option<String>),
+    ) -> Result<A, Error> {
         let first: Vec<_> = options.iter().copied().chain(begin).collect();
-        let mut listed: A = self.call(Method::GET, &[list], &first, Payload::Empty).await?;
+        let mut listed: A = self.call(Method::GET, path, &first, Payload::Empty).await?;
         while let Some(cursor) = parts(&mut listed).1.take() {
             let query: Vec<_> = options.iter().copied().chain([("cursor", &*cursor)]).collect();
-            let mut more: A = self.call(Method::GET, &[list], &query, Payload::Empty).await?;
+            let mut more: A = self.call(Method::GET, path, &query, Payload::Empty).await?;
             let ((items, next), (more_items, more_next)) = (parts(&mut listed), parts(&mut more));
             items.append(more_items);
             *next = more_next.take();

@@ -24,7 +24,7 @@ pub(crate) struct DetectArgs {
     photo: PathBuf,
     /// Write the photograph with boxes, points and a table of what was measured; the name says the format: .png, .jpg
     /// or .jpeg
-    #[arg(short, long, value_name = "OUT.png")]
+    #[arg(short, long, value_name = "OUT.png", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     output: Option<PathBuf>,
     /// Has no effect: faces that lie on their side or head down are always found
     #[arg(long, hide = true)]

@@ -42,7 +42,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "X", conflicts_with = "far", requires = "face_set")]
     false_matches: Option<f64>,
     /// Write what the recogniser saw of each photograph into this folder, as crop-1.png and crop-2.png
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     crops: Option<PathBuf>,
     #[command(flatten)]
     library: LibraryArgs,

@@ -1,13 +1,15 @@
-//! `likeness face`: enrol, list, show, delete. Enrolling a whole folder is in [`super::import`].
+//! `likeness face`: enrol, list, show, update, delete. Enrolling a whole folder is in [`super::import`].
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use http::Method;
+use likeness_domain::Error;
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align, counted};
+use super::terminal::Deed;
 use super::{import, photo, terminal};
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
@@ -29,8 +31,13 @@ pub(crate) enum Command {
     /// Show one face
     #[command(after_help = "Example: likeness face show 5577006791947779410 --set staff")]
     Show(ShowArgs),
+    /// Change what is said of a face: its label, note, custom fields
+    #[command(after_help = "\
+        An empty text or value takes away what is there.\n\n\
+        Example: likeness face update 5577006791947779410 --set staff --subject anna --field floor=3")]
+    Update(UpdateArgs),
     /// Delete faces by id, subject or filter; there is no way back
-    #[command(after_help = "Example: likeness face delete --set staff --subject anna")]
+    #[command(after_help = "Example: likeness face delete --set staff --subject anna --dry-run")]
     Delete(DeleteArgs),
 }
 
@@ -40,8 +47,11 @@ pub(crate) struct AddArgs {
     /// The photograph
     photo: PathBuf,
     /// Into which face set
-    #[arg(long = "set", value_name = "NAME")]
-    face_set: String,
+    #[arg(long = "set", value_name = "NAME", required_unless_present = "person")]
+    face_set: Option<String>,
+    /// As a face of this person instead, which all its face sets show; the photograph has to show one face
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["face_set", "subject", "external_id", "fields", "all_faces"])]
+    person: Option<String>,
     /// Label saying who it is
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
@@ -86,6 +96,25 @@ pub(crate) struct ShowArgs {
     library: LibraryArgs,
 }
 
+/// See [`Command::Update`].
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    which: ShowArgs,
+    /// Label saying who it is; an empty one clears it
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// Free text; an empty one clears it
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// A value of a custom field, an empty one clears it; can be repeated
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    fields: Vec<String>,
+    /// Take its external id away, so that it may be used again
+    #[arg(long)]
+    no_external_id: bool,
+}
+
 /// See [`Command::Delete`].
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
@@ -94,6 +123,12 @@ pub(crate) struct DeleteArgs {
     /// Of which face set
     #[arg(long = "set", value_name = "NAME")]
     face_set: String,
+    /// Say how many faces would be deleted, and delete none
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -120,23 +155,25 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         Command::Import(args) => import::run(args, config).await,
         Command::List(args) => list(args, config).await,
         Command::Show(args) => show(args, config).await,
+        Command::Update(args) => update(args, config).await,
         Command::Delete(args) => delete(args, config).await,
     }
 }
 
 async fn add(args: AddArgs, config: &Config) -> Outcome {
+    let face_set = match (&args.person, &args.face_set) {
+        (Some(person), _) => return super::person::add_faces(person, &[args.photo], args.library, config).await,
+        (None, face_set) => face_set.as_deref().unwrap_or_default(),
+    };
     let image = photo::read(&args.photo)?;
     let mut query = vec![("faces", if args.all_faces { "all" } else { "largest" })];
     query.extend(args.subject.as_deref().map(|subject| ("subject", subject)));
     query.extend(args.external_id.as_deref().map(|id| ("external_id", id)));
-    let fields = args.fields.iter().map(|text| match text.split_once('=') {
-        Some((name, value)) => Ok((format!("field.{name}"), value)),
-        None => Err(refused(format!("`--field` is `{text}`, expected NAME=VALUE"))),
-    });
+    let fields = args.fields.iter().map(|text| named_value(text).map(|(name, value)| (format!("field.{name}"), value)));
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
     query.extend(fields.iter().map(|(name, value)| (name.as_str(), *value)));
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
-    let path = ["face-sets", &args.face_set, "faces"];
+    let path = ["face-sets", face_set, "faces"];
     let added: dto::Faces = connection
         .call(Method::POST, &path, &query, Payload::Image(image))
         .await
@@ -145,7 +182,7 @@ async fn add(args: AddArgs, config: &Config) -> Outcome {
         terminal::json(&added)?;
     } else {
         for face in &added.faces {
-            terminal::data(format!("enrolled face {} into `{}`{}", face.id, args.face_set, of_subject(face)));
+            terminal::data(format!("enrolled face {} into `{}`{}", face.id, face_set, of_subject(face)));
         }
         for face in &added.refused {
             terminal::message(format!("refused a face: {}", face.reasons.join(", ")));
@@ -221,6 +258,50 @@ async fn show(args: ShowArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
+async fn update(args: UpdateArgs, config: &Config) -> Outcome {
+    let UpdateArgs { which: ShowArgs { id, face_set, library }, subject, note, fields, no_external_id } = args;
+    if subject.is_none() && note.is_none() && fields.is_empty() && !no_external_id {
+        return Err(refused(format!("nothing is said to change of face {id}"))
+            .with_hint("give some of `--subject`, `--note`, `--field` and `--no-external-id`"));
+    }
+    let given = fields.iter().map(|text| named_value(text)).collect::<Result<Vec<_>, _>>()?;
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let mut values = dto::Values::new();
+    if !given.is_empty() {
+        let set: dto::FaceSet = connection.call(Method::GET, &["face-sets", &face_set], &[], Payload::Empty).await?;
+        for (name, value) in given {
+            let field_type = set.fields.iter().find(|field| field.name == name).map(|field| field.field_type.as_str());
+            if values.insert(name.to_owned(), value_of(field_type, value)).is_some() {
+                return Err(refused(format!("`--field` names `{name}` twice")));
+            }
+        }
+    }
+    let body = dto::UpdateFace { subject, external_id: no_external_id.then(String::new), note, fields: values };
+    let path = ["face-sets", &face_set, "faces", &id];
+    let changed: dto::Face = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&changed)?;
+    } else {
+        terminal::data(format!("changed face {}{}", changed.id, of_subject(&changed)));
+    }
+    Ok(Verdict::Done)
+}
+
+/// Name and value of a custom field.
+fn named_value(text: &str) -> Result<(&str, &str), Error> {
+    text.split_once('=').ok_or_else(|| refused(format!("`--field` is `{text}`, expected NAME=VALUE")))
+}
+
+/// A value as JSON has it. One that does not fit its type stays a text, which the library refuses with the field's name.
+fn value_of(field_type: Option<&str>, text: &str) -> serde_json::Value {
+    let is_text = field_type.is_none_or(|field_type| field_type == "string");
+    match text {
+        "" => serde_json::Value::Null,
+        text if is_text => text.into(),
+        text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    }
+}
+
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let which = match args.which {
         WhichFaces { subject: Some(subject), .. } => dto::DeleteFaces::Subject(subject),
@@ -228,6 +309,28 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         WhichFaces { ids, .. } => dto::DeleteFaces::Ids(ids),
     };
     let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    if args.dry_run || !args.yes {
+        let path = ["face-sets", &args.face_set, "faces", "count"];
+        let meant: dto::FacesMeant = connection.call(Method::POST, &path, &[], Payload::json(&which)?).await?;
+        let (faces, face_set) = (counted(meant.n_faces, "face"), &args.face_set);
+        if args.dry_run {
+            match args.library.json {
+                true => terminal::json(&meant)?,
+                false => terminal::data(format!("would delete {faces} from `{face_set}`")),
+            }
+            return Ok(if meant.n_faces == 0 { Verdict::No } else { Verdict::Done });
+        }
+        let deed = Deed {
+            done: format!("{faces} of `{face_set}` {} deleted", if meant.n_faces == 1 { "is" } else { "are" }),
+            means: format!("this deletes {faces} from `{face_set}`"),
+            word: "yes",
+            word_is: "`yes`",
+        };
+        // Where there is nothing to delete there is nothing to ask.
+        if meant.n_faces > 0 && !deed.is_confirmed(false)? {
+            return Ok(Verdict::No);
+        }
+    }
     let path = ["face-sets", &args.face_set, "faces", "delete"];
     let gone: dto::FacesDeleted = connection.call(Method::POST, &path, &[], Payload::json(&which)?).await?;
     if args.library.json {

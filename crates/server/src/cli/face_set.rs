@@ -7,7 +7,7 @@ use likeness_wire::native::dto;
 use super::connection::{Connection, Needs, Payload};
 use super::table::{self, Align};
 use super::tenant::number_or_none;
-use super::terminal;
+use super::terminal::{self, Deed};
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::refused;
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: likeness face-set update staff --label 'Everybody on floor 3'")]
     Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
-    #[command(after_help = "Example: likeness face-set delete visitors --only-if-empty")]
+    #[command(after_help = "Example: likeness face-set delete visitors --yes")]
     Delete(DeleteArgs),
 }
 
@@ -94,9 +94,12 @@ pub(crate) struct UpdateArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     which: NameArgs,
-    /// Refuse if it holds faces
+    /// Refuse if it holds faces; needs no confirmation
     #[arg(long)]
     only_if_empty: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Runs the command.
@@ -196,8 +199,17 @@ async fn update(args: UpdateArgs, config: &Config) -> Outcome {
 }
 
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
-    let DeleteArgs { which: NameArgs { name, library }, only_if_empty } = args;
+    let DeleteArgs { which: NameArgs { name, library }, only_if_empty, yes } = args;
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let deed = Deed {
+        done: format!("face set `{name}` is deleted"),
+        means: format!("this deletes face set `{name}` and its faces; persons keep theirs"),
+        word: &name,
+        word_is: "the face set's name",
+    };
+    if !deed.is_confirmed(yes || only_if_empty)? {
+        return Ok(Verdict::No);
+    }
     let query: &[(&str, &str)] = if only_if_empty { &[("only_if_empty", "true")] } else { &[] };
     let _: serde_json::Value = connection.call(Method::DELETE, &["face-sets", &name], query, Payload::Empty).await?;
     if library.json {

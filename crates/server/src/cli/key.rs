@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::connection::existing_library;
-use super::terminal;
+use super::terminal::{self, Deed};
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 use crate::system::{SystemClock, SystemIds};
@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// List keys, without their secrets
     #[command(after_help = "Example: likeness key list --tenant acme --json")]
     List(ListArgs),
+    /// Show one key, without its secret
+    #[command(after_help = "Example: likeness key show ABCDEFGHIJ0123456789 --json")]
+    Show(OneKeyArgs),
     /// Refuse a key and every token made with it, until it is enabled again
     #[command(after_help = "Example: likeness key disable ABCDEFGHIJ0123456789")]
     Disable(OneKeyArgs),
@@ -42,8 +45,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example: likeness key rotate ABCDEFGHIJ0123456789 --overlap 24h")]
     Rotate(RotateArgs),
     /// Delete a key for good
-    #[command(after_help = "Example: likeness key delete ABCDEFGHIJ0123456789")]
-    Delete(OneKeyArgs),
+    #[command(after_help = "Example: likeness key delete ABCDEFGHIJ0123456789 --yes")]
+    Delete(DeleteArgs),
 }
 
 /// See [`Command::Create`].
@@ -109,6 +112,16 @@ pub(crate) struct OneKeyArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// See [`Command::Delete`].
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    key: OneKeyArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What a new key is to be.
@@ -196,6 +209,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
             Ok(Verdict::Done)
         }
         Command::List(args) => list(&*credentials, args).await,
+        Command::Show(args) => show(&*credentials, args).await,
         Command::Disable(args) => {
             let (id, actor) = known(&*credentials, &args.which).await?;
             report(credentials.set_key_enabled(actor, id.clone(), false).await?, &id, "disabled", args.json)
@@ -213,8 +227,18 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         }
         Command::Rotate(args) => rotate(&*credentials, args).await,
         Command::Delete(args) => {
-            let (id, actor) = known(&*credentials, &args.which).await?;
-            report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted", args.json)
+            let DeleteArgs { key, yes } = args;
+            let (id, actor) = known(&*credentials, &key.which).await?;
+            let deed = Deed {
+                done: format!("access key {id} is deleted"),
+                means: format!("this deletes access key {id}; clients that sign with it are refused"),
+                word: id.as_str(),
+                word_is: "the key's id",
+            };
+            if !deed.is_confirmed(yes)? {
+                return Ok(Verdict::No);
+            }
+            report(credentials.delete_key(actor, id.clone()).await?, &id, "deleted", key.json)
         }
     }
 }
@@ -350,40 +374,17 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         names.extend(credentials.face_set_names(tenant.id).await?);
     }
     if args.json {
-        let time = |at: Option<TimestampMs>| at.map(spell);
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|key| {
-                json!({
-                    "tenant": key.tenant.name.as_str(),
-                    "project_id": key.tenant.id.to_string(),
-                    "access_key_id": key.id.as_str(),
-                    "enabled": key.enabled,
-                    "created_at": spell(key.created_at),
-                    "label": key.label.as_ref().map(Note::as_str),
-                    "grants": key.grants.iter().map(|grant| grant.word()).collect::<Vec<_>>(),
-                    "face_sets": face_set_names(key, &names),
-                    "expires_at": time(key.expires_at),
-                    "last_used_at": time(key.last_used_at),
-                    "old_secret_valid_until": time(key.previous.as_ref().map(|previous| previous.valid_until)),
-                })
-            })
-            .collect();
+        let keys: Vec<_> = keys.iter().map(|key| described(key, &names)).collect();
         terminal::data(json!({ "keys": keys }));
         return Ok(Verdict::Done);
     }
-    let now = SystemClock.now();
     let name_width = keys.iter().map(|key| key.tenant.name.as_str().len()).max().unwrap_or(0);
     for key in &keys {
-        let state = match (key.enabled, key.is_usable(now)) {
-            (false, _) => "disabled",
-            (true, false) => "expired ",
-            (true, true) => "enabled ",
-        };
         terminal::data(format_args!(
-            "{:name_width$}  {}  {state}  {}{}",
+            "{:name_width$}  {}  {:<8}  {}{}",
             key.tenant.name.as_str(),
             key.id,
+            state(key),
             spell(key.created_at),
             details(key, &names)
         ));
@@ -393,6 +394,62 @@ async fn list(credentials: &dyn CredentialStore, args: ListArgs) -> Outcome {
         terminal::message("  hint: `likeness key create --tenant NAME` makes one");
     }
     Ok(Verdict::Done)
+}
+
+async fn show(credentials: &dyn CredentialStore, args: OneKeyArgs) -> Outcome {
+    let id = key_id(&args.which)?;
+    let key = credentials.key(id.clone()).await?;
+    let key = key.ok_or_else(|| {
+        refused(format!("there is no access key {id}")).with_hint("`likeness key list` shows the keys")
+    })?;
+    let names = credentials.face_set_names(key.tenant.id).await?;
+    if args.json {
+        terminal::data(described(&key, &names));
+        return Ok(Verdict::Done);
+    }
+    let line = |name: &str, value: &str| terminal::data(format_args!("{name:<12}  {value}"));
+    line("id", key.id.as_str());
+    line("tenant", key.tenant.name.as_str());
+    if let Some(label) = &key.label {
+        line("label", label.as_str());
+    }
+    line("state", state(&key));
+    line("grants", &key.grants.iter().map(|grant| grant.word()).collect::<Vec<_>>().join(", "));
+    line("face sets", &face_set_names(&key, &names).map_or("all".to_owned(), |names| names.join(", ")));
+    line("made", &spell(key.created_at));
+    let old_secret = key.previous.as_ref().map(|previous| previous.valid_until);
+    for (name, at) in [("expires", key.expires_at), ("last used", key.last_used_at), ("old secret", old_secret)] {
+        if let Some(at) = at {
+            line(name, &spell(at));
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+/// A key as JSON.
+fn described(key: &AccessKey, names: &[(FaceSetId, FaceSetName)]) -> serde_json::Value {
+    let time = |at: Option<TimestampMs>| at.map(spell);
+    json!({
+        "tenant": key.tenant.name.as_str(),
+        "project_id": key.tenant.id.to_string(),
+        "access_key_id": key.id.as_str(),
+        "enabled": key.enabled,
+        "created_at": spell(key.created_at),
+        "label": key.label.as_ref().map(Note::as_str),
+        "grants": key.grants.iter().map(|grant| grant.word()).collect::<Vec<_>>(),
+        "face_sets": face_set_names(key, names),
+        "expires_at": time(key.expires_at),
+        "last_used_at": time(key.last_used_at),
+        "old_secret_valid_until": time(key.previous.as_ref().map(|previous| previous.valid_until)),
+    })
+}
+
+fn state(key: &AccessKey) -> &'static str {
+    match (key.enabled, key.is_usable(SystemClock.now())) {
+        (false, _) => "disabled",
+        (true, false) => "expired",
+        (true, true) => "enabled",
+    }
 }
 
 /// The names of the face sets that a key is for; `None` for all of them. One that was deleted has no name any more.

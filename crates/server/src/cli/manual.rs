@@ -32,6 +32,7 @@ pub(crate) enum Shell {
     Example: likeness man /usr/local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Into this folder, which is made
+    #[arg(value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     folder: PathBuf,
 }
 
@@ -305,7 +306,7 @@ mod tests {
             assert!(texts.iter().all(|text| text.contains(&format!("likeness/{name}"))), "{name}");
         }
         let (_, search) = pages.iter().find(|(page, _)| page == "likeness-search").expect("a page");
-        assert!(search.contains("Example: likeness search"), "{search}");
+        assert!(search.contains("likeness search visitor.jpg"), "{search}");
         let (_, create) = pages.iter().find(|(page, _)| page == "likeness-key-create").expect("commands of commands");
         assert!(create.contains("\\-\\-tenant") && create.contains(".SH OPTIONS"), "{create}");
         let place = places.iter().find(|place| place.path == "likeness/search").expect("a place");

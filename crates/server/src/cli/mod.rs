@@ -112,7 +112,7 @@ enum Command {
     Export(archive::ExportArgs),
     /// Enrol the faces of an archive; can be run again without enrolling twice
     Import(archive::ImportArgs),
-    /// Find who resembles the face in a photograph
+    /// Find who resembles the face in a photograph, an enrolled face or a person
     Search(search::SearchArgs),
     /// Tell whether two photographs show one person
     Compare(compare::CompareArgs),

@@ -1,12 +1,17 @@
-//! `likeness person`: list, show, rename, merge, delete.
+//! `likeness person`: make, list, show, change, compare, delete.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use http::Method;
+use likeness_domain::{Error, Kind};
 use likeness_wire::native::dto;
 
 use super::connection::{Connection, Needs, Payload};
+use super::photo;
+use super::rates::{rate, shown_rate};
 use super::table::{self, Align, counted};
-use super::terminal;
+use super::terminal::{self, Deed};
 use crate::cli::library_args::LibraryArgs;
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
@@ -14,6 +19,9 @@ use crate::outcome::{Outcome, Verdict, refused};
 /// Persons: identities that own faces and are members of face sets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a person, as a member of face sets if you like
+    #[command(after_help = "Example: likeness person create anna --name 'Anna B.' --set staff")]
+    Create(CreateArgs),
     /// List the persons in the order of their keys
     #[command(after_help = "Example: likeness person list --json")]
     List(ListArgs),
@@ -23,12 +31,158 @@ pub(crate) enum Command {
     /// Give a person another key, name or note; its faces stay
     #[command(after_help = "Example: likeness person rename anna --key anna-b --name 'Anna B.'")]
     Rename(RenameArgs),
+    /// A person's faces: enrol, list, delete
+    #[command(subcommand)]
+    Face(FaceCommand),
+    /// Make a person a member of face sets, which show its faces from then on
+    #[command(after_help = "Example: likeness person join anna staff visitors")]
+    Join(MembershipArgs),
+    /// Take a person out of face sets; its faces stay the person's
+    #[command(after_help = "Example: likeness person leave anna visitors")]
+    Leave(MembershipArgs),
+    /// Tell whether a photograph shows a person
+    #[command(after_help = "\
+        Ends with 0 if it does, 1 if it does not. The rate is that of the verdict, whatever the number of the person's faces.\n\n\
+        Example: likeness person compare anna visitor.jpg --far 1e-4")]
+    Compare(CompareArgs),
+    /// Give some faces of a person to another
+    #[command(after_help = "Example: likeness person move anna bert 5577006791947779410")]
+    Move(MoveArgs),
+    /// Make a new person of some faces of one; it joins the same face sets
+    #[command(after_help = "Example: likeness person split anna anna-2 5577006791947779410 --name 'Anna C.'")]
+    Split(SplitArgs),
     /// Give all faces and face sets of one person to another, and delete the first; there is no way back
-    #[command(after_help = "Example: likeness person merge anna-2 anna")]
+    #[command(after_help = "Example: likeness person merge anna-2 anna --yes")]
     Merge(MergeArgs),
     /// Delete a person and its faces; there is no way back
-    #[command(after_help = "Example: likeness person delete anna")]
-    Delete(KeyArgs),
+    #[command(after_help = "Example: likeness person delete anna --yes")]
+    Delete(DeleteArgs),
+}
+
+/// See [`Command::Create`].
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Its key, unique within the tenant
+    key: String,
+    /// Name for people
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Free text
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// A face set to be a member of, made if there is none; can be repeated
+    #[arg(long = "set", value_name = "NAME")]
+    face_sets: Vec<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Face`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaceCommand {
+    /// Enrol a face of a person from each photograph, which has to show one face
+    #[command(after_help = "Example: likeness person face add anna anna-1.jpg anna-2.jpg")]
+    Add(AddFacesArgs),
+    /// List a person's faces
+    #[command(after_help = "Example: likeness person face list anna --json")]
+    List(KeyArgs),
+    /// Delete faces of a person; there is no way back
+    #[command(after_help = "Example: likeness person face remove anna 5577006791947779410 --yes")]
+    Remove(RemoveFacesArgs),
+}
+
+/// See [`FaceCommand::Add`].
+#[derive(Debug, Args)]
+pub(crate) struct AddFacesArgs {
+    /// Key of the person
+    key: String,
+    /// The photographs
+    #[arg(value_name = "PHOTO", required = true)]
+    photos: Vec<PathBuf>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`FaceCommand::Remove`].
+#[derive(Debug, Args)]
+pub(crate) struct RemoveFacesArgs {
+    #[command(flatten)]
+    which: FacesArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Faces of a person.
+#[derive(Debug, Args)]
+pub(crate) struct FacesArgs {
+    /// Key of the person
+    key: String,
+    /// Ids of the faces
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Join`] and [`Command::Leave`].
+#[derive(Debug, Args)]
+pub(crate) struct MembershipArgs {
+    /// Key of the person
+    key: String,
+    /// The face sets
+    #[arg(value_name = "SET", required = true)]
+    face_sets: Vec<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Compare`].
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Key of the person
+    key: String,
+    /// The photograph
+    photo: PathBuf,
+    /// How often a stranger may be taken for the person [default: 1e-4, or what `pack calibrate --default-far` has set]
+    #[arg(long, value_name = "RATE")]
+    far: Option<f64>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Move`].
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// Key of the person that has the faces
+    from: String,
+    /// Key of the person that gets them
+    to: String,
+    /// Ids of the faces
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
+}
+
+/// See [`Command::Split`].
+#[derive(Debug, Args)]
+pub(crate) struct SplitArgs {
+    /// Key of the person that has the faces
+    from: String,
+    /// Key of the new person
+    key: String,
+    /// Ids of the faces
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Name of the new person for people
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Free text about it
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    #[command(flatten)]
+    library: LibraryArgs,
 }
 
 /// See [`Command::List`].
@@ -73,19 +227,227 @@ pub(crate) struct MergeArgs {
     from: String,
     /// Key of the person that gets its faces
     into: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     library: LibraryArgs,
+}
+
+/// See [`Command::Delete`].
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    which: KeyArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Runs the command.
 pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     match command {
+        Command::Create(args) => create(args, config).await,
+        Command::Face(FaceCommand::Add(args)) => add_faces(&args.key, &args.photos, args.library, config).await,
+        Command::Face(FaceCommand::List(args)) => list_faces(args, config).await,
+        Command::Face(FaceCommand::Remove(args)) => remove_faces(args, config).await,
+        Command::Join(args) => change_memberships(args, true, config).await,
+        Command::Leave(args) => change_memberships(args, false, config).await,
+        Command::Compare(args) => compare(args, config).await,
+        Command::Move(args) => move_faces(args, config).await,
+        Command::Split(args) => split(args, config).await,
         Command::List(args) => list(args, config).await,
         Command::Show(args) => show(args, config).await,
         Command::Rename(args) => rename(args, config).await,
         Command::Merge(args) => merge(args, config).await,
         Command::Delete(args) => delete(args, config).await,
     }
+}
+
+async fn create(args: CreateArgs, config: &Config) -> Outcome {
+    let CreateArgs { key, name, note, face_sets, library } = args;
+    let body = dto::CreatePerson { key, name, note, face_sets };
+    // Face sets that do not exist are made.
+    let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
+    let made: dto::Person = connection.call(Method::POST, &["persons"], &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&made)?;
+    } else {
+        terminal::data(format!("made person `{}`{}", made.key, member_of(&made)));
+    }
+    Ok(Verdict::Done)
+}
+
+/// The face sets of a person, where it has any.
+fn member_of(person: &dto::Person) -> String {
+    let names: Vec<_> = person.face_sets.iter().flatten().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!(", a member of {}", names.join(", ")) }
+}
+
+/// Enrols a face from each photograph. One that is refused is named, and the others are enrolled.
+pub(super) async fn add_faces(key: &str, photos: &[PathBuf], library: LibraryArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
+    let none = dto::Faces { faces: Vec::new(), refused: Vec::new(), next_offset: None, next_cursor: None };
+    let (mut added, mut first_error) = (none, None);
+    for photo in photos {
+        let path = ["persons", key, "faces"];
+        let enrolled: Result<dto::Faces, Error> = match photo::read(photo) {
+            Ok(image) => connection.call(Method::POST, &path, &[], Payload::Image(image)).await,
+            Err(error) => Err(error),
+        };
+        match enrolled {
+            Ok(enrolled) => {
+                if !library.json {
+                    enrolled.faces.iter().for_each(|face| {
+                        terminal::data(format!("enrolled face {} of person `{key}`", face.id));
+                    });
+                }
+                added.faces.extend(enrolled.faces);
+            }
+            Err(error) => {
+                let error = photo::failure(photo, error);
+                if photos.len() == 1 {
+                    return Err(error);
+                }
+                terminal::message(format!("refused: {}: {}", photo.display(), error.message()));
+                first_error = first_error.or(Some(error));
+            }
+        }
+    }
+    match (added.faces.is_empty(), first_error) {
+        // Nothing was done: the first reason is why.
+        (true, Some(error)) => Err(error),
+        (_, error) => {
+            if library.json {
+                terminal::json(&added)?;
+            }
+            Ok(if error.is_some() { Verdict::No } else { Verdict::Done })
+        }
+    }
+}
+
+async fn list_faces(args: KeyArgs, config: &Config) -> Outcome {
+    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
+    let path = ["persons", &args.key, "faces"];
+    let listed = connection.all_at(&path, |page: &mut dto::Faces| (&mut page.faces, &mut page.next_cursor)).await?;
+    if args.library.json {
+        terminal::json(&listed)?;
+        return Ok(Verdict::Done);
+    }
+    let columns = [("id", Align::Right), ("enrolled", Align::Left)];
+    let rows: Vec<_> = listed.faces.iter().map(|face| vec![face.id.clone(), face.created_at.clone()]).collect();
+    if rows.is_empty() {
+        terminal::message(format!("person `{}` has no face", args.key));
+    } else {
+        table::lines(&columns, &rows).iter().for_each(terminal::data);
+    }
+    Ok(Verdict::Done)
+}
+
+async fn remove_faces(args: RemoveFacesArgs, config: &Config) -> Outcome {
+    let RemoveFacesArgs { which: FacesArgs { key, ids, library }, yes } = args;
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let faces = counted(ids.len() as u64, "face");
+    let deed = Deed {
+        done: format!("{faces} of person `{key}` {} deleted", if ids.len() == 1 { "is" } else { "are" }),
+        means: format!("this deletes {faces} of person `{key}`, which all its face sets show"),
+        word: "yes",
+        word_is: "`yes`",
+    };
+    if !deed.is_confirmed(yes)? {
+        return Ok(Verdict::No);
+    }
+    let mut gone = dto::FacesDeleted { deleted: Vec::new() };
+    for id in &ids {
+        let path = ["persons", &key, "faces", id];
+        match connection.call::<dto::FacesDeleted>(Method::DELETE, &path, &[], Payload::Empty).await {
+            Ok(deleted) => gone.deleted.extend(deleted.deleted),
+            Err(error) if error.kind() == Kind::FaceNotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if library.json {
+        terminal::json(&gone)?;
+    } else {
+        terminal::data(format!("deleted {} of person `{key}`", counted(gone.deleted.len() as u64, "face")));
+    }
+    Ok(if gone.deleted.is_empty() { Verdict::No } else { Verdict::Done })
+}
+
+async fn change_memberships(args: MembershipArgs, is_join: bool, config: &Config) -> Outcome {
+    let MembershipArgs { key, face_sets, library } = args;
+    let (join, leave) = if is_join { (face_sets, Vec::new()) } else { (Vec::new(), face_sets) };
+    let body = dto::ChangeMemberships { join, leave };
+    // Face sets that do not exist are made by joining.
+    let needs = if is_join { Needs::Pack } else { Needs::StoreOnly };
+    let connection = Connection::open(config, library.tenant(), needs).await?;
+    let path = ["persons", &key, "face-sets"];
+    let changed: dto::Person = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&changed)?;
+    } else if changed.face_sets.iter().flatten().next().is_none() {
+        terminal::data(format!("person `{key}` is a member of no face set"));
+    } else {
+        terminal::data(format!("person `{key}` is{}", member_of(&changed).trim_start_matches(',')));
+    }
+    Ok(Verdict::Done)
+}
+
+async fn compare(args: CompareArgs, config: &Config) -> Outcome {
+    let CompareArgs { key, photo, far, library } = args;
+    let image = photo::read(&photo)?;
+    let far = far.map(|far| far.to_string());
+    let query: Vec<_> = far.as_deref().map(|far| ("far", far)).into_iter().collect();
+    let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
+    let path = ["persons", &key, "compare"];
+    let answer: dto::PersonCompared = connection
+        .call(Method::POST, &path, &query, Payload::Image(image))
+        .await
+        .map_err(|error| photo::failure(&photo, error))?;
+    if library.json {
+        terminal::json(&answer)?;
+    } else {
+        let verdict = if answer.same { "the person" } else { "somebody else" };
+        let faces = counted(answer.n_compared, "face");
+        terminal::data(format!(
+            "similarity  {:.4} to face {}, the most similar of {faces}",
+            answer.similarity, answer.face_id
+        ));
+        terminal::data(format!("FAR         {}", shown_rate(&answer.rate)));
+        let (far, least) = (rate(answer.far_applied), answer.similarity_min);
+        terminal::data(format!("verdict     {verdict} at FAR {far} (threshold {least:.4})"));
+    }
+    Ok(if answer.same { Verdict::Done } else { Verdict::No })
+}
+
+async fn move_faces(args: MoveArgs, config: &Config) -> Outcome {
+    let MoveArgs { from, to, ids, library } = args;
+    let body = dto::MoveFaces { to: to.clone(), face_ids: ids };
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let path = ["persons", &from, "move"];
+    let moved: dto::Faces = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&moved)?;
+    } else {
+        terminal::data(format!("moved {} of `{from}` to `{to}`", counted(moved.faces.len() as u64, "face")));
+    }
+    Ok(if moved.faces.is_empty() { Verdict::No } else { Verdict::Done })
+}
+
+async fn split(args: SplitArgs, config: &Config) -> Outcome {
+    let SplitArgs { from, key, ids, name, note, library } = args;
+    let body = dto::SplitPerson { face_ids: ids, key, name, note };
+    // Joining a face set needs the pack that it would be made with if it were not there.
+    let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
+    let path = ["persons", &from, "split"];
+    let made: dto::Person = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    if library.json {
+        terminal::json(&made)?;
+    } else {
+        let faces = counted(made.n_faces.unwrap_or_default(), "face");
+        terminal::data(format!("made person `{}` of {faces} of `{from}`{}", made.key, member_of(&made)));
+    }
+    Ok(Verdict::Done)
 }
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
@@ -151,10 +513,19 @@ async fn rename(args: RenameArgs, config: &Config) -> Outcome {
 }
 
 async fn merge(args: MergeArgs, config: &Config) -> Outcome {
-    let MergeArgs { from, into, library } = args;
+    let MergeArgs { from, into, yes, library } = args;
     let body = dto::MergePerson { from: from.clone() };
     // Joining a face set needs the pack that it would be made with if it were not there.
     let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
+    let deed = Deed {
+        done: format!("person `{from}` is merged into `{into}`"),
+        means: format!("this gives all faces and face sets of person `{from}` to `{into}` and deletes `{from}`"),
+        word: &from,
+        word_is: "the key of the person that goes",
+    };
+    if !deed.is_confirmed(yes)? {
+        return Ok(Verdict::No);
+    }
     let path = ["persons", &into, "merge"];
     let merged: dto::PersonMerged = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
     if library.json {
@@ -166,11 +537,21 @@ async fn merge(args: MergeArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-async fn delete(args: KeyArgs, config: &Config) -> Outcome {
-    let connection = Connection::open(config, args.library.tenant(), Needs::StoreOnly).await?;
-    let path = ["persons", &args.key];
+async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
+    let DeleteArgs { which: KeyArgs { key, library }, yes } = args;
+    let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
+    let path = ["persons", &key];
+    let deed = Deed {
+        done: format!("person `{key}` is deleted"),
+        means: format!("this deletes person `{key}` and its faces, which all its face sets show"),
+        word: &key,
+        word_is: "the person's key",
+    };
+    if !deed.is_confirmed(yes)? {
+        return Ok(Verdict::No);
+    }
     let deleted: dto::PersonDeleted = connection.call(Method::DELETE, &path, &[], Payload::Empty).await?;
-    if args.library.json {
+    if library.json {
         terminal::json(&deleted)?;
     } else {
         let faces = counted(deleted.n_faces, "face");

@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, Verdict, failed};
 #[command(after_help = "Example: likeness recover --data /srv/faces --to /srv/faces-recovered")]
 pub(crate) struct RecoverArgs {
     /// The new data folder: empty, or not there yet
-    #[arg(long, value_name = "NEW")]
+    #[arg(long, value_name = "NEW", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]
     to: PathBuf,
     /// Print one JSON object
     #[arg(long)]

@@ -1,7 +1,5 @@
 //! `likeness tenant`: list, set limits, delete.
 
-use std::io::IsTerminal;
-
 use clap::{Args, Subcommand};
 use http::Method;
 use likeness_domain::Error;
@@ -13,7 +11,7 @@ use serde_json::json;
 
 use super::connection::{Connection, Payload, existing_library};
 use super::key::{actor, spell};
-use super::terminal;
+use super::terminal::{self, Deed};
 use crate::config::Config;
 use crate::outcome::{Outcome, Verdict, refused};
 
@@ -188,23 +186,15 @@ async fn existing(credentials: &dyn CredentialStore, name: &str) -> Result<Tenan
 
 async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     let tenant = existing(&*crate::assemble::credentials(config)?, &args.name).await?;
-    if !args.yes {
-        if !std::io::stdin().is_terminal() {
-            return Err(refused(format!("tenant `{}` is deleted only if that is confirmed", tenant.name))
-                .with_hint("confirm with `--yes`"));
-        }
-        terminal::message(format_args!(
-            "this deletes tenant {} with all its face sets, persons, faces and keys; there is no way back",
-            tenant.name
-        ));
-        terminal::message("type the tenant's name to confirm:");
-        let mut typed = String::new();
-        let read = std::io::stdin().read_line(&mut typed);
-        read.map_err(|error| crate::outcome::failed(format!("cannot read the answer: {error}")))?;
-        if typed.trim() != tenant.name.as_str() {
-            terminal::message("nothing is deleted");
-            return Ok(Verdict::No);
-        }
+    let name = &tenant.name;
+    let deed = Deed {
+        done: format!("tenant `{name}` is deleted"),
+        means: format!("this deletes tenant {name} with all its face sets, persons, faces and keys"),
+        word: name.as_str(),
+        word_is: "the tenant's name",
+    };
+    if !deed.is_confirmed(args.yes)? {
+        return Ok(Verdict::No);
     }
     let connection = Connection::as_operator(config).await?;
     let path = ["tenants", tenant.name.as_str()];

@@ -1,7 +1,7 @@
 //! The two voices of a command: data on standard output, talk on standard error. Nothing else prints.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use likeness_domain::Error;
 use likeness_wire::http::json;
 
-use crate::outcome::failed;
+use crate::outcome::{failed, refused};
 
 /// The first failure to write data.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
@@ -23,6 +23,14 @@ pub(crate) fn data(line: impl Display) {
         && error.kind() != ErrorKind::BrokenPipe
     {
         let _ = LOST.set(error);
+    }
+}
+
+/// Reads the name of a file or folder that is written; `-`, which means standard output elsewhere, is none.
+pub(crate) fn written_file(path: std::path::PathBuf) -> Result<std::path::PathBuf, &'static str> {
+    match path.as_os_str() == "-" {
+        true => Err("expected a name: this is not written to standard output (`./-` is a file of that name)"),
+        false => Ok(path),
     }
 }
 
@@ -74,6 +82,40 @@ fn in_our_words(text: &str) -> String {
         ("number too small to fit in target type", "the number is too small"),
     ];
     REASONS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
+/// What cannot be undone, and is done only if somebody confirms it.
+pub(crate) struct Deed<'a> {
+    /// What would be the case then, as in `tenant acme is deleted`.
+    pub(crate) done: String,
+    /// What that means, as in `this deletes tenant acme with all its faces`.
+    pub(crate) means: String,
+    /// What has to be typed.
+    pub(crate) word: &'a str,
+    /// What that is, as in `the tenant's name`.
+    pub(crate) word_is: &'a str,
+}
+
+impl Deed<'_> {
+    /// Whether it may be done: `--yes` says so, or whoever sits at the terminal. Without a terminal it is refused.
+    pub(crate) fn is_confirmed(&self, yes: bool) -> Result<bool, Error> {
+        if yes {
+            return Ok(true);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(refused(format!("{} only if that is confirmed", self.done)).with_hint("confirm with `--yes`"));
+        }
+        message(format_args!("{}; there is no way back", self.means));
+        message(format_args!("type {} to confirm:", self.word_is));
+        let mut typed = String::new();
+        let read = std::io::stdin().read_line(&mut typed);
+        read.map_err(|error| failed(format!("cannot read the answer: {error}")))?;
+        let is_confirmed = typed.trim() == self.word;
+        if !is_confirmed {
+            message("nothing is changed");
+        }
+        Ok(is_confirmed)
+    }
 }
 
 /// Whether every line on standard error has to be JSON; set before anything is logged.

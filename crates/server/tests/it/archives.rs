@@ -121,6 +121,32 @@ fn faces_come_in_by_template_and_go_out_again() {
     assert_eq!(copy[1..], bare[1..]);
 }
 
+/// Issue 15, find 7: `-` made a file of that name.
+#[test]
+fn an_archive_goes_to_standard_output_and_what_cannot_is_refused() {
+    let lines: Vec<Value> = std::iter::once(header()).chain((0..3).map(face)).collect();
+    let Some(scratch) = with_archive(&lines) else { return };
+    run(&scratch, &["import", "in.zst", "--set", "staff"]);
+    let output = scratch.command(&["export", "staff", "-", "--data", "data"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "exported 3 faces of `staff`\n");
+    fs::write(scratch.path().join("out.zst"), &output.stdout).unwrap();
+    assert_eq!(lines_of(&scratch, "out.zst").len(), 4);
+    for (arguments, words) in [
+        (&["export", "staff", "-", "--json"][..], "`--json` prints to standard output"),
+        (&["backup", "-"], "not written to standard output"),
+        (&["recover", "--to", "-"], "not written to standard output"),
+        (&["calibrate", "photos", "-o", "-"], "not written to standard output"),
+        (&["detect", "a.jpg", "-o", "-"], "not written to standard output"),
+        (&["explain", "a.jpg", "b.jpg", "--crops", "-"], "not written to standard output"),
+        (&["man", "-"], "not written to standard output"),
+    ] {
+        let refused = run(&scratch, arguments);
+        assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(refused.talk.contains(words), "{arguments:?}: {}", refused.talk);
+    }
+    assert!(!scratch.path().join("-").exists());
+}
+
 #[test]
 fn faces_of_persons_stay_theirs() {
     let mut lines = vec![header()];

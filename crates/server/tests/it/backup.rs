@@ -136,7 +136,7 @@ fn a_backup_is_made_beside_a_server() {
     fill(&scratch, 1);
     let Some(mut server) = scratch.serve(&[]) else { return };
     let made = json(&scratch.data_of(&["backup", "one", "--data", "data", "--json"]));
-    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3"]);
+    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3", "--yes"]);
     scratch.data_of(&["backup", "two", "--data", "data"]);
     server.stop();
     for (file, n_faces) in [("one", 10), ("two", 9)] {

@@ -41,7 +41,11 @@ fn a_key_is_disabled_enabled_and_deleted() {
     let id = key["access_key_id"].as_str().unwrap();
     let mut said = String::new();
     for act in ["disable", "list", "enable", "list", "delete", "list", "delete"] {
-        let name = if act == "list" { vec![] } else { vec![id] };
+        let name = match act {
+            "list" => vec![],
+            "delete" => vec![id, "--yes"],
+            _ => vec![id],
+        };
         let ended = scratch.run(&[&["key", act, "--data", "data"], &name[..]].concat());
         said += &format!("$ key {act}\n{}{}-> {}\n", ended.data, ended.talk, ended.code.unwrap());
     }
@@ -218,7 +222,8 @@ fn what_was_done_to_a_key_is_told_in_json() {
     let scratch = Scratch::new();
     let id = create(&scratch, "acme")["access_key_id"].as_str().unwrap().to_owned();
     for (act, done) in [("disable", "disabled"), ("enable", "enabled"), ("delete", "deleted"), ("delete", "deleted")] {
-        let ended = scratch.run(&["key", act, &id, "--data", "data", "--json"]);
+        let confirmed: &[&str] = if act == "delete" { &["--yes"] } else { &[] };
+        let ended = scratch.run(&[&["key", act, &id, "--data", "data", "--json"], confirmed].concat());
         let told: Value = serde_json::from_str(&ended.data).unwrap();
         assert_eq!(told, serde_json::json!({"access_key_id": id, done: ended.code == Some(0)}));
     }

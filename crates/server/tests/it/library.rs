@@ -91,10 +91,10 @@ fn what_needs_no_picture_needs_no_pack() {
     assert_eq!(without_pack(&["face-set", "list", "--json"]).data, "{\"face_sets\":[]}\n");
     for arguments in [
         &["face-set", "show", "people"][..],
-        &["face-set", "delete", "people"],
+        &["face-set", "delete", "people", "--yes"],
         &["face", "list", "--set", "people"],
         &["face", "show", "1", "--set", "people"],
-        &["face", "delete", "1", "--set", "people"],
+        &["face", "delete", "1", "--set", "people", "--yes"],
     ] {
         let refused = without_pack(arguments);
         assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""));
@@ -359,9 +359,9 @@ fn somebody_is_found_until_deleted() {
     let numbers = ["huawei", "aliyun", "yuanli", "facepp"].map(|dialect| usual["numbers"][dialect].as_f64().unwrap());
     assert_eq!(numbers, [0.93, 80.0, 80.0, 69.101]);
 
-    let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people"]));
+    let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people", "--yes"]));
     assert_eq!((gone.code, gone.data.as_str()), (Some(0), "deleted 2 faces from `people`\n"));
-    let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people"]));
+    let gone = scratch.run(&with(&["face", "delete", "--subject", "obama", "--set", "people", "--yes"]));
     assert_eq!((gone.code, gone.data.as_str()), (Some(1), "deleted 0 faces from `people`\n"));
     assert_eq!(search(&probe).code, Some(1));
 }
@@ -440,6 +440,11 @@ fn custom_fields_are_typed_and_filtered() {
         &["face", "add", photo, "--set", "people"],
         &["search", photo, "--set", "people", "--filter", "age:[0 TO 61]"],
         &["face", "delete", "--filter", "city:Chicago", "--set", "people"],
+        &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--dry-run"],
+        &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--dry-run", "--json"],
+        &["face", "delete", "--subject", "nobody", "--set", "people", "--dry-run"],
+        &["face-set", "delete", "people"],
+        &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--yes"],
         &["face-set", "delete", "people", "--only-if-empty"],
     ] {
         if arguments[..2] == ["face", "delete"] {
@@ -473,6 +478,23 @@ fn custom_fields_are_typed_and_filtered() {
         threshold: FAR 1e-4 per comparison, 1e-4 false matches expected among 1 face (95 %: 7.6e-5 to 1.3e-4)
         -> 1
         $ likeness face delete --filter city:Chicago --set people
+        error: 1 face of `people` is deleted only if that is confirmed
+          hint: confirm with `--yes`
+        -> 2
+        $ likeness face delete --filter city:Chicago --set people --dry-run
+        would delete 1 face from `people`
+        -> 0
+        $ likeness face delete --filter city:Chicago --set people --dry-run --json
+        {"n_faces":1}
+        -> 0
+        $ likeness face delete --subject nobody --set people --dry-run
+        would delete 0 faces from `people`
+        -> 1
+        $ likeness face-set delete people
+        error: face set `people` is deleted only if that is confirmed
+          hint: confirm with `--yes`
+        -> 2
+        $ likeness face delete --filter city:Chicago --set people --yes
         deleted 1 face from `people`
         -> 0
         $ likeness face-set delete people --only-if-empty

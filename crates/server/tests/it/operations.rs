@@ -289,7 +289,7 @@ const ASKING: [&[&str]; 16] = [
     &["face-set", "create", "lobby"],
     &["person", "list"],
     &["face", "list", "--set", "staff"],
-    &["face", "delete", "1", "--set", "staff"],
+    &["face", "delete", "1", "--set", "staff", "--yes"],
     &["face", "import", ".", "--set", "staff"],
     &["job", "list"],
     &["log"],

@@ -59,17 +59,29 @@ fn persons_are_listed_renamed_merged_and_deleted() {
     );
     let shown: Value = serde_json::from_str(&told(&scratch, &["person", "show", "carl", "--json"])).unwrap();
     assert_eq!((&shown["name"], &shown["face_sets"]), (&json!("Carl"), &json!(["staff"])));
+    // Without a terminal nobody is asked, and nothing that cannot be undone is done.
+    for (arguments, done) in [
+        (&["person", "merge", "anna-2", "anna"][..], "person `anna-2` is merged into `anna`"),
+        (&["person", "delete", "anna"], "person `anna` is deleted"),
+        (&["face-set", "delete", "staff"], "face set `staff` is deleted"),
+        (&["face", "delete", "7", "8", "--set", "staff"], "2 faces of `staff` are deleted"),
+        (&["tenant", "delete", "acme"], "tenant `acme` is deleted"),
+    ] {
+        let refused = run(&scratch, arguments);
+        let expected = format!("error: {done} only if that is confirmed\n  hint: confirm with `--yes`\n");
+        assert_eq!((refused.code, refused.data.as_str(), refused.talk), (Some(2), "", expected), "{arguments:?}");
+    }
     assert_eq!(
-        told(&scratch, &["person", "merge", "anna-2", "anna"]),
+        told(&scratch, &["person", "merge", "anna-2", "anna", "--yes"]),
         "merged person `anna-2` with 2 faces into `anna`\n"
     );
-    assert_eq!(told(&scratch, &["person", "delete", "anna"]), "deleted person `anna` and 3 faces\n");
+    assert_eq!(told(&scratch, &["person", "delete", "anna", "--yes"]), "deleted person `anna` and 3 faces\n");
     assert_eq!(told(&scratch, &["person", "list"]), "key   faces  name\ncarl      1  Carl\n");
     for (arguments, words) in [
         (&["person", "show", "anna"][..], "anna"),
         (&["person", "rename", "carl"], "nothing is said to change of person `carl`"),
-        (&["person", "merge", "carl", "carl"], "carl"),
-        (&["person", "delete", "nobody"], "nobody"),
+        (&["person", "merge", "carl", "carl", "--yes"], "carl"),
+        (&["person", "delete", "nobody", "--yes"], "nobody"),
     ] {
         let refused = run(&scratch, arguments);
         assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{arguments:?}");
@@ -80,6 +92,103 @@ fn persons_are_listed_renamed_merged_and_deleted() {
     told(&scratch, &["set", "update", "staff", "--rename", "crew"]);
     let sets: Value = serde_json::from_str(&told(&scratch, &["set", "list", "--json"])).unwrap();
     assert_eq!(sets["face_sets"][0]["name"], "crew");
+}
+
+/// Everything that the native API can do with a person, in the words of the command line; and what it refuses.
+#[test]
+fn persons_are_made_given_faces_compared_moved_and_split() {
+    let Some(portraits) = crate::library::portraits().filter(|_| has_pack()) else { return };
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    let Some(mut server) = scratch.serve(&[]) else { return };
+    let photo = |name: &str| portraits.join(name).to_str().unwrap().to_owned();
+    let (obama, again, biden) = (photo("obama.jpg"), photo("obama2.jpg"), photo("biden.jpg"));
+    let json_of = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&told(&scratch, &[arguments, &["--json"]].concat())).unwrap()
+    };
+    assert_eq!(
+        told(&scratch, &["person", "create", "barack", "--name", "Barack", "--set", "staff"]),
+        "made person `barack`, a member of `staff`\n"
+    );
+    let added = json_of(&["person", "face", "add", "barack", &obama, &again]);
+    let ids: Vec<String> =
+        added["faces"].as_array().unwrap().iter().map(|face| face["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 2);
+    let added = told(&scratch, &["face", "add", &biden, "--person", "barack"]);
+    let wrong = added.split(' ').nth(2).unwrap().to_owned();
+    assert_eq!(added, format!("enrolled face {wrong} of person `barack`\n"));
+    assert_eq!(json_of(&["person", "face", "list", "barack"])["faces"].as_array().unwrap().len(), 3);
+
+    let same = run(&scratch, &["person", "compare", "barack", &obama]);
+    assert!(same.code == Some(0) && same.data.contains("verdict     the person at FAR 1e-4"), "{}", same.data);
+    let found = run(&scratch, &["search", "--person", "barack", "--set", "staff", "--far", "1", "--json"]);
+    assert!(found.code == Some(1) && found.data.contains("\"candidates\":[]"), "a person's own faces are left out");
+    let found = json_of(&["search", "--face-id", &ids[0], "--set", "staff"]);
+    let found: Vec<_> = found["candidates"].as_array().unwrap().iter().map(|one| one["face"]["id"].clone()).collect();
+    assert_eq!(found, [json!(ids[0]), json!(ids[1])]);
+
+    assert_eq!(
+        told(&scratch, &["person", "split", "barack", "joe", &wrong, "--name", "Joe"]),
+        "made person `joe` of 1 face of `barack`, a member of `staff`\n"
+    );
+    assert_eq!(
+        told(&scratch, &["person", "join", "joe", "visitors"]),
+        "person `joe` is a member of `staff`, `visitors`\n"
+    );
+    assert_eq!(told(&scratch, &["person", "leave", "joe", "staff"]), "person `joe` is a member of `visitors`\n");
+    assert_eq!(told(&scratch, &["person", "leave", "joe", "visitors"]), "person `joe` is a member of no face set\n");
+    assert_eq!(told(&scratch, &["person", "move", "barack", "joe", &ids[0]]), "moved 1 face of `barack` to `joe`\n");
+    let other = run(&scratch, &["person", "compare", "barack", &biden]);
+    assert!(other.code == Some(1) && other.data.contains("somebody else"), "{}", other.data);
+    assert_eq!(
+        told(&scratch, &["person", "face", "remove", "joe", &ids[0], "77", "--yes"]),
+        "deleted 1 face of person `joe`\n"
+    );
+
+    let loose = json_of(&["face", "add", &biden, "--set", "staff", "--external-id", "b-1"]);
+    let id = loose["faces"][0]["id"].as_str().unwrap();
+    let update = |arguments: &[&str]| json_of(&[&["face", "update", id, "--set", "staff"], arguments].concat());
+    let changed = update(&["--subject", "joe", "--note", "n", "--no-external-id"]);
+    assert_eq!((&changed["subject"], &changed["note"], changed.get("external_id")), (&json!("joe"), &json!("n"), None));
+    let changed = update(&["--subject", "", "--note", ""]);
+    assert_eq!((changed.get("subject"), changed.get("note")), (None, None));
+
+    let mut faults = Vec::new();
+    for (arguments, words) in [
+        (&["person", "create", "joe"][..], "joe"),
+        (&["person", "face", "add", "nobody", &obama], "nobody"),
+        (&["person", "face", "add", "joe", "missing.jpg"], "cannot read photograph missing.jpg"),
+        (&["person", "face", "remove", "joe", &wrong], "1 face of person `joe` is deleted only if that is confirmed"),
+        (&["person", "join", "nobody", "staff"], "nobody"),
+        (&["person", "leave", "nobody", "staff"], "nobody"),
+        (&["person", "compare", "joe", &obama, "--far", "2"], "far"),
+        (&["person", "move", "joe", "nobody", &wrong], "nobody"),
+        (&["person", "split", "joe", "barack", &wrong], "barack"),
+        (&["face", "update", id, "--set", "staff"], "nothing is said to change"),
+        (&["face", "update", id, "--set", "staff", "--field", "floor=3"], "floor"),
+        (&["face", "add", &obama, "--person", "joe", "--subject", "joe"], "--subject"),
+        (&["face", "add", &obama], "--set"),
+        (&["search", &obama, "--person", "joe", "--set", "staff"], "--person"),
+        (&["search", "--set", "staff"], "required"),
+        (&["search", "--person", "nobody", "--set", "staff"], "nobody"),
+        (&["key", "show", "ABCDEFGHIJ0123456789"], "there is no access key ABCDEFGHIJ0123456789"),
+    ] {
+        let refused = run(&scratch, arguments);
+        let is_told = refused.talk.starts_with("error: ") && refused.talk.contains(words);
+        if (refused.code, refused.data.as_str(), is_told) != (Some(2), "", true) {
+            faults.push(format!("{arguments:?}: {refused:?}"));
+        }
+    }
+    assert_eq!(faults, [] as [String; 0]);
+    let keys = json_of(&["key", "list"]);
+    let key = keys["keys"][0]["access_key_id"].as_str().unwrap();
+    assert_eq!(json_of(&["key", "show", key]), keys["keys"][0]);
+    let shown = told(&scratch, &["key", "show", key]);
+    assert!(
+        shown.starts_with(&format!("id            {key}\n")) && shown.contains("state         enabled\n"),
+        "{shown}"
+    );
+    server.stop();
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn a_server_on_a_full_disk_serves_deletes_and_says_so() {
     let refused = scratch.run(&["face-set", "create", "--data", "data", "other"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.talk.contains("the disk or quota under the store is full"), "{}", refused.talk);
-    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3"]);
+    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3", "--yes"]);
     assert_eq!(n_listed(), 9);
     fs::remove_file(other).unwrap();
     server.wait_for("writes work again");
@@ -217,7 +217,7 @@ fn a_server_with_a_damaged_row_is_degraded() {
     let readiness = server.exchange("GET", "/readyz", "");
     assert!(readiness.starts_with("HTTP/1.1 200 "), "{readiness}");
     assert!(readiness.contains(r#""status":"degraded""#) && readiness.contains(r#""rows_set_aside":1"#), "{readiness}");
-    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3"]);
+    scratch.data_of(&["face", "delete", "--data", "data", "--set", "staff", "3", "--yes"]);
     let readiness = server.exchange("GET", "/readyz", "");
     assert!(readiness.contains(r#""status":"ok""#) && !readiness.contains("rows_set_aside"), "{readiness}");
     server.stop();

@@ -77,7 +77,7 @@ fn keys_made_and_disabled_beside_it_count_at_once() {
     assert_eq!(log_in(), "401");
     scratch.data_of(&["key", "enable", "--data", "data", id]);
     assert_eq!(log_in(), "201");
-    scratch.data_of(&["key", "delete", "--data", "data", id]);
+    scratch.data_of(&["key", "delete", "--data", "data", "--yes", id]);
     assert_eq!(log_in(), "401");
     // Another command asks the server itself, through the socket.
     assert!(scratch.data_of(&["check", "--data", "data"]).contains("tenants         1\n"));
