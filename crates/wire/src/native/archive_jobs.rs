@@ -24,7 +24,9 @@ use likeness_domain::access::{Access, Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{self, Library};
 use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, PackId, TenantId, TimestampMs};
+use likeness_domain::types::{
+    FaceSet, FaceSetId, FaceSetKey, FaceSetName, FaceSetSummary, PackId, TenantId, TimestampMs,
+};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -110,6 +112,8 @@ struct Kept {
 #[derive(Serialize, Deserialize)]
 struct KeptFile {
     archive: u64,
+    /// Whose faces it has; absent in what programs of before kept.
+    face_set: Option<u64>,
     /// The part with the header, in base64: it says how many faces follow, which is known at the end.
     head: String,
 }
@@ -133,6 +137,7 @@ pub(super) async fn export_later(State(api): State<Api>, Signed(caller): Signed,
 /// The archive that a job of the tenant has made, and its length.
 struct Made {
     archive: ArchiveId,
+    face_set: Option<FaceSetId>,
     head: Bytes,
     n_bytes: u64,
 }
@@ -144,7 +149,9 @@ impl Made {
         let damaged = |error| Error::internal("the beginning of an archive is damaged", error);
         let archive = ArchiveId { tenant: job.tenant, number: kept.file.archive };
         let n_bytes = kept.outcome.archive.map_or(0, |archive| archive.n_bytes);
-        Some(STANDARD.decode(&kept.file.head).map_err(damaged).map(|head| Self { archive, head: head.into(), n_bytes }))
+        let face_set = kept.file.face_set.and_then(FaceSetId::new);
+        let head = STANDARD.decode(&kept.file.head).map_err(damaged);
+        Some(head.map(|head| Self { archive, face_set, head: head.into(), n_bytes }))
     }
 
     /// The same as long as its bytes are.
@@ -173,6 +180,23 @@ async fn made(api: &Api, caller: &Caller, id: &str) -> Result<(Job, Made), Error
     }
 }
 
+/// Refuses a caller that may not use the face set of an archive now, or that it has outlived: whoever deletes a set takes its
+/// faces away also from those who have exported it and not fetched it yet.
+async fn check_face_set(api: &Api, caller: &Caller, made: &Made) -> Result<(), Error> {
+    let Some(face_set) = made.face_set else { return Ok(()) };
+    match api.library.known_face_set(caller, face_set).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::FaceSetNotFound => {
+            // Of a key for some sets it may be there and not be the key's.
+            if caller.face_sets.is_all() {
+                erase_soon(&api.archives, made.archive);
+            }
+            Err(missing("the face set that was exported was deleted"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// `GET /jobs/{id}/archive`: the archive, or the stretch of it that `Range` names, so that a fetch that broke off goes on. It
 /// stays until its time is over or it is erased: that the last byte was handed to a connection does not say that it arrived.
 pub(super) async fn download(
@@ -182,6 +206,7 @@ pub(super) async fn download(
     headers: HeaderMap,
 ) -> Answer {
     let (job, made) = made(&api, &caller, &id).await?;
+    check_face_set(&api, &caller, &made).await?;
     let (n_bytes, tag, n_head) = (made.n_bytes, made.tag(), made.head.len() as u64);
     let range = match Stretch::asked(&headers, &tag) {
         Stretch::Whole => None,
@@ -449,7 +474,10 @@ impl Exports {
             }),
             ..Default::default()
         };
-        let kept = Kept { outcome, file: KeptFile { archive: work.archive, head: STANDARD.encode(head) } };
+        let kept = Kept {
+            outcome,
+            file: KeptFile { archive: work.archive, face_set: Some(work.face_set), head: STANDARD.encode(head) },
+        };
         let archives = Arc::clone(&self.archives);
         off_thread(move || archives.touch(archive, now)).await?;
         Ok(Some(workers::settled_with(&self.library, &kept)))

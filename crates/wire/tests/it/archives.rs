@@ -77,6 +77,23 @@ async fn n_faces(server: &Server, set: &str) -> u64 {
     server.acme(200, "GET", &format!("/face-sets/{set}"), Value::Null).await["n_faces"].as_u64().unwrap()
 }
 
+/// Whoever deletes a face set takes its faces away also from those who have exported it and not fetched it yet.
+#[tokio::test]
+async fn the_archive_of_a_deleted_set_is_fetched_by_nobody() {
+    let server = Server::new().await;
+    let job = import(&server, "/face-sets/staff/archive/import-later", archive(3)).await;
+    work_until_done(&server, "import-faces", &job).await;
+    let (_, fetch) = exported(&server).await;
+    assert_eq!(server.bytes("acme", "GET", &fetch, &[], Body::empty()).await.0, 200);
+    server.acme(200, "DELETE", "/face-sets/staff", Value::Null).await;
+    // Another set that gets the name is another one.
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
+    assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("was deleted"), "{error}");
+    assert_eq!(refused(&server, "acme", "GET", &fetch, Body::empty()).await.0, 404);
+}
+
 #[tokio::test]
 async fn a_set_goes_out_by_a_job_and_comes_in_by_another() {
     let server = Server::new().await;
