@@ -25,6 +25,7 @@ mod library_args;
 mod liveness;
 mod log;
 mod manual;
+mod numbers;
 mod pack;
 mod person;
 mod photo;
@@ -44,7 +45,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use likeness_domain::Error;
 
@@ -238,7 +239,11 @@ pub(crate) fn run() -> ExitCode {
     telemetry::foresee(&std::env::args_os().collect::<Vec<_>>(), |name| std::env::var_os(name));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return terminal::usage(&error),
+        Err(error) => {
+            let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            let words = words.iter().map(String::as_str);
+            return terminal::usage(&error, numbers::with_what_is_accepted(Cli::command(), words, &error));
+        }
     };
     let outcome = settle_and_run(cli).and_then(|verdict| terminal::check_written().map(|()| verdict));
     match outcome {

@@ -59,29 +59,18 @@ pub(crate) fn error(error: &Error) {
     let _ = writeln!(std::io::stderr().lock(), "{diagnosis}");
 }
 
-/// Writes what is wrong with the command line, or the help or version that it asks for; the exit code is 2, or 0.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let text = in_our_words(&error.to_string());
+/// Writes what is wrong with the command line, or the help or version that it asks for; the exit code is 2, or 0. `text` is
+/// said instead of the error's own.
+pub(crate) fn usage(error: &clap::Error, text: Option<String>) -> ExitCode {
     if error.use_stderr() && is_json() {
-        note("ERROR", text.trim_end());
-    } else if text != error.to_string() {
+        note("ERROR", text.unwrap_or_else(|| error.to_string()).trim_end());
+    } else if let Some(text) = text {
         let _ = write!(std::io::stderr().lock(), "{text}");
     } else {
         // With colours where there is a terminal. A reader that went away is no error.
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
-}
-
-/// The same text where it has a reason in the words of the library that reads numbers, which say not what is accepted.
-fn in_our_words(text: &str) -> String {
-    const REASONS: [(&str, &str); 4] = [
-        ("invalid digit found in string", "expected a whole number"),
-        ("cannot parse integer from empty string", "expected a whole number"),
-        ("number too large to fit in target type", "the number is too large"),
-        ("number too small to fit in target type", "the number is too small"),
-    ];
-    REASONS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 /// What cannot be undone, and is done only if somebody confirms it.
@@ -142,25 +131,4 @@ pub(crate) fn note(level: &str, message: &str) {
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Error> {
     data(String::from_utf8(json::write(value)).map_err(|error| failed(format!("cannot write JSON: {error}")))?);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_that_cannot_be_read_is_told_with_what_is_accepted() {
-        let arg = clap::Arg::new("top").long("top").value_parser(clap::value_parser!(u64).range(1..=9));
-        let command = clap::Command::new("likeness").arg(arg);
-        for (given, reason) in [
-            ("1.5", "expected a whole number"),
-            ("", "expected a whole number"),
-            ("99999999999999999999", "the number is too large"),
-            ("10", "10 is not in 1..=9"),
-        ] {
-            let error = command.clone().try_get_matches_from(["likeness", "--top", given]).unwrap_err();
-            let text = in_our_words(&error.to_string());
-            assert!(text.contains(reason) && text.contains("--top"), "{text}");
-        }
-    }
 }
