@@ -325,6 +325,7 @@ pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
     assert_eq!((known.n_attempts, known.expires_at, &*known.kind), (1, Some(at(500)), "scan"));
     assert_eq!(numbers(&store.jobs(ours(), None, 9, at(500)).await.unwrap()), [5, 3, 2]);
     assert_eq!(numbers(&store.jobs(theirs(), None, 9, at(500)).await.unwrap()), [4]);
+    assert_eq!(numbers(&store.jobs(theirs(), Some(u64::MAX), 9, at(500)).await.unwrap()), [4]);
     bench
 }
 

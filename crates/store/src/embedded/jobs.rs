@@ -197,7 +197,7 @@ fn page(conn: &Connection, tenant: TenantId, from: Option<u64>, limit: u64, now:
                       expires_at, key
                FROM jobs WHERE tenant = ?1 AND sequence <= ?2 AND (expires_at IS NULL OR expires_at > ?3)
                ORDER BY sequence DESC LIMIT ?4";
-    let from = from.and_then(|from| i64::try_from(from).ok()).unwrap_or(i64::MAX);
+    let from = from.map_or(i64::MAX, rows::number);
     let limit = limit.min(u64::from(u32::MAX));
     let params = (codec::tenant_bytes(tenant), from, now.0, limit + 1);
     let mut found = rows::all(conn, sql, params, |row| {

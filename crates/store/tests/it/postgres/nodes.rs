@@ -4,8 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{FaceScope, FaceSelector, GallerySearch, GalleryStore, JobStore, NewJob, VectorIndex};
-use likeness_domain::types::{FaceId, FaceOwner, FaceSet, FaceSetId, JobId, Similarity, TimestampMs};
+use likeness_domain::ports::{
+    CredentialStore, FaceScope, FaceSelector, GallerySearch, GalleryStore, JobStore, NewJob, VectorIndex,
+};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, Actor, FaceId, FaceOwner, FaceSet, FaceSetId, JobId, Secret, Similarity, Tenant,
+    TenantName, TimestampMs,
+};
 use likeness_store::conformance::samples::*;
 use likeness_store::index::BruteForceIndex;
 use likeness_store::postgres::{Address, PostgresStore, Settings};
@@ -177,6 +182,54 @@ fn a_delete_by_subject_sees_what_others_added() {
             assert_eq!(a.finds(set, number).await, None);
         }
         assert_eq!(a.store.face_set(ours(), name("staff")).await.unwrap().unwrap().n_faces, 50);
+    });
+}
+
+/// Keys are looked up in the database for each request, so what one server does to a key holds at once on every other, also for
+/// a write that was admitted before.
+#[test]
+fn what_one_server_does_to_a_key_holds_at_once_on_the_other() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let database = server.database();
+    let (a, b) = (Node::open(server, &database), Node::open(server, &database));
+    runtime().block_on(async {
+        let set = staff(&a).await.id;
+        let tenant = Tenant::new(ours(), TenantName::new("ours").unwrap(), TimestampMs(1));
+        let tenant = a.store.ensure_tenant(by(ours()), tenant).await.unwrap();
+        for round in 0..40 {
+            let id = AccessKeyId::new(&format!("AK{round:08}")).unwrap();
+            assert!(b.store.key(id.clone()).await.unwrap().is_none());
+            let key = AccessKey::new(id.clone(), Secret::new("first").unwrap(), tenant.clone(), TimestampMs(1));
+            a.store.add_key(by(ours()), key).await.unwrap();
+            let secrets = async |now: i64| -> Vec<String> {
+                let key = b.store.key(id.clone()).await.unwrap().unwrap();
+                key.secrets(TimestampMs(now)).map(|secret| secret.reveal().to_owned()).collect()
+            };
+            assert_eq!(secrets(5).await, ["first"]);
+            a.store.rotate_key(by(ours()), id.clone(), Secret::new("second").unwrap(), TimestampMs(10)).await.unwrap();
+            assert_eq!(secrets(5).await, ["second", "first"]);
+            assert_eq!(secrets(10).await, ["second"]);
+            // Admitted by B while the key was good.
+            let actor = || Actor { key: Some(id.clone()), key_must_be_usable: true, ..by(ours()) };
+            let add = async |number: u64| {
+                let faces = vec![face(number)];
+                let added = b.store.add_faces(actor(), FaceOwner::FaceSet(set), faces, None).await;
+                added.map(drop).map_err(|error| error.kind())
+            };
+            assert_eq!(add(round * 10 + 1).await, Ok(()));
+            assert!(a.store.set_key_enabled(by(ours()), id.clone(), false).await.unwrap());
+            assert!(!b.store.key(id.clone()).await.unwrap().unwrap().enabled);
+            assert_eq!(add(round * 10 + 2).await, Err(Kind::Forbidden), "disabled");
+            assert!(b.store.set_key_enabled(by(ours()), id.clone(), true).await.unwrap());
+            assert!(a.store.key(id.clone()).await.unwrap().unwrap().enabled);
+            assert!(a.store.delete_key(by(ours()), id.clone()).await.unwrap());
+            assert!(b.store.key(id.clone()).await.unwrap().is_none());
+            assert_eq!(add(round * 10 + 3).await, Err(Kind::Forbidden), "deleted");
+        }
+        assert_eq!(a.store.face_set(ours(), name("staff")).await.unwrap().unwrap().n_faces, 40);
     });
 }
 
