@@ -197,13 +197,16 @@ pub struct Finder {
     nms_iou: f32,
     side_max: u32,
     mesh: MeshNet,
+    /// What passes over the whole picture at hand have shown, by longer side and turn: ways of looking for faces have passes in
+    /// common.
+    passes: Vec<((u32, ExifOrientation), Vec<FoundFace>)>,
 }
 
 impl Finder {
     /// A finder of these loaded models; `detect` is what the manifest says of the detector.
     pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
         let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
-        Self { detector, first, score_min, nms_iou, side_max, mesh }
+        Self { detector, first, score_min, nms_iou, side_max, mesh, passes: Vec::new() }
     }
 
     /// The mesh net, to fit a face once more in a picture of another size.
@@ -220,6 +223,7 @@ impl Finder {
         side_min: f32,
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
+        self.passes.clear();
         let is_one_wanted = matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
         let mut faces = match is_one_wanted {
             true => self.find_one(pyramid, choice, side_min, purpose)?,
@@ -520,13 +524,18 @@ impl Finder {
 
     /// One detector pass over the whole picture, in pixels of the base.
     fn pass(&mut self, pyramid: &mut Pyramid, side: u32, turn: ExifOrientation) -> Result<Vec<FoundFace>> {
+        if let Some((_, found)) = self.passes.iter().find(|(pass, _)| *pass == (side, turn)) {
+            return Ok(found.clone());
+        }
         let fitted = pyramid.fitted(side);
         let picture = fitted.as_ref().unwrap_or(pyramid.base());
         let (width, height) = (picture.width(), picture.height());
         let found = self.pass_turned(picture, turn, WEAK_SCORE_MIN)?;
         let base = pyramid.base();
         let scale = (base.width() as f32 / width as f32, base.height() as f32 / height as f32);
-        Ok(found.into_iter().map(|face| face.moved(scale, (0.0, 0.0))).collect())
+        let found: Vec<_> = found.into_iter().map(|face| face.moved(scale, (0.0, 0.0))).collect();
+        self.passes.push(((side, turn), found.clone()));
+        Ok(found)
     }
 
     /// One detector pass over a picture shown in that turn; what is found in pixels of the picture as it is.
