@@ -52,10 +52,12 @@ def test_a_generated_client_enrols_and_searches(server, key, tmp_path, portrait)
     document = tmp_path / "openapi.json"
     answer = requests.get(f"{server.url}/likeness/v1/openapi.json", timeout=60)
     document.write_text(json.dumps(answer.json()))
-    subprocess.run(
+    generated = subprocess.run(
         [str(BIN / "openapi-python-client"), "generate", "--path", str(document), "--meta", "none", "--output-path", "made"],
-        check=True, cwd=tmp_path, capture_output=True, timeout=300,
+        check=True, cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )
+    # Nothing is left out of it.
+    assert "WARNING" not in generated.stdout + generated.stderr, generated.stdout + generated.stderr
     script = tmp_path / "use.py"
     script.write_text(
         """
@@ -81,6 +83,14 @@ from made.models import DeleteFacesByFilter
 assert count_faces.sync("generated", client=client, body=DeleteFacesByFilter(filter_="subject:obama")).n_faces == 1
 found = search.sync("generated", client=client, body=Search(image=image(other)))
 assert found.candidates[0].face.id == added.faces[0].id, found
+import time
+from made.api.face_sets import export_faces_later
+from made.api.jobs import fetch_archive, show_job
+job = export_faces_later.sync("generated", client=client)
+while show_job.sync(job.id, client=client).state not in ("done", "failed"):
+    time.sleep(0.1)
+archive = fetch_archive.sync(job.id, client=client.with_headers({"Accept": "application/octet-stream"}))
+assert archive.payload.read(4) == bytes.fromhex("28b52ffd"), archive
 print("found")
 """
     )

@@ -394,7 +394,8 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     };
     let mut answer = json!({"description": "done", "content": {"application/json": {"schema": schema(gives)}}});
     if gives == ARCHIVE {
-        answer["content"] = json!({"application/zstd": {"schema": {"type": "string", "format": "binary"}}});
+        let file = json!({"schema": {"type": "string", "format": "binary"}});
+        answer["content"] = json!({"application/octet-stream": file, "application/zstd": file});
     } else if !example.is_null() {
         answer["content"]["application/json"]["example"] = example.clone();
     }
@@ -496,6 +497,7 @@ fn path_arguments(path: &str) -> Vec<Value> {
 fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+        ("cursor", kind) => json!({"type": kind, "minLength": 1}),
         (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),
         (_, kind) => json!({"type": kind}),
     }
@@ -524,7 +526,7 @@ fn as_text(option: &Value) -> Value {
         Some("array") => json!({"type": "string"}),
         _ => {
             let mut plain = json!({"type": option["type"].as_str().unwrap_or("string")});
-            for name in ["minimum", "maximum", "enum"] {
+            for name in ["minimum", "maximum", "exclusiveMinimum", "enum", "minLength", "maxLength", "pattern"] {
                 if !option[name].is_null() {
                     plain[name] = option[name].clone();
                 }

@@ -304,6 +304,11 @@ async fn an_export_that_died_in_the_middle_is_whole() {
     assert!(worker.handler.run(&claimed).await.is_ok());
     server.bed.clock.advance(Duration::from_secs(10));
     work_until_done(&server, "export-faces", &path).await;
+    for (accept, expected) in [("*/*", "application/zstd"), ("application/octet-stream", "application/octet-stream")] {
+        let accept = [("accept", accept)];
+        let (_, headers, _) = server.bytes("acme", "GET", &format!("{path}/archive"), &accept, Body::empty()).await;
+        assert_eq!(headers["content-type"], expected);
+    }
     let (_, _, bytes) = server.bytes("acme", "GET", &format!("{path}/archive"), &[], Body::empty()).await;
     assert_eq!(lines_of(bytes).1.len(), 1300);
 }
