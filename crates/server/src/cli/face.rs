@@ -325,6 +325,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
             means: format!("this deletes {faces} from `{face_set}`"),
             word: "yes",
             word_is: "`yes`",
+            needs_yes: false,
         };
         // Where there is nothing to delete there is nothing to ask.
         if meant.n_faces > 0 && !deed.is_confirmed(false)? {

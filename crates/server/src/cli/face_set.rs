@@ -206,6 +206,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         means: format!("this deletes face set `{name}` and its faces; persons keep theirs"),
         word: &name,
         word_is: "the face set's name",
+        needs_yes: false,
     };
     if !deed.is_confirmed(yes || only_if_empty)? {
         return Ok(Verdict::No);

@@ -234,6 +234,7 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
                 means: format!("this deletes access key {id}; clients that sign with it are refused"),
                 word: id.as_str(),
                 word_is: "the key's id",
+                needs_yes: false,
             };
             if !deed.is_confirmed(yes)? {
                 return Ok(Verdict::No);

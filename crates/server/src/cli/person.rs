@@ -353,6 +353,7 @@ async fn remove_faces(args: RemoveFacesArgs, config: &Config) -> Outcome {
         means: format!("this deletes {faces} of person `{key}`, which all its face sets show"),
         word: "yes",
         word_is: "`yes`",
+        needs_yes: false,
     };
     if !deed.is_confirmed(yes)? {
         return Ok(Verdict::No);
@@ -522,6 +523,7 @@ async fn merge(args: MergeArgs, config: &Config) -> Outcome {
         means: format!("this gives all faces and face sets of person `{from}` to `{into}` and deletes `{from}`"),
         word: &from,
         word_is: "the key of the person that goes",
+        needs_yes: false,
     };
     if !deed.is_confirmed(yes)? {
         return Ok(Verdict::No);
@@ -546,6 +548,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         means: format!("this deletes person `{key}` and its faces, which all its face sets show"),
         word: &key,
         word_is: "the person's key",
+        needs_yes: false,
     };
     if !deed.is_confirmed(yes)? {
         return Ok(Verdict::No);

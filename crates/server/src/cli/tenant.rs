@@ -192,6 +192,7 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
         means: format!("this deletes tenant {name} with all its face sets, persons, faces and keys"),
         word: name.as_str(),
         word_is: "the tenant's name",
+        needs_yes: true,
     };
     if !deed.is_confirmed(args.yes)? {
         return Ok(Verdict::No);

@@ -75,7 +75,7 @@ pub(crate) fn usage(error: &clap::Error, text: Option<String>) -> ExitCode {
 
 /// What cannot be undone, and is done only if somebody confirms it.
 pub(crate) struct Deed<'a> {
-    /// What would be the case then, as in `tenant acme is deleted`.
+    /// What is the case then, as in `tenant acme is deleted`.
     pub(crate) done: String,
     /// What that means, as in `this deletes tenant acme with all its faces`.
     pub(crate) means: String,
@@ -83,16 +83,19 @@ pub(crate) struct Deed<'a> {
     pub(crate) word: &'a str,
     /// What that is, as in `the tenant's name`.
     pub(crate) word_is: &'a str,
+    /// Whether a script has to say `--yes`. What scripts could do before anybody was asked, they can still do without.
+    pub(crate) needs_yes: bool,
 }
 
 impl Deed<'_> {
-    /// Whether it may be done: `--yes` says so, or whoever sits at the terminal. Without a terminal it is refused.
+    /// Whether it may be done: `--yes` says so, or whoever sits at the terminal. Without a terminal there is nobody to ask.
     pub(crate) fn is_confirmed(&self, yes: bool) -> Result<bool, Error> {
         if yes {
             return Ok(true);
         }
         if !std::io::stdin().is_terminal() {
-            return Err(refused(format!("{} only if that is confirmed", self.done)).with_hint("confirm with `--yes`"));
+            let unconfirmed = || refused(format!("{} only if that is confirmed", self.done));
+            return if self.needs_yes { Err(unconfirmed().with_hint("confirm with `--yes`")) } else { Ok(true) };
         }
         message(format_args!("{}; there is no way back", self.means));
         message(format_args!("type {} to confirm:", self.word_is));

@@ -439,12 +439,10 @@ fn custom_fields_are_typed_and_filtered() {
         ],
         &["face", "add", photo, "--set", "people"],
         &["search", photo, "--set", "people", "--filter", "age:[0 TO 61]"],
-        &["face", "delete", "--filter", "city:Chicago", "--set", "people"],
         &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--dry-run"],
         &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--dry-run", "--json"],
         &["face", "delete", "--subject", "nobody", "--set", "people", "--dry-run"],
-        &["face-set", "delete", "people"],
-        &["face", "delete", "--filter", "city:Chicago", "--set", "people", "--yes"],
+        &["face", "delete", "--filter", "city:Chicago", "--set", "people"],
         &["face-set", "delete", "people", "--only-if-empty"],
     ] {
         if arguments[..2] == ["face", "delete"] {
@@ -477,10 +475,6 @@ fn custom_fields_are_typed_and_filtered() {
         nobody in `people` reaches similarity 0.4289
         threshold: FAR 1e-4 per comparison, 1e-4 false matches expected among 1 face (95 %: 7.6e-5 to 1.3e-4)
         -> 1
-        $ likeness face delete --filter city:Chicago --set people
-        error: 1 face of `people` is deleted only if that is confirmed
-          hint: confirm with `--yes`
-        -> 2
         $ likeness face delete --filter city:Chicago --set people --dry-run
         would delete 1 face from `people`
         -> 0
@@ -490,11 +484,7 @@ fn custom_fields_are_typed_and_filtered() {
         $ likeness face delete --subject nobody --set people --dry-run
         would delete 0 faces from `people`
         -> 1
-        $ likeness face-set delete people
-        error: face set `people` is deleted only if that is confirmed
-          hint: confirm with `--yes`
-        -> 2
-        $ likeness face delete --filter city:Chicago --set people --yes
+        $ likeness face delete --filter city:Chicago --set people
         deleted 1 face from `people`
         -> 0
         $ likeness face-set delete people --only-if-empty
