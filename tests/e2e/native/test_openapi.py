@@ -48,7 +48,11 @@ def test_schemathesis_finds_nothing(server, key, tmp_path):
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def test_a_generated_client_enrols_and_searches(server, key, tmp_path, portrait):
+def test_a_generated_client_enrols_searches_and_exports(server, tmp_path):
+    # Templates are no usual grant.
+    grants = ("--grant", "read,search,enrol,delete,manage,templates")
+    made = harness.run("key", "create", "--data", server.data, "--tenant", "generated", *grants, "--json")
+    key = harness.Key(json.loads(made.stdout))
     document = tmp_path / "openapi.json"
     answer = requests.get(f"{server.url}/likeness/v1/openapi.json", timeout=60)
     document.write_text(json.dumps(answer.json()))
