@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use likeness_domain::access::{Access, Caller, FairBounds, FairSlots, Grant, Grants, TenantDefaults};
@@ -194,6 +195,8 @@ fn open_store(config: &Config, folder: DataFolder, index: Arc<dyn VectorIndex>) 
     let settings = embedded::Settings {
         upgrade_copy: config.general.upgrade_copy,
         reserve_bytes: config.general.disk_reserve_mib << 20,
+        commits_max: config.general.record_commits,
+        commit_age_max: record_age(config),
         ..embedded::Settings::DEFAULT
     };
     let store = Arc::new(EmbeddedStore::open_locked(folder, Arc::clone(&index), settings, Arc::new(SystemClock))?);
@@ -210,11 +213,19 @@ fn open_store(config: &Config, folder: DataFolder, index: Arc<dyn VectorIndex>) 
     })
 }
 
+fn record_age(config: &Config) -> Duration {
+    Duration::from_secs(config.general.record_days * 24 * 60 * 60)
+}
+
 /// Opens the configured database.
 #[cfg(feature = "postgres")]
 fn open_database(config: &Config, folder: Option<DataFolder>, index: Arc<dyn VectorIndex>) -> Result<Store, Error> {
-    let settings =
-        postgres::Settings { n_connections: config.general.store_connections, ..postgres::Settings::DEFAULT };
+    let settings = postgres::Settings {
+        n_connections: config.general.store_connections,
+        commits_max: config.general.record_commits,
+        commit_age_max: record_age(config),
+        ..postgres::Settings::DEFAULT
+    };
     let store = Arc::new(PostgresStore::open(database(config)?, index, settings, Arc::new(SystemClock))?);
     Ok(Store {
         gallery: Arc::clone(&store) as _,

@@ -19,4 +19,5 @@ mod commits;
 mod gallery;
 mod id;
 mod pace;
+mod shares;
 mod wait;

@@ -23,7 +23,7 @@ pub struct Record {
     pub face_sets: HashMap<FaceSetId, FaceSetName>,
     /// Keys of the persons that they mention and that are still there.
     pub persons: HashMap<PersonId, PersonKey>,
-    /// Commits up to this one are not kept any more.
+    /// Up to this one not all commits of the tenant are kept any more.
     pub compacted: Revision,
     /// After which commit the next stretch begins; `None` at the end. A stretch may be empty and yet not be the last.
     pub next: Option<Revision>,

@@ -115,7 +115,7 @@ pub struct CommitRecord {
 pub struct RecordPage {
     /// Commits in order of their revisions.
     pub commits: Vec<CommitRecord>,
-    /// Commits up to this revision are compacted away.
+    /// Up to this revision commits of the tenant may be compacted away; behind it all are there. Some before it may be, too.
     pub compacted: Revision,
     /// Everything up to this revision was looked at.
     pub reached: Revision,

@@ -362,7 +362,8 @@ pub trait GalleryStore: TransientFaceStore {
 
     /// The commits after a revision, over all tenants, at most `limit` of them: what a follower has to apply, with the rows
     /// as they are now. A row that is gone is left out of them, as a later commit says so; so nothing of a deleted face is
-    /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]).
+    /// ever read from an old commit. Old commits are compacted away by age and number ([`CommitPage::TooOld`]): when there are
+    /// too many, the oldest of whoever has most, so that nobody makes the record of another tenant shorter.
     fn changes_after(&self, revision: Revision, limit: usize) -> Pending<'_, CommitPage>;
 
     /// The record of a tenant's commits after a revision, at most `limit` of them, by ids: for whoever wants to know who did

@@ -40,7 +40,7 @@ pub(crate) async fn run(args: LogArgs, config: &Config) -> Outcome {
         return Ok(Verdict::Done);
     }
     if args.since.unwrap_or(0) < record.compacted {
-        terminal::message(format_args!("commits up to revision {} are not kept any more", record.compacted));
+        terminal::message(format_args!("up to revision {} not all commits are kept any more", record.compacted));
     }
     if record.commits.is_empty() {
         terminal::message("nothing has changed");

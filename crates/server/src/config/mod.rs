@@ -58,6 +58,12 @@ likeness_domain::settings! {
         disk_reserve_mib: u64 = "24", 0..=1024,
             "MiB of the data folder's disk that are kept for the moment when it is full: then the server still starts, and \
              faces can be deleted to make room; 0 for none";
+        record_commits: u64 = "200000", 1_000..=20_000_000,
+            "most commits that the record of changes keeps (`likeness log`), of all tenants; when there are more, the tenants \
+             that have most lose their oldest, changes of faces, deletes, and changes of keys and sets each by themselves; \
+             some 100 bytes of disk each, and 8 of memory";
+        record_days: u64 = "7", 1..=3_650,
+            "most days that a commit is kept in it";
         scrub_interval_days: u64 = "7", 0..=365,
             "days from the end of one pass over every stored row, which looks for damage while the server works, to the start \
              of the next; 0 for none";

@@ -23,6 +23,8 @@ fn flag_beats_environment_beats_file() {
         data_open_to_others = false # default
         upgrade_copy = true # default
         disk_reserve_mib = 24 # default
+        record_commits = 200000 # default
+        record_days = 7 # default
         scrub_interval_days = 7 # default
         scrub_rows_per_second = 2000 # default
         home = "packs" # environment LIKENESS_HOME

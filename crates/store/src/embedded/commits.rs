@@ -1,6 +1,6 @@
 //! Stored commits: written with the write itself, read by followers, compacted by the maintenance.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use likeness_domain::ports::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, RecordPage};
@@ -15,6 +15,7 @@ use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::{codec, opening};
 use crate::commits::{Rows, bytes_of, refs_of, resolved};
 use crate::gallery::entry;
+use crate::shares::{MARK_REQUEST, Part, surplus};
 
 /// Keeps a commit; `previous` is the one kept before it.
 pub(super) fn insert(
@@ -78,13 +79,14 @@ pub(super) fn record_after(
     revision: Revision,
     limit: usize,
 ) -> Answer<RecordPage> {
-    let compacted = Revision(conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?);
+    let compacted = compacted_of(conn, tenant)?;
     let newest = opening::revisions(conn)?.0;
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
-    let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 ORDER BY c.revision LIMIT ?3");
+    let sql = format!(
+        "{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 AND length(c.changes) > 0 ORDER BY c.revision LIMIT ?3"
+    );
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let after = rows::number(revision.max(compacted).0);
-    let params = (after, codec::tenant_bytes(tenant), limit_sql);
+    let params = (rows::number(revision.0), codec::tenant_bytes(tenant), limit_sql);
     let mut found = rows::all(conn, &sql, params, |row| {
         let revision = Revision(row.get(0)?);
         match stored_row(row) {
@@ -100,6 +102,16 @@ pub(super) fn record_after(
     let kept = |Stored { revision, at, actor, changes, .. }| CommitRecord { revision, at, actor, changes };
     let commits = found.into_iter().filter_map(|(_, stored)| stored.map(kept)).collect();
     Ok(RecordPage { commits, compacted, reached, has_more })
+}
+
+/// Up to where the record of a tenant is not whole: its mark, or the first commit of anybody that is still there, before which
+/// all went by their age.
+fn compacted_of(conn: &Connection, tenant: TenantId) -> Answer<Revision> {
+    let sql = "SELECT max(min(s.compacted, coalesce((SELECT min(revision) - 1 FROM commits), s.compacted)),
+                   coalesce((SELECT max(revision) FROM commits
+                             WHERE tenant = ?1 AND revision <= s.compacted AND length(changes) = 0), 0)) FROM store AS s";
+    let compacted: i64 = conn.prepare_cached(sql)?.query_row([codec::tenant_bytes(tenant)], |row| row.get(0))?;
+    Ok(Revision(compacted.max(0).cast_unsigned()))
 }
 
 /// See `GalleryStore::changes_after`.
@@ -195,20 +207,140 @@ impl Rows for Found<'_> {
     }
 }
 
-/// Deletes up to `n_max` of the oldest commits that are more than `commits_max` or older than `before`; returns how many.
-pub(super) fn compact_some(conn: &Connection, commits_max: u64, before: TimestampMs, n_max: usize) -> Answer<usize> {
-    // Revisions of writes that kept no commit count as well: a bound, not an exact number.
-    let newest = opening::revisions(conn)?.0.0;
-    let kept_after = i64::try_from(newest.saturating_sub(commits_max)).unwrap_or(i64::MAX);
-    let sql = "SELECT revision, at FROM commits ORDER BY revision LIMIT ?1";
-    let oldest = rows::all(conn, sql, [n_max], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-    let too_old = oldest.iter().take_while(|&&(revision, at)| revision <= kept_after || at < before.0);
-    let Some((n_gone, last)) = too_old.enumerate().map(|(idx, &(revision, _))| (idx + 1, revision)).last() else {
-        return Ok(0);
-    };
-    conn.prepare_cached("DELETE FROM commits WHERE revision <= ?1")?.execute([last])?;
-    conn.prepare_cached("UPDATE store SET compacted = max(compacted, ?1)")?.execute([last])?;
-    Ok(n_gone)
+/// Whose commits of which part.
+type Share = (Vec<u8>, Part);
+
+/// Rows that are read in one go for each one that may be deleted in one.
+const READS_PER_DELETE: usize = 8;
+
+/// Which commits are there, by shares ([`crate::shares`]): 8 bytes for each. What was committed since it was asked last, also by
+/// other processes, is read first.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    read_to: i64,
+    shares: BTreeMap<Share, VecDeque<i64>>,
+    /// The mark of each tenant.
+    marks: HashMap<Vec<u8>, i64>,
+}
+
+/// What a step of the compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Compacted {
+    pub(super) n_gone: usize,
+    /// Whether there may be more to do.
+    pub(super) is_more: bool,
+}
+
+/// Deletes up to `n_max` commits that are older than `before`, or more than `commits_max` in all. After an error `kept` is to be
+/// made anew.
+pub(super) fn compact_some(
+    conn: &Connection,
+    kept: &mut Kept,
+    commits_max: u64,
+    (before, now): (TimestampMs, TimestampMs),
+    n_max: usize,
+) -> Answer<Compacted> {
+    if kept.read_some(conn, n_max * READS_PER_DELETE)? {
+        return Ok(Compacted { n_gone: 0, is_more: true });
+    }
+    let mut n_gone = kept.compact_old(conn, before, n_max)?;
+    n_gone += kept.compact_surplus(conn, commits_max, now, n_max - n_gone)?;
+    Ok(Compacted { n_gone, is_more: n_gone == n_max })
+}
+
+impl Kept {
+    /// Reads the next rows; whether there may be more.
+    fn read_some(&mut self, conn: &Connection, n_rows_max: usize) -> Answer<bool> {
+        let sql = "SELECT revision, tenant, substr(changes, 1, 1) FROM commits WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+        let found = rows::all(conn, sql, (self.read_to, n_rows_max), |row| {
+            // Of no bytes SQLite makes NULL.
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+        })?;
+        let n_found = found.len();
+        for (revision, tenant, tag) in found {
+            self.read_to = revision;
+            match tag.as_deref().and_then(<[u8]>::first) {
+                Some(&tag) => self.shares.entry((tenant, Part::of_tag(tag))).or_default().push_back(revision),
+                None => _ = self.marks.insert(tenant, revision),
+            }
+        }
+        Ok(n_found == n_rows_max)
+    }
+
+    /// Deletes the oldest, of everybody, that are older than `before`.
+    fn compact_old(&mut self, conn: &Connection, before: TimestampMs, n_max: usize) -> Answer<usize> {
+        let sql = "SELECT revision, at FROM commits ORDER BY revision LIMIT ?1";
+        let oldest = rows::all(conn, sql, [n_max], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        let too_old = oldest.iter().take_while(|&&(_, at)| at < before.0);
+        let Some((n_gone, last)) = too_old.enumerate().map(|(idx, &(revision, _))| (idx + 1, revision)).last() else {
+            return Ok(0);
+        };
+        conn.prepare_cached("DELETE FROM commits WHERE revision <= ?1")?.execute([last])?;
+        raise_compacted(conn, last)?;
+        for share in self.shares.values_mut() {
+            let n_old = share.partition_point(|&revision| revision <= last);
+            share.drain(..n_old);
+        }
+        self.marks.retain(|_, mark| *mark > last);
+        self.shares.retain(|_, share| !share.is_empty());
+        Ok(n_gone)
+    }
+
+    /// Deletes the oldest of the largest shares until there are no more than `commits_max` in all.
+    fn compact_surplus(
+        &mut self,
+        conn: &Connection,
+        commits_max: u64,
+        now: TimestampMs,
+        n_max: usize,
+    ) -> Answer<usize> {
+        let sizes: Vec<_> = self.shares.iter().map(|(share, revisions)| (share, revisions.len() as u64)).collect();
+        let surplus: Vec<(Share, u64)> =
+            surplus(&sizes, commits_max).into_iter().map(|(share, n)| (share.clone(), n)).collect();
+        let mut n_gone = 0;
+        for (share, n) in surplus {
+            let Some(revisions) = self.shares.get_mut(&share) else { continue };
+            let n = usize::try_from(n).unwrap_or(usize::MAX).min(n_max - n_gone);
+            let gone: Vec<i64> = revisions.drain(..n).collect();
+            let Some(&last) = gone.last() else { break };
+            n_gone += n;
+            let sql = "SELECT at FROM commits WHERE revision = ?1";
+            let at = rows::first(conn, sql, [last], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(now.0);
+            for revision in gone {
+                delete(conn, revision)?;
+            }
+            // A damaged time must not keep the mark, and all behind it, for ever.
+            self.mark(conn, share.0, last, at.min(now.0))?;
+            raise_compacted(conn, last)?;
+        }
+        self.shares.retain(|_, share| !share.is_empty());
+        Ok(n_gone)
+    }
+
+    /// Marks up to where the tenant's record is not whole, unless it is known to be so further.
+    fn mark(&mut self, conn: &Connection, tenant: Vec<u8>, revision: i64, at: i64) -> Answer<()> {
+        let known = self.marks.get(&tenant).copied();
+        if known.is_some_and(|known| known >= revision) {
+            return Ok(());
+        }
+        if let Some(known) = known {
+            delete(conn, known)?;
+        }
+        let values = (revision, 0, at, &tenant, None::<&str>, MARK_REQUEST, &[0_u8; 0][..]);
+        conn.prepare_cached(&COMMITS.insert())?.execute(values)?;
+        self.marks.insert(tenant, revision);
+        Ok(())
+    }
+}
+
+fn delete(conn: &Connection, revision: i64) -> Answer<()> {
+    conn.prepare_cached("DELETE FROM commits WHERE revision = ?1")?.execute([revision])?;
+    Ok(())
+}
+
+fn raise_compacted(conn: &Connection, revision: i64) -> Answer<()> {
+    conn.prepare_cached("UPDATE store SET compacted = max(compacted, ?1)")?.execute([revision])?;
+    Ok(())
 }
 
 /// Reads every commit that is not compacted; lists those that cannot be what was written, and gaps between them.
@@ -216,9 +348,9 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
     let last_commit = opening::revisions(conn)?.1.0;
     let compacted: u64 = conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?;
     let mut reached = compacted;
-    let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision");
+    let sql = format!("{COMMIT_SQL} ORDER BY c.revision");
     let mut statement = conn.prepare(&sql)?;
-    let mut found = statement.query([compacted])?;
+    let mut found = statement.query([])?;
     let mut gap = |from: u64, to: u64| {
         problems.push(format!(
             "commits after {from} and before {to} are missing: followers fill themselves anew, and the audit log has a gap"
@@ -234,10 +366,10 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
             malformed.push(format!(
                 "commit {revision} is malformed: followers fill themselves anew, and the audit log has a gap"
             ));
-        } else if previous != reached {
+        } else if revision > compacted && previous != reached {
             gap(reached, revision);
         }
-        reached = revision;
+        reached = reached.max(revision);
     }
     if reached < last_commit {
         gap(reached, last_commit + 1);

@@ -9,6 +9,7 @@ use likeness_domain::types::TimestampMs;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Settings;
+use super::commits::Kept;
 use super::errors::Answer;
 use super::holds::HeldBy;
 use crate::pace::Pace;
@@ -57,6 +58,7 @@ pub(super) struct Maintenance {
     erase_pace: Pace,
     shrink_pace: Pace,
     compact_pace: Pace,
+    kept: Kept,
     settings: Settings,
     clock: Arc<dyn Clock>,
 }
@@ -81,6 +83,7 @@ impl Maintenance {
             erase_pace: Pace::new(ERASE_ROWS, settings.step_aim),
             shrink_pace: Pace::new(VACUUM_PAGES, settings.step_aim),
             compact_pace: Pace::new(COMPACT_ROWS, settings.step_aim),
+            kept: Kept::default(),
             settings,
             clock,
         }
@@ -136,6 +139,8 @@ impl Maintenance {
             Err(failure) => {
                 // Nobody waits for a step, so there is nobody to return an error to; it is tried again.
                 tracing::warn!(?failure, "tidying the store failed, it is tried again");
+                // What it counted may not have been made.
+                self.kept = Kept::default();
                 if !conn.is_autocommit() {
                     let _ = conn.execute_batch("ROLLBACK");
                 }
@@ -164,16 +169,18 @@ impl Maintenance {
             Ok(Some((HeldBy::LogCleaning, 0)))
         } else if self.compact_at.is_some_and(|compact_at| compact_at <= Instant::now()) {
             let age = i64::try_from(self.settings.commit_age_max.as_millis()).unwrap_or(i64::MAX);
-            let before = TimestampMs(self.clock.now().0.saturating_sub(age));
+            let now = self.clock.now();
+            let before = TimestampMs(now.0.saturating_sub(age));
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
             let n_rows_max = self.compact_pace.n_rows();
-            let n_gone = super::commits::compact_some(&tx, self.settings.commits_max, before, n_rows_max)?;
+            let (most, ages) = (self.settings.commits_max, (before, now));
+            let compacted = super::commits::compact_some(&tx, &mut self.kept, most, ages, n_rows_max)?;
             tx.commit()?;
-            self.compact_at = if n_gone == n_rows_max { Some(Instant::now()) } else { None };
-            if n_gone > 0 {
+            self.compact_at = compacted.is_more.then(Instant::now);
+            if compacted.n_gone > 0 {
                 self.something_was_erased();
             }
-            Ok(Some((HeldBy::Compaction, n_gone)))
+            Ok(Some((HeldBy::Compaction, compacted.n_gone)))
         } else if self.to_erase {
             let n_rows_max = self.erase_pace.n_rows();
             let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;

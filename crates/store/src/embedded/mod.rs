@@ -114,7 +114,7 @@ pub struct Settings {
     pub writes_max: usize,
     /// Most bytes of the database file; `None` for as much as the disk holds.
     pub bytes_max: Option<u64>,
-    /// Most commits that are kept for followers and the audit; older ones are compacted away.
+    /// Most commits that are kept, of all tenants; when there are more, those that have most lose their oldest.
     pub commits_max: u64,
     /// How long a commit is kept at most.
     pub commit_age_max: Duration,

@@ -226,6 +226,7 @@ impl Library {
         self.counters.revision = Revision(revision + 1);
         self.counters.last_commit = self.counters.revision;
         conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision + 1])?;
+        conn.execute("DELETE FROM commits", [])?;
         Ok(())
     }
 }

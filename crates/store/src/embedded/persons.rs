@@ -336,6 +336,8 @@ pub(super) fn move_faces(
         tx.conn.prepare_cached(sql)?.execute((person.get(), n_moved))?;
         tx.push(Change::PersonChanged(person));
     }
+    // First what says that it is no delete (`crate::shares`).
+    tx.changes.rotate_right(2);
     tx.erased = true;
     Ok(faces)
 }

@@ -65,6 +65,7 @@ pub(super) fn respell(conn: &Connection) -> Answer<Respelled> {
                  last_commit = max(revision, last_commit) + 1, compacted = max(revision, last_commit) + 1",
             [],
         )?;
+        conn.execute("DELETE FROM commits", [])?;
     }
     Ok(done)
 }

@@ -16,6 +16,7 @@ use super::session::Session;
 use crate::commits::{Rows, refs_of, resolved as resolved_change};
 use crate::embedded::codec;
 use crate::gallery::entry;
+use crate::shares::{MARK_REQUEST, Part, surplus};
 
 /// The channel on which commits are announced.
 pub(super) const CHANNEL: &str = "likeness_commits";
@@ -111,13 +112,18 @@ pub(super) async fn record_after(
     revision: Revision,
     limit: usize,
 ) -> Answer<RecordPage> {
-    let row = session.one("SELECT revision, compacted FROM store", &[]).await?;
+    // Up to its mark the tenant's record is not whole, nor before the first commit of anybody that has not gone by its age.
+    let sql = "SELECT s.revision,
+                   greatest(least(s.compacted, coalesce((SELECT min(revision) - 1 FROM commits), s.compacted)),
+                       (SELECT coalesce(max(revision), 0) FROM commits
+                        WHERE tenant = $1 AND revision <= s.compacted AND length(changes) = 0)) FROM store AS s";
+    let row = session.one(sql, &[&rows::tenant_bytes(tenant)]).await?;
     let (newest, compacted) = (Revision(rows::whole(&row, 0)?), Revision(rows::whole(&row, 1)?));
     let limit = limit.min(u32::MAX as usize);
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
     let sql = "SELECT revision, at, tenant, key, request, changes, checksum FROM commits
-               WHERE revision > $1 AND tenant = $2 ORDER BY revision LIMIT $3";
-    let (after, n_rows) = (rows::number(revision.max(compacted).0), limit as i64 + 1);
+               WHERE revision > $1 AND tenant = $2 AND length(changes) > 0 ORDER BY revision LIMIT $3";
+    let (after, n_rows) = (rows::number(revision.0), limit as i64 + 1);
     let found = session.query(sql, &[&after, &rows::tenant_bytes(tenant), &n_rows]).await?;
     let has_more = found.len() > limit;
     let found = &found[..found.len().min(limit)];
@@ -215,14 +221,65 @@ impl Rows for Found {
     }
 }
 
-/// Deletes the oldest commits, at most so many, that are more than `n_kept` or older than `before`; 0 if there are none.
-pub(super) async fn compact(session: &Session, n_kept: u64, before: TimestampMs, n_max: i64) -> Answer<u64> {
+/// Deletes the oldest commits, at most so many, that are older than `before`; 0 if there are none.
+pub(super) async fn compact_old(session: &Session, before: TimestampMs, n_max: i64) -> Answer<u64> {
     // In order: a commit is deleted only with all before it, and the last one never, as it names the store's position.
-    let sql = "WITH kept AS (SELECT least(greatest(s.revision - $1, (SELECT coalesce(min(revision), s.revision) - 1 FROM commits
-                       WHERE at >= $2)), s.revision - 1, (SELECT min(revision) - 1 FROM commits) + $3) AS after FROM store AS s),
+    let sql = "WITH kept AS (SELECT least((SELECT coalesce(min(revision), s.revision) - 1 FROM commits WHERE at >= $1),
+                       s.revision - 1, (SELECT min(revision) - 1 FROM commits) + $2) AS after FROM store AS s),
                     gone AS (DELETE FROM commits USING kept WHERE revision <= kept.after RETURNING revision)
                UPDATE store SET compacted = greatest(compacted, (SELECT max(revision) FROM gone))
                WHERE EXISTS (SELECT 1 FROM gone) RETURNING (SELECT count(*) FROM gone)";
-    let row = session.first(sql, &[&rows::number(n_kept), &before.0, &n_max]).await?;
+    let row = session.first(sql, &[&before.0, &n_max]).await?;
     row.map_or(Ok(0), |row| rows::whole(&row, 0))
+}
+
+/// Deletes the oldest commits of the largest shares ([`crate::shares`]) until there are no more than `commits_max` in all, at
+/// most so many; 0 if there are none. Counts them all.
+pub(super) async fn compact_surplus(session: &Session, commits_max: u64, n_max: i64) -> Answer<u64> {
+    // Numbers have no gap, so mostly that tells enough.
+    let sql = "SELECT s.revision - coalesce((SELECT min(revision) - 1 FROM commits), s.revision) FROM store AS s";
+    if rows::whole(&session.one(sql, &[]).await?, 0)? <= commits_max {
+        return Ok(0);
+    }
+    let part_sql = Part::sql();
+    let sql = format!("SELECT tenant, {part_sql}, count(*) FROM commits WHERE length(changes) > 0 GROUP BY 1, 2");
+    let found = session.query(&sql, &[]).await?;
+    let mut shares = Vec::with_capacity(found.len());
+    for row in &found {
+        let (tenant, part): (Vec<u8>, i32) = (row.try_get(0)?, row.try_get(1)?);
+        shares.push(((tenant, part), rows::whole(row, 2)?));
+    }
+    let by_ref: Vec<_> = shares.iter().map(|(share, n)| (share, *n)).collect();
+    let (mut n_gone, mut last_gone) = (0, 0);
+    for ((tenant, part), n) in surplus(&by_ref, commits_max) {
+        let n = rows::number(n).min(n_max - n_gone);
+        if n == 0 {
+            break;
+        }
+        // The last one of all never, as it names the store's position.
+        let sql = format!(
+            "WITH gone AS (SELECT revision FROM commits WHERE tenant = $1 AND length(changes) > 0 AND {part_sql} = $2
+                               AND revision < (SELECT revision FROM store) ORDER BY revision LIMIT $3),
+                  deleted AS (DELETE FROM commits AS c USING gone WHERE c.revision = gone.revision RETURNING c.revision, c.at)
+             SELECT revision, at, count(*) OVER () FROM deleted ORDER BY revision DESC LIMIT 1"
+        );
+        let Some(row) = session.first(&sql, &[tenant, part, &n]).await? else { continue };
+        let (last, at, n_deleted): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let sql = "DELETE FROM commits WHERE tenant = $1 AND length(changes) = 0 AND revision < $2";
+        session.execute(sql, &[tenant, &last]).await?;
+        let sql = "INSERT INTO commits (revision, at, tenant, request, changes, checksum) SELECT $1, $2, $3, $4, $5, $6
+                   WHERE NOT EXISTS (SELECT 1 FROM commits WHERE tenant = $3 AND length(changes) = 0)";
+        let nothing: &[u8] = &[];
+        let checksum = checksum_of(at, tenant, None, MARK_REQUEST, nothing);
+        session.execute(sql, &[&last, &at, tenant, &MARK_REQUEST, &nothing, &checksum]).await?;
+        (n_gone, last_gone) = (n_gone + n_deleted, last_gone.max(last));
+    }
+    // At the end, as every commit changes that row.
+    session.execute("UPDATE store SET compacted = greatest(compacted, $1)", &[&last_gone]).await?;
+    Ok(n_gone.cast_unsigned())
+}
+
+/// Up to which revision commits are not all there any more.
+pub(super) async fn compacted(session: &Session) -> Answer<Revision> {
+    Ok(Revision(rows::whole(&session.one("SELECT compacted FROM store", &[]).await?, 0)?))
 }

@@ -36,13 +36,22 @@ const LOCK: i64 = 0x4c6b_4572_6173_6572;
 /// Makes steps of deletes that nobody makes, erases and compacts until the store is closed.
 pub(super) async fn maintain(shared: Arc<Shared>) {
     let mut delete_pace = deletes::pace(&shared.settings);
+    // Counting commits reads them all.
+    let mut count_at = Instant::now();
     let mut erase_pace = Pace::new(ROWS, shared.settings.step_aim).of_at_least(ROWS_MIN);
     loop {
         let worked = async {
             if deletes::make_abandoned(&shared, &mut delete_pace).await? {
                 return Ok(1);
             }
-            let n_compacted = in_turn(&shared, compact_some).await?;
+            let mut n_compacted = in_turn(&shared, compact_old).await?;
+            if count_at <= Instant::now() {
+                let n_surplus = in_turn(&shared, compact_surplus).await?;
+                if n_surplus < ROWS as u64 {
+                    count_at = Instant::now() + LOOK_EVERY;
+                }
+                n_compacted = n_compacted.max(n_surplus);
+            }
             let started = Instant::now();
             let n_rows = erase_pace.n_rows();
             let n_erased = in_turn(&shared, |_, session| Box::pin(erase_some(session, n_rows as i64))).await?;
@@ -82,10 +91,15 @@ async fn in_turn(shared: &Shared, act: impl for<'a> FnOnce(&'a Shared, &'a Sessi
 }
 
 /// In a transaction of its own: it changes the row that every commit changes, which would otherwise wait for the erasing.
-fn compact_some<'a>(shared: &'a Shared, session: &'a Session) -> Step<'a, u64> {
+fn compact_old<'a>(shared: &'a Shared, session: &'a Session) -> Step<'a, u64> {
     let age_max = i64::try_from(shared.settings.commit_age_max.as_millis()).unwrap_or(i64::MAX);
     let before = TimestampMs(shared.clock.now().0.saturating_sub(age_max));
-    Box::pin(commits::compact(session, shared.settings.commits_max, before, ROWS as i64))
+    Box::pin(commits::compact_old(session, before, ROWS as i64))
+}
+
+/// The same of those that are too many.
+fn compact_surplus<'a>(shared: &'a Shared, session: &'a Session) -> Step<'a, u64> {
+    Box::pin(commits::compact_surplus(session, shared.settings.commits_max, ROWS as i64))
 }
 
 async fn erase_some(session: &Session, n_rows_max: i64) -> Answer<u64> {

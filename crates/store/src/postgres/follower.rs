@@ -191,15 +191,20 @@ impl Follower {
         };
         let is_first_known = stored.first().is_some_and(|first| first.position.revision == at.revision);
         let is_same = match stored.first() {
-            Some(first) if is_first_known => first.position.checksum == at.checksum || at.checksum == 0,
+            // What is kept for the record alone has gaps behind it.
+            Some(first) if is_first_known => {
+                (first.position.checksum == at.checksum || at.checksum == 0)
+                    && commits::is_chain(&stored[1..], at.revision)
+            }
             Some(_) => at.checksum == 0 && commits::is_chain(&stored, at.revision),
             // Nothing at all: the position is the start, or the table is behind it.
             None => at.revision.0 == 0 || commits::last(session).await?.revision == at.revision,
         };
         if !is_same {
             let truth = commits::last(session).await?;
-            if at.revision < truth.revision && stored.first().is_none_or(|first| at.revision < first.position.revision)
-            {
+            let is_behind = stored.first().is_none_or(|first| at.revision < first.position.revision)
+                || at.revision <= commits::compacted(session).await?;
+            if at.revision < truth.revision && is_behind {
                 tracing::warn!("commits were compacted before this node read them, the index is filled anew");
                 self.is_lost.store(true, Ordering::SeqCst);
             } else {

@@ -90,7 +90,7 @@ pub struct Settings {
     pub search_wait_max: Duration,
     /// How long an acknowledgement waits for this node's index; searches wait for it in any case.
     pub index_wait_max: Duration,
-    /// Most commits that are kept for followers and the audit; older ones are compacted away.
+    /// Most commits that are kept, of all tenants; when there are more, those that have most lose their oldest.
     pub commits_max: u64,
     /// How long a commit is kept at most.
     pub commit_age_max: Duration,

@@ -298,6 +298,8 @@ pub(super) async fn move_faces(
         tx.session.execute(sql, &[&number(person.get()), &number(n_moved)]).await?;
         tx.push(Change::PersonChanged(person));
     }
+    // First what says that it is no delete (`crate::shares`).
+    tx.changes.rotate_right(2);
     Ok(moved_faces)
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn respell(session: &Session) -> Answer<Respelled> {
     if work.done.n_rows > 0 {
         // Followers that saw the old names read the tables instead of the commits.
         session.execute("UPDATE store SET revision = revision + 1, compacted = revision + 1", &[]).await?;
+        session.execute("DELETE FROM commits", &[]).await?;
     }
     Ok(work.done)
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use likeness_domain::Kind;
-use likeness_domain::ports::{CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryStore};
+use likeness_domain::ports::{CommitPage, CredentialStore, FaceScope, FaceSelector, GalleryStore, RecordPage};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceOwner, Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger, first_templates, refused};
-use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, Settings};
+use likeness_store::embedded::{Credentials, DATABASE_FILE, EmbeddedStore, IDENTITY_FILE, Settings, recover};
 use likeness_store::folder::DataFolder;
 
 use crate::patience::{block_on, until_tidy};
@@ -212,6 +212,90 @@ fn files_are_private() {
     assert!(dir.join(DATABASE_FILE).exists());
 }
 
+fn revisions(record: &RecordPage) -> Vec<u64> {
+    record.commits.iter().map(|commit| commit.revision.0).collect()
+}
+
+/// Who writes much makes the record of no other tenant shorter, and whoever may only enrol does not make that of keys, sets
+/// and deletes shorter.
+#[test]
+fn the_record_of_others_is_kept_however_much_somebody_writes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let open = |commits_max, commit_age_max| {
+        let settings = Settings { commits_max, commit_age_max, ..Settings::DEFAULT };
+        let folder = DataFolder::lock(scratch.path()).unwrap();
+        EmbeddedStore::open_locked(folder, Arc::new(Ledger::default()), settings, clock()).unwrap()
+    };
+    let record = async |store: &EmbeddedStore, tenant| store.record_after(tenant, Revision(0), 1000).await.unwrap();
+    let week = Duration::from_secs(7 * 24 * 3600);
+    block_on(async {
+        let store = open(1000, week);
+        let credentials = store.credentials().unwrap();
+        let busy = Tenant::new(ours(), TenantName::new("busy").unwrap(), TimestampMs(1));
+        let set = store.create_face_set(by(theirs()), face_set("precious"), None).await.unwrap().id;
+        store.delete_face_set(by(theirs()), set, false).await.unwrap();
+        credentials.ensure_tenant(by(ours()), busy.clone()).await.unwrap();
+        credentials.add_key(by(ours()), AccessKey { tenant: busy, ..access_key() }).await.unwrap();
+        let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        let (owner, scope) = (FaceOwner::FaceSet(set), FaceScope::FaceSet(set));
+        store.add_faces(by(ours()), owner, vec![face(1)], None).await.unwrap();
+        store.delete_faces(by(ours()), scope, FaceSelector::Ids(vec![face_id(1)])).await.unwrap();
+        for number in 2..=200 {
+            store.add_faces(by(ours()), owner, vec![face(number)], None).await.unwrap();
+        }
+        assert_eq!(record(&store, ours()).await.compacted, Revision(0));
+        drop((store, credentials));
+
+        // Two of the other tenant; of this one three of keys and sets, a delete, and the last of the faces.
+        for (first, n_added) in [(192, 0), (192 + 300, 300)] {
+            let store = open(20, week);
+            for number in 0..n_added {
+                store.add_faces(by(ours()), owner, vec![face(1000 + number)], None).await.unwrap();
+            }
+            drop(store);
+            // At once after opening, and not only some seconds after the last commit.
+            let store = open(20, week);
+            let expected: Vec<u64> = [3, 4, 5, 7].into_iter().chain(first + 1..=first + 14).collect();
+            let began = Instant::now();
+            while revisions(&record(&store, ours()).await) != expected {
+                assert!(began.elapsed() < Duration::from_secs(120), "{:?}", record(&store, ours()).await);
+                std::thread::yield_now();
+            }
+            assert_eq!(record(&store, ours()).await.compacted, Revision(first));
+            let theirs = record(&store, theirs()).await;
+            assert_eq!((revisions(&theirs), theirs.compacted), (vec![1, 2], Revision(0)));
+            let after = store.record_after(ours(), Revision(4), 2).await.unwrap();
+            assert_eq!((revisions(&after), after.has_more), (vec![5, 7], true));
+            let CommitPage::TooOld { compacted } = store.changes_after(Revision(4), 100).await.unwrap() else {
+                panic!("a follower needs them all")
+            };
+            assert_eq!(compacted, Revision(first));
+            let CommitPage::Commits { commits, .. } = store.changes_after(compacted, 100).await.unwrap() else {
+                panic!("what is not compacted is there")
+            };
+            assert_eq!(commits.len(), 14);
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+            let conn = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
+            let sql = "SELECT count(*) FROM commits WHERE length(changes) = 0";
+            assert_eq!(conn.query_row(sql, (), |row| row.get::<_, u64>(0)).unwrap(), 1, "one mark");
+        }
+        let new = tempfile::tempdir().unwrap();
+        let recovered = recover(scratch.path(), new.path()).unwrap();
+        assert_eq!(recovered.lost, [] as [String; 0], "no face is missed for want of its delete");
+
+        let store = open(20, Duration::ZERO);
+        let newest = store.report(false).await.unwrap().revision;
+        for tenant in [ours(), theirs()] {
+            let began = Instant::now();
+            while record(&store, tenant).await.compacted != newest {
+                assert!(began.elapsed() < Duration::from_secs(120), "{:?}", record(&store, tenant).await);
+                std::thread::yield_now();
+            }
+            assert_eq!(revisions(&record(&store, tenant).await), [] as [u64; 0]);
+        }
+    });
+}
+
 /// Callers beyond the queues are told at once, and what was taken is done.
 #[test]
 fn full_queues_refuse_and_lose_nothing() {
@@ -316,8 +400,12 @@ fn old_commits_are_compacted_away() {
             else {
                 panic!("what is not compacted is there");
             };
-            let n_kept = if settings.commits_max == 3 { 3 } else { 0 };
+            // Three are kept: that of the set, for the record alone, and those of the last two faces.
+            let (n_kept, kept) = if settings.commits_max == 3 { (2, vec![1, 8, 9]) } else { (0, vec![]) };
             assert_eq!((commits.len(), reached, compacted), (n_kept, Revision(9), Revision(9 - n_kept as u64)));
+            let record = store.record_after(ours(), Revision(0), 100).await.unwrap();
+            assert_eq!(revisions(&record), kept);
+            assert_eq!((record.compacted, record.reached), (compacted, Revision(9)));
             assert_eq!(index.rows(set.id).len(), 8, "the index is filled from the tables");
             assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
         });

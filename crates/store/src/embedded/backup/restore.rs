@@ -86,6 +86,7 @@ fn fill(
             let found = opening::counters(&conn)?;
             let revision = Revision(found.revision.0 + REVISIONS_SKIPPED);
             conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision.0])?;
+            conn.execute("DELETE FROM commits", [])?;
             counters = Some(Counters { revision, last_commit: revision, ..found });
         }
         let problems = problems_of(&conn, footer.schema_version)?;

@@ -200,6 +200,7 @@ fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recove
         "UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1, next_sequence = ?2",
         (revision, sequence),
     )?;
+    conn.execute("DELETE FROM commits", [])?;
     if let Some(identity) = identity {
         conn.execute("UPDATE store SET library = ?1", [identity.library])?;
     }

@@ -276,13 +276,16 @@ type Owners = HashMap<(char, i64), Option<Vec<u8>>>;
 fn known_by_commits(conn: &Connection) -> Answer<(Owners, BTreeMap<i64, BTreeSet<i64>>)> {
     let mut owners = HashMap::new();
     let mut enrolled: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    let mut statement = conn.prepare("SELECT tenant, changes FROM commits ORDER BY revision")?;
+    // Of faces they tell only from where on all are kept: before that an enrolment may be there without its delete.
+    let sql = "SELECT coalesce(max(revision), 0) FROM commits WHERE length(changes) = 0";
+    let whole_after: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    let mut statement = conn.prepare("SELECT tenant, changes, revision FROM commits ORDER BY revision")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         let tenant: Vec<u8> = row.get(0)?;
         for change in refs_of(&row.get::<_, Vec<u8>>(1)?).unwrap_or_default() {
             match &change {
-                ChangeRef::Put(set, face) => {
+                ChangeRef::Put(set, face) if row.get::<_, i64>(2)? > whole_after => {
                     enrolled.entry(face.get().cast_signed()).or_default().insert(set.get().cast_signed());
                 }
                 ChangeRef::Removed(set, face) => {

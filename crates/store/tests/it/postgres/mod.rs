@@ -3,6 +3,7 @@
 mod deletes;
 mod layouts;
 mod nodes;
+mod record;
 mod replication;
 mod server;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Changes {
     /// Oldest first. A stretch may be empty and yet not be the last.
     pub commits: Vec<Commit>,
-    /// Commits up to this revision are not in the record any more; 0 if all are.
+    /// Up to this revision not all commits are in the record any more; 0 if all are.
     pub compacted: u64,
     /// Where the next stretch begins; left out at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
