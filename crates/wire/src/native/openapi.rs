@@ -477,12 +477,20 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     described
 }
 
+/// No control character, as in `schemas.json`.
+const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+
 fn path_arguments(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let argument = |name: &str| {
         let (about, schema) = match (name, path.split('/').nth(1)) {
-            ("name", _) => ("name of the face set", json!({"type": "string", "minLength": 1, "maxLength": 255})),
-            ("key", _) => ("key of the person", json!({"type": "string", "minLength": 1, "maxLength": 64})),
+            ("name", _) => (
+                "name of the face set",
+                json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}),
+            ),
+            ("key", _) => {
+                ("key of the person", json!({"type": "string", "minLength": 1, "maxLength": 64, "pattern": PRINTABLE}))
+            }
             (_, Some("keys")) => {
                 ("id of the access key", json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}))
             }
@@ -497,6 +505,7 @@ fn path_arguments(path: &str) -> Vec<Value> {
 fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+        ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
         ("cursor", kind) => json!({"type": kind, "minLength": 1}),
         (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),
         (_, kind) => json!({"type": kind}),
