@@ -11,7 +11,7 @@ fn flag_beats_environment_beats_file() {
     command.env("LIKENESS_QUEUE_MAX", "2").env("LIKENESS_DATA", "from-environment").env("LIKENESS_HOME", "packs");
     let shown = ended(command);
     assert_eq!(shown.code, Some(0), "{}", shown.talk);
-    let first: Vec<_> = shown.data.lines().take(15).collect();
+    let first: Vec<_> = shown.data.lines().take(17).collect();
     expect![[r#"
         listen = "127.0.0.1:7080" # default
         # listen_operations is not set
