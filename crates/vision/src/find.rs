@@ -124,6 +124,11 @@ const TILES_MAX: usize = 24;
 const TILE_SIDE: u32 = 1280;
 const TILE_OVERLAP: u32 = 160;
 
+/// A face of which the detector is not sure is a part of a sure one if at least so much of its box lies in that one's, and its
+/// area is at most such a share.
+const PART_WITHIN_MIN: f32 = 0.85;
+const PART_AREA_MAX: f32 = 0.5;
+
 /// Two meshes whose extents overlap more (intersection over union) are one face.
 const SAME_FACE_IOU: f32 = 0.4;
 
@@ -396,6 +401,11 @@ impl Finder {
         }
         let score_sure = self.first.score_sure;
         faces.retain(|face| face.doubt.is_none() || is_reported(face, score_sure));
+        let wholes: Vec<FoundFace> = faces.iter().filter(|face| face.doubt.is_none()).map(|face| face.found).collect();
+        let is_sure = |face: &FoundFace| face.score >= score_sure;
+        faces.retain(|Face { found, .. }| {
+            is_sure(found) || !wholes.iter().any(|whole| is_sure(whole) && is_part_of(found, whole))
+        });
         if purpose == Purpose::Boxes {
             faces = self.settle_first(pyramid, faces, turning)?;
         }
@@ -470,6 +480,17 @@ impl Finder {
                 turn = ExifOrientation::UPRIGHT;
             }
             let mut more = if turn == ExifOrientation::UPRIGHT { upright } else { self.pass(pyramid, finer, turn)? };
+            // Of small faces that lie or stand on their heads the passes before show nothing, or chance.
+            let shown_in = turn;
+            for other in TURNS.into_iter().filter(|&other| other != shown_in) {
+                if best_score(&more) >= CERTAIN_TURN_SCORE_MIN {
+                    break;
+                }
+                let found = self.pass(pyramid, finer, other)?;
+                if best_score(&found) > best_score(&more) + MAIN_TURN_BONUS {
+                    (turn, more) = (other, found);
+                }
+            }
             if !shows_small {
                 // Faces that the pass before shows surely keep their boxes, which whoever asks for one of them gets.
                 let is_known = |face: &FoundFace| {
@@ -791,6 +812,14 @@ fn add(faces: &mut Vec<Face>, face: Face, presence_sure: f32) {
         Some(_) => {}
         None => faces.push(face),
     }
+}
+
+/// Whether a face lies in another one, which is much larger: of a close portrait an eye with its cheek passes for a face.
+fn is_part_of(part: &FoundFace, whole: &FoundFace) -> bool {
+    let ([left, top, right, bottom], [x1, y1, x2, y2]) = (part.corners, whole.corners);
+    let within = (right.min(x2) - left.max(x1)).max(0.0) * (bottom.min(y2) - top.max(y1)).max(0.0);
+    let area = whole_area(part);
+    within >= PART_WITHIN_MIN * area && area <= PART_AREA_MAX * whole_area(whole)
 }
 
 /// Whether both are the same face of the picture.

@@ -301,7 +301,19 @@ fn small_faces_of_large_pictures_are_found() {
             imageops::replace(&mut canvas, &small, i64::from(x), i64::from(y));
             places.push((x, y, small.width(), small.height()));
         }
-        let found = faces(&pipeline, &installation, &DynamicImage::ImageRgb8(canvas), FaceChoice::All);
+        let canvas = DynamicImage::ImageRgb8(canvas);
+        // A group photograph that lies on its side or head shows them as well.
+        let turned = match width {
+            2560 => vec![canvas.rotate180()],
+            4000 => vec![canvas.rotate90(), canvas.rotate180(), canvas.rotate270()],
+            _ => vec![],
+        };
+        for (idx, turned) in turned.iter().enumerate() {
+            let found = faces(&pipeline, &installation, turned, FaceChoice::All);
+            let n_confirmed = found.iter().filter(|face| face.doubt.is_none()).count();
+            assert_eq!(n_confirmed, 30, "{width} x {height}, turned picture {idx}");
+        }
+        let found = faces(&pipeline, &installation, &canvas, FaceChoice::All);
         let confirmed: Vec<_> = found.iter().filter(|face| face.doubt.is_none()).collect();
         let centre_in = |face: &AnalyzedFace, &(x, y, width, height): &(u32, u32, u32, u32)| {
             let bounding_box = face.detection.bounding_box;
@@ -313,6 +325,26 @@ fn small_faces_of_large_pictures_are_found() {
             assert_eq!(n_here, 1, "face {idx} at {place:?} of {width} x {height}");
         }
         assert_eq!(confirmed.len(), 30, "{width} x {height}");
+    }
+}
+
+/// A portrait cut at the face and enlarged shows one face: an eye with its cheek is none.
+#[test]
+fn a_close_portrait_shows_one_face_however_large_it_is() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    for name in PORTRAITS {
+        let Some(portrait) = pixels(name) else { return };
+        let face = faces(&pipeline, &installation, &portrait, FaceChoice::Largest).remove(0);
+        let BoundingBox { left, top, width, height } = face.detection.bounding_box;
+        let margin = width / 20;
+        let (x, y) = (left.saturating_sub(margin), top.saturating_sub(margin));
+        let close = portrait.crop_imm(x, y, width + 2 * margin, height + 2 * margin);
+        for side in [2000, 2600] {
+            let large = close.resize(side, 4000, imageops::FilterType::Lanczos3);
+            let found = faces(&pipeline, &installation, &large, FaceChoice::All);
+            assert_eq!(found.len(), 1, "{name}, {side} pixels wide");
+        }
     }
 }
 
