@@ -100,6 +100,12 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     if is_stream && io::stdout().is_terminal() {
         return Err(refused("an archive is no text for a terminal").with_hint("send it to a file or a program"));
     }
+    let is_other = |meta: std::fs::Metadata| !meta.is_file();
+    if !is_stream && std::fs::metadata(&args.file).is_ok_and(is_other) {
+        return Err(
+            refused(format!("{} is no file", args.file.display())).with_hint("name a file, or `-` for standard output")
+        );
+    }
     if !is_stream && args.file.exists() && !args.force {
         return Err(refused(format!("{} exists already", args.file.display())).with_hint("`--force` replaces it"));
     }

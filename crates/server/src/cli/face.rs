@@ -126,7 +126,7 @@ pub(crate) struct DeleteArgs {
     /// Say how many faces would be deleted, and delete none
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
     #[command(flatten)]

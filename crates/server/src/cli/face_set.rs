@@ -97,7 +97,7 @@ pub(crate) struct DeleteArgs {
     /// Refuse if it holds faces; needs no confirmation
     #[arg(long)]
     only_if_empty: bool,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
 }

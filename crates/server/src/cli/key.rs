@@ -119,7 +119,7 @@ pub(crate) struct OneKeyArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     key: OneKeyArgs,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
 }

@@ -108,7 +108,7 @@ pub(crate) struct AddFacesArgs {
 pub(crate) struct RemoveFacesArgs {
     #[command(flatten)]
     which: FacesArgs,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
 }
@@ -227,7 +227,7 @@ pub(crate) struct MergeArgs {
     from: String,
     /// Key of the person that gets its faces
     into: String,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -239,7 +239,7 @@ pub(crate) struct MergeArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     which: KeyArgs,
-    /// Do not ask
+    /// Do not ask at a terminal; without one nothing is asked
     #[arg(long)]
     yes: bool,
 }

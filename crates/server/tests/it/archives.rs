@@ -265,6 +265,11 @@ fn a_bad_file_is_named() {
     assert!(missing.talk.contains("cannot read nowhere"), "{}", missing.talk);
     let exists = run(&scratch, &["export", "staff", "in.zst"]);
     assert!(exists.talk.contains("in.zst exists already\n  hint: `--force` replaces it"), "{}", exists.talk);
+    for other in [".", "/dev/null"] {
+        let refused = run(&scratch, &["export", "staff", other, "--force"]);
+        assert_eq!(refused.code, Some(2), "{other}");
+        assert!(refused.talk.contains(&format!("{other} is no file\n  hint: name a file, or `-`")), "{}", refused.talk);
+    }
     let unknown = run(&scratch, &["export", "nobody", "out.zst"]);
     assert!(unknown.talk.contains("face set `nobody` does not exist"), "{}", unknown.talk);
     assert!(!scratch.path().join("out.zst").exists() && !scratch.path().join("out.zst.partial").exists());
