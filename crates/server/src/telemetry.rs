@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use likeness_domain::ports::STEPS;
-use likeness_domain::settings::{Parsed, Unset, Word};
+use likeness_domain::settings::{Unset, With, Word};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -19,12 +19,22 @@ use crate::traces::StepLayer;
 likeness_domain::settings! {
     /// What is logged and how.
     pub(crate) struct Settings in "log." {
-        level: Option<Targets> = "", Unset(Parsed("a level, or a list such as `info,likeness_wire=debug`")),
+        level: Option<Targets> = "", Unset(With("a level, or a list such as `info,likeness_wire=debug`", levels)),
             "least level of a log line: error, warn, info, debug, trace, or a list such as `info,likeness_wire=debug`; \
              by default info in `serve` and warn elsewhere";
         format: Format = "text", Word(&[("text", Format::Text), ("json", Format::Json)]),
             "text or json, one line an event";
     }
+}
+
+/// Levels and `target=level`. A word that is no level would be read as a target of which all is logged, and of all others nothing.
+fn levels(text: &str) -> Option<Targets> {
+    let is_level = |word: &str| !word.trim().is_empty() && word.trim().parse::<LevelFilter>().is_ok();
+    let is_known = |part: &str| match part.split_once('=') {
+        Some((target, level)) => !target.trim().is_empty() && is_level(level),
+        None => is_level(part),
+    };
+    text.split(',').all(is_known).then(|| text.parse().ok()).flatten()
 }
 
 /// How a log line looks.
@@ -107,6 +117,16 @@ pub(crate) fn start(config: &Settings, level: &str, steps: Option<StepLayer>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelled_level_is_no_level() {
+        for text in ["error", "WARN", "info", "debug,likeness_wire=trace", "off", "likeness_wire=debug"] {
+            assert!(levels(text).is_some(), "{text}");
+        }
+        for text in ["inof", "Warning", "info,,=", "info,", "=debug", "likeness_wire", "likeness_wire=debgu", ""] {
+            assert!(levels(text).is_none(), "{text}");
+        }
+    }
 
     /// One test, as what is foreseen holds for the process.
     #[test]

@@ -11,7 +11,7 @@ use clap::Args;
 use http::Method;
 use likeness_domain::Error;
 use likeness_domain::types::{PackId, TimestampMs};
-use likeness_store::embedded::DATABASE_FILE;
+use likeness_store::embedded::{DATABASE_FILE, IDENTITY_FILE};
 use likeness_vision::pack::{self, Home};
 use likeness_wire::native::dto;
 use serde::Serialize;
@@ -374,7 +374,9 @@ fn sandbox(found: &mut Findings, pid: i32) {
 }
 
 async fn store(found: &mut Findings, config: &Config, data: &Path, presence: Presence, quick: bool) {
-    if config.general.store.is_none() && !data.join(DATABASE_FILE).is_file() {
+    // Where the identity of a library is left without its database, all that opens it says what is missing.
+    let is_there = |file: &str| data.join(file).exists();
+    if config.general.store.is_none() && !is_there(DATABASE_FILE) && !is_there(IDENTITY_FILE) {
         found.ok("store", "no library yet; the first `likeness serve` makes one");
         return;
     }

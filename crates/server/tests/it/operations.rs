@@ -339,6 +339,19 @@ fn a_server_that_hangs_is_named_instead_of_waited_for() {
 }
 
 #[test]
+fn a_library_without_its_database_is_not_taken_for_one_still_to_be_made() {
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    fs::remove_file(scratch.data().join("likeness.db")).unwrap();
+    let ended = scratch.run(&["doctor", "--data", "data"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.data);
+    assert!(ended.data.contains("is missing or empty, but likeness.id says"), "{}", ended.data);
+    fs::create_dir(scratch.path().join("empty")).unwrap();
+    let ended = scratch.run(&["doctor", "--data", "empty"]);
+    assert!(ended.data.contains("no library yet"), "{}", ended.data);
+}
+
+#[test]
 fn a_socket_on_which_nobody_answers_is_not_waited_for_and_a_stale_one_is_none() {
     let scratch = Scratch::new();
     scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
