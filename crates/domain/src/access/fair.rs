@@ -14,6 +14,8 @@
 //! - Where the queue is full, a call of a tenant with fewer waiting calls takes the place of the newest call of the tenant
 //!   with most (each in proportion to its weight). So one tenant may use the whole queue while nobody else needs it, and
 //!   cannot keep anybody out of it.
+//! - With a bound on waiting, no call but the oldest of its tenant still waits, after another has ended or come, that has waited
+//!   [`WAIT_FACTOR_MAX`] times as long.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -26,6 +28,9 @@ use crate::{Error, Kind, Result};
 
 /// How much the newest call counts in the moving average of what calls take.
 const NEWEST_SHARE: f64 = 0.2;
+
+/// A call waits at most for so many times what it may be expected to wait, where calls take longer than was expected when it came.
+const WAIT_FACTOR_MAX: u64 = 2;
 
 /// Milliseconds that a call is charged with before any has ended.
 const FIRST_CHARGE_MS: f64 = 10.0;
@@ -95,6 +100,7 @@ struct Line {
 
 /// A call that waits. Its state is changed under the lock of [`State`] only.
 struct Ticket {
+    since: TimestampMs,
     state: Mutex<TicketState>,
 }
 
@@ -104,6 +110,8 @@ enum TicketState {
     Granted(f64),
     /// It had to make room.
     Refused,
+    /// It has waited so many milliseconds, too long.
+    Late(u64),
     /// Its answer was taken.
     Done,
 }
@@ -134,6 +142,7 @@ impl FairSlots {
     /// long behind others of its tenant, or it had to make room for another tenant's.
     pub fn enter(&self, share: Share) -> Entering {
         let (shared, mut state) = (&self.shared, self.shared.state());
+        shared.refuse_late(&mut state);
         let ticket = shared.queue(&mut state, share);
         shared.serve(&mut state);
         Entering { shared: Arc::clone(shared), share, ticket: ticket.map_err(Some) }
@@ -170,7 +179,7 @@ impl Shared {
             // Time in which it wanted nothing is not saved up.
             line.virtual_time = line.virtual_time.max(now);
         }
-        let ticket = Arc::new(Ticket { state: Mutex::new(TicketState::Waiting(None)) });
+        let ticket = Arc::new(Ticket { since: self.clock.now(), state: Mutex::new(TicketState::Waiting(None)) });
         line.waiting.push_back(Arc::clone(&ticket));
         state.n_waiting += 1;
         Ok(ticket)
@@ -209,6 +218,25 @@ impl Shared {
         Ok(())
     }
 
+    /// Refuses calls that have waited too long: those before them took longer than was expected when they came. The oldest of
+    /// each tenant may wait on, as it is the next.
+    fn refuse_late(&self, state: &mut State) {
+        let Some(wait_ms_max) = self.bounds.wait_ms_max else { return };
+        let now = self.clock.now();
+        for line in state.tenants.values_mut() {
+            // Oldest first, so those that are late are together.
+            while let Some(ticket) = line.waiting.get(1) {
+                let waited_ms = u64::try_from(now.0 - ticket.since.0).unwrap_or(0);
+                if waited_ms <= wait_ms_max.saturating_mul(WAIT_FACTOR_MAX) {
+                    break;
+                }
+                ticket.answer(TicketState::Late(waited_ms));
+                line.waiting.remove(1);
+                state.n_waiting -= 1;
+            }
+        }
+    }
+
     /// Gives free slots to those whose turn it is.
     fn serve(&self, state: &mut State) {
         while state.n_held < self.bounds.n_slots && state.n_waiting > 0 {
@@ -237,6 +265,7 @@ impl Shared {
             let before = state.call_ms.unwrap_or(taken_ms);
             state.call_ms = Some(before + (taken_ms - before) * NEWEST_SHARE);
         }
+        self.refuse_late(state);
         self.serve(state);
         if state.n_held == 0 {
             // Nobody waits: nobody is ahead of anybody.
@@ -283,6 +312,14 @@ impl Future for Entering {
                 since: this.shared.clock.now(),
                 charged_ms: *charged_ms,
             }),
+            TicketState::Late(waited_ms) => {
+                let message = format!(
+                    "this call has waited {:.1} s for {} of this tenant that take longer than was expected, try again later",
+                    *waited_ms as f64 / 1000.0,
+                    this.shared.bounds.what
+                );
+                Err(Error::new(Kind::Overloaded, message))
+            }
             TicketState::Refused | TicketState::Done => {
                 let message = format!(
                     "the newest of many waiting {} of this tenant had to make room for other tenants, try again later",
@@ -309,7 +346,7 @@ impl Drop for Entering {
                 state.n_waiting = state.n_waiting.saturating_sub(1);
             }
             TicketState::Granted(charged_ms) => self.shared.release(&mut state, self.share, charged_ms, None),
-            TicketState::Refused | TicketState::Done => {}
+            TicketState::Refused | TicketState::Late(_) | TicketState::Done => {}
         }
     }
 }

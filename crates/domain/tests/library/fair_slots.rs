@@ -162,6 +162,29 @@ fn a_call_that_would_wait_too_long_behind_its_own_tenant_is_refused_and_others_a
 }
 
 #[test]
+fn calls_that_waited_twice_as_long_as_they_may_are_refused_when_one_before_them_ends() {
+    let clock = Arc::new(FakeClock::default());
+    let slots = FairSlots::new(FairBounds { n_slots: 1, wait_ms_max: Some(1000), ..BOUNDS }, clock.clone());
+    // Nothing has ended yet, so nobody knows how long calls take.
+    let slot = ready(poll(&mut slots.enter(share(1, 1))));
+    let mut waiting = [slots.enter(share(1, 1)), slots.enter(share(1, 1)), slots.enter(share(1, 1))];
+    clock.advance(Duration::from_millis(1500));
+    let mut later = slots.enter(share(1, 1));
+    clock.advance(Duration::from_millis(600));
+    let mut other = slots.enter(share(2, 1));
+    drop(slot);
+    let late =
+        "this call has waited 2.1 s for calls of this tenant that take longer than was expected, try again later";
+    let [first, others @ ..] = &mut waiting;
+    assert!(others.iter_mut().all(|entering| refused(entering) == late));
+    // The oldest of the first tenant, the one that came later, and the other tenant's are left, of which one has the slot.
+    assert_eq!(slots.n_waiting(), 2);
+    let has_slot = [first, &mut other].map(|entering| poll(entering).is_ready());
+    assert_eq!(has_slot.iter().filter(|&&has_slot| has_slot).count(), 1);
+    assert!(poll(&mut later).is_pending());
+}
+
+#[test]
 fn whoever_leaves_the_queue_or_never_takes_its_slot_holds_nothing() {
     let slots = FairSlots::new(FairBounds { n_slots: 1, ..BOUNDS }, Arc::new(FakeClock::default()));
     let slot = ready(poll(&mut slots.enter(share(1, 1))));
