@@ -111,8 +111,8 @@ ORDER = [
     "create_face_set", "show_face_set", "update_face_set", "list_face_sets", "add_faces", "show_face", "update_face",
     "list_faces", "count_faces", "enrolled", "search", "search_picture", "compare", "compare_many", "detect", "liveness",
     "upload", "add_faces_later", "export_faces", "import_faces",
-    "export_faces_later", "import_faces_later", "fetch_archive", "create_person", "add_person_face", "show_person", "list_members",
-    "list_persons", "list_person_faces", "update_person", "change_memberships", "compare_person", "move_faces",
+    "export_faces_later", "import_faces_later", "fetch_archive", "erase_archive", "create_person", "add_person_face", "show_person",
+    "list_members", "list_persons", "list_person_faces", "update_person", "change_memberships", "compare_person", "move_faces",
     "merge_persons", "split_person", "delete_faces_later", "list_jobs", "show_job", "delete_faces", "delete_face",
     "delete_person", "create_key", "list_keys", "show_key", "update_key", "rotate_key", "delete_key", "list_changes", "show_status",
     "show_settings", "show_metrics",
@@ -152,6 +152,9 @@ def run_the_examples(native):
         if name == "fetch_archive":
             native.done(export)
             assert native.fetch(f"/jobs/{export}/archive").startswith(b"\x28\xb5\x2f\xfd")
+            continue
+        if name == "erase_archive":
+            native("DELETE", f"/jobs/{export}/archive", 200)
             continue
         if name == "add_person_face":
             image = body["image"]
