@@ -325,7 +325,8 @@ mod tests {
         let pack = PackId::new("test-1").expect("an id");
         let face = |idx: usize| {
             // Spread over the circle by the golden ratio, a person's faces within a fiftieth of it.
-            let angle = ((idx / of_each) as f64 * 0.618_034).fract() * 6.283 + (idx % of_each) as f64 * 0.01;
+            let angle =
+                ((idx / of_each) as f64 * 0.618_034).fract() * std::f64::consts::TAU + (idx % of_each) as f64 * 0.01;
             let numbers = [angle.cos() as f32, angle.sin() as f32];
             (idx / of_each, Template::new(pack.clone(), &numbers).expect("a template"))
         };
@@ -354,7 +355,8 @@ mod tests {
         let pack = PackId::new("test-1").expect("an id");
         let face = |idx: usize| {
             let person = idx / 2;
-            let angle = (person as f64 * 0.618_034).fract() * 6.283 + (idx % 2) as f64 * 0.02 * person as f64;
+            let angle =
+                (person as f64 * 0.618_034).fract() * std::f64::consts::TAU + (idx % 2) as f64 * 0.02 * person as f64;
             let numbers = [angle.cos() as f32, angle.sin() as f32];
             (person, Template::new(pack.clone(), &numbers).expect("a template"))
         };
