@@ -52,7 +52,7 @@ pub(crate) struct ExportArgs {
                         else by id and template.\n\nExample: likeness import staff.zst --set staff --tenant acme"
 )]
 pub(crate) struct ImportArgs {
-    /// The archive
+    /// The archive; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Into which face set
@@ -217,7 +217,7 @@ impl Drop for Partial {
 
 /// Tells how many bytes were read.
 struct Counted<F> {
-    file: File,
+    file: Box<dyn Read + Send>,
     bytes_read: F,
 }
 
@@ -231,8 +231,14 @@ impl<F: Fn(u64)> Read for Counted<F> {
 
 /// The archive in a file. `bytes_read` gets the number of all bytes taken from it.
 fn opened(path: &Path, bytes_read: impl Fn(u64) + Send + 'static) -> Result<(Reader, Header), Error> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| refused(format!("cannot read {name}: {error}")))?;
+    let (name, file): (_, Box<dyn Read + Send>) = match path.as_os_str() == "-" {
+        true => ("standard input".to_owned(), Box::new(io::stdin())),
+        false => {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|error| refused(format!("cannot read {name}: {error}")))?;
+            (name, Box::new(file))
+        }
+    };
     Reader::new(Counted { file, bytes_read }, &name)
 }
 
@@ -243,6 +249,7 @@ fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Error {
 
 /// Runs `likeness import`.
 pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
+    // Of standard input nobody knows how much comes.
     let n_bytes = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = bar(n_bytes, "{bar:32} {bytes}/{total_bytes}, {eta} left");
     let read = bar.clone();

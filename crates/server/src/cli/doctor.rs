@@ -477,14 +477,9 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
         Ok(home) => Home::at(home),
         Err(error) => return found.error("model packs", &error, "name a folder with LIKENESS_HOME"),
     };
-    let calibrations = home.path().join("calibrations").display().to_string();
-    let cure = |error: &Error, otherwise: &'static str| match error.message().contains(&calibrations) {
-        true => "measure again with `likeness pack calibrate`; `--reset PACK` takes the pack's own operating points",
-        false => otherwise,
-    };
     let default = pack::open(&home, &config.general.pack);
     if let Err(error) = &default {
-        found.error("model packs", error, cure(error, "run `likeness pack install`"));
+        found.error("model packs", error, "run `likeness pack install`");
     }
     if super::pack::default_far(config) == Some(None) {
         found.warn("default rate", super::pack::default_text(None), "measure more people, or choose the default rate");
@@ -505,7 +500,7 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
             }
             for pack in broken {
                 if let Err(error) = pack.outcome {
-                    found.error("model packs", &error, cure(&error, "install it again"));
+                    found.error("model packs", &error, "install it again");
                 }
             }
         }

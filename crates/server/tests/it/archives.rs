@@ -81,6 +81,9 @@ fn faces_come_in_by_template_and_go_out_again() {
     // Once more enrols nothing.
     let again = run(&scratch, &["import", "in.zst", "--set", "staff"]);
     assert_eq!(again.data, format!("enrolled 0 faces into `staff`, {n_faces} already enrolled\n"));
+    let mut command = scratch.command(&["import", "-", "--set", "staff", "--data", "data"]);
+    command.stdin(fs::File::open(scratch.path().join("in.zst")).unwrap());
+    assert_eq!(crate::harness::ended(command).data, again.data, "from standard input");
 
     let exported = run(&scratch, &["export", "staff", "out.zst", "--tenant", "acme"]);
     assert_eq!(exported.data, format!("exported {n_faces} faces of `staff` to out.zst\n"), "{}", exported.talk);

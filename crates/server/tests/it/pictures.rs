@@ -79,6 +79,12 @@ fn points_that_do_not_show_the_default_rate_are_taken_only_with_another_that_is_
     let doctor = run(&["doctor", "--quick", "--data", "data"]);
     assert!(doctor.data.contains("requests have to say a rate"), "{}", doctor.data);
 
+    // The cure of a file that cannot be read is not to install the pack again.
+    fs::write(home.join("calibrations/default-2.toml"), "points [").unwrap();
+    let doctor = run(&["doctor", "--data", "data"]);
+    assert!(doctor.data.contains("cure: `likeness pack calibrate --reset default-2` removes them"), "{}", doctor.data);
+    assert_eq!(run(&["pack", "calibrate", "--reset", "default-2"]).code, Some(0));
+
     let taken = run(&["pack", "calibrate", "gate.toml", "--default-far", "0.01"]);
     assert_eq!(taken.code, Some(0), "{}", taken.talk);
     let said = "where no rate is said, the false-accept rate is 1e-2";

@@ -23,10 +23,12 @@ pub(super) fn own_points(home: &Home, id: &PackId, stated: Option<&Score>) -> Re
         }
         Err(err) => return Err(cannot("read", &path, err)),
     };
-    let (named, score) = parse_calibration(&bytes, &format!("`{}`", path.display()))?;
+    let cure = || format!("`likeness pack calibrate --reset {id}` removes them");
+    let (named, score) =
+        parse_calibration(&bytes, &format!("`{}`", path.display())).map_err(|error| error.with_hint(cure()))?;
     if named != *id {
         let message = format!("`{}` has operating points for `{named}`, expected some for `{id}`", path.display());
-        return Err(unavailable(message, format!("`likeness pack calibrate --reset {id}` removes them")));
+        return Err(unavailable(message, cure()));
     }
     // What a small sample cannot show is never looser than the pack's own measurement.
     let calibration = match stated {

@@ -37,7 +37,7 @@ pub(super) const PANEL_LINES: usize = 4;
 pub(super) const FULL_BLOCK: usize = 64;
 
 /// Inputs of a convolution of one pixel in bytes that share a scale, of the pixel's numbers and of the weights.
-pub(super) const BYTE_BLOCK: usize = 64;
+pub(super) const BYTE_BLOCK: usize = FULL_BLOCK;
 
 /// One number of each of 16 neighbouring channels.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -244,14 +244,11 @@ impl Pointwise {
                 let blocks =
                     (0..n_lines).flat_map(|line| (0..depth.div_ceil(BYTE_BLOCK)).map(move |block| (line, block)));
                 let terms = blocks.map(|(line, block)| {
-                    // A byte without a sign is 128 more than one with a sign.
-                    let [one, least] = [0, 1].map(|term| {
-                        line_of(line * LANES, *n_outputs, |output| {
-                            let row = &rows[output];
-                            if term == 0 { row.terms[block][0] } else { row.least[block] }
-                        })
-                    });
-                    [one, least]
+                    let line_of = |number: &dyn Fn(&ByteWeights) -> f32| {
+                        line_of(line * LANES, *n_outputs, |output| number(&rows[output]))
+                    };
+                    // A byte without a sign is 128 more than one with a sign, so that 0 is the least.
+                    [line_of(&|row| row.terms[block][0]), line_of(&|row| row.least[block])]
                 });
                 let terms = terms.collect();
                 let weights = Kernel::packed_bytes(n_lines, depth, &weight);
