@@ -251,10 +251,13 @@ pub(super) fn compact_some(
 impl Kept {
     /// Reads the next rows; whether there may be more.
     fn read_some(&mut self, conn: &Connection, n_rows_max: usize) -> Answer<bool> {
-        let sql = "SELECT revision, tenant, substr(changes, 1, 1) FROM commits WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+        // Not beyond the last: behind a damaged number nothing would be read any more.
+        let sql = "SELECT revision, tenant, substr(changes, 1, 1) FROM commits
+                   WHERE revision > ?1 AND revision <= (SELECT revision FROM store) ORDER BY revision LIMIT ?2";
         let found = rows::all(conn, sql, (self.read_to, n_rows_max), |row| {
-            // Of no bytes SQLite makes NULL.
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+            // A damaged row, with whatever in it, has a share as well. Of no bytes SQLite makes NULL.
+            let bytes = |idx| Ok::<_, Failure>(row.get_ref(idx)?.as_bytes_or_null().ok().flatten().map(<[u8]>::to_vec));
+            Ok((row.get::<_, i64>(0)?, bytes(1)?.unwrap_or_default(), bytes(2)?))
         })?;
         let n_found = found.len();
         for (revision, tenant, tag) in found {
@@ -317,10 +320,10 @@ impl Kept {
         Ok(n_gone)
     }
 
-    /// Marks up to where the tenant's record is not whole, unless it is known to be so further.
+    /// Marks up to where the tenant's record is not whole, unless it is known to be so further, or this is no tenant.
     fn mark(&mut self, conn: &Connection, tenant: Vec<u8>, revision: i64, at: i64) -> Answer<()> {
         let known = self.marks.get(&tenant).copied();
-        if known.is_some_and(|known| known >= revision) {
+        if known.is_some_and(|known| known >= revision) || codec::tenant_of(&tenant).is_err() {
             return Ok(());
         }
         if let Some(known) = known {
@@ -377,3 +380,6 @@ pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()>
     problems.extend(malformed);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,13 @@ pub(super) async fn from(session: &Session, revision: Revision, limit: i64) -> A
     found.iter().map(stored).collect()
 }
 
+impl Stored {
+    /// Whether the changes of this commit are gone, and it only says so.
+    fn is_mark(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
 /// The checksum of a commit. Its revision is not part of it, as that is known only when it is kept; together they name a
 /// commit: a server that was promoted without it has another one, or none, under the number.
 pub(super) fn checksum_of(at: i64, tenant: &[u8], key: Option<&str>, request: &str, changes: &[u8]) -> i64 {
@@ -137,9 +144,11 @@ pub(super) async fn record_after(
     Ok(RecordPage { commits, compacted, reached, has_more })
 }
 
-/// Whether these are the commits right after `revision`, each following the one before it.
+/// Whether these are the commits right after `revision`, each following the one before it. A mark stands for a commit whose
+/// changes nobody gets to know any more.
 pub(super) fn is_chain(stored: &[Stored], revision: Revision) -> bool {
-    stored.iter().zip(revision.0 + 1..).all(|(stored, expected)| stored.position.revision.0 == expected)
+    let follows = |(stored, expected): (&Stored, u64)| stored.position.revision.0 == expected && !stored.is_mark();
+    stored.iter().zip(revision.0 + 1..).all(follows)
 }
 
 /// The commits with the rows as they are now.
@@ -225,7 +234,8 @@ impl Rows for Found {
 pub(super) async fn compact_old(session: &Session, before: TimestampMs, n_max: i64) -> Answer<u64> {
     // In order: a commit is deleted only with all before it, and the last one never, as it names the store's position.
     let sql = "WITH kept AS (SELECT least((SELECT coalesce(min(revision), s.revision) - 1 FROM commits WHERE at >= $1),
-                       s.revision - 1, (SELECT min(revision) - 1 FROM commits) + $2) AS after FROM store AS s),
+                       s.revision - 1, (SELECT max(revision) FROM (SELECT revision FROM commits ORDER BY revision LIMIT $2)
+                       AS oldest)) AS after FROM store AS s),
                     gone AS (DELETE FROM commits USING kept WHERE revision <= kept.after RETURNING revision)
                UPDATE store SET compacted = greatest(compacted, (SELECT max(revision) FROM gone))
                WHERE EXISTS (SELECT 1 FROM gone) RETURNING (SELECT count(*) FROM gone)";
