@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,19 +15,14 @@ use likeness_domain::{Error, library, limits};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::body::{InFaceSet, Json, Query, Signed, json};
+use super::body::{Call, InFaceSet, Json, Query, json};
 use super::errors::NativeError;
-use super::{Api, convert, dto};
+use super::{convert, dto};
 
 type Answer = std::result::Result<Response, NativeError>;
 
 /// `GET /face-sets/{name}/archive`
-pub(super) async fn export(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    InFaceSet(name): InFaceSet,
-    Query(mut words): Query,
-) -> Answer {
+pub(super) async fn export(Call { api, caller }: Call, InFaceSet(name): InFaceSet, Query(mut words): Query) -> Answer {
     let from = words.parsed("from", "`next` of an earlier answer")?.unwrap_or(0);
     let limit = words.parsed("limit", "a whole number")?.unwrap_or(limits::ARCHIVE_FACES_MAX as u64);
     words.finish()?;
@@ -44,8 +38,7 @@ pub(super) async fn export(
 
 /// `POST /face-sets/{name}/archive`
 pub(super) async fn import(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::ImportFaces>,
 ) -> Answer {

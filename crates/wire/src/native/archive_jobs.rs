@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::archive_file::{Header, Reader, Writer};
-use super::body::{InFaceSet, OfId, Query, Signed, json};
+use super::body::{Call, InFaceSet, OfId, Query, json};
 use super::errors::{self, NativeError};
 use super::{Api, PREFIX, archive, convert, dto, keys, workers};
 use crate::http::body::BodyDeadline;
@@ -122,7 +122,7 @@ struct KeptFile {
 }
 
 /// `POST /face-sets/{name}/archive/export-later`
-pub(super) async fn export_later(State(api): State<Api>, Signed(caller): Signed, InFaceSet(name): InFaceSet) -> Answer {
+pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): InFaceSet) -> Answer {
     let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name).await?;
     let work = ExportWork {
         face_set: face_set.id.get(),
@@ -202,12 +202,7 @@ async fn check_face_set(api: &Api, caller: &Caller, made: &Made) -> Result<(), E
 
 /// `GET /jobs/{id}/archive`: the archive, or the stretch of it that `Range` names, so that a fetch that broke off goes on. It
 /// stays until its time is over or it is erased: that the last byte was handed to a connection does not say that it arrived.
-pub(super) async fn download(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    OfId(id): OfId,
-    headers: HeaderMap,
-) -> Answer {
+pub(super) async fn download(Call { api, caller }: Call, OfId(id): OfId, headers: HeaderMap) -> Answer {
     let (job, made) = made(&api, &caller, &id).await?;
     check_face_set(&api, &caller, &made).await?;
     let (n_bytes, tag, n_head) = (made.n_bytes, made.tag(), made.head.len() as u64);
@@ -314,7 +309,7 @@ impl Stretch {
 }
 
 /// `DELETE /jobs/{id}/archive`
-pub(super) async fn erase(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+pub(super) async fn erase(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let (job, made) = made(&api, &caller, &id).await?;
     let archives = Arc::clone(&api.archives);
     off_thread(move || archives.erase(made.archive)).await?;
@@ -581,8 +576,7 @@ struct ImportWork {
 
 /// `POST /face-sets/{name}/archive/import-later`
 pub(super) async fn import_later(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Query(mut words): Query,
     request: Request,

@@ -52,6 +52,21 @@ impl FromRequestParts<Api> for Signed {
     }
 }
 
+/// The caller, proved, and what answers the call.
+pub(super) struct Call {
+    pub(super) api: Api,
+    pub(super) caller: Caller,
+}
+
+impl FromRequestParts<Api> for Call {
+    type Rejection = NativeError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, NativeError> {
+        let Signed(caller) = Signed::from_request_parts(parts, api).await?;
+        Ok(Self { api: api.clone(), caller })
+    }
+}
+
 /// What an operation takes besides its path and its body. What it would pass over in silence is refused: a caller who
 /// asked for a stricter threshold, a dry run or a condition must not believe that it was heard.
 #[derive(Clone, Copy)]

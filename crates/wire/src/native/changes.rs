@@ -1,6 +1,5 @@
 //! Who changed what: the record of commits.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::Error;
@@ -8,19 +7,15 @@ use likeness_domain::library::Record;
 use likeness_domain::ports::{ChangeRef, CommitRecord, KeyAction};
 use likeness_domain::types::{AccessKeyId, FaceId, FaceSetId, FaceSetName, PersonId, Revision};
 
-use super::body::{Query, Signed, json};
+use super::body::{Call, Query, json};
 use super::errors::NativeError;
-use super::{Api, convert, dto, persons};
+use super::{convert, dto, persons};
 
 /// Ids of faces that one change names; of more it says how many they are.
 const FACE_IDS_MAX: usize = 100;
 
 /// `GET /changes`
-pub(super) async fn list(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Query(mut words): Query,
-) -> Result<Response, NativeError> {
+pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Result<Response, NativeError> {
     let limit = persons::limit(&mut words)?;
     let since: Option<u64> = words.parsed("since", "a whole number")?;
     let face_set = words.text("face_set").map(FaceSetName::new).transpose()?;

@@ -1,7 +1,7 @@
 //! The JSON of the native API: plain data, no methods. Our own command line reads the same types, so the two cannot
 //! drift apart; that is why the answers can be read and the requests written as well.
 //!
-//! Absent members are left out, never `null`. Unknown members of a request are refused: a misspelt option must not
+//! Absent members are left out, never `null`: whoever writes them does that ([`crate::http::json`]). Unknown members of a request are refused: a misspelt option must not
 //! silently become its default.
 
 mod admin;
@@ -93,7 +93,6 @@ pub struct CreateFaceSet {
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`; without one it is the server's default.
     pub quality: Option<String>,
     /// The model pack of its faces; without one it is the default pack.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack: Option<String>,
 }
 
@@ -102,7 +101,6 @@ pub struct CreateFaceSet {
 #[serde(deny_unknown_fields)]
 pub struct UpdateFaceSet {
     /// New name, which has to be free.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// New name for people.
     #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
@@ -111,10 +109,8 @@ pub struct UpdateFaceSet {
     #[serde(default, deserialize_with = "text_or_null", skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// All of its tags from now on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
     /// Most faces it may hold from now on, not fewer than it has; `null` for no bound of its own.
     #[serde(default, deserialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
@@ -153,7 +149,6 @@ pub struct FaceSets {
     /// Oldest first.
     pub face_sets: Vec<FaceSet>,
     /// Where the next stretch begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -207,7 +202,6 @@ pub struct DetectedFace {
     pub turn: u32,
     /// Why it is not certainly a face that can be recognised; left out for one that is. Nothing but the quality is measured
     /// of a doubtful face, and it is enrolled only with `accept_doubtful`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
     /// How fit it is for recognition.
     pub quality: Option<Quality>,
@@ -216,7 +210,6 @@ pub struct DetectedFace {
     /// Sixty-eight points, each `[x, y]`, in the order of the iBUG 300-W annotation.
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// All points of the face mesh, each `[x, y]`, in MediaPipe's order; only if `mesh468` was asked for by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh468: Option<Vec<[f32; 2]>>,
     /// How far eyes and mouth are open; with `landmarks68`, where the installed pack has a face mesh.
     pub openness: Option<Openness>,
@@ -397,10 +390,8 @@ pub struct Faces {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedFace>,
     /// Where the next stretch of a listing by `offset` begins, if there may be one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
     /// Where the next stretch of a listing begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -520,10 +511,8 @@ pub struct Search {
     /// The person with this key is looked for, by each of its faces (at most 64, those enrolled last); its own faces are left
     /// out of the answer. A stranger has as many chances as it has faces: rates are told as the sum of all, and for `far` or
     /// `false_matches` each face is held to its share, which has to have been measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// This template is looked for: base64 of f32 numbers, little-endian, of the set's pack. Needs the grant `templates`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// Most candidates; 10 by default.
     pub top: Option<u64>,
@@ -534,7 +523,6 @@ pub struct Search {
     pub far: Option<f64>,
     /// How many strangers of the whole face set may be expected to be found: the least similarity follows the number of
     /// faces. Refused where it asks for a rate that nobody has measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub false_matches: Option<f64>,
     /// Only faces that pass, as in `age:[18 TO *] && !subject:anna`; the language is in this document's description.
     pub filter: Option<String>,
@@ -583,7 +571,6 @@ pub struct FalseAcceptRate {
     /// Share of comparisons between two strangers that come out at least so similar; of several faces of a person the sum.
     pub far: f64,
     /// 95 % interval of `far`, where the model pack states those of its operating points.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_interval: Option<Interval>,
     /// Whether `far` is a measured rate or a bound.
     pub far_bound: Bound,
@@ -595,7 +582,6 @@ pub struct FalseMatches {
     /// How many strangers of the whole face set are expected to be at least so similar; a bound where `far` is one.
     pub false_matches: f64,
     /// 95 % interval of `false_matches`, where that of `far` is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub false_matches_interval: Option<Interval>,
 }
 
@@ -623,7 +609,6 @@ pub struct SearchAnswer {
     pub n_faces: u64,
     /// In a search for a person with how many of its faces each face of the set was compared, at most 64; `far` and
     /// `false_matches` count all of these comparisons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_compared: Option<u64>,
     /// The threshold that was applied.
     pub similarity_min: f32,
@@ -638,7 +623,6 @@ pub struct SearchAnswer {
     /// Best first, or as sorted.
     pub candidates: Vec<Candidate>,
     /// What bears on the verdict, if that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<SearchExplanation>,
 }
 
@@ -651,16 +635,12 @@ pub struct ExaminedFace {
     /// The strictest quality gate that it passes: `none`, `low`, `medium` or `high`.
     pub gate: String,
     /// How fit it is for recognition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
     /// Direction of the head.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
     /// Why it is not certainly a face that can be recognised; left out for one that is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
     /// The crop that the recogniser saw: a PNG file in base64; only if `crops` was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<String>,
 }
 
@@ -689,16 +669,12 @@ pub struct Explanation {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SearchExplanation {
     /// The face that was looked for, if it came with an image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ExaminedFace>,
     /// The most similar face of the set, whether or not it reaches the threshold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Candidate>,
     /// The most similar face of somebody else than `best` shows: another owner, and another label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Candidate>,
     /// By how much `best` is more similar than `next`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f32>,
     /// For people: at which threshold the verdict turns, how far the next person is, what is wrong with the photograph.
     pub remarks: Vec<String>,
@@ -740,7 +716,6 @@ pub struct Comparison {
     /// The threshold that was applied.
     pub similarity_min: f32,
     /// The `far` of the request, if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_asked: Option<f64>,
     /// False-accept rate that the threshold stands for: the one asked for, or the default of the model pack.
     pub far_applied: f64,
@@ -749,7 +724,6 @@ pub struct Comparison {
     /// The face of each image.
     pub faces: [Detection; 2],
     /// What bears on the verdict, if that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
 }
 
@@ -764,7 +738,6 @@ pub struct Detect {
     pub any_turn: bool,
     /// What to measure of each face: words between commas of `landmarks68`, `pose`, `quality`, `expression`,
     /// `age_gender`, `liveness` and `mesh468`, or `all` for each of them but `mesh468`; nothing if left out.
-    #[serde(default)]
     pub assess: Option<String>,
 }
 
@@ -790,13 +763,10 @@ pub struct OperatingPoint {
     /// The similarity it was measured at.
     pub similarity: f32,
     /// 95 % interval of the rate at this similarity, if it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_interval: Option<Interval>,
     /// Share of comparisons of one person that reach this similarity, if it was measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar: Option<f64>,
     /// 95 % interval of that share, if it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar_interval: Option<Interval>,
 }
 
@@ -809,7 +779,6 @@ pub struct Pack {
     pub dimensions: usize,
     /// False-accept rate of a verdict for which a request says none: 1e-4, or the rate that the operator has chosen. Without
     /// it, because 1e-4 was not measured, such requests are refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_far: Option<f64>,
     /// How its similarities relate to false-accept rates.
     pub operating_points: Vec<OperatingPoint>,
@@ -875,7 +844,6 @@ pub struct Report {
     #[serde(default)]
     pub not_checked: Vec<String>,
     /// How far the check of every row is that goes on beside other work; absent if none was ever begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<Scrub>,
 }
 
@@ -883,10 +851,8 @@ pub struct Report {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scrub {
     /// When the pass began that is under way, as RFC 3339; absent between two passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// When the last whole pass ended; absent before the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,
     /// Rows read by the pass that is under way, or by the last one.
     pub n_rows_read: u64,
@@ -898,7 +864,6 @@ pub struct Scrub {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReportProgress {
     /// What is looked at; absent when no thorough report is being made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// Rows of the stage that are done.
     #[serde(default)]

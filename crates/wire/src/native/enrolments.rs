@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::{Access, Caller};
@@ -18,7 +17,7 @@ use likeness_domain::types::{FaceId, FaceSet, FaceSetName, TimestampMs, UploadNa
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
-use super::body::{InFaceSet, Json, Signed, json};
+use super::body::{Call, InFaceSet, Json, json};
 use super::errors::{self, NativeError};
 use super::{Api, convert, dto, keys, workers};
 use crate::http::json as json_text;
@@ -78,8 +77,7 @@ impl Photo {
 
 /// `POST /face-sets/{name}/faces/enrol-later`
 pub(super) async fn enrol_later(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::AddFacesLater>,
 ) -> Result<Response, NativeError> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Grants;
@@ -11,9 +10,9 @@ use likeness_domain::ports::Job;
 use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, JobId, TimestampMs};
 use likeness_domain::{Error, Kind};
 
-use super::body::{Json, OfId, Query, Signed, json};
+use super::body::{Call, Json, OfId, Query, json};
 use super::errors::NativeError;
-use super::{Api, archive_jobs, convert, dto, enrolments, persons, workers};
+use super::{archive_jobs, convert, dto, enrolments, persons, workers};
 
 type Answer = Result<Response, NativeError>;
 
@@ -21,7 +20,7 @@ type Answer = Result<Response, NativeError>;
 const OVERLAP_S_DEFAULT: u64 = 24 * 60 * 60;
 
 /// `GET /keys`
-pub(super) async fn list(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
     let limit = persons::limit(&mut words)?;
     let cursor = words.text("cursor");
     words.finish()?;
@@ -36,7 +35,7 @@ pub(super) async fn list(State(api): State<Api>, Signed(caller): Signed, Query(m
 }
 
 /// `POST /keys`
-pub(super) async fn create(State(api): State<Api>, Signed(caller): Signed, Json(body): Json<dto::CreateKey>) -> Answer {
+pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::CreateKey>) -> Answer {
     let request = CreateKey {
         grants: body.grants.map(|words| grants(&words)).transpose()?,
         face_sets: match body.face_sets {
@@ -65,29 +64,19 @@ fn grants(words: &[String]) -> Result<Grants, Error> {
 }
 
 /// `GET /keys/{id}`
-pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+pub(super) async fn show(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let summary = api.library.key(&caller, &key_id(&id)?).await?;
     Ok(json(StatusCode::OK, &key(summary)))
 }
 
 /// `PATCH /keys/{id}`
-pub(super) async fn update(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    OfId(id): OfId,
-    Json(body): Json<dto::UpdateKey>,
-) -> Answer {
+pub(super) async fn update(Call { api, caller }: Call, OfId(id): OfId, Json(body): Json<dto::UpdateKey>) -> Answer {
     let summary = api.library.set_key_enabled(&caller, &key_id(&id)?, body.enabled).await?;
     Ok(json(StatusCode::OK, &key(summary)))
 }
 
 /// `POST /keys/{id}/rotate`
-pub(super) async fn rotate(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    OfId(id): OfId,
-    Json(body): Json<dto::RotateKey>,
-) -> Answer {
+pub(super) async fn rotate(Call { api, caller }: Call, OfId(id): OfId, Json(body): Json<dto::RotateKey>) -> Answer {
     let overlap = Duration::from_secs(body.overlap_s.unwrap_or(OVERLAP_S_DEFAULT));
     let rotated = api.library.rotate_key(&caller, &key_id(&id)?, overlap).await?;
     let face_sets = api.library.key(&caller, &rotated.id).await.ok().and_then(|summary| summary.face_sets);
@@ -95,7 +84,7 @@ pub(super) async fn rotate(
 }
 
 /// `DELETE /keys/{id}`
-pub(super) async fn delete(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+pub(super) async fn delete(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let id = key_id(&id)?;
     api.library.delete_key(&caller, &id).await?;
     Ok(json(StatusCode::OK, &dto::KeyDeleted { deleted: id.to_string() }))
@@ -127,7 +116,7 @@ fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) -> dto::Key
 }
 
 /// `GET /jobs`
-pub(super) async fn list_jobs(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+pub(super) async fn list_jobs(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
     let limit = persons::limit(&mut words)?;
     let cursor = words.text("cursor");
     words.finish()?;
@@ -141,7 +130,7 @@ pub(super) async fn list_jobs(State(api): State<Api>, Signed(caller): Signed, Qu
 }
 
 /// `GET /jobs/{id}`
-pub(super) async fn show_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+pub(super) async fn show_job(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let found = api.library.job(&caller, job_id(&id)?).await?;
     let mut told = [job(&found, api.library.now())];
     archive_jobs::tell_what_is_there(&api, &[found], &mut told).await?;
@@ -150,7 +139,7 @@ pub(super) async fn show_job(State(api): State<Api>, Signed(caller): Signed, OfI
 }
 
 /// `DELETE /jobs/{id}`
-pub(super) async fn cancel_job(State(api): State<Api>, Signed(caller): Signed, OfId(id): OfId) -> Answer {
+pub(super) async fn cancel_job(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let id = job_id(&id)?;
     let found = api.library.job(&caller, id).await?;
     api.library.cancel_job(&caller, id, &[workers::DELETE]).await?;
@@ -193,7 +182,7 @@ fn job(job: &Job, now: TimestampMs) -> dto::Job {
 }
 
 /// `GET /status`
-pub(super) async fn status(State(api): State<Api>, Signed(caller): Signed) -> Answer {
+pub(super) async fn status(Call { api, caller }: Call) -> Answer {
     let readiness = (api.ready)().await;
     let usage = match api.library.usage(&caller).await {
         Ok(usage) => {

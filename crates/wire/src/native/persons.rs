@@ -1,6 +1,5 @@
 //! Persons: identities that own faces and are members of face sets.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::{Caller, Grant};
@@ -9,10 +8,10 @@ use likeness_domain::ports::{Page, PersonSummary};
 use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch};
 use likeness_domain::{Error, Kind, limits};
 
-use super::body::{InFaceSet, Json, OfFace, OfPerson, Posted, Query, Signed, Words, json};
+use super::body::{Call, InFaceSet, Json, OfFace, OfPerson, Posted, Query, Words, json};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
-use super::{Api, convert, dto};
+use super::{convert, dto};
 
 type Answer = Result<Response, NativeError>;
 
@@ -20,7 +19,7 @@ type Answer = Result<Response, NativeError>;
 const PAGE_LIMIT_DEFAULT: u64 = 100;
 
 /// `GET /persons`
-pub(super) async fn list(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
     let limit = limit(&mut words)?;
     let cursor = words.text("cursor");
     words.finish()?;
@@ -48,11 +47,7 @@ pub(super) fn limit(words: &mut Words) -> Result<u64, Error> {
 }
 
 /// `POST /persons`
-pub(super) async fn create(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Json(body): Json<dto::CreatePerson>,
-) -> Answer {
+pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::CreatePerson>) -> Answer {
     let request = CreatePerson {
         key: PersonKey::new(body.key)?,
         name: convert::note("name", body.name)?,
@@ -64,7 +59,7 @@ pub(super) async fn create(
 }
 
 /// `GET /persons/{key}`
-pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfPerson(key): OfPerson) -> Answer {
+pub(super) async fn show(Call { api, caller }: Call, OfPerson(key): OfPerson) -> Answer {
     let (person, face_sets) = api.library.person(&caller, &key).await?;
     let tag = etag::of_person(&person);
     Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
@@ -72,8 +67,7 @@ pub(super) async fn show(State(api): State<Api>, Signed(caller): Signed, OfPerso
 
 /// `PATCH /persons/{key}`
 pub(super) async fn update(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     if_match: IfMatch,
     Json(body): Json<dto::UpdatePerson>,
@@ -92,18 +86,13 @@ pub(super) async fn update(
 }
 
 /// `DELETE /persons/{key}`
-pub(super) async fn delete(State(api): State<Api>, Signed(caller): Signed, OfPerson(key): OfPerson) -> Answer {
+pub(super) async fn delete(Call { api, caller }: Call, OfPerson(key): OfPerson) -> Answer {
     let n_faces = api.library.delete_person(&caller, &key).await?;
     Ok(json(StatusCode::OK, &dto::PersonDeleted { deleted: key.to_string(), n_faces }))
 }
 
 /// `GET /persons/{key}/faces`
-pub(super) async fn list_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    OfPerson(key): OfPerson,
-    Query(mut words): Query,
-) -> Answer {
+pub(super) async fn list_faces(Call { api, caller }: Call, OfPerson(key): OfPerson, Query(mut words): Query) -> Answer {
     let limit = convert::page(None, words.parsed("limit", "a whole number")?)?.limit;
     let cursor = words.text("cursor");
     words.finish()?;
@@ -119,8 +108,7 @@ pub(super) async fn list_faces(
 
 /// `POST /persons/{key}/faces`
 pub(super) async fn add_face(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Posted(body): Posted<dto::AddPersonFace>,
 ) -> Answer {
@@ -136,12 +124,7 @@ pub(super) async fn add_face(
 }
 
 /// `DELETE /persons/{key}/faces/{id}`
-pub(super) async fn delete_face(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    OfPerson(key): OfPerson,
-    OfFace(id): OfFace,
-) -> Answer {
+pub(super) async fn delete_face(Call { api, caller }: Call, OfPerson(key): OfPerson, OfFace(id): OfFace) -> Answer {
     let (_, deleted) = api.library.delete_person_faces(&caller, &key, vec![id]).await?;
     if deleted.is_empty() {
         return Err(Error::new(Kind::FaceNotFound, "the person has no face with that id").into());
@@ -152,8 +135,7 @@ pub(super) async fn delete_face(
 
 /// `POST /persons/{key}/compare`
 pub(super) async fn compare(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Posted(body): Posted<dto::ComparePerson>,
 ) -> Answer {
@@ -164,8 +146,7 @@ pub(super) async fn compare(
 
 /// `POST /persons/{key}/move`
 pub(super) async fn move_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Json(body): Json<dto::MoveFaces>,
 ) -> Answer {
@@ -177,8 +158,7 @@ pub(super) async fn move_faces(
 
 /// `POST /persons/{key}/merge`
 pub(super) async fn merge(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Json(body): Json<dto::MergePerson>,
 ) -> Answer {
@@ -189,8 +169,7 @@ pub(super) async fn merge(
 
 /// `POST /persons/{key}/split`
 pub(super) async fn split(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Json(body): Json<dto::SplitPerson>,
 ) -> Answer {
@@ -208,8 +187,7 @@ pub(super) async fn split(
 
 /// `POST /persons/{key}/face-sets`
 pub(super) async fn change_face_sets(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     OfPerson(key): OfPerson,
     Json(body): Json<dto::ChangeMemberships>,
 ) -> Answer {
@@ -238,12 +216,7 @@ pub(super) async fn change_face_sets(
 }
 
 /// `GET /face-sets/{name}/persons`
-pub(super) async fn members(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    InFaceSet(name): InFaceSet,
-    Query(mut words): Query,
-) -> Answer {
+pub(super) async fn members(Call { api, caller }: Call, InFaceSet(name): InFaceSet, Query(mut words): Query) -> Answer {
     let limit = limit(&mut words)?;
     let cursor = words.text("cursor");
     words.finish()?;

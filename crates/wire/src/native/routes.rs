@@ -12,18 +12,14 @@ use likeness_domain::ports::UploadQuota;
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, TenantName};
 use likeness_domain::{Error, Kind};
 
-use super::body::{InFaceSet, Json, OfFace, Posted, Query, Signed, json};
+use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
 use super::{Api, Operator, archive, archive_jobs, convert, dto, explain};
 
 type Answer = Result<Response, NativeError>;
 
-pub(super) async fn create_face_set(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Json(body): Json<dto::CreateFaceSet>,
-) -> Answer {
+pub(super) async fn create_face_set(Call { api, caller }: Call, Json(body): Json<dto::CreateFaceSet>) -> Answer {
     let pack = convert::pack_id(body.pack.as_deref())?;
     let request = convert::create_face_set(body)?;
     let face_set = match pack {
@@ -36,7 +32,7 @@ pub(super) async fn create_face_set(
 /// Face sets of a listing that does not say how many.
 const FACE_SETS_LIMIT: u64 = 1000;
 
-pub(super) async fn list_face_sets(State(api): State<Api>, Signed(caller): Signed, Query(mut words): Query) -> Answer {
+pub(super) async fn list_face_sets(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
     let limit = convert::page(None, words.parsed("limit", "a whole number")?.or(Some(FACE_SETS_LIMIT)))?.limit;
     let tags = words.text("tags");
     let cursor = words.text("cursor");
@@ -62,19 +58,14 @@ pub(super) async fn list_face_sets(State(api): State<Api>, Signed(caller): Signe
     Ok(json(StatusCode::OK, &dto::FaceSets { face_sets, next_cursor }))
 }
 
-pub(super) async fn show_face_set(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    InFaceSet(name): InFaceSet,
-) -> Answer {
+pub(super) async fn show_face_set(Call { api, caller }: Call, InFaceSet(name): InFaceSet) -> Answer {
     let summary = api.library.face_set(&caller, &name).await?;
     let tag = etag::of_face_set(&summary.face_set);
     Ok(etag::tagged(json(StatusCode::OK, &convert::face_set(summary)), &tag))
 }
 
 pub(super) async fn update_face_set(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     if_match: IfMatch,
     Json(body): Json<dto::UpdateFaceSet>,
@@ -91,8 +82,7 @@ pub(super) async fn update_face_set(
 }
 
 pub(super) async fn delete_face_set(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Query(mut words): Query,
 ) -> Answer {
@@ -103,8 +93,7 @@ pub(super) async fn delete_face_set(
 }
 
 pub(super) async fn add_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::AddFaces>,
 ) -> Answer {
@@ -115,8 +104,7 @@ pub(super) async fn add_faces(
 }
 
 pub(super) async fn list_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Query(mut words): Query,
 ) -> Answer {
@@ -150,20 +138,14 @@ pub(super) async fn list_faces(
     Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor }))
 }
 
-pub(super) async fn show_face(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    InFaceSet(name): InFaceSet,
-    OfFace(id): OfFace,
-) -> Answer {
+pub(super) async fn show_face(Call { api, caller }: Call, InFaceSet(name): InFaceSet, OfFace(id): OfFace) -> Answer {
     let (_, face) = api.library.face(&caller, &name, id).await?;
     let tag = etag::of_face(&face);
     Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
 }
 
 pub(super) async fn update_face(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     OfFace(id): OfFace,
     if_match: IfMatch,
@@ -200,12 +182,7 @@ async fn one_face(api: &Api, caller: &Caller, face: Face) -> Result<dto::Face, E
     convert::faces(&api.library, caller, vec![face]).await?.pop().ok_or_else(missing)
 }
 
-pub(super) async fn delete_face(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    InFaceSet(name): InFaceSet,
-    OfFace(id): OfFace,
-) -> Answer {
+pub(super) async fn delete_face(Call { api, caller }: Call, InFaceSet(name): InFaceSet, OfFace(id): OfFace) -> Answer {
     let (_, deleted) = api.library.delete_faces(&caller, &name, library::DeleteFaces::Ids(vec![id])).await?;
     if deleted.is_empty() {
         return Err(Error::new(Kind::FaceNotFound, "there is no face with that id in the face set").into());
@@ -214,8 +191,7 @@ pub(super) async fn delete_face(
 }
 
 pub(super) async fn delete_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::DeleteFaces>,
 ) -> Answer {
@@ -228,8 +204,7 @@ fn faces_deleted(ids: &[likeness_domain::types::FaceId]) -> dto::FacesDeleted {
 }
 
 pub(super) async fn enrolled(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::ExternalIds>,
 ) -> Answer {
@@ -239,8 +214,7 @@ pub(super) async fn enrolled(
 }
 
 pub(super) async fn search(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::Search>,
 ) -> Answer {
@@ -255,8 +229,7 @@ pub(super) async fn search(
 }
 
 pub(super) async fn search_picture(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Posted(body): Posted<dto::SearchPicture>,
 ) -> Answer {
@@ -265,8 +238,7 @@ pub(super) async fn search_picture(
 }
 
 pub(super) async fn count_faces(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::DeleteFaces>,
 ) -> Answer {
@@ -274,19 +246,11 @@ pub(super) async fn count_faces(
     Ok(json(StatusCode::OK, &dto::FacesMeant { n_faces }))
 }
 
-pub(super) async fn compare(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Posted(body): Posted<dto::Compare>,
-) -> Answer {
+pub(super) async fn compare(Call { api, caller }: Call, Posted(body): Posted<dto::Compare>) -> Answer {
     Ok(json(StatusCode::OK, &super::compare(&api.library, &caller, body).await?))
 }
 
-pub(super) async fn compare_many(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Json(body): Json<dto::CompareMany>,
-) -> Answer {
+pub(super) async fn compare_many(Call { api, caller }: Call, Json(body): Json<dto::CompareMany>) -> Answer {
     let dto::CompareMany { image, others, far } = body;
     let image = convert::image(image)?;
     let others = others.into_iter().enumerate().map(|(idx, other)| {
@@ -297,20 +261,12 @@ pub(super) async fn compare_many(
     Ok(json(StatusCode::OK, &convert::many_compared(&api.library, far, answer)?))
 }
 
-pub(super) async fn detect(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Posted(body): Posted<dto::Detect>,
-) -> Answer {
+pub(super) async fn detect(Call { api, caller }: Call, Posted(body): Posted<dto::Detect>) -> Answer {
     let detected = super::detect(&api.library, &caller, body).await?;
     Ok(json(StatusCode::OK, &super::detections(detected)))
 }
 
-pub(super) async fn liveness(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Posted(body): Posted<dto::Liveness>,
-) -> Answer {
+pub(super) async fn liveness(Call { api, caller }: Call, Posted(body): Posted<dto::Liveness>) -> Answer {
     Ok(json(StatusCode::OK, &super::judge(&api.library, &caller, body).await?))
 }
 
@@ -320,11 +276,7 @@ const UPLOAD_LIFETIME: Duration = Duration::from_hours(1);
 /// Uploads of one tenant: a folder of photographs.
 const UPLOADS: UploadQuota = UploadQuota { n_max: 1000, bytes_max: 512 << 20 };
 
-pub(super) async fn upload(
-    State(api): State<Api>,
-    Signed(caller): Signed,
-    Posted(body): Posted<dto::PutUpload>,
-) -> Answer {
+pub(super) async fn upload(Call { api, caller }: Call, Posted(body): Posted<dto::PutUpload>) -> Answer {
     let ImageSource::Bytes(bytes) = convert::image(body.image)?.source else {
         return Err(Error::invalid("image", "`image` is an address or an upload, expected the image itself").into());
     };
@@ -333,7 +285,7 @@ pub(super) async fn upload(
     Ok(json(StatusCode::CREATED, &answer))
 }
 
-pub(super) async fn packs(State(api): State<Api>, Signed(_caller): Signed) -> Answer {
+pub(super) async fn packs(Call { api, .. }: Call) -> Answer {
     Ok(json(StatusCode::OK, &dto::Packs { packs: api.library.packs().iter().map(convert::pack).collect() }))
 }
 

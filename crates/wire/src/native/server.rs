@@ -1,13 +1,12 @@
 //! The server itself, for administrators: its settings with their origin, and what it is doing.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::{Caller, Grant};
 use likeness_domain::ports::Pending;
 use likeness_domain::{Error, Kind};
 
-use super::body::{Query, Signed, json};
+use super::body::{Call, Query, json};
 use super::errors::NativeError;
 use super::{Api, dto};
 
@@ -24,7 +23,7 @@ pub trait ServerFacts: Send + Sync {
 }
 
 /// `GET /settings`
-pub(super) async fn settings(State(api): State<Api>, Signed(caller): Signed, Query(words): Query) -> Answer {
+pub(super) async fn settings(Call { api, caller }: Call, Query(words): Query) -> Answer {
     words.finish()?;
     let server = administered(&api, &caller, "see the server's settings")?;
     let is_owner = caller.key.is_none();
@@ -32,7 +31,7 @@ pub(super) async fn settings(State(api): State<Api>, Signed(caller): Signed, Que
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(api): State<Api>, Signed(caller): Signed, Query(words): Query) -> Answer {
+pub(super) async fn metrics(Call { api, caller }: Call, Query(words): Query) -> Answer {
     words.finish()?;
     let server = administered(&api, &caller, "see what the server counted")?;
     Ok(json(StatusCode::OK, &server.metrics().await?))

@@ -23,7 +23,7 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::body::{Signed, SmallJson, json, note_operation};
+use super::body::{Call, Signed, SmallJson, json, note_operation};
 use super::errors::{AUTHORIZATION, NativeError};
 use super::{Api, PREFIX, convert, dto};
 use crate::http::signing::{hex, same, text};
@@ -340,7 +340,7 @@ pub(super) async fn end(
 }
 
 /// `POST /tickets`
-pub(super) async fn ticket(State(api): State<Api>, Signed(caller): Signed) -> Answer {
+pub(super) async fn ticket(Call { api, caller }: Call) -> Answer {
     if caller.key.is_some() {
         let message = "tickets are for the owner of the data folder, through the socket in it";
         return Err(Error::new(Kind::Forbidden, message).into());

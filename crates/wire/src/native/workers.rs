@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::{Access, Caller, Limits};
@@ -16,10 +15,10 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::archive_jobs::{self, Exports, Imports};
-use super::body::{InFaceSet, Json, Signed, json};
+use super::body::{Call, InFaceSet, Json, json};
 use super::enrolments::{self, Enrolments};
 use super::errors::{self, NativeError};
-use super::{Api, convert, dto, keys};
+use super::{convert, dto, keys};
 use crate::http::json as json_text;
 use crate::router::{Services, Worker};
 
@@ -47,8 +46,7 @@ struct Work {
 
 /// `POST /face-sets/{name}/faces/delete-later`
 pub(super) async fn delete_later(
-    State(api): State<Api>,
-    Signed(caller): Signed,
+    Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::DeleteFaces>,
 ) -> Result<Response, NativeError> {

@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct BeginSession {
     /// `ID.SECRET` of an access key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// A ticket of `likeness console`, good once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
 }
 
@@ -32,18 +30,14 @@ pub struct Session {
     /// Whether it is the owner of the data folder.
     pub is_owner: bool,
     /// The access key; left out for the owner of the data folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<SessionKey>,
     /// What is allowed: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`.
     pub grants: Vec<String>,
     /// The face sets that the key is for; left out for all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_sets: Option<Vec<String>>,
     /// When the session is over unless it is used; left out where none is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     /// When the session is over in any case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<String>,
 }
 
@@ -53,10 +47,8 @@ pub struct SessionKey {
     /// Its id.
     pub id: String,
     /// What people call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// From when on it is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
@@ -75,16 +67,12 @@ pub struct Ticket {
 pub struct CreateKey {
     /// What it may do: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`; without them all that the caller may
     /// do but `templates`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<String>>,
     /// Only with these face sets, which must exist; without them with all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_sets: Option<Vec<String>>,
     /// Seconds after which it is refused; without them it lives as long as the key that makes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
     /// What people call it, at most 255 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
 
@@ -101,7 +89,6 @@ pub struct UpdateKey {
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// Seconds for which the old secret is accepted beside the new one, 0 to 2,678,400 (31 days); a day by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_s: Option<u64>,
 }
 
@@ -111,28 +98,22 @@ pub struct Key {
     /// Its id, the public half.
     pub id: String,
     /// What people call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// What it may do.
     pub grants: Vec<String>,
     /// The face sets that it is for; left out for all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_sets: Option<Vec<String>>,
     /// Whether it is accepted.
     pub enabled: bool,
     /// When it was made, RFC 3339, UTC.
     pub created_at: String,
     /// From when on it is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     /// When it was used last, give or take a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
     /// Until when the secret before the last rotation is accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_secret_valid_until: Option<String>,
     /// Its secret; only in the answer that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
@@ -149,7 +130,6 @@ pub struct Keys {
     /// Oldest first.
     pub keys: Vec<Key>,
     /// Where the next stretch begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -172,21 +152,16 @@ pub struct Job {
     /// How often it was begun.
     pub n_attempts: u32,
     /// How far it is, of kinds that are done in steps; only where one job is asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
     /// What came of it, once it is done or cancelled; only where one job is asked for, and only of kinds of this API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<JobOutcome>,
     /// Id of the access key that asked for it; left out for the owner of the data folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// When it was asked for, RFC 3339, UTC.
     pub created_at: String,
     /// When it is begun next; of a running one when it is given up and tried again. Left out once it is done or cancelled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<String>,
     /// When it is forgotten, once it is done or cancelled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
@@ -198,7 +173,6 @@ pub struct JobProgress {
     /// All that is to be done.
     pub n_total: u64,
     /// What is counted: `faces` or `bytes`; left out for images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
 }
 
@@ -206,31 +180,22 @@ pub struct JobProgress {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct JobOutcome {
     /// How many faces were deleted, enrolled or exported; 0 of a delete that was cancelled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
     /// What became of each image of a job that enrols faces, in their order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photos: Option<Vec<PhotoOutcome>>,
     /// Faces of an archive that the set had already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_known: Option<u64>,
     /// Lines of an archive that were refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_refused: Option<u64>,
     /// The first 100 of these lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<LineOutcome>>,
     /// Damaged faces that an export has left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_left_out: Option<u64>,
     /// The archive that an export has made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<JobArchive>,
     /// The code of the error for which it was given up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The same for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
@@ -267,10 +232,8 @@ pub struct PhotoOutcome {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub face_ids: Vec<String>,
     /// The code of the error for which it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The same for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
@@ -280,7 +243,6 @@ pub struct Jobs {
     /// The one accepted last first.
     pub jobs: Vec<Job>,
     /// Where the next stretch begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -306,7 +268,6 @@ pub struct Status {
     /// Whether it takes work.
     pub ready: bool,
     /// Why it does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Damaged rows of the store that are neither searched nor returned, over all tenants.
     pub rows_set_aside: u64,
@@ -324,7 +285,6 @@ pub struct Status {
     /// The model packs that can be used, the default one first.
     pub packs: Vec<String>,
     /// How much the tenant has; left out for keys that may not read everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// The server's time, RFC 3339, UTC.
     pub time: String,
@@ -336,7 +296,6 @@ pub struct Part {
     /// `ok`, `degraded` (it works, but somebody should look) or `failed`.
     pub state: String,
     /// Why it is not `ok`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -10,7 +10,6 @@ pub struct Changes {
     /// Up to this revision not all commits are in the record any more; 0 if all are.
     pub compacted: u64,
     /// Where the next stretch begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -22,7 +21,6 @@ pub struct Commit {
     /// When it was made, RFC 3339, UTC.
     pub at: String,
     /// Id of the access key that asked for it; left out for the owner of the data folder, at the command line or the console.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Id of the request, as it stands in the log of the server.
     pub request_id: String,
@@ -40,25 +38,18 @@ pub struct Changed {
     /// `key_disabled`, `key_rotated`, `key_deleted`, or `key_changed` of a program that did not say what.
     pub what: String,
     /// Name of the face set as it is now; left out of one that is deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_set: Option<String>,
     /// Number of the face set, which no other gets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_set_id: Option<String>,
     /// Key of the person as it is now; left out of one that is deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// Number of the person, which no other gets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person_id: Option<String>,
     /// Id of the access key that was changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<String>,
     /// Model pack of the templates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack: Option<String>,
     /// How many faces.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
     /// Ids of the first hundred of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,10 +11,8 @@ pub struct CreatePerson {
     /// Unique within the tenant, 1 to 64 characters.
     pub key: String,
     /// Name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Face sets to be a member of, at most 100; those that do not exist are made if the key may make face sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -26,7 +24,6 @@ pub struct CreatePerson {
 #[serde(deny_unknown_fields)]
 pub struct UpdatePerson {
     /// New key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// New name for people.
     #[serde(default, deserialize_with = "super::text_or_null", skip_serializing_if = "Option::is_none")]
@@ -63,7 +60,6 @@ pub struct Persons {
     /// In the order of their keys; those of a face set in order of joining.
     pub persons: Vec<Person>,
     /// Where the next stretch begins; left out at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
@@ -83,7 +79,6 @@ pub struct AddPersonFace {
     /// The image.
     pub image: Image,
     /// Where the image comes from, in the caller's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
@@ -123,10 +118,8 @@ pub struct SplitPerson {
     /// Key of the new person.
     pub key: String,
     /// Its name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Free text about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

@@ -11,22 +11,16 @@ pub struct SearchPicture {
     /// The picture.
     pub image: Image,
     /// Most faces of the picture, the largest ones, 1 to 256; 20 by default. Times `top` it is at most 10,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces_max: Option<u64>,
     /// Most candidates of each face, 1 to 1,000; 1 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<u64>,
     /// Least similarity (cosine, inclusive).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity_min: Option<f32>,
     /// False-accept rate per comparison that the least similarity stands for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
     /// How many strangers of the whole face set may be expected to be found for each face.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub false_matches: Option<f64>,
     /// Only faces that pass, as in `age:[18 TO *] && !subject:anna`; the language is in this document's description.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// At most one face of each person.
     #[serde(default)]
@@ -69,7 +63,6 @@ pub struct ComparePerson {
     pub image: Image,
     /// False-accept rate of the verdict: how often a stranger is taken for the person, whatever the number of its faces; by
     /// default the model pack's `default_far`. Each face is held to `far` / `n_compared`, which has to have been measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
 }
 
@@ -86,7 +79,6 @@ pub struct PersonCompared {
     /// The threshold that was applied.
     pub similarity_min: f32,
     /// The `far` of the request, if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_asked: Option<f64>,
     /// False-accept rate of the verdict: the one asked for, or the default of the model pack.
     pub far_applied: f64,
@@ -110,7 +102,6 @@ pub struct CompareMany {
     /// `far` says. Uploads keep the request small.
     pub others: Vec<Image>,
     /// False-accept rate of the verdicts, per comparison; by default the model pack's `default_far`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<f64>,
 }
 
@@ -120,7 +111,6 @@ pub struct ManyCompared {
     /// The threshold that was applied.
     pub similarity_min: f32,
     /// The `far` of the request, if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_asked: Option<f64>,
     /// False-accept rate that the threshold stands for: the one asked for, or the default of the model pack.
     pub far_applied: f64,
@@ -138,16 +128,13 @@ pub struct OtherCompared {
     /// Whether the similarity reaches the threshold; false where there is an error.
     pub same: bool,
     /// Cosine, -1 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f32>,
     /// What the similarity means in one comparison.
     #[serde(default, flatten)]
     pub rate: Option<FalseAcceptRate>,
     /// Where the face was in the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<Detection>,
     /// Why it was not compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ImageFault>,
 }
 
@@ -159,7 +146,6 @@ pub struct ImageFault {
     /// For people.
     pub message: String,
     /// What may help.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 

@@ -15,7 +15,6 @@ pub struct Setting {
     /// Its name in the settings file; a dot separates table and key.
     pub name: String,
     /// Its value: a text, a number, `true` or `false`, or a list of texts. Left out where nothing is set, and where it is hidden.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
     /// Whether it has a value, also where that is hidden.
     pub is_set: bool,
@@ -24,7 +23,6 @@ pub struct Setting {
     /// Who set it: `default`, `file`, `environment` or `flag`.
     pub origin: String,
     /// Which file, variable or flag that is; left out with `default`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_name: Option<String>,
     /// Its environment variable.
     pub env: String,
@@ -54,13 +52,10 @@ pub struct Metrics {
     /// The analysis of images.
     pub analysis: AnalysisMetrics,
     /// The store; left out where it cannot be counted at the moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreMetrics>,
     /// Bytes of memory in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// Seconds of processor time used since the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_s: Option<f64>,
 }
 
