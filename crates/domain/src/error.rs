@@ -43,6 +43,10 @@ pub enum Kind {
     PersonExists,
     /// No access key with that id in the caller's tenant.
     KeyNotFound,
+    /// No tenant of that name.
+    TenantNotFound,
+    /// The name is taken by another tenant.
+    TenantExists,
     /// No job with that id in the caller's tenant, or it is forgotten.
     JobNotFound,
     /// The job was to be cancelled, and is done or too far for that.
@@ -121,6 +125,8 @@ impl Kind {
         Kind::PersonNotFound,
         Kind::PersonExists,
         Kind::KeyNotFound,
+        Kind::TenantNotFound,
+        Kind::TenantExists,
         Kind::JobNotFound,
         Kind::JobDone,
         Kind::Changed,

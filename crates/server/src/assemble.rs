@@ -98,7 +98,7 @@ impl Opened {
         }
     }
 
-    /// The native API with the operator's questions, for whoever owns the data folder. `server` is the one that is running, if
+    /// The native API, for whoever owns the data folder. `server` is the one that is running, if
     /// one is.
     pub(crate) fn native_router(&self, server: Option<Arc<dyn ServerFacts>>) -> Router {
         let authenticate = Arc::new(OwnerOfTheFolder::new(Arc::clone(&self.credentials)));
@@ -114,9 +114,7 @@ impl Opened {
             ready: Arc::new(self.parts.check()),
             server,
         };
-        let archives = Arc::clone(&self.archives);
-        let operator = native::operator_router(Arc::clone(&self.store), Arc::clone(&self.credentials), archives);
-        native::router(native).merge(operator)
+        native::router(native)
     }
 }
 

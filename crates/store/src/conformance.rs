@@ -299,6 +299,8 @@ macro_rules! conformance {
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted
                 a_key_that_is_gone_writes_nothing
+                an_operators_key_acts_for_every_tenant
+                limits_are_changed_under_a_condition
                 a_key_keeps_what_it_may_do
                 a_rotated_key_has_two_secrets_for_a_while
                 the_last_use_of_a_key_is_noted

@@ -22,12 +22,15 @@ pub enum Grant {
     /// Handle templates themselves: together with [`Grant::Read`] export them, together with [`Grant::Enrol`] enrol faces by
     /// them. Not among the grants of a key unless it is asked for, since a template says who somebody is.
     Templates,
+    /// Make, limit, see and delete tenants, and see the state of the whole store. Whoever has it has no other: it opens no
+    /// tenant's faces. No tenant's key can give it.
+    Operate,
 }
 
 impl Grant {
     /// Every grant, in the order in which they are written.
-    pub const ALL: [Grant; 6] =
-        [Grant::Read, Grant::Search, Grant::Enrol, Grant::Delete, Grant::Manage, Grant::Templates];
+    pub const ALL: [Grant; 7] =
+        [Grant::Read, Grant::Search, Grant::Enrol, Grant::Delete, Grant::Manage, Grant::Templates, Grant::Operate];
 
     /// Its word, as the command line takes it and stores keep it.
     pub fn word(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Grant {
             Grant::Delete => "delete",
             Grant::Manage => "manage",
             Grant::Templates => "templates",
+            Grant::Operate => "operate",
         }
     }
 
@@ -50,6 +54,7 @@ impl Grant {
             Grant::Delete => "delete",
             Grant::Manage => "make, change or delete face sets and access keys",
             Grant::Templates => "export or import templates",
+            Grant::Operate => "see or change tenants and the whole store",
         }
     }
 }
@@ -59,8 +64,10 @@ impl Grant {
 pub struct Grants(u8);
 
 impl Grants {
-    /// Everything.
+    /// Everything that can be done with what a tenant has.
     pub const ALL: Grants = Grants(0b11_1111);
+    /// What an operator's key may do, and it alone.
+    pub const OPERATOR: Grants = Grants::of(&[Grant::Operate]);
     /// What a key may do unless its maker says otherwise: everything but [`Grant::Templates`].
     pub const USUAL: Grants = Grants::ALL.without(Grant::Templates);
     /// Nothing.
@@ -92,6 +99,11 @@ impl Grants {
     /// Whether `grant` is among them.
     pub const fn contains(self, grant: Grant) -> bool {
         self.0 & 1 << grant as u8 != 0
+    }
+
+    /// Whether they are an operator's: what opens no face, whatever else a caller needs no grant for.
+    pub const fn are_an_operators(self) -> bool {
+        self.contains(Grant::Operate)
     }
 
     /// The grants among them, in the order of [`Grant::ALL`].

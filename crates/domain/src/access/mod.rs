@@ -36,6 +36,8 @@ pub struct Admission<'a> {
     pub operation: &'static str,
     /// What the key must be allowed to do.
     pub needs: Grants,
+    /// Whether an operator's key may call at all: where there is nothing but faces it may not, whatever the operation needs.
+    pub admits_operators: bool,
     /// The vendor's numbers.
     pub limits: Limits,
     /// The vendor's bound on calls a second, where it is in force.
@@ -84,6 +86,9 @@ impl Access {
         let now = self.clock.now();
         if !key.is_usable(now) {
             return Err(Error::new(Kind::Forbidden, "the access key is disabled or expired"));
+        }
+        if key.grants.are_an_operators() && !call.admits_operators {
+            return Err(Error::new(Kind::Forbidden, "this access key is an operator's, which opens no faces"));
         }
         self.used(key);
         let caller = self.caller(key, call.limits, call.request_id);

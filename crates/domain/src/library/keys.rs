@@ -31,6 +31,19 @@ pub struct CreateKey {
     pub label: Option<Note>,
 }
 
+impl CreateKey {
+    /// `InvalidArgument` for a life that is none, or too long.
+    pub(super) fn check_lifetime(lifetime: Option<Duration>) -> Result<()> {
+        if let Some(lifetime) = lifetime
+            && (lifetime.is_zero() || lifetime > limits::KEY_LIFETIME_MAX)
+        {
+            let (given, most) = (lifetime.as_secs(), limits::KEY_LIFETIME_MAX.as_secs());
+            return Err(Error::invalid("expires_in_s", format!("`expires_in_s` is {given}, expected 1 to {most}")));
+        }
+        Ok(())
+    }
+}
+
 /// A key as an administrator sees it. It holds the secret, which must not be shown.
 #[derive(Debug, Clone)]
 pub struct KeySummary {
@@ -87,23 +100,9 @@ impl Library {
         let usual = Grants::USUAL.iter().filter(|&grant| caller.grants.contains(grant));
         let grants = request.grants.unwrap_or_else(|| usual.fold(Grants::NONE, Grants::with));
         require_as_strong(caller, grants)?;
-        let label = request.label.filter(|label| !label.as_str().trim().is_empty());
-        if label.as_ref().is_some_and(|label| label.as_str().chars().count() > limits::KEY_LABEL_CHARS_MAX) {
-            let message = format!("`label` has more than {} characters", limits::KEY_LABEL_CHARS_MAX);
-            return Err(Error::invalid("label", message));
-        }
-        if let Some(lifetime) = request.lifetime
-            && (lifetime.is_zero() || lifetime > limits::KEY_LIFETIME_MAX)
-        {
-            let (given, most) = (lifetime.as_secs(), limits::KEY_LIFETIME_MAX.as_secs());
-            return Err(Error::invalid("expires_in_s", format!("`expires_in_s` is {given}, expected 1 to {most}")));
-        }
-        let keys = self.ports.credentials.keys(caller.tenant).await?;
-        if keys.len() >= limits::KEYS_MAX {
-            let message =
-                format!("the tenant has {} access keys, at most {} may be made", keys.len(), limits::KEYS_MAX);
-            return Err(Error::new(Kind::CapacityExceeded, message).with_hint("delete keys that nobody uses"));
-        }
+        let label = own_label(request.label)?;
+        CreateKey::check_lifetime(request.lifetime)?;
+        refuse_too_many(self.ports.credentials.keys(caller.tenant).await?.len())?;
         let face_sets = match request.face_sets {
             None => FaceSetScope::All,
             Some(names) if names.is_empty() => {
@@ -123,15 +122,8 @@ impl Library {
             }
         };
         let now = self.ports.clock.now();
-        let own_end = self.own_end(caller).await?;
         let asked = request.lifetime.map(|lifetime| later(now, lifetime));
-        let expires_at = match (asked, own_end) {
-            (Some(asked), Some(own_end)) if own_end < asked => {
-                let message = "the new key would be accepted for longer than the key that makes it";
-                return Err(Error::new(Kind::Forbidden, message));
-            }
-            (asked, own_end) => asked.or(own_end),
-        };
+        let expires_at = new_key_expiry(asked, self.own_end(caller).await?)?;
         let tenant = self.ports.credentials.tenants().await?.into_iter().find(|tenant| tenant.id == caller.tenant);
         let tenant = tenant.ok_or_else(|| Error::new(Kind::Forbidden, "the tenant was deleted"))?;
         let ids = &*self.ports.ids;
@@ -194,7 +186,7 @@ impl Library {
     }
 
     /// When the caller's own key ends; `None` for one that does not, and for the owner of the data folder.
-    async fn own_end(&self, caller: &Caller) -> Result<Option<TimestampMs>> {
+    pub(super) async fn own_end(&self, caller: &Caller) -> Result<Option<TimestampMs>> {
         let Some(own) = &caller.key else { return Ok(None) };
         Ok(self.ports.credentials.key(own.clone()).await?.and_then(|key| key.expires_at))
     }
@@ -294,6 +286,36 @@ impl Library {
     }
 }
 
+/// What people call a key; an empty label is none. `InvalidArgument` for one that is too long.
+pub(super) fn own_label(label: Option<Note>) -> Result<Option<Note>> {
+    let label = label.filter(|label| !label.as_str().trim().is_empty());
+    if label.as_ref().is_some_and(|label| label.as_str().chars().count() > limits::KEY_LABEL_CHARS_MAX) {
+        let message = format!("`label` has more than {} characters", limits::KEY_LABEL_CHARS_MAX);
+        return Err(Error::invalid("label", message));
+    }
+    Ok(label)
+}
+
+/// `CapacityExceeded` for a tenant with that many keys.
+pub(super) fn refuse_too_many(n_keys: usize) -> Result<()> {
+    if n_keys < limits::KEYS_MAX {
+        return Ok(());
+    }
+    let message = format!("the tenant has {n_keys} access keys, at most {} may be made", limits::KEYS_MAX);
+    Err(Error::new(Kind::CapacityExceeded, message).with_hint("delete keys that nobody uses"))
+}
+
+/// When a new key ends, given when it is asked to and when the key ends that makes it. `Forbidden` if it would live longer.
+pub(super) fn new_key_expiry(asked: Option<TimestampMs>, own_end: Option<TimestampMs>) -> Result<Option<TimestampMs>> {
+    match (asked, own_end) {
+        (Some(asked), Some(own_end)) if own_end < asked => {
+            let message = "the new key would be accepted for longer than the key that makes it";
+            Err(Error::new(Kind::Forbidden, message))
+        }
+        (asked, own_end) => Ok(asked.or(own_end)),
+    }
+}
+
 fn require_keeper(caller: &Caller) -> Result<()> {
     caller.require(Grant::Manage)?;
     caller.require_every_face_set("manage access keys and jobs")
@@ -323,7 +345,7 @@ fn no_such_job() -> Error {
     Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten")
 }
 
-fn later(now: TimestampMs, span: Duration) -> TimestampMs {
+pub(super) fn later(now: TimestampMs, span: Duration) -> TimestampMs {
     TimestampMs(now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }
 

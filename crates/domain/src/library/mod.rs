@@ -13,6 +13,7 @@ mod persons;
 mod probes;
 mod quota;
 mod record;
+mod tenants;
 mod threshold;
 mod together;
 mod transient;
@@ -28,6 +29,7 @@ pub use persons::{
     AddPersonFaces, CreatePerson, Join, Members, PersonFacesAdded, PersonImage, PersonMerged, Persons, SplitPerson,
 };
 pub use record::Record;
+pub use tenants::{LimitsPatch, require_lawful};
 pub use threshold::{Comparisons, Scales, Threshold};
 pub use turns::Turns;
 pub use uploads::PutUpload;

@@ -1,14 +1,19 @@
 //! Tenants and access keys.
 
 use super::Pending;
+#[cfg(doc)]
+use crate::access::Grants;
 use crate::access::Limits;
 use crate::types::{
-    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Secret, Tenant, TenantId, TenantName,
-    TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Precondition, Secret, Tenant, TenantId,
+    TenantName, TimestampMs,
 };
 
 /// Tenants and their access keys. Changes made by another process (`likeness key` beside a running server) are seen
 /// by the next call.
+///
+/// A key acts for its own tenant; one with [`Grants::OPERATOR`] acts for any, which is what an actor with another tenant than
+/// its key's is.
 ///
 /// Writes that take an [`Actor`] are commits as those of [`super::GalleryStore`] are: durable when they are acknowledged, and seen
 /// by [`super::GalleryStore::changes_after`]. The actor's tenant is the one that is concerned.
@@ -25,8 +30,13 @@ pub trait CredentialStore: Send + Sync {
     /// Id and name of every face set of a tenant, oldest first: for whoever makes or shows keys for some of them.
     fn face_set_names(&self, tenant: TenantId) -> Pending<'_, Vec<(FaceSetId, FaceSetName)>>;
 
-    /// Gives the actor's tenant these limits; false if there is none.
-    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool>;
+    /// Gives the actor's tenant these limits, if it is as `only_if` says; false if there is none. `Changed`.
+    fn set_tenant_limits(
+        &self,
+        actor: Actor,
+        limits: Limits,
+        only_if: Option<Precondition<Tenant>>,
+    ) -> Pending<'_, bool>;
 
     /// Stores a key. `InvalidArgument` if its id is taken or its tenant unknown.
     fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()>;

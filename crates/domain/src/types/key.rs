@@ -10,6 +10,9 @@ use std::fmt;
 pub struct TenantName(Box<str>);
 
 impl TenantName {
+    /// The tenant that keeps the operator's keys. It is one like all others, and mostly has nothing else.
+    pub const OF_OPERATORS: &str = "operator";
+
     /// Checks length and alphabet.
     pub fn new(text: &str) -> Result<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);

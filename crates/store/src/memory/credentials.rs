@@ -1,10 +1,10 @@
 //! Tenants and access keys.
 
-use likeness_domain::access::{Limits, TenantUsage};
+use likeness_domain::access::{Grants, Limits, TenantUsage};
 use likeness_domain::ports::{Change, CredentialStore, GalleryChange, KeyAction, Pending};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, PreviousSecret, Secret, Tenant,
-    TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Precondition, PreviousSecret, Secret,
+    Tenant, TenantId, TenantName, TimestampMs,
 };
 use likeness_domain::{Error, Result};
 
@@ -39,7 +39,8 @@ impl State {
     /// `Forbidden` for a key that was deleted or disabled since the request was admitted, where the actor says so.
     pub(super) fn refuse_unusable_key(&self, actor: &Actor) -> Result<()> {
         let Some(id) = actor.key.as_ref().filter(|_| actor.key_must_be_usable) else { return Ok(()) };
-        let is_usable = |key: &AccessKey| key.tenant.id == actor.tenant && key.id == *id && key.enabled;
+        let acts = |key: &AccessKey| key.tenant.id == actor.tenant || key.grants == Grants::OPERATOR;
+        let is_usable = |key: &AccessKey| key.id == *id && acts(key) && key.enabled;
         if self.keys.iter().any(is_usable) { Ok(()) } else { Err(key_gone()) }
     }
 
@@ -133,9 +134,15 @@ impl CredentialStore for MemoryStore {
         ready(Ok(own.map(|face_set| (face_set.id, face_set.name.clone())).collect()))
     }
 
-    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
+    fn set_tenant_limits(
+        &self,
+        actor: Actor,
+        limits: Limits,
+        only_if: Option<Precondition<Tenant>>,
+    ) -> Pending<'_, bool> {
         ready(self.write_as(actor, |state, tenant, changes| {
             let Some(known) = state.tenants.iter_mut().find(|known| known.id == tenant) else { return Ok(false) };
+            Precondition::check(only_if.as_ref(), known)?;
             known.limits = limits;
             changes.push(Change::TenantChanged(tenant));
             Ok(true)

@@ -4,8 +4,8 @@ use likeness_domain::Error;
 use likeness_domain::access::{FaceSetScope, Grants, Limits};
 use likeness_domain::ports::{Change, CredentialStore, KeyAction, Pending};
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, PreviousSecret, Secret, Tenant,
-    TenantId, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Actor, FaceSetId, FaceSetName, InstallationSecret, Note, Precondition, PreviousSecret,
+    Secret, Tenant, TenantId, TenantName, TimestampMs,
 };
 use tokio_postgres::Row;
 
@@ -285,12 +285,19 @@ impl CredentialStore for PostgresStore {
         })
     }
 
-    fn set_tenant_limits(&self, actor: Actor, limits: Limits) -> Pending<'_, bool> {
+    fn set_tenant_limits(
+        &self,
+        actor: Actor,
+        limits: Limits,
+        only_if: Option<Precondition<Tenant>>,
+    ) -> Pending<'_, bool> {
         let tenant = actor.tenant;
         self.write_as(actor, "set the tenant's limits", move |tx| {
+            let only_if = only_if.clone();
             Box::pin(async move {
                 let found = tenant_where(&tx.session, "t.id = $1", &[&tenant_bytes(tenant)]).await?;
                 let Some(found) = found else { return Ok(false) };
+                Precondition::check(only_if.as_ref(), &found)?;
                 write_limits(&tx.session, &Tenant { limits, ..found }).await?;
                 tx.push(Change::TenantChanged(tenant));
                 Ok(true)

@@ -4,7 +4,7 @@
 //! - `tenant_usage` is kept by triggers in the transaction that changes what it counts; a thorough report verifies it.
 //! - Nothing is written for a tenant in `deleted_tenants`, so what is left of it only gets less.
 
-use likeness_domain::access::TenantUsage;
+use likeness_domain::access::{Grants, TenantUsage};
 use likeness_domain::types::{AccessKeyId, Actor, TenantId};
 
 use super::errors::{Answer, Failure};
@@ -30,8 +30,10 @@ pub(super) async fn of_tenant(session: &Session, tenant: TenantId) -> Answer<Ten
 pub(super) async fn refuse_unusable(session: &Session, actor: &Actor) -> Answer<()> {
     let key = actor.key.as_ref().filter(|_| actor.key_must_be_usable).map(AccessKeyId::as_str);
     let sql = "SELECT EXISTS (SELECT 1 FROM deleted_tenants WHERE tenant = $1),
-                      $2::text IS NULL OR EXISTS (SELECT 1 FROM access_keys WHERE id = $2 AND tenant = $1 AND enabled)";
-    let row = session.one(sql, &[&rows::tenant_bytes(actor.tenant), &key]).await?;
+                      $2::text IS NULL OR EXISTS (SELECT 1 FROM access_keys
+                                                   WHERE id = $2 AND (tenant = $1 OR grants = $3) AND enabled)";
+    let operators = Grants::OPERATOR.to_string();
+    let row = session.one(sql, &[&rows::tenant_bytes(actor.tenant), &key, &operators]).await?;
     if row.try_get(0)? {
         return Err(Failure::Said(tenant_deleted()));
     }

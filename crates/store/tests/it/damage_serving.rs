@@ -334,7 +334,7 @@ fn a_damaged_key_is_refused_at_once_and_counted() {
         assert_eq!(at.n_set_aside("access_keys"), (2, 2));
         // Nor does a change of a damaged tenant.
         behind(scratch.path(), "UPDATE tenants SET name = 'eve'");
-        refused(credentials.set_tenant_limits(by(ours()), Limits::NONE).await, Kind::Internal);
+        refused(credentials.set_tenant_limits(by(ours()), Limits::NONE, None).await, Kind::Internal);
         assert_eq!(at.n_set_aside("tenants"), (1, 3));
         assert!(credentials.delete_key(by(ours()), id("KEY1")).await.unwrap());
         assert_eq!(at.store.report(true).await.unwrap().problems.len(), 2);

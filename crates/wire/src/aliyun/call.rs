@@ -61,6 +61,7 @@ impl Api {
             dialect: "aliyun",
             operation: row.info.name,
             needs: row.info.needs,
+            admits_operators: false,
             limits: self.settings().limits(),
             rate: self.settings().limits_calls_of(key.tenant.name.as_str()).then_some(rate),
             n_units: u32::from(!is_scan),

@@ -62,7 +62,12 @@ pub(super) fn code_of(kind: Kind) -> (Code, Option<&'static str>) {
         Kind::FaceNotFound => (code::NOT_FOUND, Some("NOT_FOUND: face")),
         Kind::PersonNotFound => (code::NOT_FOUND, Some("NOT_FOUND: person")),
         Kind::PersonExists => (code::BAD_REQUEST, Some("BAD_REQUEST: person already exists")),
-        Kind::KeyNotFound | Kind::JobNotFound | Kind::JobDone | Kind::Changed => (code::BAD_REQUEST, None),
+        Kind::KeyNotFound
+        | Kind::TenantNotFound
+        | Kind::TenantExists
+        | Kind::JobNotFound
+        | Kind::JobDone
+        | Kind::Changed => (code::BAD_REQUEST, None),
         Kind::NoFaceInImage => (code::BAD_REQUEST, Some("NO_FACE")),
         Kind::SeveralFacesInImage => (code::BAD_REQUEST, Some("MULTIPLE_FACES")),
         Kind::PoorQuality => (code::BAD_REQUEST, Some("POOR_QUALITY")),

@@ -99,6 +99,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         | Kind::KeyNotFound
         | Kind::JobNotFound
         | Kind::JobDone
+        | Kind::TenantNotFound
+        | Kind::TenantExists
         | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined

@@ -153,6 +153,8 @@ pub(super) fn code_of(kind: Kind, operation: Operation, origin: Origin) -> Code 
         | Kind::KeyNotFound
         | Kind::JobNotFound
         | Kind::JobDone
+        | Kind::TenantNotFound
+        | Kind::TenantExists
         | Kind::Changed => code::FRS_0018,
         Kind::Internal => code::FRS_0018,
     }

@@ -51,6 +51,9 @@ pub(super) async fn create_token(
             exchanged.ok_or_else(|| denied(StatusCode::UNAUTHORIZED, "the token is not valid, or has expired"))?
         }
     };
+    if key.grants.are_an_operators() {
+        return Err(denied(StatusCode::FORBIDDEN, "the access key is an operator's, which opens no faces"));
+    }
     let expires_at = key.end_of(&secret).map_or(expires_at, |end| end.min(expires_at));
     let project = scope(&request, &key, dialect)?;
     dialect.wire.access.used(&key);

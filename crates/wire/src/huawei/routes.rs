@@ -70,6 +70,7 @@ impl Huawei {
             dialect: "huawei",
             operation: info.name,
             needs: info.needs,
+            admits_operators: false,
             limits: settings.limits(),
             rate: settings.rate(),
             n_units: 1,

@@ -204,7 +204,16 @@ impl<O: Debug> Service<O> {
         let info = &row.info;
         let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
         let (dialect, limits) = (self.dialect.name, self.dialect.limits);
-        let call = Admission { dialect, operation: info.name, needs: info.needs, limits, rate, n_units: 1, request_id };
+        let call = Admission {
+            dialect,
+            operation: info.name,
+            needs: info.needs,
+            admits_operators: false,
+            limits,
+            rate,
+            n_units: 1,
+            request_id,
+        };
         let caller = self.wire.access.admit(key, &call).map_err(|error| (self.dialect.failed)(error, &self.wire))?;
         trace::admitted(dialect, Some(info.name), &caller);
         Ok(self.call(caller, names, fields))

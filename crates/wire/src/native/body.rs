@@ -83,8 +83,7 @@ impl Accepts {
             Words::of_query(head.uri.query().unwrap_or(""))?.finish()?;
         }
         if !self.if_match && head.headers.contains_key(header::IF_MATCH) {
-            let message =
-                "`If-Match` is not honoured by this operation, only by changes of a face set, a face or a person";
+            let message = "`If-Match` is not honoured by this operation, only by changes of a face set, a face, a person or a tenant";
             return Err(Error::invalid("if-match", message));
         }
         Ok(())
@@ -159,7 +158,7 @@ impl FromRequestParts<Api> for OfId {
     }
 }
 
-async fn path_word(parts: &mut Parts, api: &Api, key: &'static str) -> Result<String, NativeError> {
+pub(super) async fn path_word(parts: &mut Parts, api: &Api, key: &'static str) -> Result<String, NativeError> {
     let words = RawPathParams::from_request_parts(parts, api)
         .await
         .map_err(|_| Error::invalid("path", "the path is not percent-encoded UTF-8"))?;

@@ -11,6 +11,7 @@ mod liveness;
 mod persons;
 mod probes;
 mod server;
+mod tenants;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use probes::{
     PictureSearched, PutUpload, SearchPicture, Uploaded,
 };
 pub use server::{AnalysisMetrics, Metrics, OperationMetrics, Setting, Settings, StoreMetrics};
+pub use tenants::{ChangeLimits, CreateTenant, Tenant, TenantDeleted, TenantLimits, Tenants, UpdateTenant};
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -789,20 +791,6 @@ pub struct Pack {
 pub struct Packs {
     /// The default one first.
     pub packs: Vec<Pack>,
-}
-
-/// The tenants of the installation; for the operator only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Tenants {
-    /// Oldest first.
-    pub tenants: Vec<String>,
-}
-
-/// A tenant that was deleted; for the operator only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TenantDeleted {
-    /// Its name.
-    pub deleted: String,
 }
 
 /// What the store holds, over all tenants; for the operator only.

@@ -55,6 +55,8 @@ pub(super) fn status_and_word(kind: Kind) -> (StatusCode, &'static str) {
         Kind::PersonNotFound => (StatusCode::NOT_FOUND, "person_not_found"),
         Kind::PersonExists => (StatusCode::CONFLICT, "person_exists"),
         Kind::KeyNotFound => (StatusCode::NOT_FOUND, "key_not_found"),
+        Kind::TenantNotFound => (StatusCode::NOT_FOUND, "tenant_not_found"),
+        Kind::TenantExists => (StatusCode::CONFLICT, "tenant_exists"),
         Kind::JobNotFound => (StatusCode::NOT_FOUND, "job_not_found"),
         Kind::JobDone => (StatusCode::CONFLICT, "job_done"),
         Kind::Changed => (StatusCode::PRECONDITION_FAILED, "changed"),

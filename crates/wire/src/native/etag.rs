@@ -1,4 +1,4 @@
-//! Revisions of face sets, faces and persons, as HTTP spells them: `ETag` in answers, `If-Match` in requests that change.
+//! Revisions of face sets, faces, persons and tenants, as HTTP spells them: `ETag` in answers, `If-Match` in requests that change.
 //!
 //! A tag is a digest of everything that a request can change, so two states that read the same have the same one. Whether it
 //! still holds is asked in the transaction that writes.
@@ -8,12 +8,12 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use likeness_domain::Error;
-use likeness_domain::types::{Face, FaceSet, FaceSetSummary, Person, Precondition};
+use likeness_domain::types::{Face, FaceSet, FaceSetSummary, Person, Precondition, Tenant};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::convert;
 use super::errors::NativeError;
+use super::{convert, tenants};
 use crate::http::signing::hex;
 
 /// Digits of a tag: 96 bits.
@@ -92,6 +92,11 @@ pub(super) fn of_face(face: &Face) -> String {
 /// The tag of a person: its key, name and note, not its faces and face sets.
 pub(super) fn of_person(person: &Person) -> String {
     digest(&convert::person(person.clone(), None))
+}
+
+/// The tag of a tenant: its limits.
+pub(super) fn of_tenant(tenant: &Tenant) -> String {
+    digest(&tenants::described(tenant))
 }
 
 fn digest(thing: &impl Serialize) -> String {

@@ -87,11 +87,6 @@ impl Idempotency {
 /// Makes a write with a key once. Requests without a key, and those that read, go on as they are.
 pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    // Keys and sessions are made with secrets in the answer, which are shown once.
-    let shows_secrets = |path: &str| {
-        let path = path.strip_prefix(super::PREFIX).unwrap_or(path);
-        ["/session", "/tickets", "/keys"].iter().any(|start| path.starts_with(start))
-    };
     if !is_write || !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return next.run(request).await;
     }
@@ -104,6 +99,13 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
         return NativeError::from(Error::invalid("idempotency-key", message)).into_response();
     }
     once_checked(api, request, next).await.unwrap_or_else(|error| error.into_response())
+}
+
+/// Whether the answers at a path have secrets: keys and sessions are made with some, which are shown once.
+pub(super) fn shows_secrets(path: &str) -> bool {
+    let path = path.strip_prefix(super::PREFIX).unwrap_or(path);
+    let is_of_a_tenant = path.starts_with("/tenants/") && path.ends_with("/keys");
+    is_of_a_tenant || ["/session", "/tickets", "/keys"].iter().any(|start| path.starts_with(start))
 }
 
 async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response, NativeError> {

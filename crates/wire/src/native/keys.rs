@@ -36,24 +36,29 @@ pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) ->
 
 /// `POST /keys`
 pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::CreateKey>) -> Answer {
-    let request = CreateKey {
-        grants: body.grants.map(|words| grants(&words)).transpose()?,
-        face_sets: match body.face_sets {
-            None => None,
-            Some(names) if names.len() > 1000 => {
-                let message = format!("{} face sets given, expected at most 1000", names.len());
-                return Err(Error::invalid("face_sets", message).into());
-            }
-            Some(names) => Some(names.into_iter().map(FaceSetName::new).collect::<Result<_, _>>()?),
-        },
-        lifetime: body.expires_in_s.map(Duration::from_secs),
-        label: convert::note("label", body.label)?,
-    };
+    let request = request(body)?;
     let named = request.face_sets.clone();
     let made = api.library.create_key(&caller, request).await?;
     // The secret is shown this once, so what was asked for has to do if the key cannot be looked up.
     let face_sets = api.library.key(&caller, &made.id).await.map_or(named, |summary| summary.face_sets);
     Ok(json(StatusCode::CREATED, &with_secret(made, face_sets)))
+}
+
+/// What is asked for of a new key.
+pub(super) fn request(body: dto::CreateKey) -> Result<CreateKey, Error> {
+    Ok(CreateKey {
+        grants: body.grants.map(|words| grants(&words)).transpose()?,
+        face_sets: match body.face_sets {
+            None => None,
+            Some(names) if names.len() > 1000 => {
+                let message = format!("{} face sets given, expected at most 1000", names.len());
+                return Err(Error::invalid("face_sets", message));
+            }
+            Some(names) => Some(names.into_iter().map(FaceSetName::new).collect::<Result<_, _>>()?),
+        },
+        lifetime: body.expires_in_s.map(Duration::from_secs),
+        label: convert::note("label", body.label)?,
+    })
 }
 
 fn grants(words: &[String]) -> Result<Grants, Error> {
@@ -110,7 +115,7 @@ fn key(summary: KeySummary) -> dto::Key {
     }
 }
 
-fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) -> dto::Key {
+pub(super) fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) -> dto::Key {
     let secret = made.secret.reveal().to_owned();
     dto::Key { secret: Some(secret), ..key(KeySummary { key: made, face_sets }) }
 }

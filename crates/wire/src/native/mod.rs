@@ -5,8 +5,7 @@
 //! Requests with an image take it raw (`image/*` or `application/octet-stream`, options in the query), as
 //! `multipart/form-data`, or inside JSON (`{"base64": ..}` or `{"url": ..}`).
 //!
-//! [`operations`] lists the operations, and [`operator_router`] has those over all tenants: `GET /tenants`, `DELETE
-//! /tenants/{name}`, `GET /report` (`?thorough=true`), `GET /report/progress`, `DELETE /report/losses`.
+//! [`operations`] lists the operations; those below `/tenants` and `/report` are an operator's.
 //!
 //! [`router`] takes the authentication as a parameter: over the network an access key ([`Bearer`]), through the socket in
 //! the data folder and within the process the tenant's name ([`OwnerOfTheFolder`]). `docs/native.md` is for users.
@@ -36,6 +35,7 @@ mod routes;
 mod server;
 mod session;
 mod table;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -45,13 +45,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get};
+use axum::routing::get;
 use likeness_domain::Error;
 use likeness_domain::access::Caller;
 use likeness_domain::library::Library;
-use likeness_domain::ports::{
-    Analysis, ArchiveStore, CredentialStore, GalleryStore, RecordStore, ScrubReport, StoreReport,
-};
+use likeness_domain::ports::{Analysis, ArchiveStore, RecordStore, ScrubReport, StoreReport};
 use likeness_domain::types::{InstallationSecret, TimestampMs};
 
 use crate::readiness::{PartHealth, Readiness, ReadyCheck};
@@ -112,7 +110,7 @@ fn description() -> Router {
         .route("/docs/page.css", get(openapi::page_style))
 }
 
-/// Every operation a tenant may ask for.
+/// Every operation.
 pub fn router(native: Native) -> Router {
     let Native { library, authenticate, sessions, records, archives, secret, ready, server } = native;
     let cursors = Arc::new(cursor::Cursors::new(&secret));
@@ -124,30 +122,6 @@ pub fn router(native: Native) -> Router {
         .fallback(routes::unknown_operation)
         .method_not_allowed_fallback(routes::unknown_operation)
         .layer(from_fn(errors::identify))
-}
-
-#[derive(Clone)]
-struct Operator {
-    store: Arc<dyn GalleryStore>,
-    credentials: Arc<dyn CredentialStore>,
-    archives: Arc<dyn ArchiveStore>,
-}
-
-/// Questions over all tenants. It asks for no proof: merge it with [`router`] only behind a listener that nobody but
-/// the owner of the data folder can reach.
-pub fn operator_router(
-    store: Arc<dyn GalleryStore>,
-    credentials: Arc<dyn CredentialStore>,
-    archives: Arc<dyn ArchiveStore>,
-) -> Router {
-    let routes = Router::new()
-        .route("/tenants", get(routes::tenants))
-        .route("/tenants/{name}", delete(routes::delete_tenant))
-        .route("/report", get(routes::report))
-        .route("/report/progress", get(routes::report_progress))
-        .route("/report/losses", delete(routes::acknowledge_losses))
-        .with_state(Operator { store, credentials, archives });
-    Router::new().nest(PREFIX, routes).layer(from_fn(errors::identify))
 }
 
 /// A report on a store in the native API's words, for callers within the process that have no router.

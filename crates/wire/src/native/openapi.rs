@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::PREFIX;
 use super::convert::OFFSET_MAX;
+use super::idempotency;
 use super::session::COOKIE;
 use super::table::{Operation, operations};
 use crate::http::json as json_text;
@@ -95,6 +96,7 @@ const ANNA: &[(&str, &str)] = &[("key", "anna")];
 const ANNA_FACE: &[(&str, &str)] = &[("key", "anna"), ("id", "PERSON_FACE")];
 const KEY: &[(&str, &str)] = &[("id", "KEY")];
 const JOB: &[(&str, &str)] = &[("id", "JOB")];
+const NORTH: &[(&str, &str)] = &[("name", "north")];
 
 /// The picture of the examples, 64 x 77 pixels, so that they can be run as they are: the astronaut Eileen Collins, by NASA, in
 /// the public domain. Tests with a fake analyzer replace it by one that this understands.
@@ -278,6 +280,40 @@ fn details(name: &str) -> Option<Details> {
         "list_jobs" => d(LISTING, Nothing, 200, "Jobs", &[], Value::Null),
         "show_job" => d(&[], Nothing, 200, "Job", JOB, Value::Null),
         "cancel_job" => d(&[], Nothing, 200, "JobCancelled", JOB, Value::Null),
+        "list_tenants" => d(LISTING, Nothing, 200, "Tenants", &[], Value::Null),
+        "create_tenant" => {
+            d(&[], Json("CreateTenant"), 201, "Tenant", &[], json!({"name": "north", "limits": {"faces_max": 100_000}}))
+        }
+        "show_tenant" => d(&[], Nothing, 200, "Tenant", NORTH, Value::Null),
+        "update_tenant" => d(
+            &[],
+            Json("UpdateTenant"),
+            200,
+            "Tenant",
+            NORTH,
+            json!({"limits": {"faces_max": 50_000, "calls_per_second": 50}}),
+        ),
+        "delete_tenant" => d(
+            &[("confirm", "string", "the tenant's name once more: there is no way back")],
+            Nothing,
+            200,
+            "TenantDeleted",
+            NORTH,
+            Value::Null,
+        ),
+        "create_tenant_key" => {
+            d(&[], Json("CreateKey"), 201, "Key", NORTH, json!({"grants": ["read", "manage"], "label": "first"}))
+        }
+        "show_report" => d(
+            &[("thorough", "boolean", "read every row, which takes long, and compare the index with the store")],
+            Nothing,
+            200,
+            "Report",
+            &[],
+            Value::Null,
+        ),
+        "show_report_progress" => d(&[], Nothing, 200, "ReportProgress", &[], Value::Null),
+        "acknowledge_losses" => d(&[], Nothing, 200, "AcknowledgedLosses", &[], Value::Null),
         _ => None,
     }
 }
@@ -293,7 +329,9 @@ pub fn example(operation: &Operation) -> Option<(String, Value)> {
     let path = arguments
         .iter()
         .fold(operation.path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
-    Some((path, body))
+    // What confirms repeats what is meant.
+    let confirmed = arguments.first().filter(|_| operation.name == "delete_tenant");
+    Some((confirmed.map_or(path.clone(), |(_, value)| format!("{path}?confirm={value}")), body))
 }
 
 /// The whole description.
@@ -352,6 +390,10 @@ fn links(name: &str) -> Option<(&'static [&'static str], Value)> {
             &["show_person", "update_person", "list_person_faces", "change_memberships", "delete_person"],
             json!({"key": "$response.body#/key"}),
         ),
+        "create_tenant" => (
+            &["show_tenant", "update_tenant", "create_tenant_key", "delete_tenant"],
+            json!({"name": "$response.body#/name"}),
+        ),
         "create_key" => (&["show_key", "update_key", "rotate_key", "delete_key"], json!({"id": "$response.body#/id"})),
         _ => return None,
     })
@@ -361,7 +403,11 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     let Details { query, takes, status, gives, example: (_, body_example) } = details;
     let mut parameters: Vec<Value> = path_arguments(operation.path);
     for (name, kind, about) in query {
-        parameters.push(json!({"name": name, "in": "query", "description": about, "schema": typed(name, kind)}));
+        let mut option = json!({"name": name, "in": "query", "description": about, "schema": typed(name, kind)});
+        if *name == "confirm" {
+            option["required"] = json!(true);
+        }
+        parameters.push(option);
     }
     let takes_archive = matches!(takes, Takes::Archive);
     let request = match takes {
@@ -370,10 +416,7 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         Takes::MaybeJson(name) => Some((schema(name), false, false)),
         Takes::Posted(name) => Some((schema(name), true, true)),
     };
-    if operation.method != "GET"
-        && !takes_archive
-        && !["/session", "/tickets", "/keys"].iter().any(|start| operation.path.starts_with(start))
-    {
+    if operation.method != "GET" && !takes_archive && !idempotency::shows_secrets(operation.path) {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header",
             "description": "names the request: sent again within a day it is not carried out again, and has the same answer",
@@ -484,6 +527,9 @@ fn path_arguments(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let argument = |name: &str| {
         let (about, schema) = match (name, path.split('/').nth(1)) {
+            ("name", Some("tenants")) => {
+                ("name of the tenant", json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}))
+            }
             ("name", _) => (
                 "name of the face set",
                 json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": PRINTABLE}),

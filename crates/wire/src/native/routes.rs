@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource};
 use likeness_domain::ports::UploadQuota;
-use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, TenantName};
+use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template};
 use likeness_domain::{Error, Kind};
 
 use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
-use super::{Api, Operator, archive, archive_jobs, convert, dto, explain};
+use super::{Api, archive, convert, dto, explain};
 
 type Answer = Result<Response, NativeError>;
 
@@ -287,41 +286,6 @@ pub(super) async fn upload(Call { api, caller }: Call, Posted(body): Posted<dto:
 
 pub(super) async fn packs(Call { api, .. }: Call) -> Answer {
     Ok(json(StatusCode::OK, &dto::Packs { packs: api.library.packs().iter().map(convert::pack).collect() }))
-}
-
-pub(super) async fn tenants(State(operator): State<Operator>) -> Answer {
-    let tenants = operator.credentials.tenants().await?;
-    let tenants = tenants.into_iter().map(|tenant| tenant.name.to_string()).collect();
-    Ok(json(StatusCode::OK, &dto::Tenants { tenants }))
-}
-
-pub(super) async fn delete_tenant(State(operator): State<Operator>, Path(name): Path<String>) -> Answer {
-    let name = TenantName::new(&name)?;
-    let missing = || Error::invalid("tenant", format!("there is no tenant `{name}`"));
-    let tenant = operator.credentials.tenant(name.clone()).await?.ok_or_else(missing)?;
-    let actor = Caller::owner(&tenant, "local-delete-tenant").actor();
-    match operator.store.delete_tenant(actor).await? {
-        true => {
-            archive_jobs::erase_all_of(&operator.archives, tenant.id).await?;
-            Ok(json(StatusCode::OK, &dto::TenantDeleted { deleted: name.to_string() }))
-        }
-        false => Err(missing().into()),
-    }
-}
-
-pub(super) async fn report(State(operator): State<Operator>, Query(mut words): Query) -> Answer {
-    let thorough = words.flag("thorough")?;
-    words.finish()?;
-    Ok(json(StatusCode::OK, &convert::report(operator.store.report(thorough).await?)))
-}
-
-pub(super) async fn report_progress(State(operator): State<Operator>) -> Answer {
-    Ok(json(StatusCode::OK, &convert::report_progress(operator.store.report_progress())))
-}
-
-pub(super) async fn acknowledge_losses(State(operator): State<Operator>) -> Answer {
-    let acknowledged = operator.store.acknowledge_losses().await?;
-    Ok(json(StatusCode::OK, &dto::AcknowledgedLosses { acknowledged }))
 }
 
 pub(super) async fn unknown_operation(method: http::Method, uri: http::Uri) -> Response {

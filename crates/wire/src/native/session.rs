@@ -300,6 +300,13 @@ pub(super) async fn begin(State(api): State<Api>, SmallJson(head, body): SmallJs
             if !key.is_usable(api.sessions.clock.now()) {
                 return Err(Error::new(Kind::Forbidden, "the access key is disabled or expired").into());
             }
+            if key.grants.are_an_operators() {
+                let message = "this access key is an operator's: it makes, limits and deletes tenants through the API \
+                               and opens no faces, so there is nothing to sign in to";
+                let hint =
+                    "sign in with a key of a tenant; `Authorization: Bearer ID.SECRET` goes with an operator's calls";
+                return Err(Error::new(Kind::Forbidden, message).with_hint(hint).into());
+            }
             let token = api.sessions.begin(&key, secret).await?;
             (token, SessionOf::Key(Box::new(key)))
         }

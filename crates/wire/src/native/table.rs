@@ -7,12 +7,13 @@ use likeness_domain::access::{Grant, Grants};
 
 use super::body::Accepts;
 use super::{
-    Api, archive, archive_jobs, changes, enrolments, keys, openapi, persons, routes, server, session, workers,
+    Api, archive, archive_jobs, changes, enrolments, keys, openapi, persons, routes, server, session, tenants, workers,
 };
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
 const IMPORT: Grants = Grants::of(&[Grant::Enrol, Grant::Templates]);
+pub(super) const OPERATE: Grants = Grants::OPERATOR;
 const MERGE: Grants = Grants::of(&[Grant::Enrol, Grant::Delete]);
 
 /// An operation as data.
@@ -31,7 +32,7 @@ pub struct Operation {
 }
 
 /// The operations that honour `If-Match`.
-const CONDITIONAL: [&str; 3] = ["update_face_set", "update_face", "update_person"];
+const CONDITIONAL: [&str; 4] = ["update_face_set", "update_face", "update_person", "update_tenant"];
 
 struct Route {
     info: Operation,
@@ -132,10 +133,20 @@ fn table() -> Vec<Route> {
         row(("GET", "/jobs/{id}/archive"), "fetch_archive", EXPORT, "fetch the archive that a job has made, or a stretch of it", archive_jobs::download),
         row(("DELETE", "/jobs/{id}/archive"), "erase_archive", EXPORT, "erase the archive that a job has made", archive_jobs::erase),
         row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", keys::cancel_job),
+
+        row(("GET", "/tenants"), "list_tenants", OPERATE, "list the tenants of the installation", tenants::list),
+        row(("POST", "/tenants"), "create_tenant", OPERATE, "make a tenant", tenants::create),
+        row(("GET", "/tenants/{name}"), "show_tenant", OPERATE, "show a tenant, its limits and how much it has", tenants::show),
+        row(("PATCH", "/tenants/{name}"), "update_tenant", OPERATE, "change the limits of a tenant", tenants::update),
+        row(("DELETE", "/tenants/{name}"), "delete_tenant", OPERATE, "delete a tenant with all that it has", tenants::delete),
+        row(("POST", "/tenants/{name}/keys"), "create_tenant_key", OPERATE, "make an access key of a tenant that has nothing yet, or an operator's; its secret is shown this once", tenants::create_key),
+        row(("GET", "/report"), "show_report", OPERATE, "what the store holds, over all tenants, and what is damaged", tenants::report),
+        row(("GET", "/report/progress"), "show_report_progress", OPERATE, "how far the thorough report is that was asked for last", tenants::report_progress),
+        row(("DELETE", "/report/losses"), "acknowledge_losses", OPERATE, "report lost commits no more, which somebody has seen", tenants::acknowledge_losses),
     ]
 }
 
-/// Every operation that a tenant may ask for.
+/// Every operation that a key may ask for.
 pub fn operations() -> Vec<Operation> {
     table().into_iter().map(|route| route.info).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::errors::status_and_word;
-use super::{Native, OwnerOfTheFolder, Sessions, TENANT_HEADER, operator_router, router};
+use super::{Native, OwnerOfTheFolder, Sessions, TENANT_HEADER, router};
 use crate::tests::testbed::Testbed;
 
 mod quality;
@@ -49,13 +49,12 @@ impl Fixture {
             authenticate: Arc::new(OwnerOfTheFolder::new(bed.store.clone())),
             sessions: Arc::new(Sessions::new(wire.records.clone(), wire.credentials, wire.clock, wire.ids)),
             records: wire.records,
-            archives: wire.archives.clone(),
+            archives: wire.archives,
             secret: wire.secret,
             ready: wire.ready,
             server: wire.server,
         };
-        let router = router(native).merge(operator_router(bed.store.clone(), bed.store, wire.archives));
-        Self { router, fetcher: bed.fetcher, analyzer: bed.analyzer }
+        Self { router: router(native), fetcher: bed.fetcher, analyzer: bed.analyzer }
     }
 
     async fn with_set() -> Self {
@@ -169,6 +168,8 @@ fn every_kind_has_its_status_and_word() {
         404 person_not_found
         409 person_exists
         404 key_not_found
+        404 tenant_not_found
+        409 tenant_exists
         404 job_not_found
         409 job_done
         412 changed
@@ -786,7 +787,14 @@ async fn nobody_comes_in_without_a_tenant() {
 async fn the_operator_sees_tenants_and_the_state_of_the_store() {
     let fixture = Fixture::with_set().await;
     fixture.enrol("", ANNA).await;
-    assert_eq!(fixture.get("/tenants").await.1, json!({"tenants": ["north", "south"]}));
+    let names = |listed: &Value| -> Vec<String> {
+        listed["tenants"].as_array().unwrap().iter().map(|tenant| tenant["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&fixture.get("/tenants").await.1), ["north", "south"]);
+    // With no tenant in the head as well: it concerns none.
+    let request = Request::get("/likeness/v1/tenants/north").body(Body::empty()).unwrap();
+    let (status, north) = fixture.send(request).await;
+    assert_eq!((status, &north["usage"]["n_faces"]), (StatusCode::OK, &json!(1)));
     let (status, report) = fixture.get("/report?thorough=true").await;
     assert_eq!((status, &report["n_faces"], &report["problems"]), (StatusCode::OK, &json!(1), &json!([])));
 }

@@ -66,6 +66,8 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         | Kind::KeyNotFound
         | Kind::JobNotFound
         | Kind::JobDone
+        | Kind::TenantNotFound
+        | Kind::TenantExists
         | Kind::Changed
         | Kind::UnknownField
         | Kind::FieldNotDefined

@@ -261,6 +261,20 @@ fn an_operation_is_refused_without_one_of_its_grants() {
     assert!(n_cells > 250, "{n_cells}");
 }
 
+/// Also where an operation needs no grant at all: there is nothing for it in any dialect.
+#[test]
+fn an_operators_key_is_refused_by_every_dialect_in_its_own_words() {
+    for (dialect, info) in operations() {
+        let answer = Server::with_grants(Grants::OPERATOR).answer(dialect, info.name, "staff");
+        // Signing in for a token is refused before, and who has none is nobody.
+        let is_nobody = dialect == "huawei" && (answer.0 == 401 || answer.0 == 403);
+        // What tells of a service's versions is for everybody.
+        let is_for_everybody = ["KeystoneListVersions", "KeystoneShowVersion"].contains(&info.name);
+        let is_refused = is_forbidden(dialect, &answer) || is_nobody || is_for_everybody;
+        assert!(is_refused, "{dialect} {}: {answer:?}", info.name);
+    }
+}
+
 /// They were listed page by page first, which needed the read grant and was one delete for each page.
 #[test]
 fn whoever_may_delete_may_delete_every_face_of_a_set_at_once() {
@@ -433,7 +447,7 @@ fn a_tenants_rate_is_refused_in_each_dialects_words() {
         let server = Server::with_grants(Grants::ALL);
         let limits = Limits { calls_per_second: Some(2), ..Limits::NONE };
         let actor = Caller::server(server.tenant, "test").actor();
-        block_on(server.bed.store.set_tenant_limits(actor, limits)).unwrap();
+        block_on(server.bed.store.set_tenant_limits(actor, limits, None)).unwrap();
         for _ in 0..2 {
             assert!(is_done(dialect, &server.answer(dialect, operation, "staff")), "{dialect}");
         }
@@ -455,6 +469,7 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
     let (id, name, key) = match operation.path.split('/').nth(1) {
         Some("keys") => ("nosuchkey", "", ""),
         Some("jobs") => ("77", "", ""),
+        Some("tenants") => ("", "nosuch", ""),
         _ => ("5", "staff", "anna"),
     };
     let path = operation.path.replace("{id}", id).replace("{name}", name).replace("{key}", key);
@@ -478,6 +493,10 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
         "merge_persons" => json!({"from": "bert"}),
         "split_person" => json!({"key": "bert", "face_ids": ["5"]}),
         "create_key" => json!({"label": "new"}),
+        "create_tenant" => json!({"name": "north"}),
+        "update_tenant" => json!({"limits": {"faces_max": 5}}),
+        // One that an operator makes, of the operator's tenant.
+        "create_tenant_key" => json!({"grants": ["read"]}),
         "update_key" => json!({"enabled": false}),
         "rotate_key" => json!({}),
         // No archive: its type is refused, after the grants.
@@ -511,7 +530,9 @@ fn an_operation_of_the_native_api_needs_exactly_its_grants() {
         let native::Operation { name, method, needs, .. } = operation;
         let (path, body) = native_request(&operation);
         for missing in [None].into_iter().chain(Grant::ALL.map(Some)) {
-            let grants = missing.map_or(needs, |missing| Grants::ALL.without(missing));
+            // An operator's key has no other grant, and tenants' keys have all others.
+            let all = if needs.are_an_operators() { needs } else { Grants::ALL };
+            let grants = missing.map_or(needs, |missing| all.without(missing));
             let (status, _, answer) = Server::with_grants(grants).native(&bearer, method, &path, &body);
             // Tickets are made for the owner of the data folder only, whatever the grants.
             let is_needed = missing.is_some_and(|missing| needs.contains(missing)) || name == "make_ticket";
@@ -527,6 +548,10 @@ fn an_operation_of_the_native_api_needs_exactly_its_grants() {
         if path.starts_with("/face-sets/staff") {
             let (status, _, answer) = limited.native(&bearer, method, &path, &body);
             assert_eq!((status, &answer["error"]["code"]), (404, &json!("face_set_not_found")), "{method} {path}");
+        }
+        if needs.are_an_operators() {
+            let (status, _, answer) = Server::with_grants(Grants::ALL).native(&bearer, method, &path, &body);
+            assert_eq!((status, &answer["error"]["code"]), (403, &json!("forbidden")), "{method} {path}");
         }
         if path.starts_with("/keys") {
             let (status, _, answer) = limited.native(&bearer, method, &path, &body);
@@ -556,9 +581,9 @@ fn nobody_uses_the_native_api_without_a_key() {
         assert_eq!(error["request_id"].as_str(), headers["x-request-id"].to_str().ok(), "one id in body and header");
         assert!(!answer.to_string().contains(SECRET));
     }
-    // Tenants and the state of the store are for the owner of the data folder only.
-    for path in ["/tenants", "/report", "/nothing"] {
-        assert_eq!(server.native(&good, "GET", path, &Value::Null).0, 404, "{path}");
+    // Tenants and the state of the store are for operators only.
+    for (path, status) in [("/tenants", 403), ("/report", 403), ("/nothing", 404)] {
+        assert_eq!(server.native(&good, "GET", path, &Value::Null).0, status, "{path}");
     }
     server.bed.clock.advance(Duration::from_secs(10));
     let (status, _, answer) = list(&good);
@@ -577,7 +602,7 @@ fn every_operation_of_the_native_api_is_on_its_page() {
 fn a_tenants_rate_holds_for_the_native_api() {
     let server = Server::with_grants(Grants::ALL);
     let limits = Limits { calls_per_second: Some(2), ..Limits::NONE };
-    block_on(server.bed.store.set_tenant_limits(Caller::server(server.tenant, "test").actor(), limits)).unwrap();
+    block_on(server.bed.store.set_tenant_limits(Caller::server(server.tenant, "test").actor(), limits, None)).unwrap();
     let call = || server.native(&format!("Bearer {KEY}.{SECRET}"), "GET", "/packs", &Value::Null);
     assert_eq!((call().0, call().0), (200, 200));
     let (status, headers, answer) = call();

@@ -7,6 +7,7 @@ mod openapi;
 mod pages;
 mod repeats;
 mod sessions;
+mod tenants;
 #[path = "../../src/tests/testbed.rs"]
 #[expect(dead_code, reason = "the tests of the dialects use the rest")]
 mod testbed;

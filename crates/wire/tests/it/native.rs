@@ -53,6 +53,14 @@ impl Server {
         self.bed.store.add_key(actor, key).await.unwrap();
     }
 
+    /// Adds an operator's key, whose id and secret are `operator`.
+    pub(crate) async fn add_operator(&self) {
+        let id = tenant_id(0x0b);
+        let made = Tenant::new(id, TenantName::new(TenantName::OF_OPERATORS).unwrap(), TimestampMs(NOW));
+        self.bed.store.ensure_tenant(Caller::server(id, "test").actor(), made).await.unwrap();
+        self.add_key("operator", "operator", |key| AccessKey { grants: Grants::OPERATOR, ..key }).await;
+    }
+
     /// Sends a request with the key of that name.
     pub(crate) async fn send(
         &self,
@@ -124,7 +132,7 @@ impl Server {
 }
 
 #[track_caller]
-fn refused((status, _, answer): Answer, code: &str) {
+pub(crate) fn refused((status, _, answer): Answer, code: &str) {
     assert_eq!(answer["error"]["code"], code, "{status} {answer}");
 }
 

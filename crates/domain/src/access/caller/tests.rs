@@ -10,22 +10,26 @@ fn each_grant_stands_alone() {
         for wanted in Grant::ALL {
             let answer = caller(Grants::of(&[given])).require(wanted).map_err(|err| err.kind());
             assert_eq!(answer, if wanted == given { Ok(()) } else { Err(Kind::Forbidden) });
-            let answer = caller(Grants::ALL.without(given)).require(wanted).map_err(|err| err.kind());
+            let answer = caller(Grants::of(&Grant::ALL).without(given)).require(wanted).map_err(|err| err.kind());
             assert_eq!(answer, if wanted == given { Err(Kind::Forbidden) } else { Ok(()) });
         }
     }
 }
 
 #[test]
-fn all_is_every_grant_and_none_is_no_grant() {
-    assert!(Grant::ALL.iter().all(|&grant| Grants::ALL.contains(grant)));
+fn all_is_every_grant_of_a_tenant_and_none_is_no_grant() {
+    let is_a_tenants = |grant: &Grant| *grant != Grant::Operate;
+    assert!(Grant::ALL.iter().filter(|grant| is_a_tenants(grant)).all(|&grant| Grants::ALL.contains(grant)));
     assert!(!Grant::ALL.iter().any(|&grant| Grants::NONE.contains(grant)));
-    assert_eq!(Grants::of(&Grant::ALL), Grants::ALL);
+    assert_eq!(Grants::of(&Grant::ALL).without(Grant::Operate), Grants::ALL);
+    assert!(!Grants::ALL.are_an_operators() && Grants::OPERATOR.are_an_operators());
+    // It is none that concerns what a tenant has.
+    assert_eq!(caller(Grants::OPERATOR).require_any().unwrap_err().kind(), Kind::Forbidden);
 }
 
 #[test]
 fn grants_are_read_as_they_are_written() {
-    for bits in 1..32_u8 {
+    for bits in 1..128_u8 {
         let some: Vec<Grant> = Grant::ALL.into_iter().filter(|&grant| bits & 1 << grant as u8 != 0).collect();
         let grants = Grants::of(&some);
         assert_eq!(Grants::parse(&grants.to_string()).unwrap(), grants);

@@ -33,6 +33,8 @@ fn every_kind_has_its_code() {
         PersonNotFound: 404 NOT_FOUND: person
         PersonExists: 400 BAD_REQUEST: person already exists
         KeyNotFound: 400 BAD_REQUEST
+        TenantNotFound: 400 BAD_REQUEST
+        TenantExists: 400 BAD_REQUEST
         JobNotFound: 400 BAD_REQUEST
         JobDone: 400 BAD_REQUEST
         Changed: 400 BAD_REQUEST

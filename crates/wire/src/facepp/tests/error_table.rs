@@ -24,6 +24,8 @@ fn every_kind() {
         PersonNotFound: 500 INTERNAL_ERROR
         PersonExists: 500 INTERNAL_ERROR
         KeyNotFound: 500 INTERNAL_ERROR
+        TenantNotFound: 500 INTERNAL_ERROR
+        TenantExists: 500 INTERNAL_ERROR
         JobNotFound: 500 INTERNAL_ERROR
         JobDone: 500 INTERNAL_ERROR
         Changed: 500 INTERNAL_ERROR

@@ -49,6 +49,8 @@ fn every_kind_at_every_operation() {
         PersonNotFound: 500 FRS.0018
         PersonExists: 500 FRS.0018
         KeyNotFound: 500 FRS.0018
+        TenantNotFound: 500 FRS.0018
+        TenantExists: 500 FRS.0018
         JobNotFound: 500 FRS.0018
         JobDone: 500 FRS.0018
         Changed: 500 FRS.0018

@@ -31,7 +31,7 @@ pub struct Session {
     pub is_owner: bool,
     /// The access key; left out for the owner of the data folder.
     pub key: Option<SessionKey>,
-    /// What is allowed: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`.
+    /// What is allowed: words of `read`, `search`, `enrol`, `delete`, `manage`, `templates`, or `operate` alone.
     pub grants: Vec<String>,
     /// The face sets that the key is for; left out for all of them.
     pub face_sets: Option<Vec<String>>,
