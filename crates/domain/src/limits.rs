@@ -49,6 +49,9 @@ pub const CANDIDATES_MAX: usize = 10_000;
 /// Most entries of one page of a listing.
 pub const PAGE_LIMIT_MAX: u64 = 10_000;
 
+/// Most faces whose small pictures are asked for at once: together at most 800 KB.
+pub const THUMBNAILS_MAX: usize = 100;
+
 /// Most faces named in one delete.
 pub const SELECTOR_IDS_MAX: usize = 1000;
 

@@ -15,6 +15,7 @@ pub mod records;
 pub mod samples;
 pub mod templates;
 pub mod tenants;
+pub mod thumbnails;
 pub mod transient;
 pub mod uploads;
 
@@ -232,6 +233,14 @@ macro_rules! conformance {
                 a_template_put_again_is_replaced
                 templates_are_put_all_or_none
                 galleries_that_show_faces_are_told
+            ],
+            thumbnails: [
+                a_picture_is_kept_where_the_set_says_so
+                pictures_are_erased_when_none_are_to_be_kept
+                a_picture_goes_with_its_face
+                a_members_picture_is_kept_while_any_set_keeps_it
+                moved_faces_keep_their_pictures_where_they_are_kept
+                a_held_faces_picture_goes_along
             ],
             commits: [
                 a_commit_says_who_changed_what

@@ -49,5 +49,6 @@ pub(crate) fn patched(face_set: &mut FaceSet, patch: FaceSetPatch) {
     face_set.note = laid_over(patch.note, face_set.note.take());
     face_set.tags = patch.tags.unwrap_or_else(|| std::mem::take(&mut face_set.tags));
     face_set.quality_gate = patch.quality_gate.unwrap_or(face_set.quality_gate);
+    face_set.thumbnails = patch.thumbnails.unwrap_or(face_set.thumbnails);
     face_set.capacity = patch.capacity.unwrap_or(face_set.capacity);
 }

@@ -9,11 +9,16 @@ use likeness_domain::ports::{
     Analysis, AnalyzeRequest, AnalyzedFace, FaceAnalyzer, ImageFormats, ImageRules, PackInfo, Pending,
 };
 use likeness_domain::score::{Calibration, OperatingPoint};
-use likeness_domain::types::{Aspects, Assessment, Detection, Landmarks, PackId, Point, Quality, Similarity, Template};
+use likeness_domain::types::{
+    Aspects, Assessment, Detection, Landmarks, PackId, Point, Quality, Similarity, Template, Thumbnail,
+};
 use likeness_domain::{Error, Kind, Result};
 
 use crate::scene::{self, Scene, SceneFace};
 use crate::time::{GOLDEN, mixed};
+
+/// The bytes of every fake thumbnail: no picture, but as a JPEG file begins.
+pub const FAKE_THUMBNAIL: &[u8] = b"\xff\xd8\xff\xe0 a face";
 
 /// Dimensions of fake templates: enough that strangers have a cosine near 0 (the spread is 1 / sqrt(128) = 0.09).
 pub const FAKE_DIMENSIONS: usize = 128;
@@ -119,7 +124,7 @@ impl FakeAnalyzer {
         let faces = shown.into_iter().enumerate().map(|(face_idx, face)| {
             let asked = match (face_idx < n_assessed, face_idx < n_embedded) {
                 (true, _) => request.assess.aspects,
-                (false, true) => request.assess.aspects.common(Aspects::QUALITY),
+                (false, true) => request.assess.aspects.common(Aspects::QUALITY.and(Aspects::THUMBNAIL)),
                 (false, false) => Aspects::NONE,
             };
             let aspects = asked.common(self.aspects);
@@ -169,6 +174,11 @@ fn measured(known: &Assessment, aspects: Aspects) -> Assessment {
         liveness: known.liveness.filter(|_| asked(Aspects::LIVENESS)),
         // No picture, but as its file begins.
         crop: asked(Aspects::CROP).then(|| Bytes::from_static(b"\x89PNG\r\n\x1a\n")),
+        thumbnail: if asked(Aspects::THUMBNAIL) {
+            Thumbnail::new(Bytes::from_static(FAKE_THUMBNAIL)).ok()
+        } else {
+            None
+        },
     }
 }
 

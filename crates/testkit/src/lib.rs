@@ -14,7 +14,7 @@ mod time;
 mod video;
 mod webhook_sender;
 
-pub use analyzer::{FAKE_DIMENSIONS, FakeAnalyzer, coarse_pack, fake_pack, fake_template};
+pub use analyzer::{FAKE_DIMENSIONS, FAKE_THUMBNAIL, FakeAnalyzer, coarse_pack, fake_pack, fake_template};
 pub use fetcher::FakeFetcher;
 pub use head::FakeHead;
 pub use index::BruteForceIndex;

@@ -22,3 +22,4 @@ pub mod runtime;
 pub mod stages;
 mod tensor;
 pub mod tflite;
+mod thumbnail;

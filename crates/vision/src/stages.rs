@@ -28,6 +28,7 @@ use crate::pool::describe;
 use crate::pyramid::Pyramid;
 use crate::raster::{ExifOrientation, RgbImage};
 use crate::runtime::Runtime;
+use crate::thumbnail;
 
 #[cfg(test)]
 mod tests;
@@ -201,24 +202,35 @@ impl Stages {
         let aspects = |face_idx: usize, face: &Face| {
             let aspects = match (face_idx < n_assess, face_idx < n_embed) {
                 (true, _) => asked,
-                (false, true) => asked.common(Aspects::QUALITY),
+                (false, true) => asked.common(Aspects::QUALITY.and(Aspects::THUMBNAIL)),
                 (false, false) => Aspects::NONE,
             };
             // What is not certainly a face is neither young nor cheerful.
-            if face.doubt.is_some() { aspects.common(Aspects::QUALITY.and(Aspects::CROP)) } else { aspects }
+            let shown = Aspects::QUALITY.and(Aspects::CROP).and(Aspects::THUMBNAIL);
+            if face.doubt.is_some() { aspects.common(shown) } else { aspects }
         };
         let mut crops = Vec::with_capacity(found.len());
+        let mut thumbnails = Vec::with_capacity(found.len());
         for (face_idx, (_, face)) in found.iter().enumerate() {
-            let shown = aspects(face_idx, face).common(Aspects::QUALITY.and(Aspects::CROP));
+            let aspects = aspects(face_idx, face);
+            let shown = aspects.common(Aspects::QUALITY.and(Aspects::CROP).and(Aspects::THUMBNAIL));
             let needs_crop = face_idx < n_embed || !shown.is_empty();
-            crops.push(if needs_crop { Some(aligned(&mut pyramid, face, has_mesh)?) } else { None });
+            let aligned = if needs_crop { Some(aligned(&mut pyramid, face, has_mesh)?) } else { None };
+            thumbnails.push(match &aligned {
+                Some((_, placement)) if aspects.contains(Aspects::THUMBNAIL) => {
+                    Some(thumbnail::of(&mut pyramid, *placement)?)
+                }
+                _ => None,
+            });
+            crops.push(aligned);
         }
         // All at once, which is quicker for each.
         let embedded: Vec<_> = crops[..n_embed].iter().flatten().map(|(crop, _)| crop).collect();
         let step = tracing::info_span!(target: STEPS, "embed", faces = embedded.len());
         let mut templates = step.in_scope(|| self.embedder.embed_all(&embedded))?.into_iter();
         let mut faces = Vec::with_capacity(found.len());
-        for (face_idx, ((detection_in_source, face), aligned)) in found.into_iter().zip(crops).enumerate() {
+        let made = crops.into_iter().zip(thumbnails);
+        for (face_idx, ((detection_in_source, face), (aligned, thumbnail))) in found.into_iter().zip(made).enumerate() {
             let doubt = face.doubt;
             let aspects = aspects(face_idx, &face);
             let template = if face_idx < n_embed { templates.next() } else { None };
@@ -233,6 +245,7 @@ impl Stages {
             if let Some((crop, _)) = aligned.as_ref().filter(|_| aspects.contains(Aspects::CROP)) {
                 assessment.crop = Some(png(crop)?);
             }
+            assessment.thumbnail = thumbnail;
             let points = assessment.landmarks.iter_mut().flat_map(|landmarks| landmarks.0.iter_mut());
             let points = points.chain(assessment.mesh.iter_mut().flat_map(|mesh| mesh.0.iter_mut()));
             points.for_each(|point| *point = Point { x: point.x * scale.0, y: point.y * scale.1 });

@@ -259,6 +259,7 @@ impl Library {
             fields,
             note: face.note,
             source: face.source,
+            thumbnail: None,
             created_at: face.created_at.unwrap_or(now),
         }
     }

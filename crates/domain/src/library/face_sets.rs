@@ -32,6 +32,7 @@ impl Library {
             schema: request.schema,
             capacity: quota::capacity(caller, request.capacity),
             quality_gate: request.quality_gate.unwrap_or(self.default_gate),
+            thumbnails: request.thumbnails,
             created_at: self.ports.clock.now(),
         };
         self.write(caller).await?.create_face_set(caller.actor(), new, caller.limits().face_sets_max).await
@@ -65,7 +66,7 @@ impl Library {
         self.existing_face_set(caller, face_set).await
     }
 
-    /// Changes a face set's name, texts, tags, quality gate or capacity. Needs the manage grant. `FaceSetNotFound`,
+    /// Changes a face set's name, texts, tags, quality gate, capacity, or whether it keeps small pictures. Needs the manage grant. `FaceSetNotFound`,
     /// `FaceSetExists`; `InvalidArgument` for a capacity below the number of its faces.
     pub async fn update_face_set(
         &self,

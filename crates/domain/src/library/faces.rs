@@ -11,7 +11,7 @@ use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
-    FieldValues, GivenValue, NewFace, Template, TimestampMs,
+    FieldValues, GivenValue, NewFace, Template, Thumbnail, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -46,7 +46,7 @@ impl Library {
         }
 
         let thresholds = QualityThresholds::of(face_set.quality_gate).and(request.thresholds);
-        let assess = assess_for(&thresholds, request.choice);
+        let assess = assess_for(&thresholds, request.choice, face_set.thumbnails);
         let wanted = Wanted { face_side_min: thresholds.side_px, ..Wanted::embedded(request.choice) };
         let analysis = self.analyze(caller, &request.image, &face_set.pack, wanted, assess).await?;
         let n_chosen = request.choice.count(analysis.faces.len());
@@ -110,6 +110,7 @@ impl Library {
             fields: fields.clone(),
             note: request.note.clone(),
             source: None,
+            thumbnail: analyzed.assessment.thumbnail,
             created_at: now,
         })
     }
@@ -268,6 +269,34 @@ impl Library {
         self.ports.store.templates(caller.tenant, scope, ids, face_set.pack).await
     }
 
+    /// The small picture of a face; `None` if there is none, as where the set keeps none or began to keep them later. Needs
+    /// the read grant, as the labels and notes of the face do: who may read whose face it is may look at it. `FaceSetNotFound`,
+    /// `FaceNotFound`.
+    pub async fn thumbnail(&self, caller: &Caller, name: &FaceSetName, face: FaceId) -> Result<Option<Thumbnail>> {
+        caller.require(Grant::Read)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let scope = FaceScope::FaceSet(face_set.id);
+        let found = self.ports.store.thumbnails(caller.tenant, scope, vec![face]).await?;
+        match found.into_iter().next() {
+            Some((_, thumbnail)) => Ok(Some(thumbnail)),
+            None => self.existing_face(caller, &face_set, face).await.map(|_| None),
+        }
+    }
+
+    /// The small pictures of those of `ids` that are in the set's gallery and have one, in the order asked for. Needs the read
+    /// grant. `FaceSetNotFound`, `InvalidArgument` for more than [`limits::THUMBNAILS_MAX`] ids.
+    pub async fn thumbnails(
+        &self,
+        caller: &Caller,
+        name: &FaceSetName,
+        ids: Vec<FaceId>,
+    ) -> Result<Vec<(FaceId, Thumbnail)>> {
+        caller.require(Grant::Read)?;
+        super::check_count("ids", ids.len(), limits::THUMBNAILS_MAX)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        self.ports.store.thumbnails(caller.tenant, FaceScope::FaceSet(face_set.id), ids).await
+    }
+
     /// The face of that id in the set's gallery, or [`Kind::FaceNotFound`].
     pub(super) async fn existing_face(&self, caller: &Caller, face_set: &FaceSet, face: FaceId) -> Result<Face> {
         let scope = FaceScope::FaceSet(face_set.id);
@@ -276,9 +305,11 @@ impl Library {
     }
 }
 
-/// What a thresholds needs to have measured: nothing, if it refuses nothing.
-pub(super) fn assess_for(thresholds: &QualityThresholds, faces: FaceChoice) -> Assess {
-    if *thresholds == QualityThresholds::NONE { Assess::NOTHING } else { Assess { aspects: Aspects::QUALITY, faces } }
+/// What an enrolment needs to have measured: quality, unless the thresholds refuse nothing, and pictures if they are kept.
+pub(super) fn assess_for(thresholds: &QualityThresholds, faces: FaceChoice, thumbnails: bool) -> Assess {
+    let quality = if *thresholds == QualityThresholds::NONE { Aspects::NONE } else { Aspects::QUALITY };
+    let aspects = if thumbnails { quality.and(Aspects::THUMBNAIL) } else { quality };
+    if aspects.is_empty() { Assess::NOTHING } else { Assess { aspects, faces } }
 }
 
 /// The faces that are good enough, and the others with their reasons, both in the order given.

@@ -318,6 +318,8 @@ pub struct CreateFaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be; `None` for the library's default.
     pub quality_gate: Option<QualityGate>,
+    /// Whether a small picture is kept of each face that is enrolled into it.
+    pub thumbnails: bool,
 }
 
 /// See [`Library::add_faces`].

@@ -8,7 +8,7 @@ use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
-    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, require_path_segment,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, require_path_segment,
 };
 use crate::{Error, Kind, Result};
 
@@ -378,8 +378,9 @@ impl Library {
         };
         let gate = face_sets.iter().map(|face_set| face_set.quality_gate).max().unwrap_or(self.default_gate);
         let thresholds = QualityThresholds::of(gate);
+        let thumbnails = face_sets.iter().any(|face_set| face_set.thumbnails);
         let analysed = together::all(
-            request.images.into_iter().map(|image| self.person_face(caller, image, &pack, &thresholds)),
+            request.images.into_iter().map(|image| self.person_face(caller, image, &pack, (&thresholds, thumbnails))),
             IMAGES_AT_ONCE,
         )
         .await;
@@ -399,9 +400,9 @@ impl Library {
         caller: &Caller,
         image: PersonImage,
         pack: &PackId,
-        thresholds: &QualityThresholds,
+        (thresholds, thumbnails): (&QualityThresholds, bool),
     ) -> Result<NewFace> {
-        let assess = assess_for(thresholds, FaceChoice::Largest);
+        let assess = assess_for(thresholds, FaceChoice::Largest, thumbnails);
         // All of them are searched for, since a picture that shows several people is refused.
         let wanted = Wanted { find: FaceChoice::All, ..Wanted::embedded(FaceChoice::Largest) };
         let analysis = self.analyze(caller, &image.image, pack, wanted, assess).await?;
@@ -431,6 +432,7 @@ impl Library {
             fields: FieldValues::default(),
             note: None,
             source: image.source,
+            thumbnail: face.assessment.thumbnail,
             created_at: self.ports.clock.now(),
         })
     }
@@ -466,6 +468,25 @@ impl Library {
         let person = self.existing_person(caller, key).await?;
         let faces = self.ports.store.faces(caller.tenant, FaceScope::Person(person.id), ids).await?;
         Ok((person, faces))
+    }
+
+    /// The small pictures of those of `ids` that the person owns and that have one, in the order asked for, if a face set of
+    /// the person that the caller may use keeps them. Needs the read grant. `PersonNotFound`, `InvalidArgument` for more than
+    /// [`limits::THUMBNAILS_MAX`] ids.
+    pub async fn person_thumbnails(
+        &self,
+        caller: &Caller,
+        key: &PersonKey,
+        ids: Vec<FaceId>,
+    ) -> Result<Vec<(FaceId, Thumbnail)>> {
+        caller.require(Grant::Read)?;
+        check_count("ids", ids.len(), limits::THUMBNAILS_MAX)?;
+        let person = self.existing_person(caller, key).await?;
+        let joined = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
+        if !joined.iter().any(|face_set| face_set.thumbnails && caller.sees(face_set.id)) {
+            return Ok(Vec::new());
+        }
+        self.ports.store.thumbnails(caller.tenant, FaceScope::Person(person.id), ids).await
     }
 
     /// Deletes those of `ids` that the person owns, from every set, and returns them. Needs the delete grant.
@@ -558,6 +579,7 @@ impl Library {
             schema: FieldSchema::default(),
             capacity: quota::capacity(caller, join.capacity),
             quality_gate: self.default_gate,
+            thumbnails: false,
             created_at: now,
         };
         Ok(join.face_sets.iter().map(new).collect())

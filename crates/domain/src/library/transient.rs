@@ -23,7 +23,12 @@ impl Library {
             None => self.default_pack()?,
         };
         let pack = pack.id.clone();
-        let assess = Assess { aspects: request.assess.aspects.and(Aspects::QUALITY), ..request.assess };
+        let mut aspects = request.assess.aspects.and(Aspects::QUALITY);
+        // Which set they will come to is not known yet, but whether any would keep a picture.
+        if self.ports.store.keeps_thumbnails(caller.tenant).await? {
+            aspects = aspects.and(Aspects::THUMBNAIL);
+        }
+        let assess = Assess { aspects, ..request.assess };
         let analysis = self.analyze(caller, &request.image, &pack, Wanted::embedded(FaceChoice::All), assess).await?;
         // What the mesh did not confirm has no template that could be compared, so nothing could be done with its id.
         let mut found: Vec<_> = analysis.faces.into_iter().filter(|face| face.doubt.is_none()).collect();
@@ -38,12 +43,13 @@ impl Library {
         let expires_at = TimestampMs(now.0.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX)));
         let mut new = Vec::with_capacity(found.len());
         let mut assessments = Vec::with_capacity(found.len());
-        for face in found {
+        for mut face in found {
             new.push(NewTransientFace {
                 id: self.fresh_id(FaceId::new),
                 template: super::template_of(&face, &pack)?,
                 detection: face.detection,
                 quality: face.quality,
+                thumbnail: face.assessment.thumbnail.take(),
                 created_at: now,
                 expires_at,
             });

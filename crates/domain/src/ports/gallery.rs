@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, FieldName, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
-    PersonPatch, Revision, Subject, Template, TenantId, TimestampMs,
+    PersonPatch, Revision, Subject, Template, TenantId, Thumbnail, TimestampMs,
 };
 
 /// A stretch of a listing.
@@ -194,7 +194,9 @@ pub trait GalleryStore: TransientFaceStore {
     /// The set with that id.
     fn face_set_by_id(&self, tenant: TenantId, id: FaceSetId) -> Pending<'_, Option<FaceSetSummary>>;
 
-    /// Changes a set's name, texts, tags or quality gate. `FaceSetNotFound`; `FaceSetExists` if the new name is another set's.
+    /// Changes a set's name, texts, tags, quality gate, capacity, or whether it keeps small pictures. `FaceSetNotFound`;
+    /// `FaceSetExists` if the new name is another set's; `Overloaded` if it is to keep pictures again while its former ones
+    /// are still being erased.
     fn update_face_set(&self, actor: Actor, face_set: FaceSetId, patch: FaceSetPatch) -> Pending<'_, FaceSet>;
 
     /// Every set, oldest first.
@@ -242,6 +244,18 @@ pub trait GalleryStore: TransientFaceStore {
         from: u64,
         limit: u64,
     ) -> Pending<'_, TemplatePage>;
+
+    /// The small pictures of those of `ids` that are in the scope, in the order asked for, each once. Faces without one are
+    /// left out, and damaged ones as if there were none. They are given to who asks in the scope of a set that keeps them
+    /// ([`FaceSet::thumbnails`]), or of a person who is a member of one.
+    ///
+    /// A picture lives as long as its face and as long as a set that shows the face keeps pictures: it is erased when the
+    /// last such set is deleted, left by the person who owns the face, or told to keep none; of many a little later.
+    fn thumbnails(&self, tenant: TenantId, scope: FaceScope, ids: Vec<FaceId>)
+    -> Pending<'_, Vec<(FaceId, Thumbnail)>>;
+
+    /// Whether any face set of the tenant keeps small pictures of faces.
+    fn keeps_thumbnails(&self, tenant: TenantId) -> Pending<'_, bool>;
 
     /// Gives faces templates of further packs, all or none; one of a pack that the face has already is replaced. A face of
     /// a person is from then on also in the galleries of those of the person's sets that have the template's pack.

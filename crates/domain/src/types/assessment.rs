@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{Landmarks, Point};
+use super::{Landmarks, Point, Thumbnail};
 
 /// What can be measured of a face, as a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +33,11 @@ impl Aspects {
     pub const MESH: Aspects = Aspects(128);
     /// The crop that the recogniser sees, as a picture.
     pub const CROP: Aspects = Aspects(256);
+    /// A small picture of the face with room around it, for people. Like quality, it is made of every face that gets a
+    /// template besides.
+    pub const THUMBNAIL: Aspects = Aspects(512);
     /// All of them.
-    pub const ALL: Aspects = Aspects(511);
+    pub const ALL: Aspects = Aspects(1023);
 
     /// Both sets together.
     #[must_use]
@@ -80,6 +83,8 @@ pub struct Assessment {
     pub liveness: Option<f32>,
     /// The crop that the recogniser sees, as a PNG file. Asked for with [`Aspects::CROP`].
     pub crop: Option<Bytes>,
+    /// A small picture of the face. Asked for with [`Aspects::THUMBNAIL`].
+    pub thumbnail: Option<Thumbnail>,
 }
 
 // A picture of a face is never printed.
@@ -95,6 +100,7 @@ impl std::fmt::Debug for Assessment {
             .field("gender", &self.gender)
             .field("liveness", &self.liveness)
             .field("crop_bytes", &self.crop.as_ref().map(Bytes::len))
+            .field("thumbnail", &self.thumbnail)
             .finish()
     }
 }

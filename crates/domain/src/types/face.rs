@@ -2,7 +2,7 @@
 
 use super::{
     AccessKeyId, Detection, ExternalId, FaceId, FaceSetId, FieldName, FieldValues, Note, PackId, PersonId,
-    Precondition, Subject, Template, TenantId, TimestampMs,
+    Precondition, Subject, Template, TenantId, Thumbnail, TimestampMs,
 };
 
 /// Who a face belongs to. It lives and dies with its owner.
@@ -52,6 +52,8 @@ pub struct NewFace {
     pub note: Option<Note>,
     /// Where the image came from, as the caller spelled it (an address); kept only if the caller's dialect needs it.
     pub source: Option<Note>,
+    /// A small picture of it, which is kept if a set that shows the face keeps such pictures ([`super::FaceSet::thumbnails`]).
+    pub thumbnail: Option<Thumbnail>,
     /// When it was enrolled.
     pub created_at: TimestampMs,
 }
@@ -164,6 +166,8 @@ pub struct NewTransientFace {
     pub detection: Detection,
     /// How good that image was.
     pub quality: Quality,
+    /// A small picture of it, which goes along when it is enrolled; kept only while a set of the tenant keeps such pictures.
+    pub thumbnail: Option<Thumbnail>,
     /// When it was found.
     pub created_at: TimestampMs,
     /// From when on it is found no more; its bytes are erased soon after.

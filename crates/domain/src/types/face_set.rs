@@ -63,6 +63,8 @@ pub struct NewFaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be.
     pub quality_gate: QualityGate,
+    /// Whether a small picture is kept of each face that is enrolled from now on, for people to look at.
+    pub thumbnails: bool,
     /// When it was made.
     pub created_at: TimestampMs,
 }
@@ -90,6 +92,8 @@ pub struct FaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be.
     pub quality_gate: QualityGate,
+    /// Whether a small picture is kept of each face that is enrolled from now on, for people to look at.
+    pub thumbnails: bool,
     /// When it was made.
     pub created_at: TimestampMs,
 }
@@ -116,6 +120,9 @@ pub struct FaceSetPatch {
     pub tags: Option<Tags>,
     /// How good a picture of a face must be from now on; faces in the set stay.
     pub quality_gate: Option<QualityGate>,
+    /// Whether small pictures are kept from now on. With `false` those that there are are erased; with `true` faces that are
+    /// enrolled already get none.
+    pub thumbnails: Option<bool>,
     /// Most faces that it may hold from now on, not fewer than it has; `Some(None)` for no bound of its own.
     pub capacity: Option<Option<u64>>,
     /// What the set has to be like.

@@ -15,6 +15,7 @@ mod precondition;
 mod tags;
 mod template;
 mod text;
+mod thumbnail;
 
 pub use actor::{Actor, RequestId};
 pub use assessment::{
@@ -34,6 +35,7 @@ pub use precondition::Precondition;
 pub use tags::Tags;
 pub use template::{DIMENSIONS_MAX, PackId, Similarity, Template, TemplateError};
 pub use text::{ExternalId, FaceSetName, Note, Subject, UploadName, require_path_segment};
+pub use thumbnail::Thumbnail;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ mod liveness;
 mod persons;
 mod quality;
 mod search;
+mod thumbnails;
 mod transient;
 
 use std::sync::Arc;
@@ -163,6 +164,7 @@ fn create(set: &str) -> CreateFaceSet {
         schema: FieldSchema::new(fields.map(|(name, field_type)| (field(name), field_type))).unwrap(),
         capacity: Some(20),
         quality_gate: None,
+        thumbnails: false,
     }
 }
 

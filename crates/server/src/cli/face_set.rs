@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Show one face set
     #[command(after_help = "Example: likeness face-set show staff")]
     Show(NameArgs),
-    /// Change a face set's name, capacity, quality gate or words
+    /// Change a face set's name, capacity, quality gate, thumbnails or words
     #[command(after_help = "Example: likeness face-set update staff --label 'Everybody on floor 3'")]
     Update(UpdateArgs),
     /// Delete a face set and its faces; there is no way back
@@ -47,6 +47,9 @@ pub(crate) struct CreateArgs {
     /// How good a picture of a face must be: none, low, medium or high [default: the setting quality_gate]
     #[arg(long, value_name = "LEVEL")]
     quality: Option<String>,
+    /// Keep a small picture of each face that is enrolled, for people to look at
+    #[arg(long)]
+    thumbnails: bool,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -78,6 +81,9 @@ pub(crate) struct UpdateArgs {
     /// How good a picture of a face must be from now on: none, low, medium or high; faces in the set stay
     #[arg(long, value_name = "LEVEL")]
     quality: Option<String>,
+    /// Keep a small picture of each face that is enrolled from now on, or erase those that there are: on or off
+    #[arg(long, value_name = "on|off")]
+    thumbnails: Option<String>,
     /// Most faces it may hold from now on, not fewer than it has; `none` for no bound
     #[arg(long, value_name = "N|none")]
     capacity: Option<String>,
@@ -120,7 +126,8 @@ async fn create(args: CreateArgs, config: &Config) -> Outcome {
     };
     let fields = args.fields.iter().map(field).collect::<Result<_, _>>()?;
     let (capacity, quality) = (args.capacity, args.quality);
-    let body = dto::CreateFaceSet { name: args.name, fields, capacity, quality, ..Default::default() };
+    let thumbnails = args.thumbnails.then_some(true);
+    let body = dto::CreateFaceSet { name: args.name, fields, capacity, quality, thumbnails, ..Default::default() };
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
     let made: dto::FaceSet = connection.call(Method::POST, &["face-sets"], &[], Payload::json(&body)?).await?;
     if args.library.json {
@@ -160,29 +167,37 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
         terminal::json(&shown)?;
         return Ok(Verdict::Done);
     }
-    terminal::data(format!("name      {}", shown.name));
+    terminal::data(format!("name        {}", shown.name));
     if let Some(label) = &shown.label {
-        terminal::data(format!("label     {label}"));
+        terminal::data(format!("label       {label}"));
     }
-    terminal::data(format!("faces     {}", shown.n_faces));
-    terminal::data(format!("capacity  {}", shown.capacity.map_or("no bound".to_owned(), |n| n.to_string())));
-    terminal::data(format!("quality   {}", shown.quality));
-    terminal::data(format!("pack      {}", shown.pack));
-    terminal::data(format!("made      {}", shown.created_at));
+    terminal::data(format!("faces       {}", shown.n_faces));
+    terminal::data(format!("capacity    {}", shown.capacity.map_or("no bound".to_owned(), |n| n.to_string())));
+    terminal::data(format!("quality     {}", shown.quality));
+    terminal::data(format!("thumbnails  {}", if shown.thumbnails { "on" } else { "off" }));
+    terminal::data(format!("pack        {}", shown.pack));
+    terminal::data(format!("made        {}", shown.created_at));
     for field in &shown.fields {
-        terminal::data(format!("field     {}:{}", field.name, field.field_type));
+        terminal::data(format!("field       {}:{}", field.name, field.field_type));
     }
     Ok(Verdict::Done)
 }
 
 async fn update(args: UpdateArgs, config: &Config) -> Outcome {
-    let UpdateArgs { which: NameArgs { name, library }, rename, quality, capacity, label, note } = args;
-    if rename.is_none() && label.is_none() && note.is_none() && quality.is_none() && capacity.is_none() {
+    let UpdateArgs { which: NameArgs { name, library }, rename, quality, thumbnails, capacity, label, note } = args;
+    let has_words = [&rename, &label, &note, &quality, &thumbnails, &capacity].iter().any(|option| option.is_some());
+    if !has_words {
         return Err(refused(format!("nothing is said to change of face set `{name}`"))
-            .with_hint("give some of `--rename`, `--capacity`, `--quality`, `--label` and `--note`"));
+            .with_hint("give some of `--rename`, `--capacity`, `--quality`, `--thumbnails`, `--label` and `--note`"));
     }
     let capacity = capacity.map(|text| number_or_none("--capacity", &text, (0, i64::MAX as u64))).transpose()?;
-    let body = dto::UpdateFaceSet { name: rename, label, note, quality, capacity, ..Default::default() };
+    let thumbnails = match thumbnails.as_deref() {
+        None => None,
+        Some("on") => Some(true),
+        Some("off") => Some(false),
+        Some(other) => return Err(refused(format!("`--thumbnails` is `{other}`, expected on or off"))),
+    };
+    let body = dto::UpdateFaceSet { name: rename, label, note, quality, thumbnails, capacity, ..Default::default() };
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["face-sets", &name];
     let changed: dto::FaceSet = connection.call(Method::PATCH, &path, &[], Payload::json(&body)?).await?;
@@ -191,8 +206,10 @@ async fn update(args: UpdateArgs, config: &Config) -> Outcome {
     } else {
         let capacity = changed.capacity.map_or("no bound".to_owned(), |n| n.to_string());
         terminal::data(format!(
-            "changed face set `{}`, quality gate {}, capacity {capacity}",
-            changed.name, changed.quality
+            "changed face set `{}`, quality gate {}, thumbnails {}, capacity {capacity}",
+            changed.name,
+            changed.quality,
+            if changed.thumbnails { "on" } else { "off" }
         ));
     }
     Ok(Verdict::Done)

@@ -212,6 +212,7 @@ pub async fn a_sets_words_can_be_changed_and_cleared(bench: Bench) -> Bench {
         note: Some(note("few")),
         tags: Some(tags("")),
         quality_gate: Some(QualityGate::Medium),
+        thumbnails: None,
         capacity: None,
         only_if: Some(Precondition::new(|known: &FaceSet| known.name.as_str() == "tasks")),
     };

@@ -7,7 +7,8 @@ use likeness_domain::ports::Clock;
 use likeness_domain::types::{
     AccessKeyId, Actor, BoundingBox, Detection, ExternalId, FaceId, FaceSetId, FaceSetName, FieldName, FieldSchema,
     FieldType, FieldValue, FieldValues, Landmarks, NewFace, NewFaceSet, NewPerson, NewTransientFace, Note, PackId,
-    PersonId, PersonKey, Point, Quality, QualityGate, RequestId, Subject, Tags, Template, TenantId, TimestampMs,
+    PersonId, PersonKey, Point, Quality, QualityGate, RequestId, Subject, Tags, Template, TenantId, Thumbnail,
+    TimestampMs,
 };
 
 use super::{OURS, THEIRS};
@@ -119,6 +120,7 @@ pub fn face_set(text: &str) -> NewFaceSet {
         schema: schema(),
         capacity: None,
         quality_gate: QualityGate::None,
+        thumbnails: false,
         created_at: TimestampMs(1_000),
     }
 }
@@ -156,6 +158,7 @@ pub fn face(number: u64) -> NewFace {
         fields: FieldValues::default(),
         note: None,
         source: None,
+        thumbnail: None,
         created_at: TimestampMs(3_000),
     }
 }
@@ -165,7 +168,7 @@ pub fn held(number: u64) -> NewTransientFace {
     let NewFace { id, template, detection, .. } = face(number);
     let quality = Quality { total: Some(0.25), ..Quality::default() };
     let (created_at, expires_at) = (TimestampMs(4_000), TimestampMs(10_000));
-    NewTransientFace { id, template, detection, quality, created_at, expires_at }
+    NewTransientFace { id, template, detection, quality, thumbnail: None, created_at, expires_at }
 }
 
 /// A face with every part filled.
@@ -185,6 +188,17 @@ pub fn full_face(number: u64) -> NewFace {
         source: Some(note("https://pictures.example/anna.jpg")),
         ..face(number)
     }
+}
+
+/// A face with a picture, another one for each number.
+pub fn pictured(number: u64) -> NewFace {
+    NewFace { thumbnail: Some(thumbnail(number)), ..face(number) }
+}
+
+/// No picture, but as a JPEG file begins; another one for each number.
+pub fn thumbnail(number: u64) -> Thumbnail {
+    let bytes = [&[0xff, 0xd8, 0xff][..], &number.to_le_bytes()].concat();
+    Thumbnail::new(bytes.into()).expect("few bytes")
 }
 
 /// A face with a label.

@@ -69,6 +69,22 @@ pub(super) const TEMPLATES: CheckedTable = CheckedTable {
     unchecked: &["id"], // Nobody refers to it.
 };
 
+/// Which sets keep pictures.
+pub(super) const THUMBNAIL_SETS: CheckedTable = CheckedTable {
+    name: "thumbnail_sets",
+    what: "note that pictures are kept, of the face set",
+    columns: &["face_set", "wanted"],
+    unchecked: &["reached"], // How far the erasing is; at the worst it begins anew.
+};
+
+/// Small pictures of faces.
+pub(super) const THUMBNAILS: CheckedTable = CheckedTable {
+    name: "thumbnails",
+    what: "thumbnail of the face with sequence",
+    columns: &["face", "picture"],
+    unchecked: &[],
+};
+
 /// Face sets but for their counters.
 pub(super) const FACE_SETS: CheckedTable = CheckedTable {
     name: "face_sets",
@@ -207,6 +223,8 @@ pub(super) const TABLES: &[&CheckedTable] = &[
     &MEMBERSHIPS,
     &FACES,
     &TEMPLATES,
+    &THUMBNAIL_SETS,
+    &THUMBNAILS,
     &HELD_FACES,
     &COMMITS,
     &PENDING_DELETES,

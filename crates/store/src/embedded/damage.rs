@@ -300,6 +300,10 @@ fn message(conn: &Connection, table: &CheckedTable, identity: &Identity) -> Answ
     let cure = match table.name {
         "faces" | "held_faces" => "delete it by its id and enrol it again, or restore a backup",
         "templates" => "delete the face and enrol it again, or restore a backup",
+        "thumbnails" => {
+            "nothing is recognised by it; to have one again delete the face and enrol it again, or restore a backup"
+        }
+        "thumbnail_sets" => "tell the face set again whether it keeps thumbnails",
         "access_keys" => "delete the key and make a new one",
         "pending_deletes" => "ask for the delete again",
         "records" => "who signed in with it signs in again; nothing of the gallery is lost by it",

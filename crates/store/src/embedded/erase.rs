@@ -1,4 +1,4 @@
-//! Erasing what is left of deleted face sets, persons and tenants, a few rows at a time.
+//! Erasing what is left of deleted face sets, persons and tenants, and pictures that are kept no longer, a few rows at a time.
 //!
 //! A deleted set or person has lost its name, so nothing shows it or its faces any more. What is left is found by that
 //! missing name, so erasing needs no notes of its own and goes on where it was after a restart.
@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::errors::Answer;
-use super::{deletes, rows, tenants};
+use super::{deletes, rows, tenants, thumbnails};
 
 /// Most faces of a deleted person that are erased within the delete itself.
 pub(super) const AT_ONCE_MAX: usize = 64;
@@ -19,6 +19,10 @@ pub(super) fn erase_some(conn: &Connection, n_rows_max: usize) -> Answer<usize> 
     }
     if let Some(person) = rows::first(conn, "SELECT id FROM persons WHERE key IS NULL LIMIT 1", (), id)? {
         return erase_person(conn, person, n_rows_max);
+    }
+    let n_erased = thumbnails::erase_some(conn, n_rows_max)?;
+    if n_erased > 0 {
+        return Ok(n_erased);
     }
     // Last, since what a tenant had in sets and persons is erased with those.
     tenants::erase_some(conn, n_rows_max)
@@ -47,13 +51,16 @@ fn erase_face_set(conn: &Connection, id: u64, n_rows_max: usize) -> Answer<usize
     ] {
         if n_erased < n_rows_max {
             let left = rows::all(conn, find, (id, n_rows_max - n_erased), sequence)?;
-            for sequence in &left {
+            for &sequence in &left {
                 conn.prepare_cached(erase)?.execute((id, sequence))?;
+                // Of a member's face; numbers of memberships are of no face.
+                thumbnails::drop_unwanted(conn, sequence)?;
             }
             n_erased += left.len();
         }
     }
     if n_erased < n_rows_max {
+        conn.prepare_cached("DELETE FROM thumbnail_sets WHERE face_set = ?1")?.execute([id])?;
         n_erased += conn.prepare_cached("DELETE FROM face_sets WHERE id = ?1")?.execute([id])?;
     }
     Ok(n_erased)

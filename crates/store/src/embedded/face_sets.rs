@@ -10,10 +10,10 @@ use likeness_domain::types::{
 use rusqlite::Connection;
 
 use super::checksums::{self, FACE_SETS, MEMBERSHIPS};
-use super::codec;
 use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow};
 use super::transaction::WriteTx;
+use super::{codec, thumbnails};
 use crate::gallery::{check_capacity, patched};
 use crate::id::next_id;
 
@@ -57,6 +57,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         schema: new.schema,
         capacity: new.capacity,
         quality_gate: new.quality_gate,
+        thumbnails: new.thumbnails,
         created_at: new.created_at,
     };
     let sequence = tx.next_sequence();
@@ -75,6 +76,9 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         face_set.tags.to_string(),
         face_set.quality_gate.word(),
     ))?;
+    if face_set.thumbnails {
+        thumbnails::turn_on(tx.conn, face_set.id)?;
+    }
     tx.push(GalleryChange::Open {
         face_set: face_set.id,
         pack: face_set.pack.clone(),
@@ -121,6 +125,11 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
         return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
     }
     check_capacity(&patch, n_gallery)?;
+    match patch.thumbnails {
+        Some(true) => thumbnails::turn_on(tx.conn, id)?,
+        Some(false) => thumbnails::turn_off(tx.conn, id)?,
+        None => {}
+    }
     patched(&mut face_set, patch);
     let sql = "UPDATE face_sets SET name = ?2, label = ?3, note = ?4, tags = ?5, quality_gate = ?6, capacity = ?7
                WHERE id = ?1";

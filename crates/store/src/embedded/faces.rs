@@ -9,7 +9,7 @@ use likeness_domain::access::Limits;
 use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, NewFace, PackId, PersonId, Precondition,
-    Template, TenantId, TimestampMs,
+    Template, TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use rusqlite::Connection;
@@ -19,7 +19,7 @@ use super::errors::{Answer, Failure};
 use super::face_sets::{free_id, limit_and_offset};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow};
 use super::transaction::WriteTx;
-use super::{codec, templates, tenants};
+use super::{codec, templates, tenants, thumbnails};
 use crate::bounds;
 use crate::gallery::entry;
 
@@ -111,7 +111,13 @@ pub(super) fn check_tenant(conn: &Connection, tenant: TenantId, n_more: u64, lim
 }
 
 /// Enrols one face into the galleries of `sets` that share its pack; counts were taken.
-fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFace, sets: &[SetRow]) -> Answer<Face> {
+fn add_one(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    owner: FaceOwner,
+    mut new: NewFace,
+    sets: &[SetRow],
+) -> Answer<Face> {
     if let Some(external_id) = &new.external_id
         && user_of_external_id(tx.conn, owner, external_id)?.is_some()
     {
@@ -122,8 +128,9 @@ fn add_one(tx: &mut WriteTx<'_>, tenant: TenantId, owner: FaceOwner, new: NewFac
         (id, Some(spare)) if id != new.id => free_face_id(tx.conn, spare)?,
         (id, _) => id,
     };
+    let thumbnail = new.thumbnail.take();
     let (face, template) = new.enrolled(id, tenant, owner);
-    insert(tx, &face, &template, sets)?;
+    insert(tx, &face, (&template, thumbnail.as_ref()), sets)?;
     Ok(face)
 }
 
@@ -134,8 +141,14 @@ pub(super) fn free_face_id(conn: &Connection, proposed: FaceId) -> Answer<FaceId
     rows::face_id(free_id(conn, sql, proposed.get())?)
 }
 
-/// Writes a face and shows it in the galleries of `sets` that share its pack; counts were taken.
-pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, template: &Template, sets: &[SetRow]) -> Answer<()> {
+/// Writes a face and shows it in the galleries of `sets` that share its pack; counts were taken. The picture is kept if one of
+/// these keeps pictures.
+pub(super) fn insert(
+    tx: &mut WriteTx<'_>,
+    face: &Face,
+    (template, thumbnail): (&Template, Option<&Thumbnail>),
+    sets: &[SetRow],
+) -> Answer<()> {
     let sequence = tx.next_sequence();
     let (owner_set, owner_person) = match face.owner {
         FaceOwner::FaceSet(id) => (Some(id.get()), None),
@@ -159,8 +172,13 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, face: &Face, template: &Template, set
         Some(face.source_face.get()).filter(|&origin| origin != face.id.get()),
     ))?;
     templates::insert(tx.conn, sequence, template)?;
+    let mut is_wanted = false;
     for set in sets.iter().filter(|set| set.face_set.pack == *template.pack()) {
         show(tx, &set.face_set, face, template.clone(), sequence)?;
+        is_wanted |= set.face_set.thumbnails;
+    }
+    if let Some(thumbnail) = thumbnail.filter(|_| is_wanted) {
+        thumbnails::insert(tx.conn, sequence, thumbnail)?;
     }
     Ok(())
 }

@@ -52,6 +52,7 @@ mod scrub;
 mod set_aside;
 mod templates;
 mod tenants;
+mod thumbnails;
 mod transaction;
 mod transient;
 mod turn;
@@ -73,7 +74,7 @@ use likeness_domain::ports::{
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
-    Template, TenantId, TimestampMs,
+    Template, TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -488,6 +489,19 @@ impl GalleryStore for EmbeddedStore {
         limit: u64,
     ) -> Pending<'_, TemplatePage> {
         self.read("read the templates", move |conn| templates::page(conn, tenant, face_set, from, limit))
+    }
+
+    fn thumbnails(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        ids: Vec<FaceId>,
+    ) -> Pending<'_, Vec<(FaceId, Thumbnail)>> {
+        self.read("look up the thumbnails", move |conn| thumbnails::by_id(conn, tenant, scope, ids))
+    }
+
+    fn keeps_thumbnails(&self, tenant: TenantId) -> Pending<'_, bool> {
+        self.read_one("look up which sets keep thumbnails", move |conn| thumbnails::are_kept(conn, tenant))
     }
 
     fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {

@@ -17,7 +17,7 @@ use super::face_sets::{self, free_id};
 use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
 use super::transaction::WriteTx;
-use super::{codec, erase, templates, tenants};
+use super::{codec, erase, templates, tenants, thumbnails};
 use crate::bounds;
 use crate::gallery::entry;
 
@@ -173,6 +173,9 @@ fn leave_one(tx: &mut WriteTx<'_>, face_set: &FaceSet, person: PersonId) -> Answ
     tx.conn
         .prepare_cached("DELETE FROM memberships WHERE person = ?1 AND face_set = ?2")?
         .execute((person.get(), face_set.id.get()))?;
+    for &(sequence, _) in &hidden {
+        thumbnails::drop_unwanted(tx.conn, sequence)?;
+    }
     tx.erased = true;
     let is_of_no_use = "SELECT 1 FROM face_sets WHERE id = ?1 AND made_by_joining = 1 AND n_owned = 0
          AND NOT EXISTS (SELECT 1 FROM memberships WHERE face_set = ?1)";
@@ -323,6 +326,7 @@ pub(super) fn move_faces(
                 .execute([set.face_set.id.get()])?;
             faces::show(tx, &set.face_set, &face, template, sequence)?;
         }
+        thumbnails::drop_unwanted(tx.conn, sequence)?;
         faces.push(face);
     }
     if faces.is_empty() {

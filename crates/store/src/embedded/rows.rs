@@ -8,7 +8,7 @@ use likeness_domain::types::{
 use likeness_domain::{Kind, Result};
 use rusqlite::{Connection, Params, Row};
 
-use super::checksums::{Columns, FACE_SETS, FACES, PERSONS, TEMPLATES};
+use super::checksums::{Columns, FACE_SETS, FACES, PERSONS, TEMPLATES, THUMBNAIL_SETS};
 use super::codec;
 use super::errors::{Answer, Failure};
 
@@ -36,10 +36,12 @@ pub(super) struct FaceRow {
 
 /// Columns of [`set_row`], of `face_sets AS s`.
 pub(super) static SET_COLUMNS: Columns = Columns::new(|| {
-    let intact = FACE_SETS.intact("s");
+    let (intact, is_kept) = (FACE_SETS.intact("s"), THUMBNAIL_SETS.intact("w"));
+    // Damaged, it counts as one that says nothing: then no picture is kept.
     format!(
         "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, s.created_at, s.n_gallery, \
-         s.tags, s.quality_gate, {intact}"
+         s.tags, s.quality_gate, {intact}, EXISTS (SELECT 1 FROM thumbnail_sets AS w \
+         WHERE w.face_set = s.id AND w.wanted = 1 AND {is_kept})"
     )
 });
 
@@ -110,6 +112,7 @@ pub(super) fn set_row(row: &Row<'_>) -> Answer<SetRow> {
             // SQLite's integers end at 2^63; the sign bit carries the rest.
             capacity: row.get::<_, Option<i64>>(7)?.map(|capacity| capacity as u64),
             quality_gate: checked(QualityGate::from_word(row.get_ref(11)?.as_str().map_err(rusqlite::Error::from)?))?,
+            thumbnails: row.get(13)?,
             created_at: TimestampMs(row.get(8)?),
         },
         n_gallery: row.get(9)?,

@@ -127,6 +127,13 @@ pub(super) const RULES: &[Rule] = &[
               WHERE NOT EXISTS (SELECT 1 FROM templates AS t WHERE t.face = f.sequence AND t.pack = f.pack)",
         cure: "delete the face by its id and enrol it again, or restore a backup",
     },
+    Rule {
+        text: "a thumbnail is of a face that is not there",
+        sql: "SELECT 'sequence ' || t.face FROM thumbnails AS t
+              WHERE NOT EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)
+              AND NOT EXISTS (SELECT 1 FROM held_faces AS h WHERE h.sequence = t.face)",
+        cure: RECOVER,
+    },
     // A library whose tenants nobody registered (a store used by a program of its own) has none to refer to.
     Rule {
         text: "something belongs to a tenant that is not there",

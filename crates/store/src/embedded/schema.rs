@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::Code(templates_7::upgrade),
     Migration::Script(include_str!("schema-8.sql")),
     Migration::Script(include_str!("schema-9.sql")),
+    Migration::Script(include_str!("schema-10.sql")),
 ];
 
 /// Version of the present layout.
@@ -187,7 +188,7 @@ pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
 
 /// The least layout that has all of these tables.
 fn shape(conn: &Connection) -> Answer<u32> {
-    let sql = "SELECT coalesce(max(CASE name WHEN 'respelled' THEN 9 WHEN 'records' THEN 8 WHEN 'commits' THEN 7 WHEN 'pictures' THEN 5
+    let sql = "SELECT coalesce(max(CASE name WHEN 'thumbnails' THEN 10 WHEN 'respelled' THEN 9 WHEN 'records' THEN 8 WHEN 'commits' THEN 7 WHEN 'pictures' THEN 5
                    WHEN 'held_faces' THEN 4 WHEN 'jobs' THEN 2 WHEN 'faces' THEN 1 ELSE 0 END), 0)
                FROM sqlite_schema WHERE type = 'table'";
     Ok(conn.query_row(sql, [], |row| row.get(0))?)

@@ -250,6 +250,10 @@ fn has_all(table: &str) -> &'static str {
                  AND NOT EXISTS (SELECT 1 FROM gallery AS g WHERE g.face_set = s.id AND g.sequence = t.sequence))"
         }
         "templates" => "EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)",
+        "thumbnails" => {
+            "EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)
+             OR EXISTS (SELECT 1 FROM held_faces AS h WHERE h.sequence = t.face)"
+        }
         _ => "1",
     }
 }
@@ -261,6 +265,7 @@ fn lacking(table: &str, key: i64) -> String {
             "a face is missing from a gallery that should show it (sequence {key}), so no search finds it there: {RECOVER}, which \
              makes galleries anew"
         ),
+        "thumbnails" => format!("the face of a thumbnail is missing (sequence {key}): {RECOVER}, which leaves it out"),
         _ => format!("the face of a template is missing (template {key}): {RECOVER}, which says which faces are lost"),
     }
 }
@@ -295,7 +300,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Rows of all tables, of the large ones by what is counted of them, since counting would read them.
 fn about_how_many(conn: &Connection) -> Answer<u64> {
-    let few = TABLES.iter().filter(|table| !["faces", "templates", "held_faces"].contains(&table.name));
+    let few = TABLES.iter().filter(|table| !["faces", "templates", "thumbnails", "held_faces"].contains(&table.name));
     let mut sql = "SELECT (SELECT coalesce(sum(n_owned), 0) * 2 + coalesce(sum(n_gallery), 0) FROM face_sets)
                         + (SELECT coalesce(sum(n_faces), 0) * 2 FROM persons)
                         + (SELECT coalesce(sum(n_held), 0) FROM held_tenants)"

@@ -9,7 +9,7 @@ use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
     AccessKeyId, Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality,
-    Subject, Template, TenantId, TimestampMs, TransientFace,
+    Subject, Template, TenantId, Thumbnail, TimestampMs, TransientFace,
 };
 use rusqlite::{Connection, Row};
 
@@ -19,7 +19,7 @@ use super::errors::{Answer, Failure};
 use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::transaction::{Manner, WriteTx};
-use super::{EmbeddedStore, codec, templates};
+use super::{EmbeddedStore, codec, templates, thumbnails};
 use crate::bounds;
 
 /// Held faces erased in one commit: bounds how long other writes wait.
@@ -82,6 +82,8 @@ fn hold(
     let n_before = rows::first(tx.conn, sql, [owner], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0);
     let mut n_held = n_before + new_faces.len() as u64;
     let mut held = Vec::with_capacity(new_faces.len());
+    let keeps_thumbnails =
+        new_faces.iter().any(|new| new.thumbnail.is_some()) && thumbnails::are_kept(tx.conn, tenant)?;
     for new in new_faces {
         let face = TransientFace {
             id: faces::free_face_id(tx.conn, new.id)?,
@@ -108,6 +110,9 @@ fn hold(
             face.expires_at.0,
             key.as_ref().map(AccessKeyId::as_str),
         ))?;
+        if let Some(thumbnail) = new.thumbnail.filter(|_| keeps_thumbnails) {
+            thumbnails::insert(tx.conn, sequence, &thumbnail)?;
+        }
         tx.push(Change::TransientFaceKept(face.id));
         held.push(face);
     }
@@ -184,6 +189,7 @@ struct Known {
     detection: Detection,
     quality: Quality,
     subject: Option<Subject>,
+    thumbnail: Option<Thumbnail>,
 }
 
 /// `pack` is the one wanted: an enrolled face that has no template of it gives the one it was enrolled with.
@@ -194,9 +200,10 @@ fn known(
     pack: &PackId,
     now: TimestampMs,
 ) -> Answer<Option<Known>> {
-    if let Some((_, TransientFace { template, detection, quality, subject, .. })) = one(conn, tenant, source_face, now)?
-    {
-        return Ok(Some(Known { template, detection, quality, subject }));
+    if let Some((sequence, held)) = one(conn, tenant, source_face, now)? {
+        let TransientFace { template, detection, quality, subject, .. } = held;
+        let thumbnail = thumbnails::one(conn, sequence)?;
+        return Ok(Some(Known { template, detection, quality, subject, thumbnail }));
     }
     let Some(FaceRow { sequence, face }) = everywhere(conn, tenant, source_face)?.into_iter().next() else {
         return Ok(None);
@@ -207,7 +214,8 @@ fn known(
             .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
     };
     let Face { detection, quality, subject, .. } = face;
-    Ok(Some(Known { template, detection, quality, subject }))
+    let thumbnail = thumbnails::one(conn, sequence)?;
+    Ok(Some(Known { template, detection, quality, subject, thumbnail }))
 }
 
 fn enrol(
@@ -219,7 +227,7 @@ fn enrol(
     limits: &Limits,
 ) -> Answer<Face> {
     let set = rows::need_face_set(tx.conn, tenant, face_set)?;
-    let Known { template, detection, quality, subject } =
+    let Known { template, detection, quality, subject, thumbnail } =
         known(tx.conn, tenant, source_face, &set.face_set.pack, now)?.ok_or_else(unknown)?;
     if !enrolled(tx.conn, tenant, Some(FaceScope::FaceSet(face_set)), vec![source_face])?.is_empty() {
         return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
@@ -246,7 +254,7 @@ fn enrol(
     tx.conn
         .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1, n_owned = n_owned + 1 WHERE id = ?1")?
         .execute([face_set.get()])?;
-    faces::insert(tx, &face, &template, &[set])?;
+    faces::insert(tx, &face, (&template, thumbnail.as_ref()), &[set])?;
     let_go(tx, tenant, source_face)?;
     Ok(face)
 }

@@ -60,11 +60,13 @@ impl State {
         for sequence in gone {
             self.faces.remove(&sequence);
             self.templates.remove(&sequence);
+            self.thumbnails.remove(&sequence);
         }
         self.memberships.retain(|_, (face_set, _)| !closed.contains(face_set));
         self.face_sets.retain(|_, face_set| face_set.tenant != tenant);
         self.persons.retain(|_, person| person.tenant != tenant);
         self.held.retain(|_, held| held.tenant != tenant);
+        self.drop_unwanted_thumbnails();
         self.jobs.erase_tenant(tenant);
         self.pictures.erase_tenant(tenant);
         self.records.erase_tenant(tenant);

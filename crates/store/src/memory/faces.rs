@@ -51,7 +51,8 @@ impl State {
         self.check_capacity(tenant, owner, &faces, limits)?;
         self.check_external_ids(owner, &faces)?;
         let mut enrolled = Vec::with_capacity(faces.len());
-        for new in faces {
+        for mut new in faces {
+            let thumbnail = new.thumbnail.take();
             let wanted = new.spare_id.filter(|_| self.is_face_id_used(new.id.get())).unwrap_or(new.id);
             let id = free_id(wanted.get(), |id| self.is_face_id_used(id));
             let id = FaceId::new(id).unwrap_or(new.id);
@@ -59,6 +60,7 @@ impl State {
             let sequence = self.next_sequence();
             self.faces.insert(sequence, face.clone());
             self.templates.insert(sequence, vec![template]);
+            self.keep_thumbnail(sequence, thumbnail);
             self.show(sequence, changes);
             enrolled.push(face);
         }
@@ -85,6 +87,7 @@ impl State {
         for sequence in self.owned(owner) {
             self.faces.remove(&sequence);
             self.templates.remove(&sequence);
+            self.thumbnails.remove(&sequence);
         }
     }
 
@@ -309,6 +312,7 @@ impl State {
         changes.extend(galleries.map(|face_set| GalleryChange::Remove { face_set: face_set.id, face }));
         self.faces.remove(&sequence);
         self.templates.remove(&sequence);
+        self.thumbnails.remove(&sequence);
         face
     }
 }

@@ -10,6 +10,7 @@ mod faces;
 mod jobs;
 mod persons;
 mod records;
+mod thumbnails;
 mod transient;
 mod uploads;
 
@@ -24,7 +25,7 @@ use likeness_domain::ports::{
 use likeness_domain::types::{
     AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
-    PersonPatch, Precondition, Revision, Template, Tenant, TenantId, TimestampMs, TransientFace,
+    PersonPatch, Precondition, Revision, Template, Tenant, TenantId, Thumbnail, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -53,6 +54,8 @@ struct State {
     faces: BTreeMap<u64, Face>,
     /// The templates of each face, one per pack.
     templates: BTreeMap<u64, Vec<Template>>,
+    /// Pictures of faces and held faces, by their sequences.
+    thumbnails: BTreeMap<u64, Thumbnail>,
     held: BTreeMap<u64, TransientFace>,
     tenants: Vec<Tenant>,
     keys: Vec<AccessKey>,
@@ -240,6 +243,7 @@ impl State {
             schema: new.schema,
             capacity: new.capacity,
             quality_gate: new.quality_gate,
+            thumbnails: new.thumbnails,
             created_at: new.created_at,
         };
         let sequence = self.next_sequence();
@@ -283,8 +287,10 @@ impl State {
         let known = self.face_sets.values_mut().find(|face_set| face_set.id == id);
         let face_set = known.ok_or_else(|| Error::new(Kind::FaceSetNotFound, "the face set does not exist"))?;
         patched(face_set, patch);
+        let face_set = face_set.clone();
         changes.push(Change::FaceSetChanged(id));
-        Ok(face_set.clone())
+        self.drop_unwanted_thumbnails();
+        Ok(face_set)
     }
 
     fn delete_face_set(
@@ -301,6 +307,7 @@ impl State {
         self.erase_owned(FaceOwner::FaceSet(id));
         self.memberships.retain(|_, (face_set, _)| *face_set != id);
         self.face_sets.retain(|_, face_set| face_set.id != id);
+        self.drop_unwanted_thumbnails();
         changes.push(GalleryChange::Close { face_set: id });
         Ok(())
     }
@@ -395,6 +402,19 @@ impl GalleryStore for MemoryStore {
         limit: u64,
     ) -> Pending<'_, TemplatePage> {
         ready(Ok(self.read().faces_with_templates(tenant, face_set, from, limit)))
+    }
+
+    fn thumbnails(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        ids: Vec<FaceId>,
+    ) -> Pending<'_, Vec<(FaceId, Thumbnail)>> {
+        ready(Ok(self.read().thumbnails_of(tenant, scope, ids)))
+    }
+
+    fn keeps_thumbnails(&self, tenant: TenantId) -> Pending<'_, bool> {
+        ready(Ok(self.read().keeps_thumbnails(tenant)))
     }
 
     fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {

@@ -139,6 +139,7 @@ impl State {
             self.drop_if_unused(&face_set, changes);
             left.push(face_set);
         }
+        self.drop_unwanted_thumbnails();
         if !left.is_empty() {
             changes.push(Change::PersonChanged(person));
         }
@@ -210,6 +211,7 @@ impl State {
             self.show(sequence, changes);
             faces.push(face);
         }
+        self.drop_unwanted_thumbnails();
         if !faces.is_empty() {
             changes.push(Change::PersonChanged(from));
             changes.push(Change::PersonChanged(to));

@@ -27,6 +27,7 @@ impl State {
         changes: &mut Changes,
     ) -> Vec<TransientFace> {
         let mut held = Vec::with_capacity(faces.len());
+        let keeps_thumbnails = self.keeps_thumbnails(tenant);
         for new in faces {
             let id = free_id(new.id.get(), |id| self.is_face_id_used(id));
             let face = TransientFace {
@@ -42,6 +43,9 @@ impl State {
             };
             let sequence = self.next_sequence();
             self.held.insert(sequence, face.clone());
+            if let Some(thumbnail) = new.thumbnail.filter(|_| keeps_thumbnails) {
+                self.thumbnails.insert(sequence, thumbnail);
+            }
             changes.push(Change::TransientFaceKept(face.id));
             held.push(face);
         }
@@ -52,6 +56,7 @@ impl State {
                 changes.push(Change::TransientFaceGone(gone.id));
             }
         }
+        self.drop_unwanted_thumbnails();
         held
     }
 
@@ -84,15 +89,17 @@ impl State {
     ) -> Result<Face> {
         let face_set = self.face_set(tenant, face_set)?;
         let known = match self.held_face(tenant, source_face, now) {
-            Some((_, held)) => Some((held.template.clone(), held.detection, held.quality, held.subject.clone())),
+            Some((sequence, held)) => {
+                Some((sequence, held.template.clone(), held.detection, held.quality, held.subject.clone()))
+            }
             None => self.of_origin(tenant, source_face).first().and_then(|&sequence| {
                 let face = &self.faces[&sequence];
                 let of_set = self.template(sequence, &face_set.pack);
                 let template = of_set.or_else(|| self.template(sequence, &face.pack))?.clone();
-                Some((template, face.detection, face.quality, face.subject.clone()))
+                Some((sequence, template, face.detection, face.quality, face.subject.clone()))
             }),
         };
-        let (template, detection, quality, subject) =
+        let (known_as, template, detection, quality, subject) =
             known.ok_or_else(|| Error::new(Kind::FaceNotFound, "no face with that id is held or enrolled"))?;
         if self.gallery(face_set).any(|(_, face)| face.source_face == source_face) {
             return Err(Error::new(Kind::FaceExists, "the face is in the set already"));
@@ -125,11 +132,13 @@ impl State {
         let sequence = self.next_sequence();
         self.faces.insert(sequence, face.clone());
         self.templates.insert(sequence, vec![template]);
+        self.keep_thumbnail(sequence, self.thumbnails.get(&known_as).cloned());
         let n_before = self.held.len();
         self.held.retain(|_, held| held.tenant != tenant || held.id != source_face);
         if self.held.len() < n_before {
             changes.push(Change::TransientFaceGone(source_face));
         }
+        self.drop_unwanted_thumbnails();
         self.show(sequence, changes);
         Ok(face)
     }
@@ -171,6 +180,7 @@ impl State {
         for &sequence in &enrolled {
             self.remove_face(sequence, changes);
         }
+        self.drop_unwanted_thumbnails();
         (n_held + enrolled.len()) as u64
     }
 }
@@ -232,6 +242,7 @@ impl TransientFaceStore for MemoryStore {
         ready(self.write(|state, _| {
             let n_before = state.held.len();
             state.held.retain(|_, held| now < held.expires_at);
+            state.drop_unwanted_thumbnails();
             Ok((n_before - state.held.len()) as u64)
         }))
     }

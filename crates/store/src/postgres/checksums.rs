@@ -86,6 +86,14 @@ pub(super) fn template(face: i64, pack: &str, vector: &[u8]) -> i64 {
     Checksum::of("templates").number(face).text(pack).bytes(vector).finish()
 }
 
+pub(super) fn thumbnail(face: i64, picture: &[u8]) -> i64 {
+    Checksum::of("thumbnails").number(face).bytes(picture).finish()
+}
+
+pub(super) fn thumbnail_set(face_set: i64, wanted: bool) -> i64 {
+    Checksum::of("thumbnail_sets").number(face_set).number(i64::from(wanted)).finish()
+}
+
 pub(super) fn face_set(set: &FaceSet) -> i64 {
     Checksum::of("face_sets")
         .number(set.id.get().cast_signed())

@@ -12,7 +12,7 @@ use likeness_domain::types::TimestampMs;
 use super::errors::Answer;
 use super::session::Session;
 use super::transaction::Step;
-use super::{Shared, commits, deletes, transaction};
+use super::{Shared, commits, deletes, thumbnails, transaction};
 use crate::pace::Pace;
 
 /// Most faces of a deleted person that are erased within the delete itself.
@@ -109,6 +109,10 @@ async fn erase_some(session: &Session, n_rows_max: i64) -> Answer<u64> {
     if let Some(row) = session.first("SELECT id FROM persons WHERE key IS NULL LIMIT 1", &[]).await? {
         return erase_person(session, row.try_get(0)?, n_rows_max).await;
     }
+    let n_erased = thumbnails::erase_some(session, n_rows_max).await?;
+    if n_erased > 0 {
+        return Ok(n_erased);
+    }
     // Last, since what a tenant had in sets and persons is erased with those.
     erase_tenant(session, n_rows_max).await
 }
@@ -125,17 +129,24 @@ async fn erase_face_set(session: &Session, id: i64, n_rows_max: i64) -> Answer<u
         session.execute(sql, &[&id, &(n_owned as i64)]).await?;
         return Ok(n_owned);
     }
-    for sql in [
-        "DELETE FROM gallery WHERE face_set = $1
-         AND sequence IN (SELECT sequence FROM gallery WHERE face_set = $1 LIMIT $2)",
-        "DELETE FROM memberships WHERE face_set = $1
-         AND sequence IN (SELECT sequence FROM memberships WHERE face_set = $1 LIMIT $2)",
-    ] {
-        let n_erased = session.execute(sql, &[&id, &n_rows_max]).await?;
-        if n_erased > 0 {
-            return Ok(n_erased);
-        }
+    let sql = "DELETE FROM gallery WHERE face_set = $1
+               AND sequence IN (SELECT sequence FROM gallery WHERE face_set = $1 LIMIT $2) RETURNING sequence";
+    let mut hidden: Vec<i64> = Vec::new();
+    for row in session.query(sql, &[&id, &n_rows_max]).await? {
+        hidden.push(row.try_get(0)?);
     }
+    if !hidden.is_empty() {
+        // Of members.
+        thumbnails::drop_unwanted(session, &hidden).await?;
+        return Ok(hidden.len() as u64);
+    }
+    let sql = "DELETE FROM memberships WHERE face_set = $1
+               AND sequence IN (SELECT sequence FROM memberships WHERE face_set = $1 LIMIT $2)";
+    let n_erased = session.execute(sql, &[&id, &n_rows_max]).await?;
+    if n_erased > 0 {
+        return Ok(n_erased);
+    }
+    session.execute("DELETE FROM thumbnail_sets WHERE face_set = $1", &[&id]).await?;
     session.execute("DELETE FROM face_sets WHERE id = $1 AND name IS NULL", &[&id]).await
 }
 

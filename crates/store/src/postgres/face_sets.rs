@@ -12,7 +12,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, PERSON_COLUMNS, SET_COLUMNS, SetRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, usage};
+use super::{checksums, thumbnails, usage};
 use crate::embedded::codec;
 use crate::gallery::{check_capacity, patched};
 use crate::id::next_id;
@@ -66,6 +66,7 @@ pub(super) async fn insert(
         schema: new.schema,
         capacity: new.capacity,
         quality_gate: new.quality_gate,
+        thumbnails: new.thumbnails,
         created_at: new.created_at,
     };
     let sequence = tx.next_place().await?;
@@ -94,6 +95,9 @@ pub(super) async fn insert(
             ],
         )
         .await?;
+    if face_set.thumbnails {
+        thumbnails::turn_on(&tx.session, face_set.id).await?;
+    }
     tx.push(GalleryChange::Open {
         face_set: face_set.id,
         pack: face_set.pack.clone(),
@@ -135,6 +139,14 @@ pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, pa
         return Err(Failure::said(Kind::FaceSetExists, format!("face set `{name}` exists already")));
     }
     check_capacity(&patch, n_gallery)?;
+    match patch.thumbnails {
+        Some(true) => thumbnails::turn_on(&tx.session, id).await?,
+        Some(false) => {
+            thumbnails::turn_off(&tx.session, id).await?;
+            tx.leaves_rows = true;
+        }
+        None => {}
+    }
     patched(&mut face_set, patch);
     let sql = "UPDATE face_sets SET name = $2, label = $3, note = $4, tags = $5, quality_gate = $6, checksum = $7,
                                     capacity = $8

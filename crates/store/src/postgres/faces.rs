@@ -10,7 +10,7 @@ use likeness_domain::access::Limits;
 use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
     ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Precondition, Template,
-    TenantId, TimestampMs,
+    TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -20,7 +20,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SET_COLUMNS, SetRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, usage};
+use super::{checksums, thumbnails, usage};
 use crate::bounds;
 use crate::embedded::codec;
 use crate::gallery::entry;
@@ -74,7 +74,11 @@ pub(super) async fn add(
     }
     check_external_ids(&tx.session, owner, &faces).await?;
     let ids = free_face_ids(&tx.session, faces.iter().map(|face| (face.id, face.spare_id))).await?;
-    let made = faces.into_iter().zip(ids).map(|(new, id)| new.enrolled(id, tenant, owner));
+    let made = faces.into_iter().zip(ids).map(|(mut new, id)| {
+        let thumbnail = new.thumbnail.take();
+        let (face, template) = new.enrolled(id, tenant, owner);
+        (face, template, thumbnail)
+    });
     insert(tx, owner, made.collect(), &sets).await
 }
 
@@ -172,33 +176,38 @@ async fn used_ids(session: &Session, ids: &[i64]) -> Answer<HashSet<i64>> {
 }
 
 /// Writes faces of one owner with their templates, counts them, and shows each in the galleries of `sets` that share its pack.
+/// Pictures are kept where one of these keeps pictures.
 pub(super) async fn insert(
     tx: &mut WriteTx,
     owner: FaceOwner,
-    made: Vec<(Face, Template)>,
+    made: Vec<(Face, Template, Option<Thumbnail>)>,
     sets: &[SetRow],
 ) -> Answer<Vec<Face>> {
     let places = tx.next_places(made.len()).await?;
     copy_faces(&tx.session, &made, &places).await?;
-    copy_templates(&tx.session, made.iter().map(|(_, template)| template).zip(&places)).await?;
-    let mut shown = Vec::new();
-    for ((face, template), &sequence) in made.iter().zip(&places) {
+    copy_templates(&tx.session, made.iter().map(|(_, template, _)| template).zip(&places)).await?;
+    let (mut shown, mut pictures) = (Vec::new(), Vec::new());
+    for ((face, template, thumbnail), &sequence) in made.iter().zip(&places) {
+        let mut is_wanted = false;
         for set in sets.iter().filter(|set| set.face_set.pack == *template.pack()) {
             shown.push((set.face_set.id, sequence));
+            is_wanted |= set.face_set.thumbnails;
             let entry = entry(face, template.clone(), sequence.cast_unsigned(), &set.face_set.schema);
             tx.push(GalleryChange::Put { face_set: set.face_set.id, entry });
         }
+        pictures.extend(thumbnail.clone().filter(|_| is_wanted).map(|thumbnail| (sequence, thumbnail)));
     }
     show(&tx.session, &shown).await?;
+    thumbnails::insert(&tx.session, &pictures).await?;
     let count = match owner {
         FaceOwner::FaceSet(_) => "UPDATE face_sets SET n_owned = n_owned + $2 WHERE id = $1",
         FaceOwner::Person(_) => "UPDATE persons SET n_faces = n_faces + $2 WHERE id = $1",
     };
     tx.session.execute(count, &[&owner_id(owner), &(made.len() as i64)]).await?;
-    Ok(made.into_iter().map(|(face, _)| face).collect())
+    Ok(made.into_iter().map(|(face, ..)| face).collect())
 }
 
-async fn copy_faces(session: &Session, made: &[(Face, Template)], places: &[i64]) -> Answer<()> {
+async fn copy_faces(session: &Session, made: &[(Face, Template, Option<Thumbnail>)], places: &[i64]) -> Answer<()> {
     const SQL: &str =
         "COPY faces (sequence, id, face_set, person, pack, detection, quality, subject, external_id, fields,
                        note, source, created_at, updated_at, source_face, checksum) FROM STDIN BINARY";
@@ -221,7 +230,7 @@ async fn copy_faces(session: &Session, made: &[(Face, Template)], places: &[i64]
         Type::INT8,
     ];
     let mut writer = pin!(BinaryCopyInWriter::new(session.copy_in(SQL).await?, TYPES));
-    for ((face, _), &sequence) in made.iter().zip(places) {
+    for ((face, ..), &sequence) in made.iter().zip(places) {
         let (owner_set, owner_person) = match face.owner {
             FaceOwner::FaceSet(id) => (Some(number(id.get())), None),
             FaceOwner::Person(id) => (None, Some(number(id.get()))),

@@ -32,6 +32,7 @@ mod schema;
 mod session;
 mod templates;
 mod tenants;
+mod thumbnails;
 mod tls;
 mod transaction;
 mod transient;
@@ -50,7 +51,7 @@ use likeness_domain::ports::{
 use likeness_domain::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
-    Template, TenantId, TimestampMs,
+    Template, TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind, Result};
 use tokio::runtime::Runtime;
@@ -553,6 +554,21 @@ impl GalleryStore for PostgresStore {
         self.read_snapshot("read the templates", move |session| {
             Box::pin(templates::page(session, tenant, face_set, from, limit))
         })
+    }
+
+    fn thumbnails(
+        &self,
+        tenant: TenantId,
+        scope: FaceScope,
+        ids: Vec<FaceId>,
+    ) -> Pending<'_, Vec<(FaceId, Thumbnail)>> {
+        self.read("look up the thumbnails", move |session| {
+            Box::pin(thumbnails::by_id(session, tenant, scope, ids.clone()))
+        })
+    }
+
+    fn keeps_thumbnails(&self, tenant: TenantId) -> Pending<'_, bool> {
+        self.read("look up which sets keep thumbnails", move |session| Box::pin(thumbnails::are_kept(session, tenant)))
     }
 
     fn put_templates(&self, actor: Actor, templates: Vec<(FaceId, Template)>) -> Pending<'_, ()> {

@@ -16,7 +16,7 @@ use super::faces::{self, sets_of_person};
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{checksums, erase, usage};
+use super::{checksums, erase, thumbnails, usage};
 use crate::bounds;
 use crate::gallery::entry;
 
@@ -155,6 +155,8 @@ async fn leave_one(tx: &mut WriteTx, face_set: &FaceSet, person: PersonId) -> An
     }
     faces::hide(&tx.session, &hidden).await?;
     tx.session.execute("DELETE FROM memberships WHERE person = $1 AND face_set = $2", &[&member, &id]).await?;
+    let hidden: Vec<i64> = hidden.into_iter().map(|(_, sequence)| sequence).collect();
+    thumbnails::drop_unwanted(&tx.session, &hidden).await?;
     let is_of_no_use = "SELECT 1 FROM face_sets WHERE id = $1 AND made_by_joining AND n_owned = 0
          AND NOT EXISTS (SELECT 1 FROM memberships WHERE face_set = $1)";
     if tx.session.exists(is_of_no_use, &[&id]).await? {
@@ -289,6 +291,7 @@ pub(super) async fn move_faces(
             let entry = entry(&face, template, sequence.cast_unsigned(), &set.face_set.schema);
             tx.push(GalleryChange::Put { face_set: set.face_set.id, entry });
         }
+        thumbnails::drop_unwanted(&tx.session, &[sequence]).await?;
         moved_faces.push(face);
     }
     for (person, sql) in [

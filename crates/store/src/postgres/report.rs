@@ -10,7 +10,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, PERSON_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
 use super::schema::SCHEMA_VERSION;
 use super::session::Session;
-use super::{Shared, commits, deletes, respell, transient};
+use super::{Shared, commits, deletes, respell, thumbnails, transient};
 use crate::embedded::codec;
 
 /// Most problems that are listed: the first ones are what a person can use.
@@ -100,6 +100,13 @@ const RULES: &[(&str, &str, &str)] = &[
         "a template belongs to no face",
         "SELECT 'template of the face with sequence ' || t.face FROM templates AS t
          WHERE NOT EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)",
+        RESTORE,
+    ),
+    (
+        "a thumbnail belongs to no face",
+        "SELECT 'thumbnail of the face with sequence ' || t.face FROM thumbnails AS t
+         WHERE NOT EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face)
+         AND NOT EXISTS (SELECT 1 FROM held_faces AS h WHERE h.sequence = t.face)",
         RESTORE,
     ),
     (
@@ -199,7 +206,10 @@ async fn look_at_everything(shared: &Shared, session: &Session, report: &mut Sto
             }
         }
     }
-    report.checked.push("the checksum of every face set, person, face, template, held face and pending delete".into());
+    thumbnails::check(session, problems).await?;
+    report
+        .checked
+        .push("the checksum of every face set, person, face, template, thumbnail, held face and pending delete".into());
     shared.watch_report(Some(ReportProgress { stage: "comparing names", n_done: 0, n_all: 0 }));
     report.notes.extend(respell::look_alikes(session).await?);
     report.checked.push("names that look alike (they are no problem)".into());

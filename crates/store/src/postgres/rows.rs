@@ -37,7 +37,8 @@ pub(super) struct FaceRow {
 
 /// Columns of [`set_row`], of `face_sets AS s`.
 pub(super) const SET_COLUMNS: &str = "s.id, s.tenant, s.name, s.label, s.note, s.pack, s.fields, s.capacity, \
-     s.created_at, s.n_gallery, s.tags, s.quality_gate, s.checksum";
+     s.created_at, s.n_gallery, s.tags, s.quality_gate, s.checksum, \
+     (SELECT w.checksum FROM thumbnail_sets AS w WHERE w.face_set = s.id AND w.wanted)";
 
 /// Columns of [`person_row`], of `persons AS p`.
 pub(super) const PERSON_COLUMNS: &str = "p.id, p.tenant, p.key, p.name, p.note, p.created_at, p.n_faces, p.checksum";
@@ -110,6 +111,14 @@ pub(super) fn set_row(row: &Row) -> Answer<SetRow> {
         // The sign bit carries what is above 2^63.
         capacity: row.try_get::<_, Option<i64>>(7)?.map(i64::cast_unsigned),
         quality_gate: checked(QualityGate::from_word(row.try_get(11)?))?,
+        // A damaged note that pictures are kept counts as one that says nothing.
+        thumbnails: match row.try_get::<_, Option<i64>>(13)? {
+            Some(checksum) => {
+                let id: i64 = row.try_get(0)?;
+                need_intact(checksum, checksums::thumbnail_set(id, true), "thumbnail setting of face set", id).is_ok()
+            }
+            None => false,
+        },
         created_at: TimestampMs(row.try_get(8)?),
     };
     need_intact(row.try_get(12)?, checksums::face_set(&face_set), "face set", face_set.id)?;

@@ -7,7 +7,12 @@ use super::respell::{self, Respelled};
 use super::session::Session;
 
 /// The steps that lead from an empty database to the present layout; number `n` makes version `n + 1`. Append only.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// Version of the present layout.
 pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -8,7 +8,7 @@ use likeness_domain::access::Limits;
 use likeness_domain::ports::{Change, FaceScope, Pending, TransientFaceStore};
 use likeness_domain::types::{
     AccessKeyId, Actor, Detection, Face, FaceId, FaceOwner, FaceSetId, FieldValues, NewTransientFace, PackId, Quality,
-    Subject, Template, TenantId, TimestampMs, TransientFace,
+    Subject, Template, TenantId, Thumbnail, TimestampMs, TransientFace,
 };
 use tokio_postgres::Row;
 
@@ -17,7 +17,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{PostgresStore, checksums, faces};
+use super::{PostgresStore, checksums, faces, thumbnails};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -86,6 +86,7 @@ async fn keep(
     let ids = faces::free_face_ids(&tx.session, new_faces.iter().map(|new| (new.id, None))).await?;
     let places = tx.next_places(new_faces.len()).await?;
     let mut held = Vec::with_capacity(new_faces.len());
+    let mut pictures = Vec::new();
     for ((new, id), sequence) in new_faces.into_iter().zip(ids).zip(places) {
         let face = TransientFace {
             id,
@@ -120,8 +121,12 @@ async fn keep(
                 ],
             )
             .await?;
+        pictures.extend(new.thumbnail.map(|thumbnail| (sequence, thumbnail)));
         tx.push(Change::TransientFaceKept(face.id));
         held.push(face);
+    }
+    if !pictures.is_empty() && thumbnails::are_kept(&tx.session, tenant).await? {
+        thumbnails::insert(&tx.session, &pictures).await?;
     }
     // Of the newest as many as may be kept; the index has their order.
     let sql = "DELETE FROM held_faces WHERE tenant = $1 AND sequence IN
@@ -176,6 +181,7 @@ struct Known {
     detection: Detection,
     quality: Quality,
     subject: Option<Subject>,
+    thumbnail: Option<Thumbnail>,
 }
 
 /// `pack` is the one wanted: an enrolled face that has no template of it gives the one it was enrolled with.
@@ -186,9 +192,10 @@ async fn known(
     pack: &PackId,
     now: TimestampMs,
 ) -> Answer<Option<Known>> {
-    if let Some((_, held)) = one(session, tenant, source_face, now).await? {
+    if let Some((sequence, held)) = one(session, tenant, source_face, now).await? {
         let TransientFace { template, detection, quality, subject, .. } = held;
-        return Ok(Some(Known { template, detection, quality, subject }));
+        let thumbnail = thumbnails::one(session, sequence).await?;
+        return Ok(Some(Known { template, detection, quality, subject, thumbnail }));
     }
     let mut found = enrolled(session, tenant, None, vec![source_face]).await?.into_iter();
     let Some(FaceRow { sequence, face }) = found.next() else { return Ok(None) };
@@ -199,7 +206,8 @@ async fn known(
             .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
     };
     let Face { detection, quality, subject, .. } = face;
-    Ok(Some(Known { template, detection, quality, subject }))
+    let thumbnail = thumbnails::one(session, sequence).await?;
+    Ok(Some(Known { template, detection, quality, subject, thumbnail }))
 }
 
 async fn enrol(
@@ -212,7 +220,7 @@ async fn enrol(
 ) -> Answer<Face> {
     let set = rows::need_face_set(&tx.session, tenant, face_set).await?;
     let known = known(&tx.session, tenant, source_face, &set.face_set.pack, now).await?;
-    let Known { template, detection, quality, subject } = known.ok_or_else(unknown)?;
+    let Known { template, detection, quality, subject, thumbnail } = known.ok_or_else(unknown)?;
     let scope = Some(FaceScope::FaceSet(face_set));
     if !enrolled(&tx.session, tenant, scope, vec![source_face]).await?.is_empty() {
         return Err(Failure::said(Kind::FaceExists, "the face is in the set already"));
@@ -237,7 +245,7 @@ async fn enrol(
         created_at: now,
         updated_at: now,
     };
-    faces::insert(tx, face.owner, vec![(face.clone(), template)], &[set]).await?;
+    faces::insert(tx, face.owner, vec![(face.clone(), template, thumbnail)], &[set]).await?;
     let_go(tx, tenant, source_face).await?;
     Ok(face)
 }

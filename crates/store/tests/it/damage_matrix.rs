@@ -12,7 +12,8 @@ use likeness_domain::ports::{
     TransientFaceStore, UploadStore, WhenFull,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, FaceOwner, InstallationSecret, NewFace, Secret, Tenant, TenantName, TimestampMs,
+    AccessKey, AccessKeyId, FaceOwner, FaceSet, InstallationSecret, NewFace, NewFaceSet, Secret, Tenant, TenantName,
+    TimestampMs,
 };
 use likeness_store::conformance::jobs::{at, job};
 use likeness_store::conformance::samples::*;
@@ -94,7 +95,7 @@ fn mark(number: u64) -> String {
 }
 
 fn marked(number: u64) -> NewFace {
-    NewFace { note: Some(note(&mark(number))), ..full_face(number) }
+    NewFace { note: Some(note(&mark(number))), thumbnail: Some(thumbnail(number)), ..full_face(number) }
 }
 
 /// Something in every table.
@@ -109,7 +110,8 @@ async fn fill(dir: &Path) {
         let (id, secret) =
             (AccessKeyId::new(&format!("KEY-{name}")).unwrap(), Secret::new("secret-of-the-key").unwrap());
         credentials.add_key(by(tenant), AccessKey::new(id, secret, new, TimestampMs(1))).await.unwrap();
-        let set = store.create_face_set(by(tenant), face_set(&format!("set-of-{name}")), None).await.unwrap();
+        let new = NewFaceSet { thumbnails: true, ..face_set(&format!("set-of-{name}")) };
+        let set = store.create_face_set(by(tenant), new, None).await.unwrap();
         if name == "gone" {
             store.delete_tenant(by(tenant)).await.unwrap();
             continue;
@@ -459,9 +461,14 @@ async fn everything(store: &EmbeddedStore, index: &Ledger, dir: &Path) -> BTreeS
     let mut returned = BTreeSet::new();
     for tenant in [ours(), theirs()] {
         for set in store.face_sets(tenant).await.unwrap_or_default() {
-            let set = set.face_set;
+            // Where the note that it keeps pictures is damaged it keeps none.
+            let set = FaceSet { thumbnails: true, ..set.face_set };
             returned.insert(format!("{set:?}"));
             let scope = FaceScope::FaceSet(set.id);
+            let ids = (1..=N_FACES + 5).map(face_id).collect();
+            for (id, thumbnail) in store.thumbnails(tenant, scope, ids).await.unwrap_or_default() {
+                returned.insert(format!("{id} looks like {:?}", thumbnail.bytes()));
+            }
             for face in store.list_faces(tenant, scope, EVERYTHING).await.unwrap_or_default() {
                 returned.insert(format!("{} {face:?}", set.id));
                 let found = store.templates(tenant, Some(scope), vec![face.id], pack()).await.unwrap_or_default();

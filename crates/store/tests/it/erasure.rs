@@ -9,8 +9,8 @@ use likeness_domain::ports::{
     CredentialStore, FaceScope, FaceSelector, GalleryStore, JobStore, NewJob, TransientFaceStore, UploadStore,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, Face, FaceOwner, FaceSet, NewFace, NewTransientFace, Secret, Template, Tenant, TenantId,
-    TenantName, TimestampMs,
+    AccessKey, AccessKeyId, Face, FaceOwner, FaceSet, FaceSetPatch, NewFace, NewFaceSet, NewTransientFace, Secret,
+    Template, Tenant, TenantId, TenantName, Thumbnail, TimestampMs,
 };
 use likeness_store::conformance::jobs::{at, job};
 use likeness_store::conformance::samples::*;
@@ -247,6 +247,61 @@ fn check_traces_of(store: EmbeddedStore, scratch: &tempfile::TempDir, n_dimensio
         let traces: Vec<_> = found.difference(&kept).collect();
         assert!(traces.is_empty(), "{} of 1400 deleted templates are still on disk", traces.len());
         assert_eq!(found, kept);
+    });
+}
+
+/// The thumbnail of a face and the bytes by which it can be recognised in a file.
+fn portrait(face: NewFace) -> (NewFace, [u8; 16]) {
+    let mark = mark(&face.template);
+    let bytes = [&[0xff, 0xd8, 0xff][..], &mark, &[7; 3_000]].concat();
+    // Another template, so that the mark stands in the picture alone.
+    let template = template(face.id.get() + (1 << 40));
+    (NewFace { template, thumbnail: Some(Thumbnail::new(bytes.into()).unwrap()), ..face }, mark)
+}
+
+/// Once the store is tidy, no file holds a picture of a deleted face, nor of a set that was told to keep none, while pictures
+/// that another set of the person keeps stay.
+#[test]
+fn no_trace_of_a_picture_that_is_not_kept_is_left_in_any_file() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = open(scratch.path());
+        let mut marks = HashMap::new();
+        let mut all = |numbers: std::ops::Range<u64>| -> Vec<NewFace> {
+            let made = numbers.map(|number| {
+                let (face, mark) = portrait(face(number));
+                marks.insert(mark, number);
+                face
+            });
+            made.collect()
+        };
+        let mut sets = Vec::new();
+        for name in ["told", "deleted", "faces", "other"] {
+            let new = NewFaceSet { thumbnails: true, ..face_set(name) };
+            sets.push(store.create_face_set(by(ours()), new, None).await.unwrap().id);
+        }
+        let [told, deleted, faces, _] = sets[..] else { panic!("four sets") };
+        let members = [("anna", vec!["told"]), ("bert", vec!["told", "deleted", "other"]), ("carl", vec!["deleted"])];
+        for (idx, (key, joined)) in members.into_iter().enumerate() {
+            let join = joined.into_iter().map(face_set).collect();
+            let (person, _) = store.create_person(by(ours()), person(key), join, None).await.unwrap();
+            let first = 0x10_000 * (idx as u64 + 1);
+            store.add_faces(by(ours()), FaceOwner::Person(person.id), all(first..first + 50), None).await.unwrap();
+        }
+        for (set, first) in [(told, 0x50_000), (deleted, 0x60_000), (faces, 0x70_000)] {
+            store.add_faces(by(ours()), FaceOwner::FaceSet(set), all(first..first + 700), None).await.unwrap();
+        }
+        assert_eq!(found_on_disk(scratch.path(), &marks).len(), 2_250, "what is stored can be found");
+
+        let patch = FaceSetPatch { thumbnails: Some(false), ..FaceSetPatch::default() };
+        store.update_face_set(by(ours()), told, patch).await.unwrap();
+        store.delete_face_set(by(ours()), deleted, false).await.unwrap();
+        let gone = FaceSelector::Ids((0x70_000..0x70_000 + 650).map(face_id).collect());
+        store.delete_faces(by(ours()), FaceScope::FaceSet(faces), gone).await.unwrap();
+        until_tidy(&store, scratch.path()).await;
+        let kept: HashSet<u64> = (0x20_000..0x20_000 + 50).chain(0x70_000 + 650..0x70_000 + 700).collect();
+        assert_eq!(until_found_on_disk(scratch.path(), &marks, &kept), kept);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
     });
 }
 

@@ -268,6 +268,30 @@ fn a_folder_of_layout_8_is_upgraded_and_its_names_have_one_spelling() {
     });
 }
 
+/// A file of layout 9: its sets keep no pictures until somebody says so.
+#[test]
+fn a_folder_of_layout_9_is_upgraded_and_keeps_pictures_when_told_to() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE_FILE), include_bytes!("../data/9/likeness.db")).unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let report = store.report(true).await.unwrap();
+        assert_eq!((report.schema_version, report.problems), (SCHEMA_VERSION, vec![]));
+        assert_eq!((report.n_face_sets, report.n_persons, report.n_faces), (4, 2, 8));
+        let set = store.face_set(ours(), name("staff")).await.unwrap().unwrap().face_set;
+        assert!(!set.thumbnails && !store.keeps_thumbnails(ours()).await.unwrap());
+        let patch = FaceSetPatch { thumbnails: Some(true), ..FaceSetPatch::default() };
+        store.update_face_set(by(ours()), set.id, patch).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), vec![pictured(500)], None).await.unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let ids = vec![face_id(101), face_id(500)];
+        let found = store.thumbnails(ours(), FaceScope::FaceSet(set.id), ids).await.unwrap();
+        assert_eq!(found, [(face_id(500), thumbnail(500))]);
+        assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+    });
+}
+
 /// A damaged row is not given a new checksum on the way, and a person of whom one is damaged is not merged.
 #[test]
 fn an_upgrade_to_one_spelling_leaves_damaged_rows_as_they_are() {

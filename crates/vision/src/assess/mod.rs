@@ -84,7 +84,8 @@ impl Assignment {
 }
 
 /// What needs no pack. The pose is fitted to the face mesh or, without one, to the detector's five landmarks.
-pub const WITHOUT_STAGES: Aspects = Aspects::QUALITY.and(Aspects::POSE).and(Aspects::POINTS).and(Aspects::CROP);
+pub const WITHOUT_STAGES: Aspects =
+    Aspects::QUALITY.and(Aspects::POSE).and(Aspects::POINTS).and(Aspects::CROP).and(Aspects::THUMBNAIL);
 
 /// The stages of one thread. Clones are for other threads and share the models, also those opened later.
 #[derive(Clone)]

@@ -97,6 +97,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         schema: FieldSchema::default(),
         capacity: None,
         quality_gate: None,
+        thumbnails: false,
     };
     let named = FaceSetNamed::OuterId(name);
     let face_set = match call.library.create_face_set(&call.caller, request).await {
@@ -194,6 +195,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
         note: convert::new_user_data(&call.fields)?,
         tags: convert::tags(&call.fields)?,
         quality_gate: None,
+        thumbnails: None,
         capacity: None,
         only_if: None,
     };

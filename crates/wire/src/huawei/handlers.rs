@@ -77,6 +77,7 @@ async fn create_face_set(call: &Call<'_>) -> Outcome {
         capacity: Some(convert::capacity(&call.params, settings)?),
         schema: convert::field_schema(&call.params)?,
         quality_gate: None,
+        thumbnails: false,
     };
     let face_set = call.library.create_face_set(&call.caller, request).await?;
     Ok(Answer::FaceSet { face_set_info: convert::face_set_info(face_set, 0, settings) })

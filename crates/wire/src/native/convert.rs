@@ -17,7 +17,7 @@ use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ClearedParts, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName,
     FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate,
-    Similarity, Subject, Tags, TimestampMs, UploadName,
+    Similarity, Subject, Tags, Thumbnail, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -85,6 +85,7 @@ pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::Creat
         schema: FieldSchema::new(fields.collect::<Result<Vec<_>, _>>()?)?,
         capacity: body.capacity,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
+        thumbnails: body.thumbnails.unwrap_or_default(),
     })
 }
 
@@ -116,6 +117,7 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
         label: note("label", body.label)?,
         note: note("note", body.note)?,
         quality_gate: body.quality.as_deref().map(QualityGate::from_word).transpose()?,
+        thumbnails: body.thumbnails,
         capacity: body.capacity,
         ..FaceSetPatch::default()
     })
@@ -231,6 +233,23 @@ pub(super) fn delete_faces(body: dto::DeleteFaces) -> Result<library::DeleteFace
         ),
         dto::DeleteFaces::Field { name, value } => library::DeleteFaces::Field { name, value: given_value(&value) },
     })
+}
+
+/// The faces whose pictures are asked for; what is no id is of no face.
+pub(super) fn thumbnails_of(body: dto::ThumbnailsOf) -> Result<Vec<FaceId>, Error> {
+    let (n_ids, max) = (body.ids.len(), limits::THUMBNAILS_MAX);
+    if !(1..=max).contains(&n_ids) {
+        return Err(Error::invalid("ids", format!("`ids` has {n_ids} entries, expected 1 to {max}")));
+    }
+    Ok(body.ids.iter().filter_map(|id| read_face_id(id)).collect())
+}
+
+pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> dto::Thumbnails {
+    let spelled = |(id, thumbnail): (FaceId, Thumbnail)| dto::Thumbnail {
+        id: id.to_string(),
+        jpeg: STANDARD.encode(thumbnail.bytes()),
+    };
+    dto::Thumbnails { thumbnails: found.into_iter().map(spelled).collect() }
 }
 
 pub(super) fn external_ids(body: dto::ExternalIds) -> Result<Vec<ExternalId>, Error> {
@@ -436,6 +455,7 @@ pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
         fields: face_set.schema.fields().iter().map(field).collect(),
         capacity: face_set.capacity,
         quality: face_set.quality_gate.word().to_owned(),
+        thumbnails: face_set.thumbnails,
         n_faces,
         created_at: time_text(face_set.created_at),
     }

@@ -94,6 +94,8 @@ pub struct CreateFaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`; without one it is the server's default.
     pub quality: Option<String>,
+    /// Whether a small picture is kept of each face that is enrolled, for people to look at; without it none is.
+    pub thumbnails: Option<bool>,
     /// The model pack of its faces; without one it is the default pack.
     pub pack: Option<String>,
 }
@@ -114,6 +116,9 @@ pub struct UpdateFaceSet {
     pub tags: Option<Vec<String>>,
     /// How good a picture of a face must be from now on: `none`, `low`, `medium` or `high`. Faces in the set stay.
     pub quality: Option<String>,
+    /// Whether a small picture is kept of each face that is enrolled from now on. `false` erases those that there are; faces
+    /// that are enrolled already get none.
+    pub thumbnails: Option<bool>,
     /// Most faces it may hold from now on, not fewer than it has; `null` for no bound of its own.
     #[serde(default, deserialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Option<u64>>,
@@ -139,6 +144,8 @@ pub struct FaceSet {
     pub capacity: Option<u64>,
     /// How good a picture of a face must be: `none`, `low`, `medium` or `high`.
     pub quality: String,
+    /// Whether small pictures of its faces are kept.
+    pub thumbnails: bool,
     /// Faces in its gallery: its own and those of its member persons.
     pub n_faces: u64,
     /// When it was made, RFC 3339, UTC.
@@ -305,6 +312,37 @@ pub struct Face {
     pub created_at: String,
     /// When label, note or fields last changed.
     pub updated_at: String,
+}
+
+/// Which small pictures are asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThumbnailsOf {
+    /// Ids of the faces.
+    pub ids: Vec<String>,
+}
+
+/// Small pictures of faces; those without one are left out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Thumbnails {
+    /// One for each face that has one, in the order asked for.
+    pub thumbnails: Vec<Thumbnail>,
+}
+
+/// A small picture of a face.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Thumbnail {
+    /// Id of the face.
+    pub id: String,
+    /// A JPEG file of at most 8 KiB, in base64.
+    pub jpeg: String,
+}
+
+// A picture of a face is never printed.
+impl std::fmt::Debug for Thumbnail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Thumbnail({}, {} characters)", self.id, self.jpeg.len())
+    }
 }
 
 /// An image inside JSON.

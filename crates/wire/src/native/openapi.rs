@@ -49,6 +49,9 @@ enum Takes {
 /// Stands for an archive among the types of answers.
 const ARCHIVE: &str = "archive";
 
+/// Stands for a picture among the types of answers.
+const PICTURE_FILE: &str = "picture";
+
 /// The heads by which a stretch of an archive is asked for.
 const RANGE_HEADERS: [(&str, &str); 2] = [
     ("Range", "one stretch, as in `bytes=1000-`; a fetch that broke off goes on behind the bytes that arrived"),
@@ -130,7 +133,7 @@ fn details(name: &str) -> Option<Details> {
             201,
             "FaceSet",
             &[],
-            json!({"name": "staff", "fields": [{"name": "age", "type": "integer"}], "quality": "none"}),
+            json!({"name": "staff", "fields": [{"name": "age", "type": "integer"}], "quality": "none", "thumbnails": true}),
         ),
         "show_face_set" => d(&[], Nothing, 200, "FaceSet", STAFF, Value::Null),
         "update_face_set" => {
@@ -161,6 +164,11 @@ fn details(name: &str) -> Option<Details> {
             json!({"image": image(), "subject": "anna", "external_id": "photo-1", "fields": {"age": 30}}),
         ),
         "show_face" => d(&[], Nothing, 200, "Face", STAFF_FACE, Value::Null),
+        "show_thumbnail" => d(&[], Nothing, 200, PICTURE_FILE, STAFF_FACE, Value::Null),
+        "list_thumbnails" => d(&[], Json("ThumbnailsOf"), 200, "Thumbnails", STAFF, json!({"ids": ["FACE"]})),
+        "list_person_thumbnails" => {
+            d(&[], Json("ThumbnailsOf"), 200, "Thumbnails", ANNA, json!({"ids": ["PERSON_FACE"]}))
+        }
         "update_face" => {
             d(&[], Json("UpdateFace"), 200, "Face", STAFF_FACE, json!({"note": "by the window", "fields": {"age": 31}}))
         }
@@ -383,7 +391,7 @@ fn links(name: &str) -> Option<(&'static [&'static str], Value)> {
             json!({"name": "$response.body#/name"}),
         ),
         "add_faces" => (
-            &["show_face", "update_face", "delete_face"],
+            &["show_face", "show_thumbnail", "update_face", "delete_face"],
             json!({"name": "$request.path.name", "id": "$response.body#/faces/0/id"}),
         ),
         "create_person" => (
@@ -439,6 +447,8 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
     if gives == ARCHIVE {
         let file = json!({"schema": {"type": "string", "format": "binary"}});
         answer["content"] = json!({"application/octet-stream": file, "application/zstd": file});
+    } else if gives == PICTURE_FILE {
+        answer["content"] = json!({"image/jpeg": {"schema": {"type": "string", "format": "binary"}}});
     } else if !example.is_null() {
         answer["content"]["application/json"]["example"] = example.clone();
     }

@@ -11,7 +11,7 @@ use likeness_domain::{Error, Kind, limits};
 use super::body::{Call, InFaceSet, Json, OfFace, OfPerson, Posted, Query, Words, json};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
-use super::{convert, dto};
+use super::{convert, dto, routes};
 
 type Answer = Result<Response, NativeError>;
 
@@ -104,6 +104,16 @@ pub(super) async fn list_faces(Call { api, caller }: Call, OfPerson(key): OfPers
     let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
     let faces = page.faces.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
     Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor }))
+}
+
+/// `POST /persons/{key}/faces/thumbnails`
+pub(super) async fn list_thumbnails(
+    Call { api, caller }: Call,
+    OfPerson(key): OfPerson,
+    Json(body): Json<dto::ThumbnailsOf>,
+) -> Answer {
+    let found = api.library.person_thumbnails(&caller, &key, convert::thumbnails_of(body)?).await?;
+    Ok(routes::thumbnails(found))
 }
 
 /// `POST /persons/{key}/faces`

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource};
 use likeness_domain::ports::UploadQuota;
-use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template};
+use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
 
 use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, json};
@@ -143,6 +143,33 @@ pub(super) async fn show_face(Call { api, caller }: Call, InFaceSet(name): InFac
     Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
 }
 
+/// The picture as a file. It is kept by no cache: it would outlive its face there.
+pub(super) async fn show_thumbnail(
+    Call { api, caller }: Call,
+    InFaceSet(name): InFaceSet,
+    OfFace(id): OfFace,
+) -> Answer {
+    let Some(thumbnail) = api.library.thumbnail(&caller, &name, id).await? else {
+        let hint = "only faces that are enrolled while `thumbnails` of the face set is true have one";
+        return Err(Error::new(Kind::FaceNotFound, "the face has no thumbnail").with_hint(hint).into());
+    };
+    let mut response = Response::new(thumbnail.bytes().clone().into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+pub(super) async fn list_thumbnails(
+    Call { api, caller }: Call,
+    InFaceSet(name): InFaceSet,
+    Json(body): Json<dto::ThumbnailsOf>,
+) -> Answer {
+    let found = api.library.thumbnails(&caller, &name, convert::thumbnails_of(body)?).await?;
+    Ok(thumbnails(found))
+}
+
 pub(super) async fn update_face(
     Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
@@ -154,6 +181,13 @@ pub(super) async fn update_face(
     let (_, face) = api.library.update_face(&caller, &name, id, request).await?;
     let tag = etag::of_face(&face);
     Ok(etag::tagged(json(StatusCode::OK, &one_face(&api, &caller, face).await?), &tag))
+}
+
+/// Pictures in an answer that no cache keeps.
+pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> Response {
+    let mut response = json(StatusCode::OK, &convert::thumbnails(found));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
 }
 
 /// Faces of a listing, with their templates of the set's pack if they are asked for.

@@ -250,7 +250,8 @@ async fn face_sets_come_and_go() {
                   "n_faces": 0,
                   "name": "staff",
                   "pack": "fake-1",
-                  "quality": "low"
+                  "quality": "low",
+                  "thumbnails": false
                 }
               ]
             }
@@ -271,7 +272,8 @@ async fn face_sets_come_and_go() {
               "name": "ü/&",
               "note": "N",
               "pack": "fake-1",
-              "quality": "low"
+              "quality": "low",
+              "thumbnails": false
             }
         "#]],
     );

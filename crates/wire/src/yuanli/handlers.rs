@@ -62,6 +62,7 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
         schema: FieldSchema::default(),
         capacity: None,
         quality_gate: None,
+        thumbnails: false,
     };
     let face_set = call.ask(call.library.create_face_set(&call.caller, request)).await?;
     Ok(Answer::Created(convert::group_created(&face_set, call.settings())))

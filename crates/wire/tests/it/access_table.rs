@@ -67,6 +67,7 @@ impl Server {
             schema: FieldSchema::default(),
             capacity: None,
             quality_gate: None,
+            thumbnails: false,
         };
         block_on(wire.library.create_face_set(&owner, staff)).unwrap();
         Self { bed, router: router(wire), tenant }
@@ -483,6 +484,7 @@ fn native_request(operation: &native::Operation) -> (String, Value) {
         }
         "delete_faces" | "delete_faces_later" | "count_faces" => json!({"ids": ["5"]}),
         "add_faces_later" => json!({"photos": [{"image": {"upload": "nope"}}]}),
+        "list_thumbnails" | "list_person_thumbnails" => json!({"ids": ["5"]}),
         "enrolled" => json!({"external_ids": ["5"]}),
         "import_faces" => json!({"pack": "fake-1", "faces": []}),
         "compare" => json!({"image_a": image, "image_b": image}),

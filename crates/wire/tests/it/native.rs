@@ -536,6 +536,7 @@ async fn a_step_in_paths_is_no_new_name_and_an_old_one_is_reached() {
         schema: FieldSchema::default(),
         capacity: None,
         quality_gate: QualityGate::None,
+        thumbnails: false,
         created_at: TimestampMs(NOW),
     };
     let actor = Caller::server(tenant_id(5), "test").actor();
@@ -579,4 +580,29 @@ async fn settings_and_metrics_are_for_whoever_manages_the_whole_tenant() {
     // What names other tenants is shown to none of them.
     assert_eq!((weights.get("value"), &weights["is_set"], &weights["is_hidden"]), (None, &json!(true), &json!(true)));
     assert_eq!(server.acme(200, "GET", "/metrics", Value::Null).await["operations"][0]["n"], 3);
+}
+
+#[tokio::test]
+async fn a_face_sets_thumbnails_are_shown_and_erased() {
+    let server = Server::new().await;
+    let made = server.acme(201, "POST", "/face-sets", json!({"name": "staff", "thumbnails": true})).await;
+    assert_eq!(made["thumbnails"], true);
+    let enrolled = json!({"image": {"base64": base64(P1)}});
+    let face = server.acme(201, "POST", "/face-sets/staff/faces", enrolled).await["faces"][0]["id"].clone();
+    let path = format!("/face-sets/staff/faces/{}/thumbnail", face.as_str().unwrap());
+    let (status, headers, bytes) = server.bytes("acme", "GET", &path, &[], Body::empty()).await;
+    assert_eq!((status, &bytes[..]), (200, likeness_testkit::FAKE_THUMBNAIL));
+    assert_eq!(headers["content-type"], "image/jpeg");
+    assert_eq!(headers["cache-control"], "private, no-store");
+    let asked = json!({"ids": ["77", face, "x"]});
+    let (_, headers, found) = server.send("acme", "POST", "/face-sets/staff/faces/thumbnails", &[], asked).await;
+    assert_eq!(found, json!({"thumbnails": [{"id": face, "jpeg": base64(likeness_testkit::FAKE_THUMBNAIL)}]}));
+    assert_eq!(headers["cache-control"], "private, no-store");
+    server.acme(400, "POST", "/face-sets/staff/faces/thumbnails", json!({"ids": []})).await;
+
+    let changed = server.acme(200, "PATCH", "/face-sets/staff", json!({"thumbnails": false})).await;
+    assert_eq!(changed["thumbnails"], false);
+    let refused = server.acme(404, "GET", &path, Value::Null).await;
+    assert_eq!(refused["error"]["code"], "face_not_found");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("no thumbnail"), "{refused}");
 }

@@ -29,6 +29,8 @@ const ORDER: &[&str] = &[
     "list_face_sets",
     "add_faces",
     "show_face",
+    "show_thumbnail",
+    "list_thumbnails",
     "update_face",
     "list_faces",
     "count_faces",
@@ -54,6 +56,7 @@ const ORDER: &[&str] = &[
     "list_members",
     "list_persons",
     "list_person_faces",
+    "list_person_thumbnails",
     "update_person",
     "change_memberships",
     "compare_person",
@@ -289,6 +292,13 @@ async fn every_example_is_run() {
             assert!(bytes.starts_with(b"\x28\xb5\x2f\xfd"));
             continue;
         }
+        if *name == "show_thumbnail" {
+            let (status, headers, bytes) = server.bytes("acme", "GET", &path, &[], Body::empty()).await;
+            assert_eq!((status, &headers["content-type"]), (200, &"image/jpeg".parse().unwrap()));
+            assert!(described["responses"]["200"]["content"]["image/jpeg"].is_object());
+            assert_eq!(bytes, likeness_testkit::FAKE_THUMBNAIL);
+            continue;
+        }
         if let Some(lines) = body.as_str() {
             assert!(described["requestBody"]["content"]["application/octet-stream"].is_object());
             let headers = [("content-type", "application/x-ndjson")];
@@ -391,7 +401,7 @@ fn requests_are_described_with_the_members_that_are_read() {
     }
     check!(AddFaces AddFacesLater AddPersonFace BeginSession ChangeLimits ChangeMemberships Compare CompareMany ComparePerson CreateFaceSet CreateKey CreatePerson CreateTenant
         DeleteFaces Detect ExternalIds Field Image ImportFaces Liveness MergePerson MoveFaces PutUpload RotateKey Search
-        SearchPicture SplitPerson UpdateFace UpdateFaceSet UpdateKey UpdatePerson UpdateTenant);
+        SearchPicture SplitPerson ThumbnailsOf UpdateFace UpdateFaceSet UpdateKey UpdatePerson UpdateTenant);
     // Every type that refuses unknown members is among them.
     let closed = schemas.as_object().unwrap().values().filter(|schema| {
         schema["additionalProperties"] == false || resolved(&schema["oneOf"][0])["additionalProperties"] == false

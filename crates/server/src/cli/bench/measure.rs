@@ -276,6 +276,7 @@ pub(super) fn new_face_set(pack: &Pack) -> NewFaceSet {
         schema: FieldSchema::default(),
         capacity: None,
         quality_gate: QualityGate::None,
+        thumbnails: false,
         created_at: TimestampMs(0),
     }
 }
@@ -302,6 +303,7 @@ fn made_up_face(id: u64, template: Template) -> NewFace {
         fields: FieldValues::default(),
         note: None,
         source: None,
+        thumbnail: None,
         created_at: TimestampMs(0),
     }
 }

@@ -11,6 +11,7 @@ use super::super::checksums::{CheckedTable, FACE_SETS, PERSONS, TABLES, TENANTS,
 use super::super::errors::Answer;
 use super::super::identity::LibraryId;
 use super::super::rows::all;
+use super::super::thumbnails;
 use crate::commits::refs_of;
 
 /// Most damaged rows whose names are remembered.
@@ -177,6 +178,7 @@ impl NewLibrary {
         self.substitutes(conn, &owners, lost)?;
         links(conn, lost)?;
         galleries(conn)?;
+        thumbnails::complete(conn)?;
         compare_counters(conn, lost)?;
         missing(conn, &enrolled, lost)?;
         missing_keys(conn, lost)

@@ -47,11 +47,15 @@ fn a_database_of_layout_1_is_upgraded_and_its_names_have_one_spelling() {
         }
         let revision = store.report(true).await.unwrap().revision;
         drop(store);
-        server.sql(&database, "DROP TABLE respelled, pending_deletes; UPDATE likeness_layout SET version = 1;");
+        server.sql(
+            &database,
+            "DROP TABLE respelled, pending_deletes, thumbnails, thumbnail_sets; DROP FUNCTION drop_thumbnails CASCADE; \
+             UPDATE likeness_layout SET version = 1;",
+        );
 
         let store = open(Arc::default());
         let report = store.report(true).await.unwrap();
-        assert_eq!((report.schema_version, report.problems), (3, vec![]));
+        assert_eq!((report.schema_version, report.problems), (4, vec![]));
         assert_eq!(report.revision.0, revision.0 + 1);
         let notes = [
             format!(

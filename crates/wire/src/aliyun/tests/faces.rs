@@ -184,6 +184,7 @@ async fn other_dialects_see_the_same_faces_both_ways() {
         schema,
         capacity: None,
         quality_gate: None,
+        thumbnails: false,
     };
     server.library.create_face_set(&caller, made).await.unwrap();
     let add = async |text: &str, label: Option<&str>| {

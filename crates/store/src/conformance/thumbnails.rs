@@ -1,0 +1,184 @@
+//! Small pictures of faces, in sets that keep them.
+
+use likeness_domain::Kind;
+use likeness_domain::ports::{FaceScope, FaceSelector};
+use likeness_domain::types::{
+    FaceId, FaceOwner, FaceSetId, FaceSetPatch, NewFaceSet, NewTransientFace, PersonId, TenantId, Thumbnail,
+    TimestampMs,
+};
+
+use super::Bench;
+use super::samples::*;
+
+async fn set(bench: &Bench, name: &str, thumbnails: bool) -> FaceSetId {
+    let new = NewFaceSet { thumbnails, ..face_set(name) };
+    let made = bench.store.create_face_set(by(ours()), new, None).await.unwrap();
+    assert_eq!(made.thumbnails, thumbnails);
+    made.id
+}
+
+async fn enrol(bench: &Bench, owner: FaceOwner, numbers: &[u64]) {
+    let faces = numbers.iter().map(|&number| pictured(number)).collect();
+    bench.store.add_faces(by(ours()), owner, faces, None).await.unwrap();
+}
+
+/// A member of these sets with these faces, which have pictures.
+async fn member(bench: &Bench, key: &str, sets: &[&str], faces: &[u64]) -> PersonId {
+    let join = sets.iter().map(|name| face_set(name)).collect();
+    let (person, _) = bench.store.create_person(by(ours()), person(key), join, None).await.unwrap();
+    enrol(bench, FaceOwner::Person(person.id), faces).await;
+    person.id
+}
+
+/// Numbers of the faces of the scope that have a picture, which is their own.
+async fn shown(bench: &Bench, tenant: TenantId, scope: FaceScope) -> Vec<u64> {
+    let ids: Vec<FaceId> = (1..50).map(face_id).collect();
+    let found = bench.store.thumbnails(tenant, scope, ids).await.unwrap();
+    let own = |(id, picture): &(FaceId, Thumbnail)| {
+        assert_eq!(*picture, thumbnail(id.get() % 10));
+        id.get()
+    };
+    found.iter().map(own).collect()
+}
+
+async fn keep(bench: &Bench, set: FaceSetId, thumbnails: bool) -> likeness_domain::Result<bool> {
+    let patch = FaceSetPatch { thumbnails: Some(thumbnails), ..FaceSetPatch::default() };
+    Ok(bench.store.update_face_set(by(ours()), set, patch).await?.thumbnails)
+}
+
+/// Turns it on again as soon as what there was is erased.
+async fn keep_again(bench: &Bench, set: FaceSetId) {
+    loop {
+        match keep(bench, set, true).await {
+            Ok(is_kept) => return assert!(is_kept),
+            Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// A set keeps pictures if it was told to, and gives them to nobody who asks elsewhere.
+pub async fn a_picture_is_kept_where_the_set_says_so(bench: Bench) -> Bench {
+    assert!(!bench.store.keeps_thumbnails(ours()).await.unwrap());
+    let (with, without) = (set(&bench, "with", true).await, set(&bench, "without", false).await);
+    enrol(&bench, FaceOwner::FaceSet(with), &[1, 2]).await;
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(with), vec![face(3)], None).await.unwrap();
+    enrol(&bench, FaceOwner::FaceSet(without), &[4]).await;
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(with)).await, [1, 2]);
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(without)).await, [0; 0]);
+    assert_eq!(shown(&bench, theirs(), FaceScope::FaceSet(with)).await, [0; 0]);
+    let asked = [2, 9, 1, 2].map(face_id).to_vec();
+    let found = bench.store.thumbnails(ours(), FaceScope::FaceSet(with), asked).await.unwrap();
+    assert_eq!(found, [2, 1].map(|number| (face_id(number), thumbnail(number))), "in the order asked for, each once");
+    assert!(bench.store.keeps_thumbnails(ours()).await.unwrap());
+    assert!(!bench.store.keeps_thumbnails(theirs()).await.unwrap());
+    let summary = bench.store.face_set_by_id(ours(), with).await.unwrap().unwrap();
+    assert!(summary.face_set.thumbnails && bench.store.face_sets(ours()).await.unwrap()[0].face_set.thumbnails);
+    bench
+}
+
+/// Turned on later it is for faces to come; turned off, what there was is gone, also when it is turned on again.
+pub async fn pictures_are_erased_when_none_are_to_be_kept(bench: Bench) -> Bench {
+    let staff = set(&bench, "staff", false).await;
+    let scope = FaceScope::FaceSet(staff);
+    enrol(&bench, FaceOwner::FaceSet(staff), &[1]).await;
+    assert!(keep(&bench, staff, true).await.unwrap());
+    assert!(keep(&bench, staff, true).await.unwrap(), "twice is fine");
+    assert_eq!(shown(&bench, ours(), scope).await, [0; 0]);
+    enrol(&bench, FaceOwner::FaceSet(staff), &[2, 3]).await;
+    assert_eq!(shown(&bench, ours(), scope).await, [2, 3]);
+    assert!(!keep(&bench, staff, false).await.unwrap());
+    assert!(!keep(&bench, staff, false).await.unwrap());
+    assert_eq!(shown(&bench, ours(), scope).await, [0; 0]);
+    keep_again(&bench, staff).await;
+    enrol(&bench, FaceOwner::FaceSet(staff), &[4]).await;
+    assert_eq!(shown(&bench, ours(), scope).await, [4]);
+    let patch = FaceSetPatch { note: Some(note("x")), ..FaceSetPatch::default() };
+    assert!(
+        bench.store.update_face_set(by(ours()), staff, patch).await.unwrap().thumbnails,
+        "other words change nothing"
+    );
+    assert_eq!(shown(&bench, ours(), scope).await, [4]);
+    bench
+}
+
+/// A deleted face has none; a face that gets its id gets no picture with it.
+pub async fn a_picture_goes_with_its_face(bench: Bench) -> Bench {
+    let staff = set(&bench, "staff", true).await;
+    let scope = FaceScope::FaceSet(staff);
+    enrol(&bench, FaceOwner::FaceSet(staff), &[1, 2]).await;
+    let gone = FaceSelector::Ids(vec![face_id(1)]);
+    bench.store.delete_faces(by(ours()), scope, gone).await.unwrap();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![face(1)], None).await.unwrap();
+    assert_eq!(shown(&bench, ours(), scope).await, [2]);
+    bench.store.delete_face_set(by(ours()), staff, false).await.unwrap();
+    assert_eq!(shown(&bench, ours(), scope).await, [0; 0]);
+    assert!(!bench.store.keeps_thumbnails(ours()).await.unwrap());
+    bench
+}
+
+/// A member's picture is kept as long as one of the sets that show the face keeps pictures, and shown there only.
+pub async fn a_members_picture_is_kept_while_any_set_keeps_it(bench: Bench) -> Bench {
+    let (one, two, none) =
+        (set(&bench, "one", true).await, set(&bench, "two", true).await, set(&bench, "none", false).await);
+    let anna = member(&bench, "anna", &["one", "two", "none"], &[1]).await;
+    let scopes = [FaceScope::FaceSet(one), FaceScope::FaceSet(two), FaceScope::FaceSet(none), FaceScope::Person(anna)];
+    let seen = async || {
+        let mut seen = Vec::new();
+        for scope in scopes {
+            seen.push(shown(&bench, ours(), scope).await.len());
+        }
+        seen
+    };
+    assert_eq!(seen().await, [1, 1, 0, 1]);
+    bench.store.leave_face_sets(by(ours()), anna, vec![name("one")]).await.unwrap();
+    assert_eq!(seen().await, [0, 1, 0, 1]);
+    bench.store.join_face_sets(by(ours()), anna, vec![face_set("one")], None).await.unwrap();
+    assert_eq!(seen().await, [1, 1, 0, 1]);
+    keep(&bench, two, false).await.unwrap();
+    assert_eq!(seen().await, [1, 0, 0, 1]);
+    bench.store.leave_face_sets(by(ours()), anna, vec![name("one")]).await.unwrap();
+    assert_eq!(seen().await, [0, 0, 0, 0]);
+    bench.store.join_face_sets(by(ours()), anna, vec![face_set("one")], None).await.unwrap();
+    assert_eq!(seen().await, [0, 0, 0, 0], "what was erased does not come back");
+    bench
+}
+
+/// Faces that move to another person keep their pictures if one of the sets of that person keeps pictures.
+pub async fn moved_faces_keep_their_pictures_where_they_are_kept(bench: Bench) -> Bench {
+    for (name, thumbnails) in [("from", true), ("to", true), ("none", false)] {
+        set(&bench, name, thumbnails).await;
+    }
+    let anna = member(&bench, "anna", &["from"], &[1, 2]).await;
+    let bert = member(&bench, "bert", &["to"], &[]).await;
+    let carl = member(&bench, "carl", &["none"], &[]).await;
+    let now = TimestampMs(5_000);
+    let one = |number| Some(vec![face_id(number)]);
+    bench.store.move_faces(by(ours()), anna, bert, one(1), 10, None, now).await.unwrap();
+    assert_eq!(shown(&bench, ours(), FaceScope::Person(bert)).await, [1]);
+    bench.store.move_faces(by(ours()), anna, carl, one(2), 10, None, now).await.unwrap();
+    assert_eq!(shown(&bench, ours(), FaceScope::Person(carl)).await, [0; 0]);
+    bench.store.move_faces(by(ours()), carl, bert, one(2), 10, None, now).await.unwrap();
+    assert_eq!(shown(&bench, ours(), FaceScope::Person(bert)).await, [1], "it is erased, not hidden");
+    bench
+}
+
+/// The picture of a held face is kept with it while any set keeps pictures, and goes along into sets that do.
+pub async fn a_held_faces_picture_goes_along(bench: Bench) -> Bench {
+    let pictured = |number| NewTransientFace { thumbnail: Some(thumbnail(number)), ..held(number) };
+    let now = held(1).created_at;
+    bench.store.keep_faces(by(ours()), vec![pictured(1)], 10).await.unwrap();
+    let (with, without) = (set(&bench, "with", true).await, set(&bench, "without", false).await);
+    bench.store.keep_faces(by(ours()), vec![pictured(2), pictured(3)], 10).await.unwrap();
+    for (set, source, id) in [(with, 1, 11), (with, 2, 12), (without, 3, 13)] {
+        let (source, id) = (face_id(source), face_id(id));
+        bench.store.enrol_transient_face(by(ours()), set, source, id, now, None).await.unwrap();
+    }
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(with)).await, [12], "none was kept before a set asked for it");
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(without)).await, [0; 0]);
+    // Enrolled once more from the face that has it.
+    let other = set(&bench, "other", true).await;
+    bench.store.enrol_transient_face(by(ours()), other, face_id(2), face_id(42), now, None).await.unwrap();
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [42]);
+    bench
+}
