@@ -4,16 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore};
-use likeness_domain::types::{FaceOwner, FacePatch, FaceSetId, NewFace, TimestampMs};
+use likeness_domain::ports::{CredentialStore, FaceScope, FaceSelector, GalleryStore};
+use likeness_domain::types::{
+    AccessKey, AccessKeyId, FaceOwner, FacePatch, FaceSetId, NewFace, Secret, Tenant, TenantName, TimestampMs,
+};
 use likeness_domain::{Error, Result};
 use likeness_store::conformance::samples::*;
 use likeness_store::conformance::{EVERYTHING, Ledger, first_templates};
-use likeness_store::embedded::EmbeddedStore;
+use likeness_store::embedded::{Credentials, EmbeddedStore};
 
 use crate::disk::Random;
 
 const SETS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// In the place of a set's name: access keys, which the same thread writes.
+const KEYS: &str = "keys";
 
 /// What may be found of one face: the labels it may have, `None` for "it is not there".
 type Possible = BTreeSet<Option<u64>>;
@@ -25,6 +30,8 @@ pub(crate) struct Known {
     /// By set and number.
     faces: BTreeMap<(&'static str, u64), Possible>,
     next_number: u64,
+    /// By number: whether it may be enabled, `None` for "it is not there".
+    keys: BTreeMap<u64, BTreeSet<Option<bool>>>,
     /// Writes that were acknowledged.
     pub(crate) n_acknowledged: u64,
 }
@@ -43,6 +50,21 @@ enum Change {
     Add(Vec<u64>),
     Delete(Vec<u64>),
     Label(u64, u64),
+    MakeKey(u64),
+    SwitchKey(u64, bool),
+    DeleteKey(u64),
+}
+
+fn tenant() -> Tenant {
+    Tenant::new(ours(), TenantName::new("ours").unwrap(), TimestampMs(1))
+}
+
+fn key_id(number: u64) -> AccessKeyId {
+    AccessKeyId::new(&format!("AK{number}")).unwrap()
+}
+
+fn secret(number: u64) -> String {
+    format!("secret-{number}")
 }
 
 fn labelled_face(number: u64, label: u64) -> NewFace {
@@ -58,6 +80,10 @@ impl Known {
 
     /// Makes some writes, several of them under way at once, until one fails or `n_writes` are made.
     pub(crate) async fn write(&mut self, store: &EmbeddedStore, random: &mut Random, n_writes: usize) {
+        let Ok(credentials) = store.credentials() else { return };
+        if credentials.ensure_tenant(by(ours()), tenant()).await.is_err() {
+            return;
+        }
         let mut n_left = n_writes;
         while n_left > 0 {
             let n_at_once = (1 + random.below(4) as usize).min(n_left);
@@ -74,7 +100,7 @@ impl Known {
             let mut under_way = Vec::new();
             for write in &writes {
                 self.may_happen(write);
-                under_way.push(perform(store, write).await);
+                under_way.push(perform(store, &credentials, write).await);
             }
             let mut has_failed = false;
             for (write, answer) in writes.iter().zip(under_way) {
@@ -90,6 +116,9 @@ impl Known {
     }
 
     fn choose(&mut self, random: &mut Random) -> Write {
+        if random.below(6) == 0 {
+            return Write { set: KEYS, change: self.choose_of_key(random) };
+        }
         let set = SETS[random.below(3) as usize];
         let is_there = self.sets.get(set).is_some_and(|possible| possible.contains(&true));
         let numbers: Vec<u64> = self.numbers_of(set);
@@ -110,6 +139,16 @@ impl Known {
             }
         };
         Write { set, change }
+    }
+
+    fn choose_of_key(&self, random: &mut Random) -> Change {
+        let certain = self.keys.iter().filter(|(_, possible)| !possible.contains(&None));
+        let certain: Vec<u64> = certain.map(|(number, _)| *number).collect();
+        match (random.below(4), certain.get(random.below(8) as usize)) {
+            (0, Some(&number)) => Change::DeleteKey(number),
+            (1 | 2, Some(&number)) => Change::SwitchKey(number, random.below(2) == 0),
+            _ => Change::MakeKey(self.keys.len() as u64 + 1),
+        }
     }
 
     /// Faces that are certainly in a set.
@@ -141,6 +180,9 @@ impl Known {
             Change::Label(number, label) => {
                 self.faces.entry((set, *number)).or_default().insert(Some(*label));
             }
+            Change::MakeKey(number) => _ = self.keys.insert(*number, [None, Some(true)].into()),
+            Change::SwitchKey(number, enabled) => _ = self.keys.entry(*number).or_default().insert(Some(*enabled)),
+            Change::DeleteKey(number) => _ = self.keys.entry(*number).or_default().insert(None),
         }
     }
 
@@ -164,6 +206,9 @@ impl Known {
             Change::Label(number, label) => {
                 self.faces.insert((set, *number), [Some(*label)].into());
             }
+            Change::MakeKey(number) => _ = self.keys.insert(*number, [Some(true)].into()),
+            Change::SwitchKey(number, enabled) => _ = self.keys.insert(*number, [Some(*enabled)].into()),
+            Change::DeleteKey(number) => _ = self.keys.insert(*number, [None].into()),
         }
     }
 
@@ -198,7 +243,26 @@ impl Known {
                 *possible = [label].into();
             }
         }
-        Ok(())
+        self.compare_keys(store).await
+    }
+
+    async fn compare_keys(&mut self, store: &EmbeddedStore) -> std::result::Result<(), String> {
+        let listed = async { store.credentials()?.keys(ours()).await }.await.map_err(|error| error.to_string())?;
+        let n_listed = listed.len();
+        let mut n_found = 0;
+        for (number, possible) in &mut self.keys {
+            let found = listed.iter().find(|key| key.id == key_id(*number));
+            if found.is_some_and(|key| key.secret.reveal() != secret(*number)) {
+                return Err(format!("key {number} has another's secret"));
+            }
+            let found = found.map(|key| key.enabled);
+            if !possible.contains(&found) {
+                return Err(format!("key {number}: found {found:?}, possible {possible:?}"));
+            }
+            n_found += usize::from(found.is_some());
+            *possible = [found].into();
+        }
+        if n_found == n_listed { Ok(()) } else { Err("a key comes from nowhere".into()) }
     }
 
     /// Faces of a set and their labels, with their own templates, in the index as in the list.
@@ -235,9 +299,23 @@ fn answer<'a, T: 'a>(pending: impl Future<Output = Result<T>> + 'a) -> Answer<'a
 }
 
 /// Hands a write over; the answer comes later.
-async fn perform<'a>(store: &'a EmbeddedStore, Write { set, change }: &Write) -> Answer<'a> {
-    if let Change::CreateSet = change {
-        return answer(store.create_face_set(by(ours()), face_set(set), None));
+async fn perform<'a>(
+    store: &'a EmbeddedStore,
+    credentials: &'a Credentials,
+    Write { set, change }: &Write,
+) -> Answer<'a> {
+    match change {
+        Change::MakeKey(number) => {
+            let secret = Secret::new(&secret(*number)).unwrap();
+            let key = AccessKey::new(key_id(*number), secret, tenant(), TimestampMs(1));
+            return answer(credentials.add_key(by(ours()), key));
+        }
+        Change::SwitchKey(number, enabled) => {
+            return answer(credentials.set_key_enabled(by(ours()), key_id(*number), *enabled));
+        }
+        Change::DeleteKey(number) => return answer(credentials.delete_key(by(ours()), key_id(*number))),
+        Change::CreateSet => return answer(store.create_face_set(by(ours()), face_set(set), None)),
+        _ => {}
     }
     let id = match store.face_set(ours(), name(set)).await {
         Ok(Some(found)) => found.face_set.id,
@@ -246,7 +324,7 @@ async fn perform<'a>(store: &'a EmbeddedStore, Write { set, change }: &Write) ->
     };
     let (scope, owner) = (FaceScope::FaceSet(id), FaceOwner::FaceSet(id));
     match change {
-        Change::CreateSet | Change::DeleteSet => answer(store.delete_face_set(by(ours()), id, false)),
+        Change::DeleteSet => answer(store.delete_face_set(by(ours()), id, false)),
         Change::Add(numbers) => {
             let faces = numbers.iter().map(|&number| labelled_face(number, 0)).collect();
             answer(store.add_faces(by(ours()), owner, faces, None))
@@ -258,6 +336,9 @@ async fn perform<'a>(store: &'a EmbeddedStore, Write { set, change }: &Write) ->
         Change::Label(number, label) => {
             let patch = FacePatch { subject: Some(subject(&format!("label-{label}"))), ..FacePatch::default() };
             answer(store.update_face(by(ours()), scope, face_id(*number), patch, TimestampMs(5)))
+        }
+        Change::CreateSet | Change::MakeKey(_) | Change::SwitchKey(..) | Change::DeleteKey(_) => {
+            unreachable!("handed over above")
         }
     }
 }

@@ -47,10 +47,11 @@ fn history(seed: u64, lies: bool) -> Result<u64, String> {
     Ok(known.n_acknowledged)
 }
 
-/// 10,000 histories in the slow run.
+/// 10,000 histories in the slow run, or as many as the variable says.
 #[test]
 fn no_acknowledged_write_is_lost_with_the_power() {
-    let n_histories = if is_slow_run() { 10_000 } else { 150 };
+    let rounds = std::env::var("LIKENESS_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let n_histories = rounds.unwrap_or(if is_slow_run() { 10_000 } else { 150 });
     let mut n_acknowledged = 0;
     for seed in 0..n_histories {
         n_acknowledged += history(seed, false).unwrap_or_else(|what| panic!("{what}"));
