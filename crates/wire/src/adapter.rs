@@ -67,7 +67,7 @@ pub(crate) struct Row<O, E = ()> {
 
 /// Declares what a dialect offers, a line for each operation: its name in the code and the vendor's, method and path,
 /// how far it is done, what it needs, and whatever else the dialect has to know of it. Behind `[refused]` stands what is not
-/// offered. This makes the enum `Operation`, the rows by which requests are routed (`TABLE`) and what [`ADAPTERS`] lists
+/// offered. This makes the enum `Operation`, the rows by which requests are routed (`TABLE`) and what [`crate::ADAPTERS`] lists
 /// (`INFOS`).
 macro_rules! operations {
     (@extra) => { () };
@@ -106,7 +106,3 @@ pub(crate) fn find<O, E>(table: &'static [Row<O, E>], raw_path: &str) -> Option<
     let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
     table.iter().find(|row| row.info.path == path)
 }
-
-/// Every dialect with vendor clients, in the order of their mounting.
-pub const ADAPTERS: &[Adapter] =
-    &[crate::huawei::ADAPTER, crate::aliyun::ADAPTER, crate::yuanli::ADAPTER, crate::facepp::ADAPTER];

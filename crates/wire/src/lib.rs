@@ -13,13 +13,15 @@ mod megvii;
 pub mod native;
 mod readiness;
 mod router;
+mod services;
 #[cfg(test)]
 mod tests;
 pub mod yuanli;
 
-pub use adapter::{ADAPTERS, Adapter, Operation, State};
+pub use adapter::{Adapter, Operation, State};
 pub use readiness::{PartHealth, PartState, Readiness, ReadyCheck, always_ready};
-pub use router::{Services, Settings, Worker, operations_router, router, workers};
+pub use router::{ADAPTERS, operations_router, router, workers};
+pub use services::{Services, Settings, Worker};
 
 /// Entries for fuzzing: whatever the bytes, they return.
 #[cfg(any(test, feature = "fuzz"))]

@@ -12,7 +12,7 @@ use super::errors::Fault;
 use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
-use crate::router::Services;
+use crate::services::Services;
 
 /// What requests and the workers behind them stand on.
 pub(super) struct Api {

@@ -11,7 +11,7 @@ use super::operations::Operation;
 use super::settings::Settings;
 use crate::http::failed_call::FailedCall;
 use crate::http::json;
-use crate::router::RETRY_AFTER;
+use crate::services::RETRY_AFTER;
 
 /// A code of an envelope, a task or an image, with the name the vendor gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

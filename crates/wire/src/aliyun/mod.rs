@@ -47,9 +47,9 @@ mod workers;
 mod tests;
 
 pub use operations::ADAPTER;
+pub(crate) use operations::BUCKET;
 pub(crate) use routes::Aliyun;
 pub use settings::{Settings, UploadEndpoint};
-pub(crate) use uploads::BUCKET;
 pub(crate) use workers::workers;
 #[cfg(any(test, feature = "fuzz"))]
 pub use {

@@ -32,13 +32,12 @@ adapter::operations! {
     SearchPerson: "SearchPerson", "POST" "/green/sface/search", State::Done, needs::SEARCH, 50;
 }
 
+/// The only bucket, and the first segment of its path.
+pub(crate) const BUCKET: &str = "likeness-uploads";
+
 /// This dialect, for [`crate::ADAPTERS`].
-pub const ADAPTER: adapter::Adapter = adapter::Adapter {
-    name: "aliyun",
-    mounts: &["green", super::BUCKET],
-    operations: INFOS,
-    scale: super::scale::scale,
-};
+pub const ADAPTER: adapter::Adapter =
+    adapter::Adapter { name: "aliyun", mounts: &["green", BUCKET], operations: INFOS, scale: super::scale::scale };
 
 /// The row of a path. The oldest client has another path for one of them.
 pub(super) fn find(raw_path: &str) -> Option<&'static Row> {

@@ -16,7 +16,7 @@ use super::{auth, handlers, uploads};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::media_type::{self, MediaType};
 use crate::http::{target, trace};
-use crate::router::Services;
+use crate::services::Services;
 
 /// The version of the API that is spoken here.
 const VERSION: &str = "2018-05-09";

@@ -20,7 +20,7 @@ use super::scan::{self, Finding};
 use super::scan_result::Kept;
 use crate::http::signing::sha256_hex;
 use crate::http::{json, target};
-use crate::router::{Services, Worker};
+use crate::services::{Services, Worker};
 
 /// Jobs that push a scan's outcome.
 const PUSH: &str = "push";

@@ -5,7 +5,7 @@ use likeness_domain::types::{AccessKey, AccessKeyId};
 use super::errors::{self, Blame, Failure};
 use crate::http::signing::same;
 use crate::megvii::fields::Fields;
-use crate::router::Services;
+use crate::services::Services;
 
 /// Establishes who asks. An unknown key and a wrong secret get the same answer.
 pub(super) async fn authenticate(fields: &Fields, wire: &Services) -> Result<AccessKey, Failure> {

@@ -8,7 +8,7 @@ use super::operations::{self, Operation};
 use super::scale::scale;
 use super::settings::Settings;
 use crate::megvii::service::{self, Dialect, Service};
-use crate::router::Services;
+use crate::services::Services;
 
 /// This dialect, ready to answer.
 pub(crate) struct Facepp {

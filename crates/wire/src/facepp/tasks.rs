@@ -18,7 +18,7 @@ use super::errors::{self, Blame, Failure};
 use super::face_sets::{self, Act, FaceSetNamed};
 use crate::http::json;
 use crate::megvii::fields::Fields;
-use crate::router::{Services, Worker};
+use crate::services::{Services, Worker};
 
 /// Jobs of this dialect.
 const FACES: &str = "facepp faces";

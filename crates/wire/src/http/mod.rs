@@ -5,6 +5,7 @@
 pub mod base64_text;
 pub mod body;
 pub mod budget;
+pub(crate) mod codes;
 pub(crate) mod failed_call;
 pub mod form;
 pub mod json;

@@ -9,6 +9,8 @@ use likeness_domain::{Error, Kind};
 use tracing::Span;
 use tracing::field::{debug, display};
 
+use super::codes::code_of;
+
 /// What became known of a request while it was answered. All but the failure comes from our own tables, none from the
 /// client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,11 +32,11 @@ impl Observed {
     pub fn panicked() -> Self {
         let failure = Failure {
             is_fault: true,
-            code: crate::native::code_of(Kind::Internal).to_owned(),
+            code: code_of(Kind::Internal).to_owned(),
             reason: "the request made the server panic".to_owned(),
             ..Failure::default()
         };
-        Self { refusal: Some(crate::native::code_of(Kind::Internal)), failure: Some(failure), ..Self::default() }
+        Self { refusal: Some(code_of(Kind::Internal)), failure: Some(failure), ..Self::default() }
     }
 }
 
@@ -88,8 +90,8 @@ pub(crate) fn asked_for(operation: String) {
 /// Notes why a request is refused: by the failed call, or without one by whether the fault is the server's.
 pub(crate) fn refused(source: Option<&Error>, is_fault: bool) {
     let reason = match source {
-        Some(error) => crate::native::code_of(error.kind()),
-        None if is_fault => crate::native::code_of(Kind::Internal),
+        Some(error) => code_of(error.kind()),
+        None if is_fault => code_of(Kind::Internal),
         None => "request",
     };
     note(|observed| observed.refusal = Some(reason));

@@ -11,7 +11,7 @@ use super::operations::Operation;
 use super::params::Params;
 use super::scale::scale;
 use super::settings::Settings;
-use crate::router::Services;
+use crate::services::Services;
 
 /// This dialect, ready to answer.
 pub(crate) struct Huawei {

@@ -23,7 +23,7 @@ use crate::http::body::{self, BodyError, Upload};
 use crate::http::budget::FREE_BYTES;
 use crate::http::failed_call::FailedCall;
 use crate::http::{json, request_id, trace};
-use crate::router::{RETRY_AFTER, Services};
+use crate::services::{RETRY_AFTER, Services};
 
 /// Where one service of the family differs from the others.
 pub(crate) struct Dialect<O: 'static> {

@@ -31,12 +31,15 @@ use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use super::api::Api;
 use super::archive_file::{Header, Reader, Writer};
 use super::body::{Call, InFaceSet, OfId, Query, json};
-use super::errors::{self, NativeError};
-use super::{Api, PREFIX, archive, convert, dto, keys, workers};
+use super::dto::PREFIX;
+use super::errors::NativeError;
+use super::{archive, convert, dto, job};
 use crate::http::body::BodyDeadline;
 use crate::http::budget::RATE_MIN;
+use crate::http::codes::code_of;
 use crate::http::json as json_text;
 
 type Answer = Result<Response, NativeError>;
@@ -134,7 +137,7 @@ pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): In
         n_total: n_faces,
     };
     let job = api.library.accept_job(&caller, EXPORT, json_text::write(&work).into(), WAITING_MAX).await?;
-    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+    Ok(job::accepted(&job, api.library.now(), progress(&job)))
 }
 
 /// The archive that a job of the tenant has made, and its length.
@@ -171,7 +174,7 @@ fn missing(message: &str) -> Error {
 async fn made(api: &Api, caller: &Caller, id: &str) -> Result<(Job, Made), Error> {
     caller.require(Grant::Read)?;
     caller.require(Grant::Templates)?;
-    let job = api.library.job(caller, keys::job_id(id)?).await?;
+    let job = api.library.job(caller, job::id(id)?).await?;
     if job.kind != EXPORT {
         return Err(missing("the job makes no archive"));
     }
@@ -446,7 +449,7 @@ pub(super) struct Exports {
 
 impl Exports {
     async fn step(&self, job: &Job, work: &mut ExportWork) -> Result<Option<Settled>, Error> {
-        let (caller, face_set) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
+        let (caller, face_set) = job::begun(&self.library, &self.access, job, work.face_set).await?;
         let archive = ArchiveId { tenant: job.tenant, number: work.archive };
         for n_done in 0..STEP {
             let Some(from) = work.from else { break };
@@ -481,7 +484,7 @@ impl Exports {
         };
         let archives = Arc::clone(&self.archives);
         off_thread(move || archives.touch(archive, now)).await?;
-        Ok(Some(workers::settled_with(&self.library, &kept)))
+        Ok(Some(job::settled(&self.library, &kept)))
     }
 
     async fn write(
@@ -537,14 +540,14 @@ impl JobHandler for Exports {
             };
             Ok(match self.step(job, &mut work).await? {
                 Some(settled) => settled,
-                None => goes_on(&self.library, &work, Duration::ZERO),
+                None => job::goes_on(&self.library, &work, Duration::ZERO),
             })
         })
     }
 
     fn give_up(&self, job: &Job, error: &Error) -> Settled {
         erase_of(&self.archives, job);
-        workers::settled(&self.library, &failed(error))
+        job::settled(&self.library, &failed(error))
     }
 
     fn failed(&self, error: &Error) {
@@ -624,7 +627,7 @@ pub(super) async fn import_later(
     };
     let job = api.library.accept_job(&caller, IMPORT, json_text::write(&work).into(), WAITING_MAX).await?;
     unfinished.keep();
-    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+    Ok(job::accepted(&job, api.library.now(), progress(&job)))
 }
 
 fn check_media_type(head: &Parts) -> Result<(), Error> {
@@ -836,7 +839,7 @@ impl Imports {
 
     /// Enrols some thousand faces; the pause before the next ones.
     async fn step(&self, job: &Job, work: &mut ImportWork) -> Result<Duration, Error> {
-        let (caller, face_set) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
+        let (caller, face_set) = job::begun(&self.library, &self.access, job, work.face_set).await?;
         let archive = ArchiveId { tenant: job.tenant, number: work.archive };
         let (archives, now) = (Arc::clone(&self.archives), self.library.now());
         off_thread(move || archives.touch(archive, now)).await?;
@@ -926,7 +929,7 @@ impl ImportWork {
         // The place within the batch says nothing to whoever made the archive.
         let message = error.message().trim_start_matches("face 1: ");
         let message = message.trim_start_matches(&format!("line {line}: ")).chars().take(MESSAGE_CHARS_MAX).collect();
-        self.refused.push_back(dto::LineOutcome { line, code: errors::code_of(error.kind()).to_owned(), message });
+        self.refused.push_back(dto::LineOutcome { line, code: code_of(error.kind()).to_owned(), message });
     }
 
     fn end(&mut self, error: Option<&Error>) {
@@ -974,10 +977,10 @@ impl JobHandler for Imports {
                 let archive = ArchiveId { tenant: job.tenant, number: work.archive };
                 let archives = Arc::clone(&self.archives);
                 off_thread(move || archives.erase(archive)).await?;
-                return Ok(workers::settled(&self.library, &work.outcome()));
+                return Ok(job::settled(&self.library, &work.outcome()));
             }
             let pause = self.step(job, &mut work).await?;
-            Ok(goes_on(&self.library, &work, pause))
+            Ok(job::goes_on(&self.library, &work, pause))
         })
     }
 
@@ -987,7 +990,7 @@ impl JobHandler for Imports {
             return JobOutcome::Forgotten.into();
         };
         work.end(Some(error));
-        workers::settled(&self.library, &work.outcome())
+        job::settled(&self.library, &work.outcome())
     }
 
     fn failed(&self, error: &Error) {
@@ -997,15 +1000,9 @@ impl JobHandler for Imports {
 
 // --------------------------------------------------------------------------------------------------------------- both
 
-fn goes_on(library: &Library, work: &impl Serialize, pause: Duration) -> Settled {
-    let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-    let due_at = TimestampMs(library.now().0.saturating_add(pause_ms));
-    JobOutcome::Continue { payload: json_text::write(work).into(), due_at }.into()
-}
-
 fn failed(error: &Error) -> dto::JobOutcome {
     let message = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
-    let code = errors::code_of(error.kind()).to_owned();
+    let code = code_of(error.kind()).to_owned();
     dto::JobOutcome { code: Some(code), message: Some(message), ..Default::default() }
 }
 

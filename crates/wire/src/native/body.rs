@@ -16,8 +16,9 @@ use likeness_domain::{Error, Kind, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::api::Api;
 use super::errors::NativeError;
-use super::{Api, convert, dto};
+use super::{convert, dto};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::{self, without_mark};
 use crate::http::trace;

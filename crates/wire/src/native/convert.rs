@@ -11,7 +11,7 @@ use likeness_domain::filter::{self, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{
-    AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
+    Analysis, AnalyzedFace, Doubt, ImageFormats, ImageRules, PackInfo, ReportProgress, ScrubReport, StoreReport,
 };
 use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
@@ -24,7 +24,9 @@ use serde_json::{Number, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Detected, dto, errors};
+use super::dto;
+use crate::http::codes::code_of;
+use crate::readiness::{PartHealth, Readiness};
 
 /// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -465,7 +467,8 @@ pub(super) fn text(note: Option<Note>) -> Option<String> {
     note.map(|note| note.to_string()).filter(|text| !text.is_empty())
 }
 
-pub(super) fn time_text(at: TimestampMs) -> String {
+/// A time as the native API spells it: RFC 3339, UTC.
+pub fn time_text(at: TimestampMs) -> String {
     let nanos = i128::from(at.0) * 1_000_000;
     let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     // RFC 3339 has no years beyond 9999; neither has a clock that works.
@@ -488,7 +491,17 @@ pub(super) fn refused_face(face: library::RefusedFace) -> dto::RefusedFace {
     dto::RefusedFace { detection: detection(face.detection), reasons }
 }
 
-pub(super) fn detections(detected: Detected) -> dto::Detections {
+/// What was found in an image.
+#[derive(Debug)]
+pub struct Detected {
+    /// As it is, fit for drawing.
+    pub analysis: Analysis,
+    /// What was asked for but no installed model pack measures, by the names of the native API.
+    pub not_measured: Vec<&'static str>,
+}
+
+/// What was found in an image, as the native API's answer.
+pub fn detections(detected: Detected) -> dto::Detections {
     let Detected { analysis, not_measured } = detected;
     dto::Detections {
         image_width: analysis.image_width,
@@ -745,7 +758,7 @@ pub(super) fn many_compared(
         },
         Err(error) => {
             let fault = dto::ImageFault {
-                code: errors::code_of(error.kind()).to_owned(),
+                code: code_of(error.kind()).to_owned(),
                 message: error.message().to_owned(),
                 hint: error.hint().map(str::to_owned),
             };
@@ -780,7 +793,8 @@ pub(super) fn pack(info: &PackInfo) -> dto::Pack {
     }
 }
 
-pub(super) fn report(report: StoreReport) -> dto::Report {
+/// A report on a store in the native API's words.
+pub fn report(report: StoreReport) -> dto::Report {
     dto::Report {
         backend: report.backend,
         schema_version: report.schema_version,
@@ -801,7 +815,7 @@ pub(super) fn report(report: StoreReport) -> dto::Report {
     }
 }
 
-pub(super) fn scrub(scrub: ScrubReport) -> dto::Scrub {
+pub(crate) fn scrub(scrub: ScrubReport) -> dto::Scrub {
     dto::Scrub {
         started_at: scrub.started_at.map(time_text),
         finished_at: scrub.finished_at.map(time_text),
@@ -817,4 +831,12 @@ pub(super) fn report_progress(progress: Option<ReportProgress>) -> dto::ReportPr
         }
         None => dto::ReportProgress::default(),
     }
+}
+
+/// How each part of a server is, in the native API's words.
+pub(crate) fn parts(readiness: &Readiness) -> BTreeMap<String, dto::Part> {
+    let part = |(name, part): (&str, &PartHealth)| {
+        (name.to_owned(), dto::Part { state: part.state.word().to_owned(), reason: part.reason.clone() })
+    };
+    readiness.parts().into_iter().map(part).collect()
 }

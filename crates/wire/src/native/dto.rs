@@ -36,6 +36,9 @@ pub use probes::{
 pub use server::{AnalysisMetrics, Metrics, OperationMetrics, Setting, Settings, StoreMetrics};
 pub use tenants::{ChangeLimits, CreateTenant, Tenant, TenantDeleted, TenantLimits, Tenants, UpdateTenant};
 
+/// Where the native API lives.
+pub const PREFIX: &str = "/likeness/v1";
+
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorAnswer {

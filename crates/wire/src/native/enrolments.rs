@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use http::StatusCode;
 use likeness_domain::access::{Access, Caller};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{AddFaces, Library};
 use likeness_domain::ports::{Job, JobOutcome, Pending};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetName, TimestampMs, UploadName};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetName, UploadName};
 use likeness_domain::{Error, Kind, limits};
 use serde::{Deserialize, Serialize};
 
-use super::body::{Call, InFaceSet, Json, json};
-use super::errors::{self, NativeError};
-use super::{Api, convert, dto, keys, workers};
+use super::api::Api;
+use super::body::{Call, InFaceSet, Json};
+use super::errors::NativeError;
+use super::{convert, dto, job};
+use crate::http::codes::code_of;
 use crate::http::json as json_text;
 
 /// The kind of jobs that enrol faces.
@@ -91,7 +92,7 @@ pub(super) async fn enrol_later(
         return Err(Error::invalid("photos", message).into());
     }
     let job = api.library.accept_job(&caller, ENROL, payload.into(), WAITING_MAX).await?;
-    Ok(json(StatusCode::ACCEPTED, &keys::described_job(&job, api.library.now())))
+    Ok(job::accepted(&job, api.library.now(), progress(&job)))
 }
 
 /// Refuses at once what could never be enrolled.
@@ -145,7 +146,7 @@ pub(super) struct Enrolments {
 
 impl Enrolments {
     async fn step(&self, job: &Job, work: &mut Work) -> Result<Option<Duration>, Error> {
-        let (caller, FaceSet { name, .. }) = workers::begun(&self.library, &self.access, job, work.face_set).await?;
+        let (caller, FaceSet { name, .. }) = job::begun(&self.library, &self.access, job, work.face_set).await?;
         self.erase(&caller, std::mem::take(&mut work.spent)).await?;
         for n_done in 0..STEP {
             let Some(photo) = work.photos.front() else { break };
@@ -188,7 +189,7 @@ impl Enrolments {
     fn settled(&self, done: Vec<dto::PhotoOutcome>) -> Settled {
         let n_faces = done.iter().map(|photo| photo.n_faces).sum();
         let outcome = dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), ..Default::default() };
-        workers::settled(&self.library, &outcome)
+        job::settled(&self.library, &outcome)
     }
 }
 
@@ -199,7 +200,7 @@ fn is_of_the_server(kind: Kind) -> bool {
 
 fn refused(error: &Error) -> dto::PhotoOutcome {
     let message = error.message().chars().take(MESSAGE_CHARS_MAX).collect();
-    let code = errors::code_of(error.kind()).to_owned();
+    let code = code_of(error.kind()).to_owned();
     dto::PhotoOutcome { code: Some(code), message: Some(message), ..Default::default() }
 }
 
@@ -214,9 +215,7 @@ impl JobHandler for Enrolments {
                 return Ok(JobOutcome::Forgotten.into());
             };
             let Some(pause) = self.step(job, &mut work).await? else { return Ok(self.settled(work.done)) };
-            let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-            let due_at = TimestampMs(self.library.now().0.saturating_add(pause_ms));
-            Ok(JobOutcome::Continue { payload: json_text::write(&work).into(), due_at }.into())
+            Ok(job::goes_on(&self.library, &work, pause))
         })
     }
 

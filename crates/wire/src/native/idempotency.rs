@@ -25,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
+use super::api::Api;
+use super::body;
 use super::errors::{self, NativeError};
-use super::{Api, body};
 use crate::http::signing::hex;
 
 /// The header that names a request.

@@ -6,13 +6,12 @@ use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::Grants;
 use likeness_domain::library::{CreateKey, KeySummary};
-use likeness_domain::ports::Job;
-use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName, JobId, TimestampMs};
+use likeness_domain::types::{AccessKey, AccessKeyId, FaceSetName};
 use likeness_domain::{Error, Kind};
 
 use super::body::{Call, Json, OfId, Query, json};
 use super::errors::NativeError;
-use super::{archive_jobs, convert, dto, enrolments, persons, workers};
+use super::{convert, dto, persons};
 
 type Answer = Result<Response, NativeError>;
 
@@ -120,72 +119,6 @@ pub(super) fn with_secret(made: AccessKey, face_sets: Option<Vec<FaceSetName>>) 
     dto::Key { secret: Some(secret), ..key(KeySummary { key: made, face_sets }) }
 }
 
-/// `GET /jobs`
-pub(super) async fn list_jobs(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
-    let limit = persons::limit(&mut words)?;
-    let cursor = words.text("cursor");
-    words.finish()?;
-    let from = api.cursors.open_number(caller.tenant, "jobs", cursor.as_deref())?;
-    let page = api.library.jobs(&caller, from, limit).await?;
-    let now = api.library.now();
-    let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, "jobs", next));
-    let mut jobs: Vec<dto::Job> = page.jobs.iter().map(|job| self::job(job, now)).collect();
-    archive_jobs::tell_what_is_there(&api, &page.jobs, &mut jobs).await?;
-    Ok(json(StatusCode::OK, &dto::Jobs { jobs, next_cursor }))
-}
-
-/// `GET /jobs/{id}`
-pub(super) async fn show_job(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
-    let found = api.library.job(&caller, job_id(&id)?).await?;
-    let mut told = [job(&found, api.library.now())];
-    archive_jobs::tell_what_is_there(&api, &[found], &mut told).await?;
-    let [told] = told;
-    Ok(json(StatusCode::OK, &told))
-}
-
-/// `DELETE /jobs/{id}`
-pub(super) async fn cancel_job(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
-    let id = job_id(&id)?;
-    let found = api.library.job(&caller, id).await?;
-    api.library.cancel_job(&caller, id, &[workers::DELETE]).await?;
-    archive_jobs::erase_of(&api.archives, &found);
-    Ok(json(StatusCode::OK, &dto::JobCancelled { cancelled: id.to_string() }))
-}
-
-pub(super) fn job_id(text: &str) -> Result<JobId, Error> {
-    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    let id = canonical.then(|| text.parse().ok().and_then(JobId::new)).flatten();
-    id.ok_or_else(|| Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten"))
-}
-
-/// A job that was just accepted.
-pub(super) fn described_job(found: &Job, now: TimestampMs) -> dto::Job {
-    job(found, now)
-}
-
-fn job(job: &Job, now: TimestampMs) -> dto::Job {
-    let is_done = job.expires_at.is_some();
-    let state = match (is_done, job.n_attempts) {
-        (true, _) if job.is_cancelled => "cancelled",
-        (true, _) => "done",
-        // A claimed job is due again when its lease ends.
-        (false, 1..) if now < job.due_at => "running",
-        (false, _) => "waiting",
-    };
-    dto::Job {
-        id: job.id.to_string(),
-        kind: job.kind.clone(),
-        state: state.to_owned(),
-        n_attempts: job.n_attempts,
-        progress: enrolments::progress(job).or_else(|| archive_jobs::progress(job)),
-        outcome: workers::outcome(job),
-        key: job.key.as_ref().map(ToString::to_string),
-        created_at: convert::time_text(job.created_at),
-        due_at: (!is_done).then(|| convert::time_text(job.due_at)),
-        expires_at: job.expires_at.map(convert::time_text),
-    }
-}
-
 /// `GET /status`
 pub(super) async fn status(Call { api, caller }: Call) -> Answer {
     let readiness = (api.ready)().await;
@@ -203,7 +136,7 @@ pub(super) async fn status(Call { api, caller }: Call) -> Answer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: readiness.reason().is_none(),
             reason: readiness.reason().map(str::to_owned),
-            parts: super::parts(&readiness),
+            parts: convert::parts(&readiness),
             rows_set_aside: readiness.n_rows_set_aside,
             other_damage: readiness.n_other_damage,
             lost_commits: readiness.n_losses,

@@ -15,7 +15,7 @@ const NOD_DEGREES: f32 = 10.0;
 const DURATION_MS_MIN: u32 = 500;
 
 /// Judges a clip if actions are named, else a picture.
-pub(super) async fn judge(library: &Library, caller: &Caller, body: dto::Liveness) -> Result<dto::Judged, Error> {
+pub async fn judge(library: &Library, caller: &Caller, body: dto::Liveness) -> Result<dto::Judged, Error> {
     let dto::Liveness { image, actions, windows, nod_degrees } = body;
     let image = convert::image(image)?;
     let Some(actions) = actions else {

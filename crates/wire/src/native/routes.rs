@@ -11,10 +11,11 @@ use likeness_domain::ports::UploadQuota;
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
 
+use super::api::Api;
 use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
-use super::{Api, archive, convert, dto, explain};
+use super::{archive, convert, dto, explain, in_process, liveness};
 
 type Answer = Result<Response, NativeError>;
 
@@ -280,7 +281,7 @@ pub(super) async fn count_faces(
 }
 
 pub(super) async fn compare(Call { api, caller }: Call, Posted(body): Posted<dto::Compare>) -> Answer {
-    Ok(json(StatusCode::OK, &super::compare(&api.library, &caller, body).await?))
+    Ok(json(StatusCode::OK, &in_process::compare(&api.library, &caller, body).await?))
 }
 
 pub(super) async fn compare_many(Call { api, caller }: Call, Json(body): Json<dto::CompareMany>) -> Answer {
@@ -295,12 +296,12 @@ pub(super) async fn compare_many(Call { api, caller }: Call, Json(body): Json<dt
 }
 
 pub(super) async fn detect(Call { api, caller }: Call, Posted(body): Posted<dto::Detect>) -> Answer {
-    let detected = super::detect(&api.library, &caller, body).await?;
-    Ok(json(StatusCode::OK, &super::detections(detected)))
+    let detected = in_process::detect(&api.library, &caller, body).await?;
+    Ok(json(StatusCode::OK, &convert::detections(detected)))
 }
 
 pub(super) async fn liveness(Call { api, caller }: Call, Posted(body): Posted<dto::Liveness>) -> Answer {
-    Ok(json(StatusCode::OK, &super::judge(&api.library, &caller, body).await?))
+    Ok(json(StatusCode::OK, &liveness::judge(&api.library, &caller, body).await?))
 }
 
 /// How long an upload is kept.

@@ -3,24 +3,15 @@
 use axum::response::Response;
 use http::StatusCode;
 use likeness_domain::access::{Caller, Grant};
-use likeness_domain::ports::Pending;
 use likeness_domain::{Error, Kind};
 
+use super::api::Api;
 use super::body::{Call, Query, json};
+use super::dto;
 use super::errors::NativeError;
-use super::{Api, dto};
+use crate::services::ServerFacts;
 
 type Answer = Result<Response, NativeError>;
-
-/// What only the server knows of itself.
-pub trait ServerFacts: Send + Sync {
-    /// Every setting in the order of the reference, with its value and who set it. `with_private` says whether values that name
-    /// other tenants are among them; secrets never are.
-    fn settings(&self, with_private: bool) -> Vec<dto::Setting>;
-
-    /// What was counted since the start, and how busy the server is.
-    fn metrics(&self) -> Pending<'_, dto::Metrics>;
-}
 
 /// `GET /settings`
 pub(super) async fn settings(Call { api, caller }: Call, Query(words): Query) -> Answer {

@@ -23,9 +23,11 @@ use likeness_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::api::Api;
 use super::body::{Call, Signed, SmallJson, json, note_operation};
+use super::dto::PREFIX;
 use super::errors::{AUTHORIZATION, NativeError};
-use super::{Api, PREFIX, convert, dto};
+use super::{convert, dto};
 use crate::http::signing::{hex, same, text};
 use crate::http::{origin, trace};
 

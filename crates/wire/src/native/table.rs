@@ -5,9 +5,10 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use likeness_domain::access::{Grant, Grants};
 
+use super::api::Api;
 use super::body::Accepts;
 use super::{
-    Api, archive, archive_jobs, changes, enrolments, keys, openapi, persons, routes, server, session, tenants, workers,
+    archive, archive_jobs, changes, deletes, details, enrolments, jobs, keys, persons, routes, server, session, tenants,
 };
 use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
 
@@ -58,7 +59,7 @@ where
         "DELETE" => MethodFilter::DELETE,
         other => unreachable!("the table has no operation with the method {other}"),
     };
-    let accepts = Accepts { query: openapi::takes_query(name), if_match: CONDITIONAL.contains(&name) };
+    let accepts = Accepts { query: details::takes_query(name), if_match: CONDITIONAL.contains(&name) };
     let handler = on(filter, handler).layer(Extension(accepts));
     Route { info: Operation { name, method, path, needs, about }, handler }
 }
@@ -90,7 +91,7 @@ fn table() -> Vec<Route> {
         row(("PATCH", "/face-sets/{name}/faces/{id}"), "update_face", ENROL, "change a face's label, note or fields", routes::update_face),
         row(("DELETE", "/face-sets/{name}/faces/{id}"), "delete_face", DELETE, "delete a face", routes::delete_face),
         row(("POST", "/face-sets/{name}/faces/delete"), "delete_faces", DELETE, "delete faces by ids, subject, field or filter", routes::delete_faces),
-        row(("POST", "/face-sets/{name}/faces/delete-later"), "delete_faces_later", DELETE, "delete faces as a job, which is told of", workers::delete_later),
+        row(("POST", "/face-sets/{name}/faces/delete-later"), "delete_faces_later", DELETE, "delete faces as a job, which is told of", deletes::delete_later),
         row(("POST", "/face-sets/{name}/faces/count"), "count_faces", READ, "how many faces a delete would delete", routes::count_faces),
         row(("POST", "/face-sets/{name}/faces/enrolled"), "enrolled", READ, "which external ids are enrolled", routes::enrolled),
         row(("GET", "/face-sets/{name}/archive"), "export_faces", EXPORT, "faces with their templates", archive::export),
@@ -131,11 +132,11 @@ fn table() -> Vec<Route> {
 
         row(("GET", "/changes"), "list_changes", MANAGE, "who changed what, and when: the record of commits, oldest first", changes::list),
 
-        row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", keys::list_jobs),
-        row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", keys::show_job),
+        row(("GET", "/jobs"), "list_jobs", READ, "list jobs, the one accepted last first", jobs::list),
+        row(("GET", "/jobs/{id}"), "show_job", NOTHING, "show a job; those of other keys with `read` only", jobs::show),
         row(("GET", "/jobs/{id}/archive"), "fetch_archive", EXPORT, "fetch the archive that a job has made, or a stretch of it", archive_jobs::download),
         row(("DELETE", "/jobs/{id}/archive"), "erase_archive", EXPORT, "erase the archive that a job has made", archive_jobs::erase),
-        row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", keys::cancel_job),
+        row(("DELETE", "/jobs/{id}"), "cancel_job", NOTHING, "cancel a job that is not done; those of other keys with `manage` only", jobs::cancel),
 
         row(("GET", "/tenants"), "list_tenants", OPERATE, "list the tenants of the installation", tenants::list),
         row(("POST", "/tenants"), "create_tenant", OPERATE, "make a tenant", tenants::create),

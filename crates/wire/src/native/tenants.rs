@@ -9,10 +9,11 @@ use likeness_domain::library::{CreateKey, LimitsPatch};
 use likeness_domain::types::{Tenant, TenantId, TenantName, TimestampMs};
 use likeness_domain::{Error, Kind};
 
+use super::api::Api;
 use super::body::{Call, Json, Query, json, path_word};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
-use super::{Api, archive_jobs, convert, dto, keys, persons};
+use super::{archive_jobs, convert, dto, keys, persons};
 
 type Answer = Result<Response, NativeError>;
 

@@ -14,8 +14,8 @@ use likeness_testkit::{FakeAnalyzer, FakeClock, FakeFetcher, Redactor, coarse_pa
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::errors::status_and_word;
 use super::{Native, OwnerOfTheFolder, Sessions, TENANT_HEADER, router};
+use crate::http::codes::status_and_word;
 use crate::tests::testbed::Testbed;
 
 mod quality;

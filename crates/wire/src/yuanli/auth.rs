@@ -11,7 +11,7 @@ use likeness_domain::types::{AccessKey, AccessKeyId, TimestampMs};
 use super::errors::{self, Failure};
 use crate::http::signing::{hmac_sha1, hmac_sha256, same};
 use crate::megvii::fields::Fields;
-use crate::router::Services;
+use crate::services::Services;
 
 /// Bytes of a `sign`. The longest honest one has some 200.
 const SIGN_LEN_MAX: usize = 4096;

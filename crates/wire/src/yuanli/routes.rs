@@ -12,7 +12,7 @@ use crate::adapter::Row;
 use crate::http::keyed_ids::KeyedIds;
 use crate::megvii::fields::Fields;
 use crate::megvii::service::{Dialect, Service};
-use crate::router::Services;
+use crate::services::Services;
 
 /// This dialect, ready to answer.
 pub(crate) struct Yuanli {

@@ -25,6 +25,7 @@ use md5::{Digest, Md5};
 use super::call::Api;
 use super::dto;
 use super::errors::{Fault, Refusal, code};
+use super::operations::BUCKET;
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::signing::fits_md5;
 use crate::http::{target, trace};
@@ -33,8 +34,6 @@ use errors::refused;
 #[cfg(any(test, feature = "fuzz"))]
 pub use signature::fuzz_upload;
 
-/// The only bucket, and the first segment of its path.
-pub(crate) const BUCKET: &str = "likeness-uploads";
 /// How long credentials can be used, and what was put with them can be named.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// Most files of an account that are kept at a time. Their bytes are bounded by a setting; this bounds the empty ones.

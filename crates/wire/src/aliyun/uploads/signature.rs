@@ -7,7 +7,8 @@ use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
 use likeness_domain::types::{AccessKey, TimestampMs};
 
-use super::{BUCKET, below_bucket, grant};
+use super::super::operations::BUCKET;
+use super::{below_bucket, grant};
 use crate::aliyun::auth::{parse_time, signed_headers};
 use crate::aliyun::errors::Refusal;
 use crate::http::signing::{hmac_sha1, is_near, same, text};

@@ -1,0 +1,88 @@
+//! What jobs of the native API have in common, whatever they do.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use http::StatusCode;
+use likeness_domain::access::{Access, Caller, Limits};
+use likeness_domain::library::Library;
+use likeness_domain::library::jobs::Settled;
+use likeness_domain::ports::{Job, JobOutcome};
+use likeness_domain::types::{FaceSet, FaceSetId, JobId, TimestampMs};
+use likeness_domain::{Error, Kind};
+use serde::Serialize;
+
+use super::body::json;
+use super::{convert, dto};
+use crate::http::json as json_text;
+
+/// How long an outcome can be asked for.
+const RESULT_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The id that a path names.
+pub(super) fn id(text: &str) -> Result<JobId, Error> {
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let id = canonical.then(|| text.parse().ok().and_then(JobId::new)).flatten();
+    id.ok_or_else(|| Error::new(Kind::JobNotFound, "there is no such job, or it is forgotten"))
+}
+
+/// A job in our own words. How far it is and what became of it is known by its kind.
+pub(super) fn described(
+    job: &Job,
+    now: TimestampMs,
+    progress: Option<dto::JobProgress>,
+    outcome: Option<dto::JobOutcome>,
+) -> dto::Job {
+    let is_done = job.expires_at.is_some();
+    let state = match (is_done, job.n_attempts) {
+        (true, _) if job.is_cancelled => "cancelled",
+        (true, _) => "done",
+        // A claimed job is due again when its lease ends.
+        (false, 1..) if now < job.due_at => "running",
+        (false, _) => "waiting",
+    };
+    dto::Job {
+        id: job.id.to_string(),
+        kind: job.kind.clone(),
+        state: state.to_owned(),
+        n_attempts: job.n_attempts,
+        progress,
+        outcome,
+        key: job.key.as_ref().map(ToString::to_string),
+        created_at: convert::time_text(job.created_at),
+        due_at: (!is_done).then(|| convert::time_text(job.due_at)),
+        expires_at: job.expires_at.map(convert::time_text),
+    }
+}
+
+/// The answer that a job was accepted.
+pub(super) fn accepted(job: &Job, now: TimestampMs, progress: Option<dto::JobProgress>) -> Response {
+    json(StatusCode::ACCEPTED, &described(job, now, progress, None))
+}
+
+/// In whose name a job is done, and the face set that it is for: by its id, as another set may have got the name meanwhile.
+pub(super) async fn begun(
+    library: &Library,
+    access: &Access,
+    job: &Job,
+    face_set: u64,
+) -> Result<(Caller, FaceSet), Error> {
+    let gone = || Error::new(Kind::FaceSetNotFound, "the face set was deleted");
+    let caller = access.caller_of_job(job, Limits::NONE, format!("job-{}", job.id)).await?;
+    let id = FaceSetId::new(face_set).ok_or_else(gone)?;
+    let face_set = library.known_face_set(&caller, id).await?.face_set;
+    Ok((caller, face_set))
+}
+
+/// A job that is done, whose outcome can be asked for.
+pub(super) fn settled(library: &Library, outcome: &impl Serialize) -> Settled {
+    let expires_at = TimestampMs(library.now().0 + RESULT_LIFETIME_MS);
+    JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
+}
+
+/// A job that is not done: what is left of it, and when to go on.
+pub(super) fn goes_on(library: &Library, work: &impl Serialize, pause: Duration) -> Settled {
+    let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    let due_at = TimestampMs(library.now().0.saturating_add(pause_ms));
+    JobOutcome::Continue { payload: json_text::write(work).into(), due_at }.into()
+}
