@@ -108,7 +108,9 @@ const UPRIGHT_FACES_MIN: usize = 3;
 /// Weaker candidates than this say nothing of faces in other turns.
 const RIVAL_SCORE_MIN: f32 = 0.5;
 
-/// A face of at least this score whose points lie level seems upright.
+/// A face of at least this score whose points lie level seems upright, and is reported among several others that do. Of 76 such
+/// candidates below [`FirstPass::score_sure`] in 193 sheets of 12 photographs of LFW, the mesh denies 39, of which some 30 are
+/// people in the background, out of focus or cut off.
 const SEEMS_UPRIGHT_SCORE_MIN: f32 = 0.8;
 
 /// Least area of a face, as a share of the largest one's, that may turn out to be larger when it is looked at more closely.
@@ -360,10 +362,10 @@ impl Finder {
                     None if choice == FaceChoice::Central => return Ok(vec![face]),
                     None => add(&mut believed, face, self.mesh.stage().presence_sure),
                     // The central face is meant, certain or not; of others, a certain one beats a doubtful one.
-                    Some(_) if choice == FaceChoice::Central && is_reported(&face, self.first.score_sure) => {
+                    Some(_) if choice == FaceChoice::Central && self.is_reported(&face, turning) => {
                         return Ok(vec![face]);
                     }
-                    Some(_) if is_reported(&face, self.first.score_sure) => {
+                    Some(_) if self.is_reported(&face, turning) => {
                         let is_better = |old: &Face| face.presence() > old.presence();
                         if doubtful.as_ref().is_none_or(is_better) {
                             doubtful = Some(face);
@@ -399,8 +401,8 @@ impl Finder {
             let face = self.confirmed(pyramid, candidate, purpose, turning)?;
             add(&mut faces, face, self.mesh.stage().presence_sure);
         }
+        faces.retain(|face| face.doubt.is_none() || self.is_reported(face, turning));
         let score_sure = self.first.score_sure;
-        faces.retain(|face| face.doubt.is_none() || is_reported(face, score_sure));
         let wholes: Vec<FoundFace> = faces.iter().filter(|face| face.doubt.is_none()).map(|face| face.found).collect();
         let is_sure = |face: &FoundFace| face.score >= score_sure;
         faces.retain(|Face { found, .. }| {
@@ -589,6 +591,16 @@ impl Finder {
         Ok(suppressed(all, self.nms_iou))
     }
 
+    /// Whether a candidate is reported whatever the mesh says.
+    fn is_sure(&self, candidate: &FoundFace, turning: Turning) -> bool {
+        candidate.score >= self.first.score_sure || (turning == Turning::OfTurned && seems_upright(candidate))
+    }
+
+    /// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.
+    fn is_reported(&self, face: &Face, turning: Turning) -> bool {
+        self.is_sure(&face.found, turning) || (face.found.score >= PERSISTENT_SCORE_MIN && face.presence() >= 0.0)
+    }
+
     /// Fits the mesh to a candidate, as well as the purpose needs it.
     fn confirmed(
         &mut self,
@@ -597,7 +609,7 @@ impl Finder {
         purpose: Purpose,
         turning: Turning,
     ) -> Result<Face> {
-        if purpose == Purpose::Boxes && candidate.score >= self.first.score_sure {
+        if purpose == Purpose::Boxes && self.is_sure(&candidate, turning) {
             return Ok(Face { found: candidate, fit: None, doubt: None });
         }
         let fit = self.fitted(pyramid, &candidate, purpose, turning)?;
@@ -642,8 +654,11 @@ impl Finder {
         let is_plain = best.mesh.presence >= presence_sure
             && turn_between(place.tilt, best.place.tilt).abs() <= PLAIN_TURN_MAX
             && best.tilt_left.abs() < PLAIN_LEFT_MAX;
-        if !is_plain && is_persistent && (0.0..presence_sure).contains(&best.mesh.presence) {
-            best = self.mesh.resized(pyramid, best)?;
+        // Where nothing speaks for another turn, a crop in which the mesh is surer makes no better template: of all pairs of 2,320
+        // photographs of LFW as many are told apart without it, with 40 % fewer fits of the faces in question.
+        let enough = if seems_upright(candidate) { presence_min } else { presence_sure };
+        if !is_plain && is_persistent && (0.0..enough).contains(&best.mesh.presence) {
+            best = self.mesh.resized(pyramid, best, enough)?;
         }
         if candidate.score >= UPRIGHT_SCORE_MIN {
             return Ok(best);
@@ -790,11 +805,6 @@ fn is_in_the_middle(face: &FoundFace) -> bool {
 fn is_diagonal(place: &FacePlace) -> bool {
     let off = place.tilt.rem_euclid(90.0);
     off.min(90.0 - off) > DIAGONAL_MIN
-}
-
-/// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.
-fn is_reported(face: &Face, score_sure: f32) -> bool {
-    face.found.score >= score_sure || (face.found.score >= PERSISTENT_SCORE_MIN && face.presence() >= 0.0)
 }
 
 /// What a candidate that may come first must be asked for: a score below [`UPRIGHT_SCORE_MIN`] does not settle that it is

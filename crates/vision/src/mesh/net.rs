@@ -153,13 +153,14 @@ impl MeshNet {
         }
     }
 
-    /// Tries to better `first`, which is not certain, with crops of other sizes; the fit with the highest presence.
-    pub fn resized(&mut self, pyramid: &mut Pyramid, first: MeshFit) -> Result<MeshFit> {
+    /// Tries to better `first`, whose presence is below `enough`, with crops of other sizes until one reaches that; the fit with
+    /// the highest presence.
+    pub fn resized(&mut self, pyramid: &mut Pyramid, first: MeshFit, enough: f32) -> Result<MeshFit> {
         let (place, first_presence) = (first.place, first.mesh.presence);
-        let (presence_min, presence_sure) = (self.stage.presence_min, self.stage.presence_sure);
+        let presence_min = self.stage.presence_min;
         let mut best = first;
         let mut attempt = |net: &mut Self, best: &mut MeshFit, place: FacePlace| -> Result<f32> {
-            if best.mesh.presence >= presence_sure {
+            if best.mesh.presence >= enough {
                 return Ok(best.mesh.presence);
             }
             let fit = net.settle(pyramid, place, f32::INFINITY)?;
