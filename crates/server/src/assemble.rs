@@ -18,6 +18,7 @@ use likeness_store::embedded::{self, Credentials, EmbeddedStore};
 use likeness_store::folder::DataFolder;
 use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 use likeness_store::memory::MemoryStore;
+use likeness_store::migration::Place;
 #[cfg(feature = "postgres")]
 use likeness_store::postgres::{self, PostgresStore};
 use likeness_vision::pack::{self, Home, InstalledPack, RuntimeLibrary};
@@ -244,14 +245,30 @@ fn open_database(_: &Config, _: Option<DataFolder>, _: Arc<dyn VectorIndex>) -> 
 
 #[cfg(not(feature = "postgres"))]
 fn no_database() -> Error {
-    Error::new(Kind::Unsupported, "this program was built without PostgreSQL, and `store` is set")
+    Error::new(Kind::Unsupported, "this program was built without PostgreSQL, and a database is named")
         .with_hint("use a build with the feature `postgres`, or leave `store` out")
+}
+
+/// A database that a library is moved from or to.
+pub(crate) fn database_place(config: &Config, address: &str) -> Result<Place, Error> {
+    #[cfg(feature = "postgres")]
+    return database_at(config, address).map(Place::Database);
+    #[cfg(not(feature = "postgres"))]
+    {
+        let _ = (config, address);
+        Err(no_database())
+    }
 }
 
 /// The address of the configured database, with the password that is kept apart from it.
 #[cfg(feature = "postgres")]
 fn database(config: &Config) -> Result<postgres::Address, Error> {
-    let address = config.general.store.as_deref().unwrap_or_default();
+    database_at(config, config.general.store.as_deref().unwrap_or_default())
+}
+
+/// An address with the password that the settings or the environment have.
+#[cfg(feature = "postgres")]
+fn database_at(config: &Config, address: &str) -> Result<postgres::Address, Error> {
     let password = match &config.general.store_password_file {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| {

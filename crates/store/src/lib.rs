@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod folder;
 pub mod index;
 pub mod memory;
+pub mod migration;
 pub mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -25,6 +25,7 @@ mod library_args;
 mod liveness;
 mod log;
 mod manual;
+mod migrate;
 mod numbers;
 mod pack;
 mod person;
@@ -142,6 +143,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Write what can still be read of a damaged library to a new folder
     Recover(recover::RecoverArgs),
+    /// Move a library between a data folder and a PostgreSQL database while it is in use
+    Migrate(migrate::MigrateArgs),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -171,7 +174,7 @@ impl Command {
             | Command::Explain(_)
             | Command::Doctor(_) => {}
             Command::Completions(_) | Command::Man(_) | Command::Person(_) | Command::Job(_) | Command::Log(_) => {}
-            Command::Backup(_) | Command::Restore(_) | Command::Console(_) => {}
+            Command::Backup(_) | Command::Restore(_) | Command::Console(_) | Command::Migrate(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
         }
     }
@@ -186,7 +189,7 @@ impl Command {
                 "warn"
             }
             Command::Eval(_) | Command::Bench(_) | Command::Liveness(_) | Command::Recover(_) => "warn",
-            Command::Backup(_) | Command::Restore(_) | Command::Console(_) => "warn",
+            Command::Backup(_) | Command::Restore(_) | Command::Console(_) | Command::Migrate(_) => "warn",
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) | Command::Calibrate(_) => "warn",
             Command::Explain(_) | Command::Doctor(_) | Command::Person(_) | Command::Job(_) => "warn",
             Command::Completions(_) | Command::Man(_) | Command::Log(_) => "warn",
@@ -225,6 +228,7 @@ impl Command {
             Command::Backup(args) => backup::backup(args, config).await,
             Command::Restore(args) => backup::restore(args, config).await,
             Command::Recover(args) => recover::run(args, config).await,
+            Command::Migrate(args) => migrate::run(args, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),
             Command::Console(args) => console::run(args, config).await,

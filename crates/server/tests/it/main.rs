@@ -8,6 +8,8 @@ mod hostile;
 mod keys;
 mod library;
 mod liveness;
+#[cfg(feature = "postgres")]
+mod migrate;
 mod operations;
 mod packs;
 mod persons_and_jobs;

@@ -334,7 +334,10 @@ fn begin(conn: &Connection) -> Answer<rusqlite::Transaction<'_>> {
         }
     };
     conn.busy_timeout(schema::BUSY_TIMEOUT)?;
-    Ok(begun?)
+    let begun = begun?;
+    // It may have been moved away while this waited.
+    schema::version(&begun, schema::SCHEMA_VERSION)?;
+    Ok(begun)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -33,6 +33,7 @@ mod jobs;
 mod log_check;
 mod losses;
 mod maintenance;
+pub(crate) mod migration;
 mod nonces;
 mod open_files;
 mod opening;

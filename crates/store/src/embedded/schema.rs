@@ -163,8 +163,40 @@ pub(super) fn limit_size(conn: &Connection, bytes_max: Option<u64>) -> Answer<()
     Ok(())
 }
 
-/// Version of the layout in the file; 0 for an empty one. Refuses a file that is not ours or newer than this program.
+/// What is added to the layout's version when the library was moved away, so that no program serves it any more.
+pub(super) const MOVED_LAYOUTS: u32 = 1_000_000;
+
+/// Says where to.
+pub(super) const MOVED_FILE: &str = "likeness.moved";
+
+/// Where the library of a folder was moved to, as far as that is known.
+pub(super) fn moved_to(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join(MOVED_FILE)).unwrap_or_else(|_| "another place".into())
+}
+
+/// Version of the layout in the file; 0 for an empty one. Refuses a file that is not ours, newer than this program, or moved away.
 pub(super) fn version(conn: &Connection, n_known: u32) -> Answer<u32> {
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > MOVED_LAYOUTS {
+        let dir = conn.path().and_then(|path| Path::new(path).parent()).unwrap_or(Path::new("."));
+        let message = format!("the library in `{}` was moved to `{}`", dir.display(), moved_to(dir));
+        return Err(Error::new(Kind::InvalidArgument, message)
+            .with_hint(format!(
+                "use it there; `likeness migrate --take-back {}` lets this one be served again, as it was then",
+                dir.display()
+            ))
+            .into());
+    }
+    known_version(conn, n_known)
+}
+
+/// The same of a library that may have been moved away: then [`MOVED_LAYOUTS`] more.
+pub(super) fn version_or_moved(conn: &Connection) -> Answer<u32> {
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > MOVED_LAYOUTS { Ok(found) } else { known_version(conn, SCHEMA_VERSION) }
+}
+
+fn known_version(conn: &Connection, n_known: u32) -> Answer<u32> {
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let n_tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -19,7 +19,7 @@ const FORGET_ROWS: u64 = 4;
 const SEAL: [u8; 8] = *b"LkPict\x00\x01";
 const SEAL_BYTES: usize = SEAL.len() + 8;
 
-fn sealed(tenant: &[u8], name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(tenant: &[u8], name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(SEAL_BYTES + bytes.len());
     sealed.extend_from_slice(&SEAL);
     sealed.extend_from_slice(&checksum(tenant, name, bytes).to_le_bytes());
@@ -28,7 +28,7 @@ fn sealed(tenant: &[u8], name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The picture again; [`Failure::Damaged`] if it is not what was handed in under that name, as of two that changed places.
-fn unsealed(tenant: &[u8], name: &str, stored: Vec<u8>) -> Answer<Bytes> {
+pub(super) fn unsealed(tenant: &[u8], name: &str, stored: Vec<u8>) -> Answer<Bytes> {
     let stored = Bytes::from(stored);
     let Some((sum, bytes)) = stored.strip_prefix(&SEAL).and_then(|rest| rest.split_first_chunk::<8>()) else {
         return Ok(stored);

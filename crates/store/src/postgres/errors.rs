@@ -8,6 +8,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::embedded::errors::Failure as OfCodec;
 
+/// What a server says whose library was moved while it had it open.
+pub(super) const MOVED_AWAY: &str = "the library was moved away from this database, or its tables are gone";
+
 /// Why something inside the store did not work.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -90,6 +93,11 @@ impl Failure {
         }
     }
 
+    /// Whether the tables have other names by now ([`super::migration`]), or are gone.
+    pub(super) fn is_moved_away(&self) -> bool {
+        matches!(self, Self::Database(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
+    }
+
     /// Whether the same transaction may succeed when it is made once more: two of them were in each other's way.
     pub(super) fn is_conflict(&self) -> bool {
         let Self::Database(error) = self else { return false };
@@ -113,6 +121,10 @@ impl Failure {
                 Self::Database(source) => error.with_source(source),
                 Self::Said(_) | Self::Damaged(_) | Self::InDoubt => error,
             };
+        }
+        if self.is_moved_away() {
+            return Error::new(Kind::Overloaded, format!("cannot {doing}: {MOVED_AWAY}"))
+                .with_hint("use it where it is now; a start of this server says where that is");
         }
         match self {
             Self::Said(error) => error,

@@ -22,6 +22,7 @@ mod faces;
 mod follower;
 mod fresh;
 mod jobs;
+pub(crate) mod migration;
 mod nonces;
 mod persons;
 mod records;
@@ -756,8 +757,12 @@ impl GalleryStore for PostgresStore {
         // It changes nothing, but a server that is read-only or whose disk is full refuses it.
         self.write("write to the database", |session| {
             Box::pin(async move {
-                session.execute("UPDATE likeness_layout SET version = version", &[]).await?;
-                Ok(())
+                let sql = "UPDATE likeness_layout AS l SET version = l.version FROM store";
+                match session.execute(sql, &[]).await {
+                    // This server is not busy: it has nothing to do here any more.
+                    Err(failure) if failure.is_moved_away() => Err(Failure::said(Kind::Internal, errors::MOVED_AWAY)),
+                    written => written.map(drop),
+                }
             })
         })
     }

@@ -23,6 +23,43 @@ const SERVER_VERSION_MIN: i32 = 130_000;
 /// Number of the advisory lock under which a layout is made or upgraded: "Likeness" as bytes.
 const LAYOUT_LOCK: i64 = 0x4c69_6b65_6e65_7373;
 
+/// What is added to the layout's version while a library is being moved to the database, and once one was moved away from it, so
+/// that no program serves it.
+pub(super) const ARRIVING_LAYOUTS: u32 = 1_000_000;
+pub(super) const MOVED_LAYOUTS: u32 = 2_000_000;
+
+/// Version of the layout in the database; `None` if there is none.
+pub(super) async fn version(session: &Session) -> Answer<Option<u32>> {
+    let client = session.client();
+    let found = client.query_one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
+    if !found.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let row = client.query_one("SELECT version FROM likeness_layout", &[]).await?;
+    Ok(Some(u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default()))
+}
+
+/// Refuses a database to which a library is being moved, or from which it was moved away.
+async fn refuse_moved(session: &Session, version: u32) -> Answer<()> {
+    if version < ARRIVING_LAYOUTS {
+        return Ok(());
+    }
+    let row = session.client().query_one("SELECT other FROM likeness_migration", &[]).await?;
+    let other: String = row.try_get(0)?;
+    let error = match version {
+        MOVED_LAYOUTS.. => {
+            Error::new(Kind::InvalidArgument, format!("the library in the database was moved to `{other}`"))
+                .with_hint("use it there; `likeness migrate --take-back` lets this one be served again, as it was then")
+        }
+        _ => Error::new(
+            Kind::InvalidArgument,
+            format!("the move of a library from `{other}` to the database is not finished"),
+        )
+        .with_hint("run `likeness migrate` again, with `--finish`"),
+    };
+    Err(error.into())
+}
+
 /// Brings the database to the present layout, in one transaction that one program at a time makes.
 /// [`Kind::InvalidArgument`] for a database with another encoding or of another program, an old server, and a newer layout.
 pub(super) async fn migrate(session: &Session) -> Answer<()> {
@@ -55,10 +92,9 @@ pub(super) async fn migrate(session: &Session) -> Answer<()> {
 async fn upgrade(session: &Session) -> Answer<()> {
     let client = session.client();
     client.query_one("SELECT pg_advisory_xact_lock($1)", &[&LAYOUT_LOCK]).await?;
-    let found = client.query_one("SELECT to_regclass('likeness_layout') IS NOT NULL", &[]).await?;
-    let version: u32 = if found.try_get(0)? {
-        let row = client.query_one("SELECT version FROM likeness_layout", &[]).await?;
-        u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default()
+    let found = version(session).await?;
+    let version: u32 = if let Some(found) = found {
+        found
     } else {
         let tables = "SELECT count(*) FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace
                       AND c.relkind IN ('r', 'p') AND c.relname IN ('store', 'faces', 'face_sets', 'jobs', 'tenants')";
@@ -75,6 +111,7 @@ async fn upgrade(session: &Session) -> Answer<()> {
             .await?;
         0
     };
+    refuse_moved(session, version).await?;
     if version > SCHEMA_VERSION {
         let message =
             format!("the database has layout version {version}, this program knows versions up to {SCHEMA_VERSION}");

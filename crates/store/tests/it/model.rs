@@ -22,7 +22,7 @@ use crate::patience::block_on;
 
 /// One step; small numbers choose among few names, so that steps meet.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     CreateSet {
         tenant: u8,
         name: u8,
@@ -94,13 +94,13 @@ enum Step {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Owner {
+pub(crate) enum Owner {
     Set(u8),
     Person(u8),
 }
 
 #[derive(Debug, Clone)]
-struct Enrol {
+pub(crate) struct Enrol {
     label: Option<u8>,
     external_id: Option<u8>,
     age: Option<i64>,
@@ -110,7 +110,7 @@ struct Enrol {
 }
 
 #[derive(Debug, Clone)]
-enum Which {
+pub(crate) enum Which {
     Pick(Vec<usize>),
     Label(u8),
     Age(i64),
@@ -155,7 +155,7 @@ fn limits() -> impl Strategy<Value = Option<Limits>> {
     proptest::option::weighted(0.6, limits)
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let tenant = || prop_oneof![4 => Just(0_u8), 1 => Just(1_u8)];
     let quota = || proptest::option::weighted(0.3, 0..6_u64);
     let names = || proptest::collection::vec(0..4_u8, 0..3);
@@ -558,6 +558,15 @@ async fn check_story(steps: Vec<Step>, settings: Settings) {
     pair.restart();
     pair.compare().await;
     pair.check_followers().await;
+}
+
+/// The folder of a library in which all of this was done, by nobody open any more.
+pub(crate) async fn library_of(steps: Vec<Step>) -> tempfile::TempDir {
+    let mut pair = Pair::new(Settings::DEFAULT);
+    for step in steps {
+        pair.take(step).await;
+    }
+    pair.dir
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 mod deletes;
 mod layouts;
+mod migration;
 mod nodes;
 mod record;
 mod replication;
