@@ -26,10 +26,15 @@ pub(crate) fn failed(message: impl Into<String>) -> Error {
 
 /// An error as a user reads it: one clear line with its cause, and a hint if there is a cure.
 pub(crate) fn diagnosis(error: &Error) -> String {
+    let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    format!("error: {}{hint}", message(error))
+}
+
+/// What is wrong, with its cause.
+pub(crate) fn message(error: &Error) -> String {
     // Rooms that speak to people put the cause into the message themselves.
     let source = std::error::Error::source(error).map(ToString::to_string);
     let source = source.filter(|source| !error.message().contains(source.as_str()));
     let source = source.map(|source| format!(": {source}")).unwrap_or_default();
-    let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    format!("error: {}{source}{hint}", error.message())
+    format!("{}{source}", error.message())
 }

@@ -73,8 +73,20 @@ pub(crate) fn check_outcome(outcome: &JobOutcome) -> Result<()> {
             Err(Error::invalid("job result", "`job result` is empty, expected at least 1 byte"))
         }
         JobOutcome::Done { result, .. } => check_len("job result", result.len(), JOB_BYTES_MAX),
-        JobOutcome::Continue { payload, .. } => check_len("job payload", payload.len(), JOB_BYTES_MAX),
+        JobOutcome::Continue { payload, so_far, .. } => {
+            check_len("job payload", payload.len(), JOB_BYTES_MAX)?;
+            check_len("job result", so_far.len(), JOB_BYTES_MAX)
+        }
         JobOutcome::Again { .. } | JobOutcome::Forgotten => Ok(()),
+    }
+}
+
+/// What came out of a job up to now, for one that was cancelled meanwhile; empty where that is not said.
+pub(crate) fn so_far(outcome: &JobOutcome) -> &[u8] {
+    match outcome {
+        JobOutcome::Done { result, .. } => result,
+        JobOutcome::Continue { so_far, .. } => so_far,
+        JobOutcome::Again { .. } | JobOutcome::Forgotten => &[],
     }
 }
 

@@ -359,7 +359,8 @@ fn selector(which: DeleteFaces, schema: &FieldSchema) -> Result<FaceSelector> {
         }
         DeleteFaces::Subject(subject) => FaceSelector::Subject(subject),
         DeleteFaces::Field { name, value } => {
-            let (field_idx, field_type) = schema.find(&name).ok_or_else(|| super::unknown_field(&name))?;
+            let (field_idx, field_type) =
+                schema.find(&name).ok_or_else(|| super::unknown_field(&name).with_field("field"))?;
             let value = value.typed(field_type).ok_or_else(|| {
                 let given = match &value {
                     GivenValue::Written(text) => format!("is `{}`", shortened(text)),

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::ports::{Cancel, Clock, Job, JobOutcome, JobPage, JobStore, NewJob, Pending, Timer, UploadStore};
 use crate::types::{JobId, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
@@ -229,8 +231,15 @@ impl JobStore for Jobs {
         self.store.jobs(tenant, from, limit, now)
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
-        self.store.cancel(tenant, id, only_unbegun, expires_at)
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        only_unbegun: bool,
+        expires_at: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel> {
+        self.store.cancel(tenant, id, only_unbegun, expires_at, so_far)
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

@@ -183,6 +183,11 @@ impl Library {
         Ok((person, page))
     }
 
+    /// How many faces a person owns, which the caller has been shown. Asks for no grant: the use case did.
+    pub async fn n_faces_of_person(&self, caller: &Caller, person: &Person) -> Result<u64> {
+        self.ports.store.n_faces_of_person(caller.tenant, person.id).await
+    }
+
     /// The sets of a person, which the caller has been shown, that the caller may use, in order of joining. Asks for no grant:
     /// the use case did.
     pub async fn memberships(&self, caller: &Caller, person: &Person) -> Result<Vec<FaceSet>> {

@@ -447,7 +447,8 @@ fn check_top_k(top_k: usize) -> Result<()> {
 fn check_sort(sort: &[SortKey], schema: &FieldSchema) -> Result<()> {
     check_count("sort keys", sort.len(), limits::SORT_KEYS_MAX)?;
     for key in sort {
-        let (_, field_type) = schema.find(&key.field).ok_or_else(|| super::unknown_field(&key.field))?;
+        let unknown = || super::unknown_field(&key.field).with_field("sort");
+        let (_, field_type) = schema.find(&key.field).ok_or_else(unknown)?;
         if !field_type.is_numeric() {
             let message =
                 format!("cannot sort by custom field `{}` of type {}, expected a number", key.field, field_type.word());

@@ -155,14 +155,16 @@ fn similarity_at(
         _ => format!(" for {n_probes} faces of the person, {} for each of them", short(far / n)),
     };
     let (low, high) = (short(least * n), short((most * n).min(1.0)));
+    let (given, short_far) = (format!("{far:e}"), short(far));
+    // With all its digits where the rounded one would be within the range.
+    let given = if short_far == low || short_far == high { given } else { short_far };
     let message = format!(
-        "`far` is {}{origin}{of_several}, expected {low} to {high}, measured for model pack `{pack}`, or 1",
-        short(far)
+        "`far` is {given}{origin}{of_several}, expected {low} to {high}, measured for model pack `{pack}`, or 1"
     );
     let hint = match n_probes {
         0 | 1 => {
-            "beyond what was measured nobody knows the rate; ask for a similarity instead, or measure more photographs with \
-             `likeness calibrate`"
+            "beyond what was measured nobody knows the rate; `likeness calibrate` measures more photographs, and a search \
+             can ask for a similarity instead"
         }
         _ => "ask for a larger `far` or for a similarity, or look for one face of the person",
     };

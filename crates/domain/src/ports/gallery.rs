@@ -323,6 +323,9 @@ pub trait GalleryStore: TransientFaceStore {
     /// Persons in the order of their keys as bytes, behind the key `after`, at most `limit` of them.
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>>;
 
+    /// How many faces a person owns; 0 of one that is not there.
+    fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64>;
+
     /// Makes faces of one person those of another, all or none, and returns them in order of enrolment: those of `ids` that
     /// `from` owns, or all of them, at most `limit`, the first enrolled first. From then on they are in the galleries of the
     /// sets that `to` is a member of, and in no other; memberships stay. `PersonNotFound`; `FaceExists` if `to` has a face of

@@ -37,7 +37,7 @@ pub struct Job {
     pub kind: String,
     /// What is to be done; empty once it is done.
     pub payload: Bytes,
-    /// What came out; `None` until it is done, and of a cancelled one.
+    /// What came out, and of a cancelled one what was done of it, if that is known; `None` until it is done.
     pub result: Option<Bytes>,
     /// Whether it was cancelled.
     pub is_cancelled: bool,
@@ -83,6 +83,8 @@ pub enum JobOutcome {
         payload: Bytes,
         /// Not before this time.
         due_at: TimestampMs,
+        /// What came out up to now: kept as the result if it was cancelled meanwhile; may be empty.
+        so_far: Bytes,
     },
     /// It is done and nobody will ask for it: its bytes are erased in the same commit.
     Forgotten,
@@ -120,7 +122,7 @@ pub trait JobStore: Send + Sync {
     ) -> Pending<'_, Option<Job>>;
 
     /// Settles a claimed job and accepts its follow-ups, however many wait, in one commit; false if the job is gone or already done (then
-    /// nothing is written).
+    /// nothing is written), or cancelled (then what came out of it is kept, and nothing else).
     fn settle(&self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Pending<'_, bool>;
 
     /// The job, done or not, unless it is forgotten at `now`.
@@ -131,10 +133,17 @@ pub trait JobStore: Send + Sync {
     fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage>;
 
     /// Takes an undone job out of the queue for good: its payload is erased, and it is known as cancelled until `expires_at`.
-    /// One that is under way at the moment is brought to the end of its step by its worker, who then cannot settle it; with
-    /// `only_unbegun` such a job, and one that was ever begun, goes on instead ([`Cancel::TooLate`]), so that a cancelled
-    /// job has done nothing.
-    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel>;
+    /// `so_far` is kept as its result; empty is none. One that is under way at the moment is brought to the end of its step by
+    /// its worker, who then cannot settle it, but says what came out; with `only_unbegun` such a job, and one that was ever
+    /// begun, goes on instead ([`Cancel::TooLate`]), so that a cancelled job has done nothing.
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        only_unbegun: bool,
+        expires_at: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel>;
 
     /// When the next job of this kind is due, so that a worker knows how long to rest.
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>>;

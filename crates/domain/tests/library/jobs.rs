@@ -341,8 +341,15 @@ fn a_failing_store_does_not_end_a_worker() {
         fn jobs(&self, tenant: TenantId, from: Option<u64>, limit: u64, now: TimestampMs) -> Pending<'_, JobPage> {
             self.0.jobs(tenant, from, limit, now)
         }
-        fn cancel(&self, tenant: TenantId, id: JobId, unbegun: bool, until: TimestampMs) -> Pending<'_, Cancel> {
-            self.0.cancel(tenant, id, unbegun, until)
+        fn cancel(
+            &self,
+            tenant: TenantId,
+            id: JobId,
+            unbegun: bool,
+            until: TimestampMs,
+            so_far: Bytes,
+        ) -> Pending<'_, Cancel> {
+            self.0.cancel(tenant, id, unbegun, until, so_far)
         }
         fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {
             self.0.next_due(kind)

@@ -117,12 +117,12 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
         }
     } else {
         let partial = Partial::new(&args.file)?;
-        let file = partial.file.try_clone().map_err(cannot_write(&partial.path))?;
+        let file = partial.file.try_clone().map_err(cannot_write(&args.file))?;
         let (exported, file) = tokio::select! {
-            written = write(&connection, &args, file, &partial.path) => written?,
+            written = write(&connection, &args, file, &args.file) => written?,
             _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; nothing was written")),
         };
-        file.sync_all().map_err(cannot_write(&partial.path))?;
+        file.sync_all().map_err(cannot_write(&args.file))?;
         partial.keep_as(&args.file)?;
         exported
     };
@@ -195,7 +195,8 @@ impl Partial {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let path = target.with_file_name(name);
-        let file = create_private(&path).map_err(cannot_write(&path))?;
+        // Told of by the name that somebody has asked for.
+        let file = create_private(&path).map_err(cannot_write(target))?;
         Ok(Self { file, path })
     }
 
@@ -261,14 +262,19 @@ pub(crate) async fn import(args: ImportArgs, config: &Config) -> Outcome {
         let message = format!("line 1: `dimensions` is {dimensions}, templates of `{pack}` have {expected}");
         return Err(refused(message));
     }
-    ensure_face_set(&connection, &args, &header).await?;
-
-    let mut imported =
-        Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
     let mut skipped = 0;
     while skipped < args.skip && reader.face()?.is_some() {
         skipped += 1;
     }
+    // Before a face set is made for nothing.
+    if skipped < args.skip {
+        let faces = counted(skipped, "face");
+        return Err(refused(format!("`--skip` is {}, and the archive has {faces}", args.skip)));
+    }
+    ensure_face_set(&connection, &args, &header).await?;
+
+    let mut imported =
+        Imported { face_set: args.face_set.clone(), file: args.file.display().to_string(), ..Imported::default() };
     let done = tokio::select! {
         done = enrol(&connection, &args, &header, &mut reader, &mut imported) => done,
         _ = tokio::signal::ctrl_c() => Err(failed("interrupted")),
@@ -344,7 +350,8 @@ async fn enrol_batch(
                 imported.enrolled += done.n_enrolled;
                 imported.already_enrolled += done.n_known;
             }
-            Err(error) if n_lines > 1 && is_of_a_line(error.kind()) => {
+            // Of those that do not fit into the set as a whole the first ones do.
+            Err(error) if n_lines > 1 && (is_of_a_line(error.kind()) || error.kind() == Kind::CapacityExceeded) => {
                 let second_half = lines.split_off(n_lines / 2);
                 batches.extend([second_half, lines]);
             }

@@ -50,7 +50,7 @@ pub(crate) struct CalibrateArgs {
     /// The faces of this face set instead
     #[arg(long = "set", value_name = "NAME")]
     face_set: Option<String>,
-    /// Whose face set [default: the only tenant]
+    /// Whose face set [default: LIKENESS_TENANT, else the only tenant]
     #[arg(long, value_name = "NAME", env = "LIKENESS_TENANT", hide_env = true)]
     tenant: Option<String>,
     /// Measure this pack [default: the configured one, or the face set's]
@@ -86,6 +86,13 @@ struct Answer {
     persons: usize,
     faces: usize,
     left_out: usize,
+    /// Of those: copies of another photograph of the same person.
+    copies: usize,
+    /// Photographs that stand under two names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    under_two_names: Vec<(String, String)>,
+    /// The most similar pairs of two names.
+    most_similar: Vec<SimilarPair>,
     genuine_pairs: u64,
     impostor_pairs: u64,
     operating_points: Vec<dto::OperatingPoint>,
@@ -93,12 +100,20 @@ struct Answer {
     file: Option<String>,
 }
 
+/// Two photographs of different names.
+#[derive(Serialize)]
+struct SimilarPair {
+    similarity: f32,
+    first: String,
+    second: String,
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
     if let Some(file) = args.output.as_ref().filter(|file| file.exists() && !args.force) {
         return Err(refused(format!("{} exists already", file.display())).with_hint("`--force` replaces it"));
     }
-    let (pack, faces, source) = match (&args.folder, &args.face_set) {
+    let (pack, mut faces, source) = match (&args.folder, &args.face_set) {
         (Some(folder), _) => {
             let (pack, faces) = all_pairs::of_folder(folder, args.face, args.gate, false, config).await?;
             (pack, faces, format!("folder {}", name_of(folder)))
@@ -109,6 +124,8 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
         }
         (None, None) => return Err(refused("neither a folder nor `--set NAME` is given")),
     };
+    let copies = faces.without_copies()?;
+    say_copies(&copies);
     let known = faces.known();
     let counts = all_pairs::counts(&known)?;
     let calibration = calibration(&counts, &known, faces.n_persons)?;
@@ -136,6 +153,13 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
         persons: faces.n_persons,
         faces: known.len(),
         left_out: faces.n_left_out,
+        copies: copies.n_left_out,
+        most_similar: copies
+            .most_similar
+            .into_iter()
+            .map(|(similarity, first, second)| SimilarPair { similarity, first, second })
+            .collect(),
+        under_two_names: copies.under_two_names,
         genuine_pairs: counts.n_genuine(),
         impostor_pairs: counts.n_impostor(),
         operating_points: score.calibration.points().iter().map(point).collect(),
@@ -147,6 +171,22 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
         print(&answer);
     }
     Ok(Verdict::Done)
+}
+
+/// Says which photographs are copies: of one person they are left out, of two they are false accepts in every table.
+fn say_copies(copies: &all_pairs::Copies) {
+    if copies.n_left_out > 0 {
+        let named: Vec<_> = copies.left_out.iter().map(|(copy, of)| format!("{copy} of {of}")).collect();
+        let more = if copies.n_left_out > named.len() { ", .." } else { "" };
+        let photographs = counted(copies.n_left_out as u64, "photograph");
+        terminal::message(format!(
+            "left out {photographs} that copy another one of the person: {}{more}",
+            named.join(", ")
+        ));
+    }
+    for (first, second) in &copies.under_two_names {
+        terminal::message(format!("one photograph stands under two names: {first} and {second}"));
+    }
 }
 
 fn name_of(folder: &Path) -> String {
@@ -181,7 +221,10 @@ async fn of_face_set(name: &str, tenant: Option<&str>, config: &Config) -> Resul
         for face in page.faces {
             let owner = face.person.map(|person| format!("person {}", person.key));
             match owner.or(face.subject.map(|subject| format!("subject {subject}"))) {
-                Some(label) => labelled.push((label, template(&pack, &face.template)?)),
+                Some(label) => {
+                    let name = format!("face {} of {label}", face.id.unwrap_or_default());
+                    labelled.push((label, name, template(&pack, &face.template)?));
+                }
                 None => n_left_out += 1,
             }
         }
@@ -189,16 +232,17 @@ async fn of_face_set(name: &str, tenant: Option<&str>, config: &Config) -> Resul
         from = page.next;
     }
     labelled.sort_by(|a, b| a.0.cmp(&b.0));
-    let (mut faces, mut last) = (Vec::with_capacity(labelled.len()), None);
+    let (mut faces, mut names, mut last) = (Vec::with_capacity(labelled.len()), Vec::new(), None);
     let mut n_persons = 0;
-    for (label, template) in labelled {
+    for (label, name, template) in labelled {
         if last.as_ref() != Some(&label) {
             n_persons += 1;
             last = Some(label);
         }
         faces.push((n_persons - 1, template));
+        names.push(name);
     }
-    Ok((pack, KnownFaces { faces, n_persons, n_left_out }))
+    Ok((pack, KnownFaces { faces, names, n_persons, n_left_out }))
 }
 
 /// The template in an archive's words.
@@ -287,7 +331,13 @@ fn print(answer: &Answer) {
     terminal::data(format!("pack {}, measured on {}", answer.pack, answer.measured_on));
     if answer.left_out > 0 {
         let faces = counted(answer.left_out as u64, "face");
-        terminal::data(format!("{faces} left out: no usable face, refused by the gate, or without a label"));
+        terminal::data(format!("{faces} left out: no usable face, refused by the gate, a copy, or without a label"));
+    }
+    if let Some(SimilarPair { similarity, first, second }) = answer.most_similar.first() {
+        terminal::data(format!("the most similar of two names: {first} and {second}, cosine {similarity:.4}"));
+        terminal::data(
+            "  (`--json` has the five most similar; a person under two names is a false accept in every row)",
+        );
     }
     terminal::data("interval: the wider of Wilson's (pairs independent) and a bootstrap over persons (they are not)");
     if let Some(least) = answer.operating_points.last() {
@@ -330,7 +380,7 @@ mod tests {
             let numbers = [angle.cos() as f32, angle.sin() as f32];
             (idx / of_each, Template::new(pack.clone(), &numbers).expect("a template"))
         };
-        KnownFaces { faces: (0..n_persons * of_each).map(face).collect(), n_persons, n_left_out: 0 }
+        KnownFaces { faces: (0..n_persons * of_each).map(face).collect(), names: Vec::new(), n_persons, n_left_out: 0 }
     }
 
     #[test]
@@ -360,7 +410,7 @@ mod tests {
             let numbers = [angle.cos() as f32, angle.sin() as f32];
             (person, Template::new(pack.clone(), &numbers).expect("a template"))
         };
-        KnownFaces { faces: (0..n_persons * 2).map(face).collect(), n_persons, n_left_out: 0 }
+        KnownFaces { faces: (0..n_persons * 2).map(face).collect(), names: Vec::new(), n_persons, n_left_out: 0 }
     }
 
     /// The interval of Clopper and Pearson (1934): shares at which so few, or so many, have a chance of 2.5 %.
@@ -445,6 +495,31 @@ mod tests {
             check("FAR", point.far_interval.expect("made"), of_far, exact(n_false, counts.n_impostor()));
             check("TAR", point.tar_interval.expect("made"), of_tar, exact(n_true, n_genuine));
         }
+    }
+
+    /// A file against its own copy had been counted as two photographs of somebody that are alike. Issue 15.
+    #[test]
+    fn copies_of_a_photograph_are_left_out_and_what_is_under_two_names_is_named() {
+        let mut faces = faces(30, 2);
+        // The first of each person is there a second time, and the very first under another name as well.
+        for person in (0..30).rev() {
+            let (own, template) = (2 * person, faces.faces[2 * person].1.clone());
+            faces.faces.insert(own + 1, (person, template));
+        }
+        let first = faces.faces[0].1.clone();
+        faces.faces.push((29, first));
+        faces.names = (0..91).map(|idx| format!("p{}/{idx}", faces.faces[idx].0)).collect();
+        let copies = faces.without_copies().expect("comparable");
+        assert_eq!((copies.n_left_out, faces.faces.len(), faces.names.len(), faces.n_left_out), (30, 61, 61, 30));
+        assert_eq!(copies.left_out[0], ("p0/1".to_owned(), "p0/0".to_owned()));
+        assert!(
+            copies.under_two_names.contains(&("p0/0".to_owned(), "p29/90".to_owned())),
+            "{:?}",
+            copies.under_two_names
+        );
+        assert_eq!(copies.most_similar.len(), 5);
+        assert!(copies.most_similar.is_sorted_by(|a, b| a.0 >= b.0));
+        assert_eq!(faces.without_copies().expect("comparable").n_left_out, 0);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use http::Method;
 use likeness_domain::Error;
 use likeness_domain::types::{PackId, TimestampMs};
 use likeness_store::embedded::{DATABASE_FILE, IDENTITY_FILE};
+use likeness_store::folder::{self, DataFolder, LOCK_FILE};
 use likeness_vision::pack::{self, Home};
 use likeness_wire::native::dto;
 use serde::Serialize;
@@ -106,10 +107,21 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> Outcome {
     let mut found = Findings::default();
     settings(&mut found, config);
     clock(&mut found);
-    if let Some(data) = data_folder(&mut found, config).await {
+    if let Some(data) = data_folder(&mut found, config, args.quick).await {
         let presence = socket::look(&data.join(SOCKET_FILE)).await;
-        server(&mut found, presence);
-        store(&mut found, config, &data, presence, args.quick).await;
+        // A process that has the folder without its socket, as where a cleaner of old files took that. A health check must not
+        // stand in the way of a server that starts, so it does not try for the folder.
+        let owner = match presence {
+            Presence::Nobody if !args.quick => {
+                let data = data.clone();
+                in_time(LOOK_MAX, move || owner_of(&data)).await.flatten()
+            }
+            _ => None,
+        };
+        server(&mut found, presence, owner.as_deref());
+        if owner.is_none() {
+            store(&mut found, config, &data, presence, args.quick).await;
+        }
     }
     packs(&mut found, config, args.quick);
     programs(&mut found, config).await;
@@ -236,11 +248,11 @@ fn clock(found: &mut Findings) {
 }
 
 /// The data folder, if it is one that can be looked into.
-async fn data_folder(found: &mut Findings, config: &Config) -> Option<PathBuf> {
+async fn data_folder(found: &mut Findings, config: &Config, quick: bool) -> Option<PathBuf> {
     let config = config.clone();
     let looked = in_time(LOOK_MAX, move || {
         let mut found = Findings::default();
-        let data = folder(&mut found, &config);
+        let data = folder(&mut found, &config, quick);
         if let Some(data) = data {
             disk(&mut found, &config, data);
         }
@@ -262,7 +274,7 @@ async fn in_time<T: Send + 'static>(time_max: Duration, look: impl FnOnce() -> T
 }
 
 /// The data folder, if it is one.
-fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
+fn folder<'a>(found: &mut Findings, config: &'a Config, quick: bool) -> Option<&'a Path> {
     let data = match config.data() {
         Ok(data) => data,
         Err(error) => {
@@ -278,10 +290,26 @@ fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
         }
         Err(error) => {
             let says = format!("{}: {error}", data.display());
-            found.warn("data folder", says, "the first `likeness serve` makes it; or name another one with --data DIR");
+            let cure = "the first `likeness serve` makes it; or name another one with --data DIR";
+            // Whoever asks for nothing but its health expects a server.
+            if quick {
+                found.fail("data folder", says, cure)
+            } else {
+                found.warn("data folder", says, cure)
+            };
             return None;
         }
     };
+    if let Some(other) = strange_file(config, data) {
+        let says = format!("{} is no data folder: it has `{other}` and no library", data.display());
+        let cure = "name the data folder with --data DIR or LIKENESS_DATA; a library is made in a folder of its own";
+        if quick {
+            found.fail("data folder", says, cure)
+        } else {
+            found.warn("data folder", says, cure)
+        };
+        return None;
+    }
     let (mode, own) = (metadata.permissions().mode() & 0o777, rustix::process::geteuid().as_raw());
     if mode & 0o077 != 0 {
         let says = format!("{} may be entered by others (mode {mode:o})", data.display());
@@ -307,6 +335,32 @@ fn folder<'a>(found: &mut Findings, config: &'a Config) -> Option<&'a Path> {
     Some(data)
 }
 
+/// A file or folder of somebody else in a folder that has no library: to change who may read that would be no cure.
+fn strange_file(config: &Config, data: &Path) -> Option<String> {
+    let is_there = |file: &str| data.join(file).exists();
+    if config.general.store.is_some() || [DATABASE_FILE, IDENTITY_FILE, LOCK_FILE].into_iter().any(is_there) {
+        return None;
+    }
+    let names = fs::read_dir(data).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    // What an empty disk has, and what is put beside a library before it is made.
+    names.into_iter().find(|name| name != "lost+found" && !name.ends_with(".toml") && !name.ends_with(".env"))
+}
+
+/// Who has the folder, where somebody has.
+fn owner_of(data: &Path) -> Option<String> {
+    if !data.join(LOCK_FILE).exists() {
+        return None;
+    }
+    match DataFolder::lock(data) {
+        Err(error) if folder::is_in_use(&error) => {
+            Some(error.message().rsplit(" by ").next().unwrap_or("another process").to_owned())
+        }
+        _ => None,
+    }
+}
+
 fn disk(found: &mut Findings, config: &Config, data: &Path) {
     let Ok(disk) = rustix::fs::statvfs(data) else {
         found.warn("disk", "its free space cannot be asked for", "check it with `df`");
@@ -327,7 +381,15 @@ fn disk(found: &mut Findings, config: &Config, data: &Path) {
 }
 
 /// Whether a server has the folder.
-fn server(found: &mut Findings, presence: Presence) {
+fn server(found: &mut Findings, presence: Presence, owner: Option<&str>) {
+    if let Some(owner) = owner {
+        found.fail(
+            "server",
+            format_args!("{owner} has this folder, and nobody answers at {SOCKET_FILE} in it"),
+            "wait if a command has it; else restart the server: its socket was removed",
+        );
+        return;
+    }
     match presence {
         Presence::Nobody => found.ok("server", "none has this folder; what follows looks into it directly"),
         Presence::Silent { pid } => found.fail(
@@ -456,7 +518,8 @@ async fn face_sets(found: &mut Findings, config: &Config, connection: &Connectio
         let sets: Result<dto::FaceSets, Error> =
             connection.call(Method::GET, &["face-sets"], &[], Payload::Empty).await;
         for set in sets.map(|sets| sets.face_sets).unwrap_or_default() {
-            let is_there = PackId::new(&set.pack).is_some_and(|id| pack::open(&home, &id).is_ok());
+            // What is wrong with one that is there is told of the packs.
+            let is_there = PackId::new(&set.pack).is_some_and(|id| home.has_pack(&id));
             if !is_there && !missing.contains(&set.pack) {
                 missing.push(set.pack);
             }
@@ -497,8 +560,12 @@ fn packs(found: &mut Findings, config: &Config, quick: bool) {
                 let names: Vec<_> = sound.iter().map(|pack| pack.name.as_str()).collect();
                 found.ok("model packs", format_args!("intact: {}", names.join(", ")));
             }
+            // The default one was told of.
+            let told = default.err().map(|error| error.message().to_owned());
             for pack in broken {
-                if let Err(error) = pack.outcome {
+                if let Err(error) = pack.outcome
+                    && told.as_deref() != Some(error.message())
+                {
                     found.error("model packs", &error, "install it again");
                 }
             }

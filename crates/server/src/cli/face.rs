@@ -23,7 +23,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example: likeness face add anna.jpg --set staff --subject anna")]
     Add(AddArgs),
     /// Enrol a folder of photographs; can be run again without enrolling twice
-    #[command(after_help = "Example: likeness face import photos/ --set staff --create")]
+    #[command(
+        after_help = "Examples:\n  likeness face import photos/ --set staff --create\n  likeness face import photos/anna --person anna --create"
+    )]
     Import(import::ImportArgs),
     /// List faces in order of enrolment
     #[command(after_help = "Example: likeness face list --set staff --limit 20")]

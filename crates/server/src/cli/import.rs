@@ -57,13 +57,39 @@ pub(crate) struct ImportArgs {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Into which face set
-    #[arg(long = "set", value_name = "NAME")]
-    face_set: String,
-    /// Make the face set if there is none
+    #[arg(long = "set", value_name = "NAME", required_unless_present = "person")]
+    face_set: Option<String>,
+    /// As faces of this person instead, which all its face sets show; each photograph has to show one face
+    #[arg(long, value_name = "KEY", conflicts_with = "face_set")]
+    person: Option<String>,
+    /// Make the face set, or the person, if there is none
     #[arg(long)]
     create: bool,
     #[command(flatten)]
     library: LibraryArgs,
+}
+
+/// What the photographs are enrolled into.
+#[derive(Debug, Clone)]
+enum Target {
+    FaceSet(String),
+    Person(String),
+}
+
+impl Target {
+    fn of(args: &ImportArgs) -> Self {
+        match (&args.person, &args.face_set) {
+            (Some(key), _) => Target::Person(key.clone()),
+            (None, name) => Target::FaceSet(name.clone().unwrap_or_default()),
+        }
+    }
+
+    fn path(&self) -> [&str; 2] {
+        match self {
+            Target::FaceSet(name) => ["face-sets", name],
+            Target::Person(key) => ["persons", key],
+        }
+    }
 }
 
 /// What became of one photograph.
@@ -78,14 +104,15 @@ enum Fate {
 /// Runs the command.
 pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     let Walk { photographs: files, passed_over, .. } = folder::walk(&args.dir)?;
-    let mut report = Report::new(&args.face_set, files.len(), passed_over);
+    let target = Target::of(&args);
+    let mut report = Report::new(&target, files.len(), passed_over);
     if files.is_empty() {
         let passed_over = report.passed_over_summary().map(|text| format!(" ({text})")).unwrap_or_default();
         return Err(refused(format!("there is no photograph below {}{passed_over}", args.dir.display()))
             .with_hint("photographs are files ending in jpg, jpeg, png, bmp, webp or gif"));
     }
     let connection = Arc::new(Connection::open_in_turn(config, args.library.tenant(), Needs::Pack).await?);
-    ensure_face_set(&connection, &args.face_set, args.create).await?;
+    ensure_target(&connection, &target, args.create).await?;
 
     let bar = bar(files.len() as u64);
     // Two for each worker: one in work, one waiting.
@@ -94,7 +121,7 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
     let mut subjects = BTreeSet::new();
     let mut stopped = None;
     'batches: for batch in files.chunks(BATCH) {
-        let known = match already_enrolled(&connection, &args.face_set, batch).await {
+        let known = match already_enrolled(&connection, &target, batch).await {
             Ok(known) => known,
             Err(error) => {
                 stopped = Some(error);
@@ -106,9 +133,9 @@ pub(crate) async fn run(args: ImportArgs, config: &Config) -> Outcome {
         loop {
             while stopped.is_none() && !report.interrupted && in_flight.len() < in_flight_max {
                 let Some(file) = waiting.next() else { break };
-                let (connection, face_set) = (Arc::clone(&connection), args.face_set.clone());
+                let (connection, target) = (Arc::clone(&connection), target.clone());
                 let (file, known) = (file.clone(), Arc::clone(&known));
-                in_flight.spawn(async move { (enrol(&connection, &face_set, &file, &known).await, file) });
+                in_flight.spawn(async move { (enrol(&connection, &target, &file, &known).await, file) });
             }
             let done = tokio::select! {
                 done = in_flight.join_next() => done,
@@ -173,7 +200,11 @@ fn bar(n_files: u64) -> ProgressBar {
     )
 }
 
-async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> Result<(), Error> {
+async fn ensure_target(connection: &Connection, target: &Target, create: bool) -> Result<(), Error> {
+    let name = match target {
+        Target::FaceSet(name) => name,
+        Target::Person(key) => return ensure_person(connection, key, create).await,
+    };
     let found: Result<dto::FaceSet, Error> =
         connection.call(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
     match found {
@@ -190,6 +221,26 @@ async fn ensure_face_set(connection: &Connection, name: &str, create: bool) -> R
             Ok(())
         }
         Err(error) if error.kind() == Kind::FaceSetNotFound => Err(error.with_hint("add `--create` to make it")),
+        Err(error) => Err(error),
+    }
+}
+
+async fn ensure_person(connection: &Connection, key: &str, create: bool) -> Result<(), Error> {
+    let found = connection.call::<dto::Person>(Method::GET, &["persons", key], &[], Payload::Empty).await;
+    match found {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::PersonNotFound && create => {
+            let body = dto::CreatePerson { key: key.to_owned(), ..Default::default() };
+            let made = connection.call::<dto::Person>(Method::POST, &["persons"], &[], Payload::json(&body)?).await;
+            match made {
+                Ok(made) => terminal::message(format!("made person `{}`", made.key)),
+                // Somebody else made it meanwhile.
+                Err(error) if error.kind() == Kind::PersonExists => {}
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == Kind::PersonNotFound => Err(error.with_hint("add `--create` to make it")),
         Err(error) => Err(error),
     }
 }
@@ -217,7 +268,7 @@ struct Known {
 }
 
 /// Which photographs of a batch the face set already has.
-async fn already_enrolled(connection: &Connection, face_set: &str, batch: &[Found]) -> Result<Arc<Known>, Error> {
+async fn already_enrolled(connection: &Connection, target: &Target, batch: &[Found]) -> Result<Arc<Known>, Error> {
     const { assert!(BATCH <= limits::EXTERNAL_IDS_MAX) }
     let mut late = HashSet::new();
     let mut external_ids = Vec::with_capacity(batch.len());
@@ -234,6 +285,17 @@ async fn already_enrolled(connection: &Connection, face_set: &str, batch: &[Foun
         }
     }
     external_ids.retain(|id| ExternalId::new(id.as_str()).is_ok());
+    let face_set = match target {
+        Target::FaceSet(name) => name,
+        Target::Person(key) => {
+            // Such a face has no external id: it is known by where its image came from.
+            let path = ["persons", key, "faces"];
+            let listed =
+                connection.all_at(&path, |page: &mut dto::Faces| (&mut page.faces, &mut page.next_cursor)).await?;
+            let enrolled = listed.faces.into_iter().filter_map(|face| face.source).collect();
+            return Ok(Arc::new(Known { enrolled, late }));
+        }
+    };
     let body = dto::ExternalIds { external_ids };
     let path = ["face-sets", face_set, "faces", "enrolled"];
     let known: dto::ExternalIds = call_patiently(connection, &path, &[], Payload::json(&body)?).await?;
@@ -260,7 +322,7 @@ async fn read_in_time<T: Send + 'static>(
     }
 }
 
-async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &Known) -> Fate {
+async fn enrol(connection: &Connection, target: &Target, file: &Found, known: &Known) -> Fate {
     let is_late = known.late.contains(&file.path);
     let read = if is_late { Ok(None) } else { read_in_time(&file.path, READ_TIME_MAX, photo_bytes).await };
     let unreadable = |reason: String| Fate::Refused("unreadable".to_owned(), Error::invalid("file", reason));
@@ -281,21 +343,25 @@ async fn enrol(connection: &Connection, face_set: &str, file: &Found, known: &Kn
     if known.enrolled.contains(&external_id) {
         return Fate::AlreadyEnrolled;
     }
-    let path = ["face-sets", face_set, "faces"];
-    let query = [("subject", file.subject.as_str()), ("external_id", external_id.as_str())];
+    let [list, name] = target.path();
+    let path = [list, name, "faces"];
+    let query = match target {
+        Target::FaceSet(_) => vec![("subject", file.subject.as_str()), ("external_id", external_id.as_str())],
+        Target::Person(_) => vec![("source", external_id.as_str())],
+    };
     match call_patiently::<dto::Faces>(connection, &path, &query, Payload::Image(image)).await {
         Ok(_) => Fate::Enrolled,
         // A photograph that the server stumbles over must not end the run; a server that is gone must.
-        Err(error) if error.kind() == Kind::Internal && is_there(connection, face_set).await => {
+        Err(error) if error.kind() == Kind::Internal && is_there(connection, target).await => {
             Fate::Refused("internal".to_owned(), error)
         }
         Err(error) => fate_of(error),
     }
 }
 
-/// Whether the library answers and has the face set.
-async fn is_there(connection: &Connection, face_set: &str) -> bool {
-    connection.call::<dto::FaceSet>(Method::GET, &["face-sets", face_set], &[], Payload::Empty).await.is_ok()
+/// Whether the library answers and has what is enrolled into.
+async fn is_there(connection: &Connection, target: &Target) -> bool {
+    connection.call::<serde_json::Value>(Method::GET, &target.path(), &[], Payload::Empty).await.is_ok()
 }
 
 /// Makes a call; again, after longer and longer waits, while the server is busy or the tenant calls too often.

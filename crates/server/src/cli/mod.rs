@@ -1,7 +1,8 @@
 //! The command line: the tree of commands, what they share, and their exit codes.
 //!
 //! Data goes to standard output, talk to standard error. A command ends with 0 when it did what was asked, 1 when the
-//! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it.
+//! answer is "no" (nobody found, a check failed, some files refused) and 2 when it could not do it. With `--json` the error
+//! of such a one is JSON as well, on standard error.
 
 mod archive;
 mod backup;
@@ -241,12 +242,21 @@ impl Command {
 /// Parses the command line, settles the configuration, runs the command, and says how it ended.
 pub(crate) fn run() -> ExitCode {
     telemetry::foresee(&std::env::args_os().collect::<Vec<_>>(), |name| std::env::var_os(name));
+    let as_json = terminal::is_asked_for_json(std::env::args_os());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
             let words = words.iter().map(String::as_str);
-            return terminal::usage(&error, numbers::with_what_is_accepted(Cli::command(), words, &error));
+            let text = numbers::with_what_is_accepted(Cli::command(), words, &error);
+            if as_json && error.use_stderr() {
+                let text = text.unwrap_or_else(|| error.render().to_string());
+                // Its first lines say what is wrong, the others how the command is used.
+                let lines: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                terminal::error_as_json(&refused(lines.join(" ").trim_start_matches("error: ")));
+                return ExitCode::from(2);
+            }
+            return terminal::usage(&error, text);
         }
     };
     let outcome = settle_and_run(cli).and_then(|verdict| terminal::check_written().map(|()| verdict));
@@ -254,7 +264,11 @@ pub(crate) fn run() -> ExitCode {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
         Err(error) => {
-            terminal::error(&error);
+            if as_json {
+                terminal::error_as_json(&error)
+            } else {
+                terminal::error(&error)
+            }
             ExitCode::from(2)
         }
     }

@@ -287,8 +287,7 @@ fn member_of(person: &dto::Person) -> String {
 /// Enrols a face from each photograph. One that is refused is named, and the others are enrolled.
 pub(super) async fn add_faces(key: &str, photos: &[PathBuf], library: LibraryArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
-    let none = dto::Faces { faces: Vec::new(), refused: Vec::new(), next_offset: None, next_cursor: None };
-    let (mut added, mut first_error) = (none, None);
+    let (mut added, mut first_error) = (dto::Faces::of(Vec::new()), None);
     for photo in photos {
         let path = ["persons", key, "faces"];
         let enrolled: Result<dto::Faces, Error> = match photo::read(photo) {
@@ -309,7 +308,10 @@ pub(super) async fn add_faces(key: &str, photos: &[PathBuf], library: LibraryArg
                 if photos.len() == 1 {
                     return Err(error);
                 }
-                terminal::message(format!("refused: {}: {}", photo.display(), error.message()));
+                // Some say the name themselves.
+                let named = format!("{}: ", photo.display());
+                let message = error.message().strip_prefix(&named).unwrap_or(error.message());
+                terminal::message(format!("refused: {named}{message}"));
                 first_error = first_error.or(Some(error));
             }
         }
@@ -320,6 +322,9 @@ pub(super) async fn add_faces(key: &str, photos: &[PathBuf], library: LibraryArg
         (_, error) => {
             if library.json {
                 terminal::json(&added)?;
+            } else if photos.len() > 1 {
+                let (n_faces, photographs) = (added.faces.len(), counted(photos.len() as u64, "photograph"));
+                terminal::message(format!("enrolled {n_faces} of {photographs}"));
             }
             Ok(if error.is_some() { Verdict::No } else { Verdict::Done })
         }
@@ -358,15 +363,17 @@ async fn remove_faces(args: RemoveFacesArgs, config: &Config) -> Outcome {
     if !deed.is_confirmed(yes)? {
         return Ok(Verdict::No);
     }
-    let mut gone = dto::FacesDeleted { deleted: Vec::new() };
+    let mut gone = dto::FacesDeleted { deleted: Vec::new(), unknown: Vec::new() };
     for id in &ids {
         let path = ["persons", &key, "faces", id];
         match connection.call::<dto::FacesDeleted>(Method::DELETE, &path, &[], Payload::Empty).await {
             Ok(deleted) => gone.deleted.extend(deleted.deleted),
-            Err(error) if error.kind() == Kind::FaceNotFound => {}
+            Err(error) if error.kind() == Kind::FaceNotFound => gone.unknown.push(id.clone()),
             Err(error) => return Err(error),
         }
     }
+    gone.unknown.retain(|id| !gone.deleted.contains(id));
+    say_unknown(&key, &gone.unknown);
     if library.json {
         terminal::json(&gone)?;
     } else {
@@ -427,6 +434,7 @@ async fn move_faces(args: MoveArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, library.tenant(), Needs::StoreOnly).await?;
     let path = ["persons", &from, "move"];
     let moved: dto::Faces = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    say_unknown(&from, &moved.unknown);
     if library.json {
         terminal::json(&moved)?;
     } else {
@@ -442,6 +450,7 @@ async fn split(args: SplitArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, library.tenant(), Needs::Pack).await?;
     let path = ["persons", &from, "split"];
     let made: dto::Person = connection.call(Method::POST, &path, &[], Payload::json(&body)?).await?;
+    say_unknown(&from, &made.unknown);
     if library.json {
         terminal::json(&made)?;
     } else {
@@ -449,6 +458,13 @@ async fn split(args: SplitArgs, config: &Config) -> Outcome {
         terminal::data(format!("made person `{}` of {faces} of `{from}`{}", made.key, member_of(&made)));
     }
     Ok(Verdict::Done)
+}
+
+/// Names ids of a command that are no faces of the person: a typing error among several would pass unseen.
+fn say_unknown(person: &str, ids: &[String]) {
+    if !ids.is_empty() {
+        terminal::message(format!("no faces of person `{person}`: {}", ids.join(", ")));
+    }
 }
 
 async fn list(args: ListArgs, config: &Config) -> Outcome {
@@ -486,6 +502,9 @@ async fn show(args: KeyArgs, config: &Config) -> Outcome {
     }
     if let Some(note) = &shown.note {
         terminal::data(format!("note      {note}"));
+    }
+    if let Some(n_faces) = shown.n_faces {
+        terminal::data(format!("faces     {n_faces}"));
     }
     terminal::data(format!("made      {}", shown.created_at));
     for face_set in shown.face_sets.iter().flatten() {

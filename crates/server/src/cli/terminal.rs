@@ -50,6 +50,25 @@ pub(crate) fn message(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Whether the command was asked for JSON, be it understood or not: then the error that ends it is JSON, too. A word behind
+/// `--` is none of its options.
+pub(crate) fn is_asked_for_json(words: impl IntoIterator<Item = std::ffi::OsString>) -> bool {
+    words.into_iter().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
+}
+
+/// Writes the error that ends a command that was asked for JSON, as the native API writes its own. It goes where all talk
+/// goes: what is on standard output is an answer.
+pub(crate) fn error_as_json(error: &Error) {
+    let code = likeness_wire::native::code_of(error.kind());
+    let mut said = serde_json::json!({"code": code, "message": crate::outcome::message(error)});
+    for (name, text) in [("field", error.field()), ("hint", error.hint())] {
+        if let Some(text) = text {
+            said[name] = text.into();
+        }
+    }
+    let _ = writeln!(std::io::stderr().lock(), "{}", serde_json::json!({ "error": said }));
+}
+
 /// Writes the error that ends a command.
 pub(crate) fn error(error: &Error) {
     let diagnosis = crate::outcome::diagnosis(error);

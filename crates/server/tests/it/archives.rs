@@ -151,6 +151,23 @@ fn an_archive_goes_to_standard_output_and_what_cannot_is_refused() {
 }
 
 #[test]
+fn an_import_that_cannot_be_as_asked_makes_no_set_and_one_that_does_not_fit_enrols_what_does() {
+    let lines: Vec<Value> = std::iter::once(header()).chain((0..9).map(face)).collect();
+    let Some(scratch) = with_archive(&lines) else { return };
+    let refused = run(&scratch, &["import", "in.zst", "--set", "staff", "--skip", "10"]);
+    assert_eq!((refused.code, refused.data.as_str()), (Some(2), ""), "{}", refused.talk);
+    assert!(refused.talk.contains("`--skip` is 10, and the archive has 9 faces"), "{}", refused.talk);
+    assert_eq!(run(&scratch, &["face-set", "list", "--json"]).data, "{\"face_sets\":[]}\n");
+
+    let full = run(&scratch, &["import", "in.zst", "--set", "staff", "--capacity", "5"]);
+    assert_eq!((full.code, full.data.as_str()), (Some(2), "enrolled 5 faces into `staff`\n"), "{}", full.talk);
+    assert!(full.talk.contains("line 7: face set `staff`"), "{}", full.talk);
+    let unwritten = run(&scratch, &["export", "staff", "nosuch/x.zst"]);
+    assert_eq!(unwritten.code, Some(2));
+    assert!(unwritten.talk.contains("cannot write nosuch/x.zst: "), "{}", unwritten.talk);
+}
+
+#[test]
 fn faces_of_persons_stay_theirs() {
     let mut lines = vec![header()];
     for number in 0..3 {

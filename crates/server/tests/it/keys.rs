@@ -269,12 +269,12 @@ fn an_operators_key_is_made_apart_and_is_no_second_tenant_to_choose_from() {
     };
     expect![[r#"
         error: the grant `operate` is for keys of the tenant `operator` only
-        hint: `likeness key create --operator` makes an operator's key
+          hint: `likeness key create --operator` makes an operator's key
     "#]]
     .assert_eq(&refused(&["--tenant", "acme", "--grant", "operate"]));
     expect![[r#"
         error: the grant `operate` goes with no other
-        hint: `likeness key create --operator` makes an operator's key
+          hint: `likeness key create --operator` makes an operator's key
     "#]]
     .assert_eq(&refused(&["--tenant", "operator", "--grant", "operate,read"]));
     assert!(refused(&["--operator", "--grant", "read"]).contains("--grant"));

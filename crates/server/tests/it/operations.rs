@@ -351,6 +351,73 @@ fn a_library_without_its_database_is_not_taken_for_one_still_to_be_made() {
     assert!(ended.data.contains("no library yet"), "{}", ended.data);
 }
 
+/// Issue 15: whoever had mistyped the folder was told to take its files away from everybody else.
+#[test]
+fn a_folder_of_other_files_is_not_to_be_shut() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("etc");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("passwd"), "x").unwrap();
+    for path in [&folder, &folder.join("passwd")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (more, code, word) in [(&[][..], 0, "warn"), (&["--quick"], 1, "fail")] {
+        let ended = scratch.run(&[&["doctor", "--data", "etc"], more].concat());
+        assert_eq!(ended.code, Some(code), "{}", ended.data);
+        let line = format!("{word}  data folder  etc is no data folder: it has `passwd` and no library\n");
+        assert!(ended.data.contains(&line) && !ended.data.contains("chmod"), "{}", ended.data);
+    }
+    // A health check of a folder that is not there is not healthy; a machine before its first start is.
+    for (more, code) in [(&[][..], 0), (&["--quick"], 1)] {
+        let ended = scratch.run(&[&["doctor", "--data", "nosuch"], more].concat());
+        assert_eq!(ended.code, Some(code), "{}", ended.data);
+    }
+    // What lies beside a library that is still to be made is none of somebody else's.
+    fs::create_dir(scratch.path().join("new")).unwrap();
+    fs::set_permissions(scratch.path().join("new"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(scratch.path().join("new/likeness.toml"), "").unwrap();
+    fs::set_permissions(scratch.path().join("new/likeness.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let ended = scratch.run(&["doctor", "--data", "new"]);
+    assert!(ended.data.contains("ok    data folder  new, yours alone\n"), "{}", ended.data);
+}
+
+/// Issue 15: it was said that there is no server, and to start one.
+#[test]
+fn a_server_whose_socket_was_removed_is_named() {
+    let scratch = Scratch::new();
+    let Some(mut server) = scratch.serve(&["--quickstart"]) else { return };
+    fs::remove_file(scratch.data().join("likeness.sock")).unwrap();
+    let ended = scratch.run(&["doctor", "--data", "data"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.data);
+    let line = format!("fail  server       process {} has this folder, and nobody answers at", server.pid());
+    assert!(ended.data.contains(&line) && !ended.data.contains("start `likeness serve`"), "{}", ended.data);
+    server.stop();
+}
+
+/// A script that reads JSON reads why there is none.
+#[test]
+fn what_ends_a_command_that_was_asked_for_json_is_json() {
+    let scratch = Scratch::new();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    fs::write(scratch.path().join("bad.toml"), "nosuchkey = 3\n").unwrap();
+    for (arguments, code, words) in [
+        (&["face-set", "show", "x", "--json", "--data", "data"][..], "face_set_not_found", "`x`"),
+        (&["face-set", "list", "--json", "--data", "nosuch"], "invalid_argument", "no library"),
+        (&["doctor", "--json", "--config", "bad.toml"], "invalid_argument", "nosuchkey"),
+        (&["face-set", "show", "--json"], "invalid_argument", "<NAME>"),
+        (&["face", "list", "--limit", "x", "--set", "s", "--json"], "invalid_argument", "--limit"),
+    ] {
+        let ended = scratch.run(arguments);
+        assert_eq!((ended.code, ended.data.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.talk);
+        let last = ended.talk.lines().last().unwrap();
+        let told: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{arguments:?}: {}", ended.talk));
+        assert_eq!(told["error"]["code"], code, "{told}");
+        assert!(told["error"]["message"].as_str().unwrap().contains(words), "{told}");
+    }
+    let plain = scratch.run(&["face-set", "show", "x", "--data", "data"]);
+    assert!(plain.talk.starts_with("error: "), "{}", plain.talk);
+}
+
 #[test]
 fn a_socket_on_which_nobody_answers_is_not_waited_for_and_a_stale_one_is_none() {
     let scratch = Scratch::new();

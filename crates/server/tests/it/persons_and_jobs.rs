@@ -132,10 +132,28 @@ fn persons_are_made_given_faces_compared_moved_and_split() {
     assert_eq!(told(&scratch, &["person", "move", "barack", "joe", &ids[0]]), "moved 1 face of `barack` to `joe`\n");
     let other = run(&scratch, &["person", "compare", "barack", &biden]);
     assert!(other.code == Some(1) && other.data.contains("somebody else"), "{}", other.data);
-    assert_eq!(
-        told(&scratch, &["person", "face", "remove", "joe", &ids[0], "77", "--yes"]),
-        "deleted 1 face of person `joe`\n"
-    );
+    // A typing error among several ids does not pass unseen.
+    let removed = run(&scratch, &["person", "face", "remove", "joe", &ids[0], "77", "--yes"]);
+    assert_eq!((removed.code, removed.data.as_str()), (Some(0), "deleted 1 face of person `joe`\n"));
+    assert_eq!(removed.talk, "no faces of person `joe`: 77\n");
+    let moved = run(&scratch, &["person", "move", "joe", "barack", &wrong, "78"]);
+    assert_eq!((moved.code, moved.talk.as_str()), (Some(0), "no faces of person `joe`: 78\n"));
+    told(&scratch, &["person", "move", "barack", "joe", &wrong]);
+    assert!(told(&scratch, &["person", "show", "joe"]).contains("faces     1\n"));
+    let some = run(&scratch, &["person", "face", "add", "joe", &biden, "missing.jpg"]);
+    assert_eq!(some.code, Some(1));
+    assert!(some.talk.ends_with("enrolled 1 of 2 photographs\n"), "{}", some.talk);
+    assert_eq!(some.talk.matches("missing.jpg: ").count(), 2, "{}", some.talk);
+
+    // A folder of photographs of one person, as often as one likes.
+    let folder = scratch.path().join("photos");
+    fs::create_dir(&folder).unwrap();
+    for name in ["obama.jpg", "obama2.jpg"] {
+        fs::copy(portraits.join(name), folder.join(name)).unwrap();
+    }
+    let import = ["face", "import", "photos", "--person", "o", "--create"];
+    assert_eq!(told(&scratch, &import), "enrolled 2 faces of person `o`\n");
+    assert_eq!(told(&scratch, &import), "enrolled 0 faces of person `o`, 2 already enrolled\n");
 
     let loose = json_of(&["face", "add", &biden, "--set", "staff", "--external-id", "b-1"]);
     let id = loose["faces"][0]["id"].as_str().unwrap();

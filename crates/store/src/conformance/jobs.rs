@@ -333,13 +333,15 @@ pub async fn jobs_are_listed_last_first(bench: Bench) -> Bench {
 pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2), job(3)]).await;
-    let cancel = async |tenant, number| store.cancel(tenant, job_id(number), false, at(500)).await.unwrap();
+    let cancel =
+        async |tenant, number| store.cancel(tenant, job_id(number), false, at(500), Bytes::new()).await.unwrap();
     assert_eq!(cancel(theirs(), 1).await, Cancel::NotFound);
     assert_eq!(cancel(ours(), 2).await, Cancel::Done);
     assert_eq!(cancel(ours(), 2).await, Cancel::NotFound);
     assert_eq!(claim(store, 100).await, Some(1));
     assert_eq!(cancel(ours(), 1).await, Cancel::Done);
-    assert!(!store.settle(job_id(1), done("late", 900), vec![job(7)]).await.unwrap());
+    let again = JobOutcome::Again { due_at: at(300) };
+    assert!(!store.settle(job_id(1), again, vec![job(7)]).await.unwrap());
     assert_eq!(claim(store, 100).await, Some(3));
     store.settle(job_id(3), done("result", 900), vec![]).await.unwrap();
     assert_eq!(cancel(ours(), 3).await, Cancel::NotFound, "it is done");
@@ -363,11 +365,38 @@ pub async fn a_job_is_cancelled_once(bench: Bench) -> Bench {
     bench
 }
 
+/// By who cancels it, and by who was at it then; it stays cancelled.
+pub async fn what_a_cancelled_job_has_done_is_kept(bench: Bench) -> Bench {
+    let store = &*bench.jobs;
+    enqueue(store, vec![job(1), job(2)]).await;
+    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    assert_eq!(claim(store, 100).await, Some(1));
+    for number in [1, 2] {
+        let cancelled = store.cancel(ours(), job_id(number), false, at(500), text("five")).await.unwrap();
+        assert_eq!(cancelled, Cancel::Done);
+    }
+    let known = async |number| {
+        let known = store.job(ours(), job_id(number), at(499)).await.unwrap().unwrap();
+        assert!(known.is_cancelled && known.payload.is_empty());
+        known.result.unwrap()
+    };
+    assert_eq!((known(1).await, known(2).await), (text("five"), text("five")));
+    let goes_on = JobOutcome::Continue { payload: text("rest"), due_at: at(300), so_far: text("seven") };
+    assert!(!store.settle(job_id(1), goes_on, vec![job(7)]).await.unwrap());
+    assert_eq!((known(1).await, known(2).await), (text("seven"), text("five")));
+    assert!(!store.settle(job_id(1), done("all", 900), vec![]).await.unwrap());
+    assert_eq!(known(1).await, text("all"));
+    assert_eq!(claim(store, 400).await, None);
+    let listed = store.jobs(ours(), None, 9, at(499)).await.unwrap().jobs;
+    assert!(listed.iter().all(|job| job.is_cancelled && job.result.is_none() && job.payload.is_empty()));
+    bench
+}
+
 /// What is all or none: once it was begun, be it under way or to be tried again, it is too late.
 pub async fn a_job_that_was_begun_can_be_kept_from_being_cancelled(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1), job(2)]).await;
-    let cancel = async |number| store.cancel(ours(), job_id(number), true, at(500)).await.unwrap();
+    let cancel = async |number| store.cancel(ours(), job_id(number), true, at(500), Bytes::new()).await.unwrap();
     assert_eq!(claim(store, 100).await, Some(1));
     assert_eq!(cancel(1).await, Cancel::TooLate);
     assert_eq!(cancel(2).await, Cancel::Done);
@@ -385,7 +414,7 @@ pub async fn a_job_goes_on_with_what_is_left(bench: Bench) -> Bench {
     let store = &*bench.jobs;
     enqueue(store, vec![job(1)]).await;
     assert_eq!(claim(store, 100).await, Some(1));
-    let goes_on = |payload| JobOutcome::Continue { payload, due_at: at(300) };
+    let goes_on = |payload| JobOutcome::Continue { payload, due_at: at(300), so_far: Bytes::new() };
     assert!(store.settle(job_id(1), goes_on(Bytes::from_static(b"half")), vec![]).await.unwrap());
     let known = store.job(ours(), job_id(1), at(100)).await.unwrap().unwrap();
     assert_eq!((&*known.payload, known.n_attempts, known.result), (&b"half"[..], 0, None));

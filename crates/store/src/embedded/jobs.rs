@@ -30,12 +30,17 @@ fn job_row(row: &Row<'_>) -> Answer<Job> {
 fn job_row_at(row: &Row<'_>, first: usize) -> Answer<Job> {
     let result = row.get::<_, Option<Vec<u8>>>(first + 4)?;
     let is_cancelled = result.as_ref().is_some_and(Vec::is_empty);
+    let payload = Bytes::from(row.get::<_, Vec<u8>>(first + 3)?);
+    let (payload, result) = match is_cancelled {
+        true => (Bytes::new(), Some(payload).filter(|so_far| !so_far.is_empty())),
+        false => (payload, result.map(Bytes::from)),
+    };
     Ok(Job {
         id: job_id(row.get(first)?)?,
         tenant: codec::tenant_of(row.get_ref(first + 1)?.as_blob().map_err(rusqlite::Error::from)?)?,
         kind: row.get(first + 2)?,
-        payload: Bytes::from(row.get::<_, Vec<u8>>(first + 3)?),
-        result: result.filter(|_| !is_cancelled).map(Bytes::from),
+        payload,
+        result,
         is_cancelled,
         n_attempts: row.get(first + 5)?,
         due_at: TimestampMs(row.get(first + 6)?),
@@ -149,7 +154,10 @@ fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<
     let sql = "SELECT sequence, kind FROM jobs WHERE id = ?1 AND expires_at IS NULL";
     let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?));
     let Some((sequence, kind)) = rows::first(tx.conn, sql, [id.get()], found)? else {
-        tx.idle = true;
+        let so_far = bounds::so_far(&outcome);
+        let sql = "UPDATE jobs SET payload = ?2 WHERE id = ?1 AND result = x''";
+        let is_told = !so_far.is_empty() && tx.conn.prepare_cached(sql)?.execute((id.get(), so_far))? > 0;
+        tx.idle = !is_told;
         return Ok(false);
     };
     let is_done = match outcome {
@@ -160,7 +168,7 @@ fn settle(tx: &mut WriteTx<'_>, id: JobId, outcome: JobOutcome, follow_ups: Vec<
             tx.erased = true;
             true
         }
-        JobOutcome::Continue { payload, due_at } => {
+        JobOutcome::Continue { payload, due_at, so_far: _ } => {
             tx.conn
                 .prepare_cached("UPDATE jobs SET payload = ?2, due_at = ?3, n_attempts = 0 WHERE sequence = ?1")?
                 .execute((sequence, &*payload, due_at.0))?;
@@ -214,7 +222,7 @@ fn cancel(
     tenant: TenantId,
     id: JobId,
     only_unbegun: bool,
-    expires_at: TimestampMs,
+    (expires_at, so_far): (TimestampMs, &[u8]),
 ) -> Answer<Cancel> {
     let sql = "SELECT sequence, kind, n_attempts > 0 FROM jobs WHERE id = ?1 AND tenant = ?2 AND expires_at IS NULL";
     let found = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?));
@@ -226,8 +234,8 @@ fn cancel(
         }
     };
     tx.conn
-        .prepare_cached("UPDATE jobs SET payload = x'', result = x'', expires_at = ?2 WHERE sequence = ?1")?
-        .execute((sequence, expires_at.0))?;
+        .prepare_cached("UPDATE jobs SET payload = ?3, result = x'', expires_at = ?2 WHERE sequence = ?1")?
+        .execute((sequence, expires_at.0, so_far))?;
     tx.conn.prepare_cached("UPDATE job_kinds SET n_undone = n_undone - 1 WHERE kind = ?1")?.execute([kind])?;
     tx.erased = true;
     Ok(Cancel::Done)
@@ -289,8 +297,17 @@ impl JobStore for EmbeddedStore {
         self.read_one("list the jobs", move |conn| page(conn, tenant, from, limit, now))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
-        self.write_in(Manner::DELETE, "cancel the job", move |tx| cancel(tx, tenant, id, only_unbegun, expires_at))
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        only_unbegun: bool,
+        expires_at: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel> {
+        self.write_in(Manner::DELETE, "cancel the job", move |tx| {
+            cancel(tx, tenant, id, only_unbegun, (expires_at, &so_far))
+        })
     }
 
     fn next_due(&self, kind: &'static str) -> Pending<'_, Option<TimestampMs>> {

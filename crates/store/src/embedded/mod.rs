@@ -580,6 +580,10 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("look up the persons", move |conn| persons::by_id(conn, tenant, ids))
     }
 
+    fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
+        self.read("count the faces of the person", move |conn| persons::n_faces(conn, tenant, person))
+    }
+
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {
         self.read_one("list the persons", move |conn| persons::after(conn, tenant, after.as_ref(), limit))
     }

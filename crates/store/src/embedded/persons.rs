@@ -254,6 +254,13 @@ pub(super) fn after(
     })
 }
 
+/// See `GalleryStore::n_faces_of_person`.
+pub(super) fn n_faces(conn: &Connection, tenant: TenantId, person: PersonId) -> Answer<u64> {
+    let sql = "SELECT n_faces FROM persons WHERE id = ?1 AND tenant = ?2 AND key IS NOT NULL";
+    let found = rows::first(conn, sql, (person.get(), codec::tenant_bytes(tenant)), |row| Ok(row.get::<_, u64>(0)?))?;
+    Ok(found.unwrap_or(0))
+}
+
 /// See `GalleryStore::move_faces`.
 pub(super) fn move_faces(
     tx: &mut WriteTx<'_>,

@@ -91,6 +91,13 @@ impl Jobs {
     fn settle(&mut self, id: JobId, outcome: JobOutcome, follow_ups: Vec<NewJob>) -> Result<bool> {
         bounds::check_outcome(&outcome)?;
         bounds::check_jobs(&follow_ups)?;
+        if let Some(job) = self.jobs.values_mut().find(|job| job.id == id && job.is_cancelled) {
+            let so_far = bounds::so_far(&outcome);
+            if !so_far.is_empty() {
+                job.result = Some(Bytes::copy_from_slice(so_far));
+            }
+            return Ok(false);
+        }
         let Some((&sequence, job)) = self.jobs.iter_mut().find(|(_, job)| job.id == id && is_undone(job)) else {
             return Ok(false);
         };
@@ -101,7 +108,7 @@ impl Jobs {
                 job.expires_at = Some(expires_at);
             }
             JobOutcome::Again { due_at } => job.due_at = due_at,
-            JobOutcome::Continue { payload, due_at } => {
+            JobOutcome::Continue { payload, due_at, so_far: _ } => {
                 (job.payload, job.due_at, job.n_attempts) = (payload, due_at, 0);
             }
             JobOutcome::Forgotten => {
@@ -148,14 +155,21 @@ impl JobStore for MemoryStore {
         let mut rest = known.filter(|(_, job)| job.tenant == tenant && !is_forgotten(job, now));
         let outline = |(_, job): (&u64, &Job)| Job {
             payload: Bytes::new(),
-            result: job.result.as_ref().map(|_| Bytes::new()),
+            result: job.result.as_ref().filter(|_| !job.is_cancelled).map(|_| Bytes::new()),
             ..job.clone()
         };
         let jobs = rest.by_ref().take(usize::try_from(limit).unwrap_or(usize::MAX)).map(outline).collect();
         ready(Ok(JobPage { jobs, next: rest.next().map(|(&sequence, _)| sequence) }))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        only_unbegun: bool,
+        expires_at: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel> {
         let jobs = &mut self.read().jobs.jobs;
         let found = jobs.values_mut().find(|job| job.tenant == tenant && job.id == id && is_undone(job));
         ready(Ok(match found {
@@ -163,6 +177,7 @@ impl JobStore for MemoryStore {
             Some(job) if only_unbegun && job.n_attempts > 0 => Cancel::TooLate,
             Some(job) => {
                 (job.payload, job.is_cancelled, job.expires_at) = (Bytes::new(), true, Some(expires_at));
+                job.result = Some(so_far).filter(|so_far| !so_far.is_empty());
                 Cancel::Done
             }
         }))

@@ -485,6 +485,12 @@ impl GalleryStore for MemoryStore {
         ready(Ok(each_once(ids).into_iter().filter_map(|id| state.person(tenant, id).ok().cloned()).collect()))
     }
 
+    fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
+        let state = self.read();
+        let is_known = state.person(tenant, person).is_ok();
+        ready(Ok(if is_known { state.owned(FaceOwner::Person(person)).len() as u64 } else { 0 }))
+    }
+
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {
         let state = self.read();
         let of_tenant = state.persons.values().filter(|person| person.tenant == tenant);

@@ -26,12 +26,17 @@ fn job_row(row: &Row) -> Answer<Job> {
     let key: Option<&str> = row.try_get(9)?;
     let result = row.try_get::<_, Option<Vec<u8>>>(4)?;
     let is_cancelled = result.as_ref().is_some_and(Vec::is_empty);
+    let payload = Bytes::from(row.try_get::<_, Vec<u8>>(3)?);
+    let (payload, result) = match is_cancelled {
+        true => (Bytes::new(), Some(payload).filter(|so_far| !so_far.is_empty())),
+        false => (payload, result.map(Bytes::from)),
+    };
     Ok(Job {
         id: job_id(row.try_get(0)?)?,
         tenant: codec::tenant_of(row.try_get(1)?)?,
         kind: row.try_get(2)?,
-        payload: Bytes::from(row.try_get::<_, Vec<u8>>(3)?),
-        result: result.filter(|_| !is_cancelled).map(Bytes::from),
+        payload,
+        result,
         is_cancelled,
         n_attempts: u32::try_from(row.try_get::<_, i64>(5)?).unwrap_or(u32::MAX),
         due_at: TimestampMs(row.try_get(6)?),
@@ -125,7 +130,7 @@ async fn settle(session: &Session, id: JobId, outcome: &JobOutcome, follow_ups: 
             let sql = "UPDATE jobs SET payload = '', result = $2, expires_at = $3 WHERE id = $1 AND expires_at IS NULL";
             session.execute(sql, &[&id, &&result[..], &expires_at.0]).await?
         }
-        JobOutcome::Continue { payload, due_at } => {
+        JobOutcome::Continue { payload, due_at, so_far: _ } => {
             let sql = "UPDATE jobs SET payload = $2, due_at = $3, n_attempts = 0 WHERE id = $1 AND expires_at IS NULL";
             session.execute(sql, &[&id, &&payload[..], &due_at.0]).await?
         }
@@ -137,8 +142,11 @@ async fn settle(session: &Session, id: JobId, outcome: &JobOutcome, follow_ups: 
             session.execute("DELETE FROM jobs WHERE id = $1 AND expires_at IS NULL", &[&id]).await?
         }
     };
+    let so_far = bounds::so_far(outcome);
     if n_settled > 0 {
         insert(session, follow_ups).await?;
+    } else if !so_far.is_empty() {
+        session.execute("UPDATE jobs SET payload = $2 WHERE id = $1 AND result = ''::bytea", &[&id, &so_far]).await?;
     }
     Ok(n_settled > 0)
 }
@@ -213,13 +221,21 @@ impl JobStore for PostgresStore {
         self.read("list the jobs", move |session| Box::pin(page(session, tenant, from, limit, now)))
     }
 
-    fn cancel(&self, tenant: TenantId, id: JobId, only_unbegun: bool, expires_at: TimestampMs) -> Pending<'_, Cancel> {
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: JobId,
+        only_unbegun: bool,
+        expires_at: TimestampMs,
+        so_far: Bytes,
+    ) -> Pending<'_, Cancel> {
         self.write("cancel the job", move |session| {
+            let so_far = so_far.clone();
             Box::pin(async move {
                 let (id, tenant) = (number(id.get()), tenant_bytes(tenant));
-                let sql = "UPDATE jobs SET payload = ''::bytea, result = ''::bytea, expires_at = $3
+                let sql = "UPDATE jobs SET payload = $5, result = ''::bytea, expires_at = $3
                            WHERE id = $1 AND tenant = $2 AND expires_at IS NULL AND NOT ($4::bool AND n_attempts > 0)";
-                if session.execute(sql, &[&id, &tenant, &expires_at.0, &only_unbegun]).await? > 0 {
+                if session.execute(sql, &[&id, &tenant, &expires_at.0, &only_unbegun, &&so_far[..]]).await? > 0 {
                     return Ok(Cancel::Done);
                 }
                 let sql = "SELECT 1 FROM jobs WHERE id = $1 AND tenant = $2 AND expires_at IS NULL";

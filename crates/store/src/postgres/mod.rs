@@ -649,6 +649,10 @@ impl GalleryStore for PostgresStore {
         self.read("look up the persons", move |session| Box::pin(persons::by_id(session, tenant, ids.clone())))
     }
 
+    fn n_faces_of_person(&self, tenant: TenantId, person: PersonId) -> Pending<'_, u64> {
+        self.read("count the faces of the person", move |session| Box::pin(persons::n_faces(session, tenant, person)))
+    }
+
     fn persons_after(&self, tenant: TenantId, after: Option<PersonKey>, limit: u64) -> Pending<'_, Vec<PersonSummary>> {
         self.read("list the persons", move |session| {
             let after = after.clone();

@@ -228,6 +228,15 @@ pub(super) async fn after(
     })
 }
 
+/// See `GalleryStore::n_faces_of_person`.
+pub(super) async fn n_faces(session: &Session, tenant: TenantId, person: PersonId) -> Answer<u64> {
+    let sql = "SELECT n_faces FROM persons WHERE id = $1 AND tenant = $2 AND key IS NOT NULL";
+    match session.first(sql, &[&number(person.get()), &tenant_bytes(tenant)]).await? {
+        Some(row) => rows::whole(&row, 0),
+        None => Ok(0),
+    }
+}
+
 /// See `GalleryStore::move_faces`.
 pub(super) async fn move_faces(
     tx: &mut WriteTx,

@@ -116,7 +116,8 @@ async fn answer<S: JobStore + NonceStore>(store: &S, step: &Step, now_ms: i64) -
             settled.to_string()
         }
         Step::Cancel { id, only_unbegun, expires_at } => {
-            let cancelled = store.cancel(ours(), job_id(u64::from(*id)), *only_unbegun, at(*expires_at)).await;
+            let cancelled =
+                store.cancel(ours(), job_id(u64::from(*id)), *only_unbegun, at(*expires_at), Bytes::new()).await;
             format!("{:?}", cancelled.unwrap())
         }
         Step::Forget { now } => store.forget(at(*now)).await.unwrap().to_string(),

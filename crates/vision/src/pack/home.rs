@@ -72,6 +72,11 @@ impl Home {
         self.packs_dir().join(id.as_str())
     }
 
+    /// Whether the folder of a pack is there, whatever is in it.
+    pub fn has_pack(&self, id: &PackId) -> bool {
+        self.pack_dir(id).is_dir()
+    }
+
     /// The file with operating points of one's own for a pack.
     pub(super) fn calibration_file(&self, id: &PackId) -> PathBuf {
         self.calibrations_dir().join(format!("{id}.toml"))

@@ -127,9 +127,14 @@ struct KeptFile {
 /// `POST /face-sets/{name}/archive/export-later`
 pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): InFaceSet) -> Answer {
     let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name).await?;
+    let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
+    // Begun at once, so that who has as many archives as there may be hears so now.
+    let mut unfinished = EraseOnDrop::new(&api.archives, archive);
+    let (archives, now) = (Arc::clone(&api.archives), api.library.now());
+    off_thread(move || archives.write(archive, 0, &[], now)).await?;
     let work = ExportWork {
         face_set: face_set.id.get(),
-        archive: api.library.fresh_face_id().get(),
+        archive: archive.number,
         from: Some(0),
         n_bytes: 0,
         n_faces: 0,
@@ -137,6 +142,7 @@ pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): In
         n_total: n_faces,
     };
     let job = api.library.accept_job(&caller, EXPORT, json_text::write(&work).into(), WAITING_MAX).await?;
+    unfinished.keep();
     Ok(job::accepted(&job, api.library.now(), progress(&job)))
 }
 
@@ -151,7 +157,8 @@ struct Made {
 impl Made {
     /// Of a job that is done.
     fn of(job: &Job) -> Option<Result<Self, Error>> {
-        let kept: Kept = serde_json::from_slice(job.result.as_ref().filter(|_| job.kind == EXPORT)?).ok()?;
+        let is_export = job.kind == EXPORT && !job.is_cancelled;
+        let kept: Kept = serde_json::from_slice(job.result.as_ref().filter(|_| is_export)?).ok()?;
         let damaged = |error| Error::internal("the beginning of an archive is damaged", error);
         let archive = ArchiveId { tenant: job.tenant, number: kept.file.archive };
         let n_bytes = kept.outcome.archive.map_or(0, |archive| archive.n_bytes);
@@ -179,9 +186,9 @@ async fn made(api: &Api, caller: &Caller, id: &str) -> Result<(Job, Made), Error
         return Err(missing("the job makes no archive"));
     }
     match (Made::of(&job), &job.result) {
+        _ if job.is_cancelled => Err(missing("the job was cancelled")),
         (Some(made), _) => Ok((job, made?)),
         (None, Some(_)) => Err(missing("the job was given up")),
-        (None, None) if job.is_cancelled => Err(missing("the job was cancelled")),
         (None, None) => Err(missing("the job is not done yet").with_hint("ask for the job until it is `done`")),
     }
 }
@@ -540,7 +547,7 @@ impl JobHandler for Exports {
             };
             Ok(match self.step(job, &mut work).await? {
                 Some(settled) => settled,
-                None => job::goes_on(&self.library, &work, Duration::ZERO),
+                None => job::goes_on(&self.library, &work, Duration::ZERO, None),
             })
         })
     }
@@ -905,7 +912,10 @@ impl Imports {
                     work.n_known += n_known;
                     work.line = last;
                 }
-                Err(error) if is_of_a_line(error.kind()) && lines.len() > 1 => {
+                // Of those that do not fit as a whole the first ones do.
+                Err(error)
+                    if lines.len() > 1 && (is_of_a_line(error.kind()) || error.kind() == Kind::CapacityExceeded) =>
+                {
                     let second_half = lines.split_off(lines.len() / 2);
                     batches.extend([second_half, lines]);
                 }
@@ -980,7 +990,8 @@ impl JobHandler for Imports {
                 return Ok(job::settled(&self.library, &work.outcome()));
             }
             let pause = self.step(job, &mut work).await?;
-            Ok(job::goes_on(&self.library, &work, pause))
+            let so_far = work.outcome();
+            Ok(job::goes_on(&self.library, &work, pause, Some(&so_far)))
         })
     }
 
@@ -1025,6 +1036,12 @@ pub(super) fn erase_of(archives: &Arc<dyn ArchiveStore>, job: &Job) {
 pub(super) async fn erase_all_of(archives: &Arc<dyn ArchiveStore>, tenant: TenantId) -> Result<(), Error> {
     let archives = Arc::clone(archives);
     off_thread(move || archives.erase_all_of(tenant)).await
+}
+
+/// What an undone import of ours has enrolled.
+pub(super) fn so_far(job: &Job) -> Option<dto::JobOutcome> {
+    let work: ImportWork = serde_json::from_slice(&job.payload).ok()?;
+    Some(work.outcome())
 }
 
 /// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.

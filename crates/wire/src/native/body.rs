@@ -185,7 +185,10 @@ impl Words {
     fn put(&mut self, name: String, value: String) -> Result<(), Error> {
         match self.0.insert(name.clone(), value) {
             None => Ok(()),
-            Some(_) => Err(Error::invalid("options", format!("`{name}` is given twice"))),
+            Some(_) => {
+                let message = format!("`{name}` is given twice");
+                Err(Error::invalid(name, message))
+            }
         }
     }
 
@@ -223,9 +226,12 @@ impl Words {
 
     /// Refuses what was not taken.
     pub(super) fn finish(self) -> Result<(), Error> {
-        match self.0.keys().next() {
+        match self.0.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(Error::invalid("options", format!("`{name}` is not an option of this operation"))),
+            Some(name) => {
+                let message = format!("`{name}` is not an option of this operation");
+                Err(Error::invalid(name, message))
+            }
         }
     }
 }
@@ -333,7 +339,8 @@ impl Form {
 
     fn finish(self) -> Result<(), Error> {
         if let Some(name) = self.images.keys().next() {
-            return Err(Error::invalid("options", format!("`{name}` is not an image of this operation")));
+            let message = format!("`{name}` is not an image of this operation");
+            return Err(Error::invalid(name.clone(), message));
         }
         self.words.finish()
     }
@@ -360,10 +367,10 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
             "application/json" => {
                 let body = read(&head, body).await?;
                 let words = Words::of_query(head.uri.query().unwrap_or(""))?;
-                if let Some(name) = words.0.keys().next() {
+                if let Some(name) = words.0.into_keys().next() {
                     let message =
                         format!("`{name}` is in the query, expected every option of a JSON request in its body");
-                    return Err(Error::invalid("options", message).into());
+                    return Err(Error::invalid(name, message).into());
                 }
                 return Ok(Self(from_json(&body)?));
             }
@@ -408,15 +415,17 @@ async fn read_form(words: Words, content_type: &str, body: Bytes) -> Result<Form
         if part.file_name().is_some() || name.starts_with("image") {
             let image = part.bytes().await.map_err(damaged)?;
             if form.images.insert(name.clone(), image).is_some() {
-                return Err(Error::invalid("body", format!("`{name}` is given twice")));
+                let message = format!("`{name}` is given twice");
+                return Err(Error::invalid(name, message));
             }
         } else {
             let text = part.bytes().await.map_err(damaged)?;
             if text.len() > TEXT_BYTES_MAX {
-                return Err(Error::invalid("body", format!("`{name}` is too long")));
+                let message = format!("`{name}` is too long");
+                return Err(Error::invalid(name, message));
             }
             let text = String::from_utf8(text.into())
-                .map_err(|_| Error::invalid("body", format!("`{name}` is not UTF-8 text")))?;
+                .map_err(|_| Error::invalid(name.clone(), format!("`{name}` is not UTF-8 text")))?;
             form.words.put(name, text)?;
         }
     }

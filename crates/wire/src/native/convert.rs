@@ -65,18 +65,17 @@ pub(super) fn face_id(text: &str) -> Result<FaceId, Error> {
 
 pub(super) fn create_face_set(body: dto::CreateFaceSet) -> Result<library::CreateFaceSet, Error> {
     let mut seen = HashSet::new();
-    let fields = body.fields.into_iter().map(|field| {
+    let fields = body.fields.into_iter().enumerate().map(|(idx, field)| {
+        let named = |member: &str| format!("fields[{idx}].{member}");
         let Some(field_type) = FieldType::from_word(&field.field_type) else {
             let words = FieldType::ALL.map(FieldType::word).join(", ");
-            return Err(Error::invalid(
-                "fields",
-                format!("field `{}` has an unknown type, expected one of {words}", field.name),
-            ));
+            let message = format!("field `{}` has an unknown type, expected one of {words}", field.name);
+            return Err(Error::invalid(named("type"), message));
         };
-        let name = FieldName::new(&field.name)?;
+        let name = FieldName::new(&field.name).map_err(|error| error.with_field(named("name")))?;
         match seen.insert(name.to_string()) {
             true => Ok((name, field_type)),
-            false => Err(Error::invalid("fields", format!("custom field `{name}` is given twice"))),
+            false => Err(Error::invalid(named("name"), format!("custom field `{name}` is given twice"))),
         }
     });
     Ok(library::CreateFaceSet {
@@ -125,7 +124,13 @@ pub(super) fn update_face_set(body: dto::UpdateFaceSet) -> Result<FaceSetPatch, 
     })
 }
 
+/// The image of a request with one.
 pub(super) fn image(image: dto::Image) -> Result<ImageInput, Error> {
+    image_at("image", image)
+}
+
+/// The image at a path of the request's body, which refusals name.
+pub(super) fn image_at(path: &str, image: dto::Image) -> Result<ImageInput, Error> {
     // Named as what it is: a decoder would call it damaged or of an unknown format.
     let is_empty = match &image {
         dto::Image::Bytes(bytes) => bytes.is_empty(),
@@ -133,15 +138,22 @@ pub(super) fn image(image: dto::Image) -> Result<ImageInput, Error> {
         dto::Image::Url(_) | dto::Image::Upload(_) => false,
     };
     if is_empty {
-        return Err(Error::new(Kind::ImageFormat, "the image is empty: it has 0 bytes"));
+        return Err(Error::new(Kind::ImageFormat, "the image is empty: it has 0 bytes").with_field(path.to_owned()));
     }
     let source = match image {
         dto::Image::Bytes(bytes) => ImageSource::Bytes(bytes),
         dto::Image::Url(url) => ImageSource::Url(url),
-        dto::Image::Upload(name) => ImageSource::Upload(UploadName::new(name)?),
+        dto::Image::Upload(name) => {
+            let name = UploadName::new(name).map_err(|error| {
+                let message = error.message().replacen("`picture name`", &format!("`{path}.upload`"), 1);
+                Error::invalid(format!("{path}.upload"), message)
+            });
+            ImageSource::Upload(name?)
+        }
         dto::Image::Base64(text) => {
             let bytes = STANDARD.decode(text.trim_end()).map_err(|error| {
-                Error::invalid("base64", "`base64` is not standard base64 with padding").with_source(error)
+                let message = format!("`{path}.base64` is not standard base64 with padding");
+                Error::invalid(format!("{path}.base64"), message).with_source(error)
             })?;
             ImageSource::Bytes(bytes.into())
         }
@@ -161,6 +173,18 @@ fn face_choice(text: Option<&str>) -> Result<FaceChoice, Error> {
             }
         },
     }
+}
+
+/// The ids of a request that are not among those that something was done to, each once.
+pub(super) fn unknown<'a>(asked: Vec<String>, done: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut seen: HashSet<&str> = done.into_iter().map(String::as_str).collect();
+    let mut unknown = Vec::new();
+    for id in &asked {
+        if seen.insert(id) {
+            unknown.push(id.clone());
+        }
+    }
+    unknown
 }
 
 /// Custom values: those of JSON have types of their own, texts are read as the fields they are for.
@@ -367,7 +391,7 @@ fn sort_key(text: &str) -> Result<SortKey, Error> {
 }
 
 pub(super) fn compare_images(body: dto::Compare) -> Result<[ImageInput; 2], Error> {
-    Ok([image(body.image_a)?, image(body.image_b)?])
+    Ok([image_at("image_a", body.image_a)?, image_at("image_b", body.image_b)?])
 }
 
 /// The image, and what to measure.
@@ -439,6 +463,7 @@ pub(super) fn person(person: Person, n_faces: Option<u64>) -> dto::Person {
         face_sets: None,
         n_faces,
         created_at: time_text(person.created_at),
+        unknown: Vec::new(),
     }
 }
 
@@ -590,6 +615,7 @@ pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
         fields: face.fields.values().iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
         detection: detection(face.detection),
         template: None,
+        source: text(face.source),
         created_at: time_text(face.created_at),
         updated_at: time_text(face.updated_at),
     }

@@ -213,7 +213,7 @@ pub(super) fn details(name: &str) -> Option<Details> {
         "list_keys" => d(LISTING, Nothing, 200, "Keys", &[], Value::Null),
         "create_key" => d(
             &[],
-            Json("CreateKey"),
+            MaybeJson("CreateKey"),
             201,
             "Key",
             &[],
@@ -261,7 +261,7 @@ pub(super) fn details(name: &str) -> Option<Details> {
             Value::Null,
         ),
         "create_tenant_key" => {
-            d(&[], Json("CreateKey"), 201, "Key", NORTH, json!({"grants": ["read", "manage"], "label": "first"}))
+            d(&[], MaybeJson("CreateKey"), 201, "Key", NORTH, json!({"grants": ["read", "manage"], "label": "first"}))
         }
         "show_report" => d(
             &[("thorough", "boolean", "read every row, which takes long, and compare the index with the store")],

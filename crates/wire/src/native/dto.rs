@@ -311,6 +311,8 @@ pub struct Face {
     /// Its template, base64 of f32 numbers, little-endian, of unit length; only with `include=templates`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// Where its image came from, in the words of who enrolled a face of a person.
+    pub source: Option<String>,
     /// When it was enrolled, RFC 3339, UTC.
     pub created_at: String,
     /// When label, note or fields last changed.
@@ -436,6 +438,16 @@ pub struct Faces {
     pub next_offset: Option<u64>,
     /// Where the next stretch of a listing begins; left out at the end.
     pub next_cursor: Option<String>,
+    /// Of faces that were to be moved: ids of none of the person's faces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+}
+
+impl Faces {
+    /// These and nothing else.
+    pub fn of(faces: Vec<Face>) -> Self {
+        Self { faces, refused: Vec::new(), next_offset: None, next_cursor: None, unknown: Vec::new() }
+    }
 }
 
 /// A face that is not good enough to be enrolled.
@@ -532,6 +544,9 @@ pub enum DeleteFaces {
 pub struct FacesDeleted {
     /// Their ids, in order of enrolment.
     pub deleted: Vec<String>,
+    /// Of the ids that were named: those of no face of the set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
 }
 
 /// External ids: those asked about, and in the answer those enrolled.

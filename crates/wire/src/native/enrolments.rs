@@ -108,7 +108,10 @@ async fn checked(
     }
     let mut requests = Vec::with_capacity(photos.len());
     for (idx, photo) in photos.iter().enumerate() {
-        let of_photo = |error: Error| error.about(format_args!("photo {}", idx + 1));
+        let of_photo = |error: Error| {
+            let field = format!("photos[{idx}]{}", error.field().map(|field| format!(".{field}")).unwrap_or_default());
+            error.about(format_args!("photo {}", idx + 1)).with_field(field)
+        };
         if !matches!(photo.image, dto::Image::Url(_) | dto::Image::Upload(_)) {
             let message = "`image` came in base64, expected `upload` or `url`: a job keeps no image";
             return Err(of_photo(Error::invalid("image", message)).into());
@@ -121,6 +124,9 @@ async fn checked(
 /// How far a job of ours is; `None` for other jobs and in listings, which have no payloads.
 pub(super) fn progress(job: &Job) -> Option<dto::JobProgress> {
     if job.kind != ENROL {
+        return None;
+    }
+    if job.is_cancelled {
         return None;
     }
     if let Some(outcome) = outcome(job) {
@@ -187,10 +193,19 @@ impl Enrolments {
     }
 
     fn settled(&self, done: Vec<dto::PhotoOutcome>) -> Settled {
-        let n_faces = done.iter().map(|photo| photo.n_faces).sum();
-        let outcome = dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), ..Default::default() };
-        job::settled(&self.library, &outcome)
+        job::settled(&self.library, &told(done))
     }
+}
+
+fn told(done: Vec<dto::PhotoOutcome>) -> dto::JobOutcome {
+    let n_faces = done.iter().map(|photo| photo.n_faces).sum();
+    dto::JobOutcome { n_faces: Some(n_faces), photos: Some(done), ..Default::default() }
+}
+
+/// What became of the images that an undone job of ours has looked at.
+pub(super) fn so_far(job: &Job) -> Option<dto::JobOutcome> {
+    let work: Work = serde_json::from_slice(&job.payload).ok()?;
+    Some(told(work.done))
 }
 
 /// Whether a refusal says that the server cannot do it now, whatever the image.
@@ -215,7 +230,8 @@ impl JobHandler for Enrolments {
                 return Ok(JobOutcome::Forgotten.into());
             };
             let Some(pause) = self.step(job, &mut work).await? else { return Ok(self.settled(work.done)) };
-            Ok(job::goes_on(&self.library, &work, pause))
+            let so_far = told(work.done.clone());
+            Ok(job::goes_on(&self.library, &work, pause, Some(&so_far)))
         })
     }
 

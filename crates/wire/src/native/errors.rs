@@ -67,7 +67,15 @@ impl IntoResponse for NativeError {
         } else if !is_noted {
             tracing::warn!(kind = word, error = ?error, "native request failed");
         }
-        let mut response = answer(status, word, error.message(), error.field().map(option_of), error.hint());
+        let option = error.field().map(option_of);
+        let message = match (error.field(), option) {
+            // What the library calls otherwise is called so by nobody who reads this.
+            (Some(field), Some(option)) if field != option => {
+                Cow::Owned(error.message().replacen(&format!("`{field}`"), &format!("`{option}`"), 1))
+            }
+            _ => Cow::Borrowed(error.message()),
+        };
+        let mut response = answer(status, word, &message, option, error.hint());
         if matches!(error.kind(), Kind::Overloaded | Kind::RateExceeded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -100,6 +108,7 @@ fn option_of(field: &str) -> &str {
     match field {
         "face set name" => "name",
         "external id" => "external_id",
+        "person key" => "key",
         "picture name" => "upload",
         "first image" => "image_a",
         "second image" => "image_b",
@@ -119,7 +128,7 @@ pub(super) fn answer(
         code: code.to_owned(),
         kind: code.to_owned(),
         message: bounded(message).into_owned(),
-        field: field.map(str::to_owned),
+        field: field.map(|field| bounded(field).into_owned()),
         hint: hint.map(str::to_owned),
         request_id: None,
         docs: Some(format!("{PREFIX}/docs#{code}")),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
 use likeness_domain::access::{Access, Caller, Limits};
 use likeness_domain::library::Library;
@@ -74,15 +75,25 @@ pub(super) async fn begun(
     Ok((caller, face_set))
 }
 
+/// What a job has come to up to now, as it is kept if it is cancelled; empty where nothing is told.
+pub(super) fn so_far_bytes(outcome: Option<&dto::JobOutcome>) -> Bytes {
+    outcome.map_or_else(Bytes::new, |outcome| json_text::write(outcome).into())
+}
+
 /// A job that is done, whose outcome can be asked for.
 pub(super) fn settled(library: &Library, outcome: &impl Serialize) -> Settled {
     let expires_at = TimestampMs(library.now().0 + RESULT_LIFETIME_MS);
     JobOutcome::Done { result: json_text::write(outcome).into(), expires_at }.into()
 }
 
-/// A job that is not done: what is left of it, and when to go on.
-pub(super) fn goes_on(library: &Library, work: &impl Serialize, pause: Duration) -> Settled {
+/// A job that is not done: what is left of it, and when to go on. `so_far` is what came out, for whoever has cancelled it.
+pub(super) fn goes_on(
+    library: &Library,
+    work: &impl Serialize,
+    pause: Duration,
+    so_far: Option<&dto::JobOutcome>,
+) -> Settled {
     let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
     let due_at = TimestampMs(library.now().0.saturating_add(pause_ms));
-    JobOutcome::Continue { payload: json_text::write(work).into(), due_at }.into()
+    JobOutcome::Continue { payload: json_text::write(work).into(), due_at, so_far: so_far_bytes(so_far) }.into()
 }

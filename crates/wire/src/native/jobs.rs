@@ -44,7 +44,15 @@ pub(super) async fn show(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
 pub(super) async fn cancel(Call { api, caller }: Call, OfId(id): OfId) -> Answer {
     let id = job::id(&id)?;
     let found = api.library.job(&caller, id).await?;
-    api.library.cancel_job(&caller, id, &[deletes::DELETE]).await?;
+    let so_far = |job: &Job| {
+        let outcome = match job.kind.as_str() {
+            enrolments::ENROL => enrolments::so_far(job),
+            archive_jobs::IMPORT => archive_jobs::so_far(job),
+            _ => None,
+        };
+        job::so_far_bytes(outcome.as_ref())
+    };
+    api.library.cancel_job(&caller, id, &[deletes::DELETE], so_far).await?;
     archive_jobs::erase_of(&api.archives, &found);
     Ok(json(StatusCode::OK, &dto::JobCancelled { cancelled: id.to_string() }))
 }

@@ -136,6 +136,7 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         let mut option = json!({"name": name, "in": "query", "description": about, "schema": typed(name, kind)});
         if *name == "confirm" {
             option["required"] = json!(true);
+            option["schema"]["minLength"] = json!(1);
         }
         parameters.push(option);
     }

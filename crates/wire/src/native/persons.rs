@@ -49,7 +49,7 @@ pub(super) fn limit(words: &mut Words) -> Result<u64, Error> {
 /// `POST /persons`
 pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::CreatePerson>) -> Answer {
     let request = CreatePerson {
-        key: PersonKey::new(body.key)?,
+        key: new_key("key", body.key)?,
         name: convert::note("name", body.name)?,
         note: convert::note("note", body.note)?,
         join: join(body.face_sets)?,
@@ -61,8 +61,9 @@ pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::Cre
 /// `GET /persons/{key}`
 pub(super) async fn show(Call { api, caller }: Call, OfPerson(key): OfPerson) -> Answer {
     let (person, face_sets) = api.library.person(&caller, &key).await?;
+    let n_faces = api.library.n_faces_of_person(&caller, &person).await?;
     let tag = etag::of_person(&person);
-    Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, None)), &tag))
+    Ok(etag::tagged(json(StatusCode::OK, &person_with(person, &caller, face_sets, Some(n_faces))), &tag))
 }
 
 /// `PATCH /persons/{key}`
@@ -73,7 +74,7 @@ pub(super) async fn update(
     Json(body): Json<dto::UpdatePerson>,
 ) -> Answer {
     let patch = PersonPatch {
-        key: body.key.map(PersonKey::new).transpose()?,
+        key: body.key.map(|key| new_key("key", key)).transpose()?,
         name: convert::note("name", body.name)?,
         note: convert::note("note", body.note)?,
         only_if: if_match.on(etag::of_person),
@@ -103,7 +104,7 @@ pub(super) async fn list_faces(Call { api, caller }: Call, OfPerson(key): OfPers
     let (person, page) = api.library.person_faces_from(&caller, &key, from, limit).await?;
     let next_cursor = page.next.map(|next| api.cursors.seal_number(caller.tenant, &list, next));
     let faces = page.faces.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
-    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor }))
+    Ok(json(StatusCode::OK, &dto::Faces { next_cursor, ..dto::Faces::of(faces) }))
 }
 
 /// `POST /persons/{key}/faces/thumbnails`
@@ -129,7 +130,7 @@ pub(super) async fn add_face(
     for face in added.faces {
         faces.push(convert::face_of(face?, Some(&added.person)));
     }
-    let answer = dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor: None };
+    let answer = dto::Faces::of(faces);
     Ok(json(StatusCode::CREATED, &answer))
 }
 
@@ -140,7 +141,7 @@ pub(super) async fn delete_face(Call { api, caller }: Call, OfPerson(key): OfPer
         return Err(Error::new(Kind::FaceNotFound, "the person has no face with that id").into());
     }
     let deleted = deleted.iter().map(ToString::to_string).collect();
-    Ok(json(StatusCode::OK, &dto::FacesDeleted { deleted }))
+    Ok(json(StatusCode::OK, &dto::FacesDeleted { deleted, unknown: Vec::new() }))
 }
 
 /// `POST /persons/{key}/compare`
@@ -160,10 +161,13 @@ pub(super) async fn move_faces(
     OfPerson(key): OfPerson,
     Json(body): Json<dto::MoveFaces>,
 ) -> Answer {
-    let to = PersonKey::new(body.to)?;
-    let (person, moved) = api.library.move_person_faces(&caller, &key, &to, face_ids(&body.face_ids)?).await?;
-    let faces = moved.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
-    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset: None, next_cursor: None }))
+    let to = known_key("to", body.to)?;
+    let ids = face_ids(&body.face_ids)?;
+    let moved = api.library.move_person_faces(&caller, &key, &to, ids).await;
+    let (person, moved) = moved.map_err(|error| twice("to", error))?;
+    let faces: Vec<_> = moved.into_iter().map(|face| convert::face_of(face, Some(&person))).collect();
+    let unknown = convert::unknown(body.face_ids, faces.iter().map(|face| &face.id));
+    Ok(json(StatusCode::OK, &dto::Faces { unknown, ..dto::Faces::of(faces) }))
 }
 
 /// `POST /persons/{key}/merge`
@@ -172,7 +176,8 @@ pub(super) async fn merge(
     OfPerson(key): OfPerson,
     Json(body): Json<dto::MergePerson>,
 ) -> Answer {
-    let merged = api.library.merge_persons(&caller, &PersonKey::new(body.from)?, &key).await?;
+    let merged = api.library.merge_persons(&caller, &known_key("from", body.from)?, &key).await;
+    let merged = merged.map_err(|error| twice("from", error))?;
     let person = person_with(merged.person, &caller, merged.face_sets, None);
     Ok(json(StatusCode::OK, &dto::PersonMerged { person, n_moved: merged.n_moved }))
 }
@@ -186,13 +191,16 @@ pub(super) async fn split(
     let request = SplitPerson {
         from: key,
         faces: face_ids(&body.face_ids)?,
-        key: PersonKey::new(body.key)?,
+        key: new_key("key", body.key)?,
         name: convert::note("name", body.name)?,
         note: convert::note("note", body.note)?,
     };
     let (person, face_sets, faces) = api.library.split_person(&caller, request).await?;
     let n_faces = faces.len() as u64;
-    Ok(json(StatusCode::CREATED, &person_with(person, &caller, face_sets, Some(n_faces))))
+    let moved: Vec<String> = faces.iter().map(|face| face.id.to_string()).collect();
+    let unknown = convert::unknown(body.face_ids, &moved);
+    let answer = dto::Person { unknown, ..person_with(person, &caller, face_sets, Some(n_faces)) };
+    Ok(json(StatusCode::CREATED, &answer))
 }
 
 /// `POST /persons/{key}/face-sets`
@@ -204,6 +212,7 @@ pub(super) async fn change_face_sets(
     if body.join.is_empty() && body.leave.is_empty() {
         return Err(Error::new(Kind::MissingArgument, "one of `join` and `leave` is needed").into());
     }
+    let both = body.leave.iter().find(|name| body.join.contains(name)).cloned();
     let leave = names(body.leave)?;
     // Both before anything is done: a refused request has changed nothing.
     if !body.join.is_empty() {
@@ -211,6 +220,10 @@ pub(super) async fn change_face_sets(
     }
     if !leave.is_empty() {
         caller.require(Grant::Delete)?;
+    }
+    if let Some(both) = both {
+        let message = format!("face set `{both}` is in `join` and in `leave`, expected in one of them");
+        return Err(Error::invalid("leave", message).into());
     }
     let (person, _) = api.library.known_person(&caller, &key).await?;
     // Joining first, so that a person does not fall out of the only set through which the caller sees it.
@@ -251,6 +264,36 @@ fn names(names: Vec<String>) -> Result<Vec<FaceSetName>, Error> {
 
 fn join(face_sets: Vec<String>) -> Result<Join, Error> {
     Ok(Join { face_sets: names(face_sets)?, capacity: None })
+}
+
+/// A key of a request that names somebody who is there.
+fn known_key(option: &'static str, key: String) -> Result<PersonKey, Error> {
+    PersonKey::new(key).map_err(|error| {
+        let message = error.message().replacen("`person key`", &format!("`{option}`"), 1);
+        Error::invalid(option, message)
+    })
+}
+
+/// A key that somebody is to have from now on. One that people cannot tell from another is refused; whoever has one of these
+/// since before keeps it.
+fn new_key(option: &'static str, key: String) -> Result<PersonKey, Error> {
+    let is_unseen = |character: char| matches!(character, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    if let Some(unseen) = key.chars().find(|&character| is_unseen(character)) {
+        let message = format!("`{option}` has the character U+{:04X}, which nobody sees", u32::from(unseen));
+        return Err(Error::invalid(option, message));
+    }
+    if !key.is_empty() && key.trim().is_empty() {
+        return Err(Error::invalid(
+            option,
+            format!("`{option}` has blanks only, expected 1 to 64 printable characters"),
+        ));
+    }
+    known_key(option, key)
+}
+
+/// The refusal of two persons who are one, with the option that names the second.
+fn twice(option: &'static str, error: Error) -> Error {
+    if error.field() == Some("person") { error.with_field(option) } else { error }
 }
 
 /// An id that cannot be one is passed over like any other id that is not there.

@@ -100,7 +100,7 @@ pub(super) async fn add_faces(
     let added = api.library.add_faces(&caller, convert::add_faces(name, body)?).await?;
     let faces = added.faces.into_iter().map(|face| convert::face_of(face, None)).collect();
     let refused = added.refused.into_iter().map(convert::refused_face).collect();
-    Ok(json(StatusCode::CREATED, &dto::Faces { faces, refused, next_offset: None, next_cursor: None }))
+    Ok(json(StatusCode::CREATED, &dto::Faces { refused, ..dto::Faces::of(faces) }))
 }
 
 pub(super) async fn list_faces(
@@ -125,7 +125,7 @@ pub(super) async fn list_faces(
         let (_, faces) = api.library.list_faces(&caller, &name, page).await?;
         let next_offset = (faces.len() as u64 == page.limit).then(|| page.offset.saturating_add(page.limit));
         let faces = listed(&api, &caller, &name, faces, with_templates).await?;
-        return Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor: None }));
+        return Ok(json(StatusCode::OK, &dto::Faces { next_offset, ..dto::Faces::of(faces) }));
     }
     let face_set = api.library.face_set(&caller, &name).await?.face_set;
     let list = format!("faces of face set {}", face_set.id);
@@ -135,7 +135,7 @@ pub(super) async fn list_faces(
     // Clients of earlier versions that gave no offset go on by one.
     let next_offset = (cursor.is_none() && next_cursor.is_some()).then_some(page.limit);
     let faces = listed(&api, &caller, &name, found.faces, with_templates).await?;
-    Ok(json(StatusCode::OK, &dto::Faces { faces, refused: Vec::new(), next_offset, next_cursor }))
+    Ok(json(StatusCode::OK, &dto::Faces { next_offset, next_cursor, ..dto::Faces::of(faces) }))
 }
 
 pub(super) async fn show_face(Call { api, caller }: Call, InFaceSet(name): InFaceSet, OfFace(id): OfFace) -> Answer {
@@ -229,12 +229,18 @@ pub(super) async fn delete_faces(
     InFaceSet(name): InFaceSet,
     Json(body): Json<dto::DeleteFaces>,
 ) -> Answer {
+    let named = match &body {
+        dto::DeleteFaces::Ids(ids) => ids.clone(),
+        _ => Vec::new(),
+    };
     let (_, deleted) = api.library.delete_faces(&caller, &name, convert::delete_faces(body)?).await?;
-    Ok(json(StatusCode::OK, &faces_deleted(&deleted)))
+    let answer = faces_deleted(&deleted);
+    let unknown = convert::unknown(named, &answer.deleted);
+    Ok(json(StatusCode::OK, &dto::FacesDeleted { unknown, ..answer }))
 }
 
-fn faces_deleted(ids: &[likeness_domain::types::FaceId]) -> dto::FacesDeleted {
-    dto::FacesDeleted { deleted: ids.iter().map(ToString::to_string).collect() }
+fn faces_deleted(ids: &[FaceId]) -> dto::FacesDeleted {
+    dto::FacesDeleted { deleted: ids.iter().map(ToString::to_string).collect(), unknown: Vec::new() }
 }
 
 pub(super) async fn enrolled(
@@ -288,7 +294,8 @@ pub(super) async fn compare_many(Call { api, caller }: Call, Json(body): Json<dt
     let dto::CompareMany { image, others, far } = body;
     let image = convert::image(image)?;
     let others = others.into_iter().enumerate().map(|(idx, other)| {
-        convert::image(other).map_err(|error: Error| error.about(format_args!("other image {}", idx + 1)))
+        let of_other = |error: Error| error.about(format_args!("other image {}", idx + 1));
+        convert::image_at(&format!("others[{idx}]"), other).map_err(of_other)
     });
     let others = others.collect::<Result<_, _>>()?;
     let answer = api.library.compare_many(&caller, image, others).await?;

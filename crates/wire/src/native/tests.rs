@@ -426,7 +426,8 @@ async fn faces_are_listed_changed_and_deleted() {
     assert_eq!(known, ["1", "2"]);
 
     let delete = |which: Value| fixture.json(Method::POST, "/face-sets/staff/faces/delete", which);
-    assert_eq!(delete(json!({"ids": ["1", "no id", bert]})).await.1, json!({"deleted": [bert]}));
+    let (_, gone) = delete(json!({"ids": ["1", "no id", bert]})).await;
+    assert_eq!(gone, json!({"deleted": [bert], "unknown": ["1", "no id"]}));
     assert_eq!(delete(json!({"filter": "age:[30 TO 50]"})).await.1, json!({"deleted": [anna]}));
     assert_eq!(delete(json!({"field": {"name": "age", "value": 40}})).await.1, json!({"deleted": []}));
     assert_eq!(delete(json!({"subject": "anna"})).await.1["deleted"].as_array().map(Vec::len), Some(1));
@@ -823,14 +824,15 @@ async fn what_would_be_passed_over_in_silence_is_refused() {
     let id = enrolled["faces"][0]["id"].as_str().expect("an id").to_owned();
 
     // Options of a request in JSON stand in the JSON; nowhere is there a dry run that is none.
-    for path in ["/face-sets/staff/search?far=1e-6", "/face-sets/staff/search?bogus=1"] {
-        let refused = fixture.json(Method::POST, path, json!({"face_id": id})).await;
-        check_blames(refused, Kind::InvalidArgument, "options");
+    for (query, field) in [("far=1e-6", "far"), ("bogus=1", "bogus")] {
+        let path = format!("/face-sets/staff/search?{query}");
+        let refused = fixture.json(Method::POST, &path, json!({"face_id": id})).await;
+        check_blames(refused, Kind::InvalidArgument, field);
     }
     let dry =
         fixture.json(Method::POST, "/face-sets/staff/faces/delete?dry_run=true", json!({"subject": "anna"})).await;
-    check_blames(dry, Kind::InvalidArgument, "options");
-    check_blames(fixture.get(&format!("/face-sets/staff/faces/{id}?x=1")).await, Kind::InvalidArgument, "options");
+    check_blames(dry, Kind::InvalidArgument, "dry_run");
+    check_blames(fixture.get(&format!("/face-sets/staff/faces/{id}?x=1")).await, Kind::InvalidArgument, "x");
 
     // A form has its options in itself or in the query.
     let form = "--x\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n".to_owned()
@@ -840,7 +842,7 @@ async fn what_would_be_passed_over_in_silence_is_refused() {
     let post = |path| fixture.as_tenant("north", Method::POST, path, kind, Body::from(form.clone()));
     let found = post("/face-sets/staff/search?similarity_min=0.99").await;
     assert!((found.1["similarity_min"].as_f64().expect("a threshold") - 0.99).abs() < 1e-6, "{}", found.1);
-    check_blames(post("/face-sets/staff/search?bogus=1").await, Kind::InvalidArgument, "options");
+    check_blames(post("/face-sets/staff/search?bogus=1").await, Kind::InvalidArgument, "bogus");
 
     // A condition that is not looked at.
     let request = Request::delete("/likeness/v1/face-sets/staff").header(TENANT_HEADER, "north");
@@ -865,7 +867,58 @@ async fn the_member_at_fault_is_named() {
     check_blames(make(json!({"name": "a", "label": "x".repeat(20_000)})).await, Kind::InvalidArgument, "label");
     check_blames(make(json!({"name": "a", "label": "\u{0}"})).await, Kind::InvalidArgument, "label");
     let twice = json!([{"name": "b", "type": "long"}, {"name": "b", "type": "string"}]);
-    check_blames(make(json!({"name": "a", "fields": twice})).await, Kind::InvalidArgument, "fields");
+    check_blames(make(json!({"name": "a", "fields": twice})).await, Kind::InvalidArgument, "fields[1].name");
+    let odd = json!([{"name": "b", "type": "long"}, {"name": "c", "type": "blob"}]);
+    check_blames(make(json!({"name": "a", "fields": odd})).await, Kind::InvalidArgument, "fields[1].type");
+    check_blames(
+        make(json!({"name": "a", "fields": [{"name": "", "type": "long"}]})).await,
+        Kind::InvalidArgument,
+        "fields[0].name",
+    );
+    let long = fixture.get(&format!("/face-sets?{}=1", "x".repeat(2000))).await;
+    assert!(long.1["error"]["field"].as_str().expect("a field").chars().count() <= 500);
+
+    // Persons are named by other words in each request.
+    let post = |path: &'static str, body: Value| fixture.json(Method::POST, path, body);
+    for key in ["anna", "bert"] {
+        assert_eq!(post("/persons", json!({"key": key})).await.0, StatusCode::CREATED);
+    }
+    for key in ["..", "", " ", "a\u{202e}b", "a\u{200b}", "a\u{7}"] {
+        let refused = post("/persons", json!({"key": key})).await;
+        assert!(refused.1["error"]["message"].as_str().expect("a message").contains("`key`"), "{}", refused.1);
+        check_blames(refused, Kind::InvalidArgument, "key");
+    }
+    // Letters that need an unseen joiner are keys, in whatever script.
+    assert_eq!(post("/persons", json!({"key": "\u{646}\u{200c}\u{647}"})).await.0, StatusCode::CREATED);
+    for (path, option) in [("/persons/anna/merge", "from"), ("/persons/anna/move", "to")] {
+        for key in ["", "anna"] {
+            let mut body = json!({option: key});
+            if option == "to" {
+                body["face_ids"] = json!(["5"]);
+            }
+            check_blames(post(path, body).await, Kind::InvalidArgument, option);
+        }
+    }
+    let both = json!({"join": ["staff", "guests"], "leave": ["guests"]});
+    check_blames(post("/persons/anna/face-sets", both).await, Kind::InvalidArgument, "leave");
+
+    // An image is named by its place.
+    let odd = json!({"base64": "%%%"});
+    let add = json!({"image": odd});
+    check_blames(post("/face-sets/staff/faces", add).await, Kind::InvalidArgument, "image.base64");
+    let good = json!({"base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ANNA)});
+    let two = json!({"image_a": good, "image_b": odd});
+    check_blames(post("/compare", two).await, Kind::InvalidArgument, "image_b.base64");
+    let many = json!({"image": good, "others": [good, odd]});
+    check_blames(post("/compare-many", many).await, Kind::InvalidArgument, "others[1].base64");
+    let photos = json!({"photos": [{"image": {"upload": ""}}]});
+    check_blames(
+        post("/face-sets/staff/faces/enrol-later", photos).await,
+        Kind::InvalidArgument,
+        "photos[0].image.upload",
+    );
+    let sorted = json!({"image": good, "sort": ["nope"]});
+    check_blames(post("/face-sets/staff/search", sorted).await, Kind::UnknownField, "sort");
     check_blames(
         fixture.json(Method::POST, "/persons", json!({"key": "a", "name": "\u{7}"})).await,
         Kind::InvalidArgument,

@@ -255,6 +255,38 @@ async fn an_import_that_died_in_the_middle_enrols_nothing_twice() {
     assert_eq!(server.bed.archives.n_archives(), 0);
 }
 
+/// Whoever cancelled one in its middle had learned nothing.
+#[tokio::test]
+async fn a_cancelled_import_tells_what_it_has_enrolled() {
+    let server = Server::new().await;
+    let job = import(&server, IMPORT, archive(1200)).await;
+    let now = server.bed.clock.now();
+    let claimed =
+        server.bed.store.claim("import-faces", now, TimestampMs(now.0 + 10_000), None).await.unwrap().unwrap();
+    let workers = likeness_wire::workers(server.bed.wire(Settings::default()));
+    let worker = workers.into_iter().find(|worker| worker.handler.plan().kind == "import-faces").unwrap();
+    let settled = worker.handler.run(&claimed).await.unwrap();
+    server.acme(200, "DELETE", &job, Value::Null).await;
+    // What was noted when it was cancelled, and then what the step that was under way has come to.
+    let told = async || server.acme(200, "GET", &job, Value::Null).await;
+    let cancelled = told().await;
+    assert_eq!((&cancelled["state"], &cancelled["outcome"]["n_faces"]), (&json!("cancelled"), &json!(0)));
+    assert!(!server.bed.store.settle(claimed.id, settled.outcome, settled.follow_ups).await.unwrap());
+    let cancelled = told().await;
+    assert_eq!((&cancelled["state"], &cancelled["outcome"]["n_faces"]), (&json!("cancelled"), &json!(1200)));
+    assert_eq!(n_faces(&server, "copy").await, 1200);
+}
+
+/// What fits is enrolled, in the order of the lines.
+#[tokio::test]
+async fn an_import_into_a_set_that_is_full_enrols_what_fits() {
+    let server = Server::new().await;
+    let job = import(&server, &format!("{IMPORT}?capacity=5"), archive(48)).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!((&done["outcome"]["n_faces"], &done["outcome"]["code"]), (&json!(5), &json!("capacity_exceeded")));
+    assert_eq!(n_faces(&server, "copy").await, 5);
+}
+
 /// Ids that are in use by other sets and tenants, no ids, persons, a line that is there twice: each import after the first
 /// enrols nothing, by a job and by the smaller way. Issue 15, find 2: all ids in use were given anew for each job.
 #[tokio::test]
@@ -358,7 +390,7 @@ async fn what_is_no_archive_for_the_set_is_refused_at_once() {
         (staff, with("pack", json!("other-1")).into_bytes(), "pack", "of model pack `other-1`, face set `staff` is of"),
         (IMPORT, with("dimensions", json!(5)).into_bytes(), "archive", "`dimensions` is 5"),
         ("/face-sets/staff/archive/import-later?capacity=5", archive(1).into_bytes(), "capacity", "this one exists"),
-        ("/face-sets/staff/archive/import-later?no=5", archive(1).into_bytes(), "options", "`no` is not an option"),
+        ("/face-sets/staff/archive/import-later?no=5", archive(1).into_bytes(), "no", "`no` is not an option"),
         (staff, b"\x28\xb5\x2f\xfd\x04".to_vec(), "archive", "the archive ends in the middle"),
         (staff, vec![b'x'; 4 << 20], "", "more than 3145728 bytes"),
     ] {
@@ -399,7 +431,12 @@ async fn jobs_of_archives_are_cancelled_bounded_and_over_in_time() {
     let job = import(&server, IMPORT, archive(5)).await;
     server.acme(200, "DELETE", &job, Value::Null).await;
     wait_until_erased(&server).await;
-    assert_eq!(server.acme(200, "GET", &job, Value::Null).await["state"], "cancelled");
+    let cancelled = server.acme(200, "GET", &job, Value::Null).await;
+    assert_eq!(
+        (&cancelled["state"], &cancelled["outcome"]["n_faces"]),
+        (&json!("cancelled"), &json!(0)),
+        "{cancelled}"
+    );
     assert_eq!(n_faces(&server, "copy").await, 0);
 
     // As many as a tenant may have; another tenant has room.
@@ -411,6 +448,10 @@ async fn jobs_of_archives_are_cancelled_bounded_and_over_in_time() {
     assert!(error["message"].as_str().unwrap().contains("3 archives"), "{error}");
     let (status, _, _) = server.bytes("other", "POST", IMPORT, LINES, archive(5).into()).await;
     assert_eq!(status, 202);
+
+    // Nor is an export accepted that could not be made: it was given up later.
+    let (status, error) = refused(&server, "acme", "POST", "/face-sets/copy/archive/export-later", Body::empty()).await;
+    assert_eq!((status, &error["code"]), (409, &json!("capacity_exceeded")), "{error}");
 
     // Nobody took them up for an hour.
     server.bed.clock.advance(Duration::from_secs(3600));

@@ -606,3 +606,33 @@ async fn a_face_sets_thumbnails_are_shown_and_erased() {
     assert_eq!(refused["error"]["code"], "face_not_found");
     assert!(refused["error"]["message"].as_str().unwrap().contains("no thumbnail"), "{refused}");
 }
+
+/// A typing error among several ids is told.
+#[tokio::test]
+async fn ids_of_no_face_are_named_among_those_of_some() {
+    let server = Server::new().await;
+    for key in ["anna", "bert"] {
+        server.acme(201, "POST", "/persons", json!({"key": key})).await;
+    }
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(server.enrol("anna", P1).await);
+    }
+    assert_eq!(server.acme(200, "GET", "/persons/anna", Value::Null).await["n_faces"], 4);
+    let asked = json!({"to": "bert", "face_ids": [ids[0], ids[0], "1", "x", "1"]});
+    let moved = server.acme(200, "POST", "/persons/anna/move", asked).await;
+    assert_eq!((moved["faces"].as_array().unwrap().len(), &moved["unknown"]), (1, &json!(["1", "x"])));
+    let asked = json!({"key": "carl", "face_ids": [ids[1], ids[0]]});
+    let split = server.acme(201, "POST", "/persons/anna/split", asked).await;
+    assert_eq!((&split["n_faces"], &split["unknown"]), (&json!(1), &json!([ids[0]])));
+    // Nothing is said where every id was one.
+    let asked = json!({"to": "bert", "face_ids": [ids[2]]});
+    assert_eq!(server.acme(200, "POST", "/persons/anna/move", asked).await.get("unknown"), None);
+    assert_eq!(server.acme(200, "GET", "/persons/anna", Value::Null).await["n_faces"], 1);
+
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let body = json!({"image": {"base64": base64(P1)}});
+    let face = server.acme(201, "POST", "/face-sets/staff/faces", body).await["faces"][0]["id"].clone();
+    let gone = server.acme(200, "POST", "/face-sets/staff/faces/delete", json!({"ids": [face, "7"]})).await;
+    assert_eq!(gone, json!({"deleted": [face], "unknown": ["7"]}));
+}

@@ -26,6 +26,17 @@ const FARS: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
 /// Draws of persons behind an interval.
 const N_DRAWS: usize = 1000;
 
+/// People below which no rate is stated: all comparisons of two are one pair of people, and a bootstrap over so few has
+/// nothing to vary. With four, 38 of 38 intervals held.
+const PERSONS_MIN: usize = 4;
+
+/// Two photographs are taken for copies of one where they are at least so similar: of one person on one day few are above
+/// 0.95.
+const COPY_COSINE: f32 = 0.999_99;
+
+/// Pairs that are named.
+const NAMED_MAX: usize = 5;
+
 /// Photographs whose templates are compared with each other while they are in the processor's cache.
 const BLOCK: usize = 128;
 
@@ -72,12 +83,64 @@ pub(in crate::cli) struct Known<'a> {
 /// Templates with the numbers of their persons, those of one person together.
 pub(in crate::cli) struct KnownFaces {
     pub(in crate::cli) faces: Vec<(usize, Template)>,
+    /// What each is called: a photograph's path, or a face's id with its label.
+    pub(in crate::cli) names: Vec<String>,
     pub(in crate::cli) n_persons: usize,
     /// Faces or photographs of no use.
     pub(in crate::cli) n_left_out: usize,
 }
 
+/// What was found by looking at all pairs of different names, and what was left out.
+#[derive(Default)]
+pub(in crate::cli) struct Copies {
+    /// Photographs that are copies of an earlier one of the same person, left out.
+    pub(in crate::cli) n_left_out: usize,
+    /// The first of them, with what they are copies of.
+    pub(in crate::cli) left_out: Vec<(String, String)>,
+    /// Photographs that stand under two names.
+    pub(in crate::cli) under_two_names: Vec<(String, String)>,
+    /// The most similar pairs of two names, the most similar first.
+    pub(in crate::cli) most_similar: Vec<(f32, String, String)>,
+}
+
 impl KnownFaces {
+    /// Leaves out copies of one photograph of a person: a file against its own copy says nothing of how alike two photographs
+    /// of somebody are. What stands under two names stays, since nobody knows which one is right, and is named.
+    pub(in crate::cli) fn without_copies(&mut self) -> Result<Copies, Error> {
+        let mut found = Copies::default();
+        let mut copy_of: HashMap<usize, usize> = HashMap::new();
+        let mut similar: Vec<(f32, usize, usize)> = Vec::new();
+        let known = self.known();
+        for_each_pair_idx(&known, |(a_idx, b_idx), (a, b), similarity| {
+            let cosine = similarity.get();
+            if a.person_idx == b.person_idx {
+                if cosine >= COPY_COSINE {
+                    copy_of.entry(b_idx).and_modify(|first| *first = a_idx.min(*first)).or_insert(a_idx);
+                }
+            } else if similar.len() < NAMED_MAX || similar.last().is_some_and(|(least, ..)| cosine > *least) {
+                let place = similar.partition_point(|(other, ..)| *other >= cosine);
+                similar.insert(place, (cosine, a_idx, b_idx));
+                similar.truncate(NAMED_MAX);
+            }
+        })?;
+        let name = |idx: usize| self.names.get(idx).cloned().unwrap_or_default();
+        let pair = |&(cosine, a, b): &(f32, usize, usize)| (cosine, name(a), name(b));
+        found.most_similar = similar.iter().map(pair).collect();
+        let is_copy = |(cosine, ..): &&(f32, String, String)| *cosine >= COPY_COSINE;
+        let two = |(_, a, b): &(f32, String, String)| (a.clone(), b.clone());
+        found.under_two_names = found.most_similar.iter().filter(is_copy).map(two).collect();
+        let mut copies: Vec<_> = copy_of.iter().map(|(&copy, &first)| (copy, first)).collect();
+        copies.sort_unstable();
+        found.n_left_out = copies.len();
+        found.left_out = copies.iter().take(NAMED_MAX).map(|&(copy, first)| (name(copy), name(first))).collect();
+        let mut idx = 0..self.faces.len();
+        self.faces.retain(|_| idx.next().is_none_or(|idx| !copy_of.contains_key(&idx)));
+        let mut idx = 0..self.names.len();
+        self.names.retain(|_| idx.next().is_none_or(|idx| !copy_of.contains_key(&idx)));
+        self.n_left_out += found.n_left_out;
+        Ok(found)
+    }
+
     /// To be compared.
     pub(in crate::cli) fn known(&self) -> Vec<Known<'_>> {
         self.faces.iter().map(|(person_idx, template)| Known { person_idx: *person_idx, template }).collect()
@@ -185,13 +248,15 @@ pub(in crate::cli) async fn of_folder(
     let wanted = Wanted { images: path, face, gate, names_no_face: names };
     let looked = embed_all(&analyzer, &pack, &folder.images, &wanted, config.general.workers).await?;
     let n_images = looked.len();
-    let found = looked.into_iter().zip(&folder.person_idx).filter_map(|(looked, &person_idx)| match looked {
-        Looked::Face(template) => Some((person_idx, template)),
-        Looked::NoFace | Looked::Refused => None,
-    });
-    let faces: Vec<_> = found.collect();
+    let (mut faces, mut names) = (Vec::new(), Vec::new());
+    for ((looked, person_idx), name) in looked.into_iter().zip(folder.person_idx).zip(folder.images) {
+        if let Looked::Face(template) = looked {
+            faces.push((person_idx, template));
+            names.push(name);
+        }
+    }
     let n_left_out = n_images - faces.len();
-    Ok((pack, KnownFaces { faces, n_persons: folder.n_persons, n_left_out }))
+    Ok((pack, KnownFaces { faces, names, n_persons: folder.n_persons, n_left_out }))
 }
 
 /// The photographs below `folder`, by person and name.
@@ -280,14 +345,22 @@ pub(in crate::cli) fn genuine_accepted(known: &[Known<'_>], cosines: &[f64]) -> 
 
 /// All pairs, block by block, none of them kept: the memory taken does not grow with their number.
 fn for_each_pair(known: &[Known<'_>], mut see: impl FnMut(&Known<'_>, &Known<'_>, Similarity)) -> Result<(), Error> {
+    for_each_pair_idx(known, |_, (a, b), similarity| see(a, b, similarity))
+}
+
+/// The same with the places of both, of which the first is the lesser one.
+fn for_each_pair_idx(
+    known: &[Known<'_>],
+    mut see: impl FnMut((usize, usize), (&Known<'_>, &Known<'_>), Similarity),
+) -> Result<(), Error> {
     let n_blocks = known.len().div_ceil(BLOCK);
     for row in 0..n_blocks {
         for column in row..n_blocks {
             for a_idx in row * BLOCK..((row + 1) * BLOCK).min(known.len()) {
                 let (end, a) = (((column + 1) * BLOCK).min(known.len()), &known[a_idx]);
                 let first = (a_idx + 1).max(column * BLOCK).min(end);
-                for b in &known[first..end] {
-                    see(a, b, similarity(a, b)?);
+                for (idx, b) in known[first..end].iter().enumerate() {
+                    see((a_idx, first + idx), (a, b), similarity(a, b)?);
                 }
             }
         }
@@ -301,8 +374,9 @@ fn rates(counts: &PairCounts, known: &[Known<'_>], n_persons: usize) -> Result<V
     let genuine = genuine_accepted(known, &at.map(|at| at.map_or(f64::INFINITY, |at| at.cosine)))?;
     let mut n_photos = vec![0_u64; n_persons];
     known.iter().for_each(|face| n_photos[face.person_idx] += 1);
+    let is_enough = n_photos.iter().filter(|&&n_photos| n_photos > 0).count() >= PERSONS_MIN;
     let rate = |(idx, far): (usize, &f64)| {
-        let shown = at[idx].map(|at| -> Result<Shown, Error> {
+        let shown = at[idx].filter(|_| is_enough).map(|at| -> Result<Shown, Error> {
             let Interval { low, high } = interval_by_person(&genuine[idx], N_DRAWS);
             let of_far = far_interval_by_person(&n_photos, &accepted_between(known, at.cosine)?, N_DRAWS);
             Ok(Shown {
@@ -352,7 +426,9 @@ fn print(answer: &Answer) {
         counted(answer.impostor_pairs, "pair")
     ));
     terminal::data("interval: the wider of Wilson's (pairs independent) and a bootstrap over persons (they are not)");
-    if answer.rates.iter().any(|rate| rate.shown.is_none()) {
+    if answer.persons < PERSONS_MIN {
+        terminal::data(format!("-: no rate is stated of fewer than {PERSONS_MIN} people, whatever their photographs"));
+    } else if answer.rates.iter().any(|rate| rate.shown.is_none()) {
         terminal::data(format!(
             "-: fewer than {IMPOSTORS_ABOVE_MIN} pairs of two people would lie above the threshold, too few for a rate"
         ));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use likeness_domain::Error;
 use serde::Serialize;
 
+use super::Target;
 use super::folder::{PassedOver, Reason, shown};
 use crate::cli::table::counted;
 
@@ -14,7 +15,12 @@ const NAMES_SHOWN: usize = 3;
 /// What became of the photographs.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) face_set: String,
+    /// The face set, where one was enrolled into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) face_set: Option<String>,
+    /// The person, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) person: Option<String>,
     /// Photographs in the folder.
     pub(super) n_files: usize,
     /// Enrolled by this run.
@@ -48,10 +54,13 @@ pub(super) struct File {
 }
 
 impl Report {
-    pub(super) fn new(face_set: &str, n_files: usize, passed_over: Vec<PassedOver>) -> Self {
-        let face_set = face_set.to_owned();
-        let (refused, files) = (Vec::new(), Vec::new());
-        Self { face_set, n_files, enrolled: 0, already_enrolled: 0, refused, interrupted: false, passed_over, files }
+    pub(super) fn new(target: &Target, n_files: usize, passed_over: Vec<PassedOver>) -> Self {
+        let (face_set, person) = match target {
+            Target::FaceSet(name) => (Some(name.clone()), None),
+            Target::Person(key) => (None, Some(key.clone())),
+        };
+        let (refused, files, interrupted) = (Vec::new(), Vec::new(), false);
+        Self { face_set, person, n_files, enrolled: 0, already_enrolled: 0, refused, interrupted, passed_over, files }
     }
 
     /// Notes a photograph that was not enrolled.
@@ -68,10 +77,15 @@ impl Report {
     /// The last line of a run.
     pub(super) fn summary(&self, n_subjects: usize) -> String {
         let mut summary = format!("enrolled {}", counted(self.enrolled as u64, "face"));
-        if n_subjects > 0 {
-            summary.push_str(&format!(" of {}", counted(n_subjects as u64, "subject")));
+        match (&self.person, &self.face_set) {
+            (Some(key), _) => summary.push_str(&format!(" of person `{key}`")),
+            (None, face_set) => {
+                if n_subjects > 0 {
+                    summary.push_str(&format!(" of {}", counted(n_subjects as u64, "subject")));
+                }
+                summary.push_str(&format!(" into `{}`", face_set.as_deref().unwrap_or_default()));
+            }
         }
-        summary.push_str(&format!(" into `{}`", self.face_set));
         if self.already_enrolled > 0 {
             summary.push_str(&format!(", {} already enrolled", self.already_enrolled));
         }
@@ -109,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_summary_leaves_out_what_did_not_happen() {
-        let mut report = Report::new("staff", 4, Vec::new());
+        let mut report = Report::new(&Target::FaceSet("staff".to_owned()), 4, Vec::new());
         report.enrolled = 1;
         assert_eq!(report.summary(1), "enrolled 1 face of 1 subject into `staff`, 3 left");
         report.enrolled = 0;

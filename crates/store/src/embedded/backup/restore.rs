@@ -29,6 +29,7 @@ pub fn restore(from: impl AsRef<Path>, dir: impl AsRef<Path>, watch: Watch<'_>) 
     let (from, dir) = (from.as_ref(), dir.as_ref());
     let (mut file, footer) = open(from)?;
     refuse_used(dir)?;
+    let is_new = !dir.exists();
     let folder = DataFolder::lock(dir)?;
     // Somebody may have been quicker.
     refuse_used(dir)?;
@@ -48,6 +49,10 @@ pub fn restore(from: impl AsRef<Path>, dir: impl AsRef<Path>, watch: Watch<'_>) 
     });
     let _ = std::fs::remove_dir_all(&unfinished);
     drop(folder);
+    if outcome.is_err() && is_new {
+        // Nothing was made in it but the lock.
+        let _ = std::fs::remove_file(dir.join(LOCK_FILE)).and_then(|()| std::fs::remove_dir(dir));
+    }
     Ok(BackedUp { problems: outcome?, ..BackedUp::of(&footer) })
 }
 

@@ -47,9 +47,12 @@ pub struct Person {
     /// The face sets that it is a member of and the key may use, in order of joining; left out in listings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_sets: Option<Vec<String>>,
-    /// Faces that it owns; in listings of all persons, and where it was made.
+    /// Faces that it owns; in listings of all persons, where one is shown and where it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
+    /// Of those of `face_ids` that were to become its own: ids of no face of the person that they were asked of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
     /// When it was made, RFC 3339, UTC.
     pub created_at: String,
 }
