@@ -10,6 +10,7 @@
 
 mod memory;
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{Error as IoError, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
@@ -187,6 +188,10 @@ impl ArchiveStore for ArchiveFolder {
 
     fn erase(&self, archive: ArchiveId) -> Result<()> {
         erase(&self.path(archive))
+    }
+
+    fn owners(&self) -> Result<HashSet<TenantId>> {
+        Ok(self.files()?.into_iter().map(|(tenant, ..)| tenant).collect())
     }
 
     fn erase_all_of(&self, tenant: TenantId) -> Result<()> {

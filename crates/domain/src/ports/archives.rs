@@ -1,5 +1,6 @@
 //! Archives as files: face sets that were exported, and ones that are to be imported.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use crate::Result;
@@ -59,6 +60,9 @@ pub trait ArchiveStore: Send + Sync {
 
     /// Erases an archive; one that is not there is fine.
     fn erase(&self, archive: ArchiveId) -> Result<()>;
+
+    /// Tenants that have archives.
+    fn owners(&self) -> Result<HashSet<TenantId>>;
 
     /// Erases all archives of a tenant.
     fn erase_all_of(&self, tenant: TenantId) -> Result<()>;

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use likeness_domain::Error;
 use likeness_domain::access::Access;
-use likeness_domain::ports::{ArchiveStore, Clock, GalleryStore, JobStore, RecordStore, ScrubStep};
+use likeness_domain::ports::{Clock, GalleryStore, JobStore, ScrubStep};
 use likeness_wire::http::budget::BodyBudget;
-use likeness_wire::{Readiness, ReadyCheck, Services};
+use likeness_wire::{Readiness, ReadyCheck, Services, native};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{quickstart, terminal};
-use crate::assemble::{self, SOCKET_FILE};
+use crate::assemble::{self, Opened, SOCKET_FILE};
 use crate::config::{Config, RawConfig, Scrub};
 use crate::console;
 use crate::facts::Facts;
@@ -239,7 +239,7 @@ pub(crate) async fn run(
         n_cut
     };
     let failed = |error: &likeness_domain::Error| tracing::warn!(%error, "results or pictures whose time is over are still stored");
-    let held = purge_expired(&*opened.store, &*opened.records, &opened.archives, stopping.clone());
+    let held = purge_expired(&opened, stopping.clone());
     let uses = store_uses(&opened.access, stopping.clone());
     let trimmed = give_memory_back(&budget, stopping.clone());
     let scrubbed = scrub(&*opened.store, config.general.scrub(), stopping.clone());
@@ -380,24 +380,24 @@ fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>,
     })
 }
 
-/// Erases held faces, records and archives whose time is over, soon after it is, until told to stop.
-async fn purge_expired(
-    store: &dyn GalleryStore,
-    records: &dyn RecordStore,
-    archives: &Arc<dyn ArchiveStore>,
-    mut stopping: watch::Receiver<bool>,
-) {
+/// Erases held faces, records and archives whose time is over, and archives of face sets that were deleted, soon after it is,
+/// until told to stop.
+async fn purge_expired(opened: &Opened, mut stopping: watch::Receiver<bool>) {
     loop {
-        let archives = Arc::clone(archives);
+        let archives = Arc::clone(&opened.archives);
         // A panic in there is in the log already, through the hook.
         let purged = tokio::task::spawn_blocking(move || archives.purge_expired_archives(SystemClock.now())).await;
         if let Ok(Err(error)) = purged {
             tracing::warn!(%error, "archives whose time is over are still stored");
         }
-        if let Err(error) = records.purge_expired_records(SystemClock.now()).await {
+        let erased = native::erase_archives_of_deleted_sets(&opened.library, &*opened.jobs, &opened.archives);
+        if let Err(error) = erased.await {
+            tracing::warn!(%error, "archives of face sets that were deleted are stored until their time is over");
+        }
+        if let Err(error) = opened.records.purge_expired_records(SystemClock.now()).await {
             tracing::warn!(%error, "records whose time is over are still stored");
         }
-        if let Err(error) = store.purge_expired_faces(SystemClock.now()).await {
+        if let Err(error) = opened.store.purge_expired_faces(SystemClock.now()).await {
             tracing::warn!(%error, "held faces whose time is over are still stored");
         }
         if tokio::time::timeout(FORGET_EVERY, stopping.wait_for(|stop| *stop)).await.is_ok() {

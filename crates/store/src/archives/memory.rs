@@ -1,6 +1,6 @@
 //! Archives in memory, for commands without a data folder and for tests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Cursor;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -82,6 +82,10 @@ impl ArchiveStore for MemoryArchives {
     fn erase(&self, archive: ArchiveId) -> Result<()> {
         self.archives().remove(&archive);
         Ok(())
+    }
+
+    fn owners(&self) -> Result<HashSet<TenantId>> {
+        Ok(self.archives().keys().map(|archive| archive.tenant).collect())
     }
 
     fn erase_all_of(&self, tenant: TenantId) -> Result<()> {

@@ -100,7 +100,9 @@ fn archives_go_when_their_time_is_over_and_with_their_tenant() {
         assert_eq!(content(archives, id(1, 1), later), None);
         // What is over is not revived.
         archives.touch(id(1, 1), later).unwrap();
+        assert_eq!(archives.owners().unwrap(), [1, 2].map(TenantId::from_bits).into());
         assert_eq!(archives.purge_expired_archives(later).unwrap(), 2);
+        assert_eq!(archives.owners().unwrap(), [TenantId::from_bits(1)].into());
         assert_eq!(content(archives, id(1, 2), later).unwrap(), b"two");
         archives.write(id(2, 1), 0, b"three", later).unwrap();
         archives.erase_all_of(TenantId::from_bits(1)).unwrap();

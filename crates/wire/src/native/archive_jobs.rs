@@ -23,7 +23,7 @@ use http_body_util::BodyExt;
 use likeness_domain::access::{Access, Caller, Grant};
 use likeness_domain::library::jobs::{JobHandler, JobPlan, Settled};
 use likeness_domain::library::{self, Library};
-use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, Pending};
+use likeness_domain::ports::{ArchiveId, ArchiveStore, Job, JobOutcome, JobStore, Pending};
 use likeness_domain::types::{
     FaceSet, FaceSetId, FaceSetKey, FaceSetName, FaceSetSummary, PackId, TenantId, TimestampMs,
 };
@@ -1030,6 +1030,45 @@ pub(super) fn erase_of(archives: &Arc<dyn ArchiveStore>, job: &Job) {
     {
         erase_soon(archives, ArchiveId { tenant: job.tenant, number: archive });
     }
+}
+
+/// Jobs that are looked at together.
+const JOBS_PAGE: u64 = 100;
+
+/// Erases archives of face sets that were deleted, by whatever dialect, command or server: what was deleted is not to lie there
+/// until the time of an archive is over.
+pub async fn erase_archives_of_deleted_sets(
+    library: &Library,
+    jobs: &dyn JobStore,
+    archives: &Arc<dyn ArchiveStore>,
+) -> Result<(), Error> {
+    let store = Arc::clone(archives);
+    for tenant in off_thread(move || store.owners()).await? {
+        let caller = Caller::server(tenant, "erase-archives");
+        let mut from = None;
+        loop {
+            let page = jobs.jobs(tenant, from, JOBS_PAGE, library.now()).await?;
+            for listed in page.jobs.iter().filter(|job| job.kind == EXPORT) {
+                // In a listing they have no results.
+                let job = jobs.job(tenant, listed.id, library.now()).await?;
+                let Some(Ok(Made { archive, face_set: Some(id), .. })) = job.as_ref().and_then(Made::of) else {
+                    continue;
+                };
+                match library.known_face_set(&caller, id).await {
+                    Err(error) if error.kind() == Kind::FaceSetNotFound => {
+                        let store = Arc::clone(archives);
+                        off_thread(move || store.erase(archive)).await?;
+                    }
+                    known => _ = known?,
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Erases the archives of a tenant that was deleted.

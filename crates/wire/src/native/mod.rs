@@ -53,6 +53,7 @@ use axum::routing::get;
 
 use api::Api;
 pub use api::Native;
+pub use archive_jobs::erase_archives_of_deleted_sets;
 pub use auth::{Authenticate, Bearer, OwnerOfTheFolder, TENANT_HEADER};
 pub use convert::{Detected, IMAGE_RULES, detections, report, time_text};
 pub(crate) use convert::{parts, scrub};

@@ -1,5 +1,6 @@
 //! Archives as jobs: out, in, refused lines, cancels, restarts, bounds, and who may fetch what.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,6 +10,7 @@ use likeness_domain::access::{Grant, Grants};
 use likeness_domain::ports::{ArchiveStore, Clock, JobOutcome, JobStore};
 use likeness_domain::types::{AccessKey, TimestampMs};
 use likeness_wire::native::archive_file::{Header, Reader};
+use likeness_wire::{Services, native};
 use serde_json::{Value, json};
 
 use crate::Settings;
@@ -92,6 +94,25 @@ async fn the_archive_of_a_deleted_set_is_fetched_by_nobody() {
     assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
     assert!(error["message"].as_str().unwrap().contains("was deleted"), "{error}");
     assert_eq!(refused(&server, "acme", "GET", &fetch, Body::empty()).await.0, 404);
+}
+
+/// Also where nobody fetches it, and whoever has deleted the set.
+#[tokio::test]
+async fn the_archive_of_a_deleted_set_is_erased() {
+    let server = Server::new().await;
+    let job = import(&server, "/face-sets/staff/archive/import-later", archive(3)).await;
+    work_until_done(&server, "import-faces", &job).await;
+    exported(&server).await;
+    let archives = Arc::clone(&server.bed.archives);
+    let n_left = async || {
+        let Services { library, jobs, .. } = server.bed.wire(Settings::default());
+        let store = Arc::clone(&archives) as Arc<dyn ArchiveStore>;
+        native::erase_archives_of_deleted_sets(&library, &*jobs, &store).await.unwrap();
+        archives.n_archives()
+    };
+    assert_eq!(n_left().await, 1, "its set is there");
+    server.acme(200, "DELETE", "/face-sets/staff", Value::Null).await;
+    assert_eq!(n_left().await, 0);
 }
 
 #[tokio::test]
