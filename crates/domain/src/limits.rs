@@ -49,6 +49,9 @@ pub const CANDIDATES_MAX: usize = 10_000;
 /// Most entries of one page of a listing.
 pub const PAGE_LIMIT_MAX: u64 = 10_000;
 
+/// Characters of a text that labels and external ids are to begin with.
+pub const BEGINNING_CHARS_MAX: usize = 255;
+
 /// Most faces whose small pictures are asked for at once: together at most 800 KB.
 pub const THUMBNAILS_MAX: usize = 100;
 

@@ -213,6 +213,7 @@ macro_rules! conformance {
                 external_ids_are_used_once_per_owner
                 faces_are_listed_in_order_of_enrolment_by_pages
                 faces_are_found_by_id_in_the_order_asked
+                faces_are_found_by_how_their_names_begin
                 an_update_changes_words_and_nothing_else
                 what_an_update_takes_away_is_gone
                 faces_are_deleted_by_id
@@ -241,6 +242,7 @@ macro_rules! conformance {
                 a_members_picture_is_kept_while_any_set_keeps_it
                 moved_faces_keep_their_pictures_where_they_are_kept
                 a_held_faces_picture_goes_along
+                the_bytes_of_a_set_are_told
             ],
             commits: [
                 a_commit_says_who_changed_what

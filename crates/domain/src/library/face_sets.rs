@@ -3,7 +3,8 @@
 use super::{CreateFaceSet, Library, quota};
 use crate::access::{Caller, Grant};
 use crate::types::{
-    FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Note, PackId, Tags, require_path_segment,
+    FaceSet, FaceSetBytes, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, Note, PackId, Tags,
+    require_path_segment,
 };
 use crate::{Error, Kind, Result};
 
@@ -57,6 +58,13 @@ impl Library {
     pub async fn face_set(&self, caller: &Caller, face_set: impl Into<FaceSetKey<'_>>) -> Result<FaceSetSummary> {
         caller.require(Grant::Read)?;
         self.existing_face_set(caller, face_set).await
+    }
+
+    /// How many bytes the faces of a set take. Needs the read grant. `FaceSetNotFound`.
+    pub async fn face_set_bytes(&self, caller: &Caller, face_set: impl Into<FaceSetKey<'_>>) -> Result<FaceSetBytes> {
+        caller.require(Grant::Read)?;
+        let face_set = self.existing_face_set(caller, face_set).await?.face_set;
+        self.ports.store.face_set_bytes(caller.tenant, face_set.id).await
     }
 
     /// One face set, for whoever is about to do something with it and needs to know how it is made: any grant will do, as

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{AddFaces, DeleteFaces, FacesAdded, Library, RefusedFace, UpdateFace, Wanted};
 use crate::access::{Caller, Grant};
 use crate::error::shortened;
-use crate::filter::Filter;
+use crate::filter::{Expr, Filter};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{AnalyzedFace, Assess, FacePage, FaceScope, FaceSelector, Page};
 use crate::types::{
     Aspects, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetKey, FaceSetName, FieldSchema,
-    FieldValues, GivenValue, NewFace, Template, Thumbnail, TimestampMs,
+    FieldValues, GivenValue, NewFace, Template, Thumbnail, TimestampMs, nfc,
 };
 use crate::{Error, Kind, Result};
 
@@ -145,6 +145,56 @@ impl Library {
         let scope = FaceScope::FaceSet(face_set.id);
         let page = self.ports.store.faces_from(caller.tenant, scope, from, limit).await?;
         Ok((face_set, page))
+    }
+
+    /// The faces that pass a filter, in order of enrolment, and how many there are of them. Needs the read grant. As
+    /// [`Library::list_faces`], and the errors of the filter.
+    pub async fn faces_passing(
+        &self,
+        caller: &Caller,
+        name: &FaceSetName,
+        filter: Expr,
+        page: Page,
+    ) -> Result<(Vec<Face>, u64)> {
+        caller.require(Grant::Read)?;
+        super::check_page(page)?;
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let filter = Arc::new(filter.check(&face_set.schema)?);
+        let places = self.ports.index.matching(face_set.id, filter).await?;
+        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let shown = places.iter().copied().skip(whole(page.offset)).take(whole(page.limit)).collect();
+        let faces = self.ports.store.faces_at(caller.tenant, face_set.id, shown).await?;
+        Ok((faces, places.len() as u64))
+    }
+
+    /// Faces whose label or external id begins with a text, or whose person's key or name does, at most `limit` of them, in
+    /// order of enrolment; the text as it is, in small letters, and with a capital. Needs the read grant. `FaceSetNotFound`;
+    /// `InvalidArgument` for an empty text, one of more than [`limits::BEGINNING_CHARS_MAX`] characters, and for a limit beyond
+    /// [`limits::PAGE_LIMIT_MAX`].
+    pub async fn faces_beginning(
+        &self,
+        caller: &Caller,
+        name: &FaceSetName,
+        text: &str,
+        limit: u64,
+    ) -> Result<Vec<Face>> {
+        caller.require(Grant::Read)?;
+        super::check_page(Page { offset: 0, limit })?;
+        let text = nfc(text.to_owned(), limits::BEGINNING_CHARS_MAX);
+        let n_chars = text.chars().count();
+        if !(1..=limits::BEGINNING_CHARS_MAX).contains(&n_chars) {
+            let message = format!("`begins` has {n_chars} characters, expected 1 to {}", limits::BEGINNING_CHARS_MAX);
+            return Err(Error::invalid("begins", message));
+        }
+        let face_set = self.existing_face_set(caller, name).await?.face_set;
+        let small = text.to_lowercase();
+        let mut letters = small.chars();
+        let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let mut texts = vec![text, small, capital];
+        texts.sort_unstable();
+        texts.dedup();
+        let places = self.ports.store.places_beginning(caller.tenant, face_set.id, texts, limit).await?;
+        self.ports.store.faces_at(caller.tenant, face_set.id, places).await
     }
 
     /// One face. Needs the read grant. `FaceSetNotFound`, `FaceNotFound`.

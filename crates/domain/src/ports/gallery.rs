@@ -8,7 +8,7 @@ use super::{CommitPage, Pending, RecordPage, TransientFaceStore};
 use crate::access::{Limits, TenantUsage};
 use crate::filter::Filter;
 use crate::types::{
-    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, FieldName, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
     PersonPatch, Revision, Subject, Template, TenantId, Thumbnail, TimestampMs,
 };
@@ -202,6 +202,10 @@ pub trait GalleryStore: TransientFaceStore {
     /// Every set, oldest first.
     fn face_sets(&self, tenant: TenantId) -> Pending<'_, Vec<FaceSetSummary>>;
 
+    /// How many bytes the faces of a set take; of a set of more than [`FaceSetBytes::SAMPLE_MAX`] faces from a sample spread
+    /// over it, so that it costs little whatever the size. Nothing for a set that does not exist.
+    fn face_set_bytes(&self, tenant: TenantId, face_set: FaceSetId) -> Pending<'_, FaceSetBytes>;
+
     /// Deletes a set with its own faces; member persons lose the membership only. The name is free at once and the
     /// call is quick however many faces there are: their rows may be erased a little later, even across a restart, but
     /// nothing ever shows them again. `FaceSetNotFound`; `FaceSetNotEmpty` if `only_if_empty` and the gallery is not.
@@ -273,6 +277,22 @@ pub trait GalleryStore: TransientFaceStore {
     /// or from the beginning (0). What is enrolled or deleted between two calls moves no other face out of the stretches.
     /// A scope that does not exist is empty. Damaged faces are left out, so a stretch may be shorter than `limit`.
     fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage>;
+
+    /// The faces at these places of a set's gallery ([`VectorIndex::matching`](super::VectorIndex::matching),
+    /// [`GalleryStore::places_beginning`]), in order of enrolment. Places that are of no face of the gallery are passed over,
+    /// and damaged faces left out.
+    fn faces_at(&self, tenant: TenantId, face_set: FaceSetId, places: Vec<u64>) -> Pending<'_, Vec<Face>>;
+
+    /// Places of faces of a set's gallery whose label or external id begins with one of the texts, or whose person's key or
+    /// name does, at most `limit` of them, ascending; which ones where there are more is left open. It takes no longer in a
+    /// large set than in a small one, but for its member persons.
+    fn places_beginning(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        texts: Vec<String>,
+        limit: u64,
+    ) -> Pending<'_, Vec<u64>>;
 
     /// Which of these external ids are used by faces the owner owns.
     fn external_ids(

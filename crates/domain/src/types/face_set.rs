@@ -107,6 +107,37 @@ pub struct FaceSetSummary {
     pub n_faces: u64,
 }
 
+/// How many bytes the faces of a set's gallery take, without what the store needs to keep order: for people who wonder where
+/// the room went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FaceSetBytes {
+    /// Of templates of the set's pack.
+    pub templates: u64,
+    /// Of words, boxes and figures.
+    pub records: u64,
+    /// Of small pictures.
+    pub thumbnails: u64,
+    /// Whether all faces were looked at, and not a sample of a large set.
+    pub is_exact: bool,
+}
+
+impl FaceSetBytes {
+    /// Faces that are looked at, at most.
+    pub const SAMPLE_MAX: u64 = 1000;
+
+    /// Of a whole set, from what so many of its faces take.
+    #[must_use]
+    pub fn scaled(self, n_sampled: u64, n_faces: u64) -> Self {
+        let whole = |bytes: u64| (u128::from(bytes) * u128::from(n_faces) / u128::from(n_sampled.max(1))) as u64;
+        Self {
+            templates: whole(self.templates),
+            records: whole(self.records),
+            thumbnails: whole(self.thumbnails),
+            is_exact: self.is_exact,
+        }
+    }
+}
+
 /// What an update changes; `None` keeps what is there. Pack and custom fields never change.
 #[derive(Debug, Clone, Default)]
 pub struct FaceSetPatch {

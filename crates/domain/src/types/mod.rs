@@ -23,7 +23,7 @@ pub use assessment::{
     QuarterTurn,
 };
 pub use face::{ClearedParts, Face, FaceOwner, FacePatch, NewFace, NewTransientFace, Quality, TransientFace};
-pub use face_set::{FaceSet, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
+pub use face_set::{FaceSet, FaceSetBytes, FaceSetKey, FaceSetPatch, FaceSetSummary, NewFaceSet, QualityGate};
 pub use field::{FieldName, FieldSchema, FieldType, FieldValue, FieldValues, GivenFields, GivenValue, TEXT_CHARS_MAX};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use id::{FaceId, FaceSetId, ID_END, JobId, PersonId, Revision, TenantId, TimestampMs};

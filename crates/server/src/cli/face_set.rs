@@ -176,6 +176,15 @@ async fn show(args: NameArgs, config: &Config) -> Outcome {
     terminal::data(format!("quality     {}", shown.quality));
     terminal::data(format!("thumbnails  {}", if shown.thumbnails { "on" } else { "off" }));
     terminal::data(format!("pack        {}", shown.pack));
+    if let Some(storage) = shown.storage {
+        let about = if storage.is_exact { "" } else { "about " };
+        let kb = |bytes: u64| format!("{about}{} KB", bytes.div_ceil(1000));
+        let (templates, records) = (kb(storage.template_bytes), kb(storage.record_bytes));
+        terminal::data(format!(
+            "storage     templates {templates}, records {records}, thumbnails {}",
+            kb(storage.thumbnail_bytes)
+        ));
+    }
     terminal::data(format!("made        {}", shown.created_at));
     for field in &shown.fields {
         terminal::data(format!("field       {}:{}", field.name, field.field_type));

@@ -8,7 +8,7 @@ use likeness_domain::filter::Filter;
 use likeness_domain::ports::{FaceScope, FaceSelector, Page};
 use likeness_domain::types::{
     ClearedParts, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FieldValue, FieldValues, ID_END, NewFace,
-    PersonId, Precondition, TimestampMs,
+    NewPerson, PersonId, Precondition, TimestampMs,
 };
 
 use super::samples::*;
@@ -372,5 +372,34 @@ pub async fn many_writers_at_once_lose_nothing(bench: Bench) -> Bench {
     let mut stored = bench.ids(ours(), FaceScope::FaceSet(set.id)).await;
     stored.sort();
     assert_eq!(stored, expected);
+    bench
+}
+
+/// By label and external id, and of members by key and name of the person; nothing of another set or tenant.
+pub async fn faces_are_found_by_how_their_names_begin(bench: Bench) -> Bench {
+    let store = &bench.store;
+    let staff = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+    let guests = store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap().id;
+    let faces = vec![labelled(1, "anna"), labelled(2, "andr\u{e9}"), labelled(3, "bert"), known_as(4, "an-4"), face(5)];
+    store.add_faces(by(ours()), FaceOwner::FaceSet(staff), faces, None).await.unwrap();
+    store.add_faces(by(ours()), FaceOwner::FaceSet(guests), vec![labelled(6, "anna")], None).await.unwrap();
+    for (idx, (key, label)) in [("an", None), ("x", Some("anton")), ("y", Some("Anton"))].into_iter().enumerate() {
+        let new = NewPerson { name: label.map(note), ..person(key) };
+        let (made, _) = store.create_person(by(ours()), new, vec![face_set("staff")], None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::Person(made.id), vec![face(10 + idx as u64)], None).await.unwrap();
+    }
+    let found = async |tenant, texts: &[&str], limit| {
+        let texts = texts.iter().map(|&text| text.to_owned()).collect();
+        let places = store.places_beginning(tenant, staff, texts, limit).await.unwrap();
+        assert!(places.is_sorted());
+        let faces = store.faces_at(tenant, staff, places).await.unwrap();
+        faces.iter().map(|face| face.id.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(ours(), &["an"], 99).await, [1, 2, 4, 10, 11]);
+    assert_eq!(found(ours(), &["an", "An"], 99).await, [1, 2, 4, 10, 11, 12]);
+    assert_eq!(found(ours(), &["and"], 99).await, [2]);
+    assert_eq!(found(ours(), &["annabel"], 99).await, [0; 0]);
+    assert_eq!(found(ours(), &["an"], 2).await.len(), 2);
+    assert_eq!(found(theirs(), &["an"], 99).await, [0; 0]);
     bench
 }

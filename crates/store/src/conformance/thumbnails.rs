@@ -182,3 +182,22 @@ pub async fn a_held_faces_picture_goes_along(bench: Bench) -> Bench {
     assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [42]);
     bench
 }
+
+/// The bytes of a set: those of its own faces and its members', exact for a few and about right for many.
+pub async fn the_bytes_of_a_set_are_told(bench: Bench) -> Bench {
+    let staff = set(&bench, "staff", true).await;
+    enrol(&bench, FaceOwner::FaceSet(staff), &[1, 2]).await;
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(staff), vec![labelled(3, "anna")], None).await.unwrap();
+    member(&bench, "bert", &["staff"], &[4]).await;
+    let bytes = bench.store.face_set_bytes(ours(), staff).await.unwrap();
+    assert_eq!((bytes.templates, bytes.thumbnails, bytes.is_exact), (4 * 64, 3 * 11, true));
+    assert_eq!(bytes.records, 4 * 60 + 4);
+    let nothing = likeness_domain::types::FaceSetBytes::default();
+    assert_eq!(bench.store.face_set_bytes(theirs(), staff).await.unwrap(), nothing);
+    let many = set(&bench, "many", false).await;
+    let faces = (1_000..2_500).map(|number| labelled(number, "four")).collect();
+    bench.store.add_faces(by(ours()), FaceOwner::FaceSet(many), faces, None).await.unwrap();
+    let bytes = bench.store.face_set_bytes(ours(), many).await.unwrap();
+    assert_eq!((bytes.templates, bytes.records, bytes.thumbnails), (1_500 * 64, 1_500 * 64, 0));
+    bench
+}

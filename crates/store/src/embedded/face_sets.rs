@@ -5,7 +5,7 @@ use std::sync::Arc;
 use likeness_domain::Kind;
 use likeness_domain::ports::{Change, GalleryChange, Page};
 use likeness_domain::types::{
-    FaceSet, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, Precondition, TenantId,
+    FaceSet, FaceSetBytes, FaceSetId, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, Precondition, TenantId,
 };
 use rusqlite::Connection;
 
@@ -146,6 +146,49 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
     tx.push(Change::FaceSetChanged(id));
     tx.erased = true;
     Ok(face_set)
+}
+
+/// Stretches of a sample, and faces of each.
+const STRETCHES: u64 = 20;
+const STRETCH_FACES: u64 = FaceSetBytes::SAMPLE_MAX / STRETCHES;
+
+/// See `GalleryStore::face_set_bytes`.
+pub(super) fn bytes(conn: &Connection, tenant: TenantId, id: FaceSetId) -> Answer<FaceSetBytes> {
+    let Some(SetRow { face_set, n_gallery }) = rows::face_set(conn, tenant, id)? else {
+        return Ok(FaceSetBytes::default());
+    };
+    let is_exact = n_gallery <= FaceSetBytes::SAMPLE_MAX;
+    let mut sample: Vec<u64> = Vec::new();
+    let mut take = |from: u64, limit: u64| -> Answer<()> {
+        let sql = "SELECT sequence FROM gallery WHERE face_set = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3";
+        sample.extend(rows::all(conn, sql, (id.get(), from, limit), |row| Ok(row.get::<_, u64>(0)?))?);
+        Ok(())
+    };
+    if is_exact {
+        take(0, FaceSetBytes::SAMPLE_MAX)?;
+    } else {
+        let end_of = |order: &str| -> Answer<u64> {
+            let sql = format!("SELECT sequence FROM gallery WHERE face_set = ?1 ORDER BY sequence {order} LIMIT 1");
+            Ok(rows::first(conn, &sql, [id.get()], |row| Ok(row.get::<_, u64>(0)?))?.unwrap_or(0))
+        };
+        let (first, last) = (end_of("ASC")?, end_of("DESC")?);
+        for stretch in 0..STRETCHES {
+            take(first + (last - first) / STRETCHES * stretch, STRETCH_FACES)?;
+        }
+    }
+    sample.sort_unstable();
+    sample.dedup();
+    let sql = "SELECT coalesce(sum((SELECT sum(length(t.vector)) FROM templates AS t WHERE t.face = f.sequence AND t.pack = ?2)), 0),
+                   coalesce(sum(60 + coalesce(length(f.quality), 0) + coalesce(length(CAST(f.subject AS BLOB)), 0)
+                       + coalesce(length(CAST(f.external_id AS BLOB)), 0) + coalesce(length(f.fields), 0)
+                       + coalesce(length(CAST(f.note AS BLOB)), 0) + coalesce(length(CAST(f.source AS BLOB)), 0)), 0),
+                   coalesce(sum((SELECT length(x.picture) FROM thumbnails AS x WHERE x.face = f.sequence)), 0)
+               FROM json_each(?1) AS j CROSS JOIN faces AS f ON f.sequence = j.value";
+    let n_sampled = sample.len() as u64;
+    let found = rows::first(conn, sql, (rows::json_array(sample), face_set.pack.as_str()), |row| {
+        Ok(FaceSetBytes { templates: row.get(0)?, records: row.get(1)?, thumbnails: row.get(2)?, is_exact })
+    })?;
+    Ok(found.unwrap_or_default().scaled(n_sampled, n_gallery))
 }
 
 /// See `GalleryStore::face_sets`.

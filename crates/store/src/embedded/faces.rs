@@ -329,13 +329,51 @@ pub(super) fn page(conn: &Connection, tenant: TenantId, scope: FaceScope, from: 
     let limit = limit.min(u64::from(u32::MAX));
     let mut page = rows::all(conn, &sql, (scope_id, rows::number(from), limit + 1), |row| Ok(row.get::<_, u64>(0)?))?;
     let next = if page.len() as u64 > limit { page.pop() } else { None };
+    Ok(FacePage { faces: at(conn, tenant, scope, page)?, next })
+}
+
+/// The faces of these sequences that are in the scope, in the order given. See `GalleryStore::faces_at`.
+pub(super) fn at(conn: &Connection, tenant: TenantId, scope: FaceScope, places: Vec<u64>) -> Answer<Vec<Face>> {
     let (condition, scope_id) = in_scope(Some(scope));
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.sequence = j.value WHERE {condition}"
     );
-    let params = (scope_id, codec::tenant_bytes(tenant), rows::json_array(page));
-    let faces = rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))?;
-    Ok(FacePage { faces, next })
+    let params = (scope_id, codec::tenant_bytes(tenant), rows::json_array(places));
+    rows::intact(conn, &sql, params, |row| Ok(rows::face_row(row, tenant)?.face))
+}
+
+/// See `GalleryStore::places_beginning`.
+pub(super) fn beginning(
+    conn: &Connection,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    texts: Vec<String>,
+    limit: u64,
+) -> Answer<Vec<u64>> {
+    if rows::face_set(conn, tenant, face_set)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let limit = limit.min(u64::from(u32::MAX));
+    let mut places = Vec::new();
+    for text in texts {
+        // Behind every text that begins with it, as texts compare by their bytes.
+        let end = format!("{text}{}", char::MAX);
+        for sql in [
+            "SELECT sequence FROM faces WHERE face_set = ?1 AND subject >= ?2 AND subject < ?3 LIMIT ?4",
+            "SELECT sequence FROM faces WHERE face_set = ?1 AND external_id >= ?2 AND external_id < ?3 LIMIT ?4",
+            "SELECT f.sequence FROM memberships AS m CROSS JOIN persons AS p ON p.id = m.person
+             CROSS JOIN faces AS f ON f.person = p.id
+             CROSS JOIN gallery AS g ON g.face_set = ?1 AND g.sequence = f.sequence
+             WHERE m.face_set = ?1 AND ((p.key >= ?2 AND p.key < ?3) OR (p.name >= ?2 AND p.name < ?3)) LIMIT ?4",
+        ] {
+            let params = (face_set.get(), &text, &end, limit);
+            places.extend(rows::all(conn, sql, params, |row| Ok(row.get::<_, u64>(0)?))?);
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(places)
 }
 
 /// See `GalleryStore::update_face`.

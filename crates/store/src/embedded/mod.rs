@@ -73,7 +73,7 @@ use likeness_domain::ports::{
     ReportProgress, STEPS, ScrubStep, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
-    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
     Template, TenantId, Thumbnail, TimestampMs,
 };
@@ -451,6 +451,10 @@ impl GalleryStore for EmbeddedStore {
         self.read_one("list the face sets", move |conn| face_sets::list(conn, tenant))
     }
 
+    fn face_set_bytes(&self, tenant: TenantId, face_set: FaceSetId) -> Pending<'_, FaceSetBytes> {
+        self.read("count the bytes of the face set", move |conn| face_sets::bytes(conn, tenant, face_set))
+    }
+
     fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
         self.delete_as(actor, "delete the face set", move |tx, tenant| {
             face_sets::delete(tx, tenant, face_set, only_if_empty)
@@ -519,6 +523,21 @@ impl GalleryStore for EmbeddedStore {
 
     fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage> {
         self.read("list the faces", move |conn| faces::page(conn, tenant, scope, from, limit))
+    }
+
+    fn faces_at(&self, tenant: TenantId, face_set: FaceSetId, places: Vec<u64>) -> Pending<'_, Vec<Face>> {
+        let scope = FaceScope::FaceSet(face_set);
+        self.read("list the faces", move |conn| faces::at(conn, tenant, scope, places))
+    }
+
+    fn places_beginning(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        texts: Vec<String>,
+        limit: u64,
+    ) -> Pending<'_, Vec<u64>> {
+        self.read("find the faces", move |conn| faces::beginning(conn, tenant, face_set, texts, limit))
     }
 
     fn external_ids(

@@ -23,9 +23,9 @@ use likeness_domain::ports::{
     PersonSummary, RecordPage, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
-    AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
-    FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
-    PersonPatch, Precondition, Revision, Template, Tenant, TenantId, Thumbnail, TimestampMs, TransientFace,
+    AccessKey, Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName,
+    FaceSetPatch, FaceSetSummary, InstallationSecret, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId,
+    PersonKey, PersonPatch, Precondition, Revision, Template, Tenant, TenantId, Thumbnail, TimestampMs, TransientFace,
 };
 use likeness_domain::{Error, Kind, Result};
 
@@ -361,6 +361,22 @@ impl GalleryStore for MemoryStore {
         ready(Ok(own.map(|face_set| state.summary(face_set)).collect()))
     }
 
+    fn face_set_bytes(&self, tenant: TenantId, face_set: FaceSetId) -> Pending<'_, FaceSetBytes> {
+        let state = self.read();
+        let mut bytes = FaceSetBytes { is_exact: true, ..FaceSetBytes::default() };
+        let Ok(set) = state.face_set(tenant, face_set) else { return ready(Ok(FaceSetBytes::default())) };
+        for (sequence, face) in state.gallery(set) {
+            let texts =
+                [face.subject.as_ref().map(|text| text.as_str()), face.external_id.as_ref().map(|id| id.as_str())];
+            let notes = [&face.note, &face.source].map(|note| note.as_ref().map(|note| note.as_str()));
+            bytes.records += 60 + texts.iter().chain(&notes).flatten().map(|text| text.len() as u64).sum::<u64>();
+            bytes.templates +=
+                state.template(sequence, &set.pack).map_or(0, |template| template.unit().len() as u64 * 4);
+            bytes.thumbnails += state.thumbnails.get(&sequence).map_or(0, |thumbnail| thumbnail.bytes().len() as u64);
+        }
+        ready(Ok(bytes))
+    }
+
     fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
         ready(
             self.write_as(actor, |state, tenant, changes| {
@@ -436,6 +452,37 @@ impl GalleryStore for MemoryStore {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let faces = rest.by_ref().take(limit).map(|sequence| state.faces[&sequence].clone()).collect();
         ready(Ok(FacePage { faces, next: rest.next() }))
+    }
+
+    fn faces_at(&self, tenant: TenantId, face_set: FaceSetId, places: Vec<u64>) -> Pending<'_, Vec<Face>> {
+        let state = self.read();
+        let inside = state.scope(tenant, FaceScope::FaceSet(face_set)).into_iter();
+        let meant = inside.filter(|sequence| places.contains(sequence));
+        ready(Ok(meant.map(|sequence| state.faces[&sequence].clone()).collect()))
+    }
+
+    fn places_beginning(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        texts: Vec<String>,
+        limit: u64,
+    ) -> Pending<'_, Vec<u64>> {
+        let state = self.read();
+        let begins = |text: &str| texts.iter().any(|beginning| text.starts_with(beginning.as_str()));
+        let is_meant = |face: &Face| match face.owner {
+            FaceOwner::FaceSet(_) => {
+                face.subject.as_ref().is_some_and(|subject| begins(subject.as_str()))
+                    || face.external_id.as_ref().is_some_and(|id| begins(id.as_str()))
+            }
+            FaceOwner::Person(id) => state.person(tenant, id).is_ok_and(|person| {
+                begins(person.key.as_str()) || person.name.as_ref().is_some_and(|name| begins(name.as_str()))
+            }),
+        };
+        let mut places = state.scope(tenant, FaceScope::FaceSet(face_set));
+        places.retain(|sequence| is_meant(&state.faces[sequence]));
+        places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        ready(Ok(places))
     }
 
     fn external_ids(

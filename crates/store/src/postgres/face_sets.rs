@@ -5,7 +5,8 @@ use std::sync::Arc;
 use likeness_domain::Kind;
 use likeness_domain::ports::{Change, GalleryChange, Page};
 use likeness_domain::types::{
-    FaceSet, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, Precondition, TenantId,
+    FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch, FaceSetSummary, NewFaceSet, Person, Precondition,
+    TenantId,
 };
 
 use super::errors::{Answer, Failure};
@@ -168,6 +169,47 @@ pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, pa
         .await?;
     tx.push(Change::FaceSetChanged(id));
     Ok(face_set)
+}
+
+/// Stretches of a sample, and faces of each.
+const STRETCHES: i64 = 20;
+const STRETCH_FACES: i64 = FaceSetBytes::SAMPLE_MAX as i64 / STRETCHES;
+
+/// See `GalleryStore::face_set_bytes`.
+pub(super) async fn bytes(session: &Session, tenant: TenantId, id: FaceSetId) -> Answer<FaceSetBytes> {
+    let Some(SetRow { face_set, n_gallery }) = rows::face_set(session, tenant, id).await? else {
+        return Ok(FaceSetBytes::default());
+    };
+    let id = number(id.get());
+    let is_exact = n_gallery <= FaceSetBytes::SAMPLE_MAX;
+    let stretches = match is_exact {
+        true => vec![(0, number(FaceSetBytes::SAMPLE_MAX))],
+        false => {
+            let sql = "SELECT min(sequence), max(sequence) FROM gallery WHERE face_set = $1";
+            let row = session.one(sql, &[&id]).await?;
+            let (first, last): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            (0..STRETCHES).map(|stretch| (first + (last - first) / STRETCHES * stretch, STRETCH_FACES)).collect()
+        }
+    };
+    let mut sample: Vec<i64> = Vec::new();
+    for (from, limit) in stretches {
+        let sql = "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3";
+        for row in session.query(sql, &[&id, &from, &limit]).await? {
+            sample.push(row.try_get(0)?);
+        }
+    }
+    sample.sort_unstable();
+    sample.dedup();
+    let sql = "SELECT coalesce(sum((SELECT sum(length(t.vector)) FROM templates AS t WHERE t.face = f.sequence AND t.pack = $2)), 0)::int8,
+                   coalesce(sum(60 + coalesce(length(f.quality), 0) + coalesce(octet_length(f.subject), 0)
+                       + coalesce(octet_length(f.external_id), 0) + coalesce(length(f.fields), 0)
+                       + coalesce(octet_length(f.note), 0) + coalesce(octet_length(f.source), 0)), 0)::int8,
+                   coalesce(sum((SELECT length(x.picture) FROM thumbnails AS x WHERE x.face = f.sequence)), 0)::int8
+               FROM faces AS f WHERE f.sequence = ANY($1)";
+    let row = session.one(sql, &[&sample, &face_set.pack.as_str()]).await?;
+    let (templates, records, thumbnails) = (rows::whole(&row, 0)?, rows::whole(&row, 1)?, rows::whole(&row, 2)?);
+    let found = FaceSetBytes { templates, records, thumbnails, is_exact };
+    Ok(found.scaled(sample.len() as u64, n_gallery))
 }
 
 /// See `GalleryStore::face_sets`.

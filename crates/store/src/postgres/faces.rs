@@ -9,8 +9,8 @@ use std::pin::pin;
 use likeness_domain::access::Limits;
 use likeness_domain::ports::{FacePage, FaceScope, GalleryChange, Page};
 use likeness_domain::types::{
-    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, NewFace, PackId, PersonId, Precondition, Template,
-    TenantId, Thumbnail, TimestampMs,
+    ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, NewFace, PackId, PersonId, Precondition,
+    Template, TenantId, Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, Kind};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -423,11 +423,50 @@ pub(super) async fn page(
 ) -> Answer<FacePage> {
     // The page is cut before rows are read, so that damaged ones are not taken for the end.
     let (page, next) = page_of(session, tenant, scope, from, limit).await?;
+    Ok(FacePage { faces: at(session, tenant, scope, &page).await?, next })
+}
+
+/// The faces of these sequences that are in the scope, in order of enrolment. See `GalleryStore::faces_at`.
+pub(super) async fn at(session: &Session, tenant: TenantId, scope: FaceScope, places: &[i64]) -> Answer<Vec<Face>> {
     let (condition, scope_id) = in_scope(Some(scope));
     let sql =
         format!("SELECT {FACE_COLUMNS} FROM faces AS f WHERE f.sequence = ANY($3) AND {condition} ORDER BY f.sequence");
-    let found = session.query(&sql, &[&scope_id, &tenant_bytes(tenant), &page]).await?;
-    Ok(FacePage { faces: rows::intact(&found, |row| Ok(rows::face_row(row, tenant)?.face))?, next })
+    let found = session.query(&sql, &[&scope_id, &tenant_bytes(tenant), &places]).await?;
+    rows::intact(&found, |row| Ok(rows::face_row(row, tenant)?.face))
+}
+
+/// See `GalleryStore::places_beginning`.
+pub(super) async fn beginning(
+    session: &Session,
+    tenant: TenantId,
+    face_set: FaceSetId,
+    texts: Vec<String>,
+    limit: u64,
+) -> Answer<Vec<u64>> {
+    if rows::face_set(session, tenant, face_set).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut places: Vec<u64> = Vec::new();
+    for text in texts {
+        // Behind every text that begins with it, as texts compare by their bytes.
+        let end = format!("{text}{}", char::MAX);
+        for sql in [
+            "SELECT sequence FROM faces WHERE face_set = $1 AND subject >= $2 AND subject < $3 LIMIT $4",
+            "SELECT sequence FROM faces WHERE face_set = $1 AND external_id >= $2 AND external_id < $3 LIMIT $4",
+            "SELECT f.sequence FROM memberships AS m JOIN persons AS p ON p.id = m.person JOIN faces AS f ON f.person = p.id
+             JOIN gallery AS g ON g.face_set = $1 AND g.sequence = f.sequence
+             WHERE m.face_set = $1 AND ((p.key >= $2 AND p.key < $3) OR (p.name >= $2 AND p.name < $3)) LIMIT $4",
+        ] {
+            let values = [&number(face_set.get()) as _, &text as _, &end as _, &number(limit) as _];
+            for row in session.query(sql, &values).await? {
+                places.push(rows::whole(&row, 0)?);
+            }
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(places)
 }
 
 /// See `GalleryStore::update_face`.

@@ -50,7 +50,7 @@ use likeness_domain::ports::{
     ReportProgress, STEPS, StoreHealth, StoreReport, TemplatePage, VectorIndex,
 };
 use likeness_domain::types::{
-    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetId, FaceSetName, FaceSetPatch,
+    Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
     FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
     Template, TenantId, Thumbnail, TimestampMs,
 };
@@ -507,6 +507,12 @@ impl GalleryStore for PostgresStore {
         self.read("list the face sets", move |session| Box::pin(face_sets::list(session, tenant)))
     }
 
+    fn face_set_bytes(&self, tenant: TenantId, face_set: FaceSetId) -> Pending<'_, FaceSetBytes> {
+        self.read("count the bytes of the face set", move |session| {
+            Box::pin(face_sets::bytes(session, tenant, face_set))
+        })
+    }
+
     fn delete_face_set(&self, actor: Actor, face_set: FaceSetId, only_if_empty: bool) -> Pending<'_, ()> {
         let tenant = actor.tenant;
         self.write_as(actor, "delete the face set", move |tx| {
@@ -589,6 +595,26 @@ impl GalleryStore for PostgresStore {
 
     fn faces_from(&self, tenant: TenantId, scope: FaceScope, from: u64, limit: u64) -> Pending<'_, FacePage> {
         self.read_snapshot("list the faces", move |session| Box::pin(faces::page(session, tenant, scope, from, limit)))
+    }
+
+    fn faces_at(&self, tenant: TenantId, face_set: FaceSetId, places: Vec<u64>) -> Pending<'_, Vec<Face>> {
+        let places: Vec<i64> = places.into_iter().map(rows::number).collect();
+        self.read("list the faces", move |session| {
+            let places = places.clone();
+            Box::pin(async move { faces::at(session, tenant, FaceScope::FaceSet(face_set), &places).await })
+        })
+    }
+
+    fn places_beginning(
+        &self,
+        tenant: TenantId,
+        face_set: FaceSetId,
+        texts: Vec<String>,
+        limit: u64,
+    ) -> Pending<'_, Vec<u64>> {
+        self.read("find the faces", move |session| {
+            Box::pin(faces::beginning(session, tenant, face_set, texts.clone(), limit))
+        })
     }
 
     fn external_ids(

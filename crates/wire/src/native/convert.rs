@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use likeness_domain::access::Caller;
-use likeness_domain::filter::{self, Vocabulary};
+use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
 use likeness_domain::ports::{
@@ -261,6 +261,12 @@ pub(super) fn delete_faces(body: dto::DeleteFaces) -> Result<library::DeleteFace
     })
 }
 
+/// A filter of a listing, which means something.
+pub(super) fn filter(text: &str) -> Result<Expr, Error> {
+    let is_empty = || Error::invalid("filter", "`filter` is empty; leave it out to list all faces");
+    filter::parse(text, &VOCABULARY)?.ok_or_else(is_empty)
+}
+
 /// The faces whose pictures are asked for; what is no id is of no face.
 pub(super) fn thumbnails_of(body: dto::ThumbnailsOf) -> Result<Vec<FaceId>, Error> {
     let (n_ids, max) = (body.ids.len(), limits::THUMBNAILS_MAX);
@@ -484,8 +490,14 @@ pub(super) fn face_set(summary: FaceSetSummary) -> dto::FaceSet {
         quality: face_set.quality_gate.word().to_owned(),
         thumbnails: face_set.thumbnails,
         n_faces,
+        storage: None,
         created_at: time_text(face_set.created_at),
     }
+}
+
+pub(super) fn storage(bytes: types::FaceSetBytes) -> dto::Storage {
+    let types::FaceSetBytes { templates, records, thumbnails, is_exact } = bytes;
+    dto::Storage { template_bytes: templates, record_bytes: records, thumbnail_bytes: thumbnails, is_exact }
 }
 
 pub(super) fn text(note: Option<Note>) -> Option<String> {

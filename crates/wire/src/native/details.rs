@@ -71,7 +71,12 @@ pub(super) fn details(name: &str) -> Option<Details> {
         "show_settings" => d(&[], Nothing, 200, "Settings", &[], Value::Null),
         "show_metrics" => d(&[], Nothing, 200, "Metrics", &[], Value::Null),
         "list_face_sets" => d(
-            &[("tags", "string", "only sets that have all of these tags, between commas"), LIMIT, CURSOR],
+            &[
+                ("tags", "string", "only sets that have all of these tags, between commas"),
+                LIMIT,
+                CURSOR,
+                ("include", "storage", "`storage` for how many bytes the faces of each set take"),
+            ],
             Nothing,
             200,
             "FaceSets",
@@ -98,7 +103,17 @@ pub(super) fn details(name: &str) -> Option<Details> {
                 LIMIT,
                 CURSOR,
                 ("include", "string", "`templates` for the template of each face; needs the grant `templates`"),
-                ("offset", "integer", "entries to leave out, for clients of earlier versions; excludes `cursor`"),
+                ("filter", "string", "only faces that pass; `n_matching` says how many do. Goes on by `offset`"),
+                (
+                    "begins",
+                    "string",
+                    "only faces whose label or external id begins so, or whose person's key or name does",
+                ),
+                (
+                    "offset",
+                    "integer",
+                    "entries to leave out, with `filter` or for clients of earlier versions; excludes `cursor`",
+                ),
             ],
             Nothing,
             200,

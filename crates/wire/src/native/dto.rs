@@ -151,8 +151,23 @@ pub struct FaceSet {
     pub thumbnails: bool,
     /// Faces in its gallery: its own and those of its member persons.
     pub n_faces: u64,
+    /// How many bytes its faces take; of one face set, and of a listing with `include=storage`.
+    pub storage: Option<Storage>,
     /// When it was made, RFC 3339, UTC.
     pub created_at: String,
+}
+
+/// How many bytes the faces of a set take, without what the store needs to keep order.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Storage {
+    /// Of templates.
+    pub template_bytes: u64,
+    /// Of labels, notes, custom values, boxes and figures.
+    pub record_bytes: u64,
+    /// Of small pictures.
+    pub thumbnail_bytes: u64,
+    /// Whether all faces were counted, and not a sample of 1,000 of a larger set.
+    pub is_exact: bool,
 }
 
 /// Every face set of the tenant.
@@ -438,6 +453,8 @@ pub struct Faces {
     pub next_offset: Option<u64>,
     /// Where the next stretch of a listing begins; left out at the end.
     pub next_cursor: Option<String>,
+    /// How many faces of the set pass the `filter`; of a listing with one.
+    pub n_matching: Option<u64>,
     /// Of faces that were to be moved: ids of none of the person's faces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
@@ -446,7 +463,7 @@ pub struct Faces {
 impl Faces {
     /// These and nothing else.
     pub fn of(faces: Vec<Face>) -> Self {
-        Self { faces, refused: Vec::new(), next_offset: None, next_cursor: None, unknown: Vec::new() }
+        Self { faces, refused: Vec::new(), next_offset: None, next_cursor: None, n_matching: None, unknown: Vec::new() }
     }
 }
 

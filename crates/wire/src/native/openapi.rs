@@ -284,6 +284,7 @@ fn path_arguments(path: &str) -> Vec<Value> {
 fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+        ("include", "storage") => json!({"type": "string", "enum": ["storage"]}),
         ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
         ("cursor", kind) => json!({"type": kind, "minLength": 1}),
         (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource};
-use likeness_domain::ports::UploadQuota;
+use likeness_domain::ports::{Page, UploadQuota};
 use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSummary, Tags, Template, Thumbnail};
 use likeness_domain::{Error, Kind};
 
@@ -36,6 +36,11 @@ pub(super) async fn list_face_sets(Call { api, caller }: Call, Query(mut words):
     let limit = convert::page(None, words.parsed("limit", "a whole number")?.or(Some(FACE_SETS_LIMIT)))?.limit;
     let tags = words.text("tags");
     let cursor = words.text("cursor");
+    let with_storage = match words.text("include").as_deref() {
+        None => false,
+        Some("storage") => true,
+        Some(_) => return Err(Error::invalid("include", "`include` is not known, expected `storage`").into()),
+    };
     words.finish()?;
     let tags = Tags::parse(tags.as_deref().unwrap_or_default())?;
     let list = format!("face sets {tags}");
@@ -54,14 +59,25 @@ pub(super) async fn list_face_sets(Call { api, caller }: Call, Query(mut words):
     let page: Vec<_> = all.into_iter().skip(begin).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
     let last = page.last().filter(|_| n_left > page.len()).map(|summary| summary.face_set.id.get());
     let next_cursor = last.map(|last| api.cursors.seal_number(caller.tenant, &list, last));
-    let face_sets = page.into_iter().map(convert::face_set).collect();
+    let mut face_sets = Vec::with_capacity(page.len());
+    for summary in page {
+        let id = summary.face_set.id;
+        let mut shown = convert::face_set(summary);
+        if with_storage {
+            // One that was deleted meanwhile takes none.
+            shown.storage = api.library.face_set_bytes(&caller, id).await.ok().map(convert::storage);
+        }
+        face_sets.push(shown);
+    }
     Ok(json(StatusCode::OK, &dto::FaceSets { face_sets, next_cursor }))
 }
 
 pub(super) async fn show_face_set(Call { api, caller }: Call, InFaceSet(name): InFaceSet) -> Answer {
     let summary = api.library.face_set(&caller, &name).await?;
     let tag = etag::of_face_set(&summary.face_set);
-    Ok(etag::tagged(json(StatusCode::OK, &convert::face_set(summary)), &tag))
+    let storage = api.library.face_set_bytes(&caller, summary.face_set.id).await?;
+    let shown = dto::FaceSet { storage: Some(convert::storage(storage)), ..convert::face_set(summary) };
+    Ok(etag::tagged(json(StatusCode::OK, &shown), &tag))
 }
 
 pub(super) async fn update_face_set(
@@ -116,7 +132,20 @@ pub(super) async fn list_faces(
         Some("templates") => true,
         Some(_) => return Err(Error::invalid("include", "`include` is not known, expected `templates`").into()),
     };
+    let (filter, begins) = (words.text("filter"), words.text("begins"));
     words.finish()?;
+    if filter.is_some() || begins.is_some() {
+        if cursor.is_some() {
+            let message =
+                "`cursor` goes on in the whole set, and not with `filter` or `begins`; use `offset` with a filter";
+            return Err(Error::invalid("cursor", message).into());
+        }
+        let (faces, n_matching) = found_faces(&api, &caller, &name, (filter, begins), (offset, page)).await?;
+        let next_offset = n_matching.map(|_| page.offset + faces.len() as u64).filter(|&next| Some(next) < n_matching);
+        let faces = listed(&api, &caller, &name, faces, with_templates).await?;
+        let found = dto::Faces { next_offset, n_matching, ..dto::Faces::of(faces) };
+        return Ok(json(StatusCode::OK, &found));
+    }
     if offset.is_some() {
         if cursor.is_some() {
             return Err(Error::invalid("cursor", "`cursor` and `offset` exclude each other").into());
@@ -189,6 +218,31 @@ pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> Response {
     let mut response = json(StatusCode::OK, &convert::thumbnails(found));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     response
+}
+
+/// The faces that a listing with a filter or the beginning of a name means, and how many pass the filter.
+async fn found_faces(
+    api: &Api,
+    caller: &Caller,
+    name: &FaceSetName,
+    (filter, begins): (Option<String>, Option<String>),
+    (offset, page): (Option<u64>, Page),
+) -> Result<(Vec<Face>, Option<u64>), Error> {
+    match (filter, begins) {
+        (Some(_), Some(_)) => Err(Error::invalid("begins", "`begins` and `filter` exclude each other")),
+        (Some(filter), None) => {
+            let filter = convert::filter(&filter)?;
+            let (faces, n_matching) = api.library.faces_passing(caller, name, filter, page).await?;
+            Ok((faces, Some(n_matching)))
+        }
+        (None, _) if offset.is_some_and(|offset| offset > 0) => {
+            Err(Error::invalid("offset", "`offset` does not go with `begins`: a longer text finds fewer faces"))
+        }
+        (None, begins) => {
+            let begins = begins.unwrap_or_default();
+            Ok((api.library.faces_beginning(caller, name, &begins, page.limit).await?, None))
+        }
+    }
 }
 
 /// Faces of a listing, with their templates of the set's pack if they are asked for.

@@ -636,3 +636,36 @@ async fn ids_of_no_face_are_named_among_those_of_some() {
     let gone = server.acme(200, "POST", "/face-sets/staff/faces/delete", json!({"ids": [face, "7"]})).await;
     assert_eq!(gone, json!({"deleted": [face], "unknown": ["7"]}));
 }
+
+#[tokio::test]
+async fn faces_are_found_in_a_set_by_a_filter_and_by_how_their_names_begin() {
+    let server = Server::new().await;
+    let fields = json!([{"name": "age", "type": "integer"}]);
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff", "fields": fields})).await;
+    for (number, subject) in ["anna", "Anton", "bert"].into_iter().enumerate() {
+        let body = json!({"image": {"base64": base64(P1)}, "subject": subject, "fields": {"age": 20 + number}});
+        server.acme(201, "POST", "/face-sets/staff/faces", body).await;
+    }
+    let list = async |query: &str| {
+        let answer = server.acme(200, "GET", &format!("/face-sets/staff/faces?{query}"), Value::Null).await;
+        let names = answer["faces"].as_array().unwrap().iter().map(|face| face["subject"].as_str().unwrap().to_owned());
+        (names.collect::<Vec<_>>(), answer["n_matching"].as_u64(), answer["next_offset"].as_u64())
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(list("begins=an").await, (names(&["anna", "Anton"]), None, None));
+    assert_eq!(list("begins=zo").await, (names(&[]), None, None));
+    assert_eq!(list("filter=age:%5B21+TO+*%5D").await, (names(&["Anton", "bert"]), Some(2), None));
+    assert_eq!(list("filter=subject:*&limit=2").await, (names(&["anna", "Anton"]), Some(3), Some(2)));
+    assert_eq!(list("filter=subject:*&limit=2&offset=2").await, (names(&["bert"]), Some(3), None));
+    for (query, field) in [
+        ("begins=", "begins"),
+        ("filter=x&begins=y", "begins"),
+        ("filter=%20", "filter"),
+        ("begins=a&offset=1", "offset"),
+    ] {
+        let path = format!("/face-sets/staff/faces?{query}");
+        assert_eq!(server.acme(400, "GET", &path, Value::Null).await["error"]["field"], field, "{query}");
+    }
+    let unknown = server.acme(400, "GET", "/face-sets/staff/faces?filter=height:2", Value::Null).await;
+    assert_eq!(unknown["error"]["code"], "unknown_field");
+}
