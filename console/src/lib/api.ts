@@ -61,7 +61,11 @@ export interface FaceSet {
   fields: Field[];
   capacity?: number;
   quality: string;
+  /** Whether small pictures of its faces are kept. */
+  thumbnails: boolean;
   n_faces: number;
+  /** How many bytes its faces take; not in every answer. */
+  storage?: { template_bytes: number; record_bytes: number; thumbnail_bytes: number; is_exact: boolean };
   created_at: string;
 }
 
@@ -89,6 +93,8 @@ export interface Faces {
   faces: Face[];
   refused?: RefusedFace[];
   next_offset?: number;
+  /** How many faces pass the filter. */
+  n_matching?: number;
 }
 
 /** What a similarity means: share of comparisons of two strangers that come out at least so similar. */
@@ -264,6 +270,9 @@ async function refusal(response: Response): Promise<ApiError> {
 // ---- face sets
 
 export const faceSets = async (): Promise<FaceSet[]> => (await call<{ face_sets: FaceSet[] }>("GET", "/face-sets")).face_sets;
+/** With how many bytes the faces of each take. */
+export const faceSetsWithStorage = async (): Promise<FaceSet[]> =>
+  (await call<{ face_sets: FaceSet[] }>("GET", "/face-sets", { query: { include: "storage" } })).face_sets;
 export const faceSet = (name: string): Promise<FaceSet> => tagged("GET", at("face-sets", name));
 export const createFaceSet = (body: object): Promise<FaceSet> => call("POST", "/face-sets", { json: body });
 export const updateFaceSet = (name: string, body: object, ifMatch?: string): Promise<FaceSet> =>
@@ -274,11 +283,31 @@ export const deleteFaceSet = (name: string): Promise<unknown> => call("DELETE", 
 
 export const facesAt = (set: string, offset: number, limit: number, signal?: AbortSignal): Promise<Faces> =>
   call("GET", at("face-sets", set, "faces"), { query: { offset, limit }, signal });
+/** Those that pass a filter, from a place on. */
+export const facesPassing = (set: string, filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<Faces> =>
+  call("GET", at("face-sets", set, "faces"), { query: { filter, offset, limit }, signal });
+/** Those whose name or external id begins so. */
+export const facesBeginning = (set: string, begins: string, limit: number, signal?: AbortSignal): Promise<Faces> =>
+  call("GET", at("face-sets", set, "faces"), { query: { begins, limit }, signal });
 export const face = (set: string, id: string): Promise<Face> => tagged("GET", at("face-sets", set, "faces", id));
 export const updateFace = (set: string, id: string, body: object, ifMatch?: string): Promise<Face> =>
   change(at("face-sets", set, "faces", id), body, ifMatch);
 export const deleteFace = (set: string, id: string): Promise<unknown> =>
   call("DELETE", at("face-sets", set, "faces", id));
+
+/** A small picture of a face: a JPEG file in base64. */
+export interface Thumbnail {
+  id: string;
+  jpeg: string;
+}
+
+const pictures = async (path: string, ids: string[]): Promise<Thumbnail[]> =>
+  (await call<{ thumbnails: Thumbnail[] }>("POST", path, { json: { ids } })).thumbnails;
+/** Of up to 100 faces; those without a picture are left out. */
+export const thumbnails = (set: string, ids: string[]): Promise<Thumbnail[]> =>
+  pictures(at("face-sets", set, "faces", "thumbnails"), ids);
+export const personThumbnails = (key: string, ids: string[]): Promise<Thumbnail[]> =>
+  pictures(at("persons", key, "faces", "thumbnails"), ids);
 
 export interface Enrolment {
   subject?: string;

@@ -1,6 +1,7 @@
 /** Who is signed in. The proof is a cookie that no script can read; the page knows only what the server says of it. */
 
 import { ApiError, call, whenSignedOut } from "./api";
+import { forgetPortraits } from "./portraits.svelte";
 
 export type Grant = "read" | "search" | "enrol" | "delete" | "manage" | "templates";
 
@@ -19,6 +20,7 @@ const state = $state<{ session: Session | null | undefined; ended: boolean }>({ 
 
 whenSignedOut(() => {
   if (state.session) state.ended = true;
+  forgetPortraits();
   state.session = null;
 });
 
@@ -55,6 +57,7 @@ export async function signOut(): Promise<void> {
   try {
     await call("DELETE", "/session");
   } finally {
+    forgetPortraits();
     state.session = null;
     state.ended = false;
   }

@@ -59,7 +59,7 @@ def visit(browser, server):
 @pytest.fixture
 def library(server, key, photos):
     """The face set `staff` with two named faces and one without a name, and the person `anna` with a face."""
-    visitor.call(server, key, "POST", "/face-sets", {"name": "staff", "label": "Our staff", "fields": [{"name": "room", "type": "integer"}]})
+    visitor.call(server, key, "POST", "/face-sets", {"name": "staff", "label": "Our staff", "thumbnails": True, "fields": [{"name": "room", "type": "integer"}]})
     visitor.enrol(server, key, "staff", photos.P1, "barack")
     visitor.enrol(server, key, "staff", photos.P1b)
     visitor.enrol(server, key, "staff", photos.P2, "joe")

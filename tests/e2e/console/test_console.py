@@ -822,6 +822,66 @@ def test_a_person_is_found_while_one_types(visit, server, key):
     expect(page.get_by_text("No person is named like “nobody”.")).to_be_visible()
 
 
+# ---- faces of a set
+
+
+def test_pictures_are_kept_when_asked_for_and_erased_when_not(visit, server, key, photos):
+    call(server, key, "POST", "/face-sets", {"name": "staff"})
+    visitor.enrol(server, key, "staff", photos.P1, "before")
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/sets/staff/settings")
+    page.get_by_label("Keep a small picture of each face").check()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("The face set is changed.").wait_for()
+    visitor.enrol(server, key, "staff", photos.P2, "after")
+    one.visit("/sets/staff")
+    expect(page.get_by_role("button", name="after").locator("img")).to_be_visible()
+    assert page.get_by_role("button", name="after").locator("img").evaluate("(img) => img.decode().then(() => img.naturalWidth)") == 144
+    expect(page.get_by_role("button", name="before").locator("svg")).to_be_visible()
+    one.shot("faces-with-pictures")
+
+    one.visit("/sets/staff/settings")
+    page.get_by_label("Keep a small picture of each face").uncheck()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert call(server, key, "GET", "/face-sets/staff")["thumbnails"]
+    page.get_by_role("button", name="Save").click()
+    one.shot("pictures-erased")
+    page.get_by_role("dialog").get_by_role("button", name="Erase the pictures").click()
+    page.get_by_text("The face set is changed.").last.wait_for()
+    assert not call(server, key, "GET", "/face-sets/staff")["thumbnails"]
+    one.visit("/sets/staff")
+    expect(page.get_by_role("button", name="after").locator("svg")).to_be_visible()
+
+
+def test_faces_are_found_while_one_types(visit, server, key, photos):
+    call(server, key, "POST", "/face-sets", {"name": "staff", "fields": [{"name": "room", "type": "integer"}]})
+    for number, name in enumerate(["anna", "Andrea", "bert"]):
+        answer = call(server, key, "POST", f"/face-sets/staff/faces?subject={name}&external_id=photo-{number}&room={number}", image=photos.P1)
+        assert answer["faces"], answer
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/sets/staff")
+    box = page.get_by_label("Find faces")
+    box.fill("an")
+    expect(page.locator("[role=listitem]")).to_have_count(2)
+    expect(page.get_by_text("Andrea")).to_be_visible()
+    one.shot("faces-found")
+    box.fill("photo-2")
+    expect(page.locator("[role=listitem]")).to_have_count(1)
+    expect(page.get_by_text("bert")).to_be_visible()
+    box.fill("room:[1 TO 2]")
+    expect(page.locator("[role=listitem]")).to_have_count(2)
+    assert "find=" in page.url
+    page.reload()
+    expect(page.locator("[role=listitem]")).to_have_count(2)
+    box.fill("nobody")
+    expect(page.get_by_text("No face is found by “nobody”.")).to_be_visible()
+    box.fill("")
+    expect(page.locator("[role=listitem]")).to_have_count(3)
+
+
 # ---- how it is served
 
 
