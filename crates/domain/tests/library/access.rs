@@ -1,7 +1,9 @@
 //! Keys for some face sets only, and the limits of tenants.
 
 use likeness_domain::access::FaceSetScope;
-use likeness_domain::library::{AddPersonFaces, CreatePerson, DeleteFaces, Join, KeepFaces, PersonImage, PutUpload};
+use likeness_domain::library::{
+    AddPersonFaces, CreatePerson, DeleteFaces, Join, KeepFaces, PersonImage, PutUpload, SplitPerson,
+};
 use likeness_domain::ports::{Assess, CredentialStore, Page, UploadQuota};
 use likeness_domain::types::{
     AccessKey, AccessKeyId, FaceSetPatch, PersonKey, PersonPatch, Secret, Tenant, TenantName, TimestampMs, UploadName,
@@ -128,6 +130,59 @@ fn a_person_is_seen_through_its_sets() {
         check_kind(block_on(library.delete_person(limited, &key(id))), Kind::PersonNotFound);
         check_kind(block_on(library.join_face_sets(limited, &key(id), join(&["staff"]))), Kind::PersonNotFound);
         check_kind(block_on(library.leave_face_sets(limited, &key(id), vec![])), Kind::PersonNotFound);
+    }
+}
+
+/// Whatever is done with the faces of a person: one in other sets only is not there, and one that another set shows, too, is
+/// read, compared and looked for, but not changed.
+#[test]
+fn faces_of_a_person_are_as_far_away_as_its_sets() {
+    let two = two();
+    let (library, limited, owner) = (&two.fixture.library, &two.limited, &two.fixture.caller);
+    two.person("anna", &["staff"]);
+    two.person("bert", &["vault"]);
+    two.person("carl", &["staff", "vault"]);
+    let face_of = |id: &str| block_on(library.list_person_faces(owner, &key(id), ALL)).unwrap().1[0].id;
+    let split =
+        |id: &str| SplitPerson { from: key(id), faces: vec![face_of(id)], key: key("new"), name: None, note: None };
+    let move_faces = |from: &str, to: &str| {
+        block_on(library.move_person_faces(limited, &key(from), &key(to), vec![face_of(from)])).map(drop)
+    };
+    let merge = |from: &str, into: &str| block_on(library.merge_persons(limited, &key(from), &key(into))).map(drop);
+    let compare = |id: &str| {
+        block_on(library.compare_person(limited, image(format!("face {id} 60x60+10+10")), &key(id))).map(drop)
+    };
+    for (id, changes) in [("bert", Kind::PersonNotFound), ("carl", Kind::Forbidden)] {
+        let face = face_of(id);
+        let reads = [
+            ("person_faces", block_on(library.person_faces(limited, &key(id), vec![face])).map(drop)),
+            ("person_faces_from", block_on(library.person_faces_from(limited, &key(id), 0, 10)).map(drop)),
+            ("compare_person", compare(id)),
+            ("search", block_on(library.search(limited, search_by(Probe::Person(key(id))))).map(drop)),
+        ];
+        for (what, outcome) in reads {
+            let kind = outcome.err().map(|error| error.kind());
+            assert_eq!(kind, (id == "bert").then_some(Kind::PersonNotFound), "{what} of {id}");
+        }
+        let more = AddPersonFaces {
+            person: key(id),
+            images: vec![PersonImage { image: image("face x 60x60+10+10"), source: None }],
+        };
+        let writes = [
+            ("add_person_faces", block_on(library.add_person_faces(limited, more)).map(drop)),
+            ("delete_person_faces", block_on(library.delete_person_faces(limited, &key(id), vec![face])).map(drop)),
+            ("move from", move_faces(id, "anna")),
+            ("move to", move_faces("anna", id)),
+            ("merge from", merge(id, "anna")),
+            ("merge into", merge("anna", id)),
+            ("split", block_on(library.split_person(limited, split(id))).map(drop)),
+        ];
+        for (what, outcome) in writes {
+            assert_eq!(outcome.err().map(|error| error.kind()), Some(changes), "{what} of {id}");
+        }
+    }
+    for id in ["anna", "bert", "carl"] {
+        assert_eq!(block_on(library.list_person_faces(owner, &key(id), ALL)).unwrap().1.len(), 1, "{id}");
     }
 }
 
