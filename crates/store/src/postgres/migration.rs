@@ -509,7 +509,9 @@ impl Source for DatabaseSource {
                 session.batch(&format!("{begin} READ ONLY; SELECT revision FROM store")).await
             });
         }
-        let lock = format!("LOCK TABLE {} IN SHARE MODE", tables().collect::<Vec<_>>().join(", "));
+        // The layout as well: servers try every second whether it can be written.
+        let locked: Vec<_> = tables().chain(["likeness_layout"]).collect();
+        let lock = format!("LOCK TABLE {} IN SHARE MODE", locked.join(", "));
         self.connected.run("hold the writes of the library", async |session| {
             let mut n_tries = 0;
             loop {

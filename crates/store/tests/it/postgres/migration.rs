@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_domain::access::{FaceSetScope, Grant, Grants, Limits};
@@ -434,7 +435,21 @@ fn servers_of_a_database_that_was_moved_away_serve_nothing_any_more() {
         furnish(&library).await;
         let set = library.gallery.face_sets(ours()).await.unwrap()[0].face_set.id;
         let expected = told(&library).await;
-        assert!(moved(&database(server, &name), &to, Task::Finish).unwrap().is_finished);
+        // Somebody asks whether it is ready, in the midst of it.
+        let mut probed = None;
+        let mut stop = |_: &Path| unreachable!("nobody can be stopped");
+        let report = apart(|| {
+            migrate(&database(server, &name), &to, Task::Finish, &mut stop, &mut |stage, _, _| {
+                if stage == Stage::Completing {
+                    let (asked, answered) = std::sync::mpsc::channel();
+                    let gallery = Arc::clone(&library.gallery);
+                    std::thread::spawn(move || asked.send(block_on(gallery.probe_writes())));
+                    probed = Some(answered.recv_timeout(Duration::from_millis(500)).is_ok());
+                }
+            })
+        });
+        assert!(report.unwrap().is_finished);
+        assert_eq!(probed, Some(false), "it waits for the end of the move");
         let gone = |answer: Result<()>| {
             let error = answer.err().expect("nothing is served");
             assert!(error.message().contains("moved away"), "{error:?}");
@@ -442,13 +457,24 @@ fn servers_of_a_database_that_was_moved_away_serve_nothing_any_more() {
         gone(library.gallery.face_sets(ours()).await.map(drop));
         gone(library.gallery.create_face_set(by(ours()), face_set("late"), None).await.map(drop));
         gone(library.once.consume("nonce", b"late", at(0), at(9)).await.map(drop));
-        gone(library.gallery.probe_writes().await);
+        until_refused(&*library.gallery).await;
         let moved_to = in_folder(&scratch.path().join("library")).unwrap();
         assert_eq!(told(&moved_to).await, expected);
         drop(moved_to);
         taken_back(&database(server, &name)).unwrap();
         assert_eq!(library.gallery.face_sets(ours()).await.unwrap()[0].face_set.id, set);
     });
+}
+
+/// A server is not ready any more; what is tried within a second of the last trial is answered as that was.
+async fn until_refused(gallery: &dyn GalleryStore) {
+    let began = std::time::Instant::now();
+    loop {
+        match gallery.probe_writes().await {
+            Err(error) if error.message().contains("moved away") => return,
+            _ => assert!(began.elapsed() < Duration::from_secs(60), "it still says that it can write"),
+        }
+    }
 }
 
 /// Cut short anywhere, also between the two marks of the end, and run again.
@@ -574,4 +600,45 @@ fn a_damaged_row_of_the_source_ends_the_move() {
     let store = PostgresStore::open(server.place(&other), plain, Settings::DEFAULT, clock()).unwrap();
     let hits = block_on(async { store.index().search(search).await.unwrap() });
     assert_eq!(hits[0].face, face_id(900_001));
+}
+
+/// How long it takes, there and back: `LIKENESS_TEST_MIGRATE_FACES=1000000 cargo nextest run --release -E
+/// 'test(how_long_a_move_takes)' --no-capture` for the figures of docs/scale.md.
+#[test]
+fn how_long_a_move_takes() {
+    let n_faces = std::env::var("LIKENESS_TEST_MIGRATE_FACES").ok().and_then(|n| n.parse().ok()).unwrap_or(2000_u64);
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let name = server.database();
+    let scratch = tempfile::tempdir().unwrap();
+    let back = folder(&scratch.path().join("back"));
+    block_on(async {
+        let library = in_folder(scratch.path()).unwrap();
+        let set = library.gallery.create_face_set(by(ours()), face_set("many"), None).await.unwrap();
+        for first in (1..=n_faces).step_by(1000) {
+            let vector = |number: u64| {
+                let raw: Vec<f32> = (0..128).map(|place| ((number * 31 + place * 7) % 1013) as f32 - 500.0).collect();
+                likeness_domain::types::Template::new(pack(), &raw).unwrap()
+            };
+            let faces = (first..(first + 1000).min(n_faces + 1)).map(|number| likeness_domain::types::NewFace {
+                template: vector(number),
+                ..labelled(number, &format!("person {}", number / 3))
+            });
+            library.gallery.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces.collect(), None).await.unwrap();
+        }
+    });
+    let timed = |what: &str, from: &Place, to: &Place, task: Task| {
+        let began = std::time::Instant::now();
+        let report = moved(from, to, task).unwrap();
+        let seconds = began.elapsed().as_secs_f64();
+        eprintln!("{what}: {seconds:.1} s, {:.0} faces a second; {:?}", n_faces as f64 / seconds, report.held_ms);
+    };
+    let (first, database) = (folder(scratch.path()), database(server, &name));
+    timed("folder to database", &first, &database, Task::Copy);
+    timed("again", &first, &database, Task::Copy);
+    timed("finish", &first, &database, Task::Finish);
+    timed("database to folder", &database, &back, Task::Copy);
+    timed("finish", &database, &back, Task::Finish);
 }
