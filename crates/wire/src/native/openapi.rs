@@ -287,6 +287,7 @@ fn typed(name: &str, kind: &str) -> Value {
         ("include", "storage") => json!({"type": "string", "enum": ["storage"]}),
         ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
         ("cursor", kind) => json!({"type": kind, "minLength": 1}),
+        ("since" | "from", _) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
         (_, "integer") => json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}),
         (_, kind) => json!({"type": kind}),
     }
