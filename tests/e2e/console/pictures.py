@@ -58,7 +58,7 @@ def observed(rng, person):
 
 def fill(server, key, first):
     """A library that somebody could have: two sets, persons, keys."""
-    visitor.call(server, key, "POST", "/face-sets", {"name": "staff", "label": "Our staff", "note": "Everybody with a badge.", "fields": [{"name": "room", "type": "integer"}]})
+    visitor.call(server, key, "POST", "/face-sets", {"name": "staff", "label": "Our staff", "note": "Everybody with a badge.", "thumbnails": True, "fields": [{"name": "room", "type": "integer"}]})
     visitor.call(server, key, "POST", "/face-sets", {"name": "visitors", "label": "Visitors", "capacity": 500})
     rng = random.Random(7)
     faces = []
