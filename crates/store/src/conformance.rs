@@ -243,6 +243,7 @@ macro_rules! conformance {
                 moved_faces_keep_their_pictures_where_they_are_kept
                 a_held_faces_picture_goes_along
                 the_bytes_of_a_set_are_told
+                a_held_faces_picture_goes_with_the_last_set_that_keeps_any
             ],
             commits: [
                 a_commit_says_who_changed_what

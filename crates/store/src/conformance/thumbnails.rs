@@ -201,3 +201,48 @@ pub async fn the_bytes_of_a_set_are_told(bench: Bench) -> Bench {
     assert_eq!((bytes.templates, bytes.records, bytes.thumbnails), (1_500 * 64, 1_500 * 64, 0));
     bench
 }
+
+/// The picture of a held face goes when the last set that keeps pictures is told to keep none or is deleted, and does not come
+/// back with the face.
+pub async fn a_held_faces_picture_goes_with_the_last_set_that_keeps_any(bench: Bench) -> Bench {
+    let now = held(1).created_at;
+    let (staff, guests) = (set(&bench, "staff", true).await, set(&bench, "guests", true).await);
+    let pictured = |number| NewTransientFace { thumbnail: Some(thumbnail(number % 10)), ..held(number) };
+    let hold = async |numbers: std::ops::Range<u64>| {
+        bench.store.keep_faces(by(ours()), numbers.map(pictured).collect(), 10_000).await.unwrap();
+    };
+    let enrol = async |set, source: u64, id: u64| {
+        bench.store.enrol_transient_face(by(ours()), set, face_id(source), face_id(id), now, None).await.unwrap();
+    };
+    // More than are erased within the write.
+    hold(1_001..2_201).await;
+    keep(&bench, staff, false).await.unwrap();
+    enrol(guests, 1_001, 1).await;
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(guests)).await, [1], "another set keeps pictures");
+    keep(&bench, guests, false).await.unwrap();
+    assert!(!bench.store.keeps_thumbnails(ours()).await.unwrap());
+    keep_again(&bench, staff).await;
+    for (source, id) in [(1_002, 2), (2_200, 3)] {
+        enrol(staff, source, id).await;
+    }
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(staff)).await, [0; 0]);
+    // A few are gone with the write, so that another set may keep pictures at once.
+    hold(2_301..2_311).await;
+    bench.store.delete_face_set(by(ours()), staff, false).await.unwrap();
+    let other = set(&bench, "other", true).await;
+    enrol(other, 2_301, 4).await;
+    hold(2_401..2_402).await;
+    enrol(other, 2_401, 11).await;
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [11]);
+    // A set that goes with its last member.
+    let anna = member(&bench, "anna", &["members"], &[]).await;
+    let members = bench.store.face_set(ours(), name("members")).await.unwrap().unwrap().face_set.id;
+    keep(&bench, members, true).await.unwrap();
+    keep(&bench, other, false).await.unwrap();
+    hold(2_501..2_503).await;
+    bench.store.leave_face_sets(by(ours()), anna, vec![name("members")]).await.unwrap();
+    keep_again(&bench, other).await;
+    enrol(other, 2_501, 21).await;
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [0; 0], "the one of before is gone as well");
+    bench
+}

@@ -60,6 +60,10 @@ fn erase_face_set(conn: &Connection, id: u64, n_rows_max: usize) -> Answer<usize
         }
     }
     if n_erased < n_rows_max {
+        let n_held = thumbnails::erase_held(conn, id, n_rows_max)?;
+        if n_held > 0 {
+            return Ok(n_erased + n_held);
+        }
         conn.prepare_cached("DELETE FROM thumbnail_sets WHERE face_set = ?1")?.execute([id])?;
         n_erased += conn.prepare_cached("DELETE FROM face_sets WHERE id = ?1")?.execute([id])?;
     }

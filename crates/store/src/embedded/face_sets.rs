@@ -77,7 +77,7 @@ pub(super) fn insert(tx: &mut WriteTx<'_>, tenant: TenantId, new: NewFaceSet) ->
         face_set.quality_gate.word(),
     ))?;
     if face_set.thumbnails {
-        thumbnails::turn_on(tx.conn, face_set.id)?;
+        thumbnails::turn_on(tx.conn, tenant, face_set.id)?;
     }
     tx.push(GalleryChange::Open {
         face_set: face_set.id,
@@ -126,8 +126,8 @@ pub(super) fn update(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, patc
     }
     check_capacity(&patch, n_gallery)?;
     match patch.thumbnails {
-        Some(true) => thumbnails::turn_on(tx.conn, id)?,
-        Some(false) => thumbnails::turn_off(tx.conn, id)?,
+        Some(true) => thumbnails::turn_on(tx.conn, tenant, id)?,
+        Some(false) => thumbnails::turn_off(tx.conn, tenant, id)?,
         None => {}
     }
     patched(&mut face_set, patch);
@@ -199,13 +199,18 @@ pub(super) fn list(conn: &Connection, tenant: TenantId) -> Answer<Vec<FaceSetSum
     rows::intact(conn, &sql, [codec::tenant_bytes(tenant)], |row| Ok(summary(rows::set_row(row)?)))
 }
 
-/// Erases the set's name and texts, which hides it and everything in it from every query; the purger does the rest.
 /// See `GalleryStore::delete_face_set`.
 pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceSetId, only_if_empty: bool) -> Answer<()> {
     let set = rows::need_face_set(tx.conn, tenant, id)?;
     if only_if_empty && set.n_gallery > 0 {
         return Err(Failure::said(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", set.face_set.name)));
     }
+    hide(tx, id)?;
+    thumbnails::turn_off(tx.conn, tenant, id)
+}
+
+/// Erases the set's name and texts, which hides it and everything in it from every query; the purger does the rest.
+pub(super) fn hide(tx: &mut WriteTx<'_>, id: FaceSetId) -> Answer<()> {
     let sql = "UPDATE face_sets SET name = NULL, label = NULL, note = NULL, fields = '', tags = '' WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute([id.get()])?;
     checksums::renew(tx.conn, &FACE_SETS, "id", id.get())?;

@@ -59,7 +59,7 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId) -> Answer<bool> {
     }
     tx.conn.prepare_cached("INSERT INTO deleted_tenants (tenant) VALUES (?1)")?.execute([id])?;
     for summary in face_sets::list(tx.conn, tenant)? {
-        face_sets::delete(tx, tenant, summary.face_set.id, false)?;
+        face_sets::hide(tx, summary.face_set.id)?;
     }
     tx.push(Change::TenantDeleted(tenant));
     tx.erased = true;

@@ -5,6 +5,9 @@
 //! - A picture of a face is there only while a live set whose gallery has the face keeps pictures ([`WANTED`]): whatever takes
 //!   a face out of a gallery asks [`drop_unwanted`], and a set that was told to keep none is gone through by
 //!   [`erase_some`]. Until that is done [`by_id`] shows nothing of it.
+//! - A picture of a held face is there only while a live set of the tenant keeps pictures. When the last one is told to keep
+//!   none or is deleted, [`turn_off`] erases those of a handful and the maintenance the others, and until that is done no
+//!   set of the tenant begins to keep pictures ([`turn_on`]), so that none comes back with the face.
 
 use likeness_domain::Kind;
 use likeness_domain::ports::FaceScope;
@@ -25,6 +28,13 @@ const WANTED: &str = "EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face
                    JOIN face_sets AS s ON s.id = m.face_set
                    JOIN gallery AS g ON g.face_set = m.face_set AND g.sequence = f.sequence
                    WHERE m.person = f.person AND w.wanted = 1 AND s.name IS NOT NULL)))";
+
+/// Whether a live set of the tenant `h.tenant` keeps pictures.
+const KEPT: &str = "EXISTS (SELECT 1 FROM face_sets AS s JOIN thumbnail_sets AS w ON w.face_set = s.id
+        WHERE s.tenant = h.tenant AND s.name IS NOT NULL AND w.wanted = 1)";
+
+/// Most pictures of held faces that are erased within the write that ends their time.
+const HELD_AT_ONCE: usize = 500;
 
 /// Keeps the picture of a face or held face that has none.
 pub(super) fn insert(conn: &Connection, face: u64, thumbnail: &Thumbnail) -> Answer<()> {
@@ -78,27 +88,45 @@ pub(super) fn are_kept(conn: &Connection, tenant: TenantId) -> Answer<bool> {
     Ok(conn.prepare_cached(&sql)?.exists([codec::tenant_bytes(tenant)])?)
 }
 
-/// The set keeps pictures from now on. `Overloaded` while those that it kept before are being erased.
-pub(super) fn turn_on(conn: &Connection, face_set: FaceSetId) -> Answer<()> {
+/// The set keeps pictures from now on. `Overloaded` while those that it kept before, or that held faces of the tenant had when
+/// another set kept some, are being erased.
+pub(super) fn turn_on(conn: &Connection, tenant: TenantId, face_set: FaceSetId) -> Answer<()> {
+    let sql = format!(
+        "SELECT 1 FROM held_faces AS h CROSS JOIN thumbnails AS t ON t.face = h.sequence
+         WHERE h.tenant = ?1 AND NOT {KEPT} LIMIT 1"
+    );
+    if conn.prepare_cached(&sql)?.exists([codec::tenant_bytes(tenant)])? {
+        let message = "the thumbnails that held faces of the tenant had before are still being erased";
+        return Err(Failure::said(Kind::Overloaded, message));
+    }
     let sql = "SELECT wanted FROM thumbnail_sets WHERE face_set = ?1";
     match rows::first(conn, sql, [face_set.get()], |row| Ok(row.get::<_, bool>(0)?))? {
         // It may be damaged, and counts as one that says nothing.
         Some(true) => checksums::renew(conn, &THUMBNAIL_SETS, "face_set", face_set.get())?,
-        Some(false) => return Err(still_erasing()),
+        Some(false) => {
+            let message = "the thumbnails that the face set kept before are still being erased";
+            return Err(Failure::said(Kind::Overloaded, message));
+        }
         None => drop(conn.prepare_cached(&THUMBNAIL_SETS.insert())?.execute((face_set.get(), true))?),
     }
     Ok(())
 }
 
-pub(super) fn still_erasing() -> Failure {
-    Failure::said(Kind::Overloaded, "the thumbnails that the face set kept before are still being erased")
-}
-
-/// The set keeps none from now on; the maintenance erases those that there are.
-pub(super) fn turn_off(conn: &Connection, face_set: FaceSetId) -> Answer<()> {
+/// The set, which may be deleted just now, keeps none from now on; the maintenance erases those that there are. Of held faces
+/// the usual handful is gone at once.
+pub(super) fn turn_off(conn: &Connection, tenant: TenantId, face_set: FaceSetId) -> Answer<()> {
     let sql = "UPDATE thumbnail_sets SET wanted = 0, reached = 0 WHERE face_set = ?1 AND wanted = 1";
-    conn.prepare_cached(sql)?.execute([face_set.get()])?;
-    checksums::renew(conn, &THUMBNAIL_SETS, "face_set", face_set.get())
+    let n_kept = conn.prepare_cached(sql)?.execute([face_set.get()])?;
+    checksums::renew(conn, &THUMBNAIL_SETS, "face_set", face_set.get())?;
+    if n_kept > 0 {
+        let sql = format!(
+            "DELETE FROM thumbnails WHERE face IN
+                 (SELECT t.face FROM held_faces AS h CROSS JOIN thumbnails AS t ON t.face = h.sequence
+                  WHERE h.tenant = ?1 AND NOT {KEPT} LIMIT ?2)"
+        );
+        conn.prepare_cached(&sql)?.execute((codec::tenant_bytes(tenant), HELD_AT_ONCE))?;
+    }
+    Ok(())
 }
 
 /// Erases the picture of a face that no set which keeps pictures shows any more.
@@ -116,8 +144,28 @@ pub(super) fn erase_some(conn: &Connection, n_rows_max: usize) -> Answer<usize> 
     let sql = format!("SELECT face_set, reached FROM thumbnail_sets AS w WHERE wanted = 0 AND {is_intact} LIMIT 1");
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?));
     let Some((face_set, reached)) = rows::first(conn, &sql, (), read)? else { return Ok(0) };
-    let sql = "SELECT sequence FROM gallery WHERE face_set = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
-    let faces = rows::all(conn, sql, (face_set, reached, n_rows_max), |row| Ok(row.get::<_, u64>(0)?))?;
+    erase_of(conn, (face_set, reached), n_rows_max)
+}
+
+/// The same of held faces when the set is deleted and its gallery is gone.
+pub(super) fn erase_held(conn: &Connection, face_set: u64, n_rows_max: usize) -> Answer<usize> {
+    let sql = "SELECT reached FROM thumbnail_sets WHERE face_set = ?1 AND wanted = 0";
+    match rows::first(conn, sql, [face_set], |row| Ok(row.get::<_, u64>(0)?))? {
+        Some(reached) => erase_of(conn, (face_set, reached), n_rows_max),
+        None => Ok(0),
+    }
+}
+
+fn erase_of(conn: &Connection, (face_set, reached): (u64, u64), n_rows_max: usize) -> Answer<usize> {
+    // No sequence is that of a face and of a held one.
+    let sql = format!(
+        "SELECT sequence FROM gallery WHERE face_set = ?1 AND sequence > ?2
+         UNION ALL
+         SELECT h.sequence FROM held_faces AS h
+         WHERE h.tenant = (SELECT tenant FROM face_sets WHERE id = ?1) AND h.sequence > ?2 AND NOT {KEPT}
+         ORDER BY sequence LIMIT ?3"
+    );
+    let faces = rows::all(conn, &sql, (face_set, reached, n_rows_max), |row| Ok(row.get::<_, u64>(0)?))?;
     for &face in &faces {
         drop_unwanted(conn, face)?;
     }
@@ -139,7 +187,7 @@ pub(super) fn complete(conn: &Connection) -> Answer<()> {
     )?;
     let sql = format!(
         "DELETE FROM thumbnails AS t WHERE NOT {WANTED}
-         AND NOT EXISTS (SELECT 1 FROM held_faces AS h WHERE h.sequence = t.face)"
+         AND NOT EXISTS (SELECT 1 FROM held_faces AS h WHERE h.sequence = t.face AND {KEPT})"
     );
     conn.execute(&sql, [])?;
     Ok(())

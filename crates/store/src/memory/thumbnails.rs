@@ -21,7 +21,8 @@ impl State {
     /// Erases the pictures that nobody keeps.
     pub(super) fn drop_unwanted_thumbnails(&mut self) {
         let mut thumbnails = std::mem::take(&mut self.thumbnails);
-        thumbnails.retain(|&sequence, _| self.held.contains_key(&sequence) || self.is_pictured(sequence));
+        let is_held = |sequence: &u64| self.held.get(sequence).is_some_and(|held| self.keeps_thumbnails(held.tenant));
+        thumbnails.retain(|sequence, _| is_held(sequence) || self.is_pictured(*sequence));
         self.thumbnails = thumbnails;
     }
 

@@ -146,6 +146,10 @@ async fn erase_face_set(session: &Session, id: i64, n_rows_max: i64) -> Answer<u
     if n_erased > 0 {
         return Ok(n_erased);
     }
+    let n_erased = thumbnails::erase_held(session, id, n_rows_max).await?;
+    if n_erased > 0 {
+        return Ok(n_erased);
+    }
     session.execute("DELETE FROM thumbnail_sets WHERE face_set = $1", &[&id]).await?;
     session.execute("DELETE FROM face_sets WHERE id = $1 AND name IS NULL", &[&id]).await
 }

@@ -97,7 +97,7 @@ pub(super) async fn insert(
         )
         .await?;
     if face_set.thumbnails {
-        thumbnails::turn_on(&tx.session, face_set.id).await?;
+        thumbnails::turn_on(&tx.session, tenant, face_set.id).await?;
     }
     tx.push(GalleryChange::Open {
         face_set: face_set.id,
@@ -141,9 +141,9 @@ pub(super) async fn update(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, pa
     }
     check_capacity(&patch, n_gallery)?;
     match patch.thumbnails {
-        Some(true) => thumbnails::turn_on(&tx.session, id).await?,
+        Some(true) => thumbnails::turn_on(&tx.session, tenant, id).await?,
         Some(false) => {
-            thumbnails::turn_off(&tx.session, id).await?;
+            thumbnails::turn_off(&tx.session, tenant, id).await?;
             tx.leaves_rows = true;
         }
         None => {}
@@ -228,6 +228,7 @@ pub(super) async fn delete(tx: &mut WriteTx, tenant: TenantId, id: FaceSetId, on
         return Err(Failure::said(Kind::FaceSetNotEmpty, format!("face set `{}` is not empty", set.face_set.name)));
     }
     hide(tx, id).await?;
+    thumbnails::turn_off(&tx.session, tenant, id).await?;
     tx.leaves_rows = true;
     Ok(())
 }

@@ -5,6 +5,9 @@
 //! - A picture of a face is there only while a live set whose gallery has the face keeps pictures ([`WANTED`]): whatever takes
 //!   a face out of a gallery asks [`drop_unwanted`], and a set that was told to keep none is gone through by
 //!   [`erase_some`]. Until that is done [`by_id`] shows nothing of it.
+//! - A picture of a held face is there only while a live set of the tenant keeps pictures. When the last one is told to keep
+//!   none or is deleted, [`turn_off`] erases those of a handful and the maintenance the others, and until that is done no
+//!   set of the tenant begins to keep pictures ([`turn_on`]), so that none comes back with the face.
 
 use likeness_domain::Kind;
 use likeness_domain::ports::FaceScope;
@@ -26,6 +29,13 @@ const WANTED: &str = "EXISTS (SELECT 1 FROM faces AS f JOIN thumbnail_sets AS w 
         JOIN face_sets AS s ON s.id = w.face_set AND s.name IS NOT NULL
         JOIN gallery AS g ON g.face_set = w.face_set AND g.sequence = f.sequence
         WHERE f.sequence = t.face)";
+
+/// Whether a live set of the tenant `h.tenant` keeps pictures.
+const KEPT: &str = "EXISTS (SELECT 1 FROM face_sets AS s JOIN thumbnail_sets AS w ON w.face_set = s.id
+        WHERE s.tenant = h.tenant AND s.name IS NOT NULL AND w.wanted)";
+
+/// Most pictures of held faces that are erased within the write that ends their time.
+const HELD_AT_ONCE: i64 = 500;
 
 /// Keeps pictures of faces or held faces that have none, by their sequences.
 pub(super) async fn insert(session: &Session, thumbnails: &[(i64, Thumbnail)]) -> Answer<()> {
@@ -88,8 +98,17 @@ pub(super) async fn are_kept(session: &Session, tenant: TenantId) -> Answer<bool
     session.exists(sql, &[&tenant_bytes(tenant)]).await
 }
 
-/// The set keeps pictures from now on. `Overloaded` while those that it kept before are being erased.
-pub(super) async fn turn_on(session: &Session, face_set: FaceSetId) -> Answer<()> {
+/// The set keeps pictures from now on. `Overloaded` while those that it kept before, or that held faces of the tenant had when
+/// another set kept some, are being erased.
+pub(super) async fn turn_on(session: &Session, tenant: TenantId, face_set: FaceSetId) -> Answer<()> {
+    let sql = format!(
+        "SELECT 1 FROM held_faces AS h JOIN thumbnails AS t ON t.face = h.sequence
+         WHERE h.tenant = $1 AND NOT {KEPT} LIMIT 1"
+    );
+    if session.exists(&sql, &[&tenant_bytes(tenant)]).await? {
+        let message = "the thumbnails that held faces of the tenant had before are still being erased";
+        return Err(Failure::said(Kind::Overloaded, message));
+    }
     let id = number(face_set.get());
     let checksum = checksums::thumbnail_set(id, true);
     let row = session.first("SELECT wanted FROM thumbnail_sets WHERE face_set = $1", &[&id]).await?;
@@ -106,11 +125,20 @@ pub(super) async fn turn_on(session: &Session, face_set: FaceSetId) -> Answer<()
     Ok(())
 }
 
-/// The set keeps none from now on; the maintenance erases those that there are.
-pub(super) async fn turn_off(session: &Session, face_set: FaceSetId) -> Answer<()> {
+/// The set, which may be deleted just now, keeps none from now on; the maintenance erases those that there are. Of held faces
+/// the usual handful is gone at once.
+pub(super) async fn turn_off(session: &Session, tenant: TenantId, face_set: FaceSetId) -> Answer<()> {
     let id = number(face_set.get());
     let sql = "UPDATE thumbnail_sets SET wanted = false, reached = 0, checksum = $2 WHERE face_set = $1 AND wanted";
-    session.execute(sql, &[&id, &checksums::thumbnail_set(id, false)]).await?;
+    let n_kept = session.execute(sql, &[&id, &checksums::thumbnail_set(id, false)]).await?;
+    if n_kept > 0 {
+        let sql = format!(
+            "DELETE FROM thumbnails WHERE face IN
+                 (SELECT t.face FROM held_faces AS h JOIN thumbnails AS t ON t.face = h.sequence
+                  WHERE h.tenant = $1 AND NOT {KEPT} LIMIT $2)"
+        );
+        session.execute(&sql, &[&tenant_bytes(tenant), &HELD_AT_ONCE]).await?;
+    }
     Ok(())
 }
 
@@ -133,25 +161,45 @@ pub(super) async fn erase_some(session: &Session, n_rows_max: i64) -> Answer<u64
         if checksum != checksums::thumbnail_set(face_set, false) {
             continue;
         }
-        let sql = "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
-        let mut faces: Vec<i64> = Vec::new();
-        for row in session.query(sql, &[&face_set, &reached, &n_rows_max]).await? {
-            faces.push(row.try_get(0)?);
-        }
-        drop_unwanted(session, &faces).await?;
-        match faces.last().filter(|_| faces.len() as i64 == n_rows_max) {
-            Some(last) => {
-                let sql = "UPDATE thumbnail_sets SET reached = $2 WHERE face_set = $1";
-                session.execute(sql, &[&face_set, last]).await?;
-            }
-            None => {
-                session.execute("DELETE FROM thumbnail_sets WHERE face_set = $1 AND NOT wanted", &[&face_set]).await?;
-            }
-        }
-        // At least one, as there may be another such set.
-        return Ok(faces.len().max(1) as u64);
+        return erase_of(session, (face_set, reached), n_rows_max).await;
     }
     Ok(0)
+}
+
+/// The same of held faces when the set is deleted and its gallery is gone.
+pub(super) async fn erase_held(session: &Session, face_set: i64, n_rows_max: i64) -> Answer<u64> {
+    let sql = "SELECT reached FROM thumbnail_sets WHERE face_set = $1 AND NOT wanted";
+    match session.first(sql, &[&face_set]).await? {
+        Some(row) => erase_of(session, (face_set, row.try_get(0)?), n_rows_max).await,
+        None => Ok(0),
+    }
+}
+
+async fn erase_of(session: &Session, (face_set, reached): (i64, i64), n_rows_max: i64) -> Answer<u64> {
+    // No sequence is that of a face and of a held one.
+    let sql = format!(
+        "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2
+         UNION ALL
+         SELECT h.sequence FROM held_faces AS h
+         WHERE h.tenant = (SELECT tenant FROM face_sets WHERE id = $1) AND h.sequence > $2 AND NOT {KEPT}
+         ORDER BY sequence LIMIT $3"
+    );
+    let mut faces: Vec<i64> = Vec::new();
+    for row in session.query(&sql, &[&face_set, &reached, &n_rows_max]).await? {
+        faces.push(row.try_get(0)?);
+    }
+    drop_unwanted(session, &faces).await?;
+    match faces.last().filter(|_| faces.len() as i64 == n_rows_max) {
+        Some(last) => {
+            let sql = "UPDATE thumbnail_sets SET reached = $2 WHERE face_set = $1";
+            session.execute(sql, &[&face_set, last]).await?;
+        }
+        None => {
+            session.execute("DELETE FROM thumbnail_sets WHERE face_set = $1 AND NOT wanted", &[&face_set]).await?;
+        }
+    }
+    // At least one, as there may be another such set.
+    Ok(faces.len().max(1) as u64)
 }
 
 /// Reads every picture; lists those that are not what was written.

@@ -305,6 +305,38 @@ fn no_trace_of_a_picture_that_is_not_kept_is_left_in_any_file() {
     });
 }
 
+/// Nor one of a held face when the last set that keeps pictures is told to keep none, or is deleted; by then more faces are held
+/// than such a write erases itself.
+#[test]
+fn no_trace_of_a_held_faces_picture_is_left_when_no_set_keeps_any() {
+    for is_deleted in [false, true] {
+        let scratch = tempfile::tempdir().unwrap();
+        block_on(async {
+            let store = open(scratch.path());
+            let new = NewFaceSet { thumbnails: true, ..face_set("staff") };
+            let set = store.create_face_set(by(ours()), new, None).await.unwrap().id;
+            let mut marks = HashMap::new();
+            let made = (0x10_000..0x10_000 + 700).map(|number| {
+                let (NewFace { thumbnail, template, .. }, mark) = portrait(face(number));
+                marks.insert(mark, number);
+                NewTransientFace { thumbnail, template, expires_at: TimestampMs(i64::MAX), ..held(number) }
+            });
+            let made = made.collect();
+            store.keep_faces(by(ours()), made, 10_000).await.unwrap();
+            assert_eq!(found_on_disk(scratch.path(), &marks).len(), 700, "what is stored can be found");
+            if is_deleted {
+                store.delete_face_set(by(ours()), set, false).await.unwrap();
+            } else {
+                let patch = FaceSetPatch { thumbnails: Some(false), ..FaceSetPatch::default() };
+                store.update_face_set(by(ours()), set, patch).await.unwrap();
+            }
+            until_tidy(&store, scratch.path()).await;
+            assert_eq!(until_found_on_disk(scratch.path(), &marks, &HashSet::new()), HashSet::new(), "{is_deleted}");
+            assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
+        });
+    }
+}
+
 /// Held faces that expired, were pushed out, or were deleted with everything made from them leave no trace either.
 #[test]
 fn no_trace_of_a_held_face_is_left_in_any_file() {
