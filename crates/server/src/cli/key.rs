@@ -212,6 +212,13 @@ pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
         Command::Create(args) => {
             let wanted = Wanted::read(&args)?;
             // The variable may name a tenant whatever is made.
+            let given =
+                args.tenant.as_deref().filter(|given| std::env::var("LIKENESS_TENANT").as_deref() != Ok(*given));
+            if let Some(given) = given.filter(|given| args.operator && *given != TenantName::OF_OPERATORS) {
+                let message =
+                    format!("`--tenant` is `{given}`, and a key with `--operator` is of no tenant that has faces");
+                return Err(refused(message).with_hint("leave one of the two out"));
+            }
             let named = args.tenant.as_deref().filter(|_| !args.operator).unwrap_or(TenantName::OF_OPERATORS);
             let tenant = TenantName::new(named)?;
             if let Some(Err(error)) = wanted.grants.map(|grants| require_lawful(grants, &tenant)) {

@@ -278,5 +278,10 @@ fn an_operators_key_is_made_apart_and_is_no_second_tenant_to_choose_from() {
     "#]]
     .assert_eq(&refused(&["--tenant", "operator", "--grant", "operate,read"]));
     assert!(refused(&["--operator", "--grant", "read"]).contains("--grant"));
+    expect![[r#"
+        error: `--tenant` is `acme`, and a key with `--operator` is of no tenant that has faces
+          hint: leave one of the two out
+    "#]]
+    .assert_eq(&refused(&["--operator", "--tenant", "acme"]));
     assert!(refused(&[]).contains("--tenant"));
 }
