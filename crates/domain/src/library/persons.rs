@@ -600,7 +600,7 @@ fn check_person_page(limit: u64) -> Result<()> {
 
 fn check_moved(faces: &[FaceId]) -> Result<()> {
     if faces.is_empty() {
-        return Err(Error::invalid("face ids", "no face given, expected at least one"));
+        return Err(Error::new(Kind::FaceNotFound, "none of the face ids given is an id of a face"));
     }
     check_count("face ids", faces.len(), limits::SELECTOR_IDS_MAX)
 }

@@ -97,7 +97,7 @@ impl Library {
                 Ok(true) => return Ok(Tenant { limits, ..tenant }),
                 Ok(false) => return Err(no_such_tenant(name)),
                 Err(error) if error.kind() == Kind::Changed && n_tries < CHANGE_TRIES => n_tries += 1,
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.unless_gone(&tenant, error).await),
             }
         }
     }
@@ -111,14 +111,15 @@ impl Library {
             return Err(Error::invalid("name", message)
                 .with_hint("`likeness tenant delete` on the server's machine deletes it"));
         }
-        match self.ports.store.delete_tenant(actor_for(caller, tenant.id)).await? {
-            true => Ok(tenant),
-            false => Err(no_such_tenant(name)),
+        match self.ports.store.delete_tenant(actor_for(caller, tenant.id)).await {
+            Ok(true) => Ok(tenant),
+            Ok(false) => Err(no_such_tenant(name)),
+            Err(error) => Err(self.unless_gone(&tenant, error).await),
         }
     }
 
-    /// Makes a key of a tenant that has nothing yet; the answer is the only one that shows its secret. An operator's key is one
-    /// with the grant `operate` alone, of the tenant [`TenantName::OF_OPERATORS`], and lives no longer than the caller's.
+    /// Makes a key of a tenant that has nothing yet, which lives no longer than the caller's; the answer is the only one that
+    /// shows its secret. An operator's key is one with the grant `operate` alone, of the tenant [`TenantName::OF_OPERATORS`].
     /// `TenantNotFound`; `Forbidden` for a tenant that has face sets, persons or faces; `InvalidArgument`; `CapacityExceeded`.
     pub async fn create_key_of(&self, caller: &Caller, name: &TenantName, request: CreateKey) -> Result<AccessKey> {
         let tenant = self.known_tenant(caller, name).await?;
@@ -131,13 +132,10 @@ impl Library {
         let label = own_label(request.label)?;
         let now = self.ports.clock.now();
         let asked = request.lifetime.map(|lifetime| later(now, lifetime));
-        let expires_at = match grants.are_an_operators() {
-            true => new_key_expiry(asked, self.own_end(caller).await?)?,
-            false => {
-                self.require_nothing_yet(&tenant).await?;
-                asked
-            }
-        };
+        let expires_at = new_key_expiry(asked, self.own_end(caller).await?)?;
+        if !grants.are_an_operators() {
+            self.require_nothing_yet(&tenant).await?;
+        }
         CreateKey::check_lifetime(request.lifetime)?;
         refuse_too_many(self.ports.credentials.keys(tenant.id).await?.len())?;
         let ids = &*self.ports.ids;
@@ -169,6 +167,17 @@ impl Library {
     async fn known_tenant(&self, caller: &Caller, name: &TenantName) -> Result<Tenant> {
         caller.require(Grant::Operate)?;
         self.ports.credentials.tenant(name.clone()).await?.ok_or_else(|| no_such_tenant(name))
+    }
+
+    /// The error of a write for the tenant; `TenantNotFound` where it is that somebody else has just deleted it.
+    async fn unless_gone(&self, tenant: &Tenant, error: Error) -> Error {
+        if error.kind() != Kind::Forbidden {
+            return error;
+        }
+        match self.ports.credentials.tenant(tenant.name.clone()).await {
+            Ok(now) if now.as_ref().is_none_or(|now| now.id != tenant.id) => no_such_tenant(&tenant.name),
+            _ => error,
+        }
     }
 
     async fn require_nothing_yet(&self, tenant: &Tenant) -> Result<()> {

@@ -303,11 +303,8 @@ fn face_ids(ids: &[String]) -> Result<Vec<FaceId>, Error> {
         let n_ids = ids.len();
         return Err(Error::invalid("face_ids", format!("`face_ids` has {n_ids} entries, expected 1 to {max}")));
     }
-    let read: Vec<FaceId> = ids.iter().filter_map(|id| convert::read_face_id(id)).collect();
-    if read.is_empty() {
-        return Err(Error::new(Kind::FaceNotFound, "none of `face_ids` is an id of a face"));
-    }
-    Ok(read)
+    // That none of them is an id is said to those who may ask: by the library.
+    Ok(ids.iter().filter_map(|id| convert::read_face_id(id)).collect())
 }
 
 fn summary(summary: PersonSummary) -> dto::Person {

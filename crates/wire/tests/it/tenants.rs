@@ -155,6 +155,12 @@ async fn only_an_operator_hands_on_what_an_operator_may() {
     assert_eq!(made["expires_at"], "2026-11-21T20:37:40Z");
     let longer = json!({"grants": ["operate"], "expires_in_s": 3600});
     refused(server.send("short", "POST", "/tenants/operator/keys", &[], longer).await, "forbidden");
+    // Nor does a tenant's first key.
+    server.operator("POST", "/tenants", json!({"name": "north"})).await;
+    let longer = json!({"expires_in_s": 3600});
+    refused(server.send("short", "POST", "/tenants/north/keys", &[], longer).await, "forbidden");
+    let (_, _, made) = server.send("short", "POST", "/tenants/north/keys", &[], json!({})).await;
+    assert_eq!(made["expires_at"], "2026-11-21T20:37:40Z");
 }
 
 #[tokio::test]
@@ -174,6 +180,13 @@ async fn an_operator_reads_no_faces_and_no_templates() {
         ("GET", "/settings"),
     ] {
         refused(server.operator(method, path, Value::Null).await, "forbidden");
+    }
+    // Whatever the body names.
+    for (path, body) in [
+        ("/persons/anna/move", json!({"to": "bert", "face_ids": ["nosuch"]})),
+        ("/persons/anna/split", json!({"key": "bert", "face_ids": ["nosuch"]})),
+    ] {
+        refused(server.operator("POST", path, body).await, "forbidden");
     }
     // Nor through a browser's session, where there would be nothing to see.
     refused(server.operator("POST", "/session", json!({"key": "operator.operator"})).await, "forbidden");
