@@ -99,6 +99,14 @@ pub async fn pictures_are_erased_when_none_are_to_be_kept(bench: Bench) -> Bench
         "other words change nothing"
     );
     assert_eq!(shown(&bench, ours(), scope).await, [4]);
+    // Nor does one that is still to be erased come back in another set.
+    let many: Vec<u64> = (101..1_301).collect();
+    enrol(&bench, FaceOwner::FaceSet(staff), &many).await;
+    let other = set(&bench, "other", true).await;
+    keep(&bench, staff, false).await.unwrap();
+    let now = TimestampMs(5_000);
+    bench.store.enrol_transient_face(by(ours()), other, face_id(1_300), face_id(40), now, None).await.unwrap();
+    assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [0; 0]);
     bench
 }
 

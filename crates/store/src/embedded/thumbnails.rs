@@ -42,6 +42,12 @@ pub(super) fn insert(conn: &Connection, face: u64, thumbnail: &Thumbnail) -> Ans
     Ok(())
 }
 
+/// The picture of an enrolled face as [`one`] has it, unless it is about to be erased.
+pub(super) fn wanted(conn: &Connection, face: u64) -> Answer<Option<Thumbnail>> {
+    let sql = format!("SELECT 1 FROM thumbnails AS t WHERE t.face = ?1 AND {WANTED}");
+    if conn.prepare_cached(&sql)?.exists([face])? { one(conn, face) } else { Ok(None) }
+}
+
 /// A picture, unless it is damaged or there is none.
 pub(super) fn one(conn: &Connection, face: u64) -> Answer<Option<Thumbnail>> {
     let sql = format!("SELECT t.picture FROM thumbnails AS t WHERE t.face = ?1 AND {}", THUMBNAILS.intact("t"));

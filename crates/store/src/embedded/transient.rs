@@ -214,7 +214,7 @@ fn known(
             .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
     };
     let Face { detection, quality, subject, .. } = face;
-    let thumbnail = thumbnails::one(conn, sequence)?;
+    let thumbnail = thumbnails::wanted(conn, sequence)?;
     Ok(Some(Known { template, detection, quality, subject, thumbnail }))
 }
 

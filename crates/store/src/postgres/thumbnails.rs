@@ -52,6 +52,12 @@ pub(super) async fn insert(session: &Session, thumbnails: &[(i64, Thumbnail)]) -
     Ok(())
 }
 
+/// The picture of an enrolled face as [`one`] has it, unless it is about to be erased.
+pub(super) async fn wanted(session: &Session, face: i64) -> Answer<Option<Thumbnail>> {
+    let sql = format!("SELECT 1 FROM thumbnails AS t WHERE t.face = $1 AND {WANTED}");
+    if session.exists(&sql, &[&face]).await? { one(session, face).await } else { Ok(None) }
+}
+
 /// A picture, unless it is damaged or there is none.
 pub(super) async fn one(session: &Session, face: i64) -> Answer<Option<Thumbnail>> {
     let row = session.first("SELECT picture, checksum FROM thumbnails WHERE face = $1", &[&face]).await?;

@@ -206,7 +206,7 @@ async fn known(
             .ok_or_else(|| Failure::Damaged(format!("face {} has no template", face.id)))?,
     };
     let Face { detection, quality, subject, .. } = face;
-    let thumbnail = thumbnails::one(session, sequence).await?;
+    let thumbnail = thumbnails::wanted(session, sequence).await?;
     Ok(Some(Known { template, detection, quality, subject, thumbnail }))
 }
 
