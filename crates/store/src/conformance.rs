@@ -307,6 +307,7 @@ macro_rules! conformance {
                 a_tenant_is_made_once
                 a_key_comes_back_as_it_was_stored
                 a_key_id_is_taken_once
+                a_first_key_is_added_once
                 a_key_needs_its_tenant
                 keys_are_listed_oldest_first
                 a_key_is_switched_and_deleted

@@ -1,7 +1,7 @@
 //! Tenants and the state of the whole store: what an operator sees and does without a shell on the machine.
 //!
-//! An operator opens nobody's faces. So keys of a tenant are made here only while it has nothing yet: whoever could make them
-//! later would have every face a moment after. A tenant that has lost all its keys is helped by the owner of the data folder.
+//! An operator opens nobody's faces. So only the first key of a tenant is made here, while it has nothing yet: whoever could
+//! make one later would have every face a moment after. A tenant that has lost all its keys is helped by the owner of the data folder.
 
 use super::Library;
 use super::keys::{CreateKey, fresh_key_id, fresh_secret, later, new_key_expiry, own_label, refuse_too_many};
@@ -118,9 +118,10 @@ impl Library {
         }
     }
 
-    /// Makes a key of a tenant that has nothing yet, which lives no longer than the caller's; the answer is the only one that
-    /// shows its secret. An operator's key is one with the grant `operate` alone, of the tenant [`TenantName::OF_OPERATORS`].
-    /// `TenantNotFound`; `Forbidden` for a tenant that has face sets, persons or faces; `InvalidArgument`; `CapacityExceeded`.
+    /// Makes the first key of a tenant that has nothing yet, which lives no longer than the caller's; the answer is the only
+    /// one that shows its secret. An operator's key is one with the grant `operate` alone, of the tenant
+    /// [`TenantName::OF_OPERATORS`]; of those there may be more. `TenantNotFound`; `Forbidden` for a tenant that has an access
+    /// key, face sets, persons or faces; `InvalidArgument`; `CapacityExceeded`.
     pub async fn create_key_of(&self, caller: &Caller, name: &TenantName, request: CreateKey) -> Result<AccessKey> {
         let tenant = self.known_tenant(caller, name).await?;
         let grants = request.grants.unwrap_or(Grants::USUAL);
@@ -142,7 +143,11 @@ impl Library {
         let actor = actor_for(caller, tenant.id);
         let new = AccessKey::new(fresh_key_id(ids), fresh_secret(ids), tenant, now);
         let key = AccessKey { grants, face_sets: FaceSetScope::All, label, expires_at, ..new };
-        self.ports.credentials.add_key(actor, key.clone()).await?;
+        match grants.are_an_operators() {
+            true => self.ports.credentials.add_key(actor, key.clone()).await?,
+            false if self.ports.credentials.add_first_key(actor, key.clone()).await? => {}
+            false => return Err(is_in_use(name, "has an access key")),
+        }
         Ok(key)
     }
 
@@ -184,13 +189,7 @@ impl Library {
         if self.ports.store.usage(tenant.id).await? == TenantUsage::default() {
             return Ok(());
         }
-        let message = format!(
-            "tenant `{}` has face sets, persons or faces already: an operator makes keys only for a tenant that has nothing yet",
-            tenant.name
-        );
-        let hint =
-            "a key of the tenant with the grant `manage` makes more, as `likeness key create` on the server's machine";
-        Err(Error::new(Kind::Forbidden, message).with_hint(hint))
+        Err(is_in_use(&tenant.name, "has face sets, persons or faces"))
     }
 }
 
@@ -208,6 +207,13 @@ pub fn require_lawful(grants: Grants, tenant: &TenantName) -> Result<()> {
         return Err(Error::invalid("grants", message));
     }
     Ok(())
+}
+
+fn is_in_use(tenant: &TenantName, has: &str) -> Error {
+    let message = format!("tenant `{tenant}` {has} already: an operator makes the first key of a tenant that has nothing yet");
+    Error::new(Kind::Forbidden, message).with_hint(
+        "a key of the tenant with the grant `manage` makes more, as `likeness key create` on the server's machine does",
+    )
 }
 
 /// In whose name something is written for a tenant that is not the caller's own.

@@ -41,6 +41,10 @@ pub trait CredentialStore: Send + Sync {
     /// Stores a key. `InvalidArgument` if its id is taken or its tenant unknown.
     fn add_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, ()>;
 
+    /// The same for a tenant's first key: in one transaction with the question whether the tenant has one already; false if
+    /// it has, and nothing is stored.
+    fn add_first_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, bool>;
+
     /// The key with that id, also when disabled or expired.
     fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>>;
 

@@ -92,6 +92,27 @@ pub async fn a_key_id_is_taken_once(bench: Bench) -> Bench {
     bench
 }
 
+/// A tenant's first key is added only while it has none, also where several are added at the same moment.
+pub async fn a_first_key_is_added_once(bench: Bench) -> Bench {
+    let acme = bench.credentials.ensure_tenant(by(ours()), tenant(ours(), "acme", 1)).await.unwrap();
+    let other = bench.credentials.ensure_tenant(by(theirs()), tenant(theirs(), "other", 1)).await.unwrap();
+    let keys = &bench.credentials;
+    let (one, two) = tokio::join!(
+        keys.add_first_key(by(acme.id), key("AK1", &acme)),
+        keys.add_first_key(by(acme.id), key("AK2", &acme)),
+    );
+    assert_eq!(u8::from(one.unwrap()) + u8::from(two.unwrap()), 1);
+    let added = keys.keys(acme.id).await.unwrap();
+    assert_eq!(added.len(), 1);
+    // One that is switched off is one.
+    keys.set_key_enabled(by(acme.id), added[0].id.clone(), false).await.unwrap();
+    assert!(!keys.add_first_key(by(acme.id), key("AK3", &acme)).await.unwrap());
+    // Ids are taken once, whoever takes them.
+    refused(keys.add_first_key(by(other.id), key(added[0].id.as_str(), &other)).await, Kind::InvalidArgument);
+    assert!(keys.add_first_key(by(other.id), key("AK4", &other)).await.unwrap());
+    bench
+}
+
 /// An operator's key acts for any tenant, as long as it is there and enabled; no other key acts for one that is not its own.
 pub async fn an_operators_key_acts_for_every_tenant(bench: Bench) -> Bench {
     let keys = &bench.credentials;

@@ -528,6 +528,17 @@ impl CredentialStore for Credentials {
         })
     }
 
+    fn add_first_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, bool> {
+        self.write_as(actor, "add the access key", move |conn, _| {
+            let tenant = codec::tenant_bytes(key.tenant.id);
+            if conn.prepare_cached("SELECT 1 FROM access_keys WHERE tenant = ?1")?.exists([tenant])? {
+                return Ok(Done::nothing(false));
+            }
+            add_key(conn, &key)?;
+            Ok(Done::kept(true, Change::Key(key.id, KeyAction::Made)))
+        })
+    }
+
     fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
         let version = self.version();
         if let Some(known) = version.and_then(|version| self.keys.get(&id, version)) {

@@ -155,6 +155,15 @@ impl CredentialStore for MemoryStore {
         ready(self.write_as(actor, |state, _, changes| state.add_key(key, changes)))
     }
 
+    fn add_first_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, _, changes| {
+            if state.keys.iter().any(|other| other.tenant.id == key.tenant.id) {
+                return Ok(false);
+            }
+            state.add_key(key, changes).map(|()| true)
+        }))
+    }
+
     fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
         let state = self.read();
         ready(Ok(state.keys.iter().find(|key| key.id == id).map(|key| state.key_as_it_is(key))))

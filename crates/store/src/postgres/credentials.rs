@@ -312,6 +312,20 @@ impl CredentialStore for PostgresStore {
         })
     }
 
+    fn add_first_key(&self, actor: Actor, key: AccessKey) -> Pending<'_, bool> {
+        self.write_as(actor, "add the access key", move |tx| {
+            let key = key.clone();
+            Box::pin(async move {
+                let tenant = tenant_bytes(key.tenant.id);
+                if tx.session.exists("SELECT 1 FROM access_keys WHERE tenant = $1", &[&tenant]).await? {
+                    return Ok(false);
+                }
+                add_key(tx, &key).await?;
+                Ok(true)
+            })
+        })
+    }
+
     fn key(&self, id: AccessKeyId) -> Pending<'_, Option<AccessKey>> {
         self.read("look up the access key", move |session| {
             let id = id.clone();

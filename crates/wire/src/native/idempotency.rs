@@ -5,6 +5,10 @@
 //! answer. Both are durable. A refused or failed request leaves no record, since it has changed nothing and may be sent
 //! again. A process that dies between the two leaves the record without an answer: whether the work was done cannot be told
 //! from it, and that is what a repetition is told.
+//!
+//! An answer may name what is deleted within that day, so it is kept sealed (ChaCha20-Poly1305) with a key that follows from
+//! the header and the whole request, which whoever repeats it sends again and nobody else has: to everybody else the record
+//! is noise. Requests that only look at something are not kept at all, whatever their headers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,6 +18,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
@@ -21,6 +27,7 @@ use likeness_domain::access::Caller;
 use likeness_domain::ports::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
 use likeness_domain::types::{AccessKeyId, TimestampMs};
 use likeness_domain::{Error, limits};
+use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
@@ -60,8 +67,20 @@ struct Known {
 struct KnownAnswer {
     status: u16,
     etag: Option<String>,
-    /// The JSON text; `None` if it is too long to be kept.
+    /// The JSON text, sealed, in base64; `None` if it is too long to be kept.
+    #[serde(default)]
+    sealed: Option<String>,
+    /// The JSON text as it was kept before answers were sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+}
+
+/// What follows from a request.
+struct Digests {
+    /// SHA-256 of method, target, content type and body, in hexadecimal digits.
+    request: String,
+    /// The key that its answer is sealed with: the same with the caller's key and a label before it.
+    seal: [u8; 32],
 }
 
 /// Requests with a key, those under way among them.
@@ -87,8 +106,7 @@ impl Idempotency {
 
 /// Makes a write with a key once. Requests without a key, and those that read, go on as they are.
 pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_write || !request.headers().contains_key(IDEMPOTENCY_KEY) {
+    if only_reads(request.method(), request.uri().path()) || !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return next.run(request).await;
     }
     if shows_secrets(request.uri().path()) {
@@ -100,6 +118,23 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
         return NativeError::from(Error::invalid("idempotency-key", message)).into_response();
     }
     once_checked(api, request, next).await.unwrap_or_else(|error| error.into_response())
+}
+
+/// Whether an operation changes nothing: what it is asked may be large, so some that read are called by `POST`.
+pub(super) fn only_reads(method: &Method, path: &str) -> bool {
+    const READING: [&str; 9] = [
+        "/faces/thumbnails",
+        "/faces/count",
+        "/faces/enrolled",
+        "/search",
+        "/search-picture",
+        "/compare",
+        "/compare-many",
+        "/detect",
+        "/liveness",
+    ];
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        || (*method == Method::POST && READING.iter().any(|end| path.ends_with(end)))
 }
 
 /// Whether the answers at a path have secrets: keys and sessions are made with some, which are shown once.
@@ -117,7 +152,7 @@ async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response
     // The memory of the body is counted already.
     head.extensions.remove::<crate::http::budget::BodyAllowance>();
     let id = record_id(&caller, &key);
-    let request_digest = digest_of(&head, &body);
+    let Digests { request: request_digest, seal } = digests_of(&key, &head, &body);
     let now = api.library.now();
     let begun = Known { request: request_digest.clone(), answer: None };
     let record = Record {
@@ -137,7 +172,7 @@ async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response
     let guard = UnderWay(Arc::clone(&idempotency.under_way), id);
     if let Some(known) = idempotency.records.put_record(SCOPE, record, QUOTA, now).await? {
         drop(guard);
-        return Ok(repeated(&known, &request_digest));
+        return Ok(repeated(&known, &request_digest, &seal));
     }
     let request = Request::from_parts(head, Body::from(body));
     // A task of its own: a client that hangs up must not leave the record without an answer.
@@ -150,8 +185,9 @@ async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response
             true => {
                 let text = String::from_utf8(bytes.to_vec()).ok();
                 let etag = head.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-                let body = text.filter(|text| text.len() < limits::RECORD_BYTES_MAX / 2);
-                let answer = Some(KnownAnswer { status: head.status.as_u16(), etag, body });
+                let sealed = text.filter(|text| text.len() < limits::RECORD_BYTES_MAX / 2);
+                let sealed = sealed.and_then(|text| sealed_with(&seal, text.into_bytes()));
+                let answer = Some(KnownAnswer { status: head.status.as_u16(), etag, sealed, body: None });
                 let known = Known { request: request_digest, answer };
                 match written(&known) {
                     Ok(value) => idempotency.records.change_record(SCOPE, id, value, expires_at).await.map(drop),
@@ -193,8 +229,11 @@ fn record_id(caller: &Caller, key: &str) -> RecordId {
     digest.finalize().into()
 }
 
-fn digest_of(head: &http::request::Parts, body: &[u8]) -> String {
+fn digests_of(key: &str, head: &http::request::Parts, body: &[u8]) -> Digests {
     let mut digest = Sha256::new();
+    let mut seal = Sha256::new_with_prefix(b"likeness answer of an idempotent request\0");
+    seal.update((key.len() as u64).to_be_bytes());
+    seal.update(key);
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     // The boundary of a form is another one each time.
@@ -206,10 +245,35 @@ fn digest_of(head: &http::request::Parts, body: &[u8]) -> String {
         false => Cow::Borrowed(body),
     };
     for part in [head.method.as_str().as_bytes(), target.as_bytes(), content_type, &body] {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
+        for digest in [&mut digest, &mut seal] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
     }
-    hex(&digest.finalize())
+    Digests { request: hex(&digest.finalize()), seal: seal.finalize().into() }
+}
+
+/// A random nonce and the sealed text, in base64; `None`, as if it were too long, if the machine has no random numbers.
+fn sealed_with(key: &[u8; 32], mut text: Vec<u8>) -> Option<String> {
+    let mut nonce = [0; aead::NONCE_LEN];
+    getrandom::fill(&mut nonce).ok()?;
+    let nonce_used = Nonce::assume_unique_for_key(nonce);
+    seal_of(key)?.seal_in_place_append_tag(nonce_used, Aad::empty(), &mut text).ok()?;
+    Some(STANDARD.encode([&nonce[..], &text].concat()))
+}
+
+/// The text that was sealed with this key; `None` if it was not.
+fn opened_with(key: &[u8; 32], sealed: &str) -> Option<String> {
+    let bytes = STANDARD.decode(sealed).ok()?;
+    let (nonce, text) = bytes.split_first_chunk()?;
+    let mut text = text.to_vec();
+    let n_bytes = seal_of(key)?.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut text).ok()?.len();
+    text.truncate(n_bytes);
+    String::from_utf8(text).ok()
+}
+
+fn seal_of(key: &[u8; 32]) -> Option<LessSafeKey> {
+    UnboundKey::new(&aead::CHACHA20_POLY1305, key).ok().map(LessSafeKey::new)
 }
 
 fn content_type_of(head: &http::request::Parts) -> &str {
@@ -240,7 +304,7 @@ fn written(known: &Known) -> Result<Bytes, Error> {
 }
 
 /// The answer to a request whose key is known.
-fn repeated(record: &Record, request_digest: &str) -> Response {
+fn repeated(record: &Record, request_digest: &str, seal: &[u8; 32]) -> Response {
     let Ok(known) = serde_json::from_slice::<Known>(&record.value) else { return unknown_outcome() };
     if known.request != request_digest {
         return refused(
@@ -249,8 +313,8 @@ fn repeated(record: &Record, request_digest: &str) -> Response {
             "another request was made with this `Idempotency-Key`; expected the same method, path, query and body",
         );
     }
-    let Some(KnownAnswer { status, etag, body }) = known.answer else { return unknown_outcome() };
-    let Some(body) = body else {
+    let Some(KnownAnswer { status, etag, sealed, body }) = known.answer else { return unknown_outcome() };
+    let Some(body) = body.or_else(|| opened_with(seal, &sealed?)) else {
         return refused(
             StatusCode::CONFLICT,
             "idempotency_answer_gone",

@@ -147,7 +147,8 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         Takes::MaybeJson(name) => Some((schema(name), false, false)),
         Takes::Posted(name) => Some((schema(name), true, true)),
     };
-    if operation.method != "GET" && !takes_archive && !idempotency::shows_secrets(operation.path) {
+    let is_kept = !idempotency::only_reads(&operation.method.parse().expect("a method of the table"), operation.path);
+    if is_kept && !takes_archive && !idempotency::shows_secrets(operation.path) {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header",
             "description": "names the request: sent again within a day it is not carried out again, and has the same answer",

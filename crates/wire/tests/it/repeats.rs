@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use likeness_domain::access::{Grant, Grants};
-use likeness_domain::ports::{Clock, JobStore, Record, RecordQuota, RecordStore, WhenFull};
+use likeness_domain::ports::{Clock, JobStore, Record, RecordId, RecordQuota, RecordStore, WhenFull};
 use likeness_domain::types::{AccessKey, TimestampMs};
 use likeness_wire::router;
 use serde_json::{Value, json};
@@ -30,6 +30,16 @@ async fn with_set() -> Server {
 
 async fn n_faces(server: &Server) -> usize {
     server.acme(200, "GET", FACES, Value::Null).await["faces"].as_array().unwrap().len()
+}
+
+/// Where the record of a request by `acme` with this `Idempotency-Key` is.
+fn record_id(key: &str) -> RecordId {
+    let mut digest = Sha256::new();
+    digest.update(tenant_id(5).to_bits().to_be_bytes());
+    digest.update(4_u64.to_be_bytes());
+    digest.update(b"acme");
+    digest.update(key);
+    digest.finalize().into()
 }
 
 #[tokio::test]
@@ -69,6 +79,47 @@ async fn a_write_with_a_key_is_carried_out_once() {
     server.bed.clock.advance(Duration::from_hours(24));
     assert_eq!(server.send("acme", "POST", FACES, &key, face()).await.0, 201);
     assert_eq!(n_faces(&server).await, 3);
+}
+
+/// What is kept for a day would show labels of faces that are deleted within it.
+#[tokio::test]
+async fn a_kept_answer_is_sealed() {
+    let server = with_set().await;
+    let key = [("idempotency-key", "sealed")];
+    let labelled = json!({"image": {"base64": base64(P1)}, "subject": "SecretSubject77"});
+    let (status, _, first) = server.send("acme", "POST", FACES, &key, labelled.clone()).await;
+    assert_eq!((status, &first["faces"][0]["subject"]), (201, &json!("SecretSubject77")), "{first}");
+    let kept = server.bed.store.record("idempotency", record_id("sealed"), TimestampMs(NOW)).await.unwrap().unwrap();
+    let text = String::from_utf8(kept.value.to_vec()).unwrap();
+    let sealed = serde_json::from_str::<Value>(&text).unwrap()["answer"]["sealed"].as_str().unwrap().to_owned();
+    assert!(!text.contains("SecretSubject77") && !sealed.is_empty(), "{text}");
+    assert_eq!(server.send("acme", "POST", FACES, &key, labelled).await.2, first);
+}
+
+/// Operations that only look leave nothing behind, pictures of faces least of all.
+#[tokio::test]
+async fn of_what_only_looks_no_answer_is_kept() {
+    let server = with_set().await;
+    let face = server.acme(201, "POST", FACES, face()).await["faces"][0]["id"].clone();
+    let key = [("idempotency-key", "looks")];
+    let image = json!({"base64": base64(P1)});
+    for (path, body) in [
+        ("/face-sets/staff/faces/count", json!({"ids": [face]})),
+        ("/face-sets/staff/faces/enrolled", json!({"external_ids": ["a"]})),
+        ("/face-sets/staff/faces/thumbnails", json!({"ids": [face]})),
+        ("/face-sets/staff/search", json!({"image": image})),
+        ("/face-sets/staff/search-picture", json!({"image": image})),
+        ("/compare", json!({"a": image, "b": image})),
+        ("/compare-many", json!({"image": image, "images": [image]})),
+        ("/detect", json!({"image": image})),
+    ] {
+        for _ in 0..2 {
+            let (status, headers, answer) = server.send("acme", "POST", path, &key, body.clone()).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+            assert_eq!(headers.get("idempotent-replayed"), None, "{path}");
+        }
+    }
+    assert!(server.bed.store.record("idempotency", record_id("looks"), TimestampMs(NOW)).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -125,10 +176,7 @@ async fn futures_of<T>(futures: impl IntoIterator<Item = impl Future<Output = T>
 async fn a_request_that_a_stop_cut_short_is_not_repeated_blindly() {
     let server = with_set().await;
     // As the record is written before the work begins.
-    let mut digest = Sha256::new();
-    digest.update(tenant_id(5).to_bits().to_be_bytes());
-    digest.update(4_u64.to_be_bytes());
-    digest.update(b"acmecut");
+    let id = record_id("cut");
     let of_request = {
         let text = face().to_string();
         let mut digest = Sha256::new();
@@ -139,7 +187,7 @@ async fn a_request_that_a_stop_cut_short_is_not_repeated_blindly() {
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let record = Record {
-        id: digest.finalize().into(),
+        id,
         tenant: tenant_id(5),
         bucket: String::new(),
         value: json!({"request": of_request, "answer": null}).to_string().into(),

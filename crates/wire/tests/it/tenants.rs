@@ -101,7 +101,7 @@ async fn tenants_are_listed_in_stretches_by_what_stays() {
 
 /// Whoever could make keys of a tenant with faces would have the faces a moment after.
 #[tokio::test]
-async fn keys_are_made_only_for_a_tenant_that_has_nothing_yet() {
+async fn the_first_key_is_made_for_a_tenant_that_has_nothing_yet() {
     let server = server().await;
     server.operator("POST", "/tenants", json!({"name": "north"})).await;
     let body = json!({"grants": ["manage", "read"], "label": "first"});
@@ -110,7 +110,9 @@ async fn keys_are_made_only_for_a_tenant_that_has_nothing_yet() {
     let bearer = format!("Bearer {}.{}", key["id"].as_str().unwrap(), key["secret"].as_str().unwrap());
     let stored = server.bed.store.key(AccessKeyId::new(key["id"].as_str().unwrap()).unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.tenant.name.as_str(), "north");
-    // The new key works, and what it makes closes the door behind it.
+    // The first key alone, though the tenant has no faces yet.
+    refused(server.operator("POST", "/tenants/north/keys", body.clone()).await, "forbidden");
+    // The new key works.
     let request = http::Request::post("/likeness/v1/face-sets").header("authorization", bearer);
     let request =
         request.header("content-type", "application/json").body(Body::from(json!({"name": "staff"}).to_string()));
