@@ -210,7 +210,8 @@ pub fn require_lawful(grants: Grants, tenant: &TenantName) -> Result<()> {
 }
 
 fn is_in_use(tenant: &TenantName, has: &str) -> Error {
-    let message = format!("tenant `{tenant}` {has} already: an operator makes the first key of a tenant that has nothing yet");
+    let message =
+        format!("tenant `{tenant}` {has} already: an operator makes the first key of a tenant that has nothing yet");
     Error::new(Kind::Forbidden, message).with_hint(
         "a key of the tenant with the grant `manage` makes more, as `likeness key create` on the server's machine does",
     )

@@ -16,6 +16,7 @@ pub(crate) enum Cell {
 
 impl Cell {
     /// The number; `None` for anything else.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a database alone asks for it"))]
     pub(crate) fn whole(&self) -> Option<i64> {
         match self {
             Self::Whole(number) => Some(*number),
@@ -24,6 +25,7 @@ impl Cell {
     }
 
     /// The bytes of a text or of bytes; `None` for anything else.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a database alone asks for it"))]
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => Some(text.as_bytes()),
@@ -48,6 +50,7 @@ pub(crate) enum Type {
 
 /// A column, which may have another name in PostgreSQL.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a database alone asks what a column is there"))]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) in_postgres: &'static str,

@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::archive_file::{Header, Reader, Writer};
-use super::body::{Call, InFaceSet, OfId, Query, json};
+use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, file_type, json};
 use super::dto::PREFIX;
 use super::errors::NativeError;
 use super::{archive, convert, dto, job};
@@ -79,9 +79,6 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// What an archive is sent as.
 const MEDIA_TYPE: &str = "application/zstd";
-
-/// What it is sent as to those who ask for it.
-const PLAIN_TYPE: &str = "application/octet-stream";
 
 /// Work that blocks, on a thread that may.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
@@ -216,9 +213,7 @@ pub(super) async fn download(Call { api, caller }: Call, OfId(id): OfId, headers
     let (job, made) = made(&api, &caller, &id).await?;
     check_face_set(&api, &caller, &made).await?;
     let (n_bytes, tag, n_head) = (made.n_bytes, made.tag(), made.head.len() as u64);
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    // For clients made from the document by generators that know no other type of a file.
-    let media_type = if accepted.contains(PLAIN_TYPE) { PLAIN_TYPE } else { MEDIA_TYPE };
+    let media_type = file_type(&headers, MEDIA_TYPE);
     let range = match Stretch::asked(&headers, &tag) {
         Stretch::Whole => None,
         Stretch::From(first) if first < n_bytes => Some((first, n_bytes - 1)),
@@ -641,7 +636,7 @@ fn check_media_type(head: &Parts) -> Result<(), Error> {
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match essence.as_str() {
-        "" | MEDIA_TYPE | PLAIN_TYPE | "application/x-ndjson" => Ok(()),
+        "" | MEDIA_TYPE | FILE_TYPE | "application/x-ndjson" => Ok(()),
         _ => {
             let expected = "expected application/zstd, application/x-ndjson or application/octet-stream";
             Err(Error::invalid("content-type", format!("content type is not accepted, {expected}")))

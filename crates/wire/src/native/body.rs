@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyDataStream, Full};
 use likeness_domain::access::Caller;
 use likeness_domain::types::{FaceId, FaceSetName, PersonKey};
@@ -32,6 +32,15 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Parts of a form: every option and every custom field, with room.
 const PARTS_MAX: usize = 64;
+
+/// What a file is sent as to those who ask for it: clients made from the document by generators that know no other type of one.
+pub(super) const FILE_TYPE: &str = "application/octet-stream";
+
+/// What a file of this media type is sent as to whoever sent these headers.
+pub(super) fn file_type(headers: &HeaderMap, media_type: &'static str) -> &'static str {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if accepted.contains(FILE_TYPE) { FILE_TYPE } else { media_type }
+}
 
 /// `value` as a JSON answer.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {

@@ -267,7 +267,8 @@ fn opened_with(key: &[u8; 32], sealed: &str) -> Option<String> {
     let bytes = STANDARD.decode(sealed).ok()?;
     let (nonce, text) = bytes.split_first_chunk()?;
     let mut text = text.to_vec();
-    let n_bytes = seal_of(key)?.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut text).ok()?.len();
+    let n_bytes =
+        seal_of(key)?.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut text).ok()?.len();
     text.truncate(n_bytes);
     String::from_utf8(text).ok()
 }

@@ -172,7 +172,8 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         let file = json!({"schema": {"type": "string", "format": "binary"}});
         answer["content"] = json!({"application/octet-stream": file, "application/zstd": file});
     } else if gives == PICTURE_FILE {
-        answer["content"] = json!({"image/jpeg": {"schema": {"type": "string", "format": "binary"}}});
+        let file = json!({"schema": {"type": "string", "format": "binary"}});
+        answer["content"] = json!({"application/octet-stream": file, "image/jpeg": file});
     } else if !example.is_null() {
         answer["content"]["application/json"]["example"] = example.clone();
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use likeness_domain::access::Caller;
 use likeness_domain::library::{self, ImageSource};
 use likeness_domain::ports::{Page, UploadQuota};
@@ -12,7 +12,7 @@ use likeness_domain::types::{Face, FaceId, FaceSetName, FaceSetPatch, FaceSetSum
 use likeness_domain::{Error, Kind};
 
 use super::api::Api;
-use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, json};
+use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, file_type, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
 use super::{archive, convert, dto, explain, in_process, liveness};
@@ -178,6 +178,7 @@ pub(super) async fn show_thumbnail(
     Call { api, caller }: Call,
     InFaceSet(name): InFaceSet,
     OfFace(id): OfFace,
+    asked: HeaderMap,
 ) -> Answer {
     let Some(thumbnail) = api.library.thumbnail(&caller, &name, id).await? else {
         let hint = "only faces that are enrolled while `thumbnails` of the face set is true have one";
@@ -185,7 +186,7 @@ pub(super) async fn show_thumbnail(
     };
     let mut response = Response::new(thumbnail.bytes().clone().into());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file_type(&asked, "image/jpeg")));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)

@@ -295,7 +295,12 @@ async fn every_example_is_run() {
         if *name == "show_thumbnail" {
             let (status, headers, bytes) = server.bytes("acme", "GET", &path, &[], Body::empty()).await;
             assert_eq!((status, &headers["content-type"]), (200, &"image/jpeg".parse().unwrap()));
-            assert!(described["responses"]["200"]["content"]["image/jpeg"].is_object());
+            let asked = [("accept", "application/octet-stream")];
+            let (_, headers, _) = server.bytes("acme", "GET", &path, &asked, Body::empty()).await;
+            assert_eq!(headers["content-type"], "application/octet-stream");
+            for media_type in ["image/jpeg", "application/octet-stream"] {
+                assert!(described["responses"]["200"]["content"][media_type].is_object());
+            }
             assert_eq!(bytes, likeness_testkit::FAKE_THUMBNAIL);
             continue;
         }

@@ -109,8 +109,8 @@ async fn of_what_only_looks_no_answer_is_kept() {
         ("/face-sets/staff/faces/thumbnails", json!({"ids": [face]})),
         ("/face-sets/staff/search", json!({"image": image})),
         ("/face-sets/staff/search-picture", json!({"image": image})),
-        ("/compare", json!({"a": image, "b": image})),
-        ("/compare-many", json!({"image": image, "images": [image]})),
+        ("/compare", json!({"image_a": image, "image_b": image, "crops": true})),
+        ("/compare-many", json!({"image": image, "others": [image]})),
         ("/detect", json!({"image": image})),
     ] {
         for _ in 0..2 {
