@@ -19,7 +19,11 @@ const OTHERS: u32 = 0o077;
 /// Refuses a data folder that others may look into, unless the settings allow it. An empty one, as a new volume is, is made
 /// private instead; one that does not exist yet will be.
 pub(crate) fn check_data_folder(config: &Config) -> Result<(), Error> {
-    let path = config.data()?;
+    check_folder(config, config.data()?)
+}
+
+/// The same for another folder that is to hold a library.
+pub(crate) fn check_folder(config: &Config, path: &Path) -> Result<(), Error> {
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
     let mode = metadata.permissions().mode() & 0o7777;
     if config.general.data_open_to_others || !metadata.is_dir() || mode & OTHERS == 0 {

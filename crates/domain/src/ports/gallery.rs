@@ -284,7 +284,7 @@ pub trait GalleryStore: TransientFaceStore {
     fn faces_at(&self, tenant: TenantId, face_set: FaceSetId, places: Vec<u64>) -> Pending<'_, Vec<Face>>;
 
     /// Places of faces of a set's gallery whose label or external id begins with one of the texts, or whose person's key or
-    /// name does, at most `limit` of them, ascending; which ones where there are more is left open. It takes no longer in a
+    /// name does, at most `limit` of them, ascending; which ones where there are more is left open, the same ones in every store. It takes no longer in a
     /// large set than in a small one, but for its member persons.
     fn places_beginning(
         &self,

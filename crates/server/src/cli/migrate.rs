@@ -15,6 +15,7 @@ use super::socket::{self, Presence};
 use super::terminal;
 use crate::assemble::{self, SOCKET_FILE};
 use crate::config::Config;
+use crate::guard;
 use crate::outcome::{Outcome, Verdict, failed, refused};
 
 /// Move a library between a data folder and a PostgreSQL database while it is in use.
@@ -65,6 +66,16 @@ pub(crate) async fn run(args: MigrateArgs, config: &Config) -> Outcome {
     let (Some(from), Some(to)) = (args.from, args.to) else { return Err(refused("name `--from` and `--to`")) };
     let shown = (from, to);
     let (from, to) = (place(config, "--from", &shown.0)?, place(config, "--to", &shown.1)?);
+    if let Place::Folder(to) = &to {
+        guard::check_folder(config, to)?;
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Place::Folder(from) = &from
+            && to.ancestors().any(|above| real(above) == real(from))
+        {
+            let message = format!("`--to` is `{}`, which lies within the library `{}`", to.display(), from.display());
+            return Err(refused(message).with_hint("name a folder that does not exist yet with `--to`"));
+        }
+    }
     let task = match (args.dry_run, args.finish) {
         (true, _) => Task::Look,
         (_, true) => Task::Finish,

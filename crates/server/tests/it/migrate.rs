@@ -75,6 +75,15 @@ fn a_library_is_moved_to_a_database_and_back() {
     scratch.data_of(&["check", "--data", "data", "--thorough"]);
     refused(&scratch.run(&["migrate", "--take-back", "data"]), "was not moved away");
     refused(&scratch.run(&["migrate", "--from", "data", "--to", "back"]), "`--to`");
+    refused(&scratch.run(&["migrate", "--from", "data", "--to", "data/inner"]), "lies within");
+    let open = scratch.path().join("open");
+    std::fs::create_dir_all(open.join("unfinished")).unwrap();
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    refused(&scratch.run(&["migrate", "--from", "data", "--to", "open"]), "is open to others");
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::remove_dir(open.join("unfinished")).unwrap();
+    std::os::unix::fs::symlink(scratch.path().join("elsewhere"), open.join("unfinished")).unwrap();
+    refused(&scratch.run(&["migrate", "--from", "data", "--to", "open"]), "symbolic link");
     assert_eq!(scratch.run(&["migrate", "--from", "data"]).code, Some(2));
 }
 

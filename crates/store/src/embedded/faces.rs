@@ -359,12 +359,15 @@ pub(super) fn beginning(
         // Behind every text that begins with it, as texts compare by their bytes.
         let end = format!("{text}{}", char::MAX);
         for sql in [
-            "SELECT sequence FROM faces WHERE face_set = ?1 AND subject >= ?2 AND subject < ?3 LIMIT ?4",
-            "SELECT sequence FROM faces WHERE face_set = ?1 AND external_id >= ?2 AND external_id < ?3 LIMIT ?4",
+            "SELECT sequence FROM faces WHERE face_set = ?1 AND subject >= ?2 AND subject < ?3
+             ORDER BY subject, sequence LIMIT ?4",
+            "SELECT sequence FROM faces WHERE face_set = ?1 AND external_id >= ?2 AND external_id < ?3
+             ORDER BY external_id, sequence LIMIT ?4",
             "SELECT f.sequence FROM memberships AS m CROSS JOIN persons AS p ON p.id = m.person
              CROSS JOIN faces AS f ON f.person = p.id
              CROSS JOIN gallery AS g ON g.face_set = ?1 AND g.sequence = f.sequence
-             WHERE m.face_set = ?1 AND ((p.key >= ?2 AND p.key < ?3) OR (p.name >= ?2 AND p.name < ?3)) LIMIT ?4",
+             WHERE m.face_set = ?1 AND ((p.key >= ?2 AND p.key < ?3) OR (p.name >= ?2 AND p.name < ?3))
+             ORDER BY f.sequence LIMIT ?4",
         ] {
             let params = (face_set.get(), &text, &end, limit);
             places.extend(rows::all(conn, sql, params, |row| Ok(row.get::<_, u64>(0)?))?);

@@ -144,10 +144,15 @@ impl Maintenance {
                 if !conn.is_autocommit() {
                     let _ = conn.execute_batch("ROLLBACK");
                 }
-                self.paused_until = Some(Instant::now() + PAUSE);
+                self.pause();
                 None
             }
         }
+    }
+
+    /// Puts off what is due.
+    pub(super) fn pause(&mut self) {
+        self.paused_until = Some(Instant::now() + PAUSE);
     }
 
     /// What was done, of so many rows, took so long.

@@ -478,6 +478,14 @@ fn insert_sql(kind: &Kind) -> String {
 
 /// Refuses a folder that holds anything but what a migration that was cut short leaves.
 fn refuse_used(dir: &Path) -> Result<()> {
+    // What was begun is private; a link in its place would lead what is copied, secrets too, to wherever somebody chose.
+    let begun = dir.join(UNFINISHED);
+    for path in [begun.join(DATABASE_FILE), begun.join(MIGRATION_FILE), begun] {
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.file_type().is_symlink()) {
+            let message = format!("`{}` is a symbolic link, expected what this migration has made", path.display());
+            return Err(Error::invalid("to", message).with_hint("name another folder with `--to`"));
+        }
+    }
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     let is_ours = |name: &std::ffi::OsStr| name == UNFINISHED || name == LOCK_FILE;
     match entries.flatten().find(|entry| !is_ours(&entry.file_name())) {

@@ -31,6 +31,7 @@ use super::opening::NUMBER_END;
 use super::queue::{Queue, Refused, Taken};
 use super::rebuild::rebuild;
 use super::reserve::Reserve;
+use super::schema;
 use super::set_aside::{self, Cure};
 use super::transaction::{Counters, Manner, Running, WriteTx};
 use super::turn::Turns;
@@ -181,6 +182,7 @@ impl Writer {
             pace,
             holds: Arc::clone(&holds),
             turns: Turns::of(&dir),
+            is_left: false,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -292,6 +294,8 @@ struct Thread {
     holds: Arc<Holds>,
     /// Of other processes that write to the library.
     turns: Turns,
+    /// See [`Thread::look_whether_left`].
+    is_left: bool,
 }
 
 impl Thread {
@@ -307,6 +311,7 @@ impl Thread {
             match queue.take(BATCH_MAX, patience) {
                 Taken::Items(jobs) => {
                     self.turns.give();
+                    self.look_whether_left();
                     let began = clock.begin();
                     self.tell_index_of_damage();
                     self.commit_all(jobs);
@@ -331,6 +336,8 @@ impl Thread {
                 let n_rows = self.make_step().unwrap_or(0);
                 let wall = clock.end(began, HeldBy::DeleteStep, &self.holds);
                 self.pace.took(n_rows, wall);
+            } else if self.maintenance.is_due() && self.look_whether_left() {
+                self.maintenance.pause();
             } else if self.maintenance.is_due() {
                 was_maintained = true;
                 self.turns.give();
@@ -347,6 +354,20 @@ impl Thread {
                 self.probe();
             }
         }
+    }
+
+    /// Whether the library is being moved away: a migration holds the lock of writers until this process has stopped, so nobody
+    /// waits for it.
+    fn look_whether_left(&mut self) -> bool {
+        let is_left = self.dir.join(schema::MOVED_FILE).exists();
+        if is_left != self.is_left {
+            self.is_left = is_left;
+            let patience = if is_left { Duration::ZERO } else { schema::BUSY_TIMEOUT };
+            if let Err(error) = self.conn.busy_timeout(patience) {
+                tracing::debug!(%error, "how long the store waits for other processes stays as it was");
+            }
+        }
+        is_left
     }
 
     /// Frees the reserve if a delete could find no room, and folds the log into the database, so that it gets shorter.

@@ -145,12 +145,27 @@ impl Failure {
                 let message = match kind {
                     Kind::StorageFull => format!("cannot {doing}: the disk under the database is full"),
                     Kind::Overloaded => format!("cannot {doing}: the database is busy, {RETRY}"),
-                    _ => format!("cannot {doing}: the database failed"),
+                    // Who may sign in, and to which database: nothing of what is stored.
+                    _ => match error.as_db_error().filter(|said| is_of_sign_in(said.code())) {
+                        Some(said) => format!("cannot {doing}: the database says: {}", said.message()),
+                        None => format!("cannot {doing}: the database failed"),
+                    },
                 };
                 Error::new(kind, message).with_source(error)
             }
         }
     }
+}
+
+/// Whether a connection was refused on account of its user, password or database.
+fn is_of_sign_in(code: &SqlState) -> bool {
+    [
+        &SqlState::INVALID_PASSWORD,
+        &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        &SqlState::INVALID_CATALOG_NAME,
+        &SqlState::INSUFFICIENT_PRIVILEGE,
+    ]
+    .contains(&code)
 }
 
 /// Whether a time limit ran out or too many transactions are in each other's way.

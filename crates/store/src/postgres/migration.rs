@@ -21,6 +21,7 @@ use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
 use super::schema::{self, ARRIVING_LAYOUTS, MOVED_LAYOUTS, SCHEMA_VERSION};
 use super::session::{Database, Session};
+use super::transaction::WRITES_LOCK;
 use crate::migration::kinds::{Cell, Column, KINDS, Kind, Row, Type, digest, digest_of_checksum};
 use crate::migration::{Numbers, Rows, Source, Stop, Target};
 
@@ -513,6 +514,9 @@ impl Source for DatabaseSource {
         let locked: Vec<_> = tables().chain(["likeness_layout"]).collect();
         let lock = format!("LOCK TABLE {} IN SHARE MODE", locked.join(", "));
         self.connected.run("hold the writes of the library", async |session| {
+            // In a statement of its own, as it would fix the state before the writes under way are done. Without it a write that
+            // has read a table would wait for one of these locks, and the last step for that table.
+            session.batch(&format!("SELECT pg_advisory_lock({WRITES_LOCK})")).await?;
             let mut n_tries = 0;
             loop {
                 // The state is fixed by the first question, after every write that was under way.
@@ -529,7 +533,9 @@ impl Source for DatabaseSource {
     }
 
     fn end(&mut self) -> Result<()> {
-        self.connected.run("read the library", async |session| session.batch("ROLLBACK").await)
+        self.connected.run("read the library", async |session| {
+            session.batch("ROLLBACK; SELECT pg_advisory_unlock_all()").await
+        })
     }
 
     fn numbers(&mut self) -> Result<Numbers> {
@@ -549,7 +555,7 @@ impl Source for DatabaseSource {
         self.connected.run("mark the library as moved", async |session| {
             session.batch(&sql).await?;
             set_state(session.client(), version, Some((to, 0))).await?;
-            session.batch("COMMIT").await
+            session.batch("COMMIT; SELECT pg_advisory_unlock_all()").await
         })
     }
 }

@@ -49,7 +49,7 @@ async fn refuse_moved(session: &Session, version: u32) -> Answer<()> {
     let error = match version {
         MOVED_LAYOUTS.. => {
             Error::new(Kind::InvalidArgument, format!("the library in the database was moved to `{other}`"))
-                .with_hint("use it there; `likeness migrate --take-back` lets this one be served again, as it was then")
+                .with_hint("use it there; `likeness migrate --take-back` with this address lets this one be served again, as it was then")
         }
         _ => Error::new(
             Kind::InvalidArgument,

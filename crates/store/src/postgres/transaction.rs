@@ -94,13 +94,18 @@ fn lock_of(tenant: TenantId) -> i64 {
     ((bits >> 64) as u64 ^ bits as u64).cast_signed()
 }
 
+/// The number of the advisory lock that every transaction that writes shares, so that whoever has it alone
+/// ([migration](super::migration)) keeps all of them out before they have touched a table, and has waited for those under way.
+pub(super) const WRITES_LOCK: i64 = 0x4c6b_5772_6974_6573;
+
 /// Opens a transaction under the time limits for writes; `lock` are further statements.
 pub(super) async fn begin(shared: &Shared, session: &Session, lock: &str) -> Answer<()> {
     let (statement_ms, lock_ms) =
         (shared.settings.statement_timeout.as_millis(), shared.settings.lock_timeout.as_millis());
     let sql = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {statement_ms}; \
-         SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {statement_ms}; {lock}"
+         SET LOCAL lock_timeout = {lock_ms}; SET LOCAL idle_in_transaction_session_timeout = {statement_ms}; \
+         SELECT pg_advisory_xact_lock_shared({WRITES_LOCK}); {lock}"
     );
     session.batch(&sql).await
 }

@@ -49,6 +49,26 @@ fn everything_is_there_after_a_restart() {
     });
 }
 
+/// Whoever moves a library away holds the lock of writers until the server has stopped, which therefore waits for nobody; if the
+/// move breaks off, it waits again.
+#[test]
+fn a_library_that_is_being_left_waits_for_no_other_process() {
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = EmbeddedStore::open(scratch.path(), Arc::new(Ledger::default())).unwrap();
+        let mover = rusqlite::Connection::open(scratch.path().join(DATABASE_FILE)).unwrap();
+        mover.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mark = scratch.path().join("likeness.moved");
+        std::fs::write(&mark, "postgres://db.example/likeness").unwrap();
+        let began = Instant::now();
+        refused(store.create_face_set(by(ours()), face_set("staff"), None).await.map(drop), Kind::Overloaded);
+        assert!(began.elapsed() < Duration::from_secs(4), "it waited as for any other process");
+        std::fs::remove_file(&mark).unwrap();
+        mover.execute_batch("ROLLBACK").unwrap();
+        store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+    });
+}
+
 /// A second store on the folder is refused while the first lives, and welcome afterwards.
 #[test]
 fn one_process_owns_the_folder() {

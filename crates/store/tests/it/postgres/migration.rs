@@ -466,6 +466,59 @@ fn servers_of_a_database_that_was_moved_away_serve_nothing_any_more() {
     });
 }
 
+/// Writers that never pause neither hold the end of the move up nor lose what was acknowledged to them.
+#[test]
+fn a_database_is_left_while_its_servers_write() {
+    if !server::is_installed() {
+        return;
+    }
+    let server = server::shared();
+    let name = server.database();
+    let scratch = tempfile::tempdir().unwrap();
+    let to = folder(&scratch.path().join("library"));
+    // A writer that is in the way for longer gives way no more: who comes later is told that there is a deadlock.
+    server.sql(&name, &format!("ALTER DATABASE {name} SET deadlock_timeout = '1ms'"));
+    block_on(async {
+        let library = in_database(server, &name).unwrap();
+        furnish(&library).await;
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let gallery = Arc::clone(&library.gallery);
+                std::thread::spawn(move || block_on(write_until_moved(&*gallery, writer)))
+            })
+            .collect();
+        let mut stop = |_: &Path| unreachable!("nobody can be stopped");
+        let report = apart(|| migrate(&database(server, &name), &to, Task::Finish, &mut stop, &mut |_, _, _| {}));
+        assert!(report.unwrap().is_finished);
+        let acknowledged: Vec<String> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        assert!(acknowledged.len() > 3, "they wrote meanwhile");
+        let moved_to = in_folder(&scratch.path().join("library")).unwrap();
+        for key in acknowledged {
+            let found = moved_to.gallery.person(ours(), likeness_domain::types::PersonKey::new(&key).unwrap()).await;
+            assert!(found.unwrap().is_some(), "person {key} was acknowledged");
+        }
+    });
+}
+
+/// Makes persons and takes every other one away again; the keys of those that are there when the library was moved away.
+async fn write_until_moved(gallery: &dyn GalleryStore, writer: usize) -> Vec<String> {
+    let mut there = Vec::new();
+    for number in 0.. {
+        let key = format!("writer-{writer}-{number}");
+        match gallery.create_person(by(ours()), person(&key), vec![face_set("staff")], None).await {
+            Ok((made, _)) if number % 2 == 0 => match gallery.delete_person(by(ours()), made.id).await {
+                Ok(_) => {}
+                Err(error) if error.message().contains("moved away") => break,
+                Err(error) => panic!("{error:?}"),
+            },
+            Ok(_) => there.push(key),
+            Err(error) if error.message().contains("moved away") => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    there
+}
+
 /// A server is not ready any more; what is tried within a second of the last trial is answered as that was.
 async fn until_refused(gallery: &dyn GalleryStore) {
     let began = std::time::Instant::now();
