@@ -475,7 +475,9 @@ def test_long_names_fit_everywhere(visit, server, key, photos):
 def test_invisible_characters_are_shown(visit, server, key):
     call(server, key, "POST", "/face-sets", {"name": "bidi", "label": "staff\u202efdp"})
     call(server, key, "POST", "/face-sets", {"name": " "})
-    call(server, key, "POST", "/persons", {"key": "zero\u200bwidth", "name": "an\u200dna \U0001f468\u200d\U0001f469\u200d\U0001f467"})
+    # A key that looks like another one is not taken to begin with.
+    assert call(server, key, "POST", "/persons", {"key": "zero\u200bwidth"}) == (400, "invalid_argument")
+    call(server, key, "POST", "/persons", {"key": "zero", "name": "an\u200dna \U0001f468\u200d\U0001f469\u200d\U0001f467"})
     one = visit()
     page = one.sign_in(key)
     one.visit("/")
@@ -491,11 +493,9 @@ def test_invisible_characters_are_shown(visit, server, key):
     one.visit("/persons")
     # Joiners are named where they only hide, not where they make one picture of several.
     expect(page.get_by_text("an‹U+200D›na \U0001f468\u200d\U0001f469\u200d\U0001f467")).to_be_visible()
-    expect(page.get_by_text("zero‹U+200B›width")).to_be_visible()
-    one.visit("/persons/zero%E2%80%8Bwidth")
+    one.visit("/persons/zero")
     page.get_by_role("button", name="Delete").click()
-    # What cannot be typed is confirmed by what is shown of it.
-    page.get_by_role("dialog").get_by_role("textbox").fill("zero‹U+200B›width")
+    page.get_by_role("dialog").get_by_role("textbox").fill("zero")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="No persons yet")).to_be_visible()
 
