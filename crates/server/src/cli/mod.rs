@@ -111,7 +111,7 @@ enum Command {
     Job(job::Command),
     /// Who changed what, and when: the record of commits, oldest first
     Log(log::LogArgs),
-    /// Write a face set to an archive: faces with templates, fields and persons, but no photographs
+    /// Write a face set to an archive: templates, fields and persons, but no photographs
     Export(archive::ExportArgs),
     /// Enrol the faces of an archive; can be run again without enrolling twice
     Import(archive::ImportArgs),

@@ -43,11 +43,11 @@ fn a_backup_is_made_verified_and_restored() {
     let scratch = Scratch::new();
     fill(&scratch, 1);
     let made = json(&scratch.data_of(&["backup", "one", "--data", "data", "--json"]));
-    assert_eq!((&made["layout"], &made["problems"]), (&9.into(), &Value::Array(vec![])));
+    assert_eq!((&made["layout"], &made["problems"]), (&10.into(), &Value::Array(vec![])));
     let verified = json(&scratch.data_of(&["backup", "--verify", "one", "--json"]));
     assert_eq!(made, verified);
     let restored = scratch.data_of(&["restore", "one", "--data", "new"]);
-    assert!(restored.starts_with("library         new\nlayout          version 9\n"), "{restored}");
+    assert!(restored.starts_with("library         new\nlayout          version 10\n"), "{restored}");
     assert!(restored.ends_with("problems        none\n"), "{restored}");
     let listed = scratch.data_of(&["face", "list", "--data", "new", "--set", "staff", "--json"]);
     assert_eq!(json(&listed)["faces"].as_array().unwrap().len(), 10, "{listed}");

@@ -533,9 +533,8 @@ impl Source for DatabaseSource {
     }
 
     fn end(&mut self) -> Result<()> {
-        self.connected.run("read the library", async |session| {
-            session.batch("ROLLBACK; SELECT pg_advisory_unlock_all()").await
-        })
+        self.connected
+            .run("read the library", async |session| session.batch("ROLLBACK; SELECT pg_advisory_unlock_all()").await)
     }
 
     fn numbers(&mut self) -> Result<Numbers> {

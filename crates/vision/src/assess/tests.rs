@@ -30,7 +30,8 @@ fn share_of_a_class_needs_the_class() {
 #[test]
 fn nothing_assigned_still_gives_pose_quality_and_crops() {
     let assignment = Assignment::first_of(&[]);
-    let from_pixels = Aspects::POSE.and(Aspects::QUALITY).and(Aspects::POINTS).and(Aspects::CROP);
+    let pictures = Aspects::CROP.and(Aspects::THUMBNAIL);
+    let from_pixels = Aspects::POSE.and(Aspects::QUALITY).and(Aspects::POINTS).and(pictures);
     assert_eq!(assignment.aspects(), from_pixels);
     assert_eq!(assignment.packs().count(), 0);
 }
