@@ -27,6 +27,7 @@ pub(crate) async fn run(args: RecoverArgs, config: &Config) -> Outcome {
     super::refuse_database(config, "restore a backup of the database, or promote a standby")?;
     let data = config.data()?.to_owned();
     let to = args.to.clone();
+    let moved_to = std::fs::read_to_string(data.join(embedded::MOVED_FILE)).ok();
     let recovered = tokio::task::spawn_blocking(move || embedded::recover(data, to))
         .await
         .map_err(|error| failed(format!("the recovery broke off: {error}")))??;
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: RecoverArgs, config: &Config) -> Outcome {
             "persons": recovered.n_persons,
             "faces": recovered.n_faces,
             "lost": recovered.lost,
+            "moved_to": moved_to,
         }));
         return Ok(if recovered.lost.is_empty() { Verdict::Done } else { Verdict::No });
     }
@@ -53,6 +55,9 @@ pub(crate) async fn run(args: RecoverArgs, config: &Config) -> Outcome {
     line("persons", &recovered.n_persons);
     line("faces", &recovered.n_faces);
     line("not recovered", &"jobs under way, spent tokens, handed-in pictures: they are asked for again or come again");
+    if let Some(moved_to) = moved_to {
+        line("moved away", &format_args!("to {moved_to}: what was deleted there since is in the new library again"));
+    }
     for lost in &recovered.lost {
         line("lost", lost);
     }

@@ -71,6 +71,8 @@ fn a_library_is_moved_to_a_database_and_back() {
     let back = json(&scratch.data_of(&["face", "list", "--data", "back", "--set", "staff", "--json"]));
     assert_eq!(back["faces"], listed["faces"]);
     scratch.data_of(&["check", "--data", "back", "--thorough"]);
+    let recovered = scratch.data_of(&["recover", "--data", "data", "--to", "recovered"]);
+    assert!(recovered.contains("moved away      to postgres://"), "{recovered}");
     scratch.data_of(&["migrate", "--take-back", "data"]);
     scratch.data_of(&["check", "--data", "data", "--thorough"]);
     refused(&scratch.run(&["migrate", "--take-back", "data"]), "was not moved away");

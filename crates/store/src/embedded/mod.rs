@@ -102,7 +102,7 @@ pub use self::identity::IDENTITY_FILE;
 pub use self::losses::LOSSES_FILE;
 pub use self::recover::{Recovered, recover};
 pub use self::reserve::RESERVE_FILE;
-pub use self::schema::{DATABASE_FILE, SCHEMA_VERSION};
+pub use self::schema::{DATABASE_FILE, MOVED_FILE, SCHEMA_VERSION};
 pub use self::scrub::SCRUB_FILE;
 
 /// What an operator may choose.

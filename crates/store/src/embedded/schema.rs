@@ -166,8 +166,8 @@ pub(super) fn limit_size(conn: &Connection, bytes_max: Option<u64>) -> Answer<()
 /// What is added to the layout's version when the library was moved away, so that no program serves it any more.
 pub(super) const MOVED_LAYOUTS: u32 = 1_000_000;
 
-/// Says where to.
-pub(super) const MOVED_FILE: &str = "likeness.moved";
+/// The file in a data folder that says where its library was moved to.
+pub const MOVED_FILE: &str = "likeness.moved";
 
 /// Where the library of a folder was moved to, as far as that is known.
 pub(super) fn moved_to(dir: &Path) -> String {
