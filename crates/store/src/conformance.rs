@@ -238,6 +238,7 @@ macro_rules! conformance {
             thumbnails: [
                 a_picture_is_kept_where_the_set_says_so
                 pictures_are_erased_when_none_are_to_be_kept
+                pictures_to_be_erased_come_back_with_no_person
                 a_picture_goes_with_its_face
                 a_members_picture_is_kept_while_any_set_keeps_it
                 moved_faces_keep_their_pictures_where_they_are_kept

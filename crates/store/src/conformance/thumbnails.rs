@@ -110,6 +110,28 @@ pub async fn pictures_are_erased_when_none_are_to_be_kept(bench: Bench) -> Bench
     bench
 }
 
+/// What waits to be erased does not come back with a person who joins another set, nor with a face that is given to one.
+pub async fn pictures_to_be_erased_come_back_with_no_person(bench: Bench) -> Bench {
+    let other = set(&bench, "other", true).await;
+    let bert = member(&bench, "bert", &["other"], &[]).await;
+    for (name, key, many, number) in [("first", "anna", 101..1_301, 5), ("second", "carl", 2_101..3_301, 6)] {
+        let staff = set(&bench, name, true).await;
+        // Erased in order of enrolment, so that those of the person are the last.
+        enrol(&bench, FaceOwner::FaceSet(staff), &many.collect::<Vec<u64>>()).await;
+        let person = member(&bench, key, &[name], &[number]).await;
+        assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(staff)).await, [number]);
+        keep(&bench, staff, false).await.unwrap();
+        if key == "anna" {
+            bench.store.join_face_sets(by(ours()), person, vec![face_set("other")], None).await.unwrap();
+        } else {
+            let ids = Some(vec![face_id(number)]);
+            bench.store.move_faces(by(ours()), person, bert, ids, 10, None, TimestampMs(5_000)).await.unwrap();
+        }
+        assert_eq!(shown(&bench, ours(), FaceScope::FaceSet(other)).await, [0; 0], "{key}");
+    }
+    bench
+}
+
 /// A deleted face has none; a face that gets its id gets no picture with it.
 pub async fn a_picture_goes_with_its_face(bench: Bench) -> Bench {
     let staff = set(&bench, "staff", true).await;

@@ -125,6 +125,10 @@ pub(super) fn join_set(
         }
     })?;
     bounds::check_gallery(&set.face_set, set.n_gallery, shown.len() as u64, limits)?;
+    // A picture that waits to be erased must not be wanted again because of the new set.
+    for (sequence, _) in &shown {
+        thumbnails::drop_unwanted(tx.conn, *sequence)?;
+    }
     let sequence = tx.next_sequence();
     tx.conn.prepare_cached(&MEMBERSHIPS.insert())?.execute((set.face_set.id.get(), sequence, person.get()))?;
     tx.conn
@@ -298,6 +302,8 @@ pub(super) fn move_faces(
             let message = format!("the person has a face with external id `{external_id}` already");
             return Err(Failure::said(Kind::FaceExists, message));
         }
+        // Before the sets of the other person want a picture that waits to be erased.
+        thumbnails::drop_unwanted(tx.conn, sequence)?;
         face.owner = FaceOwner::Person(to);
         face.updated_at = now;
         tx.conn.prepare_cached("UPDATE faces SET person = ?2, updated_at = ?3 WHERE sequence = ?1")?.execute((

@@ -111,6 +111,9 @@ async fn join_one(
     let found = tx.session.query(&sql, &[&member, &pack.as_str()]).await?;
     let shown = rows::intact(&found, |row| rows::face_and_template(row, tenant, pack))?;
     bounds::check_gallery(&set.face_set, set.n_gallery, shown.len() as u64, limits)?;
+    // A picture that waits to be erased must not be wanted again because of the new set.
+    let faces_shown: Vec<i64> = shown.iter().map(|(row, _)| row.sequence).collect();
+    thumbnails::drop_unwanted(&tx.session, &faces_shown).await?;
     let sequence = tx.next_place().await?;
     let sql = "INSERT INTO memberships (face_set, sequence, person) VALUES ($1, $2, $3)";
     tx.session.execute(sql, &[&id, &sequence, &member]).await?;
@@ -275,6 +278,9 @@ pub(super) async fn move_faces(
     let is_among = |sets: &[SetRow], set: &SetRow| sets.iter().any(|other| other.face_set.id == set.face_set.id);
     let mut n_more = vec![0_u64; joined.len()];
     let mut moved_faces = Vec::with_capacity(moved.len());
+    // Before the sets of the other person want pictures that wait to be erased.
+    let sequences: Vec<i64> = moved.iter().map(|row| row.sequence).collect();
+    thumbnails::drop_unwanted(&tx.session, &sequences).await?;
     for FaceRow { sequence, mut face } in moved {
         face.owner = FaceOwner::Person(to);
         face.updated_at = now;
