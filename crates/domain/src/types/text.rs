@@ -17,6 +17,29 @@ pub fn require_path_segment(field: &'static str, name: &str) -> Result<()> {
     }
 }
 
+/// Whether a character is there without being seen: blanks of no width, marks that turn the reading direction. The joiners U+200C
+/// and U+200D are not meant, as Persian and pictures of several characters need them.
+pub fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+/// Refuses as the name of something new what people cannot tell from another: a text with a character that [`is_unseen`], or of
+/// blanks only. What has such a name from earlier keeps it. `InvalidArgument`.
+pub fn require_seen(field: &'static str, name: &str) -> Result<()> {
+    if let Some(unseen) = name.chars().find(|&character| is_unseen(character)) {
+        let message = format!("`{field}` has the character U+{:04X}, which nobody sees", u32::from(unseen));
+        return Err(Error::invalid(field, message));
+    }
+    if !name.is_empty() && name.trim().is_empty() {
+        let message = format!("`{field}` has blanks only, expected printable characters");
+        return Err(Error::invalid(field, message));
+    }
+    Ok(())
+}
+
 macro_rules! short_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $chars_max:literal, $allow_empty:literal, $is_compared:literal) => {
         $(#[$doc])*

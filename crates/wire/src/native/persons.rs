@@ -5,7 +5,7 @@ use http::StatusCode;
 use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonImage, SplitPerson};
 use likeness_domain::ports::{Page, PersonSummary};
-use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch};
+use likeness_domain::types::{FaceId, FaceSet, FaceSetName, Person, PersonKey, PersonPatch, require_seen};
 use likeness_domain::{Error, Kind, limits};
 
 use super::body::{Call, InFaceSet, Json, OfFace, OfPerson, Posted, Query, Words, json};
@@ -277,17 +277,7 @@ fn known_key(option: &'static str, key: String) -> Result<PersonKey, Error> {
 /// A key that somebody is to have from now on. One that people cannot tell from another is refused; whoever has one of these
 /// since before keeps it.
 fn new_key(option: &'static str, key: String) -> Result<PersonKey, Error> {
-    let is_unseen = |character: char| matches!(character, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    if let Some(unseen) = key.chars().find(|&character| is_unseen(character)) {
-        let message = format!("`{option}` has the character U+{:04X}, which nobody sees", u32::from(unseen));
-        return Err(Error::invalid(option, message));
-    }
-    if !key.is_empty() && key.trim().is_empty() {
-        return Err(Error::invalid(
-            option,
-            format!("`{option}` has blanks only, expected 1 to 64 printable characters"),
-        ));
-    }
+    require_seen(option, &key)?;
     known_key(option, key)
 }
 

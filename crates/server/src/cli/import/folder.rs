@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use likeness_domain::Error;
+use likeness_domain::types::is_unseen;
 use serde::Serialize;
 
 use super::photo;
@@ -160,8 +161,7 @@ fn name_of(name: &OsStr) -> String {
 /// A text for a terminal: characters that move the cursor, begin a line or turn the reading direction are shown by their numbers.
 pub(super) fn shown(text: &str) -> String {
     let is_odd = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        character.is_control() || is_unseen(character) || matches!(character, '\u{200c}' | '\u{200d}')
     };
     text.chars().fold(String::new(), |mut shown, character| {
         if is_odd(character) {
