@@ -591,14 +591,10 @@ impl Finder {
         Ok(suppressed(all, self.nms_iou))
     }
 
-    /// Whether a candidate is reported whatever the mesh says.
-    fn is_sure(&self, candidate: &FoundFace, turning: Turning) -> bool {
-        candidate.score >= self.first.score_sure || (turning == Turning::OfTurned && seems_upright(candidate))
-    }
-
     /// Whether a doubtful candidate is reported: the detector is sure of it, or nearly so and the mesh does not deny it.
     fn is_reported(&self, face: &Face, turning: Turning) -> bool {
-        self.is_sure(&face.found, turning) || (face.found.score >= PERSISTENT_SCORE_MIN && face.presence() >= 0.0)
+        is_sure(&face.found, self.first.score_sure, turning)
+            || (face.found.score >= PERSISTENT_SCORE_MIN && face.presence() >= 0.0)
     }
 
     /// Fits the mesh to a candidate, as well as the purpose needs it.
@@ -609,7 +605,7 @@ impl Finder {
         purpose: Purpose,
         turning: Turning,
     ) -> Result<Face> {
-        if purpose == Purpose::Boxes && self.is_sure(&candidate, turning) {
+        if purpose == Purpose::Boxes && is_sure(&candidate, self.first.score_sure, turning) {
             return Ok(Face { found: candidate, fit: None, doubt: None });
         }
         let fit = self.fitted(pyramid, &candidate, purpose, turning)?;
@@ -877,6 +873,11 @@ fn is_upright(faces: &[FoundFace], picture: &RgbImage) -> bool {
 /// Whether a face's score and points are those of an upright one.
 fn seems_upright(face: &FoundFace) -> bool {
     face.score >= SEEMS_UPRIGHT_SCORE_MIN && FacePlace::of(face).tilt.abs() < LEVEL_TILT_MAX
+}
+
+/// Whether a candidate is reported whatever the mesh says: `score_sure` is [`FirstPass::score_sure`].
+fn is_sure(candidate: &FoundFace, score_sure: f32, turning: Turning) -> bool {
+    candidate.score >= score_sure || (turning == Turning::OfTurned && seems_upright(candidate))
 }
 
 /// Whether so many faces of a picture seem upright, a certain one among them, that each of them is.

@@ -354,6 +354,10 @@ fn a_library_without_its_database_is_not_taken_for_one_still_to_be_made() {
 /// Issue 15: whoever had mistyped the folder was told to take its files away from everybody else.
 #[test]
 fn a_folder_of_other_files_is_not_to_be_shut() {
+    // Without one `doctor` fails whatever the folder is.
+    if !has_pack() {
+        return;
+    }
     let scratch = Scratch::new();
     let folder = scratch.path().join("etc");
     fs::create_dir(&folder).unwrap();

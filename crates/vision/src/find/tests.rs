@@ -9,6 +9,23 @@ fn face() -> FoundFace {
     }
 }
 
+/// Among several upright faces one that is nearly sure and level needs no mesh; elsewhere, lying, or less sure it does.
+#[test]
+fn a_nearly_sure_face_is_reported_among_upright_ones_only() {
+    let scored = |score: f32| FoundFace { score, ..face() };
+    let lying = turned_back(&scored(0.82), ExifOrientation::TURN_90, 100, 60);
+    assert!(is_sure(&scored(0.82), 0.85, Turning::OfTurned));
+    assert!(!is_sure(&scored(0.79), 0.85, Turning::OfTurned));
+    assert!(!is_sure(&lying, 0.85, Turning::OfTurned));
+    for turning in [Turning::OfPersistent, Turning::OfAny] {
+        assert!(!is_sure(&scored(0.82), 0.85, turning), "{turning:?}");
+        assert!(is_sure(&scored(0.85), 0.85, turning), "{turning:?}");
+    }
+    // A certain one and two that seem upright make such a picture.
+    assert_eq!(turning_among(&[face(), scored(0.82), scored(0.8)]), Turning::OfTurned);
+    assert_eq!(turning_among(&[face(), scored(0.82), lying]), Turning::OfPersistent);
+}
+
 #[test]
 fn face_found_in_a_turned_picture_is_put_where_it_was() {
     // The picture is 100 x 60; turned by 90 degrees it is 60 x 100, and its left column was the bottom row.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{Native, OwnerOfTheFolder, Sessions, TENANT_HEADER, router};
+use crate::adapter::needs::{READ, SEARCH};
 use crate::http::codes::status_and_word;
 use crate::tests::testbed::Testbed;
 
@@ -937,5 +938,20 @@ async fn the_member_at_fault_is_named() {
     for expires_in_s in [0, u64::MAX, 1 << 63] {
         let refused = fixture.json(Method::POST, "/keys", json!({"expires_in_s": expires_in_s})).await;
         check_blames(refused, Kind::InvalidArgument, "expires_in_s");
+    }
+}
+
+/// An operation that only looks must leave no answer behind, and one that writes must keep its answer: what reads and what
+/// writes follows from what a key needs for it.
+#[test]
+fn answers_are_kept_of_what_writes_only() {
+    for operation in super::table::operations() {
+        let looks = operation.method == "POST"
+            && [READ, SEARCH].contains(&operation.needs)
+            // Keeps an image, though whoever may search may do so.
+            && operation.name != "upload";
+        let expected = operation.method == "GET" || looks;
+        let method = operation.method.parse().unwrap();
+        assert_eq!(super::idempotency::only_reads(&method, operation.path), expected, "{}", operation.name);
     }
 }

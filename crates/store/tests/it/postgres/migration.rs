@@ -476,7 +476,8 @@ fn a_database_is_left_while_its_servers_write() {
     let name = server.database();
     let scratch = tempfile::tempdir().unwrap();
     let to = folder(&scratch.path().join("library"));
-    // A writer that is in the way for longer gives way no more: who comes later is told that there is a deadlock.
+    // A deadlock would be broken within a millisecond, at the expense of whoever completes it: of the migration, which comes last.
+    // After the usual second it is the writer that gives way, if the library is small, and nothing would show.
     server.sql(&name, &format!("ALTER DATABASE {name} SET deadlock_timeout = '1ms'"));
     block_on(async {
         let library = in_database(server, &name).unwrap();
