@@ -66,18 +66,23 @@ pub(crate) struct Row<O, E = ()> {
 }
 
 /// Declares what a dialect offers, a line for each operation: its name in the code and the vendor's, method and path,
-/// how far it is done, what it needs, and whatever else the dialect has to know of it. Behind `[refused]` stands what is not
-/// offered. This makes the enum `Operation`, the rows by which requests are routed (`TABLE`) and what [`crate::ADAPTERS`] lists
-/// (`INFOS`).
+/// how far it is done, what it needs, whatever else the dialect has to know of it, and the function that does it, unless it
+/// is answered before one is chosen. Behind `[refused]` stands what is not offered. This makes the enum `Operation`, the rows by
+/// which requests are routed (`TABLE`), what [`crate::ADAPTERS`] lists (`INFOS`), and `run!(operation, call)`, which calls the
+/// function where it is in scope. The `$` before it all is for the macro within the macro.
 macro_rules! operations {
+    (@run $call:ident) => { unreachable!("answered before a function is chosen") };
+    (@run $call:ident $($handler:ident)::+) => { $($handler)::+($call).await };
+    (@run $call:ident $($handler:ident)::+ ($argument:expr)) => { $($handler)::+($call, $argument).await };
     (@extra) => { () };
     (@extra $extra:expr) => { $extra };
     (@info $name:literal, $method:literal $path:expr, $state:expr, $needs:expr) => {
         $crate::adapter::Operation { name: $name, method: $method, path: $path, state: $state, needs: $needs }
     };
     (
-        Row = $Row:ty;
-        $($Operation:ident: $name:literal, $method:literal $path:expr, $state:expr, $needs:expr $(, $extra:expr)?;)*
+        $dollar:tt Row = $Row:ty;
+        $($Operation:ident: $name:literal, $method:literal $path:expr, $state:expr, $needs:expr $(, $extra:expr)?
+            $(=> $($handler:ident)::+ $(($argument:expr))?)?;)*
         $([refused] $refused:literal, $refused_method:literal $refused_path:expr, $code:expr, $refused_needs:expr;)*
     ) => {
         /// An operation that is offered.
@@ -97,6 +102,18 @@ macro_rules! operations {
                 @info $refused, $refused_method $refused_path, $crate::adapter::State::Refused($code), $refused_needs
             ),)*
         ];
+
+        /// Calls the function of an operation.
+        macro_rules! run {
+            ($dollar operation:expr, $dollar call:ident) => {
+                match $dollar operation {
+                    $(Operation::$Operation => {
+                        $crate::adapter::operations!(@run $dollar call $($($handler)::+ $(($argument))?)?)
+                    })*
+                }
+            };
+        }
+        pub(super) use run;
     };
 }
 pub(crate) use operations;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::call::Call;
 use super::dto::Answer;
 use super::errors::{Failure, Fault, answer, code, retry_later_if_busy};
-use super::operations::Operation;
+use super::operations::{self, Operation};
 use super::params;
 use super::scan::{self, FACES_MAX};
 use super::{convert, dto, image, jobs, uploads};
@@ -26,25 +26,8 @@ const URLS_MAX: usize = 20;
 
 /// Runs the operation.
 pub(super) async fn handle(call: Call<'_>) -> Outcome {
-    match call.row.operation {
-        Operation::AddPerson => add_person(&call).await,
-        Operation::SetPerson => set_person(&call).await,
-        Operation::GetPerson => get_person(&call).await,
-        Operation::DeletePerson => delete_person(&call).await,
-        Operation::AddFaces => add_faces(&call).await,
-        Operation::DeleteFaces => delete_faces(&call).await,
-        Operation::GetFaces => get_faces(&call).await,
-        Operation::GetGroups => get_groups(&call).await,
-        Operation::GetPersons => get_persons(&call).await,
-        Operation::AddGroups => add_groups(&call).await,
-        Operation::DeleteGroups => delete_groups(&call).await,
-        Operation::ImageSyncScan => image_scan(&call).await,
-        Operation::ImageAsyncScan => image_async_scan(&call).await,
-        Operation::ImageAsyncScanResults => image_results(&call).await,
-        Operation::DetectFace => detect_face(&call).await,
-        Operation::UploadCredentials => call.ok(uploads::credentials(call.api, (&call.key, &call.secret))?),
-        Operation::SearchPerson => search_person(&call).await,
-    }
+    let call = &call;
+    operations::run!(call.row.operation, call)
 }
 
 impl Call<'_> {
@@ -291,6 +274,10 @@ async fn detect_face(call: &Call<'_>) -> Outcome {
     };
     let task_id = Some(scan::fresh_task_id(call.api));
     call.ok_of(vec![code], dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
+}
+
+async fn upload_credentials(call: &Call<'_>) -> Outcome {
+    call.ok(uploads::credentials(call.api, (&call.key, &call.secret))?)
 }
 
 async fn search_person(call: &Call<'_>) -> Outcome {

@@ -12,24 +12,25 @@ const SOME_ATTRIBUTES: State =
 const UPLOADS: State = State::Partly("596 unless `aliyun.upload_endpoint` is set");
 
 adapter::operations! {
-    Row = Row;
-    AddPerson: "AddPerson", "POST" "/green/sface/person/add", State::Done, needs::ENROL, 20;
-    SetPerson: "SetPerson", "POST" "/green/sface/person/update", State::Done, needs::ENROL, 20;
-    GetPerson: "GetPerson", "POST" "/green/sface/person", State::Done, needs::READ, 20;
-    DeletePerson: "DeletePerson", "POST" "/green/sface/person/delete", State::Done, needs::DELETE, 20;
-    AddFaces: "AddFaces", "POST" "/green/sface/face/add", State::Done, needs::ENROL, 20;
-    DeleteFaces: "DeleteFaces", "POST" "/green/sface/face/delete", State::Done, needs::DELETE, 20;
-    GetFaces: "GetFaces", "POST" "/green/sface/faces", State::Done, needs::READ, 20;
-    GetGroups: "GetGroups", "POST" "/green/sface/groups", State::Done, needs::READ, 20;
-    GetPersons: "GetPersons", "POST" "/green/sface/group/persons", State::Done, needs::READ, 20;
-    AddGroups: "AddGroups", "POST" "/green/sface/person/groups/add", State::Done, needs::ENROL, 10;
-    DeleteGroups: "DeleteGroups", "POST" "/green/sface/person/groups/delete", State::Done, needs::DELETE, 10;
-    ImageSyncScan: "ImageSyncScan", "POST" "/green/image/scan", SCENES, needs::SEARCH, 50;
-    ImageAsyncScan: "ImageAsyncScan", "POST" "/green/image/asyncscan", SCENES, needs::SEARCH, 50;
-    ImageAsyncScanResults: "ImageAsyncScanResults", "POST" "/green/image/results", State::Done, needs::SEARCH, 50;
-    DetectFace: "DetectFace", "POST" "/green/face/detect", SOME_ATTRIBUTES, needs::SEARCH, 50;
-    UploadCredentials: "UploadCredentials", "POST" "/green/credentials/uploadcredentials", UPLOADS, needs::SEARCH, 20;
-    SearchPerson: "SearchPerson", "POST" "/green/sface/search", State::Done, needs::SEARCH, 50;
+    $ Row = Row;
+    AddPerson: "AddPerson", "POST" "/green/sface/person/add", State::Done, needs::ENROL, 20 => add_person;
+    SetPerson: "SetPerson", "POST" "/green/sface/person/update", State::Done, needs::ENROL, 20 => set_person;
+    GetPerson: "GetPerson", "POST" "/green/sface/person", State::Done, needs::READ, 20 => get_person;
+    DeletePerson: "DeletePerson", "POST" "/green/sface/person/delete", State::Done, needs::DELETE, 20 => delete_person;
+    AddFaces: "AddFaces", "POST" "/green/sface/face/add", State::Done, needs::ENROL, 20 => add_faces;
+    DeleteFaces: "DeleteFaces", "POST" "/green/sface/face/delete", State::Done, needs::DELETE, 20 => delete_faces;
+    GetFaces: "GetFaces", "POST" "/green/sface/faces", State::Done, needs::READ, 20 => get_faces;
+    GetGroups: "GetGroups", "POST" "/green/sface/groups", State::Done, needs::READ, 20 => get_groups;
+    GetPersons: "GetPersons", "POST" "/green/sface/group/persons", State::Done, needs::READ, 20 => get_persons;
+    AddGroups: "AddGroups", "POST" "/green/sface/person/groups/add", State::Done, needs::ENROL, 10 => add_groups;
+    DeleteGroups: "DeleteGroups", "POST" "/green/sface/person/groups/delete", State::Done, needs::DELETE, 10 => delete_groups;
+    ImageSyncScan: "ImageSyncScan", "POST" "/green/image/scan", SCENES, needs::SEARCH, 50 => image_scan;
+    ImageAsyncScan: "ImageAsyncScan", "POST" "/green/image/asyncscan", SCENES, needs::SEARCH, 50 => image_async_scan;
+    ImageAsyncScanResults: "ImageAsyncScanResults", "POST" "/green/image/results", State::Done, needs::SEARCH, 50 => image_results;
+    DetectFace: "DetectFace", "POST" "/green/face/detect", SOME_ATTRIBUTES, needs::SEARCH, 50 => detect_face;
+    UploadCredentials: "UploadCredentials", "POST" "/green/credentials/uploadcredentials", UPLOADS, needs::SEARCH, 20
+        => upload_credentials;
+    SearchPerson: "SearchPerson", "POST" "/green/sface/search", State::Done, needs::SEARCH, 50 => search_person;
 }
 
 /// The only bucket, and the first segment of its path.

@@ -11,7 +11,7 @@ use super::convert::{self, VOCABULARY};
 use super::dto::Answer;
 use super::errors::{Code, Failure, Origin, code};
 use super::image::{self, Picture};
-use super::operations::Operation;
+use super::operations::{self, Operation};
 use super::params::shortened;
 use super::{ids, liveness};
 
@@ -19,30 +19,8 @@ type Outcome = Result<Answer, Failure>;
 
 /// Runs the operation.
 pub(super) async fn handle(call: Call<'_>) -> Outcome {
-    match call.operation {
-        Operation::DetectFaces => detect_faces(&call).await,
-        Operation::CompareFaces => compare_faces(&call).await,
-        Operation::CreateFaceSet => create_face_set(&call).await,
-        Operation::ListFaceSets => list_face_sets(&call).await,
-        Operation::ShowFaceSet => show_face_set(&call).await,
-        Operation::DeleteFaceSet => delete_face_set(&call).await,
-        Operation::AddFaces => add_faces(&call).await,
-        Operation::ListFaces => list_faces(&call).await,
-        Operation::UpdateFace => update_face(&call).await,
-        Operation::DeleteFaces => delete_faces(&call).await,
-        Operation::BatchDeleteFaces => batch_delete_faces(&call).await,
-        Operation::SearchFaces => search_faces(&call).await,
-        Operation::ShowSubscription | Operation::CreateSubscription => Ok(service_status(&call)),
-        Operation::DetectLive => detect_live(&call).await,
-        Operation::DetectLiveFace => detect_live_face(&call).await,
-        Operation::CreateToken
-        | Operation::ListProjects
-        | Operation::ListVersions
-        | Operation::ShowVersion
-        | Operation::ListAuthProjects
-        | Operation::ListDomains
-        | Operation::CheckToken => unreachable!("answered before a handler is chosen"),
-    }
+    let call = &call;
+    operations::run!(call.operation, call)
 }
 
 async fn detect_faces(call: &Call<'_>) -> Outcome {
@@ -258,9 +236,9 @@ async fn detect_live_face(call: &Call<'_>) -> Outcome {
     Ok(Answer::Liveness(liveness::still_judged(answer)))
 }
 
-fn service_status(call: &Call<'_>) -> Answer {
+async fn service_status(call: &Call<'_>) -> Outcome {
     let create_time = convert::create_date(call.identity.key.tenant.created_at);
-    Answer::ServiceStatus { subscribe_status: true, create_time }
+    Ok(Answer::ServiceStatus { subscribe_status: true, create_time })
 }
 
 /// The face set that the path names.

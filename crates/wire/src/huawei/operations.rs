@@ -47,21 +47,22 @@ const NEEDS_LANDMARKS: State =
 const NEEDS_LIVENESS: State = State::Partly("needs the `liveness` pack, else `FRS.0020`");
 
 adapter::operations! {
-    Row = Row;
-    DetectFaces: "DetectFace", "POST" "/{v}/{project_id}/face-detect", SOME_ATTRIBUTES, needs::SEARCH, FRS_FORM;
-    CompareFaces: "CompareFace", "POST" "/{v}/{project_id}/face-compare", State::Done, needs::SEARCH, FRS_FORM;
-    CreateFaceSet: "CreateFaceSet", "POST" SETS, State::Done, needs::MANAGE, FRS_JSON;
-    ListFaceSets: "ShowAllFaceSets", "GET" SETS, State::Done, needs::READ, FRS;
-    ShowFaceSet: "ShowFaceSet", "GET" SET, State::Done, needs::READ, FRS;
-    DeleteFaceSet: "DeleteFaceSet", "DELETE" SET, State::Done, needs::DELETE_SET, FRS;
-    AddFaces: "AddFaces", "POST" FACES, State::Done, needs::ENROL, FRS_FORM;
-    ListFaces: "ShowFaces", "GET" FACES, State::Done, needs::READ, FRS;
-    UpdateFace: "UpdateFace", "PUT" FACES, State::Done, needs::ENROL, FRS_JSON;
-    DeleteFaces: "DeleteFace", "DELETE" FACES, State::Done, needs::DELETE, FRS;
-    BatchDeleteFaces: "BatchDeleteFaces", "DELETE" BATCH, State::Done, needs::DELETE, FRS_JSON;
-    SearchFaces: "SearchFace", "POST" SEARCH, State::Done, needs::SEARCH, FRS_FORM;
-    DetectLive: "DetectLive", "POST" "/{v}/{project_id}/live-detect", NEEDS_LANDMARKS, needs::SEARCH, FRS_FORM;
-    DetectLiveFace: "DetectLiveFace", "POST" "/{v}/{project_id}/live-detect-face", NEEDS_LIVENESS, needs::SEARCH, FRS_FORM;
+    $ Row = Row;
+    DetectFaces: "DetectFace", "POST" "/{v}/{project_id}/face-detect", SOME_ATTRIBUTES, needs::SEARCH, FRS_FORM => detect_faces;
+    CompareFaces: "CompareFace", "POST" "/{v}/{project_id}/face-compare", State::Done, needs::SEARCH, FRS_FORM => compare_faces;
+    CreateFaceSet: "CreateFaceSet", "POST" SETS, State::Done, needs::MANAGE, FRS_JSON => create_face_set;
+    ListFaceSets: "ShowAllFaceSets", "GET" SETS, State::Done, needs::READ, FRS => list_face_sets;
+    ShowFaceSet: "ShowFaceSet", "GET" SET, State::Done, needs::READ, FRS => show_face_set;
+    DeleteFaceSet: "DeleteFaceSet", "DELETE" SET, State::Done, needs::DELETE_SET, FRS => delete_face_set;
+    AddFaces: "AddFaces", "POST" FACES, State::Done, needs::ENROL, FRS_FORM => add_faces;
+    ListFaces: "ShowFaces", "GET" FACES, State::Done, needs::READ, FRS => list_faces;
+    UpdateFace: "UpdateFace", "PUT" FACES, State::Done, needs::ENROL, FRS_JSON => update_face;
+    DeleteFaces: "DeleteFace", "DELETE" FACES, State::Done, needs::DELETE, FRS => delete_faces;
+    BatchDeleteFaces: "BatchDeleteFaces", "DELETE" BATCH, State::Done, needs::DELETE, FRS_JSON => batch_delete_faces;
+    SearchFaces: "SearchFace", "POST" SEARCH, State::Done, needs::SEARCH, FRS_FORM => search_faces;
+    DetectLive: "DetectLive", "POST" "/{v}/{project_id}/live-detect", NEEDS_LANDMARKS, needs::SEARCH, FRS_FORM => detect_live;
+    DetectLiveFace: "DetectLiveFace", "POST" "/{v}/{project_id}/live-detect-face", NEEDS_LIVENESS, needs::SEARCH, FRS_FORM
+        => detect_live_face;
     CreateToken: "KeystoneCreateUserTokenByPassword", "POST" "/{v}/auth/tokens", KEYS_ARE_USERS, needs::NOTHING, IAM;
     CheckToken: "KeystoneValidateToken", "GET" "/{v}/auth/tokens", State::Done, needs::NOTHING, IAM;
     ListAuthProjects: "KeystoneListAuthProjects", "GET" "/{v}/auth/projects", State::Done, needs::NOTHING, IAM;
@@ -69,8 +70,8 @@ adapter::operations! {
     ListVersions: "KeystoneListVersions", "GET" "/", State::Done, needs::NOTHING, IAM;
     ShowVersion: "KeystoneShowVersion", "GET" "/{v}", State::Done, needs::NOTHING, IAM;
     ListProjects: "KeystoneListProjects", "GET" "/{v}/projects", State::Done, needs::NOTHING, IAM;
-    ShowSubscription: "ShowSubscription", "GET" STATUS, State::Done, needs::NOTHING, FRS_V1;
-    CreateSubscription: "CreateSubscription", "POST" STATUS, State::Done, needs::NOTHING, FRS_V1;
+    ShowSubscription: "ShowSubscription", "GET" STATUS, State::Done, needs::NOTHING, FRS_V1 => service_status;
+    CreateSubscription: "CreateSubscription", "POST" STATUS, State::Done, needs::NOTHING, FRS_V1 => service_status;
 }
 
 /// This dialect, for [`crate::ADAPTERS`].

@@ -11,7 +11,7 @@ use super::convert::{self, MODEL_VERSION};
 use super::dto::{self, Answer};
 use super::errors::{self, Failure};
 use super::image::{self, Given};
-use super::operations::Operation;
+use super::operations::{self, Operation};
 use super::scale;
 use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
 use crate::megvii::dto::FaceFailure;
@@ -30,17 +30,7 @@ const RESULTS_MAX: u64 = 100;
 
 /// Runs the call.
 pub(super) async fn handle(operation: Operation, call: &Call<'_>) -> Result<Answer, Failure> {
-    match operation {
-        Operation::Create => create(call).await,
-        Operation::Free => free(call).await,
-        Operation::GroupList => group_list(call).await,
-        Operation::GroupInfo => group_info(call).await,
-        Operation::Add => add(call).await,
-        Operation::Delete => delete(call).await,
-        Operation::List => list(call).await,
-        Operation::FaceInfo => face_info(call).await,
-        Operation::Search => search(call).await,
-    }
+    operations::run!(operation, call)
 }
 
 async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
