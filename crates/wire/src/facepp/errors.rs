@@ -3,8 +3,8 @@
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
+use crate::megvii::errors as megvii;
 pub(super) use crate::megvii::errors::Failure;
-use crate::megvii::errors::{TOO_MANY, of_picture};
 
 /// What the client named, for errors that repeat it.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +26,6 @@ impl Blame<'_> {
 /// Nobody has that key, or not with that secret.
 pub(super) fn unknown_key() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "AUTHENTICATION_ERROR")
-}
-
-/// Too many calls.
-pub(super) fn too_many_calls() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, TOO_MANY)
 }
 
 /// Too many tasks wait.
@@ -77,43 +72,11 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, blame: &Blame<'_>) -> Fai
         Kind::FaceSetExists => Failure::bad("FACESET_EXIST"),
         Kind::FaceSetNotEmpty => Failure::bad("FACESET_NOT_EMPTY"),
         Kind::TooManyFaceSets => Failure::bad("FACESET_QUOTA_EXCEEDED"),
-        Kind::CapacityExceeded | Kind::TooManyPersons => Failure::bad("QUOTA_EXCEEDED"),
         Kind::FaceNotFound => no_face(blame.token),
-        Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
-            of_picture(kind, image)
-        }
         Kind::UrlInvalid | Kind::UrlForbidden | Kind::UrlUnreachable | Kind::UrlNotFound | Kind::UrlDenied => {
             Failure::bad(format!("INVALID_IMAGE_URL: {image}"))
         }
-        Kind::UrlTimeout => {
-            Failure::new(StatusCode::PRECONDITION_FAILED, format!("IMAGE_DOWNLOAD_TIMEOUT: {image}"))
-        }
-        Kind::Overloaded | Kind::RateExceeded => too_many_calls(),
-        // Nothing in this dialect asks for these: no face is an answer, and there are no persons, external ids, fields, clips,
-        // named packs or uploads.
-        Kind::NoFaceInImage
-        | Kind::SeveralFacesInImage
-        | Kind::FaceExists
-        | Kind::PersonNotFound
-        | Kind::PersonExists
-        | Kind::KeyNotFound
-        | Kind::JobNotFound
-        | Kind::JobDone
-        | Kind::TenantNotFound
-        | Kind::TenantExists
-        | Kind::Changed
-        | Kind::UnknownField
-        | Kind::FieldNotDefined
-        | Kind::FieldTypeMismatch
-        | Kind::SortFieldNotNumeric
-        | Kind::VideoUnreadable
-        | Kind::VideoDuration
-        | Kind::PackNotFound
-        | Kind::UploadNotFound
-        // The vendor has no error for these: they are answered as faults of the server, so that clients may try again.
-        | Kind::PackUnavailable
-        | Kind::Unsupported
-        | Kind::StorageFull
-        | Kind::Internal => Failure::internal(),
+        Kind::UrlTimeout => Failure::new(StatusCode::PRECONDITION_FAILED, format!("IMAGE_DOWNLOAD_TIMEOUT: {image}")),
+        _ => megvii::of_kind(kind, image),
     }
 }

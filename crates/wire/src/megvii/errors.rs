@@ -72,14 +72,56 @@ impl From<FieldError> for Failure {
     }
 }
 
-/// The answer to what is wrong with a picture, which came in this field, or with its face; an internal error for every
-/// other kind.
-pub(crate) fn of_picture(kind: Kind, field: &str) -> Failure {
+/// What the whole family answers to a kind of error; `image` is the field that the picture came in. A dialect has its own
+/// words first. No catch-all here: a new kind needs an answer.
+pub(crate) fn of_kind(kind: Kind, image: &str) -> Failure {
     match kind {
-        Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(field),
-        Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {field}")),
-        Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {field}")),
+        Kind::ImageFormat | Kind::ImageCorrupt => Failure::no_picture(image),
+        Kind::ImageDimensions => Failure::bad(format!("INVALID_IMAGE_SIZE: {image}")),
+        Kind::ImageTooLarge => Failure::bad(format!("IMAGE_FILE_TOO_LARGE: {image}")),
         Kind::PoorQuality => Failure::bad("LOW_QUALITY"),
-        _ => Failure::internal(),
+        Kind::CapacityExceeded | Kind::TooManyPersons => Failure::bad("QUOTA_EXCEEDED"),
+        Kind::Overloaded | Kind::RateExceeded => Failure::new(StatusCode::FORBIDDEN, TOO_MANY),
+        // Each dialect has words of its own for those that it can be asked for.
+        Kind::InvalidArgument
+        | Kind::MissingArgument
+        | Kind::Forbidden
+        | Kind::FaceSetNotFound
+        | Kind::FaceSetExists
+        | Kind::FaceSetNotEmpty
+        | Kind::TooManyFaceSets
+        | Kind::FaceNotFound
+        | Kind::NoFaceInImage
+        | Kind::UrlInvalid
+        | Kind::UrlForbidden
+        | Kind::UrlUnreachable
+        | Kind::UrlNotFound
+        | Kind::UrlDenied
+        | Kind::UrlTimeout
+        // Nothing in this family asks for these: persons, external ids, custom fields, exactly one face, clips, named packs,
+        // uploads.
+        | Kind::FaceExists
+        | Kind::PersonNotFound
+        | Kind::PersonExists
+        | Kind::KeyNotFound
+        | Kind::JobNotFound
+        | Kind::JobDone
+        | Kind::TenantNotFound
+        | Kind::TenantExists
+        | Kind::Changed
+        | Kind::UnknownField
+        | Kind::FieldNotDefined
+        | Kind::FieldTypeMismatch
+        | Kind::SortFieldNotNumeric
+        | Kind::SeveralFacesInImage
+        | Kind::VideoUnreadable
+        | Kind::VideoDuration
+        | Kind::PackNotFound
+        | Kind::UploadNotFound
+        // The vendors have no error for these: they are answered as faults of the server, so that clients may try again.
+        | Kind::PackUnavailable
+        | Kind::Unsupported
+        | Kind::StorageFull
+        | Kind::Internal => Failure::internal(),
     }
 }

@@ -4,8 +4,8 @@ use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
 use super::settings::{BadSign, Settings};
+use crate::megvii::errors as megvii;
 pub(super) use crate::megvii::errors::Failure;
-use crate::megvii::errors::{TOO_MANY, of_picture};
 
 /// Nobody has that key.
 pub(super) fn unknown_key() -> Failure {
@@ -18,12 +18,6 @@ pub(super) fn wrong_mac(settings: &Settings) -> Failure {
         BadSign::Authorization => Failure::refused("INVALID_SIGN"),
         BadSign::Authentication => unknown_key(),
     }
-}
-
-/// Too many calls.
-pub(super) fn too_many_calls(settings: &Settings) -> Failure {
-    let status = StatusCode::from_u16(settings.concurrency_status).unwrap_or(StatusCode::FORBIDDEN);
-    Failure::new(status, TOO_MANY)
 }
 
 /// The face is not in the library.
@@ -54,40 +48,10 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         Kind::CapacityExceeded | Kind::TooManyPersons => Failure::bad(settings.face_quota_error.clone()),
         Kind::FaceNotFound => no_face(),
         Kind::NoFaceInImage => Failure::bad(format!("NO_FACE_FOUND: {image}")),
-        Kind::PoorQuality | Kind::ImageFormat | Kind::ImageCorrupt | Kind::ImageDimensions | Kind::ImageTooLarge => {
-            of_picture(kind, image)
+        Kind::Overloaded | Kind::RateExceeded => {
+            let status = StatusCode::from_u16(settings.concurrency_status).unwrap_or(StatusCode::FORBIDDEN);
+            Failure { status, ..megvii::of_kind(kind, image) }
         }
-        Kind::Overloaded | Kind::RateExceeded => too_many_calls(settings),
-        // Nothing in this dialect asks for these: persons, external ids, custom fields, addresses, exactly one face,
-        // clips, named packs, uploads.
-        Kind::FaceExists
-        | Kind::PersonNotFound
-        | Kind::PersonExists
-        | Kind::KeyNotFound
-        | Kind::JobNotFound
-        | Kind::JobDone
-        | Kind::TenantNotFound
-        | Kind::TenantExists
-        | Kind::Changed
-        | Kind::UnknownField
-        | Kind::FieldNotDefined
-        | Kind::FieldTypeMismatch
-        | Kind::SortFieldNotNumeric
-        | Kind::SeveralFacesInImage
-        | Kind::VideoUnreadable
-        | Kind::VideoDuration
-        | Kind::PackNotFound
-        | Kind::UploadNotFound
-        | Kind::UrlInvalid
-        | Kind::UrlForbidden
-        | Kind::UrlUnreachable
-        | Kind::UrlNotFound
-        | Kind::UrlDenied
-        | Kind::UrlTimeout
-        // The vendor has no error for these: they are answered as faults of the server, so that clients may try again.
-        | Kind::PackUnavailable
-        | Kind::Unsupported
-        | Kind::StorageFull
-        | Kind::Internal => Failure::internal(),
+        _ => megvii::of_kind(kind, image),
     }
 }
