@@ -1,6 +1,6 @@
 //! What each dialect offers, as data.
 
-use likeness_domain::access::{Grant, Grants};
+use likeness_domain::access::{Admission, Grant, Grants, Limits, Rate};
 use likeness_domain::score::{Calibration, Scale};
 
 /// What operations need, for the dialects' tables.
@@ -44,6 +44,20 @@ pub struct Operation {
     pub state: State,
     /// What an access key must be allowed to do.
     pub needs: Grants,
+}
+
+impl Operation {
+    /// What a call of this operation asks the gate for, under the vendor's numbers.
+    pub(crate) fn admission<'a>(
+        &self,
+        dialect: &'static str,
+        limits: Limits,
+        rate: Option<Rate>,
+        request_id: &'a str,
+    ) -> Admission<'a> {
+        let Self { name: operation, needs, .. } = *self;
+        Admission { dialect, operation, needs, admits_operators: false, limits, rate, n_units: 1, request_id }
+    }
 }
 
 /// How far an operation is done.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use likeness_domain::access::Access;
+use likeness_domain::Error;
+use likeness_domain::access::{Access, Admission, Caller};
 use likeness_domain::library::Library;
 use likeness_domain::library::jobs::JobHandler;
 use likeness_domain::ports::{
     ArchiveStore, Clock, CredentialStore, IdSource, JobStore, NonceStore, Pending, RecordStore, WebhookSender,
 };
 use likeness_domain::settings::{Refused, Setting};
-use likeness_domain::types::InstallationSecret;
+use likeness_domain::types::{AccessKey, AccessKeyId, InstallationSecret};
 
+use crate::http::trace;
 use crate::native::dto;
 use crate::readiness::ReadyCheck;
 use crate::{aliyun, facepp, huawei, yuanli};
@@ -50,6 +52,23 @@ pub struct Services {
     pub ready: ReadyCheck,
     /// What the server knows of itself, for its administrators; `None` where it tells nothing.
     pub server: Option<Arc<dyn ServerFacts>>,
+}
+
+impl Services {
+    /// The key with the id that a caller names; `None` if it is no id, or nobody's.
+    pub(crate) async fn key(&self, id: &str) -> Result<Option<AccessKey>, Error> {
+        match AccessKeyId::new(id) {
+            Some(id) => self.credentials.key(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Lets a call of a dialect pass the gate, and has the request's line say who makes it.
+    pub(crate) fn admit(&self, key: &AccessKey, call: &Admission<'_>) -> Result<Caller, Error> {
+        let caller = self.access.admit(key, call)?;
+        trace::admitted(call.dialect, Some(call.operation), &caller);
+        Ok(caller)
+    }
 }
 
 /// What only the server knows of itself.

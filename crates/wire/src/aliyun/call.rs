@@ -57,16 +57,9 @@ impl Api {
     ) -> Admission<'a> {
         let rate = Rate { counted_by: CountedBy::TenantAndOperation, per_second: row.extra };
         let is_scan = matches!(row.operation, Operation::ImageSyncScan | Operation::ImageAsyncScan);
-        Admission {
-            dialect: "aliyun",
-            operation: row.info.name,
-            needs: row.info.needs,
-            admits_operators: false,
-            limits: self.settings().limits(),
-            rate: self.settings().limits_calls_of(key.tenant.name.as_str()).then_some(rate),
-            n_units: u32::from(!is_scan),
-            request_id,
-        }
+        let rate = self.settings().limits_calls_of(key.tenant.name.as_str()).then_some(rate);
+        let n_units = u32::from(!is_scan);
+        Admission { n_units, ..row.info.admission("aliyun", self.settings().limits(), rate, request_id) }
     }
 
     /// The scale of a pack.

@@ -15,7 +15,7 @@ use super::operations;
 use super::{auth, handlers, uploads};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::media_type::{self, MediaType};
-use crate::http::{target, trace};
+use crate::http::target;
 use crate::services::Services;
 
 /// The version of the API that is spoken here.
@@ -76,8 +76,7 @@ impl Aliyun {
         let (key, secret) = signed.verify(head, &body, &*wire.nonces, now, self.api.settings()).await?;
         log_client(head, request_id);
 
-        let caller = wire.access.admit(&key, &self.api.admission(row, &key, request_id))?;
-        trace::admitted("aliyun", Some(row.info.name), &caller);
+        let caller = wire.admit(&key, &self.api.admission(row, &key, request_id))?;
         let shown_id = super::dto::request_id(request_id);
         let call = Call { api: &self.api, row, caller, key, secret, shown_id, body };
         // Old SDKs send JSON as `application/octet-stream`, so only what is surely something else is refused.

@@ -1,6 +1,6 @@
 //! Who asks: key and secret in clear, among the other fields.
 
-use likeness_domain::types::{AccessKey, AccessKeyId};
+use likeness_domain::types::AccessKey;
 
 use super::errors::{self, Blame, Failure};
 use crate::http::signing::same;
@@ -11,10 +11,8 @@ use crate::services::Services;
 pub(super) async fn authenticate(fields: &Fields, wire: &Services) -> Result<AccessKey, Failure> {
     let now = wire.clock.now();
     fields.require(&["api_key", "api_secret"])?;
-    let key = match fields.text("api_key").ok().flatten().and_then(AccessKeyId::new) {
-        Some(id) => wire.credentials.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?,
-        None => None,
-    };
+    let id = fields.text("api_key").ok().flatten().unwrap_or_default();
+    let key = wire.key(id).await.map_err(|error| errors::library(error, &Blame::NOBODY))?;
     let secret = fields.get("api_secret").map(|field| &*field.bytes).unwrap_or_default();
     let is_right = |key: &AccessKey| key.secrets(now).any(|known| same(known.reveal().as_bytes(), secret));
     let key = key.filter(is_right).ok_or_else(errors::unknown_key)?;

@@ -6,8 +6,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use likeness_domain::ports::IdSource;
-use likeness_domain::types::{AccessKeyId, Secret, TimestampMs};
+use likeness_domain::Error;
+use likeness_domain::ports::{CredentialStore, IdSource};
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 
 use super::signing::{hmac_sha256, same};
 
@@ -72,6 +73,20 @@ impl Kind {
         let expires_at = TimestampMs(i64::from_be_bytes(ends.try_into().ok()?));
         let extra = extra.to_vec();
         (*version == VERSION).then_some(Claim { extra, expires_at, access_key_id, mac, bytes })
+    }
+
+    /// The claim of a token, the key that it names and the secret of that key's holder who made it; `None` if nobody did. The
+    /// claim may be over and the key disabled.
+    pub(crate) async fn open(
+        self,
+        token: &[u8],
+        credentials: &dyn CredentialStore,
+        now: TimestampMs,
+    ) -> Result<Option<(Claim, AccessKey, Secret)>, Error> {
+        let Some(claim) = self.read(token) else { return Ok(None) };
+        let Some(key) = credentials.key(claim.access_key_id.clone()).await? else { return Ok(None) };
+        let secret = key.secrets(now).find(|secret| self.is_sealed(&claim, secret)).cloned();
+        Ok(secret.map(|secret| (claim, key, secret)))
     }
 
     /// Whether the holder of this secret made the claim.

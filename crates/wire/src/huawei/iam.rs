@@ -7,10 +7,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
+use likeness_domain::types::{AccessKey, Secret, TimestampMs};
 use sha2::{Digest, Sha256};
 
-use super::auth::{self, Identity, TOKEN_LIFETIME_MS, Token};
+use super::auth::Identity;
+use super::auth::token::{self, TOKEN_LIFETIME_MS, Token};
 use super::call::Huawei;
 use super::dto;
 use super::errors::Failure;
@@ -42,7 +43,7 @@ pub(super) async fn create_token(
         }
         Login::Token(text) => {
             let found = match HeaderValue::from_str(text) {
-                Ok(text) => auth::token_of(&text, &*dialect.wire.credentials, now).await?,
+                Ok(text) => token::read(&text, &*dialect.wire.credentials, now).await?,
                 Err(_) => None,
             };
             let found = found.filter(|(key, ..)| key.is_usable(now));
@@ -178,10 +179,7 @@ impl<'a> Login<'a> {
 impl PasswordLogin<'_> {
     /// The key whose id and secret these are, and the secret.
     async fn key(&self, dialect: &Huawei, now: TimestampMs) -> Result<(AccessKey, Secret), Failure> {
-        let key = match AccessKeyId::new(self.user) {
-            Some(id) => dialect.wire.credentials.key(id).await?,
-            None => None,
-        };
+        let key = dialect.wire.key(self.user).await?;
         let unknown = || denied(StatusCode::UNAUTHORIZED, "the username or password is wrong");
         // One answer for everything that is wrong, and the comparison also where there is nothing to compare with.
         let nobodys = Secret::new("-").ok_or_else(|| unknown())?;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::auth::{self, Identity};
+use super::auth::{Identity, token};
 use super::call::Huawei;
 use super::dto;
 use super::errors::Failure;
@@ -59,7 +59,7 @@ pub(super) async fn check_token(
         return Err(Failure::identity(StatusCode::BAD_REQUEST, "the header `X-Subject-Token` is missing"));
     };
     let now = dialect.wire.clock.now();
-    let found = auth::token_of(subject, &*dialect.wire.credentials, now).await?;
+    let found = token::read(subject, &*dialect.wire.credentials, now).await?;
     let found = found.filter(|(key, ..)| key.is_usable(now) && key.tenant.id == identity.tenant());
     let (key, _, token) = found.ok_or_else(|| Failure::identity(StatusCode::NOT_FOUND, "the token is not valid"))?;
     let project = token.has_project.then(|| dialect.wire.settings.huawei.project_name.clone());

@@ -5,7 +5,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
-use likeness_domain::access::Admission;
 
 use super::auth::{self, Evidence, Identity};
 use super::call::{Call, Huawei};
@@ -15,7 +14,7 @@ use super::params::{Params, shortened};
 use super::{handlers, iam, keystone};
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::json::{self, Object};
-use crate::http::{target, trace};
+use crate::http::target;
 
 impl Huawei {
     /// Answers a request, whatever it is.
@@ -66,18 +65,8 @@ impl Huawei {
             check_project(&project_id, &identity, head)?;
         }
         let settings = &self.wire.settings.huawei;
-        let call = Admission {
-            dialect: "huawei",
-            operation: info.name,
-            needs: info.needs,
-            admits_operators: false,
-            limits: settings.limits(),
-            rate: settings.rate(),
-            n_units: 1,
-            request_id,
-        };
-        let caller = self.wire.access.admit(&identity.key, &call)?;
-        trace::admitted("huawei", Some(info.name), &caller);
+        let call = info.admission("huawei", settings.limits(), settings.rate(), request_id);
+        let caller = self.wire.admit(&identity.key, &call)?;
         upload.is_of_known_key();
         let query = query(head)?;
         match operation {

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
-use likeness_domain::access::{Admission, Caller, CountedBy, Limits, Rate};
+use likeness_domain::access::{Caller, CountedBy, Limits, Rate};
 use likeness_domain::library::{Library, Scales};
 use likeness_domain::ports::Job;
 use likeness_domain::score::{Calibration, Scale};
@@ -22,7 +22,7 @@ use crate::adapter;
 use crate::http::body::{self, BodyError, Upload};
 use crate::http::budget::FREE_BYTES;
 use crate::http::failed_call::FailedCall;
-use crate::http::{json, request_id, trace};
+use crate::http::{json, request_id};
 use crate::services::{RETRY_AFTER, Services};
 
 /// Where one service of the family differs from the others.
@@ -201,21 +201,9 @@ impl<O: Debug> Service<O> {
         names: &'a N,
         fields: Fields,
     ) -> Result<Call<'a, O, N>, Failure> {
-        let info = &row.info;
         let rate = self.dialect.max_qps.map(|per_second| Rate { counted_by: CountedBy::Key, per_second });
-        let (dialect, limits) = (self.dialect.name, self.dialect.limits);
-        let call = Admission {
-            dialect,
-            operation: info.name,
-            needs: info.needs,
-            admits_operators: false,
-            limits,
-            rate,
-            n_units: 1,
-            request_id,
-        };
-        let caller = self.wire.access.admit(key, &call).map_err(|error| (self.dialect.failed)(error, &self.wire))?;
-        trace::admitted(dialect, Some(info.name), &caller);
+        let call = row.info.admission(self.dialect.name, self.dialect.limits, rate, request_id);
+        let caller = self.wire.admit(key, &call).map_err(|error| (self.dialect.failed)(error, &self.wire))?;
         Ok(self.call(caller, names, fields))
     }
 

@@ -55,11 +55,7 @@ pub(super) async fn authenticate(fields: &Fields, wire: &Services) -> Result<Acc
     let expired = || Failure::refused("EXPIRED_SIGN");
     let sign = fields.get("sign").and_then(|field| Sign::read(&field.bytes, digest)).ok_or_else(invalid)?;
     let of_ours = |error| errors::library(error, "", settings);
-    let key = match AccessKeyId::new(&sign.api_key) {
-        Some(id) => wire.credentials.key(id).await.map_err(of_ours)?,
-        None => None,
-    };
-    let key = key.ok_or_else(errors::unknown_key)?;
+    let key = wire.key(&sign.api_key).await.map_err(of_ours)?.ok_or_else(errors::unknown_key)?;
     if !key.secrets(now).any(|secret| sign.is_of(secret.reveal().as_bytes(), digest)) {
         return Err(errors::wrong_mac(settings));
     }

@@ -50,14 +50,12 @@ pub(super) struct Opened {
 /// What a token stands for, if this server made it, its key is still good and its time is not over.
 pub(super) async fn open(token: &[u8], credentials: &dyn CredentialStore, now: TimestampMs) -> Result<Opened, Refusal> {
     let unknown = || Refusal::denied("InvalidAccessKeyId", "the security token is not known");
-    let claim = TOKEN.read(token).ok_or_else(unknown)?;
-    let key = credentials.key(claim.access_key_id.clone()).await.map_err(errors::of)?;
-    let key = key.filter(|key| key.is_usable(now)).ok_or_else(unknown)?;
-    let secret = key.secrets(now).find(|secret| TOKEN.is_sealed(&claim, secret)).ok_or_else(unknown)?;
+    let opened = TOKEN.open(token, credentials, now).await.map_err(errors::of)?;
+    let (claim, key, secret) = opened.filter(|(_, key, _)| key.is_usable(now)).ok_or_else(unknown)?;
     if claim.expires_at <= now {
         return Err(Refusal::denied("SecurityTokenExpired", "the security token has expired"));
     }
-    let (access_key_id, access_key_secret) = temporary_key(secret, &claim.bytes);
+    let (access_key_id, access_key_secret) = temporary_key(&secret, &claim.bytes);
     Ok(Opened { access_key_id, access_key_secret, key })
 }
 

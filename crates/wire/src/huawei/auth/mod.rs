@@ -4,12 +4,11 @@
 //! before the caller's identity is established is one answer, `APIG.0301`.
 
 mod signature;
-mod token;
+pub(super) mod token;
 
-use http::HeaderValue;
 use http::request::Parts;
 use likeness_domain::ports::CredentialStore;
-use likeness_domain::types::{AccessKey, Secret, TenantId, TimestampMs};
+use likeness_domain::types::{AccessKey, TenantId, TimestampMs};
 
 use super::errors::{Failure, code};
 
@@ -17,7 +16,6 @@ pub(super) use signature::Signed;
 #[cfg(any(test, feature = "fuzz"))]
 pub use signature::fuzz_signature;
 pub use signature::sign;
-pub(super) use token::{TOKEN_LIFETIME_MS, Token};
 
 /// An established identity.
 #[derive(Debug, Clone)]
@@ -59,25 +57,12 @@ pub(super) async fn examine(
     let Some(text) = header("x-auth-token") else {
         return Err(unauthenticated("neither `X-Auth-Token` nor `Authorization` is there"));
     };
-    let found = token_of(text, credentials, now).await?;
+    let found = token::read(text, credentials, now).await?;
     let (key, _, token) = found.ok_or_else(|| unauthenticated("the token is not valid, or has expired"))?;
     if !key.is_usable(now) {
         return Err(Failure::service(code::FRS_0002, "the access key behind the token is disabled or expired"));
     }
     Ok(Evidence::Identity(Identity { key, has_project: token.has_project }))
-}
-
-/// What a token says, and the key and secret it was made with; the key may be disabled meanwhile. `None` if nobody made it or
-/// its time is over.
-pub(super) async fn token_of(
-    text: &HeaderValue,
-    credentials: &dyn CredentialStore,
-    now: TimestampMs,
-) -> Result<Option<(AccessKey, Secret, Token)>, Failure> {
-    let Some(claim) = token::Claim::read(text.as_bytes()) else { return Ok(None) };
-    let Some(key) = credentials.key(claim.access_key_id().clone()).await? else { return Ok(None) };
-    let found = key.secrets(now).find_map(|secret| Some((secret.clone(), claim.verify(secret)?)));
-    Ok(found.filter(|(_, token)| token.expires_at > now).map(|(secret, token)| (key, secret, token)))
 }
 
 pub(super) fn unauthenticated(message: impl Into<String>) -> Failure {

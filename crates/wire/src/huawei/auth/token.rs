@@ -2,8 +2,10 @@
 //!
 //! A token is a sealed claim ([`sealed`]): stateless, valid on every node, dead with its key.
 
-use likeness_domain::ports::IdSource;
-use likeness_domain::types::{AccessKeyId, Secret, TimestampMs};
+use http::HeaderValue;
+use likeness_domain::Error;
+use likeness_domain::ports::{CredentialStore, IdSource};
+use likeness_domain::types::{AccessKey, AccessKeyId, Secret, TimestampMs};
 
 use crate::http::sealed;
 
@@ -24,6 +26,16 @@ pub(in super::super) struct Token {
 }
 
 impl Token {
+    /// What a claim says, which is not believed before it is proved.
+    fn said_by(claim: sealed::Claim) -> Option<Self> {
+        let has_project = match claim.extra[..] {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(Self { access_key_id: claim.access_key_id, has_project, expires_at: claim.expires_at })
+    }
+
     /// When it was issued, or the token that it was exchanged for.
     pub(in super::super) fn issued_at(&self) -> TimestampMs {
         TimestampMs(self.expires_at.0.saturating_sub(TOKEN_LIFETIME_MS))
@@ -35,31 +47,16 @@ impl Token {
     }
 }
 
-/// A token as sent: believed only after [`Claim::verify`].
-pub(super) struct Claim(sealed::Claim);
-
-impl Claim {
-    /// Takes a token's text apart; `None` if it is none of ours.
-    pub(super) fn read(text: &[u8]) -> Option<Claim> {
-        KIND.read(text).map(Claim)
-    }
-
-    pub(super) fn access_key_id(&self) -> &AccessKeyId {
-        &self.0.access_key_id
-    }
-
-    /// What the token says, if the holder of `secret` made it.
-    pub(super) fn verify(&self, secret: &Secret) -> Option<Token> {
-        let Claim(claim) = self;
-        let has_project = match claim.extra[..] {
-            [0] => false,
-            [1] => true,
-            _ => return None,
-        };
-        let sealed::Claim { access_key_id, expires_at, .. } = claim;
-        let token = Token { access_key_id: access_key_id.clone(), has_project, expires_at: *expires_at };
-        KIND.is_sealed(claim, secret).then_some(token)
-    }
+/// What a token says, and the key and secret it was made with; the key may be disabled meanwhile. `None` if nobody made it or
+/// its time is over.
+pub(in super::super) async fn read(
+    text: &HeaderValue,
+    credentials: &dyn CredentialStore,
+    now: TimestampMs,
+) -> Result<Option<(AccessKey, Secret, Token)>, Error> {
+    let opened = KIND.open(text.as_bytes(), credentials, now).await?;
+    let found = opened.and_then(|(claim, key, secret)| Some((key, secret, Token::said_by(claim)?)));
+    Ok(found.filter(|(.., token)| token.expires_at > now))
 }
 
 #[cfg(test)]

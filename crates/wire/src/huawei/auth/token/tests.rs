@@ -14,15 +14,18 @@ fn secret() -> Secret {
     Secret::new("a-secret").unwrap()
 }
 
+/// What a token says to whoever knows the secret.
+fn proved(text: &[u8], secret: &Secret) -> Option<Token> {
+    KIND.read(text).filter(|claim| KIND.is_sealed(claim, secret)).and_then(Token::said_by)
+}
+
 #[test]
 fn says_again_what_it_was_made_to_say() {
     for has_project in [true, false] {
         let token = Token { has_project, ..token() };
         let text = token.seal(&secret(), &SeededIds::new(1));
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
-        let claim = Claim::read(text.as_bytes()).unwrap();
-        assert_eq!(*claim.access_key_id(), token.access_key_id);
-        assert_eq!(claim.verify(&secret()), Some(token));
+        assert_eq!(proved(text.as_bytes(), &secret()), Some(token));
     }
 }
 
@@ -36,7 +39,7 @@ fn two_tokens_are_never_the_same() {
 fn another_secret_proves_nothing() {
     let text = token().seal(&secret(), &SeededIds::new(1));
     let other = Secret::new("another-secret").unwrap();
-    assert_eq!(Claim::read(text.as_bytes()).unwrap().verify(&other), None);
+    assert_eq!(proved(text.as_bytes(), &other), None);
 }
 
 #[test]
@@ -45,14 +48,13 @@ fn any_changed_character_makes_it_worthless() {
     for at in 0..text.len() {
         let mut changed = text.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        let verified = Claim::read(&changed).and_then(|claim| claim.verify(&secret()));
-        assert_eq!(verified, None, "character {at}");
+        assert_eq!(proved(&changed, &secret()), None, "character {at}");
     }
 }
 
 #[test]
 fn garbage_is_no_token() {
     for text in ["", "x", "AAAA", "not base64!", &"A".repeat(10_000), "\u{e9}"] {
-        assert!(Claim::read(text.as_bytes()).is_none_or(|claim| claim.verify(&secret()).is_none()), "{text}");
+        assert_eq!(proved(text.as_bytes(), &secret()), None, "{text}");
     }
 }
