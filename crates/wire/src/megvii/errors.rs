@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use http::StatusCode;
 use likeness_domain::{Error, Kind};
 
-use super::fields::FieldError;
-
 /// The code that sends a caller away until later.
 pub(crate) const TOO_MANY: &str = "CONCURRENCY_LIMIT_EXCEEDED";
 
@@ -60,15 +58,6 @@ impl Failure {
     /// This failure with the failed library call behind it. What lies below goes to the log only.
     pub(crate) fn of(self, error: Error) -> Self {
         Self { source: Some(error), ..self }
-    }
-}
-
-impl From<FieldError> for Failure {
-    fn from(error: FieldError) -> Self {
-        match error {
-            FieldError::Missing(field) => Self::missing(&field),
-            FieldError::Malformed(field) => Self::malformed(&field),
-        }
     }
 }
 

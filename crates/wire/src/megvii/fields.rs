@@ -3,21 +3,13 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::errors::Failure;
 use crate::http::form::{self, Form, PARTS_MAX};
 use crate::http::media_type::{self, MediaType};
 use crate::http::target;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
-
-/// What is wrong with a field, by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FieldError {
-    /// It is absent or empty.
-    Missing(String),
-    /// It is not what it has to be.
-    Malformed(String),
-}
 
 /// The fields of a request, those of the body before those of the query.
 #[derive(Debug, Default)]
@@ -81,41 +73,41 @@ impl Fields {
     }
 
     /// Refuses if one of these is absent or empty.
-    pub(crate) fn require(&self, names: &[&str]) -> Result<(), FieldError> {
+    pub(crate) fn require(&self, names: &[&str]) -> Result<(), Failure> {
         match names.iter().find(|name| self.get(name).is_none()) {
-            Some(name) => Err(FieldError::Missing((*name).to_owned())),
+            Some(name) => Err(Failure::missing(name)),
             None => Ok(()),
         }
     }
 
     /// The text of a field, unless it is absent or empty.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, FieldError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         let Some(field) = self.get(name) else { return Ok(None) };
-        std::str::from_utf8(&field.bytes).map(Some).map_err(|_| FieldError::Malformed(name.to_owned()))
+        std::str::from_utf8(&field.bytes).map(Some).map_err(|_| Failure::malformed(name))
     }
 
     /// The text of a required field.
-    pub(crate) fn needed(&self, name: &str) -> Result<&str, FieldError> {
-        self.text(name)?.ok_or_else(|| FieldError::Missing(name.to_owned()))
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name)?.ok_or_else(|| Failure::missing(name))
     }
 
     /// A switch: `0` or `1`, or absent.
-    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, FieldError> {
+    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Failure> {
         match self.text(name)? {
             None => Ok(None),
             Some("0") => Ok(Some(false)),
             Some("1") => Ok(Some(true)),
-            Some(_) => Err(FieldError::Malformed(name.to_owned())),
+            Some(_) => Err(Failure::malformed(name)),
         }
     }
 
     /// A whole number in decimal digits, with a minus before it or none, unless it is absent or empty. More digits than
     /// fit are as good as the largest number.
-    pub(crate) fn whole(&self, name: &str) -> Result<Option<i64>, FieldError> {
+    pub(crate) fn whole(&self, name: &str) -> Result<Option<i64>, Failure> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(FieldError::Malformed(name.to_owned()));
+            return Err(Failure::malformed(name));
         }
         let size = digits.parse().unwrap_or(i64::MAX);
         Ok(Some(if text == digits { size } else { -size }))
@@ -123,13 +115,13 @@ impl Fields {
 
     /// A whole number of 1 to `max`, or `default` if there is none. Whether one out of range is moved into it instead
     /// of refused is for the caller to say.
-    pub(crate) fn positive(&self, name: &str, default: u64, max: u64, clamps: bool) -> Result<u64, FieldError> {
+    pub(crate) fn positive(&self, name: &str, default: u64, max: u64, clamps: bool) -> Result<u64, Failure> {
         let Some(number) = self.whole(name)? else { return Ok(default) };
         let number = u64::try_from(number).unwrap_or(0);
         if clamps || (1..=max).contains(&number) {
             return Ok(number.clamp(1, max));
         }
-        Err(FieldError::Malformed(name.to_owned()))
+        Err(Failure::malformed(name))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn of_kind(kind: Kind, field: Option<&str>, image: &str, settings: &S
         }),
         Kind::MissingArgument => Failure::missing("group_id"),
         Kind::Forbidden => Failure::refused("DENIED"),
-        Kind::FaceSetNotFound => Failure::bad(settings.unknown_group_error.word()),
+        Kind::FaceSetNotFound => Failure::bad(settings.unknown_group_error),
         Kind::FaceSetExists => Failure::bad(settings.group_exist_error.clone()),
         Kind::FaceSetNotEmpty => Failure::bad("NOT_EMPTY"),
         Kind::TooManyFaceSets => Failure::bad(settings.group_quota_error.clone()),

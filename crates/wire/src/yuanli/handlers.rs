@@ -59,7 +59,6 @@ async fn create(call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 async fn free(call: &Call<'_>) -> Result<Answer, Failure> {
-    call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
     let only_if_empty = call.fields.switch("check_empty")?.unwrap_or(true);
     let freed = call.ask(call.library.delete_face_set(&call.caller, &name, only_if_empty)).await?;
@@ -72,7 +71,6 @@ async fn group_list(call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 async fn group_info(call: &Call<'_>) -> Result<Answer, Failure> {
-    call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
     let found = call.ask(call.library.face_set(&call.caller, &name)).await?;
     Ok(Answer::Group { info: convert::group_info(&found.face_set, Some(found.n_faces), call.settings()) })
@@ -148,7 +146,6 @@ async fn deleted(
 }
 
 async fn list(call: &Call<'_>) -> Result<Answer, Failure> {
-    call.fields.require(&["group_id"])?;
     let name = convert::group_id(&call.fields)?;
     let start_max = if call.settings().strict_start_max { START_MAX_DOCUMENTED } else { u64::MAX };
     let clamps = call.settings().clamp_limits;

@@ -40,4 +40,4 @@ mod tests;
 pub use auth::fuzz_sign;
 pub use operations::ADAPTER;
 pub(crate) use routes::Yuanli;
-pub use settings::{BadSign, NextType, Settings, TimeOffset, UnknownGroup};
+pub use settings::{BadSign, NextType, Settings, TimeOffset};

@@ -29,8 +29,8 @@ likeness_domain::settings! {
              it: 24 hours; 0 for no bound, as the vendor has none";
         concurrency_status: u16 = "403", OneOf(403, 429),
             "HTTP status of `CONCURRENCY_LIMIT_EXCEEDED`: 403, or 429 as one page of the vendor says";
-        unknown_group_error: UnknownGroup = "INVALID_GROUP_ID",
-            Word(&[("INVALID_GROUP_ID", UnknownGroup::GroupId), ("INVALID_OUTER_ID", UnknownGroup::OuterId)]),
+        unknown_group_error: &'static str = "INVALID_GROUP_ID",
+            Word(&[("INVALID_GROUP_ID", "INVALID_GROUP_ID"), ("INVALID_OUTER_ID", "INVALID_OUTER_ID")]),
             "what an unknown library is called: INVALID_GROUP_ID or INVALID_OUTER_ID";
         group_exist_error: String = "GROUP_EXIST", CODE,
             "what a taken group_id is called; the vendor's own word is not known";
@@ -91,15 +91,6 @@ pub enum BadSign {
     Authentication,
 }
 
-/// What an unknown library is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownGroup {
-    /// `INVALID_GROUP_ID`, as in the vendor's samples.
-    GroupId,
-    /// `INVALID_OUTER_ID`, as in one of its tables.
-    OuterId,
-}
-
 /// How the next position of a listing is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextType {
@@ -136,15 +127,5 @@ impl fmt::Display for TimeOffset {
         let sign = if self.0 < 0 { '-' } else { '+' };
         let minutes = self.0.unsigned_abs();
         write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-    }
-}
-
-impl UnknownGroup {
-    /// The error as it is sent.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::GroupId => "INVALID_GROUP_ID",
-            Self::OuterId => "INVALID_OUTER_ID",
-        }
     }
 }

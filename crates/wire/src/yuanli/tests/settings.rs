@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::server::{P1, P2, Server, base64};
 use crate::yuanli::Settings;
-use crate::yuanli::settings::{NextType, TimeOffset, UnknownGroup};
+use crate::yuanli::settings::{NextType, TimeOffset};
 
 fn lib_a_with(settings: Settings) -> Server {
     let server = Server::with(settings);
@@ -34,7 +34,7 @@ fn without_superset_only_what_is_documented_or_needed_is_sent() {
 #[test]
 fn errors_with_unknown_names_can_be_renamed() {
     let server = lib_a_with(Settings {
-        unknown_group_error: UnknownGroup::OuterId,
+        unknown_group_error: "INVALID_OUTER_ID",
         group_exist_error: "A".to_owned(),
         group_quota_error: "B".to_owned(),
         face_quota_error: "C".to_owned(),
