@@ -83,8 +83,8 @@ pub(super) struct UploadGranted {
     pub(super) upload_folder: String,
 }
 
-/// One task of a scan.
-#[derive(Debug, Serialize)]
+/// One task of a scan, DetectFace, and SearchPerson where the image is at fault.
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskAnswer {
     pub(super) code: u16,
@@ -94,6 +94,7 @@ pub(super) struct TaskAnswer {
     pub(super) url: Option<String>,
     pub(super) extras: Option<Empty>,
     pub(super) results: Option<Vec<SceneResult>>,
+    pub(super) faces: Option<Vec<DetectedFace>>,
 }
 
 /// `{}`.
@@ -139,19 +140,7 @@ pub(super) struct PersonFound {
     pub(super) note: String,
 }
 
-/// Answer of DetectFace, and of SearchPerson where the image is at fault.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FacesDetected {
-    pub(super) code: u16,
-    pub(super) msg: String,
-    pub(super) data_id: Option<String>,
-    pub(super) task_id: Option<String>,
-    pub(super) url: Option<String>,
-    pub(super) faces: Option<Vec<DetectedFace>>,
-}
-
-/// One face of [`FacesDetected`]. The names inside are unconfirmed; attributes nobody measured are left out.
+/// One face of DetectFace. The names inside are unconfirmed; attributes nobody measured are left out.
 #[derive(Debug, Serialize)]
 pub(super) struct DetectedFace {
     pub(super) location: Location,

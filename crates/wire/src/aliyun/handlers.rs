@@ -273,7 +273,8 @@ async fn detect_face(call: &Call<'_>) -> Outcome {
         Err(fault) => (fault.number, fault.msg, None),
     };
     let task_id = Some(scan::fresh_task_id(call.api));
-    call.ok_of(vec![code], dto::FacesDetected { code, msg, data_id, task_id, url: Some(url.to_owned()), faces })
+    let url = Some(url.to_owned());
+    call.ok_of(vec![code], dto::TaskAnswer { code, msg, data_id, task_id, url, faces, ..Default::default() })
 }
 
 async fn upload_credentials(call: &Call<'_>) -> Outcome {
@@ -289,8 +290,7 @@ async fn search_person(call: &Call<'_>) -> Outcome {
     match scan::persons_like(call.api, &call.caller, url, face_set, n_max).await {
         Ok((_, top_person_data)) => call.done(Answer::PersonsFound { top_person_data }),
         Err(Fault { number: code, msg, .. }) => {
-            let answer = dto::FacesDetected { code, msg, data_id: None, task_id: None, url: None, faces: None };
-            call.ok_of(vec![code], answer)
+            call.ok_of(vec![code], dto::TaskAnswer { code, msg, ..Default::default() })
         }
     }
 }

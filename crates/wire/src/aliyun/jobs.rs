@@ -74,7 +74,7 @@ pub(super) async fn accept(
             Ok(()) => (code::OK.number, code::OK.name.to_owned(), ids.next().map(scan::task_id)),
             Err(fault) => (fault.number, fault.msg, None),
         };
-        dto::TaskAnswer { code, msg, data_id, task_id, url, extras: None, results: None }
+        dto::TaskAnswer { code, msg, data_id, task_id, url, ..Default::default() }
     };
     Ok(accepted.into_iter().map(answer).collect())
 }
@@ -137,5 +137,5 @@ async fn result(api: &Api, caller: &Caller, task_id: &str, job: &Job) -> Result<
 
 fn unfinished(code: Code, task_id: &str, data_id: Option<String>, url: Option<String>) -> dto::TaskAnswer {
     let (code, msg, task_id) = (code.number, code.name.to_owned(), Some(task_id.to_owned()));
-    dto::TaskAnswer { code, msg, data_id, task_id, url, extras: None, results: None }
+    dto::TaskAnswer { code, msg, data_id, task_id, url, ..Default::default() }
 }

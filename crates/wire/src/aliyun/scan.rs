@@ -225,7 +225,8 @@ pub(super) fn task_answer(
         }
         Err(fault) => (fault.number, fault.msg, None),
     };
-    dto::TaskAnswer { code, msg, data_id, task_id: Some(task_id), url, extras: Some(dto::Empty {}), results }
+    let extras = Some(dto::Empty {});
+    dto::TaskAnswer { code, msg, data_id, task_id: Some(task_id), url, extras, results, faces: None }
 }
 
 /// A task id as clients see it.

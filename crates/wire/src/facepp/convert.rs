@@ -83,10 +83,6 @@ impl Names {
     }
 }
 
-pub(super) fn user_data(face_set: &FaceSet) -> String {
-    text(face_set.note.as_ref())
-}
-
 /// A field that may have none of the forbidden characters, nor any of these.
 fn clean<'a>(fields: &'a Fields, name: &str, but: &str) -> Result<Option<&'a str>, Failure> {
     let text = fields.text(name)?;

@@ -16,8 +16,7 @@ pub(super) enum Answer {
     Found(Box<Found>),
     Face { face_token: String, face_rectangle: Rectangle, user_id: String, facesets: Vec<FaceSetListed> },
     UserIdSet { face_token: String, user_id: String },
-    Created(FacesAdded),
-    Removed(FacesRemoved),
+    FacesChanged(FacesChanged),
     Named(FaceSetNamed),
     Detail(FaceSetDetail),
     FaceSets { facesets: Vec<FaceSetListed>, next: Option<String> },
@@ -81,20 +80,13 @@ pub(super) struct FaceSetNamed {
     pub(super) outer_id: String,
 }
 
+/// Faces were added, or removed.
 #[derive(Serialize)]
-pub(super) struct FacesAdded {
+pub(super) struct FacesChanged {
     #[serde(flatten)]
     pub(super) face_set: FaceSetNamed,
-    pub(super) face_added: usize,
-    pub(super) face_count: u64,
-    pub(super) failure_detail: Vec<FaceFailure>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FacesRemoved {
-    #[serde(flatten)]
-    pub(super) face_set: FaceSetNamed,
-    pub(super) face_removed: usize,
+    pub(super) face_added: Option<usize>,
+    pub(super) face_removed: Option<usize>,
     pub(super) face_count: u64,
     pub(super) failure_detail: Vec<FaceFailure>,
 }

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::convert;
 use super::dto::{self, Answer};
 use super::errors::{self, Blame, Failure};
-use crate::megvii::convert::{REMOVE_ALL, items, not_removed};
+use crate::megvii::convert::{REMOVE_ALL, items, not_removed, text};
 use crate::megvii::dto::FaceFailure;
 
 /// Tokens of one `create` or `addface`.
@@ -143,7 +143,8 @@ pub(super) async fn added(call: &Call<'_>, face_set: &FaceSet, tokens: &[String]
         failure_detail.extend(reason.map(|reason| FaceFailure { face_token: token.clone(), reason }));
     }
     let (face_set, face_count) = (call.names.named(face_set), call.n_faces(face_set.id).await?);
-    Ok(Answer::Created(dto::FacesAdded { face_set, face_added, face_count, failure_detail }))
+    let (face_added, face_removed) = (Some(face_added), None);
+    Ok(Answer::FacesChanged(dto::FacesChanged { face_set, face_added, face_removed, face_count, failure_detail }))
 }
 
 pub(super) async fn remove_faces(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -181,7 +182,8 @@ pub(super) async fn removed(
         }
     };
     let (face_set, face_count) = (call.names.named(face_set), call.n_faces(face_set.id).await?);
-    Ok(Answer::Removed(dto::FacesRemoved { face_set, face_removed, face_count, failure_detail }))
+    let (face_added, face_removed) = (None, Some(face_removed));
+    Ok(Answer::FacesChanged(dto::FacesChanged { face_set, face_added, face_removed, face_count, failure_detail }))
 }
 
 pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -223,7 +225,7 @@ pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let face_tokens = faces.iter().take(PAGE as usize).map(|face| call.names.face_token(face.source_face)).collect();
     Ok(Answer::Detail(dto::FaceSetDetail {
         face_set: call.names.listed(&face_set),
-        user_data: convert::user_data(&face_set),
+        user_data: text(face_set.note.as_ref()),
         face_count: summary.n_faces,
         face_tokens,
         next,

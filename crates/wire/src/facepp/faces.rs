@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use likeness_domain::Error;
 use likeness_domain::library::{FaceKept, KeepFaces, Probe, Search, Threshold};
 use likeness_domain::types::{FaceId, PackId};
-use likeness_domain::{Error, Kind};
 
 use super::attributes::Wanted;
 use super::call::Call;
@@ -77,18 +77,18 @@ pub(super) async fn detect(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(Answer::Detected { image_id, face_num: faces.len(), faces })
 }
 
-/// One side of a comparison: the face that counts, its token as the client gave it, and the picture it came from.
+/// A side of a comparison, or what is searched for: the face that counts, its token as the client gave it, and the picture it came from.
 struct Side<'a> {
     token: &'a str,
     source_face: Option<FaceId>,
     picture: Option<dto::Picture>,
 }
 
-async fn side<'a>(call: &Call<'_>, asked: &Asked<'a>) -> Result<Side<'a>, Failure> {
+async fn side<'a>(call: &Call<'_>, asked: &Asked<'a>, pack: Option<PackId>) -> Result<Side<'a>, Failure> {
     Ok(match asked {
         Asked::Token(token, source_face) => Side { token, source_face: Some(*source_face), picture: None },
         Asked::Picture(given) => {
-            let shown = keep(call, given, None, &Wanted::NOTHING).await?;
+            let shown = keep(call, given, pack, &Wanted::NOTHING).await?;
             Side { token: "", source_face: shown.first, picture: Some(shown.picture) }
         }
     })
@@ -101,15 +101,13 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Answer, Failure> {
     // Tokens first: no picture is analysed and no face kept for a comparison that is refused.
     for asked in [&first, &second] {
         if let Asked::Token(token, source_face) = asked {
-            let is_known = call.library.require_source_face(&call.caller, *source_face).await;
-            is_known.map_err(|error| errors::library(error, &Blame { token, ..Blame::NOBODY }))?;
+            call.library.require_source_face(&call.caller, *source_face).await.map_err(of_token(token))?;
         }
     }
-    let (first, second) = (side(call, &first).await?, side(call, &second).await?);
+    let (first, second) = (side(call, &first, None).await?, side(call, &second, None).await?);
     let comparison = match (first.source_face, second.source_face) {
         (Some(a), Some(b)) => Some(call.library.compare_source_faces(&call.caller, [a, b]).await.map_err(|error| {
-            let token = if error.field() == Some("first face") { first.token } else { second.token };
-            errors::library(error, &Blame { token, ..Blame::NOBODY })
+            of_token(if error.field() == Some("first face") { first.token } else { second.token })(error)
         })?),
         _ => None,
     };
@@ -133,13 +131,7 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     }
     let face_set = summary.face_set;
     let scale = call.scale(&face_set.pack)?;
-    let (token, source_face, picture) = match asked {
-        Asked::Token(token, source_face) => (token, Some(source_face), None),
-        Asked::Picture(given) => {
-            let shown = keep(call, &given, Some(face_set.pack.clone()), &Wanted::NOTHING).await?;
-            ("", shown.first, Some(shown.picture))
-        }
-    };
+    let Side { token, source_face, picture } = side(call, &asked, Some(face_set.pack.clone())).await?;
     let (image_id, faces) = picture.map(|picture| (picture.image_id, picture.faces)).unzip();
     let Some(source_face) = source_face else {
         return Ok(Answer::Found(Box::new(dto::Found { results: None, thresholds: None, image_id, faces })));
@@ -164,14 +156,9 @@ pub(super) async fn search(call: &Call<'_>) -> Result<Answer, Failure> {
     Ok(Answer::Found(Box::new(dto::Found { results, thresholds: Some(scale::thresholds()), image_id, faces })))
 }
 
-/// What is known of a token, or that it is of no face.
-async fn known(
-    call: &Call<'_>,
-    token: &str,
-    source_face: FaceId,
-) -> Result<likeness_domain::library::KnownFace, Failure> {
-    let known = call.library.known_face(&call.caller, source_face).await;
-    known.map_err(|error| errors::library(error, &Blame { token, ..Blame::NOBODY }))
+/// A failed library call about the face of a token.
+fn of_token(token: &str) -> impl Fn(Error) -> Failure {
+    move |error| errors::library(error, &Blame { token, ..Blame::NOBODY })
 }
 
 /// The token that a call is about.
@@ -182,7 +169,7 @@ fn token<'a>(call: &'a Call<'_>) -> Result<(&'a str, FaceId), Failure> {
 
 pub(super) async fn detail(call: &Call<'_>) -> Result<Answer, Failure> {
     let (token, source_face) = token(call)?;
-    let known = known(call, token, source_face).await?;
+    let known = call.library.known_face(&call.caller, source_face).await.map_err(of_token(token))?;
     Ok(Answer::Face {
         face_token: token.to_owned(),
         face_rectangle: known.detection.bounding_box.into(),
@@ -196,10 +183,6 @@ pub(super) async fn set_user_id(call: &Call<'_>) -> Result<Answer, Failure> {
     let subject = convert::new_user_id(&call.fields)?;
     let (token, source_face) = token(call)?;
     let user_id = subject.as_str().to_owned();
-    let done = call.library.label_source(&call.caller, source_face, subject).await;
-    done.map_err(|error: Error| {
-        debug_assert_ne!(error.kind(), Kind::FaceSetNotFound, "no face set is named");
-        errors::library(error, &Blame { token, ..Blame::NOBODY })
-    })?;
+    call.library.label_source(&call.caller, source_face, subject).await.map_err(of_token(token))?;
     Ok(Answer::UserIdSet { face_token: token.to_owned(), user_id })
 }

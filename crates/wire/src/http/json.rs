@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use likeness_domain::types::FieldValue;
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
@@ -151,6 +152,16 @@ impl<'de> Visitor<'de> for Seed<'_> {
             object.0.push((name, members.next_value_seed(self)?));
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// The value of a custom field.
+pub(crate) fn of_field(value: &FieldValue) -> serde_json::Value {
+    match value {
+        FieldValue::Text(text) => (&**text).into(),
+        FieldValue::Whole(number) => (*number).into(),
+        FieldValue::Real(number) => (*number).into(),
+        FieldValue::Boolean(flag) => (*flag).into(),
     }
 }
 

@@ -16,7 +16,7 @@ use super::errors::{Failure, code};
 use super::ids;
 use super::params::{Params, shortened};
 use super::settings::Settings;
-use crate::http::json::{Object, Value};
+use crate::http::json::{self, Object, Value};
 use crate::http::signing::spell_time;
 
 /// What this dialect calls the built-in columns of a filter.
@@ -257,15 +257,9 @@ pub(super) fn face_set_info(face_set: FaceSet, n_faces: u64, settings: &Settings
     }
 }
 
-fn field_values_shown(values: &FieldValues, wanted: impl Fn(&str) -> bool) -> Ordered<dto::FieldValue> {
-    let shown = |value: &FieldValue| match value {
-        FieldValue::Text(text) => dto::FieldValue::Text(text.as_ref().to_owned()),
-        FieldValue::Whole(number) => dto::FieldValue::Whole(*number),
-        FieldValue::Real(number) => dto::FieldValue::Real(*number),
-        FieldValue::Boolean(flag) => dto::FieldValue::Boolean(*flag),
-    };
+fn field_values_shown(values: &FieldValues, wanted: impl Fn(&str) -> bool) -> Ordered<serde_json::Value> {
     let values = values.values().iter().filter(|(name, _)| wanted(name.as_str()));
-    Ordered(values.map(|(name, value)| (name.as_str().to_owned(), shown(value))).collect())
+    Ordered(values.map(|(name, value)| (name.as_str().to_owned(), json::of_field(value))).collect())
 }
 
 /// A face with the wanted custom fields, and how alike it is if it was searched for.

@@ -81,16 +81,6 @@ pub(super) struct FieldDefinition {
     pub(super) field_type: &'static str,
 }
 
-/// A value of a custom field.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum FieldValue {
-    Text(String),
-    Whole(i64),
-    Real(f64),
-    Boolean(bool),
-}
-
 #[derive(Serialize)]
 pub(super) struct FaceSetInfo {
     pub(super) face_number: u64,
@@ -109,7 +99,7 @@ pub(super) struct Face {
     /// Of a face that was searched for.
     pub(super) similarity: Option<f64>,
     pub(super) bounding_box: BoundingBox,
-    pub(super) external_fields: Ordered<FieldValue>,
+    pub(super) external_fields: Ordered<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -221,26 +211,21 @@ pub(super) struct Token {
     pub(super) methods: [&'static str; 1],
     pub(super) issued_at: String,
     pub(super) expires_at: String,
-    pub(super) user: User,
-    pub(super) project: Option<TokenProject>,
+    pub(super) user: Owned,
+    pub(super) project: Option<Owned>,
     pub(super) domain: Option<Domain>,
     pub(super) roles: [BTreeMap<&'static str, &'static str>; 1],
     pub(super) catalog: Vec<CatalogEntry>,
 }
 
+/// A user or a project, and the domain it is of.
 #[derive(Serialize)]
-pub(super) struct User {
+pub(super) struct Owned {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) domain: Domain,
-    pub(super) password_expires_at: &'static str,
-}
-
-#[derive(Serialize)]
-pub(super) struct TokenProject {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) domain: Domain,
+    /// Of a user.
+    pub(super) password_expires_at: Option<&'static str>,
 }
 
 #[derive(Serialize, Clone)]

@@ -96,6 +96,12 @@ impl Said<'_> {
         let tenant_id = key.tenant.id.to_string();
         let domain = dto::Domain { id: tenant_id.clone(), name: key.tenant.name.to_string() };
         let key_id = key.id.to_string();
+        let owned = |id, name: &str, password_expires_at| dto::Owned {
+            id,
+            name: name.to_owned(),
+            domain: domain.clone(),
+            password_expires_at,
+        };
         let catalog = match self.has_catalog {
             true => catalog(&origin::base_url(&head.headers, &head.extensions), project, &tenant_id),
             false => Vec::new(),
@@ -104,9 +110,9 @@ impl Said<'_> {
             methods: [self.method],
             issued_at: iso_time(self.issued_at),
             expires_at: iso_time(self.expires_at),
-            user: dto::User { id: key_id.clone(), name: key_id, domain: domain.clone(), password_expires_at: "" },
-            domain: project.is_none().then(|| domain.clone()),
-            project: project.map(|name| dto::TokenProject { id: tenant_id, name: name.to_owned(), domain }),
+            user: owned(key_id.clone(), &key_id, Some("")),
+            project: project.map(|name| owned(tenant_id, name, None)),
+            domain: project.is_none().then_some(domain),
             roles: [BTreeMap::from([("id", "0"), ("name", "te_admin")])],
             catalog,
         };

@@ -18,6 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use super::body::{Call, InFaceSet, Json, Query, json};
 use super::errors::NativeError;
 use super::{convert, dto};
+use crate::http::json::of_field;
 
 type Answer = std::result::Result<Response, NativeError>;
 
@@ -69,7 +70,7 @@ fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Perso
         note: convert::text(person.note.clone()),
     });
     let fields: dto::Values =
-        face.fields.values().iter().map(|(name, value)| (name.to_string(), convert::json_of(value))).collect();
+        face.fields.values().iter().map(|(name, value)| (name.to_string(), of_field(value))).collect();
     let types::Quality { total, sharpness, illumination, pose, visibility } = face.quality;
     let is_measured = face.quality != types::Quality::default();
     dto::ArchivedFace {

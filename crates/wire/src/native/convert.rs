@@ -26,6 +26,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::dto;
 use crate::http::codes::code_of;
+use crate::http::json::of_field;
 use crate::readiness::{PartHealth, Readiness};
 
 /// Time a fetch of an image by URL may take. Long enough for a slow camera, short enough for a waiting person.
@@ -624,21 +625,12 @@ pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
         subject: face.subject.map(|subject| subject.to_string()),
         external_id: face.external_id.map(|id| id.to_string()),
         note: text(face.note),
-        fields: face.fields.values().iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
+        fields: face.fields.values().iter().map(|(name, value)| (name.to_string(), of_field(value))).collect(),
         detection: detection(face.detection),
         template: None,
         source: text(face.source),
         created_at: time_text(face.created_at),
         updated_at: time_text(face.updated_at),
-    }
-}
-
-pub(super) fn json_of(value: &FieldValue) -> Value {
-    match value {
-        FieldValue::Text(text) => Value::from(&**text),
-        FieldValue::Whole(number) => Value::from(*number),
-        FieldValue::Real(number) => Value::from(*number),
-        FieldValue::Boolean(flag) => Value::from(*flag),
     }
 }
 
