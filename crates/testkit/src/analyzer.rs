@@ -17,8 +17,9 @@ use likeness_domain::{Error, Kind, Result};
 use crate::scene::{self, Scene, SceneFace};
 use crate::time::{GOLDEN, mixed};
 
-/// The bytes of every fake thumbnail: no picture, but as a JPEG file begins.
-pub const FAKE_THUMBNAIL: &[u8] = b"\xff\xd8\xff\xe0 a face";
+/// The bytes of every fake thumbnail: no picture, but built as a JPEG file is.
+pub const FAKE_THUMBNAIL: &[u8] = b"\xff\xd8\xff\xe0\x00\x02\xff\xc0\x00\x0b\x08\x00\x01\x00\x01\x01\x01\x11\x00\
+    \xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00 a face\xff\xd9";
 
 /// Dimensions of fake templates: enough that strangers have a cosine near 0 (the spread is 1 / sqrt(128) = 0.09).
 pub const FAKE_DIMENSIONS: usize = 128;

@@ -9,7 +9,7 @@ use crate::ports::FaceScope;
 use crate::types::{
     Detection, ExternalId, Face, FaceId, FaceOwner, FaceSet, FaceSetKey, FaceSetName, FaceSetSummary, FieldSchema,
     FieldValues, GivenFields, ID_END, NewFace, Note, PackId, Person, PersonId, PersonKey, Quality, Subject, Template,
-    TenantId, TimestampMs,
+    TenantId, Thumbnail, TimestampMs,
 };
 use crate::{Error, Kind, Result};
 
@@ -22,10 +22,23 @@ pub struct FacesExported {
     pub faces: Vec<(Face, Template)>,
     /// The persons who own some of these faces.
     pub persons: Vec<Person>,
+    /// Small pictures of those that have one, if they were asked for.
+    pub thumbnails: HashMap<FaceId, Thumbnail>,
     /// Faces of the stretch that are damaged and therefore left out.
     pub n_damaged: u64,
     /// Where the next stretch begins; `None` at the end.
     pub next: Option<u64>,
+}
+
+/// Which faces of a set, see [`Library::export_faces`].
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// The place that an earlier answer's `next` named, or 0.
+    pub from: u64,
+    /// At most so many, 1 to [`limits::ARCHIVE_FACES_MAX`].
+    pub limit: u64,
+    /// Also their small pictures.
+    pub with_thumbnails: bool,
 }
 
 /// See [`Library::import_faces`].
@@ -60,6 +73,8 @@ pub struct ArchivedFace {
     pub source: Option<Note>,
     /// When it was first enrolled; now, if that is not known.
     pub created_at: Option<TimestampMs>,
+    /// A small picture of it, which is kept where a set that shows the face keeps them.
+    pub thumbnail: Option<Thumbnail>,
     /// The person who owns it; without one it belongs to the set.
     pub person: Option<ArchivedPerson>,
 }
@@ -112,16 +127,16 @@ pub struct FacesImported {
 }
 
 impl Library {
-    /// A stretch of a set's gallery with templates, from the place that an earlier answer's `next` named, or 0. Needs the
-    /// read and the templates grant. `FaceSetNotFound`, and `InvalidArgument` for a limit of 0 or above
+    /// A stretch of a set's gallery with templates. Needs the
+    /// read and the templates grant. Small pictures are given only of a set that keeps them. `FaceSetNotFound`, and `InvalidArgument` for a limit of 0 or above
     /// [`limits::ARCHIVE_FACES_MAX`].
     pub async fn export_faces(
         &self,
         caller: &Caller,
         face_set: impl Into<FaceSetKey<'_>>,
-        from: u64,
-        limit: u64,
+        stretch: Stretch,
     ) -> Result<FacesExported> {
+        let Stretch { from, limit, with_thumbnails } = stretch;
         caller.require(Grant::Read)?;
         caller.require(Grant::Templates)?;
         let max = limits::ARCHIVE_FACES_MAX;
@@ -140,7 +155,16 @@ impl Library {
             true => Vec::new(),
             false => self.ports.store.persons(caller.tenant, owners).await?,
         };
-        Ok(FacesExported { face_set, faces: page.faces, persons, n_damaged: page.n_damaged, next: page.next })
+        let thumbnails = match with_thumbnails && face_set.thumbnails {
+            true => {
+                let ids = page.faces.iter().map(|(face, _)| face.id).collect();
+                let scope = FaceScope::FaceSet(face_set.id);
+                self.ports.store.thumbnails(caller.tenant, scope, ids).await?.into_iter().collect()
+            }
+            false => HashMap::new(),
+        };
+        let (faces, n_damaged, next) = (page.faces, page.n_damaged, page.next);
+        Ok(FacesExported { face_set, faces, persons, thumbnails, n_damaged, next })
     }
 
     /// Refuses at once what could never be imported: needs the enrol and the templates grant, and where the set does not exist
@@ -161,10 +185,21 @@ impl Library {
     }
 
     /// The set of which a job is to make an archive, and its number of faces. Needs the read and the templates grant.
-    pub async fn check_export(&self, caller: &Caller, face_set: &FaceSetName) -> Result<FaceSetSummary> {
+    /// `InvalidArgument` if small pictures are asked for of a set that keeps none.
+    pub async fn check_export(
+        &self,
+        caller: &Caller,
+        face_set: &FaceSetName,
+        with_thumbnails: bool,
+    ) -> Result<FaceSetSummary> {
         caller.require(Grant::Read)?;
         caller.require(Grant::Templates)?;
-        self.existing_face_set(caller, face_set).await
+        let summary = self.existing_face_set(caller, face_set).await?;
+        if with_thumbnails && !summary.face_set.thumbnails {
+            let message = format!("face set `{face_set}` keeps no thumbnails");
+            return Err(Error::invalid("include", message).with_hint("ask for an archive without them"));
+        }
+        Ok(summary)
     }
 
     /// Enrols faces by their templates, in their order. Faces that the set has already are passed over, so the same call
@@ -259,7 +294,7 @@ impl Library {
             fields,
             note: face.note,
             source: face.source,
-            thumbnail: None,
+            thumbnail: face.thumbnail,
             created_at: face.created_at.unwrap_or(now),
         }
     }

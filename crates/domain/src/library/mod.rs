@@ -21,7 +21,7 @@ mod turns;
 mod uploads;
 mod visibility;
 
-pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces};
+pub use archives::{ArchivedFace, ArchivedPerson, FacesExported, FacesImported, ImportFaces, Stretch};
 pub use explain::{ExaminedFace, Explanation, SearchExplanation};
 pub use keys::{CreateKey, KeySummary, fresh_key_id, fresh_secret};
 pub use liveness::{ClipLiveness, LiveClip, StillLiveness, VideoInput};

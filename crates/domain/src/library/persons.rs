@@ -8,7 +8,7 @@ use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
 use crate::types::{
     Face, FaceId, FaceOwner, FaceSet, FaceSetId, FaceSetName, FieldSchema, FieldValues, NewFace, NewFaceSet, NewPerson,
-    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, require_path_segment,
+    Note, PackId, Person, PersonId, PersonKey, PersonPatch, Tags, Thumbnail, nfc, require_path_segment,
 };
 use crate::{Error, Kind, Result};
 
@@ -118,25 +118,51 @@ pub struct PersonMerged {
 /// Persons that one listing looks at for a key that may see few of them.
 const PERSONS_LOOKED_AT_MAX: usize = 2000;
 
+/// Persons that one listing looks at for a text that few have.
+const PERSONS_READ_MAX: usize = 20_000;
+
+/// The first faces of a person among which one with a picture is looked for.
+const PORTRAITS_LOOKED_AT: u64 = 20;
+
+/// Persons whose pictures are looked up at the same time.
+const PORTRAITS_AT_ONCE: usize = 8;
+
 /// Faces that one commit moves, as many as one of a large delete erases: others wait for no more.
 const MOVED_AT_ONCE: u64 = 250;
 
 impl Library {
-    /// The persons that the caller sees, in the order of their keys, behind `after`. Needs the read grant. `InvalidArgument`
-    /// for a limit above [`limits::PERSON_PAGE_MAX`]. For a key for some face sets only a stretch may be shorter than `limit`
-    /// although there is a next one.
-    pub async fn persons(&self, caller: &Caller, after: Option<PersonKey>, limit: u64) -> Result<Persons> {
+    /// The persons that the caller sees, in the order of their keys, behind `after`; with `contains` those whose key or name
+    /// has that text in it, small letters like capitals. Needs the read grant. `InvalidArgument` for a limit above
+    /// [`limits::PERSON_PAGE_MAX`], for an empty text, and for one of more than [`limits::BEGINNING_CHARS_MAX`] characters. For
+    /// a key for some face sets only, and with a text, a stretch may be shorter than `limit` although there is a next one.
+    pub async fn persons(
+        &self,
+        caller: &Caller,
+        after: Option<PersonKey>,
+        contains: Option<String>,
+        limit: u64,
+    ) -> Result<Persons> {
         caller.require(Grant::Read)?;
         check_person_page(limit)?;
+        let contains = contains.map(text_within).transpose()?;
+        // Most persons are passed over then, so more are read at once.
+        let (at_once, n_looked_at_max) = match contains {
+            Some(_) if caller.face_sets.is_all() => (limits::PERSON_PAGE_MAX, PERSONS_READ_MAX),
+            _ => (limit, PERSONS_LOOKED_AT_MAX),
+        };
+        let is_meant = |person: &Person| {
+            let has = |text: &str| contains.as_deref().is_none_or(|wanted| text.to_lowercase().contains(wanted));
+            has(person.key.as_str()) || person.name.as_ref().is_some_and(|name| has(name.as_str()))
+        };
         let mut after = after;
         let mut persons: Vec<PersonSummary> = Vec::new();
         let mut n_looked_at = 0;
         loop {
             // One more than is wanted says whether there is a next stretch.
-            let page = self.ports.store.persons_after(caller.tenant, after.clone(), limit + 1).await?;
-            let is_last = (page.len() as u64) <= limit;
+            let page = self.ports.store.persons_after(caller.tenant, after.clone(), at_once + 1).await?;
+            let is_last = (page.len() as u64) <= at_once;
             for summary in page {
-                let is_seen = self.sees_person(caller, summary.person.id).await?;
+                let is_seen = is_meant(&summary.person) && self.sees_person(caller, summary.person.id).await?;
                 if is_seen && persons.len() as u64 == limit {
                     return Ok(Persons { persons, next: after });
                 }
@@ -145,7 +171,7 @@ impl Library {
                 if is_seen {
                     persons.push(summary);
                 }
-                if n_looked_at == PERSONS_LOOKED_AT_MAX {
+                if n_looked_at == n_looked_at_max {
                     return Ok(Persons { persons, next: after });
                 }
             }
@@ -487,11 +513,38 @@ impl Library {
         caller.require(Grant::Read)?;
         check_count("ids", ids.len(), limits::THUMBNAILS_MAX)?;
         let person = self.existing_person(caller, key).await?;
-        let joined = self.ports.store.face_sets_of(caller.tenant, person.id).await?;
-        if !joined.iter().any(|face_set| face_set.thumbnails && caller.sees(face_set.id)) {
+        if !self.shows_pictures(caller, person.id).await? {
             return Ok(Vec::new());
         }
         self.ports.store.thumbnails(caller.tenant, FaceScope::Person(person.id), ids).await
+    }
+
+    /// A small picture of each of those persons, which the caller has been shown, in their order: that of the first face that
+    /// has one, under the terms of [`Library::person_thumbnails`]. Asks for no grant: the use case did.
+    pub async fn portraits(&self, caller: &Caller, persons: &[PersonSummary]) -> Result<Vec<Option<Thumbnail>>> {
+        if !self.ports.store.keeps_thumbnails(caller.tenant).await? {
+            return Ok(vec![None; persons.len()]);
+        }
+        let of: Vec<(PersonId, u64)> = persons.iter().map(|summary| (summary.person.id, summary.n_faces)).collect();
+        let found = of.into_iter().map(|(person, n_faces)| self.portrait(caller, person, n_faces));
+        together::all(found, PORTRAITS_AT_ONCE).await.into_iter().collect()
+    }
+
+    async fn portrait(&self, caller: &Caller, person: PersonId, n_faces: u64) -> Result<Option<Thumbnail>> {
+        let store = &self.ports.store;
+        if n_faces == 0 || !self.shows_pictures(caller, person).await? {
+            return Ok(None);
+        }
+        let scope = FaceScope::Person(person);
+        let first = store.faces_from(caller.tenant, scope, 0, PORTRAITS_LOOKED_AT).await?;
+        let ids = first.faces.into_iter().map(|face| face.id).collect();
+        Ok(store.thumbnails(caller.tenant, scope, ids).await?.into_iter().next().map(|(_, picture)| picture))
+    }
+
+    /// Whether a face set of the person that the caller may use keeps small pictures.
+    async fn shows_pictures(&self, caller: &Caller, person: PersonId) -> Result<bool> {
+        let joined = self.ports.store.face_sets_of(caller.tenant, person).await?;
+        Ok(joined.iter().any(|face_set| face_set.thumbnails && caller.sees(face_set.id)))
     }
 
     /// Deletes those of `ids` that the person owns, from every set, and returns them. Needs the delete grant.
@@ -596,6 +649,17 @@ fn check_person_page(limit: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("limit", format!("`limit` is {limit}, expected 1 to {}", limits::PERSON_PAGE_MAX)))
+}
+
+/// A text that is looked for within others, as it is compared with them.
+fn text_within(text: String) -> Result<String> {
+    let text = nfc(text, limits::BEGINNING_CHARS_MAX).to_lowercase();
+    let n_chars = text.chars().count();
+    if (1..=limits::BEGINNING_CHARS_MAX).contains(&n_chars) {
+        return Ok(text);
+    }
+    let message = format!("`contains` has {n_chars} characters, expected 1 to {}", limits::BEGINNING_CHARS_MAX);
+    Err(Error::invalid("contains", message))
 }
 
 fn check_moved(faces: &[FaceId]) -> Result<()> {

@@ -456,3 +456,30 @@ fn a_step_in_paths_is_no_new_name() {
         assert!(require_path_segment("name", other).is_ok(), "{other}");
     }
 }
+
+/// Persons are found by what is within their key or name, whatever the spelling and however many there are.
+#[test]
+fn persons_are_found_by_a_part_of_their_names() {
+    let fixture = Fixture::with_staff();
+    for (person, called) in [("p1", "Anna Winter"), ("p2", "Bert M\u{fc}ller"), ("winter-3", "Carl"), ("p4", "Dora")] {
+        let new = CreatePerson { key: key(person), name: note(called), note: None, join: join(&["staff"]) };
+        block_on(fixture.library.create_person(&fixture.caller, new)).unwrap();
+    }
+    let found = |text: &str, after: Option<&str>, limit| {
+        let text = Some(text.to_owned());
+        let page = block_on(fixture.library.persons(&fixture.caller, after.map(key), text, limit)).unwrap();
+        let keys: Vec<String> = page.persons.iter().map(|summary| summary.person.key.to_string()).collect();
+        (keys.join(" "), page.next.map(|next| next.to_string()))
+    };
+    assert_eq!(found("WINTER", None, 10), ("p1 winter-3".to_owned(), None));
+    assert_eq!(found("mu\u{308}LL", None, 10), ("p2".to_owned(), None));
+    assert_eq!(found("nobody", None, 10), (String::new(), None));
+    // A stretch goes on behind the last one that was looked at.
+    let (first, next) = found("winter", None, 1);
+    assert_eq!((first.as_str(), next.as_deref()), ("p1", Some("p4")));
+    assert_eq!(found("winter", next.as_deref(), 1).0, "winter-3");
+    for text in [String::new(), "a".repeat(limits::BEGINNING_CHARS_MAX + 1)] {
+        let refused = block_on(fixture.library.persons(&fixture.caller, None, Some(text), 10));
+        assert_eq!(refused.unwrap_err().field(), Some("contains"));
+    }
+}

@@ -87,6 +87,19 @@ fn a_persons_picture_is_made_where_one_of_the_sets_keeps_them() {
     assert_eq!(of_person(&fixture.caller), 1);
     let limited = Caller { face_sets: FaceSetScope::Only([guests.id].into()), ..caller(1) };
     assert_eq!(of_person(&limited), 0);
+    // The same of the listing's pictures. A person without a picture has an empty place.
+    let join = Join { face_sets: Vec::new(), capacity: None };
+    let none = CreatePerson { key: PersonKey::new("bert").unwrap(), name: None, note: None, join };
+    block_on(fixture.library.create_person(&fixture.caller, none)).unwrap();
+    let listed = |caller: &Caller| {
+        let persons = block_on(fixture.library.persons(&fixture.caller, None, None, 10)).unwrap().persons;
+        let found = block_on(fixture.library.portraits(caller, &persons)).unwrap();
+        found.into_iter().map(|picture| picture.map(|picture| picture.bytes().clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&fixture.caller), [Some(Bytes::from_static(FAKE_THUMBNAIL)), None]);
+    assert_eq!(listed(&limited), [None, None]);
+    fixture.keep_thumbnails("staff", false);
+    assert_eq!(listed(&fixture.caller), [None, None]);
 }
 
 /// The dialects that enrol by ids hold a picture as long as any set keeps pictures, and what else is measured stays as asked.

@@ -1,7 +1,7 @@
 //! `likeness export` and `likeness import`: a face set as a file, so that faces move without their photographs.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -23,6 +23,9 @@ use crate::outcome::{Outcome, Verdict, failed, refused};
 /// Bytes of lines sent at once; fewer faces than allowed are sent if they are long.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// Times that a set is written whose faces change meanwhile; the last time without their number.
+const WRITES_MAX: usize = 4;
+
 /// Writes every face of a set with its template, fields and person to a file that only you can read. The file holds
 /// biometric data: whoever has it can look for these people.
 #[derive(Debug, Args)]
@@ -40,6 +43,9 @@ pub(crate) struct ExportArgs {
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
+    /// Also the small pictures of faces, of a set that keeps them
+    #[arg(long)]
+    thumbnails: bool,
     #[command(flatten)]
     library: LibraryArgs,
 }
@@ -61,6 +67,9 @@ pub(crate) struct ImportArgs {
     /// Most faces the set may hold, if it is made [default: no bound]
     #[arg(long, value_name = "N")]
     capacity: Option<u64>,
+    /// Have the set keep the archive's small pictures, if it is made
+    #[arg(long)]
+    thumbnails: bool,
     /// Faces to pass over at the start of the archive
     #[arg(long, default_value_t = 0, value_name = "N")]
     skip: u64,
@@ -112,17 +121,16 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     let connection = Connection::open(config, args.library.tenant(), Needs::Pack).await?;
     let exported = if is_stream {
         tokio::select! {
-            exported = write(&connection, &args, io::stdout(), Path::new("standard output")) => exported?.0,
+            exported = write(&connection, &args, io::stdout(), Path::new("standard output"), None) => exported?.0,
             _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; the archive is not whole")),
         }
     } else {
-        let partial = Partial::new(&args.file)?;
-        let file = partial.file.try_clone().map_err(cannot_write(&args.file))?;
-        let (exported, file) = tokio::select! {
-            written = write(&connection, &args, file, &args.file) => written?,
+        let mut partial = Partial::new(&args.file)?;
+        let exported = tokio::select! {
+            written = write_whole(&connection, &args, &mut partial.file) => written?,
             _ = tokio::signal::ctrl_c() => return Err(failed("interrupted; nothing was written")),
         };
-        file.sync_all().map_err(cannot_write(&args.file))?;
+        partial.file.sync_all().map_err(cannot_write(&args.file))?;
         partial.keep_as(&args.file)?;
         exported
     };
@@ -142,18 +150,48 @@ pub(crate) async fn export(args: ExportArgs, config: &Config) -> Outcome {
     Ok(Verdict::Done)
 }
 
-/// Writes the archive to `to`, which is called `name`.
+/// Writes the archive into a file. How many faces follow stands in front of them, so where others were enrolled or deleted
+/// meanwhile, or some are damaged, it is written once more.
+async fn write_whole(connection: &Connection, args: &ExportArgs, file: &mut File) -> Result<Exported, Error> {
+    let writing = cannot_write(&args.file);
+    let face_set = face_set_of(connection, args).await?;
+    let mut stated = Some(face_set.n_faces);
+    let mut n_written = 0;
+    loop {
+        n_written += 1;
+        file.set_len(0).and_then(|()| file.rewind()).map_err(&writing)?;
+        let (exported, _) = write(connection, args, &mut *file, &args.file, stated).await?;
+        if stated.is_none_or(|stated| stated == exported.faces) {
+            return Ok(exported);
+        }
+        // Of a set that changes all the time nothing is said.
+        stated = Some(exported.faces).filter(|_| n_written + 1 < WRITES_MAX);
+    }
+}
+
+async fn face_set_of(connection: &Connection, args: &ExportArgs) -> Result<dto::FaceSet, Error> {
+    connection.call(Method::GET, &["face-sets", &args.face_set], &[], Payload::Empty).await
+}
+
+/// Writes the archive to `to`, which is called `name`, with `stated` faces according to its header.
 async fn write<W: Write>(
     connection: &Connection,
     args: &ExportArgs,
     to: W,
     name: &Path,
+    stated: Option<u64>,
 ) -> Result<(Exported, W), Error> {
-    let face_set: dto::FaceSet =
-        connection.call(Method::GET, &["face-sets", &args.face_set], &[], Payload::Empty).await?;
+    let face_set = face_set_of(connection, args).await?;
+    if args.thumbnails && !face_set.thumbnails {
+        return Err(refused(format!("face set `{}` keeps no thumbnails", args.face_set)).with_hint(
+            "leave `--thumbnails` out; `likeness face-set update NAME --thumbnails on` keeps those of faces to come",
+        ));
+    }
     let dimensions = dimensions(connection, &face_set.pack).await?;
     let writing = cannot_write(name);
-    let mut writer = Writer::new(to, &Header::of(&face_set, dimensions)).map_err(&writing)?;
+    let header =
+        Header { faces: stated, thumbnails: args.thumbnails.then_some(true), ..Header::of(&face_set, dimensions) };
+    let mut writer = Writer::new(to, &header).map_err(&writing)?;
     let bar = bar(face_set.n_faces, "{bar:32} {human_pos}/{human_len} faces, {eta} left");
     let mut exported = Exported {
         face_set: face_set.name,
@@ -167,7 +205,8 @@ async fn write<W: Write>(
     let mut from = Some(0);
     while let Some(place) = from {
         let place = place.to_string();
-        let query = [("from", place.as_str()), ("limit", limit.as_str())];
+        let mut query = vec![("from", place.as_str()), ("limit", limit.as_str())];
+        query.extend(args.thumbnails.then_some(("include", "thumbnails")));
         let page: dto::ArchivePage = connection.call(Method::GET, &path, &query, Payload::Empty).await?;
         for face in &page.faces {
             writer.face(face).map_err(&writing)?;
@@ -389,7 +428,13 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
     let name = args.face_set.as_str();
     let found = connection.call::<dto::FaceSet>(Method::GET, &["face-sets", name], &[], Payload::Empty).await;
     match found {
-        Ok(face_set) if face_set.pack == header.pack => Ok(()),
+        Ok(face_set) if face_set.pack == header.pack => {
+            if args.thumbnails && !face_set.thumbnails {
+                let on = format!("`likeness face-set update {name} --thumbnails on` has it keep them");
+                return Err(refused(format!("face set `{name}` exists and keeps no thumbnails")).with_hint(on));
+            }
+            Ok(())
+        }
         Ok(face_set) => {
             let (theirs, ours) = (&header.pack, &face_set.pack);
             let message =
@@ -407,6 +452,7 @@ async fn ensure_face_set(connection: &Connection, args: &ImportArgs, header: &He
                 note: header.note.clone(),
                 fields,
                 capacity: args.capacity,
+                thumbnails: args.thumbnails.then_some(true),
                 quality: header.quality.clone(),
                 pack: Some(header.pack.clone()),
                 ..Default::default()

@@ -91,6 +91,19 @@ fn faces_come_in_by_template_and_go_out_again() {
     assert_eq!(mode, 0o600);
     assert!(!scratch.path().join("out.zst.partial").exists());
     let out = lines_of(&scratch, "out.zst");
+    assert_eq!((&out[0]["faces"], out[0].get("thumbnails")), (&json!(n_faces), None));
+    let cut: Vec<Value> = out[..n_faces].to_vec();
+    fs::write(scratch.path().join("cut"), text(&cut)).unwrap();
+    let refused = run(&scratch, &["import", "cut", "--set", "cut", "--tenant", "acme"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.talk);
+    assert!(refused.talk.contains(&format!("ends after {} of {n_faces} faces", n_faces - 1)), "{}", refused.talk);
+    // Pictures are asked for of sets that keep them only.
+    let refused = run(&scratch, &["export", "staff", "pictures.zst", "--thumbnails"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("keeps no thumbnails"), "{}", refused.talk);
+    let refused = run(&scratch, &["import", "out.zst", "--set", "staff", "--thumbnails"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("keeps no thumbnails"), "{}", refused.talk);
+    assert!(!scratch.path().join("pictures.zst").exists());
+    run(&scratch, &["face-set", "delete", "cut", "--yes"]);
     for (name, value) in header().as_object().unwrap() {
         assert_eq!(out[0][name], *value);
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use likeness_domain::types::{
     self, ExternalId, Face, FaceOwner, PackId, Person, PersonId, PersonKey, Subject, Template, TemplateError,
-    TimestampMs,
+    Thumbnail, TimestampMs,
 };
 use likeness_domain::{Error, library, limits};
 use time::OffsetDateTime;
@@ -17,6 +17,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::body::{Call, InFaceSet, Json, Query, json};
 use super::errors::NativeError;
+use super::persons::with_thumbnails;
+use super::routes::never_kept;
 use super::{convert, dto};
 use crate::http::json::of_field;
 
@@ -26,15 +28,19 @@ type Answer = std::result::Result<Response, NativeError>;
 pub(super) async fn export(Call { api, caller }: Call, InFaceSet(name): InFaceSet, Query(mut words): Query) -> Answer {
     let from = words.parsed("from", "`next` of an earlier answer")?.unwrap_or(0);
     let limit = words.parsed("limit", "a whole number")?.unwrap_or(limits::ARCHIVE_FACES_MAX as u64);
+    let with_thumbnails = with_thumbnails(&mut words)?;
     words.finish()?;
-    let exported = api.library.export_faces(&caller, &name, from, limit).await?;
+    let stretch = library::Stretch { from, limit, with_thumbnails };
+    let exported = api.library.export_faces(&caller, &name, stretch).await?;
     let page = dto::ArchivePage {
         pack: exported.face_set.pack.to_string(),
         faces: archived_faces(&exported),
         n_damaged: exported.n_damaged,
         next: exported.next,
     };
-    Ok(json(StatusCode::OK, &page))
+    let mut response = json(StatusCode::OK, &page);
+    never_kept(&mut response);
+    Ok(response)
 }
 
 /// `POST /face-sets/{name}/archive`
@@ -56,7 +62,11 @@ pub(super) async fn import(
 /// The faces of a stretch, as an archive has them.
 pub(super) fn archived_faces(exported: &library::FacesExported) -> Vec<dto::ArchivedFace> {
     let persons: HashMap<PersonId, &Person> = exported.persons.iter().map(|person| (person.id, person)).collect();
-    exported.faces.iter().map(|(face, template)| archived(face, template, &persons)).collect()
+    let archived = |(face, template): &(Face, Template)| {
+        let thumbnail = exported.thumbnails.get(&face.id).map(|picture| STANDARD.encode(picture.bytes()));
+        dto::ArchivedFace { thumbnail, ..archived(face, template, &persons) }
+    };
+    exported.faces.iter().map(archived).collect()
 }
 
 fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Person>) -> dto::ArchivedFace {
@@ -84,6 +94,7 @@ fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Perso
         detection: Some(exact_detection(&face.detection)),
         quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         created_at: Some(convert::time_text(face.created_at)),
+        thumbnail: None,
         template: spelled(template),
     }
 }
@@ -126,6 +137,7 @@ pub(super) fn read(face: dto::ArchivedFace, pack: &PackId) -> Result<library::Ar
         note: convert::note("note", face.note)?,
         source: convert::note("source", face.source)?,
         created_at: face.created_at.as_deref().map(time_of).transpose()?,
+        thumbnail: face.thumbnail.as_deref().map(thumbnail).transpose()?,
         person: person.transpose()?,
     })
 }
@@ -138,6 +150,13 @@ pub(super) fn template(text: &str, pack: &PackId) -> Result<Template, Error> {
         template => template,
     };
     template.map_err(|error| Error::invalid("template", format!("`template` is none: {error}")))
+}
+
+fn thumbnail(text: &str) -> Result<Thumbnail, Error> {
+    let bytes = STANDARD.decode(text).map_err(|error| {
+        Error::invalid("thumbnail", "`thumbnail` is not standard base64 with padding").with_source(error)
+    })?;
+    Thumbnail::received(bytes.into())
 }
 
 fn nowhere() -> types::Detection {

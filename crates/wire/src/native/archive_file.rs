@@ -58,6 +58,9 @@ pub struct Header {
     /// How good its pictures had to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
+    /// Whether faces have their small pictures with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnails: Option<bool>,
     /// How many faces follow, where the writer knew. An archive with fewer was cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces: Option<u64>,
@@ -76,6 +79,7 @@ impl Header {
             note: face_set.note.clone(),
             fields: Some(face_set.fields.clone()),
             quality: Some(face_set.quality.clone()),
+            thumbnails: None,
             faces: None,
         }
     }

@@ -36,6 +36,7 @@ use super::archive_file::{Header, Reader, Writer};
 use super::body::{Call, FILE_TYPE, InFaceSet, OfId, Query, file_type, json};
 use super::dto::PREFIX;
 use super::errors::NativeError;
+use super::persons::with_thumbnails;
 use super::{archive, convert, dto, job};
 use crate::http::body::BodyDeadline;
 use crate::http::budget::RATE_MIN;
@@ -101,6 +102,9 @@ struct ExportWork {
     n_left_out: u64,
     /// Faces of the set when it was asked for.
     n_total: u64,
+    /// Whether it is to have small pictures; absent in what programs of before kept.
+    #[serde(default)]
+    thumbnails: bool,
 }
 
 /// What is kept of a job that is done.
@@ -122,8 +126,14 @@ struct KeptFile {
 }
 
 /// `POST /face-sets/{name}/archive/export-later`
-pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): InFaceSet) -> Answer {
-    let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name).await?;
+pub(super) async fn export_later(
+    Call { api, caller }: Call,
+    InFaceSet(name): InFaceSet,
+    Query(mut words): Query,
+) -> Answer {
+    let thumbnails = with_thumbnails(&mut words)?;
+    words.finish()?;
+    let FaceSetSummary { face_set, n_faces } = api.library.check_export(&caller, &name, thumbnails).await?;
     let archive = ArchiveId { tenant: caller.tenant, number: api.library.fresh_face_id().get() };
     // Begun at once, so that who has as many archives as there may be hears so now.
     let mut unfinished = EraseOnDrop::new(&api.archives, archive);
@@ -137,6 +147,7 @@ pub(super) async fn export_later(Call { api, caller }: Call, InFaceSet(name): In
         n_faces: 0,
         n_left_out: 0,
         n_total: n_faces,
+        thumbnails,
     };
     let job = api.library.accept_job(&caller, EXPORT, json_text::write(&work).into(), WAITING_MAX).await?;
     unfinished.keep();
@@ -466,7 +477,7 @@ impl Exports {
         if work.from.is_some() {
             return Ok(None);
         }
-        let head = self.head(face_set, work.n_faces)?;
+        let head = self.head(face_set, work)?;
         let lifetime_ms = i64::try_from(self.archives.bounds().lifetime_ms).unwrap_or(i64::MAX);
         let now = self.library.now();
         let available_until = TimestampMs(now.0.saturating_add(lifetime_ms));
@@ -498,7 +509,8 @@ impl Exports {
         from: u64,
     ) -> Result<(), Error> {
         let limit = limits::ARCHIVE_FACES_MAX as u64;
-        let exported = self.library.export_faces(caller, FaceSetKey::Id(face_set.id), from, limit).await?;
+        let stretch = library::Stretch { from, limit, with_thumbnails: work.thumbnails };
+        let exported = self.library.export_faces(caller, FaceSetKey::Id(face_set.id), stretch).await?;
         let (n_faces, n_damaged, next) = (exported.faces.len() as u64, exported.n_damaged, exported.next);
         let (archives, at, now) = (Arc::clone(&self.archives), work.n_bytes, self.library.now());
         let n_bytes = off_thread(move || {
@@ -520,10 +532,11 @@ impl Exports {
     }
 
     /// The part of an archive with its header.
-    fn head(&self, face_set: FaceSet, n_faces: u64) -> Result<Vec<u8>, Error> {
+    fn head(&self, face_set: FaceSet, work: &ExportWork) -> Result<Vec<u8>, Error> {
         let dimensions = dimensions(&self.library, &face_set.pack)?;
+        let (n_faces, thumbnails) = (work.n_faces, work.thumbnails.then_some(true));
         let face_set = convert::face_set(FaceSetSummary { face_set, n_faces });
-        let header = Header { faces: Some(n_faces), ..Header::of(&face_set, dimensions) };
+        let header = Header { faces: Some(n_faces), thumbnails, ..Header::of(&face_set, dimensions) };
         Writer::new(Vec::new(), &header)
             .and_then(Writer::finish)
             .map_err(|error| Error::internal("cannot write the header of an archive", error))
@@ -587,11 +600,13 @@ pub(super) async fn import_later(
     request: Request,
 ) -> Answer {
     let capacity = words.parsed("capacity", "a whole number")?;
+    let thumbnails = words.parsed("thumbnails", "true or false")?;
     words.finish()?;
     let known = api.library.check_import(&caller, &name).await?;
-    if known.is_some() && capacity.is_some() {
-        let message = "`capacity` is for a face set that the import makes, and this one exists";
-        return Err(Error::invalid("capacity", message).into());
+    let given = [("capacity", capacity.is_some()), ("thumbnails", thumbnails.is_some())];
+    if let Some((option, _)) = given.into_iter().find(|(_, is_given)| known.is_some() && *is_given) {
+        let message = format!("`{option}` is for a face set that the import makes, and this one exists");
+        return Err(Error::invalid(option, message).into());
     }
     let (head, body) = request.into_parts();
     check_media_type(&head)?;
@@ -611,7 +626,10 @@ pub(super) async fn import_later(
     .await?;
     let face_set = match known {
         Some(face_set) => face_set,
-        None => made_face_set(&api, &caller, &name, &header, fields, capacity).await?,
+        None => {
+            let asked = dto::CreateFaceSet { fields, capacity, thumbnails, ..Default::default() };
+            made_face_set(&api, &caller, &name, &header, asked).await?
+        }
     };
     check_pack(&api.library, &face_set, &header)?;
     let work = ImportWork {
@@ -698,8 +716,7 @@ async fn made_face_set(
     caller: &Caller,
     name: &FaceSetName,
     header: &Header,
-    fields: Vec<dto::Field>,
-    capacity: Option<u64>,
+    asked: dto::CreateFaceSet,
 ) -> Result<FaceSet, Error> {
     let pack = pack_of(header)?;
     check_dimensions(&api.library, &pack, header)?;
@@ -707,11 +724,9 @@ async fn made_face_set(
         name: name.to_string(),
         label: header.label.clone(),
         note: header.note.clone(),
-        fields,
-        capacity,
         quality: header.quality.clone(),
         pack: Some(header.pack.clone()),
-        ..Default::default()
+        ..asked
     };
     match api.library.create_face_set_of(caller, convert::create_face_set(body)?, &pack).await {
         Err(error) if error.kind() == Kind::FaceSetExists => api.library.check_import(caller, name).await?.ok_or(error),

@@ -470,6 +470,7 @@ pub(super) fn person(person: Person, n_faces: Option<u64>) -> dto::Person {
         face_sets: None,
         n_faces,
         created_at: time_text(person.created_at),
+        thumbnail: None,
         unknown: Vec::new(),
     }
 }

@@ -8,6 +8,8 @@ pub(super) type Option_ = (&'static str, &'static str, &'static str);
 
 const LIMIT: Option_ = ("limit", "integer", "most entries of the answer");
 const CURSOR: Option_ = ("cursor", "string", "`next_cursor` of an earlier answer to the same request");
+/// Small pictures of the faces of an archive.
+const PICTURES: Option_ = ("include", "thumbnails", "`thumbnails` for the small pictures of faces that have one");
 const LISTING: &[Option_] = &[LIMIT, CURSOR];
 
 /// What an operation takes besides its path.
@@ -156,7 +158,7 @@ pub(super) fn details(name: &str) -> Option<Details> {
             d(&[], Json("ExternalIds"), 200, "ExternalIds", STAFF, json!({"external_ids": ["photo-1", "photo-2"]}))
         }
         "export_faces" => d(
-            &[("from", "integer", "`next` of an earlier answer"), LIMIT],
+            &[("from", "integer", "`next` of an earlier answer"), LIMIT, PICTURES],
             Nothing,
             200,
             "ArchivePage",
@@ -166,9 +168,12 @@ pub(super) fn details(name: &str) -> Option<Details> {
         "import_faces" => {
             d(&[], Json("ImportFaces"), 200, "FacesImported", STAFF, json!({"pack": "default-2", "faces": []}))
         }
-        "export_faces_later" => d(&[], Nothing, 202, "Job", STAFF, Value::Null),
+        "export_faces_later" => d(&[PICTURES], Nothing, 202, "Job", STAFF, Value::Null),
         "import_faces_later" => d(
-            &[("capacity", "integer", "most faces that the set may hold, if it is made")],
+            &[
+                ("capacity", "integer", "most faces that the set may hold, if it is made"),
+                ("thumbnails", "boolean", "whether the set keeps the archive's thumbnails, if it is made"),
+            ],
             Archive,
             202,
             "Job",
@@ -201,7 +206,23 @@ pub(super) fn details(name: &str) -> Option<Details> {
         }
         "liveness" => d(&[], Posted("Liveness"), 200, "Judged", &[], json!({"image": image()})),
         "upload" => d(&[], Posted("PutUpload"), 201, "Uploaded", &[], json!({"image": image()})),
-        "list_persons" => d(LISTING, Nothing, 200, "Persons", &[], Value::Null),
+        "list_persons" => d(
+            &[
+                LIMIT,
+                CURSOR,
+                (
+                    "contains",
+                    "string",
+                    "only persons whose key or name has this text in it, small letters like capitals",
+                ),
+                ("include", "thumbnails", "`thumbnails` for a small picture of each person that has one"),
+            ],
+            Nothing,
+            200,
+            "Persons",
+            &[],
+            Value::Null,
+        ),
         "create_person" => d(
             &[],
             Json("CreatePerson"),

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use likeness_domain::limits;
 use serde_json::{Map, Value, json};
 
 use super::convert::OFFSET_MAX;
@@ -286,7 +287,8 @@ fn path_arguments(path: &str) -> Vec<Value> {
 fn typed(name: &str, kind: &str) -> Value {
     match (name, kind) {
         ("limit", _) => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
-        ("include", "storage") => json!({"type": "string", "enum": ["storage"]}),
+        ("include", "storage" | "thumbnails") => json!({"type": "string", "enum": [kind]}),
+        ("contains", kind) => json!({"type": kind, "minLength": 1, "maxLength": limits::BEGINNING_CHARS_MAX}),
         ("include", kind) => json!({"type": kind, "enum": ["templates"]}),
         ("cursor", kind) => json!({"type": kind, "minLength": 1}),
         ("since" | "from", _) => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),

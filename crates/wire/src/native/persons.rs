@@ -1,6 +1,8 @@
 //! Persons: identities that own faces and are members of face sets.
 
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use likeness_domain::access::{Caller, Grant};
 use likeness_domain::library::{AddPersonFaces, CreatePerson, Join, PersonImage, SplitPerson};
@@ -22,19 +24,44 @@ const PAGE_LIMIT_DEFAULT: u64 = 100;
 pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) -> Answer {
     let limit = limit(&mut words)?;
     let cursor = words.text("cursor");
+    let contains = words.text("contains");
+    let with_thumbnails = with_thumbnails(&mut words)?;
     words.finish()?;
+    // A cursor of one text says nothing of where another one goes on.
+    let list = contains.as_ref().map_or_else(|| "persons".to_owned(), |text| format!("persons with {text}"));
     let after = match cursor {
         None => None,
         Some(cursor) => {
-            let place = api.cursors.open(caller.tenant, "persons", &cursor)?;
+            let place = api.cursors.open(caller.tenant, &list, &cursor)?;
             let key = String::from_utf8(place).map_err(|_| Error::invalid("cursor", "`cursor` has no key"))?;
             Some(PersonKey::new(key)?)
         }
     };
-    let page = api.library.persons(&caller, after, limit).await?;
-    let next_cursor = page.next.map(|key| api.cursors.seal(caller.tenant, "persons", key.as_str().as_bytes()));
-    let persons = page.persons.into_iter().map(summary).collect();
-    Ok(json(StatusCode::OK, &dto::Persons { persons, next_cursor }))
+    let page = api.library.persons(&caller, after, contains, limit).await?;
+    let next_cursor = page.next.map(|key| api.cursors.seal(caller.tenant, &list, key.as_str().as_bytes()));
+    let mut thumbnails = match with_thumbnails {
+        true => api.library.portraits(&caller, &page.persons).await?.into_iter(),
+        false => Vec::new().into_iter(),
+    };
+    let with_picture = |summary: PersonSummary| {
+        let thumbnail = thumbnails.next().flatten().map(|picture| STANDARD.encode(picture.bytes()));
+        dto::Person { thumbnail, ..convert::person(summary.person, Some(summary.n_faces)) }
+    };
+    let persons = page.persons.into_iter().map(with_picture).collect();
+    let mut response = json(StatusCode::OK, &dto::Persons { persons, next_cursor });
+    if with_thumbnails {
+        routes::never_kept(&mut response);
+    }
+    Ok(response)
+}
+
+/// Whether `include` asks for small pictures.
+pub(super) fn with_thumbnails(words: &mut Words) -> Result<bool, Error> {
+    match words.text("include").as_deref() {
+        None => Ok(false),
+        Some("thumbnails") => Ok(true),
+        Some(_) => Err(Error::invalid("include", "`include` is not known, expected `thumbnails`")),
+    }
 }
 
 /// How many entries of a listing of persons or jobs are asked for.
@@ -295,10 +322,6 @@ fn face_ids(ids: &[String]) -> Result<Vec<FaceId>, Error> {
     }
     // That none of them is an id is said to those who may ask: by the library.
     Ok(ids.iter().filter_map(|id| convert::read_face_id(id)).collect())
-}
-
-fn summary(summary: PersonSummary) -> dto::Person {
-    convert::person(summary.person, Some(summary.n_faces))
 }
 
 fn person_with(person: Person, caller: &Caller, face_sets: Vec<FaceSet>, n_faces: Option<u64>) -> dto::Person {

@@ -217,8 +217,13 @@ pub(super) async fn update_face(
 /// Pictures in an answer that no cache keeps.
 pub(super) fn thumbnails(found: Vec<(FaceId, Thumbnail)>) -> Response {
     let mut response = json(StatusCode::OK, &convert::thumbnails(found));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    never_kept(&mut response);
     response
+}
+
+/// Has no cache keep an answer.
+pub(super) fn never_kept(response: &mut Response) {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
 }
 
 /// The faces that a listing with a filter or the beginning of a name means, and how many pass the filter.

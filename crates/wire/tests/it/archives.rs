@@ -494,3 +494,66 @@ async fn jobs_of_archives_are_cancelled_bounded_and_over_in_time() {
     let (status, error) = refused(&server, "acme", "GET", &fetch, Body::empty()).await;
     assert_eq!((status, &error["code"]), (404, &json!("upload_not_found")), "{error}");
 }
+
+/// Small pictures travel only where they are asked for, and are kept only where the set keeps them.
+#[tokio::test]
+async fn small_pictures_go_out_and_come_in_where_they_are_asked_for() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    let refusal = server.acme(400, "POST", &format!("{EXPORT}?include=thumbnails"), Value::Null).await;
+    assert_eq!((&refusal["error"]["field"], server.bed.archives.n_archives()), (&json!("include"), 0), "{refusal}");
+    let picture = STANDARD.encode(likeness_testkit::FAKE_THUMBNAIL);
+    let with_picture = |number: u64, picture: &str| {
+        let mut face = face(number);
+        face["thumbnail"] = json!(picture);
+        face
+    };
+    server.acme(200, "PATCH", "/face-sets/staff", json!({"thumbnails": true})).await;
+    let exif = STANDARD.encode(b"\xff\xd8\xff\xe1\x00\x02\xff\xd9");
+    let lines = [header(), with_picture(1, &picture), face(2), with_picture(3, &exif), with_picture(4, "%")];
+    let job = import(&server, "/face-sets/staff/archive/import-later", text(lines)).await;
+    let done = work_until_done(&server, "import-faces", &job).await;
+    assert_eq!((&done["outcome"]["n_faces"], &done["outcome"]["n_refused"]), (&json!(2), &json!(2)), "{done}");
+    let thumbnail = |set: &str| {
+        let path = format!("/face-sets/{set}/faces/thumbnails");
+        let server = &server;
+        async move { server.acme(200, "POST", &path, json!({"ids": ["1001", "1002"]})).await["thumbnails"].clone() }
+    };
+    assert_eq!(thumbnail("staff").await, json!([{"id": "1001", "jpeg": picture}]));
+
+    let plain = server.acme(200, "GET", "/face-sets/staff/archive", Value::Null).await;
+    assert!(plain["faces"].as_array().unwrap().iter().all(|face| face.get("thumbnail").is_none()));
+    let page = server.acme(200, "GET", "/face-sets/staff/archive?include=thumbnails", Value::Null).await;
+    assert_eq!((&page["faces"][0]["thumbnail"], page["faces"][1].get("thumbnail")), (&json!(picture), None));
+
+    let (_, fetch) = exported(&server).await;
+    let (_, _, bytes) = server.bytes("acme", "GET", &fetch, &[], Body::empty()).await;
+    let (header, faces) = lines_of(bytes);
+    assert!(header.thumbnails.is_none() && faces.iter().all(|face| face.get("thumbnail").is_none()));
+    let job = server.acme(202, "POST", &format!("{EXPORT}?include=thumbnails"), Value::Null).await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    work_until_done(&server, "export-faces", &path).await;
+    let (_, _, bytes) = server.bytes("acme", "GET", &format!("{path}/archive"), &[], Body::empty()).await;
+    let (header, faces) = lines_of(bytes.clone());
+    assert_eq!((header.thumbnails, &faces[0]["thumbnail"]), (Some(true), &json!(picture)));
+
+    // The ids are in use by the set that was exported, so it goes first.
+    server.acme(200, "DELETE", "/face-sets/staff", Value::Null).await;
+    for (asked, set, n_kept) in [("", "without", 0), ("?thumbnails=true", "with", 1)] {
+        let job = import(&server, &format!("/face-sets/{set}/archive/import-later{asked}"), bytes.clone()).await;
+        work_until_done(&server, "import-faces", &job).await;
+        let faces = server.acme(200, "GET", &format!("/face-sets/{set}/faces"), Value::Null).await;
+        let ids: Vec<&Value> = faces["faces"].as_array().unwrap().iter().map(|face| &face["id"]).collect();
+        let path = format!("/face-sets/{set}/faces/thumbnails");
+        let found = server.acme(200, "POST", &path, json!({"ids": ids})).await;
+        assert_eq!(found["thumbnails"].as_array().unwrap().len(), n_kept, "{set}");
+    }
+    let taken = import_refused(&server, "/face-sets/with/archive/import-later?thumbnails=true", bytes).await;
+    assert_eq!(taken["field"], json!("thumbnails"), "{taken}");
+}
+
+async fn import_refused(server: &Server, path: &str, lines: Vec<u8>) -> Value {
+    let (status, error) = refused(server, "acme", "POST", path, lines).await;
+    assert_eq!(status, 400, "{error}");
+    error
+}

@@ -607,6 +607,38 @@ async fn a_face_sets_thumbnails_are_shown_and_erased() {
     assert!(refused["error"]["message"].as_str().unwrap().contains("no thumbnail"), "{refused}");
 }
 
+/// The list of persons has a picture of each where they are asked for, and finds people by a part of their names.
+#[tokio::test]
+async fn persons_are_listed_with_their_pictures_and_by_a_part_of_their_names() {
+    let server = Server::new().await;
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff", "thumbnails": true})).await;
+    for (key, name) in [("p1", "Anna Winter"), ("p2", "Bert")] {
+        server.acme(201, "POST", "/persons", json!({"key": key, "name": name, "face_sets": ["staff"]})).await;
+    }
+    server.enrol("p1", P1).await;
+    let (status, headers, found) = server.send("acme", "GET", "/persons?include=thumbnails", &[], Value::Null).await;
+    assert_eq!((status, headers["cache-control"].to_str().unwrap()), (200, "private, no-store"));
+    let picture = base64(likeness_testkit::FAKE_THUMBNAIL);
+    assert_eq!((&found["persons"][0]["thumbnail"], found["persons"][1].get("thumbnail")), (&json!(picture), None));
+    let plain = server.acme(200, "GET", "/persons", Value::Null).await;
+    assert_eq!(plain["persons"][0].get("thumbnail"), None);
+
+    let keys =
+        |found: &Value| found["persons"].as_array().unwrap().iter().map(|p| p["key"].clone()).collect::<Vec<_>>();
+    let found = server.acme(200, "GET", "/persons?contains=winter", Value::Null).await;
+    assert_eq!(keys(&found), ["p1"]);
+    let first = server.acme(200, "GET", "/persons?contains=P&limit=1", Value::Null).await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = server.acme(200, "GET", &format!("/persons?contains=P&limit=1&cursor={cursor}"), Value::Null).await;
+    assert_eq!((keys(&first), keys(&second)), (vec![json!("p1")], vec![json!("p2")]));
+    // It is one of that text only.
+    server.acme(400, "GET", &format!("/persons?limit=1&cursor={cursor}"), Value::Null).await;
+    let refused = server.acme(400, "GET", "/persons?contains=", Value::Null).await;
+    assert_eq!(refused["error"]["field"], "contains");
+    let refused = server.acme(400, "GET", "/persons?include=faces", Value::Null).await;
+    assert_eq!(refused["error"]["field"], "include");
+}
+
 /// A typing error among several ids is told.
 #[tokio::test]
 async fn ids_of_no_face_are_named_among_those_of_some() {

@@ -38,6 +38,10 @@ pub struct ArchivedFace {
     /// When it was enrolled, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
+    /// A small picture of it: a JPEG file of at most 8 KiB and 512 x 512 pixels without metadata, in standard base64. It is kept
+    /// where the set keeps thumbnails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<String>,
     /// Its template: 32-bit floats, little-endian, in standard base64 with padding. It is brought to unit length.
     pub template: String,
 }

@@ -50,6 +50,9 @@ pub struct Person {
     /// Faces that it owns; in listings of all persons, where one is shown and where it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_faces: Option<u64>,
+    /// The small picture of its first face that has one, a JPEG file in base64; only with `include=thumbnails`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<String>,
     /// Of those of `face_ids` that were to become its own: ids of no face of the person that they were asked of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
