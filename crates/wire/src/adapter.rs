@@ -14,6 +14,8 @@ pub(crate) mod needs {
     pub(crate) const ENROL: Grants = Grants::of(&[Grant::Enrol]);
     pub(crate) const DELETE: Grants = Grants::of(&[Grant::Delete]);
     pub(crate) const MANAGE: Grants = Grants::of(&[Grant::Manage]);
+    /// What only an operator may do.
+    pub(crate) const OPERATE: Grants = Grants::OPERATOR;
     /// Deleting a face set deletes its faces.
     pub(crate) const DELETE_SET: Grants = Grants::of(&[Grant::Delete, Grant::Manage]);
 }

@@ -8,8 +8,7 @@ use likeness_domain::types::InstallationSecret;
 
 use super::auth::Authenticate;
 use super::cursor::Cursors;
-use super::idempotency::Idempotency;
-use super::session::Sessions;
+use super::sessions::Sessions;
 use crate::readiness::ReadyCheck;
 use crate::services::ServerFacts;
 
@@ -40,7 +39,6 @@ pub(super) struct Api {
     pub(super) sessions: Arc<Sessions>,
     pub(super) archives: Arc<dyn ArchiveStore>,
     pub(super) cursors: Arc<Cursors>,
-    pub(super) idempotency: Arc<Idempotency>,
     pub(super) ready: ReadyCheck,
     pub(super) server: Option<Arc<dyn ServerFacts>>,
 }

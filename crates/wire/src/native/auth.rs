@@ -12,7 +12,7 @@ use likeness_domain::{Error, Kind};
 
 use super::PREFIX;
 use super::errors::AUTHORIZATION;
-use super::session::{self, SessionOf, Sessions, bearer};
+use super::sessions::{self, SessionOf, Sessions, bearer};
 use crate::http::request_id;
 
 /// The header that names the tenant where reaching the listener is the proof.
@@ -87,10 +87,10 @@ impl Authenticate for Bearer {
             let request_id = request_id::of(&head.extensions, &*self.ids);
             let key = if let Some((id, secret)) = bearer(head) {
                 self.sessions.key(id, secret).await?.ok_or_else(|| refused("the access key is not valid"))?
-            } else if session::has_cookie(&head.headers) && !head.headers.contains_key(header::AUTHORIZATION) {
+            } else if sessions::has_cookie(&head.headers) && !head.headers.contains_key(header::AUTHORIZATION) {
                 let session = self.sessions.of(&head.headers).await?;
                 let session = session.ok_or_else(|| refused("the session is over, sign in again"))?;
-                session::check_origin(head)?;
+                sessions::check_origin(head)?;
                 match session.of {
                     SessionOf::Key(key) => *key,
                     SessionOf::Owner(tenant) => return Ok(Caller::owner(&tenant, request_id)),

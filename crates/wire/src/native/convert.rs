@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use likeness_domain::access::Caller;
+use likeness_domain::access::{Caller, Limits};
 use likeness_domain::filter::{self, Expr, Vocabulary};
 use likeness_domain::library::{self, Comparisons, ImageInput, ImageSource, Library, Probe, SortKey, Threshold};
 use likeness_domain::policy::{self, FaceChoice, QualityFailure, QualityThresholds};
@@ -17,7 +17,7 @@ use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ClearedParts, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName,
     FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate,
-    Similarity, Subject, Tags, Thumbnail, TimestampMs, UploadName,
+    Similarity, Subject, Tags, Tenant, Thumbnail, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -632,6 +632,26 @@ pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
         source: text(face.source),
         created_at: time_text(face.created_at),
         updated_at: time_text(face.updated_at),
+    }
+}
+
+/// A tenant without what it has.
+pub(super) fn tenant(tenant: &Tenant) -> dto::Tenant {
+    let Limits { face_sets_max, faces_max, persons_max, face_set_faces_max, person_faces_max, calls_per_second } =
+        tenant.limits;
+    dto::Tenant {
+        name: tenant.name.to_string(),
+        project_id: tenant.id.to_string(),
+        created_at: time_text(tenant.created_at),
+        limits: dto::TenantLimits {
+            face_sets_max,
+            faces_max,
+            persons_max,
+            set_faces_max: face_set_faces_max,
+            person_faces_max,
+            calls_per_second,
+        },
+        usage: None,
     }
 }
 

@@ -12,8 +12,8 @@ use likeness_domain::types::{Face, FaceSet, FaceSetSummary, Person, Precondition
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::convert;
 use super::errors::NativeError;
-use super::{convert, tenants};
 use crate::http::signing::hex;
 
 /// Digits of a tag: 96 bits.
@@ -96,7 +96,7 @@ pub(super) fn of_person(person: &Person) -> String {
 
 /// The tag of a tenant: its limits.
 pub(super) fn of_tenant(tenant: &Tenant) -> String {
-    digest(&tenants::described(tenant))
+    digest(&convert::tenant(tenant))
 }
 
 fn digest(thing: &impl Serialize) -> String {

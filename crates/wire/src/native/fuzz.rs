@@ -7,7 +7,7 @@ use likeness_domain::types::{InstallationSecret, TenantId};
 
 use super::cursor::Cursors;
 use super::etag::IfMatch;
-use super::{idempotency, session};
+use super::{idempotency, sessions};
 
 /// Entry for fuzzing: the lines of `data` are a cookie, a token, an origin, a condition, a key of idempotency and a cursor.
 /// A cursor is read exactly if it is one that was made.
@@ -22,7 +22,7 @@ pub fn fuzz_head(data: &[u8]) {
         }
     }
     let mut head: Parts = request.into_parts().0;
-    let _ = (session::bearer(&head), session::has_cookie(&head.headers), session::check_origin(&head));
+    let _ = (sessions::bearer(&head), sessions::has_cookie(&head.headers), sessions::check_origin(&head));
     let _ = idempotency::key_of(&head.headers);
     let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
     let condition = std::pin::pin!(IfMatch::from_request_parts(&mut head, &())).poll(context);

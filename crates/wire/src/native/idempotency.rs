@@ -105,7 +105,11 @@ impl Idempotency {
 }
 
 /// Makes a write with a key once. Requests without a key, and those that read, go on as they are.
-pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn once(
+    State((api, idempotency)): State<(Api, Arc<Idempotency>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if only_reads(request.method(), request.uri().path()) || !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return next.run(request).await;
     }
@@ -117,7 +121,7 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
         let message = "this operation takes no `Idempotency-Key`: an import that is made again enrols nothing twice";
         return NativeError::from(Error::invalid("idempotency-key", message)).into_response();
     }
-    once_checked(api, request, next).await.unwrap_or_else(|error| error.into_response())
+    once_checked(api, idempotency, request, next).await.unwrap_or_else(|error| error.into_response())
 }
 
 /// Whether an operation changes nothing: what it is asked may be large, so some that read are called by `POST`.
@@ -144,7 +148,12 @@ pub(super) fn shows_secrets(path: &str) -> bool {
     is_of_a_tenant || ["/session", "/tickets", "/keys"].iter().any(|start| path.starts_with(start))
 }
 
-async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response, NativeError> {
+async fn once_checked(
+    api: Api,
+    idempotency: Arc<Idempotency>,
+    request: Request,
+    next: Next,
+) -> Result<Response, NativeError> {
     let key = key_of(request.headers())?;
     let (mut head, body) = request.into_parts();
     let caller = body::admitted(&mut head, &api).await?;
@@ -164,7 +173,6 @@ async fn once_checked(api: Api, request: Request, next: Next) -> Result<Response
         expires_at: TimestampMs(now.0 + LIFETIME_MS),
     };
     let expires_at = record.expires_at;
-    let idempotency = Arc::clone(&api.idempotency);
     // Before the record can be seen, so that nobody takes a request that has just begun for one that died.
     if !idempotency.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
         return Ok(in_progress());

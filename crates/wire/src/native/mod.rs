@@ -40,6 +40,7 @@ mod persons;
 mod routes;
 mod server;
 mod session;
+mod sessions;
 mod table;
 mod tenants;
 #[cfg(test)]
@@ -63,7 +64,7 @@ pub use idempotency::IDEMPOTENCY_KEY;
 pub use in_process::{compare, detect};
 pub(crate) use jobs::workers;
 pub use liveness::judge;
-pub use session::{CSRF_HEADER, Sessions};
+pub use sessions::{CSRF_HEADER, Sessions};
 pub use table::{Operation, operations};
 #[cfg(any(test, feature = "fuzz"))]
 pub use {archive::fuzz_archived_face, archive_file::fuzz_archive, body::fuzz_body, fuzz::fuzz_head};
@@ -86,9 +87,10 @@ pub fn router(native: Native) -> Router {
     let Native { library, authenticate, sessions, records, archives, secret, ready, server } = native;
     let cursors = Arc::new(cursor::Cursors::new(&secret));
     let idempotency = Arc::new(idempotency::Idempotency::new(records));
-    let api = Api { library, authenticate, sessions, archives, cursors, idempotency, ready, server };
+    let api = Api { library, authenticate, sessions, archives, cursors, ready, server };
+    let once = from_fn_with_state((api.clone(), idempotency), idempotency::once);
     Router::new()
-        .nest(PREFIX, table::router().layer(from_fn_with_state(api.clone(), idempotency::once)).with_state(api))
+        .nest(PREFIX, table::router().layer(once).with_state(api))
         .nest(PREFIX, description())
         .fallback(routes::unknown_operation)
         .method_not_allowed_fallback(routes::unknown_operation)

@@ -17,7 +17,7 @@ use super::convert::OFFSET_MAX;
 use super::details::{ARCHIVE, Details, PICTURE_FILE, Takes, details};
 use super::dto::PREFIX;
 use super::idempotency;
-use super::session::COOKIE;
+use super::sessions::COOKIE;
 use super::table::{Operation, operations};
 use crate::http::json as json_text;
 

@@ -10,11 +10,10 @@ use super::body::Accepts;
 use super::{
     archive, archive_jobs, changes, deletes, details, enrolments, jobs, keys, persons, routes, server, session, tenants,
 };
-use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, READ, SEARCH};
+use crate::adapter::needs::{DELETE, DELETE_SET, ENROL, MANAGE, NOTHING, OPERATE, READ, SEARCH};
 
 const EXPORT: Grants = Grants::of(&[Grant::Read, Grant::Templates]);
 const IMPORT: Grants = Grants::of(&[Grant::Enrol, Grant::Templates]);
-pub(super) const OPERATE: Grants = Grants::OPERATOR;
 const MERGE: Grants = Grants::of(&[Grant::Enrol, Grant::Delete]);
 
 /// An operation as data.

@@ -14,6 +14,7 @@ use super::body::{Call, Json, Query, json, path_word};
 use super::errors::NativeError;
 use super::etag::{self, IfMatch};
 use super::{archive_jobs, convert, dto, keys, persons};
+use crate::adapter::needs::OPERATE;
 
 type Answer = Result<Response, NativeError>;
 
@@ -49,7 +50,7 @@ pub(super) async fn list(Call { api, caller }: Call, Query(mut words): Query) ->
     tenants.truncate(most);
     let last = tenants.last().filter(|_| is_more);
     let next_cursor = last.map(|last| api.cursors.seal(caller.tenant, "tenants", &place_bytes(last)));
-    let tenants = tenants.iter().map(described).collect();
+    let tenants = tenants.iter().map(convert::tenant).collect();
     Ok(json(StatusCode::OK, &dto::Tenants { tenants, next_cursor }))
 }
 
@@ -69,14 +70,14 @@ pub(super) async fn create(Call { api, caller }: Call, Json(body): Json<dto::Cre
     let name = TenantName::new(&body.name).map_err(|error| error.with_field("name"))?;
     let limits = patch(body.limits.unwrap_or_default())?.applied_to(Limits::NONE);
     let made = api.library.create_tenant(&caller, name, limits).await?;
-    Ok(tagged(json(StatusCode::CREATED, &described(&made)), &made))
+    Ok(tagged(json(StatusCode::CREATED, &convert::tenant(&made)), &made))
 }
 
 /// `GET /tenants/{name}`
 pub(super) async fn show(Call { api, caller }: Call, OfTenant(name): OfTenant) -> Answer {
     let (tenant, usage) = api.library.tenant(&caller, &name).await?;
     let usage = dto::Usage { n_face_sets: usage.n_face_sets, n_persons: usage.n_persons, n_faces: usage.n_faces };
-    let answer = dto::Tenant { usage: Some(usage), ..described(&tenant) };
+    let answer = dto::Tenant { usage: Some(usage), ..convert::tenant(&tenant) };
     Ok(tagged(json(StatusCode::OK, &answer), &tenant))
 }
 
@@ -88,14 +89,14 @@ pub(super) async fn update(
     Json(body): Json<dto::UpdateTenant>,
 ) -> Answer {
     let changed = api.library.update_tenant(&caller, &name, patch(body.limits)?, if_match.on(etag::of_tenant)).await?;
-    Ok(tagged(json(StatusCode::OK, &described(&changed)), &changed))
+    Ok(tagged(json(StatusCode::OK, &convert::tenant(&changed)), &changed))
 }
 
 /// `DELETE /tenants/{name}`
 pub(super) async fn delete(Call { api, caller }: Call, OfTenant(name): OfTenant, Query(mut words): Query) -> Answer {
     let confirm = words.text("confirm");
     words.finish()?;
-    caller.require_all(super::table::OPERATE)?;
+    caller.require_all(OPERATE)?;
     match confirm {
         Some(text) if text == name.as_str() => {}
         Some(text) => {
@@ -144,26 +145,6 @@ pub(super) async fn acknowledge_losses(Call { api, caller }: Call) -> Answer {
 
 fn tagged(response: Response, tenant: &Tenant) -> Response {
     etag::tagged(response, &etag::of_tenant(tenant))
-}
-
-/// A tenant without what it has.
-pub(super) fn described(tenant: &Tenant) -> dto::Tenant {
-    let Limits { face_sets_max, faces_max, persons_max, face_set_faces_max, person_faces_max, calls_per_second } =
-        tenant.limits;
-    dto::Tenant {
-        name: tenant.name.to_string(),
-        project_id: tenant.id.to_string(),
-        created_at: convert::time_text(tenant.created_at),
-        limits: dto::TenantLimits {
-            face_sets_max,
-            faces_max,
-            persons_max,
-            set_faces_max: face_set_faces_max,
-            person_faces_max,
-            calls_per_second,
-        },
-        usage: None,
-    }
 }
 
 fn patch(limits: dto::ChangeLimits) -> Result<LimitsPatch, Error> {
