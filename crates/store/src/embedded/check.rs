@@ -4,18 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use likeness_domain::ports::{ReportProgress, StoreReport};
-use likeness_domain::{Error, Kind, Result};
-use rusqlite::{Connection, ErrorCode};
+use likeness_domain::{Error, Result};
+use rusqlite::Connection;
 
-use super::backup::{open_immutable, open_read_only};
 use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::identity::{Found, Identity};
 use super::losses::Losses;
 use super::report::{self, Findings};
-use super::schema::{self, DATABASE_FILE, FileUse, SCHEMA_VERSION};
-use super::{checksums, log_check, open_files, opening, rows, scrub};
+use super::schema::{self, DATABASE_FILE, SCHEMA_VERSION};
+use super::{damage, identity, log_check, open_files, presence, rows, scrub};
 
 /// Reports on the library in `dir` as it is on the disk, whoever has it open: its database is opened for reading only, its layout
 /// is not upgraded, nothing is mended. Compares the checksum of every row; `thorough` also asks SQLite, compares counters,
@@ -27,9 +26,9 @@ pub fn check(dir: impl AsRef<Path>, thorough: bool, watch: &mut dyn FnMut(Report
     let dir = dir.as_ref();
     DatabaseLock::refuse_other_owner(dir)?;
     let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
-    let identity = schema::opened(opening::identity_of(dir), dir)?;
+    let identity = schema::opened(identity::identity_of(dir), dir)?;
     if n_bytes == 0 {
-        return match (opening::check_present(dir), &identity) {
+        return match (presence::check_present(dir), &identity) {
             (Err(Failure::Said(error)), Found::Identity(_)) => Ok(unreadable(dir, in_words(&error))),
             (found, _) => Err(schema::opened(found, dir).err().unwrap_or_else(|| {
                 Error::invalid("data folder", format!("there is no library in {}", dir.display()))
@@ -73,55 +72,11 @@ fn unreadable(dir: &Path, problem: String) -> StoreReport {
     }
 }
 
-/// Opens the database for reading. On a file system that cannot be written SQLite has no place for the index of the log; without
-/// a log it needs none.
-pub(super) fn open(dir: &Path) -> Answer<Connection> {
-    let path = dir.join(DATABASE_FILE);
-    let opened = open_read_only(&path, "mode=ro").and_then(|conn| {
-        conn.busy_timeout(schema::BUSY_TIMEOUT)?;
-        // The first question opens the log.
-        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(conn)
-    });
-    match opened {
-        Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && has_no_log(dir) => open_immutable(&path),
-        Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && FileUse::of(dir) == FileUse::ReadOnly => {
-            Err(log_without_index(dir, &error))
-        }
-        opened => opened,
-    }
-}
-
-/// Whether a database could not be opened for want of a place to write.
-pub(super) fn is_in_need_of_log(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)
-    )
-}
-
-/// A log on a file system that cannot be written is read by its index, which a process that was killed leaves.
-fn log_without_index(dir: &Path, error: &rusqlite::Error) -> Failure {
-    let message = format!(
-        "the last commits of the library in `{}` are in `{DATABASE_FILE}-wal`, which cannot be read on a read-only file system \
-         ({error})",
-        dir.display()
-    );
-    Failure::Said(
-        Error::new(Kind::InvalidArgument, message)
-            .with_hint("make the file system writable, or copy the folder to one that is"),
-    )
-}
-
-fn has_no_log(dir: &Path) -> bool {
-    std::fs::metadata(dir.join(format!("{DATABASE_FILE}-wal"))).map_or(0, |metadata| metadata.len()) == 0
-}
-
 fn look(dir: &Path, identity: &Found, thorough: bool, watch: &mut dyn FnMut(ReportProgress)) -> Answer<StoreReport> {
     if let Err(Failure::Said(error)) = open_files::check_log(dir).and_then(|()| log_check::check(dir)) {
         return Ok(unreadable(dir, in_words(&error)));
     }
-    let conn = open(dir)?;
+    let conn = schema::open_to_read(dir)?;
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if matches!(identity, Found::Identity(_)) && application_id != schema::APPLICATION_ID {
@@ -133,12 +88,12 @@ fn look(dir: &Path, identity: &Found, thorough: bool, watch: &mut dyn FnMut(Repo
     if version < SCHEMA_VERSION {
         return older(&state, dir, version);
     }
-    if let Err(Failure::Said(error)) = opening::check_same(&state, dir) {
+    if let Err(Failure::Said(error)) = presence::check_same(&state, dir) {
         return Ok(unreadable(dir, in_words(&error)));
     }
-    let library = opening::library_of(&state)?;
+    let library = presence::library_of(&state)?;
     let health = Health::new(Arc::default(), Losses::read(dir, library));
-    checksums::register(&state, &health.damage)?;
+    damage::register(&state, &health.damage)?;
     let mut findings = Findings::of(&health);
     let mut report = report::counts(&state, dir, &mut findings.problems)?;
     findings.checked.push(match identity {
@@ -149,7 +104,7 @@ fn look(dir: &Path, identity: &Found, thorough: bool, watch: &mut dyn FnMut(Repo
         Found::Identity(Identity { acknowledged: Some((acknowledged, _)), .. }) => {
             findings
                 .problems
-                .extend(opening::loss_between(report.revision.0, *acknowledged).map(|loss| loss.to_string()));
+                .extend(presence::loss_between(report.revision.0, *acknowledged).map(|loss| loss.to_string()));
         }
         Found::Identity(_) => findings.not_checked.push(format!("lost commits: {NO_IDENTITY}")),
         Found::Nothing | Found::Damaged => {

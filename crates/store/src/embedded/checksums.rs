@@ -4,20 +4,18 @@
 //! `checksum`. Two SQL functions, registered with every connection, compute and compare it:
 //! - `row_checksum(table, value, ...)` is used by every statement that writes a row;
 //! - `row_intact(table, checksum, value, ...)` is selected by every statement that reads one. What does not match is
-//!   counted and logged ([`DamageLog`]); the reader leaves the row out or refuses ([`super::rows`]).
+//!   counted and logged ([`super::damage`]); the reader leaves the row out or refuses ([`super::rows`]).
 //!
 //! The columns are listed once, in the [`CheckedTable`]s below. Whoever changes a checked column with `UPDATE` calls
 //! [`renew`] afterwards. Exact counters (`n_gallery` and the like) are not part of a checksum, since every enrolment would
 //! have to compute it anew: they are recounted from the tables when the store is opened.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::damage::DamageLog;
 use super::errors::Answer;
 
 /// The first layout whose rows have checksums, and whose library has an id.
@@ -308,29 +306,6 @@ pub(super) fn row_checksum<'a>(table: &str, values: impl IntoIterator<Item = Val
     }
     // SQLite's integers are signed; the bits are what counts.
     hash.digest() as i64
-}
-
-/// Makes the two functions known to a connection. What `row_intact` finds damaged goes into `log`.
-pub(super) fn register(conn: &Connection, log: &Arc<DamageLog>) -> rusqlite::Result<()> {
-    // Not for triggers or views: the file must stay readable to any SQLite.
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
-    conn.create_scalar_function("row_checksum", -1, flags, |context| {
-        let table = context.get_raw(0).as_str()?;
-        Ok(row_checksum(table, values(context, 1)))
-    })?;
-    let log = Arc::clone(log);
-    conn.create_scalar_function("row_intact", -1, flags, move |context| {
-        let table = context.get_raw(0).as_str()?;
-        let is_intact = context.get_raw(1).as_i64_or_null()? == Some(row_checksum(table, values(context, 2)));
-        if !is_intact {
-            log.note(table, context.get_raw(2));
-        }
-        Ok(is_intact)
-    })
-}
-
-fn values<'a>(context: &'a Context<'_>, first: usize) -> impl Iterator<Item = ValueRef<'a>> {
-    (first..context.len()).map(|idx| context.get_raw(idx))
 }
 
 #[cfg(test)]

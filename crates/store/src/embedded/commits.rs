@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use super::checksums::{COMMITS, Columns};
 use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, SET_COLUMNS, VECTOR_COLUMNS};
-use super::{codec, opening};
+use super::{codec, numbers};
 use crate::commits::{Rows, bytes_of, refs_of, resolved};
 use crate::gallery::entry;
 use crate::shares::{MARK_REQUEST, Part, surplus};
@@ -80,7 +80,7 @@ pub(super) fn record_after(
     limit: usize,
 ) -> Answer<RecordPage> {
     let compacted = compacted_of(conn, tenant)?;
-    let newest = opening::revisions(conn)?.0;
+    let newest = numbers::revisions(conn)?.0;
     // The rows after a revision are read until there are enough of the tenant's; the table has no index by tenant.
     let sql = format!(
         "{COMMIT_SQL} WHERE c.revision > ?1 AND c.tenant = ?2 AND length(c.changes) > 0 ORDER BY c.revision LIMIT ?3"
@@ -123,7 +123,7 @@ pub(super) fn after(conn: &Connection, revision: Revision, limit: usize) -> Answ
     let sql = format!("{COMMIT_SQL} WHERE c.revision > ?1 ORDER BY c.revision LIMIT ?2");
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut stored = rows::intact(conn, &sql, (rows::number(revision.0), limit_sql), stored_row)?;
-    let (newest, last_commit) = opening::revisions(conn)?;
+    let (newest, last_commit) = numbers::revisions(conn)?;
     if !is_chain(&stored, revision, last_commit, limit) {
         // A damaged or missing commit: whoever asks must not go on without it, and the tables have everything.
         tracing::error!(after = revision.0, "commits are damaged or missing; who asks for them is sent to the tables");
@@ -348,7 +348,7 @@ fn raise_compacted(conn: &Connection, revision: i64) -> Answer<()> {
 
 /// Reads every commit that is not compacted; lists those that cannot be what was written, and gaps between them.
 pub(super) fn check(conn: &Connection, problems: &mut Vec<String>) -> Answer<()> {
-    let last_commit = opening::revisions(conn)?.1.0;
+    let last_commit = numbers::revisions(conn)?.1.0;
     let compacted: u64 = conn.query_row("SELECT compacted FROM store", [], |row| row.get(0))?;
     let mut reached = compacted;
     let sql = format!("{COMMIT_SQL} ORDER BY c.revision");

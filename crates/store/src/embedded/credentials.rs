@@ -35,7 +35,7 @@ use super::schema::{self, FileUse, Purpose};
 use super::transaction::{Manner, WriteTx};
 use super::turn::Turn;
 use super::writer::Inlet;
-use super::{answered, codec, commits, face_sets, maintenance, opening, rows, tenants};
+use super::{answered, codec, commits, face_sets, maintenance, opening, presence, rows, tenants};
 use crate::clock::WallClock;
 use crate::folder::{DataFolder, make_private_folder};
 
@@ -153,7 +153,7 @@ impl Credentials {
     pub fn open_upgrading(dir: impl AsRef<Path>, upgrade_copy: bool) -> Result<Self> {
         let dir = dir.as_ref();
         make_private_folder(dir)?;
-        schema::opened(opening::check_present(dir), dir)?;
+        schema::opened(presence::check_present(dir), dir)?;
         let (file_use, damage) = (FileUse::of(dir), Arc::default());
         let mut conn = schema::opened(schema::connect(dir, Purpose::Write, file_use, &damage), dir)?;
         make_layout(&mut conn, dir, file_use, Upgrade::of(upgrade_copy))?;
@@ -182,7 +182,7 @@ impl Credentials {
     ) -> Result<Self> {
         let connect = || schema::opened(schema::connect(dir, Purpose::Read, file_use, damage), dir);
         let (reader, watch) = (connect()?, connect()?);
-        schema::opened(opening::check_same(&reader, dir), dir)?;
+        schema::opened(presence::check_same(&reader, dir), dir)?;
         let no_wait = watch.busy_timeout(Duration::ZERO).map_err(Failure::from);
         schema::opened(no_wait, dir)?;
         Ok(Self {
@@ -295,7 +295,7 @@ impl OwnWrites {
                 tx.prepare_cached("UPDATE store SET revision = ?1, last_commit = ?1")?.execute([revision.0])?;
                 reached = Some((revision, next_sequence));
             }
-            let library = opening::library_of(&tx)?;
+            let library = presence::library_of(&tx)?;
             tx.commit()?;
             if let Some((revision, next_sequence)) = reached {
                 identity::acknowledge_beside(&dir, library, revision, next_sequence);
@@ -363,7 +363,7 @@ fn make_layout(conn: &mut Connection, dir: &Path, file_use: FileUse, upgrade: Up
             Err(in_use) => return Err(in_use),
         }
     }
-    schema::opened(opening::check_same(conn, dir), dir)
+    schema::opened(presence::check_same(conn, dir), dir)
 }
 
 fn tenant_row(row: &Row<'_>) -> Answer<Tenant> {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
-use super::checksums::{CheckedTable, TABLES};
+use super::checksums::{CheckedTable, TABLES, row_checksum};
 use super::errors::Answer;
 
 /// Most damaged rows that are remembered one by one: whole tables of them need no list, but `recover`.
@@ -34,6 +35,29 @@ struct State {
     /// Rows that searches depend on, found damaged or whole again since the index was told.
     untold: BTreeSet<DamagedRow>,
     has_too_many_untold: bool,
+}
+
+/// Makes the two functions known to a connection. What `row_intact` finds damaged goes into `log`.
+pub(super) fn register(conn: &Connection, log: &Arc<DamageLog>) -> rusqlite::Result<()> {
+    // Not for triggers or views: the file must stay readable to any SQLite.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("row_checksum", -1, flags, |context| {
+        let table = context.get_raw(0).as_str()?;
+        Ok(row_checksum(table, values(context, 1)))
+    })?;
+    let log = Arc::clone(log);
+    conn.create_scalar_function("row_intact", -1, flags, move |context| {
+        let table = context.get_raw(0).as_str()?;
+        let is_intact = context.get_raw(1).as_i64_or_null()? == Some(row_checksum(table, values(context, 2)));
+        if !is_intact {
+            log.note(table, context.get_raw(2));
+        }
+        Ok(is_intact)
+    })
+}
+
+fn values<'a>(context: &'a Context<'_>, first: usize) -> impl Iterator<Item = ValueRef<'a>> {
+    (first..context.len()).map(|idx| context.get_raw(idx))
 }
 
 /// A row by its table and identity.

@@ -20,8 +20,9 @@ use tokio::sync::oneshot;
 use super::checksums::{self, PENDING_DELETES};
 use super::codec;
 use super::errors::{Answer, Failure};
-use super::faces::{Scope, each_once, find_scope, in_scope, owner_id, sets_of_person};
+use super::faces::owner_id;
 use super::rows::{self, SetRow};
+use super::scope::{Scope, each_once, find_scope, in_scope, sets_of_person};
 use super::transaction::{Running, WriteTx};
 use crate::wait::wait_for;
 

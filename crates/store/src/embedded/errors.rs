@@ -6,7 +6,8 @@ use likeness_domain::{Error, Kind};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-use super::scrub::RECOVER;
+/// What to do where pages are damaged.
+pub(super) const RECOVER: &str = "stop the server and write what can be read to a new folder with `likeness recover`";
 
 /// Why something inside the store did not work.
 #[derive(Debug)]

@@ -13,11 +13,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::checksums::TABLES;
 use super::damage::DamageLog;
-use super::errors::{Answer, Failure};
+use super::errors::{Answer, Failure, RECOVER};
 use super::losses::Losses;
 use super::open_files::OpenFiles;
-use super::scrub::{GALLERY, RECOVER};
 use crate::folder::create_private;
+
+/// Name of the table whose rows have no checksums.
+pub(super) const GALLERY: &str = "gallery";
 
 /// Name of the file inside the data folder that has what is known to be damaged: a line `row TABLE IDENTITY` or `other TABLE TEXT`
 /// each, and the XXH3 of them.

@@ -19,10 +19,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use likeness_domain::types::Revision;
+use likeness_domain::{Error, Kind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::errors::{Answer, Failure};
+use super::numbers::Counters;
 use super::open_files::FileId;
-use super::transaction::Counters;
 use crate::folder::create_private;
 
 /// Name of the file inside the data folder.
@@ -201,6 +203,16 @@ pub(super) fn create(dir: &Path, library: LibraryId, counters: Counters) -> std:
     std::fs::rename(&unfinished, dir.join(IDENTITY_FILE))?;
     File::open(dir)?.sync_all()?;
     Ok(file)
+}
+
+/// The identity file of a folder.
+pub(super) fn identity_of(dir: &Path) -> Answer<Found> {
+    read(dir).map_err(|error| {
+        Failure::Said(
+            Error::new(Kind::InvalidArgument, format!("cannot read `{}`: {error}", dir.join(IDENTITY_FILE).display()))
+                .with_source(error),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -16,13 +16,12 @@ use likeness_domain::{Error, Kind};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode};
 
-use super::backup::open_immutable;
 use super::cells::{Kind as PageKind, cell, cell_offsets};
 use super::errors::{Answer, Failure};
-use super::identity::{Found, IDENTITY_FILE, LibraryId};
+use super::identity::{self, Found, IDENTITY_FILE, LibraryId};
+use super::numbers::NUMBER_END;
 use super::open_files::LogStart;
-use super::opening::{self, NUMBER_END};
-use super::schema::{APPLICATION_ID, DATABASE_FILE, database_path};
+use super::schema::{self, APPLICATION_ID, DATABASE_FILE, database_path};
 use super::wal::{self, Head, Salts};
 use super::writer::BATCH_MAX;
 
@@ -86,7 +85,7 @@ pub(super) fn check(dir: &Path) -> Answer<()> {
     if !log.has_commits || log.salts != before.salts || Head::read(&file).ok().flatten() != Some(before) {
         return Ok(());
     }
-    let identity = match opening::identity_of(dir)? {
+    let identity = match identity::identity_of(dir)? {
         Found::Identity(identity) => Some(identity.library),
         _ => None,
     };
@@ -154,7 +153,7 @@ fn refusal(dir: &Path, reason: &str) -> Failure {
 
 fn alone(dir: &Path) -> Alone {
     let read = || -> Answer<Alone> {
-        let conn = open_immutable(&database_path(dir))?;
+        let conn = schema::open_immutable(&database_path(dir))?;
         let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         let n_tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if application_id != APPLICATION_ID {

@@ -24,14 +24,14 @@ use super::checksums::{CheckedTable, TABLES, row_checksum};
 use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
 use super::identity;
-use super::opening::{self, UNFINISHED};
+use super::numbers::Counters;
+use super::presence::{self, UNFINISHED};
 use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, MOVED_FILE, MOVED_LAYOUTS, Purpose, SCHEMA_VERSION};
-use super::transaction::Counters;
 use super::turn::Turn;
-use super::uploads;
+use super::{numbers, upgrade, uploads};
 use crate::folder::{DataFolder, LOCK_FILE, create_private, is_in_use};
 use crate::migration::kinds::{Cell, Kind, Row, digest, digest_of_checksum};
-use crate::migration::{Numbers, Rows, Source, Stop, Target};
+use crate::migration::sides::{Numbers, Rows, Source, Stop, Target};
 
 /// Beside the unfinished database: which library is being moved there, and from where.
 const MIGRATION_FILE: &str = "migration";
@@ -208,7 +208,7 @@ impl FolderSource {
                 .with_hint("name its data folder, or the address of its database, with `--from`")
         };
         if !dir.join(DATABASE_FILE).is_file() {
-            schema::opened(opening::check_present(dir), dir)?;
+            schema::opened(presence::check_present(dir), dir)?;
             return Err(nothing());
         }
         let folder = match DataFolder::lock(dir) {
@@ -216,7 +216,7 @@ impl FolderSource {
             Err(error) if is_in_use(&error) => None,
             Err(error) => return Err(error),
         };
-        schema::opened(opening::check_present(dir), dir)?;
+        schema::opened(presence::check_present(dir), dir)?;
         let lock = folder.as_ref().map(|_| DatabaseLock::take(dir)).transpose()?;
         let conn = schema::opened(schema::connect(dir, Purpose::Write, FileUse::of(dir), &Arc::default()), dir)?;
         let version = schema::opened(schema::version_or_moved(&conn), dir)?;
@@ -231,7 +231,7 @@ impl FolderSource {
                 return Err(Error::invalid("from", message).with_hint(hint));
             }
         }
-        schema::opened(opening::check_same(&conn, dir), dir)?;
+        schema::opened(presence::check_same(&conn, dir), dir)?;
         Ok(Self { database: Database { dir: dir.to_owned(), conn }, _folder: folder, _lock: lock, turn: None })
     }
 }
@@ -297,7 +297,7 @@ impl Source for FolderSource {
 
     fn numbers(&mut self) -> Result<Numbers> {
         self.database.run("read the library", |conn| {
-            let counters = opening::counters(conn)?;
+            let counters = numbers::counters(conn)?;
             let next = conn.query_row(
                 "SELECT max(coalesce((SELECT max(rank) FROM tenants), 0), coalesce((SELECT max(rank) FROM access_keys), 0),
                      coalesce((SELECT max(number) FROM records), 0), coalesce((SELECT max(id) FROM respelled), 0),
@@ -416,7 +416,7 @@ impl FolderTarget {
         let unfinished = dir.join(UNFINISHED);
         let connect = || -> Answer<Connection> {
             let mut conn = schema::connect(&unfinished, Purpose::Write, FileUse::Shared, &Arc::default())?;
-            schema::migrate(&mut conn, MIGRATIONS)?;
+            upgrade::migrate(&mut conn, MIGRATIONS)?;
             // What was not flushed is copied again; the log keeps the database whole. Counters are made at the end.
             conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;")?;
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -652,8 +652,8 @@ impl Target for FolderTarget {
     fn open_up(&mut self) -> Result<()> {
         let Some(Database { dir: unfinished, conn }) = self.database.take() else { return Ok(()) };
         let finish = || -> Answer<_> {
-            let found = opening::counters(&conn)?;
-            let library = opening::library_of(&conn)?;
+            let found = numbers::counters(&conn)?;
+            let library = presence::library_of(&conn)?;
             // Everything into the one file, flushed.
             conn.execute_batch("PRAGMA synchronous = FULL;")?;
             conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -690,7 +690,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let mut conn =
             schema::connect(scratch.path(), Purpose::Write, FileUse::Shared, &Arc::default()).expect("a new library");
-        schema::migrate(&mut conn, MIGRATIONS).expect("its layout");
+        upgrade::migrate(&mut conn, MIGRATIONS).expect("its layout");
         let sql = "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
                    WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
         let mut statement = conn.prepare(sql).unwrap();

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use likeness_domain::ports::Clock;
 use likeness_domain::types::Revision;
 use likeness_domain::{Error, Kind};
 use rusqlite::config::DbConfig;
@@ -10,25 +9,15 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::backup;
 use super::checksums::FIRST_LAYOUT;
-use super::database_lock::DatabaseLock;
 use super::errors::{Answer, Failure};
-use super::identity::{self, Found, IDENTITY_FILE, Identity, LibraryId};
-use super::log_check;
-use super::losses::{Loss, Losses};
-use super::open_files;
+use super::identity::{Found, IDENTITY_FILE, Identity, LibraryId, identity_of};
+use super::losses::Losses;
+use super::numbers::{Counters, NUMBER_END, counters};
+use super::presence::{check_same, emptied, library_of, loss_between};
 use super::rows;
 use super::rules::{Rule, of_missing_rows};
-use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, SCHEMA_VERSION};
-use super::transaction::Counters;
-use crate::clock::WallClock;
-
-/// Folder inside the data folder in which `recover` and `restore` make the database, so that one that was cut short leaves no
-/// library.
-pub(super) const UNFINISHED: &str = "unfinished";
-
-/// No library comes to this number by counting: a revision or sequence from here on is damaged, and counting on from it would end
-/// where SQLite's integers end.
-pub(super) const NUMBER_END: i64 = 1 << 60;
+use super::schema::{self, FileUse, MIGRATIONS, SCHEMA_VERSION};
+use super::upgrade;
 
 /// What happens before a layout is upgraded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,80 +44,6 @@ pub(super) struct Library {
     pub(super) losses: Losses,
     /// Rows that are missing, for people.
     pub(super) missing: Vec<String>,
-}
-
-/// Refuses a folder whose database is gone while the identity file says that there was one, is not finished, was put beside
-/// the log of another one, or is open in another folder. Called before SQLite makes an empty one.
-pub(super) fn check_present(dir: &Path) -> Answer<()> {
-    DatabaseLock::refuse_other_owner(dir).map_err(Failure::Said)?;
-    open_files::check_log(dir)?;
-    log_check::check(dir)?;
-    let n_bytes = std::fs::metadata(dir.join(DATABASE_FILE)).map_or(0, |metadata| metadata.len());
-    match identity_of(dir)? {
-        Found::Identity(identity) if n_bytes == 0 => Err(emptied(dir, &identity)),
-        // SQLite would throw the log away.
-        _ if n_bytes == 0 && log_check::has_commits(dir) => {
-            let message = format!(
-                "the database in `{}` is missing or empty, but there is `{DATABASE_FILE}-wal`, the log of a library that was \
-                 here, with commits in it",
-                dir.display()
-            );
-            Err(Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
-                "put the database or a copy of it back, or write what can still be read to a new folder with `likeness \
-                 recover`; to start an empty library, move `{DATABASE_FILE}-wal` away"
-            ))))
-        }
-        _ if n_bytes == 0 && dir.join(UNFINISHED).is_dir() => {
-            let message = format!("a restore or recovery into `{}` was cut short", dir.display());
-            Err(Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
-                "do it again; to start an empty library instead, remove the folder `{UNFINISHED}` in it"
-            ))))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a database of another library than the one whose identity file lies beside it.
-pub(super) fn check_same(conn: &Connection, dir: &Path) -> Answer<()> {
-    match identity_of(dir)? {
-        Found::Identity(identity) if library_of(conn)? != identity.library => Err(swapped(dir)),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn identity_of(dir: &Path) -> Answer<Found> {
-    identity::read(dir).map_err(|error| {
-        Failure::Said(
-            Error::new(Kind::InvalidArgument, format!("cannot read `{}`: {error}", dir.join(IDENTITY_FILE).display()))
-                .with_source(error),
-        )
-    })
-}
-
-fn emptied(dir: &Path, identity: &Identity) -> Failure {
-    let revision = identity.acknowledged.map_or("some".to_owned(), |(revision, _)| revision.to_string());
-    let message = format!(
-        "the database in `{}` is missing or empty, but {IDENTITY_FILE} says that a library of {revision} commits was here",
-        dir.display()
-    );
-    Failure::Said(Error::new(Kind::InvalidArgument, message).with_hint(format!(
-        "put a copy of the database back, or write what can still be read to a new folder with `likeness recover`; to start \
-         an empty library, move {IDENTITY_FILE} away"
-    )))
-}
-
-fn swapped(dir: &Path) -> Failure {
-    let message = format!("the database in `{}` is of another library than {IDENTITY_FILE} says", dir.display());
-    Failure::Said(
-        Error::new(Kind::InvalidArgument, message).with_hint(format!(
-            "put the right `{DATABASE_FILE}` back; if this one is right, move {IDENTITY_FILE} away"
-        )),
-    )
-}
-
-pub(super) fn library_of(conn: &Connection) -> Answer<LibraryId> {
-    let bytes: Vec<u8> = conn.query_row("SELECT library FROM store", [], |row| row.get(0))?;
-    bytes.try_into().map_err(|_| Failure::Damaged("the id of the library has not 16 bytes".into()))
 }
 
 /// Version of the layout in the file, as [`schema::version`]. A file that says that it is somebody else's, where the identity file
@@ -159,7 +74,7 @@ pub(super) fn open(conn: &mut Connection, dir: &Path, file_use: FileUse, upgrade
     if (1..SCHEMA_VERSION).contains(&version) && upgrade == Upgrade::KeepCopy {
         backup::keep_copy(conn, dir, version)?;
     }
-    schema::migrate(conn, MIGRATIONS)?;
+    upgrade::migrate(conn, MIGRATIONS)?;
     match &found {
         // An older database has no id of its own: it is that of the file.
         Found::Identity(identity) if version < FIRST_LAYOUT => {
@@ -229,43 +144,6 @@ impl Library {
         conn.execute("DELETE FROM commits", [])?;
         Ok(())
     }
-}
-
-/// What is missing of a database that has reached a revision, when another one was acknowledged.
-pub(super) fn loss_between(reached: u64, acknowledged: u64) -> Option<Loss> {
-    let now = WallClock.now();
-    (reached < acknowledged).then(|| Loss { first: reached + 1, last: acknowledged, noticed_at: now })
-}
-
-/// Revision of the last write and of the last commit that was kept, never less than what the tables show.
-pub(super) fn revisions(conn: &Connection) -> Answer<(Revision, Revision)> {
-    // Read as signed, since a damaged number may be anything.
-    let sql = format!(
-        "SELECT max(iif(revision < {NUMBER_END}, revision, 0), newest), newest FROM
-             (SELECT revision, max(iif(compacted < {NUMBER_END}, compacted, 0),
-                  iif(last_commit < {NUMBER_END}, last_commit, 0),
-                  (SELECT coalesce(max(revision), 0) FROM commits WHERE revision < {NUMBER_END})) AS newest FROM store)"
-    );
-    let (revision, last_commit): (i64, i64) =
-        conn.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok((Revision(positive(revision)), Revision(positive(last_commit))))
-}
-
-/// What the file remembers of earlier runs, never less than what the tables show. Reads the small tables whole.
-pub(super) fn counters(conn: &Connection) -> Answer<Counters> {
-    let (revision, last_commit) = revisions(conn)?;
-    let largest = ["faces", "held_faces", "jobs", "face_sets", "memberships"]
-        .map(|table| format!("coalesce((SELECT max(sequence) FROM {table} WHERE sequence < {NUMBER_END}), 0)"));
-    let sql = format!(
-        "SELECT max(iif(next_sequence < {NUMBER_END}, next_sequence, 0), 1 + max({})) FROM store",
-        largest.join(", ")
-    );
-    let next_sequence = conn.query_row(&sql, [], |row| row.get(0))?;
-    Ok(Counters { revision, next_sequence: positive(next_sequence).max(1), last_commit })
-}
-
-fn positive(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }
 
 /// Counters that are kept so that nobody need count, and how they are counted.

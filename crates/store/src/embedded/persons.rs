@@ -14,8 +14,9 @@ use rusqlite::Connection;
 use super::checksums::{self, FACE_SETS, FACES, MEMBERSHIPS, PERSONS};
 use super::errors::{Answer, Failure};
 use super::face_sets::{self, free_id};
-use super::faces::{self, sets_of_person};
+use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow, PERSON_COLUMNS, SetRow, VECTOR_COLUMNS};
+use super::scope::{self, sets_of_person};
 use super::transaction::WriteTx;
 use super::{codec, erase, templates, tenants, thumbnails};
 use crate::bounds;
@@ -136,8 +137,8 @@ pub(super) fn join_set(
         .execute((set.face_set.id.get(), shown.len() as u64))?;
     for (sequence, whole) in shown {
         match whole {
-            Some((face, template)) => faces::show(tx, &set.face_set, &face, template, sequence)?,
-            None => faces::into_gallery(tx.conn, set.face_set.id, sequence)?,
+            Some((face, template)) => scope::show(tx, &set.face_set, &face, template, sequence)?,
+            None => scope::into_gallery(tx.conn, set.face_set.id, sequence)?,
         }
     }
     Ok(set.face_set)
@@ -337,7 +338,7 @@ pub(super) fn move_faces(
             tx.conn
                 .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1 WHERE id = ?1")?
                 .execute([set.face_set.id.get()])?;
-            faces::show(tx, &set.face_set, &face, template, sequence)?;
+            scope::show(tx, &set.face_set, &face, template, sequence)?;
         }
         thumbnails::drop_unwanted(tx.conn, sequence)?;
         faces.push(face);

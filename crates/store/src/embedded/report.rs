@@ -7,14 +7,14 @@ use likeness_domain::types::{Revision, TenantId};
 use rusqlite::Connection;
 
 use super::checksums::TABLES;
-use super::errors::{Answer, Failure};
+use super::errors::{Answer, Failure, RECOVER};
 use super::health::Health;
 use super::rebuild::Filled;
 use super::rows::{self, FACE_COLUMNS};
 use super::rules::{RULES, Rule};
 use super::schema::DATABASE_FILE;
-use super::scrub::{RECOVER, is_damage};
-use super::{commits, damage, deletes, jobs, opening, respell, templates, tenants, transient};
+use super::scrub::is_damage;
+use super::{commits, damage, deletes, jobs, numbers, respell, templates, tenants, transient};
 
 /// Most problems that are listed: the first ones are what a person can use.
 const PROBLEMS_MAX: usize = 100;
@@ -40,7 +40,7 @@ pub(super) fn counts(conn: &Connection, dir: &Path, problems: &mut Vec<String>) 
     let report = StoreReport {
         backend: backend(dir),
         schema_version: conn.query_row("PRAGMA user_version", [], |row| row.get(0))?,
-        revision: opening::revisions(conn).map_or(Revision(0), |(revision, _)| revision),
+        revision: numbers::revisions(conn).map_or(Revision(0), |(revision, _)| revision),
         n_tenants: number("SELECT count(*) FROM tenants")?,
         n_face_sets: number("SELECT count(*) FROM face_sets WHERE name IS NOT NULL")?,
         n_persons: number("SELECT count(*) FROM persons WHERE key IS NOT NULL")?,

@@ -22,9 +22,9 @@ use rusqlite::{Connection, ToSql};
 
 use super::checksums::{self, FACE_SETS, FACES, HELD_FACES, PERSONS};
 use super::errors::{Answer, Failure};
-use super::faces::sets_of_person;
+use super::scope::sets_of_person;
 use super::transaction::WriteTx;
-use super::{codec, opening, persons, rows};
+use super::{codec, numbers, persons, rows};
 use crate::clock::WallClock;
 
 /// What was done.
@@ -354,7 +354,7 @@ impl Respelling<'_> {
             erased: false,
             begun: None,
             idle: false,
-            counters: opening::counters(self.conn)?,
+            counters: numbers::counters(self.conn)?,
         };
         for set in sets_of_person(self.conn, from)? {
             persons::join_set(&mut tx, tenant, into, set, &Limits::NONE)?;

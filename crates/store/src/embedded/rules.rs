@@ -1,6 +1,6 @@
 //! What must hold between tables and is held by no rule of SQLite's: counters, galleries, who belongs to whom.
 
-use super::scrub::RECOVER;
+use super::errors::RECOVER;
 
 /// A rule and the question for what breaks it.
 pub(super) struct Rule {

@@ -3,6 +3,7 @@
 mod templates_7;
 
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +11,11 @@ use std::time::Duration;
 
 use likeness_domain::{Error, Kind, Result};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-use super::check;
-use super::checksums;
-use super::damage::DamageLog;
+use super::damage::{self, DamageLog};
 use super::errors::{Answer, Failure};
-use super::respell::{self, Respelled};
 
 /// Name of the database inside the data folder.
 pub const DATABASE_FILE: &str = "likeness.db";
@@ -101,14 +99,14 @@ pub(super) fn connect(dir: &Path, purpose: Purpose, file_use: FileUse, damage: &
                 _ => Connection::open_with_flags(&path, flags)?,
             }
         }
-        FileUse::ReadOnly => check::open(dir)?,
+        FileUse::ReadOnly => open_to_read(dir)?,
     };
     conn.set_prepared_statement_cache_capacity(96);
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // Without it a statement that is used again with other values is prepared anew where a partial index might depend on
     // them, which took more time than running it.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    checksums::register(&conn, damage)?;
+    damage::register(&conn, damage)?;
     // It is settled by the first page that is written, and WAL writes it. Later on it would write a page, for which a full disk
     // has no room.
     if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
@@ -143,6 +141,69 @@ pub(super) fn connect(dir: &Path, purpose: Purpose, file_use: FileUse, damage: &
         Purpose::Read => conn.execute_batch("PRAGMA query_only = ON;")?,
     }
     Ok(conn)
+}
+
+/// Opens the database for reading. On a file system that cannot be written SQLite has no place for the index of the log; without
+/// a log it needs none.
+pub(super) fn open_to_read(dir: &Path) -> Answer<Connection> {
+    let path = dir.join(DATABASE_FILE);
+    let opened = open_read_only(&path, "mode=ro").and_then(|conn| {
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        // The first question opens the log.
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(conn)
+    });
+    match opened {
+        Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && has_no_log(dir) => open_immutable(&path),
+        Err(Failure::Sqlite(error)) if is_in_need_of_log(&error) && FileUse::of(dir) == FileUse::ReadOnly => {
+            Err(log_without_index(dir, &error))
+        }
+        opened => opened,
+    }
+}
+
+/// Whether a database could not be opened for want of a place to write.
+pub(super) fn is_in_need_of_log(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)
+    )
+}
+
+/// A log on a file system that cannot be written is read by its index, which a process that was killed leaves.
+fn log_without_index(dir: &Path, error: &rusqlite::Error) -> Failure {
+    let message = format!(
+        "the last commits of the library in `{}` are in `{DATABASE_FILE}-wal`, which cannot be read on a read-only file system \
+         ({error})",
+        dir.display()
+    );
+    Failure::Said(
+        Error::new(Kind::InvalidArgument, message)
+            .with_hint("make the file system writable, or copy the folder to one that is"),
+    )
+}
+
+fn has_no_log(dir: &Path) -> bool {
+    std::fs::metadata(dir.join(format!("{DATABASE_FILE}-wal"))).map_or(0, |metadata| metadata.len()) == 0
+}
+
+/// A database of which nothing is ever written or locked, and that nobody writes: one at the start of a backup.
+pub(super) fn open_immutable(path: &Path) -> Answer<Connection> {
+    open_read_only(path, "immutable=1")
+}
+
+/// A database of which nothing is written.
+pub(super) fn open_read_only(path: &Path, parameter: &str) -> Answer<Connection> {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str(&format!("?{parameter}"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Connection::open_with_flags(uri, flags)?)
 }
 
 /// SQLite would make the file with the umask's rights; its `-wal` and `-shm` take theirs from it.
@@ -224,45 +285,6 @@ fn shape(conn: &Connection) -> Answer<u32> {
                    WHEN 'held_faces' THEN 4 WHEN 'jobs' THEN 2 WHEN 'faces' THEN 1 ELSE 0 END), 0)
                FROM sqlite_schema WHERE type = 'table'";
     Ok(conn.query_row(sql, [], |row| row.get(0))?)
-}
-
-/// Brings the file to the last of `migrations`, in one transaction: after a crash it is the old layout or the new one.
-/// Call it with the data folder's lock held.
-pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Answer<()> {
-    let n_known = migrations.len() as u32;
-    let found = version(conn, n_known)?;
-    if found == n_known {
-        return Ok(());
-    }
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for migration in &migrations[found as usize..] {
-        match migration {
-            Migration::Script(script) => tx.execute_batch(script)?,
-            Migration::Code(upgrade) => upgrade(&tx)?,
-        }
-    }
-    // Names that are not in NFC are of layouts before 9. It is done once the layout is the present one, whose columns it knows.
-    let respelled = (1..9).contains(&found) && n_known >= 9;
-    let respelled = respelled.then(|| respell::respell(&tx)).transpose()?.unwrap_or_default();
-    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", n_known)?;
-    tx.commit()?;
-    if found > 0 {
-        tracing::info!(from = found, to = n_known, "store layout upgraded");
-        let Respelled { n_rows, n_subjects_joined, n_persons_joined, n_renamed } = respelled;
-        if n_subjects_joined + n_persons_joined + n_renamed > 0 {
-            tracing::warn!(
-                n_rows,
-                n_subjects_joined,
-                n_persons_joined,
-                n_renamed,
-                "names are in Unicode NFC now, and some were different by their spelling only; `likeness check` lists them"
-            );
-        } else if n_rows > 0 {
-            tracing::info!(n_rows, "names are in Unicode NFC now");
-        }
-    }
-    Ok(())
 }
 
 fn open_error(path: &Path, err: std::io::Error) -> Error {

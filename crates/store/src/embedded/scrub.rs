@@ -14,8 +14,8 @@ use rusqlite::{Connection, ErrorCode};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::checksums::TABLES;
-use super::errors::{Answer, Failure};
-use super::health::{ANY_TABLE, Health};
+use super::errors::{Answer, Failure, RECOVER};
+use super::health::{ANY_TABLE, GALLERY, Health};
 use crate::folder::create_private;
 
 /// Name of the file inside the data folder.
@@ -31,9 +31,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Key before the first row of a table.
 const BEFORE_FIRST: [i64; 2] = [i64::MIN; 2];
-
-/// Name of the table whose rows have no checksums.
-pub(super) const GALLERY: &str = "gallery";
 
 /// The tables in the order in which a pass reads them.
 fn tables() -> impl Iterator<Item = &'static str> {
@@ -277,9 +274,6 @@ fn unreadable(table: &str, key: [i64; 2], error: &rusqlite::Error) -> String {
     };
     format!("table `{table}` cannot be read {from} ({error}): {RECOVER}")
 }
-
-/// What to do where pages are damaged.
-pub(super) const RECOVER: &str = "stop the server and write what can be read to a new folder with `likeness recover`";
 
 /// A gallery shows a face of another set or person, or none.
 fn foreign_face([face_set, sequence]: [i64; 2]) -> String {

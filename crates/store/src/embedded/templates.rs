@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use super::checksums::TEMPLATES;
 use super::codec;
 use super::errors::{Answer, Failure};
-use super::faces::{self, each_once, in_scope};
 use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow, VECTOR_COLUMNS};
+use super::scope::{self, each_once, in_scope};
 use super::transaction::WriteTx;
 use crate::bounds;
 use crate::gallery::entry;
@@ -119,7 +119,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
     tx.push(Change::TemplatePut(id, template.pack().clone()));
     let sets = match face.owner {
         FaceOwner::FaceSet(id) => vec![rows::need_face_set(tx.conn, tenant, id)?],
-        FaceOwner::Person(id) => faces::sets_of_person(tx.conn, id)?,
+        FaceOwner::Person(id) => scope::sets_of_person(tx.conn, id)?,
     };
     for set in sets.into_iter().filter(|set| set.face_set.pack == *template.pack()) {
         let SetRow { face_set, .. } = &set;
@@ -131,7 +131,7 @@ fn put_one(tx: &mut WriteTx<'_>, tenant: TenantId, id: FaceId, template: &Templa
             tx.conn
                 .prepare_cached("UPDATE face_sets SET n_gallery = n_gallery + 1 WHERE id = ?1")?
                 .execute([face_set.id.get()])?;
-            faces::show(tx, face_set, &face, template.clone(), sequence)?;
+            scope::show(tx, face_set, &face, template.clone(), sequence)?;
         }
     }
     Ok(())
@@ -152,7 +152,7 @@ pub(super) fn face_sets_showing(conn: &Connection, tenant: TenantId, ids: Vec<Fa
         let Some(FaceRow { sequence, face }) = find(conn, tenant, id)? else { continue };
         let sets = match face.owner {
             FaceOwner::FaceSet(id) => rows::face_set(conn, tenant, id)?.into_iter().collect(),
-            FaceOwner::Person(id) => faces::sets_of_person(conn, id)?,
+            FaceOwner::Person(id) => scope::sets_of_person(conn, id)?,
         };
         for SetRow { face_set, .. } in sets {
             let shows = conn

@@ -10,8 +10,8 @@ use likeness_domain::types::{Actor, TenantId};
 use rusqlite::Connection;
 
 use super::checksums::{self, PERSONS};
+use super::errors::RECOVER;
 use super::errors::{Answer, Failure};
-use super::scrub::RECOVER;
 use super::transaction::WriteTx;
 use super::{codec, face_sets, rows};
 use crate::bounds::{key_gone, tenant_deleted};

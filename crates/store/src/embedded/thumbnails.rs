@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use super::checksums::{self, THUMBNAIL_SETS, THUMBNAILS};
 use super::codec;
 use super::errors::{Answer, Failure};
-use super::faces::{each_once, in_scope};
 use super::rows;
+use super::scope::{each_once, in_scope};
 
 /// Whether a live set whose gallery has the face of the sequence `t.face` keeps pictures.
 const WANTED: &str = "EXISTS (SELECT 1 FROM faces AS f WHERE f.sequence = t.face AND (

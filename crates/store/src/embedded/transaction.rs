@@ -4,18 +4,11 @@ use std::ops::RangeInclusive;
 
 use likeness_domain::Result;
 use likeness_domain::ports::Change;
-use likeness_domain::types::{Actor, FaceId, Revision};
+use likeness_domain::types::{Actor, FaceId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-/// What a restart must not forget; kept in memory between commits and written with each.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counters {
-    pub(super) revision: Revision,
-    pub(super) next_sequence: u64,
-    /// Revision of the last write that was kept as a commit.
-    pub(super) last_commit: Revision,
-}
+use super::numbers::Counters;
 
 /// What a write works with. It is alone: nobody else writes, and readers see nothing of it before the commit.
 pub(super) struct WriteTx<'a> {

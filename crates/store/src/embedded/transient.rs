@@ -19,7 +19,7 @@ use super::errors::{Answer, Failure};
 use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow};
 use super::transaction::{Manner, WriteTx};
-use super::{EmbeddedStore, codec, templates, thumbnails};
+use super::{EmbeddedStore, codec, scope, templates, thumbnails};
 use crate::bounds;
 
 /// Held faces erased in one commit: bounds how long other writes wait.
@@ -150,7 +150,7 @@ fn enrolled(
     scope: Option<FaceScope>,
     source_faces: Vec<FaceId>,
 ) -> Answer<Vec<FaceRow>> {
-    let (condition, scope_id) = faces::in_scope(scope);
+    let (condition, scope_id) = scope::in_scope(scope);
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM
              (SELECT j.key AS place, f.sequence FROM json_each(?3) AS j CROSS JOIN faces AS f ON f.id = j.value
@@ -161,7 +161,7 @@ fn enrolled(
          WHERE {condition}
          ORDER BY o.place, f.sequence"
     );
-    let params = (scope_id, codec::tenant_bytes(tenant), faces::each_once(source_faces));
+    let params = (scope_id, codec::tenant_bytes(tenant), scope::each_once(source_faces));
     rows::intact(conn, &sql, params, |row| rows::face_row(row, tenant))
 }
 

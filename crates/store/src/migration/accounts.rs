@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use likeness_domain::Result;
 
 use super::kinds::{Cell, KINDS, Kind, Row, digest};
-use super::pass::Progress;
-use super::{Numbers, Rows, Stage, Target};
+use super::sides::{Numbers, Progress, Rows, Stage, Target};
 
 /// Rows of a table and the sum of their digests, which does not depend on their order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use likeness_domain::Result;
 
 use super::accounts::{Sum, Sums};
 use super::kinds::{Cell, KINDS, Kind, Row};
-use super::{Rows, Source, Stage, Target, Watch};
+use super::sides::{Progress, Rows, Source, Stage, Target};
 
 /// Keys of a table that are remembered between comparing and copying; of more the table is compared twice.
 const REMEMBERED_MAX: usize = 200_000;
@@ -25,21 +25,6 @@ pub(super) struct Pass {
     pub(super) n_copied: u64,
     /// Every row of the source.
     pub(super) sums: Sums,
-}
-
-/// Tells those who watch how far it is.
-pub(super) struct Progress<'a> {
-    watch: Watch<'a>,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(watch: Watch<'a>) -> Self {
-        Self { watch }
-    }
-
-    pub(super) fn show(&mut self, stage: Stage, n_done: u64, n_all: u64) {
-        (self.watch)(stage, n_done, n_all);
-    }
 }
 
 /// What is missing of a table in the target, up to the last key that it had.

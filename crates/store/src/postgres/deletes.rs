@@ -19,8 +19,9 @@ use tokio_postgres::Row;
 
 use super::checksums::Checksum;
 use super::errors::{Answer, Failure};
-use super::faces::{self, each_once, in_scope, owner_id, sets_of_person};
+use super::faces::{self, owner_id, sets_of_person};
 use super::rows::{self, number, tenant_bytes};
+use super::scope::{each_once, in_scope};
 use super::session::Session;
 use super::transaction::{Turn, WriteTx};
 use super::{NODE_LOCKS, Settings, Shared, commits};

@@ -23,7 +23,7 @@ use super::schema::{self, ARRIVING_LAYOUTS, MOVED_LAYOUTS, SCHEMA_VERSION};
 use super::session::{Database, Session};
 use super::transaction::WRITES_LOCK;
 use crate::migration::kinds::{Cell, Column, KINDS, Kind, Row, Type, digest, digest_of_checksum};
-use crate::migration::{Numbers, Rows, Source, Stop, Target};
+use crate::migration::sides::{Numbers, Rows, Source, Stop, Target};
 
 /// Number of the advisory lock of whoever moves a library to a database: "LikenesM" as bytes.
 const TARGET_LOCK: i64 = 0x4c69_6b65_6e65_734d;

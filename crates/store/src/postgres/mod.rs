@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - A row of another tenant is unreachable: each function looks its face set or person up under the tenant, or does so in the
-//!   statement ([`rows`], [`faces::in_scope`]).
+//!   statement ([`rows`], [`scope::in_scope`]).
 //! - Counters (`n_gallery`, `n_owned`, `n_faces`) change in the transaction that changes what they count.
 //! - Revisions have no gap and become visible in their order.
 
@@ -30,6 +30,7 @@ mod report;
 mod respell;
 mod rows;
 mod schema;
+mod scope;
 mod session;
 mod templates;
 mod tenants;

@@ -11,8 +11,9 @@ use likeness_domain::types::{FaceId, FaceSet, FaceSetId, PackId, Template, Tenan
 
 use super::checksums;
 use super::errors::{Answer, Failure};
-use super::faces::{self, each_once, in_scope};
+use super::faces;
 use super::rows::{self, FACE_COLUMNS, FaceRow, SetRow, VECTOR_COLUMNS, number, tenant_bytes};
+use super::scope::{each_once, in_scope};
 use super::session::Session;
 use super::transaction::WriteTx;
 use crate::bounds;

@@ -15,8 +15,8 @@ use likeness_domain::types::{FaceId, FaceSetId, TenantId, Thumbnail};
 
 use super::checksums;
 use super::errors::{Answer, Failure};
-use super::faces::{each_once, in_scope};
 use super::rows::{self, number, tenant_bytes};
+use super::scope::{each_once, in_scope};
 use super::session::Session;
 
 /// Pictures read at once by a report.

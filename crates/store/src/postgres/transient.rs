@@ -17,7 +17,7 @@ use super::errors::{Answer, Failure};
 use super::rows::{self, FACE_COLUMNS, FaceRow, number, tenant_bytes};
 use super::session::Session;
 use super::transaction::WriteTx;
-use super::{PostgresStore, checksums, faces, thumbnails};
+use super::{PostgresStore, checksums, faces, scope, thumbnails};
 use crate::bounds;
 use crate::embedded::codec;
 
@@ -161,13 +161,13 @@ async fn enrolled(
     scope: Option<FaceScope>,
     source_faces: Vec<FaceId>,
 ) -> Answer<Vec<FaceRow>> {
-    let (condition, scope_id) = faces::in_scope(scope);
+    let (condition, scope_id) = scope::in_scope(scope);
     let sql = format!(
         "SELECT {FACE_COLUMNS} FROM unnest($3::int8[]) WITH ORDINALITY AS j (id, place)
          JOIN faces AS f ON f.source_face = j.id OR (f.id = j.id AND f.source_face IS NULL)
          WHERE {condition} ORDER BY j.place, f.sequence"
     );
-    let values = [&scope_id as _, &tenant_bytes(tenant) as _, &faces::each_once(source_faces) as _];
+    let values = [&scope_id as _, &tenant_bytes(tenant) as _, &scope::each_once(source_faces) as _];
     rows::intact(&session.query(&sql, &values).await?, |row| rows::face_row(row, tenant))
 }
 

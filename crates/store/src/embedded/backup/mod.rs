@@ -10,7 +10,6 @@ mod restore;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ use super::errors::{Answer, Failure};
 use super::health::Health;
 use super::losses::Losses;
 use super::schema::{self, DATABASE_FILE, FileUse, Purpose, SCHEMA_VERSION};
-use super::{check, checksums, opening, report, rows};
+use super::{damage, presence, report, rows};
 use crate::clock::WallClock;
 use crate::folder::{create_private, own_file};
 
@@ -100,14 +99,14 @@ pub fn backup(dir: impl AsRef<Path>, to: impl AsRef<Path>, watch: Watch<'_>) -> 
         Error::invalid("data folder", format!("there is no library in `{}`", dir.display()))
             .with_hint("name its data folder with `--data DIR` or LIKENESS_DATA")
     };
-    schema::opened(opening::check_present(dir), dir)?;
+    schema::opened(presence::check_present(dir), dir)?;
     if !dir.join(DATABASE_FILE).is_file() {
         return Err(nothing());
     }
     // On a file system that cannot be written a library at rest is read as it is.
     let file_use = FileUse::of(dir);
     let source = schema::connect(dir, Purpose::Read, file_use, &Arc::default()).or_else(|failure| match failure {
-        Failure::Sqlite(error) if check::is_in_need_of_log(&error) => check::open(dir),
+        Failure::Sqlite(error) if schema::is_in_need_of_log(&error) => schema::open_to_read(dir),
         other => Err(other),
     });
     let source = schema::opened(source, dir)?;
@@ -231,7 +230,7 @@ fn copy(source: &Connection, to: &Path, watch: Watch<'_>) -> Answer<Footer> {
     let schema_version = number("PRAGMA user_version")? as u32;
     let library = match schema_version {
         0..7 => [0; 16],
-        _ => opening::library_of(&state)?,
+        _ => presence::library_of(&state)?,
     };
     // Read as signed, since a damaged number may be anything.
     let revision: i64 = state.query_row("SELECT revision FROM store", [], |row| row.get(0))?;
@@ -278,7 +277,7 @@ pub fn verify(file: impl AsRef<Path>, watch: Watch<'_>) -> Result<BackedUp> {
     let mut backed_up = BackedUp::of(&footer);
     watch(BackupStage::ReadingRows, 0, 0);
     let parent = parent(path);
-    let conn = open_immutable(path).map_err(|failure| failure.into_error("read the backup", parent))?;
+    let conn = schema::open_immutable(path).map_err(|failure| failure.into_error("read the backup", parent))?;
     backed_up.problems =
         problems_of(&conn, footer.schema_version).map_err(|failure| failure.into_error("read the backup", parent))?;
     Ok(backed_up)
@@ -353,25 +352,6 @@ fn compare(
     outcome.and(read.map_err(failed))
 }
 
-/// A database of which nothing is ever written or locked, and that nobody writes: one at the start of a backup.
-pub(super) fn open_immutable(path: &Path) -> Answer<Connection> {
-    open_read_only(path, "immutable=1")
-}
-
-/// A database of which nothing is written.
-pub(super) fn open_read_only(path: &Path, parameter: &str) -> Answer<Connection> {
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => uri.push(char::from(byte)),
-            _ => uri.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    uri.push_str(&format!("?{parameter}"));
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Ok(Connection::open_with_flags(uri, flags)?)
-}
-
 /// Reads every row; what is damaged, in words. Of layouts before 7, whose rows have no checksums, what SQLite can tell.
 fn problems_of(conn: &Connection, schema_version: u32) -> Answer<Vec<String>> {
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
@@ -380,7 +360,7 @@ fn problems_of(conn: &Connection, schema_version: u32) -> Answer<Vec<String>> {
         return Ok(found.into_iter().filter(|line| line != "ok").collect());
     }
     let health = Health::new(Arc::new(DamageLog::default()), Losses::default());
-    checksums::register(conn, &health.damage)?;
+    damage::register(conn, &health.damage)?;
     report::problems(conn, &health)
 }
 

@@ -12,9 +12,10 @@ use likeness_domain::{Error, Result};
 use super::super::checksums::FIRST_LAYOUT;
 use super::super::errors::Answer;
 use super::super::identity::{self, LibraryId};
-use super::super::opening::{self, UNFINISHED};
+use super::super::numbers;
+use super::super::numbers::Counters;
+use super::super::presence::UNFINISHED;
 use super::super::schema::{self, DATABASE_FILE, FileUse, Purpose};
-use super::super::transaction::Counters;
 use super::{BackedUp, BackupStage, Watch, compare, file_error, open, problems_of};
 use crate::folder::{DataFolder, LOCK_FILE};
 
@@ -88,7 +89,7 @@ fn fill(
         let conn = schema::connect(dir, Purpose::Write, FileUse::Shared, &Arc::default())?;
         let mut counters = None;
         if footer.schema_version >= FIRST_LAYOUT {
-            let found = opening::counters(&conn)?;
+            let found = numbers::counters(&conn)?;
             let revision = Revision(found.revision.0 + REVISIONS_SKIPPED);
             conn.execute("UPDATE store SET revision = ?1, last_commit = ?1, compacted = ?1", [revision.0])?;
             conn.execute("DELETE FROM commits", [])?;

@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use rusqlite::types::ValueRef;
 
-use super::super::schema::{FileUse, MIGRATIONS, Purpose, connect, migrate};
+use super::super::damage::register;
+use super::super::schema::{FileUse, MIGRATIONS, Purpose, connect};
+use super::super::upgrade::migrate;
 use super::*;
 
 /// A column that is added to a table is part of the checksum or listed as left out.

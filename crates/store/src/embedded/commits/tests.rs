@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use likeness_domain::types::PersonId;
 use proptest::prelude::*;
 
-use super::super::schema::{FileUse, MIGRATIONS, Purpose, connect, migrate};
+use super::super::schema::{FileUse, MIGRATIONS, Purpose, connect};
+use super::super::upgrade::migrate;
 use super::*;
 
 /// What happens to the record; numbers choose among few.

@@ -26,10 +26,11 @@ use super::checksums::FIRST_LAYOUT;
 use super::errors::Answer;
 use super::identity::{self, Found, Identity};
 use super::losses::{Loss, Losses};
-use super::opening::{UNFINISHED, loss_between};
+use super::numbers::Counters;
+use super::presence::{UNFINISHED, loss_between};
 use super::respell;
 use super::schema::{self, DATABASE_FILE, FileUse, MIGRATIONS, Purpose};
-use super::transaction::Counters;
+use super::upgrade;
 use crate::folder::DataFolder;
 
 /// Rows written in one transaction.
@@ -167,7 +168,7 @@ fn has_table_of_commits(pages: &Pages) -> bool {
 /// Makes the database of the new library.
 fn fill(pages: &Pages, dir: &Path, identity: Option<Identity>) -> Answer<(Recovered, Counters, identity::LibraryId)> {
     let mut conn = schema::connect(dir, Purpose::Write, FileUse::Shared, &Arc::default())?;
-    schema::migrate(&mut conn, MIGRATIONS)?;
+    upgrade::migrate(&mut conn, MIGRATIONS)?;
     // Rows come in any order; the links are checked at the end. It is flushed once, at the end.
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF;")?;
     let mut recovered = Recovered { n_pages: pages.n_pages(), ..Recovered::default() };

@@ -1,3 +1,4 @@
+use super::super::upgrade::migrate;
 use super::*;
 
 fn scratch() -> tempfile::TempDir {
