@@ -10,6 +10,9 @@
 //! byte `i` of line `l` holds dimension `128l + i` in its lower and dimension `128l + 64 + i` in its upper half. The
 //! rows of a plane follow each other, so a row of 128 dimensions is one cache line of each plane.
 //!
+//! Longer rows also have their *fifth bits* by themselves, the uppermost of each fine code, in words of 64 dimensions: a
+//! quarter of the fine plane, which [`Kernel::narrow`] looks at first.
+//!
 //! A scan of one probe ([`Kernel::scan`]) multiplies the coarse plane as it is. For many probes ([`Kernel::scan_batch`])
 //! the codes of a block of rows, few enough to stay in the first cache, are unpacked to one byte a code and multiplied with
 //! all probes: a product of matrices whose results are compared before they leave the first cache. Where bytes can be
@@ -41,6 +44,9 @@ pub const GROUP_ROWS: usize = 16;
 
 /// Dimensions of a [`CodeLine`] in a plane.
 pub const LINE_DIMENSIONS: usize = 128;
+
+/// Words of fifth bits for each line of a plane.
+pub const FIFTH_WORDS: usize = LINE_DIMENSIONS / 64;
 
 /// Tile lines of a group for each line of a plane.
 const TILE_LINES: usize = LINE_DIMENSIONS / 4;
@@ -174,6 +180,33 @@ impl FineRows<'_> {
     }
 }
 
+/// The fifth bits of the same rows, and what codes of five bits leave out.
+#[derive(Debug, Clone, Copy)]
+pub struct FifthRows<'a> {
+    /// [`FIFTH_WORDS`] × `n_lines` of each row: bit `i` of word `w` is that of dimension `64w + i`.
+    pub bits: &'a [u64],
+    /// Lines of a row in a plane.
+    pub n_lines: usize,
+    /// One for each row, with the residuals of the coarse codes.
+    pub sizes: &'a [RowSizes],
+    /// Residuals of the codes of five bits, the upper half of an f32 each.
+    pub residuals: &'a [u16],
+}
+
+impl FifthRows<'_> {
+    /// The row's bits.
+    #[inline]
+    pub fn words(&self, row: usize) -> &[u64] {
+        &self.bits[row * self.n_lines * FIFTH_WORDS..][..self.n_lines * FIFTH_WORDS]
+    }
+
+    /// Scale and residual of the row's codes of five bits.
+    #[inline]
+    pub fn fifth_sizes(&self, row: usize) -> RowSizes {
+        self.sizes[row].with_residual(self.residuals[row])
+    }
+}
+
 /// A probe as scans need it.
 #[derive(Debug, Clone)]
 pub struct ProbeCodes {
@@ -202,6 +235,14 @@ impl BoundTerms {
     pub fn coarse_bound(&self, sum: i32, sizes: RowSizes) -> f32 {
         let doubled = (2 * sum - 15 * self.code_sum) as f32;
         doubled * (sizes.scale() * (8.0 * self.scale)) + self.margin(sizes)
+    }
+
+    /// Upper bound of the similarity of a row whose codes of five bits have this sum with the probe's; `sizes` has the
+    /// residual of those.
+    #[inline]
+    pub fn fifth_bound(&self, sum: i32, sizes: RowSizes) -> f32 {
+        let doubled = (2 * sum - 31 * self.code_sum) as f32;
+        doubled * (sizes.scale() * (4.0 * self.scale)) + self.margin(sizes)
     }
 
     /// How far a bound is from the similarity of the codes: what they leave out, and roundings.
@@ -233,6 +274,15 @@ pub struct FoundRow {
     pub row: u32,
     /// Sum of its codes with the probe's: of the coarse ones or of whole ones, whichever the bound is of.
     pub sum: i32,
+}
+
+/// A row whose bound reaches the cutoff by codes of five bits as well.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NarrowedRow {
+    /// As it was found, with the sum of its coarse codes.
+    pub found: FoundRow,
+    /// Upper bound of its similarity.
+    pub bound: f32,
 }
 
 /// Both planes of a run of rows, for many probes.
@@ -345,6 +395,7 @@ struct Tiles<'a> {
 type Scan = fn(&Rows<'_>, Range<usize>, &[u64], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type ScanListed = fn(&Rows<'_>, &[u16], &ProbeCodes, f32, &mut Vec<FoundRow>);
 type Refine = fn(&FineRows<'_>, &[FoundRow], &ProbeCodes, f32, &mut Vec<FoundRow>);
+type BitSums = fn(&FifthRows<'_>, &[FoundRow], &[ProbeLine]) -> [i32; GROUP_ROWS];
 type ScanBatch =
     fn(&Kernel, &BatchRows<'_>, Range<usize>, &BatchProbes, &[f32], &mut BatchScratch, &mut [Vec<FoundRow>]);
 type ScanTiles = fn(&Tiles<'_>, &TileProbes, &[f32; TILE_PROBES], &mut [Vec<FoundRow>]);
@@ -354,6 +405,8 @@ pub struct Kernel {
     name: &'static str,
     scan: Scan,
     scan_listed: ScanListed,
+    /// Sums of the probe's codes where the fifth bits of up to sixteen rows are set.
+    bit_sums: BitSums,
     refine: Refine,
     /// Whether tiles hold 8-bit codes.
     has_whole_tiles: bool,
@@ -411,6 +464,33 @@ impl Kernel {
         check_rows(rows, list.iter().map(|&row| usize::from(row) + 1).max().unwrap_or(0));
         assert!(probe.lines.len() == rows.n_lines);
         (self.scan_listed)(rows, list, probe, cutoff, found);
+    }
+
+    /// Appends to `narrowed` those of the rows found by coarse codes whose bound by codes of five bits reaches the cutoff as
+    /// well.
+    #[inline]
+    pub fn narrow(
+        &self,
+        rows: &FifthRows<'_>,
+        found: &[FoundRow],
+        probe: &ProbeCodes,
+        cutoff: f32,
+        narrowed: &mut Vec<NarrowedRow>,
+    ) {
+        let n_rows = found.iter().map(|found| found.row as usize + 1).max().unwrap_or(0);
+        assert!(rows.n_lines > 0 && probe.lines.len() == rows.n_lines);
+        assert!(rows.bits.len() >= n_rows * rows.n_lines * FIFTH_WORDS);
+        for chunk in found.chunks(GROUP_ROWS) {
+            let bit_sums = (self.bit_sums)(rows, chunk, &probe.lines);
+            // A group that is not full is filled up with its first row.
+            let of = |lane: usize| chunk[if lane < chunk.len() { lane } else { 0 }];
+            let sizes: [RowSizes; GROUP_ROWS] = std::array::from_fn(|lane| rows.fifth_sizes(of(lane).row as usize));
+            let sums: [i32; GROUP_ROWS] = std::array::from_fn(|lane| 2 * of(lane).sum + bit_sums[lane]);
+            let bounds: [f32; GROUP_ROWS] =
+                std::array::from_fn(|lane| probe.terms.fifth_bound(sums[lane], sizes[lane]));
+            let rows = chunk.iter().zip(bounds).filter(|(_, bound)| *bound >= cutoff);
+            narrowed.extend(rows.map(|(&found, bound)| NarrowedRow { found, bound }));
+        }
     }
 
     /// Appends to `near` those of the rows found by coarse codes whose fine bound reaches the cutoff as well, with the sums
@@ -594,6 +674,24 @@ fn scan_list_by_row(
             found.push(FoundRow { row: row as u32, sum });
         }
     }
+}
+
+/// `Kernel::bit_sums`, bit by bit.
+#[inline(always)]
+fn bit_sums_by_bit(rows: &FifthRows<'_>, found: &[FoundRow], probe: &[ProbeLine]) -> [i32; GROUP_ROWS] {
+    let mut sums = [0; GROUP_ROWS];
+    for (sum, found) in sums.iter_mut().zip(found) {
+        let eights = probe.iter().flat_map(|line| line.0.as_chunks::<8>().0);
+        let bytes = rows.words(found.row as usize).iter().flat_map(|word| word.to_le_bytes());
+        *sum = eights
+            .zip(bytes)
+            .map(|(codes, byte)| {
+                let code = |bit: usize| if byte >> bit & 1 == 1 { i32::from(codes[bit]) } else { 0 };
+                (0..8).map(code).sum::<i32>()
+            })
+            .sum();
+    }
+    sums
 }
 
 /// [`Kernel::refine`] made of the sum of a row.

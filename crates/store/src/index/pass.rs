@@ -7,8 +7,12 @@
 //! that may be hits are kept until the pass has seen all rows, and read then, the likeliest first. With one hit a person it
 //! is not known which of those rows will count: there each is read when it is found.
 //!
+//! Rows of more than 128 numbers have their fifth bits by themselves: what the coarse bound does not exclude, which with
+//! hundreds of dimensions is a third of all rows, is looked at by those first, a quarter of the memory, and nearly all of
+//! it is excluded.
+//!
 //! Nor should many fine codes be read, each of which is waited for. What a row must reach grows while the pass goes on, so
-//! of the rows that the coarse bound does not exclude, those are looked at again at once whose codes alone promise a hit:
+//! of the rows that the bounds so far do not exclude, those are looked at again at once whose codes alone promise a hit:
 //! they make it grow. The others wait until the end, when most of them are excluded without a look.
 
 use std::cmp::{Ordering, Reverse};
@@ -21,8 +25,8 @@ use likeness_domain::types::Similarity;
 
 use super::best::{Best, Ranked};
 use super::columns::{Bits, Plan, SEGMENT_ROWS, bit, first_rows};
-use super::kernel::pages::fetch_value_ahead;
-use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel};
+use super::kernel::pages::{fetch_ahead, fetch_value_ahead};
+use super::kernel::{self, BatchProbes, BatchScratch, FoundRow, GROUP_ROWS, Kernel, NarrowedRow};
 use super::quantise::ReadyProbe;
 use super::segment::{Segment, VectorBuffer};
 
@@ -110,7 +114,7 @@ const DEFERRED_MAX: usize = 8192;
 /// Waiting rows whose fine codes are fetched ahead of the row that is looked at: some hundred nanoseconds.
 const DEFERRED_AHEAD: usize = 24;
 
-/// A row whose coarse bound reached the cutoff, but whose coarse codes promise no hit.
+/// A row whose bound reached the cutoff, but whose codes of four or five bits promise no hit.
 #[derive(Debug, Clone, Copy)]
 struct Deferred {
     segment_idx: u32,
@@ -119,17 +123,7 @@ struct Deferred {
     bound: f32,
 }
 
-/// Rows that wait for a second look.
-#[derive(Debug, Clone, Default)]
-struct DeferredRows {
-    /// Of all segments so far, in their order.
-    rows: Vec<Deferred>,
-    /// Whether waiting does not spare many looks: with hundreds of dimensions the bounds of a third of all rows may reach
-    /// whatever is found.
-    is_over: bool,
-}
-
-/// Rows of a segment whose coarse bound reached the cutoff, while their fine codes are fetched from memory.
+/// Rows of a segment whose bound reached the cutoff, while what closer ones need is fetched from memory.
 #[derive(Debug, Clone, Default)]
 struct Unrefined {
     segment_idx: usize,
@@ -203,16 +197,19 @@ pub(super) struct Pass<'a> {
     questions: &'a Questions,
     /// `bests[i]` collects for question `i`.
     bests: Vec<Best>,
-    /// For each question, of the segment looked at last.
+    /// For each question, of the segment looked at last, where rows have fifth bits.
+    unnarrowed: Vec<Unrefined>,
+    /// For each question, of the segment looked at last, or of the one before where rows have fifth bits.
     unrefined: Vec<Unrefined>,
-    /// For each question.
-    deferred: Vec<DeferredRows>,
+    /// For each question, rows that wait for a second look: of all segments so far, in their order.
+    deferred: Vec<Vec<Deferred>>,
     /// For each question.
     candidates: Vec<Candidates>,
     /// For each question, of the rows looked at last.
     found: Vec<Vec<FoundRow>>,
     /// For each question, of the segment at hand.
     asked: Vec<Asked>,
+    narrowed: Vec<NarrowedRow>,
     near: Vec<FoundRow>,
     cutoffs: Vec<f32>,
     scratch: BatchScratch,
@@ -233,10 +230,12 @@ impl<'a> Pass<'a> {
             questions,
             candidates: bests.iter().map(none).collect(),
             bests,
+            unnarrowed: vec![Unrefined::default(); questions.questions.len()],
             unrefined: vec![Unrefined::default(); questions.questions.len()],
-            deferred: vec![DeferredRows::default(); questions.questions.len()],
+            deferred: vec![Vec::new(); questions.questions.len()],
             found: vec![Vec::new(); questions.questions.len()],
             asked: Vec::new(),
+            narrowed: Vec::new(),
             near: Vec::new(),
             cutoffs: Vec::new(),
             scratch: BatchScratch::default(),
@@ -260,6 +259,7 @@ impl<'a> Pass<'a> {
     /// The best of all rows looked at, for each question. An error if a row could not be read from disk.
     pub(super) fn into_bests(mut self, segments: &[Arc<Segment>]) -> io::Result<Vec<Best>> {
         for question_idx in 0..self.bests.len() {
+            self.narrow(segments, question_idx);
             self.refine(segments, question_idx);
             self.refine_deferred(segments, question_idx);
             self.settle(segments, question_idx);
@@ -302,6 +302,7 @@ impl<'a> Pass<'a> {
                 let is_whole = batch.is_some() && asked.is_dense() && self.kernel.has_whole_tiles();
                 self.take_found(segments, segment_idx, question_idx, is_whole);
                 if end < n_groups {
+                    self.narrow(segments, question_idx);
                     self.refine(segments, question_idx);
                 }
             }
@@ -369,7 +370,19 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        if !found.is_empty() && !self.deferred[question_idx].is_over {
+        if let Some(rows) = segments[segment_idx].fifth_rows() {
+            found.iter().for_each(|found| fetch_ahead(rows.words(found.row as usize)));
+            // These are so close together that most are on a line with another.
+            if let (Some(first), Some(last)) = (found.first(), found.last()) {
+                fetch_ahead(rows.residuals.get(first.row as usize..=last.row as usize).unwrap_or_default());
+            }
+            self.narrow(segments, question_idx);
+            let unnarrowed = &mut self.unnarrowed[question_idx];
+            unnarrowed.segment_idx = segment_idx;
+            std::mem::swap(&mut unnarrowed.rows, &mut self.found[question_idx]);
+            return;
+        }
+        if !found.is_empty() {
             self.defer(&segments[segment_idx], segment_idx, question_idx);
         }
         for row in &self.found[question_idx] {
@@ -380,7 +393,40 @@ impl<'a> Pass<'a> {
         let unrefined = &mut self.unrefined[question_idx];
         unrefined.segment_idx = segment_idx;
         std::mem::swap(&mut unrefined.rows, &mut self.found[question_idx]);
-        if self.deferred[question_idx].rows.len() >= DEFERRED_MAX {
+        if self.deferred[question_idx].len() >= DEFERRED_MAX {
+            self.shorten_deferred(segments, question_idx);
+        }
+    }
+
+    /// Leaves those of the rows found to be refined that codes of five bits do not exclude either, and has them fetched.
+    fn narrow(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
+        let Unrefined { segment_idx, rows } = &self.unnarrowed[question_idx];
+        if rows.is_empty() {
+            return;
+        }
+        let segment_idx = *segment_idx;
+        let segment = &*segments[segment_idx];
+        let Some(rows) = segment.fifth_rows() else { return };
+        let probe = &self.questions.questions[question_idx].probe.codes;
+        let cutoff = self.candidates[question_idx].cutoff;
+        let found = &mut self.unnarrowed[question_idx].rows;
+        self.kernel.narrow(&rows, found, probe, cutoff, &mut self.narrowed);
+        found.clear();
+        // What the segment before left has arrived by now.
+        self.refine(segments, question_idx);
+        let (unrefined, deferred) = (&mut self.unrefined[question_idx], &mut self.deferred[question_idx]);
+        unrefined.segment_idx = segment_idx;
+        for NarrowedRow { found, bound } in self.narrowed.drain(..) {
+            // The middle between the bounds is the similarity of the codes.
+            let promises = bound - probe.terms.margin(rows.fifth_sizes(found.row as usize)) >= cutoff;
+            if promises {
+                segment.fetch_fine_ahead(found.row as usize);
+                unrefined.rows.push(found);
+            } else {
+                deferred.push(Deferred { segment_idx: segment_idx as u32, found, bound });
+            }
+        }
+        if deferred.len() >= DEFERRED_MAX {
             self.shorten_deferred(segments, question_idx);
         }
     }
@@ -390,7 +436,7 @@ impl<'a> Pass<'a> {
         let terms = &self.questions.questions[question_idx].probe.codes.terms;
         let cutoff = self.candidates[question_idx].cutoff;
         let sizes = segment.fine_rows().sizes;
-        let deferred = &mut self.deferred[question_idx].rows;
+        let deferred = &mut self.deferred[question_idx];
         self.found[question_idx].retain(|found| {
             let sizes = sizes[found.row as usize];
             let bound = terms.coarse_bound(found.sum, sizes);
@@ -407,9 +453,8 @@ impl<'a> Pass<'a> {
     fn shorten_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
         let cutoff = self.candidates[question_idx].cutoff;
         let deferred = &mut self.deferred[question_idx];
-        deferred.rows.retain(|row| row.bound >= cutoff);
-        if deferred.rows.len() >= DEFERRED_MAX / 2 {
-            deferred.is_over = true;
+        deferred.retain(|row| row.bound >= cutoff);
+        if deferred.len() >= DEFERRED_MAX / 2 {
             self.refine_deferred(segments, question_idx);
         }
     }
@@ -417,7 +462,7 @@ impl<'a> Pass<'a> {
     /// Looks at the waiting rows that are not excluded by now.
     fn refine_deferred(&mut self, segments: &[Arc<Segment>], question_idx: usize) {
         self.refine(segments, question_idx);
-        let mut deferred = std::mem::take(&mut self.deferred[question_idx].rows);
+        let mut deferred = std::mem::take(&mut self.deferred[question_idx]);
         let cutoff = self.candidates[question_idx].cutoff;
         deferred.retain(|row| row.bound >= cutoff);
         // Segments twice as far ahead as what they say where to find.

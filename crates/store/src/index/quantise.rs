@@ -12,6 +12,12 @@
 //! The coarse steps are the middles of sixteen fine ones, so that one set of codes serves both: a first pass reads the
 //! upper halves only, and a row it cannot exclude needs just its lower halves `lᵢ` in addition, since `k = 16h + l`.
 //!
+//! In between there are codes of five bits, `gᵢ = 2hᵢ + bᵢ` with `bᵢ` the uppermost bit of `lᵢ`:
+//!
+//! ```text
+//! gᵢ = kᵢ / 8 rounded down, 0 to 31            x is about  8s·(gᵢ - 15.5)              (of five bits)
+//! ```
+//!
 //! # The bounds
 //! Let `x̂` be either of the two approximations and `e = x - x̂` what it leaves out, the *residual*; its length `|e|` is
 //! computed from the stored scale and codes themselves, so it holds whatever rounding made them. The probe `p` is
@@ -28,21 +34,27 @@
 //!
 //! ```text
 //! coarse:  8·s·t·(2H - 15R)  + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the coarse e
+//! five:    4·s·t·(2G - 31R)  + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the e of five bits, G = Σgᵢrᵢ
 //! fine:    s·t/2·(2K - 255R) + |e|·(|p| + |f|) + (LENGTH_MAX |f| + ROUNDING)       for the fine e
 //! ```
 //!
 //! and, since the error is as far below as above, at least the same with both summands after the first subtracted.
+//!
+//! The residual of five bits is not computed from the vector, which is on disk, but from the fine one: the approximations
+//! differ by `8s·(gᵢ - 15.5) - s·(kᵢ - 127.5) = s·(3.5 - mᵢ)` with `mᵢ` the lower three bits of `kᵢ`, so that its length is
+//! at most that of the fine residual and `s·√Σ(mᵢ - 3.5)²` together.
 //!
 //! The residual's and the probe's lengths are computed in f64 and rounded up (to bfloat16 and f32). `ROUNDING` covers:
 //! the f32 arithmetic of the bound itself, at most 10 roundings of numbers below 13 (a coarse code is at most 8 scales
 //! off in each of at most 4096 dimensions, so no residual is longer than 4.1, no approximation than 5.2, and the probe's
 //! not than 1.3), each of which errs by at most 13 × 2⁻²⁴, together below 7.8e-6, kernels that fuse a multiplication with
 //! an addition rounding less often; the similarity's own rounding to f32, below 1e-7; and the rotation's errors, below
-//! 1e-12. 128 dimensions of a real template give a coarse bound about 0.11 and a fine one about 0.01 above the
-//! similarity.
+//! 1e-12. 128 dimensions of a real template give a coarse bound about 0.11, one of five bits about 0.07 and a fine one about
+//! 0.01 above the similarity.
 
 use super::kernel::{
-    BoundTerms, CodeLine, FloatLine, LINE_DIMENSIONS, ProbeCodes, ProbeLine, RowSizes, bf16, bf16_above, float_lines,
+    BoundTerms, CodeLine, FIFTH_WORDS, FloatLine, LINE_DIMENSIONS, ProbeCodes, ProbeLine, RowSizes, bf16, bf16_above,
+    float_lines,
 };
 use super::rotation::Rotation;
 
@@ -94,6 +106,24 @@ impl RowCodes {
             sizes: RowSizes::new(scale, residual(coarse_squared)),
             fine_residual: bf16_above(residual(fine_squared)),
         }
+    }
+}
+
+impl RowCodes {
+    /// Puts the fifth bits of a row's fine codes into words as [`super::kernel::FifthRows`] has them, and gives the residual
+    /// of codes of five bits, as the upper half of an f32.
+    pub(super) fn fifth_bits(&self, dimensions: usize, bits: &mut [u64]) -> u16 {
+        let mut left_out_squared = 0.0;
+        for (word_idx, word) in bits.iter_mut().enumerate() {
+            let (line, shift) = (&self.fine[word_idx / FIFTH_WORDS].0, word_idx % FIFTH_WORDS * 4);
+            let fine = |idx: usize| line[idx] >> shift & 15;
+            *word = (0..64).fold(0, |word, idx| word | u64::from(fine(idx) >> 3) << idx);
+            for idx in 0..64.min(dimensions.saturating_sub(word_idx * 64)) {
+                left_out_squared += (f64::from(fine(idx) & 7) - 3.5).powi(2);
+            }
+        }
+        let left_out = f64::from(self.sizes.scale()) * f64::sqrt(left_out_squared);
+        bf16_above(f32_above(rounded_up(f64::from(bf16(self.fine_residual)) + left_out)))
     }
 }
 

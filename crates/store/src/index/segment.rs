@@ -9,7 +9,8 @@
 //! Bytes per row of a full segment at `d` dimensions: coarse and fine codes `d/2` each (in lines of 64 bytes), sizes 6,
 //! face, sequence and person 24, place in the file 4, subject 4 once a row has one, and per custom field 4 (text), 8
 //! (number; 1 for whole numbers close together) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the
-//! numbers add `4d`. The gallery's table of rows by face adds 18 to 36.
+//! numbers add `4d`. Rows of more than 128 numbers take `d/8 + 2` more for their fifth bits, which are in the fine codes as
+//! well: reading a row's costs one line of memory where its fine codes are several. The gallery's table of rows by face adds 18 to 36.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use likeness_domain::types::FieldSchema;
 
 use super::columns::{Bits, Cells, Columns, Plan, RowLabel, SEGMENT_ROWS, first_rows};
 use super::kernel::pages::{Arena, Line, Slot, fetch_ahead, fetch_value_ahead};
-use super::kernel::{BatchRows, CodeLine, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines};
+use super::kernel::{
+    BatchRows, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, GROUP_ROWS, RowSizes, Rows, float_lines,
+};
 use super::quantise::{RowCodes, n_code_lines, n_float_lines};
 use super::row_file::RowFile;
 use super::wiped::Wiped;
@@ -89,6 +92,21 @@ impl<T: Line> Lines<T> {
     }
 }
 
+/// The fifth bits of the rows.
+#[derive(Debug)]
+struct Fifth {
+    bits: Lines<u64>,
+    residuals: Lines<u16>,
+}
+
+/// Words of a row's fifth bits; 0 for rows whose fine codes are one line, which says more and is as quickly read.
+fn n_fifth_words(dimensions: usize) -> usize {
+    match n_code_lines(dimensions) {
+        0 | 1 => 0,
+        n_lines => n_lines * FIFTH_WORDS,
+    }
+}
+
 /// # Invariants
 /// Every place at or beyond `n_rows` has zero codes and zero numbers: what was removed is overwritten. Without `floats`
 /// every row has a slot.
@@ -99,6 +117,8 @@ pub(super) struct Segment {
     dimensions: usize,
     coarse: Lines<CodeLine>,
     fine: Lines<CodeLine>,
+    /// `None` for rows without fifth bits by themselves.
+    fifth: Option<Fifth>,
     /// The vectors; `None` once the file alone has them.
     floats: Option<Lines<FloatLine>>,
     /// Places of the rows in the file; empty without one.
@@ -118,6 +138,10 @@ impl Clone for Segment {
             dimensions: self.dimensions,
             coarse: self.coarse.copied(&self.arena),
             fine: self.fine.copied(&self.arena.second_plane()),
+            fifth: self.fifth.as_ref().map(|fifth| Fifth {
+                bits: fifth.bits.copied(&self.arena),
+                residuals: fifth.residuals.copied(&self.arena),
+            }),
             floats: self.floats.as_ref().map(|floats| floats.copied(&self.arena)),
             slots: self.slots.clone(),
             sizes: self.sizes.copied(&self.arena),
@@ -137,6 +161,8 @@ impl Segment {
             dimensions,
             coarse: Lines::Growing(Wiped::new(CodeLine::ZERO)),
             fine: Lines::Growing(Wiped::new(CodeLine::ZERO)),
+            fifth: (n_fifth_words(dimensions) > 0)
+                .then(|| Fifth { bits: Lines::Growing(Wiped::new(0)), residuals: Lines::Growing(Wiped::new(0)) }),
             floats: Some(Lines::Growing(Wiped::new(FloatLine::ZERO))),
             slots: Vec::new(),
             sizes: Lines::Growing(Wiped::new(RowSizes::default())),
@@ -167,6 +193,11 @@ impl Segment {
         let n_lines = n_code_lines(self.dimensions);
         self.coarse.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&new.codes.coarse);
         self.fine.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&new.codes.fine);
+        if let Some(fifth) = &mut self.fifth {
+            let n_words = n_fifth_words(self.dimensions);
+            let bits = &mut fifth.bits.get_mut()[row * n_words..][..n_words];
+            fifth.residuals.get_mut()[row] = new.codes.fifth_bits(self.dimensions, bits);
+        }
         let n_lines = n_float_lines(self.dimensions);
         if let Some(floats) = &mut self.floats {
             let room = &mut floats.get_mut()[row * n_lines..][..n_lines];
@@ -216,6 +247,12 @@ impl Segment {
         for (to, from) in [(&mut self.coarse, &from.coarse), (&mut self.fine, &from.fine)] {
             to.get_mut()[row * n_lines..][..n_lines].copy_from_slice(&from.get()[last * n_lines..][..n_lines]);
         }
+        if let (Some(fifth), Some(from)) = (&mut self.fifth, &from.fifth) {
+            let n_words = n_fifth_words(self.dimensions);
+            let from_bits = &from.bits.get()[last * n_words..][..n_words];
+            fifth.bits.get_mut()[row * n_words..][..n_words].copy_from_slice(from_bits);
+            fifth.residuals.get_mut()[row] = from.residuals.get()[last];
+        }
         if let Some(floats) = &mut self.floats {
             let n_lines = n_float_lines(self.dimensions);
             let mut buffer = VectorBuffer::default();
@@ -228,6 +265,7 @@ impl Segment {
     pub(super) fn swap_remove(&mut self, row: usize) {
         let last = self.n_rows() - 1;
         let (n_code_lines, n_float_lines) = (n_code_lines(self.dimensions), n_float_lines(self.dimensions));
+        let n_fifth_words = n_fifth_words(self.dimensions);
         if row != last {
             self.set_label(row, self.labels[last]);
             let cells = self.columns.get(last);
@@ -239,6 +277,11 @@ impl Segment {
             }
             for plane in [&mut self.coarse, &mut self.fine] {
                 plane.get_mut().copy_within(last * n_code_lines..(last + 1) * n_code_lines, row * n_code_lines);
+            }
+            if let Some(fifth) = &mut self.fifth {
+                let bits = fifth.bits.get_mut();
+                bits.copy_within(last * n_fifth_words..(last + 1) * n_fifth_words, row * n_fifth_words);
+                fifth.residuals.get_mut().copy_within(last..=last, row);
             }
             if let Some(floats) = &mut self.floats {
                 let floats = floats.get_mut();
@@ -254,6 +297,10 @@ impl Segment {
         }
         for plane in [&mut self.coarse, &mut self.fine] {
             plane.get_mut()[last * n_code_lines..][..n_code_lines].fill(CodeLine::ZERO);
+        }
+        if let Some(fifth) = &mut self.fifth {
+            fifth.bits.get_mut()[last * n_fifth_words..][..n_fifth_words].fill(0);
+            fifth.residuals.get_mut()[last] = 0;
         }
         if let Some(floats) = &mut self.floats {
             floats.get_mut()[last * n_float_lines..][..n_float_lines].fill(FloatLine::ZERO);
@@ -279,6 +326,10 @@ impl Segment {
         let n_lines = n_code_lines(self.dimensions);
         self.coarse.grow_to(n_rows, n_lines, &self.arena);
         self.fine.grow_to(n_rows, n_lines, &self.arena.second_plane());
+        if let Some(fifth) = &mut self.fifth {
+            fifth.bits.grow_to(n_rows, n_fifth_words(self.dimensions), &self.arena);
+            fifth.residuals.grow_to(n_rows, 1, &self.arena);
+        }
         match &mut self.floats {
             // They are let go of when the segment is full: no memory of the arena for so short a time.
             Some(Lines::Growing(floats)) if self.file.is_some() => {
@@ -338,6 +389,13 @@ impl Segment {
     pub(super) fn fine_rows(&self) -> FineRows<'_> {
         let n_lines = n_code_lines(self.dimensions);
         FineRows { fine: self.fine.get(), n_lines, sizes: self.sizes.get(), residuals: self.fine_residuals.get() }
+    }
+
+    /// The fifth bits of the same rows, if they are kept by themselves.
+    pub(super) fn fifth_rows(&self) -> Option<FifthRows<'_>> {
+        let fifth = self.fifth.as_ref()?;
+        let n_lines = n_code_lines(self.dimensions);
+        Some(FifthRows { bits: fifth.bits.get(), n_lines, sizes: self.sizes.get(), residuals: fifth.residuals.get() })
     }
 
     /// Both planes of all rows, filled up to whole groups; `next` as above.

@@ -65,6 +65,40 @@ fn a_removed_template_is_overwritten() {
 }
 
 #[test]
+fn fifth_bits_stay_with_their_rows_and_those_of_removed_rows_are_overwritten() {
+    let dimensions = 300;
+    let gallery = gallery();
+    let change = |number: u64| {
+        let raw: Vec<f32> = (0..dimensions).map(|idx| (number as f32 * 0.7 + (idx * idx) as f32).sin()).collect();
+        let template = Template::new(PackId::new("pack-1").unwrap(), &raw).unwrap();
+        RowChange::Put(GalleryEntry { template, ..entry(number) })
+    };
+    let n_rows = SEGMENT_ROWS as u64 + 40;
+    gallery.apply((1..=n_rows).map(change).collect());
+    // From the full segment, to which rows of the last one move, and from the last one.
+    remove(&gallery, (1..=n_rows).filter(|number| number % 50 == 1));
+    for segment in segments(&gallery).iter() {
+        let (fifth, fine) = (segment.fifth_rows().expect("more than 128 numbers"), segment.fine_rows());
+        for row in 0..segment.n_rows() {
+            let bits: Vec<bool> = fine
+                .line(row)
+                .iter()
+                .flat_map(|line| [(line, 8), (line, 128)])
+                .flat_map(|(line, mask)| line.0.iter().map(move |byte| byte & mask != 0))
+                .collect();
+            let words = fifth.words(row);
+            assert!(
+                bits.iter().enumerate().all(|(idx, &bit)| (words[idx / 64] >> (idx % 64) & 1 == 1) == bit),
+                "{row}"
+            );
+            assert!(fifth.residuals[row] > 0, "row {row}");
+        }
+        assert!(fifth.residuals[segment.n_rows()..].iter().all(|residual| *residual == 0));
+        assert!(fifth.bits[segment.n_rows() * fifth.words(0).len()..].iter().all(|word| *word == 0), "bits are left");
+    }
+}
+
+#[test]
 fn rows_fill_segments_without_gaps_whatever_is_removed() {
     let n_rows = 3 * SEGMENT_ROWS as u64 + 5;
     let gallery = gallery();

@@ -5,9 +5,9 @@ use core::arch::aarch64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
-    TILE_PROBES, TileProbes, Tiles, refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row,
-    scan_tiles_by_group, select_byte, select_code, select_real, select_whole, unpack_coarse_by_word,
+    BoundTerms, CodeLine, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine,
+    RowSizes, Rows, TILE_PROBES, TileProbes, Tiles, bit_sums_by_bit, refine_by_row, scan_batch_by_tiles, scan_by_group,
+    scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -22,6 +22,7 @@ static NEON: Kernel = Kernel {
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan((rows, groups, wanted), (probe, cutoff, found)) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed((rows, list), (probe, cutoff, found)) },
+    bit_sums: |rows, found, probe| bit_sums_by_bit(rows, found, probe),
     // SAFETY: see above the table.
     refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
     has_whole_tiles: false,

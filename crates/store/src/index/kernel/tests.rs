@@ -156,8 +156,34 @@ impl Case {
                     assert_eq!(kernel.code_sum(self.row(row), &probe.lines), self.plain_sum(row, probe), "{name}");
                 }
             }
+            self.check_narrowed(kernel);
             self.check_refined(kernel);
             self.check_batch(kernel);
+        }
+    }
+
+    fn check_narrowed(&self, kernel: &Kernel) {
+        // The words may be any bits: here those of the fine codes as they lie in memory.
+        let words = self.fine.iter().flat_map(|line| line.0.as_chunks::<8>().0).map(|bytes| u64::from_le_bytes(*bytes));
+        let bits: Vec<u64> = words.take(self.sizes.len() * self.n_lines * FIFTH_WORDS).collect();
+        let rows = FifthRows { bits: &bits, n_lines: self.n_lines, sizes: &self.sizes, residuals: &self.residuals };
+        for (probe, &cutoff) in self.probes.iter().zip(&self.cutoffs) {
+            let found: Vec<FoundRow> = (0..self.sizes.len())
+                .rev()
+                .filter(|row| row % 3 != 1)
+                .map(|row| FoundRow { row: row as u32, sum: self.plain_sum(row, probe) })
+                .collect();
+            let mut narrowed = Vec::new();
+            kernel.narrow(&rows, &found, probe, cutoff, &mut narrowed);
+            let codes: Vec<i32> = probe.lines.iter().flat_map(|line| line.0).map(i32::from).collect();
+            let expected = found.iter().filter_map(|&found| {
+                let words = rows.words(found.row as usize);
+                let is_set = |dimension: &usize| words[dimension / 64] >> (dimension % 64) & 1 == 1;
+                let sum: i32 = (0..codes.len()).filter(is_set).map(|dimension| codes[dimension]).sum();
+                let bound = probe.terms.fifth_bound(2 * found.sum + sum, rows.fifth_sizes(found.row as usize));
+                (bound >= cutoff).then_some(NarrowedRow { found, bound })
+            });
+            assert_eq!(narrowed, expected.collect::<Vec<_>>(), "{}", kernel.name());
         }
     }
 
