@@ -342,6 +342,8 @@ export interface Person {
   note?: string;
   face_sets?: string[];
   n_faces?: number;
+  /** A JPEG file in base64, where a listing asks for it. */
+  thumbnail?: string;
   created_at: string;
 }
 
@@ -355,8 +357,8 @@ async function page<T, K extends string>(name: K, path: string, query: Options["
   return { items: answer[name], next: answer.next_cursor };
 }
 
-export const persons = (cursor?: string, signal?: AbortSignal): Promise<Page<Person>> =>
-  page("persons", "/persons", { cursor, limit: 200 }, signal);
+export const persons = (cursor?: string, options: { contains?: string; include?: string; limit?: number } = {}): Promise<Page<Person>> =>
+  page("persons", "/persons", { cursor, limit: 200, ...options });
 export const person = (key: string): Promise<Person> => tagged("GET", at("persons", key));
 export const createPerson = (body: object): Promise<Person> => call("POST", "/persons", { json: body });
 export const updatePerson = (key: string, body: object, ifMatch?: string): Promise<Person> =>

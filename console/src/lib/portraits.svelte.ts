@@ -37,6 +37,35 @@ export function want(where: Where, id: string): void {
   timer ??= setTimeout(fetchAll, WAIT_MS);
 }
 
+/** The picture of a person in a list, where the list has brought one. */
+export function portraitOf(person: string): string | undefined {
+  return known.get(`list ${person}`) || undefined;
+}
+
+/** Keeps the pictures that a list of persons has brought. */
+export function keepPortraits(persons: api.Person[]): void {
+  for (const { key, thumbnail } of persons) {
+    if (thumbnail) keep(`list ${key}`, thumbnail);
+    else forget(`list ${key}`);
+  }
+  forgetOldest();
+}
+
+function keep(name: string, jpeg: string): void {
+  forget(name);
+  known.set(name, URL.createObjectURL(new Blob([bytes(jpeg)], { type: "image/jpeg" })));
+}
+
+function forget(name: string): void {
+  const url = known.get(name);
+  if (url) URL.revokeObjectURL(url);
+  known.delete(name);
+}
+
+function forgetOldest(): void {
+  for (const name of [...known.keys()].slice(0, Math.max(0, known.size - KEPT_MAX))) forget(name);
+}
+
 /** Somebody else may be at the screen next. */
 export function forgetPortraits(): void {
   for (const url of known.values()) if (url) URL.revokeObjectURL(url);
@@ -63,12 +92,9 @@ async function fetchSome(where: Where, ids: string[]): Promise<void> {
     return;
   }
   const place = placeOf(where);
-  const urls = new Map(found.map(({ id, jpeg }) => [id, URL.createObjectURL(new Blob([bytes(jpeg)], { type: "image/jpeg" }))]));
-  for (const id of ids) known.set(`${place} ${id}`, urls.get(id) ?? "");
-  for (const [name, url] of [...known].slice(0, Math.max(0, known.size - KEPT_MAX))) {
-    if (url) URL.revokeObjectURL(url);
-    known.delete(name);
-  }
+  for (const id of ids) known.set(`${place} ${id}`, "");
+  for (const { id, jpeg } of found) keep(`${place} ${id}`, jpeg);
+  forgetOldest();
 }
 
 function bytes(base64: string): Uint8Array<ArrayBuffer> {

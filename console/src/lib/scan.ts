@@ -93,7 +93,14 @@ export interface Findings {
   unnamed: Group[];
   /** Faces that resemble another name more than their own. */
   strays: { face: api.Face; name: string; nearer: Pair }[];
+  /** Faces of pictures that say little, the smallest first. */
+  doubtful: api.Face[];
 }
+
+/** A face that is smaller has less detail than the recogniser looks at. */
+const SIDE_MIN_PX = 56;
+/** Detectors are surer than this of nearly every face that people would call one. */
+const SCORE_MIN = 0.6;
 
 /** What a scan tells about names. */
 export function findings({ faces, pairs }: Scan): Findings {
@@ -152,7 +159,11 @@ export function findings({ faces, pairs }: Scan): Findings {
     if (!name || !known?.other || (counts.get(name) ?? 0) < 2) return [];
     return !known.own || known.own.similarity < known.other.similarity ? [{ face, name, nearer: known.other }] : [];
   });
+  const side = ({ box }: api.Face) => Math.min(box.width, box.height);
+  // Without a box it came by its template, and nobody knows how large it was.
+  const isDoubtful = (face: api.Face) => side(face) > 0 && (side(face) < SIDE_MIN_PX || face.score < SCORE_MIN);
   return {
+    doubtful: faces.filter(isDoubtful).sort((a, b) => side(a) - side(b)),
     lookAlikes: [...lookAlikes.values()],
     unnamed: [...groups.values()].sort((a, b) => b.faces.length - a.faces.length),
     strays,

@@ -1,14 +1,17 @@
 """The console in a real browser: every page, by keyboard and mouse, as those who may do everything and as those who may not."""
 
 import base64
+import io
 import json
 import re
 import urllib.error
 import urllib.request
 
 import harness
+import people
 import pytest
 import visitor
+from PIL import Image
 from axe_playwright_python.sync_playwright import Axe
 from conftest import limited_key
 from playwright.sync_api import expect
@@ -639,6 +642,74 @@ def test_persons_are_split_and_merged(visit, server, library):
     page.locator(".toast", has_text="is merged").get_by_role("button", name="Undo").click()
     expect(page.get_by_text("No faces yet.")).to_be_visible()
     assert call(server, library, "GET", "/persons/berta")["key"] == "berta"
+
+
+def test_persons_have_pictures_and_are_found_while_one_types(visit, server, library):
+    call(server, library, "POST", "/persons", {"key": "p-2", "name": "Berta Winter"})
+    one = visit()
+    page = one.sign_in(library)
+    one.visit("/persons")
+    people = page.locator("ul.people > li")
+    expect(people).to_have_count(2)
+    # A picture of her who has one in a set that keeps them, and a silhouette of the other.
+    expect(people.filter(has_text="Anna Example").locator("img")).to_have_count(1)
+    expect(people.filter(has_text="Berta").locator("svg")).to_have_count(1)
+    assert people.first.locator("img").evaluate("(img) => img.naturalWidth") == 144
+    one.shot("persons-pictures")
+    page.get_by_role("searchbox", name="Find a person").press_sequentially("WINT")
+    expect(people).to_have_count(1)
+    expect(people).to_contain_text("Berta Winter")
+    # It stands in the address, for others.
+    page.wait_for_url("**/persons?find=WINT")
+    page.reload()
+    expect(people).to_have_count(1)
+    page.get_by_role("searchbox").fill("nobody")
+    expect(page.get_by_text("No person is named like “nobody”.")).to_be_visible()
+    page.get_by_role("searchbox").fill("")
+    expect(people).to_have_count(2)
+
+
+def test_a_person_s_face_has_no_custom_values_to_fill_in(visit, server, library):
+    """They had a place in the form, and saving them was refused."""
+    faces = call(server, library, "GET", "/face-sets/staff/faces")["faces"]
+    of_person = next(face for face in faces if "person" in face)
+    own = next(face for face in faces if "person" not in face)
+    one = visit()
+    page = one.sign_in(library)
+    for face, n_fields in ((own, 1), (of_person, 0)):
+        one.visit(f"/sets/staff?face={face['id']}")
+        expect(page.get_by_role("dialog").get_by_label("Note")).to_be_visible()
+        expect(page.get_by_role("dialog").get_by_label("room")).to_have_count(n_fields)
+
+
+def test_review_names_poor_pictures(visit, server, key, photos):
+    call(server, key, "POST", "/face-sets", {"name": "staff", "quality": "none"})
+    visitor.enrol(server, key, "staff", photos.P1, "large")
+    picture = Image.open(io.BytesIO(photos.P2)).convert("RGB")
+    (found,) = call(server, key, "POST", "/detect", image=photos.P2)["faces"]
+    share = 40 / min(found["box"]["width"], found["box"]["height"])
+    small = picture.resize((round(picture.width * share), round(picture.height * share)))
+    visitor.enrol(server, key, "staff", people.jpeg(small), "small")
+    one = visit()
+    page = one.sign_in(key)
+    one.visit("/review?set=staff")
+    page.get_by_role("button", name="Look through it").click()
+    section = page.locator("section").filter(has=page.get_by_role("heading", name="Poor pictures"))
+    expect(section.locator("li")).to_have_count(1)
+    expect(section).to_contain_text("small")
+    assert axe_findings(page) == []
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
+def test_keys_can_be_looked_after_on_a_phone(visit, library, locale):
+    """The buttons were beyond the table's edge, and nothing said so."""
+    one = visit(size=(390, 844), locale=locale)
+    page = one.sign_in(library)
+    one.visit("/keys")
+    for button in page.locator("table button").all():
+        box = button.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    assert axe_findings(page) == []
 
 
 def test_undoing_a_merge_gives_the_face_sets_back(visit, server, library, photos):

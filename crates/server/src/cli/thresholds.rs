@@ -120,8 +120,14 @@ fn similarities(
     let mut found: Vec<Similarity> = calibration.points().iter().map(|point| point.similarity).collect();
     if let Some(far) = args.far {
         if !(least..=most).contains(&far) {
-            let message = format!("`--far` is {far:e}, expected {least:e} to {most:e}, which is what was measured");
-            return Err(refused(message).with_hint("`likeness calibrate` measures more photographs"));
+            // As it was written: rounded it might lie within.
+            let shown = if (1e-3..1e6).contains(&far) { far.to_string() } else { format!("{far:e}") };
+            let message = format!("`--far` is {shown}, expected {least:e} to {most:e}, which is what was measured");
+            let hint = match far == 1.0 {
+                true => "1 is no threshold: everybody passes, which a search with `--far 1` asks for",
+                false => "`likeness calibrate` measures more photographs",
+            };
+            return Err(refused(message).with_hint(hint));
         }
         found.push(calibration.similarity_at(far));
     }

@@ -348,6 +348,11 @@ fn somebody_is_found_until_deleted() {
             .contains("`false_matches` is 0.000001, expected 3e-6 to 3e-1 among 3 faces; 3.3e-7 per comparison")
     );
 
+    // What is refused is named as it was written, and what 1 means elsewhere is said.
+    for (far, said) in [("0.10000001", "`--far` is 0.10000001, expected"), ("1", "1 is no threshold")] {
+        let refused = scratch.run(&with(&["thresholds", "--set", "people", "--far", far]));
+        assert!(refused.code == Some(2) && refused.talk.contains(said), "{}", refused.talk);
+    }
     let table = scratch.data_of(&with(&["thresholds", "--set", "people", "--false-matches", "0.001", "--json"]));
     let table: Value = serde_json::from_str(&table).unwrap();
     assert_eq!((&table["pack"], &table["n_faces"]), (&Value::from("default-2"), &Value::from(3)));

@@ -189,6 +189,10 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         "default": refusal("refused; the codes are on the page `/likeness/v1/docs`"),
     });
     responses[status.to_string()] = answer;
+    if ["create_face_set", "update_face_set"].contains(&operation.name) {
+        let about = "thumbnails that were kept before are still being erased, or the server is too busy; `Retry-After` says when";
+        responses["503"] = refusal(about);
+    }
     if operation.name == "fetch_archive" {
         let part = responses["200"]["content"].clone();
         responses["206"] = json!({"description": "the stretch that `Range` names", "content": part});
