@@ -174,7 +174,8 @@ fn similarity_at(
 /// A rate or a number of false matches with as many digits as it was given, without the noise of products.
 fn short(number: f64) -> String {
     let rounded = format!("{number:.5e}").parse().unwrap_or(number);
-    if (1e-3..1e6).contains(&rounded) && rounded.fract() == 0.0 { format!("{rounded}") } else { format!("{rounded:e}") }
+    let is_plain = rounded == 0.0 || (1e-3..1e6).contains(&rounded) && rounded.fract() == 0.0;
+    if is_plain { format!("{rounded}") } else { format!("{rounded:e}") }
 }
 
 /// What rounding may have done to a rate that was meant to be the smallest or the largest measured one.

@@ -45,7 +45,7 @@ const N_DRAWS: usize = 1000;
     Example: likeness calibrate persons/ -o gate.toml --roc roc.png --det det.png")]
 pub(crate) struct CalibrateArgs {
     /// The folder: one sub-folder a person, named as you like, with that person's photographs
-    #[arg(required_unless_present = "face_set", conflicts_with = "face_set")]
+    #[arg(conflicts_with = "face_set")]
     folder: Option<PathBuf>,
     /// The faces of this face set instead
     #[arg(long = "set", value_name = "NAME")]
@@ -122,7 +122,10 @@ pub(crate) async fn run(args: CalibrateArgs, config: &Config) -> Outcome {
             let (pack, faces) = of_face_set(face_set, args.tenant.as_deref(), config).await?;
             (pack, faces, format!("face set {face_set}"))
         }
-        (None, None) => return Err(refused("neither a folder nor `--set NAME` is given")),
+        (None, None) => {
+            let hint = "`likeness calibrate DIR` measures photographs, `likeness calibrate --set NAME` enrolled faces";
+            return Err(refused("neither a folder nor a face set is given").with_hint(hint));
+        }
     };
     let copies = faces.without_copies()?;
     say_copies(&copies);

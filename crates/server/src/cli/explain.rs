@@ -30,7 +30,7 @@ pub(crate) struct ExplainArgs {
     /// The photograph
     photo: PathBuf,
     /// The one to compare it with
-    #[arg(required_unless_present = "face_set", conflicts_with = "face_set")]
+    #[arg(conflicts_with = "face_set")]
     other: Option<PathBuf>,
     /// Explain the search in this face set instead
     #[arg(long = "set", value_name = "NAME")]
@@ -50,6 +50,9 @@ pub(crate) struct ExplainArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
+    if args.crops.as_ref().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
+        return Err(refused("`--crops` names a file, expected a folder"));
+    }
     let image = photo::read(&args.photo)?;
     match (&args.other, &args.face_set) {
         (Some(other), _) => {
@@ -95,7 +98,8 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
             }
             Ok(if answer.candidates.is_empty() { Verdict::No } else { Verdict::Done })
         }
-        (None, None) => Err(refused("neither a second photograph nor `--set NAME` is given")),
+        (None, None) => Err(refused("neither a second photograph nor a face set is given")
+            .with_hint("`likeness explain A B` compares two photographs, `likeness explain A --set NAME` searches")),
     }
 }
 

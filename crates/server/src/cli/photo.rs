@@ -21,8 +21,9 @@ pub(crate) fn has_photo_name(path: &Path) -> bool {
 
 /// The bytes of a photograph. One that no library would take is not read at all.
 pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
-    read_within(path, limits::IMAGE_BYTES_MAX)
-        .map_err(|reason| failed(format!("cannot read photograph {}: {reason}", path.display())))
+    let cannot = |reason: &str| failed(format!("cannot read photograph {}: {reason}", path.display()));
+    let bytes = read_within(path, limits::IMAGE_BYTES_MAX).map_err(|reason| cannot(&reason))?;
+    if bytes.is_empty() { Err(cannot("it is empty")) } else { Ok(bytes) }
 }
 
 /// The bytes of a file, or why they cannot be had.

@@ -34,6 +34,38 @@ fn two_photographs_of_one_person_are_the_same() {
     assert!(!scratch.path().join(".local/share/likeness/data").exists(), "no library is made");
 }
 
+/// An empty photograph is named as that by every command, and what is missing by both words that would do.
+#[test]
+fn what_cannot_be_looked_at_is_named() {
+    if !has_pack() {
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join("empty.jpg"), "").unwrap();
+    fs::write(scratch.path().join("full.jpg"), "no picture").unwrap();
+    scratch.data_of(&["key", "create", "--data", "data", "--tenant", "acme"]);
+    for arguments in [
+        &["search", "empty.jpg", "--set", "staff", "--data", "data"][..],
+        &["face", "add", "empty.jpg", "--set", "staff", "--data", "data"],
+        &["compare", "empty.jpg", "full.jpg"],
+        &["explain", "full.jpg", "empty.jpg"],
+        &["detect", "empty.jpg"],
+        &["liveness", "empty.jpg"],
+    ] {
+        let refused = scratch.run(arguments);
+        assert_eq!(refused.code, Some(2), "{arguments:?}");
+        assert!(refused.talk.contains("cannot read photograph empty.jpg: it is empty"), "{}", refused.talk);
+    }
+    let refused = scratch.run(&["explain", "full.jpg"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("--set NAME"), "{}", refused.talk);
+    let refused = scratch.run(&["calibrate"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("--set NAME"), "{}", refused.talk);
+    let refused = scratch.run(&["explain", "full.jpg", "full.jpg", "--crops", "empty.jpg"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("expected a folder"), "{}", refused.talk);
+    let refused = scratch.run(&["compare", "full.jpg", "full.jpg", "--far", "0"]);
+    assert!(refused.code == Some(2), "{}", refused.talk);
+}
+
 /// Operating points that a small sample shows: 1e-1 and 1e-2.
 const COARSE: &str = "pack = \"default-2\"\nmeasured_on = \"our gate\"\n\
     operating_points = [{ far = 1e-1, similarity = 0.22 }, { far = 1e-2, similarity = 0.3114 }]\n";
