@@ -19,7 +19,9 @@ use crate::tensor::{Scaling, fill_planes};
 /// Other sizes that are tried where a face is not certain, as shares of the detector's box: its box is often too large for
 /// a face in profile or with a beard or hat, and sometimes too small. The third size is tried only if the second is worse
 /// than the detector's. Of 30 upright faces with a presence of 0 to 12, these and the mesh's own extent raise 19 to 8 or
-/// more and 8 to 12 or more; of 48 with a presence below 0, none.
+/// more and 8 to 12 or more; of 48 with a presence below 0, none. The extent comes before the last size, which helps the
+/// fewest: of 2,678 faces of 193 sheets of 12 photographs of LFW as many are believed as the other way about, with 36 of
+/// 3,752 fits fewer.
 const OTHER_SIZES: [f64; 3] = [0.87, 0.75, 1.15];
 
 /// An upright face of which the mesh is sure need not lie as level in its crop as the manifest says: so many times as tilted
@@ -172,9 +174,15 @@ impl MeshNet {
         };
         let [smaller, smallest, larger] = OTHER_SIZES.map(|share| FacePlace { size: place.size * share, ..place });
         let is_better_smaller = attempt(self, &mut best, smaller)? > first_presence;
-        attempt(self, &mut best, if is_better_smaller { smallest } else { larger })?;
         // A mesh that is all but denied covers no face.
-        if best.mesh.presence >= presence_min / 2.0 {
+        if best.mesh.presence < presence_min / 2.0 {
+            return Ok(best);
+        }
+        let about = FacePlace::about(&best);
+        attempt(self, &mut best, about)?;
+        let before = best.mesh.presence;
+        attempt(self, &mut best, if is_better_smaller { smallest } else { larger })?;
+        if best.mesh.presence > before {
             let about = FacePlace::about(&best);
             attempt(self, &mut best, about)?;
         }

@@ -38,20 +38,21 @@ const COSINE_MIN_I8: f64 = 0.999;
 /// The mesh's points must agree to this, in pixels of its crop of 192.
 const MESH_DIFFERENCE_MAX: f64 = 0.25;
 
-/// The same for an engine that computes in the same numbers and only adds them up in another order.
+/// The same for the built-in runtime, which computes in the same numbers and only adds them up in another order, or in
+/// integers that are nearly as exact.
 const MESH_DIFFERENCE_MAX_BUILT_IN: f64 = 0.02;
 
 /// The detector's scores (0 to 1) must agree to this.
 const SCORE_DIFFERENCE_MAX: f64 = 0.02;
 
-/// The same for an engine that computes in the same numbers.
+/// The same for the built-in runtime.
 const SCORE_DIFFERENCE_MAX_BUILT_IN: f64 = 0.001;
 
 /// With one more library, one picture must take less than this share of the time.
 const MIXED_SHARE_MAX: f64 = 5.0 / 6.0;
 
 /// Raised when the built-in runtime learns other models or becomes quicker, so that all is measured again.
-const BUILT_IN_VERSION: u32 = 4;
+const BUILT_IN_VERSION: u32 = 5;
 
 /// What settings say; `None` leaves it to the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -213,8 +214,11 @@ pub fn choose(figures: &[Figure], wanted: Wanted) -> Engines {
         let may = |figure: &&Figure| {
             let engine = figure.engine;
             if figure.kind != kind || engine.library == Library::BuiltIn {
-                // Where 32-bit floats are wanted, bytes are too far from them.
-                let is_exact = engine.precision != Precision::I8 || wanted.precision.is_none();
+                // Where 32-bit floats are wanted, those that there are are taken, and bytes are too far from them.
+                let is_exact = match kind {
+                    ModelKind::Recogniser => engine.precision != Precision::I8,
+                    _ => engine.precision == Precision::F32,
+                } || wanted.precision.is_none();
                 return figure.kind == kind && may_be_built_in && is_exact && figure.agrees;
             }
             let precise = engine.library == Library::OnnxRuntime

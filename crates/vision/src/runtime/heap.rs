@@ -22,15 +22,21 @@ pub fn give_memory_back() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_BYTES: libc::c_int = 8 << 20;
 
-/// Has blocks of 8 MiB or more returned to the system as soon as they are freed, in the whole process; does nothing
-/// where the C library is another one.
+/// Bytes at the end of a heap that glibc keeps when they are freed: more than a photograph's buffers, so that the next one need
+/// not have them mapped page by page again. With glibc's own 128 KiB, finding six faces took 73 page faults and 0.4 ms of 8 ms.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT_BYTES: libc::c_int = 4 << 20;
+
+/// Has blocks of 8 MiB or more returned to the system as soon as they are freed, and up to 4 MiB of smaller ones kept, in the
+/// whole process; does nothing where the C library is another one.
 ///
 /// By itself glibc raises that bound to 32 MiB with the blocks that it sees, and then keeps pieces of 64 MiB a thread.
 /// Measured by `tests/memory.py`: 306 MiB at most instead of 410, with 512 clients that upload 20 MB each.
 pub fn keep_no_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets a number of the allocator under its lock; may be called at any time by any thread.
+    // SAFETY: sets numbers of the allocator under its lock; may be called at any time by any thread.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }
 }

@@ -62,7 +62,7 @@ pub enum Precision {
     F32,
     /// The upper half of those: the same range, 8 bits of precision.
     Bf16,
-    /// 16-bit integers, scaled for each pixel; only [`Library::BuiltIn`], for recognisers.
+    /// 16-bit integers, scaled for each pixel or for some together; only [`Library::BuiltIn`].
     I16,
     /// 8-bit integers, scaled for each 64 numbers of each pixel and for as many weights; as above. The weights of SFace are
     /// such integers in the file that its model is made of, so that only pixels are rounded.
@@ -121,7 +121,7 @@ impl Engine {
             Engine { library: Library::BuiltIn, precision }
         }
         match kind {
-            ModelKind::Detector | ModelKind::Mesh => const { &[of(Precision::F32)] },
+            ModelKind::Detector | ModelKind::Mesh => const { &[of(Precision::F32), of(Precision::I16)] },
             ModelKind::Recogniser => const { &[of(Precision::I16), of(Precision::I8)] },
             ModelKind::Attribute => &[],
         }
@@ -337,7 +337,7 @@ impl Model {
         let mut engine = engines.of(kind);
         let bytes = Bytes::copy_from_slice(model);
         if engine.library == Library::BuiltIn {
-            match (builtin::Loaded::open(engine.precision, name, &bytes), engines.attribute) {
+            match (builtin::Loaded::open((kind, engine.precision), name, &bytes), engines.attribute) {
                 (Ok(model), _) => {
                     heap::give_memory_back();
                     return Ok(Self { loaded: Arc::new(Loaded::BuiltIn(model)) });

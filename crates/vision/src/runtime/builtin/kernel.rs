@@ -24,6 +24,7 @@ mod loops;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::OnceLock;
 
@@ -38,6 +39,9 @@ pub(super) const FULL_BLOCK: usize = 64;
 
 /// Inputs of a convolution of one pixel in bytes that share a scale, of the pixel's numbers and of the weights.
 pub(super) const BYTE_BLOCK: usize = FULL_BLOCK;
+
+/// Pixels of a [`WordConvolution`] that share a scale.
+pub(super) const RUN_PIXELS: usize = 96;
 
 /// One number of each of 16 neighbouring channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -288,6 +292,24 @@ pub(super) struct Convolution<'a> {
     pub(super) addend: &'a [Line],
 }
 
+/// A convolution of one pixel over planes without a frame, in 16-bit integers: [`RUN_PIXELS`] are scaled together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WordConvolution<'a> {
+    /// Planes of `n_pixels` lines.
+    pub(super) input: &'a [Line],
+    pub(super) n_pixels: usize,
+    /// Inputs, a multiple of [`LANES`].
+    pub(super) depth: usize,
+    /// The largest number of a run of pixels becomes this, at most 32,767.
+    pub(super) limit: f32,
+    /// As [`Kernel::packed_pairs`] gives them.
+    pub(super) weights: &'a [PairLine],
+    /// One for each line of outputs.
+    pub(super) finish: &'a [Finish],
+    /// As in [`Convolution`].
+    pub(super) addend: &'a [Line],
+}
+
 /// A depthwise convolution of 3x3 in floats.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DepthwiseConvolution<'a> {
@@ -316,6 +338,7 @@ pub(super) struct Kernel {
     pointwise_bytes: fn(&BytePointwise<'_>, &mut [Line]),
     full: fn(&Full<'_>, &mut [Line]),
     convolution: fn(&Convolution<'_>, &mut [Line]),
+    word_convolution: fn(&WordConvolution<'_>, &mut [i16], &mut [Line]),
     depthwise_convolution: fn(&DepthwiseConvolution<'_>, &mut [Line]),
     max_pool: fn(&[Line], [usize; 2], &mut [Line]),
     sums: fn(&[Line], &[Line], &mut [Line]),
@@ -394,19 +417,34 @@ impl Kernel {
                 (0..n_lines).for_each(|line| amx::pack(depth, line * LANES, weight, &mut lines));
                 PackedWeights::Tiles(lines)
             }
-            _ => {
-                let mut lines = Vec::with_capacity(n_lines * depth / 2);
-                for panel in (0..n_lines).step_by(PANEL_LINES) {
-                    for input in (0..depth).step_by(2) {
-                        for line in panel..n_lines.min(panel + PANEL_LINES) {
-                            let pair = |idx: usize| weight(line * LANES + idx / 2, input + idx % 2);
-                            lines.push(PairLine(std::array::from_fn(pair)));
-                        }
-                    }
+            _ => PackedWeights::Pairs(Self::packed_pairs(n_lines, depth, weight)),
+        }
+    }
+
+    /// The same as every kernel reads them in a [`WordConvolution`].
+    pub(super) fn packed_pairs(n_lines: usize, depth: usize, weight: &dyn Fn(usize, usize) -> i16) -> Vec<PairLine> {
+        let mut lines = Vec::with_capacity(n_lines * depth / 2);
+        for panel in (0..n_lines).step_by(PANEL_LINES) {
+            for input in (0..depth).step_by(2) {
+                for line in panel..n_lines.min(panel + PANEL_LINES) {
+                    let pair = |idx: usize| weight(line * LANES + idx / 2, input + idx % 2);
+                    lines.push(PairLine(std::array::from_fn(pair)));
                 }
-                PackedWeights::Pairs(lines)
             }
         }
+        lines
+    }
+
+    /// Makes all planes of outputs. `rows` is working space. What [`Self::pointwise`] says of sums holds here, too.
+    pub(super) fn word_convolution(&self, job: &WordConvolution<'_>, rows: &mut Vec<i16>, out: &mut [Line]) {
+        assert!(job.depth > 0 && job.depth.is_multiple_of(LANES), "inputs come in lines");
+        assert!((1.0..=32_767.0).contains(&job.limit), "integers have 16 bits");
+        assert!(job.input.len() >= job.depth / LANES * job.n_pixels, "the input has too few planes");
+        assert_eq!(job.weights.len(), job.finish.len() * (job.depth / 2), "weights of another shape");
+        assert_eq!(out.len(), job.finish.len() * job.n_pixels, "outputs of another shape");
+        assert!(job.n_pixels > 0 && job.addend.len().is_multiple_of(job.n_pixels), "planes of as many pixels");
+        rows.resize(rows.len().max(RUN_PIXELS * job.depth), 0);
+        (self.word_convolution)(job, rows, out);
     }
 
     /// Makes the outputs of each pixel, in each plane of `out`. `bytes` is working space.

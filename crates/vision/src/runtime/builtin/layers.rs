@@ -227,8 +227,10 @@ impl Pointwise {
         let n_lines = n_outputs.div_ceil(LANES);
         let (weights, finish) = match integers {
             Integers::Words => {
-                let rows: Vec<BoundedWeights> =
-                    weights.chunks_exact(*n_inputs).map(BoundedWeights::new).collect::<Result<_, _>>()?;
+                let rows: Vec<BoundedWeights> = weights
+                    .chunks_exact(*n_inputs)
+                    .map(|row| BoundedWeights::new(row, ROW_LIMIT))
+                    .collect::<Result<_, _>>()?;
                 let weight = |output: usize, input: usize| {
                     rows.get(output).and_then(|row| row.weights().get(input)).copied().unwrap_or(0)
                 };
@@ -328,7 +330,7 @@ impl Pointwise {
 /// Weights of one output of a pointwise convolution as integers.
 ///
 /// # Invariants
-/// The sum of their magnitudes times [`ROW_LIMIT`] fits 32 bits with a sign, so that no sum of products, nor any part of
+/// The sum of their magnitudes times the largest input fits 32 bits with a sign, so that no sum of products, nor any part of
 /// one, can overflow.
 #[derive(Debug)]
 pub(super) struct BoundedWeights {
@@ -338,10 +340,10 @@ pub(super) struct BoundedWeights {
 }
 
 impl BoundedWeights {
-    /// The weights rounded to as many bits as the bound allows. The problem in words if there are too many of them.
-    pub(super) fn new(weights: &[f32]) -> Result<Self, String> {
+    /// The weights rounded to as many bits as the bound allows where no input is larger than `limit`. The problem in words if there are too many of them.
+    pub(super) fn new(weights: &[f32], limit: i32) -> Result<Self, String> {
         // Each weight may grow by half when it is rounded.
-        let sum_max = f64::from(i32::MAX / ROW_LIMIT) - weights.len() as f64 / 2.0;
+        let sum_max = f64::from(i32::MAX / limit) - weights.len() as f64 / 2.0;
         if sum_max <= 0.0 {
             return Err(format!("has {} inputs, too many for sums of 32 bits", weights.len()));
         }
@@ -353,7 +355,7 @@ impl BoundedWeights {
         let factor = (f64::from(i16::MAX) / f64::from(largest)).min(sum_max / sum);
         let weights: Vec<i16> = weights.iter().map(|&weight| (f64::from(weight) * factor).round() as i16).collect();
         let sum: i64 = weights.iter().map(|&weight| i64::from(weight).abs()).sum();
-        assert!(sum * i64::from(ROW_LIMIT) <= i64::from(i32::MAX), "sums of products could overflow");
+        assert!(sum * i64::from(limit) <= i64::from(i32::MAX), "sums of products could overflow");
         Ok(Self { weights, scale: (1.0 / factor) as f32 })
     }
 

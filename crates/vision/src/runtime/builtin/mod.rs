@@ -8,7 +8,9 @@
 //!   Or in 8-bit integers, 64 numbers of a pixel and of the weights scaled together: that takes two thirds of the time of
 //!   16 bits with AVX-512, and templates still agree with those of 32-bit floats to a cosine of 0.9997 where the weights
 //!   are such integers in the file that the model was made of.
-//! - Detectors and meshes: nets with branches and few channels, in 32-bit floats ([`net`]).
+//! - Detectors and meshes: nets with branches and few channels, in 32-bit floats ([`net`]). Or with those 1x1 convolutions
+//!   that have 32 inputs or more in 16-bit integers, 96 pixels scaled together: that takes six sevenths of the time, the mesh's
+//!   points agree with those of floats to 0.01 pixel of its crop, the detector's scores to 0.0003.
 //!
 //! The way of a recogniser's picture: [`graph`] reads the model, [`layers`] hold the weights, [`kernel`] has the inner
 //! loops. A model with an operation that is not known here is refused, and another library runs it.
@@ -16,7 +18,7 @@
 use bytes::Bytes;
 use likeness_domain::{Error, Result};
 
-use super::{Precision, Tensor, unloadable};
+use super::{ModelKind, Precision, Tensor, unloadable};
 use crate::onnx;
 
 mod graph;
@@ -45,9 +47,9 @@ pub(super) fn vectorised_kernel() -> Option<&'static str> {
 
 /// A loaded model.
 pub(super) enum Loaded {
-    /// In 16-bit integers.
+    /// In integers of 16 or 8 bits.
     Recogniser(Recogniser),
-    /// In 32-bit floats.
+    /// In 32-bit floats, and 16-bit integers in part.
     Net(Net),
 }
 
@@ -97,19 +99,30 @@ impl Scratch {
 }
 
 impl Loaded {
-    /// See [`super::Model::open`]. `precision` is one that the built-in runtime has.
-    pub(super) fn open(precision: Precision, name: &str, model: &Bytes) -> Result<Self> {
-        Self::with_kernel(Kernel::get(), precision, name, model)
+    /// See [`super::Model::open`]. The precision is one that the built-in runtime has for models of that kind.
+    pub(super) fn open(way: (ModelKind, Precision), name: &str, model: &Bytes) -> Result<Self> {
+        Self::with_kernel(Kernel::get(), way, name, model)
     }
 
-    fn with_kernel(kernel: &'static Kernel, precision: Precision, name: &str, model: &Bytes) -> Result<Self> {
+    fn with_kernel(
+        kernel: &'static Kernel,
+        (kind, precision): (ModelKind, Precision),
+        name: &str,
+        model: &Bytes,
+    ) -> Result<Self> {
         let model = onnx::parse(model.clone())
             .map_err(|err| unloadable(name, "cannot be loaded: damaged, or no ONNX model").with_source(err))?;
-        let read = match precision {
-            Precision::I16 => Recogniser::read((kernel, Integers::Words), model).map(Self::Recogniser),
-            Precision::I8 => Recogniser::read((kernel, Integers::Bytes), model).map(Self::Recogniser),
-            Precision::F32 => Net::read(kernel, model).map(Self::Net),
-            Precision::Bf16 => Err("it has no bf16".to_owned()),
+        let read = match (kind, precision) {
+            (ModelKind::Recogniser, Precision::I16) => {
+                Recogniser::read((kernel, Integers::Words), model).map(Self::Recogniser)
+            }
+            (ModelKind::Recogniser, Precision::I8) => {
+                Recogniser::read((kernel, Integers::Bytes), model).map(Self::Recogniser)
+            }
+            (ModelKind::Detector | ModelKind::Mesh, Precision::F32 | Precision::I16) => {
+                Net::read((kernel, precision == Precision::I16), model).map(Self::Net)
+            }
+            _ => Err(format!("it has no {} for a {}", precision.word(), kind.word())),
         };
         read.map_err(|problem| {
             let problem: String = problem.chars().take(200).collect();

@@ -1,4 +1,5 @@
-//! Convolution nets with branches, in 32-bit floats: detectors and face meshes.
+//! Convolution nets with branches: detectors and face meshes. All is in 32-bit floats, or some convolutions in 16-bit integers
+//! ([`words`]).
 //!
 //! [`read`] makes steps of an ONNX graph, merging additions and activations into the convolutions before them. A value
 //! between two steps is a picture in planes without a frame (see [`super::kernel`]). Weights do not depend on the size of
@@ -12,9 +13,12 @@ use crate::runtime::Tensor;
 
 mod heads;
 mod read;
+mod words;
 
 #[cfg(test)]
 mod tests;
+
+use words::WordConvolution;
 
 /// Most numbers of one value; a detector's largest frame of 4096 x 4096 pixels has as many after its first convolution.
 const NUMBERS_MAX: usize = 1 << 26;
@@ -44,7 +48,8 @@ impl Step {
     /// The second value it takes.
     fn other(&self) -> Option<usize> {
         match &self.operation {
-            Operation::Convolution(Convolution { addend, .. }) => *addend,
+            Operation::Convolution(Convolution { addend, .. })
+            | Operation::WordConvolution(WordConvolution { addend, .. }) => *addend,
             Operation::Add { other, .. } => Some(*other),
             Operation::Depthwise(_) | Operation::MaxPool => None,
         }
@@ -53,6 +58,8 @@ impl Step {
 
 enum Operation {
     Convolution(Convolution),
+    /// Of one pixel.
+    WordConvolution(WordConvolution),
     Depthwise(Depthwise),
     /// The largest number of each 2x2 pixels.
     MaxPool,
@@ -102,6 +109,7 @@ enum Form {
 pub(super) struct Scratch {
     plan: Option<Plan>,
     buffers: Vec<Vec<Line>>,
+    rows: Vec<i16>,
 }
 
 /// Sizes and places of all values for an input of one size.
@@ -127,7 +135,7 @@ impl Net {
         if channels != self.channels || !has_size || n_numbers != Some(data.len()) {
             return Err(unusual());
         }
-        let Scratch { plan, buffers } = scratch;
+        let Scratch { plan, buffers, rows } = scratch;
         let plan = match plan {
             Some(plan) if plan.sizes[0] == [height, width] => plan,
             _ => plan.insert(self.plan([height, width]).map_err(|it| Error::internal("cannot run a model", it))?),
@@ -143,14 +151,21 @@ impl Net {
             if buffer.len() < n_lines {
                 buffer.resize(n_lines, Line::ZERO);
             }
-            self.step(step, plan, data, buffers, &mut buffer[..n_lines]);
+            self.step(step, plan, (data, buffers), rows, &mut buffer[..n_lines]);
             buffers[buffer_idx] = buffer;
         }
         let output = |output: &Output| self.output(output, plan, self.value(output.value, plan, buffers));
         Ok(self.outputs.iter().map(output).collect())
     }
 
-    fn step(&self, step: &Step, plan: &Plan, data: &[f32], buffers: &[Vec<Line>], out: &mut [Line]) {
+    fn step(
+        &self,
+        step: &Step,
+        plan: &Plan,
+        (data, buffers): (&[f32], &[Vec<Line>]),
+        rows: &mut Vec<i16>,
+        out: &mut [Line],
+    ) {
         let value = |value: usize| self.value(value, plan, buffers);
         let (input, output) = (plan.sizes[step.input], plan.sizes[step.output]);
         match &step.operation {
@@ -171,6 +186,18 @@ impl Net {
                     addend: addend.map_or(&[], value),
                 };
                 self.kernel.convolution(&job, out);
+            }
+            Operation::WordConvolution(WordConvolution { weights, finish, addend }) => {
+                let job = kernel::WordConvolution {
+                    input: value(step.input),
+                    n_pixels: input[0] * input[1],
+                    depth: self.values[step.input],
+                    limit: words::LIMIT as f32,
+                    weights,
+                    finish,
+                    addend: addend.map_or(&[], value),
+                };
+                self.kernel.word_convolution(&job, rows, out);
             }
             Operation::Depthwise(Depthwise { stride, pads: [above, left, ..], weights, finish }) => {
                 let window = Window { input, kernel: [3, 3], stride: *stride, pads: [*above, *left], output };
@@ -240,6 +267,7 @@ impl Net {
                     let made = super::graph::Convolution::output(*kernel, [*stride; 2], *pads, of);
                     (made.ok_or_else(too_small)?, addend.map(|addend| (addend, 1)))
                 }
+                Operation::WordConvolution(WordConvolution { addend, .. }) => (of, addend.map(|addend| (addend, 1))),
                 Operation::Depthwise(Depthwise { stride, pads, .. }) => {
                     (super::graph::Convolution::output([3, 3], [*stride; 2], *pads, of).ok_or_else(too_small)?, None)
                 }

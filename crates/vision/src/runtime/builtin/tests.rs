@@ -18,7 +18,8 @@ fn every_instruction_set_gives_the_same_bits() {
     let input: Vec<f32> = (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_mul(2_654_435_761) >> 24) as f32).collect();
     for precision in [Precision::I16, Precision::I8] {
         let run = |kernel: &&'static Kernel| {
-            let model = Loaded::with_kernel(kernel, precision, "rec.onnx", &model).expect("is a chain");
+            let model = Loaded::with_kernel(kernel, (ModelKind::Recogniser, precision), "rec.onnx", &model)
+                .expect("is a chain");
             let mut outputs = model.run(&mut Scratch::default(), &[1, 3, 112, 112], &input).expect("runs");
             outputs.remove(0).data
         };
@@ -31,7 +32,7 @@ fn every_instruction_set_gives_the_same_bits() {
 #[test]
 fn working_space_of_another_picture_changes_nothing() {
     let Some(model) = recogniser() else { return };
-    let model = Loaded::open(Precision::I16, "rec.onnx", &model).expect("is a chain");
+    let model = Loaded::open((ModelKind::Recogniser, Precision::I16), "rec.onnx", &model).expect("is a chain");
     let picture = |by: u32| (0..3 * 112 * 112_u32).map(|idx| (idx.wrapping_mul(by) >> 24) as f32).collect::<Vec<_>>();
     let (first, second) = (picture(2_654_435_761), picture(40_503 << 8));
     let run = |scratch: &mut Scratch, data: &[f32]| {
@@ -48,14 +49,14 @@ fn working_space_of_another_picture_changes_nothing() {
 #[test]
 fn sums_of_products_cannot_overflow() {
     for (n, weight) in [(1, 1e9), (512, 1.0), (1024, -3e-7), (100_000, 0.5)] {
-        let weights = BoundedWeights::new(&vec![weight; n]).expect("are bounded");
+        let weights = BoundedWeights::new(&vec![weight; n], 4095).expect("are bounded");
         let sum: i64 = weights.weights().iter().map(|&weight| i64::from(weight).abs()).sum();
         assert!(sum > 0 && sum * 4095 <= i64::from(i32::MAX), "{n} of {weight}");
         let back = f32::from(weights.weights()[0]) * weights.scale;
         assert!((back / weight - 1.0).abs() < 0.2, "{n} of {weight} became {back}");
     }
-    assert!(BoundedWeights::new(&[0.0; 3]).is_ok());
-    let problem = BoundedWeights::new(&vec![1.0; 2_000_000]).expect_err("cannot be bounded");
+    assert!(BoundedWeights::new(&[0.0; 3], 4095).is_ok());
+    let problem = BoundedWeights::new(&vec![1.0; 2_000_000], 4095).expect_err("cannot be bounded");
     assert!(problem.contains("2000000 inputs"), "{problem}");
 }
 
@@ -65,7 +66,9 @@ fn models_of_other_operations_are_refused_by_name() {
     let change = |change: &dyn Fn(&mut onnx::message::Graph)| {
         let mut model = onnx::parse(model.clone()).expect("is readable");
         change(model.graph.as_mut().expect("has a graph"));
-        Loaded::open(Precision::I16, "rec.onnx", &onnx::write(&model).into()).err().expect("is refused")
+        Loaded::open((ModelKind::Recogniser, Precision::I16), "rec.onnx", &onnx::write(&model).into())
+            .err()
+            .expect("is refused")
     };
     let node = |graph: &mut onnx::message::Graph, op: &str| {
         graph.node.iter().position(|node| node.op_type() == op).expect("has one")
@@ -83,6 +86,8 @@ fn models_of_other_operations_are_refused_by_name() {
     assert!(error.message().contains("does not take what the operation before it makes"), "{error}");
     let error = change(&|graph| drop(graph.node.pop()));
     assert!(error.message().contains("does not end in a full connection"), "{error}");
-    let error = Loaded::open(Precision::I16, "rec.onnx", &model.slice(..model.len() / 2)).err().expect("is damaged");
+    let error = Loaded::open((ModelKind::Recogniser, Precision::I16), "rec.onnx", &model.slice(..model.len() / 2))
+        .err()
+        .expect("is damaged");
     assert_eq!(error.kind(), likeness_domain::Kind::PackUnavailable);
 }

@@ -122,3 +122,21 @@ fn bytes_are_taken_where_they_are_quicker_and_not_where_floats_are_wanted() {
     assert_eq!(chosen(7.0, 6.5, built_in(None)), *bytes);
     assert_eq!(chosen(7.0, 6.5, built_in(Some(Precision::F32))), *words);
 }
+
+#[test]
+fn nets_run_in_integers_where_that_is_quicker_and_in_floats_where_those_are_wanted() {
+    for kind in [ModelKind::Detector, ModelKind::Mesh] {
+        let [floats, integers] = Engine::built_in(kind) else { panic!("floats and integers") };
+        let chosen = |floats_ms, integers_ms, agrees, precision: Option<Precision>| {
+            let of = |engine: &Engine, ms, agrees| Figure { kind, engine: *engine, ms, agrees };
+            let mut figures = figures([2.8, 2.7, 1.9], [2.0, 1.5, 1.1], [17.0, 14.7, 6.0]);
+            figures.extend([of(floats, floats_ms, true), of(integers, integers_ms, agrees)]);
+            let library = precision.map(|_| Library::BuiltIn);
+            choose(&figures, Wanted { library, precision }).of(kind)
+        };
+        assert_eq!(chosen(0.5, 0.4, true, None), *integers);
+        assert_eq!(chosen(0.5, 0.6, true, None), *floats);
+        assert_eq!(chosen(0.5, 0.4, false, None), *floats, "its numbers are others");
+        assert_eq!(chosen(0.5, 0.4, true, Some(Precision::F32)), *floats);
+    }
+}

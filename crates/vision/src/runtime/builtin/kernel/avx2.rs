@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
 use super::{ByteLine, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing, PairLine};
-use super::{Pointwise, convolve, elementwise, loops, portable};
+use super::{Pointwise, WordConvolution, convolve, elementwise, loops, portable, words};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -31,6 +31,8 @@ static KERNEL: Kernel = Kernel {
     full: |job, out| unsafe { full(job, out) },
     // SAFETY: as above.
     convolution: |job, out| unsafe { convolution(job, out) },
+    // SAFETY: as above.
+    word_convolution: |job, rows, out| unsafe { word_convolution(job, rows, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
     // SAFETY: as above.
@@ -75,6 +77,12 @@ fn full(job: &Full<'_>, out: &mut [Line]) {
 fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { convolve::convolution::<Avx2, 6, 1, 1, 1>(job, out) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn word_convolution(job: &WordConvolution<'_>, rows: &mut [i16], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { words::convolution::<Avx2, 4, 4, 1>(job, rows, out) }
 }
 
 #[target_feature(enable = "avx2,fma")]

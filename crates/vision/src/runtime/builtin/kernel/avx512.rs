@@ -8,7 +8,7 @@ use super::lanes::{ByteLanes, Lanes};
 use super::{
     ByteLine, BytePointwise, Convolution, Dense, Depthwise, DepthwiseConvolution, Full, Kernel, Line, Packing,
 };
-use super::{PairLine, Pointwise, QuadLine, bytes, convolve, elementwise, loops};
+use super::{PairLine, Pointwise, QuadLine, WordConvolution, bytes, convolve, elementwise, loops, words};
 
 /// The kernel, if this processor can run it.
 pub(super) fn kernel() -> Option<&'static Kernel> {
@@ -42,6 +42,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     full: |job, out| unsafe { full(job, out) },
     // SAFETY: as above.
     convolution: |job, out| unsafe { convolution(job, out) },
+    // SAFETY: as above.
+    word_convolution: |job, rows, out| unsafe { word_convolution(job, rows, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { depthwise_convolution(job, out) },
     // SAFETY: as above.
@@ -98,6 +100,12 @@ fn full(job: &Full<'_>, out: &mut [Line]) {
 fn convolution(job: &Convolution<'_>, out: &mut [Line]) {
     // SAFETY: as in `dense`.
     unsafe { convolve::convolution::<Avx512, 12, 12, 6, 4>(job, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn word_convolution(job: &WordConvolution<'_>, rows: &mut [i16], out: &mut [Line]) {
+    // SAFETY: as in `dense`.
+    unsafe { words::convolution::<Avx512, 12, 6, 4>(job, rows, out) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]

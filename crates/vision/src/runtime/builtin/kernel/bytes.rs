@@ -10,13 +10,11 @@
 )]
 
 use super::lanes::ByteLanes;
+use super::loops::LARGEST_MIN;
 use super::{BYTE_BLOCK, BytePointwise, LANES, Line, PANEL_LINES, QuadLine};
 
 /// The largest number of a block of bytes.
 const BYTE_LIMIT: f32 = 127.0;
-
-/// Smaller numbers than this are as good as none; their reciprocal could be infinite.
-const LARGEST_MIN: f32 = 1e-30;
 
 #[inline(always)]
 pub(super) unsafe fn quantise<L: ByteLanes>(

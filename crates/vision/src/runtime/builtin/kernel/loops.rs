@@ -13,6 +13,9 @@ use super::lanes::Lanes;
 use super::{Dense, Depthwise, FULL_BLOCK, FULL_LINES, Finish, Full, LANES, Line, PANEL_LINES};
 use super::{PackedWeights, PairLine, Pointwise};
 
+/// Smaller numbers than this are as good as none; their reciprocal could be infinite.
+pub(super) const LARGEST_MIN: f32 = 1e-30;
+
 #[inline(always)]
 pub(super) unsafe fn pointwise<L: Lanes, const R: usize, const V: usize>(job: &Pointwise<'_>, out: &mut [Line]) {
     let PackedWeights::Pairs(weights) = job.weights else { return };
@@ -87,27 +90,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     // weights, terms and places that `Kernel::pointwise` has counted.
     unsafe {
         let rows = job.rows.as_ptr().add(pixel * job.depth);
-        let mut weights = columns.weights.as_ptr();
-        let mut sums = [[L::no_sums(); V]; R];
-        let mut input = 0;
-        // Checked behind the body: were there rows without inputs, the zeros would lie in memory first.
-        loop {
-            let mut lines = [L::load_pairs(weights); V];
-            for v in 1..V {
-                lines[v] = L::load_pairs(weights.add(v));
-            }
-            for r in 0..R {
-                let pair = L::splat_pair(rows.add(r * job.depth + input));
-                for v in 0..V {
-                    sums[r][v] = L::dot(sums[r][v], pair, lines[v]);
-                }
-            }
-            weights = weights.wrapping_add(columns.width);
-            input += 2;
-            if input >= job.depth {
-                break;
-            }
-        }
+        let sums = products::<L, R, V>(rows, job.depth, columns.weights.as_ptr(), columns.width);
         for v in 0..V {
             let Finish { scale, bias, slope } = job.finish.get_unchecked(columns.first + v);
             let (scale, bias, slope) = (L::load(scale), L::load(bias), L::load(slope));
@@ -121,10 +104,45 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     }
 }
 
+/// Sums of the products of R rows of `depth` numbers each with V lines of a panel of `width` lines of weights.
+///
+/// # Safety
+/// `depth` is even and not zero, and there are as many rows and lines.
+#[inline(always)]
+pub(super) unsafe fn products<L: Lanes, const R: usize, const V: usize>(
+    rows: *const i16,
+    depth: usize,
+    mut weights: *const PairLine,
+    width: usize,
+) -> [[L::Sums; V]; R] {
+    // SAFETY: the caller vouches for what is read.
+    unsafe {
+        let mut sums = [[L::no_sums(); V]; R];
+        let mut input = 0;
+        // Checked behind the body: were there rows without inputs, the zeros would lie in memory first.
+        loop {
+            let mut lines = [L::load_pairs(weights); V];
+            for v in 1..V {
+                lines[v] = L::load_pairs(weights.add(v));
+            }
+            for r in 0..R {
+                let pair = L::splat_pair(rows.add(r * depth + input));
+                for v in 0..V {
+                    sums[r][v] = L::dot(sums[r][v], pair, lines[v]);
+                }
+            }
+            weights = weights.wrapping_add(width);
+            input += 2;
+            if input >= depth {
+                break;
+            }
+        }
+        sums
+    }
+}
+
 #[inline(always)]
 pub(super) unsafe fn quantise<L: Lanes>(planes: &[Line], limit: f32, rows: &mut [i16], scales: &mut [f32]) {
-    /// Smaller numbers than this are as good as none; their reciprocal could be infinite.
-    const LARGEST_MIN: f32 = 1e-30;
     let n_pixels = scales.len();
     let n_planes = planes.len().checked_div(n_pixels).unwrap_or(0);
     for (pixel, scale) in scales.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 
 use super::lanes::{ByteLanes, Lanes};
 use super::{ByteLine, BytePointwise, Kernel, LANES, Line, Packing, PairLine, QuadLine};
-use super::{bytes, convolve, elementwise, loops};
+use super::{bytes, convolve, elementwise, loops, words};
 
 /// Runs everywhere.
 pub(super) static KERNEL: Kernel = Kernel {
@@ -23,6 +23,8 @@ pub(super) static KERNEL: Kernel = Kernel {
     full: |job, out| unsafe { loops::full::<Plain, 1>(job, out) },
     // SAFETY: as above.
     convolution: |job, out| unsafe { convolve::convolution::<Plain, 4, 1, 1, 1>(job, out) },
+    // SAFETY: as above.
+    word_convolution: |job, rows, out| unsafe { words::convolution::<Plain, 4, 4, 1>(job, rows, out) },
     // SAFETY: as above.
     depthwise_convolution: |job, out| unsafe { convolve::depthwise_convolution::<Plain>(job, out) },
     // SAFETY: as above.

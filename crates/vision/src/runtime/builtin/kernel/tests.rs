@@ -240,6 +240,52 @@ proptest! {
     }
 
     #[test]
+    fn convolution_in_words_scales_a_run_of_pixels_together(
+        n_pixels in 1..250_usize, n_lines in 1..10_usize, n_planes in 1..6_usize, n_addends in 0..12_usize, seed: u32,
+    ) {
+        let (depth, limit) = (n_planes * LANES, 16_383.0);
+        let mut input = lines(seed, n_planes * n_pixels);
+        // A run of its own scale, and one of zeros.
+        input.chunks_exact_mut(n_pixels).for_each(|plane| {
+            plane.iter_mut().take(RUN_PIXELS).for_each(|line| line.0 = line.0.map(|number| number * 40.0));
+            plane.iter_mut().skip(2 * RUN_PIXELS).for_each(|line| *line = Line::ZERO);
+        });
+        let weights: Vec<i16> = floats(seed ^ 1, n_lines * LANES * depth).iter().map(|x| (x * 1000.0) as i16).collect();
+        let weight = |output: usize, input: usize| weights[output * depth + input];
+        let finish = finishes(seed, n_lines);
+        let addend = lines(seed ^ 2, n_addends.min(n_lines) * n_pixels);
+        let at = |pixel: usize, channel: usize| input[channel / LANES * n_pixels + pixel].0[channel % LANES];
+        let mut expected = vec![Line::ZERO; n_lines * n_pixels];
+        for first in (0..n_pixels).step_by(RUN_PIXELS) {
+            let run = first..n_pixels.min(first + RUN_PIXELS);
+            let numbers = run.clone().flat_map(|pixel| (0..depth).map(move |channel| at(pixel, channel).abs()));
+            let largest = numbers.fold(0.0, f32::max);
+            let (factor, one) = if largest > 0.0 { (limit / largest, largest / limit) } else { (0.0, 0.0) };
+            for pixel in run {
+                let row: Vec<i64> =
+                    (0..depth).map(|channel| (at(pixel, channel) * factor).round_ties_even() as i64).collect();
+                for output in 0..n_lines * LANES {
+                    let (line, lane) = (output / LANES, output % LANES);
+                    let sum: i64 = row.iter().enumerate().map(|(i, number)| number * i64::from(weight(output, i))).sum();
+                    let Finish { scale, bias, slope } = &finish[line];
+                    let number = (sum as i32 as f32).mul_add(scale.0[lane] * one, bias.0[lane]);
+                    let added = addend.get(line * n_pixels + pixel).map_or(number, |addend| number + addend.0[lane]);
+                    expected[line * n_pixels + pixel].0[lane] = bent(added, slope.0[lane]);
+                }
+            }
+        }
+        let packed = Kernel::packed_pairs(n_lines, depth, &weight);
+        for kernel in Kernel::all() {
+            let mut out = vec![Line([7.0; LANES]); n_lines * n_pixels];
+            let job = WordConvolution {
+                input: &input, n_pixels, depth, limit, weights: &packed, finish: &finish, addend: &addend,
+            };
+            kernel.word_convolution(&job, &mut vec![3; 5], &mut out);
+            prop_assert!(out == expected, "{}", kernel.name());
+        }
+    }
+
+    #[test]
     fn depthwise_convolution_is_the_sum_of_nine_products_in_the_picture(
         height in 1..7_usize, width in 1..20_usize, stride in 1..3_usize, n_planes in 1..4_usize, seed: u32,
     ) {

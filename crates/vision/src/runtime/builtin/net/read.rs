@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Convolution, Depthwise, Form, Net, Operation, Output, Step, heads};
+use super::{Convolution, Depthwise, Form, Net, Operation, Output, Step, heads, words};
 use crate::onnx::constant::n_elements;
 use crate::onnx::message::{DimensionValue, Graph, Model, Node, ValueInfo};
 use crate::runtime::builtin::graph::{self, Constants, float, integer, lengths, string};
@@ -17,7 +17,7 @@ const CHANNELS_MAX: usize = 1 << 14;
 
 impl Net {
     /// Reads a model. The problem in words if it has an operation, or a sequence of them, that is not known.
-    pub(in super::super) fn read(kernel: &'static Kernel, model: Model) -> Result<Self, String> {
+    pub(in super::super) fn read((kernel, in_words): (&'static Kernel, bool), model: Model) -> Result<Self, String> {
         let graph = model.graph.ok_or("has no graph")?;
         if graph.node.len() > NODES_MAX {
             return Err(format!("has {} operations, at most {NODES_MAX} are known here", graph.node.len()));
@@ -62,6 +62,9 @@ impl Net {
         let Reader { steps, mut values, .. } = reader;
         let mut steps = steps.into_iter().map(|(step, _)| step).collect();
         heads::merge(&mut steps, &mut values, &mut outputs);
+        if in_words {
+            words::convert(&mut steps, &values);
+        }
         Ok(Self { kernel, channels, size, steps, values, outputs })
     }
 }

@@ -7,7 +7,7 @@ use crate::onnx::build::{Builder, Value, integer, integers};
 use crate::onnx::constant::Constant;
 use crate::onnx::message::Attribute;
 use crate::pack::{self, Home, ModelFile};
-use crate::runtime::Precision;
+use crate::runtime::{ModelKind, Precision};
 
 /// A model file of the installed default pack; says so if there is none.
 fn model(file: impl Fn(&pack::Recognition) -> &ModelFile) -> Option<Bytes> {
@@ -27,16 +27,26 @@ fn noise(n_numbers: usize) -> Vec<f32> {
 fn every_instruction_set_gives_the_same_bits() {
     let detector = model(|pack| &pack.detect.file);
     let mesh = model(|pack| &pack.mesh.as_ref().expect("has a mesh").file);
-    for (model, [height, width]) in [(detector, [64, 96]), (mesh, [192, 192])] {
+    for (model, kind, [height, width]) in
+        [(detector, ModelKind::Detector, [64, 96]), (mesh, ModelKind::Mesh, [192, 192])]
+    {
         let Some(model) = model else { return };
-        let run = |kernel: &&'static Kernel| {
-            let model = Loaded::with_kernel(kernel, Precision::F32, "net.onnx", &model).expect("is a net");
-            let input = noise(3 * height * width);
-            model.run(&mut Scratch::default(), &[1, 3, height, width], &input).expect("runs")
-        };
-        let outputs: Vec<Vec<Tensor>> = Kernel::all().iter().map(run).collect();
-        assert!(outputs[0].iter().any(|output| output.data.iter().any(|number| *number != 0.0)));
-        assert!(outputs.iter().all(|output| *output == outputs[0]), "a kernel gives other numbers");
+        let mut seen: Vec<Vec<Tensor>> = Vec::new();
+        for precision in [Precision::F32, Precision::I16] {
+            let run = |kernel: &&'static Kernel| {
+                let model = Loaded::with_kernel(kernel, (kind, precision), "net.onnx", &model).expect("is a net");
+                let input = noise(3 * height * width);
+                model.run(&mut Scratch::default(), &[1, 3, height, width], &input).expect("runs")
+            };
+            let outputs: Vec<Vec<Tensor>> = Kernel::all().iter().map(run).collect();
+            assert!(outputs[0].iter().any(|output| output.data.iter().any(|number| *number != 0.0)));
+            assert!(
+                outputs.iter().all(|output| *output == outputs[0]),
+                "a kernel gives other numbers in {precision:?}"
+            );
+            seen.extend(outputs.into_iter().take(1));
+        }
+        assert!(seen[0] != seen[1], "the {} is the same in floats and integers", kind.word());
     }
 }
 
@@ -232,9 +242,13 @@ fn net_with_everything(channels: usize, height: usize, width: usize) -> (Bytes, 
 
 #[test]
 fn every_operation_means_what_the_format_says() {
-    for (channels, height, width) in [(4, 8, 12), (16, 8, 8), (24, 4, 20), (40, 12, 4)] {
+    let sizes = [(4, 8, 12), (16, 8, 8), (24, 4, 20), (40, 12, 4), (32, 8, 12)];
+    let in_floats = sizes.map(|size| (size, Precision::F32, 1e-5));
+    // Its integers have 14 bits and a sign.
+    let in_integers = sizes.map(|size| (size, Precision::I16, 2e-4));
+    for ((channels, height, width), precision, difference_max) in in_floats.into_iter().chain(in_integers) {
         let (model, input, expected) = net_with_everything(channels, height, width);
-        let model = Loaded::open(Precision::F32, "net.onnx", &model).expect("is a net");
+        let model = Loaded::open((ModelKind::Detector, precision), "net.onnx", &model).expect("is a net");
         let mut scratch = Scratch::default();
         for _ in 0..2 {
             let outputs = model.run(&mut scratch, &[1, 3, height, width], &input).expect("runs");
@@ -243,7 +257,11 @@ fn every_operation_means_what_the_format_says() {
                 assert_eq!((&output.name, &output.shape), (&expected.name, &expected.shape));
                 let largest = expected.data.iter().fold(1.0_f32, |largest, number| largest.max(number.abs()));
                 for (a, b) in output.data.iter().zip(&expected.data) {
-                    assert!((a - b).abs() <= largest * 1e-5, "{channels} channels, {}: {a} is not {b}", output.name);
+                    assert!(
+                        (a - b).abs() <= largest * difference_max,
+                        "{channels} channels in {precision:?}, {}: {a} is not {b}",
+                        output.name
+                    );
                 }
             }
         }
@@ -255,7 +273,7 @@ fn every_operation_means_what_the_format_says() {
 #[test]
 fn working_space_of_another_size_changes_nothing() {
     let Some(model) = model(|pack| &pack.detect.file) else { return };
-    let model = Loaded::open(Precision::F32, "det.onnx", &model).expect("is a net");
+    let model = Loaded::open((ModelKind::Detector, Precision::F32), "det.onnx", &model).expect("is a net");
     let run = |scratch: &mut Scratch, [height, width]: [usize; 2]| {
         model.run(scratch, &[1, 3, height, width], &noise(3 * height * width)).expect("runs")
     };
@@ -278,7 +296,9 @@ fn nets_of_other_operations_are_refused_by_name() {
     let change = |change: &dyn Fn(&mut onnx::message::Graph)| {
         let mut model = onnx::parse(model.clone()).expect("is readable");
         change(model.graph.as_mut().expect("has a graph"));
-        let error = Loaded::open(Precision::F32, "net.onnx", &onnx::write(&model).into()).err().expect("is refused");
+        let error = Loaded::open((ModelKind::Detector, Precision::F32), "net.onnx", &onnx::write(&model).into())
+            .err()
+            .expect("is refused");
         assert_eq!(error.kind(), likeness_domain::Kind::PackUnavailable);
         error.message().to_owned()
     };
@@ -367,14 +387,14 @@ fn nets_of_other_operations_are_refused_by_name() {
 fn damaged_nets_are_refused_and_do_no_harm() {
     let (model, ..) = net_with_everything(16, 8, 8);
     for n_bytes in (0..model.len()).step_by(model.len() / 40) {
-        let refused = Loaded::open(Precision::F32, "net.onnx", &model.slice(..n_bytes));
+        let refused = Loaded::open((ModelKind::Detector, Precision::F32), "net.onnx", &model.slice(..n_bytes));
         assert!(refused.is_err(), "{n_bytes} bytes of {}", model.len());
     }
     // Any byte of what is no weight may be anything: refused, or a net of another meaning.
     for (idx, by) in (0..model.len()).step_by(101).zip([0x01, 0x80, 0xFF].into_iter().cycle()) {
         let mut damaged = model.to_vec();
         damaged[idx] ^= by;
-        if let Ok(net) = Loaded::open(Precision::F32, "net.onnx", &damaged.into()) {
+        if let Ok(net) = Loaded::open((ModelKind::Detector, Precision::F32), "net.onnx", &damaged.into()) {
             drop(net.run(&mut Scratch::default(), &[1, 3, 8, 8], &noise(3 * 64)));
         }
     }
