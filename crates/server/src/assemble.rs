@@ -31,6 +31,7 @@ use crate::cli::progress::InstallProgress;
 use crate::config::{Config, General};
 use crate::fetch::{self, HttpFetcher};
 use crate::guard;
+use crate::milvus;
 use crate::outcome::refused;
 use crate::readiness::Parts;
 use crate::system::{SystemClock, SystemIds};
@@ -188,6 +189,7 @@ struct Store {
 
 /// Opens the configured store, which fills and feeds `index`.
 fn open_store(config: &Config, folder: DataFolder, index: Arc<dyn VectorIndex>) -> Result<Store, Error> {
+    milvus::check(config)?;
     if config.general.store.is_some() {
         return open_database(config, Some(folder), index);
     }
@@ -225,7 +227,15 @@ fn open_database(config: &Config, folder: Option<DataFolder>, index: Arc<dyn Vec
         commit_age_max: record_age(config),
         ..postgres::Settings::DEFAULT
     };
-    let store = Arc::new(PostgresStore::open(database(config)?, index, settings, Arc::new(SystemClock))?);
+    let address = database(config)?;
+    #[cfg(feature = "milvus")]
+    let store = match milvus::of_store(config)? {
+        Some(milvus) => PostgresStore::open_with_milvus(address, index, settings, Arc::new(SystemClock), milvus)?,
+        None => PostgresStore::open(address, index, settings, Arc::new(SystemClock))?,
+    };
+    #[cfg(not(feature = "milvus"))]
+    let store = PostgresStore::open(address, index, settings, Arc::new(SystemClock))?;
+    let store = Arc::new(store);
     Ok(Store {
         gallery: Arc::clone(&store) as _,
         credentials: Arc::clone(&store) as _,
@@ -306,6 +316,26 @@ pub(crate) async fn without_store(config: &Config) -> Result<Arc<Library>, Error
 /// Who asks where no tenant is concerned: the person at the command line, who may look at images.
 pub(crate) fn nobody() -> Caller {
     Caller { grants: Grants::of(&[Grant::Search]), ..Caller::server(TenantId::from_bits(0), "local") }
+}
+
+/// The configured database without an index, and the Milvus beside it, for commands.
+#[cfg(feature = "milvus")]
+pub(crate) async fn database_and_milvus(
+    config: &Config,
+) -> Result<(Arc<PostgresStore>, Arc<likeness_store::milvus::MilvusIndex>), Error> {
+    milvus::check(config)?;
+    let Some(of_milvus) = milvus::of_store(config)? else {
+        return Err(refused("no Milvus is set").with_hint("name it in `milvus.url` or LIKENESS_MILVUS_URL"));
+    };
+    let config = config.clone();
+    let store = blocking(move || {
+        let settings = postgres::Settings { n_connections: 4, ..postgres::Settings::DEFAULT };
+        let clock = Arc::new(SystemClock);
+        Ok(Arc::new(PostgresStore::open_without_index(database(&config)?, settings, clock)?))
+    })
+    .await?;
+    let index = store.milvus(of_milvus).await?;
+    Ok((store, index))
 }
 
 /// Tenants and keys of the library, which may be in use by a server.

@@ -16,6 +16,7 @@ mod guard;
 mod index_check;
 mod listener;
 mod metrics;
+mod milvus;
 mod outcome;
 mod readiness;
 mod system;

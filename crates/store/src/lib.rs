@@ -10,6 +10,8 @@ pub mod folder;
 pub mod index;
 pub mod memory;
 pub mod migration;
+#[cfg(feature = "milvus")]
+pub mod milvus;
 pub mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -101,6 +101,13 @@ pub trait VectorIndex: Send + Sync {
     /// It is filled with everything up to that revision and answers searches again.
     fn resume(&self, revision: Revision) -> Pending<'_, ()>;
 
+    /// Whether the rows of this set are kept in another place, which has them by itself: whoever fills the index leaves them
+    /// out then. Known from [`VectorIndex::restart`] on.
+    fn is_elsewhere(&self, face_set: FaceSetId) -> bool {
+        let _ = face_set;
+        false
+    }
+
     /// The most similar rows, best first, older first among equals. Exact: equal to scanning every row in f32. An
     /// unknown face set has an empty gallery. Errors: [`crate::Kind::Overloaded`], also while it is filled anew.
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>>;

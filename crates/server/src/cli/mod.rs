@@ -27,6 +27,8 @@ mod liveness;
 mod log;
 mod manual;
 mod migrate;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod numbers;
 mod pack;
 mod person;
@@ -146,6 +148,10 @@ enum Command {
     Recover(recover::RecoverArgs),
     /// Move a library between a data folder and a PostgreSQL database while it is in use
     Migrate(migrate::MigrateArgs),
+    /// Large face sets in Milvus: what it has of them, compare, copy anew
+    #[cfg(feature = "milvus")]
+    #[command(subcommand)]
+    Milvus(milvus::Command),
     /// Model packs and the runtime they need
     #[command(subcommand)]
     Pack(pack::Command),
@@ -177,6 +183,8 @@ impl Command {
             Command::Completions(_) | Command::Man(_) | Command::Person(_) | Command::Job(_) | Command::Log(_) => {}
             Command::Backup(_) | Command::Restore(_) | Command::Console(_) | Command::Migrate(_) => {}
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) => {}
+            #[cfg(feature = "milvus")]
+            Command::Milvus(_) => {}
         }
     }
 
@@ -194,6 +202,8 @@ impl Command {
             Command::Export(_) | Command::Import(_) | Command::Thresholds(_) | Command::Calibrate(_) => "warn",
             Command::Explain(_) | Command::Doctor(_) | Command::Person(_) | Command::Job(_) => "warn",
             Command::Completions(_) | Command::Man(_) | Command::Log(_) => "warn",
+            #[cfg(feature = "milvus")]
+            Command::Milvus(_) => "warn",
         }
     }
 
@@ -230,6 +240,8 @@ impl Command {
             Command::Restore(args) => backup::restore(args, config).await,
             Command::Recover(args) => recover::run(args, config).await,
             Command::Migrate(args) => migrate::run(args, config).await,
+            #[cfg(feature = "milvus")]
+            Command::Milvus(command) => milvus::run(command, config).await,
             Command::Pack(command) => pack::run(command, config),
             Command::Config(command) => config::run(command, config, resolved),
             Command::Console(args) => console::run(args, config).await,

@@ -24,7 +24,7 @@ use likeness_vision::runtime::{Library, Precision};
 pub(crate) use raw::RawConfig;
 
 use crate::outcome::{failed, refused};
-use crate::{archives, fetch, listener, telemetry, tls, traces, video};
+use crate::{archives, fetch, listener, milvus, telemetry, tls, traces, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
 
@@ -138,6 +138,8 @@ pub(crate) struct Config {
     pub(crate) listener: listener::Settings,
     /// The server's own TLS.
     pub(crate) tls: tls::Settings,
+    /// Where large face sets are searched.
+    pub(crate) milvus: milvus::Settings,
     /// Bounds on fetching.
     pub(crate) fetch: fetch::Settings,
     /// How clips are decoded.
@@ -176,6 +178,7 @@ impl Config {
         let read = || {
             Ok(Config {
                 general: General::read(text)?,
+                milvus: milvus::Settings::read(text)?,
                 listener: listener::Settings::read(text)?,
                 tls: tls::Settings::read(text)?,
                 fetch: fetch::Settings::read(text)?,

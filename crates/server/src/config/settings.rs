@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use likeness_domain::settings::Setting;
 
 use super::General;
-use crate::{archives, fetch, listener, telemetry, tls, traces, video};
+use crate::{archives, fetch, listener, milvus, telemetry, tls, traces, video};
 
 /// One row of the reference.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Row {
 /// The reference: all settings, in the order they are shown. A table's settings stand together.
 pub(crate) static SETTINGS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     let mut settings = General::table();
+    settings.extend(milvus::Settings::table());
     settings.extend(listener::Settings::table());
     settings.extend(tls::Settings::table());
     settings.extend(fetch::Settings::table());

@@ -93,6 +93,12 @@ fn flag_beats_environment_beats_file_beats_default() {
         inference_precision = "auto" # default
         queue_wait_max_ms = 2000 # default
 
+        [milvus]
+        # url is not set
+        # database is not set
+        # token_file is not set
+        from_faces = 10000000 # default
+
         [listener]
         connections_max = 512 # default
         connections_per_peer_max = 256 # default

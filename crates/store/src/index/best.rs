@@ -8,11 +8,11 @@ use likeness_domain::types::{FaceId, PersonId, Similarity};
 
 /// A row with everything that decides its place. The order is the order of hits: more similar first, then older.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ranked {
-    pub(super) similarity: Similarity,
-    pub(super) sequence: u64,
-    pub(super) face: FaceId,
-    pub(super) person: Option<PersonId>,
+pub(crate) struct Ranked {
+    pub(crate) similarity: Similarity,
+    pub(crate) sequence: u64,
+    pub(crate) face: FaceId,
+    pub(crate) person: Option<PersonId>,
 }
 
 impl Ord for Ranked {
@@ -43,7 +43,7 @@ impl Eq for Ranked {}
 /// `ranked` has at most `top_k` rows; if folding to persons, each person at most once, with its best row so far. A row
 /// pushed out can be forgotten: `top_k` better ones are kept, and what is kept only gets better.
 #[derive(Debug)]
-pub(super) struct Best {
+pub(crate) struct Best {
     top_k: usize,
     similarity_min: Similarity,
     /// Only when folding to persons: the kept row of each.
@@ -53,7 +53,7 @@ pub(super) struct Best {
 }
 
 impl Best {
-    pub(super) fn new(top_k: usize, similarity_min: Similarity, one_per_person: bool) -> Self {
+    pub(crate) fn new(top_k: usize, similarity_min: Similarity, one_per_person: bool) -> Self {
         let of_person = one_per_person.then(HashMap::new);
         let mut best = Self { top_k, similarity_min, of_person, ranked: BTreeSet::new(), cutoff: 0.0 };
         best.set_cutoff();
@@ -61,7 +61,7 @@ impl Best {
     }
 
     /// A row whose similarity is certainly below this would not be kept.
-    pub(super) fn cutoff(&self) -> f32 {
+    pub(crate) fn cutoff(&self) -> f32 {
         self.cutoff
     }
 
@@ -77,7 +77,7 @@ impl Best {
     }
 
     /// Keeps the row if it is among the best.
-    pub(super) fn offer(&mut self, row: Ranked) {
+    pub(crate) fn offer(&mut self, row: Ranked) {
         if row.similarity < self.similarity_min || self.top_k == 0 {
             return;
         }
@@ -117,8 +117,20 @@ impl Best {
         }
     }
 
+    /// How many rows are kept.
+    #[cfg(feature = "milvus")]
+    pub(crate) fn n_rows(&self) -> usize {
+        self.ranked.len()
+    }
+
+    /// What was kept, best first, to be offered elsewhere.
+    #[cfg(feature = "milvus")]
+    pub(crate) fn into_ranked(self) -> Vec<Ranked> {
+        self.ranked.into_iter().collect()
+    }
+
     /// What was kept, best first.
-    pub(super) fn into_hits(self) -> Vec<Hit> {
+    pub(crate) fn into_hits(self) -> Vec<Hit> {
         let hit = |row: Ranked| Hit { face: row.face, person: row.person, similarity: row.similarity };
         self.ranked.into_iter().map(hit).collect()
     }

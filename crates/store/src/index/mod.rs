@@ -45,6 +45,8 @@ mod segment;
 mod state;
 mod wiped;
 
+#[cfg(feature = "milvus")]
+pub(crate) use best::{Best, Ranked};
 pub use brute_force::BruteForceIndex;
 pub use flat::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
 

@@ -53,6 +53,12 @@ pub(super) async fn from(session: &Session, revision: Revision, limit: i64) -> A
 }
 
 impl Stored {
+    /// What changed, by reference.
+    #[cfg(feature = "milvus")]
+    pub(super) fn changes(&self) -> &[ChangeRef] {
+        &self.changes
+    }
+
     /// Whether the changes of this commit are gone, and it only says so.
     fn is_mark(&self) -> bool {
         self.changes.is_empty()
@@ -164,6 +170,23 @@ pub(super) async fn resolved(session: &Session, stored: Vec<Stored>) -> Answer<V
         commits.push(Commit { revision: position.revision, at, actor, changes: resolved });
     }
     Ok(commits)
+}
+
+/// The rows of these faces in the gallery of the set, of those that are in it.
+#[cfg(feature = "milvus")]
+pub(super) async fn shown(
+    session: &Session,
+    face_set: FaceSetId,
+    faces: &[FaceId],
+) -> Answer<Vec<likeness_domain::ports::GalleryEntry>> {
+    let refs: Vec<ChangeRef> = faces.iter().map(|face| ChangeRef::Put(face_set, *face)).collect();
+    let mut found = Found::default();
+    found.look_up(session, refs.iter()).await?;
+    let entry = |change| match change {
+        GalleryChange::Put { entry, .. } => Some(entry),
+        _ => None,
+    };
+    Ok(found.shown.into_values().filter_map(entry).collect())
 }
 
 /// Rows that commits refer to, looked up together.

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use likeness_domain::ports::{Change, GalleryChange, VectorIndex};
-use likeness_domain::types::Revision;
+use likeness_domain::ports::{Change, GalleryChange, GalleryEntry, VectorIndex};
+use likeness_domain::types::{FaceSet, Revision};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Shared;
@@ -239,42 +239,19 @@ impl Follower {
             let face_set = set.face_set;
             let (id, schema) = (face_set.id, Arc::new(face_set.schema.clone()));
             let mut chunk = vec![GalleryChange::Open { face_set: id, pack: face_set.pack.clone(), schema }];
+            if self.index.is_elsewhere(id) {
+                self.index.apply(position.revision, chunk).await?;
+                continue;
+            }
             let mut after = -1_i64;
             loop {
-                let page =
-                    "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2 ORDER BY sequence LIMIT $4";
-                let sql = format!(
-                    "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS}, g.sequence FROM ({page}) AS g
-                     LEFT JOIN faces AS f ON f.sequence = g.sequence
-                       AND (f.face_set = $1 OR EXISTS
-                         (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = $1))
-                     LEFT JOIN templates AS t ON t.face = g.sequence AND t.pack = $3
-                     ORDER BY g.sequence"
-                );
-                let values = [&rows::number(id.get()) as _, &after as _, &face_set.pack.as_str() as _, &FILL_ROWS as _];
-                let found = session.query(&sql, &values).await?;
-                for row in &found {
-                    after = row.try_get(rows::VECTOR_COLUMN + 3)?;
-                    match rows::face_and_template(row, face_set.tenant, &face_set.pack) {
-                        Ok((row, template)) => {
-                            let entry = entry(&row.face, template, row.sequence.cast_unsigned(), &face_set.schema);
-                            chunk.push(GalleryChange::Put { face_set: id, entry });
-                            n_rows += 1;
-                        }
-                        Err(failure) => {
-                            // One damaged face must not take the whole library away: it is not searched.
-                            tracing::error!(
-                                face_set = id.get(),
-                                sequence = after,
-                                ?failure,
-                                "a face is left out of the index"
-                            );
-                        }
-                    }
-                }
+                let page = gallery_page(session, &face_set, after, FILL_ROWS).await?;
+                n_rows += page.entries.len() as u64;
+                chunk.extend(page.entries.into_iter().map(|entry| GalleryChange::Put { face_set: id, entry }));
                 self.index.apply(position.revision, std::mem::take(&mut chunk)).await?;
-                if (found.len() as i64) < FILL_ROWS {
-                    break;
+                match page.last {
+                    Some(last) => after = last,
+                    None => break,
                 }
             }
         }
@@ -311,6 +288,49 @@ impl Follower {
         }
         Ok(false)
     }
+}
+
+/// Some rows of a gallery.
+pub(super) struct GalleryPage {
+    /// Those that are whole.
+    pub(super) entries: Vec<GalleryEntry>,
+    /// Place of the last one looked at, if there may be more.
+    pub(super) last: Option<i64>,
+}
+
+/// Rows of the gallery after a place in order of enrolment.
+pub(super) async fn gallery_page(
+    session: &Session,
+    face_set: &FaceSet,
+    after: i64,
+    n_rows: i64,
+) -> Answer<GalleryPage> {
+    let page = "SELECT sequence FROM gallery WHERE face_set = $1 AND sequence > $2 ORDER BY sequence LIMIT $4";
+    let sql = format!(
+        "SELECT {FACE_COLUMNS}, {VECTOR_COLUMNS}, g.sequence FROM ({page}) AS g
+         LEFT JOIN faces AS f ON f.sequence = g.sequence
+           AND (f.face_set = $1 OR EXISTS
+             (SELECT 1 FROM memberships AS m WHERE m.person = f.person AND m.face_set = $1))
+         LEFT JOIN templates AS t ON t.face = g.sequence AND t.pack = $3
+         ORDER BY g.sequence"
+    );
+    let id = rows::number(face_set.id.get());
+    let found = session.query(&sql, &[&id, &after, &face_set.pack.as_str(), &n_rows]).await?;
+    let (mut entries, mut last) = (Vec::with_capacity(found.len()), None);
+    for row in &found {
+        let sequence = row.try_get(rows::VECTOR_COLUMN + 3)?;
+        last = Some(sequence);
+        match rows::face_and_template(row, face_set.tenant, &face_set.pack) {
+            Ok((row, template)) => {
+                entries.push(entry(&row.face, template, row.sequence.cast_unsigned(), &face_set.schema));
+            }
+            Err(failure) => {
+                // One damaged face must not take the whole library away: it is not searched.
+                tracing::error!(face_set = id, sequence, ?failure, "a face is left out of the index");
+            }
+        }
+    }
+    Ok(GalleryPage { entries, last: last.filter(|_| found.len() as i64 >= n_rows) })
 }
 
 /// Follows until the store is closed. Ready the first time when the index is filled, which `filled` tells.

@@ -47,6 +47,10 @@ impl VectorIndex for FreshIndex {
         self.shared.index.resume(revision)
     }
 
+    fn is_elsewhere(&self, face_set: FaceSetId) -> bool {
+        self.shared.index.is_elsewhere(face_set)
+    }
+
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
         Box::pin(async move {
             self.reach().await?;

@@ -23,6 +23,8 @@ mod follower;
 mod fresh;
 mod jobs;
 pub(crate) mod migration;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod nonces;
 mod persons;
 mod records;
@@ -35,7 +37,7 @@ mod session;
 mod templates;
 mod tenants;
 mod thumbnails;
-mod tls;
+pub(crate) mod tls;
 mod transaction;
 mod transient;
 mod uploads;
@@ -124,7 +126,7 @@ impl Settings {
 
 /// What the tasks of a store share.
 struct Shared {
-    database: Database,
+    database: Arc<Database>,
     follower: Follower,
     index: Arc<dyn VectorIndex>,
     clock: Arc<dyn Clock>,
@@ -289,13 +291,38 @@ impl PostgresStore {
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        Self::open_with(address, index, settings, clock, true)
+        Self::open_with(address, index, settings, clock, true, None)
+    }
+
+    /// The same with large face sets in Milvus, and the others in `index`. Milvus need not be there yet.
+    #[cfg(feature = "milvus")]
+    pub fn open_with_milvus(
+        address: Address,
+        index: Arc<dyn VectorIndex>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        milvus: crate::milvus::Settings,
+    ) -> Result<Self> {
+        Self::open_with(address, index, settings, clock, true, Some(milvus))
+    }
+
+    /// Milvus beside what the servers of this database do with it, for commands that compare or have something copied anew.
+    #[cfg(feature = "milvus")]
+    pub fn milvus(&self, milvus: crate::milvus::Settings) -> Pending<'_, Arc<crate::milvus::MilvusIndex>> {
+        let Some(runtime) = &self.runtime else { return Box::pin(std::future::ready(Err(stopped()))) };
+        let handle = runtime.handle().clone();
+        let (database, timeout) = (Arc::clone(&self.shared.database), self.shared.settings.statement_timeout);
+        self.spawn("open the index in Milvus", async move {
+            let truth = Arc::new(milvus::MilvusTruth::open(database, timeout).await?);
+            let nothing = Arc::new(crate::index::BruteForceIndex::new());
+            Ok(Arc::new(crate::milvus::MilvusIndex::new(nothing, truth, milvus, handle)))
+        })
     }
 
     /// The same for a command that only looks tenants and keys up or changes them, perhaps beside running servers: no index is
     /// filled, so [`Self::index`] refuses every search.
     pub fn open_without_index(address: Address, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::open_with(address, Arc::new(crate::index::BruteForceIndex::new()), settings, clock, false)
+        Self::open_with(address, Arc::new(crate::index::BruteForceIndex::new()), settings, clock, false, None)
     }
 
     fn open_with(
@@ -304,6 +331,7 @@ impl PostgresStore {
         settings: Settings,
         clock: Arc<dyn Clock>,
         is_following: bool,
+        milvus: Option<Milvus>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.n_threads.max(1))
@@ -312,7 +340,7 @@ impl PostgresStore {
             .build()
             .map_err(|error| Error::internal("cannot start the threads of the store", error))?;
         let doing = format!("open the store in `{}`", address.shown);
-        let opened = runtime.spawn(start(address, index, settings, clock, is_following));
+        let opened = runtime.spawn(start(address, index, settings, clock, is_following, milvus));
         match wait_for(opened) {
             Ok(Ok(shared)) => Ok(Self { shared, runtime: Some(runtime), probed_at: Mutex::new(None) }),
             Ok(Err(failure)) => {
@@ -438,6 +466,37 @@ impl Drop for PostgresStore {
     }
 }
 
+/// What is to be known of Milvus; a program without it knows nothing.
+#[cfg(feature = "milvus")]
+type Milvus = crate::milvus::Settings;
+#[cfg(not(feature = "milvus"))]
+type Milvus = std::convert::Infallible;
+
+/// The index, with Milvus before it if there is one, which is written to from then on.
+#[cfg(feature = "milvus")]
+async fn with_milvus(
+    database: &Arc<Database>,
+    index: Arc<dyn VectorIndex>,
+    settings: &Settings,
+    milvus: Option<Milvus>,
+) -> Answer<Arc<dyn VectorIndex>> {
+    let Some(milvus) = milvus else { return Ok(index) };
+    let truth = Arc::new(milvus::MilvusTruth::open(Arc::clone(database), settings.statement_timeout).await?);
+    let index = Arc::new(crate::milvus::MilvusIndex::new(index, truth, milvus, tokio::runtime::Handle::current()));
+    tokio::spawn(Arc::clone(&index).run());
+    Ok(index)
+}
+
+#[cfg(not(feature = "milvus"))]
+async fn with_milvus(
+    _: &Arc<Database>,
+    index: Arc<dyn VectorIndex>,
+    _: &Settings,
+    _: Option<Milvus>,
+) -> Answer<Arc<dyn VectorIndex>> {
+    Ok(index)
+}
+
 /// Opens the database and starts what goes on beside the calls.
 async fn start(
     address: Address,
@@ -445,12 +504,14 @@ async fn start(
     settings: Settings,
     clock: Arc<dyn Clock>,
     is_following: bool,
+    milvus: Option<Milvus>,
 ) -> Answer<Arc<Shared>> {
-    let database = Database::new(address, settings.n_connections, settings.reconnect_max)?;
+    let database = Arc::new(Database::new(address, settings.n_connections, settings.reconnect_max)?);
     let session = database.session().await?;
     schema::migrate(&session).await?;
     let node = session.one("SELECT (random() * 2147483646)::int4", &[]).await?.try_get(0)?;
     drop(session);
+    let index = with_milvus(&database, index, &settings, milvus).await?;
     let (follower, questions) = Follower::new(Arc::clone(&index), settings.waiting_max);
     let shared = Arc::new(Shared {
         database,

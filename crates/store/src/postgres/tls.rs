@@ -22,35 +22,38 @@ pub(super) struct Tls(Arc<ClientConfig>);
 impl Tls {
     /// `authorities` is a PEM file with the certificates that the server's is signed by; `None` for the machine's.
     pub(super) fn new(authorities: Option<&Path>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        match authorities {
-            Some(path) => {
-                let refused = |why: String| {
-                    let message = format!("`sslrootcert` {}: {why}, expected certificates in PEM", path.display());
-                    Error::new(Kind::InvalidArgument, message).with_field("store")
-                };
-                let certificates = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
-                for certificate in certificates {
-                    let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-                    roots.add(certificate).map_err(|error| refused(error.to_string()))?;
-                }
-                if roots.is_empty() {
-                    return Err(refused("it has no certificate".into()));
-                }
+        Ok(Self(Arc::new(client_config(authorities)?)))
+    }
+}
+
+/// The same for connections of other protocols.
+pub(crate) fn client_config(authorities: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        Some(path) => {
+            let refused = |why: String| {
+                let message = format!("`sslrootcert` {}: {why}, expected certificates in PEM", path.display());
+                Error::new(Kind::InvalidArgument, message).with_field("store")
+            };
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+                roots.add(certificate).map_err(|error| refused(error.to_string()))?;
             }
-            None => {
-                // One that cannot be read is no reason to refuse the others.
-                let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(refused("it has no certificate".into()));
             }
         }
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::internal("cannot set up TLS", error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        None => {
+            // One that cannot be read is no reason to refuse the others.
+            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
     }
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("cannot set up TLS", error))
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Makes one connection's TLS.

@@ -17,6 +17,8 @@ mod full_disk;
 mod index_rows;
 mod jobs;
 mod layouts;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod model;
 mod open_files;
 mod opening;

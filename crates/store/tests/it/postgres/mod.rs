@@ -3,6 +3,8 @@
 mod deletes;
 mod layouts;
 mod migration;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod nodes;
 mod record;
 mod replication;

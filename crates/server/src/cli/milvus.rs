@@ -1,0 +1,170 @@
+//! `likeness milvus`: what Milvus has of the library's large face sets, compared with the database.
+
+use clap::{Args, Subcommand};
+use likeness_domain::Error;
+use likeness_domain::ports::{CredentialStore, GalleryStore};
+use likeness_domain::types::FaceSetId;
+use likeness_store::milvus::truth::Stage;
+use serde::Serialize;
+
+use super::table::{self, Align};
+use super::terminal;
+use crate::assemble;
+use crate::config::Config;
+use crate::outcome::{Outcome, Verdict, refused};
+
+/// Large face sets in Milvus. Servers may run meanwhile.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare what Milvus has with the database, row by row: counts, digests, and how many rows differ
+    #[command(after_help = "Example: likeness milvus check --store postgres://likeness@db.example/likeness\n\n\
+        The exit code is 0 if Milvus has what the database has, 1 if not, 2 if it could not be compared.")]
+    Check(CheckArgs),
+    /// Copy a face set to Milvus anew; its searches are refused until that is done
+    #[command(after_help = "Example: likeness milvus rebuild acme staff")]
+    Rebuild(RebuildArgs),
+}
+
+/// See [`Command::Check`].
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// See [`Command::Rebuild`].
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// The tenant's name
+    tenant: String,
+    /// The face set's name
+    face_set: String,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Findings {
+    /// Everything up to this commit is in Milvus.
+    revision: u64,
+    face_sets: Vec<Found>,
+}
+
+/// Of one face set.
+#[derive(Debug, Serialize)]
+struct Found {
+    tenant: String,
+    face_set: String,
+    stage: &'static str,
+    in_database: u64,
+    in_milvus: u64,
+    missing: u64,
+    stale: u64,
+    surplus: u64,
+    digest_of_database: String,
+    digest_of_milvus: String,
+}
+
+fn word_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Filling => "being copied, searched in the servers",
+        Stage::Served => "searched in Milvus",
+        Stage::Refilling => "being copied anew, not searched",
+    }
+}
+
+pub(crate) async fn run(command: Command, config: &Config) -> Outcome {
+    match command {
+        Command::Check(args) => check(args, config).await,
+        Command::Rebuild(args) => rebuild(args, config).await,
+    }
+}
+
+/// Every face set with the names of its tenant and itself.
+async fn names(store: &(impl CredentialStore + GalleryStore)) -> Result<Vec<(FaceSetId, String, String)>, Error> {
+    let mut names = Vec::new();
+    for tenant in store.tenants().await? {
+        for summary in store.face_sets(tenant.id).await? {
+            let face_set = summary.face_set;
+            names.push((face_set.id, tenant.name.as_str().to_owned(), face_set.name.as_str().to_owned()));
+        }
+    }
+    Ok(names)
+}
+
+async fn check(args: CheckArgs, config: &Config) -> Outcome {
+    let (store, milvus) = assemble::database_and_milvus(config).await?;
+    let (names, outbox) = (names(&*store).await?, milvus.outbox().await?);
+    let (mut found, mut is_same) = (Vec::new(), true);
+    for (face_set, kept) in &outbox.sets {
+        let Some((_, tenant, name)) = names.iter().find(|(id, ..)| id == face_set) else { continue };
+        let differences = milvus.compare(*face_set).await?;
+        // What is being copied has yet to come.
+        is_same &= differences.is_none() || kept.stage != Stage::Served;
+        found.push(Found {
+            tenant: tenant.clone(),
+            face_set: name.clone(),
+            stage: word_of(kept.stage),
+            in_database: differences.n_truth,
+            in_milvus: differences.n_milvus,
+            missing: differences.n_missing,
+            stale: differences.n_stale,
+            surplus: differences.n_surplus,
+            digest_of_database: format!("{:016x}", differences.digest_truth),
+            digest_of_milvus: format!("{:016x}", differences.digest_milvus),
+        });
+    }
+    if args.json {
+        terminal::json(&Findings { revision: outbox.position.revision.0, face_sets: found })?;
+    } else if found.is_empty() {
+        terminal::data("no face set is in Milvus");
+    } else {
+        let columns = [
+            ("TENANT", Align::Left),
+            ("FACE SET", Align::Left),
+            ("DATABASE", Align::Right),
+            ("MILVUS", Align::Right),
+            ("MISSING", Align::Right),
+            ("STALE", Align::Right),
+            ("SURPLUS", Align::Right),
+            ("DIGESTS", Align::Left),
+            ("STATE", Align::Left),
+        ];
+        let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
+        table::lines(&columns, &rows).iter().for_each(terminal::data);
+    }
+    Ok(if is_same { Verdict::Done } else { Verdict::No })
+}
+
+fn cells(found: &Found) -> Vec<String> {
+    let digests = if found.digest_of_database == found.digest_of_milvus { "same" } else { "differ" };
+    vec![
+        found.tenant.clone(),
+        found.face_set.clone(),
+        found.in_database.to_string(),
+        found.in_milvus.to_string(),
+        found.missing.to_string(),
+        found.stale.to_string(),
+        found.surplus.to_string(),
+        digests.to_owned(),
+        found.stage.to_owned(),
+    ]
+}
+
+async fn rebuild(args: RebuildArgs, config: &Config) -> Outcome {
+    let RebuildArgs { tenant, face_set } = args;
+    let (store, milvus) = assemble::database_and_milvus(config).await?;
+    let names = names(&*store).await?;
+    let known = names.iter().find(|(_, of_tenant, name)| *of_tenant == tenant && *name == face_set);
+    let Some((id, ..)) = known else {
+        return Err(refused(format!("the tenant `{tenant}` has no face set `{face_set}`"))
+            .with_hint("`likeness face-set list` names them"));
+    };
+    if !milvus.outbox().await?.sets.contains_key(id) {
+        return Err(refused(format!("the face set `{face_set}` is not in Milvus"))
+            .with_hint("a face set moves there when it has `milvus.from_faces` faces"));
+    }
+    milvus.rebuild(*id).await?;
+    terminal::message("asked for: a running server copies it, `likeness milvus check` shows how far it is");
+    Ok(Verdict::Done)
+}

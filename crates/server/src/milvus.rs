@@ -1,0 +1,85 @@
+//! Milvus beside the library's database: who has it, from which size on.
+//!
+//! Built with the feature `milvus` only; without it an address that is configured is refused.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use likeness_domain::Error;
+use likeness_domain::settings::{Parsed, Unset};
+
+use crate::config::Config;
+use crate::fetch;
+use crate::outcome::refused;
+
+likeness_domain::settings! {
+    /// Where face sets are searched that no server can hold.
+    pub(crate) struct Settings in "milvus." {
+        url: Option<Endpoint> = "", Unset(Parsed("an address such as http://milvus.example:19530, or https:// for TLS")),
+            "address of a Milvus (2.3 or later) that searches face sets which have outgrown the servers' memory; needs \
+             `store` (`docs/scale.md`). By default none. Only in a program that was built with the feature `milvus`";
+        database: Option<String> = "", Unset(Parsed("a name")),
+            "database in that Milvus; by default the one that Milvus takes";
+        token_file: Option<PathBuf> = "", Unset(Parsed("a file")),
+            "file with `user:password` for that Milvus; where none is named, the environment variable \
+             `LIKENESS_MILVUS_TOKEN` has it, and otherwise Milvus is asked without";
+        from_faces: u64 = "10000000", 1..=1_000_000_000_000,
+            "faces from which on a face set is searched in Milvus; it stays there when it gets smaller. Ten million faces \
+             take some 2.2 GB of a server's memory";
+    }
+}
+
+/// Where Milvus is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint(pub(crate) String);
+
+impl FromStr for Endpoint {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let has_user = text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+        // A password in it would be shown with the settings.
+        if fetch::is_address(text) && !has_user { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(()) }
+    }
+}
+
+/// What the store is to know of Milvus; `None` if there is none.
+#[cfg(feature = "milvus")]
+pub(crate) fn of_store(config: &Config) -> Result<Option<likeness_store::milvus::Settings>, Error> {
+    use likeness_store::milvus::{Address, Settings as OfStore};
+
+    let Settings { url, database, token_file, from_faces } = &config.milvus;
+    let Some(Endpoint(url)) = url else { return Ok(None) };
+    check(config)?;
+    let token = match token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| refused(format!("`milvus.token_file` {} cannot be read: {error}", path.display())))?;
+            Some(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        None => std::env::var("LIKENESS_MILVUS_TOKEN").ok().filter(|token| !token.is_empty()),
+    };
+    let address = Address::parse(url, token.as_deref())?;
+    let database = database.clone().unwrap_or_default();
+    Ok(Some(OfStore { database, from_faces: *from_faces, ..OfStore::new(address) }))
+}
+
+/// Refuses a Milvus that this program cannot use.
+pub(crate) fn check(config: &Config) -> Result<(), Error> {
+    let Settings { url, database: _, token_file: _, from_faces: _ } = &config.milvus;
+    let Some(Endpoint(url)) = url else { return Ok(()) };
+    if cfg!(not(feature = "milvus")) {
+        return Err(refused(format!(
+            "`milvus.url` is `{url}`, but this program was built without the feature `milvus`"
+        ))
+        .with_hint("build it with `cargo build --release --features milvus`, or leave `milvus.url` out"));
+    }
+    if config.general.store.is_none() {
+        // Milvus has copies only, and what it has not is looked up in the database.
+        return Err(refused(format!(
+            "`milvus.url` is `{url}`, but the library is in a data folder, expected `store` as well"
+        ))
+        .with_hint("a library in PostgreSQL can have its large face sets in Milvus: see docs/scale.md"));
+    }
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! An index whose large face sets are in Milvus: what no node can hold is searched there, and answered exactly from the store.
+//!
+//! # The design on one page
+//! The store ([`Truth`]) has everything; Milvus has copies of the vectors of sets from some size on ([`Settings`]), with a
+//! key made of set and face, the partition key being the set, vectors of length 1 and the inner product as the measure. One
+//! collection holds all templates of a pack. Smaller sets stay in the index within the node, as if there were no Milvus.
+//!
+//! **Writes.** A commit is acknowledged when this index has it in the *tail* of its set, in memory ([`tail`]). The record of
+//! commits is the outbox: one node at a time ([`Truth::lead`]) reads what commits after a kept *position* touched, writes
+//! those rows as the truth has them by now, deletes those that are gone, and then moves the position ([`outbox`]). A crash
+//! anywhere between leaves the position behind what Milvus has; writing the same again ends in the same rows.
+//!
+//! **Reads.** Milvus is asked for what it had at the position ([`truth::Outbox::seen`], its own clock), so no search waits
+//! for its clock to move on. Later changes come from the tail, row by row and exactly; a node whose tail does not reach back
+//! to the position reads the rest from the record, up to a bound, and refuses beyond it ("try again"). Milvus' candidates,
+//! more than are wanted, are looked up in the truth by their primary keys: whoever is gone there is not returned, whatever
+//! Milvus says, and what is there is ranked anew by its f32 vector, so similarities, their order and ties are those of a full
+//! scan. What is approximate is only whether Milvus' graph names every candidate: `docs/scale.md` says how many it names.
+//!
+//! **Filters** go along as far as Milvus knows the values ([`expression`]), as one that passes too much, never too little, and
+//! are evaluated on the rows of the truth. Where that leaves too few hits, more candidates are asked for, up to Milvus' own
+//! bound, and then the set is scanned in the truth for as long as a search may take.
+//! Deletes and counts by filter ([`VectorIndex::matching`]) have to be exact: they always scan the truth.
+//!
+//! **Without Milvus** small sets go on. Searches in large ones are refused with "try again", writes are accepted, and the
+//! position stays where it was; it moves on by itself afterwards. Commits that were compacted before Milvus had them, and
+//! collections that somebody dropped, make a set be copied anew: until that is done its searches are refused.
+//!
+//! | Part | What it is |
+//! |---|---|
+//! | `truth` | what is asked of the store |
+//! | `outbox` | from the record of commits to Milvus; comparing and mending |
+//! | `tail` | what Milvus does not have yet |
+//! | `expression` | filters as Milvus evaluates them |
+//! | `client`, `messages`, `grpc` | Milvus' protocol |
+
+mod client;
+mod expression;
+mod grpc;
+mod messages;
+mod outbox;
+mod search;
+mod tail;
+pub mod truth;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{GalleryChange, GallerySearch, Hit, Pending, VectorIndex};
+use likeness_domain::types::{FaceSetId, PackId, Revision};
+use likeness_domain::{Error, Kind, Result};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use self::client::Client;
+pub use self::grpc::Address;
+use self::tail::Tail;
+use self::truth::{Outbox, Stage, Truth};
+
+/// How long whoever has nothing to do rests before it looks again.
+const REST: Duration = Duration::from_millis(250);
+
+/// Pause after Milvus or the store could not be reached.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What an operator may choose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where Milvus is.
+    pub address: Address,
+    /// The database in Milvus; empty for its default one.
+    pub database: String,
+    /// Face sets with at least so many faces move to Milvus.
+    pub from_faces: u64,
+    /// Most changed rows of a set that are kept in memory because Milvus does not have them yet.
+    pub tail_rows_max: usize,
+    /// How long Milvus may take for an answer.
+    pub deadline: Duration,
+    /// How often it is looked which sets are large by now, and whether Milvus still has its collections.
+    pub look_every: Duration,
+    /// How long a search may scan the truth where Milvus' candidates do not suffice.
+    pub scan_max: Duration,
+}
+
+impl Settings {
+    /// What suits sets of millions of faces.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            database: String::new(),
+            from_faces: 10_000_000,
+            tail_rows_max: 50_000,
+            deadline: Duration::from_secs(5),
+            look_every: Duration::from_secs(5),
+            scan_max: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What was found by comparing Milvus with the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Differences {
+    /// Faces in the gallery, by the truth.
+    pub n_truth: u64,
+    /// Rows that Milvus has of the set.
+    pub n_milvus: u64,
+    /// Of every row's key, vector and values; the same for equal rows in any order.
+    pub digest_truth: u64,
+    /// The same of Milvus' rows.
+    pub digest_milvus: u64,
+    /// Faces that Milvus does not have.
+    pub n_missing: u64,
+    /// Rows that Milvus has with another vector or other values.
+    pub n_stale: u64,
+    /// Rows of faces that are gone.
+    pub n_surplus: u64,
+}
+
+impl Differences {
+    /// Whether Milvus has what the truth has.
+    pub fn is_none(&self) -> bool {
+        self.n_missing == 0 && self.n_stale == 0 && self.n_surplus == 0
+    }
+}
+
+/// What this node knows.
+#[derive(Default)]
+struct State {
+    /// As it was loaded last.
+    outbox: Outbox,
+    packs: HashMap<FaceSetId, PackId>,
+    tails: HashMap<FaceSetId, Tail>,
+    /// Faces in the galleries of the sets in Milvus, as they were counted last.
+    n_faces: HashMap<FaceSetId, u64>,
+    /// Sets that the index within the node does not have.
+    left_out: HashSet<FaceSetId>,
+    /// The commit that was applied last.
+    at: Revision,
+    /// Between a restart and the resumption.
+    is_filling: bool,
+}
+
+impl State {
+    fn stage(&self, face_set: FaceSetId) -> Option<Stage> {
+        self.outbox.sets.get(&face_set).map(|set| set.stage)
+    }
+
+    /// Whether searches in the set are Milvus' business.
+    fn is_in_milvus(&self, face_set: FaceSetId) -> bool {
+        matches!(self.stage(face_set), Some(Stage::Served | Stage::Refilling))
+    }
+}
+
+struct Shared {
+    /// Has the sets that are not in Milvus.
+    inner: Arc<dyn VectorIndex>,
+    truth: Arc<dyn Truth>,
+    client: Client,
+    settings: Settings,
+    state: RwLock<State>,
+    /// Whoever changes the index within the node.
+    turn: tokio::sync::Mutex<()>,
+    /// There may be something to hand to Milvus.
+    wake: Notify,
+    /// When it was looked last whether the collections are there.
+    looked_at: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what is kept of the outbox: what Milvus has by now leaves the tails, and sets that it has leave the node.
+    async fn refresh(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        self.refresh_in_turn().await
+    }
+
+    async fn refresh_in_turn(&self) -> Result<()> {
+        let outbox = self.truth.load().await?;
+        let counted = self.truth.large_sets(u64::MAX, outbox.sets.keys().copied().collect()).await?;
+        let leaving: Vec<FaceSetId> = {
+            let mut state = self.state_mut();
+            let state = &mut *state;
+            state.n_faces = counted.into_iter().map(|set| (set.face_set, set.n_faces)).collect();
+            state.tails.retain(|face_set, _| outbox.sets.contains_key(face_set));
+            for face_set in outbox.sets.keys() {
+                state.tails.entry(*face_set).or_insert_with(|| Tail::new(state.at));
+            }
+            // An older state may come after a newer one, when the database was promoted; tails then begin too late, which
+            // searches notice.
+            state.tails.values_mut().for_each(|tail| tail.trim(outbox.position.revision));
+            state.outbox = outbox;
+            let is_served = |set: &FaceSetId| state.stage(*set) == Some(Stage::Served);
+            match state.is_filling {
+                true => Vec::new(),
+                false => {
+                    let mut leaving: Vec<FaceSetId> = state.packs.keys().copied().filter(is_served).collect();
+                    leaving.retain(|face_set| !state.left_out.contains(face_set));
+                    leaving
+                }
+            }
+        };
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        self.inner.amend(leaving.iter().map(|&face_set| GalleryChange::Close { face_set }).collect()).await?;
+        self.state_mut().left_out.extend(leaving);
+        Ok(())
+    }
+
+    async fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let passed_on = self.record(revision, changes);
+        self.inner.apply(revision, passed_on).await?;
+        self.state_mut().at = revision;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Puts changes of sets in Milvus into their tails; what the index within the node is to apply.
+    fn record(&self, revision: Revision, changes: Vec<GalleryChange>) -> Vec<GalleryChange> {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        let mut passed_on = Vec::with_capacity(changes.len());
+        for change in changes {
+            let face_set = match &change {
+                GalleryChange::Open { face_set, pack, .. } => {
+                    state.packs.entry(*face_set).or_insert_with(|| pack.clone());
+                    *face_set
+                }
+                GalleryChange::Close { face_set } => {
+                    // The index within the node may still have it, from before it moved.
+                    state.packs.remove(face_set);
+                    state.left_out.remove(face_set);
+                    *face_set
+                }
+                GalleryChange::Put { face_set, .. } | GalleryChange::Remove { face_set, .. } => *face_set,
+            };
+            let is_in_milvus = state.is_in_milvus(face_set);
+            // What fills the index comes from the tables, which Milvus has.
+            if !state.is_filling
+                && let Some(tail) = state.tails.get_mut(&face_set)
+                && is_of_pack(&change, state.packs.get(&face_set))
+            {
+                tail.record(revision, &change, self.settings.tail_rows_max);
+            }
+            match is_in_milvus && (state.is_filling || state.left_out.contains(&face_set)) {
+                true => {
+                    state.left_out.insert(face_set);
+                }
+                false => passed_on.push(change),
+            }
+        }
+        passed_on
+    }
+}
+
+/// Rows of another pack, or of a set that is gone, are in no gallery.
+fn is_of_pack(change: &GalleryChange, pack: Option<&PackId>) -> bool {
+    match change {
+        GalleryChange::Put { entry, .. } => pack == Some(entry.template.pack()),
+        _ => true,
+    }
+}
+
+/// See the module's page.
+pub struct MilvusIndex {
+    shared: Arc<Shared>,
+    runtime: Handle,
+}
+
+impl MilvusIndex {
+    /// One that has small sets in `inner`. It talks to Milvus on `runtime`, and only when it is asked to or by [`Self::run`].
+    pub fn new(inner: Arc<dyn VectorIndex>, truth: Arc<dyn Truth>, settings: Settings, runtime: Handle) -> Self {
+        let client = Client::new(settings.address.clone(), settings.database.clone(), settings.deadline);
+        let shared = Shared {
+            inner,
+            truth,
+            client,
+            settings,
+            state: RwLock::default(),
+            turn: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            looked_at: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), runtime }
+    }
+
+    /// Hands to Milvus what there is to hand over, if this node leads, and takes over what others have handed over; false if
+    /// there was nothing to do.
+    pub async fn step(&self) -> Result<bool> {
+        let has_worked = match self.shared.truth.lead().await? {
+            true => self.shared.step().await?,
+            false => false,
+        };
+        self.shared.refresh().await?;
+        Ok(has_worked)
+    }
+
+    /// Steps until it is dropped, whatever happens to Milvus and the store meanwhile.
+    pub async fn run(self: Arc<Self>) {
+        let mut is_well = true;
+        loop {
+            let pause = match self.step().await {
+                Ok(true) => continue,
+                Ok(false) => {
+                    if !std::mem::replace(&mut is_well, true) {
+                        tracing::info!(milvus = ?self.shared.client.address(), "Milvus is written to again");
+                    }
+                    REST
+                }
+                Err(error) => {
+                    if std::mem::replace(&mut is_well, false) {
+                        let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                        tracing::warn!(milvus = ?self.shared.client.address(), %error, why, "Milvus is not written to, it is tried again");
+                    }
+                    // What others have done is worth knowing all the same.
+                    let _ = self.shared.refresh().await;
+                    RETRY_PAUSE
+                }
+            };
+            let _ = tokio::time::timeout(pause, self.shared.wake.notified()).await;
+            if !is_well {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    /// What was handed to Milvus, as it is kept.
+    pub async fn outbox(&self) -> Result<Outbox> {
+        self.shared.truth.load().await
+    }
+
+    /// Compares Milvus' rows of a set with the truth.
+    pub async fn compare(&self, face_set: FaceSetId) -> Result<Differences> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.compare(face_set).await }).await
+    }
+
+    /// Has a set copied to Milvus anew, by whichever node writes to it. Until that is done its searches are refused.
+    pub async fn rebuild(&self, face_set: FaceSetId) -> Result<()> {
+        self.shared.truth.ask_for_rebuild(face_set).await
+    }
+
+    /// Does `call` on the runtime that has Milvus' connection, whatever the caller's is.
+    fn spawn<T: Send + 'static>(&self, call: impl Future<Output = Result<T>> + Send + 'static) -> Pending<'_, T> {
+        let running = self.runtime.spawn(call);
+        Box::pin(
+            async move { running.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the store has stopped"))) },
+        )
+    }
+}
+
+impl VectorIndex for MilvusIndex {
+    fn apply(&self, revision: Revision, changes: Vec<GalleryChange>) -> Pending<'_, ()> {
+        Box::pin(self.shared.apply(revision, changes))
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.shared.inner.revision()
+    }
+
+    fn restart(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let _turn = self.shared.turn.lock().await;
+            self.shared.inner.restart().await?;
+            {
+                let mut state = self.shared.state_mut();
+                state.is_filling = true;
+                state.packs.clear();
+                state.left_out.clear();
+                state.tails.clear();
+            }
+            // It has to be known which sets are not to be filled.
+            self.shared.refresh_in_turn().await
+        })
+    }
+
+    fn resume(&self, revision: Revision) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let _turn = self.shared.turn.lock().await;
+            {
+                let mut state = self.shared.state_mut();
+                (state.is_filling, state.at) = (false, revision);
+                state.tails.values_mut().for_each(|tail| *tail = Tail::new(revision));
+            }
+            self.shared.inner.resume(revision).await
+        })
+    }
+
+    fn is_elsewhere(&self, face_set: FaceSetId) -> bool {
+        self.shared.state().is_in_milvus(face_set)
+    }
+
+    fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
+        if !self.shared.state().is_in_milvus(question.face_set) {
+            return self.shared.inner.search(question);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.search(question).await })
+    }
+
+    fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
+        if !self.shared.state().is_in_milvus(face_set) {
+            return self.shared.inner.matching(face_set, filter);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.matching(face_set, &filter).await })
+    }
+
+    fn n_rows(&self, face_set: FaceSetId) -> usize {
+        let state = self.shared.state();
+        match state.is_in_milvus(face_set) {
+            true => state.n_faces.get(&face_set).map_or(0, |&n_faces| n_faces as usize),
+            false => self.shared.inner.n_rows(face_set),
+        }
+    }
+}
+
+/// The version of the Milvus at that address. [`Kind::Overloaded`] if it cannot be asked.
+pub async fn version(address: Address) -> Result<String> {
+    let client = Client::new(address, String::new(), Duration::from_secs(2));
+    client.version().await.map_err(|fault| fault.into_error("ask Milvus for its version"))
+}

@@ -1,0 +1,380 @@
+//! From the record of commits to Milvus: one node at a time writes, from a position that is kept in the store.
+//!
+//! What a commit touched is written as the truth has it by now, so writing it again, in whatever order a crash leaves
+//! things, ends in the same rows. The position is saved after Milvus has confirmed, never before.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use likeness_domain::Result;
+use likeness_domain::ports::GalleryEntry;
+use likeness_domain::types::{FaceId, FaceSetId, PackId};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::client::{Row, field};
+use super::expression::{face_of, key_of, values_of};
+use super::grpc::Fault;
+use super::truth::{COPIED, LogPage, Outbox, OutboxSet, RowPage, Stage, Touched};
+use super::{Differences, REST, Shared};
+
+/// Commits read at once.
+const LOG_COMMITS: usize = 512;
+
+/// Rows handed to Milvus, deleted or compared in one call.
+const CALL_ROWS: usize = 1000;
+
+/// The collection of all templates of a pack: packs whose ids differ have different ones.
+pub(super) fn collection_of(outbox_name: &str, pack: &PackId, n_numbers: usize) -> String {
+    let plain: String = pack.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let hash = xxh3_64(pack.as_str().as_bytes()) as u32;
+    format!("likeness_{outbox_name}_{plain}_{hash:08x}_{n_numbers}")
+}
+
+fn row_of(face_set: FaceSetId, entry: &GalleryEntry) -> Row {
+    let values = values_of(entry);
+    let vector = entry.template.unit().to_vec();
+    let of_vector = vector
+        .iter()
+        .fold(xxh3_64(values.as_bytes()), |digest, number| xxh3_64_with_seed(&number.to_le_bytes(), digest));
+    Row {
+        key: key_of(face_set, entry.face),
+        face_set: face_set.get().cast_signed(),
+        sequence: entry.sequence.cast_signed(),
+        digest: of_vector.cast_signed(),
+        values,
+        vector,
+    }
+}
+
+impl Shared {
+    /// Does the next piece of what is to be done; false if there was nothing. For the node that leads.
+    pub(super) async fn step(&self) -> Result<bool> {
+        let mut outbox = self.truth.load().await?;
+        let mut has_worked = self.begin_anew_as_asked(&mut outbox).await?;
+        if self.is_time_to_look() {
+            has_worked |= self.take_large_sets(&mut outbox).await?;
+            has_worked |= self.look_for_collections(&mut outbox).await?;
+        }
+        if outbox.sets.is_empty() {
+            return Ok(has_worked);
+        }
+        has_worked |= self.ship(&mut outbox).await?;
+        has_worked |= self.fill(&mut outbox).await?;
+        Ok(has_worked)
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = looked_at.is_none_or(|at: Instant| at.elapsed() >= self.settings.look_every);
+        if is_time {
+            *looked_at = Some(Instant::now());
+        }
+        is_time
+    }
+
+    /// Sets that an operator wants to have filled anew.
+    async fn begin_anew_as_asked(&self, outbox: &mut Outbox) -> Result<bool> {
+        if outbox.rebuilds.is_empty() {
+            return Ok(false);
+        }
+        for face_set in &outbox.rebuilds {
+            if let Some(set) = outbox.sets.get_mut(face_set) {
+                tracing::info!(face_set = face_set.get(), "a face set is copied to Milvus anew, as asked");
+                begin_anew(set);
+            }
+        }
+        self.truth.save(outbox.clone()).await?;
+        outbox.rebuilds.clear();
+        Ok(true)
+    }
+
+    /// Sets that have outgrown the nodes begin to be filled.
+    async fn take_large_sets(&self, outbox: &mut Outbox) -> Result<bool> {
+        let large = self.truth.large_sets(self.settings.from_faces, Vec::new()).await?;
+        let new: Vec<_> = large.into_iter().filter(|set| !outbox.sets.contains_key(&set.face_set)).collect();
+        if new.is_empty() {
+            return Ok(false);
+        }
+        if outbox.sets.is_empty() {
+            // Nobody needed the commits so far.
+            outbox.position = self.truth.newest().await?;
+        }
+        for set in new {
+            tracing::info!(face_set = set.face_set.get(), n_faces = set.n_faces, "a face set moves to Milvus");
+            let filling = OutboxSet { pack: set.pack, n_numbers: 0, stage: Stage::Filling, next: 0 };
+            outbox.sets.insert(set.face_set, filling);
+        }
+        self.truth.save(outbox.clone()).await?;
+        Ok(true)
+    }
+
+    /// A collection that is gone was dropped by somebody, or Milvus lost its data: its sets are filled anew.
+    async fn look_for_collections(&self, outbox: &mut Outbox) -> Result<bool> {
+        let used: BTreeSet<(PackId, usize)> =
+            outbox.sets.values().filter(|set| set.n_numbers > 0).map(|set| (set.pack.clone(), set.n_numbers)).collect();
+        let mut has_changed = false;
+        for (pack, n_numbers) in used {
+            let name = collection_of(&outbox.name, &pack, n_numbers);
+            if self.client.has(&name).await.map_err(|fault| fault.into_error("look for the collections"))? {
+                continue;
+            }
+            self.client.forget(&name).await;
+            tracing::error!(collection = name, "Milvus has lost a collection, its face sets are filled anew");
+            for set in outbox.sets.values_mut().filter(|set| set.pack == pack) {
+                begin_anew(set);
+            }
+            has_changed = true;
+        }
+        if has_changed {
+            self.truth.save(outbox.clone()).await?;
+        }
+        Ok(has_changed)
+    }
+
+    /// Hands the next commits to Milvus.
+    async fn ship(&self, outbox: &mut Outbox) -> Result<bool> {
+        let (touched, reached) = match self.truth.log(outbox.position, LOG_COMMITS).await? {
+            LogPage::Lost { newest } => {
+                tracing::error!("commits were compacted before Milvus had them, its face sets are filled anew");
+                outbox.sets.values_mut().for_each(begin_anew);
+                outbox.position = newest;
+                self.truth.save(outbox.clone()).await?;
+                return Ok(true);
+            }
+            LogPage::Commits { reached, .. } if reached == outbox.position => return Ok(false),
+            LogPage::Commits { touched, reached, .. } => (touched, reached),
+        };
+        let mut faces: HashMap<FaceSetId, HashSet<FaceId>> = HashMap::new();
+        let mut closed = Vec::new();
+        for (_, touched) in touched {
+            match touched {
+                Touched::Closed(face_set) if outbox.sets.contains_key(&face_set) => closed.push(face_set),
+                Touched::Face(face_set, face) if outbox.sets.contains_key(&face_set) => {
+                    faces.entry(face_set).or_default().insert(face);
+                }
+                _ => {}
+            }
+        }
+        let still_there: HashSet<FaceSetId> = match closed.is_empty() {
+            true => HashSet::new(),
+            false => {
+                let sets = self.truth.large_sets(u64::MAX, closed.clone()).await?;
+                sets.into_iter().map(|set| set.face_set).collect()
+            }
+        };
+        for face_set in closed {
+            self.empty(outbox, face_set).await?;
+            if !still_there.contains(&face_set) {
+                outbox.sets.remove(&face_set);
+            }
+        }
+        for (face_set, faces) in faces {
+            let faces: Vec<FaceId> = faces.into_iter().collect();
+            for faces in faces.chunks(CALL_ROWS) {
+                self.sync(outbox, face_set, faces).await?;
+            }
+        }
+        outbox.position = reached;
+        self.truth.save(outbox.clone()).await?;
+        Ok(true)
+    }
+
+    /// Copies the next rows of a set that is being filled; one that was copied is served when Milvus' graph has it.
+    async fn fill(&self, outbox: &mut Outbox) -> Result<bool> {
+        let filling = |set: &OutboxSet| set.stage != Stage::Served;
+        let copied: Vec<FaceSetId> =
+            outbox.sets.iter().filter(|(_, set)| filling(set) && set.next == COPIED).map(|(id, _)| *id).collect();
+        let mut has_worked = false;
+        for face_set in copied {
+            has_worked |= self.serve(outbox, face_set).await?;
+        }
+        let next = outbox.sets.iter().find(|(_, set)| filling(set) && set.next != COPIED);
+        let Some((face_set, next)) = next.map(|(id, set)| (*id, set.next)) else { return Ok(has_worked) };
+        if next == 0 {
+            // Of an earlier time, or of an attempt that was given up: rows of faces that are deleted by now.
+            self.empty(outbox, face_set).await?;
+        }
+        let RowPage { rows, next } = self.truth.page(face_set, next, CALL_ROWS).await?;
+        self.put(outbox, face_set, &rows).await?;
+        if next.is_none() {
+            self.flush(outbox, face_set).await;
+        }
+        if let Some(set) = outbox.sets.get_mut(&face_set) {
+            set.next = next.unwrap_or(COPIED);
+        }
+        self.truth.save(outbox.clone()).await?;
+        Ok(true)
+    }
+
+    async fn flush(&self, outbox: &Outbox, face_set: FaceSetId) {
+        let Some(set) = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0) else { return };
+        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+        if let Err(fault) = self.client.flush(&name).await {
+            // It is a matter of time only, and of some servers' limits.
+            tracing::debug!(collection = name, ?fault, "the collection was not flushed");
+        }
+    }
+
+    async fn serve(&self, outbox: &mut Outbox, face_set: FaceSetId) -> Result<bool> {
+        let Some(set) = outbox.sets.get_mut(&face_set) else { return Ok(false) };
+        if set.n_numbers > 0 {
+            let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+            let is_indexed = self.client.is_indexed(&name).await;
+            if !is_indexed.map_err(|fault| fault.into_error("look whether the index is made"))? {
+                return Ok(false);
+            }
+        }
+        (set.stage, set.next) = (Stage::Served, 0);
+        self.truth.save(outbox.clone()).await?;
+        tracing::info!(face_set = face_set.get(), "Milvus has the face set");
+        Ok(true)
+    }
+
+    /// Makes Milvus' rows of these faces what they are in the truth.
+    async fn sync(&self, outbox: &mut Outbox, face_set: FaceSetId, faces: &[FaceId]) -> Result<()> {
+        let rows = self.truth.rows(face_set, faces.to_vec()).await?;
+        let present: HashSet<FaceId> = rows.iter().map(|row| row.face).collect();
+        let gone: Vec<String> =
+            faces.iter().filter(|face| !present.contains(face)).map(|face| key_of(face_set, *face)).collect();
+        self.delete(outbox, face_set, &gone).await?;
+        self.put(outbox, face_set, &rows).await
+    }
+
+    async fn put(&self, outbox: &mut Outbox, face_set: FaceSetId, rows: &[GalleryEntry]) -> Result<()> {
+        let Some(set) = outbox.sets.get_mut(&face_set) else { return Ok(()) };
+        let Some(first) = rows.first() else { return Ok(()) };
+        if set.n_numbers == 0 {
+            set.n_numbers = first.template.unit().len();
+        }
+        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+        let fits = |row: &&GalleryEntry| row.template.unit().len() == set.n_numbers;
+        let rows: Vec<Row> = rows.iter().filter(fits).map(|row| row_of(face_set, row)).collect();
+        let written = async {
+            self.client.ensure(&name, set.n_numbers).await?;
+            self.client.put(&name, rows).await
+        };
+        let seen = written.await.map_err(|fault| fault.into_error("write to Milvus"))?;
+        outbox.seen = outbox.seen.max(seen);
+        Ok(())
+    }
+
+    async fn delete(&self, outbox: &Outbox, face_set: FaceSetId, keys: &[String]) -> Result<()> {
+        let Some(set) = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0) else { return Ok(()) };
+        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+        let deleted = async {
+            self.client.ensure(&name, set.n_numbers).await?;
+            for keys in keys.chunks(CALL_ROWS) {
+                self.client.delete(&name, keys.iter().map(String::as_str)).await?;
+            }
+            Ok(())
+        };
+        deleted.await.map_err(|fault: Fault| fault.into_error("delete from Milvus"))
+    }
+
+    /// Deletes every row of a set.
+    async fn empty(&self, outbox: &Outbox, face_set: FaceSetId) -> Result<()> {
+        let Some(set) = outbox.sets.get(&face_set).filter(|set| set.n_numbers > 0) else { return Ok(()) };
+        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+        let away = |fault: Fault| fault.into_error("empty a face set in Milvus");
+        self.client.ensure(&name, set.n_numbers).await.map_err(away)?;
+        loop {
+            let expr = format!("{} == {}", field::FACE_SET, face_set.get());
+            let rows = self.client.list(&name, expr).await.map_err(away)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let keys: Vec<String> = rows.into_iter().map(|(key, _)| key).collect();
+            self.delete(outbox, face_set, &keys).await?;
+        }
+    }
+
+    /// Compares Milvus' rows of a set with the truth, one stretch of rows after the other. What differs is looked at once
+    /// more when Milvus has caught up with the commits of that moment.
+    pub(super) async fn compare(&self, face_set: FaceSetId) -> Result<Differences> {
+        let outbox = self.truth.load().await?;
+        let mut found = Differences::default();
+        let Some(set) = outbox.sets.get(&face_set) else { return Ok(found) };
+        let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
+        let mut differing = HashSet::new();
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let RowPage { rows, next } = self.truth.page(face_set, at, CALL_ROWS).await?;
+            let until = next.map_or(String::new(), |next| format!(" and {} < {next}", field::SEQUENCE));
+            let expr = format!("{} == {} and {} >= {at}{until}", field::FACE_SET, face_set.get(), field::SEQUENCE);
+            let mut there = self.listed(&name, set.n_numbers, expr).await?;
+            found.n_milvus += there.len() as u64;
+            found.n_truth += rows.len() as u64;
+            there.iter().for_each(|(key, digest)| found.digest_milvus ^= digest_of(key, *digest));
+            for entry in &rows {
+                let row = row_of(face_set, entry);
+                found.digest_truth ^= digest_of(&row.key, row.digest);
+                if there.remove(&row.key) != Some(row.digest) {
+                    differing.insert(entry.face);
+                }
+            }
+            differing.extend(there.keys().filter_map(|key| face_of(face_set, key)));
+            from = next;
+        }
+        if differing.is_empty() {
+            return Ok(found);
+        }
+        self.wait_for_milvus().await?;
+        let differing: Vec<FaceId> = differing.into_iter().collect();
+        for faces in differing.chunks(CALL_ROWS) {
+            let rows = self.truth.rows(face_set, faces.to_vec()).await?;
+            let keys: Vec<String> = faces.iter().map(|face| format!("\"{}\"", key_of(face_set, *face))).collect();
+            let mut there =
+                self.listed(&name, set.n_numbers, format!("{} in [{}]", field::KEY, keys.join(","))).await?;
+            for entry in &rows {
+                let row = row_of(face_set, entry);
+                match there.remove(&row.key) {
+                    Some(digest) if digest == row.digest => {}
+                    Some(_) => found.n_stale += 1,
+                    None => found.n_missing += 1,
+                }
+            }
+            found.n_surplus += there.len() as u64;
+        }
+        Ok(found)
+    }
+
+    async fn listed(&self, name: &str, n_numbers: usize, expr: String) -> Result<HashMap<String, i64>> {
+        if n_numbers == 0 {
+            return Ok(HashMap::new());
+        }
+        let listed = async {
+            match self.client.has(name).await? {
+                true => {
+                    self.client.ensure(name, n_numbers).await?;
+                    self.client.list(name, expr).await
+                }
+                false => Ok(Vec::new()),
+            }
+        };
+        let rows = listed.await.map_err(|fault: Fault| fault.into_error("compare with Milvus"))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Ready when everything that is committed by now was handed to Milvus, or that takes long.
+    async fn wait_for_milvus(&self) -> Result<()> {
+        const WAIT_MAX: Duration = Duration::from_secs(30);
+        let (newest, started) = (self.truth.newest().await?, Instant::now());
+        while self.truth.load().await?.position.revision < newest.revision && started.elapsed() < WAIT_MAX {
+            tokio::time::sleep(REST).await;
+        }
+        Ok(())
+    }
+}
+
+fn digest_of(key: &str, digest: i64) -> u64 {
+    xxh3_64_with_seed(key.as_bytes(), digest.cast_unsigned())
+}
+
+/// A set that nodes still hold goes on being held until Milvus has it.
+fn begin_anew(set: &mut OutboxSet) {
+    set.next = 0;
+    if set.stage == Stage::Served {
+        set.stage = Stage::Refilling;
+    }
+}

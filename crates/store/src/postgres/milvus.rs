@@ -1,0 +1,309 @@
+//! What the index in Milvus asks of this store, and where its outbox is kept.
+//!
+//! Its tables are no part of the layout: they say only what Milvus was told, so they may be dropped while no server runs, and
+//! everything is copied to Milvus anew. They are made by the first server that has Milvus in its settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use likeness_domain::ports::{ChangeRef, GalleryEntry, Pending};
+use likeness_domain::types::{FaceId, FaceSetId, PackId, Revision};
+use likeness_domain::{Error, Kind, Result};
+use tokio_postgres::Client;
+
+use super::commits;
+use super::errors::{Answer, Failure};
+use super::follower::gallery_page;
+use super::rows::{self, SET_COLUMNS};
+use super::session::{Database, Session};
+use super::transaction::Step;
+use crate::milvus::truth::{LargeSet, LogPage, Outbox, OutboxSet, Position, RowPage, Stage, Touched, Truth};
+
+/// Number of the advisory lock of the server that writes to Milvus: "Milvus" as bytes.
+const LEAD_LOCK: i64 = 0x4d69_6c76_7573;
+
+/// Number of the advisory lock under which the tables are made.
+const TABLES_LOCK: i64 = 0x4d69_6c76_7574;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS milvus_outbox (
+        id int4 PRIMARY KEY CHECK (id = 1),
+        name text COLLATE \"C\" NOT NULL, -- begins the names of collections
+        revision int8 NOT NULL, -- everything up to this commit is in Milvus
+        checksum int8 NOT NULL,
+        seen int8 NOT NULL -- by Milvus' clock
+    );
+    CREATE TABLE IF NOT EXISTS milvus_sets (
+        face_set int8 PRIMARY KEY,
+        pack text COLLATE \"C\" NOT NULL,
+        n_numbers int8 NOT NULL,
+        stage text COLLATE \"C\" NOT NULL,
+        next int8 NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS milvus_rebuilds (face_set int8 PRIMARY KEY);
+    INSERT INTO milvus_outbox SELECT 1, substr(md5(random()::text || clock_timestamp()::text), 1, 10), revision, 0, 0 FROM store
+        ON CONFLICT DO NOTHING;";
+
+/// See the module's page.
+pub(super) struct MilvusTruth {
+    database: Arc<Database>,
+    timeout: Duration,
+    /// A connection besides those of the pool, and whether it has the lock of whoever writes.
+    lead: tokio::sync::Mutex<Option<(Client, bool)>>,
+}
+
+const STAGES: [(Stage, &str); 3] =
+    [(Stage::Filling, "filling"), (Stage::Served, "served"), (Stage::Refilling, "refilling")];
+
+fn word_of(stage: Stage) -> &'static str {
+    STAGES.iter().find(|(known, _)| *known == stage).map_or("", |(_, word)| word)
+}
+
+fn position(position: commits::Position) -> Position {
+    Position { revision: position.revision, checksum: position.checksum }
+}
+
+impl MilvusTruth {
+    /// Makes the tables if they are not there.
+    pub(super) async fn open(database: Arc<Database>, timeout: Duration) -> Answer<Self> {
+        let session = database.session().await?;
+        let made = format!("BEGIN; SELECT pg_advisory_xact_lock({TABLES_LOCK}); {TABLES} COMMIT");
+        if let Err(failure) = session.batch(&made).await {
+            session.roll_back().await;
+            return Err(failure);
+        }
+        Ok(Self { database, timeout, lead: tokio::sync::Mutex::default() })
+    }
+
+    /// Statements that see one state.
+    async fn read<T>(
+        &self,
+        doing: &'static str,
+        act: impl for<'a> Fn(&'a Session) -> Step<'a, T> + Send + Sync,
+    ) -> Result<T> {
+        let read = async {
+            let session = self.database.session().await?;
+            session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let answer = act(&session).await;
+            session.roll_back().await;
+            answer
+        };
+        let late = |_| Err(Failure::NoConnection("the database does not answer".into()));
+        let answer: Answer<T> = tokio::time::timeout(self.timeout, read).await.unwrap_or_else(late);
+        answer.map_err(|failure| {
+            self.database.note(Some(&failure));
+            failure.into_error(doing)
+        })
+    }
+
+    async fn try_lead(&self, kept: &mut Option<(Client, bool)>) -> Answer<bool> {
+        if kept.as_ref().is_none_or(|(client, _)| client.is_closed()) {
+            let (client, connection) = self.database.connect().await?;
+            tokio::spawn(connection);
+            *kept = Some((client, false));
+        }
+        let Some((client, leads)) = kept else { return Ok(false) };
+        if !*leads {
+            let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LEAD_LOCK]).await?;
+            *leads = row.try_get(0)?;
+            if *leads {
+                tracing::info!("this server writes to Milvus from now on");
+            }
+        }
+        Ok(*leads)
+    }
+
+    async fn try_save(client: &mut Client, outbox: &Outbox) -> Answer<()> {
+        let tx = client.transaction().await?;
+        let seen = outbox.seen.cast_signed();
+        let sql = "UPDATE milvus_outbox SET revision = $1, checksum = $2, seen = $3";
+        tx.execute(sql, &[&rows::number(outbox.position.revision.0), &outbox.position.checksum, &seen]).await?;
+        tx.execute("DELETE FROM milvus_sets", &[]).await?;
+        for (face_set, set) in &outbox.sets {
+            let sql = "INSERT INTO milvus_sets (face_set, pack, n_numbers, stage, next) VALUES ($1, $2, $3, $4, $5)";
+            let (id, n_numbers) = (rows::number(face_set.get()), rows::number(set.n_numbers as u64));
+            let (pack, stage, next) = (set.pack.as_str(), word_of(set.stage), rows::number(set.next));
+            tx.execute(sql, &[&id, &pack, &n_numbers, &stage, &next]).await?;
+        }
+        let done: Vec<i64> = outbox.rebuilds.iter().map(|face_set| rows::number(face_set.get())).collect();
+        tx.execute("DELETE FROM milvus_rebuilds WHERE face_set = ANY($1)", &[&done]).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn load(session: &Session) -> Answer<Outbox> {
+    let row = session.one("SELECT name, revision, checksum, seen FROM milvus_outbox", &[]).await?;
+    let position = Position { revision: Revision(rows::whole(&row, 1)?), checksum: row.try_get(2)? };
+    let mut outbox = Outbox { name: row.try_get(0)?, position, seen: rows::whole(&row, 3)?, ..Outbox::default() };
+    let sql = "SELECT face_set, pack, n_numbers, stage, next FROM milvus_sets";
+    for row in session.query(sql, &[]).await? {
+        let (pack, word): (&str, &str) = (row.try_get(1)?, row.try_get(3)?);
+        let stage = STAGES.iter().find(|(_, known)| *known == word).map(|(stage, _)| *stage);
+        let damaged = || Failure::Damaged("a row of milvus_sets is malformed".into());
+        let set = OutboxSet {
+            pack: PackId::new(pack).ok_or_else(damaged)?,
+            n_numbers: rows::whole(&row, 2)? as usize,
+            stage: stage.ok_or_else(damaged)?,
+            next: rows::whole(&row, 4)?,
+        };
+        outbox.sets.insert(rows::face_set_id(row.try_get(0)?)?, set);
+    }
+    for row in session.query("SELECT face_set FROM milvus_rebuilds", &[]).await? {
+        outbox.rebuilds.push(rows::face_set_id(row.try_get(0)?)?);
+    }
+    Ok(outbox)
+}
+
+async fn log(session: &Session, after: Position, limit: i64) -> Answer<LogPage> {
+    let newest = commits::last(session).await?;
+    if after.revision == newest.revision && (after.checksum == 0 || after.checksum == newest.checksum) {
+        return Ok(LogPage::Commits { touched: Vec::new(), reached: after, has_more: false });
+    }
+    let lost = LogPage::Lost { newest: position(newest) };
+    // The commit of the position comes along, to see that the history is still the same.
+    let mut stored = match commits::from(session, after.revision, limit + 1).await {
+        Err(Failure::Damaged(_)) => return Ok(lost),
+        stored => stored?,
+    };
+    if let Some(first) = stored.first().filter(|first| first.position.revision == after.revision) {
+        if after.checksum != 0 && after.checksum != first.position.checksum {
+            return Ok(lost);
+        }
+        stored.remove(0);
+    }
+    let Some(last) = stored.last() else { return Ok(lost) };
+    if !commits::is_chain(&stored, after.revision) {
+        return Ok(lost);
+    }
+    let reached = position(last.position);
+    let touched = stored.iter().flat_map(|commit| {
+        commit.changes().iter().filter_map(|change| {
+            let touched = match change {
+                ChangeRef::Closed(face_set) => Touched::Closed(*face_set),
+                ChangeRef::Put(face_set, face) | ChangeRef::Removed(face_set, face) => Touched::Face(*face_set, *face),
+                _ => return None,
+            };
+            Some((commit.position.revision, touched))
+        })
+    });
+    Ok(LogPage::Commits { touched: touched.collect(), reached, has_more: reached.revision < newest.revision })
+}
+
+impl Truth for MilvusTruth {
+    fn large_sets(&self, n_faces_min: u64, also: Vec<FaceSetId>) -> Pending<'_, Vec<LargeSet>> {
+        let also: Vec<i64> = also.into_iter().map(|face_set| rows::number(face_set.get())).collect();
+        Box::pin(async move {
+            self.read("look for large face sets", |session| {
+                let (n_faces_min, also) = (rows::number(n_faces_min), also.clone());
+                Box::pin(async move {
+                    let sql = "SELECT id, pack, n_gallery FROM face_sets
+                               WHERE name IS NOT NULL AND (n_gallery >= $1 OR id = ANY($2))";
+                    // Those that are named are found by their ids.
+                    let by_id = "SELECT id, pack, n_gallery FROM face_sets WHERE name IS NOT NULL AND id = ANY($1)";
+                    let found = match n_faces_min {
+                        i64::MAX => session.query(by_id, &[&also]).await?,
+                        _ => session.query(sql, &[&n_faces_min, &also]).await?,
+                    };
+                    let mut sets = Vec::with_capacity(found.len());
+                    for row in &found {
+                        let damaged = || Failure::Damaged("the pack of a face set is malformed".into());
+                        sets.push(LargeSet {
+                            face_set: rows::face_set_id(row.try_get(0)?)?,
+                            pack: PackId::new(row.try_get(1)?).ok_or_else(damaged)?,
+                            n_faces: rows::whole(row, 2)?,
+                        });
+                    }
+                    Ok(sets)
+                })
+            })
+            .await
+        })
+    }
+
+    fn rows(&self, face_set: FaceSetId, faces: Vec<FaceId>) -> Pending<'_, Vec<GalleryEntry>> {
+        Box::pin(async move {
+            let faces = &faces;
+            self.read("look up faces", |session| {
+                let faces = faces.clone();
+                Box::pin(async move { commits::shown(session, face_set, &faces).await })
+            })
+            .await
+        })
+    }
+
+    fn page(&self, face_set: FaceSetId, from: u64, limit: usize) -> Pending<'_, RowPage> {
+        Box::pin(async move {
+            self.read("read a face set", |session| {
+                Box::pin(async move {
+                    let sql =
+                        format!("SELECT {SET_COLUMNS} FROM face_sets AS s WHERE s.id = $1 AND s.name IS NOT NULL");
+                    let Some(row) = session.first(&sql, &[&rows::number(face_set.get())]).await? else {
+                        return Ok(RowPage::default());
+                    };
+                    let set = rows::set_row(&row)?.face_set;
+                    let page = gallery_page(session, &set, rows::number(from) - 1, limit as i64).await?;
+                    Ok(RowPage { rows: page.entries, next: page.last.map(|last| last.cast_unsigned() + 1) })
+                })
+            })
+            .await
+        })
+    }
+
+    fn newest(&self) -> Pending<'_, Position> {
+        Box::pin(async move {
+            self.read("look for commits", |session| {
+                Box::pin(async move { Ok(position(commits::last(session).await?)) })
+            })
+            .await
+        })
+    }
+
+    fn log(&self, after: Position, limit: usize) -> Pending<'_, LogPage> {
+        Box::pin(
+            async move { self.read("read the commits", |session| Box::pin(log(session, after, limit as i64))).await },
+        )
+    }
+
+    fn load(&self) -> Pending<'_, Outbox> {
+        Box::pin(async move { self.read("look what Milvus was told", |session| Box::pin(load(session))).await })
+    }
+
+    fn lead(&self) -> Pending<'_, bool> {
+        Box::pin(async move {
+            let mut kept = self.lead.lock().await;
+            let late = |_| Err(Failure::NoConnection("the database does not answer".into()));
+            let leads = tokio::time::timeout(self.timeout, self.try_lead(&mut kept)).await.unwrap_or_else(late);
+            leads.map_err(|failure| {
+                *kept = None;
+                failure.into_error("find out which server writes to Milvus")
+            })
+        })
+    }
+
+    fn ask_for_rebuild(&self, face_set: FaceSetId) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let asked = async {
+                let session = self.database.session().await?;
+                let sql = "INSERT INTO milvus_rebuilds (face_set) VALUES ($1) ON CONFLICT DO NOTHING";
+                session.execute(sql, &[&rows::number(face_set.get())]).await
+            };
+            asked.await.map(drop).map_err(|failure: Failure| failure.into_error("ask for a copy"))
+        })
+    }
+
+    fn save(&self, outbox: Outbox) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let mut kept = self.lead.lock().await;
+            let Some((client, true)) = kept.as_mut() else {
+                return Err(Error::new(Kind::Internal, "another server writes to Milvus"));
+            };
+            let late = |_| Err(Failure::NoConnection("the database does not answer".into()));
+            let saved = tokio::time::timeout(self.timeout, Self::try_save(client, &outbox)).await.unwrap_or_else(late);
+            saved.map_err(|failure| {
+                // The lock is gone with the connection, and taken again with another one.
+                *kept = None;
+                failure.into_error("keep what Milvus was told")
+            })
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! What happens when Milvus, the node or an operator does not do what was hoped.
+
+use likeness_domain::Kind;
+
+use super::*;
+
+/// A node with a set in Milvus and a smaller one of its own.
+struct Node {
+    server: Server,
+    runtime: Runtime,
+    truth: Arc<MemoryTruth>,
+    index: Arc<MilvusIndex>,
+    chance: Chance,
+}
+
+const SMALL: u64 = 2;
+const N_FACES: u64 = 300;
+
+impl Node {
+    fn new(variety: Variety) -> Self {
+        let (server, runtime) = (Server::start(variety), runtime());
+        let truth = Arc::new(MemoryTruth::default());
+        let index = Arc::new(Self::index(&server, &truth, &runtime));
+        let mut node = Self { server, runtime, truth, index, chance: Chance(7) };
+        node.commit(vec![opening(SET), opening(SMALL)]);
+        let rows: Vec<GalleryChange> = (1..=N_FACES).map(|number| node.put(number)).collect();
+        node.commit(rows);
+        node.commit(vec![putting(SMALL, entry(9001, &[1.0, 0.0, 0.0, 0.0]))]);
+        node.settle();
+        assert!(node.index.is_elsewhere(set(SET)) && !node.index.is_elsewhere(set(SMALL)));
+        node
+    }
+
+    fn index(server: &Server, truth: &Arc<MemoryTruth>, runtime: &Runtime) -> MilvusIndex {
+        let settings = Settings { deadline: Duration::from_secs(3), ..settings(server, 100) };
+        MilvusIndex::new(Arc::new(BruteForceIndex::new()), Arc::clone(truth) as _, settings, runtime.handle().clone())
+    }
+
+    /// Another process in its place, which fills its index from the tables.
+    fn start_again(&mut self) {
+        self.index = Arc::new(Self::index(&self.server, &self.truth, &self.runtime));
+        self.runtime.block_on(async {
+            self.index.restart().await.unwrap();
+            let newest = likeness_store::milvus::truth::Truth::newest(&*self.truth).await.unwrap().revision;
+            self.index.apply(newest, vec![opening(SET), opening(SMALL)]).await.unwrap();
+            assert!(self.index.is_elsewhere(set(SET)));
+            self.index.apply(newest, vec![putting(SMALL, entry(9001, &[1.0, 0.0, 0.0, 0.0]))]).await.unwrap();
+            self.index.resume(newest).await.unwrap();
+        });
+    }
+
+    fn put(&mut self, number: u64) -> GalleryChange {
+        let raw: Vec<f32> = (0..4).map(|_| self.chance.normal()).collect();
+        putting(SET, entry(number, &raw))
+    }
+
+    fn commit(&self, changes: Vec<GalleryChange>) {
+        let revision = self.truth.commit(&changes);
+        self.runtime
+            .block_on(self.index.apply(revision, changes))
+            .expect("a commit is taken over, whatever Milvus does");
+    }
+
+    fn settle(&self) {
+        self.runtime.block_on(settle(&self.index));
+    }
+
+    fn search(&self, number: u64) -> likeness_domain::Result<Vec<FaceId>> {
+        let hits = self.runtime.block_on(self.index.search(question(number, &[1.0, 0.0, 0.0, 0.0], 10_000)))?;
+        Ok(hits.into_iter().map(|hit| hit.face).collect())
+    }
+
+    /// Searches find what the store has, and nothing else.
+    #[track_caller]
+    fn check(&self) {
+        let every = Arc::new(Filter::Every(Vec::new()));
+        let mut wanted: Vec<u64> = self.runtime.block_on(self.index.matching(set(SET), every)).unwrap();
+        let mut found: Vec<u64> = self.search(SET).unwrap().into_iter().map(FaceId::get).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
+    }
+
+    /// Milvus has what the store has.
+    #[track_caller]
+    fn check_same(&self) {
+        let found = self.runtime.block_on(self.index.compare(set(SET))).unwrap();
+        assert!(found.is_none(), "{found:?}");
+        assert_eq!((found.n_milvus, found.digest_milvus), (found.n_truth, found.digest_truth), "{found:?}");
+    }
+}
+
+/// The node is killed after Milvus has confirmed and before the position is kept, at every commit.
+fn a_node_that_is_killed_writes_again(variety: Variety) {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(variety);
+    for round in 0..6_u64 {
+        let changed = (1..40).map(|n| node.put(round * 17 + n * 3)).collect();
+        node.commit(changed);
+        node.commit((1..9).map(|n| removing(SET, round * 17 + n * 5)).collect());
+        let before = node.truth.position();
+        node.truth.fails_to_save.store(true, Ordering::SeqCst);
+        assert!(node.runtime.block_on(node.index.step()).is_err());
+        assert_eq!(node.truth.position(), before, "the position is where it was");
+        // Milvus has it, this node does not know it: what is found is the same.
+        node.check();
+        node.start_again();
+        node.check();
+        // The faces that were written twice change once more before the next process writes them.
+        let again = (1..9).map(|n| node.put(round * 17 + n * 5)).collect();
+        node.commit(again);
+        node.truth.fails_to_save.store(false, Ordering::SeqCst);
+        node.settle();
+        node.check();
+        node.check_same();
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_between_milvus_and_its_position_writes_again() {
+    a_node_that_is_killed_writes_again(Variety::Lite);
+}
+
+/// Milvus is killed and started again while it is written to; then it is cut off, and comes back.
+fn milvus_goes_and_comes_back(variety: Variety) {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(variety);
+    let refused = |node: &Node| assert_eq!(node.search(SET).expect_err("Milvus is away").kind(), Kind::Overloaded);
+    node.server.kill();
+    let more: Vec<GalleryChange> = (301..=400).map(|number| node.put(number)).collect();
+    node.commit(more);
+    node.commit((1..=50).map(|number| removing(SET, number)).collect());
+    assert!(node.runtime.block_on(node.index.step()).is_err());
+    refused(&node);
+    // Sets that are not in Milvus go on, and nothing is lost that the store has.
+    assert_eq!(node.search(SMALL).unwrap(), [face(9001)]);
+    node.commit(vec![putting(SMALL, entry(9002, &[1.0, 0.1, 0.0, 0.0]))]);
+    assert_eq!(node.search(SMALL).unwrap(), [face(9001), face(9002)]);
+    node.server.run();
+    // Before it has caught up: what Milvus lacks is laid over its answer.
+    let mut n_tries = 0;
+    while node.search(SET).is_err() {
+        n_tries += 1;
+        assert!(n_tries < 60, "Milvus is back");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    node.check();
+    node.settle();
+    node.check();
+    node.check_same();
+    node.server.cut(true);
+    node.commit(vec![removing(SET, 60), removing(SET, 61)]);
+    refused(&node);
+    node.server.cut(false);
+    node.check();
+    node.settle();
+    node.check_same();
+}
+
+#[test]
+fn a_standalone_milvus_goes_and_comes_back() {
+    milvus_goes_and_comes_back(Variety::Standalone);
+}
+
+#[test]
+fn the_small_milvus_goes_and_comes_back() {
+    milvus_goes_and_comes_back(Variety::Lite);
+}
+
+/// Commits were compacted while Milvus was away; rows differ from the store; an operator has a set copied anew.
+#[test]
+fn what_cannot_be_caught_up_is_copied_anew() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    // A commit that Milvus never gets, and a row of it that is gone in the store.
+    let changed = node.put(1);
+    node.commit(vec![changed, removing(SET, 2)]);
+    node.truth.compact();
+    // A node that was there has it all; one that starts now cannot know, and says so.
+    node.check();
+    node.start_again();
+    assert_eq!(node.search(SET).expect_err("the record is gone").kind(), Kind::Overloaded);
+    node.settle();
+    node.check();
+    node.check_same();
+    // The same, asked for.
+    node.runtime.block_on(node.index.rebuild(set(SET))).unwrap();
+    node.runtime.block_on(node.index.step()).unwrap();
+    node.settle();
+    node.check();
+    node.check_same();
+}
+
+/// A tail that grew too long is read from the record of commits; one that is too long for that is refused until Milvus has
+/// caught up.
+#[test]
+fn a_long_tail_is_read_from_the_record_or_refused() {
+    if !server::is_installed() {
+        return;
+    }
+    let mut node = Node::new(Variety::Lite);
+    let settings = Settings { tail_rows_max: 50, ..settings(&node.server, 100) };
+    let small = MilvusIndex::new(
+        Arc::new(BruteForceIndex::new()),
+        Arc::clone(&node.truth) as _,
+        settings,
+        node.runtime.handle().clone(),
+    );
+    let full = std::mem::replace(&mut node.index, Arc::new(small));
+    node.runtime.block_on(async {
+        node.index.restart().await.unwrap();
+        let newest = likeness_store::milvus::truth::Truth::newest(&*node.truth).await.unwrap().revision;
+        node.index.apply(newest, vec![opening(SET)]).await.unwrap();
+        node.index.resume(newest).await.unwrap();
+    });
+    // The same 40 faces three times over: too many changes for the tail, few enough rows to be read.
+    for _ in 0..3 {
+        let changes = (1..=40).map(|number| node.put(number)).collect();
+        node.commit(changes);
+        let changes = (1..=20).map(|number| node.put(400 + number)).collect();
+        node.commit(changes);
+        node.commit((1..=20).map(|number| removing(SET, 400 + number)).collect());
+    }
+    assert_eq!(node.search(SET).expect_err("60 rows are more than 50").kind(), Kind::Overloaded);
+    node.settle();
+    node.check();
+    let changes = (1..=40).map(|number| node.put(number)).collect();
+    node.commit(changes);
+    node.start_again_as(&full);
+    node.check();
+}
+
+impl Node {
+    /// Goes on with another index, brought to where the store is.
+    fn start_again_as(&mut self, index: &Arc<MilvusIndex>) {
+        self.index = Arc::clone(index);
+        self.runtime.block_on(async {
+            self.index.restart().await.unwrap();
+            let newest = likeness_store::milvus::truth::Truth::newest(&*self.truth).await.unwrap().revision;
+            self.index.apply(newest, vec![opening(SET)]).await.unwrap();
+            self.index.resume(newest).await.unwrap();
+        });
+    }
+}

@@ -1,0 +1,68 @@
+"""Runs a Milvus for a test: `serve.py standalone|lite FOLDER SOCKET`.
+
+In a network namespace of its own, as Milvus listens on every address: what comes to SOCKET is passed on to it. For that
+SOCKET is a Unix socket, which a network namespace does not hide.
+"""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import subprocess
+import sys
+
+PORT = 19530
+
+
+def raise_loopback():
+    """`ip link set lo up`, without the program."""
+    set_flags, up, running = 0x8914, 0x1, 0x40
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sH14s", b"lo", up | running, b""))
+
+
+async def pipe(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+async def passed_on(reader, writer):
+    try:
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", PORT)
+    except OSError:
+        writer.close()
+        return
+    await asyncio.gather(pipe(reader, to_writer), pipe(to_reader, writer))
+
+
+def start(kind, folder):
+    if kind == "lite":
+        options = ["server", "--data-dir", folder, "--host", "127.0.0.1", "--port", str(PORT)]
+        return subprocess.Popen([f"{sys.prefix}/bin/milvus-lite", *options], stdout=subprocess.DEVNULL)
+    from milvus import MilvusServer, MilvusServerConfig
+
+    server = MilvusServer(MilvusServerConfig(), wait_for_started=False)
+    server.set_base_dir(folder)
+    # Rows that are not in the graph yet are compared one by one, not by a rough index of their own (docs/scale.md).
+    server.config.set("queryNode.segcore.interimIndex.enableIndex", "false")
+    server.show_startup_banner = False
+    server.start()
+    return server
+
+
+async def main():
+    kind, folder, path = sys.argv[1:]
+    raise_loopback()
+    running = start(kind, folder)
+    async with await asyncio.start_unix_server(passed_on, path) as server:
+        await server.serve_forever()
+    del running
+
+
+asyncio.run(main())

@@ -1,0 +1,173 @@
+//! A Milvus of the test's own: in a temporary folder, in a network namespace with loopback only, behind a port of 127.0.0.1.
+//!
+//! It ends with the test's process, however that ends: a shell waits for the end of its input, which the test holds open.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use likeness_store::milvus::Address;
+
+/// Names the virtual environment with the packages of `requirements.txt`.
+const VARIABLE: &str = "LIKENESS_TEST_MILVUS";
+
+fn python() -> PathBuf {
+    let folder = std::env::var_os(VARIABLE).map(PathBuf::from);
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venvs/milvus");
+    folder.unwrap_or_else(usual).join("bin/python")
+}
+
+/// Whether a Milvus can be started here; where not, says that a test is skipped.
+pub(crate) fn is_installed() -> bool {
+    let has_namespaces = Command::new("unshare")
+        .args(["-rn", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let is_there = python().exists() && has_namespaces;
+    if !is_there {
+        eprintln!(
+            "skipped: no Milvus is installed in .venvs/milvus (tests/run makes it; {VARIABLE} names another place), or \
+             network namespaces cannot be made here"
+        );
+    }
+    is_there
+}
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variety {
+    /// The server itself, of 2.3.
+    Standalone,
+    /// The small one, with today's protocol.
+    Lite,
+}
+
+/// A running server, stopped when it is dropped. Its port stays while it is stopped.
+pub(crate) struct Server {
+    variety: Variety,
+    dir: tempfile::TempDir,
+    running: Mutex<Option<Child>>,
+    port: SocketAddr,
+    /// Connections are refused, as if a cable were cut.
+    is_cut: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Server {
+    pub(crate) fn start(variety: Variety) -> Self {
+        let dir = tempfile::Builder::new().prefix("lk-mv-").tempdir_in("/tmp").expect("a folder");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("a bound socket has an address");
+        let (is_cut, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let server = Self { variety, dir, running: Mutex::new(None), port, is_cut, open };
+        server.pass_on(listener);
+        server.run();
+        server
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Address {
+        Address::parse(&format!("http://{}", self.port), None).expect("a valid address")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    /// Starts the program, on the data that is there, and waits until it takes connections.
+    pub(crate) fn run(&self) {
+        let data = self.dir.path().join("data");
+        std::fs::create_dir_all(&data).expect("the folder is ours");
+        if self.variety == Variety::Standalone {
+            // Its programs, unpacked once: that takes longer than starting them.
+            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("milvus-2.3.5");
+            std::fs::create_dir_all(&kept).expect("the build folder is ours");
+            let _ = std::os::unix::fs::symlink(&kept, data.join("bin"));
+        }
+        let _ = std::fs::remove_file(self.socket());
+        let script = r#"trap '' INT HUP TERM
+            unshare -rn --pid --fork --kill-child=KILL "$1" "$2" "$3" "$4" "$5" >"$4/../log" 2>&1 </dev/null & running=$!
+            cat >/dev/null; kill -KILL $running; wait"#;
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", script, "sh"]).arg(python());
+        watchdog.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/milvus/serve.py"));
+        watchdog.arg(if self.variety == Variety::Lite { "lite" } else { "standalone" }).arg(&data).arg(self.socket());
+        watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        *self.running.lock().unwrap() = Some(watchdog.spawn().expect("a shell starts"));
+        let started = Instant::now();
+        while !self.is_answering() {
+            assert!(started.elapsed() < Duration::from_secs(180), "Milvus does not start: {}", self.log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Whether it answers the question for its version: it takes connections long before.
+    fn is_answering(&self) -> bool {
+        let address = self.address();
+        // On a thread of its own, as a test may be within a runtime.
+        let asked = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(likeness_store::milvus::version(address)).is_ok()
+        });
+        asked.join().expect("no panic")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Kills it and everything it started.
+    pub(crate) fn kill(&self) {
+        if let Some(mut watchdog) = self.running.lock().unwrap().take() {
+            drop(watchdog.stdin.take());
+            let _ = watchdog.wait();
+        }
+    }
+
+    /// Cuts every connection, and refuses others until it is mended.
+    pub(crate) fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Passes connections to the port on to the socket.
+    fn pass_on(&self, listener: TcpListener) {
+        let (socket, is_cut, open) = (self.socket(), Arc::clone(&self.is_cut), Arc::clone(&self.open));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if is_cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let Ok(there) = UnixStream::connect(&socket) else { continue };
+                let _ = stream.set_nodelay(true);
+                let (Ok(from), Ok(to), Ok(kept)) = (stream.try_clone(), there.try_clone(), stream.try_clone()) else {
+                    continue;
+                };
+                open.lock().unwrap().push(kept);
+                thread::spawn(move || {
+                    let _ = io::copy(&mut &from, &mut &to);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+                thread::spawn(move || {
+                    let _ = io::copy(&mut &there, &mut &stream);
+                    let _ = stream.shutdown(Shutdown::Both);
+                });
+            }
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

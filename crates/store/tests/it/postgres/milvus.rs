@@ -1,0 +1,171 @@
+//! Several servers on one database, with their large face sets in Milvus.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use likeness_domain::Kind;
+use likeness_domain::filter::Filter;
+use likeness_domain::ports::{FaceScope, FaceSelector, GalleryStore, VectorIndex};
+use likeness_domain::types::{FaceOwner, FaceSetId};
+use likeness_store::conformance::samples::*;
+use likeness_store::index::BruteForceIndex;
+use likeness_store::milvus;
+use likeness_store::milvus::truth::Stage;
+use likeness_store::postgres::{PostgresStore, Settings};
+
+use super::nodes::{PATIENCE, looking_for};
+use super::server;
+use crate::milvus::server as milvus_server;
+use crate::milvus::server::Variety;
+
+const FROM_FACES: u64 = 40;
+
+struct Node {
+    store: PostgresStore,
+    index: Arc<dyn VectorIndex>,
+    /// What this node holds itself.
+    plain: Arc<BruteForceIndex>,
+}
+
+fn settings(server: &milvus_server::Server) -> milvus::Settings {
+    milvus::Settings {
+        from_faces: FROM_FACES,
+        look_every: Duration::from_millis(100),
+        ..milvus::Settings::new(server.address())
+    }
+}
+
+impl Node {
+    fn open(server: &server::Server, database: &str, milvus: &milvus_server::Server) -> Self {
+        let plain = Arc::new(BruteForceIndex::new());
+        let place = server.place(database);
+        let of_store = Settings { n_connections: 8, ..Settings::DEFAULT };
+        let store =
+            PostgresStore::open_with_milvus(place, Arc::clone(&plain) as _, of_store, clock(), settings(milvus))
+                .unwrap();
+        Self { index: store.index(), store, plain }
+    }
+
+    async fn add(&self, set: FaceSetId, numbers: std::ops::Range<u64>) {
+        let faces = numbers.map(face).collect();
+        self.store.add_faces(by(ours()), FaceOwner::FaceSet(set), faces, None).await.unwrap();
+    }
+
+    async fn delete(&self, set: FaceSetId, number: u64) {
+        let selector = FaceSelector::Ids(vec![face_id(number)]);
+        self.store.delete_faces(by(ours()), FaceScope::FaceSet(set), selector).await.unwrap();
+    }
+
+    async fn finds(&self, set: FaceSetId, number: u64) -> bool {
+        let hits = self.index.search(looking_for(set, number)).await.unwrap();
+        hits.first().is_some_and(|hit| hit.face == face_id(number))
+    }
+
+    /// Ready when no node holds the set any more.
+    async fn wait_until_elsewhere(&self, set: FaceSetId) {
+        let started = Instant::now();
+        while !self.index.is_elsewhere(set) || self.plain.n_rows(set) > 0 {
+            assert!(started.elapsed() < PATIENCE, "the set is in Milvus");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[test]
+fn what_one_server_acknowledges_the_other_shows_at_once_from_milvus() {
+    if !server::is_installed() || !milvus_server::is_installed() {
+        return;
+    }
+    let (server, milvus) = (server::shared(), milvus_server::Server::start(Variety::Lite));
+    let database = server.database();
+    let a = Node::open(server, &database, &milvus);
+    let b = Node::open(server, &database, &milvus);
+    let patient = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    patient.block_on(async {
+        let set = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        let small = a.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap().id;
+        a.add(small, 9001..9003).await;
+        a.add(set, 1..1 + FROM_FACES).await;
+        a.wait_until_elsewhere(set).await;
+        b.wait_until_elsewhere(set).await;
+        assert!(!a.index.is_elsewhere(small) && a.plain.n_rows(small) == 2);
+        for number in 100..200 {
+            let (here, there) = if number % 2 == 0 { (&a, &b) } else { (&b, &a) };
+            here.add(set, number..number + 1).await;
+            assert!(there.finds(set, number).await, "{number} was added by the other server");
+            if number % 3 == 0 {
+                there.delete(set, number).await;
+                assert!(!here.finds(set, number).await, "{number} was deleted by the other server");
+                assert!(!there.finds(set, number).await, "{number} was deleted by this server");
+            }
+        }
+        let all = a.index.matching(set, Arc::new(Filter::Every(Vec::new()))).await.unwrap();
+        assert_eq!(all.len(), FROM_FACES as usize + 67);
+        // A server that starts now does not read the set from the database.
+        let c = Node::open(server, &database, &milvus);
+        assert!(c.index.is_elsewhere(set) && c.plain.n_rows(set) == 0 && c.plain.n_rows(small) == 2);
+        assert!(c.finds(set, 7).await && !c.finds(set, 102).await && c.finds(small, 9001).await);
+        // The servers' part in Milvus may end: another one goes on with it.
+        drop(a);
+        b.add(set, 300..310).await;
+        b.delete(set, 7).await;
+        let beside = b.store.milvus(settings(&milvus)).await.unwrap();
+        let newest = b.index.revision().unwrap();
+        let started = Instant::now();
+        while beside.outbox().await.unwrap().position.revision < newest {
+            assert!(started.elapsed() < PATIENCE, "another server writes to Milvus");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let found = beside.compare(set).await.unwrap();
+        assert!(found.is_none() && found.n_milvus == FROM_FACES + 67 + 10 - 1, "{found:?}");
+        assert_eq!(found.digest_milvus, found.digest_truth);
+        assert!(c.finds(set, 305).await && !c.finds(set, 7).await);
+        // Copied anew when asked for; searches are refused meanwhile, or already answered again.
+        beside.rebuild(set).await.unwrap();
+        let started = Instant::now();
+        loop {
+            let outbox = beside.outbox().await.unwrap();
+            if outbox.rebuilds.is_empty() && outbox.sets[&set].stage == Stage::Served {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "the set is copied anew");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(beside.compare(set).await.unwrap().is_none());
+        b.store.delete_face_set(by(ours()), set, false).await.unwrap();
+        assert!(!b.index.search(looking_for(set, 305)).await.is_ok_and(|hits| !hits.is_empty()));
+    });
+}
+
+/// Without Milvus a server starts, writes are acknowledged, small sets are searched, large ones refused.
+#[test]
+fn a_server_starts_and_writes_without_milvus() {
+    if !server::is_installed() || !milvus_server::is_installed() {
+        return;
+    }
+    let (server, milvus) = (server::shared(), milvus_server::Server::start(Variety::Lite));
+    let database = server.database();
+    let patient = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    patient.block_on(async {
+        let a = Node::open(server, &database, &milvus);
+        let set = a.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap().id;
+        let small = a.store.create_face_set(by(ours()), face_set("guests"), None).await.unwrap().id;
+        a.add(set, 1..1 + FROM_FACES).await;
+        a.wait_until_elsewhere(set).await;
+        milvus.kill();
+        drop(a);
+        let b = Node::open(server, &database, &milvus);
+        b.add(small, 9001..9003).await;
+        b.add(set, 100..110).await;
+        b.delete(set, 3).await;
+        assert!(b.finds(small, 9002).await);
+        assert_eq!(b.index.search(looking_for(set, 100)).await.unwrap_err().kind(), Kind::Overloaded);
+        milvus.run();
+        let started = Instant::now();
+        while b.index.search(looking_for(set, 1)).await.is_err() {
+            assert!(started.elapsed() < PATIENCE, "Milvus is back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(b.finds(set, 100).await && b.finds(set, 1).await && !b.finds(set, 3).await);
+    });
+}
