@@ -3,7 +3,6 @@
 //! A search takes a [`Snapshot`] and reads it without a lock; the writer copies a segment only if a running search still
 //! holds it. So neither waits for the other for longer than one commit's changes take, and a search sees whole commits.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use likeness_domain::filter::Filter;
@@ -12,6 +11,7 @@ use likeness_domain::types::{FaceId, FaceSetId, FieldSchema, PackId};
 
 use super::columns::{Cells, Dictionary, Plan, RowLabel, SEGMENT_ROWS};
 use super::kernel::pages::Arena;
+use super::places::Places;
 use super::quantise::RowCodes;
 use super::rotation::Rotation;
 use super::row_file::{Epoch, RowFile, RowFiles};
@@ -46,7 +46,7 @@ pub(super) struct Gallery {
 #[derive(Default)]
 struct Writer {
     /// Where each face is.
-    places: HashMap<FaceId, u32>,
+    places: Places,
     /// Of the templates seen last.
     rotation: Option<Arc<Rotation>>,
     /// Memory to write a row in.
@@ -161,7 +161,12 @@ impl Gallery {
     pub(super) fn apply(&self, changes: Vec<RowChange>) {
         let mut writer = self.writer();
         let writer = &mut *writer;
-        writer.places.reserve(changes.iter().filter(|change| matches!(change, RowChange::Put(_))).count());
+        let n_puts = changes.iter().filter(|change| matches!(change, RowChange::Put(_))).count();
+        if !writer.places.has_room(n_puts) {
+            // Not while the rows are locked: only the writer changes them, and searches go on.
+            let segments = Arc::clone(&self.read().segments);
+            writer.places.reserve(n_puts, faces(&segments));
+        }
         let changes: Vec<Prepared> = changes.into_iter().filter_map(|change| self.prepare(writer, change)).collect();
         let mut retired = Retired::default();
         let mut rows = self.rows.write().expect(POISONED);
@@ -221,7 +226,7 @@ impl Gallery {
 
     fn put(
         &self,
-        places: &mut HashMap<FaceId, u32>,
+        places: &mut Places,
         rows: &mut RwLockWriteGuard<'_, Rows>,
         entry: &GalleryEntry,
         (codes, rotation, slot): (&RowCodes, &Arc<Rotation>, u32),
@@ -242,8 +247,9 @@ impl Gallery {
         let cells = Cells::acquire(&self.schema, entry.subject.as_ref(), &entry.values, &mut rows.dictionary);
         let label = RowLabel { face: entry.face, sequence: entry.sequence, person: entry.person };
         let new = NewRow { label, vector: entry.template.unit(), codes, slot, cells: &cells };
+        let known = places.get(entry.face, |place| face_at(&rows.segments, place));
         let segments = Arc::make_mut(&mut rows.segments);
-        if let Some(&place) = places.get(&entry.face) {
+        if let Some(place) = known {
             let segment = Arc::make_mut(&mut segments[place as usize / SEGMENT_ROWS]);
             segment.cells(place as usize % SEGMENT_ROWS).release(&mut rows.dictionary);
             let earlier = segment.slot(place as usize % SEGMENT_ROWS);
@@ -257,7 +263,7 @@ impl Gallery {
         }
         let segment = Arc::make_mut(&mut segments[place / SEGMENT_ROWS]);
         segment.set(place % SEGMENT_ROWS, &new).expect(UNREADABLE);
-        places.insert(entry.face, u32::try_from(place).expect("a gallery has fewer than 2^32 rows"));
+        places.insert(entry.face, place_of(place));
         rows.n_rows += 1;
     }
 
@@ -267,11 +273,12 @@ impl Gallery {
         let mut writer = self.writer();
         let mut rows = self.rows.write().expect(POISONED);
         let mut retired = Retired::default();
-        writer.places.reserve(kept.len());
+        writer.places.reserve(kept.len(), faces(&rows.segments));
         for KeptRow { entry, codes, slot } in kept {
             let n = entry.template.unit().len();
             let rotation = rows.rotation.clone().unwrap_or_else(|| Arc::new(self.rotation(n, Some(file))));
-            if writer.places.contains_key(&entry.face) || rotation.dimensions() != n {
+            let is_there = writer.places.get(entry.face, |place| face_at(&rows.segments, place)).is_some();
+            if is_there || rotation.dimensions() != n {
                 return false;
             }
             self.put(&mut writer.places, &mut rows, &entry, (&codes, &rotation, slot), &mut retired);
@@ -304,6 +311,20 @@ impl Drop for Gallery {
     }
 }
 
+/// The face of a row.
+fn face_at(segments: &[Arc<Segment>], place: u32) -> FaceId {
+    segments[place as usize / SEGMENT_ROWS].label(place as usize % SEGMENT_ROWS).face
+}
+
+/// The faces of all rows, in the order of their places.
+fn faces(segments: &[Arc<Segment>]) -> impl Iterator<Item = FaceId> + '_ {
+    segments.iter().flat_map(|segment| (0..segment.n_rows()).map(|row| segment.label(row).face))
+}
+
+fn place_of(row: usize) -> u32 {
+    u32::try_from(row).expect("a gallery has fewer than 2^32 rows")
+}
+
 /// Slots of rows that a commit removes or replaces.
 #[derive(Default)]
 struct Retired {
@@ -326,19 +347,19 @@ impl Retired {
 
 /// The last row of the gallery takes the place of the removed one, and its own place is overwritten. A search that runs
 /// at this moment may hold the old rows until it ends; then they are overwritten as well.
-fn remove(
-    places: &mut HashMap<FaceId, u32>,
-    rows: &mut RwLockWriteGuard<'_, Rows>,
-    face: FaceId,
-    retired: &mut Retired,
-) {
+fn remove(places: &mut Places, rows: &mut RwLockWriteGuard<'_, Rows>, face: FaceId, retired: &mut Retired) {
     let rows = &mut **rows;
-    let Some(place) = places.remove(&face).map(|place| place as usize) else { return };
-    let segments = Arc::make_mut(&mut rows.segments);
+    let at = |place| face_at(&rows.segments, place);
+    let Some(place) = places.remove(face, at) else { return };
     let last_place = rows.n_rows - 1;
+    let moved = at(place_of(last_place));
+    if moved != face {
+        places.move_to(moved, place, at);
+    }
+    let place = place as usize;
+    let segments = Arc::make_mut(&mut rows.segments);
     let (last, full) = segments.split_last_mut().expect("a gallery with a row has a segment");
     let last = Arc::make_mut(last);
-    let moved = last.label(last_place % SEGMENT_ROWS).face;
     match full.get_mut(place / SEGMENT_ROWS) {
         Some(segment) => {
             let segment = Arc::make_mut(segment);
@@ -352,9 +373,6 @@ fn remove(
             retired.add(rows.file.as_ref(), last.slot(place % SEGMENT_ROWS));
             last.swap_remove(place % SEGMENT_ROWS);
         }
-    }
-    if place != last_place {
-        places.insert(moved, u32::try_from(place).expect("a gallery has fewer than 2^32 rows"));
     }
     if last.n_rows() == 0 {
         segments.pop();

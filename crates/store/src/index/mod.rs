@@ -10,6 +10,7 @@
 //! | `flat` | the index: changes taken over, searches answered |
 //! | `galleries` | the galleries by face set |
 //! | `gallery` | the rows of one face set: one writer, many readers |
+//! | `places` | at which place each face is |
 //! | `segment`, `wiped` | rows in contiguous memory, overwritten before it is given back |
 //! | `row_file`, `row_record` | the rows on disk: vectors, and what a restart needs |
 //! | `rotation`, `quantise` | codes and the bounds |
@@ -36,6 +37,7 @@ mod galleries;
 mod gallery;
 pub mod kernel;
 mod pass;
+mod places;
 mod pool;
 mod quantise;
 mod rotation;

@@ -10,7 +10,8 @@
 //! face, sequence and person 24, place in the file 4, subject 4 once a row has one, and per custom field 4 (text), 8
 //! (number; 1 for whole numbers close together) or nearly nothing (boolean); 162 at 128 dimensions. Without a file the
 //! numbers add `4d`. Rows of more than 128 numbers take `d/8 + 2` more for their fifth bits, which are in the fine codes as
-//! well: reading a row's costs one line of memory where its fine codes are several. The gallery's table of rows by face adds 18 to 36.
+//! well: reading a row's costs one line of memory where its fine codes are several. The gallery's table of places by face
+//! adds 6 to 10.
 
 use std::io;
 use std::sync::Arc;
