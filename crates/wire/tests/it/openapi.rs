@@ -1,6 +1,8 @@
 //! The description of the native API is true: it has every operation and no other, every example in it is run by a server, and
 //! what the server answers is what the description says.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use expect_test::expect_file;
 use http::Request;
@@ -214,6 +216,82 @@ fn fault(schema: &Value, value: &Value, document: &Value, place: &str) -> Option
         return entries.iter().find_map(|entry| fault(items, entry, document, &format!("{place}[]")));
     }
     None
+}
+
+/// The numbers in a request of this schema, each by the names of the members that lead to it.
+fn numbers(schema: &Value, document: &Value, place: &[String], found: &mut BTreeSet<Vec<String>>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        numbers(document.pointer(&reference[1..]).unwrap(), document, place, found);
+    }
+    for choices in ["oneOf", "anyOf", "allOf"] {
+        schema[choices].as_array().into_iter().flatten().for_each(|one| numbers(one, document, place, found));
+    }
+    let is_number = |kind: &Value| *kind == "integer" || *kind == "number";
+    if !place.is_empty()
+        && (is_number(&schema["type"]) || schema["type"].as_array().into_iter().flatten().any(is_number))
+    {
+        found.insert(place.to_vec());
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        numbers(member, document, &[place, &[name.clone()]].concat(), found);
+    }
+}
+
+/// Every number that a request may have, in its body or its query, is refused by its name where it is none, is empty, is beyond
+/// every number or is there twice.
+#[tokio::test]
+async fn every_number_of_every_request_is_refused_where_it_is_none() {
+    let server = Server::new().await;
+    server.add_operator().await;
+    let document = openapi::document();
+    let (mut n_members, mut n_options, mut wrong) = (0, 0, Vec::new());
+    for operation in operations() {
+        let key = if operation.needs.are_an_operators() { "operator" } else { "acme" };
+        let described = &document["paths"][operation.path][&operation.method.to_ascii_lowercase()];
+        let (path, _) = openapi::example(&operation).unwrap();
+        let path = path.split('?').next().unwrap();
+        let mut requests: Vec<(String, String, String)> = Vec::new();
+        let mut members = BTreeSet::new();
+        let body = &described["requestBody"]["content"]["application/json"]["schema"];
+        numbers(body, &document, &[], &mut members);
+        for member in &members {
+            n_members += 1;
+            let (name, within) = member.split_last().unwrap();
+            let nested = |text: String| {
+                within.iter().rev().fold(format!("{{{text}}}"), |text, outer| format!("{{{outer:?}: {text}}}"))
+            };
+            for value in [r#""x""#, r#""""#, r#""nan""#, "true", "[1]", "{}"] {
+                requests.push((path.to_owned(), nested(format!("{name:?}: {value}")), name.clone()));
+            }
+            requests.push((path.to_owned(), nested(format!("{name:?}: 1, {name:?}: 1")), name.clone()));
+            for value in ["NaN", "Infinity", "-Infinity", "1e999", "01", ""] {
+                requests.push((path.to_owned(), nested(format!("{name:?}: {value}")), "JSON".to_owned()));
+            }
+        }
+        for parameter in described["parameters"].as_array().into_iter().flatten() {
+            let mut found = BTreeSet::new();
+            let name = parameter["name"].as_str().unwrap();
+            numbers(&parameter["schema"], &document, &[name.to_owned()], &mut found);
+            if parameter["in"] != "query" || found.is_empty() {
+                continue;
+            }
+            n_options += 1;
+            for value in ["x", "", "nan", "NaN", "inf", "-inf", "1e999", "1,5"] {
+                requests.push((format!("{path}?{name}={value}"), "{}".to_owned(), name.to_owned()));
+            }
+            requests.push((format!("{path}?{name}=1&{name}=1"), "{}".to_owned(), name.to_owned()));
+        }
+        for (path, body, named) in requests {
+            let headers = [("content-type", "application/json")];
+            let (status, _, answer) = server.bytes(key, operation.method, &path, &headers, body.clone().into()).await;
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            if status != 400 || !answer.contains(&named) {
+                wrong.push(format!("{}: {path} {body}: {status} {answer}", operation.name));
+            }
+        }
+    }
+    assert!(n_members > 20 && n_options > 5, "{n_members} members and {n_options} options are numbers");
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Does the jobs of a kind that are due. Nothing is asked of the server meanwhile: how often it was asked would show in the
