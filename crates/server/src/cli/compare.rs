@@ -22,7 +22,7 @@ pub(crate) struct CompareArgs {
     /// The other
     photo_b: PathBuf,
     /// Share of comparisons of two strangers that may be taken for one person [default: 1e-4, or what `pack calibrate --default-far` has set]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = crate::cli::numbers::finite::<f64>)]
     far: Option<f64>,
     /// Print one JSON object
     #[arg(long)]

@@ -36,10 +36,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long = "set", value_name = "NAME")]
     face_set: Option<String>,
     /// The threshold by its false-accept rate [default: 1e-4, or what `pack calibrate --default-far` has set]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = super::numbers::finite::<f64>)]
     far: Option<f64>,
     /// The threshold at which so many strangers are expected to be found among all faces of the set
-    #[arg(long, value_name = "X", conflicts_with = "far", requires = "face_set")]
+    #[arg(long, value_name = "X", conflicts_with = "far", requires = "face_set", value_parser = super::numbers::finite::<f64>)]
     false_matches: Option<f64>,
     /// Write what the recogniser saw of each photograph into this folder, as crop-1.png and crop-2.png
     #[arg(long, value_name = "DIR", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::PathBufValueParser::new(), super::terminal::written_file))]

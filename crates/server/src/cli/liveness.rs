@@ -27,7 +27,7 @@ pub(crate) struct LivenessArgs {
     #[arg(long, value_name = "START-END,..", requires = "actions")]
     windows: Option<String>,
     /// Least degrees of a nod [default: 10]
-    #[arg(long, value_name = "N", requires = "actions")]
+    #[arg(long, value_name = "N", requires = "actions", value_parser = crate::cli::numbers::finite::<f32>)]
     nod_degrees: Option<f32>,
     /// Print one JSON object
     #[arg(long)]

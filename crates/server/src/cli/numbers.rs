@@ -3,6 +3,7 @@
 
 use std::any::TypeId;
 use std::error::Error;
+use std::str::FromStr;
 
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue};
@@ -21,6 +22,12 @@ pub(crate) fn with_what_is_accepted<'a>(
     let arg = asked.get_arguments().find(|arg| arg.to_string() == *named)?;
     let accepted = accepted(arg.get_value_parser())?;
     Some(error.to_string().replacen(&format!(": {reason}"), &format!(": expected {accepted}"), 1))
+}
+
+/// Reads a number. The words `nan` and `inf`, and what is larger than every number, are none: they would pass by bounds.
+pub(super) fn finite<T: FromStr + Into<f64> + Copy>(text: &str) -> Result<T, String> {
+    let number: Option<T> = text.parse().ok();
+    number.filter(|number| (*number).into().is_finite()).ok_or_else(|| "not a number".to_owned())
 }
 
 /// What a parser of numbers accepts; `None` for one of something else.
@@ -95,8 +102,10 @@ mod tests {
                 let Some(accepted) = accepted(arg.get_value_parser()) else { continue };
                 n_numbers += 1;
                 let is_whole = accepted.starts_with("a whole number");
-                let wrong =
-                    if is_whole { &["x", "1.5", "-1", "99999999999999999999", " 1", "1e3"][..] } else { &["x", "1,5"] };
+                let wrong = match is_whole {
+                    true => &["x", "1.5", "-1", "99999999999999999999", " 1", "1e3", "", "nan", "inf"][..],
+                    false => &["x", "1,5", "", "nan", "NaN", "inf", "-inf", "infinity", "1e999"],
+                };
                 let long = arg.get_long().unwrap_or_else(|| panic!("{path:?} takes a number without a name"));
                 for value in wrong {
                     let option = format!("--{long}={value}");
@@ -105,6 +114,12 @@ mod tests {
                     let expected = format!("error: invalid value '{value}' for '{arg}': expected {accepted}");
                     assert_eq!(text.lines().next(), Some(&*expected), "{line:?}: {text}");
                 }
+                // Which of two would count nobody can know.
+                let least = accepted.split(' ').find(|word| word.parse::<u64>().is_ok()).unwrap_or("0.1");
+                let option = format!("--{long}={least}");
+                let line: Vec<&str> = path.iter().map(String::as_str).chain([&*option, &*option]).collect();
+                let expected = format!("error: the argument '{arg}' cannot be used multiple times");
+                assert_eq!(said(&line).lines().next(), Some(&*expected), "{line:?}");
             }
         }
         assert!(n_numbers > 25, "{n_numbers} options take numbers");

@@ -40,7 +40,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(required_unless_present = "reset", conflicts_with = "reset")]
     file: Option<PathBuf>,
     /// The false-accept rate that holds where nobody says which, within the range that was measured [default: 1e-4, if it was]
-    #[arg(long, value_name = "RATE", conflicts_with = "reset")]
+    #[arg(long, value_name = "RATE", conflicts_with = "reset", value_parser = super::numbers::finite::<f64>)]
     default_far: Option<f64>,
     /// Go back to the operating points of this pack's own manifest
     #[arg(long, value_name = "ID")]

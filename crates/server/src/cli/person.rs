@@ -145,7 +145,7 @@ pub(crate) struct CompareArgs {
     /// The photograph
     photo: PathBuf,
     /// How often a stranger may be taken for the person [default: 1e-4, or what `pack calibrate --default-far` has set]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = crate::cli::numbers::finite::<f64>)]
     far: Option<f64>,
     #[command(flatten)]
     library: LibraryArgs,

@@ -35,13 +35,13 @@ pub(crate) struct SearchArgs {
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: u64,
     /// The threshold by its false-accept rate: the share of comparisons of two strangers that pass [default: 1e-4, or what `pack calibrate --default-far` has set]
-    #[arg(long, value_name = "RATE", conflicts_with_all = ["similarity", "false_matches"])]
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["similarity", "false_matches"], value_parser = super::numbers::finite::<f64>)]
     far: Option<f64>,
     /// The threshold at which so many strangers are expected to be found among all faces of the set
-    #[arg(long, value_name = "X", conflicts_with = "similarity")]
+    #[arg(long, value_name = "X", conflicts_with = "similarity", value_parser = super::numbers::finite::<f64>)]
     false_matches: Option<f64>,
     /// Only candidates at least so similar: a cosine, -1 to 1
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = super::numbers::finite::<f32>)]
     similarity: Option<f32>,
     /// Only faces that pass, as in `age:[30 TO 40]`
     #[arg(long, value_name = "TEXT")]

@@ -33,10 +33,10 @@ pub(crate) struct ThresholdsArgs {
     #[arg(long, value_name = "N", conflicts_with = "face_set", value_parser = clap::value_parser!(u64).range(1..))]
     faces: Option<u64>,
     /// Also the threshold at which so many strangers are expected to be found
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = super::numbers::finite::<f64>)]
     false_matches: Option<f64>,
     /// Also the threshold of this false-accept rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = super::numbers::finite::<f64>)]
     far: Option<f64>,
     #[command(flatten)]
     library: LibraryArgs,
