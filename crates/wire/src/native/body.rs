@@ -179,7 +179,11 @@ pub(super) async fn path_word(parts: &mut Parts, api: &Api, key: &'static str) -
 /// Options as texts, from a query or a form. Each is taken out as it is read; what is left over at the end was
 /// misspelt.
 #[derive(Default)]
-pub(super) struct Words(BTreeMap<String, String>);
+pub(super) struct Words {
+    left: BTreeMap<String, String>,
+    /// Whether custom values were among what is known.
+    has_fields: bool,
+}
 
 impl Words {
     fn of_query(query: &str) -> Result<Self, Error> {
@@ -192,7 +196,7 @@ impl Words {
     }
 
     fn put(&mut self, name: String, value: String) -> Result<(), Error> {
-        match self.0.insert(name.clone(), value) {
+        match self.left.insert(name.clone(), value) {
             None => Ok(()),
             Some(_) => {
                 let message = format!("`{name}` is given twice");
@@ -203,12 +207,12 @@ impl Words {
 
     /// The text of an option.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name)
+        self.left.remove(name)
     }
 
     /// The value of an option; `expected` says what is accepted.
     pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>, Error> {
-        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        let Some(text) = self.left.remove(name) else { return Ok(None) };
         match text.parse() {
             Ok(value) => Ok(Some(value)),
             // A number that is too large is one all the same.
@@ -227,19 +231,22 @@ impl Words {
     /// Custom values, spelled `field.NAME`.
     pub(super) fn fields(&mut self) -> BTreeMap<String, String> {
         let is_field = |name: &str| name.starts_with("field.");
-        let (fields, rest) = std::mem::take(&mut self.0).into_iter().partition(|(name, _)| is_field(name));
-        self.0 = rest;
+        let (fields, rest) = std::mem::take(&mut self.left).into_iter().partition(|(name, _)| is_field(name));
+        self.left = rest;
+        self.has_fields = true;
         let fields: BTreeMap<String, String> = fields;
         fields.into_iter().map(|(name, value)| (name["field.".len()..].to_owned(), value)).collect()
     }
 
     /// Refuses what was not taken.
     pub(super) fn finish(self) -> Result<(), Error> {
-        match self.0.into_keys().next() {
+        match self.left.into_keys().next() {
             None => Ok(()),
             Some(name) => {
                 let message = format!("`{name}` is not an option of this operation");
-                Err(Error::invalid(name, message))
+                let hint = format!("a custom value is given as `field.{name}`");
+                let refused = Error::invalid(name, message);
+                Err(if self.has_fields { refused.with_hint(hint) } else { refused })
             }
         }
     }
@@ -376,7 +383,7 @@ impl<T: DeserializeOwned + FromForm, S: Sync> FromRequest<S> for Posted<T> {
             "application/json" => {
                 let body = read(&head, body).await?;
                 let words = Words::of_query(head.uri.query().unwrap_or(""))?;
-                if let Some(name) = words.0.into_keys().next() {
+                if let Some(name) = words.left.into_keys().next() {
                     let message =
                         format!("`{name}` is in the query, expected every option of a JSON request in its body");
                     return Err(Error::invalid(name, message).into());

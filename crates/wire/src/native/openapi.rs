@@ -168,6 +168,10 @@ fn described(operation: &Operation, details: Details, error: &Value, example: &V
         true => "Needs no grant.".to_owned(),
         false => format!("Needs the grants: {}.", grants.join(", ")),
     };
+    let needs = match operation.name {
+        "add_faces" => format!("{needs} In a query or a form a custom value is given as `field.NAME`."),
+        _ => needs,
+    };
     let mut answer = json!({"description": "done", "content": {"application/json": {"schema": schema(gives)}}});
     if gives == ARCHIVE {
         let file = json!({"schema": {"type": "string", "format": "binary"}});

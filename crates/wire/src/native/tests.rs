@@ -346,6 +346,8 @@ async fn bad_input_is_refused_in_words() {
     check_refused(raw("", "not a picture").await, Kind::ImageFormat);
     check_refused(raw("", "size 100x100\n").await, Kind::NoFaceInImage);
     check_refused(raw("subjct=anna", ANNA).await, Kind::InvalidArgument);
+    let hint = &raw("age=41", ANNA).await.1["error"]["hint"];
+    assert_eq!(hint, "a custom value is given as `field.age`");
     check_refused(raw("subject=a&subject=b", ANNA).await, Kind::InvalidArgument);
     check_refused(raw("subject=%ff", ANNA).await, Kind::InvalidArgument);
     check_refused(raw("faces=0", ANNA).await, Kind::InvalidArgument);
