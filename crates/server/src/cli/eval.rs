@@ -276,7 +276,11 @@ async fn embed(
             _ => Assess { aspects: Aspects::QUALITY, faces: face.choice() },
         },
     };
-    match analyzer.analyze(photo::read(path)?, request).await {
+    let image = match photo::read(path) {
+        Err(error) if error.kind() == Kind::ImageFormat => return Ok(Err(error)),
+        image => image?,
+    };
+    match analyzer.analyze(image, request).await {
         Ok(analysis) => Ok(Ok(match face.of(analysis) {
             Some(face) if !poor_quality(&face.quality, &face.detection, &floor).is_empty() => Looked::Refused,
             Some(face) => face.template.map_or(Looked::NoFace, Looked::Face),

@@ -50,6 +50,10 @@ pub(crate) struct ExplainArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
+    // The parser asks for no gallery where there is a second photograph, which excludes one.
+    if args.false_matches.is_some() && args.face_set.is_none() {
+        return Err(refused("`--false-matches` needs a gallery").with_hint("add `--set NAME`, or give a `--far`"));
+    }
     if args.crops.as_ref().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
         return Err(refused("`--crops` names a file, expected a folder"));
     }

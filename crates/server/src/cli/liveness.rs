@@ -10,8 +10,7 @@ use super::table::{self, Align};
 use super::{photo, terminal};
 use crate::assemble;
 use crate::config::Config;
-use crate::outcome::failed;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict, refused};
 
 /// Tells whether a living person is in a photograph or, with `--actions`, in a clip. Ends with 1 when there is none.
 #[derive(Debug, Args)]
@@ -37,7 +36,7 @@ pub(crate) struct LivenessArgs {
 /// Runs the command.
 pub(crate) async fn run(args: LivenessArgs, config: &Config) -> Outcome {
     let bytes = photo::read_within(&args.file, limits::VIDEO_BYTES_MAX.max(limits::IMAGE_BYTES_MAX))
-        .map_err(|reason| failed(format!("cannot read {}: {reason}", args.file.display())))?;
+        .map_err(|reason| refused(format!("cannot read {}: {reason}", args.file.display())))?;
     let library = assemble::without_store(config).await?;
     let is_picture = args.actions.is_none();
     let request = dto::Liveness {

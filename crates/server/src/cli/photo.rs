@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use likeness_domain::{Error, Kind, limits};
 
-use crate::outcome::failed;
+use crate::outcome::refused;
 
 /// Ends of file names that photographs have.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
@@ -21,9 +21,9 @@ pub(crate) fn has_photo_name(path: &Path) -> bool {
 
 /// The bytes of a photograph. One that no library would take is not read at all.
 pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
-    let cannot = |reason: &str| failed(format!("cannot read photograph {}: {reason}", path.display()));
-    let bytes = read_within(path, limits::IMAGE_BYTES_MAX).map_err(|reason| cannot(&reason))?;
-    if bytes.is_empty() { Err(cannot("it is empty")) } else { Ok(bytes) }
+    let message = |reason: &str| format!("cannot read photograph {}: {reason}", path.display());
+    let bytes = read_within(path, limits::IMAGE_BYTES_MAX).map_err(|reason| refused(message(&reason)))?;
+    if bytes.is_empty() { Err(Error::new(Kind::ImageFormat, message("it is empty"))) } else { Ok(bytes) }
 }
 
 /// The bytes of a file, or why they cannot be had.

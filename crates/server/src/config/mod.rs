@@ -23,7 +23,7 @@ use likeness_vision::runtime::{Library, Precision};
 
 pub(crate) use raw::RawConfig;
 
-use crate::outcome::{failed, refused};
+use crate::outcome::refused;
 use crate::{archives, fetch, listener, milvus, telemetry, tls, traces, video};
 use raw::Origin;
 use settings::ENV_CONFIG;
@@ -234,7 +234,7 @@ pub(crate) fn resolve(
     let from_file = match file.map(Path::to_owned).or_else(|| variable(ENV_CONFIG)) {
         Some(path) => {
             let text = std::fs::read_to_string(&path)
-                .map_err(|error| failed(format!("cannot read settings file {}: {error}", path.display())))?;
+                .map_err(|error| refused(format!("cannot read settings file {}: {error}", path.display())))?;
             RawConfig::from_toml(&text, &path)?
         }
         None => RawConfig::default(),

@@ -9,7 +9,7 @@ use likeness_domain::Error;
 use likeness_domain::settings::Shape;
 
 use super::settings::{ENV_CONFIG, Row, SETTINGS};
-use crate::outcome::{failed, refused};
+use crate::outcome::refused;
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl RawConfig {
     /// Reads the text of a settings file; `path` is only named.
     pub(crate) fn from_toml(text: &str, path: &Path) -> Result<RawConfig, Error> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            failed(format!("cannot read settings file {}: {}", path.display(), error.to_string().trim_end()))
+            refused(format!("cannot read settings file {}: {}", path.display(), error.to_string().trim_end()))
         })?;
         let mut raw = RawConfig::default();
         for (outer, value) in table {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use likeness_domain::Error;
 
-use crate::outcome::{failed, refused};
+use crate::outcome::refused;
 
 /// Lines of a list: far beyond the largest public protocol (IJB-C has 15.6 million, but in another form).
 const PAIRS_MAX: usize = 10_000_000;
@@ -35,7 +35,7 @@ pub(crate) struct Pairs {
 /// Reads a list from a file.
 pub(crate) fn read(path: &Path) -> Result<Pairs, Error> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| failed(format!("cannot read pairs file {}: {error}", path.display())))?;
+        .map_err(|error| refused(format!("cannot read pairs file {}: {error}", path.display())))?;
     parse(&text).map_err(|message| refused(format!("pairs file {}: {message}", path.display())))
 }
 

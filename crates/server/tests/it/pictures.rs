@@ -50,12 +50,18 @@ fn what_cannot_be_looked_at_is_named() {
         &["compare", "empty.jpg", "full.jpg"],
         &["explain", "full.jpg", "empty.jpg"],
         &["detect", "empty.jpg"],
-        &["liveness", "empty.jpg"],
     ] {
         let refused = scratch.run(arguments);
         assert_eq!(refused.code, Some(2), "{arguments:?}");
         assert!(refused.talk.contains("cannot read photograph empty.jpg: it is empty"), "{}", refused.talk);
     }
+    // Nothing of it is a fault of the program.
+    for arguments in [&["compare", "none.jpg", "full.jpg", "--json"][..], &["calibrate", "none", "--json"]] {
+        let refused = scratch.run(arguments);
+        assert!(refused.talk.contains("\"code\":\"invalid_argument\""), "{}", refused.talk);
+    }
+    let refused = scratch.run(&["explain", "full.jpg", "full.jpg", "--false-matches", "1"]);
+    assert!(refused.code == Some(2) && refused.talk.contains("needs a gallery"), "{}", refused.talk);
     let refused = scratch.run(&["explain", "full.jpg"]);
     assert!(refused.code == Some(2) && refused.talk.contains("--set NAME"), "{}", refused.talk);
     let refused = scratch.run(&["calibrate"]);

@@ -264,7 +264,7 @@ fn list(folder: &Path) -> Result<Folder, Error> {
     let entries = |path: &Path| -> Result<Vec<PathBuf>, Error> {
         let read = std::fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
         let mut paths: Vec<PathBuf> =
-            read.map_err(|error| failed(format!("cannot list folder {}: {error}", path.display())))?;
+            read.map_err(|error| refused(format!("cannot list folder {}: {error}", path.display())))?;
         paths.sort();
         Ok(paths)
     };

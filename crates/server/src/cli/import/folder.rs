@@ -14,7 +14,7 @@ use likeness_domain::types::is_unseen;
 use serde::Serialize;
 
 use super::photo;
-use crate::outcome::failed;
+use crate::outcome::refused;
 
 /// Sub-folders within sub-folders.
 const DEPTH_MAX: usize = 32;
@@ -89,7 +89,7 @@ pub(super) struct Walk {
 
 /// Every file below `dir` whose name says that it is a photograph. Links are followed.
 pub(super) fn walk(dir: &Path) -> Result<Walk, Error> {
-    let cannot = |error: std::io::Error| failed(format!("cannot read folder {}: {error}", dir.display()));
+    let cannot = |error: std::io::Error| refused(format!("cannot read folder {}: {error}", dir.display()));
     let mut walk = Walk::default();
     walk.is_new(&std::fs::metadata(dir).map_err(cannot)?);
     walk.folder(dir, &mut Vec::new()).map_err(cannot)?;
