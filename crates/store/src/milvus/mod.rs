@@ -57,7 +57,7 @@ use tokio::sync::Notify;
 use self::client::Client;
 pub use self::grpc::Address;
 use self::tail::Tail;
-use self::truth::{Outbox, Stage, Truth};
+use self::truth::{LargeSet, Outbox, Stage, Truth};
 
 /// How long whoever has nothing to do rests before it looks again.
 const REST: Duration = Duration::from_millis(250);
@@ -151,6 +151,12 @@ impl State {
     fn is_in_milvus(&self, face_set: FaceSetId) -> bool {
         matches!(self.stage(face_set), Some(Stage::Served | Stage::Refilling))
     }
+
+    /// Whether searches in the set are to be answered here: also by a refusal, where this node no longer has the set and
+    /// Milvus does not have it either.
+    fn is_ours(&self, face_set: FaceSetId) -> bool {
+        self.is_in_milvus(face_set) || self.left_out.contains(&face_set)
+    }
 }
 
 struct Shared {
@@ -179,13 +185,20 @@ impl Shared {
 
     /// Takes over what is kept of the outbox: what Milvus has by now leaves the tails, and sets that it has leave the node.
     async fn refresh(&self) -> Result<()> {
+        let loaded = self.load().await?;
+        // Commits are applied meanwhile: what was loaded before them is older, which does no harm.
         let _turn = self.turn.lock().await;
-        self.refresh_in_turn().await
+        self.adopt(loaded).await
     }
 
-    async fn refresh_in_turn(&self) -> Result<()> {
+    async fn load(&self) -> Result<(Outbox, Vec<LargeSet>)> {
         let outbox = self.truth.load().await?;
         let counted = self.truth.large_sets(u64::MAX, outbox.sets.keys().copied().collect()).await?;
+        Ok((outbox, counted))
+    }
+
+    /// For whoever has the turn.
+    async fn adopt(&self, (outbox, counted): (Outbox, Vec<LargeSet>)) -> Result<()> {
         let leaving: Vec<FaceSetId> = {
             let mut state = self.state_mut();
             let state = &mut *state;
@@ -380,7 +393,8 @@ impl VectorIndex for MilvusIndex {
                 state.tails.clear();
             }
             // It has to be known which sets are not to be filled.
-            self.shared.refresh_in_turn().await
+            let loaded = self.shared.load().await?;
+            self.shared.adopt(loaded).await
         })
     }
 
@@ -401,7 +415,7 @@ impl VectorIndex for MilvusIndex {
     }
 
     fn search(&self, question: GallerySearch) -> Pending<'_, Vec<Hit>> {
-        if !self.shared.state().is_in_milvus(question.face_set) {
+        if !self.shared.state().is_ours(question.face_set) {
             return self.shared.inner.search(question);
         }
         let shared = Arc::clone(&self.shared);
@@ -409,7 +423,7 @@ impl VectorIndex for MilvusIndex {
     }
 
     fn matching(&self, face_set: FaceSetId, filter: Arc<Filter>) -> Pending<'_, Vec<u64>> {
-        if !self.shared.state().is_in_milvus(face_set) {
+        if !self.shared.state().is_ours(face_set) {
             return self.shared.inner.matching(face_set, filter);
         }
         let shared = Arc::clone(&self.shared);

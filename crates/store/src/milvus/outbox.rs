@@ -246,7 +246,10 @@ impl Shared {
         let Some(first) = rows.first() else { return Ok(()) };
         if set.n_numbers == 0 {
             set.n_numbers = first.template.unit().len();
+            // Kept before there is anything in the collection: whoever goes on has to know where rows may be.
+            self.truth.save(outbox.clone()).await?;
         }
+        let Some(set) = outbox.sets.get(&face_set) else { return Ok(()) };
         let name = collection_of(&outbox.name, &set.pack, set.n_numbers);
         let fits = |row: &&GalleryEntry| row.template.unit().len() == set.n_numbers;
         let rows: Vec<Row> = rows.iter().filter(fits).map(|row| row_of(face_set, row)).collect();

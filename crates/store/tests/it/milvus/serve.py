@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 PORT = 19530
 
@@ -44,10 +45,17 @@ async def passed_on(reader, writer):
 def start(kind, folder):
     if kind == "lite":
         options = ["server", "--data-dir", folder, "--host", "127.0.0.1", "--port", str(PORT)]
-        return subprocess.Popen([f"{sys.prefix}/bin/milvus-lite", *options], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([f"{sys.prefix}/bin/milvus-lite", *options], stdout=subprocess.DEVNULL)
+        while server.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", PORT)).close()
+                return server
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit("milvus-lite has ended")
     from milvus import MilvusServer, MilvusServerConfig
 
-    server = MilvusServer(MilvusServerConfig(), wait_for_started=False)
+    server = MilvusServer(MilvusServerConfig(), wait_for_started=True)
     server.set_base_dir(folder)
     # Rows that are not in the graph yet are compared one by one, not by a rough index of their own (docs/scale.md).
     server.config.set("queryNode.segcore.interimIndex.enableIndex", "false")
@@ -61,6 +69,7 @@ async def main():
     raise_loopback()
     running = start(kind, folder)
     async with await asyncio.start_unix_server(passed_on, path) as server:
+        print("ready", flush=True)
         await server.serve_forever()
     del running
 

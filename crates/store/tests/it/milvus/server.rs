@@ -2,7 +2,7 @@
 //!
 //! It ends with the test's process, however that ends: a shell waits for the end of its input, which the test holds open.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl Server {
         self.dir.path().join("socket")
     }
 
-    /// Starts the program, on the data that is there, and waits until it takes connections.
+    /// Starts the program, on the data that is there, and waits until it answers.
     pub(crate) fn run(&self) {
         let data = self.dir.path().join("data");
         std::fs::create_dir_all(&data).expect("the folder is ours");
@@ -93,18 +93,23 @@ impl Server {
         }
         let _ = std::fs::remove_file(self.socket());
         let script = r#"trap '' INT HUP TERM
-            unshare -rn --pid --fork --kill-child=KILL "$1" "$2" "$3" "$4" "$5" >"$4/../log" 2>&1 </dev/null & running=$!
-            cat >/dev/null; kill -KILL $running; wait"#;
+            unshare -rn --pid --fork --kill-child=KILL "$1" "$2" "$3" "$4" "$5" 2>"$6/log" </dev/null & running=$!
+            word=; read -r word; kill -KILL $running; wait; [ "$word" = keep ] || rm -rf "$6""#;
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", script, "sh"]).arg(python());
         watchdog.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/milvus/serve.py"));
         watchdog.arg(if self.variety == Variety::Lite { "lite" } else { "standalone" }).arg(&data).arg(self.socket());
-        watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        *self.running.lock().unwrap() = Some(watchdog.spawn().expect("a shell starts"));
+        watchdog.arg(self.dir.path());
+        watchdog.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut watchdog = watchdog.spawn().expect("a shell starts");
+        let mut ready = String::new();
+        let said = watchdog.stdout.take().expect("it is piped");
+        let _ = BufReader::new(said).read_line(&mut ready);
+        *self.running.lock().unwrap() = Some(watchdog);
+        assert_eq!(ready, "ready\n", "Milvus does not start: {}", self.log());
         let started = Instant::now();
         while !self.is_answering() {
-            assert!(started.elapsed() < Duration::from_secs(180), "Milvus does not start: {}", self.log());
-            thread::sleep(Duration::from_millis(100));
+            assert!(started.elapsed() < Duration::from_secs(180), "Milvus does not answer: {}", self.log());
         }
     }
 
@@ -123,10 +128,12 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Kills it and everything it started.
+    /// Kills it and everything it started; its data stays.
     pub(crate) fn kill(&self) {
         if let Some(mut watchdog) = self.running.lock().unwrap().take() {
-            drop(watchdog.stdin.take());
+            if let Some(mut word) = watchdog.stdin.take() {
+                let _ = word.write_all(b"keep\n");
+            }
             let _ = watchdog.wait();
         }
     }
