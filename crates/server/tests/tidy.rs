@@ -2,6 +2,8 @@
 
 #[path = "tidy/architecture.rs"]
 mod architecture;
+#[path = "tidy/circles.rs"]
+mod circles;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -95,13 +95,8 @@ fn archived(face: &Face, template: &Template, persons: &HashMap<PersonId, &Perso
         quality: is_measured.then_some(dto::Quality { total, sharpness, illumination, pose, visibility }),
         created_at: Some(convert::time_text(face.created_at)),
         thumbnail: None,
-        template: spelled(template),
+        template: convert::template(template),
     }
-}
-
-/// A template as clients read it: base64 of its numbers.
-pub(super) fn spelled(template: &Template) -> String {
-    STANDARD.encode(template.unit().iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// As it is stored, where listings round to what people can see.

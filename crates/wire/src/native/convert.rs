@@ -17,7 +17,7 @@ use likeness_domain::score::{Bound, Calibration, FalseAcceptRate, Interval};
 use likeness_domain::types::{
     self, Aspects, ClearedParts, ExternalId, FaceId, FaceOwner, FaceSetName, FaceSetPatch, FaceSetSummary, FieldName,
     FieldSchema, FieldType, FieldValue, GivenFields, GivenValue, Note, PackId, Person, PersonKey, QualityGate,
-    Similarity, Subject, Tags, Tenant, Thumbnail, TimestampMs, UploadName,
+    Similarity, Subject, Tags, Template, Tenant, Thumbnail, TimestampMs, UploadName,
 };
 use likeness_domain::{Error, Kind, limits};
 use serde_json::{Number, Value};
@@ -633,6 +633,11 @@ pub(super) fn face_of(face: types::Face, owner: Option<&Person>) -> dto::Face {
         created_at: time_text(face.created_at),
         updated_at: time_text(face.updated_at),
     }
+}
+
+/// A template as clients read it: base64 of its numbers.
+pub(super) fn template(template: &Template) -> String {
+    STANDARD.encode(template.unit().iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// A tenant without what it has.

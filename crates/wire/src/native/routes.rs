@@ -15,7 +15,7 @@ use super::api::Api;
 use super::body::{Call, InFaceSet, Json, OfFace, Posted, Query, file_type, json};
 use super::errors::{self, NativeError};
 use super::etag::{self, IfMatch};
-use super::{archive, convert, dto, explain, in_process, liveness};
+use super::{convert, dto, explain, in_process, liveness};
 
 type Answer = Result<Response, NativeError>;
 
@@ -265,7 +265,7 @@ async fn listed(
         let templates = api.library.templates(caller, name, ids.clone()).await?;
         let templates: HashMap<FaceId, Template> = templates.into_iter().collect();
         for (face, id) in listed.iter_mut().zip(&ids) {
-            face.template = templates.get(id).map(archive::spelled);
+            face.template = templates.get(id).map(convert::template);
         }
     }
     Ok(listed)
