@@ -125,6 +125,12 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn fetch(line: *const Line) {
+        // SAFETY: reads nothing, whatever the pointer.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load(line: *const Line) -> Self {
         let line: *const f32 = line.cast();
         // SAFETY: see above. A line is twice 8 numbers.

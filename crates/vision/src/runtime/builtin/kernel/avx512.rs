@@ -147,6 +147,12 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn fetch(line: *const Line) {
+        // SAFETY: reads nothing, whatever the pointer.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load(line: *const Line) -> Self {
         // SAFETY: see above.
         Self(unsafe { _mm512_load_ps(line.cast()) })

@@ -14,6 +14,7 @@
 use std::ops::Range;
 
 use super::lanes::Lanes;
+use super::loops::FETCHED_AHEAD;
 use super::{Convolution, DepthwiseConvolution, LANES, Line, Window};
 
 /// Convolves with `R1`, `R2` or `R4` pixels at a time for one, two or more lines of outputs, of which at most `V_MAX` are
@@ -216,6 +217,11 @@ unsafe fn inside<L: Lanes, const S: usize, const T: usize>(
             let mut lines = [L::load(first); COLUMNS_MAX];
             for column in 1..n_columns {
                 lines[column] = L::load(first.add(column));
+            }
+            if kernel_row == 2 && T > 1 {
+                for column in 0..S * T {
+                    L::fetch(first.wrapping_add(FETCHED_AHEAD + column));
+                }
             }
             for kernel_column in 0..3 {
                 let weight = L::load(weights.get_unchecked(kernel_row * 3 + kernel_column));

@@ -23,6 +23,9 @@ pub(super) trait Lanes: Copy {
 
     /// The same number sixteen times.
     unsafe fn splat(number: f32) -> Self;
+    /// Asks for a line that is read soon; it need not be one. Nothing where the processor cannot be asked.
+    #[inline(always)]
+    fn fetch(_line: *const Line) {}
     /// Reads a line.
     unsafe fn load(line: *const Line) -> Self;
     /// Writes a line.

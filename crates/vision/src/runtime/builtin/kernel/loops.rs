@@ -13,6 +13,9 @@ use super::lanes::Lanes;
 use super::{Dense, Depthwise, FULL_BLOCK, FULL_LINES, Finish, Full, LANES, Line, PANEL_LINES};
 use super::{PackedWeights, PairLine, Pointwise};
 
+/// By how many pixels a row of a depthwise convolution is fetched ahead.
+pub(super) const FETCHED_AHEAD: usize = 16;
+
 /// Smaller numbers than this are as good as none; their reciprocal could be infinite.
 pub(super) const LARGEST_MIN: f32 = 1e-30;
 
@@ -214,6 +217,12 @@ unsafe fn depthwise_tile<L: Lanes, const S: usize, const T: usize>(
             let mut lines = [L::load(first); COLUMNS_MAX];
             for column in 1..n_columns {
                 lines[column] = L::load(first.add(column));
+            }
+            if kernel_row == 2 && T > 1 {
+                // Of the only row that no tile has read before; those of many channels lie in no cache near by.
+                for column in 0..S * T {
+                    L::fetch(first.wrapping_add(FETCHED_AHEAD + column));
+                }
             }
             for kernel_column in 0..3 {
                 let weight = L::load(&job.weights[kernel_row * 3 + kernel_column]);
