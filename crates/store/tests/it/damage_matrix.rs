@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use likeness_domain::access::{FaceSetScope, Grant, Grants};
 use likeness_domain::ports::{
     CredentialStore, FaceScope, GalleryStore, JobStore, NonceStore, Record, RecordQuota, RecordStore,
     TransientFaceStore, UploadStore, WhenFull,
 };
 use likeness_domain::types::{
-    AccessKey, AccessKeyId, FaceOwner, FaceSet, InstallationSecret, NewFace, NewFaceSet, Secret, Tenant, TenantName,
-    TimestampMs,
+    AccessKey, AccessKeyId, FaceOwner, FaceSet, InstallationSecret, NewFace, NewFaceSet, PreviousSecret, Secret,
+    Tenant, TenantName, TimestampMs,
 };
 use likeness_store::conformance::jobs::{at, job};
 use likeness_store::conformance::samples::*;
@@ -98,6 +99,14 @@ fn marked(number: u64) -> NewFace {
     NewFace { note: Some(note(&mark(number))), thumbnail: Some(thumbnail(number)), ..full_face(number) }
 }
 
+fn limited_id(name: &str) -> AccessKeyId {
+    AccessKeyId::new(&format!("LIMITED-{name}")).unwrap()
+}
+
+fn previous_secret() -> Secret {
+    Secret::new("secret-of-before").unwrap()
+}
+
 /// Something in every table.
 async fn fill(dir: &Path) {
     let store = EmbeddedStore::open(dir, Arc::new(Ledger::default())).unwrap();
@@ -109,9 +118,20 @@ async fn fill(dir: &Path) {
         credentials.ensure_tenant(by(tenant), new.clone()).await.unwrap();
         let (id, secret) =
             (AccessKeyId::new(&format!("KEY-{name}")).unwrap(), Secret::new("secret-of-the-key").unwrap());
-        credentials.add_key(by(tenant), AccessKey::new(id, secret, new, TimestampMs(1))).await.unwrap();
+        let new_tenant = new.clone();
+        credentials.add_key(by(tenant), AccessKey::new(id, secret.clone(), new, TimestampMs(1))).await.unwrap();
         let new = NewFaceSet { thumbnails: true, ..face_set(&format!("set-of-{name}")) };
         let set = store.create_face_set(by(tenant), new, None).await.unwrap();
+        // One that may do little, for a while, and was rotated: a fallen bit must not make it one that may do more.
+        let limited = AccessKey {
+            previous: Some(PreviousSecret { secret: previous_secret(), valid_until: TimestampMs(1 << 49) }),
+            grants: Grants::of(&[Grant::Read, Grant::Search]),
+            face_sets: FaceSetScope::Only([set.id].into()),
+            label: Some(note("gate 3")),
+            expires_at: Some(TimestampMs(1 << 48)),
+            ..AccessKey::new(limited_id(name), secret, new_tenant, TimestampMs(2))
+        };
+        credentials.add_key(by(tenant), limited).await.unwrap();
         if name == "gone" {
             store.delete_tenant(by(tenant)).await.unwrap();
             continue;
@@ -497,16 +517,28 @@ async fn everything(store: &EmbeddedStore, index: &Ledger, dir: &Path) -> BTreeS
         for tenant in credentials.tenants().await.unwrap_or_default() {
             returned.insert(format!("{tenant:?}"));
         }
-        for name in ["acme", "other", "gone"] {
-            if let Ok(Some(key)) = credentials.key(AccessKeyId::new(&format!("KEY-{name}")).unwrap()).await {
-                let is_own = key.secret == Secret::new("secret-of-the-key").unwrap();
-                // When it was used last decides nothing, and has no checksum.
-                let key = AccessKey { last_used_at: None, ..key };
-                returned.insert(format!("{key:?} {is_own}"));
-            }
-        }
+        returned.extend(keys(&credentials).await);
         if let Ok(secret) = credentials.installation_secret(InstallationSecret::from_bytes([8; 32])).await {
             returned.insert(format!("installation {}", secret == InstallationSecret::from_bytes([7; 32])));
+        }
+    }
+    returned
+}
+
+/// The keys that a store returns.
+async fn keys(credentials: &Credentials) -> BTreeSet<String> {
+    let mut returned = BTreeSet::new();
+    for name in ["acme", "other", "gone"] {
+        for id in [AccessKeyId::new(&format!("KEY-{name}")).unwrap(), limited_id(name)] {
+            if let Ok(Some(key)) = credentials.key(id).await {
+                let is_own = key.secret == Secret::new("secret-of-the-key").unwrap();
+                let is_rotated = key.previous.as_ref().map(|previous| previous.secret == previous_secret());
+                // When it was used last decides nothing, and has no checksum. A recovery gives a tenant whose row is damaged
+                // a name in its place.
+                let tenant = Tenant::new(key.tenant.id, TenantName::new("any").unwrap(), TimestampMs(0));
+                let key = AccessKey { last_used_at: None, tenant, ..key };
+                returned.insert(format!("{key:?} {is_own} {is_rotated:?}"));
+            }
         }
     }
     returned
@@ -561,6 +593,13 @@ fn look(whole: &Whole, table: &Table, damage: Damage, column_idx: Option<usize>,
             }
         }
         assert!(n_there == whole.numbers.len() || !recovered.lost.is_empty(), "{what}: a loss is said");
+        let found = keys(&Credentials::open(&to).unwrap()).await;
+        let invented: Vec<_> = found.difference(&whole.returned).collect();
+        assert!(invented.is_empty(), "{what}: recovered keys that never were: {invented:#?}");
+        let is_of_rows = matches!(damage, Damage::Bit | Damage::SwappedRows);
+        if is_of_rows && !["access_keys", "tenants"].contains(&table.name.as_str()) {
+            assert_eq!(found.len(), 4, "{what}: keys that were not touched are recovered");
+        }
     });
 
     let index = Arc::new(Ledger::default());
