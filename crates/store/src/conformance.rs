@@ -281,6 +281,7 @@ macro_rules! conformance {
                 leaving_takes_the_faces_out
                 a_set_made_by_joining_goes_with_its_last_member
                 a_deleted_person_leaves_no_trace
+                a_merged_person_goes_only_if_it_has_given_all
                 a_members_face_deleted_through_a_set_leaves_every_set
                 a_members_face_is_changed_in_every_set
                 a_persons_words_can_be_changed_and_cleared

@@ -127,6 +127,9 @@ const PORTRAITS_LOOKED_AT: u64 = 20;
 /// Persons whose pictures are looked up at the same time.
 const PORTRAITS_AT_ONCE: usize = 8;
 
+/// Times that a merge gives away what the person that goes has got meanwhile.
+const MERGE_TRIES: usize = 10;
+
 /// Faces that one commit moves, as many as one of a large delete erases: others wait for no more.
 const MOVED_AT_ONCE: u64 = 250;
 
@@ -249,6 +252,21 @@ impl Library {
         caller.require(Grant::Enrol)?;
         caller.require(Grant::Delete)?;
         let (from, into) = self.two_persons(caller, from, into).await?;
+        let mut n_moved = 0;
+        for _ in 0..MERGE_TRIES {
+            n_moved += self.give_all(caller, &from, &into).await?;
+            // Only if nobody has given it anything since, as another merge the other way round does.
+            if self.write(caller).await?.delete_merged_person(caller.actor(), from.id, into.id).await? {
+                let face_sets = self.face_sets_of(caller, into.id).await?;
+                return Ok(PersonMerged { person: into, face_sets, n_moved });
+            }
+        }
+        let message = format!("person `{}` got faces or face sets all the while it was merged", from.key);
+        Err(Error::new(Kind::Overloaded, message).with_hint("merge them again"))
+    }
+
+    /// Gives all face sets and faces of a person to another; how many faces.
+    async fn give_all(&self, caller: &Caller, from: &Person, into: &Person) -> Result<u64> {
         let face_sets = self.ports.store.face_sets_of(caller.tenant, from.id).await?;
         let names: Vec<FaceSetName> = face_sets.into_iter().map(|face_set| face_set.name).collect();
         let join = self.new_face_sets(caller, &Join { face_sets: names, capacity: None }).await?;
@@ -257,15 +275,12 @@ impl Library {
         }
         let mut n_moved = 0;
         loop {
-            let moved = self.moved(caller, &from, &into, None, MOVED_AT_ONCE).await?.len() as u64;
+            let moved = self.moved(caller, from, into, None, MOVED_AT_ONCE).await?.len() as u64;
             n_moved += moved;
             if moved < MOVED_AT_ONCE {
-                break;
+                return Ok(n_moved);
             }
         }
-        self.write(caller).await?.delete_person(caller.actor(), from.id).await?;
-        let face_sets = self.face_sets_of(caller, into.id).await?;
-        Ok(PersonMerged { person: into, face_sets, n_moved })
     }
 
     /// Makes a new person of some faces of another, member of the same face sets. Needs the enrol grant, and for keys for some
@@ -281,9 +296,10 @@ impl Library {
         check_moved(&request.faces)?;
         let from = self.existing_person(caller, &request.from).await?;
         self.require_unshared_person(caller, from.id).await?;
+        let has_none = || Error::new(Kind::FaceNotFound, format!("person `{}` has none of these faces", from.key));
         let scope = FaceScope::Person(from.id);
         if self.ports.store.faces(caller.tenant, scope, request.faces.clone()).await?.is_empty() {
-            return Err(Error::new(Kind::FaceNotFound, format!("person `{}` has none of these faces", from.key)));
+            return Err(has_none());
         }
         let face_sets = self.ports.store.face_sets_of(caller.tenant, from.id).await?;
         let names = face_sets.into_iter().map(|face_set| face_set.name).collect();
@@ -291,7 +307,12 @@ impl Library {
         let create = CreatePerson { key: request.key, name: request.name, note: request.note, join };
         let (person, face_sets) = self.create_person(caller, create).await?;
         let n_max = limits::SELECTOR_IDS_MAX as u64;
-        match self.moved(caller, &from, &person, Some(request.faces), n_max).await {
+        let moved = match self.moved(caller, &from, &person, Some(request.faces), n_max).await {
+            // Somebody else took them meanwhile.
+            Ok(moved) if moved.is_empty() => Err(has_none()),
+            moved => moved,
+        };
+        match moved {
             Ok(moved) => Ok((person, face_sets, moved)),
             Err(error) => {
                 // It has no face yet; what cannot be taken back stays as a person without faces.

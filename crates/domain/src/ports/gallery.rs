@@ -368,6 +368,10 @@ pub trait GalleryStore: TransientFaceStore {
     /// Deletes a person, its memberships and all its faces; returns how many faces. `PersonNotFound`.
     fn delete_person(&self, actor: Actor, person: PersonId) -> Pending<'_, u64>;
 
+    /// Deletes a person that has given all it had to another: that owns no face and is a member of no set that `into` is not a
+    /// member of. Otherwise nothing is changed, and the answer is `false`. `PersonNotFound` if either is not there.
+    fn delete_merged_person(&self, actor: Actor, person: PersonId, into: PersonId) -> Pending<'_, bool>;
+
     /// Makes a person a member of these sets, making those that are missing; all or none. Being a member already is
     /// fine. A set's pack need not be the person's faces' pack: faces without a template of the set's pack join no gallery. Returns all sets
     /// of the person after the call, in order of joining. `PersonNotFound`; `TooManyFaceSets` under the `limits`;

@@ -483,3 +483,26 @@ fn persons_are_found_by_a_part_of_their_names() {
         assert_eq!(refused.unwrap_err().field(), Some("contains"));
     }
 }
+
+/// Two who clear up the same duplicate from both sides keep one person with all faces: both merges had deleted theirs, and
+/// with them the faces that each had just been given.
+#[test]
+fn two_merges_the_other_way_round_keep_every_face() {
+    for _ in 0..200 {
+        let fixture = Fixture::with_staff();
+        for (person, scene) in [("anna", "face anna 40x40+10+5"), ("bert", "face bert 40x40+10+5")] {
+            fixture.person(person, &["staff"]).unwrap();
+            fixture.add_to(person, &[scene]).unwrap()[0].unwrap();
+        }
+        let (library, caller) = (&fixture.library, &fixture.caller);
+        let merge = |from: &str, into: &str| block_on(library.merge_persons(caller, &key(from), &key(into)));
+        let (one, other) = std::thread::scope(|scope| {
+            let one = scope.spawn(|| merge("anna", "bert"));
+            let other = scope.spawn(|| merge("bert", "anna"));
+            (one.join().unwrap(), other.join().unwrap())
+        });
+        assert!(one.is_ok() != other.is_ok(), "one of both: {one:?} {other:?}");
+        let left = block_on(library.persons(caller, None, None, 10)).unwrap().persons;
+        assert_eq!(left.iter().map(|summary| summary.n_faces).collect::<Vec<_>>(), [2]);
+    }
+}

@@ -203,6 +203,25 @@ pub async fn a_set_made_by_joining_goes_with_its_last_member(bench: Bench) -> Be
     bench
 }
 
+/// What it has still got, or has got meanwhile, is not lost with it.
+pub async fn a_merged_person_goes_only_if_it_has_given_all(bench: Bench) -> Bench {
+    let (anna, _) = member(&bench, "anna", &[1], &["a", "b"]).await;
+    let (bert, _) = member(&bench, "bert", &[2], &["a"]).await;
+    let end = async |from: PersonId, into: PersonId| bench.store.delete_merged_person(by(ours()), from, into).await;
+    assert!(!end(anna.id, bert.id).await.unwrap(), "it has a face");
+    bench.store.move_faces(by(ours()), anna.id, bert.id, None, 10, None, TimestampMs(1)).await.unwrap();
+    assert!(!end(anna.id, bert.id).await.unwrap(), "it is in a set of its own");
+    assert_eq!(names_of(&bench, anna.id).await, ["a", "b"]);
+    bench.store.join_face_sets(by(ours()), bert.id, vec![face_set("b")], None).await.unwrap();
+    refused(end(anna.id, PersonId::new(77).unwrap()).await, Kind::PersonNotFound);
+    assert!(end(anna.id, bert.id).await.unwrap());
+    assert!(bench.store.person(ours(), key("anna")).await.unwrap().is_none());
+    assert_eq!(bench.ids(ours(), FaceScope::Person(bert.id)).await.len(), 2);
+    refused(end(anna.id, bert.id).await, Kind::PersonNotFound);
+    refused(end(bert.id, anna.id).await, Kind::PersonNotFound);
+    bench
+}
+
 /// Also with more faces than are erased within the delete itself.
 pub async fn a_deleted_person_leaves_no_trace(bench: Bench) -> Bench {
     let numbers: Vec<u64> = (1..=150).collect();

@@ -635,6 +635,10 @@ impl GalleryStore for EmbeddedStore {
         self.delete_as(actor, "delete the person", move |tx, tenant| persons::delete(tx, tenant, person))
     }
 
+    fn delete_merged_person(&self, actor: Actor, person: PersonId, into: PersonId) -> Pending<'_, bool> {
+        self.delete_as(actor, "delete the person", move |tx, tenant| persons::delete_merged(tx, tenant, person, into))
+    }
+
     fn join_face_sets(
         &self,
         actor: Actor,

@@ -404,6 +404,19 @@ pub(super) fn delete(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId) -> An
     Ok(row.n_faces)
 }
 
+/// See `GalleryStore::delete_merged_person`.
+pub(super) fn delete_merged(tx: &mut WriteTx<'_>, tenant: TenantId, id: PersonId, into: PersonId) -> Answer<bool> {
+    let n_faces = rows::need_person(tx.conn, tenant, id)?.n_faces;
+    rows::need_person(tx.conn, tenant, into)?;
+    let theirs = sets_of_person(tx.conn, into)?;
+    let is_theirs = |id| theirs.iter().any(|set| set.face_set.id == id);
+    let has_given_all = n_faces == 0 && sets_of_person(tx.conn, id)?.iter().all(|set| is_theirs(set.face_set.id));
+    if has_given_all {
+        delete(tx, tenant, id)?;
+    }
+    Ok(has_given_all)
+}
+
 /// See `GalleryStore::face_sets_of`.
 pub(super) fn face_sets_of(conn: &Connection, tenant: TenantId, person: PersonId) -> Answer<Vec<FaceSet>> {
     if rows::person(conn, tenant, person)?.is_none() {

@@ -576,6 +576,10 @@ impl GalleryStore for MemoryStore {
         ready(self.write_as(actor, |state, tenant, changes| state.delete_person(tenant, person, changes)))
     }
 
+    fn delete_merged_person(&self, actor: Actor, person: PersonId, into: PersonId) -> Pending<'_, bool> {
+        ready(self.write_as(actor, |state, tenant, changes| state.delete_merged_person(tenant, person, into, changes)))
+    }
+
     fn join_face_sets(
         &self,
         actor: Actor,

@@ -262,6 +262,24 @@ impl State {
         Ok(n_faces)
     }
 
+    pub(super) fn delete_merged_person(
+        &mut self,
+        tenant: TenantId,
+        id: PersonId,
+        into: PersonId,
+        changes: &mut Changes,
+    ) -> Result<bool> {
+        self.person(tenant, id)?;
+        self.person(tenant, into)?;
+        let theirs = self.face_sets_of(tenant, into);
+        let has_given_all = self.owned(FaceOwner::Person(id)).is_empty()
+            && self.face_sets_of(tenant, id).iter().all(|set| theirs.iter().any(|their| their.id == set.id));
+        if has_given_all {
+            self.delete_person(tenant, id, changes)?;
+        }
+        Ok(has_given_all)
+    }
+
     pub(super) fn face_sets_of(&self, tenant: TenantId, person: PersonId) -> Vec<FaceSet> {
         if self.person(tenant, person).is_err() {
             return Vec::new();

@@ -779,6 +779,11 @@ impl GalleryStore for PostgresStore {
         self.write_as(actor, "delete the person", move |tx| Box::pin(persons::delete(tx, tenant, person)))
     }
 
+    fn delete_merged_person(&self, actor: Actor, person: PersonId, into: PersonId) -> Pending<'_, bool> {
+        let tenant = actor.tenant;
+        self.write_as(actor, "delete the person", move |tx| Box::pin(persons::delete_merged(tx, tenant, person, into)))
+    }
+
     fn join_face_sets(
         &self,
         actor: Actor,

@@ -369,6 +369,20 @@ pub(super) async fn delete(tx: &mut WriteTx, tenant: TenantId, id: PersonId) -> 
     Ok(row.n_faces)
 }
 
+/// See `GalleryStore::delete_merged_person`.
+pub(super) async fn delete_merged(tx: &mut WriteTx, tenant: TenantId, id: PersonId, into: PersonId) -> Answer<bool> {
+    let n_faces = rows::need_person(&tx.session, tenant, id).await?.n_faces;
+    rows::need_person(&tx.session, tenant, into).await?;
+    let theirs = sets_of_person(&tx.session, into).await?;
+    let is_theirs = |id| theirs.iter().any(|set| set.face_set.id == id);
+    let own = sets_of_person(&tx.session, id).await?;
+    let has_given_all = n_faces == 0 && own.iter().all(|set| is_theirs(set.face_set.id));
+    if has_given_all {
+        delete(tx, tenant, id).await?;
+    }
+    Ok(has_given_all)
+}
+
 /// See `GalleryStore::face_sets_of`.
 pub(super) async fn face_sets_of(session: &Session, tenant: TenantId, person: PersonId) -> Answer<Vec<FaceSet>> {
     if rows::person(session, tenant, person).await?.is_none() {
