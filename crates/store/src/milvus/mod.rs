@@ -349,7 +349,8 @@ impl MilvusIndex {
 
     /// What was handed to Milvus, as it is kept.
     pub async fn outbox(&self) -> Result<Outbox> {
-        self.shared.truth.load().await
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.truth.load().await }).await
     }
 
     /// Compares Milvus' rows of a set with the truth.
@@ -360,7 +361,8 @@ impl MilvusIndex {
 
     /// Has a set copied to Milvus anew, by whichever node writes to it. Until that is done its searches are refused.
     pub async fn rebuild(&self, face_set: FaceSetId) -> Result<()> {
-        self.shared.truth.ask_for_rebuild(face_set).await
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.truth.ask_for_rebuild(face_set).await }).await
     }
 
     /// Does `call` on the runtime that has Milvus' connection, whatever the caller's is.

@@ -262,7 +262,7 @@ struct Large {
 }
 
 impl Large {
-    const N_PROBES: u64 = 200;
+    const N_PROBES: u64 = 100;
     const TOP_K: usize = 10;
     const N_NUMBERS: usize = 128;
     /// Faces of a person.
