@@ -32,7 +32,7 @@ impl Node {
     }
 
     fn index(server: &Server, truth: &Arc<MemoryTruth>, runtime: &Runtime) -> MilvusIndex {
-        let settings = Settings { deadline: Duration::from_secs(3), ..settings(server, 100) };
+        let settings = settings(server, 100);
         MilvusIndex::new(Arc::new(BruteForceIndex::new()), Arc::clone(truth) as _, settings, runtime.handle().clone())
     }
 
