@@ -52,7 +52,7 @@ impl Places {
     /// The position of a hash, and its tag.
     fn home(&self, face: FaceId) -> (usize, u8) {
         let hash = split_mix(&mut face.get());
-        ((u128::from(hash) * self.tags.len() as u128 >> 64) as usize, hash as u8 | 0x80)
+        (((u128::from(hash) * self.tags.len() as u128) >> 64) as usize, hash as u8 | 0x80)
     }
 
     fn after(&self, position: usize) -> usize {
