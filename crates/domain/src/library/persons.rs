@@ -2,7 +2,7 @@
 
 use super::faces::assess_for;
 use super::{ImageInput, Library, Wanted, check_count, check_page, quota, together};
-use crate::access::{Caller, Grant};
+use crate::access::{Caller, Grant, Limits};
 use crate::limits;
 use crate::policy::{self, FaceChoice, QualityThresholds};
 use crate::ports::{FacePage, FaceScope, FaceSelector, Page, PersonSummary};
@@ -254,7 +254,11 @@ impl Library {
         let (from, into) = self.two_persons(caller, from, into).await?;
         let mut n_moved = 0;
         for _ in 0..MERGE_TRIES {
-            n_moved += self.give_all(caller, &from, &into).await?;
+            let given = self.give_all(caller, &from, &into).await;
+            n_moved += given.map_err(|error| match n_moved {
+                0 => error,
+                _ => error.with_hint(format!("before that, {n_moved} faces became those of `{}`", into.key)),
+            })?;
             // Only if nobody has given it anything since, as another merge the other way round does.
             if self.write(caller).await?.delete_merged_person(caller.actor(), from.id, into.id).await? {
                 let face_sets = self.face_sets_of(caller, into.id).await?;
@@ -265,22 +269,27 @@ impl Library {
         Err(Error::new(Kind::Overloaded, message).with_hint("merge them again"))
     }
 
-    /// Gives all face sets and faces of a person to another; how many faces.
+    /// Gives all face sets of a person and as many faces as it has at first to another; how many faces.
     async fn give_all(&self, caller: &Caller, from: &Person, into: &Person) -> Result<u64> {
         let face_sets = self.ports.store.face_sets_of(caller.tenant, from.id).await?;
         let names: Vec<FaceSetName> = face_sets.into_iter().map(|face_set| face_set.name).collect();
         let join = self.new_face_sets(caller, &Join { face_sets: names, capacity: None }).await?;
         if !join.is_empty() {
-            self.write(caller).await?.join_face_sets(caller.actor(), into.id, join, caller.write_limits()).await?;
+            let joined =
+                self.write(caller).await?.join_face_sets(caller.actor(), into.id, join, join_limits(caller)).await;
+            joined.map_err(|error| not_made(caller, error))?;
         }
+        // Not until it has none: of two that are merged the other way round at the same time, each gets as many as it gives.
+        let n_steps = self.ports.store.n_faces_of_person(caller.tenant, from.id).await?.div_ceil(MOVED_AT_ONCE);
         let mut n_moved = 0;
-        loop {
+        for _ in 0..n_steps {
             let moved = self.moved(caller, from, into, None, MOVED_AT_ONCE).await?.len() as u64;
             n_moved += moved;
             if moved < MOVED_AT_ONCE {
-                return Ok(n_moved);
+                break;
             }
         }
+        Ok(n_moved)
     }
 
     /// Makes a new person of some faces of another, member of the same face sets. Needs the enrol grant, and for keys for some
@@ -368,7 +377,8 @@ impl Library {
             created_at: self.ports.clock.now(),
         };
         let join = self.new_face_sets(caller, &request.join).await?;
-        self.write(caller).await?.create_person(caller.actor(), new, join, caller.write_limits()).await
+        let made = self.write(caller).await?.create_person(caller.actor(), new, join, join_limits(caller)).await;
+        made.map_err(|error| not_made(caller, error))
     }
 
     /// A person and its sets, in order of joining. Needs the read grant. `PersonNotFound`.
@@ -592,8 +602,9 @@ impl Library {
         caller.require(Grant::Enrol)?;
         let person = self.existing_person(caller, key).await?;
         let face_sets = self.new_face_sets(caller, &join).await?;
-        let limits = caller.write_limits();
-        let mut joined = self.write(caller).await?.join_face_sets(caller.actor(), person.id, face_sets, limits).await?;
+        let limits = join_limits(caller);
+        let joined = self.write(caller).await?.join_face_sets(caller.actor(), person.id, face_sets, limits).await;
+        let mut joined = joined.map_err(|error| not_made(caller, error))?;
         joined.retain(|face_set| caller.sees(face_set.id));
         Ok(joined)
     }
@@ -635,7 +646,7 @@ impl Library {
 
     /// What the sets would be if they have to be made. A caller who may not make sets has to name existing ones.
     async fn new_face_sets(&self, caller: &Caller, join: &Join) -> Result<Vec<NewFaceSet>> {
-        if !caller.face_sets.is_all() || !caller.grants.contains(Grant::Manage) {
+        if !may_make_face_sets(caller) {
             for name in &join.face_sets {
                 self.existing_face_set(caller, name).await?;
             }
@@ -662,6 +673,31 @@ impl Library {
             created_at: now,
         };
         Ok(join.face_sets.iter().map(new).collect())
+    }
+}
+
+/// Whether a set that a person joins is made if it is missing.
+fn may_make_face_sets(caller: &Caller) -> bool {
+    caller.face_sets.is_all() && caller.grants.contains(Grant::Manage)
+}
+
+/// The bounds for joining sets. Whoever may make none has a bound of none: a set that was looked up before the write may be
+/// deleted by then, and would be made anew.
+fn join_limits(caller: &Caller) -> Option<Limits> {
+    let limits = caller.write_limits();
+    match may_make_face_sets(caller) {
+        true => limits,
+        false => Some(Limits { face_sets_max: Some(0), ..limits.unwrap_or(Limits::NONE) }),
+    }
+}
+
+/// What is said where a set would have had to be made under [`join_limits`].
+fn not_made(caller: &Caller, error: Error) -> Error {
+    match error.kind() {
+        Kind::TooManyFaceSets if !may_make_face_sets(caller) => {
+            Error::new(Kind::FaceSetNotFound, "a face set to join was deleted meanwhile")
+        }
+        _ => error,
     }
 }
 

@@ -1,11 +1,14 @@
 //! Persons, their faces and memberships, and the search for every face of an image.
 
+use likeness_domain::access::FaceSetScope;
 use likeness_domain::library::{
     AddPersonFaces, Comparisons, CreatePerson, FacesFound, Join, PersonImage, PutUpload, SearchFaces,
 };
 use likeness_domain::limits;
-use likeness_domain::ports::{Page, UploadQuota};
-use likeness_domain::types::{FaceOwner, FaceSetPatch, Note, PersonKey, PersonPatch, UploadName, require_path_segment};
+use likeness_domain::ports::{Clock, Page, UploadQuota};
+use likeness_domain::types::{
+    FaceOwner, FaceSetPatch, Note, PersonKey, PersonPatch, TimestampMs, UploadName, require_path_segment,
+};
 use likeness_testkit::fake_pack;
 
 use super::*;
@@ -504,5 +507,52 @@ fn two_merges_the_other_way_round_keep_every_face() {
         assert!(one.is_ok() != other.is_ok(), "one of both: {one:?} {other:?}");
         let left = block_on(library.persons(caller, None, None, 10)).unwrap().persons;
         assert_eq!(left.iter().map(|summary| summary.n_faces).collect::<Vec<_>>(), [2]);
+    }
+}
+
+/// A clock that deletes a face set when it is asked for the time, which is between a look at the sets and the write.
+struct DeletingClock {
+    fixture: Fixture,
+    face_set: FaceSetName,
+}
+
+impl Clock for DeletingClock {
+    fn now(&self) -> TimestampMs {
+        let Fixture { library, caller, clock, .. } = &self.fixture;
+        let _ = block_on(library.delete_face_set(caller, &self.face_set, false));
+        clock.now()
+    }
+}
+
+/// Whoever may make no face sets made one that was deleted at the same moment anew, without its bounds.
+#[test]
+fn a_set_that_is_deleted_meanwhile_is_made_anew_by_nobody_who_may_make_none() {
+    for is_for_some_sets in [false, true] {
+        let fixture = Fixture::with_staff();
+        let staff = block_on(fixture.library.face_set(&fixture.caller, &name("staff"))).unwrap().face_set.id;
+        let other = fixture.create("other").unwrap().id;
+        fixture.person("anna", &["other"]).unwrap();
+        let mut enroller = fixture.caller.clone();
+        enroller.grants = Grants::of(&[Grant::Read, Grant::Enrol]);
+        if is_for_some_sets {
+            enroller.grants = Grants::of(&[Grant::Read, Grant::Enrol, Grant::Manage]);
+            enroller.face_sets = FaceSetScope::Only([staff, other].into_iter().collect());
+        }
+        let ports = Ports {
+            analyzer: fixture.analyzer.clone(),
+            store: fixture.store.clone(),
+            index: fixture.index.clone(),
+            fetcher: fixture.fetcher.clone(),
+            decoder: Arc::new(FakeVideoDecoder),
+            pictures: fixture.store.clone(),
+            credentials: fixture.store.clone(),
+            jobs: fixture.store.clone(),
+            clock: Arc::new(FakeClock::default()),
+            ids: Arc::new(SeededIds::new(2)),
+        };
+        let library =
+            Library::new(Ports { clock: Arc::new(DeletingClock { fixture, face_set: name("staff") }), ..ports });
+        let joined = block_on(library.join_face_sets(&enroller, &key("anna"), join(&["staff"])));
+        assert_eq!(joined.unwrap_err().kind(), Kind::FaceSetNotFound);
     }
 }
