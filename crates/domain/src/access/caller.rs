@@ -3,7 +3,7 @@
 use super::fair::Share;
 use super::grants::{FaceSetScope, Grant, Grants, not_granted};
 use super::limits::Limits;
-use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, RequestId, Tenant, TenantId};
+use crate::types::{AccessKey, AccessKeyId, Actor, FaceSetId, RequestId, Tenant, TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
 /// Who asks. It is made of a checked access key by [`super::Access::admit`], or for the owner of the data folder; every
@@ -18,6 +18,8 @@ pub struct Caller {
     pub face_sets: FaceSetScope,
     /// The access key that signed the request; `None` for the owner of the data folder and for the server's own work.
     pub key: Option<AccessKeyId>,
+    /// When what it signed with ends, the key or the secret of before its last rotation.
+    pub ends_at: Option<TimestampMs>,
     /// The numbers of the vendor whose dialect the call came through.
     pub vendor_limits: Limits,
     /// The numbers of the tenant.
@@ -36,6 +38,7 @@ impl Caller {
             grants: key.grants,
             face_sets: key.face_sets.clone(),
             key: Some(key.id.clone()),
+            ends_at: key.expires_at,
             vendor_limits,
             tenant_limits: key.tenant.limits,
             weight: Share::WEIGHT,
@@ -56,6 +59,7 @@ impl Caller {
             grants: Grants::ALL,
             face_sets: FaceSetScope::All,
             key: None,
+            ends_at: None,
             vendor_limits: Limits::NONE,
             tenant_limits: Limits::NONE,
             weight: Share::WEIGHT,

@@ -176,19 +176,27 @@ impl Library {
         }
     }
 
-    /// A key that the caller may change.
+    /// A key that the caller may change. Its own it may change unless it signed with the secret of before the last rotation.
     async fn changeable_key(&self, caller: &Caller, id: &AccessKeyId) -> Result<AccessKey> {
         require_keeper(caller)?;
         let found = self.ports.credentials.key(id.clone()).await?;
         let key = found.filter(|key| key.tenant.id == caller.tenant).ok_or_else(|| no_such_key(id))?;
         require_as_strong(caller, key.grants)?;
+        let is_of_old_secret = caller.key.as_ref() == Some(id) && caller.ends_at != key.expires_at;
+        if is_of_old_secret {
+            // Whoever has the old one may be the reason for the new one.
+            let message =
+                "the secret was replaced and is accepted for a while only: the key is changed with its new one";
+            return Err(Error::new(Kind::Forbidden, message));
+        }
         Ok(key)
     }
 
-    /// When the caller's own key ends; `None` for one that does not, and for the owner of the data folder.
+    /// When the caller's own key ends, or the secret with which it signed; `None` for one that does not, and for the owner of the data folder.
     pub(super) async fn own_end(&self, caller: &Caller) -> Result<Option<TimestampMs>> {
         let Some(own) = &caller.key else { return Ok(None) };
-        Ok(self.ports.credentials.key(own.clone()).await?.and_then(|key| key.expires_at))
+        let end = self.ports.credentials.key(own.clone()).await?.and_then(|key| key.expires_at);
+        Ok([end, caller.ends_at].into_iter().flatten().min())
     }
 
     /// How much of its limits the tenant uses. Needs the read grant, for every face set.

@@ -191,6 +191,13 @@ impl AccessKey {
         self.previous.as_ref().filter(is_previous).map(|previous| previous.valid_until)
     }
 
+    /// The key as it is for whoever proves it by this secret: with the one of before the last rotation it ends when that does.
+    #[must_use]
+    pub fn proved_by(self, secret: &Secret) -> Self {
+        let ends = [self.expires_at, self.end_of(secret)].into_iter().flatten().min();
+        Self { expires_at: ends, ..self }
+    }
+
     /// Whether it may be used at `now`: enabled and not expired.
     pub fn is_usable(&self, now: TimestampMs) -> bool {
         self.enabled && self.expires_at.is_none_or(|expires_at| now < expires_at)

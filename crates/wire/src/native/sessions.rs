@@ -103,8 +103,10 @@ impl Sessions {
     pub(super) async fn key(&self, id: &str, secret: &str) -> Result<Option<AccessKey>, Error> {
         let Some(id) = AccessKeyId::new(id) else { return Ok(None) };
         let now = self.clock.now();
-        let key = self.credentials.key(id).await?;
-        Ok(key.filter(|key| key.secrets(now).any(|known| same(known.reveal().as_bytes(), secret.as_bytes()))))
+        let Some(key) = self.credentials.key(id).await? else { return Ok(None) };
+        let is_it = |known: &&Secret| same(known.reveal().as_bytes(), secret.as_bytes());
+        let known = key.secrets(now).find(is_it).cloned();
+        Ok(known.map(|known| key.proved_by(&known)))
     }
 
     /// Begins a session of a key, which was proved by `secret`; its token.
@@ -165,9 +167,10 @@ impl Sessions {
             Who::Key { id, secret } => {
                 let Some(id) = AccessKeyId::new(id) else { return Ok(None) };
                 let now = self.clock.now();
-                let is_accepted = |known: &Secret| same(digest_of(known.reveal()).as_bytes(), secret.as_bytes());
-                let key = self.credentials.key(id).await?.filter(|key| key.secrets(now).any(is_accepted));
-                key.map(|key| SessionOf::Key(Box::new(key)))
+                let is_accepted = |known: &&Secret| same(digest_of(known.reveal()).as_bytes(), secret.as_bytes());
+                let Some(key) = self.credentials.key(id).await? else { return Ok(None) };
+                let known = key.secrets(now).find(is_accepted).cloned();
+                known.map(|known| SessionOf::Key(Box::new(key.proved_by(&known))))
             }
             Who::Owner { tenant } => {
                 let Ok(name) = TenantName::new(tenant) else { return Ok(None) };

@@ -323,6 +323,30 @@ async fn a_key_is_listed_switched_rotated_and_deleted() {
     refused(server.send("acme", "GET", &path, &[], Value::Null).await, "key_not_found");
 }
 
+/// A key is rotated because somebody else may know its secret, who must not be able to do the same.
+#[tokio::test]
+async fn the_secret_of_before_a_rotation_changes_its_key_no_more() {
+    let server = Server::new().await;
+    let rotated = server.acme(200, "POST", "/keys/acme/rotate", json!({"overlap_s": 60})).await;
+    let until = &rotated["old_secret_valid_until"];
+    // The server's calls are signed with the old secret, which does everything else.
+    server.acme(201, "POST", "/face-sets", json!({"name": "staff"})).await;
+    for (method, path, body) in [
+        ("POST", "/keys/acme/rotate", json!({"overlap_s": 0})),
+        ("PATCH", "/keys/acme", json!({"enabled": false})),
+        ("DELETE", "/keys/acme", Value::Null),
+    ] {
+        refused(server.send("acme", method, path, &[], body).await, "forbidden");
+    }
+    // What it makes or learns ends with it.
+    let made = server.acme(201, "POST", "/keys", json!({"grants": ["read"]})).await;
+    assert_eq!(made["expires_at"], *until);
+    refused(server.send("acme", "POST", "/keys", &[], json!({"expires_in_s": 61})).await, "forbidden");
+    server.add_key("acme", "endless", |key| key).await;
+    refused(server.send("acme", "POST", "/keys/endless/rotate", &[], json!({})).await, "forbidden");
+    assert_eq!(server.acme(200, "GET", "/keys", Value::Null).await["keys"].as_array().unwrap().len(), 3);
+}
+
 #[tokio::test]
 async fn a_sets_capacity_is_changed_taken_away_and_never_below_its_faces() {
     let server = Server::new().await;
