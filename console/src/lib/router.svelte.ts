@@ -20,14 +20,14 @@ export function path(): string {
   return here.path;
 }
 
-/** Decoded segments of the path. */
+/** Decoded segments of the path, in the form in which names are stored: a link may have been written in another one. */
 export function segments(): string[] {
   return here.path
     .split("/")
     .filter(Boolean)
     .map((segment) => {
       try {
-        return decodeURIComponent(segment);
+        return decodeURIComponent(segment).normalize();
       } catch {
         return segment;
       }
@@ -35,7 +35,7 @@ export function segments(): string[] {
 }
 
 export function query(name: string): string {
-  return here.query.get(name) ?? "";
+  return (here.query.get(name) ?? "").normalize();
 }
 
 /** The address of a place, for links. */

@@ -12,6 +12,11 @@ function named(character: string): string {
   return `‹U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
+/** A face set where one is chosen among several: labels need not differ. */
+export function setWords(set: { name: string; label?: string | null }): string {
+  return visible(set.label && set.label !== set.name ? `${set.label} · ${set.name}` : set.name);
+}
+
 /**
  * The text with invisible characters named, such as `‹U+202E›` for one that turns the direction of what follows, and the
  * spaces of a text that has nothing else. In notes, `lines`, line breaks and tabs stay.

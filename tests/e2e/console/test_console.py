@@ -84,7 +84,7 @@ def test_the_owner_s_link_is_good_once(visit, server, key):
     assert "ticket" not in page.url
     second = visit().page
     second.goto(link)
-    expect(second.get_by_role("alert")).to_be_visible()
+    expect(second.get_by_role("alert")).to_contain_text("Run `likeness console` again")
 
 
 def test_an_empty_folder_gets_a_tenant_and_a_console(browser, server, tmp_path):
@@ -501,6 +501,28 @@ def test_invisible_characters_are_shown(visit, server, key):
     page.get_by_role("dialog").get_by_role("textbox").fill("zero")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="No persons yet")).to_be_visible()
+
+
+def test_names_that_look_alike_are_told_apart(visit, server, key):
+    call(server, key, "POST", "/face-sets", {"name": "\u00e9x", "label": "Staff"})
+    call(server, key, "POST", "/face-sets", {"name": "a  b", "label": "Staff"})
+    one = visit()
+    page = one.sign_in(key)
+    # A link with the name in another form of the same letters.
+    one.visit("/sets/e%CC%81x/settings")
+    expect(page.get_by_label("Name for people")).to_have_value("Staff")
+    one.visit("/search?set=e%CC%81x")
+    chosen = page.get_by_label("Face set")
+    expect(chosen).to_have_value("\u00e9x")
+    expect(chosen.locator("option")).to_contain_text(["Staff \u00b7 a  b", "Staff \u00b7 \u00e9x"])
+    # Spaces that nobody can count need not be typed.
+    one.visit("/sets/a%20%20b/settings")
+    page.get_by_role("button", name="Delete the face set").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("a b")
+    dialog.get_by_role("button", name="Delete the face set").click()
+    expect(page.get_by_role("heading", name="Face sets")).to_be_visible()
+    assert call(server, key, "GET", "/face-sets/a%20%20b") == (404, "face_set_not_found")
 
 
 # ---- changing things
