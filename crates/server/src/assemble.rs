@@ -488,7 +488,8 @@ fn library(
 fn turns(config: &Config) -> Turns {
     let General { workers, queue_max, queue_wait_max, .. } = config.general;
     let slots = |what, n_slots, queue_max, wait_ms_max| {
-        FairSlots::new(FairBounds { what, n_slots, queue_max, wait_ms_max }, Arc::new(SystemClock))
+        let bounds = FairBounds { what, n_slots, queue_max, wait_ms_max };
+        FairSlots::with_timer(bounds, Arc::new(SystemClock), Arc::new(SystemClock))
     };
     let wait_ms_max = u64::try_from(queue_wait_max.as_millis()).ok();
     Turns {

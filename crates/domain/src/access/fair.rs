@@ -14,15 +14,15 @@
 //! - Where the queue is full, a call of a tenant with fewer waiting calls takes the place of the newest call of the tenant
 //!   with most (each in proportion to its weight). So one tenant may use the whole queue while nobody else needs it, and
 //!   cannot keep anybody out of it.
-//! - With a bound on waiting, no call but the oldest of its tenant still waits, after another has ended or come, that has waited
-//!   [`WAIT_FACTOR_MAX`] times as long.
+//! - With a bound on waiting, no call but the oldest of its tenant waits longer than [`WAIT_FACTOR_MAX`] times that; without
+//!   a timer it is told when another call ends or comes.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::ports::Clock;
+use crate::ports::{Clock, Timer};
 use crate::types::{TenantId, TimestampMs};
 use crate::{Error, Kind, Result};
 
@@ -76,6 +76,8 @@ pub struct FairSlots {
 struct Shared {
     bounds: FairBounds,
     clock: Arc<dyn Clock>,
+    /// Tells calls in time that they have waited too long.
+    timer: Option<Arc<dyn Timer>>,
     state: Mutex<State>,
 }
 
@@ -130,12 +132,20 @@ pub struct Entering {
     shared: Arc<Shared>,
     share: Share,
     ticket: std::result::Result<Arc<Ticket>, Option<Error>>,
+    /// Ready when it has waited too long, unless it is the oldest of its tenant.
+    late: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl FairSlots {
     /// Slots that nobody holds yet.
     pub fn new(bounds: FairBounds, clock: Arc<dyn Clock>) -> Self {
-        Self { shared: Arc::new(Shared { bounds, clock, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { bounds, clock, timer: None, state: Mutex::default() }) }
+    }
+
+    /// The same, where calls that have waited too long are told so at once, by the same time as the clock.
+    #[must_use]
+    pub fn with_timer(bounds: FairBounds, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>) -> Self {
+        Self { shared: Arc::new(Shared { bounds, clock, timer: Some(timer), state: Mutex::default() }) }
     }
 
     /// Waits for a slot. [`Kind::Overloaded`] if the queue is full of calls with a better right, the call would wait too
@@ -145,7 +155,8 @@ impl FairSlots {
         shared.refuse_late(&mut state);
         let ticket = shared.queue(&mut state, share);
         shared.serve(&mut state);
-        Entering { shared: Arc::clone(shared), share, ticket: ticket.map_err(Some) }
+        let late = ticket.as_ref().ok().filter(|ticket| ticket.is_waiting()).and_then(|ticket| shared.late(ticket));
+        Entering { shared: Arc::clone(shared), share, ticket: ticket.map_err(Some), late }
     }
 
     /// Calls that wait now, of all tenants.
@@ -237,6 +248,18 @@ impl Shared {
         }
     }
 
+    /// Ready when a call has waited too long; `None` where there is no bound or nothing that says so.
+    fn late(&self, ticket: &Ticket) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let wait_ms_max = i64::try_from(self.bounds.wait_ms_max?.saturating_mul(WAIT_FACTOR_MAX)).ok()?;
+        let (timer, clock) = (Arc::clone(self.timer.as_ref()?), Arc::clone(&self.clock));
+        let at = TimestampMs(ticket.since.0.checked_add(wait_ms_max)?.checked_add(1)?);
+        Some(Box::pin(async move {
+            while clock.now() < at {
+                timer.sleep_until(at).await;
+            }
+        }))
+    }
+
     /// Gives free slots to those whose turn it is.
     fn serve(&self, state: &mut State) {
         while state.n_held < self.bounds.n_slots && state.n_waiting > 0 {
@@ -280,6 +303,10 @@ impl Ticket {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_waiting(&self) -> bool {
+        matches!(&*self.state(), TicketState::Waiting(_))
+    }
+
     fn answer(&self, answer: TicketState) {
         let before = std::mem::replace(&mut *self.state(), answer);
         if let TicketState::Waiting(Some(waker)) = before {
@@ -300,6 +327,15 @@ impl Future for Entering {
                 return Poll::Ready(Err(error));
             }
         };
+        let is_late = match &mut this.late {
+            Some(late) if ticket.is_waiting() => late.as_mut().poll(context).is_ready(),
+            _ => false,
+        };
+        if is_late {
+            // The oldest of its tenant waits on.
+            this.late = None;
+            this.shared.refuse_late(&mut this.shared.state());
+        }
         let mut state = ticket.state();
         let answer = match &mut *state {
             TicketState::Waiting(waker) => {

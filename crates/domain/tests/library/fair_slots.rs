@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use likeness_domain::access::{Entering, FairBounds, FairSlots, Share, Slot};
@@ -182,6 +183,53 @@ fn calls_that_waited_twice_as_long_as_they_may_are_refused_when_one_before_them_
     let has_slot = [first, &mut other].map(|entering| poll(entering).is_ready());
     assert_eq!(has_slot.iter().filter(|&&has_slot| has_slot).count(), 1);
     assert!(poll(&mut later).is_pending());
+}
+
+/// Notes that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// While the one before them is still at work, which may take long.
+#[test]
+fn calls_that_waited_too_long_are_told_in_time_but_for_the_oldest_of_a_tenant() {
+    let clock = Arc::new(FakeClock::default());
+    let bounds = FairBounds { n_slots: 1, wait_ms_max: Some(1000), ..BOUNDS };
+    let slots = FairSlots::with_timer(bounds, clock.clone(), clock.clone());
+    let slot = ready(poll(&mut slots.enter(share(1, 1))));
+    let mut waiting = [slots.enter(share(1, 1)), slots.enter(share(1, 1)), slots.enter(share(2, 1))];
+    let woken = [(); 3].map(|()| Arc::new(Woken::default()));
+    let mut polled = || {
+        let polled = waiting.iter_mut().zip(&woken).map(|(entering, woken)| {
+            let waker = Arc::clone(woken).into();
+            Pin::new(entering).poll(&mut Context::from_waker(&waker))
+        });
+        polled.collect::<Vec<_>>()
+    };
+    assert!(polled().iter().all(Poll::is_pending));
+    clock.advance(Duration::from_millis(2000));
+    assert!(polled().iter().all(Poll::is_pending), "not longer than twice as long yet");
+    woken.iter().for_each(|woken| woken.0.store(false, Ordering::SeqCst));
+    clock.advance(Duration::from_millis(1));
+    assert!(woken[1].0.load(Ordering::SeqCst), "it need not be asked");
+    let [first, second, other] = polled().try_into().ok().unwrap();
+    assert!(first.is_pending() && other.is_pending(), "each is the oldest of its tenant");
+    let Poll::Ready(Err(error)) = second else { panic!("it waits on") };
+    assert_eq!(error.kind(), Kind::Overloaded);
+    assert!(error.message().starts_with("this call has waited 2.0 s for calls of this tenant"), "{}", error.message());
+    assert_eq!(slots.n_waiting(), 2);
+    drop(slot);
+    let has_slot = polled_slots(&mut waiting);
+    assert_eq!(has_slot, 1, "the slot goes on to one of the two");
+}
+
+fn polled_slots([first, _, other]: &mut [Entering; 3]) -> usize {
+    [first, other].into_iter().filter_map(|entering| poll(entering).is_ready().then_some(())).count()
 }
 
 #[test]

@@ -43,6 +43,9 @@ pub(crate) async fn run(args: DetectArgs, config: &Config) -> Outcome {
     // A name that cannot be written is refused before work begins.
     let output =
         args.output.as_deref().map(|path| Ok::<_, Error>((path, PictureFormat::of_name(path)?))).transpose()?;
+    if let Some((path, _)) = output {
+        photo::refuse_to_replace(&[&args.photo], path)?;
+    }
     let image = photo::read(&args.photo)?;
     let library = assemble::without_store(config).await?;
     let assess = Some(args.assess).filter(|words| words != "none");

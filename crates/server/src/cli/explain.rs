@@ -57,6 +57,10 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
     if args.crops.as_ref().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
         return Err(refused("`--crops` names a file, expected a folder"));
     }
+    if let Some(folder) = &args.crops {
+        let photos: Vec<&Path> = std::iter::once(&args.photo).chain(&args.other).map(PathBuf::as_path).collect();
+        (1..=2).try_for_each(|number| photo::refuse_to_replace(&photos, &crop_file(folder, number)))?;
+    }
     let image = photo::read(&args.photo)?;
     match (&args.other, &args.face_set) {
         (Some(other), _) => {
@@ -107,6 +111,11 @@ pub(crate) async fn run(args: ExplainArgs, config: &Config) -> Outcome {
     }
 }
 
+/// The file of a crop; numbers count from 1.
+fn crop_file(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("crop-{number}.png"))
+}
+
 fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(), Error> {
     let Some(folder) = folder else { return Ok(()) };
     let cannot = |path: &Path| {
@@ -115,7 +124,7 @@ fn write_crops(folder: Option<&Path>, faces: &[dto::ExaminedFace]) -> Result<(),
     };
     fs::create_dir_all(folder).map_err(cannot(folder))?;
     for (idx, png) in faces.iter().enumerate().filter_map(|(idx, face)| Some((idx, face.crop.as_ref()?))) {
-        let path = folder.join(format!("crop-{}.png", idx + 1));
+        let path = crop_file(folder, idx + 1);
         let png = STANDARD.decode(png).map_err(|error| Error::internal("a crop cannot be read", error))?;
         fs::write(&path, png).map_err(cannot(&path))?;
         terminal::message(format!("what the recogniser saw: {}", path.display()));

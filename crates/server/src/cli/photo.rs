@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -24,6 +25,19 @@ pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
     let message = |reason: &str| format!("cannot read photograph {}: {reason}", path.display());
     let bytes = read_within(path, limits::IMAGE_BYTES_MAX).map_err(|reason| refused(message(&reason)))?;
     if bytes.is_empty() { Err(Error::new(Kind::ImageFormat, message("it is empty"))) } else { Ok(bytes) }
+}
+
+/// Refuses to write a file that is one of the photographs that are read, by whatever name or link.
+pub(crate) fn refuse_to_replace(photos: &[&Path], written: &Path) -> Result<(), Error> {
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let Some(there) = file(written) else { return Ok(()) };
+    match photos.iter().find(|photo| file(photo) == Some(there)) {
+        None => Ok(()),
+        Some(photo) => {
+            let message = format!("{} would be written over the photograph {}", written.display(), photo.display());
+            Err(refused(message).with_hint("name another file to write"))
+        }
+    }
 }
 
 /// The bytes of a file, or why they cannot be had.
@@ -78,6 +92,25 @@ pub(crate) fn failure(path: &Path, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_photograph_that_is_read_is_not_written_over() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [photo, hard, soft, other] =
+            ["anna.jpg", "hard.jpg", "soft.jpg", "other.jpg"].map(|name| scratch.path().join(name));
+        std::fs::write(&photo, b"a photograph").unwrap();
+        std::fs::write(&other, b"another").unwrap();
+        std::fs::hard_link(&photo, &hard).unwrap();
+        std::os::unix::fs::symlink(&photo, &soft).unwrap();
+        let photos = [Path::new("/nosuch"), &photo];
+        for written in [&photo, &hard, &soft, &scratch.path().join("./anna.jpg")] {
+            let refused = refuse_to_replace(&photos, written).unwrap_err();
+            assert!(refused.message().contains("would be written over the photograph"), "{}", written.display());
+        }
+        for written in [&other, &scratch.path().join("new.jpg")] {
+            refuse_to_replace(&photos, written).unwrap();
+        }
+    }
 
     #[test]
     fn files_without_an_end_or_without_bytes_are_not_waited_for() {

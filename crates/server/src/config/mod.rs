@@ -99,7 +99,8 @@ likeness_domain::settings! {
              it";
         queue_wait_max as queue_wait_max_ms: Duration = "2000", Millis(100..=600_000),
             "milliseconds an image may be expected to wait for a worker; a caller that would wait longer is told to come \
-             back, as is one that has waited twice as long";
+             back, as is one that has waited twice as long; one image a worker and the next one of each tenant wait as \
+             long as it takes";
     }
 }
 
