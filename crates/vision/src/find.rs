@@ -116,6 +116,10 @@ const SEEMS_UPRIGHT_SCORE_MIN: f32 = 0.8;
 /// Least area of a face, as a share of the largest one's, that may turn out to be larger when it is looked at more closely.
 const RIVAL_AREA_MIN: f32 = 0.5;
 
+/// Which of two faces is the larger one is a close call if the smaller one's area is at least such a share of the other's: boxes of
+/// passes at other sizes differ by a few per cent in width and height.
+const CLOSE_AREA_MIN: f32 = 0.75;
+
 /// Most candidates that are fitted when one face is wanted.
 const TRIES_MAX: usize = 12;
 
@@ -207,13 +211,21 @@ pub struct Finder {
     /// What passes over the whole picture at hand have shown, by longer side and turn: ways of looking for faces have passes in
     /// common.
     passes: Vec<((u32, ExifOrientation), Vec<FoundFace>)>,
+    /// See [`Finder::is_close_call`].
+    is_close_call: bool,
 }
 
 impl Finder {
     /// A finder of these loaded models; `detect` is what the manifest says of the detector.
     pub fn new(detector: Detector, detect: &Detect, first: FirstPass, mesh: MeshNet) -> Self {
         let (score_min, nms_iou, side_max) = (detect.score_min, detect.nms_iou, detect.side_max);
-        Self { detector, first, score_min, nms_iou, side_max, mesh, passes: Vec::new() }
+        Self { detector, first, score_min, nms_iou, side_max, mesh, passes: Vec::new(), is_close_call: false }
+    }
+
+    /// Whether the largest face was wanted of the last picture, and another one is nearly as large: in the picture at another size
+    /// either may be.
+    pub fn is_close_call(&self) -> bool {
+        self.is_close_call
     }
 
     /// The mesh net, to fit a face once more in a picture of another size.
@@ -231,6 +243,7 @@ impl Finder {
         purpose: Purpose,
     ) -> Result<Vec<Face>> {
         self.passes.clear();
+        self.is_close_call = false;
         let is_one_wanted = matches!(choice, FaceChoice::Largest | FaceChoice::Central | FaceChoice::LargestFew(1));
         let mut faces = match is_one_wanted {
             true => self.find_one(pyramid, choice, side_min, purpose)?,
@@ -346,6 +359,9 @@ impl Finder {
             };
             candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
             order(&mut candidates, choice, pyramid.base());
+            let mut sizes = candidates.iter().map(whole_area);
+            let is_close = |a: f32, b: f32| a.min(b) >= a.max(b) * CLOSE_AREA_MIN;
+            self.is_close_call |= sizes.next().zip(sizes.next()).is_some_and(|(first, second)| is_close(first, second));
             known.extend_from_slice(&candidates);
             candidates.truncate(TRIES_MAX);
             let mut believed: Vec<Face> = Vec::new();

@@ -277,9 +277,21 @@ fn find_by_mesh(
     let purpose = purpose(request);
     let mut find = |pyramid: &mut Pyramid, side_min: f32| {
         let step = tracing::info_span!(target: STEPS, "find faces");
-        step.in_scope(|| finder.find(pyramid, request.find, side_min, purpose))
+        let faces = step.in_scope(|| finder.find(pyramid, request.find, side_min, purpose))?;
+        Ok::<_, Error>((faces, finder.is_close_call()))
     };
-    let mut faces = find(&mut pyramid, face_side_min)?;
+    let (mut faces, is_close_call) = find(&mut pyramid, face_side_min)?;
+    let as_for_all = Reduction::keeping(width, height, REDUCED_SIDE_MIN_ALL);
+    if is_close_call && as_for_all.divisor() < reduction.divisor() {
+        // The one that whoever asks for all faces gets first.
+        reduction = as_for_all;
+        drop((pyramid, reservation));
+        reservation = reserve(memory, encoded, reduction)?;
+        pyramid = decoded(reduction)?;
+        let face_side_min = request.face_side_min as f32 / scale(&pyramid);
+        faces = find(&mut pyramid, face_side_min)?.0;
+    }
+    let face_side_min = request.face_side_min as f32 / scale(&pyramid);
     let has_small =
         !wants_one && reduction.divisor() > 2 && faces.iter().any(|face| longest(&face.found) < CERTAIN_SIDE_MIN);
     if (faces.is_empty() || has_small) && reduction != Reduction::Full && face_side_min < CERTAIN_SIDE_MIN {
@@ -291,7 +303,7 @@ fn find_by_mesh(
         reservation = reserve(memory, encoded, reduction)?;
         pyramid = decoded(reduction)?;
         let face_side_min = request.face_side_min as f32 / scale(&pyramid);
-        faces = find(&mut pyramid, face_side_min)?;
+        faces = find(&mut pyramid, face_side_min)?.0;
     }
     // By how much the crop of the smallest of these faces is enlarged.
     let crops_enlarged = |faces: &[Face]| {

@@ -248,6 +248,39 @@ fn whichever_way_is_asked_the_same_of_two_turned_faces_comes_first() {
     }
 }
 
+/// The same of a JPEG photograph, which is decoded smaller for one face than for all: of two faces whose areas differ by a tenth,
+/// either had come first.
+#[test]
+fn of_two_faces_of_nearly_one_size_the_same_comes_first_at_every_scale_of_decoding() {
+    let Some(installation) = installation() else { return };
+    let pipeline = installation.pipeline(1, 1);
+    let Some(photograph) = pixels("obama_and_biden.jpg") else { return };
+    for longer in [800, 1000, 1200, 1400, 1600, 2000, 2400] {
+        let mut picture = photograph.resize(longer, longer, imageops::FilterType::Nearest);
+        for turns in 0..4 {
+            let (width, height) = (picture.width() as u16, picture.height() as u16);
+            let mut file = Vec::new();
+            jpeg_encoder::Encoder::new(&mut file, 92)
+                .encode(picture.to_rgb8().as_raw(), width, height, jpeg_encoder::ColorType::Rgb)
+                .expect("encodes");
+            let file = bytes::Bytes::from(file);
+            let first = |find: FaceChoice, embed: FaceChoice| {
+                let request = AnalyzeRequest { find, ..installation.request(embed) };
+                let found = analyze(&pipeline, file.clone(), request).expect("analyses").faces;
+                found[0].detection.bounding_box
+            };
+            let expected = first(FaceChoice::All, FaceChoice::None);
+            let found = first(FaceChoice::Largest, FaceChoice::Largest);
+            let off = found.left.abs_diff(expected.left).max(found.top.abs_diff(expected.top));
+            // Boxes of one face differ by so much with what is measured of it.
+            let area = |it: BoundingBox| f64::from(it.width) * f64::from(it.height);
+            let is_tie = (area(found) / area(expected) - 1.0).abs() < 0.025;
+            assert!(off < longer / 20 || is_tie, "{longer} pixels, {turns} quarter turns: {found:?}, {expected:?}");
+            picture = picture.rotate90();
+        }
+    }
+}
+
 #[test]
 fn textures_show_no_face() {
     let Some(installation) = installation() else { return };
