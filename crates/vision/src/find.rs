@@ -359,9 +359,11 @@ impl Finder {
             };
             candidates.retain(|face| face.score >= self.score_min && known.iter().all(|old| iou(old, face) <= 0.5));
             order(&mut candidates, choice, pyramid.base());
-            let mut sizes = candidates.iter().map(whole_area);
-            let is_close = |a: f32, b: f32| a.min(b) >= a.max(b) * CLOSE_AREA_MIN;
-            self.is_close_call |= sizes.next().zip(sizes.next()).is_some_and(|(first, second)| is_close(first, second));
+            if let [first, second, ..] = &candidates[..]
+                && choice != FaceChoice::Central
+            {
+                self.is_close_call |= whole_area(second) >= whole_area(first) * CLOSE_AREA_MIN;
+            }
             known.extend_from_slice(&candidates);
             candidates.truncate(TRIES_MAX);
             let mut believed: Vec<Face> = Vec::new();

@@ -20,6 +20,8 @@ pub struct Caller {
     pub key: Option<AccessKeyId>,
     /// When what it signed with ends, the key or the secret of before its last rotation.
     pub ends_at: Option<TimestampMs>,
+    /// Whether it signed with the secret of before the key's last rotation.
+    pub has_old_secret: bool,
     /// The numbers of the vendor whose dialect the call came through.
     pub vendor_limits: Limits,
     /// The numbers of the tenant.
@@ -39,6 +41,7 @@ impl Caller {
             face_sets: key.face_sets.clone(),
             key: Some(key.id.clone()),
             ends_at: key.expires_at,
+            has_old_secret: key.is_proved_by_old_secret(),
             vendor_limits,
             tenant_limits: key.tenant.limits,
             weight: Share::WEIGHT,
@@ -60,6 +63,7 @@ impl Caller {
             face_sets: FaceSetScope::All,
             key: None,
             ends_at: None,
+            has_old_secret: false,
             vendor_limits: Limits::NONE,
             tenant_limits: Limits::NONE,
             weight: Share::WEIGHT,

@@ -127,8 +127,8 @@ pub struct FacesImported {
 }
 
 impl Library {
-    /// A stretch of a set's gallery with templates. Needs the
-    /// read and the templates grant. Small pictures are given only of a set that keeps them. `FaceSetNotFound`, and `InvalidArgument` for a limit of 0 or above
+    /// A stretch of a set's gallery with templates. Needs the read and the templates grant. Small pictures are given only of
+    /// a set that keeps them. `FaceSetNotFound`, and `InvalidArgument` for a limit of 0 or above
     /// [`limits::ARCHIVE_FACES_MAX`].
     pub async fn export_faces(
         &self,

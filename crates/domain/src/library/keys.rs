@@ -182,8 +182,7 @@ impl Library {
         let found = self.ports.credentials.key(id.clone()).await?;
         let key = found.filter(|key| key.tenant.id == caller.tenant).ok_or_else(|| no_such_key(id))?;
         require_as_strong(caller, key.grants)?;
-        let is_of_old_secret = caller.key.as_ref() == Some(id) && caller.ends_at != key.expires_at;
-        if is_of_old_secret {
+        if caller.has_old_secret && caller.key.as_ref() == Some(id) {
             // Whoever has the old one may be the reason for the new one.
             let message =
                 "the secret was replaced and is accepted for a while only: the key is changed with its new one";
@@ -192,7 +191,8 @@ impl Library {
         Ok(key)
     }
 
-    /// When the caller's own key ends, or the secret with which it signed; `None` for one that does not, and for the owner of the data folder.
+    /// When the caller's own key ends, or the secret with which it signed; `None` for one that does not, and for the owner of
+    /// the data folder.
     pub(super) async fn own_end(&self, caller: &Caller) -> Result<Option<TimestampMs>> {
         let Some(own) = &caller.key else { return Ok(None) };
         let end = self.ports.credentials.key(own.clone()).await?.and_then(|key| key.expires_at);

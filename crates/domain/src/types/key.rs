@@ -191,11 +191,17 @@ impl AccessKey {
         self.previous.as_ref().filter(is_previous).map(|previous| previous.valid_until)
     }
 
-    /// The key as it is for whoever proves it by this secret: with the one of before the last rotation it ends when that does.
+    /// The key as it is for whoever proves it by this secret, one of [`AccessKey::secrets`]: with the one of before the last
+    /// rotation it has no newer one and ends when that does.
     #[must_use]
     pub fn proved_by(self, secret: &Secret) -> Self {
         let ends = [self.expires_at, self.end_of(secret)].into_iter().flatten().min();
-        Self { expires_at: ends, ..self }
+        Self { secret: secret.clone(), expires_at: ends, ..self }
+    }
+
+    /// Whether it was [proved by](AccessKey::proved_by) the secret of before the last rotation.
+    pub fn is_proved_by_old_secret(&self) -> bool {
+        self.end_of(&self.secret).is_some()
     }
 
     /// Whether it may be used at `now`: enabled and not expired.

@@ -345,6 +345,12 @@ async fn the_secret_of_before_a_rotation_changes_its_key_no_more() {
     server.add_key("acme", "endless", |key| key).await;
     refused(server.send("acme", "POST", "/keys/endless/rotate", &[], json!({})).await, "forbidden");
     assert_eq!(server.acme(200, "GET", "/keys", Value::Null).await["keys"].as_array().unwrap().len(), 3);
+    // Also where the key ends before the old secret would.
+    let ending = |key| AccessKey { expires_at: Some(TimestampMs(NOW + 30_000)), ..key };
+    server.add_key("acme", "ending", ending).await;
+    let rotate = || server.send("ending", "POST", "/keys/ending/rotate", &[], json!({"overlap_s": 60}));
+    assert_eq!(rotate().await.0, 200);
+    refused(rotate().await, "forbidden");
 }
 
 #[tokio::test]

@@ -162,17 +162,19 @@ impl Case {
         }
     }
 
+    /// Some rows that a scan has found, in the order of nothing.
+    fn found(&self, probe: &ProbeCodes) -> Vec<FoundRow> {
+        let rows = (0..self.sizes.len()).rev().filter(|row| row % 3 != 1);
+        rows.map(|row| FoundRow { row: row as u32, sum: self.plain_sum(row, probe) }).collect()
+    }
+
     fn check_narrowed(&self, kernel: &Kernel) {
         // The words may be any bits: here those of the fine codes as they lie in memory.
         let words = self.fine.iter().flat_map(|line| line.0.as_chunks::<8>().0).map(|bytes| u64::from_le_bytes(*bytes));
         let bits: Vec<u64> = words.take(self.sizes.len() * self.n_lines * FIFTH_WORDS).collect();
         let rows = FifthRows { bits: &bits, n_lines: self.n_lines, sizes: &self.sizes, residuals: &self.residuals };
         for (probe, &cutoff) in self.probes.iter().zip(&self.cutoffs) {
-            let found: Vec<FoundRow> = (0..self.sizes.len())
-                .rev()
-                .filter(|row| row % 3 != 1)
-                .map(|row| FoundRow { row: row as u32, sum: self.plain_sum(row, probe) })
-                .collect();
+            let found = self.found(probe);
             let mut narrowed = Vec::new();
             kernel.narrow(&rows, &found, probe, cutoff, &mut narrowed);
             let codes: Vec<i32> = probe.lines.iter().flat_map(|line| line.0).map(i32::from).collect();
@@ -190,12 +192,7 @@ impl Case {
     fn check_refined(&self, kernel: &Kernel) {
         let rows = FineRows { fine: &self.fine, n_lines: self.n_lines, sizes: &self.sizes, residuals: &self.residuals };
         for (probe, &cutoff) in self.probes.iter().zip(&self.cutoffs) {
-            // In the order of nothing, as a scan may find them.
-            let found: Vec<FoundRow> = (0..self.sizes.len())
-                .rev()
-                .filter(|row| row % 3 != 1)
-                .map(|row| FoundRow { row: row as u32, sum: self.plain_sum(row, probe) })
-                .collect();
+            let found = self.found(probe);
             let mut near = Vec::new();
             kernel.refine(&rows, &found, probe, cutoff, &mut near);
             let mut near = near.into_iter().peekable();
