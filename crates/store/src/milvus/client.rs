@@ -323,7 +323,7 @@ impl Client {
             ],
             guarantee_timestamp: seen,
             nq: 1,
-            consistency_level: if seen == 0 { STRONG } else { CUSTOMIZED },
+            consistency_level: consistency(seen),
         };
         let answer: SearchResults = self.call(name, "Search", &request, self.deadline).await?;
         let found = answer.results.unwrap_or_default();
@@ -334,16 +334,18 @@ impl Client {
         Ok(keys.into_iter().zip(found.scores).collect())
     }
 
-    /// Keys and digests of the rows that pass, in no particular order, at most [`ROWS_MAX`].
-    pub(super) async fn list(&self, name: &str, expr: String) -> Outcome<Vec<(String, i64)>> {
+    /// Keys and digests of the rows that pass, in no particular order, at most [`ROWS_MAX`]: of everything that was written,
+    /// or up to `seen` only.
+    pub(super) async fn list(&self, name: &str, expr: String, seen: Option<u64>) -> Outcome<Vec<(String, i64)>> {
+        let seen = seen.unwrap_or(0);
         let request = QueryRequest {
             db_name: self.database.clone(),
             collection_name: name.to_owned(),
             expr,
             output_fields: vec![field::KEY.to_owned(), field::DIGEST.to_owned()],
-            guarantee_timestamp: 0,
+            guarantee_timestamp: seen,
             query_params: vec![pair("limit", ROWS_MAX.to_string())],
-            consistency_level: STRONG,
+            consistency_level: consistency(seen),
         };
         let answer: QueryResults = self.call(name, "Query", &request, self.deadline.max(LIST_MAX)).await?;
         let (mut keys, mut digests) = (Vec::new(), Vec::new());
@@ -359,6 +361,11 @@ impl Client {
         }
         Ok(keys.into_iter().zip(digests).collect())
     }
+}
+
+/// Some versions give no time for what they wrote: then everything that was written is waited for.
+fn consistency(seen: u64) -> i32 {
+    if seen == 0 { STRONG } else { CUSTOMIZED }
 }
 
 /// Milvus takes no vectors of one number: a zero behind it changes no inner product.

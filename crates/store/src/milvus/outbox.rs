@@ -283,7 +283,7 @@ impl Shared {
         self.client.ensure(&name, set.n_numbers).await.map_err(away)?;
         loop {
             let expr = format!("{} == {}", field::FACE_SET, face_set.get());
-            let rows = self.client.list(&name, expr).await.map_err(away)?;
+            let rows = self.client.list(&name, expr, None).await.map_err(away)?;
             if rows.is_empty() {
                 return Ok(());
             }
@@ -350,7 +350,7 @@ impl Shared {
             match self.client.has(name).await? {
                 true => {
                     self.client.ensure(name, n_numbers).await?;
-                    self.client.list(name, expr).await
+                    self.client.list(name, expr, None).await
                 }
                 false => Ok(Vec::new()),
             }

@@ -114,16 +114,20 @@ impl Shared {
             };
             let found = found.map_err(|fault| fault.into_error("search"))?;
             let (n_found, last) = (found.len(), found.last().map_or(f32::NEG_INFINITY, |(_, score)| *score));
-            let faces: Vec<FaceId> = found
-                .iter()
-                .filter_map(|(key, _)| face_of(face_set, key))
-                .filter(|face| !changed.contains(face))
-                .collect();
-            let mut best = fresh();
+            let mut faces: HashSet<FaceId> = found.iter().filter_map(|(key, _)| face_of(face_set, key)).collect();
+            if n_found < n_candidates {
+                // Fewer than were asked for need not be all: a graph that is walked for the few rows that pass loses some.
+                let listed = self.client.list(&name, expr.clone(), Some(outbox.seen)).await;
+                let listed = listed.map_err(|fault| fault.into_error("search"))?;
+                if listed.len() >= ROWS_MAX {
+                    return self.scan(&question).await;
+                }
+                faces.extend(listed.iter().filter_map(|(key, _)| face_of(face_set, key)));
+            }
             // A row that is being written anew is not in Milvus for a moment; the commit it comes from is in the record.
-            let mut faces: HashSet<FaceId> = faces.into_iter().collect();
-            faces.extend(self.touched_since(face_set, at).await?.into_iter().filter(|face| !changed.contains(face)));
-            let faces: Vec<FaceId> = faces.into_iter().collect();
+            faces.extend(self.touched_since(face_set, at).await?);
+            let faces: Vec<FaceId> = faces.into_iter().filter(|face| !changed.contains(face)).collect();
+            let mut best = fresh();
             for faces in faces.chunks(LOOK_UP_ROWS) {
                 let rows = self.truth.rows(face_set, faces.to_vec()).await?;
                 rows.iter().for_each(|row| offer(&mut best, &question, row));
