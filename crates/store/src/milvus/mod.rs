@@ -19,7 +19,8 @@
 //!
 //! **Filters** go along as far as Milvus knows the values ([`expression`]), as one that passes too much, never too little, and
 //! are evaluated on the rows of the truth. Fewer candidates than were asked for are not taken for all there are, as a graph
-//! that is walked for few rows loses some: Milvus then lists the rows that pass. Where that leaves too few hits, more candidates are asked for, up to Milvus' own
+//! that is walked for few rows loses some: Milvus then lists the rows that pass. Where that leaves too few hits, more
+//! candidates are asked for, up to Milvus' own
 //! bound, and then the set is scanned in the truth for as long as a search may take.
 //! Deletes and counts by filter ([`VectorIndex::matching`]) have to be exact: they always scan the truth.
 //!
