@@ -12,9 +12,10 @@ use likeness_domain::types::{
     Actor, FaceId, FaceOwner, FaceSet, FieldValue, RequestId, Revision, Tenant, TenantName, TimestampMs,
 };
 use likeness_store::conformance::samples::*;
-use likeness_store::postgres::Settings;
+use likeness_store::index::{FlatIndex, FlatOptions, INLINE_NUMBERS_MAX};
+use likeness_store::postgres::{PostgresStore, Settings};
 
-use super::nodes::{Node, PATIENCE, runtime};
+use super::nodes::{Node, PATIENCE, finds_patiently, runtime};
 use super::server::{self, Server};
 
 /// Steps of so few faces, each as many as may be.
@@ -36,13 +37,13 @@ fn are_older(n_faces: u64) -> Vec<FaceId> {
     (1..=n_faces).filter(|number| number % 100 >= 40).map(face_id).collect()
 }
 
-async fn filled(node: &Node, n_faces: u64) -> FaceSet {
-    let set = node.store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
+async fn filled(store: &PostgresStore, n_faces: u64) -> FaceSet {
+    let set = store.create_face_set(by(ours()), face_set("staff"), None).await.unwrap();
     let numbers: Vec<u64> = (1..=n_faces).collect();
     for numbers in numbers.chunks(5_000) {
         let aged = |number: u64| valued(number, "age", FieldValue::Whole(number as i64 % 100));
         let faces = numbers.iter().map(|&number| aged(number)).collect();
-        node.store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
+        store.add_faces(by(ours()), FaceOwner::FaceSet(set.id), faces, None).await.unwrap();
     }
     set
 }
@@ -63,19 +64,20 @@ fn removed(commit: &Commit) -> Vec<FaceId> {
 }
 
 /// What [`until_deleted`] waits for: the faces that are left when those aged 40 or more are gone.
-async fn until_deleted(node: &Node, set: &FaceSet, n_left: u64) {
+async fn until_deleted(store: &PostgresStore, set: &FaceSet, n_left: u64) {
     let started = Instant::now();
     loop {
-        if let Ok(report) = node.store.report(false).await
+        if let Ok(report) = store.report(false).await
             && (report.n_faces, report.n_faces_to_erase) == (n_left, 0)
         {
             break;
         }
         assert!(started.elapsed() < PATIENCE, "the delete did not go on");
     }
-    assert_eq!(node.finds_patiently(set.id, 45).await, None, "deleted");
-    assert_eq!(node.finds_patiently(set.id, 5).await, Some(face_id(5)), "kept");
-    assert_eq!(node.store.report(true).await.unwrap().problems, [] as [String; 0]);
+    let index = store.index();
+    assert_eq!(finds_patiently(&*index, set.id, 45).await, None, "deleted");
+    assert_eq!(finds_patiently(&*index, set.id, 5).await, Some(face_id(5)), "kept");
+    assert_eq!(store.report(true).await.unwrap().problems, [] as [String; 0]);
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn a_delete_of_many_faces_lets_other_writes_of_its_tenant_in_between() {
     let database = server.database();
     let (a, b) = (Node::at(server.place(&database), small_steps()), Node::at(server.place(&database), small_steps()));
     runtime().block_on(async {
-        let set = filled(&a, 200).await;
+        let set = filled(&a.store, 200).await;
         let before = a.store.report(false).await.unwrap().revision;
         // All are handed over before the first is answered.
         let delete = a.store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older());
@@ -112,7 +114,7 @@ fn a_delete_of_many_faces_lets_other_writes_of_its_tenant_in_between() {
             commits.iter().position(|commit| commit.changes.iter().any(is_new)).unwrap()
         };
         assert!(place(1_001) <= 1 && place(1_003) <= 5, "each waited for a step at most: {}", place(1_003));
-        until_deleted(&b, &set, 83).await;
+        until_deleted(&b.store, &set, 83).await;
     });
 }
 
@@ -136,7 +138,7 @@ fn a_delete_goes_on_by_another_server() {
         let b = was_there.then(|| Node::at(server.place(&database), small_steps()));
         until_alive(if was_there { "2" } else { "1" });
         let set = runtime().block_on(async {
-            let set = filled(&a, 1_000).await;
+            let set = filled(&a.store, 1_000).await;
             let other = a.store.create_face_set(by(theirs()), face_set("theirs"), None).await.unwrap();
             let delete = a.store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older());
             // Until some steps are made.
@@ -160,7 +162,7 @@ fn a_delete_goes_on_by_another_server() {
             // Something to erase wakes the maintenance, which would look by itself half a minute later.
             let other = b.store.create_face_set(by(theirs()), face_set("more"), None).await.unwrap();
             b.store.delete_face_set(by(theirs()), other.id, false).await.unwrap();
-            until_deleted(&b, &set, 400).await;
+            until_deleted(&b.store, &set, 400).await;
         });
     }
 }
@@ -176,7 +178,7 @@ fn a_delete_goes_on_when_the_database_is_back() {
     let node =
         Node::at(server.place(&database), Settings { reconnect_max: Duration::from_millis(300), ..small_steps() });
     runtime().block_on(async {
-        let set = filled(&node, 2_000).await;
+        let set = filled(&node.store, 2_000).await;
         let delete = node.store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older());
         let started = Instant::now();
         while node.store.report(false).await.unwrap().n_faces > 1_990 {
@@ -187,7 +189,7 @@ fn a_delete_goes_on_when_the_database_is_back() {
         assert_eq!(error.kind(), Kind::Overloaded, "{error:?}");
         assert!(error.message().contains("deleted as soon as it is back"), "{error:?}");
         server.run();
-        until_deleted(&node, &set, 800).await;
+        until_deleted(&node.store, &set, 800).await;
     });
 }
 
@@ -201,7 +203,7 @@ fn a_damaged_step_of_a_delete_is_not_made() {
     let database = server.database();
     let open = || Node::at(server.place(&database), small_steps());
     let node = open();
-    let set = runtime().block_on(filled(&node, 100));
+    let set = runtime().block_on(filled(&node.store, 100));
     drop(node);
     server.sql(
         &database,
@@ -238,21 +240,25 @@ fn a_delete_of_a_hundred_thousand_faces_holds_nobody_up() {
     let n_faces = if is_slow_run { 166_700 } else { 5_000 };
     let server = server::shared();
     let database = server.database();
-    let (a, b) = (
-        Node::at(server.place(&database), Settings { n_connections: 8, ..Settings::DEFAULT }),
-        Node::at(server.place(&database), Settings { n_connections: 8, ..Settings::DEFAULT }),
-    );
+    let opened = || {
+        // The one that servers have: the plain one looks through all rows for each that is removed.
+        let options = FlatOptions { n_threads: 1, queue_len_max: 16, inline_numbers_max: INLINE_NUMBERS_MAX, seed: 1 };
+        let index = Arc::new(FlatIndex::new(options).unwrap());
+        let settings = Settings { n_connections: 8, ..Settings::DEFAULT };
+        PostgresStore::open(server.place(&database), index, settings, clock()).unwrap()
+    };
+    let (a, b) = (opened(), opened());
     runtime().block_on(async {
         let set = filled(&a, n_faces).await;
-        let other = b.store.create_face_set(by(ours()), face_set("other"), None).await.unwrap();
+        let other = b.create_face_set(by(ours()), face_set("other"), None).await.unwrap();
         let started = Instant::now();
-        let mut delete = a.store.delete_faces(deleter(), FaceScope::FaceSet(set.id), older());
+        let mut delete = a.delete_faces(deleter(), FaceScope::FaceSet(set.id), older());
         let mut waits = Vec::new();
         let deleted = loop {
             let began = Instant::now();
             let new = vec![face(1_000_000 + waits.len() as u64)];
             // By the other server, so that its turn is the database's.
-            b.store.add_faces(by(ours()), FaceOwner::FaceSet(other.id), new, None).await.unwrap();
+            b.add_faces(by(ours()), FaceOwner::FaceSet(other.id), new, None).await.unwrap();
             waits.push(began.elapsed());
             let poll = std::future::poll_fn(|context| std::task::Poll::Ready(delete.as_mut().poll(context)));
             if let std::task::Poll::Ready(deleted) = poll.await {

@@ -47,16 +47,9 @@ impl Node {
         self.index.search(looking_for(set, number)).await.unwrap().first().map(|hit| hit.face)
     }
 
-    /// The same, tried again while the database is not reached yet.
+    /// See [`finds_patiently`].
     pub(crate) async fn finds_patiently(&self, set: FaceSetId, number: u64) -> Option<FaceId> {
-        let started = Instant::now();
-        loop {
-            match self.index.search(looking_for(set, number)).await {
-                Ok(hits) => return hits.first().map(|hit| hit.face),
-                Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
-            }
-            assert!(started.elapsed() < PATIENCE, "the database is not reached again");
-        }
+        finds_patiently(&*self.index, set, number).await
     }
 
     pub(crate) async fn add(&self, set: FaceSetId, number: u64) {
@@ -68,6 +61,18 @@ impl Node {
         let selector = FaceSelector::Ids(vec![face_id(number)]);
         let deleted = self.store.delete_faces(by(ours()), FaceScope::FaceSet(set), selector).await.unwrap();
         assert_eq!(deleted, [face_id(number)]);
+    }
+}
+
+/// Whom a search for the template of that number finds first, tried again while the database is not reached yet.
+pub(crate) async fn finds_patiently(index: &dyn VectorIndex, set: FaceSetId, number: u64) -> Option<FaceId> {
+    let started = Instant::now();
+    loop {
+        match index.search(looking_for(set, number)).await {
+            Ok(hits) => return hits.first().map(|hit| hit.face),
+            Err(error) => assert_eq!(error.kind(), Kind::Overloaded, "{error:?}"),
+        }
+        assert!(started.elapsed() < PATIENCE, "the database is not reached again");
     }
 }
 
