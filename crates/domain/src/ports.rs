@@ -22,6 +22,7 @@ mod index;
 mod jobs;
 mod media;
 mod records;
+mod scope;
 mod transient;
 mod uploads;
 
@@ -36,16 +37,17 @@ pub use analysis::{
     PackInfo,
 };
 pub use archives::{ArchiveBounds, ArchiveId, ArchiveStore, OpenArchive};
-pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, GalleryChange, KeyAction, RecordPage};
+pub use commits::{Change, ChangeRef, Commit, CommitPage, CommitRecord, KeyAction, RecordPage};
 pub use credentials::CredentialStore;
 pub use gallery::{
-    FacePage, FaceScope, FaceSelector, GalleryStore, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep,
-    StoreHealth, StoreReport, TemplatePage,
+    FacePage, GalleryStore, Page, PersonSummary, ReportProgress, ScrubReport, ScrubStep, StoreHealth, StoreReport,
+    TemplatePage,
 };
-pub use index::{GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
+pub use index::{GalleryChange, GalleryEntry, GallerySearch, Hit, KeptRows, VectorIndex};
 pub use jobs::{Cancel, Job, JobOutcome, JobPage, JobStore, NewJob, NonceStore};
 pub use media::{FetchRules, ImageFetcher, Video, VideoDecoder, VideoFrame, VideoRules, Webhook, WebhookSender};
 pub use records::{Record, RecordId, RecordQuota, RecordStore, WhenFull};
+pub use scope::{FaceScope, FaceSelector};
 pub use transient::TransientFaceStore;
 pub use uploads::{NewUpload, UploadQuota, UploadStore};
 

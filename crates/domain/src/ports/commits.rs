@@ -1,11 +1,7 @@
 //! What changed, by whom, since when.
 
-use std::sync::Arc;
-
-use super::GalleryEntry;
-use crate::types::{
-    AccessKeyId, Actor, FaceId, FaceSetId, FieldSchema, PackId, PersonId, Revision, TenantId, TimestampMs,
-};
+use super::GalleryChange;
+use crate::types::{AccessKeyId, Actor, FaceId, FaceSetId, PackId, PersonId, Revision, TenantId, TimestampMs};
 
 /// One acknowledged write: all of its changes took effect together.
 #[derive(Debug, Clone)]
@@ -127,39 +123,6 @@ impl From<GalleryChange> for Change {
     fn from(change: GalleryChange) -> Self {
         Self::Gallery(change)
     }
-}
-
-/// A change of what a search sees.
-#[derive(Debug, Clone)]
-pub enum GalleryChange {
-    /// A face set now exists, with an empty gallery. Repeating it for a set that exists changes nothing.
-    Open {
-        /// Which set.
-        face_set: FaceSetId,
-        /// The pack of all its templates.
-        pack: PackId,
-        /// Its custom fields, giving meaning to [`GalleryEntry::values`].
-        schema: Arc<FieldSchema>,
-    },
-    /// The face set is gone, with its gallery.
-    Close {
-        /// Which set.
-        face_set: FaceSetId,
-    },
-    /// The face is in the gallery with these values; replaces a row of the same face.
-    Put {
-        /// In which set.
-        face_set: FaceSetId,
-        /// The row.
-        entry: GalleryEntry,
-    },
-    /// The face is no longer in the gallery.
-    Remove {
-        /// In which set.
-        face_set: FaceSetId,
-        /// Which face.
-        face: FaceId,
-    },
 }
 
 /// Answer of [`super::GalleryStore::changes_after`].

@@ -1,16 +1,14 @@
 //! Face sets, persons and faces as stored.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CommitPage, Pending, RecordPage, TransientFaceStore};
+use super::{CommitPage, FaceScope, FaceSelector, Pending, RecordPage, TransientFaceStore};
 use crate::access::{Limits, TenantUsage};
-use crate::filter::Filter;
 use crate::types::{
     Actor, ExternalId, Face, FaceId, FaceOwner, FacePatch, FaceSet, FaceSetBytes, FaceSetId, FaceSetName, FaceSetPatch,
-    FaceSetSummary, FieldName, FieldValue, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey,
-    PersonPatch, Revision, Subject, Template, TenantId, Thumbnail, TimestampMs,
+    FaceSetSummary, NewFace, NewFaceSet, NewPerson, PackId, Person, PersonId, PersonKey, PersonPatch, Revision,
+    Template, TenantId, Thumbnail, TimestampMs,
 };
 
 /// A stretch of a listing.
@@ -20,33 +18,6 @@ pub struct Page {
     pub offset: u64,
     /// Most entries to return.
     pub limit: u64,
-}
-
-/// Which faces of a scope are meant.
-#[derive(Debug, Clone)]
-pub enum FaceSelector {
-    /// These; ids that are not in the scope are passed over.
-    Ids(Vec<FaceId>),
-    /// All with this label.
-    Subject(Subject),
-    /// All whose custom field has exactly this value.
-    Field {
-        /// Which field.
-        name: FieldName,
-        /// Its value.
-        value: FieldValue,
-    },
-    /// All that pass, evaluated by [`Filter::matches`].
-    Filter(Arc<Filter>),
-}
-
-/// Where faces are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaceScope {
-    /// The gallery of a face set: its own faces and those of its member persons.
-    FaceSet(FaceSetId),
-    /// The faces a person owns.
-    Person(PersonId),
 }
 
 /// A stretch of a face set's gallery with templates, for archives.

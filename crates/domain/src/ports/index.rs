@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{GalleryChange, Pending};
+use super::Pending;
 use crate::filter::Filter;
-use crate::types::{FaceId, FaceSetId, FieldValue, PersonId, Revision, Similarity, Template};
+use crate::types::{FaceId, FaceSetId, FieldSchema, FieldValue, PackId, PersonId, Revision, Similarity, Template};
 
 /// One row of a gallery.
 #[derive(Debug, Clone)]
@@ -21,6 +21,39 @@ pub struct GalleryEntry {
     pub subject: Option<Arc<str>>,
     /// Its custom values, one slot per field of the set's schema, for filters.
     pub values: Box<[Option<FieldValue>]>,
+}
+
+/// A change of what a search sees.
+#[derive(Debug, Clone)]
+pub enum GalleryChange {
+    /// A face set now exists, with an empty gallery. Repeating it for a set that exists changes nothing.
+    Open {
+        /// Which set.
+        face_set: FaceSetId,
+        /// The pack of all its templates.
+        pack: PackId,
+        /// Its custom fields, giving meaning to [`GalleryEntry::values`].
+        schema: Arc<FieldSchema>,
+    },
+    /// The face set is gone, with its gallery.
+    Close {
+        /// Which set.
+        face_set: FaceSetId,
+    },
+    /// The face is in the gallery with these values; replaces a row of the same face.
+    Put {
+        /// In which set.
+        face_set: FaceSetId,
+        /// The row.
+        entry: GalleryEntry,
+    },
+    /// The face is no longer in the gallery.
+    Remove {
+        /// In which set.
+        face_set: FaceSetId,
+        /// Which face.
+        face: FaceId,
+    },
 }
 
 /// A question to the index.

@@ -1,4 +1,4 @@
-//! Files of the two rooms with most files import each other in one direction: whoever opens one need not know the others' whole.
+//! The files of a room import each other in one direction: whoever opens one need not know the others' whole.
 //!
 //! Only `use` lines are read, as most names come by them. A room's own page (`mod.rs`, `lib.rs`) may know its files and be known
 //! by them.
@@ -70,9 +70,16 @@ fn imports(source: &std::path::Path) -> BTreeMap<Vec<String>, BTreeSet<Vec<Strin
 
 #[test]
 fn files_import_each_other_in_one_direction() {
-    for room in ["crates/wire/src", "crates/store/src"] {
+    for (room, n_imports_min) in [
+        ("crates/domain/src", 50),
+        ("crates/vision/src", 100),
+        ("crates/store/src", 200),
+        ("crates/wire/src", 200),
+        ("crates/server/src", 100),
+    ] {
         let mut imports = imports(&root().join(room));
-        assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 200, "the imports of {room} are read");
+        let n_imports: usize = imports.values().map(BTreeSet::len).sum();
+        assert!(n_imports >= n_imports_min, "only {n_imports} imports of {room} are read");
         // What imports nothing that is left is in no circle.
         loop {
             let free: BTreeSet<Vec<String>> =
